@@ -1,0 +1,1 @@
+"""evalkit: eval harness and regression gate for LLM systems."""

@@ -1,0 +1,85 @@
+"""Exceptions and exit codes.
+
+```
+EvalkitError
+  x InputError        exit 2: suite, data, flags or baseline; a retry is useless
+    - NothingSelected exit 5: the selection matches no case
+  x RunError          exit 3: the run could not reach a decision; a retry may help
+  x StoreError        exit 4: disk or run folder
+```
+
+A failed gate is a result, not an exception.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import IntEnum
+
+SHOWN_PROBLEMS = 20
+
+
+class ExitCode(IntEnum):
+    """What `evalkit` tells the shell."""
+
+    APPROVED = 0
+    BLOCKED = 1
+    INVALID_INPUT = 2
+    NO_DECISION = 3
+    INTERNAL_ERROR = 4
+    NOTHING_SELECTED = 5
+    INTERRUPTED = 130
+    TERMINATED = 143
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong: where, what, and how to mend it."""
+
+    place: str
+    what: str
+    mend: str = ""
+
+    def __str__(self) -> str:
+        text = f"{self.place}: {self.what}" if self.place else self.what
+        return f"{text}; {self.mend}" if self.mend else text
+
+
+class EvalkitError(Exception):
+    """Base of every error that evalkit raises on purpose."""
+
+    exit_code = ExitCode.INTERNAL_ERROR
+
+
+class InputError(EvalkitError):
+    """Suite, data, flags or baseline are invalid; carries every problem that was found."""
+
+    exit_code = ExitCode.INVALID_INPUT
+
+    def __init__(self, problems: Iterable[Problem] | Problem) -> None:
+        self.problems = (problems,) if isinstance(problems, Problem) else tuple(problems)
+        super().__init__(self._text())
+
+    def _text(self) -> str:
+        lines = [str(problem) for problem in self.problems[:SHOWN_PROBLEMS]]
+        hidden = len(self.problems) - len(lines)
+        return "\n".join([*lines, f"... and {hidden} more"] if hidden > 0 else lines)
+
+
+class NothingSelected(InputError):
+    """The selection (`--case`, `--cohort`, `--limit`) matches no case."""
+
+    exit_code = ExitCode.NOTHING_SELECTED
+
+
+class RunError(EvalkitError):
+    """The run stopped before a decision."""
+
+    exit_code = ExitCode.NO_DECISION
+
+
+class StoreError(EvalkitError):
+    """A run folder could not be read or written."""
+
+    exit_code = ExitCode.INTERNAL_ERROR

@@ -1,0 +1,1 @@
+"""Summary and policy in, Decision out."""

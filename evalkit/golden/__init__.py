@@ -1,0 +1,1 @@
+"""Golden sets: files in, cases out."""

@@ -1,0 +1,1 @@
+"""Views and renderers; no statistic is computed here."""

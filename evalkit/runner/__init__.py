@@ -1,0 +1,1 @@
+"""Cases x system x scorers, into the journal."""

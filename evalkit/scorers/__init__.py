@@ -1,0 +1,1 @@
+"""Scorers: case and output in, scores out."""

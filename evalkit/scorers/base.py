@@ -1,0 +1,64 @@
+"""What a scorer is, and what it may use.
+
+A scorer is a frozen dataclass: its fields are its options in the suite, its docstring is its documentation. One that
+needs a model or an embedding has `bind(services)`, which returns the object that scores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
+
+from evalkit.types import Case, Metric, Output, Score, Unscored
+
+if TYPE_CHECKING:
+    from evalkit.llm.client import ChatClient
+    from evalkit.scorers.embedders import Embedder
+
+Grade = Score | Unscored
+Grades = Grade | Sequence[Grade]
+
+
+@runtime_checkable
+class Scorer(Protocol):
+    """Grades one output of one case; it knows no gate and keeps no result.
+
+    `score` may be a plain or an async method. It returns one grade for each of `metrics`. An exception is read as
+    `Unscored(kind="scorer_error")` for all of them: raise nothing to mean "bad answer".
+    """
+
+    version: ClassVar[str]
+    """Raise it whenever a change makes earlier scores incomparable."""
+
+    @property
+    def name(self) -> str:
+        """Unique in the suite."""
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """What `score` returns, known before the first call."""
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """Case fields without which it cannot score: `reference`, `contexts`, `required` ..."""
+
+    def score(self, case: Case, output: Output) -> Grades | Awaitable[Grades]:
+        """Grade `output`."""
+
+
+@dataclass(frozen=True)
+class Services:
+    """What scorers share in a run."""
+
+    root: Path
+    """Folder that paths in the suite are relative to."""
+    embedder: Embedder | None = None
+    llm: ChatClient | None = None
+    """Client of the configured judge endpoint; `None` where the suite has none."""
+
+
+def contexts_of(case: Case, output: Output) -> tuple[str, ...]:
+    """Passages that the answer should rest on: those the system returned, else those of the case."""
+    return output.contexts if output.contexts is not None else case.contexts

@@ -1,0 +1,1 @@
+"""Suites: YAML text in, a Suite out."""
