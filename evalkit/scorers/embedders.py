@@ -78,7 +78,8 @@ class WordLlama:
 
     def token_rows(self, text: str) -> tuple[list[str], Vectors]:
         """Tokens and their raw vectors, not scaled: the mean of the rows is the text's direction."""
-        encoding = self._tokenizer.encode(text, add_special_tokens=False)
+        valid = text.encode("utf-8", "replace").decode()  # a lone surrogate has no UTF-8 form
+        encoding = self._tokenizer.encode(valid, add_special_tokens=False)
         return encoding.tokens, self._table[np.asarray(encoding.ids, dtype=np.intp)].astype(np.float32)
 
     def vectors(self, texts: Sequence[str]) -> Vectors:
@@ -96,7 +97,8 @@ class WordLlama:
         return row
 
     def _vector(self, text: str) -> Vectors:
-        return unit_rows(self.token_rows(text)[1].sum(axis=0, keepdims=True))[0]
+        pooled: Vectors = unit_rows(self.token_rows(text)[1].sum(axis=0, keepdims=True))[0]
+        return pooled
 
     async def embed(self, texts: Sequence[str]) -> Vectors:
         """See `Embedder.embed`."""

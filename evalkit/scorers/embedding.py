@@ -86,7 +86,7 @@ class BoundSimilarity:
             )
         cosines = vectors[1:] @ vectors[0]
         best = int(np.argmax(cosines))
-        value = float(np.clip(cosines[best], -1.0, 1.0))
+        value = _rounded(cosines[best])
         return self._graded(value, references[best], f"cosine {value:.2f} to the reference, {self._embedder.name}")
 
     def _graded(self, value: float, reference: str, reason: str) -> Score:
@@ -194,9 +194,14 @@ def greedy_match(answer: Vectors, reference: Vectors) -> tuple[float, float, flo
         cosines = np.clip(answer[start : start + BLOCK_ROWS] @ reference.T, 0.0, 1.0)
         to_reference += float(cosines.max(axis=1).sum(dtype=np.float64))
         np.maximum(to_answer, cosines.max(axis=0), out=to_answer)
-    precision, recall = to_reference / len(answer), float(to_answer.mean(dtype=np.float64))
-    f1 = 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+    precision, recall = _rounded(to_reference / len(answer)), _rounded(to_answer.mean(dtype=np.float64))
+    f1 = _rounded(2 * precision * recall / (precision + recall)) if precision + recall else 0.0
     return precision, recall, f1
+
+
+def _rounded(value: float) -> float:
+    """Six places: an answer equal to its reference must reach a pass mark of 1."""
+    return round(min(1.0, max(-1.0, float(value))), 6)
 
 
 def _check_mark(option: str, mark: float | None, low: float) -> None:
