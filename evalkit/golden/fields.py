@@ -1,0 +1,189 @@
+"""One raw row into a `Case`: aliases of other tools, types, and problems with their mend."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import unicodedata
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from evalkit.types import KINDS, SEVERITIES, Case, Message
+
+Complain = Callable[[str, str], None]
+"""Notes one problem of the row: what is wrong, and the mend."""
+
+ALIASES: Mapping[str, tuple[str, ...]] = {
+    "id": ("id", "case_id"),
+    "input": ("input", "user_input", "question", "query", "prompt", "inputs", "vars", "messages"),
+    "reference": (
+        "reference",
+        "expected_output",
+        "ground_truth",
+        "ground_truths",
+        "expected",
+        "reference_outputs",
+        "__expected",
+    ),
+    "contexts": ("contexts", "retrieved_contexts", "retrieval_context"),
+    "output": ("output", "response", "actual_output", "answer"),
+    "cohorts": ("cohorts", "cohort"),
+}
+"""Our name -> the column names that are read as it: ours, ragas, deepeval, promptfoo, langsmith."""
+_OUR_NAME = {alias: name for name, aliases in ALIASES.items() for alias in aliases}
+_OWN = {"id", "input", "reference", "contexts", "kind", "severity", "cohorts", "cluster"}
+_INPUT_KEYS = ("input", "question", "query", "prompt", "text", "message", "user_input")
+_REFERENCE_KEYS = ("reference", "answer", "output", "expected", "expected_output", "text")
+
+
+def to_case(raw: Mapping[str, Any], place: str, complain: Complain, *, make_id: bool = False) -> Case | None:
+    """A case from one raw row, or `None` after `complain` was called for all that is wrong with it."""
+    faults = 0
+
+    def note(what: str, mend: str) -> None:
+        nonlocal faults
+        faults += 1
+        complain(what, mend)
+
+    row = _our_names(raw, note)
+    values = {
+        "input": _input(row.get("input"), note),
+        "reference": _texts(row.get("reference"), "reference", note),
+        "contexts": _texts(row.get("contexts"), "contexts", note, single=False),
+        "kind": _one_of(row.get("kind", "golden"), "kind", KINDS, note),
+        "severity": _one_of(row.get("severity", "medium"), "severity", SEVERITIES, note),
+        "cohorts": _cohorts(row.get("cohorts"), note),
+        "cluster": None if row.get("cluster") is None else str(row["cluster"]),
+        "fields": {key: value for key, value in row.items() if key not in _OWN},
+    }
+    digest = _digest(row, note)
+    identity = _id(digest[:12] if make_id and row.get("id") is None else row.get("id"), note)
+    if faults or identity is None:
+        return None
+    return Case(id=identity, digest=digest, place=place, **values)  # type: ignore[arg-type]
+
+
+def _our_names(raw: Mapping[str, Any], note: Complain) -> dict[str, Any]:
+    """Rename aliases; langsmith's `outputs` is the reference, promptfoo's `vars` and langsmith's `inputs` are opened."""
+    row: dict[str, Any] = {}
+    origin: dict[str, str] = {}
+    for key, value in raw.items():
+        name = "reference" if key == "outputs" and "inputs" in raw else _OUR_NAME.get(key, key)
+        if name in origin:
+            note(f"`{origin[name]}` and `{key}` both give the {name}", "keep one of the two")
+            continue
+        origin[name] = key
+        row[name] = value
+    for name, keys in (("input", _INPUT_KEYS), ("reference", _REFERENCE_KEYS)):
+        if isinstance(row.get(name), Mapping):
+            row[name] = _opened(row[name], keys, origin[name], note)
+    return row
+
+
+def _opened(value: Mapping[str, Any], keys: tuple[str, ...], origin: str, note: Complain) -> Any:
+    for key in keys:
+        if key in value:
+            return value[key]
+    if len(value) == 1:
+        return next(iter(value.values()))
+    if "messages" in value:
+        return value["messages"]
+    note(f"`{origin}` holds {len(value)} values and none is called {' or '.join(keys[:3])}", "name one of them `input`")
+    return None
+
+
+def _id(value: Any, note: Complain) -> str | None:
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    if value is None:
+        note("`id` is missing", "give each case its own id, or set `golden: {path: ..., make_ids: true}`")
+        return None
+    if not isinstance(value, str) or not value.strip():
+        note(f"`id` is {_show(value)}", "write a short text")
+        return None
+    identity = unicodedata.normalize("NFC", value.strip())
+    if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in identity) or len(identity) > 200:
+        note("`id` holds control characters or is longer than 200", "use a short plain id")
+        return None
+    return identity
+
+
+def _input(value: Any, note: Complain) -> str | tuple[Message, ...] | None:
+    if isinstance(value, str) and value.strip():
+        return value
+    if isinstance(value, list) and value:
+        return _messages(value, note)
+    what = "is missing" if value is None else f"is {_show(value)}"
+    note(f"`input` {what}", "write the question, or a list of {role, content} messages")
+    return None
+
+
+def _messages(value: list[Any], note: Complain) -> tuple[Message, ...] | None:
+    messages = []
+    for index, turn in enumerate(value):
+        role = turn.get("role") if isinstance(turn, Mapping) else None
+        content = turn.get("content") if isinstance(turn, Mapping) else None
+        if role not in ("system", "user", "assistant", "tool") or not isinstance(content, str):
+            note(f"`input[{index}]` is not a chat message", "write {role: system|user|assistant|tool, content: text}")
+            return None
+        messages.append(Message(role, content))
+    return tuple(messages)
+
+
+def _texts(value: Any, name: str, note: Complain, *, single: bool = True) -> tuple[str, ...]:
+    if value is None or value == "":
+        return ()
+    if isinstance(value, str) and single:
+        return (value,)
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return tuple(value)
+    want = "a text or a list of texts" if single else "a list of texts"
+    note(
+        f"`{name}` is {_show(value)}, expected {want}",
+        'write ["..."]' if isinstance(value, str) else "quote each text",
+    )
+    return ()
+
+
+def _one_of(value: Any, name: str, allowed: tuple[str, ...], note: Complain) -> str:
+    if value not in allowed:
+        note(f"`{name}` is {_show(value)}", f"choose from {', '.join(allowed)}")
+    return str(value)
+
+
+def _cohorts(value: Any, note: Complain) -> dict[str, str]:
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        note(f"`cohorts` is {_show(value)}", 'write {"domain": "..."}')
+        return {}
+    cohorts = {}
+    for name, label in value.items():
+        if isinstance(label, bool):
+            label = str(label).lower()
+        if label is None:
+            continue
+        if not isinstance(label, str | int) or not str(label).strip():
+            note(f"`cohorts.{name}` is {_show(label)}", "write a short text")
+        else:
+            cohorts[str(name)] = str(label).strip()
+    return cohorts
+
+
+def _digest(row: Mapping[str, Any], note: Complain) -> str:
+    """SHA-256 of the row's content in canonical JSON."""
+    try:
+        text = json.dumps(row, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        return hashlib.sha256(text.encode()).hexdigest()
+    except UnicodeEncodeError:
+        note("a lone surrogate, half of a character", "write the whole character")
+    except (TypeError, ValueError) as error:
+        note(f"a value that JSON cannot hold ({error})", "write text, numbers, lists or mappings")
+    return ""
+
+
+def _show(value: Any) -> str:
+    if value is None or value == "":
+        return "empty"
+    text = json.dumps(value, ensure_ascii=True, default=str)
+    return text if len(text) <= 50 else text[:47] + "..."

@@ -1,0 +1,153 @@
+"""JSON Lines and CSV files into raw rows, streaming, with the place of each and every problem named."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from evalkit.errors import Problem
+
+MAX_LINE_BYTES = 8 << 20
+RawRow = tuple[int, dict[str, Any]]
+"""Line number (from 1) and the row."""
+Note = Callable[[Problem], None]
+
+
+class _Refused(ValueError):
+    """A JSON text that Python would read but that is no sound row."""
+
+
+def read_jsonl(path: Path, shown: str, note: Note) -> Iterator[RawRow]:
+    """Rows of a JSON Lines file, `.gz` included; a line ends at a line feed and nowhere else."""
+    with _open(path) as file:
+        for number, line in enumerate(iter(lambda: file.readline(MAX_LINE_BYTES + 1), b""), 1):
+            if len(line) > MAX_LINE_BYTES:
+                note(
+                    Problem(
+                        f"{shown}:{number}", "a line longer than 8 MiB", "split the row, or keep the text elsewhere"
+                    )
+                )
+                return
+            if number == 1 and line.startswith(b"\xef\xbb\xbf"):
+                line = line[3:]
+            if not line.strip():
+                continue
+            if number == 1 and line.lstrip().startswith(b"["):
+                note(
+                    Problem(
+                        f"{shown}:1", "a JSON array, not JSON Lines", "write one object a line, without [ ] and commas"
+                    )
+                )
+                return
+            row = parse_row(line, f"{shown}:{number}", note)
+            if row is not None:
+                yield number, row
+
+
+def parse_row(line: bytes, place: str, note: Note) -> dict[str, Any] | None:
+    """One JSON object from one line, or `None` after noting why not."""
+    try:
+        row = json.loads(line.decode(), object_pairs_hook=_pairs, parse_constant=_constant, parse_int=_integer)
+    except UnicodeDecodeError as error:
+        note(Problem(place, f"not UTF-8 at byte {error.start} of the line", "save the file as UTF-8"))
+    except json.JSONDecodeError as error:
+        note(Problem(f"{place}:{error.colno}", f"not JSON: {error.msg}", _json_mend(line)))
+    except RecursionError:
+        note(Problem(place, "nested too deep", "flatten the row"))
+    except _Refused as error:
+        what, _, mend = str(error).partition("; ")
+        note(Problem(place, what, mend))
+    else:
+        if isinstance(row, dict):
+            return row
+        note(Problem(place, "not a JSON object", 'write {"id": ..., "input": ...}'))
+    return None
+
+
+def read_csv(path: Path, shown: str, note: Note) -> Iterator[RawRow]:
+    """Rows of a CSV file with a header; empty cells are absent, `cohorts.x` columns are gathered, lists are JSON."""
+    csv.field_size_limit(MAX_LINE_BYTES)
+    with _open(path) as file, io.TextIOWrapper(file, encoding="utf-8-sig", newline="") as text:
+        reader = csv.reader(text, strict=True)
+        try:
+            header = next(reader, [])
+            yield from _csv_rows(reader, header, shown, note)
+        except UnicodeDecodeError as error:
+            note(Problem(f"{shown}:{reader.line_num + 1}", f"not UTF-8 ({error.reason})", "save the file as UTF-8"))
+        except csv.Error as error:
+            note(Problem(f"{shown}:{reader.line_num}", f"not CSV: {error}", "close the quotes"))
+
+
+def _csv_rows(reader: Any, header: list[str], shown: str, note: Note) -> Iterator[RawRow]:
+    if len(set(header)) < len(header) or not all(header):
+        note(Problem(f"{shown}:1", "the header has empty or repeated column names", "name each column once"))
+        return
+    for cells in reader:
+        place = f"{shown}:{reader.line_num}"
+        if not any(cells):
+            continue
+        if len(cells) != len(header):
+            note(Problem(place, f"{len(cells)} cells, the header has {len(header)}", "quote cells that hold commas"))
+            continue
+        yield reader.line_num, _csv_row(dict(zip(header, cells, strict=True)), place, note)
+
+
+def _csv_row(cells: dict[str, str], place: str, note: Note) -> dict[str, Any]:
+    row: dict[str, Any] = {}
+    for column, cell in cells.items():
+        if cell == "":
+            continue
+        value = _csv_value(cell, f"{place} {column}", note)
+        group, dot, name = column.partition(".")
+        if dot:
+            row.setdefault(group, {})[name] = value
+        else:
+            row[column] = value
+    return row
+
+
+def _csv_value(cell: str, place: str, note: Note) -> Any:
+    """A list or mapping where the cell is JSON for one, else the text as it stands."""
+    if not (cell.startswith(("[", "{")) and cell.endswith(("]", "}"))):
+        return cell
+    wrapped = parse_row(b'{"value":' + cell.encode("utf-8", "surrogatepass") + b"}", place, note)
+    return cell if wrapped is None else wrapped["value"]
+
+
+def _open(path: Path) -> BinaryIO:
+    return gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")  # type: ignore[return-value]
+
+
+def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    row = dict(pairs)
+    if len(row) < len(pairs):
+        seen: set[str] = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        raise _Refused(f"the key {twice!r} stands twice; keep one of the two")
+    return row
+
+
+def _constant(name: str) -> Any:
+    raise _Refused(f"{name} is not a JSON number; write null or leave the key out")
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > 300:
+        raise _Refused(f"an integer of {len(digits)} digits; write it as text")
+    return int(digits)
+
+
+def _json_mend(line: bytes) -> str:
+    text = line.strip()
+    if not text.endswith(b"}"):
+        return "the line is cut: close the object on the same line"
+    if text.startswith(b"{'"):
+        return "use double quotes"
+    if b",}" in text.replace(b" ", b"") or b",]" in text.replace(b" ", b""):
+        return "remove the comma before the closing bracket"
+    return "write one JSON object a line"

@@ -1,0 +1,135 @@
+"""Which scorer stands behind which name in a suite.
+
+A module is imported when a suite names one of its scorers. To add a scorer: write the class, add its line here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import importlib
+import inspect
+import json
+from collections.abc import Awaitable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from evalkit.scorers.base import Grades, Scorer, Services
+from evalkit.types import Case, Metric, Output, Score, Unscored
+
+SCORERS: Mapping[str, str] = {
+    "bleu": "text_metrics:Bleu",
+    "chrf": "text_metrics:Chrf",
+    "citation": "citation:Citation",
+    "contains": "contains:Contains",
+    "cost": "measured:Cost",
+    "deepeval": "deepeval:Deepeval",
+    "exact": "exact:Exact",
+    "groundedness": "overlap:Groundedness",
+    "json": "structured:Json",
+    "judge": "judge:Judge",
+    "keywords": "keywords:Keywords",
+    "latency": "measured:Latency",
+    "leak": "leak:Leak",
+    "length": "length:Length",
+    "numbers": "numbers:Numbers",
+    "prompt_leak": "leak:PromptLeak",
+    "ragas": "ragas:Ragas",
+    "refusal": "refusal:Refusal",
+    "regex": "pattern:Regex",
+    "rouge_l": "text_metrics:RougeL",
+    "similarity": "embedding:Similarity",
+    "token_f1": "text_metrics:TokenF1",
+    "token_match": "embedding:TokenMatch",
+    "tool_calls": "tools:ToolCalls",
+}
+"""Name in a suite -> `module:class` below `evalkit.scorers`."""
+LOCAL_JUDGE = "local_judge:LocalCorrectness"
+NEGATION = "not_"
+
+
+def scorer_class(target: str) -> type[Any]:
+    """Import the class behind a value of `SCORERS`."""
+    module, _, name = target.partition(":")
+    cls = getattr(importlib.import_module(f"evalkit.scorers.{module}"), name)
+    return cls  # type: ignore[no-any-return]
+
+
+def bind(options: Any, services: Services) -> tuple[Scorer, ...]:
+    """The scorers that an options object stands for, ready to score.
+
+    A plain rule scorer is its own options object; a family (ragas, deepeval) gives one scorer for each metric.
+    """
+    if not hasattr(options, "bind"):
+        return (options,)
+    bound = options.bind(services)
+    return tuple(bound) if isinstance(bound, tuple | list) else (bound,)
+
+
+def score_key(kind: str, options: Any, scorer: Scorer) -> Mapping[str, str]:
+    """What must be equal for two scores to be comparable, part by part."""
+    plain = json.dumps(dataclasses.asdict(options), sort_keys=True, default=str)
+    return {
+        "scorer": f"{kind} {scorer.version}",
+        "options": hashlib.sha256(plain.encode()).hexdigest()[:16],
+        **getattr(scorer, "key_parts", {}),
+    }
+
+
+@dataclass(frozen=True)
+class Negated:
+    """`not_` before a scorer's name: a pass is a fail and 1 is 0; only for metrics of passes and fails."""
+
+    scorer: Scorer
+
+    def __post_init__(self) -> None:
+        """Refuse a scorer whose values are no passes."""
+        graded = [metric.name for metric in self.scorer.metrics if not metric.binary]
+        if graded:
+            raise ValueError(f"name: {graded[0]} is graded, not pass or fail; use its `max`, or drop `not_`")
+
+    @property
+    def name(self) -> str:
+        """Name of the scorer that it turns around."""
+        return self.scorer.name
+
+    @property
+    def version(self) -> str:
+        """Version of the scorer that it turns around."""
+        return f"not {self.scorer.version}"
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """The same metrics: their values are turned around."""
+        return self.scorer.metrics
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """What the scorer needs."""
+        return self.scorer.needs
+
+    @property
+    def key_parts(self) -> Mapping[str, str]:
+        """The parts of the scorer's key."""
+        return getattr(self.scorer, "key_parts", {})
+
+    def score(self, case: Case, output: Output) -> Grades | Awaitable[Grades]:
+        """Grade and turn the grade around; what could not be scored stays unscored."""
+        grades = self.scorer.score(case, output)
+        return self._later(grades) if inspect.isawaitable(grades) else _turned(grades)
+
+    async def _later(self, grades: Awaitable[Grades]) -> Grades:
+        return _turned(await grades)
+
+
+def _turned(grades: Grades) -> Grades:
+    if isinstance(grades, Iterable):
+        return tuple(_turned_one(grade) for grade in grades)
+    return _turned_one(grades)
+
+
+def _turned_one(grade: Score | Unscored) -> Score | Unscored:
+    if isinstance(grade, Unscored):
+        return grade
+    passed = None if grade.passed is None else not grade.passed
+    return dataclasses.replace(grade, value=1.0 - grade.value, passed=passed, reason=f"not: {grade.reason}")

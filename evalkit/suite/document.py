@@ -1,0 +1,192 @@
+"""YAML text to plain values, with the place of every key and the traps of YAML 1.1 refused."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+from evalkit.errors import InputError, Problem
+
+Path = tuple[str | int, ...]
+
+MAX_BYTES = 1 << 20
+MAX_DEPTH = 50
+_OCTAL = re.compile(r"[-+]?0[0-9_]+$")
+_NOT_FINITE = re.compile(r"[-+]?\.(inf|nan)$", re.IGNORECASE)
+_WORDS_FOR_BOOL = {"yes", "no", "on", "off", "y", "n"}
+
+
+@dataclass(frozen=True)
+class Document:
+    """The values of one YAML file and where each of them stands."""
+
+    source: str
+    value: Mapping[str, Any]
+    marks: Mapping[Path, tuple[int, int]] = field(default_factory=dict)
+    """Path of keys and indices -> (line, column), both from 1."""
+
+    def problem(self, path: Path, what: str, mend: str = "") -> Problem:
+        """A problem at the nearest known place of `path`."""
+        known = path
+        while known and known not in self.marks:
+            known = known[:-1]
+        line, column = self.marks.get(known, (1, 1))
+        place = f"{self.source}:{line}:{column}"
+        return Problem(f"{place} {dotted(path)}" if path else place, what, mend)
+
+
+def dotted(path: Path) -> str:
+    """`("gate", 0, "min")` as people write it: `gate[0].min`."""
+    text = ""
+    for part in path:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text
+
+
+def parse(data: bytes, source: str) -> Document:
+    """Read one YAML mapping.
+
+    Raises:
+        InputError: for text that is not UTF-8, too large, too deep, not one mapping, or that uses aliases, tags,
+            repeated keys or scalars that YAML 1.1 reads as something else than what stands there.
+    """
+    text = _decode(data, source)
+    loader = _Loader(text)
+    try:
+        node = loader.get_single_node()
+    except yaml.MarkedYAMLError as error:
+        raise InputError(_syntax_problem(error, source)) from None
+    except yaml.YAMLError as error:
+        raise InputError(Problem(source, f"not readable as YAML: {error}", "remove the character")) from None
+    finally:
+        loader.dispose()
+    if not isinstance(node, yaml.MappingNode):
+        what = "the file is empty" if node is None else "the top level is not a mapping"
+        raise InputError(
+            Problem(f"{source}:1:1", what, "start with `name:`, `golden:`, `system:`, `scorers:`, `gate:`")
+        )
+    reader = _Reader(source)
+    value = reader.read(node, ())
+    if reader.problems:
+        raise InputError(reader.problems)
+    return Document(source, value, reader.marks)
+
+
+def _decode(data: bytes, source: str) -> str:
+    if len(data) > MAX_BYTES:
+        raise InputError(Problem(source, f"{len(data)} bytes, more than 1 MiB", "keep data in the golden set"))
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        raise InputError(Problem(source, "UTF-16 text", "save the file as UTF-8"))
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(Problem(source, f"not UTF-8 at byte {error.start}", "save the file as UTF-8")) from None
+
+
+def _syntax_problem(error: yaml.MarkedYAMLError, source: str) -> Problem:
+    mark = error.problem_mark or error.context_mark
+    place = f"{source}:{mark.line + 1}:{mark.column + 1}" if mark else source
+    what = error.problem or "not readable as YAML"
+    if "\\t" in what or "'\\t'" in str(error):
+        return Problem(place, "a tab where YAML wants spaces", "indent with spaces")
+    return Problem(place, what, "see the line above it for an open quote, bracket or a missing colon")
+
+
+class _Loader(yaml.SafeLoader):
+    """Composes nodes only; refuses aliases and deep nesting before they cost anything."""
+
+    depth = 0
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        event = self.peek_event()
+        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
+            raise yaml.MarkedYAMLError(
+                problem="anchors (&name) and aliases (*name) are refused: write the value out",
+                problem_mark=event.start_mark,
+            )
+        self.depth += 1
+        if self.depth > MAX_DEPTH:
+            raise yaml.MarkedYAMLError(problem=f"nested deeper than {MAX_DEPTH} levels", problem_mark=event.start_mark)
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
+
+
+class _Reader:
+    """Turns nodes into values, keeps their places, and collects every problem."""
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self.marks: dict[Path, tuple[int, int]] = {}
+        self.problems: list[Problem] = []
+
+    def read(self, node: Any, path: Path) -> Any:
+        self.marks.setdefault(path, _mark(node))
+        if not node.tag.startswith("tag:yaml.org,2002:") or node.tag.startswith("tag:yaml.org,2002:python"):
+            self._problem(node, path, f"the tag {node.tag!r} is refused", "write plain values")
+            return None
+        if isinstance(node, yaml.MappingNode):
+            return dict(self._pairs(node, path))
+        if isinstance(node, yaml.SequenceNode):
+            return [self.read(item, (*path, i)) for i, item in enumerate(node.value)]
+        return self._scalar(node, path)
+
+    def _pairs(self, node: Any, path: Path) -> Iterator[tuple[str, Any]]:
+        seen: dict[str, int] = {}
+        for key_node, value_node in node.value:
+            key = key_node.value if isinstance(key_node, yaml.ScalarNode) else None
+            if key is None or key == "<<":
+                self._problem(key_node, path, "a key that is not plain text", "use a word as key")
+                continue
+            line = key_node.start_mark.line + 1
+            if key in seen:
+                self._problem(key_node, (*path, key), f"repeats the key of line {seen[key]}", "keep one of the two")
+                continue
+            seen[key] = line
+            self.marks[(*path, key)] = _mark(key_node)
+            yield key, self.read(value_node, (*path, key))
+
+    def _scalar(self, node: Any, path: Path) -> Any:
+        text, kind = node.value, node.tag.rpartition(":")[2]
+        if node.style is not None or kind in ("str", "timestamp", "binary", "value", "merge"):
+            return text
+        trap = _trap(text, kind)
+        if trap:
+            self._problem(node, path, *trap)
+            return None
+        if kind == "null":
+            return None
+        if kind == "bool":
+            return text.lower() == "true"
+        digits = text.replace("_", "")
+        if kind == "int" and len(digits) > 300:
+            self._problem(node, path, f"an integer of {len(digits)} digits", 'put it in quotes: "..."')
+            return None
+        return int(digits, 0) if kind == "int" else float(digits)
+
+    def _problem(self, node: Any, path: Path, what: str, mend: str) -> None:
+        line, column = _mark(node)
+        place = f"{self.source}:{line}:{column}"
+        self.problems.append(Problem(f"{place} {dotted(path)}" if path else place, what, mend))
+
+
+def _mark(node: Any) -> tuple[int, int]:
+    return node.start_mark.line + 1, node.start_mark.column + 1
+
+
+def _trap(text: str, kind: str) -> tuple[str, str] | None:
+    """What YAML 1.1 would silently read as something else, and the mend."""
+    quoted = f'"{text}"'
+    if kind == "bool" and text.lower() in _WORDS_FOR_BOOL:
+        return f"YAML reads `{text}` as true or false", f"write true or false, or {quoted} for the word"
+    if kind in ("int", "float") and ":" in text:
+        return f"YAML reads `{text}` as a base-60 number", f"write {quoted}"
+    if kind == "int" and _OCTAL.match(text):
+        return f"YAML reads `{text}` as an octal number", f"write {quoted} for the text, or drop the leading zero"
+    if kind == "float" and _NOT_FINITE.match(text):
+        return f"`{text}` is not a finite number", "write a number, or remove the key"
+    return None

@@ -1,0 +1,145 @@
+"""What a suite says, as frozen values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from evalkit.gate.policy import Policy
+from evalkit.golden.read import GoldenSource
+from evalkit.systems.base import SystemConfig
+from evalkit.types import Case
+
+SUITE_VERSION = 1
+MAX_CONCURRENCY = 1_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class When:
+    """Which cases a scorer applies to: every given key must match, any of a key's values is enough."""
+
+    kind: tuple[str, ...] = ()
+    severity: tuple[str, ...] = ()
+    has: tuple[str, ...] = ()
+    """Fields that must be there and not empty."""
+    cohorts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def matches(self, case: Case) -> bool:
+        """True where the scorer applies to `case`."""
+        return (
+            (not self.kind or case.kind in self.kind)
+            and (not self.severity or case.severity in self.severity)
+            and all(has_field(case, name) for name in self.has)
+            and all(case.cohorts.get(name) in values for name, values in self.cohorts.items())
+        )
+
+
+def has_field(case: Case, name: str) -> bool:
+    """True where the case carries something under `name`; `false` and 0 are something."""
+    value = getattr(case, name) if name in ("reference", "contexts", "cluster") else case.fields.get(name)
+    return value is not None and value not in ("", (), [])
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScorerEntry:
+    """One line under `scorers:`."""
+
+    kind: str
+    """The name in the registry."""
+    options: Any
+    """The scorer's own dataclass."""
+    negated: bool = False
+    when: When | None = None
+    advisory: bool = False
+    """Shown, but no part of the pass rate and of the regression gate."""
+    index: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class JudgeConfig:
+    """The judge that `judge` scorers ask."""
+
+    local: str | None = None
+    """Name of a packaged judge that needs no model: `correctness`."""
+    chat: Any = None
+    """Options of an OpenAI-compatible endpoint."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SuiteOptions:
+    """The keys of a suite file; each is documented where it is declared."""
+
+    name: str
+    """Name of the suite, shown in every report."""
+    golden: str | GoldenSource
+    """The golden set, relative to this file."""
+    system: Any
+    """The system under test: python, http, command, chat or replay."""
+    scorers: tuple[Any, ...]
+    """What grades each answer."""
+    gate: tuple[Any, ...] = ()
+    """The checks that decide."""
+    description: str = ""
+    """What the suite is for."""
+    version: int = SUITE_VERSION
+    """Version of the suite format."""
+    judge: Mapping[str, Any] | None = None
+    """The judge: `{local: correctness}` or `{chat: {...}}`."""
+    embedding: str | Mapping[str, Any] = "wordllama"
+    """What similarity scorers embed with."""
+    cohorts: tuple[str, ...] = ()
+    """Names of the cohorts to report by; `query_length`, `kind` and `severity` are derived."""
+    labels: tuple[str, ...] = ()
+    """Label files, relative to this file."""
+    concurrency: int = 16
+    """Calls in flight."""
+    repeat: int = 1
+    """How often each case is asked."""
+    seed: int = 0
+    """Seed of every random draw."""
+    require_evidence: bool = False
+    """True turns insufficient evidence into no decision."""
+    traffic_per_month: int | None = None
+    """Calls a month, for the projected cost."""
+
+    def __post_init__(self) -> None:
+        """Refuse figures that cannot be meant."""
+        if self.version != SUITE_VERSION:
+            raise ValueError(f"version: this evalkit reads version {SUITE_VERSION}, not {self.version}; upgrade evalkit")
+        if not 1 <= self.concurrency <= MAX_CONCURRENCY:
+            raise ValueError(f"concurrency: {self.concurrency} is not within 1 to {MAX_CONCURRENCY}; 16 is a good start")
+        if not 1 <= self.repeat <= 100:
+            raise ValueError(f"repeat: {self.repeat} is not within 1 to 100; write 1 for a single answer")
+        if self.traffic_per_month is not None and self.traffic_per_month < 1:
+            raise ValueError("traffic_per_month: must be at least 1; remove the key where it is unknown")
+        if not self.scorers:
+            raise ValueError("scorers: the list is empty; add one, such as `- exact`")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Suite:
+    """A suite that was read and found sound."""
+
+    path: Path
+    sha256: str
+    root: Path
+    """Folder that paths in the suite may not leave."""
+    options: SuiteOptions
+    golden: GoldenSource
+    golden_file: Path | None
+    golden_shown: str
+    system: SystemConfig
+    system_kind: str
+    judge: JudgeConfig | None
+    scorers: tuple[ScorerEntry, ...]
+    policy: Policy
+    label_files: tuple[Path, ...] = ()
+    lines: Mapping[str, str] = field(default_factory=dict)
+    """Dotted key -> `file:line:column`, for problems that are found after reading."""
+
+    @property
+    def name(self) -> str:
+        """Name of the suite."""
+        return self.options.name

@@ -1,0 +1,218 @@
+"""Suite file to `Suite`: every key checked, every problem told at once with its place."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from evalkit.errors import InputError, Problem
+from evalkit.gate.policy import CHECKS, Policy, Threshold
+from evalkit.golden.read import GoldenSource
+from evalkit.scorers.registry import LOCAL_JUDGE, NEGATION, SCORERS, scorer_class
+from evalkit.suite.build import Builder, choices, show
+from evalkit.suite.document import Document, dotted, parse
+from evalkit.suite.model import JudgeConfig, ScorerEntry, Suite, SuiteOptions, When
+from evalkit.systems import SYSTEMS
+
+Steps = tuple[str | int, ...]
+_ROOT_MARKS = (".git", "pyproject.toml", "evalkit.toml")
+
+
+def load_suite(path: Path, shown: str | None = None) -> Suite:
+    """Read a suite file.
+
+    Raises:
+        InputError: with every problem of the file.
+    """
+    shown = shown or str(path)
+    data = _bytes(path, shown)
+    builder = Builder(parse(data, shown))
+    options = builder.build(SuiteOptions, builder.document.value, ())
+    if options is None:
+        raise InputError(builder.problems)
+    root = project_root(path)
+    golden = options.golden if isinstance(options.golden, GoldenSource) else GoldenSource(path=options.golden)
+    files = _Files(builder, path.resolve().parent, root)
+    golden_file = files.resolve(golden.path, ("golden",)) if golden.path else None
+    judge = _judge(builder, options.judge)
+    system_kind, system = _system(builder, options.system)
+    scorers = _scorers(builder, options.scorers, judge)
+    policy = _policy(builder, options)
+    labels = [files.resolve(name, ("labels", i)) for i, name in enumerate(options.labels)]
+    if builder.problems or system is None:
+        raise InputError(builder.problems)
+    return Suite(
+        path=path.resolve(),
+        sha256=hashlib.sha256(data).hexdigest(),
+        root=root,
+        options=options,
+        golden=golden,
+        golden_file=golden_file,
+        golden_shown=_relative(golden_file, root) if golden_file else str(golden.hub),
+        system=system,
+        system_kind=system_kind,
+        judge=judge,
+        scorers=scorers,
+        policy=policy,
+        label_files=tuple(file for file in labels if file),
+        lines=_lines(builder.document),
+    )
+
+
+def project_root(path: Path) -> Path:
+    """The nearest folder above `path` that looks like a project, else the suite's own folder."""
+    folder = path.resolve().parent
+    return next((up for up in (folder, *folder.parents) if any((up / mark).exists() for mark in _ROOT_MARKS)), folder)
+
+
+def _bytes(path: Path, shown: str) -> bytes:
+    if path.is_dir():
+        raise InputError(Problem(shown, "a folder, not a suite file", f"name the file, such as {shown}/suite.yaml"))
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        near = [p.name for p in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
+        raise InputError(Problem(shown, "no such file", choices(path.name, near) if near else "check the path")) from None
+    except OSError as error:
+        raise InputError(Problem(shown, f"cannot be read: {error.strerror}", "check its permissions")) from None
+
+
+@dataclasses.dataclass(frozen=True)
+class _Files:
+    """Resolves paths of a suite and keeps them inside the project."""
+
+    builder: Builder
+    base: Path
+    root: Path
+
+    def resolve(self, name: str, path: Steps) -> Path | None:
+        if "\0" in name or "\\" in name:
+            self.builder.problem(path, "a path with NUL or backslash", "write it with /")
+            return None
+        file = (self.base / name).resolve()
+        if not file.is_relative_to(self.root):
+            self.builder.problem(path, f"{name!r} leaves the project {self.root.name}/", "move the file into the project")
+            return None
+        if not file.is_file():
+            near = [p.name for p in file.parent.iterdir() if p.is_file()] if file.parent.is_dir() else []
+            self.builder.problem(path, f"no file {name!r}", choices(file.name, near) if near else "check the path")
+            return None
+        return file
+
+
+def _relative(file: Path, root: Path) -> str:
+    return file.relative_to(root).as_posix()
+
+
+def _lines(document: Document) -> dict[str, str]:
+    return {dotted(path): f"{document.source}:{line}:{column}" for path, (line, column) in document.marks.items()}
+
+
+def _judge(builder: Builder, value: Mapping[str, Any] | None) -> JudgeConfig | None:
+    if value is None:
+        return None
+    path = ("judge",)
+    if set(value) == {"local"}:
+        if value["local"] != "correctness":
+            builder.problem((*path, "local"), f"no local judge {show(value['local'])}", "the one there is: correctness")
+        return JudgeConfig(local="correctness")
+    if set(value) == {"chat"}:
+        from evalkit.llm.config import ChatConfig
+
+        return JudgeConfig(chat=builder.build(ChatConfig, value["chat"], (*path, "chat")))
+    builder.problem(path, "names no judge or several", "write {local: correctness} or {chat: {model: ..., base_url: ...}}")
+    return None
+
+
+def _system(builder: Builder, value: Any) -> tuple[str, Any]:
+    path = ("system",)
+    kinds = [kind for kind in SYSTEMS if isinstance(value, Mapping) and kind in value]
+    if len(kinds) != 1:
+        what = f"expected one of {', '.join(SYSTEMS)}, got {show(value) if not kinds else ' and '.join(kinds)}"
+        builder.problem(path, what, "write {python: module:function}, {http: https://...} ...")
+        return "", None
+    return kinds[0], builder.build(SYSTEMS[kinds[0]], value, path)
+
+
+def _named(builder: Builder, item: Any, path: Steps) -> tuple[str, Any, Steps] | None:
+    """`Name`, `{Name: value}` or `{Name: {options}}` as (name, value or None, path of the value)."""
+    if isinstance(item, str):
+        return item, None, path
+    if isinstance(item, Mapping) and len(item) == 1:
+        name, value = next(iter(item.items()))
+        return name, value, (*path, name)
+    builder.problem(path, f"expected a name or one `name: options`, got {show(item)}", "start each entry with `- name:`")
+    return None
+
+
+def _scorers(builder: Builder, items: tuple[Any, ...], judge: JudgeConfig | None) -> tuple[ScorerEntry, ...]:
+    entries = []
+    for index, item in enumerate(items):
+        named = _named(builder, item, ("scorers", index))
+        entry = _scorer(builder, *named, judge, index) if named else None
+        if entry:
+            entries.append(entry)
+    return tuple(entries)
+
+
+def _scorer(
+    builder: Builder, name: str, value: Any, path: Steps, judge: JudgeConfig | None, index: int
+) -> ScorerEntry | None:
+    negated = name.startswith(NEGATION)
+    kind = name.removeprefix(NEGATION)
+    if kind not in SCORERS:
+        builder.problem(path, f"no scorer called {kind!r}", choices(kind, SCORERS))
+        return None
+    cls = scorer_class(LOCAL_JUDGE if kind == "judge" and judge and judge.local else SCORERS[kind])
+    options, common = _options(cls, value)
+    when = _when(builder, common.get("when"), (*path, "when"))
+    advisory = builder.value(common.get("advisory", False), bool, (*path, "advisory"))
+    if kind == "judge" and judge and judge.local:
+        for key in set(options) & {"rubric", "scale"}:
+            builder.problem((*path, key), "the local judge reads no rubric", "remove it, or set `judge: {chat: ...}`")
+            return None
+    named = {"name": name} if negated and "name" not in options else None
+    built = builder.build(cls, options, path, named=named)
+    if built is None:
+        return None
+    return ScorerEntry(kind=kind, options=built, negated=negated, when=when, advisory=bool(advisory), index=index)
+
+
+def _options(cls: type[Any], value: Any) -> tuple[Any, Mapping[str, Any]]:
+    """The scorer's own options, and those that every scorer takes."""
+    if value is None:
+        return {}, {}
+    if isinstance(value, Mapping):
+        common = {key: value[key] for key in ("when", "advisory") if key in value}
+        return {key: item for key, item in value.items() if key not in common}, common
+    shorthand = getattr(cls, "shorthand", None)
+    return ({shorthand: value}, {}) if shorthand else (value, {})
+
+
+def _when(builder: Builder, value: Any, path: Steps) -> When | None:
+    if value is None:
+        return None
+    if not isinstance(value, Mapping):
+        builder.problem(path, f"expected a mapping, got {show(value)}", "write {kind: golden} or {has: reference}")
+        return None
+    own = {key: item for key, item in value.items() if key in ("kind", "severity", "has")}
+    cohorts = {key: item for key, item in value.items() if key not in own}
+    return builder.build(When, {**own, "cohorts": cohorts} if cohorts else own, path)
+
+
+def _policy(builder: Builder, options: SuiteOptions) -> Policy:
+    checks = []
+    for index, item in enumerate(options.gate):
+        named = _named(builder, item, ("gate", index))
+        if named is None:
+            continue
+        name, value, path = named
+        cls: type[Any] = CHECKS.get(name, Threshold)
+        own, _ = _options(cls, value) if not isinstance(value, Mapping) else (value, {})
+        check = builder.build(cls, own, path, named=None if name in CHECKS else {"metric": name})
+        if check is not None:
+            checks.append(check)
+    return Policy(checks=tuple(checks), require_evidence=options.require_evidence)
