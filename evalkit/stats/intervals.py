@@ -1,0 +1,267 @@
+"""Confidence intervals of a rate, a mean, a paired difference of rates, and a quantile.
+
+Every function returns an `Estimate`. What is undefined is `None` with a reason: an empty sample has no value, one value
+has no interval. Intervals are two-sided; a one-sided 95 % bound is one end of the interval at `confidence_level=0.90`.
+Sums are exactly rounded (`math.fsum`), so that the order of the cases changes no digit.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from evalkit.stats.clusters import cluster_codes
+from evalkit.stats.bounds import newcombe_bounds, tango_upper, wilson_bounds
+from evalkit.stats.quantiles import tail_probability, two_sided_t, two_sided_z
+from evalkit.types import Estimate
+
+
+def wilson(successes: int, n: int, *, confidence_level: float = 0.95) -> Estimate:
+    """Score interval of a rate: (p + z^2/2n ± z sqrt(p(1-p)/n + z^2/4n^2)) / (1 + z^2/n).
+
+    Args:
+        successes: 0 .. n.
+        n: Independent cases. With 0 the rate is undefined.
+        confidence_level: Two-sided, in (0, 1).
+
+    Returns:
+        `value` is successes / n; 0 <= low <= value <= high <= 1, and the interval has a width even at 0 and 1.
+
+    Raises:
+        ValueError: `successes` is not in 0 .. n.
+
+    Source: Wilson 1927, JASA 22:209.
+    """
+    if not 0 <= successes <= n:
+        raise ValueError(f"{successes} successes of {n} cases; successes must lie in 0 .. n")
+    z = two_sided_z(confidence_level)
+    if n == 0:
+        return _undefined("wilson", confidence_level)
+    low, high = wilson_bounds(successes, n, z)
+    return Estimate(value=successes / n, low=low, high=high, n=n, method="wilson", confidence_level=confidence_level)
+
+
+def mean_t(values: ArrayLike, *, confidence_level: float = 0.95) -> Estimate:
+    """Mean of independent values with Student's interval: mean ± t(n - 1) s / sqrt(n).
+
+    Args:
+        values: Finite numbers, one per case (repeats are averaged before), shape (n,).
+        confidence_level: Two-sided, in (0, 1).
+
+    Returns:
+        No value with n = 0; no interval with n = 1. Where all values are equal the interval has no width, and `reason`
+        says so. The interval is not cut at the ends of the metric's scale.
+
+    Raises:
+        ValueError: `values` is not one-dimensional, or holds NaN or infinity.
+    """
+    sample = _finite_vector(values)
+    tail_probability(confidence_level)
+    if sample.size == 0:
+        return _undefined("t", confidence_level)
+    mean = _exact_mean(sample)
+    if sample.size == 1:
+        reason = "no interval: one value shows no spread"
+        return Estimate(value=mean, n=1, method="t", confidence_level=confidence_level, reason=reason)
+    squares = math.fsum(((sample - mean) ** 2).tolist())
+    error = math.sqrt(squares / (sample.size - 1) / sample.size)
+    return _t_interval(sample, mean, error, sample.size - 1, confidence_level=confidence_level, method="t")
+
+
+def cluster_robust(values: ArrayLike, clusters: Sequence[Hashable], *, confidence_level: float = 0.95) -> Estimate:
+    """Mean of values that depend on each other within clusters: mean ± t(G - 1) SE.
+
+    SE = sqrt(G/(G - 1) * sum over clusters of (sum of value - mean)^2) / n, the CR1 form for a mean. With one value in
+    every cluster this is `mean_t`. With few clusters of very unequal size it is still somewhat too narrow.
+
+    Args:
+        values: Finite numbers, one per case, shape (n,).
+        clusters: The cluster of each case, shape (n,); each `None` is a cluster of its own.
+        confidence_level: Two-sided, in (0, 1).
+
+    Returns:
+        `value` is the mean over cases, `n` the number of cases. No value with n = 0; no interval with fewer than two
+        clusters. Where the clusters show no spread the interval has no width, and `reason` says so.
+
+    Raises:
+        ValueError: Lengths differ, `values` is not one-dimensional, or holds NaN or infinity.
+
+    Source: Miller 2024, arXiv 2411.00640, section 2.2, with the usual small-sample factor and t(G - 1).
+    """
+    sample = _finite_vector(values)
+    tail_probability(confidence_level)
+    if sample.size != len(clusters):
+        raise ValueError(f"{sample.size} values but {len(clusters)} clusters; give one cluster per value")
+    if sample.size == 0:
+        return _undefined("cluster-robust t", confidence_level)
+    mean, codes = _exact_mean(sample), cluster_codes(clusters)
+    count = int(codes.max()) + 1
+    if count < 2:
+        reason = "no interval: one cluster shows no spread between clusters"
+        return Estimate(
+            value=mean, n=sample.size, method="cluster-robust t", confidence_level=confidence_level, reason=reason
+        )
+    squares = math.fsum((np.bincount(codes, weights=sample - mean) ** 2).tolist())
+    error = math.sqrt(count / (count - 1) * squares) / sample.size
+    return _t_interval(sample, mean, error, count - 1, confidence_level=confidence_level, method="cluster-robust t")
+
+
+def newcombe_paired(
+    both: int, only_first: int, only_second: int, neither: int, *, confidence_level: float = 0.95
+) -> Estimate:
+    """Difference of two rates on the same cases, p_first - p_second: Newcombe's method 10.
+
+    The Wilson intervals of the two rates are joined by square-and-add with the correlation phi of the 2 x 2 table,
+    whose numerator is lowered by n/2 (not below 0) where it is positive.
+
+    Args:
+        both: Cases that passed in both.
+        only_first: Passed in the first only.
+        only_second: Passed in the second only.
+        neither: Passed in neither.
+        confidence_level: Two-sided, in (0, 1).
+
+    Returns:
+        Fractions, -1 <= low <= value <= high <= 1; no value with no cases.
+
+    Raises:
+        ValueError: A count is negative.
+
+    Source: Newcombe 1998, Stat Med 17:2635; Fagerland et al. 2014, Stat Med 33:2850.
+    """
+    n = _paired_total(both, only_first, only_second, neither)
+    z = two_sided_z(confidence_level)
+    if n == 0:
+        return _undefined("newcombe", confidence_level)
+    low, high = newcombe_bounds((both, only_first, only_second, neither), z)
+    return Estimate(
+        value=(only_first - only_second) / n,
+        low=low,
+        high=high,
+        n=n,
+        method="newcombe",
+        confidence_level=confidence_level,
+    )
+
+
+def tango(both: int, only_first: int, only_second: int, neither: int, *, confidence_level: float = 0.95) -> Estimate:
+    """Difference of two rates on the same cases, p_first - p_second: Tango's score interval.
+
+    The ends solve (b - c - n d)^2 = z^2 n (2q + d(1 - d)), where b = `only_first`, c = `only_second` and q is the
+    maximum-likelihood probability of `only_second` given the difference d. At d = 0 this is McNemar's score test.
+
+    Args and result are those of `newcombe_paired`; the difference depends on `both` and `neither` only by their sum.
+
+    Raises:
+        ValueError: A count is negative.
+
+    Source: Tango 1998, Stat Med 17:891; Fagerland et al. 2014, Stat Med 33:2850.
+    """
+    n = _paired_total(both, only_first, only_second, neither)
+    z = two_sided_z(confidence_level)
+    if n == 0:
+        return _undefined("tango", confidence_level)
+    return Estimate(
+        value=(only_first - only_second) / n,
+        low=-tango_upper(only_second, only_first, n, z),
+        high=tango_upper(only_first, only_second, n, z),
+        n=n,
+        method="tango",
+        confidence_level=confidence_level,
+    )
+
+
+def quantile_bounds(values: ArrayLike, q: float, *, confidence_level: float = 0.95) -> Estimate:
+    """Quantile with distribution-free bounds: two order statistics at exact binomial ranks.
+
+    `value` is the smallest x with at least n q values <= x (the inverted empirical distribution, never interpolated).
+    `low` is the r-th smallest value for the largest r with P(Bin(n, q) <= r - 1) <= tail, `high` the s-th for the
+    smallest s with P(Bin(n, q) >= s) <= tail, where tail = (1 - confidence_level) / 2. They hold for any distribution.
+
+    Args:
+        values: Finite numbers, shape (n,).
+        q: The quantile, strictly between 0 and 1; 0.95 for p95.
+        confidence_level: Two-sided, in (0, 1).
+
+    Returns:
+        low <= value <= high. A side that no order statistic reaches at this n is `None`, and `reason` says how many
+        values it needs (an upper one-sided 95 % bound of p95 needs 59). No value with n = 0.
+
+    Raises:
+        ValueError: `q` is outside (0, 1), `values` is not one-dimensional, or holds NaN or infinity.
+
+    Source: David and Nagaraja, Order Statistics, section 7.1.
+    """
+    from scipy.special import bdtr, bdtrc
+
+    if not 0 < q < 1:
+        raise ValueError(f"q is {q!r}; a quantile must lie strictly between 0 and 1, such as 0.95")
+    tail = tail_probability(confidence_level)
+    ordered = np.sort(_finite_vector(values))
+    n = ordered.size
+    if n == 0:
+        return _undefined("order statistics", confidence_level)
+    ranks = np.arange(n)
+    below = int(np.count_nonzero(bdtr(ranks, n, q) <= tail))
+    above = int(np.count_nonzero(bdtrc(ranks, n, q) > tail))
+    return Estimate(
+        value=float(np.quantile(ordered, q, method="inverted_cdf")),
+        low=float(ordered[below - 1]) if below > 0 else None,
+        high=float(ordered[above]) if above < n else None,
+        n=n,
+        method="order statistics",
+        confidence_level=confidence_level,
+        reason=_missing_sides(q, tail, n),
+    )
+
+
+def _undefined(method: str, confidence_level: float) -> Estimate:
+    return Estimate(value=None, method=method, confidence_level=confidence_level, reason="no values")
+
+
+def _finite_vector(values: ArrayLike) -> NDArray[np.float64]:
+    sample = np.asarray(values, dtype=np.float64)
+    if sample.ndim != 1:
+        raise ValueError(f"values have shape {sample.shape}; give one number per case")
+    bad = np.flatnonzero(~np.isfinite(sample))
+    if bad.size:
+        raise ValueError(f"values[{bad[0]}] is {sample[bad[0]]}; leave out what has no score and count it instead")
+    return sample
+
+
+def _exact_mean(sample: NDArray[np.float64]) -> float:
+    mean = math.fsum(sample.tolist()) / sample.size
+    return min(max(mean, float(sample.min())), float(sample.max()))
+
+
+def _t_interval(
+    sample: NDArray[np.float64], mean: float, error: float, degrees: int, *, confidence_level: float, method: str
+) -> Estimate:
+    """Interval with a zero width stated: rounding noise in `error` is no spread."""
+    flat = error <= 1e-12 * float(np.abs(sample).max())
+    half = 0.0 if flat else two_sided_t(confidence_level, degrees) * error
+    return Estimate(
+        value=mean,
+        low=mean - half,
+        high=mean + half,
+        n=sample.size,
+        method=method,
+        confidence_level=confidence_level,
+        reason="zero width: no spread was observed" if flat else "",
+    )
+
+
+def _paired_total(*counts: int) -> int:
+    if min(counts) < 0:
+        raise ValueError(f"counts are {counts}; a count of cases cannot be negative")
+    return sum(counts)
+
+
+def _missing_sides(q: float, tail: float, n: int) -> str:
+    """Say how many values each absent bound needs: the lowest value bounds from below once (1 - q)^n <= tail."""
+    needs = {"lower": math.ceil(math.log(tail) / math.log1p(-q)), "upper": math.ceil(math.log(tail) / math.log(q))}
+    missing = [f"no {side} bound with {n} values: {need} are needed" for side, need in needs.items() if n < need]
+    return "; ".join(missing)

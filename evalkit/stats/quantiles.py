@@ -1,0 +1,32 @@
+"""Two-sided quantiles, and the check of a confidence level, that every interval shares."""
+
+from __future__ import annotations
+
+
+def tail_probability(confidence_level: float) -> float:
+    """Probability that a two-sided interval leaves out on each side: (1 - confidence_level) / 2.
+
+    A one-sided 95 % bound is therefore one end of a two-sided 90 % interval.
+
+    Raises:
+        ValueError: `confidence_level` is not strictly between 0 and 1.
+    """
+    if not 0 < confidence_level < 1:
+        raise ValueError(
+            f"confidence_level is {confidence_level!r}; it must lie strictly between 0 and 1, such as 0.95"
+        )
+    return (1 - confidence_level) / 2
+
+
+def two_sided_z(confidence_level: float) -> float:
+    """Standard normal quantile z with P(-z < Z < z) = `confidence_level`; about 1.96 at 0.95."""
+    from scipy.special import ndtri
+
+    return -float(ndtri(tail_probability(confidence_level)))
+
+
+def two_sided_t(confidence_level: float, degrees: int) -> float:
+    """Student quantile t with P(-t < T < t) = `confidence_level` at `degrees` >= 1 degrees of freedom."""
+    from scipy.special import stdtrit
+
+    return -float(stdtrit(degrees, tail_probability(confidence_level)))
