@@ -1,0 +1,206 @@
+"""One client for every question to a model."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Any, Self, TypeVar
+
+import aiohttp
+from pydantic import BaseModel
+
+from evalkit.llm.config import ChatConfig
+from evalkit.llm.endpoint import Endpoint, Refused
+from evalkit.llm.errors import JudgeError
+from evalkit.llm.ladder import MAX_REPAIRS, RUNGS, Rung, form_of, repair_turns, strict_schema, with_instruction
+from evalkit.llm.prices import cost_usd
+from evalkit.llm.retry import TimeLeft
+from evalkit.llm.wire import (
+    Messages,
+    Parsed,
+    Reply,
+    Spoken,
+    add_usage,
+    as_messages,
+    find_value,
+    read_body,
+    tokens_of,
+)
+from evalkit.types import Usage
+
+T = TypeVar("T", bound=BaseModel)
+
+RESAMPLE_TEMPERATURE = 0.3
+"""Lowest temperature of a further sample: at 0 a seed changes nothing, and one opinion would be bought twice."""
+
+
+@dataclass
+class _Question:
+    """One question, and what it has spent so far."""
+
+    turns: list[dict[str, str]]
+    sample: int
+    left: TimeLeft
+    usage: Usage | None = None
+    began: float = field(default_factory=monotonic)
+
+
+class ChatClient:
+    """Asks one model at one OpenAI-compatible endpoint.
+
+    Use it as `async with ChatClient(config, env=os.environ) as client`, or give it an open session, which it leaves
+    open.
+
+    Args:
+        config: The endpoint and its settings.
+        env: Environment that the key is read from.
+        session: HTTP session to use instead of an own one.
+        concurrency: Exchanges in flight at once; one that waits to try again is not in flight.
+        rng: Source of the jitter between retries.
+        sleep: Waits a number of seconds.
+
+    Raises:
+        InputError: The environment variable of the key is not set.
+    """
+
+    def __init__(
+        self,
+        config: ChatConfig,
+        *,
+        env: Mapping[str, str],
+        session: aiohttp.ClientSession | None = None,
+        concurrency: int = 16,
+        rng: random.Random | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self.config = config
+        jitter = rng or random.Random()  # noqa: S311 - jitter needs no secrecy
+        self._endpoint = Endpoint(config, env, concurrency, jitter, sleep)
+        self._concurrency = concurrency
+        self._session = session
+        self._owned: aiohttp.ClientSession | None = None
+        self._rung = 0
+
+    @property
+    def model(self) -> str:
+        """Name of the model that is asked."""
+        return self.config.model
+
+    async def __aenter__(self) -> Self:
+        if self._session is None:
+            connector = aiohttp.TCPConnector(limit=self._concurrency)
+            self._owned = self._session = aiohttp.ClientSession(connector=connector)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._owned is not None:
+            await self._owned.close()
+            self._owned = self._session = None
+
+    async def text(self, messages: Messages, *, sample: int = 0) -> Reply:
+        """Ask for a text.
+
+        Args:
+            messages: A prompt, or chat turns with `role` and `content`.
+            sample: Number of the opinion; another number is sampled anew.
+
+        Raises:
+            JudgeError: No usable reply; its `kind` names the cause.
+        """
+        question = self._question(as_messages(messages), sample)
+        try:
+            body, spoken = await self._ask(question, {})
+        except Refused as refused:
+            raise refused.error from None
+        if not spoken.text:
+            raise JudgeError("bad_reply", "the reply is empty", usage=question.usage)
+        return Reply(text=spoken.text, rung="text", **_facts(question, body))
+
+    async def structured(self, messages: Messages, schema: type[T], *, sample: int = 0) -> Parsed[T]:
+        """Ask for a value of `schema`, on the strictest rung that the endpoint accepts.
+
+        The rung that answered is where the next question starts.
+
+        Args:
+            messages: A prompt, or chat turns with `role` and `content`.
+            schema: Form of the value; it is checked strictly on every rung.
+            sample: Number of the opinion; another number is sampled anew.
+
+        Raises:
+            JudgeError: No usable reply after two repair turns; its `kind` names the cause.
+        """
+        wanted = strict_schema(schema)
+        question = self._question(with_instruction(as_messages(messages), wanted), sample)
+        problem = JudgeError("bad_reply", "no way of asking was accepted")
+        for index, rung in enumerate(RUNGS):
+            if index < self._rung:
+                continue
+            try:
+                parsed = await self._on_rung(question, rung, wanted, schema)
+            except Refused as refused:
+                problem = refused.error
+                continue
+            self._rung = max(self._rung, index)
+            return parsed
+        raise JudgeError(problem.kind, problem.message, usage=question.usage)
+
+    async def _on_rung(self, question: _Question, rung: Rung, wanted: dict[str, Any], schema: type[T]) -> Parsed[T]:
+        problem = ""
+        for _ in range(1 + MAX_REPAIRS):
+            body, spoken = await self._ask(question, form_of(rung, wanted))
+            try:
+                value = find_value(spoken.text, schema)
+            except ValueError as error:
+                problem = str(error)
+                question.turns = [*question.turns, *repair_turns(spoken.text, problem)]
+                continue
+            return Parsed(value=value, text=spoken.text, rung=rung, **_facts(question, body))
+        raise JudgeError("bad_reply", f"after {MAX_REPAIRS} repairs: {problem}", usage=question.usage)
+
+    def _question(self, turns: list[dict[str, str]], sample: int) -> _Question:
+        return _Question(turns, sample, TimeLeft(self.config.deadline_s))
+
+    async def _ask(self, question: _Question, form: dict[str, Any]) -> tuple[dict[str, Any], Spoken]:
+        """Send one request, count its usage, and refuse a reply that was cut or declined."""
+        if self._session is None:
+            raise RuntimeError("the client is not open; use `async with ChatClient(...)` or give it a session")
+        request = {"messages": question.turns, **self._sampling(question.sample), **form}
+        try:
+            body = await self._endpoint.send(self._session, request, question.left)
+            question.usage = add_usage(question.usage, self._usage(body))
+            spoken = read_body(body)
+            self._check_end(spoken)
+        except JudgeError as error:
+            raise JudgeError(error.kind, self._endpoint.redacted(error.message), usage=question.usage) from None
+        return body, spoken
+
+    def _check_end(self, spoken: Spoken) -> None:
+        if spoken.finish_reason == "length":
+            raise JudgeError("truncated", f"the reply was cut at {self.config.max_tokens} tokens; raise max_tokens")
+        if spoken.refusal or spoken.finish_reason == "content_filter":
+            said = str(spoken.refusal or "stopped by the provider's content filter")
+            raise JudgeError("refusal", f"the model declined: {said[:500]}")
+
+    def _sampling(self, sample: int) -> dict[str, Any]:
+        fields: dict[str, Any] = {"model": self.config.model}
+        if self.config.temperature is not None:
+            warmer = RESAMPLE_TEMPERATURE if sample else 0.0
+            fields["temperature"] = max(self.config.temperature, warmer)
+        if self.config.seed is not None or sample:
+            fields["seed"] = (self.config.seed or 0) + sample
+        return fields
+
+    def _usage(self, body: dict[str, Any]) -> Usage:
+        tokens_in, tokens_out, cached = tokens_of(body)
+        cost = cost_usd(self.config, input_tokens=tokens_in, output_tokens=tokens_out, cached_tokens=cached)
+        named = body.get("model")
+        model = named if isinstance(named, str) and named else self.config.model
+        return Usage(input_tokens=tokens_in, output_tokens=tokens_out, cost_usd=cost, model=model)
+
+
+def _facts(question: _Question, body: dict[str, Any]) -> dict[str, Any]:
+    usage = question.usage or Usage()
+    return {"usage": usage, "latency_s": monotonic() - question.began, "model": usage.model or "", "raw": body}

@@ -1,0 +1,86 @@
+"""The settings of one chat endpoint."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+SECRET_HEADERS = frozenset({"authorization", "proxy-authorization", "api-key", "x-api-key", "cookie"})
+PRICE_KEYS = frozenset({"input_usd_per_million", "output_usd_per_million"})
+ENV_NAME = re.compile(r"[A-Z_][A-Z0-9_]{0,63}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChatConfig:
+    """Which model to ask, where, and how patiently.
+
+    Attributes:
+        model: Name of the model as the endpoint knows it.
+        base_url: Address up to and without `/chat/completions`.
+        api_key_env: Name of the environment variable that holds the key; `None` where the endpoint asks for none.
+        temperature: Sampling temperature; `None` sends none, for models that refuse one.
+        max_tokens: Longest reply, in tokens.
+        timeout_s: Longest wait for one HTTP exchange.
+        deadline_s: Longest time that one question may take with all its retries, waits and repairs; time spent
+            queueing for a free slot is not counted.
+        max_retries: Exchanges after the first one of a request.
+        seed: Sampling seed of sample 0; sample n sends `seed + n`. `None` sends a seed for further samples only.
+        prices: `input_usd_per_million` and `output_usd_per_million`; `None` looks the model up in genai-prices.
+        headers: Further HTTP headers; none of them a secret.
+    """
+
+    model: str
+    base_url: str
+    api_key_env: str | None = None
+    temperature: float | None = 0.0
+    max_tokens: int = 1024
+    timeout_s: float = 60.0
+    deadline_s: float = 300.0
+    max_retries: int = 6
+    seed: int | None = 0
+    prices: Mapping[str, float] | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.model:
+            raise ValueError("model: empty; write the name that the endpoint knows the model by")
+        self._check_url()
+        self._check_secrets()
+        self._check_numbers()
+
+    def _check_url(self) -> None:
+        url = urlsplit(self.base_url)
+        if url.scheme not in {"http", "https"} or not url.hostname:
+            raise ValueError("base_url: no http or https address; write one such as https://host/v1")
+        if url.username or url.password or url.query:
+            raise ValueError("base_url: holds a user, a password or a query; put the key in api_key_env")
+
+    def _check_secrets(self) -> None:
+        # The value may be the key itself, so that it is never repeated in the message.
+        if self.api_key_env is not None and not ENV_NAME.fullmatch(self.api_key_env):
+            raise ValueError(
+                "api_key_env: no name of an environment variable; write a name such as JUDGE_API_KEY, never the key"
+            )
+        for name in self.headers:
+            if name.lower() in SECRET_HEADERS:
+                raise ValueError(f"headers: {name} carries a secret; name its environment variable in api_key_env")
+
+    def _check_numbers(self) -> None:
+        for name in ("max_tokens", "timeout_s", "deadline_s"):
+            if not 0 < getattr(self, name) < float("inf"):
+                raise ValueError(f"{name}: not above 0; write a positive number")
+        if self.max_retries < 0:
+            raise ValueError("max_retries: below 0; write 0 for a single attempt")
+        if self.temperature is not None and not 0 <= self.temperature <= 2:
+            raise ValueError("temperature: outside 0..2; write 0 for the steadiest replies")
+        if self.prices is not None:
+            self._check_prices(self.prices)
+
+    @staticmethod
+    def _check_prices(prices: Mapping[str, float]) -> None:
+        if set(prices) != PRICE_KEYS:
+            raise ValueError(f"prices: expected the keys {' and '.join(sorted(PRICE_KEYS))}; write both")
+        if not all(0 <= price < float("inf") for price in prices.values()):
+            raise ValueError("prices: a price is negative or not finite; write US dollars per million tokens")

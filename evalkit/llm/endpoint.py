@@ -1,0 +1,217 @@
+"""HTTP exchanges with one chat endpoint: slots, timeouts, retries, a capped body, a key that is never shown."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import random
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
+from time import monotonic
+from typing import Any
+from urllib.parse import quote
+
+import aiohttp
+
+from evalkit.errors import InputError, Problem
+from evalkit.llm.config import ChatConfig
+from evalkit.llm.errors import JudgeError
+from evalkit.llm.ladder import is_refusal
+from evalkit.llm.retry import TimeLeft, is_retried, parse_retry_after, wait_s
+from evalkit.llm.wire import error_text
+
+MAX_REPLY_BYTES = 4 * 1024 * 1024
+READ_BYTES = 64 * 1024
+MENDS = {
+    400: "; where it names a sampling field, set temperature or seed to null",
+    401: "; check the key in api_key_env",
+    403: "; check that the key in api_key_env may use this model",
+    404: "; check base_url and model",
+}
+
+
+class Refused(Exception):
+    """The endpoint refuses the form of a request; `error` says how."""
+
+    def __init__(self, error: JudgeError) -> None:
+        self.error = error
+        super().__init__(str(error))
+
+
+class Endpoint:
+    """Sends chat requests to one address.
+
+    At most `concurrency` exchanges are in flight; one that waits to try again holds no slot.
+
+    Args:
+        config: The endpoint and its settings.
+        env: Environment that the key is read from.
+        concurrency: Exchanges in flight at once.
+        rng: Source of the jitter between retries.
+        sleep: Waits a number of seconds.
+
+    Raises:
+        InputError: The environment variable of the key is not set.
+    """
+
+    def __init__(
+        self,
+        config: ChatConfig,
+        env: Mapping[str, str],
+        concurrency: int,
+        rng: random.Random,
+        sleep: Callable[[float], Awaitable[None]],
+    ) -> None:
+        self.config = config
+        self._key = _read_key(config, env)
+        self._slots = asyncio.Semaphore(concurrency)
+        self._rng = rng
+        self._sleep = sleep
+        self._limit_field = "max_tokens"
+
+    async def send(self, session: aiohttp.ClientSession, request: Mapping[str, Any], left: TimeLeft) -> dict[str, Any]:
+        """Exchange one request, again where the failure may pass.
+
+        Args:
+            session: Open HTTP session.
+            request: Fields of the request, without the length limit.
+            left: Time that exchanges and waits are taken from.
+
+        Returns:
+            The decoded body of the reply.
+
+        Raises:
+            JudgeError: No reply; nothing in it shows the key.
+            Refused: The endpoint does not take a request of this form.
+        """
+        try:
+            return await self._retried(session, request, left)
+        except JudgeError as error:
+            raise JudgeError(error.kind, self.redacted(error.message)) from None
+
+    def redacted(self, text: str) -> str:
+        """Take the key out of a text, also where it is quoted for an address or in base64."""
+        if not self._key:
+            return text
+        encoded = base64.b64encode(self._key.encode()).decode().rstrip("=")
+        for form in (self._key, quote(self._key, safe=""), encoded):
+            text = text.replace(form, "[redacted]")
+        return text
+
+    async def _retried(
+        self, session: aiohttp.ClientSession, request: Mapping[str, Any], left: TimeLeft
+    ) -> dict[str, Any]:
+        last = self.config.max_retries
+        for attempt in range(last + 1):
+            asked_s = None
+            try:
+                status, body, retry_after = await self._exchange(session, request, left)
+            except JudgeError as error:
+                if error.kind == "too_large":
+                    raise
+                problem = error
+            else:
+                if status == 200:
+                    return _as_object(body)
+                if self._learns_limit_field(status, body):
+                    continue
+                problem = self._failure(status, body)
+                asked_s = parse_retry_after(retry_after, datetime.now(UTC))
+            if attempt < last:
+                await self._pause(wait_s(attempt, asked_s, self._rng), left, problem)
+        raise JudgeError(problem.kind, f"{problem.message} (after {last + 1} attempts)")
+
+    def _failure(self, status: int, body: bytes) -> JudgeError:
+        """The error that a retry may cure; one that it cannot cure is raised."""
+        said = _said(body)
+        problem = JudgeError(f"http_{status}", f"{said or 'no message'}{MENDS.get(status, '')}")
+        if is_refusal(status, said):
+            raise Refused(JudgeError(problem.kind, self.redacted(problem.message)))
+        if not is_retried(status):
+            raise problem
+        return problem
+
+    async def _pause(self, seconds: float, left: TimeLeft, problem: JudgeError) -> None:
+        if seconds >= left.seconds:
+            late = f"the next attempt is due in {seconds:.0f} s, {max(0.0, left.seconds):.0f} s are left"
+            raise JudgeError(problem.kind, f"{problem.message}; {late}; raise deadline_s or ask less at once")
+        left.spend(seconds)
+        await self._sleep(seconds)
+
+    def _learns_limit_field(self, status: int, body: bytes) -> bool:
+        """Newer models take the same limit under another name, and say so."""
+        if status == 400 and self._limit_field == "max_tokens" and b"max_completion_tokens" in body:
+            self._limit_field = "max_completion_tokens"
+            return True
+        return False
+
+    async def _exchange(
+        self, session: aiohttp.ClientSession, request: Mapping[str, Any], left: TimeLeft
+    ) -> tuple[int, bytes, str | None]:
+        """One HTTP exchange within its time: status, body, Retry-After."""
+        async with self._slots:
+            limit_s = min(self.config.timeout_s, left.seconds)
+            began = monotonic()
+            try:
+                async with asyncio.timeout(limit_s), self._post(session, request) as response:
+                    return response.status, await _read_capped(response), response.headers.get("Retry-After")
+            except TimeoutError:
+                raise JudgeError("timeout", f"no reply within {limit_s:.3g} s; raise timeout_s") from None
+            except (aiohttp.ClientError, OSError) as error:
+                raise JudgeError("transport", f"{type(error).__name__}: {error}"[:500]) from None
+            finally:
+                left.spend(monotonic() - began)
+
+    def _post(self, session: aiohttp.ClientSession, request: Mapping[str, Any]) -> Any:
+        headers = {"Content-Type": "application/json", "Accept-Encoding": "identity", **self.config.headers}
+        if self._key:
+            headers["Authorization"] = f"Bearer {self._key}"
+        payload = {**request, self._limit_field: self.config.max_tokens}
+        # A redirect could carry the key to another host.
+        return session.post(
+            f"{self.config.base_url.rstrip('/')}/chat/completions",
+            data=json.dumps(payload, ensure_ascii=True).encode("ascii"),
+            headers=headers,
+            allow_redirects=False,
+        )
+
+
+def _read_key(config: ChatConfig, env: Mapping[str, str]) -> str | None:
+    if config.api_key_env is None:
+        return None
+    key = env.get(config.api_key_env, "").strip()
+    if not key:
+        what = f"the environment variable {config.api_key_env} is not set"
+        raise InputError(Problem("judge: api_key_env", what, f"set it: export {config.api_key_env}=..."))
+    return key
+
+
+async def _read_capped(response: aiohttp.ClientResponse) -> bytes:
+    """Read a body piece by piece, so that no compressed or endless one fills the memory."""
+    parts, size = [], 0
+    async for part in response.content.iter_chunked(READ_BYTES):
+        size += len(part)
+        if size > MAX_REPLY_BYTES:
+            response.close()
+            raise JudgeError("too_large", f"the reply is longer than {MAX_REPLY_BYTES} bytes; is it a chat endpoint?")
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _as_object(body: bytes) -> dict[str, Any]:
+    try:
+        decoded = json.loads(body)
+    except (ValueError, RecursionError):
+        shown = body[:80].decode("utf-8", "replace")
+        raise JudgeError("bad_reply", f"status 200 without JSON, starting with {shown!r}; check base_url") from None
+    if not isinstance(decoded, dict):
+        raise JudgeError("bad_reply", "status 200 with JSON that is no object; check base_url")
+    return decoded
+
+
+def _said(body: bytes) -> str:
+    try:
+        return error_text(json.loads(body))
+    except (ValueError, RecursionError):
+        return body[:500].decode("utf-8", "replace")

@@ -1,0 +1,27 @@
+"""What can go wrong when a model is asked.
+
+```
+RunError
+  x JudgeError        one call gave no usable reply; `kind` names the cause
+```
+"""
+
+from __future__ import annotations
+
+from evalkit.errors import RunError
+from evalkit.types import Usage
+
+
+class JudgeError(RunError):
+    """A call gave no usable reply.
+
+    Attributes:
+        kind: `http_<status>`, `timeout`, `transport`, `too_large`, `truncated`, `refusal` or `bad_reply`.
+        usage: What the failed call spent nevertheless, `None` where nothing was answered.
+    """
+
+    def __init__(self, kind: str, message: str, *, usage: Usage | None = None) -> None:
+        self.kind = kind
+        self.message = message
+        self.usage = usage
+        super().__init__(f"{kind}: {message}")

@@ -1,0 +1,84 @@
+"""The ways to ask an endpoint for JSON, strictest first, and how to tell that it refuses one."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, Literal
+
+from pydantic import BaseModel
+
+Rung = Literal["json_schema", "json_object", "tool", "plain"]
+RUNGS: tuple[Rung, ...] = ("json_schema", "json_object", "tool", "plain")
+TOOL_NAME = "reply"
+MAX_REPAIRS = 2
+SHOWN_CHARS = 4_000
+
+REFUSING_STATUSES = frozenset({400, 404, 422})
+# llama.cpp's Python server answers an unknown response_format with status 500 and a validation message.
+REFUSAL_IN_500 = re.compile(r"response_format|json_schema|tool_choice|validation", re.IGNORECASE)
+
+
+def is_refusal(status: int, message: str) -> bool:
+    """Tell whether an answer refuses the form that was asked for, rather than failing for a while."""
+    return status in REFUSING_STATUSES or (status == 500 and bool(REFUSAL_IN_500.search(message)))
+
+
+def strict_schema(schema: type[BaseModel]) -> dict[str, Any]:
+    """JSON Schema of a model in the dialect that strict decoders accept.
+
+    Every object is closed (`additionalProperties: false`), lists all its properties as required, and has no defaults.
+    """
+    closed: dict[str, Any] = _closed(schema.model_json_schema())
+    return closed
+
+
+def _closed(node: Any) -> Any:
+    if isinstance(node, list):
+        return [_closed(part) for part in node]
+    if not isinstance(node, dict):
+        return node
+    result: dict[str, Any] = {}
+    for key, part in node.items():
+        if key in {"properties", "$defs"} and isinstance(part, dict):
+            result[key] = {name: _closed(inner) for name, inner in part.items()}
+        elif key != "default":
+            result[key] = _closed(part)
+    if isinstance(result.get("properties"), dict):
+        result["additionalProperties"] = False
+        result["required"] = list(result["properties"])
+    return result
+
+
+def form_of(rung: Rung, schema: dict[str, Any]) -> dict[str, Any]:
+    """Fields of the request that ask for `schema` on one rung."""
+    if rung == "json_schema":
+        named = {"name": TOOL_NAME, "strict": True, "schema": schema}
+        return {"response_format": {"type": "json_schema", "json_schema": named}}
+    if rung == "json_object":
+        # `schema` beside the type is obeyed by llama.cpp's grammar; others pass over it, or refuse and are asked lower.
+        return {"response_format": {"type": "json_object", "schema": schema}}
+    if rung == "tool":
+        function = {"name": TOOL_NAME, "description": "Give the reply.", "parameters": schema}
+        choice = {"type": "function", "function": {"name": TOOL_NAME}}
+        return {"tools": [{"type": "function", "function": function}], "tool_choice": choice}
+    return {}
+
+
+def with_instruction(messages: list[dict[str, str]], schema: dict[str, Any]) -> list[dict[str, str]]:
+    """Add the wanted form to the system turn.
+
+    It is sent on every rung: an endpoint that passes over `response_format` without a word still knows what to write.
+    It stands at the end of the static text, so that a provider's prefix cache holds.
+    """
+    text = f"Reply with one JSON object and nothing else. It must fit this JSON Schema:\n{json.dumps(schema)}"
+    if messages and messages[0]["role"] == "system":
+        first = {"role": "system", "content": f"{messages[0]['content']}\n\n{text}"}
+        return [first, *messages[1:]]
+    return [{"role": "system", "content": text}, *messages]
+
+
+def repair_turns(said: str, problem: str) -> list[dict[str, str]]:
+    """Turns that show the model its unusable reply and what is wrong with it."""
+    ask = f"Your reply cannot be used: {problem}. Reply again with one JSON object that fits the schema, nothing else."
+    return [{"role": "assistant", "content": said[:SHOWN_CHARS] or "(empty)"}, {"role": "user", "content": ask}]

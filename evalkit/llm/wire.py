@@ -1,0 +1,201 @@
+"""The reply of a chat endpoint, and what is read from it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from evalkit.llm.errors import JudgeError
+from evalkit.types import Usage
+
+T = TypeVar("T", bound=BaseModel)
+Messages = str | Sequence[Mapping[str, str]]
+
+SEARCHED_CHARS = 200_000
+SEARCHED_STARTS = 200
+THINKING = re.compile(r"<think(?:ing)?>.*?</think(?:ing)?>", re.DOTALL)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reply:
+    """A text that a model gave.
+
+    Attributes:
+        text: The reply.
+        usage: Tokens and money over all exchanges of the call.
+        latency_s: Wall seconds of the call: exchanges, waits between them, and queueing for a slot.
+        model: The model that the endpoint says it used.
+        rung: `text`, or the rung of the ladder that answered.
+        raw: The decoded body of the last exchange.
+    """
+
+    text: str
+    usage: Usage
+    latency_s: float
+    model: str
+    rung: str
+    raw: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parsed(Generic[T]):
+    """A value that a model gave; `text` is what it was read from, the other fields are those of `Reply`."""
+
+    value: T
+    text: str
+    usage: Usage
+    latency_s: float
+    model: str
+    rung: str
+    raw: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """What one body says: the text, and why it ended."""
+
+    text: str
+    finish_reason: str | None
+    refusal: str | None
+
+
+def as_messages(messages: Messages) -> list[dict[str, str]]:
+    """Write a prompt as the one user turn, copy a chat."""
+    if isinstance(messages, str):
+        return [{"role": "user", "content": messages}]
+    return [dict(message) for message in messages]
+
+
+def read_body(body: Any) -> Spoken:
+    """Read the first choice of a chat completion.
+
+    Raises:
+        JudgeError: `bad_reply` where the body has no such choice, or holds an error instead of one.
+    """
+    try:
+        choice = body["choices"][0]
+        message = choice["message"]
+        text = _arguments(message) or _plain_text(message.get("content"))
+        return Spoken(text, choice.get("finish_reason"), message.get("refusal"))
+    except (KeyError, IndexError, TypeError, AttributeError):
+        said = error_text(body) if isinstance(body, dict) and "error" in body else "no choices[0].message in the reply"
+        raise JudgeError("bad_reply", f"{said}; is base_url the address of a chat endpoint?") from None
+
+
+def _arguments(message: Mapping[str, Any]) -> str:
+    calls = message.get("tool_calls") or []
+    if not calls:
+        return ""
+    arguments = calls[0]["function"]["arguments"]
+    return arguments if isinstance(arguments, str) else json.dumps(arguments)
+
+
+def _plain_text(content: Any) -> str:
+    if isinstance(content, list):
+        return "".join(part.get("text") or "" for part in content)
+    return content if isinstance(content, str) else ""
+
+
+def error_text(body: Any) -> str:
+    """Find the message in an error body of whatever shape, at most 500 characters."""
+    error = body.get("error", body) if isinstance(body, dict) else body
+    if isinstance(error, dict):
+        error = error.get("message", error.get("detail", error))
+    return (error if isinstance(error, str) else json.dumps(error, ensure_ascii=False))[:500]
+
+
+def tokens_of(body: Mapping[str, Any]) -> tuple[int | None, int | None, int]:
+    """Read (input, output, cached input) tokens; `None` where the endpoint reports none."""
+    usage = body.get("usage")
+    if not isinstance(usage, dict):
+        return None, None, 0
+    details = usage.get("prompt_tokens_details")
+    cached = _count(details.get("cached_tokens")) if isinstance(details, dict) else None
+    return _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens")), cached or 0
+
+
+def _count(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+
+def add_usage(first: Usage | None, second: Usage) -> Usage:
+    """Sum two usages; what is unknown in one is unknown in the sum."""
+    if first is None:
+        return second
+    return Usage(
+        input_tokens=_sum(first.input_tokens, second.input_tokens),
+        output_tokens=_sum(first.output_tokens, second.output_tokens),
+        cost_usd=_sum(first.cost_usd, second.cost_usd),
+        model=second.model,
+    )
+
+
+def _sum(first: Any, second: Any) -> Any:
+    return None if first is None or second is None else first + second
+
+
+def find_value(text: str, schema: type[T]) -> T:
+    """Find the one JSON object in a reply that fits `schema`: bare, in a code fence, or within prose.
+
+    Validation is strict: no number is read from a string, no score from a boolean, and `NaN`, infinities and repeated
+    keys are refused. Two different objects that both fit are refused, since neither is known to be the answer.
+
+    Raises:
+        ValueError: No object fits, or several do; the message is fit to be sent back to the model.
+    """
+    problem = "the reply holds no JSON object"
+    fits: list[T] = []
+    for found in _objects(THINKING.sub("", text)[:SEARCHED_CHARS]):
+        try:
+            value = schema.model_validate_json(json.dumps(found), strict=True)
+        except ValidationError as error:
+            problem = "; ".join(_problems(error))
+            continue
+        if value not in fits:
+            fits.append(value)
+    if len(fits) > 1:
+        raise ValueError(f"the reply holds {len(fits)} different JSON objects that fit; give one")
+    if not fits:
+        raise ValueError(problem)
+    return fits[0]
+
+
+def _problems(error: ValidationError) -> Iterator[str]:
+    for problem in error.errors(include_url=False, include_input=False)[:5]:
+        yield f"{'.'.join(map(str, problem['loc'])) or 'object'}: {problem['msg']}"
+
+
+def _objects(text: str) -> Iterator[Any]:
+    """Every outermost JSON object in a text, in order."""
+    decoder = json.JSONDecoder(parse_constant=_refuse, parse_float=_finite, object_pairs_hook=_unique)
+    start, tried = text.find("{"), 0
+    while start >= 0 and tried < SEARCHED_STARTS:
+        tried += 1
+        try:
+            found, end = decoder.raw_decode(text, start)
+        except (ValueError, RecursionError):
+            end = start + 1
+        else:
+            yield found
+        start = text.find("{", end)
+
+
+def _refuse(constant: str) -> float:
+    raise ValueError(f"{constant} is no number")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    return value if abs(value) < float("inf") else _refuse(text)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) < len(pairs):
+        raise ValueError("a key is given twice")
+    return result

@@ -1,0 +1,6 @@
+"""Test doubles at the network's edge: a model server with faults on demand."""
+
+from evalkit.testing.faults import Fault
+from evalkit.testing.server import FakeModel, Replies
+
+__all__ = ["FakeModel", "Fault", "Replies"]

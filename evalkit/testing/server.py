@@ -1,0 +1,189 @@
+"""An OpenAI-compatible model server inside the test process."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Self
+
+from aiohttp import web
+
+from evalkit.testing.faults import TEXT_FAULTS, Fault, exchange_fault, rung_of, spoil
+from evalkit.testing.instances import instance_of, requested_schema
+
+Reply = str | Mapping[str, Any]
+Replies = Callable[[dict[str, Any]], Reply] | Sequence[Reply]
+
+EMBEDDING_SIZE = 8
+
+
+class FakeModel:
+    """Answers `POST /v1/chat/completions` and `POST /v1/embeddings` on a free port of the loopback address.
+
+    Use it as `async with FakeModel() as server` in the running loop, or as `with FakeModel() as server` in a thread of
+    its own, for tests of programs. A reply is a text, or a mapping that is sent as JSON. Without `replies` it is the
+    smallest valid instance of the schema that was asked for, or `ok`.
+
+    Args:
+        replies: A rule `request -> reply`, or a script; the last reply of a script is repeated.
+        faults: What to do at the first requests, one each; `None` stands for a good reply.
+        always: What to do at every other request.
+        usage: `usage` of every reply; an empty mapping reports none.
+        latency_s: Seconds before each answer.
+
+    Attributes:
+        requests: Every decoded chat or embedding request, in order of arrival.
+        headers: The headers of each of them.
+        in_flight: Requests being answered now.
+        most_in_flight: Largest number of them at any moment.
+    """
+
+    def __init__(
+        self,
+        replies: Replies | None = None,
+        *,
+        faults: Sequence[Fault | None] = (),
+        always: Fault | None = None,
+        usage: Mapping[str, Any] | None = None,
+        latency_s: float = 0.0,
+    ) -> None:
+        self.requests: list[dict[str, Any]] = []
+        self.headers: list[Mapping[str, str]] = []
+        self.in_flight = self.most_in_flight = 0
+        self._replies = replies
+        self._faults = list(faults)
+        self._always = always
+        self._usage = usage if usage is not None else {"prompt_tokens": 100, "completion_tokens": 10}
+        self._latency_s = latency_s
+        self._script_at = 0
+        self._port = 0
+        self._runner: web.AppRunner | None = None
+        self._thread: _ServerThread | None = None
+
+    @property
+    def base_url(self) -> str:
+        """Address for `base_url` of a client."""
+        return f"http://127.0.0.1:{self._port}/v1"
+
+    async def __aenter__(self) -> Self:
+        app = web.Application(client_max_size=64 * 1024 * 1024)
+        app.router.add_post("/v1/chat/completions", self._chat)
+        app.router.add_post("/v1/embeddings", self._embeddings)
+        self._runner = web.AppRunner(app, shutdown_timeout=0.1, handler_cancellation=True)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        self._port = self._runner.addresses[0][1]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    def __enter__(self) -> Self:
+        self._thread = _ServerThread(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._thread is not None:
+            self._thread.stop()
+
+    async def _chat(self, request: web.Request) -> web.StreamResponse:
+        body = await self._journal(request)
+        self.in_flight += 1
+        self.most_in_flight = max(self.most_in_flight, self.in_flight)
+        try:
+            await asyncio.sleep(self._latency_s)
+            return await self._answer(request, body)
+        finally:
+            self.in_flight -= 1
+
+    async def _journal(self, request: web.Request) -> dict[str, Any]:
+        body: dict[str, Any] = await request.json()
+        self.requests.append(body)
+        self.headers.append(dict(request.headers))
+        return body
+
+    async def _answer(self, request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
+        fault = self._faults.pop(0) if self._faults else self._always
+        if fault is not None and fault.kind not in TEXT_FAULTS:
+            failed = await exchange_fault(fault, request, body)
+            if failed is not None:
+                return failed
+            fault = None
+        text, finish, refusal = self._reply_to(body), "stop", None
+        if fault is not None:
+            text, finish, refusal = spoil(fault, text, body)
+        if body.get("stream"):
+            return await self._stream(request, body, text, finish)
+        return web.json_response(self._completion(body, text, finish, refusal))
+
+    def _reply_to(self, body: dict[str, Any]) -> str:
+        reply = self._chosen(body)
+        return reply if isinstance(reply, str) else json.dumps(reply)
+
+    def _chosen(self, body: dict[str, Any]) -> Reply:
+        if callable(self._replies):
+            return self._replies(body)
+        if self._replies:
+            self._script_at += 1
+            return self._replies[min(self._script_at, len(self._replies)) - 1]
+        schema = requested_schema(body)
+        return "ok" if schema is None else json.dumps(instance_of(schema))
+
+    def _completion(self, body: dict[str, Any], text: str, finish: str, refusal: str | None) -> dict[str, Any]:
+        message: dict[str, Any] = {"role": "assistant", "content": text, "refusal": refusal}
+        if rung_of(body) == "tool" and refusal is None:
+            call = {"name": body["tools"][0]["function"]["name"], "arguments": text}
+            message = {"role": "assistant", "content": None, "tool_calls": [{"id": "1", "function": call}]}
+        choice = {"index": 0, "message": message, "finish_reason": finish}
+        return {"object": "chat.completion", "model": body["model"], "choices": [choice], "usage": self._usage or None}
+
+    async def _stream(self, request: web.Request, body: dict[str, Any], text: str, finish: str) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        pieces = [text[at : at + 8] for at in range(0, len(text), 8)]
+        deltas: list[tuple[dict[str, Any], str | None]] = [({"content": piece}, None) for piece in pieces]
+        for delta, reason in [({"role": "assistant"}, None), *deltas, ({}, finish)]:
+            choice = {"index": 0, "delta": delta, "finish_reason": reason}
+            await _send_event(response, {"model": body["model"], "choices": [choice]})
+        if (body.get("stream_options") or {}).get("include_usage"):
+            await _send_event(response, {"model": body["model"], "choices": [], "usage": self._usage})
+        await response.write(b"data: [DONE]\n\n")
+        return response
+
+    async def _embeddings(self, request: web.Request) -> web.Response:
+        body = await self._journal(request)
+        texts = [body["input"]] if isinstance(body["input"], str) else body["input"]
+        data = [{"object": "embedding", "index": index, "embedding": _vector(text)} for index, text in enumerate(texts)]
+        usage = {"prompt_tokens": 3 * len(texts), "total_tokens": 3 * len(texts)}
+        return web.json_response({"object": "list", "model": body["model"], "data": data, "usage": usage})
+
+
+async def _send_event(response: web.StreamResponse, event: Mapping[str, Any]) -> None:
+    await response.write(b"data: " + json.dumps(event).encode() + b"\n\n")
+
+
+def _vector(text: str) -> list[float]:
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+    return [byte / 127.5 - 1.0 for byte in digest[:EMBEDDING_SIZE]]
+
+
+class _ServerThread:
+    """Runs one server in its own thread and loop."""
+
+    def __init__(self, server: FakeModel) -> None:
+        self._server = server
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="fake-model", daemon=True)
+        self._thread.start()
+        asyncio.run_coroutine_threadsafe(server.__aenter__(), self._loop).result(timeout=10)
+
+    def stop(self) -> None:
+        """End the server, its loop and its thread."""
+        asyncio.run_coroutine_threadsafe(self._server.__aexit__(), self._loop).result(timeout=10)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(timeout=10)
+        self._loop.close()

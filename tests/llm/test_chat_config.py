@@ -1,0 +1,122 @@
+"""Settings of an endpoint that are refused, and prices."""
+
+from __future__ import annotations
+
+import random
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from evalkit.llm.config import ChatConfig
+from evalkit.llm.prices import cost_usd
+from evalkit.llm.retry import parse_retry_after, wait_s
+
+GOOD = {"model": "m", "base_url": "https://example.org/v1"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        pytest.param({"model": ""}, "model: empty", id="no model"),
+        pytest.param({"base_url": "ftp://host/v1"}, "base_url: no http", id="scheme"),
+        pytest.param({"base_url": "example.org"}, "base_url: no http", id="no scheme"),
+        pytest.param({"base_url": "https://me:pw@host/v1"}, "base_url: holds a user", id="password in the address"),
+        pytest.param({"base_url": "https://host/v1?key=1"}, "base_url: holds a user", id="query"),
+        pytest.param({"api_key_env": "sk-abc123"}, "api_key_env: no name", id="literal key"),
+        pytest.param({"api_key_env": "AIzaSyLiteralLooking"}, "api_key_env: no name", id="key without a dash"),
+        pytest.param({"headers": {"Authorization": "Bearer x"}}, "headers: Authorization", id="key in a header"),
+        pytest.param({"headers": {"X-Api-Key": "x"}}, "headers: X-Api-Key", id="key in another header"),
+        pytest.param({"max_tokens": 0}, "max_tokens: not above 0", id="no tokens"),
+        pytest.param({"timeout_s": 0}, "timeout_s: not above 0", id="no time"),
+        pytest.param({"deadline_s": float("nan")}, "deadline_s: not above 0", id="deadline that is no number"),
+        pytest.param({"max_retries": -1}, "max_retries: below 0", id="retries"),
+        pytest.param({"temperature": 3}, "temperature: outside", id="temperature"),
+        pytest.param({"prices": {"input": 1}}, "prices: expected the keys", id="price keys"),
+        pytest.param(
+            {"prices": {"input_usd_per_million": -1, "output_usd_per_million": 1}},
+            "prices: a price is negative",
+            id="negative price",
+        ),
+    ],
+)
+def test_bad_settings_are_refused(changes: dict[str, Any], message: str) -> None:
+    """Each refusal starts with the field, and says how to mend it."""
+    with pytest.raises(ValueError, match=message) as caught:
+        ChatConfig(**{**GOOD, **changes})
+    assert ";" in str(caught.value)
+
+
+@pytest.mark.parametrize("literal", ["sk-abc123", "AIzaSyLiteralLooking"])
+def test_refused_key_is_not_repeated(literal: str) -> None:
+    """The message about a literal key does not show it."""
+    with pytest.raises(ValueError) as caught:
+        ChatConfig(**GOOD, api_key_env=literal)
+    assert literal not in str(caught.value)
+
+
+def config(model: str, base_url: str, **changes: Any) -> ChatConfig:
+    """Settings for pricing."""
+    return ChatConfig(model=model, base_url=base_url, **changes)
+
+
+def test_known_model_is_priced_from_the_bundled_table() -> None:
+    """A model that the table knows has a price; cached input is cheaper."""
+    openai = config("gpt-4o-mini", "https://api.openai.com/v1")
+    # 0.15 and 0.60 US dollars per million tokens, 0.075 for cached input.
+    assert cost_usd(openai, input_tokens=1000, output_tokens=100) == pytest.approx(0.00021)
+    cached = cost_usd(openai, input_tokens=1000, output_tokens=100, cached_tokens=800)
+    assert cached == pytest.approx((200 * 0.15 + 800 * 0.075 + 100 * 0.6) / 1e6)
+
+
+@pytest.mark.parametrize(
+    ("settings", "tokens"),
+    [
+        pytest.param(("no-such-model", "https://api.openai.com/v1"), (1, 1, 0), id="unknown model"),
+        pytest.param(("gpt-4o-mini", "http://127.0.0.1:8080/v1"), (1, 1, 0), id="known name at a local server"),
+        pytest.param(("gpt-4o-mini", "https://api.openai.com/v1"), (None, 1, 0), id="unknown tokens"),
+        pytest.param(("gpt-4o-mini", "https://api.openai.com/v1"), (1, 1, 9), id="more cached than sent"),
+    ],
+)
+def test_unknown_price_is_none(settings: tuple[str, str], tokens: tuple[int | None, int, int]) -> None:
+    """What cannot be priced is None, never free."""
+    spent = cost_usd(config(*settings), input_tokens=tokens[0], output_tokens=tokens[1], cached_tokens=tokens[2])
+    assert spent is None
+
+
+NOW = datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        (None, None),
+        ("12", 12.0),
+        ("1.5", 1.5),
+        ("0", 0.0),
+        ("-3", 0.0),
+        ("nan", None),
+        ("inf", None),
+        ("soon", None),
+        ("", None),
+        ("Sat, 21 Nov 2026 12:00:30 GMT", 30.0),
+        ("Sat, 21 Nov 2026 12:00:30 -0000", 30.0),
+        ("Sat, 21 Nov 2026 13:00:30 +0100", 30.0),
+        ("Sat, 21 Nov 2026 11:00:00 GMT", 0.0),
+        ("Sat, 99 Nov 2026 11:00:00 GMT", None),
+    ],
+)
+def test_retry_after_forms(value: str | None, seconds: float | None) -> None:
+    """Seconds and dates are read, garbage is no request to wait."""
+    assert parse_retry_after(value, NOW) == seconds
+
+
+def test_jitter_scatters_a_crowd() -> None:
+    """Of 500 clients turned away at one moment, no tenth of a second sees more than a tenth of them again."""
+    rng = random.Random(3)
+    buckets: dict[int, int] = {}
+    for _ in range(500):
+        wait = wait_s(0, 10.0, rng)
+        assert wait >= 10.0
+        buckets[int(wait * 10)] = buckets.get(int(wait * 10), 0) + 1
+    assert max(buckets.values()) <= 50
