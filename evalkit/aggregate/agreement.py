@@ -1,0 +1,231 @@
+"""How judges agree with raters on the very answers that both have read."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+from typing import Literal
+
+from evalkit.aggregate.frame import KEY_BYTES, SCORED
+from evalkit.aggregate.frozen import FrozenFrame
+from evalkit.aggregate.raters import PASS_FAIL, Opinion, compare, majority
+from evalkit.types import OVERALL, Agreement, Estimate, Metric, Trust
+
+RaterKind = Literal["person", "author", "program"]
+MIN_SHARED = 10
+"""Answers that two raters must share before their agreement is shown."""
+MIN_COHORT_LABELS = 40
+"""Labels below which a cohort borrows the judge's overall trust."""
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """What one rater said about one answer."""
+
+    case_id: str
+    answer_sha256: str
+    """Hex digest of the answer's UTF-8 text; a label of another answer does not count."""
+    metric: str
+    label: str | float
+    """`pass` or `fail`, or a number on the metric's scale."""
+    rater: str
+    rater_kind: RaterKind = "person"
+    rubric_sha256: str | None = None
+
+
+@dataclass(frozen=True)
+class _Scale:
+    """Labels of one metric, one kind of rater and one kind of value, by row."""
+
+    metric: Metric
+    kind: str
+    numbers: bool
+    labels: tuple[tuple[int, Label], ...]
+
+    def blank(self, judge: str | None = None) -> Agreement:
+        """An entry that only says who is compared."""
+        return Agreement(
+            metric=self.metric.name,
+            judge=judge or self.metric.judge or "",
+            rater_kind=self.kind,
+            cohort=OVERALL,
+            kappa=Estimate(value=None, reason="no labels"),
+        )
+
+
+def agreement(frame: FrozenFrame, labels: Sequence[Label]) -> tuple[Agreement, ...]:
+    """Compare every judge with each kind of rater, overall and by cohort, and raters of one kind with each other.
+
+    Raters of one kind that disagree about an answer count by majority; ties are left out and counted in the note, as
+    are labels of answers that this run does not hold. Pass/fail labels give plain kappa, numbers quadratic weights.
+    Where raters are compared, `judge` reads `rater <a> / <b>`; it never feeds trust.
+
+    Args:
+        frame: the run whose judges are compared.
+        labels: of any metric; those of metrics without a judge are ignored.
+
+    Returns:
+        For every judge metric at least one entry of `rater_kind` `person`: without labels it is untrusted and says so.
+    """
+    rows = _rows_by_answer(frame) if labels else {}
+    by_metric: dict[str, list[Label]] = defaultdict(list)
+    for label in labels:
+        by_metric[label.metric].append(label)
+    judged = [metric for metric in frame.metrics if metric.judge is not None]
+    return tuple(found for metric in judged for found in _of_metric(frame, metric, by_metric[metric.name], rows))
+
+
+def trust_in(found: Sequence[Agreement], metric: Metric, cohort: str = OVERALL) -> Trust:
+    """Say what a judge may do in a cohort: its trust there, else the overall one; the worst where there are several.
+
+    Args:
+        found: from `agreement`.
+        metric: of the judge, or its `<name>.passed`.
+        cohort: `overall` or `name=value`.
+    """
+    name = metric.name.removesuffix(".passed")
+    own = [each for each in found if (each.metric, each.judge, each.rater_kind) == (name, metric.judge, "person")]
+    here = [each for each in own if each.cohort == cohort] or [each for each in own if each.cohort == OVERALL]
+    order: tuple[Trust, ...] = ("untrusted", "provisional", "trusted")
+    return min((each.trust for each in here), key=order.index, default="untrusted")
+
+
+def _rows_by_answer(frame: FrozenFrame) -> dict[tuple[str, bytes], int]:
+    rows: dict[tuple[str, bytes], int] = {}
+    for row, (case, answer) in enumerate(zip(frame.row_case.tolist(), frame.answers, strict=True)):
+        rows.setdefault((frame.case_ids[case], answer), row)
+    return rows
+
+
+def _of_metric(
+    frame: FrozenFrame, metric: Metric, labels: Sequence[Label], rows: dict[tuple[str, bytes], int]
+) -> Iterator[Agreement]:
+    bound, left_out = _bind(frame, metric, labels, rows)
+    scales = [scale for scale in _scales(metric, bound) if _opinions(frame, scale)[0]]
+    for scale in scales:
+        yield from _of_scale(frame, scale, left_out)
+    if all(scale.kind != "person" for scale in scales):
+        note = "; ".join(filter(None, ["no labels by a person" if labels else "no labels", left_out]))
+        yield replace(_Scale(metric, "person", False, ()).blank(), note=note)
+
+
+def _bind(
+    frame: FrozenFrame, metric: Metric, labels: Sequence[Label], rows: dict[tuple[str, bytes], int]
+) -> tuple[list[tuple[int, Label]], str]:
+    """Find the row whose answer each label is about, and say how many labels have none."""
+    ids = set(frame.case_ids)
+    status = frame.rows[metric.name].status
+    bound: list[tuple[int, Label]] = []
+    left_out: Counter[str] = Counter()
+    for label in labels:
+        row = rows.get((label.case_id, _answer(label)))
+        if label.case_id not in ids:
+            left_out["of a case outside this run"] += 1
+        elif row is None:
+            left_out["stale, of another answer"] += 1
+        elif status[row] != SCORED:
+            left_out["of an answer that the judge did not grade"] += 1
+        else:
+            bound.append((row, label))
+    return bound, "; ".join(f"{count} labels left out ({why})" for why, count in sorted(left_out.items()))
+
+
+def _answer(label: Label) -> bytes:
+    try:
+        return bytes.fromhex(label.answer_sha256)[:KEY_BYTES]
+    except ValueError:
+        return b""
+
+
+def _scales(metric: Metric, bound: Sequence[tuple[int, Label]]) -> Iterator[_Scale]:
+    for kind in ("person", "author", "program"):
+        for numbers in (False, True):
+            mine = [
+                (row, label)
+                for row, label in bound
+                if label.rater_kind == kind and isinstance(label.label, str) is not numbers
+            ]
+            yield _Scale(metric, kind, numbers, tuple(mine))
+
+
+def _of_scale(frame: FrozenFrame, scale: _Scale, left_out: str) -> Iterator[Agreement]:
+    pairs, ties = _opinions(frame, scale)
+    mark = _pass_mark(frame, scale.metric)
+    pooled = compare(scale.blank(), [rater for _, rater, _ in pairs], [judge for _, _, judge in pairs], mark)
+    notes = [
+        left_out,
+        f"{ties} answers left out (raters tie)" if ties else "",
+        "" if scale.kind == "person" else f"labels of kind `{scale.kind}` never feed trust",
+        pooled.note,
+    ]
+    yield replace(pooled, note="; ".join(filter(None, notes)))
+    for cohort, where in frame.cohorts.items():
+        inside = set(where.tolist())
+        part = [pair for pair in pairs if int(frame.row_case[pair[0]]) in inside]
+        if cohort != OVERALL and part:
+            found = compare(scale.blank(), [rater for _, rater, _ in part], [judge for _, _, judge in part], mark)
+            yield _in_cohort(replace(found, cohort=cohort), pooled.trust, len(part))
+    yield from _between_raters(scale, mark)
+
+
+def _in_cohort(found: Agreement, pooled: Trust, labels: int) -> Agreement:
+    if labels >= MIN_COHORT_LABELS:
+        return found
+    note = f"not verified here: {labels} labels, {MIN_COHORT_LABELS} are needed; the overall trust stands in"
+    return replace(found, trust=pooled, note="; ".join(filter(None, [note, found.note])))
+
+
+def _opinions(frame: FrozenFrame, scale: _Scale) -> tuple[list[tuple[int, Opinion, Opinion]], int]:
+    """Row, majority of the raters, and judge of every answer on which there is a majority; and the ties."""
+    by_row: dict[int, list[Opinion]] = defaultdict(list)
+    for row, label in scale.labels:
+        by_row[row].append(label.label)
+    pairs, ties = [], 0
+    for row in sorted(by_row):
+        rater, judge = majority(by_row[row]), _judge_opinion(frame, scale, row)
+        if rater is None:
+            ties += 1
+        elif judge is not None:
+            pairs.append((row, rater, judge))
+    return pairs, ties
+
+
+def _judge_opinion(frame: FrozenFrame, scale: _Scale, row: int) -> Opinion | None:
+    metric = scale.metric
+    if scale.numbers:
+        return float(frame.rows[metric.name].values[row])
+    if metric.binary:
+        return PASS_FAIL[int((frame.rows[metric.name].values[row] == 1) == metric.higher_is_better)]
+    passed = frame.rows.get(f"{metric.name}.passed")
+    if passed is None or passed.status[row] != SCORED:
+        return None
+    return PASS_FAIL[int(passed.values[row])]
+
+
+def _pass_mark(frame: FrozenFrame, metric: Metric) -> float | None:
+    """Middle between the greatest failing and the least passing score, as the run shows them."""
+    passed = frame.rows.get(f"{metric.name}.passed")
+    if passed is None:
+        return None
+    values = frame.rows[metric.name].values
+    high, low = values[passed.values == 1], values[passed.values == 0]
+    if not len(high) or not len(low):
+        return None
+    if not metric.higher_is_better:
+        high, low = low, high
+    return float((high.min() + low.max()) / 2) if high.min() > low.max() else None
+
+
+def _between_raters(scale: _Scale, mark: float | None) -> Iterator[Agreement]:
+    by_rater: dict[str, dict[int, Opinion]] = defaultdict(dict)
+    for row, label in scale.labels:
+        by_rater[label.rater][row] = label.label
+    for first, second in combinations(sorted(by_rater), 2):
+        shared = sorted(by_rater[first].keys() & by_rater[second].keys())
+        if len(shared) >= MIN_SHARED:
+            ours, theirs = ([by_rater[rater][row] for row in shared] for rater in (first, second))
+            found = compare(scale.blank(f"rater {first} / {second}"), ours, theirs, mark)
+            note = f"{len(shared)} answers that both raters read: how far raters agree with each other"
+            yield replace(found, trust="untrusted", note=note)

@@ -1,0 +1,159 @@
+"""The estimate of one metric over some cases: which interval goes with which kind of metric."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from evalkit.aggregate.frame import ERRORED, SCORED, UNSCORED
+from evalkit.aggregate.frozen import Column, Floats, FrozenFrame, Ints
+from evalkit.stats import intervals
+from evalkit.types import Cell, Estimate, Metric
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """A metric made from what the run measured of the system, without a scorer."""
+
+    metric: Metric
+    column: str
+    """Key of `FrozenFrame.measures`."""
+    quantile: float | None = None
+    """`None` for a mean."""
+    optional: bool = True
+    """Left out where the run holds nothing of it; the others then show that they are unknown."""
+
+
+MEASURES: tuple[Measure, ...] = tuple(
+    Measure(Metric(name=name, high=math.inf, higher_is_better=higher, unit=unit), column, quantile, optional)
+    for name, column, quantile, unit, higher, optional in (
+        ("latency_p50_s", "latency_s", 0.50, "s", False, False),
+        ("latency_p95_s", "latency_s", 0.95, "s", False, False),
+        ("latency_p99_s", "latency_s", 0.99, "s", False, False),
+        ("ttft_p50_s", "ttft_s", 0.50, "s", False, True),
+        ("tokens_per_s", "tokens_per_s", None, "tokens/s", True, True),
+        ("cost_per_case_usd", "cost_usd", None, "USD", False, False),
+        ("judge_cost_usd_per_case", "judge_cost_usd", None, "USD", False, True),
+    )
+)
+_BY_NAME = {measure.metric.name: measure for measure in MEASURES}
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where the values of a metric come from."""
+
+    metric: Metric
+    column: Column
+    quantile: float | None = None
+
+
+def sources(frame: FrozenFrame) -> tuple[Source, ...]:
+    """Every metric of a run: `pass_rate` and the scorers' first, then what was measured of the system."""
+    quality = [Source(column.metric, column) for column in frame.cases.values()]
+    measured = [
+        Source(measure.metric, frame.measures[measure.column], measure.quantile)
+        for measure in MEASURES
+        if not measure.optional or _has_any(frame.measures[measure.column], measure.column)
+    ]
+    return tuple(quality + measured)
+
+
+def source(frame: FrozenFrame, name: str) -> Source | None:
+    """Find one metric, `None` where the run does not have it."""
+    if name in frame.cases:
+        return Source(frame.cases[name].metric, frame.cases[name])
+    measure = _BY_NAME.get(name)
+    return Source(measure.metric, frame.measures[measure.column], measure.quantile) if measure else None
+
+
+def cell(frame: FrozenFrame, metric: Source, cohort: str, *, confidence_level: float = 0.95) -> Cell:
+    """Estimate a metric in a cohort, and count the cases that it applies to.
+
+    Args:
+        frame: the run.
+        metric: from `source` or `sources`.
+        cohort: a key of `frame.cohorts`.
+        confidence_level: two-sided; 0.90 gives one-sided 95 % bounds.
+    """
+    where = frame.cohorts[cohort]
+    counts = np.bincount(metric.column.status[where], minlength=4).tolist()
+    return Cell(
+        metric=metric.metric.name,
+        cohort=cohort,
+        estimate=_estimate(frame, metric, where, confidence_level),
+        n_cases=counts[SCORED] + counts[UNSCORED] + counts[ERRORED],
+        n_scored=counts[SCORED],
+        n_unscored=counts[UNSCORED],
+        n_errored=counts[ERRORED],
+    )
+
+
+def _has_any(column: Column, name: str) -> bool:
+    codes = (SCORED, UNSCORED) if name == "judge_cost_usd" else (SCORED,)
+    return bool(np.isin(column.status, codes).any())
+
+
+def _estimate(frame: FrozenFrame, metric: Source, where: Ints, confidence_level: float) -> Estimate:
+    scored = where[metric.column.status[where] == SCORED]
+    values = metric.column.values[scored]
+    if not len(values):
+        return Estimate(value=None, confidence_level=confidence_level, reason=_why_none(metric, where))
+    if metric.quantile is not None:
+        return intervals.quantile_bounds(values, metric.quantile, confidence_level=confidence_level)
+    return mean(values, frame.clusters[scored], metric.metric, confidence_level=confidence_level)
+
+
+def mean(values: Floats, clusters: Ints, metric: Metric, *, confidence_level: float = 0.95) -> Estimate:
+    """Mean over cases: Wilson for a rate, else t; robust to clusters where one holds two cases.
+
+    Values without any spread do not prove that there is none: their interval is as wide as Wilson's is for 0 of n
+    cases that differ, over the metric's range.
+
+    Args:
+        values: one finite number per case, shape (n,), n >= 1.
+        clusters: cluster number per case, shape (n,).
+        metric: gives the range, and whether the values are rates.
+        confidence_level: two-sided.
+    """
+    n_clusters = len(np.unique(clusters))
+    independent = n_clusters == len(values)
+    if independent and metric.binary and bool(((values == 0) | (values == 1)).all()):
+        return intervals.wilson(int(values.sum()), len(values), confidence_level=confidence_level)
+    if math.isfinite(metric.high - metric.low) and values.min() == values.max():
+        return _flat(float(values[0]), len(values), n_clusters, metric, confidence_level)
+    if independent:
+        estimate = intervals.mean_t(values, confidence_level=confidence_level)
+    else:
+        estimate = intervals.cluster_robust(values, clusters.tolist(), confidence_level=confidence_level)
+    return _inside(estimate, metric)
+
+
+def _flat(value: float, n: int, n_clusters: int, metric: Metric, confidence_level: float) -> Estimate:
+    unseen = intervals.wilson(0, n_clusters, confidence_level=confidence_level).high or 0.0
+    return Estimate(
+        value=value,
+        low=value - (value - metric.low) * unseen,
+        high=value + (metric.high - value) * unseen,
+        n=n,
+        method="wilson, no spread" if n_clusters == n else "wilson over clusters, no spread",
+        confidence_level=confidence_level,
+    )
+
+
+def _inside(estimate: Estimate, metric: Metric) -> Estimate:
+    """No interval of a mean leaves the range of the scale."""
+    if estimate.low is None or estimate.high is None:
+        return estimate
+    return replace(estimate, low=max(estimate.low, metric.low), high=min(estimate.high, metric.high))
+
+
+def _why_none(metric: Source, where: Ints) -> str:
+    status = metric.column.status[where]
+    unscored, errored = int((status == UNSCORED).sum()), int((status == ERRORED).sum())
+    if unscored + errored == 0:
+        return "applies to no case"
+    word = "unscored" if metric.metric.name not in _BY_NAME else "unknown"
+    return f"no case has a value: {unscored} {word}, {errored} without an answer"

@@ -1,0 +1,246 @@
+"""A run as compact columns, built row by row while the run goes on.
+
+Rows are not kept: a row costs a few microseconds and about 250 bytes however long its answer is. `Frame.freeze`
+sorts the columns, so that any order of completion gives the same figures.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from array import array
+from collections.abc import Callable, Collection, Sequence
+from typing import TYPE_CHECKING
+
+from evalkit.types import Case, Metric, Row, Score, Usage
+
+if TYPE_CHECKING:
+    from evalkit.aggregate.frozen import FrozenFrame
+
+ABSENT, SCORED, UNSCORED, ERRORED = range(4)
+"""Status of a metric in a row: the suite does not apply it, or how its grade ended."""
+STATUS_MASK, PASSED_BIT, FAILED_BIT = 3, 4, 8
+"""A status byte holds the status in its low bits, and the pass mark's verdict where the scorer has one."""
+REPLAYED_BIT, JUDGE_USAGE_BIT = 1, 2
+STATES = ("scored", "unscored", "system_error", "skipped")
+DERIVED_METRICS = frozenset(
+    "pass_rate latency_p50_s latency_p95_s latency_p99_s ttft_p50_s tokens_per_s cost_per_case_usd "
+    "judge_cost_usd_per_case monthly_cost_usd throughput_per_s".split()
+)
+"""Metrics that every run has without a scorer; a scorer may not take their names."""
+KEY_BYTES = 16
+SHORT_WORDS, MEDIUM_WORDS = 8, 20
+_NAN = math.nan
+
+
+def query_length(case: Case) -> str:
+    """Name the length of the question: `short` up to 8 words, `medium` up to 20, else `long`."""
+    words = len(case.question.split())
+    if words <= SHORT_WORDS:
+        return "short"
+    return "medium" if words <= MEDIUM_WORDS else "long"
+
+
+_DERIVED_COHORTS: dict[str, Callable[[Case], str]] = {
+    "query_length": query_length,
+    "kind": lambda case: case.kind,
+    "severity": lambda case: case.severity,
+}
+
+
+def cohort_value(case: Case, name: str) -> str | None:
+    """Find the value of one cohort: the case's own, else the derived one, else `None`."""
+    value = case.cohorts.get(name)
+    if value is None and name in _DERIVED_COHORTS:
+        return _DERIVED_COHORTS[name](case)
+    return value
+
+
+def answer_key(text: str) -> bytes:
+    """First 16 bytes of the SHA-256 of an answer, by which a label finds the answer that its rater read."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:KEY_BYTES]
+
+
+def content_key(case: Case) -> bytes:
+    """16 bytes that stand for the content of a case: the head of its digest, else a hash of what names it."""
+    try:
+        key = bytes.fromhex(case.digest[: 2 * KEY_BYTES])
+    except ValueError:
+        key = b""
+    if len(key) == KEY_BYTES:
+        return key
+    return hashlib.sha256((case.digest or case.id).encode("utf-8", "surrogatepass")).digest()[:KEY_BYTES]
+
+
+class Codes:
+    """Small integers for strings that repeat; 0 stands for none."""
+
+    def __init__(self) -> None:
+        self._codes: dict[str | None, int] = {None: 0}
+
+    def __call__(self, text: str | None) -> int:
+        """Find the code of a string, a new one at first sight."""
+        return self._codes.setdefault(text, len(self._codes))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The strings by code; the first is the empty stand-in for none."""
+        return tuple("" if name is None else name for name in self._codes)
+
+
+class Frame:
+    """The columns of a run while rows arrive."""
+
+    def __init__(self, metrics: Sequence[Metric], cohorts: Sequence[str], advisory: Collection[str] = ()) -> None:
+        """Open an empty frame.
+
+        Args:
+            metrics: what the suite's scorers declare; a row may hold no other.
+            cohorts: names to report by; `query_length`, `kind` and `severity` are derived where a case lacks them.
+            advisory: metrics that are shown but count neither in `pass_rate` nor in coverage.
+
+        Raises:
+            ValueError: if two metrics share a name, or one takes the name of a metric that every run has.
+        """
+        self.metrics = tuple(metrics)
+        self.cohorts = tuple(dict.fromkeys(cohorts))
+        self.advisory = frozenset(advisory)
+        _check_names(self.metrics)
+        self._specs = tuple((metric.name, metric.low, metric.high) for metric in self.metrics)
+        self._hashes_answers = any(metric.judge is not None for metric in self.metrics)
+        self.ids: list[str] = []
+        self.content = bytearray()
+        self.answers = bytearray()
+        self.repeats = array("i")
+        self.states = bytearray()
+        self.ends = array("i")
+        self.flags = bytearray()
+        self.kinds = array("i")
+        self.severities = array("i")
+        self.clusters = array("i")
+        self.cohort_codes = tuple(array("i") for _ in self.cohorts)
+        self.values = array("d")
+        self.status = bytearray()
+        self.unscored = array("i")
+        self.measures = array("d")
+        self.kind_names, self.severity_names, self.cluster_names = Codes(), Codes(), Codes()
+        self.end_names, self.unscored_names = Codes(), Codes()
+        self.cohort_names = tuple(Codes() for _ in self.cohorts)
+
+    def __len__(self) -> int:
+        """Rows added so far, repeated keys included."""
+        return len(self.ids)
+
+    def add(self, row: Row) -> None:
+        """Take what the figures need from a row; the last row of a case content and repeat counts.
+
+        Raises:
+            ValueError: if the row holds a score of a metric that was not declared.
+        """
+        if row.failure is not None or row.skipped is not None:
+            self._add_ungraded(row)
+        else:
+            self._add_graded(row)
+        self._add_case(row.case, row.repeat)
+
+    def freeze(self) -> FrozenFrame:
+        """Sort, fold repeats into cases, and derive the metrics that every run has."""
+        from evalkit.aggregate.frozen import freeze
+
+        return freeze(self)
+
+    def _add_case(self, case: Case, repeat: int) -> None:
+        self.ids.append(case.id)
+        self.content += content_key(case)
+        self.repeats.append(repeat)
+        self.kinds.append(self.kind_names(case.kind))
+        self.severities.append(self.severity_names(case.severity))
+        self.clusters.append(self.cluster_names(case.cluster))
+        for name, codes, names in zip(self.cohorts, self.cohort_codes, self.cohort_names, strict=True):
+            codes.append(names(cohort_value(case, name)))
+
+    def _add_ungraded(self, row: Row) -> None:
+        skipped = row.skipped is not None
+        count = len(self._specs)
+        self.states.append(STATES.index(row.state))
+        self.ends.append(self.end_names(row.skipped if skipped else row.failure.kind if row.failure else None))
+        self.flags.append(0)
+        self.answers += bytes(KEY_BYTES)
+        self.values.extend([_NAN] * count)
+        self.status += bytes([ABSENT if skipped else ERRORED]) * count
+        self.unscored.extend([0] * count)
+        self.measures.extend((_NAN,) * 5)
+
+    def _add_graded(self, row: Row) -> None:
+        values, status, unscored = [], [], []
+        scores = row.scores
+        found = 0
+        state = 0
+        for name, low, high in self._specs:
+            grade = scores.get(name)
+            value, code, kind = _NAN, ABSENT, 0
+            if grade is not None:
+                found += 1
+                if not isinstance(grade, Score):
+                    code, kind, state = UNSCORED, self.unscored_names(grade.kind), 1
+                elif low <= grade.value <= high and math.isfinite(grade.value):
+                    value, code = grade.value, SCORED
+                    if grade.passed is not None:
+                        code |= PASSED_BIT if grade.passed else FAILED_BIT
+                else:
+                    code, kind, state = UNSCORED, self.unscored_names(_bad_value(grade.value)), 1
+            values.append(value)
+            status.append(code)
+            unscored.append(kind)
+        if found != len(scores):
+            unknown = next(name for name in scores if all(name != spec[0] for spec in self._specs))
+            raise ValueError(f"case {row.case.id!r}: metric {unknown!r} was not declared; add its scorer to the frame")
+        self.values.extend(values)
+        self.status += bytes(status)
+        self.unscored.extend(unscored)
+        self.states.append(state)
+        self.ends.append(0)
+        self._add_measures(row)
+
+    def _add_measures(self, row: Row) -> None:
+        output = row.output
+        usages = [grade.usage for grade in row.scores.values() if grade.usage is not None]
+        flags = JUDGE_USAGE_BIT if usages else 0
+        judge_cost = math.fsum(map(_cost, usages))
+        if output is None:
+            self.answers += bytes(KEY_BYTES)
+            self.flags.append(flags)
+            self.measures.extend((_NAN, _NAN, _NAN, _NAN, judge_cost))
+            return
+        self.answers += answer_key(output.text) if self._hashes_answers else bytes(KEY_BYTES)
+        self.flags.append(flags | (REPLAYED_BIT if output.replayed else 0))
+        usage = output.usage
+        tokens = usage.output_tokens if usage is not None else None
+        self.measures.extend(
+            (_known(output.latency_s), _known(output.ttft_s), _known(tokens), _cost(usage), judge_cost),
+        )
+
+
+def _known(value: float | None) -> float:
+    """NaN marks the unknown inside the columns; it never leaves them as a number."""
+    return _NAN if value is None or not 0 <= value < math.inf else value
+
+
+def _cost(usage: Usage | None) -> float:
+    return _NAN if usage is None else _known(usage.cost_usd)
+
+
+def _bad_value(value: float) -> str:
+    return "out_of_range" if math.isfinite(value) else "not_finite"
+
+
+def _check_names(metrics: Sequence[Metric]) -> None:
+    seen: set[str] = set()
+    for metric in metrics:
+        if metric.name in DERIVED_METRICS:
+            raise ValueError(
+                f"metric {metric.name!r}: the name belongs to a metric that every run has; rename the scorer"
+            )
+        if metric.name in seen:
+            raise ValueError(f"metric {metric.name!r}: two scorers share the name; give each its own")
+        seen.add(metric.name)

@@ -1,0 +1,283 @@
+"""A finished frame: sorted arrays of rows, and of cases with their repeats folded."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evalkit.aggregate.frame import (
+    ABSENT,
+    ERRORED,
+    FAILED_BIT,
+    JUDGE_USAGE_BIT,
+    KEY_BYTES,
+    PASSED_BIT,
+    REPLAYED_BIT,
+    SCORED,
+    STATES,
+    STATUS_MASK,
+    UNSCORED,
+    Frame,
+)
+from evalkit.types import OVERALL, Metric
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+PASS_RATE = Metric(name="pass_rate", binary=True)
+
+
+@dataclass(frozen=True, eq=False)
+class Column:
+    """One metric; `values` is NaN wherever `status` is not `SCORED`."""
+
+    metric: Metric
+    values: Floats
+    status: Ints
+
+
+@dataclass(frozen=True, eq=False)
+class FrozenFrame:
+    """The columns of a run, sorted by case id and repeat."""
+
+    metrics: tuple[Metric, ...]
+    """What the scorers declared."""
+    advisory: frozenset[str]
+    case_ids: tuple[str, ...]
+    keys: tuple[bytes, ...]
+    """Per case: 16 bytes that stand for its content."""
+    kinds: tuple[str, ...]
+    severities: tuple[str, ...]
+    clusters: Ints
+    """Per case: cases with one number depend on each other; a case without a cluster has its own number."""
+    cohorts: Mapping[str, Ints]
+    """`overall` first, then each `name=value`: positions of its cases."""
+    cohort_gaps: Mapping[str, int]
+    """Cohort name -> cases that have no value for it."""
+    row_case: Ints
+    """Per row: position of its case."""
+    repeats: Ints
+    covered: NDArray[np.bool_]
+    """Per row: the system answered, and no metric that counts is unscored."""
+    answers: tuple[bytes, ...]
+    """Per row: 16 bytes of the SHA-256 of the answer; zeros where no judge asks for it."""
+    rows: Mapping[str, Column]
+    """Quality metrics per row: `pass_rate`, every scorer's, and `<name>.passed` of a graded one with a pass mark."""
+    cases: Mapping[str, Column]
+    """The same per case: the mean over its scored repeats."""
+    measures: Mapping[str, Column]
+    """Per case: `latency_s` and `ttft_s` (first measured repeat), `tokens_per_s`, `cost_usd`, `judge_cost_usd`."""
+    voters: tuple[str, ...]
+    """Metrics whose pass marks make up `pass_rate`."""
+    states: Mapping[str, int]
+    unscored_kinds: Mapping[str, int]
+    error_kinds: Mapping[str, int]
+    skipped_reasons: Mapping[str, int]
+    n_replayed: int
+
+    @property
+    def n_cases(self) -> int:
+        """Cases with at least one row."""
+        return len(self.case_ids)
+
+    @property
+    def n_repeats(self) -> int:
+        """Most rows that any case has."""
+        return int(np.bincount(self.row_case).max()) if len(self.row_case) else 0
+
+
+def freeze(frame: Frame) -> FrozenFrame:
+    """Sort the rows by case id and repeat, keep the last row of each key, and fold repeats into cases."""
+    content = bytes(frame.content)
+    keys = [content[start : start + KEY_BYTES] for start in range(0, len(content), KEY_BYTES)]
+    order = _sorted_rows(frame, keys)
+    count = len(frame.metrics)
+    raw = np.frombuffer(bytes(frame.status), np.uint8).reshape(len(frame), count)[order].astype(np.int64)
+    values = np.array(frame.values, np.float64).reshape(len(frame), count)[order]
+    row_case, first = _cases_of([keys[i] for i in order], [frame.ids[i] for i in order])
+    rows, voters = _quality(frame, values, raw)
+    of_case = order[first]
+    states = np.frombuffer(bytes(frame.states), np.uint8)[order]
+    return FrozenFrame(
+        metrics=frame.metrics,
+        advisory=frame.advisory,
+        case_ids=tuple(frame.ids[i] for i in of_case),
+        keys=tuple(keys[i] for i in of_case),
+        kinds=_names(frame.kinds, frame.kind_names.names, of_case),
+        severities=_names(frame.severities, frame.severity_names.names, of_case),
+        clusters=_cluster_numbers(frame, of_case),
+        cohorts=_cohort_positions(frame, of_case),
+        cohort_gaps=_cohort_gaps(frame, of_case),
+        row_case=row_case,
+        repeats=np.array(frame.repeats, np.int64)[order],
+        covered=_covered(frame, raw, states),
+        answers=tuple(bytes(frame.answers[i * KEY_BYTES : (i + 1) * KEY_BYTES]) for i in order.tolist()),
+        rows=rows,
+        cases={name: fold(column, row_case, len(first)) for name, column in rows.items()},
+        measures=_measures(frame, order, row_case, len(first), states),
+        voters=voters,
+        states={state: int((states == code).sum()) for code, state in enumerate(STATES)},
+        unscored_kinds=_unscored_kinds(frame, order),
+        error_kinds=_ends(frame, order[states == STATES.index("system_error")]),
+        skipped_reasons=_ends(frame, order[states == STATES.index("skipped")]),
+        n_replayed=int((np.frombuffer(bytes(frame.flags), np.uint8)[order] & REPLAYED_BIT).astype(bool).sum()),
+    )
+
+
+def fold(column: Column, row_case: Ints, n_cases: int) -> Column:
+    """Mean over the scored repeats of each case; a case without one keeps the state of its rows.
+
+    Args:
+        column: per row.
+        row_case: per row, the position of its case.
+        n_cases: length of the result.
+    """
+    scored = column.status == SCORED
+    totals = np.bincount(row_case[scored], column.values[scored], n_cases)
+    counts = np.bincount(row_case[scored], minlength=n_cases)
+    means = np.full(n_cases, np.nan)
+    np.divide(totals, counts, out=means, where=counts > 0)
+    status = np.full(n_cases, ABSENT)
+    for code in (ERRORED, UNSCORED, SCORED):
+        status[row_case[column.status == code]] = code
+    return Column(column.metric, means, status)
+
+
+def _sorted_rows(frame: Frame, keys: list[bytes]) -> Ints:
+    last = {(key, repeat): i for i, (key, repeat) in enumerate(zip(keys, frame.repeats, strict=True))}
+    ids, repeats = frame.ids, frame.repeats
+    return np.array(sorted(last.values(), key=lambda i: (ids[i], keys[i], repeats[i])), np.int64)
+
+
+def _cases_of(keys: list[bytes], ids: list[str]) -> tuple[Ints, Ints]:
+    """Per row the number of its case, and per case the place of its first row."""
+    starts = np.array([i == 0 or (keys[i], ids[i]) != (keys[i - 1], ids[i - 1]) for i in range(len(keys))], bool)
+    return np.cumsum(starts, dtype=np.int64) - 1, np.flatnonzero(starts)
+
+
+def _quality(frame: Frame, values: Floats, raw: Ints) -> tuple[dict[str, Column], tuple[str, ...]]:
+    status = raw & STATUS_MASK
+    marked = raw & (PASSED_BIT | FAILED_BIT) != 0
+    has_mark = marked.any(axis=0)
+    # A metric that was never scored may have a pass mark: leaving it out would turn an outage into passes.
+    never_scored = (status == UNSCORED).any(axis=0) & ~(status == SCORED).any(axis=0)
+    votes = [
+        i
+        for i, metric in enumerate(frame.metrics)
+        if metric.name not in frame.advisory and (has_mark | never_scored)[i]
+    ]
+    columns = {PASS_RATE.name: _pass_rate(raw[:, votes])} if votes else {}
+    for i, metric in enumerate(frame.metrics):
+        columns[metric.name] = Column(metric, values[:, i], status[:, i])
+        if has_mark[i] and not metric.binary:
+            passed = Metric(name=f"{metric.name}.passed", binary=True, judge=metric.judge)
+            columns[passed.name] = _passed(passed, raw[:, i], marked[:, i])
+    return columns, tuple(frame.metrics[i].name for i in votes)
+
+
+def _pass_rate(raw: Ints) -> Column:
+    status = raw & STATUS_MASK
+    failed = (raw & FAILED_BIT != 0).any(axis=1)
+    unscored = (status == UNSCORED).any(axis=1)
+    passed = (raw & PASSED_BIT != 0).any(axis=1)
+    conditions = [(status == ERRORED).any(axis=1), failed, unscored, passed]
+    return Column(
+        PASS_RATE,
+        np.select(conditions, [np.nan, 0.0, np.nan, 1.0], np.nan),
+        np.select(conditions, [ERRORED, SCORED, UNSCORED, SCORED], ABSENT),
+    )
+
+
+def _passed(metric: Metric, raw: Ints, marked: NDArray[np.bool_]) -> Column:
+    status = np.where((raw & STATUS_MASK == SCORED) & ~marked, ABSENT, raw & STATUS_MASK)
+    values = np.where(status == SCORED, (raw & PASSED_BIT != 0).astype(float), np.nan)
+    return Column(metric, values, status)
+
+
+def _covered(frame: Frame, raw: Ints, states: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    counted = [i for i, metric in enumerate(frame.metrics) if metric.name not in frame.advisory]
+    unscored = (raw[:, counted] & STATUS_MASK == UNSCORED).any(axis=1)
+    answered = states < STATES.index("system_error")
+    covered: NDArray[np.bool_] = answered & ~unscored
+    return covered
+
+
+def _measures(frame: Frame, order: Ints, row_case: Ints, n_cases: int, states: Any) -> dict[str, Column]:
+    table = np.array(frame.measures, np.float64).reshape(-1, 5)[order]
+    flags = np.frombuffer(bytes(frame.flags), np.uint8)[order]
+    errored, skipped = states == STATES.index("system_error"), states == STATES.index("skipped")
+    latency, ttft, tokens, cost, judge_cost = table.T
+    fresh = np.where(flags & REPLAYED_BIT, np.nan, 1.0)
+    speed = np.divide(tokens, latency, out=np.full(len(order), np.nan), where=latency > 0)
+
+    def column(name: str, unit: str, values: Floats, applies: NDArray[np.bool_] | None = None) -> Column:
+        status = np.select([skipped, errored, np.isnan(values)], [ABSENT, ERRORED, UNSCORED], SCORED)
+        if applies is not None:
+            status = np.where(applies, np.where(np.isnan(values), UNSCORED, SCORED), ABSENT)
+        higher = name == "tokens_per_s"
+        return Column(Metric(name=name, high=np.inf, higher_is_better=higher, unit=unit), values, status)
+
+    asked_judge = (flags & JUDGE_USAGE_BIT) != 0
+    return {
+        "latency_s": _first(column("latency_s", "s", latency * fresh), row_case, n_cases),
+        "ttft_s": _first(column("ttft_s", "s", ttft * fresh), row_case, n_cases),
+        "tokens_per_s": _first(column("tokens_per_s", "tokens/s", speed * fresh), row_case, n_cases),
+        "cost_usd": fold(column("cost_usd", "USD", cost), row_case, n_cases),
+        "judge_cost_usd": fold(column("judge_cost_usd", "USD", judge_cost, asked_judge), row_case, n_cases),
+    }
+
+
+def _first(column: Column, row_case: Ints, n_cases: int) -> Column:
+    """First measured repeat of each case: a quantile of means over repeats would hide the tail."""
+    places = np.flatnonzero(column.status == SCORED)
+    owners, first = np.unique(row_case[places], return_index=True)
+    folded = fold(column, row_case, n_cases)
+    folded.values[owners] = column.values[places[first]]
+    return folded
+
+
+def _names(codes: Any, names: tuple[str, ...], of_case: Ints) -> tuple[str, ...]:
+    return tuple(names[code] for code in np.array(codes, np.int64)[of_case].tolist())
+
+
+def _cluster_numbers(frame: Frame, of_case: Ints) -> Ints:
+    codes = np.array(frame.clusters, np.int64)[of_case]
+    own = -1 - np.arange(len(codes))
+    _, first, numbers = np.unique(np.where(codes > 0, codes, own), return_index=True, return_inverse=True)
+    # Numbered by first appearance: the codes themselves depend on the order of completion.
+    return np.argsort(np.argsort(first)).astype(np.int64)[numbers]
+
+
+def _cohort_positions(frame: Frame, of_case: Ints) -> dict[str, Ints]:
+    positions: dict[str, Ints] = {OVERALL: np.arange(len(of_case))}
+    for name, codes, names in zip(frame.cohorts, frame.cohort_codes, frame.cohort_names, strict=True):
+        of_value = np.array(codes, np.int64)[of_case]
+        values = sorted((value, code) for code, value in enumerate(names.names) if code > 0)
+        found = {f"{name}={value}": np.flatnonzero(of_value == code) for value, code in values}
+        positions.update({label: where for label, where in found.items() if len(where)})
+    return positions
+
+
+def _cohort_gaps(frame: Frame, of_case: Ints) -> dict[str, int]:
+    gaps = {
+        name: int((np.array(codes, np.int64)[of_case] == 0).sum())
+        for name, codes in zip(frame.cohorts, frame.cohort_codes, strict=True)
+    }
+    return {name: gap for name, gap in gaps.items() if gap}
+
+
+def _unscored_kinds(frame: Frame, order: Ints) -> dict[str, int]:
+    codes = np.array(frame.unscored, np.int64).reshape(len(frame), len(frame.metrics))[order].ravel()
+    return _counts(codes[codes > 0], frame.unscored_names.names)
+
+
+def _ends(frame: Frame, rows: Ints) -> dict[str, int]:
+    return _counts(np.array(frame.ends, np.int64)[rows], frame.end_names.names)
+
+
+def _counts(codes: Ints, names: tuple[str, ...]) -> dict[str, int]:
+    return dict(sorted(Counter(names[code] for code in codes.tolist()).items()))

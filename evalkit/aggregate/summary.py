@@ -1,0 +1,130 @@
+"""Rows of a run -> every metric by cohort, with intervals and with what could not be scored."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from evalkit.aggregate.agreement import Label, agreement
+from evalkit.aggregate.cells import Source, cell, sources
+from evalkit.aggregate.frozen import FrozenFrame
+from evalkit.types import OVERALL, Cell, Estimate, Metric, Summary
+
+SMALL_COHORT = 30
+"""Cases below which a cohort's figures are marked."""
+MONTHLY_COST = Metric(name="monthly_cost_usd", high=math.inf, higher_is_better=False, unit="USD")
+THROUGHPUT = Metric(name="throughput_per_s", high=math.inf, unit="cases/s")
+
+
+def summarise(
+    frame: FrozenFrame,
+    *,
+    suite: str,
+    expected: int,
+    labels: Sequence[Label] = (),
+    traffic_per_month: int | None = None,
+    wall_s: float | None = None,
+) -> Summary:
+    """Estimate every metric overall and in each cohort; the order of the rows changes no digit.
+
+    Args:
+        frame: the frozen rows.
+        suite: its name.
+        expected: rows that the plan asked for.
+        labels: what raters said about the same answers; they give the judges' agreement.
+        traffic_per_month: calls a month, for `monthly_cost_usd`.
+        wall_s: seconds that the run took, for `throughput_per_s`.
+
+    Returns:
+        A metric that applies to no case of a cohort has no cell there; one that applies but has no value has a cell
+        without a value. Repeats of a case are averaged and never counted as cases.
+    """
+    found = sources(frame)
+    cells = [each for metric in found for each in _cells(frame, metric)]
+    extra = [*_monthly_cost(cells, traffic_per_month), *_throughput(frame, wall_s)]
+    metrics = [metric.metric for metric in found if any(each.metric == metric.metric.name for each in cells)]
+    return Summary(
+        suite=suite,
+        n_cases=frame.n_cases,
+        n_repeats=frame.n_repeats,
+        expected=expected,
+        states=frame.states,
+        metrics=(*metrics, *(metric for metric, _ in extra)),
+        cells=(*cells, *(each for _, each in extra)),
+        coverage=coverage(frame, expected),
+        agreement=agreement(frame, labels),
+        unscored_kinds=frame.unscored_kinds,
+        error_kinds=frame.error_kinds,
+        notes=_notes(frame),
+    )
+
+
+def coverage(frame: FrozenFrame, expected: int) -> Mapping[str, tuple[int, int]]:
+    """Count scored and expected rows: overall against the plan, in a cohort against its rows seen.
+
+    A row is scored when the system answered and no metric is unscored, those that are only shown aside.
+    """
+    scored = np.bincount(frame.row_case[frame.covered], minlength=frame.n_cases)
+    seen = np.bincount(frame.row_case, minlength=frame.n_cases)
+    counts = {name: (int(scored[where].sum()), int(seen[where].sum())) for name, where in frame.cohorts.items()}
+    return {**counts, OVERALL: (counts[OVERALL][0], expected)}
+
+
+def _cells(frame: FrozenFrame, metric: Source) -> list[Cell]:
+    cells = [cell(frame, metric, cohort) for cohort in frame.cohorts]
+    return [each for each in cells if each.n_cases]
+
+
+def _monthly_cost(cells: Sequence[Cell], traffic: int | None) -> list[tuple[Metric, Cell]]:
+    cost = next((each for each in cells if each.metric == "cost_per_case_usd" and each.cohort == OVERALL), None)
+    if traffic is None or cost is None:
+        return []
+
+    def scaled(value: float | None) -> float | None:
+        return None if value is None else value * traffic
+
+    was = cost.estimate
+    monthly = Estimate(
+        value=scaled(was.value),
+        low=scaled(was.low),
+        high=scaled(was.high),
+        n=was.n,
+        method=f"cost per case x {traffic} calls a month",
+        confidence_level=was.confidence_level,
+        reason=was.reason,
+    )
+    return [(MONTHLY_COST, replace(cost, metric=MONTHLY_COST.name, estimate=monthly))]
+
+
+def _throughput(frame: FrozenFrame, wall_s: float | None) -> list[tuple[Metric, Cell]]:
+    if wall_s is None or wall_s <= 0 or not len(frame.row_case):
+        return []
+    rows = len(frame.row_case)
+    estimate = Estimate(value=rows / wall_s, n=rows, method="rows / wall seconds", reason="one run has no interval")
+    per_second = Cell(
+        metric=THROUGHPUT.name,
+        cohort=OVERALL,
+        estimate=estimate,
+        n_cases=frame.n_cases,
+        n_scored=frame.n_cases,
+    )
+    return [(THROUGHPUT, per_second)]
+
+
+def _notes(frame: FrozenFrame) -> tuple[str, ...]:
+    small = [f"{name} ({len(where)})" for name, where in frame.cohorts.items() if len(where) < SMALL_COHORT]
+    notes = []
+    if small:
+        notes.append(f"fewer than {SMALL_COHORT} cases, so wide intervals and weak tests: {', '.join(small)}")
+    for name, gap in frame.cohort_gaps.items():
+        notes.append(f"{gap} cases have no `{name}`: they count overall and in no cohort of that name")
+    if frame.n_replayed:
+        notes.append(
+            f"{frame.n_replayed} answers were replayed: their latency is left out, their cost is the stored one"
+        )
+    for reason, count in frame.skipped_reasons.items():
+        notes.append(f"{count} cases were skipped: {reason}")
+    return tuple(notes)
