@@ -1,1 +1,11 @@
-"""Systems under test."""
+"""Systems under test: python, http, command, chat and stored answers."""
+
+from evalkit.systems.base import Answer, Shared, SystemConfig, timed
+from evalkit.systems.http import HttpSystem
+from evalkit.systems.python import PythonSystem
+from evalkit.systems.replay import ReplaySystem
+
+SYSTEMS: dict[str, type[SystemConfig]] = {"http": HttpSystem, "python": PythonSystem, "replay": ReplaySystem}
+"""The key that chooses a system in a suite -> its configuration."""
+
+__all__ = ["SYSTEMS", "Answer", "HttpSystem", "PythonSystem", "ReplaySystem", "Shared", "SystemConfig", "timed"]

@@ -1,0 +1,142 @@
+"""What a system under test is, and how one call of it ends.
+
+A system is a frozen dataclass: its fields are its keys in the suite, its docstring is its documentation. `open` gives
+an `Answer`: one coroutine per case and repeat that ends as an `Output` or a `Failure` and raises nothing else than
+cancellation.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+from evalkit.errors import Problem
+from evalkit.systems.output import one_line, to_output
+from evalkit.systems.secrets import redact
+from evalkit.types import Case, Failure, Output
+
+__all__ = ["Answer", "CallFailed", "Shared", "SystemConfig", "check_seconds", "inside", "timed", "to_output"]
+
+Answer = Callable[[Case, int], Awaitable[Output | Failure]]
+"""(case, repeat) -> how the call ended."""
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What every system of a run is given."""
+
+    root: Path
+    """The suite's folder: paths in the suite are relative to it."""
+    project: Path
+    """The project's root: paths stay inside it, and python systems import from it."""
+    concurrency: int = 8
+    """Calls that may be in flight at once."""
+    env: Mapping[str, str] = field(default_factory=dict)
+    """Environment variables, the only source of secrets."""
+
+
+@runtime_checkable
+class SystemConfig(Protocol):
+    """One system under test, as the suite declares it."""
+
+    @property
+    def timeout_s(self) -> float:
+        """Wall seconds that one call may take, retries included."""
+
+    @property
+    def version(self) -> str | None:
+        """The user's name for this state of the system; it stands in for the fingerprint."""
+
+    def problems(self, shared: Shared) -> list[Problem]:
+        """Everything that would make every call fail, found before the first call."""
+
+    def fingerprint(self, shared: Shared) -> str | None:
+        """`version` where given, else a hash of what the answers depend on; `None` where that cannot be known."""
+
+    def open(self, shared: Shared) -> AbstractAsyncContextManager[Answer]:
+        """Hold what calls share (a session, threads) for the length of a run; the answers are already timed."""
+
+
+class CallFailed(Exception):
+    """A call that ended with a known failure; it never leaves `timed`."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.failure = Failure(kind, message)
+
+
+def timed(answer: Answer, timeout_s: float, secrets: tuple[str, ...] = ()) -> Answer:
+    """Bound a call in time, measure it, and turn whatever it raises into a `Failure`.
+
+    Args:
+        answer: The call.
+        timeout_s: Wall seconds; past them the call is cancelled and ends as `Failure("timeout")`.
+        secrets: Values that are blotted out of failure messages.
+
+    Returns:
+        An answer that raises only cancellation. `Output.latency_s` holds wall seconds, unless the system gave its
+        own or the answer is replayed.
+    """
+
+    async def call(case: Case, repeat: int) -> Output | Failure:
+        limit = asyncio.timeout(timeout_s)
+        started = time.perf_counter()
+        try:
+            async with limit:
+                ended = await answer(case, repeat)
+        except (Exception, SystemExit, asyncio.CancelledError) as error:
+            ended = _failure(error, limit.expired(), timeout_s)
+        if type(ended) is Output:
+            if ended.latency_s is None and not ended.replayed:
+                return replace(ended, latency_s=time.perf_counter() - started)
+            return ended
+        return _without_secrets(ended, secrets)
+
+    return call
+
+
+def _failure(error: BaseException, expired: bool, timeout_s: float) -> Failure:
+    if isinstance(error, asyncio.CancelledError):
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise error
+        # Nobody cancelled this task: the system awaited something that was cancelled. Let through, it would be
+        # read as ours and the case would vanish.
+        return Failure("exception", "CancelledError: the system cancelled its own call")
+    if isinstance(error, CallFailed):
+        return error.failure
+    if isinstance(error, TimeoutError):
+        own = f": {one_line(error)}" if str(error) else ""
+        return Failure("timeout", f"no answer within {timeout_s:g} s" if expired else f"the system timed out{own}")
+    text = one_line(error)
+    return Failure("exception", f"{type(error).__name__}: {text}" if text else type(error).__name__)
+
+
+def _without_secrets(ended: Output | Failure, secrets: tuple[str, ...]) -> Output | Failure:
+    if not secrets or not isinstance(ended, Failure):
+        return ended
+    return Failure(ended.kind, redact(ended.message, secrets))
+
+
+def check_seconds(name: str, value: float) -> None:
+    """Refuse a duration that is not a positive, finite number of seconds.
+
+    Raises:
+        ValueError: In the form `<name>: what; mend`.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not (0 < value < math.inf):
+        raise ValueError(f"{name}: expected seconds above 0, got {value!r}; write a number such as 30")
+
+
+def inside(shared: Shared, path: str) -> Path | None:
+    """Resolve a path of the suite; `None` where it leaves the project's root."""
+    if "\0" in path:
+        return None
+    resolved = (shared.root / path).resolve()
+    return resolved if resolved.is_relative_to(shared.project.resolve()) else None

@@ -1,0 +1,156 @@
+"""An HTTP service that answers JSON as the system under test."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from evalkit.errors import Problem
+from evalkit.systems.base import Answer, CallFailed, Shared, check_seconds, timed
+from evalkit.systems.endpoint import connect, header_problems, read_bytes, timed_by, url_problems
+from evalkit.systems.fingerprint import config_hash
+from evalkit.systems.output import OUTPUT_KEYS, USAGE_KEYS, parse_json, shown, to_output
+from evalkit.systems.pick import Pick, compile_path
+from evalkit.systems.secrets import filled, names_in, secrets_of
+from evalkit.systems.template import compile_template
+from evalkit.types import Case, Failure, Output
+
+TEXT_KEYS = ("text", "answer", "output")
+PICKED = frozenset(OUTPUT_KEYS) | {f"usage.{key}" for key in USAGE_KEYS}
+
+
+@dataclass(frozen=True, kw_only=True)
+class HttpSystem:
+    """Send each case as JSON to a URL and pick the answer out of the JSON reply.
+
+    Replies of 429, 502, 503, 504 and broken connections are tried again within `timeout_s`, not before `Retry-After`.
+    Redirects are not followed.
+    """
+
+    http: str
+    """The URL; it may hold `${NAME}` of the environment."""
+    method: Literal["POST", "PUT", "PATCH"] = "POST"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """They may hold `${NAME}` of the environment, and secrets must."""
+    body: Mapping[str, Any] = field(default_factory=lambda: {"input": "{{input}}"})
+    """JSON with `{{input}}`, `{{id}}`, `{{kind}}`, `{{contexts}}`, `{{cohorts.<name>}}` or a field of the row."""
+    pick: Mapping[str, str] = field(default_factory=dict)
+    """What the reply's parts are: `text`, `contexts`, `usage.input_tokens`, `tool_calls` ... -> path such as
+    `documents[*].text`; a path that ends in `?` may be absent. Without it the text is `text`, `answer` or `output`,
+    and the other parts are taken where the reply names them as we do."""
+    retries: int = 2
+    """Further attempts after the first."""
+    max_bytes: int = 10_000_000
+    """Longest reply, after decompression."""
+    timeout_s: float = 60.0
+    version: str | None = None
+    """Your name for this state of the service; the configuration alone cannot tell when it changes."""
+
+    def __post_init__(self) -> None:
+        _check_limits(self.retries, self.max_bytes)
+        check_seconds("timeout_s", self.timeout_s)
+        try:
+            compile_template(self.body)
+        except ValueError as error:
+            raise ValueError(f"body: {error}") from None
+        _reader(self.pick)
+
+    def problems(self, shared: Shared) -> list[Problem]:
+        """Check the address, the headers and that their environment variables are set."""
+        return [
+            *url_problems("system.http", self.http, shared.env),
+            *header_problems("system.headers", self.headers, shared.env),
+        ]
+
+    def fingerprint(self, shared: Shared) -> str | None:
+        """Hash of the configuration without secrets."""
+        return self.version or config_hash(self, ("timeout_s", "version", "retries", "max_bytes"))
+
+    def open(self, shared: Shared) -> AbstractAsyncContextManager[Answer]:
+        """Hold the session."""
+        return self._open(shared)
+
+    @asynccontextmanager
+    async def _open(self, shared: Shared) -> AsyncIterator[Answer]:
+        fill, read = compile_template(self.body), _reader(self.pick)
+        used = [name for text in (self.http, *self.headers.values()) for name in names_in(text)]
+        headers = {name: filled(text, shared.env) for name, text in self.headers.items()}
+        async with connect(
+            self.method,
+            filled(self.http, shared.env),
+            headers,
+            concurrency=shared.concurrency,
+            timeout_s=self.timeout_s,
+            retries=self.retries,
+        ) as endpoint:
+
+            async def answer(case: Case, repeat: int) -> Output | Failure:
+                body = json.dumps(fill(case)).encode()
+                reply = await endpoint.call(body, lambda response: read_bytes(response, self.max_bytes))
+                return timed_by(read(reply.value), reply)
+
+            yield timed(answer, self.timeout_s, secrets_of(shared.env, used))
+
+
+def _check_limits(retries: int, max_bytes: int) -> None:
+    if not 0 <= retries <= 20:
+        raise ValueError(f"retries: expected 0 to 20, got {retries}; write a number such as 2")
+    if max_bytes < 1:
+        raise ValueError(f"max_bytes: expected at least 1, got {max_bytes}; write a number such as 10000000")
+
+
+def _reader(pick: Mapping[str, str]) -> Callable[[bytes], Output | Failure]:
+    """Settle how a reply is read.
+
+    Raises:
+        ValueError: A part or a path of `pick` cannot be read.
+    """
+    if pick and "text" not in pick:
+        raise ValueError("pick: `text` is missing; add the path of the answer")
+    picks: dict[str, Pick] = {}
+    for name, path in pick.items():
+        if name not in PICKED:
+            raise ValueError(f"pick.{name}: no part of an output; use {', '.join(sorted(PICKED))}")
+        try:
+            picks[name] = compile_path(path)
+        except ValueError as error:
+            raise ValueError(f"pick.{name}: {error}") from None
+
+    def read(body: bytes) -> Output | Failure:
+        try:
+            reply = parse_json(body.decode("utf-8"))
+            return to_output(_picked(picks, reply) if picks else _by_name(reply))
+        except (ValueError, LookupError) as error:
+            what = error.args[0] if isinstance(error, LookupError) else error
+            raise CallFailed(
+                "bad_output", f"the reply is {what}" if isinstance(error, ValueError) else f"{what}"
+            ) from None
+
+    return read
+
+
+def _picked(picks: Mapping[str, Pick], reply: Any) -> dict[str, Any]:
+    parts: dict[str, Any] = {}
+    usage: dict[str, Any] = {}
+    for name, pick in picks.items():
+        if name.startswith("usage."):
+            usage[name.removeprefix("usage.")] = pick(reply)
+        else:
+            parts[name] = pick(reply)
+    if usage:
+        parts["usage"] = {**(parts.get("usage") or {}), **usage}
+    return parts
+
+
+def _by_name(reply: Any) -> Any:
+    if isinstance(reply, str):
+        return reply
+    if not isinstance(reply, Mapping):
+        raise LookupError(f"expected an object with {' or '.join(TEXT_KEYS)}, got {shown(reply)}; set `pick`")
+    key = next((key for key in TEXT_KEYS if isinstance(reply.get(key), str)), None)
+    if key is None:
+        raise LookupError(f"no text under {', '.join(TEXT_KEYS)}, there is {shown(reply)}; set `pick.text`")
+    return {"text": reply[key], **{name: reply[name] for name in OUTPUT_KEYS[1:] if name in reply}}

@@ -1,0 +1,206 @@
+"""A python callable as the system under test."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import importlib
+import importlib.util
+import inspect
+import operator
+import re
+import sys
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from evalkit.errors import InputError, Problem
+from evalkit.systems.base import Answer, CallFailed, Shared, check_seconds, timed
+from evalkit.systems.fingerprint import config_hash, source_files
+from evalkit.systems.output import one_line, to_output
+from evalkit.systems.secrets import secrets_of
+from evalkit.systems.template import chat_turns
+from evalkit.systems.threads import DaemonThreads
+from evalkit.types import Case, Failure, Output
+
+_SPELLING = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
+_PLACE = "system.python"
+_FROM_CASE: Mapping[str, Callable[[Case], Any]] = {
+    "id": lambda case: case.id,
+    "contexts": lambda case: list(case.contexts),
+    "cohorts": lambda case: dict(case.cohorts),
+    "kind": lambda case: case.kind,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class PythonSystem:
+    """Call `module:callable`, sync or async, from the project's root.
+
+    The callable gets `input` (a string, or a list of {role, content}), those of `id`, `contexts`, `cohorts`, `kind`
+    and the row's own fields that its signature names, and `arguments`. It never gets the reference. It returns a
+    string or {text, contexts, usage, tool_calls, trajectory, ttft_s}. A sync callable runs on a thread of its own.
+    """
+
+    python: str
+    """`package.module:callable`."""
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    """Keyword arguments of every call, such as a model name."""
+    timeout_s: float = 60.0
+    version: str | None = None
+    """Your name for this state of the system; it stands in for the hash of the sources."""
+
+    def __post_init__(self) -> None:
+        if not _SPELLING.fullmatch(self.python):
+            raise ValueError(f"python: expected `module:callable`, got {self.python!r}; write `suites.faq.bot:answer`")
+        for name in ("input", "reference"):
+            if name in self.arguments:
+                raise ValueError(f"arguments: `{name}` cannot be set; remove it, the golden set gives it")
+        check_seconds("timeout_s", self.timeout_s)
+
+    def problems(self, shared: Shared) -> list[Problem]:
+        """Import the module and compare the callable's signature with what it will be given."""
+        try:
+            function = self._load(shared)
+        except InputError as error:
+            return list(error.problems)
+        return _signature_problems(function, self.arguments)
+
+    def fingerprint(self, shared: Shared) -> str | None:
+        """Hash of the callable's name, its arguments and the project's sources; `None` for a compiled module."""
+        if self.version is not None:
+            return self.version
+        module = self.python.partition(":")[0]
+        path = _module_file(module, shared.project)
+        if path is None:
+            return None
+        return config_hash(self, ("timeout_s", "version"), source_files(path, module, shared.project))
+
+    def open(self, shared: Shared) -> AbstractAsyncContextManager[Answer]:
+        """Import the callable and hold its threads."""
+        return self._open(shared)
+
+    @asynccontextmanager
+    async def _open(self, shared: Shared) -> AsyncIterator[Answer]:
+        function = self._load(shared)
+        if problems := _signature_problems(function, self.arguments):
+            raise InputError(problems)
+        threads = DaemonThreads(shared.concurrency)
+        try:
+            answer = _answer(function, _keywords(function, self.arguments), threads)
+            yield timed(answer, self.timeout_s, secrets_of(shared.env))
+        finally:
+            threads.close()
+
+    def _load(self, shared: Shared) -> Callable[..., Any]:
+        module, _, attribute = self.python.partition(":")
+        _put_on_path(shared.project)
+        try:
+            function = operator.attrgetter(attribute)(importlib.import_module(module))
+        except AttributeError as error:
+            raise InputError(Problem(_PLACE, one_line(error), f"define `{attribute}` in {module}")) from None
+        except (Exception, SystemExit) as error:
+            what = f"importing {module} failed: {type(error).__name__}: {one_line(error)}"
+            mend = f"see that `python -c 'import {module}'` works in the project's root, {shared.project}"
+            raise InputError(Problem(_PLACE, what, mend)) from None
+        if not callable(function):
+            what = f"{attribute} is {type(function).__name__}, not a callable"
+            raise InputError(Problem(_PLACE, what, "name a function"))
+        return function  # type: ignore[no-any-return]
+
+
+def _put_on_path(project: Path) -> None:
+    if (entry := str(project)) not in sys.path:
+        sys.path.insert(0, entry)
+    importlib.invalidate_caches()
+
+
+def _module_file(module: str, project: Path) -> Path | None:
+    _put_on_path(project)
+    try:
+        spec = importlib.util.find_spec(module)
+    except (Exception, SystemExit):  # a parent package that fails to import is reported by `problems`
+        return None
+    if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
+        return None
+    return Path(spec.origin)
+
+
+def _parameters(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter] | None:
+    try:
+        return inspect.signature(function).parameters
+    except (TypeError, ValueError):
+        return None
+
+
+def _takes_any(parameters: Mapping[str, inspect.Parameter]) -> bool:
+    return any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+
+
+def _signature_problems(function: Callable[..., Any], arguments: Mapping[str, Any]) -> list[Problem]:
+    parameters = _parameters(function)
+    if parameters is None:
+        return [Problem(_PLACE, "the callable has no signature to read", "wrap it in a function that takes `input`")]
+    by_position = [name for name, parameter in parameters.items() if parameter.kind is parameter.POSITIONAL_ONLY]
+    problems = [
+        Problem(_PLACE, f"`{name}` can be given by position only", "remove the `/` from the signature")
+        for name in by_position
+    ]
+    if "input" not in parameters and not _takes_any(parameters):
+        names = ", ".join(parameters) or "nothing"
+        problems.append(Problem(_PLACE, f"the callable takes no `input`, but {names}", "name a parameter `input`"))
+    if "reference" in parameters:
+        problems.append(Problem(_PLACE, "a system is never shown the `reference`", "remove that parameter"))
+    problems += [
+        Problem(f"system.arguments.{name}", "the callable takes no such argument", f"it takes {', '.join(parameters)}")
+        for name in arguments
+        if name not in parameters and not _takes_any(parameters)
+    ]
+    return problems
+
+
+def _keywords(function: Callable[..., Any], arguments: Mapping[str, Any]) -> Callable[[Case], dict[str, Any]]:
+    """Settle once what each call is given."""
+    parameters = _parameters(function) or {}
+    # `**fields` gets what every case has; a row's own field may hold the expected answer, so it is given by name only.
+    wanted = (name for name in _FROM_CASE if name in parameters or _takes_any(parameters))
+    known = [(name, _FROM_CASE[name]) for name in wanted if name not in arguments]
+    own = [
+        (name, parameter.default is parameter.empty)
+        for name, parameter in parameters.items()
+        if name not in ("input", *_FROM_CASE, *arguments)
+        and parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
+    ]
+
+    def keywords(case: Case) -> dict[str, Any]:
+        given: dict[str, Any] = {"input": chat_turns(case), **arguments}
+        for name, get in known:
+            given[name] = get(case)
+        for name, required in own:
+            if name in case.fields:
+                given[name] = copy.deepcopy(case.fields[name])
+            elif required:
+                raise CallFailed("missing_field", f"the callable needs `{name}`, which this row does not have")
+        return given
+
+    return keywords
+
+
+def _answer(function: Callable[..., Any], keywords: Callable[[Case], dict[str, Any]], threads: DaemonThreads) -> Answer:
+    is_async = inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
+        getattr(function, "__call__", None)  # noqa: B004 -- asks whether an object's call is async, not if it has one
+    )
+
+    async def answer(case: Case, repeat: int) -> Output | Failure:
+        given = keywords(case)
+        if is_async:
+            value = await function(**given)
+        else:
+            value = await threads.run(functools.partial(function, **given))
+            if type(value) is not str and inspect.isawaitable(value):
+                value = await value
+        return to_output(value)
+
+    return answer

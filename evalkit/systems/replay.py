@@ -1,0 +1,190 @@
+"""Stored answers as the system under test: nothing is called."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from evalkit.errors import InputError, Problem
+from evalkit.systems.base import Answer, CallFailed, Shared, check_seconds, inside, timed
+from evalkit.systems.fingerprint import config_hash
+from evalkit.systems.output import OUTPUT_KEYS, one_line, parse_json, shown, to_output
+from evalkit.systems.secrets import secrets_of
+from evalkit.types import Case, Failure, Output
+
+_PLACE = "system.replay"
+_Key = tuple[str, int]
+_Span = tuple[int, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplaySystem:
+    """Give the stored answer of each case.
+
+    Rows are JSON Lines `{id, output}`, with `repeat` where a case was answered more than once, or the rows of a run.
+    Without a path the answer is a field of the golden row itself. A case without a stored answer fails as
+    `not_recorded`.
+    """
+
+    replay: str | None = None
+    """A file of rows, or a run's folder; `golden` or nothing: the golden rows themselves."""
+    field: str = "output"
+    """The field that holds the answer: a string or {text, contexts, usage, tool_calls, trajectory}."""
+    timeout_s: float = 60.0
+    version: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.replay == "":
+            raise ValueError("replay: the path is empty; name a file, or write `golden`")
+        if not self.field:
+            raise ValueError("field: empty; write the field that holds the answer, such as `output`")
+        check_seconds("timeout_s", self.timeout_s)
+
+    @property
+    def from_golden(self) -> bool:
+        """True where the golden rows hold the answers."""
+        return self.replay in (None, "golden")
+
+    def problems(self, shared: Shared) -> list[Problem]:
+        """Read the whole file once: every line must be a row with an id and an answer."""
+        if self.from_golden:
+            return []
+        path = self._path(shared)
+        return [path] if isinstance(path, Problem) else _index(path, self.field)[1]
+
+    def fingerprint(self, shared: Shared) -> str | None:
+        """Hash of the stored answers; those of golden rows are part of each case's own digest."""
+        if self.version is not None:
+            return self.version
+        ignored = ("timeout_s", "version", "replay")
+        if self.from_golden:
+            return config_hash(self, ignored)
+        path = self._path(shared)
+        return None if isinstance(path, Problem) else config_hash(self, ignored, [("rows", path)])
+
+    def open(self, shared: Shared) -> AbstractAsyncContextManager[Answer]:
+        """Index the file and hold it open."""
+        return self._open(shared)
+
+    @asynccontextmanager
+    async def _open(self, shared: Shared) -> AsyncIterator[Answer]:
+        secrets = secrets_of(shared.env)
+        if self.from_golden:
+            yield timed(_golden_answer(self.field), self.timeout_s, secrets)
+            return
+        path = self._path(shared)
+        index, problems = ({}, [path]) if isinstance(path, Problem) else _index(path, self.field)
+        if isinstance(path, Problem) or problems:
+            raise InputError(problems)
+        file = os.open(path, os.O_RDONLY)
+        try:
+            yield timed(_stored_answer(file, index, self.field), self.timeout_s, secrets)
+        finally:
+            os.close(file)
+
+    def _path(self, shared: Shared) -> Path | Problem:
+        path = inside(shared, self.replay or "")
+        if path is None:
+            return Problem(_PLACE, f"{self.replay!r} leaves the project", "keep stored answers inside it")
+        if path.is_dir():
+            path = path / "rows.jsonl"
+        if not path.is_file():
+            return Problem(
+                _PLACE, f"no file {self.replay!r} in {shared.root}", "name a JSON Lines file or a run's folder"
+            )
+        return path
+
+
+def _golden_answer(field: str) -> Answer:
+    async def answer(case: Case, repeat: int) -> Output | Failure:
+        if repeat or field not in case.fields:
+            raise _not_recorded(case, repeat)
+        return _replayed(case.fields[field])
+
+    return answer
+
+
+def _stored_answer(file: int, index: Mapping[_Key, _Span], field: str) -> Answer:
+    async def answer(case: Case, repeat: int) -> Output | Failure:
+        span = index.get((case.id, repeat))
+        if span is None:
+            raise _not_recorded(case, repeat)
+        offset, length = span
+        row = _row(os.pread(file, length, offset))
+        failure = row.get("failure")
+        if failure is not None:
+            return Failure(str(failure.get("kind")), str(failure.get("message", "")))
+        if row.get(field) is None:  # a case that the stored run skipped
+            raise _not_recorded(case, repeat)
+        return _replayed(row[field])
+
+    return answer
+
+
+def _not_recorded(case: Case, repeat: int) -> CallFailed:
+    return CallFailed(
+        "not_recorded", f"no stored answer for case {case.id!r}" + (f", repeat {repeat}" if repeat else "")
+    )
+
+
+def _replayed(stored: object) -> Output | Failure:
+    if isinstance(stored, Mapping):  # a stored output also says whether it was replayed itself
+        stored = {key: value for key, value in stored.items() if key in OUTPUT_KEYS}
+    output = to_output(stored)
+    return output if isinstance(output, Failure) else replace(output, replayed=True)
+
+
+def _index(path: Path, field: str) -> tuple[dict[_Key, _Span], list[Problem]]:
+    """Where each answer lies in the file, so that memory holds ids and not answers."""
+    index: dict[_Key, _Span] = {}
+    lines: dict[_Key, int] = {}
+    problems: list[Problem] = []
+    for number, offset, line, is_whole in _lines(path):
+        try:
+            key, is_run_row = _key(_row(line), field)
+        except ValueError as error:
+            # A run that was killed may leave half a row; its case was never answered.
+            if is_whole:
+                problems.append(Problem(f"{path.name}:{number}", one_line(error, 300)))
+            continue
+        if key in lines and not is_run_row:
+            what = f"`id` {key[0]!r}, repeat {key[1]}, repeats line {lines[key]}"
+            problems.append(Problem(f"{path.name}:{number}", what, "give each answer its own id or `repeat`"))
+        lines[key] = number
+        index[key] = (offset, len(line))
+    return index, problems
+
+
+def _lines(path: Path) -> Iterator[tuple[int, int, bytes, bool]]:
+    """(number, offset, bytes, ends with a line feed) of each line that is not blank."""
+    offset = 0
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            if line.strip():
+                yield number, offset, line, line.endswith(b"\n")
+            offset += len(line)
+
+
+def _row(line: bytes) -> Any:
+    row = parse_json(line.decode("utf-8"))
+    # The journal of a run writes each row with its checksum around it.
+    return row["row"] if isinstance(row, Mapping) and row.keys() == {"sum", "row"} else row
+
+
+def _key(row: Any, field: str) -> tuple[_Key, bool]:
+    if not isinstance(row, Mapping):
+        raise ValueError(f"expected an object, got {shown(row)}; write {{id, {field}}}")
+    is_run_row = isinstance(row.get("case"), Mapping)
+    identity = row["case"].get("id") if is_run_row else row.get("id")
+    if isinstance(identity, bool) or not isinstance(identity, str | int) or identity == "":
+        raise ValueError(f"`id`: expected text, got {shown(identity)}; give each row the id of its case")
+    repeat = row.get("repeat", 0)
+    if isinstance(repeat, bool) or not isinstance(repeat, int) or repeat < 0:
+        raise ValueError(f"`repeat`: expected 0, 1, 2 ..., got {shown(repeat)}")
+    if field not in row and row.get("failure") is None and not is_run_row:
+        raise ValueError(f"no `{field}`; add the answer, or name its field with `field:`")
+    return (str(identity), repeat), is_run_row

@@ -1,0 +1,117 @@
+"""Put a case into a request: literal, single-pass substitution of `{{name}}`."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from evalkit.systems.base import CallFailed
+from evalkit.types import Case
+
+_BRACES = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
+_NAME = re.compile(r"\s*([\w-]+(?:\.[\w-]+)*)\s*")
+
+Fill = Callable[[Case], Any]
+"""Gives the filled template of one case."""
+
+
+def chat_turns(case: Case) -> str | list[dict[str, str]]:
+    """The input as a system takes it: a string, or a list of {role, content}."""
+    if isinstance(case.input, str):
+        return case.input
+    return [{"role": turn.role, "content": turn.content} for turn in case.input]
+
+
+_FROM_CASE: Mapping[str, Fill] = {
+    "input": chat_turns,
+    "id": lambda case: case.id,
+    "kind": lambda case: case.kind,
+    "contexts": lambda case: list(case.contexts),
+    "cohorts": lambda case: dict(case.cohorts),
+}
+
+
+def compile_template(template: Any) -> Fill:
+    """Settle a template once.
+
+    The names are `input`, `id`, `kind`, `contexts`, `cohorts`, `cohorts.<name>` and the row's own fields. A string
+    that is exactly one `{{name}}` becomes the value with its type; inside a longer string the value becomes text.
+    What a case holds is never read as a template.
+
+    Args:
+        template: Any JSON value; keys of mappings are taken as they are.
+
+    Returns:
+        A function from a case to the filled value; it raises `CallFailed("missing_field")` where the case has no
+        such field.
+
+    Raises:
+        ValueError: A placeholder is no name, or asks for the reference.
+    """
+    if isinstance(template, str):
+        return _compile_text(template)
+    if isinstance(template, Mapping):
+        items = [(key, compile_template(value)) for key, value in template.items()]
+        return lambda case: {key: fill(case) for key, fill in items}
+    if isinstance(template, list | tuple):
+        fills = [compile_template(value) for value in template]
+        return lambda case: [fill(case) for fill in fills]
+    return lambda case: template
+
+
+def _compile_text(template: str) -> Fill:
+    pieces = _BRACES.split(template)
+    if len(pieces) == 1:
+        return lambda case: template
+    if len(pieces) == 3 and not pieces[0] and not pieces[2]:
+        return _getter(pieces[1])
+    literals = pieces[::2]
+    getters = [_getter(piece) for piece in pieces[1::2]]
+
+    def fill(case: Case) -> str:
+        parts = [literals[0]]
+        for getter, literal in zip(getters, literals[1:], strict=True):
+            parts += (as_text(getter(case)), literal)
+        return "".join(parts)
+
+    return fill
+
+
+def _name(piece: str) -> str:
+    found = _NAME.fullmatch(piece)
+    if not found:
+        raise ValueError(f"`{{{{{piece}}}}}` is no field name; write a name such as {{{{input}}}}")
+    if found.group(1).split(".")[0] == "reference":
+        raise ValueError("a system is never shown the `reference`; remove that placeholder")
+    return found.group(1)
+
+
+def _getter(piece: str) -> Fill:
+    name = _name(piece)
+    if name in _FROM_CASE:
+        return _FROM_CASE[name]
+    first, *rest = name.split(".")
+    if first == "cohorts":
+        return lambda case: _found(case.cohorts, rest, name)
+    return lambda case: _found(case.fields, [first, *rest], name)
+
+
+def _found(value: Any, keys: list[str], name: str) -> Any:
+    for key in keys:
+        if not isinstance(value, Mapping) or key not in value:
+            raise CallFailed("missing_field", f"the request needs {{{{{name}}}}}, which this row does not have")
+        value = value[key]
+    return value
+
+
+def as_text(value: Any) -> str:
+    """Write a value inside a longer text: passages apart by a blank line, chat turns one to a line, else JSON."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return "\n\n".join(value)
+    if isinstance(value, list) and all(isinstance(item, dict) and item.keys() == {"role", "content"} for item in value):
+        return "\n".join(f"{turn['role']}: {turn['content']}" for turn in value)
+    return json.dumps(value, ensure_ascii=False)

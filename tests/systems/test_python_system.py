@@ -1,0 +1,185 @@
+"""Python callables as systems."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+
+import apps as _apps
+import pytest
+
+from evalkit.errors import InputError
+from evalkit.systems import PythonSystem, Shared
+from evalkit.types import Failure, Message, Output, ToolCall, Usage
+
+
+def system(name, **options):
+    """A system of this folder's `apps`."""
+    return PythonSystem(python=f"apps:{name}", **options)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "text"),
+    [
+        ("echo", {}, "hi"),
+        ("echo_async", {}, "hello c1 hi ['p'] {'domain': 'aml'} golden"),
+        ("echo_async", {"arguments": {"greeting": "bye"}}, "bye c1 hi ['p'] {'domain': 'aml'} golden"),
+        ("everything", {"arguments": {"model": "m"}}, "cohorts,contexts,id,kind,model"),
+        ("own_field", {}, "['t', 'changed by the system'] free"),
+        ("returns_coroutine", {}, "hello i hi [] {} golden"),
+        ("bot.answer", {}, "bot hi"),
+        ("async_bot", {}, "async bot hi"),
+    ],
+)
+def test_a_callable_gets_what_its_signature_names(name, options, text, case, ask, apps):
+    """Each callable gets the input, the fields it names and the arguments, and nothing else."""
+    row = case(contexts=("p",), cohorts={"domain": "aml"}, fields={"tenant": ["t"], "required": ["secret"]})
+    assert [] == system(name, **options).problems(apps)
+    (output,) = ask(system(name, **options), apps, row)
+    assert text == output.text
+    assert {"tenant": ["t"], "required": ["secret"]} == row.fields
+
+
+def test_a_chat_input_is_a_list_of_turns(case, ask, apps):
+    """Chat turns reach the callable as mappings, and a list is no answer."""
+    (ended,) = ask(system("echo"), apps, case(input=(Message("user", "hello"),)))
+    assert ended == Failure(
+        "bad_output", "expected a string or {text, contexts, usage, tool_calls, trajectory}, got list"
+    )
+
+
+def test_every_part_of_an_answer_is_read(case, ask, apps):
+    """A mapping gives text, contexts, usage, tool calls, trajectory and time to first token."""
+    (output,) = ask(system("structured"), apps, case())
+    assert output.latency_s > 0
+    assert output == Output(
+        text="re: hi",
+        contexts=("a", "b"),
+        usage=Usage(input_tokens=3, output_tokens=4, cost_usd=0.5, model="m"),
+        tool_calls=(ToolCall("look", {"x": 1}),),
+        trajectory=({"step": 1},),
+        ttft_s=0.25,
+        latency_s=output.latency_s,
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "failure"),
+    [
+        ("fails", Failure("exception", "RuntimeError: first line second line, key ***")),
+        ("stops", Failure("exception", "SystemExit: 3")),
+        ("stops_async", Failure("exception", "SystemExit: 3")),
+        ("cancels_itself", Failure("exception", "CancelledError: the system cancelled its own call")),
+        ("raises_stop_iteration", Failure("exception", "RuntimeError: coroutine raised StopIteration")),
+        ("times_out_itself", Failure("timeout", "the system timed out: the model took 9 s")),
+        ("never", Failure("timeout", "no answer within 0.1 s")),
+        ("own_field", Failure("missing_field", "the callable needs `tenant`, which this row does not have")),
+    ],
+)
+def test_a_failing_callable_is_a_failure_of_its_case(name, failure, case, ask, apps):
+    """Whatever a callable raises ends its own case, in one line, without secrets."""
+    assert [failure] == ask(system(name, timeout_s=0.1 if name == "never" else 10), apps, case())
+
+
+def test_a_blocking_callable_stalls_nobody(case, ask, apps):
+    """While one call blocks for its whole time, every other call is answered."""
+    _apps.RELEASE.clear()
+    cases = [case("block"), *(case(str(i), id=str(i)) for i in range(50))]
+    try:
+        blocked, *others = ask(system("wait_if_told", timeout_s=1), apps, *cases)
+    finally:
+        _apps.RELEASE.set()
+    assert Failure("timeout", "no answer within 1 s") == blocked
+    assert [str(i) for i in range(50)] == [output.text for output in others]
+
+
+def test_hung_calls_are_bounded(case, ask, apps):
+    """Beyond a hundred calls that hang past their time-out, a call is refused instead of given a thread."""
+    _apps.RELEASE.clear()
+    try:
+        ends = ask(system("wait", timeout_s=0.2), apps, *(case(id=str(i)) for i in range(110)))
+    finally:
+        _apps.RELEASE.set()
+    assert {"timeout": 104, "hung": 6} == {kind: sum(end.kind == kind for end in ends) for kind in ("timeout", "hung")}
+
+
+def test_a_hung_call_does_not_keep_the_process_alive(tmp_path):
+    """A process whose system hangs past its time-out still ends."""
+    (tmp_path / "hanging_bot.py").write_text("import time\ndef answer(input):\n    time.sleep(600)\n", encoding="utf-8")
+    code = f"""
+import asyncio, pathlib
+from evalkit.systems import PythonSystem, Shared
+from evalkit.types import Case
+folder = pathlib.Path({str(tmp_path)!r})
+async def main():
+    async with PythonSystem(python="hanging_bot:answer", timeout_s=0.1).open(Shared(folder, folder)) as answer:
+        assert (await answer(Case(id="a", input="q"), 0)).kind == "timeout"
+asyncio.run(main())
+"""
+    assert 0 == subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode
+
+
+def test_cancellation_is_let_through(case, apps):
+    """A call that is cancelled from outside raises the cancellation."""
+
+    async def cancel():
+        async with system("never").open(apps) as answer:
+            task = asyncio.create_task(answer(case(), 0))
+            await asyncio.sleep(0.01)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+    asyncio.run(cancel())
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("apps:wants_reference", "never shown the `reference`"),
+        ("apps:no_input", "takes no `input`, but question; name a parameter `input`"),
+        ("apps:by_position", "by position only; remove the `/`"),
+        ("apps:nothing_here", "has no attribute 'nothing_here'; define `nothing_here`"),
+        ("apps:not_callable", "not_callable is int, not a callable"),
+        ("nowhere:answer", "importing nowhere failed: ModuleNotFoundError"),
+        ("exiting_bot:answer", "importing exiting_bot failed: SystemExit: 3"),
+        ("builtins:dict", "no signature"),
+    ],
+)
+def test_what_cannot_be_called_is_found_before_the_first_call(name, problem, tmp_path):
+    """Modules that fail to import, missing names and wrong signatures are problems, and `open` refuses them."""
+    (tmp_path / "exiting_bot.py").write_text("raise SystemExit(3)", encoding="utf-8")
+    shared = Shared(root=tmp_path, project=tmp_path)
+    found = PythonSystem(python=name).problems(shared)
+    assert problem in str(found[0])
+
+    async def open_it():
+        async with PythonSystem(python=name).open(shared):
+            raise AssertionError("opened")
+
+    with pytest.raises(InputError, match=r"system\.python"):
+        asyncio.run(open_it())
+
+
+def test_unknown_arguments_are_a_problem(apps):
+    """An argument that the callable does not take is named with those it takes."""
+    (problem,) = system("echo", arguments={"temprature": 0}).problems(apps)
+    assert "system.arguments.temprature: the callable takes no such argument; it takes input" == str(problem)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"python": "bot.answer"}, r"^python: expected `module:callable`"),
+        ({"python": "../bot:answer"}, r"^python: expected `module:callable`"),
+        ({"python": "b:a", "timeout_s": 0}, r"^timeout_s: expected seconds above 0, got 0; "),
+        ({"python": "b:a", "timeout_s": float("nan")}, r"^timeout_s: "),
+        ({"python": "b:a", "timeout_s": float("inf")}, r"^timeout_s: "),
+        ({"python": "b:a", "arguments": {"input": 1}}, r"^arguments: `input` cannot be set"),
+    ],
+)
+def test_a_wrong_configuration_is_refused(options, message):
+    """Each refusal names the field, what is wrong and the mend."""
+    with pytest.raises(ValueError, match=message):
+        PythonSystem(**options)
