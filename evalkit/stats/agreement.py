@@ -20,6 +20,8 @@ Weights = Literal["linear", "quadratic"]
 
 MIN_RARER_LABELS = 10
 """Labels of the rarer class below which no interval of kappa holds its level."""
+NO_ERROR = 1e-7
+"""Standard errors below this are rounding noise: a million labels still leave 1e-4."""
 
 
 def confusion(
@@ -97,6 +99,8 @@ def cohen_kappa(
         reason = "no labels" if n == 0 else "both raters use one and the same label, so kappa is 0/0"
         return Estimate(value=None, n=n, method=method, confidence_level=confidence_level, reason=reason)
     value, chance, error = _kappa_moments(table / n, _agreement_weights(len(categories), weights), n)
+    if len(set(a)) == 1 or len(set(b)) == 1:
+        value = 0.0
     if rarer < MIN_RARER_LABELS:
         reason = f"not estimable: {rarer} labels of the rarer class, {MIN_RARER_LABELS} are needed"
         return Estimate(value=value, n=n, method=method, confidence_level=confidence_level, reason=reason)
@@ -205,7 +209,7 @@ def _bounded(
             "no disagreement: bound by the rule of three",
         )
         value = 1.0
-    elif error < 1e-9 or abs(value) >= 1:
+    elif error < NO_ERROR:
         low, high, reason = None, None, "no interval: the labels leave the standard error at 0"
     else:
         half = two_sided_z(confidence_level) * error / (1 - value * value)

@@ -13,10 +13,13 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from evalkit.stats.clusters import cluster_codes
 from evalkit.stats.bounds import newcombe_bounds, tango_upper, wilson_bounds
+from evalkit.stats.clusters import cluster_codes
 from evalkit.stats.quantiles import tail_probability, two_sided_t, two_sided_z
 from evalkit.types import Estimate
+
+ROUNDING = 1e-9
+"""Slack of n q, whose product may be rounded up: 100 x 0.07 is rank 7 although the floats give 7.000000000000001."""
 
 
 def wilson(successes: int, n: int, *, confidence_level: float = 0.95) -> Estimate:
@@ -204,17 +207,18 @@ def quantile_bounds(values: ArrayLike, q: float, *, confidence_level: float = 0.
     n = ordered.size
     if n == 0:
         return _undefined("order statistics", confidence_level)
+    rank = max(1, math.ceil(n * q - ROUNDING))
     ranks = np.arange(n)
     below = int(np.count_nonzero(bdtr(ranks, n, q) <= tail))
     above = int(np.count_nonzero(bdtrc(ranks, n, q) > tail))
     return Estimate(
-        value=float(np.quantile(ordered, q, method="inverted_cdf")),
+        value=float(ordered[rank - 1]),
         low=float(ordered[below - 1]) if below > 0 else None,
         high=float(ordered[above]) if above < n else None,
         n=n,
         method="order statistics",
         confidence_level=confidence_level,
-        reason=_missing_sides(q, tail, n),
+        reason=_missing_sides(n, lower=None if below else 1 - q, upper=q if above == n else None, tail=tail),
     )
 
 
@@ -260,8 +264,7 @@ def _paired_total(*counts: int) -> int:
     return sum(counts)
 
 
-def _missing_sides(q: float, tail: float, n: int) -> str:
-    """Say how many values each absent bound needs: the lowest value bounds from below once (1 - q)^n <= tail."""
-    needs = {"lower": math.ceil(math.log(tail) / math.log1p(-q)), "upper": math.ceil(math.log(tail) / math.log(q))}
-    missing = [f"no {side} bound with {n} values: {need} are needed" for side, need in needs.items() if n < need]
-    return "; ".join(missing)
+def _missing_sides(n: int, *, tail: float, **shares: float | None) -> str:
+    """Say how many values each absent bound needs: the extreme value is a bound once share^n <= tail."""
+    needs = {side: math.ceil(math.log(tail) / math.log(share)) for side, share in shares.items() if share is not None}
+    return "; ".join(f"no {side} bound with {n} values: {max(need, n + 1)} are needed" for side, need in needs.items())
