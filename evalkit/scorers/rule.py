@@ -1,0 +1,90 @@
+"""What rule and text scorers share: the shape of a single metric, and how they read a case."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from evalkit.types import Case, Metric, Output, Score, Unscored
+
+
+class PassFail:
+    """One pass/fail metric that bears the scorer's name; a scorer inherits it beside its own options."""
+
+    name: str
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """The one metric, 1 for a pass and 0 for a fail."""
+        return (Metric(self.name, binary=True),)
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """No case field, unless the scorer says otherwise."""
+        return frozenset()
+
+    def grade(self, passed: bool, reason: str, **details: Any) -> Score:
+        """Make the score of a pass or a fail."""
+        return Score(self.name, float(passed), passed, reason, details)
+
+
+class Share:
+    """One metric from 0 to 1 that bears the scorer's name; a scorer inherits it beside its own options."""
+
+    name: str
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """The one metric, from 0 to 1."""
+        return (Metric(self.name),)
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """No case field, unless the scorer says otherwise."""
+        return frozenset()
+
+
+def check_share(field: str, value: float | None) -> None:
+    """Raise ValueError unless `value` is `None` or within 0 and 1."""
+    if value is not None and not 0.0 <= value <= 1.0:
+        raise ValueError(f"{field}: expected a number from 0 to 1, got {value}; write 0.9 for 90 %")
+
+
+def case_texts(case: Case, field: str) -> tuple[str, ...]:
+    """Read a list of strings from a case field; an absent field is empty.
+
+    Raises:
+        ValueError: the field is no list of non-blank strings.
+    """
+    found = case.fields.get(field, ())
+    texts = (found,) if isinstance(found, str) else found
+    if not isinstance(texts, list | tuple) or not all(isinstance(text, str) and text.strip() for text in texts):
+        raise ValueError(f"{case.place or case.id}: `{field}` must be a list of non-blank strings; mend the golden row")
+    return tuple(texts)
+
+
+def passages(case: Case, output: Output) -> tuple[str, ...] | None:
+    """The contexts that the answer should rest on, `None` where neither the system nor the case names any.
+
+    A system that says it retrieved nothing (an empty list) gives an empty tuple: that is known, not missing.
+    """
+    if output.contexts is not None:
+        return output.contexts
+    return case.contexts or None
+
+
+def no_contexts(metric: str) -> Unscored:
+    """Say that a metric could not be scored for want of contexts."""
+    return Unscored(metric, "missing_contexts", "neither the system nor the case gave `contexts`")
+
+
+def no_reference(metric: str) -> Unscored:
+    """Say that a metric could not be scored for want of a reference."""
+    return Unscored(metric, "missing_reference", "the case has no `reference`")
+
+
+def shown(texts: Mapping[str, Any] | tuple[str, ...] | list[str], limit: int = 5) -> str:
+    """List texts for a reason: quoted, the first `limit` of them, each cut at 60 characters."""
+    listed = [f"'{text[:57]}...'" if len(text) > 60 else f"'{text}'" for text in list(texts)[:limit]]
+    hidden = len(texts) - len(listed)
+    return ", ".join([*listed, f"and {hidden} more"] if hidden > 0 else listed)
