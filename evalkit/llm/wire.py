@@ -150,7 +150,7 @@ def find_value(text: str, schema: type[T]) -> T:
     """
     problem = "the reply holds no JSON object"
     fits: list[T] = []
-    for found in _objects(THINKING.sub("", text)[:SEARCHED_CHARS]):
+    for found in json_objects(THINKING.sub("", text)):
         try:
             value = schema.model_validate_json(json.dumps(found), strict=True)
         except ValidationError as error:
@@ -170,8 +170,9 @@ def _problems(error: ValidationError) -> Iterator[str]:
         yield f"{'.'.join(map(str, problem['loc'])) or 'object'}: {problem['msg']}"
 
 
-def _objects(text: str) -> Iterator[Any]:
-    """Every outermost JSON object in a text, in order."""
+def json_objects(text: str) -> Iterator[Any]:
+    """Every outermost JSON object in the first 200,000 characters of a text, in order."""
+    text = text[:SEARCHED_CHARS]
     decoder = json.JSONDecoder(parse_constant=_refuse, parse_float=_finite, object_pairs_hook=_unique)
     start, tried = text.find("{"), 0
     while start >= 0 and tried < SEARCHED_STARTS:
