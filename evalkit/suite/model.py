@@ -107,9 +107,13 @@ class SuiteOptions:
     def __post_init__(self) -> None:
         """Refuse figures that cannot be meant."""
         if self.version != SUITE_VERSION:
-            raise ValueError(f"version: this evalkit reads version {SUITE_VERSION}, not {self.version}; upgrade evalkit")
+            raise ValueError(
+                f"version: this evalkit reads version {SUITE_VERSION}, not {self.version}; upgrade evalkit"
+            )
         if not 1 <= self.concurrency <= MAX_CONCURRENCY:
-            raise ValueError(f"concurrency: {self.concurrency} is not within 1 to {MAX_CONCURRENCY}; 16 is a good start")
+            raise ValueError(
+                f"concurrency: {self.concurrency} is not within 1 to {MAX_CONCURRENCY}; 16 is a good start"
+            )
         if not 1 <= self.repeat <= 100:
             raise ValueError(f"repeat: {self.repeat} is not within 1 to 100; write 1 for a single answer")
         if self.traffic_per_month is not None and self.traffic_per_month < 1:

@@ -75,7 +75,9 @@ def _bytes(path: Path, shown: str) -> bytes:
         return path.read_bytes()
     except FileNotFoundError:
         near = [p.name for p in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
-        raise InputError(Problem(shown, "no such file", choices(path.name, near) if near else "check the path")) from None
+        raise InputError(
+            Problem(shown, "no such file", choices(path.name, near) if near else "check the path")
+        ) from None
     except OSError as error:
         raise InputError(Problem(shown, f"cannot be read: {error.strerror}", "check its permissions")) from None
 
@@ -94,7 +96,9 @@ class _Files:
             return None
         file = (self.base / name).resolve()
         if not file.is_relative_to(self.root):
-            self.builder.problem(path, f"{name!r} leaves the project {self.root.name}/", "move the file into the project")
+            self.builder.problem(
+                path, f"{name!r} leaves the project {self.root.name}/", "move the file into the project"
+            )
             return None
         if not file.is_file():
             near = [p.name for p in file.parent.iterdir() if p.is_file()] if file.parent.is_dir() else []
@@ -123,7 +127,9 @@ def _judge(builder: Builder, value: Mapping[str, Any] | None) -> JudgeConfig | N
         from evalkit.llm.config import ChatConfig
 
         return JudgeConfig(chat=builder.build(ChatConfig, value["chat"], (*path, "chat")))
-    builder.problem(path, "names no judge or several", "write {local: correctness} or {chat: {model: ..., base_url: ...}}")
+    builder.problem(
+        path, "names no judge or several", "write {local: correctness} or {chat: {model: ..., base_url: ...}}"
+    )
     return None
 
 
@@ -144,7 +150,9 @@ def _named(builder: Builder, item: Any, path: Steps) -> tuple[str, Any, Steps] |
     if isinstance(item, Mapping) and len(item) == 1:
         name, value = next(iter(item.items()))
         return name, value, (*path, name)
-    builder.problem(path, f"expected a name or one `name: options`, got {show(item)}", "start each entry with `- name:`")
+    builder.problem(
+        path, f"expected a name or one `name: options`, got {show(item)}", "start each entry with `- name:`"
+    )
     return None
 
 

@@ -1,0 +1,139 @@
+"""Rows and terms in, summary and decision out: what `run` and `gate` share."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from evalkit.errors import InputError, Problem
+from evalkit.store.folder import RunFolder, find_baseline
+from evalkit.types import Decision, Summary
+
+if TYPE_CHECKING:
+    from evalkit.aggregate.agreement import Label
+    from evalkit.aggregate.frame import Frame
+    from evalkit.gate.baseline import Baseline
+    from evalkit.gate.decide import NeedsRepeats
+    from evalkit.suite.model import Suite
+
+NO_BASELINE = "none"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Terms:
+    """What a decision depends on besides the rows."""
+
+    suite: Suite
+    score_keys: Mapping[str, Mapping[str, str]]
+    baseline: Baseline | None = None
+    baseline_folder: RunFolder | None = None
+    """Where the baseline's rows stand, for reports that show both answers."""
+    labels: tuple[Label, ...] = ()
+    partial: str | None = None
+    seed: int = 0
+    notes: tuple[str, ...] = ()
+    """Sentences that go with the figures, such as where a judge was measured."""
+
+
+def assess(
+    frame: Frame, terms: Terms, *, expected: int, wall_s: float | None = None
+) -> tuple[Summary, Decision | NeedsRepeats]:
+    """Aggregate the rows and decide.
+
+    Args:
+        frame: the rows of the run.
+        terms: suite, baseline and labels.
+        expected: rows that the plan asked for.
+        wall_s: seconds that the calls took, `None` where unknown (a resumed or stored run).
+
+    Raises:
+        InputError: if the baseline's scores were made by other scorers, rubrics or judges.
+    """
+    from evalkit.aggregate.summary import summarise
+    from evalkit.gate.decide import decide
+
+    options = terms.suite.options
+    frozen = frame.freeze()
+    summary = summarise(
+        frozen,
+        suite=terms.suite.name,
+        expected=expected,
+        labels=terms.labels,
+        traffic_per_month=options.traffic_per_month,
+        wall_s=wall_s,
+    )
+    summary = dataclasses.replace(summary, notes=(*summary.notes, *terms.notes))
+    decision = decide(
+        frozen,
+        summary,
+        terms.suite.policy,
+        score_keys=terms.score_keys,
+        baseline=terms.baseline,
+        partial=terms.partial,
+        seed=terms.seed,
+    )
+    if isinstance(decision, Decision) and decision.comparison and decision.comparison.incomparable:
+        raise InputError(_incomparable(decision.comparison.baseline_id, decision.comparison.incomparable))
+    return summary, decision
+
+
+def read_labels_of(suite: Suite) -> tuple[Label, ...]:
+    """The labels that the suite names.
+
+    Raises:
+        InputError: with every problem of the label files.
+    """
+    if not suite.label_files:
+        return ()
+    from evalkit.golden.labels import read_labels
+
+    shown = [file.relative_to(suite.root).as_posix() for file in suite.label_files]
+    return read_labels(suite.label_files, shown)
+
+
+def find_baseline_of(suite: Suite, asked: str | None) -> RunFolder | None:
+    """The baseline that the gate compares with, `None` where there is none yet or none is wanted.
+
+    Args:
+        suite: names a baseline under `gate: no_regression`.
+        asked: a name or run folder that stands in for it; `none` for no comparison.
+
+    Raises:
+        InputError: if what was named is no run.
+    """
+    from evalkit.gate.policy import NoRegression
+
+    named = [check.baseline for check in suite.policy.checks if isinstance(check, NoRegression)]
+    name = asked or (named[0] if named else None)
+    if name is None or name == NO_BASELINE:
+        return None
+    folder = find_baseline(name, suite.root)
+    if folder is None and asked is not None:
+        mend = f"save one with `evalkit baseline save RUN --name {name}`"
+        raise InputError(Problem("--baseline", f"no baseline called {name!r}", mend))
+    return folder
+
+
+def load_baseline(folder: RunFolder | None) -> Baseline | None:
+    """Read a saved baseline or run folder.
+
+    Raises:
+        InputError: if its rows cannot be read as a run.
+    """
+    if folder is None:
+        return None
+    from evalkit.gate.baseline import Baseline
+    from evalkit.stored import load_run
+
+    stored = load_run(folder)
+    return Baseline(run_id=stored.run_id, frame=stored.frame.freeze(), score_keys=stored.score_keys)
+
+
+def _incomparable(baseline: str, metrics: Mapping[str, str]) -> Sequence[Problem]:
+    mend = "run the baseline again with today's suite and save it"
+    return [
+        Problem(f"baseline {baseline}", f"its {name} was scored otherwise ({part} differs)", mend)
+        for name, part in metrics.items()
+    ]

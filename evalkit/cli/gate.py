@@ -1,0 +1,28 @@
+"""`evalkit gate`: decide again from stored rows, with no call."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def gate(
+    run: Annotated[Path, typer.Argument(help="Run folder.")],
+    suite: Annotated[Path | None, typer.Option(help="Suite whose gate decides; default: the one of the run.")] = None,
+    baseline: Annotated[str | None, typer.Option(help="Saved baseline or run folder; `none` for none.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print decision.json on stdout, and nothing else.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="List every check and cohort.")] = False,
+) -> None:
+    """Decide again from the rows of a run, after a change of the gate or of the baseline.
+
+    Example: evalkit gate reports/latest --baseline main
+    """
+    from evalkit.cli.output import Output
+    from evalkit.pipeline import decide_again
+    from evalkit.store.folder import RunFolder
+
+    result = decide_again(RunFolder(run), suite, baseline)
+    Output(json=json, verbose=verbose).show_run(result, reports=True, summary=None)
+    raise typer.Exit(int(result.exit_code))

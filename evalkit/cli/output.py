@@ -1,0 +1,55 @@
+"""What commands print: results on stdout, everything else on stderr."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from evalkit.store.folder import DECISION, REPORT
+
+if TYPE_CHECKING:
+    from evalkit.pipeline import Result
+
+
+class Output:
+    """The two streams of a command and how much to say on them."""
+
+    def __init__(self, *, json: bool = False, verbose: bool = False, no_color: bool = False) -> None:
+        """Choose the streams; colour is off for pipes, `NO_COLOR` and `TERM=dumb` in any case."""
+        from rich.console import Console
+
+        self.json, self.verbose = json, verbose
+        colour = None if not no_color else True
+        self.results = Console(file=sys.stdout, no_color=colour, highlight=False, markup=False, emoji=False)
+        self.messages = Console(stderr=True, no_color=colour, highlight=False, markup=False, emoji=False)
+
+    def say(self, text: str) -> None:
+        """Print a message for people."""
+        self.messages.print(text, soft_wrap=True)
+
+    def show_run(self, result: Result, *, reports: bool, summary: Path | None) -> None:
+        """Write the reports of a run, print its decision, and say where everything is."""
+        from evalkit.report.write import append_to, view_of, write_reports
+
+        view = view_of(result.folder, result.manifest, result.summary, result.decision, result.baseline)
+        if reports:
+            write_reports(result.folder, result.manifest, view, result.summary, result.baseline)
+        if summary is not None:
+            append_to(summary, view)
+        if self.json:
+            sys.stdout.write(result.folder.file(DECISION).read_text(encoding="utf-8"))
+            return
+        from evalkit.report.console import print_view
+
+        print_view(view, self.results, verbose=self.verbose)
+        self._say_where(result, reports=reports)
+
+    def _say_where(self, result: Result, *, reports: bool) -> None:
+        shown = result.folder.file(REPORT if reports else DECISION)
+        self.messages.print(f"\nreport  {_short(shown)}", soft_wrap=True)
+
+
+def _short(path: Path) -> str:
+    """The path from here where it lies below, else the whole path."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

@@ -1,0 +1,120 @@
+"""Progress on stderr: a live bar on a terminal, plain lines everywhere else."""
+
+from __future__ import annotations
+
+import os
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from evalkit.pipeline import Watcher
+from evalkit.report.survey import verdict_of
+from evalkit.report.texts import one_line
+from evalkit.types import Row, Score, Unscored
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from evalkit.store.folder import RunFolder
+    from evalkit.suite.model import Suite
+
+LINE_INTERVAL_S = 10.0
+LINE_SHARE = 0.05
+SHOWN_FAILURES = 20
+
+
+class Reporter:
+    """Counts rows as they come and shows them in the chosen way."""
+
+    def __init__(self, console: Console, mode: str) -> None:
+        """Choose bar or lines; a bar needs a terminal and no CI."""
+        live = console.is_terminal and not os.environ.get("CI")
+        self._console = console
+        self._mode = mode if mode != "auto" else "bar" if live else "lines"
+        self._bar: Progress | None = None
+        self._expected = self._done = self._failed = self._unknown = self._told = 0
+        self._cost_usd: float | None = None
+        self._started = self._last_line = time.monotonic()
+        self.watcher = Watcher(begin=self._begin, row=self._row)
+
+    def __enter__(self) -> Self:
+        """Nothing is shown before the first call."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Take the bar away."""
+        if self._bar is not None:
+            self._bar.stop()
+
+    def _begin(self, suite: Suite, expected: int, done: int, folder: RunFolder) -> None:
+        self._expected, self._done = expected, done
+        if self._mode == "none":
+            return
+        resumed = f" · {done} already there" if done else ""
+        names = f"{suite.name} · {expected} calls × {len(suite.scorers)} scorers"
+        self._console.print(f"{names} · concurrency {suite.options.concurrency}{resumed}")
+        if self._mode == "bar":
+            self._bar = _bar(self._console)
+            self._bar.add_task("", total=expected, completed=done, counts="")
+            self._bar.start()
+
+    def _row(self, row: Row) -> None:
+        self._done += 1
+        verdict = verdict_of(row)
+        self._failed += verdict == "failed"
+        self._unknown += verdict in ("unscored", "system_error")
+        if row.output is not None and row.output.usage is not None and row.output.usage.cost_usd is not None:
+            self._cost_usd = (self._cost_usd or 0.0) + row.output.usage.cost_usd
+        if self._mode == "none":
+            return
+        if verdict in ("failed", "system_error", "unscored") and self._told < SHOWN_FAILURES:
+            self._told += 1
+            self._tell(row)
+        if self._bar is not None:
+            self._bar.update(self._bar.task_ids[0], completed=self._done, counts=self._counts())
+        elif self._is_due():
+            self._last_line = time.monotonic()
+            share = 100 * self._done // max(1, self._expected)
+            self._console.print(f"{self._done}/{self._expected} {share}%  {self._counts()}{self._eta()}")
+
+    def _tell(self, row: Row) -> None:
+        from rich.text import Text
+
+        self._console.print(Text(f"✗ {one_line(row.case.id, 40)}  {_why(row)}"), overflow="ellipsis", no_wrap=True)
+
+    def _counts(self) -> str:
+        parts = [f"failed {self._failed}", f"unknown {self._unknown}"]
+        parts += [f"${self._cost_usd:.4f}"] if self._cost_usd is not None else []
+        return " · ".join(parts)
+
+    def _is_due(self) -> bool:
+        step = max(1, int(self._expected * LINE_SHARE))
+        waited = time.monotonic() - self._last_line
+        return self._done >= self._expected or waited >= LINE_INTERVAL_S or (self._done % step == 0 and waited >= 1)
+
+    def _eta(self) -> str:
+        spent = time.monotonic() - self._started
+        left = (self._expected - self._done) * spent / max(1, self._done)
+        return f" · {left:.0f} s left" if left >= 1 else ""
+
+
+def _why(row: Row) -> str:
+    """The first thing that is wrong with a row."""
+    if row.failure is not None:
+        return one_line(f"{row.failure.kind}: {row.failure.message}")
+    for grade in row.scores.values():
+        if isinstance(grade, Unscored):
+            return one_line(f"{grade.metric} unscored ({grade.kind}) {grade.message}")
+        if isinstance(grade, Score) and grade.passed is False:
+            return one_line(f"{grade.metric} {grade.value:.2f}  {grade.reason}")
+    return ""
+
+
+def _bar(console: Console) -> Progress:
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.percentage:3.0f}%"), TimeRemainingColumn())
+    return Progress(*columns, TextColumn("{task.fields[counts]}", markup=False), console=console, transient=True)

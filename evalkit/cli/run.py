@@ -1,0 +1,113 @@
+"""`evalkit run`: call the system, grade, aggregate, gate, report."""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import os
+import shlex
+import signal
+import sys
+from collections.abc import Coroutine
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from evalkit.errors import ExitCode
+
+if TYPE_CHECKING:
+    from evalkit.cli.output import Output
+    from evalkit.pipeline import Request, Result
+    from evalkit.runner.engine import Stop
+
+
+class Progress(enum.StrEnum):
+    """How a run shows that it goes on."""
+
+    AUTO = "auto"
+    BAR = "bar"
+    LINES = "lines"
+    NONE = "none"
+
+
+def run(
+    suite: Annotated[Path, typer.Argument(help="Suite file.")],
+    out: Annotated[Path | None, typer.Option(help="Folder for the run; must be empty. Default: reports/<run-id>.")] = None,
+    baseline: Annotated[str | None, typer.Option(help="Saved baseline or run folder to compare with; `none` for none.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Draw this many cases (seeded): a partial run, not a gate.")] = None,
+    case: Annotated[list[str] | None, typer.Option(help="Only this case; repeatable. A partial run.")] = None,
+    cohort: Annotated[list[str] | None, typer.Option(help="Only this cohort (name=value; !name=value leaves out). A partial run.")] = None,
+    repeat: Annotated[int | None, typer.Option(min=1, help="Ask each case this often.")] = None,
+    concurrency: Annotated[int | None, typer.Option(min=1, help="Calls in flight.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of every random draw.")] = None,
+    deadline: Annotated[float | None, typer.Option(min=0.001, help="Seconds after which no new call is made.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the interrupted run in --out.")] = False,
+    reports: Annotated[bool, typer.Option("--report/--no-report", help="Write report.html, summary.md, junit.xml ...")] = True,
+    summary: Annotated[Path | None, typer.Option(help="Append summary.md to this file, such as $GITHUB_STEP_SUMMARY.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print decision.json on stdout, and nothing else.")] = False,
+    progress: Annotated[Progress, typer.Option(help="How to show progress on stderr.")] = Progress.AUTO,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="List every check and cohort.")] = False,
+    no_color: Annotated[bool, typer.Option("--no-color", help="Print without colour.")] = False,
+) -> None:
+    """Run a suite: call the system, grade every answer, decide.
+
+    Example: evalkit run suites/compliance.yaml --out reports/latest
+
+    Exit codes: 0 approved, 1 blocked, 2 invalid input, 3 no decision, 4 evalkit or disk failure, 5 nothing selected,
+    130 interrupted (go on with --resume).
+    """
+    from evalkit.cli.output import Output
+    from evalkit.pipeline import Request
+    from evalkit.runner.plan import Selection
+
+    given = {"repeat": repeat, "concurrency": concurrency, "seed": seed}
+    request = Request(
+        suite=suite,
+        out=out,
+        resume=resume,
+        selection=Selection(limit=limit, case_ids=tuple(case or ()), cohorts=tuple(cohort or ()), seed=seed or 0),
+        overrides={key: value for key, value in given.items() if value is not None},
+        baseline=baseline,
+        deadline_s=deadline,
+        command=shlex.join(["evalkit", *sys.argv[1:]]),
+    )
+    output = Output(json=json, verbose=verbose, no_color=no_color)
+    result = _run(request, output, progress)
+    output.show_run(result, reports=reports, summary=summary)
+    raise typer.Exit(int(result.exit_code))
+
+
+def _run(request: Request, output: Output, progress: Progress) -> Result:
+    """Run to the end, or leave with the exit code of the signal that stopped it."""
+    from evalkit.cli.progress import Reporter
+    from evalkit.pipeline import Interrupted, run_suite
+    from evalkit.runner.engine import Stop
+
+    stop = Stop()
+    reporter = Reporter(output.messages, progress.value)
+    try:
+        with reporter:
+            return asyncio.run(_stoppable(run_suite(request, reporter.watcher, stop, os.environ), stop))
+    except (Interrupted, asyncio.CancelledError) as error:
+        if isinstance(error, Interrupted):
+            again = f"evalkit run {shlex.quote(str(request.suite))} --out {shlex.quote(str(error.folder.path))} --resume"
+            output.say(f"interrupted; every finished case is kept. Go on with: {again}")
+        raise typer.Exit(ExitCode.TERMINATED if stop.signal == signal.SIGTERM else ExitCode.INTERRUPTED) from None
+
+
+async def _stoppable(running: Coroutine[Any, Any, Result], stop: Stop) -> Result:
+    """The first signal lets the calls in flight end, the second one does not."""
+    task = asyncio.current_task()
+    loop = asyncio.get_running_loop()
+
+    def on_signal(number: signal.Signals) -> None:
+        if stop.signal is not None and task is not None:
+            task.cancel()
+        stop.by_signal(number)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with suppress(NotImplementedError):  # Windows has no handlers in the loop
+            loop.add_signal_handler(number, on_signal, number)
+    return await running

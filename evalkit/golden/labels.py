@@ -1,0 +1,75 @@
+"""Label files: what people (or authors, or programs) said of single answers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from evalkit.aggregate.agreement import Label
+from evalkit.errors import InputError, Problem
+from evalkit.golden.lines import Note, read_jsonl
+
+RATER_KINDS = ("person", "author", "program")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+def read_labels(files: Sequence[Path], shown: Sequence[str]) -> tuple[Label, ...]:
+    """Every label of the files (JSON Lines).
+
+    A row has `case_id`, `answer_sha256` (of the answer's UTF-8 text), `scorer`, `label` (`pass`, `fail` or a number),
+    `rater`, `rater_kind` and may have `rubric_sha256`.
+
+    Raises:
+        InputError: with every problem of every file.
+    """
+    problems: list[Problem] = []
+    labels: list[Label] = []
+    seen: dict[tuple[str, str, str], str] = {}
+    for file, name in zip(files, shown, strict=True):
+        for line, raw in read_jsonl(file, name, problems.append):
+            place = f"{name}:{line}"
+            label = _label(raw, place, problems.append)
+            if label is None:
+                continue
+            first = seen.setdefault((label.case_id, label.metric, label.rater), place)
+            if first != place:
+                what = f"{label.rater} labels {label.metric} of case {label.case_id!r} again, first at {first}"
+                problems.append(Problem(place, what, "keep one of the two"))
+            labels.append(label)
+    if problems:
+        raise InputError(problems)
+    return tuple(labels)
+
+
+def _label(raw: dict[str, Any], place: str, note: Note) -> Label | None:
+    faults = [*_faults(raw)]
+    for what, mend in faults:
+        note(Problem(place, what, mend))
+    if faults:
+        return None
+    value = raw["label"]
+    return Label(
+        case_id=raw["case_id"].strip(),
+        answer_sha256=raw["answer_sha256"],
+        metric=raw["scorer"],
+        label=value if isinstance(value, str) else float(value),
+        rater=raw["rater"],
+        rater_kind=raw["rater_kind"],
+        rubric_sha256=raw.get("rubric_sha256"),
+    )
+
+
+def _faults(raw: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    for key in ("case_id", "scorer", "rater"):
+        if not isinstance(raw.get(key), str) or not raw[key].strip():
+            yield f"`{key}` is missing or no text", f'write "{key}": "..."'
+    if not _SHA256.fullmatch(str(raw.get("answer_sha256"))):
+        yield "`answer_sha256` is no SHA-256 of the labelled answer", "write its 64 hex digits"
+    if raw.get("rater_kind") not in RATER_KINDS:
+        yield f"`rater_kind` is {raw.get('rater_kind')!r}", f"choose from {', '.join(RATER_KINDS)}"
+    value = raw.get("label")
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if value not in ("pass", "fail") and not number:
+        yield f"`label` is {value!r}", 'write "pass", "fail" or a number on the scale'

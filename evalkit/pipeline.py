@@ -1,0 +1,286 @@
+"""From a suite file to a decision on disk: the whole of `evalkit run`, callable from anywhere."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import importlib
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from evalkit.assess import Terms, assess, find_baseline_of, load_baseline, read_labels_of
+from evalkit.errors import ExitCode, InputError, NothingSelected, Problem
+from evalkit.runner.engine import Stop, run_cases
+from evalkit.runner.grading import grade_all
+from evalkit.runner.manifest import manifest_of, new_run_id
+from evalkit.runner.plan import Key, Selection, plan, select
+from evalkit.runner.prepare import prepare
+from evalkit.store.folder import DECISION, MANIFEST, SUMMARY, RunFolder, new_run_folder
+from evalkit.store.journal import Journal, read_rows
+from evalkit.stored import StoredRun, empty_frame, load_run
+from evalkit.types import Case, Decision, Row, Summary
+
+if TYPE_CHECKING:
+    from evalkit.runner.prepare import Prepared
+    from evalkit.suite.model import Suite
+    from evalkit.systems.base import Answer
+
+_WARMED = ("evalkit.aggregate.summary", "evalkit.gate.decide", "jinja2")
+"""Imported in a thread while the first calls are in flight, so that nobody waits for them at the end."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What a caller asks of a run, over what the suite says."""
+
+    suite: Path
+    out: Path | None = None
+    resume: bool = False
+    selection: Selection = Selection()
+    overrides: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    """Suite options set for this run: `repeat`, `concurrency`, `seed`."""
+    baseline: str | None = None
+    """Name or run folder instead of the suite's; `none` compares with nothing."""
+    deadline_s: float | None = None
+    command: str = ""
+
+
+@dataclass(frozen=True)
+class Result:
+    """A run that ended."""
+
+    folder: RunFolder
+    manifest: Mapping[str, Any]
+    summary: Summary
+    decision: Decision
+    baseline: RunFolder | None
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """What the decision means for the shell."""
+        from evalkit.gate.decide import exit_code
+
+        return exit_code(self.decision)
+
+
+class Interrupted(Exception):
+    """The user stopped the run; what is journalled can be resumed."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        super().__init__(str(folder.path))
+        self.folder = folder
+
+
+@dataclass(frozen=True)
+class Watcher:
+    """Who hears how a run goes."""
+
+    begin: Callable[[Suite, int, int, RunFolder], None] = lambda suite, expected, done, folder: None
+    """Suite, rows expected, rows already there, folder: the first call is about to be made."""
+    row: Callable[[Row], None] = lambda row: None
+    """A case x repeat has ended."""
+
+
+async def run_suite(request: Request, watcher: Watcher, stop: Stop, env: Mapping[str, str]) -> Result:
+    """Run a suite, decide, and write summary and decision; reports are made from the folder afterwards.
+
+    Raises:
+        InputError: before the first call, with every problem of suite, data, flags and baseline.
+        StoreError: if the disk fails; what was journalled stays.
+        Interrupted: if the user stopped it.
+    """
+    from evalkit.suite.parse import load_suite
+
+    suite = with_overrides(load_suite(request.suite), request.overrides)
+    async with AsyncExitStack() as stack:
+        prepared = await prepare(suite, env, stack)
+        chosen = _chosen(prepared, request.selection)
+        terms = terms_of(prepared, request)
+        folder, manifest = _folder(prepared, request)
+        session = _Session(prepared, watcher, stop, folder, manifest, chosen)
+        if request.deadline_s is not None:
+            asyncio.get_running_loop().call_later(request.deadline_s, stop, f"deadline of {request.deadline_s:g} s")
+        answer = await stack.enter_async_context(suite.system.open(prepared.shared))
+        with Journal(folder.rows_file) as journal:
+            summary, decision = await session.to_decision(answer, journal, terms)
+    folder.write_json(SUMMARY, summary)
+    write_decision(folder, decision, manifest)
+    return Result(folder, manifest, summary, decision, terms.baseline_folder)
+
+
+def decide_again(folder: RunFolder, suite_file: Path | None, baseline: str | None) -> Result:
+    """Decide from stored rows, with the gate as the suite file has it now; nothing is called.
+
+    Args:
+        folder: a run folder.
+        suite_file: the suite to decide by, `None` for the file that the run was made with.
+        baseline: name or run folder instead of the suite's; `none` compares with nothing.
+
+    Raises:
+        InputError: if the folder, the suite or the baseline cannot be read.
+    """
+    from evalkit.suite.parse import load_suite
+
+    stored = load_run(folder)
+    suite = load_suite(suite_file or _suite_of(stored))
+    compared = find_baseline_of(suite, baseline)
+    terms = Terms(
+        suite=suite,
+        score_keys=stored.score_keys,
+        baseline=load_baseline(compared),
+        baseline_folder=compared,
+        labels=read_labels_of(suite),
+        partial=stored.manifest["partial"],
+        seed=stored.manifest["seed"],
+        notes=tuple(stored.manifest["notices"]),
+    )
+    expected = max(len(stored.frame), stored.manifest["expected"])
+    summary, decision = assess(stored.frame, terms, expected=expected, final=True)
+    folder.write_json(SUMMARY, summary)
+    write_decision(folder, decision, stored.manifest)
+    return Result(folder, stored.manifest, summary, decision, compared)
+
+
+def _suite_of(stored: StoredRun) -> Path:
+    file = Path(stored.manifest["suite_file"])
+    roots = [Path.cwd(), *Path.cwd().parents, *stored.folder.path.resolve().parents]
+    found = next((root / file for root in roots if (root / file).is_file()), None)
+    if found is None:
+        raise InputError(Problem(str(stored.folder.path), f"its suite {file} is not there", "name one with --suite"))
+    return found
+
+
+def with_overrides(suite: Suite, overrides: Mapping[str, int]) -> Suite:
+    """The suite with options set by flags.
+
+    Raises:
+        InputError: for a value that the option does not take.
+    """
+    try:
+        return dataclasses.replace(suite, options=dataclasses.replace(suite.options, **overrides))  # type: ignore[arg-type]
+    except ValueError as error:
+        key, _, rest = str(error).partition(": ")
+        what, _, mend = rest.partition("; ")
+        raise InputError(Problem(f"--{key}", what, mend)) from None
+
+
+def terms_of(prepared: Prepared, request: Request) -> Terms:
+    """What the decision of this run depends on besides its rows."""
+    suite = prepared.suite
+    baseline = find_baseline_of(suite, request.baseline)
+    return Terms(
+        suite=suite,
+        score_keys=prepared.score_keys,
+        baseline=load_baseline(baseline),
+        baseline_folder=baseline,
+        labels=read_labels_of(suite),
+        partial=request.selection.partial,
+        seed=suite.options.seed,
+        notes=prepared.notices,
+    )
+
+
+def write_decision(folder: RunFolder, decision: Decision, manifest: Mapping[str, Any]) -> None:
+    """Write `decision.json`, the last file of a run: without it there is no decision."""
+    from evalkit.gate.decide import exit_code
+
+    record = {"run_id": manifest["run_id"], "exit_code": int(exit_code(decision)), **dataclasses.asdict(decision)}
+    folder.write_json(DECISION, record)
+
+
+def _chosen(prepared: Prepared, selection: Selection) -> frozenset[str] | None:
+    chosen = select(prepared.golden.open(), selection)
+    if chosen is not None and not chosen:
+        mend = "see the ids and cohorts in the golden set"
+        raise NothingSelected(Problem("", f"{selection.partial} selects no case of {prepared.golden.path}", mend))
+    return chosen
+
+
+def _folder(prepared: Prepared, request: Request) -> tuple[RunFolder, Mapping[str, Any]]:
+    """The run's folder and manifest; a resumed run must be of the same suite, data and system."""
+    now = datetime.now(UTC)
+    run_id = new_run_id(now)
+    folder = new_run_folder(request.out or prepared.suite.root / "reports" / run_id, resume=request.resume)
+    manifest = manifest_of(
+        prepared, run_id=run_id, now=now, partial=request.selection.partial, command=request.command
+    )
+    if not request.resume:
+        folder.write_json(MANIFEST, manifest)
+        return folder, manifest
+    stored = folder.manifest()
+    parts = ("suite_sha256", "golden", "system", "partial", "seed", "repeats")
+    changed = [part for part in parts if stored.get(part) != manifest[part]]
+    if changed:
+        what = f"the run in it had another {', '.join(changed)}"
+        raise InputError(Problem(str(folder.path), what, "start a new run"))
+    return folder, stored
+
+
+class _Session:
+    """One run from its first call to its decision."""
+
+    def __init__(
+        self,
+        prepared: Prepared,
+        watcher: Watcher,
+        stop: Stop,
+        folder: RunFolder,
+        manifest: Mapping[str, Any],
+        chosen: Collection[str] | None,
+    ) -> None:
+        self.prepared, self.watcher, self.stop, self.folder, self.chosen = prepared, watcher, stop, folder, chosen
+        self.frame = empty_frame(manifest)
+        self.done: set[Key] = set()
+        n_cases = prepared.golden.n_cases if chosen is None else len(chosen)
+        self.expected = n_cases * prepared.suite.options.repeat
+
+    async def to_decision(self, answer: Answer, journal: Journal, terms: Terms) -> tuple[Summary, Decision]:
+        self._replay()
+        self.watcher.begin(self.prepared.suite, self.expected, len(self.done), self.folder)
+        warming = asyncio.create_task(asyncio.to_thread(_warm))
+        started, resumed = time.perf_counter(), bool(self.done)
+        repeats = self.prepared.suite.options.repeat
+        await self._call(plan(self.prepared.golden.open(), range(repeats), chosen=self.chosen, done=self.done), answer, journal)
+        wall_s = None if resumed else time.perf_counter() - started
+        await warming
+        while True:
+            summary, decision = assess(self.frame, terms, expected=self.expected, wall_s=wall_s)
+            if isinstance(decision, Decision):
+                return summary, decision
+            more = [(case, repeat) for case, repeat in self._again(decision.case_ids, decision.repeats)]
+            self.expected += len(more)
+            await self._call(iter(more), answer, journal)
+
+    def _replay(self) -> None:
+        """Take what an interrupted run has journalled."""
+        if self.folder.rows_file.exists():
+            for row in read_rows(self.folder.rows_file):
+                self.frame.add(row)
+                self.done.add((row.case.digest, row.repeat))
+
+    def _again(self, case_ids: Collection[str], repeats: int) -> Iterator[tuple[Case, int]]:
+        cases = (case for case in self.prepared.golden.open() if case.id in case_ids)
+        return plan(cases, range(repeats), chosen=None, done=self.done)
+
+    async def _call(self, work: Iterator[tuple[Case, int]], answer: Answer, journal: Journal) -> None:
+        def on_row(row: Row) -> None:
+            journal.append(row)
+            self.frame.add(row)
+            self.done.add((row.case.digest, row.repeat))
+            self.watcher.row(row)
+
+        concurrency = self.prepared.suite.options.concurrency
+        grade = grade_all(self.prepared.graders)
+        await run_cases(work, answer, grade, on_row, concurrency=concurrency, stop=self.stop)
+        if self.stop.signal is not None:
+            raise Interrupted(self.folder)
+
+
+def _warm() -> None:
+    for name in _WARMED:
+        importlib.import_module(name)

@@ -1,0 +1,155 @@
+"""The decision on a terminal: verdict, why, which cohorts, which cases, in at most a screen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from evalkit.report.texts import one_line
+from evalkit.report.view import GateLine, View
+from evalkit.types import OVERALL, CheckOutcome, Outcome
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+MARKS: dict[CheckOutcome, tuple[str, str]] = {
+    "block": ("✗ block", "bold red"),
+    "no decision": ("? no decision", "magenta"),
+    "warn": ("! warn", "yellow"),
+    "insufficient evidence": ("~ few cases", "yellow"),
+    "pass": ("✓ pass", "green"),
+}
+COLOURS: dict[Outcome, str] = {
+    "approved": "bold green",
+    "approved with conditions": "bold yellow",
+    "blocked": "bold red",
+    "no decision": "bold magenta",
+}
+SHOWN_CHECKS = 12
+SHOWN_CASES = 5
+SHOWN_REASONS = 6
+
+
+def print_view(view: View, console: Console, *, verbose: bool = False) -> None:
+    """Print a finished run; `verbose` lists every check and cohort."""
+    from rich.padding import Padding
+
+    console.print(_verdict(view))
+    console.print(_text(" · ".join(view.facts), "dim"), soft_wrap=False)
+    for part in _parts(view, verbose):
+        console.print()
+        console.print(Padding(part, (0, 0, 0, 2)))
+
+
+def print_verdict(view: View, console: Console) -> None:
+    """Print the one line that says it all."""
+    console.print(_verdict(view))
+
+
+def _parts(view: View, verbose: bool) -> Iterator[Table | Text]:
+    if view.gates:
+        yield _gates(view, verbose)
+    cohorts = _cohorts(view, verbose)
+    if cohorts is not None:
+        yield cohorts
+    lines = [*_reasons(view), *_judges(view), *_changes(view), *_errors(view), *_failing(view)]
+    if lines:
+        yield _text("\n").join(lines)
+    if view.notes:
+        yield _text("\n").join(_text(one_line(note, 400), "dim") for note in view.notes)
+
+
+def _verdict(view: View) -> Text:
+    text = _text(view.word, COLOURS[view.outcome])
+    return text.append(f"  {view.headline}", style="bold")
+
+
+def _gates(view: View, verbose: bool) -> Table:
+    """Every check that did not pass, and how many did."""
+    table = _table("check", "", "now", "need", "base", "drop")
+    shown = [line for line in view.gates if verbose or line.outcome != "pass"][: None if verbose else SHOWN_CHECKS]
+    passed = sum(line.outcome == "pass" for line in view.gates)
+    for line in shown:
+        mark, style = MARKS[line.outcome]
+        table.add_row(_text(mark, style), *(_text(cell) for cell in _gate_cells(line)))
+    hidden = len(view.gates) - len(shown) - (0 if verbose else passed)
+    if not verbose:
+        more = f", {hidden} more not shown" if hidden > 0 else ""
+        table.add_row(_text(f"✓ {passed} pass", "green"), _text(f"of {len(view.gates)} checks{more}", "dim"))
+    return table
+
+
+def _gate_cells(line: GateLine) -> tuple[str, ...]:
+    return one_line(line.subject, 48), line.now, line.need, line.base, line.drop
+
+
+def _cohorts(view: View, verbose: bool) -> Table | None:
+    """Pass rate (or the first metric) by cohort, worst first."""
+    if not view.metrics or len(view.cohorts) < 2:
+        return None
+    name = view.metrics[0].name
+    cells = [(row.cohort, row.cells[0]) for row in view.cohorts if row.cells and row.cells[0] is not None]
+    known = [(cohort, cell) for cohort, cell in cells if cell.cell.estimate.value is not None]
+    known.sort(key=lambda pair: (pair[0] != OVERALL, pair[1].cell.estimate.value))
+    table = _table("cohort", name, "95 %", "n", "")
+    for cohort, cell in known if verbose else known[:SHOWN_CASES + 1]:
+        few = _text("few cases", "yellow") if cell.few else _text("")
+        table.add_row(_text(one_line(cohort, 32)), _text(cell.value), _text(cell.interval, "dim"), _text(str(cell.n)), few)
+    if not verbose and len(known) > SHOWN_CASES + 1:
+        table.add_row(_text(f"… {len(known) - SHOWN_CASES - 1} more", "dim"))
+    return table
+
+
+def _reasons(view: View) -> Iterator[Text]:
+    for reason in view.reasons[:SHOWN_REASONS]:
+        yield _text("because ", "bold").append(one_line(reason, 300), style="not bold")
+    if len(view.reasons) > SHOWN_REASONS:
+        yield _text(f"        … and {len(view.reasons) - SHOWN_REASONS} more reasons", "dim")
+
+
+def _judges(view: View) -> Iterator[Text]:
+    for line in view.judges:
+        agreement = line.agreement
+        if agreement.cohort == OVERALL:
+            words = f"{agreement.trust}: kappa {line.kappa} with {agreement.rater_kind} labels, n={line.n}"
+            yield _text("judge   ", "bold").append(one_line(f"{line.name} {words}", 200), style="not bold")
+
+
+def _changes(view: View) -> Iterator[Text]:
+    found = view.comparison
+    if found is not None:
+        counts = f"new failures {len(found.new_failures)} · fixed {len(found.fixed)} · still failing {len(found.still_failing)}"
+        cases = f"cases added {len(found.added)}, removed {len(found.removed)}, changed {len(found.changed)}"
+        yield _text("change  ", "bold").append(f"{counts} · {cases}", style="not bold")
+
+
+def _errors(view: View) -> Iterator[Text]:
+    for error in view.errors[:SHOWN_CASES]:
+        example = f" such as {error.example.case_id}: {error.example.message}" if error.example else ""
+        text = f"{error.count} {error.state} ({error.kind}){example}"
+        yield _text("unknown ", "bold").append(one_line(text, 200), style="not bold")
+
+
+def _failing(view: View) -> Iterator[Text]:
+    if view.failing:
+        ids = ", ".join(one_line(case.row.case.id, 40) for case in view.failing[:SHOWN_CASES])
+        more = f" and {view.n_failing - SHOWN_CASES} more" if view.n_failing > SHOWN_CASES else ""
+        word = "newly failing" if view.failing_are_new else "failing"
+        yield _text(f"{view.n_failing} {word} ", "bold").append(f"{ids}{more}", style="not bold")
+
+
+def _table(*names: str) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 2, 0, 0), show_edge=False, header_style="dim")
+    for name in names:
+        table.add_column(name, overflow="fold", no_wrap=False)
+    return table
+
+
+def _text(text: str, style: str = "") -> Text:
+    from rich.text import Text
+
+    return Text(text, style=style)

@@ -1,0 +1,69 @@
+"""The runner: workers take the next case, call the system, grade the answer and hand the row on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+
+from evalkit.errors import EvalkitError
+from evalkit.runner.grading import GradeAll
+from evalkit.systems.base import Answer
+from evalkit.types import Case, Failure, Row
+
+OnRow = Callable[[Row], None]
+
+
+class Stop:
+    """Asks the workers to take no new case; those in flight are finished."""
+
+    def __init__(self) -> None:
+        """Nothing is asked yet."""
+        self.reason: str | None = None
+        self.signal: int | None = None
+
+    def __call__(self, reason: str) -> None:
+        """Stop for `reason`; the first one stays."""
+        self.reason = self.reason or reason
+
+    def by_signal(self, number: int) -> None:
+        """Stop because the user, or the machine, asked the process to end."""
+        self(f"signal {number}")
+        self.signal = number
+
+
+async def run_cases(
+    work: Iterator[tuple[Case, int]], answer: Answer, grade: GradeAll, on_row: OnRow, *, concurrency: int, stop: Stop
+) -> None:
+    """Run every case x repeat of `work`, at most `concurrency` at once; memory does not grow with their number.
+
+    Raises:
+        EvalkitError: what `on_row` raises, such as `StoreError`; the other calls are cancelled.
+    """
+    try:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(concurrency):
+                group.create_task(_worker(work, answer, grade, on_row, stop))
+    except* EvalkitError as errors:
+        raise next(_leaves(errors)) from None
+
+
+async def _worker(work: Iterator[tuple[Case, int]], answer: Answer, grade: GradeAll, on_row: OnRow, stop: Stop) -> None:
+    while stop.reason is None:
+        # The iterator is shared: each item goes to exactly one worker, in the order of the golden set.
+        item = next(work, None)
+        if item is None:
+            return
+        case, repeat = item
+        output = await answer(case, repeat)
+        if isinstance(output, Failure):
+            on_row(Row(case=case, repeat=repeat, failure=output))
+        else:
+            on_row(Row(case=case, repeat=repeat, output=output, scores=await grade(case, output)))
+
+
+def _leaves(group: BaseExceptionGroup[EvalkitError]) -> Iterator[EvalkitError]:
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _leaves(error)
+        else:
+            yield error

@@ -1,0 +1,83 @@
+"""One output through every scorer that applies to its case; what a scorer may not return becomes `unscored`."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from evalkit.errors import RunError
+from evalkit.scorers.base import Grade, Grades, Scorer
+from evalkit.suite.model import When
+from evalkit.types import Case, Metric, Output, Score, Unscored
+
+GradeAll = Callable[[Case, Output], Awaitable[Mapping[str, Grade]]]
+_SLACK = 1e-9
+
+
+@dataclass(frozen=True)
+class Grader:
+    """A bound scorer and the cases it applies to."""
+
+    scorer: Scorer
+    when: When | None = None
+    advisory: bool = False
+    key: Mapping[str, str] = field(default_factory=dict)
+
+    def applies(self, case: Case) -> bool:
+        """True where the suite wants this scorer for `case`."""
+        return self.when is None or self.when.matches(case)
+
+
+def grade_all(graders: Sequence[Grader]) -> GradeAll:
+    """A function that grades one output with every grader, by metric name."""
+    metrics = [{metric.name: metric for metric in grader.scorer.metrics} for grader in graders]
+    paired = list(zip(graders, metrics, strict=True))
+
+    async def grade(case: Case, output: Output) -> Mapping[str, Grade]:
+        grades: dict[str, Grade] = {}
+        for grader, expected in paired:
+            if grader.applies(case):
+                for one in await _asked(grader.scorer, case, output, expected):
+                    grades[one.metric] = one
+        return grades
+
+    return grade
+
+
+async def _asked(scorer: Scorer, case: Case, output: Output, expected: Mapping[str, Metric]) -> Iterator[Grade]:
+    try:
+        given = scorer.score(case, output)
+        if inspect.isawaitable(given):
+            given = await given
+    except RunError as error:
+        return (Unscored(name, "judge_error", str(error)) for name in expected)
+    except Exception as error:
+        message = f"{type(error).__name__}: {error}"[:500]
+        return (Unscored(name, "scorer_error", message) for name in expected)
+    return _checked(given, expected)
+
+
+def _checked(given: Grades, expected: Mapping[str, Metric]) -> Iterator[Grade]:
+    """Exactly one grade for each expected metric, finite and within its range."""
+    grades = (given,) if isinstance(given, Score | Unscored) else tuple(given)
+    by_name = {grade.metric: grade for grade in grades}
+    for name, metric in expected.items():
+        grade = by_name.get(name)
+        if grade is None:
+            yield Unscored(name, "no_grade", "the scorer returned nothing for this metric")
+        else:
+            yield _sound(grade, metric)
+
+
+def _sound(grade: Grade, metric: Metric) -> Grade:
+    if isinstance(grade, Unscored):
+        return grade
+    value = grade.value
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return Unscored(grade.metric, "not_finite", f"the scorer returned {value!r}", grade.usage)
+    if not metric.low - _SLACK <= value <= metric.high + _SLACK:
+        message = f"the scorer returned {value!r}, outside {metric.low:g} to {metric.high:g}"
+        return Unscored(grade.metric, "out_of_range", message, grade.usage)
+    return grade

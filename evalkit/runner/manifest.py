@@ -1,0 +1,82 @@
+"""What a run was made of: written before the first call, enough to decide again and to serve as a baseline."""
+
+from __future__ import annotations
+
+import platform
+import secrets
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib import metadata
+from typing import TYPE_CHECKING, Any
+
+from evalkit.store.folder import FORMAT
+
+if TYPE_CHECKING:
+    from evalkit.runner.prepare import Prepared
+
+_PACKAGES = ("evalkit-gate", "ragas", "deepeval", "wordllama", "numpy", "aiohttp")
+
+
+def new_run_id(now: datetime) -> str:
+    """An id that sorts by time and never collides: `20260703T102241Z-7c1e42`."""
+    return f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+
+
+def manifest_of(
+    prepared: Prepared, *, now: datetime, expected: int, partial: str | None, command: str
+) -> dict[str, Any]:
+    """The manifest of a run that is about to begin.
+
+    Args:
+        prepared: the checked suite.
+        now: start of the run.
+        expected: rows that the plan asks for.
+        partial: why the run is no gate, `None` for a whole one.
+        command: the command line that began it.
+    """
+    suite, golden = prepared.suite, prepared.golden
+    return {
+        "format": FORMAT,
+        "run_id": new_run_id(now),
+        "suite": suite.name,
+        "suite_file": suite.path.relative_to(suite.root).as_posix(),
+        "suite_sha256": suite.sha256,
+        "golden": {"path": golden.path, "sha256": golden.sha256, "n_cases": golden.n_cases},
+        "system": {
+            "kind": suite.system_kind,
+            "fingerprint": prepared.fingerprint,
+            "version": getattr(suite.system, "version", None),
+        },
+        "judge": _judge(prepared),
+        "metrics": [asdict(metric) for metric in prepared.metrics],
+        "advisory": sorted(prepared.advisory),
+        "score_keys": {name: dict(key) for name, key in prepared.score_keys.items()},
+        "cohorts": list(suite.options.cohorts),
+        "seed": suite.options.seed,
+        "repeats": suite.options.repeat,
+        "expected": expected,
+        "partial": partial,
+        "notices": list(prepared.notices),
+        "started_at": now.astimezone(UTC).isoformat(timespec="seconds"),
+        "command": command,
+        "versions": _versions(),
+        "host": {"system": platform.system(), "machine": platform.machine()},
+    }
+
+
+def _judge(prepared: Prepared) -> Mapping[str, Any] | None:
+    judge = prepared.suite.judge
+    if judge is None:
+        return None
+    return {"local": judge.local} if judge.local else {"chat": judge.chat.model, "base_url": judge.chat.base_url}
+
+
+def _versions() -> dict[str, str]:
+    versions = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            versions[package] = "not installed"
+    return versions

@@ -1,0 +1,84 @@
+"""Which case x repeat a run asks for."""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+
+from evalkit.types import Case
+
+Key = tuple[str, int]
+"""(digest of the case, repeat): what the journal knows a row by."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """What `--case`, `--cohort` and `--limit` ask for; nothing chosen means every case."""
+
+    limit: int | None = None
+    case_ids: tuple[str, ...] = ()
+    cohorts: tuple[str, ...] = ()
+    """`name=value`, or `!name=value` to leave it out."""
+    seed: int = 0
+
+    @property
+    def partial(self) -> str | None:
+        """Why the run is no gate, `None` for a whole run."""
+        parts = [f"--case {name}" for name in self.case_ids] + [f"--cohort {name}" for name in self.cohorts]
+        parts += [f"--limit {self.limit}"] if self.limit is not None else []
+        return " ".join(parts) or None
+
+    def allows(self, case: Case) -> bool:
+        """True where `--case` and `--cohort` let the case in."""
+        if self.case_ids and case.id not in self.case_ids:
+            return False
+        wanted = [cohort for cohort in self.cohorts if not cohort.startswith("!")]
+        unwanted = [cohort[1:] for cohort in self.cohorts if cohort.startswith("!")]
+        has = {f"{name}={value}" for name, value in case.cohorts.items()} | {f"kind={case.kind}"}
+        has |= {f"severity={case.severity}", *case.cohorts.values()}
+        return not has.intersection(unwanted) and (not wanted or bool(has.intersection(wanted)))
+
+
+def select(cases: Iterable[Case], selection: Selection) -> frozenset[str] | None:
+    """Digests of the chosen cases, `None` for all of them.
+
+    `--limit` draws the same cases for the same seed: the first by hash, in proportion to the kinds of the set.
+    """
+    if selection.partial is None:
+        return None
+    allowed = [(case.kind, case.digest) for case in cases if selection.allows(case)]
+    if selection.limit is None or selection.limit >= len(allowed):
+        return frozenset(digest for _, digest in allowed)
+    shares = _shares(Counter(kind for kind, _ in allowed), selection.limit)
+    chosen: list[str] = []
+    for kind, share in shares.items():
+        members = (digest for other, digest in allowed if other == kind)
+        chosen += heapq.nsmallest(share, members, key=lambda digest: _draw(digest, selection.seed))
+    return frozenset(chosen)
+
+
+def plan(cases: Iterable[Case], repeats: Iterable[int], *, chosen: Collection[str] | None, done: Collection[Key]) -> Iterator[tuple[Case, int]]:
+    """Every case x repeat that is chosen and not done, repeat by repeat within a case."""
+    for case in cases:
+        if chosen is not None and case.digest not in chosen:
+            continue
+        for repeat in repeats:
+            if (case.digest, repeat) not in done:
+                yield case, repeat
+
+
+def _shares(counts: Counter[str], limit: int) -> dict[str, int]:
+    """`limit` split in proportion to `counts`, largest remainders first, ties by name."""
+    total = counts.total()
+    shares = {kind: limit * count // total for kind, count in counts.items()}
+    by_remainder = sorted(counts, key=lambda kind: (-(limit * counts[kind] % total), kind))
+    for kind in by_remainder[: limit - sum(shares.values())]:
+        shares[kind] += 1
+    return dict(sorted(shares.items()))
+
+
+def _draw(digest: str, seed: int) -> bytes:
+    return hashlib.blake2b(f"{seed}:{digest}".encode(), digest_size=8).digest()

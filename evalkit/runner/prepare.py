@@ -1,0 +1,161 @@
+"""A suite made ready to run: golden set checked, scorers bound, every problem told before the first call."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+from evalkit.errors import InputError, Problem
+from evalkit.gate.policy import policy_problems
+from evalkit.golden.read import GoldenSet, open_golden
+from evalkit.runner.grading import Grader
+from evalkit.scorers.base import Services
+from evalkit.scorers.registry import Negated, bind, score_key
+from evalkit.suite.model import ScorerEntry, Suite, has_field
+from evalkit.systems.base import Shared
+from evalkit.types import Case, Metric
+
+SHOWN_IDS = 5
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A suite whose every part was checked."""
+
+    suite: Suite
+    golden: GoldenSet
+    graders: tuple[Grader, ...]
+    shared: Shared
+    fingerprint: str | None
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """Every metric that the scorers give."""
+        return tuple(metric for grader in self.graders for metric in grader.scorer.metrics)
+
+    @property
+    def advisory(self) -> frozenset[str]:
+        """Names of metrics that are shown and decide nothing."""
+        return frozenset(m.name for grader in self.graders if grader.advisory for m in grader.scorer.metrics)
+
+    @property
+    def score_keys(self) -> Mapping[str, Mapping[str, str]]:
+        """Metric -> what must be equal for its scores to be comparable."""
+        return {metric.name: grader.key for grader in self.graders for metric in grader.scorer.metrics}
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """Sentences that a scorer wants to stand beside its figures."""
+        found = (getattr(grader.scorer, "notice", "") for grader in self.graders)
+        return tuple(dict.fromkeys(notice for notice in found if notice))
+
+
+async def prepare(suite: Suite, env: Mapping[str, str], stack: AsyncExitStack) -> Prepared:
+    """Check and bind everything; sessions are entered on `stack`.
+
+    Raises:
+        InputError: with the problems of the golden set, the system, the scorers and the gate together.
+    """
+    shared = Shared(suite.path.parent, suite.root, suite.options.concurrency, env)
+    problems: list[Problem] = list(suite.system.problems(shared))
+    graders = await _graders(suite, env, stack, problems)
+    problems += _duplicates(suite, graders)
+    cohorts = set(suite.options.cohorts)
+    golden = None
+    try:
+        golden = open_golden(
+            suite.golden, suite.golden_file, suite.golden_shown, need=lambda case: _lacks(graders, case, cohorts)
+        )
+        problems += _missing(suite, graders, golden)
+    except InputError as error:
+        problems += error.problems
+    problems += _policy(suite, graders)
+    if problems or golden is None:
+        raise InputError(problems)
+    return Prepared(suite, golden, tuple(graders), shared, suite.system.fingerprint(shared))
+
+
+async def _graders(
+    suite: Suite, env: Mapping[str, str], stack: AsyncExitStack, problems: list[Problem]
+) -> list[Grader]:
+    try:
+        services = await _services(suite, env, stack)
+    except InputError as error:
+        problems += error.problems
+        return []
+    graders = []
+    for entry in suite.scorers:
+        try:
+            graders += [_grader(entry, scorer) for scorer in bind(entry.options, services)]
+        except ValueError as error:
+            problems.append(Problem(_place(suite, entry), *str(error).split("; ", 1)))
+    return graders
+
+
+def _grader(entry: ScorerEntry, scorer: object) -> Grader:
+    bound = Negated(scorer) if entry.negated else scorer  # type: ignore[arg-type]
+    key = score_key(entry.kind, entry.options, bound)  # type: ignore[arg-type]
+    return Grader(bound, entry.when, entry.advisory, key)  # type: ignore[arg-type]
+
+
+async def _services(suite: Suite, env: Mapping[str, str], stack: AsyncExitStack) -> Services:
+    """The embedding and the judge endpoint, made only where a scorer may use them."""
+    embedder = llm = None
+    if any(hasattr(entry.options, "bind") for entry in suite.scorers):
+        from evalkit.scorers.embedders import build_embedder
+
+        embedder = build_embedder(suite.options.embedding, env)
+        if hasattr(embedder, "__aexit__"):
+            await stack.enter_async_context(embedder)
+    if suite.judge and suite.judge.chat:
+        from evalkit.llm.client import ChatClient
+
+        llm = await stack.enter_async_context(ChatClient(suite.judge.chat, env=env, concurrency=suite.options.concurrency))
+    return Services(suite.path.parent, embedder, llm)
+
+
+def _lacks(graders: Sequence[Grader], case: Case, cohorts: set[str]) -> Iterator[str]:
+    """`scorer:field` for what the case lacks, `cohort:name` for cohorts that the suite reports by."""
+    for index, grader in enumerate(graders):
+        if grader.scorer.needs and grader.applies(case):
+            for name in grader.scorer.needs:
+                if not has_field(case, name):
+                    yield f"{index}:{name}"
+    for cohort in cohorts - {"query_length", "kind", "severity"}:
+        if cohort not in case.cohorts:
+            yield f"cohort:{cohort}"
+
+
+def _missing(suite: Suite, graders: Sequence[Grader], golden: GoldenSet) -> Iterator[Problem]:
+    for key, ids in golden.missing.items():
+        owner, _, name = key.partition(":")
+        shown = ", ".join(ids[:SHOWN_IDS]) + (f" and {len(ids) - SHOWN_IDS} more" if len(ids) > SHOWN_IDS else "")
+        if owner == "cohort":
+            what = f"{len(ids)} of {golden.n_cases} cases have no cohort {name!r} ({shown})"
+            yield Problem(golden.path, what, f'add it, or remove {name} from `cohorts:`')
+        else:
+            scorer = graders[int(owner)].scorer.name
+            what = f"{len(ids)} of {golden.n_cases} cases have no `{name}`, which scorer {scorer} needs ({shown})"
+            yield Problem(golden.path, what, f"add it, or give the scorer `when: {{has: {name}}}`")
+
+
+def _duplicates(suite: Suite, graders: Sequence[Grader]) -> Iterator[Problem]:
+    seen: set[str] = set()
+    for grader in graders:
+        for metric in grader.scorer.metrics:
+            if metric.name in seen:
+                yield Problem(suite.path.name, f"two scorers give the metric {metric.name!r}", "give one of them another `name:`")
+            seen.add(metric.name)
+
+
+def _policy(suite: Suite, graders: Sequence[Grader]) -> Iterator[Problem]:
+    metrics = tuple(metric for grader in graders for metric in grader.scorer.metrics)
+    for index, what, mend in policy_problems(suite.policy, metrics, suite.options.cohorts):
+        key = f"gate[{index}]" if index is not None else "gate"
+        yield Problem(f"{suite.lines.get(key, suite.path.name)} {key}", what, mend)
+
+
+def _place(suite: Suite, entry: ScorerEntry) -> str:
+    key = f"scorers[{entry.index}]"
+    return f"{suite.lines.get(key, suite.path.name)} {key}"

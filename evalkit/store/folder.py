@@ -1,0 +1,180 @@
+"""Run folders and baselines on disk: who may write where, and what stands in which file."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, is_dataclass
+from pathlib import Path
+from typing import Any
+
+from evalkit.errors import InputError, Problem, StoreError
+from evalkit.store.journal import read_rows
+from evalkit.types import Row
+
+FORMAT = 1
+MANIFEST, ROWS, SUMMARY, DECISION = "manifest.json", "rows.jsonl", "summary.json", "decision.json"
+REPORT, MARKDOWN, JUNIT = "report.html", "summary.md", "junit.xml"
+RECORD, FAILURES = "release_decision.md", "failure_analysis.md"
+BASELINES = Path("reports") / "baselines"
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The files of one run, or of a saved baseline (whose rows are compressed)."""
+
+    path: Path
+
+    @property
+    def rows_file(self) -> Path:
+        """The journal, compressed in a saved baseline."""
+        packed = self.path / f"{ROWS}.gz"
+        return packed if packed.exists() else self.path / ROWS
+
+    def file(self, name: str) -> Path:
+        """Path of one of the run's files."""
+        return self.path / name
+
+    def rows(self) -> Iterator[Row]:
+        """Intact rows, in the order written."""
+        return read_rows(self.rows_file)
+
+    def manifest(self) -> Mapping[str, Any]:
+        """What the run was made of.
+
+        Raises:
+            InputError: where this is no run folder, or one of another format.
+        """
+        file = self.path / MANIFEST
+        try:
+            manifest = json.loads(file.read_bytes())
+        except FileNotFoundError:
+            mend = "name a folder that `evalkit run` wrote"
+            raise InputError(Problem(str(self.path), f"no {MANIFEST} in it, so it is no run folder", mend)) from None
+        except (OSError, ValueError) as error:
+            raise InputError(Problem(str(file), f"cannot be read: {error}", "run the suite again")) from None
+        if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+            found = manifest.get("format") if isinstance(manifest, dict) else None
+            raise InputError(Problem(str(file), f"format {found}, this evalkit reads {FORMAT}", "run the suite again"))
+        return manifest
+
+    def decision(self) -> Mapping[str, Any] | None:
+        """The stored decision, `None` where the run never reached one."""
+        try:
+            stored: Mapping[str, Any] = json.loads((self.path / DECISION).read_bytes())
+        except (OSError, ValueError):
+            return None
+        return stored
+
+    def write_text(self, name: str, text: str) -> Path:
+        """Write one file whole or not at all.
+
+        Raises:
+            StoreError: if the disk refuses it.
+        """
+        target = self.path / name
+        draft = target.with_name(f".{name}.{os.getpid()}.tmp")
+        try:
+            with draft.open("w", encoding="utf-8", newline="\n", errors="backslashreplace") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            draft.replace(target)
+        except OSError as error:
+            draft.unlink(missing_ok=True)
+            raise StoreError(f"{target}: {error.strerror}, {len(text)} characters needed; free the disk") from error
+        return target
+
+    def write_json(self, name: str, value: Any) -> Path:
+        """Write a dataclass or mapping as sorted JSON, whole or not at all."""
+        return self.write_text(name, to_json(value))
+
+
+def to_json(value: Any) -> str:
+    """Sorted, indented JSON; the same value always gives the same bytes.
+
+    Raises:
+        ValueError: for NaN or infinity, which are unknowns and must be said in words.
+    """
+    plain = asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
+    return json.dumps(plain, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def new_run_folder(out: Path, *, resume: bool) -> RunFolder:
+    """Make the folder of a run.
+
+    Raises:
+        InputError: if the folder holds something and `resume` is not asked, or is missing and it is.
+        StoreError: if it cannot be made.
+    """
+    if resume and not (out / MANIFEST).is_file():
+        raise InputError(
+            Problem(str(out), "no run to resume in it", "name the folder that the interrupted run printed")
+        )
+    if not resume and out.exists() and (not out.is_dir() or any(out.iterdir())):
+        mend = "name a new folder with --out, or go on with --resume"
+        raise InputError(Problem(str(out), "is not empty", mend))
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"{out}: cannot be made ({error.strerror}); choose another folder with --out") from error
+    return RunFolder(out)
+
+
+def is_name(text: str) -> bool:
+    """True for a plain word that can name a baseline."""
+    return text.replace("-", "").replace("_", "").replace(".", "").isalnum() and not text.startswith(".")
+
+
+def find_baseline(name: str, root: Path) -> RunFolder | None:
+    """A saved baseline by name, or a run folder by path; `None` where there is none of that name yet.
+
+    Raises:
+        InputError: for a path that is no run folder.
+    """
+    if is_name(name):
+        saved = root / BASELINES / name
+        if (saved / MANIFEST).is_file():
+            return RunFolder(saved)
+        if not Path(name).is_dir():
+            return None
+    path = Path(name) if Path(name).is_absolute() or Path(name).exists() else root / name
+    if not (path / MANIFEST).is_file():
+        raise InputError(Problem(name, "no baseline there", "save one with `evalkit baseline save RUN --name main`"))
+    return RunFolder(path)
+
+
+def save_baseline(run: RunFolder, name: str, root: Path, accepted: str = "") -> RunFolder:
+    """Copy manifest, rows (compressed, the same bytes for the same rows) and decision of a run under `name`.
+
+    Args:
+        run: a finished run.
+        name: letters, digits, `-`, `_` and `.`.
+        root: the project.
+        accepted: why a run that was not approved may be the baseline; kept in its manifest.
+
+    Raises:
+        InputError: for a name that is no plain word.
+        StoreError: if it cannot be written.
+    """
+    if not is_name(name):
+        raise InputError(Problem("--name", f"{name!r} is no plain word", "use letters, digits, - and _"))
+    target = root / BASELINES / name
+    draft = target.with_name(f".{name}.tmp")
+    try:
+        shutil.rmtree(draft, ignore_errors=True)
+        draft.mkdir(parents=True)
+        for file in (DECISION, SUMMARY):
+            shutil.copyfile(run.file(file), draft / file)
+        RunFolder(draft).write_json(MANIFEST, {**run.manifest(), "accepted": accepted})
+        with run.rows_file.open("rb") as rows, (draft / f"{ROWS}.gz").open("wb") as packed:
+            with gzip.GzipFile(filename="", mode="wb", fileobj=packed, mtime=0) as stream:
+                shutil.copyfileobj(rows, stream)
+        shutil.rmtree(target, ignore_errors=True)
+        draft.rename(target)
+    except OSError as error:
+        raise StoreError(f"{target}: {error}; check the folder's permissions") from error
+    return RunFolder(target)

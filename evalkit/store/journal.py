@@ -1,0 +1,128 @@
+"""The journal of a run: `rows.jsonl`, appended one row at a time, readable after a kill at any moment."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from evalkit.errors import StoreError
+from evalkit.store.rows import decode_row, encode_row
+from evalkit.types import Row
+
+SYNC_INTERVAL_S = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """A line of the journal that cannot be believed."""
+
+    line: int
+    torn: bool
+    """True for an unfinished last line, the trace of a kill; False for a line that was altered."""
+
+
+def read_rows(path: Path, damaged: list[Damage] | None = None) -> Iterator[Row]:
+    """Intact rows in the order written; torn and altered lines are left out and added to `damaged`.
+
+    Raises:
+        StoreError: if the file cannot be read.
+    """
+    try:
+        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                row = decode_row(line)
+                if row is not None:
+                    yield row
+                elif damaged is not None:
+                    damaged.append(Damage(number, torn=not line.endswith(b"\n")))
+    except (OSError, EOFError) as error:
+        raise StoreError(f"{path}: cannot be read ({error}); check the path and its permissions") from error
+
+
+class Journal:
+    """Appends rows; each is handed to the system at once (it survives a kill) and synced about every 100 ms."""
+
+    def __init__(self, path: Path) -> None:
+        """Open `path` for appending, cutting off a torn last line."""
+        self._path = path
+        self._dirty = threading.Event()
+        self._closed = threading.Event()
+        self._sync_error: OSError | None = None
+        try:
+            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+            _cut_torn_tail(self._fd)
+        except OSError as error:
+            raise self._failed(error) from error
+        self._syncer = threading.Thread(target=self._sync_often, name="journal-sync", daemon=True)
+        self._syncer.start()
+
+    def append(self, row: Row) -> None:
+        """Write one row.
+
+        Raises:
+            StoreError: if the disk refuses it; earlier rows are intact and the run can be resumed.
+        """
+        if self._sync_error is not None:
+            raise self._failed(self._sync_error)
+        line = encode_row(row)
+        try:
+            written = os.write(self._fd, line)
+            while written < len(line):
+                written += os.write(self._fd, line[written:])
+        except OSError as error:
+            raise self._failed(error, len(line)) from error
+        self._dirty.set()
+
+    def __enter__(self) -> Self:
+        """Use the journal as a context."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Sync and close."""
+        self._closed.set()
+        self._dirty.set()
+        self._syncer.join()
+        try:
+            os.fsync(self._fd)
+        except OSError as failure:
+            if error is None:
+                raise self._failed(failure) from failure
+        finally:
+            os.close(self._fd)
+
+    def _sync_often(self) -> None:
+        while not self._closed.is_set():
+            self._dirty.wait()
+            self._dirty.clear()
+            try:
+                os.fsync(self._fd)
+            except OSError as error:
+                self._sync_error = error
+                return
+            self._closed.wait(SYNC_INTERVAL_S)
+
+    def _failed(self, error: OSError, n_bytes: int = 0) -> StoreError:
+        needed = f", {n_bytes} bytes needed" if n_bytes else ""
+        return StoreError(f"{self._path}: {error.strerror}{needed}; free the disk, then go on with --resume")
+
+
+def _cut_torn_tail(fd: int) -> None:
+    """Remove what stands after the last line feed, so that the next row starts a line of its own."""
+    end = size = os.fstat(fd).st_size
+    while end > 0:
+        start = max(0, end - 65536)
+        found = os.pread(fd, end - start, start).rfind(b"\n")
+        if found >= 0:
+            end = start + found + 1
+            break
+        end = start
+    if end < size:
+        os.ftruncate(fd, end)

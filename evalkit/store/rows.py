@@ -1,0 +1,170 @@
+"""One row of the journal as one checksummed line of JSON, and back."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from evalkit.types import Case, Failure, Message, Output, Row, Score, ToolCall, Unscored, Usage
+
+_encoder = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), allow_nan=False)
+_HEAD = b'{"sum":"'
+_MIDDLE = b'","row":'
+_SUM_HEX = 32
+
+
+def encode_row(row: Row) -> bytes:
+    """A row as one line, its checksum in front: `{"sum":"<32 hex>","row":{...}}` and a line feed.
+
+    The text is ASCII, so that a lone surrogate or U+2028 of an answer survives and never ends a line.
+    """
+    body = _encoder.encode(_row_dict(row)).encode()
+    return _HEAD + _checksum(body) + _MIDDLE + body + b"}\n"
+
+
+def decode_row(line: bytes) -> Row | None:
+    """The row of one line, `None` where the line is torn or its checksum does not fit."""
+    body = _body(line)
+    return None if body is None else _row(json.loads(body))
+
+
+def row_key(line: bytes) -> tuple[str, str, int] | None:
+    """(case id, digest, repeat) of an intact line, `None` for any other."""
+    body = _body(line)
+    if body is None:
+        return None
+    data = json.loads(body)
+    return data["case"]["id"], data["case"]["digest"], data["repeat"]
+
+
+def _body(line: bytes) -> bytes | None:
+    start = len(_HEAD) + _SUM_HEX
+    body = line[start + len(_MIDDLE) : -2]
+    whole = line.startswith(_HEAD) and line[start : start + len(_MIDDLE)] == _MIDDLE and line.endswith(b"}\n")
+    return body if whole and line[len(_HEAD) : start] == _checksum(body) else None
+
+
+def _checksum(body: bytes) -> bytes:
+    return hashlib.blake2b(body, digest_size=_SUM_HEX // 2).hexdigest().encode()
+
+
+def _row_dict(row: Row) -> dict[str, Any]:
+    data: dict[str, Any] = {"case": _case_dict(row.case), "repeat": row.repeat}
+    if row.output is not None:
+        data["output"] = _output_dict(row.output)
+    if row.failure is not None:
+        data["failure"] = {"kind": row.failure.kind, "message": row.failure.message}
+    if row.skipped is not None:
+        data["skipped"] = row.skipped
+    data["scores"] = {name: _grade_dict(grade) for name, grade in row.scores.items()}
+    return data
+
+
+def _case_dict(case: Case) -> dict[str, Any]:
+    chat = not isinstance(case.input, str)
+    data: dict[str, Any] = {
+        "id": case.id,
+        "digest": case.digest,
+        "input": [{"role": m.role, "content": m.content} for m in case.input] if chat else case.input,  # type: ignore[union-attr]
+        "kind": case.kind,
+        "severity": case.severity,
+    }
+    optional = {
+        "reference": case.reference,
+        "contexts": case.contexts,
+        "cohorts": case.cohorts,
+        "cluster": case.cluster,
+        "fields": case.fields,
+        "place": case.place,
+    }
+    return data | {key: value for key, value in optional.items() if value}
+
+
+def _output_dict(output: Output) -> dict[str, Any]:
+    data: dict[str, Any] = {"text": output.text}
+    if output.usage is not None:
+        data["usage"] = _usage_dict(output.usage)
+    if output.tool_calls is not None:
+        data["tool_calls"] = [{"name": call.name, "arguments": call.arguments} for call in output.tool_calls]
+    if output.replayed:
+        data["replayed"] = True
+    for key in ("contexts", "trajectory", "latency_s", "ttft_s"):
+        value = getattr(output, key)
+        if value is not None:
+            data[key] = value
+    return data
+
+
+def _usage_dict(usage: Usage) -> dict[str, Any]:
+    values = (usage.input_tokens, usage.output_tokens, usage.cost_usd, usage.model)
+    keys = ("input_tokens", "output_tokens", "cost_usd", "model")
+    return {key: value for key, value in zip(keys, values, strict=True) if value is not None}
+
+
+def _grade_dict(grade: Score | Unscored) -> dict[str, Any]:
+    data: dict[str, Any]
+    if isinstance(grade, Unscored):
+        data = {"unscored": grade.kind, "message": grade.message}
+    else:
+        data = {"value": grade.value}
+        if grade.passed is not None:
+            data["passed"] = grade.passed
+        if grade.reason:
+            data["reason"] = grade.reason
+        if grade.details:
+            data["details"] = grade.details
+    if grade.usage is not None:
+        data["usage"] = _usage_dict(grade.usage)
+    return data
+
+
+def _row(data: Mapping[str, Any]) -> Row:
+    failure = data.get("failure")
+    return Row(
+        case=_case(data["case"]),
+        repeat=data["repeat"],
+        output=_output(data["output"]) if "output" in data else None,
+        failure=Failure(**failure) if failure else None,
+        scores={name: _grade(name, grade) for name, grade in data["scores"].items()},
+        skipped=data.get("skipped"),
+    )
+
+
+def _case(data: Mapping[str, Any]) -> Case:
+    given = data["input"]
+    return Case(
+        id=data["id"],
+        digest=data["digest"],
+        input=given if isinstance(given, str) else tuple(Message(**turn) for turn in given),
+        kind=data["kind"],
+        severity=data["severity"],
+        reference=tuple(data.get("reference", ())),
+        contexts=tuple(data.get("contexts", ())),
+        cohorts=data.get("cohorts", {}),
+        cluster=data.get("cluster"),
+        fields=data.get("fields", {}),
+        place=data.get("place", ""),
+    )
+
+
+def _output(data: Mapping[str, Any]) -> Output:
+    calls = data.get("tool_calls")
+    return Output(
+        text=data["text"],
+        contexts=tuple(data["contexts"]) if "contexts" in data else None,
+        usage=Usage(**data["usage"]) if "usage" in data else None,
+        tool_calls=None if calls is None else tuple(ToolCall(call["name"], call["arguments"]) for call in calls),
+        trajectory=tuple(data["trajectory"]) if "trajectory" in data else None,
+        latency_s=data.get("latency_s"),
+        ttft_s=data.get("ttft_s"),
+        replayed=data.get("replayed", False),
+    )
+
+
+def _grade(name: str, data: Mapping[str, Any]) -> Score | Unscored:
+    usage = Usage(**data["usage"]) if "usage" in data else None
+    if "unscored" in data:
+        return Unscored(name, data["unscored"], data["message"], usage)
+    return Score(name, data["value"], data.get("passed"), data.get("reason", ""), data.get("details", {}), usage)

@@ -1,0 +1,63 @@
+"""A run or baseline on disk, read back into the values that the gate and the reports take."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from evalkit.aggregate.frame import Frame
+from evalkit.errors import InputError, Problem
+from evalkit.store.folder import RunFolder
+from evalkit.store.index import sorted_rows
+from evalkit.store.journal import Damage, read_rows
+from evalkit.types import Metric, Row
+
+
+@dataclass(frozen=True)
+class StoredRun:
+    """The rows of a run folder as a frame, with its manifest."""
+
+    folder: RunFolder
+    manifest: Mapping[str, Any]
+    frame: Frame
+    damaged: tuple[Damage, ...] = field(default=())
+
+    @property
+    def run_id(self) -> str:
+        """Id of the run."""
+        return str(self.manifest["run_id"])
+
+    @property
+    def score_keys(self) -> Mapping[str, Mapping[str, str]]:
+        """Metric -> what must be equal for its scores to be comparable."""
+        return self.manifest["score_keys"]  # type: ignore[no-any-return]
+
+    def rows(self) -> Iterator[Row]:
+        """One row for each case x repeat (the last written), sorted by case id and repeat."""
+        return sorted_rows(self.folder.rows_file)
+
+
+def load_run(folder: RunFolder) -> StoredRun:
+    """Read a run folder or saved baseline.
+
+    Raises:
+        InputError: where it is no run folder, or its rows do not fit its manifest.
+    """
+    manifest = folder.manifest()
+    frame = empty_frame(manifest)
+    damaged: list[Damage] = []
+    try:
+        for row in read_rows(folder.rows_file, damaged):
+            frame.add(row)
+    except ValueError as error:
+        what = f"the rows do not fit the manifest: {error}"
+        raise InputError(Problem(str(folder.path), what, "run the suite again")) from None
+    return StoredRun(folder, manifest, frame, tuple(damaged))
+
+
+def empty_frame(manifest: Mapping[str, Any]) -> Frame:
+    """The frame that a manifest describes."""
+    metrics = [Metric(**metric) for metric in manifest["metrics"]]
+    return Frame(metrics, manifest["cohorts"], manifest["advisory"])
+
