@@ -153,4 +153,7 @@ def _by_name(reply: Any) -> Any:
     key = next((key for key in TEXT_KEYS if isinstance(reply.get(key), str)), None)
     if key is None:
         raise LookupError(f"no text under {', '.join(TEXT_KEYS)}, there is {shown(reply)}; set `pick.text`")
-    return {"text": reply[key], **{name: reply[name] for name in OUTPUT_KEYS[1:] if name in reply}}
+    parts = {"text": reply[key], **{name: reply[name] for name in OUTPUT_KEYS[1:] if name in reply}}
+    if isinstance(usage := parts.get("usage"), Mapping):  # services count under many names; ours are taken
+        parts["usage"] = {name: usage[name] for name in USAGE_KEYS if name in usage} or None
+    return parts

@@ -42,7 +42,7 @@ def test_the_default_request_and_reply(serve, shared, case):
 
     async def handler(request):
         seen.append((request.path, request.content_type, await request.json()))
-        return web.json_response({"answer": "yes", "contexts": ["p"], "usage": {"output_tokens": 2}, "debug": 1})
+        return web.json_response({"answer": "yes", "contexts": ["p"], "usage": {"output_tokens": 2, "total": 9}, "debug": 1})
 
     (output,) = serve(handler, system, shared, case())
     assert [("/ask", "application/json", {"input": "hi"})] == seen
@@ -168,8 +168,9 @@ async def not_utf8(request):
 
 async def bomb(request):
     """A small body that becomes a gigabyte."""
-    packer = zlib.compressobj(9, zlib.DEFLATED, 31)
-    packed = b"".join(packer.compress(bytes(1 << 24)) for _ in range(64)) + packer.flush()
+    packer = zlib.compressobj(1, zlib.DEFLATED, 31)
+    first, again = (packer.compress(bytes(1 << 20)) + packer.flush(zlib.Z_FULL_FLUSH) for _ in range(2))
+    packed = first + again * 1023  # full flushes make the blocks independent, so one can be repeated
     return web.Response(body=packed, headers={"Content-Encoding": "gzip"})
 
 
