@@ -1,0 +1,76 @@
+"""The one sentence that names outcome, cause and cohort."""
+
+from __future__ import annotations
+
+from evalkit.report.numbers import Style, difference, figure, needed, plural
+from evalkit.report.texts import one_line
+from evalkit.types import OVERALL, Check, CheckOutcome, Decision
+
+WORDS = {
+    "approved": "APPROVED",
+    "approved with conditions": "APPROVED WITH CONDITIONS",
+    "blocked": "BLOCKED",
+    "no decision": "NO DECISION",
+}
+ORDER: tuple[CheckOutcome, ...] = ("block", "no decision", "warn", "insufficient evidence", "pass")
+"""Outcomes of a check, the most urgent first."""
+_DECIDED_BY: dict[str, tuple[CheckOutcome, ...]] = {
+    "blocked": ("block",),
+    "no decision": ("no decision", "insufficient evidence"),
+    "approved with conditions": ("warn", "insufficient evidence"),
+}
+_HEADLINE_CHARS = 300
+
+
+def headline(decision: Decision, styles: dict[str, Style], partial: str | None) -> str:
+    """Say why the decision is what it is: the first cause, its cohort, and how many more there are."""
+    if decision.outcome == "no decision" and partial:
+        return one_line(f"partial run, not a gate: {partial}", _HEADLINE_CHARS)
+    causes = [check for check in decision.checks if check.outcome in _DECIDED_BY.get(decision.outcome, ())]
+    causes.sort(key=lambda check: (ORDER.index(check.outcome), -_size(check)))
+    if causes:
+        more = f"; {plural(len(causes) - 1, 'more check')}" if len(causes) > 1 else ""
+        cause = _cause(causes[0], styles.get(causes[0].metric) or Style("number"))
+        return one_line(cause, _HEADLINE_CHARS - len(more)) + more
+    if decision.reasons:
+        return one_line(decision.reasons[0], _HEADLINE_CHARS)
+    return f"all {plural(len(decision.checks), 'check')} passed" if decision.checks else "no check was asked for"
+
+
+def spoken(name: str) -> str:
+    """Turn `latency_p95_s` into `latency p95`."""
+    for suffix in ("_usd", "_s"):
+        name = name.removesuffix(suffix)
+    return name.replace("_", " ")
+
+
+def subject(check: Check) -> str:
+    """Name what a check looks at: `pass rate in domain=aml`."""
+    what = spoken(check.metric or check.name)
+    return what if check.cohort in (OVERALL, "") else f"{what} in {check.cohort}"
+
+
+def titled(check: Check) -> str:
+    """Name a check in a list: its subject, after its own name where that says something else."""
+    return subject(check) if check.name == check.metric else f"{spoken(check.name)}: {subject(check)}"
+
+
+def _cause(check: Check, style: Style) -> str:
+    """One clause: what, where, how far off."""
+    name, seen, need = subject(check), check.observed, needed(check.need, style)
+    if check.outcome in ("no decision", "insufficient evidence"):
+        return f"{name}: {check.reason or 'no evidence'}"
+    if seen is None or seen.value is None:
+        return f"{name}: {check.reason or (seen.reason if seen else '') or f'need {need}'}"
+    now = figure(seen.value, style, seen.n)
+    if check.baseline is not None and check.baseline != seen.value:
+        verb = "fell" if seen.value < check.baseline else "rose"
+        return f"{name} {verb} {figure(check.baseline, style, seen.n)} → {now} (need {need})"
+    if check.drop is not None and check.drop.value is not None:
+        return f"{name} is {now}, worse by {difference(check.drop.value, style, check.drop.n)} (need {need})"
+    return f"{name} is {now}, need {need}"
+
+
+def _size(check: Check) -> float:
+    """Larger drops are named first; checks without one keep the order of the gate."""
+    return check.drop.value if check.drop is not None and check.drop.value is not None else 0.0

@@ -1,0 +1,120 @@
+"""JUnit XML for test panes: a suite per cohort, a test case per case."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from xml.sax.saxutils import escape, quoteattr
+
+from evalkit.report.files import replacing
+from evalkit.report.survey import Rows, failed_scores, verdict_of
+from evalkit.types import OVERALL, Row, Summary, Unscored
+
+_ILLEGAL = re.compile(r"[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufdcf\ufdf0-\ufffd\U00010000-\U0010ffff]")
+_TAGS = {"failed": "failure", "system_error": "error", "unscored": "skipped", "skipped": "skipped"}
+_BODY_CHARS = 2_000
+
+
+def write_junit(path: Path, rows: Rows, summary: Summary) -> None:
+    r"""Write one `testcase` for each row.
+
+    `failure` is a score below its pass mark, `error` a row without output, `skipped` one without a score. The suites
+    are the values of the first cohort of the summary, else the kinds of cases. Characters that XML 1.0 cannot hold are
+    written as `\uXXXX`.
+    """
+    cohort = _first_cohort(summary)
+    suites: dict[str, _Suite] = {}
+    for row in rows():
+        suites.setdefault(_suite_name(row, cohort), _Suite()).add(row)
+    total = _Suite.total(suites)
+    with replacing(path) as file:
+        file.write(f'<?xml version="1.0" encoding="utf-8"?>\n<testsuites name={_attribute(summary.suite)}{total}>\n')
+        for name, suite in suites.items():
+            file.write(f"<testsuite name={_attribute(name)}{suite.attributes()}>\n")
+            file.writelines(suite.lines)
+            file.write("</testsuite>\n")
+        file.write("</testsuites>\n")
+
+
+class _Suite:
+    """The lines of one `testsuite`, counted while they are added."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.counts = {"failure": 0, "error": 0, "skipped": 0}
+        self.time_s = 0.0
+
+    def add(self, row: Row) -> None:
+        """Render one row."""
+        tag = _TAGS.get(verdict_of(row))
+        latency_s = row.output.latency_s if row.output and not row.output.replayed else None
+        self.time_s += latency_s or 0.0
+        name = row.case.id if row.repeat == 0 else f"{row.case.id} #{row.repeat}"
+        time = f' time="{latency_s:.3f}"' if latency_s is not None else ""
+        head = f"<testcase classname={_attribute(row.case.kind)} name={_attribute(name)}{time}"
+        if tag is None:
+            self.lines.append(f"{head}/>\n")
+            return
+        self.counts[tag] += 1
+        kind, message, body = _explained(row, tag)
+        kind = "" if tag == "skipped" else f" type={_attribute(kind)}"
+        self.lines.append(f"{head}><{tag}{kind} message={_attribute(message)}>{_text(body)}</{tag}></testcase>\n")
+
+    def attributes(self) -> str:
+        """The exact counts of this suite."""
+        counts = self.counts
+        return (
+            f' tests="{len(self.lines)}" failures="{counts["failure"]}" errors="{counts["error"]}"'
+            f' skipped="{counts["skipped"]}" time="{self.time_s:.3f}"'
+        )
+
+    @classmethod
+    def total(cls, suites: Mapping[str, _Suite]) -> str:
+        """The counts of all suites together."""
+        whole = cls()
+        for suite in suites.values():
+            whole.lines += suite.lines
+            whole.time_s += suite.time_s
+            for tag, count in suite.counts.items():
+                whole.counts[tag] += count
+        return whole.attributes()
+
+
+def _first_cohort(summary: Summary) -> str | None:
+    """Name of the cohort that the summary lists first: `domain` of `domain=aml`."""
+    named = (cell.cohort for cell in summary.cells if cell.cohort != OVERALL and "=" in cell.cohort)
+    first = next(named, None)
+    return first.partition("=")[0] if first else None
+
+
+def _suite_name(row: Row, cohort: str | None) -> str:
+    value = row.case.cohorts.get(cohort) if cohort else None
+    return f"kind={row.case.kind}" if value is None else f"{cohort}={value}"
+
+
+def _explained(row: Row, tag: str) -> tuple[str, str, str]:
+    """Type, message and body of what is not a pass."""
+    if row.skipped is not None:
+        return "skipped", row.skipped, ""
+    if row.failure is not None:
+        return row.failure.kind, row.failure.message, ""
+    failed = [f"{score.metric} {score.value:.4g}: {score.reason}" for score in failed_scores(row)]
+    grades = row.scores.values()
+    unscored = [f"{grade.metric} {grade.kind}: {grade.message}" for grade in grades if isinstance(grade, Unscored)]
+    lines = [*failed, *unscored] if tag == "failure" else unscored
+    answer = f"\n\nanswer: {row.output.text}" if row.output else ""
+    return "below_pass_mark", lines[0], "\n".join(lines) + answer
+
+
+def _legal(text: str) -> str:
+    return _ILLEGAL.sub(lambda match: f"\\u{ord(match[0]):04x}", text[:_BODY_CHARS])
+
+
+def _attribute(text: str) -> str:
+    """Quote an attribute; line breaks are kept as character references."""
+    return quoteattr(_legal(text))
+
+
+def _text(text: str) -> str:
+    return escape(_legal(text))

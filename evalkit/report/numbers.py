@@ -1,0 +1,170 @@
+"""How figures are written: percentages, seconds, dollars, intervals, and unknown in words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from evalkit.types import Estimate, Metric
+
+Unit = Literal["rate", "seconds", "usd", "count", "number"]
+DECIMAL_FROM_N = 200
+"""From this many cases one case weighs half a point or less, so a decimal of a percentage says something."""
+UNKNOWN = "unknown"
+MINUS = "−"
+_RATES = ("rate", "coverage", "recall", "precision", "share", "accuracy")
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """How the values of one metric are written."""
+
+    unit: Unit
+    decimals: int = 2
+    higher_is_better: bool = True
+
+
+def style_of(name: str, metric: Metric | None = None) -> Style:
+    """Choose the style of a metric from its declaration, else from the unit in its name."""
+    unit = metric.unit if metric else ""
+    if unit in ("s", "seconds") or name.endswith("_s"):
+        return Style("seconds", higher_is_better=False)
+    if unit.lower() in ("usd", "$") or name.endswith("_usd"):
+        return Style("usd", higher_is_better=False)
+    if metric is not None:
+        unit_is_rate = metric.binary or unit in ("%", "rate", "share")
+        return Style("rate" if unit_is_rate else "number", _decimals(metric), metric.higher_is_better)
+    if name.endswith(_RATES):
+        return Style("rate")
+    if name in ("failures", "canary") or name.endswith(("_count", "tokens")):
+        return Style("count", 0, higher_is_better=False)
+    return Style("number")
+
+
+def _decimals(metric: Metric) -> int:
+    """Keep about a hundred steps over the metric's range."""
+    span = metric.high - metric.low
+    return 2 if span <= 10 else 1 if span <= 100 else 0
+
+
+def figure(value: float | None, style: Style, n: int = 0) -> str:
+    """Write one value with its unit; `None` is `unknown`."""
+    if value is None:
+        return UNKNOWN
+    if style.unit == "rate":
+        return _rate(value, n)
+    text = _bare(value, style, value)
+    return {"seconds": f"{text} {_second_unit(value)}", "usd": _dollars(text)}.get(style.unit, text)
+
+
+def bounds(estimate: Estimate, style: Style) -> str:
+    """Write the interval as `[77, 92]`, in the unit of the value; empty where there is none."""
+    if estimate.low is None or estimate.high is None:
+        return ""
+    scale = estimate.value if estimate.value is not None else estimate.high
+    if style.unit == "rate":
+        low, high = (signed(100 * end, _rate_decimals(estimate.n)) for end in (estimate.low, estimate.high))
+    else:
+        low, high = (_bare(end, style, scale) for end in (estimate.low, estimate.high))
+    level = "" if abs(estimate.confidence_level - 0.95) < 1e-9 else f" at {100 * estimate.confidence_level:g}%"
+    return f"[{low}, {high}]{level}"
+
+
+def estimated(estimate: Estimate | None, style: Style) -> str:
+    """Write value and interval, or why there is no value."""
+    if estimate is None:
+        return "not measured"
+    if estimate.value is None:
+        return f"undefined: {estimate.reason}" if estimate.reason else "undefined"
+    return f"{figure(estimate.value, style, estimate.n)} {bounds(estimate, style)}".rstrip()
+
+
+def dropped(drop: Estimate | None, style: Style) -> str:
+    """Write a drop: points for a rate, else the unit of the metric; positive is worse."""
+    if drop is None:
+        return ""
+    if drop.value is None:
+        return f"undefined: {drop.reason}" if drop.reason else "undefined"
+    return f"{difference(drop.value, style, drop.n)} {bounds(drop, style)}".rstrip()
+
+
+def difference(value: float, style: Style, n: int = 0) -> str:
+    """Write a difference of two values with its sign."""
+    if style.unit != "rate":
+        return figure(value, style, n)
+    text = signed(100 * value, _rate_decimals(n))
+    return f"{text} {'pt' if text in ('1', f'{MINUS}1') else 'pts'}"
+
+
+def needed(need: str, style: Style) -> str:
+    """Write a threshold such as `>= 0.85` in the unit of its metric; other words stay as they are."""
+    sign, _, rest = need.partition(" ")
+    pretty = {">=": "≥", "<=": "≤", ">": ">", "<": "<"}.get(sign)
+    if pretty is None:
+        return need
+    try:
+        value = float(rest)
+    except ValueError:
+        return f"{pretty} {rest}"
+    if style.unit == "rate":
+        return f"{pretty} {100 * value:g}%"
+    return f"{pretty} {_dollars(rest) if style.unit == 'usd' else rest + ' s' if style.unit == 'seconds' else rest}"
+
+
+def signed(value: float, decimals: int) -> str:
+    """Write a number with a real minus sign and without a negative zero."""
+    text = f"{value:,.{decimals}f}"
+    if not text.startswith("-"):
+        return text
+    return MINUS + text[1:] if any(digit in "123456789" for digit in text) else text[1:]
+
+
+def plural(count: int, word: str) -> str:
+    """Write `1 case` or `1,200 cases`."""
+    return f"{count:,} {word}{'' if count == 1 else 's'}"
+
+
+def elapsed(started_at: str, finished_at: str) -> str:
+    """Write the time between two ISO 8601 instants as `2 m 04 s`; empty where either is missing or unreadable."""
+    try:
+        seconds = round((datetime.fromisoformat(finished_at) - datetime.fromisoformat(started_at)).total_seconds())
+    except (ValueError, TypeError):
+        return ""
+    if seconds < 60:
+        return f"{seconds} s"
+    minutes, rest = divmod(seconds, 60)
+    return f"{minutes} m {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} m"
+
+
+def _rate_decimals(n: int) -> int:
+    return 1 if n >= DECIMAL_FROM_N else 0
+
+
+def _rate(value: float, n: int) -> str:
+    """A share below one is never rounded up to 100 %, nor one above zero down to 0 %."""
+    decimals = _rate_decimals(n)
+    text, step = signed(100 * value, decimals), 10.0**-decimals
+    if value < 1 and float(f"{100 * value:.{decimals}f}") == 100:
+        return f">{100 - step:.{decimals}f}%"
+    if value > 0 and float(f"{100 * value:.{decimals}f}") == 0:
+        return f"<{step:.{decimals}f}%"
+    return f"{text}%"
+
+
+def _bare(value: float, style: Style, scale: float) -> str:
+    """The number alone, in the unit that `scale` chooses."""
+    if style.unit == "seconds":
+        small = _second_unit(scale) == "ms"
+        return signed(1000 * value, 0) if small else signed(value, 1 if abs(scale) >= 10 else 2)
+    if style.unit == "usd":
+        return signed(value, 2 if abs(scale) >= 1 or scale == 0 else 4)
+    return signed(value, style.decimals)
+
+
+def _second_unit(value: float) -> str:
+    return "ms" if 0 < abs(value) < 1 else "s"
+
+
+def _dollars(text: str) -> str:
+    return f"{MINUS}${text[1:]}" if text.startswith(MINUS) else f"${text}"

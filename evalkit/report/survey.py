@@ -1,0 +1,183 @@
+"""One walk over the rows of a run: the cases worth showing, an example of each error, and counts for the histograms."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from evalkit.types import SEVERITIES, Check, Comparison, Decision, Metric, Row, Score, Unscored
+
+Rows = Callable[[], Iterable[Row]]
+"""Gives the rows of a run in a fixed order, as often as it is called."""
+Verdict = Literal["failed", "passed", "scored", "unscored", "system_error", "skipped"]
+KEPT = 50
+BINS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class FailedCase:
+    """A case that did not pass, with the baseline's row where there is one."""
+
+    row: Row
+    before: Row | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """Count of scores in equal bins from `low` to `high`."""
+
+    metric: str
+    low: float
+    high: float
+    counts: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One kind of error with the first case that had it."""
+
+    kind: str
+    case_id: str
+    message: str
+
+
+@dataclass(slots=True)
+class Survey:
+    """What one walk over the rows found."""
+
+    failing: list[FailedCase] = field(default_factory=list)
+    """At most `KEPT`, worst first."""
+    n_failing: int = 0
+    is_new: bool = False
+    """True where `failing` holds only failures that the baseline did not have."""
+    histograms: tuple[Histogram, ...] = ()
+    errors: dict[str, Example] = field(default_factory=dict)
+    unscored: dict[str, Example] = field(default_factory=dict)
+
+
+def verdict_of(row: Row) -> Verdict:
+    """How a reader sees a row: a failed score is a failure even where another score is missing."""
+    state = row.state
+    if state in ("skipped", "system_error"):
+        return state
+    marks = [grade.passed for grade in row.scores.values() if isinstance(grade, Score)]
+    if False in marks:
+        return "failed"
+    if state == "unscored":
+        return "unscored"
+    return "passed" if True in marks else "scored"
+
+
+def failed_scores(row: Row) -> list[Score]:
+    """The scores below their pass mark, in the order of the row."""
+    return [grade for grade in row.scores.values() if isinstance(grade, Score) and grade.passed is False]
+
+
+def changes_of(comparison: Comparison | None) -> dict[str, str]:
+    """Map the id of each case that the comparison lists to what happened to it."""
+    if comparison is None:
+        return {}
+    named = (
+        ("still failing", comparison.still_failing),
+        ("fixed", comparison.fixed),
+        ("new failure", comparison.new_failures),
+        ("changed", comparison.changed),
+        ("added", comparison.added),
+        ("removed", comparison.removed),
+    )
+    return {case_id: change for change, case_ids in named for case_id in case_ids}
+
+
+def walk(rows: Rows, baseline_rows: Rows | None, decision: Decision, metrics: Iterable[Metric]) -> Survey:
+    """Collect what the head of a report shows; memory does not grow with the rows."""
+    found = Survey()
+    new_failures = set(decision.comparison.new_failures) if decision.comparison else set()
+    found.is_new = bool(new_failures)
+    rank = _Rank(decision.checks)
+    bins = {metric.name: _Bins(metric) for metric in metrics}
+    kept: list[Row] = []
+    for row in rows():
+        verdict = verdict_of(row)
+        _note_errors(found, row, verdict)
+        for grade in row.scores.values():
+            if isinstance(grade, Score) and grade.metric in bins:
+                bins[grade.metric].add(grade.value)
+        if row.case.id in new_failures if found.is_new else verdict == "failed":
+            found.n_failing += 1
+            kept.append(row)
+            if len(kept) > 4 * KEPT:
+                kept = sorted(kept, key=rank)[:KEPT]
+    kept = sorted(kept, key=rank)[:KEPT]
+    before = _baseline_of(kept, baseline_rows)
+    found.failing = [FailedCase(row, before.get((row.case.id, row.repeat))) for row in kept]
+    found.histograms = tuple(entry.histogram() for entry in bins.values() if entry.n)
+    return found
+
+
+class _Rank:
+    """Sort key of failing rows: severity, then the place in the checks that failed, then the id."""
+
+    def __init__(self, checks: Iterable[Check]) -> None:
+        self._place: dict[str, int] = {}
+        for check in checks:
+            if check.outcome in ("block", "warn"):
+                for place, case_id in enumerate(check.case_ids):
+                    self._place[case_id] = min(place, self._place.get(case_id, place))
+
+    def __call__(self, row: Row) -> tuple[int, int, str, int]:
+        return (
+            -SEVERITIES.index(row.case.severity),
+            self._place.get(row.case.id, len(self._place)),
+            row.case.id,
+            row.repeat,
+        )
+
+
+class _Bins:
+    """Counts the values of one metric."""
+
+    def __init__(self, metric: Metric) -> None:
+        self._metric = metric
+        self._width = (metric.high - metric.low) / BINS
+        self._counts = [0] * BINS
+        bounded = math.isfinite(self._width) and self._width > 0
+        self._usable = bounded and not metric.binary and metric.unit not in ("s", "usd")
+        self.n = 0
+
+    def add(self, value: float) -> None:
+        """Count `value`; one outside of the declared range is not drawn."""
+        if self._usable and self._metric.low <= value <= self._metric.high:
+            self._counts[min(int((value - self._metric.low) / self._width), BINS - 1)] += 1
+            self.n += 1
+
+    def histogram(self) -> Histogram:
+        """Freeze the counts."""
+        return Histogram(self._metric.name, self._metric.low, self._metric.high, tuple(self._counts))
+
+
+def _note_errors(found: Survey, row: Row, verdict: Verdict) -> None:
+    """Keep the first example of each kind."""
+    if row.failure is not None and row.failure.kind not in found.errors:
+        found.errors[row.failure.kind] = Example(row.failure.kind, row.case.id, row.failure.message)
+    if verdict in ("passed", "scored"):
+        return
+    for grade in row.scores.values():
+        if isinstance(grade, Unscored) and grade.kind not in found.unscored:
+            found.unscored[grade.kind] = Example(grade.kind, row.case.id, grade.message)
+
+
+def _baseline_of(kept: Iterable[Row], baseline_rows: Rows | None) -> Mapping[tuple[str, int], Row]:
+    """Find the baseline's rows of the kept cases; stops at the last of them."""
+    wanted = {(row.case.id, row.repeat) for row in kept}
+    found: dict[tuple[str, int], Row] = {}
+    if baseline_rows is None or not wanted:
+        return found
+    for row in baseline_rows():
+        key = (row.case.id, row.repeat)
+        if key in wanted:
+            found[key] = row
+            if len(found) == len(wanted):
+                break
+    return found

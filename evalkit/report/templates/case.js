@@ -1,0 +1,161 @@
+// The page of one case.
+let shownCase = null;
+
+function placeOf(id, repeat) {
+  return data.rows.findIndex((row) => row[COL.id] === id && row[COL.repeat] === repeat);
+}
+
+async function showCase(id, parameters) {
+  const place = placeOf(id, Number(parameters.get("repeat") || 0));
+  const box = $("case");
+  shownCase = place < 0 ? null : place;
+  if (place < 0) {
+    box.replaceChildren(make("h1", {id: "case-title", text: `No case ${visible(id)}`}),
+      make("p", {}, make("a", {href: "#/cases", text: "All cases"})));
+    return;
+  }
+  const {now, before} = await bodiesOf(place);
+  if (shownCase !== place) return;
+  const row = data.rows[place], body = now || before;
+  box.replaceChildren(caseHead(row), section("Input", ...inputParts(body.input)), answers(now, before),
+    scoreTable(now, before), listSection("Reference", body.reference), listSection("Contexts", contextsOf(body), true),
+    timings(row, now, before), extras(body));
+  document.title = `${row[COL.id]} – evalkit`;
+}
+
+function section(title, ...children) {
+  return make("section", {}, make("h2", {text: title}), ...children);
+}
+
+function caseHead(row) {
+  const facts = [data.legend.severities[row[COL.severity]], data.legend.kinds[row[COL.kind]], changeOf(row),
+    row[COL.repeat] ? `repeat ${row[COL.repeat]}` : "", ...cohortsOf(row)].filter(Boolean);
+  return make("header", {class: "case-head"},
+    make("p", {class: "moves"},
+      make("a", {href: `#/cases${lastFilters}`, text: "All cases"}),
+      make("button", {type: "button", text: "Previous", on: {click: () => step(-1)}}),
+      make("button", {type: "button", text: "Next", on: {click: () => step(1)}}),
+      make("button", {type: "button", text: "Next failure", on: {click: () => step(1, true)}}),
+      make("button", {type: "button", id: "copy", text: "Copy link", on: {click: copyLink}})),
+    make("h1", {id: "case-title", dir: "auto", tabindex: -1}, verdictMark(verdictOf(row)), ` ${visible(row[COL.id])}`),
+    make("ul", {class: "facts"}, ...facts.map((fact) => make("li", {dir: "auto", text: visible(fact)}))));
+}
+
+function inputParts(input) {
+  if (typeof input === "string") return [modelText(input)];
+  return input.map(([role, content]) => make("div", {class: "turn"}, make("b", {text: visible(role)}), modelText(content)));
+}
+
+function answers(now, before) {
+  const left = before && before.output ? before.output.text : null, right = now && now.output ? now.output.text : null;
+  const diff = left !== null && right !== null ? wordDiff(left, right) : null;
+  const boxes = [];
+  if (before) boxes.push(answerBox("Baseline answer", before, diff && marked(diff.left, "del")));
+  boxes.push(answerBox("Answer", now, diff && marked(diff.right, "ins")));
+  const note = left === null || right === null ? null
+    : diff === null ? "The answers are too long to mark the difference here."
+      : left === right ? "The answers are the same." : "Marked: words only in one of the answers.";
+  return section("Answer", make("div", {class: boxes.length > 1 ? "sides" : "side"}, ...boxes),
+    note && make("p", {class: "note", text: note}));
+}
+
+function answerBox(title, body, text) {
+  const box = make("div", {class: "answer"}, make("h3", {text: title}));
+  if (!body) box.append(make("p", {class: "note", text: "The case was removed: there is no answer now."}));
+  else if (body.failure) box.append(make("p", {}, make("span", {class: "mark system_error", text: `✗ ${visible(body.failure[0])}`})), modelText(body.failure[1]));
+  else if (body.skipped) box.append(make("p", {class: "note", text: `Skipped: ${visible(body.skipped)}`}));
+  else if (!body.output) box.append(make("p", {class: "note", text: "There is no answer."}));
+  else if (body.output.text === "") box.append(make("p", {class: "note", text: "The answer is empty."}));
+  else box.append(text || modelText(body.output.text));
+  return box;
+}
+
+function scoreTable(now, before) {
+  const earlier = new Map((before ? before.scores : []).map((grade) => [grade.metric, grade]));
+  const grades = now ? now.scores : before.scores;
+  if (!grades.length) return null;
+  const head = ["Scorer", "Mark", "Baseline", "Score", "Reason"];
+  const body = make("tbody", {}, ...grades.map((grade) => scoreRow(grade, now ? earlier.get(grade.metric) : null)));
+  return section("Scores", make("table", {class: "stack scores"},
+    make("thead", {}, make("tr", {}, ...head.map((name) => make("th", {scope: "col", text: name})))), body));
+}
+
+function scoreRow(grade, earlier) {
+  const verdict = grade.unscored !== undefined ? "unscored" : grade.passed === null ? "scored" : grade.passed ? "passed" : "failed";
+  const details = grade.details && Object.keys(grade.details).length ? grade.details : null;
+  const reason = make("td", {"data-label": "Reason"}, grade.unscored ? make("b", {text: visible(`${grade.unscored} `)}) : null,
+    grade.reason ? modelText(grade.reason) : null);
+  if (details) {
+    reason.append(make("details", {}, make("summary", {text: "Raw reply and details"}),
+      ...Object.entries(details).map(([name, value]) => make("div", {class: "raw"}, make("b", {text: visible(name)}),
+        make("pre", {dir: "auto", text: visible(pretty(value))})))));
+  }
+  return make("tr", {},
+    make("th", {scope: "row", dir: "auto", text: visible(grade.metric)}),
+    make("td", {"data-label": "Mark"}, verdictMark(verdict)),
+    make("td", {"data-label": "Baseline", class: "num", text: earlier && earlier.value !== undefined ? number(earlier.value) : "–"}),
+    make("td", {"data-label": "Score", class: "num", text: grade.unscored !== undefined ? "unscored" : number(grade.value)}),
+    reason);
+}
+
+function contextsOf(body) {
+  return body.output && body.output.contexts !== null ? body.output.contexts : body.contexts || [];
+}
+
+function listSection(title, texts, folded) {
+  if (!texts || !texts.length) return null;
+  const list = make("ol", {class: "texts"}, ...texts.map((text) => make("li", {}, modelText(text))));
+  if (!folded) return section(title, list);
+  return section(title, make("details", {open: texts.length < 3}, make("summary", {text: `${texts.length} in order`}), list));
+}
+
+function timings(row, now, before) {
+  const answered = [["Baseline", before], ["Now", now]].filter(([, body]) => body && body.output);
+  if (!answered.length) return null;
+  const lines = [
+    ["latency", (output) => seconds(output.latency_s) + (output.replayed ? " (stored answer)" : "")],
+    ["first token", (output) => seconds(output.ttft_s)],
+    ["input tokens", (output) => count(output.usage && output.usage.input_tokens)],
+    ["output tokens", (output) => count(output.usage && output.usage.output_tokens)],
+    ["cost", (output) => dollars(output.usage && output.usage.cost_usd)],
+    ["model", (output) => visible((output.usage && output.usage.model) || "unknown")],
+  ];
+  return section("Time and cost", make("table", {class: "small"},
+    make("thead", {}, make("tr", {}, make("td"), ...answered.map(([name]) => make("th", {scope: "col", text: name})))),
+    make("tbody", {}, ...lines.map(([name, write]) => make("tr", {}, make("th", {scope: "row", text: name}),
+      ...answered.map(([, body]) => make("td", {text: write(body.output)})))))));
+}
+
+function extras(body) {
+  const shown = {...body.fields};
+  if (body.cluster) shown.cluster = body.cluster;
+  if (body.place) shown.place = body.place;
+  if (body.output && body.output.tool_calls.length) shown["tool calls"] = body.output.tool_calls;
+  if (body.output && body.output.trajectory.length) shown.trajectory = body.output.trajectory;
+  if (!Object.keys(shown).length) return null;
+  return section("More fields", make("dl", {class: "provenance"}, ...Object.entries(shown).map(([name, value]) =>
+    make("div", {}, make("dt", {text: visible(name)}), make("dd", {}, make("pre", {dir: "auto", text: visible(pretty(value))}))))));
+}
+
+// Moves along the filtered table; a case outside of it starts at the table's begin.
+function step(by, failuresOnly = false) {
+  const {found} = table;
+  let at = found.indexOf(shownCase);
+  for (at += by; at >= 0 && at < found.length; at += by) {
+    if (!failuresOnly || isFailure(data.rows[found[at]])) {
+      table.focus = at;
+      location.hash = caseLink(data.rows[found[at]]);
+      return;
+    }
+  }
+}
+
+async function copyLink() {
+  const button = $("copy");
+  try {
+    await navigator.clipboard.writeText(location.href);
+    button.textContent = "Copied";
+  } catch (error) {
+    button.textContent = "Copy the address bar";
+  }
+}

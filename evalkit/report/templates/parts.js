@@ -1,0 +1,87 @@
+// Elements are only ever made with createElement and textContent: text from data stays text.
+const $ = (id) => document.getElementById(id);
+const WORDS = {failed: "✗ failed", system_error: "✗ error", unscored: "? unscored", skipped: "– skipped",
+  scored: "· scored", passed: "✓ passed", removed: "– removed"};
+
+function make(tag, options = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(options)) {
+    if (value === null || value === undefined || value === false) continue;
+    if (name === "text") element.textContent = value;
+    else if (name === "on") for (const [event, handler] of Object.entries(value)) element.addEventListener(event, handler);
+    else element.setAttribute(name, value === true ? "" : value);
+  }
+  element.append(...children.filter((child) => child !== null && child !== undefined));
+  return element;
+}
+
+// Control, direction and half characters are shown, so that nothing hides or reorders.
+const UNSEEN = /[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g;
+const visible = (text) => String(text).replace(UNSEEN,
+  (found) => `<U+${found.charCodeAt(0).toString(16).toUpperCase().padStart(4, "0")}>`);
+const modelText = (text, tag = "p") => make(tag, {class: "text", dir: "auto", text: visible(text)});
+const verdictMark = (verdict) => make("span", {class: `mark ${verdict}`, text: WORDS[verdict]});
+const number = (value) => value === null || value === undefined ? "–"
+  : Number.isInteger(value) ? String(value) : String(Number(value.toPrecision(3)));
+const seconds = (value) => value === null || value === undefined ? "unknown"
+  : value < 1 ? `${Math.round(value * 1000)} ms` : `${value.toFixed(2)} s`;
+const dollars = (value) => value === null || value === undefined ? "unknown" : `$${value.toFixed(value < 1 ? 4 : 2)}`;
+const count = (value) => value === null || value === undefined ? "unknown" : value.toLocaleString("en");
+const caseLink = (row) => `#/case/${encodeURIComponent(row[COL.id])}${row[COL.repeat] ? `?repeat=${row[COL.repeat]}` : ""}`;
+
+function pretty(value) {
+  if (typeof value !== "string") return JSON.stringify(value, null, 2);
+  try {
+    const parsed = JSON.parse(value);
+    return typeof parsed === "object" && parsed !== null ? JSON.stringify(parsed, null, 2) : value;
+  } catch (error) {
+    return value;
+  }
+}
+
+// Word diff by longest common subsequence; `null` where the texts are too long to compare in the page.
+const DIFF_CELLS = 4e6;
+function wordDiff(before, after) {
+  const a = before.match(/\s+|[^\s]+/g) || [], b = after.match(/\s+|[^\s]+/g) || [];
+  let start = 0, endA = a.length, endB = b.length;
+  while (start < endA && start < endB && a[start] === b[start]) start += 1;
+  while (endA > start && endB > start && a[endA - 1] === b[endB - 1]) { endA -= 1; endB -= 1; }
+  const rows = endA - start, columns = endB - start;
+  if (rows * columns > DIFF_CELLS) return null;
+  const length = new Uint16Array((rows + 1) * (columns + 1)), wide = columns + 1;
+  for (let i = rows - 1; i >= 0; i -= 1) {
+    for (let j = columns - 1; j >= 0; j -= 1) {
+      length[i * wide + j] = a[start + i] === b[start + j] ? length[(i + 1) * wide + j + 1] + 1
+        : Math.max(length[(i + 1) * wide + j], length[i * wide + j + 1]);
+    }
+  }
+  const left = a.slice(0, start).map((word) => [word, true]), right = b.slice(0, start).map((word) => [word, true]);
+  let i = 0, j = 0;
+  while (i < rows || j < columns) {
+    if (i < rows && j < columns && a[start + i] === b[start + j]) {
+      left.push([a[start + i], true]); right.push([b[start + j], true]); i += 1; j += 1;
+    } else if (j >= columns || (i < rows && length[(i + 1) * wide + j] >= length[i * wide + j + 1])) {
+      left.push([a[start + i], false]); i += 1;
+    } else {
+      right.push([b[start + j], false]); j += 1;
+    }
+  }
+  for (const word of a.slice(endA)) { left.push([word, true]); right.push([word, true]); }
+  return {left, right};
+}
+
+// Neighbouring words of one kind become one element; `tag` is `del` or `ins`.
+function marked(words, tag) {
+  const box = make("p", {class: "text", dir: "auto"});
+  let run = "", same = true;
+  const flush = () => {
+    if (run) box.append(same ? document.createTextNode(visible(run)) : make(tag, {text: visible(run)}));
+    run = "";
+  };
+  for (const [word, equal] of words) {
+    if (equal !== same) { flush(); same = equal; }
+    run += word;
+  }
+  flush();
+  return box;
+}
