@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from evalkit.aggregate.frame import Frame
     from evalkit.gate.baseline import Baseline
     from evalkit.gate.decide import NeedsRepeats
+    from evalkit.gate.policy import Policy
     from evalkit.suite.model import Suite
 
 NO_BASELINE = "none"
@@ -25,7 +26,9 @@ NO_BASELINE = "none"
 class Terms:
     """What a decision depends on besides the rows."""
 
-    suite: Suite
+    suite: str
+    """Name of the suite."""
+    policy: Policy
     score_keys: Mapping[str, Mapping[str, str]]
     baseline: Baseline | None = None
     baseline_folder: RunFolder | None = None
@@ -33,6 +36,9 @@ class Terms:
     labels: tuple[Label, ...] = ()
     partial: str | None = None
     seed: int = 0
+    traffic_per_month: int | None = None
+    may_repeat: bool = False
+    """True where the caller can run a case again when the gate asks for it."""
     notes: tuple[str, ...] = ()
     """Sentences that go with the figures, such as where a judge was measured."""
 
@@ -47,35 +53,30 @@ def assess(
         terms: suite, baseline and labels.
         expected: rows that the plan asked for.
         wall_s: seconds that the calls took, `None` where unknown (a resumed or stored run).
-
-    Raises:
-        InputError: if the baseline's scores were made by other scorers, rubrics or judges.
     """
     from evalkit.aggregate.summary import summarise
     from evalkit.gate.decide import decide
 
-    options = terms.suite.options
     frozen = frame.freeze()
     summary = summarise(
         frozen,
-        suite=terms.suite.name,
+        suite=terms.suite,
         expected=expected,
         labels=terms.labels,
-        traffic_per_month=options.traffic_per_month,
+        traffic_per_month=terms.traffic_per_month,
         wall_s=wall_s,
     )
     summary = dataclasses.replace(summary, notes=(*summary.notes, *terms.notes))
     decision = decide(
         frozen,
         summary,
-        terms.suite.policy,
+        terms.policy,
         score_keys=terms.score_keys,
         baseline=terms.baseline,
         partial=terms.partial,
         seed=terms.seed,
+        may_repeat=terms.may_repeat,
     )
-    if isinstance(decision, Decision) and decision.comparison and decision.comparison.incomparable:
-        raise InputError(_incomparable(decision.comparison.baseline_id, decision.comparison.incomparable))
     return summary, decision
 
 
@@ -131,9 +132,17 @@ def load_baseline(folder: RunFolder | None) -> Baseline | None:
     return Baseline(run_id=stored.run_id, frame=stored.frame.freeze(), score_keys=stored.score_keys)
 
 
-def _incomparable(baseline: str, metrics: Mapping[str, str]) -> Sequence[Problem]:
-    mend = "run the baseline again with today's suite and save it"
-    return [
-        Problem(f"baseline {baseline}", f"its {name} was scored otherwise ({part} differs)", mend)
-        for name, part in metrics.items()
-    ]
+def refuse_incomparable(decision: Decision) -> None:
+    """Refuse a decision whose baseline was scored by other scorers, rubrics or judges.
+
+    Raises:
+        InputError: naming each metric and the part that differs.
+    """
+    found = decision.comparison
+    if found is not None and found.incomparable:
+        mend = "run the old system again with today's suite, and save that run as the baseline"
+        place = f"baseline {found.baseline_id}"
+        raise InputError(
+            Problem(place, f"its {name} was scored otherwise: the {part} differs", mend)
+            for name, part in found.incomparable.items()
+        )

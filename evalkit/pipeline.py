@@ -13,11 +13,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evalkit.assess import Terms, assess, find_baseline_of, load_baseline, read_labels_of
+from evalkit.assess import Terms, assess, find_baseline_of, load_baseline, read_labels_of, refuse_incomparable
 from evalkit.errors import ExitCode, InputError, NothingSelected, Problem
 from evalkit.runner.engine import Stop, run_cases
 from evalkit.runner.grading import grade_all
-from evalkit.runner.manifest import manifest_of, new_run_id
+from evalkit.runner.manifest import manifest_of
 from evalkit.runner.plan import Key, Selection, plan, select
 from evalkit.runner.prepare import prepare
 from evalkit.store.folder import DECISION, MANIFEST, SUMMARY, RunFolder, new_run_folder
@@ -101,7 +101,8 @@ async def run_suite(request: Request, watcher: Watcher, stop: Stop, env: Mapping
         prepared = await prepare(suite, env, stack)
         chosen = _chosen(prepared, request.selection)
         terms = terms_of(prepared, request)
-        folder, manifest = _folder(prepared, request)
+        n_cases = prepared.golden.n_cases if chosen is None else len(chosen)
+        folder, manifest = _folder(prepared, request, n_cases * suite.options.repeat)
         session = _Session(prepared, watcher, stop, folder, manifest, chosen)
         if request.deadline_s is not None:
             asyncio.get_running_loop().call_later(request.deadline_s, stop, f"deadline of {request.deadline_s:g} s")
@@ -128,22 +129,14 @@ def decide_again(folder: RunFolder, suite_file: Path | None, baseline: str | Non
 
     stored = load_run(folder)
     suite = load_suite(suite_file or _suite_of(stored))
-    compared = find_baseline_of(suite, baseline)
-    terms = Terms(
-        suite=suite,
-        score_keys=stored.score_keys,
-        baseline=load_baseline(compared),
-        baseline_folder=compared,
-        labels=read_labels_of(suite),
-        partial=stored.manifest["partial"],
-        seed=stored.manifest["seed"],
-        notes=tuple(stored.manifest["notices"]),
-    )
-    expected = max(len(stored.frame), stored.manifest["expected"])
-    summary, decision = assess(stored.frame, terms, expected=expected, final=True)
+    terms = _terms(suite, stored.manifest, baseline, may_repeat=False)
+    summary, decision = assess(stored.frame, terms, expected=stored.manifest["expected"])
+    if not isinstance(decision, Decision):
+        raise InputError(Problem(str(folder.path), "canaries still have to be run again", "go on with --resume"))
+    refuse_incomparable(decision)
     folder.write_json(SUMMARY, summary)
     write_decision(folder, decision, stored.manifest)
-    return Result(folder, stored.manifest, summary, decision, compared)
+    return Result(folder, stored.manifest, summary, decision, terms.baseline_folder)
 
 
 def _suite_of(stored: StoredRun) -> Path:
@@ -171,17 +164,29 @@ def with_overrides(suite: Suite, overrides: Mapping[str, int]) -> Suite:
 
 def terms_of(prepared: Prepared, request: Request) -> Terms:
     """What the decision of this run depends on besides its rows."""
-    suite = prepared.suite
-    baseline = find_baseline_of(suite, request.baseline)
+    manifest = {
+        "score_keys": prepared.score_keys,
+        "partial": request.selection.partial,
+        "seed": prepared.suite.options.seed,
+        "notices": prepared.notices,
+    }
+    return _terms(prepared.suite, manifest, request.baseline, may_repeat=True)
+
+
+def _terms(suite: Suite, manifest: Mapping[str, Any], baseline: str | None, *, may_repeat: bool) -> Terms:
+    compared = find_baseline_of(suite, baseline)
     return Terms(
-        suite=suite,
-        score_keys=prepared.score_keys,
-        baseline=load_baseline(baseline),
-        baseline_folder=baseline,
+        suite=suite.name,
+        policy=suite.policy,
+        score_keys=manifest["score_keys"],
+        baseline=load_baseline(compared),
+        baseline_folder=compared,
         labels=read_labels_of(suite),
-        partial=request.selection.partial,
-        seed=suite.options.seed,
-        notes=prepared.notices,
+        partial=manifest["partial"],
+        seed=manifest["seed"],
+        traffic_per_month=suite.options.traffic_per_month,
+        may_repeat=may_repeat,
+        notes=tuple(manifest["notices"]),
     )
 
 
@@ -201,14 +206,17 @@ def _chosen(prepared: Prepared, selection: Selection) -> frozenset[str] | None:
     return chosen
 
 
-def _folder(prepared: Prepared, request: Request) -> tuple[RunFolder, Mapping[str, Any]]:
+def _folder(prepared: Prepared, request: Request, expected: int) -> tuple[RunFolder, Mapping[str, Any]]:
     """The run's folder and manifest; a resumed run must be of the same suite, data and system."""
-    now = datetime.now(UTC)
-    run_id = new_run_id(now)
-    folder = new_run_folder(request.out or prepared.suite.root / "reports" / run_id, resume=request.resume)
     manifest = manifest_of(
-        prepared, run_id=run_id, now=now, partial=request.selection.partial, command=request.command
+        prepared,
+        now=datetime.now(UTC),
+        expected=expected,
+        partial=request.selection.partial,
+        command=request.command,
     )
+    out = request.out or prepared.suite.root / "reports" / manifest["run_id"]
+    folder = new_run_folder(out, resume=request.resume)
     if not request.resume:
         folder.write_json(MANIFEST, manifest)
         return folder, manifest
@@ -236,8 +244,7 @@ class _Session:
         self.prepared, self.watcher, self.stop, self.folder, self.chosen = prepared, watcher, stop, folder, chosen
         self.frame = empty_frame(manifest)
         self.done: set[Key] = set()
-        n_cases = prepared.golden.n_cases if chosen is None else len(chosen)
-        self.expected = n_cases * prepared.suite.options.repeat
+        self.expected: int = manifest["expected"]
 
     async def to_decision(self, answer: Answer, journal: Journal, terms: Terms) -> tuple[Summary, Decision]:
         self._replay()
@@ -245,12 +252,15 @@ class _Session:
         warming = asyncio.create_task(asyncio.to_thread(_warm))
         started, resumed = time.perf_counter(), bool(self.done)
         repeats = self.prepared.suite.options.repeat
-        await self._call(plan(self.prepared.golden.open(), range(repeats), chosen=self.chosen, done=self.done), answer, journal)
+        await self._call(
+            plan(self.prepared.golden.open(), range(repeats), chosen=self.chosen, done=self.done), answer, journal
+        )
         wall_s = None if resumed else time.perf_counter() - started
         await warming
         while True:
             summary, decision = assess(self.frame, terms, expected=self.expected, wall_s=wall_s)
             if isinstance(decision, Decision):
+                refuse_incomparable(decision)
                 return summary, decision
             more = [(case, repeat) for case, repeat in self._again(decision.case_ids, decision.repeats)]
             self.expected += len(more)

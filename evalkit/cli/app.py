@@ -41,7 +41,9 @@ def _version(asked: bool) -> None:
 
 @app.callback()
 def _root(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
 ) -> None:
     """Eval harness and regression gate for LLM systems."""
 
@@ -61,5 +63,7 @@ def main() -> None:
         sys.exit(ExitCode.INTERNAL_ERROR)
     except Exception as error:
         traceback.print_exc()
-        typer.echo(f"evalkit: a bug in evalkit ({type(error).__name__}); please report it with the lines above", err=True)
+        typer.echo(
+            f"evalkit: a bug in evalkit ({type(error).__name__}); please report it with the lines above", err=True
+        )
         sys.exit(ExitCode.INTERNAL_ERROR)

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from evalkit.errors import InputError, Problem
+
+if TYPE_CHECKING:
+    from evalkit.cli.output import Output
+    from evalkit.store.folder import RunFolder
+    from evalkit.types import Row
 
 
 def diff(
@@ -17,16 +24,46 @@ def diff(
 
     Example: evalkit diff reports/baselines/main reports/latest --case aml-012
 
-    Exit codes: 0, or 2 where the runs cannot be compared.
+    Exit codes: 0, or 2 where one of them is no run.
     """
     from evalkit.cli.output import Output
-    from evalkit.report.difference import print_case, print_difference
     from evalkit.store.folder import RunFolder
-    from evalkit.stored import load_run
 
-    old, new = load_run(RunFolder(before)), load_run(RunFolder(after))
-    console = Output().results
+    old, new = RunFolder(before), RunFolder(after)
     if case is None:
-        print_difference(old, new, console)
+        _show_runs(old, new, Output(verbose=True))
     else:
-        print_case(old, new, case, console)
+        _show_case(old, new, case, Output())
+
+
+def _show_runs(old: RunFolder, new: RunFolder, output: Output) -> None:
+    from evalkit.assess import Terms, assess, load_baseline
+    from evalkit.gate.policy import NoRegression, Policy
+    from evalkit.report.console import print_changes
+    from evalkit.report.write import view_of
+    from evalkit.stored import load_run
+    from evalkit.types import Decision
+
+    stored = load_run(new)
+    policy = Policy(checks=(NoRegression(baseline=str(old.path)),))
+    baseline = load_baseline(old)
+    terms = Terms(suite=stored.manifest["suite"], policy=policy, score_keys=stored.score_keys, baseline=baseline)
+    summary, decision = assess(stored.frame, terms, expected=stored.manifest["expected"])
+    assert isinstance(decision, Decision)  # noqa: S101 - a policy without canaries asks for no repeats
+    print_changes(view_of(new, stored.manifest, summary, decision, old), output.results)
+
+
+def _show_case(old: RunFolder, new: RunFolder, case_id: str, output: Output) -> None:
+    from evalkit.report.console import print_answers
+
+    rows = [_row(folder, case_id) for folder in (old, new)]
+    if rows == [None, None]:
+        raise InputError(Problem("--case", f"no case {case_id!r} in either run", "see the ids in the report"))
+    print_answers(rows[0], rows[1], output.results)
+
+
+def _row(folder: RunFolder, case_id: str) -> Row | None:
+    from evalkit.store.index import sorted_rows
+
+    folder.manifest()
+    return next((row for row in sorted_rows(folder.rows_file) if row.case.id == case_id), None)

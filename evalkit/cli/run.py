@@ -34,18 +34,30 @@ class Progress(enum.StrEnum):
 
 def run(
     suite: Annotated[Path, typer.Argument(help="Suite file.")],
-    out: Annotated[Path | None, typer.Option(help="Folder for the run; must be empty. Default: reports/<run-id>.")] = None,
-    baseline: Annotated[str | None, typer.Option(help="Saved baseline or run folder to compare with; `none` for none.")] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Draw this many cases (seeded): a partial run, not a gate.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the run; must be empty. Default: reports/<run-id>.")
+    ] = None,
+    baseline: Annotated[
+        str | None, typer.Option(help="Saved baseline or run folder to compare with; `none` for none.")
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Draw this many cases (seeded): a partial run, not a gate.")
+    ] = None,
     case: Annotated[list[str] | None, typer.Option(help="Only this case; repeatable. A partial run.")] = None,
-    cohort: Annotated[list[str] | None, typer.Option(help="Only this cohort (name=value; !name=value leaves out). A partial run.")] = None,
+    cohort: Annotated[
+        list[str] | None, typer.Option(help="Only this cohort (name=value; !name=value leaves out). A partial run.")
+    ] = None,
     repeat: Annotated[int | None, typer.Option(min=1, help="Ask each case this often.")] = None,
     concurrency: Annotated[int | None, typer.Option(min=1, help="Calls in flight.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of every random draw.")] = None,
     deadline: Annotated[float | None, typer.Option(min=0.001, help="Seconds after which no new call is made.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the interrupted run in --out.")] = False,
-    reports: Annotated[bool, typer.Option("--report/--no-report", help="Write report.html, summary.md, junit.xml ...")] = True,
-    summary: Annotated[Path | None, typer.Option(help="Append summary.md to this file, such as $GITHUB_STEP_SUMMARY.")] = None,
+    reports: Annotated[
+        bool, typer.Option("--report/--no-report", help="Write report.html, summary.md, junit.xml ...")
+    ] = True,
+    summary: Annotated[
+        Path | None, typer.Option(help="Append summary.md to this file, such as $GITHUB_STEP_SUMMARY.")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print decision.json on stdout, and nothing else.")] = False,
     progress: Annotated[Progress, typer.Option(help="How to show progress on stderr.")] = Progress.AUTO,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="List every check and cohort.")] = False,
@@ -92,7 +104,9 @@ def _run(request: Request, output: Output, progress: Progress) -> Result:
             return asyncio.run(_stoppable(run_suite(request, reporter.watcher, stop, os.environ), stop))
     except (Interrupted, asyncio.CancelledError) as error:
         if isinstance(error, Interrupted):
-            again = f"evalkit run {shlex.quote(str(request.suite))} --out {shlex.quote(str(error.folder.path))} --resume"
+            again = (
+                f"evalkit run {shlex.quote(str(request.suite))} --out {shlex.quote(str(error.folder.path))} --resume"
+            )
             output.say(f"interrupted; every finished case is kept. Go on with: {again}")
         raise typer.Exit(ExitCode.TERMINATED if stop.signal == signal.SIGTERM else ExitCode.INTERRUPTED) from None
 

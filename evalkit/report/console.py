@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from evalkit.report.texts import one_line
+from evalkit.report.texts import clipped, one_line
 from evalkit.report.view import GateLine, View
-from evalkit.types import OVERALL, CheckOutcome, Outcome
+from evalkit.types import OVERALL, CheckOutcome, Outcome, Row, Score, Unscored
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -43,9 +43,41 @@ def print_view(view: View, console: Console, *, verbose: bool = False) -> None:
         console.print(Padding(part, (0, 0, 0, 2)))
 
 
-def print_verdict(view: View, console: Console) -> None:
-    """Print the one line that says it all."""
-    console.print(_verdict(view))
+def print_changes(view: View, console: Console) -> None:
+    """Print how two runs differ: every comparison, and the cases that changed sides."""
+    console.print(_text(" · ".join(view.facts), "dim"))
+    console.print(_gates(view, verbose=True))
+    for line in (*_changes(view), *_failing(view)):
+        console.print(line)
+
+
+def print_answers(before: Row | None, after: Row | None, console: Console) -> None:
+    """Print the question, and what each of two runs answered and scored."""
+    known = after or before
+    if known is not None:
+        console.print(_text(f"{known.case.id}  ", "bold").append(clipped(known.case.question, 2000), style="not bold"))
+        for reference in known.case.reference:
+            console.print(_text("reference  ", "bold").append(clipped(reference, 2000), style="not bold"))
+    for name, row in (("before", before), ("after", after)):
+        console.print()
+        console.print(_text(f"{name}  ", "bold").append(_answer(row), style="not bold"))
+        for grade in row.scores.values() if row else ():
+            console.print(_grade_line(grade))
+
+
+def _answer(row: Row | None) -> str:
+    if row is None:
+        return "(not in this run)"
+    if row.output is None:
+        return one_line(f"({row.failure.kind}: {row.failure.message})" if row.failure else f"({row.skipped})")
+    return clipped(row.output.text, 4000) or "(empty answer)"
+
+
+def _grade_line(grade: Score | Unscored) -> Text:
+    if isinstance(grade, Unscored):
+        return _text(f"  ? {grade.metric} unscored ({grade.kind}) {one_line(grade.message, 200)}", "magenta")
+    mark, style = ("✓", "green") if grade.passed else ("✗", "red") if grade.passed is False else ("·", "")
+    return _text(f"  {mark} {grade.metric} {grade.value:.3g}  {one_line(grade.reason, 200)}", style)
 
 
 def _parts(view: View, verbose: bool) -> Iterator[Table | Text]:
@@ -94,9 +126,11 @@ def _cohorts(view: View, verbose: bool) -> Table | None:
     known = [(cohort, cell) for cohort, cell in cells if cell.cell.estimate.value is not None]
     known.sort(key=lambda pair: (pair[0] != OVERALL, pair[1].cell.estimate.value))
     table = _table("cohort", name, "95 %", "n", "")
-    for cohort, cell in known if verbose else known[:SHOWN_CASES + 1]:
+    for cohort, cell in known if verbose else known[: SHOWN_CASES + 1]:
         few = _text("few cases", "yellow") if cell.few else _text("")
-        table.add_row(_text(one_line(cohort, 32)), _text(cell.value), _text(cell.interval, "dim"), _text(str(cell.n)), few)
+        table.add_row(
+            _text(one_line(cohort, 32)), _text(cell.value), _text(cell.interval, "dim"), _text(str(cell.n)), few
+        )
     if not verbose and len(known) > SHOWN_CASES + 1:
         table.add_row(_text(f"… {len(known) - SHOWN_CASES - 1} more", "dim"))
     return table

@@ -60,7 +60,9 @@ def select(cases: Iterable[Case], selection: Selection) -> frozenset[str] | None
     return frozenset(chosen)
 
 
-def plan(cases: Iterable[Case], repeats: Iterable[int], *, chosen: Collection[str] | None, done: Collection[Key]) -> Iterator[tuple[Case, int]]:
+def plan(
+    cases: Iterable[Case], repeats: Iterable[int], *, chosen: Collection[str] | None, done: Collection[Key]
+) -> Iterator[tuple[Case, int]]:
     """Every case x repeat that is chosen and not done, repeat by repeat within a case."""
     for case in cases:
         if chosen is not None and case.digest not in chosen:

@@ -111,7 +111,9 @@ async def _services(suite: Suite, env: Mapping[str, str], stack: AsyncExitStack)
     if suite.judge and suite.judge.chat:
         from evalkit.llm.client import ChatClient
 
-        llm = await stack.enter_async_context(ChatClient(suite.judge.chat, env=env, concurrency=suite.options.concurrency))
+        llm = await stack.enter_async_context(
+            ChatClient(suite.judge.chat, env=env, concurrency=suite.options.concurrency)
+        )
     return Services(suite.path.parent, embedder, llm)
 
 
@@ -133,7 +135,7 @@ def _missing(suite: Suite, graders: Sequence[Grader], golden: GoldenSet) -> Iter
         shown = ", ".join(ids[:SHOWN_IDS]) + (f" and {len(ids) - SHOWN_IDS} more" if len(ids) > SHOWN_IDS else "")
         if owner == "cohort":
             what = f"{len(ids)} of {golden.n_cases} cases have no cohort {name!r} ({shown})"
-            yield Problem(golden.path, what, f'add it, or remove {name} from `cohorts:`')
+            yield Problem(golden.path, what, f"add it, or remove {name} from `cohorts:`")
         else:
             scorer = graders[int(owner)].scorer.name
             what = f"{len(ids)} of {golden.n_cases} cases have no `{name}`, which scorer {scorer} needs ({shown})"
@@ -145,14 +147,16 @@ def _duplicates(suite: Suite, graders: Sequence[Grader]) -> Iterator[Problem]:
     for grader in graders:
         for metric in grader.scorer.metrics:
             if metric.name in seen:
-                yield Problem(suite.path.name, f"two scorers give the metric {metric.name!r}", "give one of them another `name:`")
+                yield Problem(
+                    suite.path.name, f"two scorers give the metric {metric.name!r}", "give one of them another `name:`"
+                )
             seen.add(metric.name)
 
 
 def _policy(suite: Suite, graders: Sequence[Grader]) -> Iterator[Problem]:
     metrics = tuple(metric for grader in graders for metric in grader.scorer.metrics)
     for index, what, mend in policy_problems(suite.policy, metrics, suite.options.cohorts):
-        key = f"gate[{index}]" if index is not None else "gate"
+        key = f"gate[{index}]" if index >= 0 else "gate"
         yield Problem(f"{suite.lines.get(key, suite.path.name)} {key}", what, mend)
 
 

@@ -18,7 +18,7 @@ from evalkit.suite.model import JudgeConfig, ScorerEntry, Suite, SuiteOptions, W
 from evalkit.systems import SYSTEMS
 
 Steps = tuple[str | int, ...]
-_ROOT_MARKS = (".git", "pyproject.toml", "evalkit.toml")
+_ROOT_MARKS = (".git", "pyproject.toml")
 
 
 def load_suite(path: Path, shown: str | None = None) -> Suite:

@@ -1,0 +1,118 @@
+"""`evalkit doctor`: what this installation can and cannot do, and how to mend it."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import platform
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from evalkit.errors import ExitCode
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the doctor."""
+
+    name: str
+    ok: bool
+    text: str
+    mend: str = ""
+    needed: bool = True
+
+
+def doctor(
+    quick: Annotated[bool, typer.Option("--quick", help="Look at versions only; import nothing.")] = False,
+) -> None:
+    """Show what works here: Python, packages, the offline embedding, ragas and deepeval.
+
+    Example: evalkit doctor
+
+    Exit codes: 0 when everything needed works, 2 otherwise.
+    """
+    findings = list(_findings(quick))
+    for finding in findings:
+        mark = "ok  " if finding.ok else "FAIL" if finding.needed else "no  "
+        typer.echo(f"{mark} {finding.name:<22} {finding.text}" + (f"; {finding.mend}" if not finding.ok else ""))
+    if any(finding.needed and not finding.ok for finding in findings):
+        raise typer.Exit(ExitCode.INVALID_INPUT)
+
+
+def _findings(quick: bool) -> Iterator[Finding]:
+    enough = sys.version_info >= (3, 11)
+    yield Finding("python", enough, platform.python_version(), "install Python 3.11 or newer")
+    for package, module in _PACKAGES.items():
+        yield _package(package, module, quick)
+    if not quick:
+        yield _tried("offline embedding", _embed, "install evalkit again: `pip install --force-reinstall wordllama`")
+    for package, module in _EXTRAS.items():
+        found = _version(package)
+        mend = f"pip install 'evalkit-gate[{package}]' where you need it"
+        yield Finding(package, found is not None, found or f"not installed ({module} scorers)", mend, needed=False)
+    writable = os.access(Path.cwd(), os.W_OK)
+    yield Finding("current folder", writable, "can be written" if writable else "cannot be written", "use --out")
+
+
+_PACKAGES = {
+    "aiohttp": "aiohttp",
+    "google-re2": "re2",
+    "numpy": "numpy",
+    "scipy": "scipy.special",
+    "pandas": "pandas",
+    "scikit-learn": "sklearn",
+    "datasets": "datasets",
+    "ragas": "evalkit.scorers.ragas",
+    "deepeval": "evalkit.scorers.deepeval",
+}
+_EXTRAS = {"sacrebleu": "bleu, chrf", "sentence-transformers": "embedding", "fastembed": "embedding"}
+
+
+def _package(package: str, module: str, quick: bool) -> Finding:
+    version = _version(package)
+    if version is None:
+        return Finding(package, False, "not installed", f"pip install {package}", needed=package not in _OPTIONAL)
+    if quick:
+        return Finding(package, True, version)
+    found = _tried(package, lambda: _import(package, module), "see the bounds in pyproject.toml", package not in _OPTIONAL)
+    return Finding(package, found.ok, f"{version}{'' if found.ok else f' unavailable: {found.text}'}", found.mend, found.needed)
+
+
+_OPTIONAL = ("ragas", "deepeval")
+
+
+def _import(package: str, module: str) -> str:
+    found = importlib.import_module(module)
+    if package in _OPTIONAL:
+        found.load()
+    return "imports"
+
+
+def _embed() -> str:
+    import asyncio
+
+    from evalkit.scorers.embedders import build_embedder
+
+    embedder = build_embedder(None, {})
+    vectors = asyncio.run(embedder.embed(["a question", "another question"]))
+    return f"{embedder.name}, {vectors.shape[1]} dimensions"
+
+
+def _tried(name: str, action: Callable[[], str], mend: str, needed: bool = True) -> Finding:
+    try:
+        return Finding(name, True, action())
+    except Exception as error:
+        return Finding(name, False, f"{type(error).__name__}: {str(error)[:200]}", mend, needed)
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None

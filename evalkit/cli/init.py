@@ -1,0 +1,67 @@
+"""`evalkit init`: a suite that runs as it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+STARTER = Path(__file__).parent / "starter"
+WORKFLOW = Path(".github") / "workflows" / "evalkit.yml"
+
+
+def init(
+    folder: Annotated[Path, typer.Argument(help="Folder to write into; made where it is missing.")] = Path("evals"),
+) -> None:
+    """Write a suite, five golden cases, a small system under test and a workflow; they run without editing.
+
+    Example: evalkit init evals && evalkit run evals/suite.yaml
+    """
+    from evalkit.suite.parse import project_root
+
+    suite = folder / "suite.yaml"
+    root = project_root(suite)
+    texts = {
+        suite: _starter("suite.yaml").replace("BOT", _module(folder, root)),
+        folder / "golden.jsonl": _starter("golden.jsonl"),
+        folder / "bot.py": _starter("bot.py"),
+        root / WORKFLOW: _starter("workflow.yml").replace("SUITE_FILE", _inside(suite, root)),
+    }
+    _refuse_existing([*texts][:-1])
+    for file, text in texts.items():
+        if file.exists():
+            typer.echo(f"kept  {file} (it was there)")
+            continue
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+        typer.echo(f"wrote {file}")
+    typer.echo(f"\nnext: evalkit run {suite}\n      one of the five answers is wrong: the report shows which")
+
+
+def _starter(name: str) -> str:
+    return (STARTER / name).read_text(encoding="utf-8")
+
+
+def _inside(path: Path, root: Path) -> str:
+    return path.resolve().relative_to(root).as_posix()
+
+
+def _module(folder: Path, root: Path) -> str:
+    """The import name of `bot.py`, seen from the project's root."""
+    from evalkit.errors import InputError, Problem
+
+    parts = [*folder.resolve().relative_to(root).parts, "bot"]
+    bad = [part for part in parts if not part.isidentifier()]
+    if bad:
+        what = f"{bad[0]!r} cannot be part of a Python module's name"
+        raise InputError(Problem(str(folder), what, "choose a folder named with letters, digits and _"))
+    return ".".join(parts)
+
+
+def _refuse_existing(files: list[Path]) -> None:
+    from evalkit.errors import InputError, Problem
+
+    there = [file for file in files if file.exists()]
+    if there:
+        raise InputError(Problem(str(file), "is already there", "choose another folder") for file in there)
