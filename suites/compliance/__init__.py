@@ -1,0 +1,1 @@
+"""The demonstration system: a retrieval bot for EU financial regulation."""

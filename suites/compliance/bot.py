@@ -1,0 +1,43 @@
+"""Answers questions on EU financial regulation with sentences of the corpus and their source.
+
+The bot writes nothing of its own: it finds the passage, picks the sentences nearest to the question and cites them.
+What it declines, it declines by simple means: patterns (`guards`) and a floor under the relevance of the best passage.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from suites.compliance.corpus import language_of
+from suites.compliance.guards import reason_to_decline, refusal
+from suites.compliance.retrieval import Hit, search
+
+MIN_RELEVANCE = 0.45
+"""Below it, nothing in the corpus is about the question."""
+
+SENTENCES = 2
+"""Length of an answer: one sentence misses conditions, three bury the point."""
+
+
+def answer(input: str, *, corpus_until: str | None = None) -> dict[str, Any]:
+    """Answer one question.
+
+    Args:
+        input: The question, in English, German or French.
+        corpus_until: Leave out acts that entered into force after this ISO date, as a stale index would.
+
+    Returns:
+        `text`, the answer or a refusal, and `contexts`, the passages that it rests on (none for a refusal).
+    """
+    if reason_to_decline(input):
+        return {"text": refusal(language_of(input)), "contexts": []}
+    best = search(input, corpus_until)[0]
+    if best.relevance < MIN_RELEVANCE:
+        return {"text": refusal(language_of(input)), "contexts": []}
+    return {"text": f"{_extract(best)} {best.passage.citation}", "contexts": [best.passage.context]}
+
+
+def _extract(hit: Hit) -> str:
+    """The best sentences in the order of the passage."""
+    chosen = hit.best_sentences[:SENTENCES]
+    return " ".join(sorted(chosen, key=hit.passage.text.index))
