@@ -31,7 +31,7 @@ def answer(input: str, *, corpus_until: str | None = None) -> dict[str, Any]:
     """
     if reason_to_decline(input):
         return {"text": refusal(language_of(input)), "contexts": []}
-    best = search(input, corpus_until)[0]
+    best = search(input, corpus_until)
     if best.relevance < MIN_RELEVANCE:
         return {"text": refusal(language_of(input)), "contexts": []}
     return {"text": f"{_extract(best)} {best.passage.citation}", "contexts": [best.passage.context]}

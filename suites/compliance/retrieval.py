@@ -13,13 +13,17 @@ from threading import Lock
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from suites.compliance.corpus import Passage, language_of, read_passages, sentences, terms
+
+Vectors = npt.NDArray[np.float32]
 
 K1, B = 1.2, 0.75
 """The usual constants of BM25."""
 
 _BUILDING = Lock()
+"""The first question builds the index; others that come meanwhile wait for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,16 +80,15 @@ class Index:
             for passage, found in zip(self._passages, self._sentences, strict=True)
         ]
 
-    def search(self, query: str, limit: int = 3) -> list[Hit]:
-        """The best passages for `query`, best first: BM25 as a share of the best, plus the cosine."""
+    def best(self, query: str) -> Hit:
+        """The best passage for `query`: BM25 as a share of the highest, plus the cosine of its nearest sentence."""
         lexical = [self._words.score(query, index) for index in range(len(self._passages))]
         top, vector = max(lexical) or 1.0, embed([query])[0]
         cosines = [float((vectors @ vector).max()) for vectors in self._vectors]
         fused = [score / top + cosine for score, cosine in zip(lexical, cosines, strict=True)]
-        order = sorted(range(len(fused)), key=lambda index: (-fused[index], self._passages[index].id))
-        return [self._hit(query, vector, index) for index in order[:limit]]
+        return self._hit(query, vector, fused.index(max(fused)))
 
-    def _hit(self, query: str, vector: np.ndarray, index: int) -> Hit:
+    def _hit(self, query: str, vector: Vectors, index: int) -> Hit:
         found, cosines = self._sentences[index], [float(value) for value in self._vectors[index] @ vector]
         by_words = Bm25(found)
         scores = [by_words.coverage(query, number) + cosine for number, cosine in enumerate(cosines)]
@@ -98,11 +101,11 @@ class Index:
         )
 
 
-def search(query: str, corpus_until: str | None = None) -> list[Hit]:
-    """The best passages in the language of `query`, best first; `corpus_until` makes the index stale at that date."""
+def search(query: str, corpus_until: str | None = None) -> Hit:
+    """The best passage in the language of `query`; with `corpus_until`, in an index that went stale at that date."""
     with _BUILDING:
         indexes = _indexes(corpus_until)
-    return indexes[language_of(query)].search(query)
+    return indexes[language_of(query)].best(query)
 
 
 @cache
@@ -112,21 +115,27 @@ def _indexes(corpus_until: str | None) -> dict[str, Index]:
     return {code: Index([passage for passage in passages if passage.language == code]) for code in languages}
 
 
-def embed(texts: Sequence[str]) -> np.ndarray:
-    """Unit vectors of `texts`, shape (len(texts), 256)."""
-    vectors: np.ndarray = _word_vectors().embed(list(texts), norm=True)
-    return vectors
+def embed(texts: Sequence[str]) -> Vectors:
+    """Mean of the token vectors of each text, shape (len(texts), 256), rows of length 1; zeros for an empty text."""
+    tokenizer, table = _word_vectors()
+    rows = np.zeros((len(texts), table.shape[1]), dtype=np.float32)
+    for row, text in zip(rows, texts, strict=True):
+        tokens = tokenizer.encode(text.encode("utf-8", "replace").decode(), add_special_tokens=False).ids
+        row[:] = table[tokens].sum(axis=0, dtype=np.float32)
+        row /= np.linalg.norm(row) or 1.0
+    return rows
 
 
 @cache
-def _word_vectors() -> Any:
-    """The embeddings inside the wordllama wheel; its own loader would look elsewhere and go to the network."""
+def _word_vectors() -> tuple[Any, Vectors]:
+    """Tokenizer and token vectors out of the wordllama wheel; its own loader would go to the network."""
     from safetensors import safe_open
     from tokenizers import Tokenizer
-    from wordllama.inference import WordLlamaInference
 
-    folder = Path(find_spec("wordllama").origin).parent
+    spec = find_spec("wordllama")
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError("wordllama is not installed; it holds the word vectors: pip install wordllama")
+    folder = Path(spec.origin).parent
     with safe_open(folder / "weights" / "l2_supercat_256.safetensors", framework="np") as weights:
-        matrix = weights.get_tensor("embedding.weight")
-    tokenizer = Tokenizer.from_file(str(folder / "tokenizers" / "l2_supercat_tokenizer_config.json"))
-    return WordLlamaInference(matrix, tokenizer)
+        table = weights.get_tensor("embedding.weight")
+    return Tokenizer.from_file(str(folder / "tokenizers" / "l2_supercat_tokenizer_config.json")), table
