@@ -1,0 +1,180 @@
+"""Checks on single cases and on completeness: failures, canaries, coverage."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from evalkit.aggregate.frame import ABSENT, SCORED
+from evalkit.aggregate.frozen import FrozenFrame
+from evalkit.gate.findings import only_warns
+from evalkit.gate.policy import Canary, Coverage, Failures
+from evalkit.gate.words import calibrate_first, number, some, unproven_judges, worst_first
+from evalkit.types import OVERALL, Check, CheckOutcome, Summary
+
+CANARY_RUNS = 3
+"""Runs of a canary that `2 of 3` looks at."""
+
+
+def failure_checks(frame: FrozenFrame, summary: Summary, policy: Failures) -> list[Check]:
+    """Count the cases of a severity that fail `pass_rate` in at least half of their scored repeats."""
+    chosen = _chosen(frame, policy)
+    words = " ".join(filter(None, [policy.severity, policy.kind]))
+    blank = Check(
+        name="failures",
+        metric="pass_rate",
+        cohort=f"severity={policy.severity}" if policy.severity else OVERALL,
+        outcome="no decision",
+        need=f"<= {policy.max} failing {words} cases".replace("  ", " "),
+    )
+    check = _failures(frame, summary, policy, blank, chosen)
+    return [only_warns(check)] if policy.on_fail == "warn" else [check]
+
+
+def _chosen(frame: FrozenFrame, policy: Failures) -> list[int]:
+    return [
+        i
+        for i in range(frame.n_cases)
+        if policy.severity in (None, frame.severities[i])
+        and (frame.kinds[i] == policy.kind if policy.kind else frame.kinds[i] != "canary")
+    ]
+
+
+def _failures(frame: FrozenFrame, summary: Summary, policy: Failures, blank: Check, chosen: list[int]) -> Check:
+    column = frame.cases.get("pass_rate")
+    if column is None:
+        return replace(blank, reason="failures cannot be counted: no scorer of this run has a pass mark")
+    if not chosen:
+        return replace(blank, outcome="insufficient evidence", reason=f"{blank.need}: the golden set has no such case")
+    judges = unproven_judges(frame, summary, "pass_rate", OVERALL)
+    if judges and policy.on_fail == "block":
+        return replace(blank, reason=calibrate_first("failures", OVERALL, judges))
+    failing = [i for i in chosen if column.values[i] <= 0.5]
+    flaky = [i for i in chosen if 0.5 < column.values[i] < 1]
+    unknown = [i for i in chosen if column.status[i] not in (SCORED, ABSENT)]
+    ids = worst_first(frame, [*failing, *flaky], 1 - np.nan_to_num(column.values, nan=1.0))
+    check = replace(blank, case_ids=ids)
+    if len(failing) > policy.max:
+        return replace(check, outcome="block", reason=f"{len(failing)} cases fail, need {blank.need}: {some(ids)}")
+    if len(failing) + len(unknown) > policy.max:
+        ids = tuple(frame.case_ids[i] for i in unknown)
+        reason = f"{len(unknown)} cases without a grade might fail, need {blank.need}: {some(ids)}"
+        return replace(check, outcome="insufficient evidence", reason=reason)
+    if flaky:
+        return replace(check, outcome="warn", reason=f"{len(flaky)} cases fail in some repeats only: {some(ids)}")
+    return replace(check, outcome="pass", reason=f"{len(failing)} of {len(chosen)} cases fail, need {blank.need}")
+
+
+def canaries_to_repeat(frame: FrozenFrame, policy: Canary) -> tuple[str, ...]:
+    """Find the canaries that failed at repeat 0 and have not been run three times."""
+    if policy.rule == "strict" or "pass_rate" not in frame.rows:
+        return ()
+    verdicts = _canary_verdicts(frame)
+    return tuple(
+        frame.case_ids[case]
+        for case, results in sorted(verdicts.items())
+        if results[0] is False and len(results) < CANARY_RUNS
+    )
+
+
+def canary_checks(frame: FrozenFrame, summary: Summary, policy: Canary) -> list[Check]:
+    """Judge every canary by its first run (`strict`) or its first three (`2 of 3`)."""
+    blank = Check(name="canary", metric="pass_rate", cohort="kind=canary", outcome="no decision", need=policy.rule)
+    check = _canaries(frame, summary, policy, blank)
+    return [only_warns(check)] if policy.on_fail == "warn" else [check]
+
+
+def _canary_verdicts(frame: FrozenFrame) -> dict[int, list[bool | None]]:
+    """Per canary: passed, failed, or unknown (`None`) in the order of its repeats."""
+    column = frame.rows["pass_rate"]
+    verdicts: dict[int, list[bool | None]] = {}
+    for row, case in enumerate(frame.row_case.tolist()):
+        if frame.kinds[case] == "canary":
+            known = column.status[row] == SCORED
+            verdicts.setdefault(case, []).append(bool(column.values[row] == 1) if known else None)
+    return verdicts
+
+
+def _canaries(frame: FrozenFrame, summary: Summary, policy: Canary, blank: Check) -> Check:
+    if "canary" not in frame.kinds:
+        return replace(blank, outcome="insufficient evidence", reason="the golden set has no case of kind `canary`")
+    if "pass_rate" not in frame.rows:
+        return replace(blank, reason="canaries cannot be judged: no scorer of this run has a pass mark")
+    judges = unproven_judges(frame, summary, "pass_rate", OVERALL)
+    if judges and policy.on_fail == "block":
+        return replace(blank, reason=calibrate_first("canary", OVERALL, judges))
+    broken, flaky, unknown = _sorted_out(_canary_verdicts(frame), strict=policy.rule == "strict")
+    findings: tuple[tuple[CheckOutcome, list[int], str], ...] = (
+        ("block", broken, "canaries are broken"),
+        ("no decision", unknown, "canaries have no verdict: too few of their runs could be graded"),
+        ("warn", flaky, "canaries are flaky: one run of three failed"),
+    )
+    for outcome, cases, what in findings:
+        if cases:
+            ids = tuple(frame.case_ids[case] for case in cases)
+            return replace(blank, outcome=outcome, case_ids=ids, reason=f"{len(ids)} {what}: {some(ids)}")
+    return replace(blank, outcome="pass", reason="every canary passed")
+
+
+def _sorted_out(verdicts: dict[int, list[bool | None]], *, strict: bool) -> tuple[list[int], list[int], list[int]]:
+    """Cases that are broken, flaky, and without a verdict."""
+    broken, flaky, unknown = [], [], []
+    for case, results in sorted(verdicts.items()):
+        first = results[:CANARY_RUNS]
+        failures, passes = first.count(False), first.count(True)
+        needed = 1 if strict or len(first) == 1 else 2
+        if failures >= needed:
+            broken.append(case)
+        elif passes < needed:
+            unknown.append(case)
+        elif failures:
+            flaky.append(case)
+    return broken, flaky, unknown
+
+
+def coverage_checks(summary: Summary, policy: Coverage, critical: frozenset[str]) -> list[Check]:
+    """Compare scored with planned rows, overall and by cohort.
+
+    Args:
+        summary: holds the counts.
+        policy: the least shares.
+        critical: cohorts in which a single missing row is a condition.
+    """
+    checks = [_overall_coverage(summary.coverage.get(OVERALL, (0, 0)), policy)]
+    for cohort, counts in summary.coverage.items():
+        if cohort != OVERALL:
+            checks += _cohort_coverage(cohort, counts, policy, cohort in critical)
+    return checks
+
+
+def _overall_coverage(counts: tuple[int, int], policy: Coverage) -> Check:
+    scored, expected = counts
+    enough = expected > 0 and scored >= policy.min * expected
+    reason = f"{scored} of {expected} rows are scored, need {number(policy.min)} of them"
+    return Check(
+        name="coverage",
+        metric="coverage",
+        cohort=OVERALL,
+        outcome="pass" if enough else "no decision",
+        need=f">= {number(policy.min)}",
+        reason=reason if expected else "no row was planned",
+    )
+
+
+def _cohort_coverage(cohort: str, counts: tuple[int, int], policy: Coverage, critical: bool) -> Sequence[Check]:
+    scored, expected = counts
+    enough = scored >= policy.by_cohort_min * expected or expected - scored <= 1
+    if scored == expected or (enough and not critical):
+        return ()
+    reason = f"{cohort}: {scored} of {expected} rows are scored"
+    check = Check(
+        name="coverage",
+        metric="coverage",
+        cohort=cohort,
+        outcome="insufficient evidence" if enough else "no decision",
+        need=f">= {number(policy.by_cohort_min)}, or one missing",
+        reason=f"{reason}, and the cohort is critical" if enough else reason,
+    )
+    return (check,)

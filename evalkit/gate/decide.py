@@ -1,0 +1,112 @@
+"""Summary, policy and baseline -> Decision."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from evalkit.aggregate.frozen import FrozenFrame
+from evalkit.errors import ExitCode
+from evalkit.gate.baseline import Baseline
+from evalkit.gate.checks import CANARY_RUNS, canaries_to_repeat, canary_checks, coverage_checks, failure_checks
+from evalkit.gate.findings import Finding, finding
+from evalkit.gate.no_regression import regression_finding
+from evalkit.gate.policy import Canary, Failures, NoRegression, Policy, Threshold
+from evalkit.gate.thresholds import threshold_checks
+from evalkit.types import CheckOutcome, Decision, Outcome, Summary
+
+EXIT_CODES: dict[Outcome, ExitCode] = {
+    "approved": ExitCode.APPROVED,
+    "approved with conditions": ExitCode.APPROVED,
+    "blocked": ExitCode.BLOCKED,
+    "no decision": ExitCode.NO_DECISION,
+}
+_MOST_IMPORTANT_FIRST: tuple[CheckOutcome, ...] = ("block", "no decision", "warn", "insufficient evidence")
+
+
+@dataclass(frozen=True, slots=True)
+class NeedsRepeats:
+    """Canaries that failed once: run them until each has `repeats` rows, then decide again."""
+
+    case_ids: tuple[str, ...]
+    repeats: int
+
+
+def decide(
+    frame: FrozenFrame,
+    summary: Summary,
+    policy: Policy,
+    *,
+    baseline: Baseline | None,
+    partial: str | None,
+    seed: int,
+) -> Decision | NeedsRepeats:
+    """Judge a run by its policy; pure, so the same rows give the same decision.
+
+    Args:
+        frame: the run's rows, frozen.
+        summary: from `summarise` on the same frame.
+        policy: from the suite.
+        baseline: the stored run that `no_regression` names, `None` where none is saved yet.
+        partial: which part of the suite was run (such as `--limit 10`), `None` for all of it.
+        seed: of the sign flips.
+
+    Returns:
+        `NeedsRepeats` while a canary has failed fewer runs than its rule looks at. Else a decision: blocked if a check
+        blocks; else no decision if a check cannot say; else approved, with conditions where a check warns or lacks
+        evidence. A partial run is never a decision. Where `comparison.incomparable` names metrics, the baseline's
+        scores were made differently: the caller turns that into an `InputError`.
+    """
+    waiting = _canaries_to_repeat(frame, policy)
+    if waiting and partial is None:
+        return NeedsRepeats(waiting, CANARY_RUNS)
+    findings = _findings(frame, summary, policy, baseline, seed)
+    checks = tuple(check for finding in findings for check in finding.checks)
+    ranked = sorted((pair for finding in findings for pair in finding.reasons), key=_importance)
+    reasons = tuple(dict.fromkeys(sentence for _, sentence in ranked))
+    comparison = next((finding.comparison for finding in findings if finding.comparison is not None), None)
+    outcome = _outcome({found for found, _ in ranked}, policy.require_evidence)
+    if partial is not None:
+        outcome, reasons = "no decision", (f"partial run ({partial}), not a gate", *reasons)
+    return Decision(outcome=outcome, checks=checks, reasons=reasons, comparison=comparison)
+
+
+def exit_code(decision: Decision) -> ExitCode:
+    """Say what the shell is told."""
+    return EXIT_CODES[decision.outcome]
+
+
+def _canaries_to_repeat(frame: FrozenFrame, policy: Policy) -> tuple[str, ...]:
+    checks = [check for check in policy.checks if isinstance(check, Canary)]
+    return tuple(dict.fromkeys(case for check in checks for case in canaries_to_repeat(frame, check)))
+
+
+def _findings(
+    frame: FrozenFrame, summary: Summary, policy: Policy, baseline: Baseline | None, seed: int
+) -> list[Finding]:
+    """Regressions first: they name the cause that absolute limits only feel."""
+    critical = policy.critical_in(frame.cohorts)
+    found = [
+        regression_finding(frame, summary, check, baseline, critical=critical, seed=seed)
+        for check in policy.checks
+        if isinstance(check, NoRegression)
+    ]
+    for check in policy.checks:
+        if isinstance(check, Failures):
+            found.append(finding(failure_checks(frame, summary, check)))
+        elif isinstance(check, Canary):
+            found.append(finding(canary_checks(frame, summary, check)))
+        elif isinstance(check, Threshold):
+            found.append(finding(threshold_checks(frame, summary, check)))
+    return [*found, finding(coverage_checks(summary, policy.coverage, critical))]
+
+
+def _importance(reason: tuple[CheckOutcome, str]) -> int:
+    return _MOST_IMPORTANT_FIRST.index(reason[0])
+
+
+def _outcome(outcomes: set[CheckOutcome], require_evidence: bool) -> Outcome:
+    if "block" in outcomes:
+        return "blocked"
+    if "no decision" in outcomes or (require_evidence and "insufficient evidence" in outcomes):
+        return "no decision"
+    return "approved with conditions" if outcomes else "approved"

@@ -1,0 +1,132 @@
+"""The `no_regression` item of a policy: pair, compare, test, and say what broke."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from evalkit.aggregate.frozen import FrozenFrame
+from evalkit.gate.baseline import Baseline, Pairing, compare, incomparable_metrics, pair
+from evalkit.gate.findings import Finding, finding
+from evalkit.gate.policy import NoRegression, is_critical, within
+from evalkit.gate.regression import MIN_PAIRED, Gate, Tested, causes_first, gates_of, run_tests
+from evalkit.gate.regression_checks import tested_check, untested_check
+from evalkit.gate.words import calibrate_first, unproven_judges
+from evalkit.types import OVERALL, Check, CheckOutcome, Summary
+
+MIN_OVERLAP = 0.9
+"""Share of either run's cases that must be paired before a comparison says anything."""
+
+
+def regression_finding(
+    frame: FrozenFrame,
+    summary: Summary,
+    policy: NoRegression,
+    baseline: Baseline | None,
+    *,
+    critical: frozenset[str],
+    seed: int,
+) -> Finding:
+    """Compare a run with its baseline, gate by gate.
+
+    Args:
+        frame: the candidate.
+        summary: holds the agreement of its judges.
+        policy: which metrics and cohorts.
+        baseline: the stored run, `None` where none is saved yet.
+        critical: cohorts that are tested in a family of their own.
+        seed: of the sign flips.
+    """
+    if baseline is None:
+        reason = f"no baseline yet: save it with `evalkit baseline save` under the name `{policy.baseline}`"
+        return finding([_whole("insufficient evidence", reason)])
+    pairing = pair(frame, baseline.frame)
+    metrics = policy.metrics if policy.metrics is not None else _default_metrics(frame)
+    incomparable = incomparable_metrics(frame, baseline, tuple(name for name in metrics if name in frame.rows))
+    comparison = compare(pairing, baseline, incomparable)
+    if pairing.overlap < MIN_OVERLAP:
+        found = finding([_whole("no decision", _too_little(pairing))])
+    else:
+        comparable = tuple(name for name in metrics if name in frame.rows and name not in incomparable)
+        may_block = _votes(frame, summary, policy, comparable)
+        refused = [
+            *_uncompared(frame, policy, metrics, incomparable),
+            *_unproven(frame, summary, comparable, may_block),
+        ]
+        gates = gates_of(pairing, policy, may_block, critical)
+        found = _join(refused, gates, run_tests(frame, gates, alpha=policy.alpha, seed=seed), frame)
+    return replace(found, comparison=comparison)
+
+
+def _default_metrics(frame: FrozenFrame) -> tuple[str, ...]:
+    """`pass_rate` and every scorer's metric that is not advisory."""
+    names = [metric.name for metric in frame.metrics if metric.name not in frame.advisory]
+    return ("pass_rate", *names) if "pass_rate" in frame.rows else tuple(names)
+
+
+def _whole(outcome: CheckOutcome, reason: str, metric: str = "") -> Check:
+    need = "a comparison with the baseline"
+    return Check(name="no_regression", metric=metric, cohort=OVERALL, outcome=outcome, need=need, reason=reason)
+
+
+def _too_little(pairing: Pairing) -> str:
+    larger = max(pairing.candidate.n_cases, pairing.baseline.n_cases)
+    return (
+        f"only {pairing.n_cases} of {larger} cases are the same in the baseline, need {MIN_OVERLAP:.0%}: "
+        "save a new baseline with `evalkit baseline save`"
+    )
+
+
+def _votes(frame: FrozenFrame, summary: Summary, policy: NoRegression, metrics: Sequence[str]) -> dict[str, bool]:
+    """Metrics to test -> whether they may block; an untrusted judge's own metric is tested, but only warns."""
+    proven = {name: not unproven_judges(frame, summary, name, OVERALL) for name in metrics}
+    meant = {"pass_rate", *(policy.metrics or ())}
+    return {name: shown for name, shown in proven.items() if shown or name not in meant}
+
+
+def _unproven(frame: FrozenFrame, summary: Summary, metrics: Sequence[str], tested: Mapping[str, bool]) -> list[Check]:
+    return [
+        _whole("no decision", calibrate_first(name, OVERALL, unproven_judges(frame, summary, name, OVERALL)), name)
+        for name in metrics
+        if name not in tested
+    ]
+
+
+def _uncompared(
+    frame: FrozenFrame, policy: NoRegression, metrics: Sequence[str], incomparable: Mapping[str, str]
+) -> list[Check]:
+    reasons = {name: "this run does not have it" for name in metrics if name not in frame.rows}
+    reasons |= {name: f"its scores were made differently: {part}" for name, part in incomparable.items()}
+    labels = within(frame.cohorts, policy.by)
+    absent = [name for name in policy.critical if not any(is_critical(label, [name]) for label in labels)]
+    return [
+        *(_whole("no decision", f"{name} cannot be compared: {why}", name) for name, why in reasons.items()),
+        *(_whole("no decision", f"{name}: called critical, but no case of this run belongs to it") for name in absent),
+    ]
+
+
+def _join(refused: Sequence[Check], gates: Sequence[Gate], tested: Sequence[Tested], frame: FrozenFrame) -> Finding:
+    """Causes first, then what only echoes them, then quiet gates, then those too small to test."""
+    causes, echoes = causes_first([each for each in tested if each.outcome != "pass"])
+    quiet = [each for each in tested if each.outcome == "pass"]
+    small = [gate for gate in gates if gate.n_independent < MIN_PAIRED and (len(gate.cases) or gate.critical)]
+    cause_checks = [tested_check(frame, each) for each in causes]
+    small_checks = [untested_check(gate) for gate in small]
+    decisive = [*refused, *cause_checks, *(c for c, gate in zip(small_checks, small, strict=True) if gate.critical)]
+    if not tested and not refused:
+        decisive.append(_whole("insufficient evidence", f"no metric has {MIN_PAIRED} cases that both runs scored"))
+    others = [tested_check(frame, each) for each in (*echoes, *quiet)]
+    checks = dict.fromkeys([*decisive, *others, *small_checks])
+    return Finding(tuple(checks), (*finding(decisive).reasons, *_echo_reasons(echoes)))
+
+
+def _echo_reasons(echoes: Sequence[Tested]) -> list[tuple[CheckOutcome, str]]:
+    """Echoes bear on the decision, but naming each would bury the cause."""
+    blocking = sum(each.outcome == "block" for each in echoes)
+    warning = len(echoes) - blocking
+    reasons: list[tuple[CheckOutcome, str]] = []
+    if blocking:
+        reasons.append(("block", f"{blocking} more gates block, but only through the cases named before"))
+    if warning:
+        reasons.append(("warn", f"{warning} more gates warn, but only through the cases named before"))
+    return reasons

@@ -1,0 +1,256 @@
+"""The `gate:` part of a suite: which checks decide, written before any result is known.
+
+Each item of the list is `{key: {options}}` or `{key: value}`; the value goes to the check's `shorthand` option. A key
+that is none of `CHECKS` names a metric and makes a `Threshold`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import ClassVar, Literal
+
+from evalkit.aggregate.frame import DERIVED_METRICS
+from evalkit.types import KINDS, OVERALL, SEVERITIES, Metric
+
+OnFail = Literal["block", "warn"]
+Problem = tuple[int, str, str]
+"""Position in the policy (-1: the policy as a whole), what is wrong, how to mend it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Threshold:
+    """Hold a metric above `min` or below `max`, overall and in each value of the cohorts named by `by`.
+
+    It blocks when the one-sided 95 % bound is beyond the limit and warns when only the figure itself is. In a critical
+    cohort it passes only when the bound on the safe side holds the limit.
+    """
+
+    shorthand: ClassVar[str] = "min"
+    metric: str
+    min: float | None = None
+    max: float | None = None
+    by: tuple[str, ...] = ()
+    """Cohort names, such as `domain`."""
+    critical: tuple[str, ...] = ()
+    """Cohort values (`aml`, or `domain=aml`) that must prove the limit; `overall` may be one."""
+    on_fail: OnFail = "block"
+
+    def __post_init__(self) -> None:
+        """Refuse a threshold that cannot be checked."""
+        _names(self, "by", "critical")
+        _choice("on_fail", self.on_fail, ("block", "warn"))
+        if self.min is None and self.max is None:
+            raise ValueError("min: neither `min` nor `max` is given; add the limit that the metric has to hold")
+        for name, value in (("min", self.min), ("max", self.max)):
+            if value is not None and not math.isfinite(value):
+                raise ValueError(f"{name}: {value} is no limit; write a finite number")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"min: {self.min:g} is above max {self.max:g}; swap them")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failures:
+    """Allow at most `max` failing cases of a severity; of every kind but canaries unless `kind` is given."""
+
+    shorthand: ClassVar[str] = "max"
+    severity: str | None = "critical"
+    kind: str | None = None
+    max: int = 0
+    on_fail: OnFail = "block"
+
+    def __post_init__(self) -> None:
+        """Refuse unknown words and a negative count."""
+        _choice("on_fail", self.on_fail, ("block", "warn"))
+        if self.severity is not None:
+            _choice("severity", self.severity, SEVERITIES)
+        if self.kind is not None:
+            _choice("kind", self.kind, KINDS)
+        if self.max < 0:
+            raise ValueError(f"max: {self.max} is negative; write 0 or more")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Canary:
+    """Demand that every case of kind `canary` passes.
+
+    With `2 of 3` a canary that does not pass is run twice more: two failures block, one warns as flaky. With `strict`
+    one failure blocks.
+    """
+
+    shorthand: ClassVar[str] = "rule"
+    rule: Literal["2 of 3", "strict"] = "2 of 3"
+    on_fail: OnFail = "block"
+
+    def __post_init__(self) -> None:
+        """Refuse unknown words."""
+        _choice("rule", self.rule, ("2 of 3", "strict"))
+        _choice("on_fail", self.on_fail, ("block", "warn"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Coverage:
+    """Demand that nearly every row was scored; below it there is no decision."""
+
+    shorthand: ClassVar[str] = "min"
+    min: float = 0.99
+    """Least share of the planned rows."""
+    by_cohort_min: float = 0.95
+    """Least share in each cohort; one missing row is allowed in any case."""
+
+    def __post_init__(self) -> None:
+        """Refuse shares outside 0 .. 1."""
+        for name, value in (("min", self.min), ("by_cohort_min", self.by_cohort_min)):
+            if not 0 <= value <= 1:
+                raise ValueError(f"{name}: {value} is no share; write a number from 0 to 1, such as 0.99")
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoRegression:
+    """Block when a metric fell against the baseline on the same cases, overall or in a cohort."""
+
+    shorthand: ClassVar[str] = "baseline"
+    baseline: str = "main"
+    """Name of a saved baseline, or a run folder."""
+    alpha: float = 0.01
+    """Chance that any gate blocks an unchanged system; critical cohorts and the others have half of it each."""
+    by: tuple[str, ...] | None = None
+    """Cohort names; every declared cohort where not given."""
+    metrics: tuple[str, ...] | None = None
+    """`pass_rate` and every scorer's metric that is not advisory where not given."""
+    critical: tuple[str, ...] = ()
+    """Cohort values (`aml`, or `domain=aml`) that are tested in a family of their own."""
+
+    def __post_init__(self) -> None:
+        """Refuse an alpha that is no error rate."""
+        _names(self, "by", "metrics", "critical")
+        if not 0 < self.alpha <= 0.2:
+            raise ValueError(f"alpha: {self.alpha} is no useful error rate; write a number up to 0.2, such as 0.01")
+        if not self.baseline:
+            raise ValueError("baseline: empty; name a saved baseline such as `main`, or a run folder")
+
+
+Item = Threshold | Failures | Canary | Coverage | NoRegression
+CHECKS: Mapping[str, type[Item]] = {
+    "failures": Failures,
+    "canary": Canary,
+    "coverage": Coverage,
+    "no_regression": NoRegression,
+}
+
+
+@dataclass(frozen=True)
+class Policy:
+    """Every check of a suite, in the order in which they are written."""
+
+    checks: tuple[Item, ...]
+    require_evidence: bool = False
+    """Make insufficient evidence no decision, instead of a condition."""
+
+    @property
+    def coverage(self) -> Coverage:
+        """The coverage check, the default one where none is written."""
+        return next((check for check in self.checks if isinstance(check, Coverage)), Coverage())
+
+    def critical_in(self, cohorts: Iterable[str]) -> frozenset[str]:
+        """Find the cohorts that any check calls critical.
+
+        Args:
+            cohorts: labels of the run: `overall`, or `name=value`.
+        """
+        labels = tuple(cohorts)
+        found: set[str] = set()
+        for check in self.checks:
+            if isinstance(check, Threshold | NoRegression):
+                found.update(label for label in within(labels, check.by) if is_critical(label, check.critical))
+        return frozenset(found)
+
+
+def within(cohorts: Iterable[str], by: Sequence[str] | None) -> tuple[str, ...]:
+    """Select `overall` and the cohorts of the names in `by`; all of them where it is `None`."""
+    return tuple(label for label in cohorts if by is None or label == OVERALL or label.split("=", 1)[0] in by)
+
+
+def is_critical(cohort: str, critical: Collection[str]) -> bool:
+    """Whether a cohort is listed, by its label or by its value alone."""
+    return cohort in critical or ("=" in cohort and cohort.split("=", 1)[1] in critical)
+
+
+def policy_problems(policy: Policy, metrics: Sequence[Metric], cohorts: Collection[str]) -> list[Problem]:
+    """Check a policy against what the suite declares.
+
+    Args:
+        policy: to check.
+        metrics: of the suite's scorers; those that every run has are known.
+        cohorts: names that the suite reports by.
+
+    Returns:
+        For each problem: position of the check (-1 for the policy), what is wrong, and how to mend it.
+    """
+    problems: list[Problem] = []
+    if all(isinstance(check, Coverage) for check in policy.checks):
+        problems.append((-1, "no gate: nothing could ever block", "add a check such as `pass_rate: {min: 0.85}`"))
+    for index, check in enumerate(policy.checks):
+        if isinstance(check, Threshold):
+            problems += [(index, *found) for found in _threshold_problems(check, metrics, cohorts)]
+        elif isinstance(check, NoRegression):
+            problems += [(index, *found) for found in _regression_problems(check, metrics, cohorts)]
+    return problems
+
+
+def _threshold_problems(check: Threshold, metrics: Sequence[Metric], cohorts: Collection[str]) -> list[tuple[str, str]]:
+    quality = _quality(metrics)
+    if check.metric == "throughput_per_s":
+        return [("throughput_per_s has no interval, so it cannot be gated", "gate latency_p95_s instead")]
+    if check.metric not in {*quality, *DERIVED_METRICS}:
+        return [_unknown("metric", check.metric, [*quality, *DERIVED_METRICS])]
+    found = _cohort_problems(check.by, cohorts)
+    metric = quality.get(check.metric) or Metric(name=check.metric, high=math.inf, higher_is_better=False)
+    for name, value in (("min", check.min), ("max", check.max)):
+        if value is not None and not metric.low <= value <= metric.high:
+            scale = f"{metric.low:g} .. {metric.high:g}"
+            found.append((f"{name} {value:g} is outside the range {scale} of {metric.name}", "write it on that scale"))
+    if check.max is None and not metric.higher_is_better and check.metric != "tokens_per_s":
+        found.append((f"a lower {metric.name} is better, so `min` would block improvements", "write `max`"))
+    return found
+
+
+def _regression_problems(
+    check: NoRegression, metrics: Sequence[Metric], cohorts: Collection[str]
+) -> list[tuple[str, str]]:
+    quality = _quality(metrics)
+    unknown = [name for name in check.metrics or () if name not in quality]
+    return [_unknown("quality metric", name, list(quality)) for name in unknown] + _cohort_problems(
+        check.by or (), cohorts
+    )
+
+
+def _quality(metrics: Sequence[Metric]) -> dict[str, Metric]:
+    names = {metric.name: metric for metric in metrics}
+    passed = {f"{name}.passed": Metric(name=f"{name}.passed") for name, metric in names.items() if not metric.binary}
+    return {"pass_rate": Metric(name="pass_rate"), **names, **passed}
+
+
+def _cohort_problems(by: Iterable[str], cohorts: Collection[str]) -> list[tuple[str, str]]:
+    return [_unknown("cohort", name, list(cohorts)) for name in by if name not in cohorts]
+
+
+def _unknown(what: str, name: str, known: Sequence[str]) -> tuple[str, str]:
+    near = get_close_matches(name, known, n=1)
+    mend = f"did you mean `{near[0]}`?" if near else f"known: {', '.join(sorted(known))}"
+    return f"unknown {what} `{name}`", mend
+
+
+def _choice(field: str, value: str, allowed: Sequence[str]) -> None:
+    if value not in allowed:
+        raise ValueError(f"{field}: `{value}` is not known; write one of {', '.join(allowed)}")
+
+
+def _names(check: object, *fields: str) -> None:
+    """Read one name as a list of one."""
+    for field in fields:
+        value = getattr(check, field)
+        if isinstance(value, str):
+            object.__setattr__(check, field, (value,))

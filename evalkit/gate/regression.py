@@ -1,0 +1,197 @@
+"""Did the candidate get worse than the baseline on the same cases, in any metric or cohort?
+
+Every metric x cohort is one gate. The sign-flip test keeps the chance that any gate blocks an unchanged system below
+alpha, over all of them together.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from evalkit.aggregate.frozen import Floats, FrozenFrame, Ints
+from evalkit.gate.baseline import Pairing
+from evalkit.gate.policy import NoRegression, within
+from evalkit.stats import paired
+from evalkit.types import CheckOutcome, Metric
+
+MIN_PAIRED = 5
+"""Paired cases (clusters where there are any) below which a gate is not tested."""
+WARN_AT = 0.10
+RESIDUAL_T = 2.33
+"""Statistic (one-sided 1 %) that a gate must reach without a cause's cases, else it only echoes that cause."""
+
+
+@dataclass(frozen=True, eq=False)
+class Gate:
+    """One metric in one cohort, on paired cases."""
+
+    metric: Metric
+    cohort: str
+    cases: Ints
+    """Positions of the cases that both runs scored."""
+    before: Floats
+    """Baseline per case of `cases`."""
+    after: Floats
+    clusters: Ints
+    critical: bool
+    may_block: bool
+    """False where the metric rests on a judge that is not trusted."""
+
+    @property
+    def drops(self) -> Floats:
+        """Baseline minus candidate, turned so that positive is a regression."""
+        change = self.before - self.after
+        return change if self.metric.higher_is_better else -change
+
+    @property
+    def n_independent(self) -> int:
+        """Clusters, or cases where there are none."""
+        return len(np.unique(self.clusters))
+
+
+@dataclass(frozen=True, eq=False)
+class Tested:
+    """A gate with its adjusted p value and its family's share of alpha."""
+
+    gate: Gate
+    statistic: float
+    p_value: float
+    alpha: float
+    family_size: int
+
+    @property
+    def outcome(self) -> CheckOutcome:
+        """`block`, `warn` or `pass`."""
+        if self.p_value <= self.alpha:
+            return "block" if self.gate.may_block else "warn"
+        return "warn" if self.p_value <= WARN_AT and self.gate.may_block else "pass"
+
+
+def gates_of(
+    pairing: Pairing, policy: NoRegression, metrics: Mapping[str, bool], critical: frozenset[str]
+) -> list[Gate]:
+    """Make a gate of every metric in every cohort of the policy.
+
+    Args:
+        pairing: of candidate and baseline.
+        policy: says which cohorts.
+        metrics: to compare -> whether it may block.
+        critical: cohorts tested in a family of their own.
+    """
+    frame = pairing.candidate
+    gates = []
+    for name, may_block in metrics.items():
+        before, after = pairing.means(name)
+        known = ~np.isnan(before)
+        for cohort in within(frame.cohorts, policy.by):
+            where = frame.cohorts[cohort]
+            cases = where[known[where]]
+            gates.append(
+                Gate(
+                    metric=frame.rows[name].metric,
+                    cohort=cohort,
+                    cases=cases,
+                    before=before[cases],
+                    after=after[cases],
+                    clusters=frame.clusters[cases],
+                    critical=cohort in critical,
+                    may_block=may_block,
+                )
+            )
+    return gates
+
+
+def run_tests(frame: FrozenFrame, gates: Sequence[Gate], *, alpha: float, seed: int) -> list[Tested]:
+    """Test every gate that has enough paired cases.
+
+    Critical gates and the others are two families with half of alpha each (all of it where none is critical); metrics
+    that may only warn are a third, which takes nothing from the two.
+
+    Args:
+        frame: the candidate.
+        gates: from `gates_of`.
+        alpha: chance that any gate blocks an unchanged system.
+        seed: of the sign flips.
+    """
+    large = [gate for gate in gates if gate.n_independent >= MIN_PAIRED]
+    if not large:
+        return []
+    matrix = np.zeros((frame.n_cases, len(large)))
+    for column, gate in enumerate(large):
+        matrix[gate.cases, column] = _tidy(gate.drops)
+    sums = paired.sum_clusters(matrix, frame.clusters.tolist())
+    families = [
+        [i for i, gate in enumerate(large) if gate.may_block and gate.critical],
+        [i for i, gate in enumerate(large) if gate.may_block and not gate.critical],
+        [i for i, gate in enumerate(large) if not gate.may_block],
+    ]
+    families = [family for family in families if family]
+    share = alpha / 2 if any(gate.may_block and gate.critical for gate in large) else alpha
+    p_values = paired.sign_flip_max_t(sums, families=families, rng=np.random.default_rng(seed))
+    norms = np.sqrt((sums**2).sum(axis=0))
+    statistics = np.divide(sums.sum(axis=0), norms, out=np.zeros(len(large)), where=norms > 0)
+    sizes = {i: len(family) for family in families for i in family}
+    return [Tested(gate, float(statistics[i]), float(p_values[i]), share, sizes[i]) for i, gate in enumerate(large)]
+
+
+def causes_first(tested: Sequence[Tested]) -> tuple[list[Tested], list[Tested]]:
+    """Split gates into causes and those that only echo them.
+
+    A gate echoes when without the cases of the causes its statistic falls below noise: the overall figure of a run in
+    which one cohort broke, or another cohort that shares the broken cases.
+
+    Args:
+        tested: gates that block or warn.
+
+    Returns:
+        Causes, then echoes; each with the strongest evidence first, and of equal evidence the narrower cohort.
+    """
+    left = sorted(tested, key=lambda each: (each.outcome != "block", -round(each.statistic, 6), len(each.gate.cases)))
+    causes: list[Tested] = []
+    echoes: list[Tested] = []
+    explained: frozenset[int] = frozenset()
+    while left:
+        cause = _narrowest(left)
+        causes.append(cause)
+        explained |= frozenset(cause.gate.cases.tolist())
+        left.remove(cause)
+        echoes += [each for each in left if _echoes(each, explained)]
+        left = [each for each in left if not _echoes(each, explained)]
+    return causes, echoes
+
+
+def _narrowest(ranked: Sequence[Tested]) -> Tested:
+    """Of the gates whose cases explain the strongest one, the one with the steepest drop: one cohort, not overall."""
+    strongest = ranked[0]
+    explaining = [
+        each
+        for each in ranked
+        if each.outcome == strongest.outcome and _echoes(strongest, frozenset(each.gate.cases.tolist()))
+    ]
+    return max(explaining, key=_steepness, default=strongest)
+
+
+def _steepness(tested: Tested) -> float:
+    metric = tested.gate.metric
+    return round(float(np.mean(tested.gate.drops)) / (metric.high - metric.low), 9)
+
+
+def _echoes(tested: Tested, explained: frozenset[int]) -> bool:
+    residual = _residual(tested.gate, explained)
+    return residual < RESIDUAL_T and residual < 0.8 * tested.statistic
+
+
+def _tidy(drops: Floats) -> Floats:
+    """Rounding noise of a mean over repeats is no difference."""
+    return np.where(np.abs(drops) < 1e-12, 0.0, drops)
+
+
+def _residual(gate: Gate, explained: frozenset[int]) -> float:
+    rest = np.array([case not in explained for case in gate.cases.tolist()], bool)
+    drops = gate.drops[rest]
+    norm = math.sqrt(float((drops**2).sum()))
+    return float(drops.sum()) / norm if norm > 0 else 0.0

@@ -1,0 +1,93 @@
+"""Gates of a regression test, written as checks."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+
+from evalkit.aggregate.cells import mean
+from evalkit.aggregate.frozen import FrozenFrame
+from evalkit.gate.regression import MIN_PAIRED, Gate, Tested
+from evalkit.gate.words import about, number, worst_first
+from evalkit.stats import intervals, paired
+from evalkit.types import Check, Estimate, Metric
+
+
+def tested_check(frame: FrozenFrame, tested: Tested) -> Check:
+    """Write one tested gate: levels, drop with interval, p value, smallest drop it could have seen, worst cases."""
+    gate = tested.gate
+    badness = np.zeros(frame.n_cases)
+    badness[gate.cases] = gate.drops
+    worse = gate.cases[gate.drops > 0].tolist() if tested.outcome != "pass" else ()
+    return replace(
+        _blank(gate, f"no drop at p <= {number(tested.alpha)}"),
+        outcome=tested.outcome,
+        observed=mean(gate.after, gate.clusters, gate.metric),
+        drop=_drop(gate),
+        p_value=tested.p_value,
+        smallest_drop=_smallest_drop(tested),
+        reason=_sentence(tested),
+        case_ids=worst_first(frame, worse, badness),
+    )
+
+
+def untested_check(gate: Gate) -> Check:
+    """Write a gate that has too few paired cases for a test."""
+    name = about(gate.metric.name, gate.cohort)
+    reason = f"{name} has {gate.n_independent} independent pairs, {MIN_PAIRED} are needed to test it"
+    return replace(_blank(gate, "no drop"), outcome="insufficient evidence", reason=reason)
+
+
+def _blank(gate: Gate, need: str) -> Check:
+    baseline = float(np.mean(gate.before)) if len(gate.before) else None
+    return Check(
+        name="no_regression",
+        metric=gate.metric.name,
+        cohort=gate.cohort,
+        outcome="no decision",
+        need=need,
+        baseline=baseline,
+    )
+
+
+def _drop(gate: Gate) -> Estimate:
+    """Newcombe's interval for single runs of pass/fail cases that are independent, else t on the differences."""
+    before, after = (gate.before, gate.after) if gate.metric.higher_is_better else (gate.after, gate.before)
+    whole = bool(np.isin(np.concatenate([before, after]), (0.0, 1.0)).all())
+    if gate.metric.binary and whole and gate.n_independent == len(gate.cases):
+        first, second = before == 1, after == 1
+        table = (first & second, first & ~second, ~first & second, ~first & ~second)
+        both, only_first, only_second, neither = (int(part.sum()) for part in table)
+        return intervals.newcombe_paired(both, only_first, only_second, neither)
+    reach = gate.metric.high - gate.metric.low
+    return mean(gate.drops, gate.clusters, Metric(name="drop", low=-reach, high=reach))
+
+
+def _smallest_drop(tested: Tested) -> float | None:
+    """In units of the metric; `None` where no drop is detectable or the scale has no end."""
+    gate = tested.gate
+    reach = gate.metric.high - gate.metric.low
+    if not math.isfinite(reach) or reach <= 0:
+        return None
+    _, codes = np.unique(gate.clusters, return_inverse=True)
+    size = len(gate.cases) / gate.n_independent
+    sums = np.bincount(codes, gate.drops / reach) / size
+    critical = paired.critical_value(tested.family_size, tested.alpha)
+    found = paired.minimum_detectable_drop(len(sums), float(np.var(sums)), critical_value=critical)
+    return None if found is None else found * reach
+
+
+def _sentence(tested: Tested) -> str:
+    gate = tested.gate
+    before, after = number(float(np.mean(gate.before))), number(float(np.mean(gate.after)))
+    worse, better = int((gate.drops > 0).sum()), int((gate.drops < 0).sum())
+    words = ("newly fail", "newly pass") if gate.metric.binary else ("are worse", "are better")
+    counts = f"{worse} of {len(gate.cases)} cases {words[0]}, {better} {words[1]}, p = {tested.p_value:.4f}"
+    start = about(gate.metric.name, gate.cohort)
+    if tested.outcome == "pass":
+        return f"{start} {before} -> {after}: no drop beyond noise ({counts})"
+    verb = "fell" if gate.metric.higher_is_better else "rose"
+    tail = "" if gate.may_block else "; its judge is not trusted, so it cannot block"
+    return f"{start} {verb} {before} -> {after} ({counts}){tail}"

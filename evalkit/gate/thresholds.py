@@ -1,0 +1,152 @@
+"""Absolute limits on a metric, judged by one-sided 95 % bounds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from evalkit.aggregate.cells import MEASURES, cell, source
+from evalkit.aggregate.frame import SCORED
+from evalkit.aggregate.frozen import FrozenFrame
+from evalkit.gate.findings import only_warns
+from evalkit.gate.policy import Threshold, is_critical, within
+from evalkit.gate.words import about, calibrate_first, number, unproven_judges, worst_first
+from evalkit.types import OVERALL, Check, CheckOutcome, Estimate, Summary
+
+ONE_SIDED_95 = 0.90
+"""Confidence level of the two-sided interval whose ends are one-sided 95 % bounds."""
+_RANK: tuple[CheckOutcome, ...] = ("pass", "warn", "insufficient evidence", "block")
+_QUANTILES = frozenset(measure.metric.name for measure in MEASURES if measure.quantile is not None)
+
+
+@dataclass(frozen=True)
+class _Limit:
+    """One side of a threshold: the metric has to be at least, or at most, `value`."""
+
+    value: float
+    upper: bool
+
+    def broken(self, figure: float | None) -> bool:
+        """Whether a known figure is beyond the limit."""
+        return figure is not None and (figure > self.value if self.upper else figure < self.value)
+
+    def best(self, estimate: Estimate) -> float | None:
+        """The bound that speaks most for the system."""
+        return estimate.low if self.upper else estimate.high
+
+    def worst(self, estimate: Estimate) -> float | None:
+        """The bound that speaks most against it."""
+        return estimate.high if self.upper else estimate.low
+
+    def __str__(self) -> str:
+        return f"{'<=' if self.upper else '>='} {number(self.value)}"
+
+
+def threshold_checks(frame: FrozenFrame, summary: Summary, threshold: Threshold) -> list[Check]:
+    """Judge a threshold overall and in each cohort that it names.
+
+    Non-critical: block when even the favourable one-sided 95 % bound is beyond the limit, warn when the figure is; a
+    latency quantile warns already when its unfavourable bound is. Critical: pass only when the unfavourable bound
+    holds the limit, block when the favourable one does not, else there is insufficient evidence. A metric without a
+    value, or a blocking one whose judge is not trusted, gives no decision.
+    """
+    cohorts = within(frame.cohorts, threshold.by)
+    checks = [_check(frame, summary, threshold, cohort) for cohort in cohorts if _applies(frame, threshold, cohort)]
+    checks += [
+        _missing(threshold, name) for name in threshold.critical if not any(is_critical(c, [name]) for c in cohorts)
+    ]
+    return [only_warns(check) for check in checks] if threshold.on_fail == "warn" else checks
+
+
+def _applies(frame: FrozenFrame, threshold: Threshold, cohort: str) -> bool:
+    """Skip a plain cohort in which the suite applies the metric to no case."""
+    found = source(frame, threshold.metric)
+    if cohort == OVERALL or is_critical(cohort, threshold.critical):
+        return True
+    return found is not None and cell(frame, found, cohort).n_cases > 0
+
+
+def _check(frame: FrozenFrame, summary: Summary, threshold: Threshold, cohort: str) -> Check:
+    blank = _blank(threshold, cohort)
+    estimate = _estimate(frame, summary, threshold.metric, cohort)
+    if estimate is None or estimate.value is None:
+        why = estimate.reason if estimate is not None else "this run does not have the metric"
+        return replace(blank, observed=estimate, reason=f"{about(threshold.metric, cohort)} is unknown: {why}")
+    judges = unproven_judges(frame, summary, threshold.metric, cohort)
+    if judges and threshold.on_fail == "block":
+        return replace(blank, observed=estimate, reason=calibrate_first(threshold.metric, cohort, judges))
+    limits = _limits(threshold)
+    critical = is_critical(cohort, threshold.critical)
+    quantile = threshold.metric in _QUANTILES
+    outcomes = [(_judge(estimate, limit, critical, quantile), limit) for limit in limits]
+    outcome, limit = max(outcomes, key=lambda pair: _RANK.index(pair[0]))
+    return replace(
+        blank,
+        observed=estimate,
+        outcome=outcome,
+        reason=_sentence(threshold.metric, cohort, estimate, limit, outcome),
+        case_ids=() if outcome == "pass" else _cases_beyond(frame, threshold.metric, cohort, limit),
+    )
+
+
+def _blank(threshold: Threshold, cohort: str) -> Check:
+    need = " and ".join(str(limit) for limit in _limits(threshold))
+    return Check(name=threshold.metric, metric=threshold.metric, cohort=cohort, outcome="no decision", need=need)
+
+
+def _missing(threshold: Threshold, name: str) -> Check:
+    reason = f"{name}: called critical for {threshold.metric}, but no case of this run belongs to it"
+    return replace(_blank(threshold, name), reason=reason)
+
+
+def _limits(threshold: Threshold) -> list[_Limit]:
+    limits = []
+    if threshold.min is not None:
+        limits.append(_Limit(threshold.min, upper=False))
+    if threshold.max is not None:
+        limits.append(_Limit(threshold.max, upper=True))
+    return limits
+
+
+def _estimate(frame: FrozenFrame, summary: Summary, metric: str, cohort: str) -> Estimate | None:
+    found = source(frame, metric)
+    if found is not None:
+        return cell(frame, found, cohort, confidence_level=ONE_SIDED_95).estimate
+    made = summary.cell(metric, cohort)
+    return made.estimate if made is not None else None
+
+
+def _judge(estimate: Estimate, limit: _Limit, critical: bool, quantile: bool) -> CheckOutcome:
+    worst = limit.worst(estimate)
+    if limit.broken(limit.best(estimate)):
+        return "block"
+    if critical:
+        return "pass" if worst is not None and not limit.broken(worst) else "insufficient evidence"
+    if limit.broken(estimate.value) or (quantile and limit.broken(worst)):
+        return "warn"
+    return "insufficient evidence" if quantile and worst is None else "pass"
+
+
+def _sentence(metric: str, cohort: str, estimate: Estimate, limit: _Limit, outcome: CheckOutcome) -> str:
+    value = estimate.value if estimate.value is not None else float("nan")
+    start = f"{about(metric, cohort)} is {number(value)}, need {limit} (n = {estimate.n}"
+    best, worst = limit.best(estimate), limit.worst(estimate)
+    if outcome == "block" and best is not None:
+        return f"{start}; even the favourable 95 % bound is {number(best)})"
+    if outcome == "insufficient evidence":
+        bound = number(worst) if worst is not None else "not known at this n"
+        return f"{start}): not proved, the unfavourable 95 % bound is {bound}"
+    if outcome == "warn":
+        return f"{start}): within noise of the limit"
+    return f"{start})"
+
+
+def _cases_beyond(frame: FrozenFrame, metric: str, cohort: str, limit: _Limit) -> tuple[str, ...]:
+    found = source(frame, metric)
+    if found is None:
+        return ()
+    values = np.where(found.column.status == SCORED, found.column.values, limit.value)
+    badness = values - limit.value if limit.upper else limit.value - values
+    where = frame.cohorts[cohort]
+    return worst_first(frame, where[badness[where] > 0].tolist(), badness)

@@ -1,0 +1,71 @@
+"""Figures and names as the sentences of a decision write them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from evalkit.aggregate.agreement import trust_in
+from evalkit.aggregate.frozen import Floats, FrozenFrame
+from evalkit.types import OVERALL, SEVERITIES, Summary
+
+SHOWN_CASES = 100
+"""Cases that a check lists at most; its reason has the full count."""
+
+
+def number(value: float) -> str:
+    """Write a figure with three decimals at most, small ones with three digits."""
+    if value == 0 or abs(value) >= 0.01:
+        return f"{value:,.3f}".rstrip("0").rstrip(".")
+    return f"{value:.3g}"
+
+
+def about(metric: str, cohort: str) -> str:
+    """Start a sentence: the metric, after the cohort where it is not overall."""
+    return metric if cohort == OVERALL else f"{cohort}: {metric}"
+
+
+def worst_first(frame: FrozenFrame, positions: Iterable[int], badness: Floats) -> tuple[str, ...]:
+    """Case ids by falling badness, then severity, then id.
+
+    Args:
+        frame: the run.
+        positions: cases to list.
+        badness: one number per case of the frame.
+    """
+    ranked = sorted(
+        positions,
+        key=lambda i: (-float(badness[i]), -_severity(frame.severities[i]), frame.case_ids[i]),
+    )
+    return tuple(frame.case_ids[i] for i in ranked[:SHOWN_CASES])
+
+
+def some(ids: Sequence[str], count: int = 5) -> str:
+    """Name the first few."""
+    shown = ", ".join(ids[:count])
+    return shown if len(ids) <= count else f"{shown} and {len(ids) - count} more"
+
+
+def unproven_judges(frame: FrozenFrame, summary: Summary, metric: str, cohort: str) -> tuple[str, ...]:
+    """Name the judge metrics that a metric rests on and that people's labels have not shown to be trusted.
+
+    Args:
+        frame: the run.
+        summary: holds the agreement of its judges.
+        metric: `pass_rate` rests on every scorer that votes in it.
+        cohort: `overall` or `name=value`.
+    """
+    names = frame.voters if metric == "pass_rate" else (metric.removesuffix(".passed"),)
+    judges = [each for each in frame.metrics if each.name in names and each.judge is not None]
+    return tuple(each.name for each in judges if trust_in(summary.agreement, each, cohort) != "trusted")
+
+
+def calibrate_first(metric: str, cohort: str, judges: Sequence[str]) -> str:
+    """Say why a judge may not decide, and what earns it the vote."""
+    return (
+        f"{about(metric, cohort)} rests on a judge whose agreement with people is not shown ({', '.join(judges)}): "
+        "label its answers with `evalkit calibrate`, or make the scorer advisory"
+    )
+
+
+def _severity(name: str) -> int:
+    return SEVERITIES.index(name) if name in SEVERITIES else -1
