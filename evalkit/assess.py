@@ -29,7 +29,6 @@ class Terms:
     suite: str
     """Name of the suite."""
     policy: Policy
-    score_keys: Mapping[str, Mapping[str, str]]
     baseline: Baseline | None = None
     baseline_folder: RunFolder | None = None
     """Where the baseline's rows stand, for reports that show both answers."""
@@ -37,8 +36,6 @@ class Terms:
     partial: str | None = None
     seed: int = 0
     traffic_per_month: int | None = None
-    may_repeat: bool = False
-    """True where the caller can run a case again when the gate asks for it."""
     notes: tuple[str, ...] = ()
     """Sentences that go with the figures, such as where a judge was measured."""
 
@@ -71,11 +68,9 @@ def assess(
         frozen,
         summary,
         terms.policy,
-        score_keys=terms.score_keys,
         baseline=terms.baseline,
         partial=terms.partial,
         seed=terms.seed,
-        may_repeat=terms.may_repeat,
     )
     return summary, decision
 
@@ -117,8 +112,12 @@ def find_baseline_of(suite: Suite, asked: str | None) -> RunFolder | None:
     return folder
 
 
-def load_baseline(folder: RunFolder | None) -> Baseline | None:
+def load_baseline(folder: RunFolder | None, score_keys: Mapping[str, Mapping[str, str]]) -> Baseline | None:
     """Read a saved baseline or run folder.
+
+    Args:
+        folder: of the baseline, `None` where there is none.
+        score_keys: what the candidate's scores were made by.
 
     Raises:
         InputError: if its rows cannot be read as a run.
@@ -129,7 +128,9 @@ def load_baseline(folder: RunFolder | None) -> Baseline | None:
     from evalkit.stored import load_run
 
     stored = load_run(folder)
-    return Baseline(run_id=stored.run_id, frame=stored.frame.freeze(), score_keys=stored.score_keys)
+    return Baseline(
+        run_id=stored.run_id, frame=stored.frame.freeze(), score_keys=stored.score_keys, candidate_score_keys=score_keys
+    )
 
 
 def refuse_incomparable(decision: Decision) -> None:

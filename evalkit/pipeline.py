@@ -22,6 +22,7 @@ from evalkit.runner.plan import Key, Selection, plan, select
 from evalkit.runner.prepare import prepare
 from evalkit.store.folder import DECISION, MANIFEST, SUMMARY, RunFolder, new_run_folder
 from evalkit.store.journal import Journal, read_rows
+from evalkit.store.records import summary_record
 from evalkit.stored import StoredRun, empty_frame, load_run
 from evalkit.types import Case, Decision, Row, Summary
 
@@ -109,7 +110,7 @@ async def run_suite(request: Request, watcher: Watcher, stop: Stop, env: Mapping
         answer = await stack.enter_async_context(suite.system.open(prepared.shared))
         with Journal(folder.rows_file) as journal:
             summary, decision = await session.to_decision(answer, journal, terms)
-    folder.write_json(SUMMARY, summary)
+    folder.write_json(SUMMARY, summary_record(summary))
     write_decision(folder, decision, manifest)
     return Result(folder, manifest, summary, decision, terms.baseline_folder)
 
@@ -129,12 +130,12 @@ def decide_again(folder: RunFolder, suite_file: Path | None, baseline: str | Non
 
     stored = load_run(folder)
     suite = load_suite(suite_file or _suite_of(stored))
-    terms = _terms(suite, stored.manifest, baseline, may_repeat=False)
+    terms = _terms(suite, stored.manifest, baseline)
     summary, decision = assess(stored.frame, terms, expected=stored.manifest["expected"])
     if not isinstance(decision, Decision):
         raise InputError(Problem(str(folder.path), "canaries still have to be run again", "go on with --resume"))
     refuse_incomparable(decision)
-    folder.write_json(SUMMARY, summary)
+    folder.write_json(SUMMARY, summary_record(summary))
     write_decision(folder, decision, stored.manifest)
     return Result(folder, stored.manifest, summary, decision, terms.baseline_folder)
 
@@ -170,22 +171,20 @@ def terms_of(prepared: Prepared, request: Request) -> Terms:
         "seed": prepared.suite.options.seed,
         "notices": prepared.notices,
     }
-    return _terms(prepared.suite, manifest, request.baseline, may_repeat=True)
+    return _terms(prepared.suite, manifest, request.baseline)
 
 
-def _terms(suite: Suite, manifest: Mapping[str, Any], baseline: str | None, *, may_repeat: bool) -> Terms:
+def _terms(suite: Suite, manifest: Mapping[str, Any], baseline: str | None) -> Terms:
     compared = find_baseline_of(suite, baseline)
     return Terms(
         suite=suite.name,
         policy=suite.policy,
-        score_keys=manifest["score_keys"],
-        baseline=load_baseline(compared),
+        baseline=load_baseline(compared, manifest["score_keys"]),
         baseline_folder=compared,
         labels=read_labels_of(suite),
         partial=manifest["partial"],
         seed=manifest["seed"],
         traffic_per_month=suite.options.traffic_per_month,
-        may_repeat=may_repeat,
         notes=tuple(manifest["notices"]),
     )
 
@@ -258,6 +257,8 @@ class _Session:
         wall_s = None if resumed else time.perf_counter() - started
         await warming
         while True:
+            if self.stop.reason is not None:
+                terms = dataclasses.replace(terms, partial=self.stop.reason)
             summary, decision = assess(self.frame, terms, expected=self.expected, wall_s=wall_s)
             if isinstance(decision, Decision):
                 refuse_incomparable(decision)

@@ -11,7 +11,8 @@ from evalkit.errors import InputError, Problem
 from evalkit.store.folder import RunFolder
 from evalkit.store.index import sorted_rows
 from evalkit.store.journal import Damage, read_rows
-from evalkit.types import Metric, Row
+from evalkit.store.records import metric_of
+from evalkit.types import Row
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,5 @@ def load_run(folder: RunFolder) -> StoredRun:
 
 def empty_frame(manifest: Mapping[str, Any]) -> Frame:
     """The frame that a manifest describes."""
-    metrics = [Metric(**metric) for metric in manifest["metrics"]]
+    metrics = [metric_of(record) for record in manifest["metrics"]]
     return Frame(metrics, manifest["cohorts"], manifest["advisory"])
-

@@ -46,8 +46,8 @@ def _show_runs(old: RunFolder, new: RunFolder, output: Output) -> None:
 
     stored = load_run(new)
     policy = Policy(checks=(NoRegression(baseline=str(old.path)),))
-    baseline = load_baseline(old)
-    terms = Terms(suite=stored.manifest["suite"], policy=policy, score_keys=stored.score_keys, baseline=baseline)
+    baseline = load_baseline(old, stored.score_keys)
+    terms = Terms(suite=stored.manifest["suite"], policy=policy, baseline=baseline)
     summary, decision = assess(stored.frame, terms, expected=stored.manifest["expected"])
     assert isinstance(decision, Decision)  # noqa: S101 - a policy without canaries asks for no repeats
     print_changes(view_of(new, stored.manifest, summary, decision, old), output.results)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import platform
 import secrets
 from collections.abc import Mapping
-from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 from evalkit.store.folder import FORMAT
+from evalkit.store.records import metric_record
 
 if TYPE_CHECKING:
     from evalkit.runner.prepare import Prepared
@@ -49,7 +49,7 @@ def manifest_of(
             "version": getattr(suite.system, "version", None),
         },
         "judge": _judge(prepared),
-        "metrics": [asdict(metric) for metric in prepared.metrics],
+        "metrics": [metric_record(metric) for metric in prepared.metrics],
         "advisory": sorted(prepared.advisory),
         "score_keys": {name: dict(key) for name, key in prepared.score_keys.items()},
         "cohorts": list(suite.options.cohorts),

@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +89,7 @@ class RunFolder:
         return target
 
     def write_json(self, name: str, value: Any) -> Path:
-        """Write a dataclass or mapping as sorted JSON, whole or not at all."""
+        """Write sorted JSON, whole or not at all."""
         return self.write_text(name, to_json(value))
 
 
@@ -99,8 +99,7 @@ def to_json(value: Any) -> str:
     Raises:
         ValueError: for NaN or infinity, which are unknowns and must be said in words.
     """
-    plain = asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
-    return json.dumps(plain, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return json.dumps(value, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def new_run_folder(out: Path, *, resume: bool) -> RunFolder:
