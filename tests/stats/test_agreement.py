@@ -122,11 +122,14 @@ def test_rarer_labels_are_those_outside_the_most_frequent_class() -> None:
     assert [rarer_labels(x) for x in ([], [1], [1, 1, 0], [1, 1, 2, 3])] == [0, 0, 1, 2]
 
 
-def test_a_judge_with_one_verdict_has_kappa_zero_and_no_interval() -> None:
-    """An always-pass judge shows no skill, exactly 0, and its error cannot be estimated."""
-    ours = cohen_kappa([True] * 37 + [False] * 13, [True] * 50, categories=PASS_FAIL)
-    assert (ours.value, ours.low, ours.high) == (0.0, None, None)
-    assert ours.reason.startswith("no interval")
+@pytest.mark.parametrize("weights", [None, "linear", "quadratic"])
+def test_a_judge_with_one_verdict_has_kappa_zero_and_no_interval(weights) -> None:
+    """A judge with one grade for everything shows no skill, exactly 0, and its error cannot be estimated."""
+    for rest in range(10, 40):
+        person = [5] * 40 + [4] * rest + [3] * 7 + [2] * 3 + [1]
+        ours = cohen_kappa(person, [4] * len(person), categories=GRADES, weights=weights)
+        assert (ours.value, ours.low, ours.high) == (0.0, None, None)
+        assert ours.reason.startswith("no interval")
 
 
 @pytest.mark.parametrize("table", [[[0, 20], [20, 0]], [[0, 10], [30, 0]]], ids=["balanced", "skewed"])
@@ -175,19 +178,19 @@ def test_ac1_by_hand() -> None:
     assert cohen_kappa(a, b, categories=PASS_FAIL).value < 0
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_the_error_of_ac1_is_that_of_the_jackknife(seed: int) -> None:
-    """The large-sample formula agrees within 3 % with leaving out one of 400 cases at a time."""
-    rng = np.random.default_rng(seed)
+@pytest.mark.parametrize("copied", [0.75, 0.3, 0.0])
+def test_the_error_of_ac1_is_that_of_the_jackknife(copied: float) -> None:
+    """The large-sample formula agrees within 1 % with leaving out one of 400 cases at a time, at any agreement."""
+    rng = np.random.default_rng(1)
     a = rng.choice(3, size=400, p=[0.7, 0.2, 0.1])
-    b = np.where(rng.random(400) < 0.75, a, rng.choice(3, size=400))
+    b = np.where(rng.random(400) < copied, a, rng.choice(3, size=400))
     ours = gwet_ac1(a.tolist(), b.tolist(), categories=(0, 1, 2))
     left_out = [
         gwet_ac1(np.delete(a, i).tolist(), np.delete(b, i).tolist(), categories=(0, 1, 2)).value for i in range(400)
     ]
     jackknife = math.sqrt(399 * np.var(left_out))
     error = (math.atanh(ours.high) - math.atanh(ours.value)) * (1 - ours.value**2) / 1.959963985
-    assert error == pytest.approx(jackknife, rel=0.03)
+    assert error == pytest.approx(jackknife, rel=0.01)
 
 
 def test_ac1_of_one_label_is_defined_and_bounded() -> None:

@@ -131,11 +131,13 @@ def test_equal_seeds_give_equal_results_and_scale_does_not_matter() -> None:
     assert first.tolist() == again.tolist() == scaled.tolist()
 
 
+@pytest.mark.parametrize("sign", [1, -1], ids=["worse", "better"])
 @pytest.mark.parametrize("n", [6, 60])
-def test_gates_without_any_difference_have_p_one_and_touch_no_other(n: int) -> None:
+def test_gates_without_any_difference_have_p_one_and_touch_no_other(n: int, sign: int) -> None:
     """An empty gate is no evidence, and it does not dilute its family."""
     rows = np.zeros((n, 3))
-    rows[:, 1] = 1
+    rows[:, 1] = sign
+    rows[: n // 4, 1] = -sign
     alone = sign_flip_max_t(rows[:, [1]], families=[[0]], rng=rng())
     assert sign_flip_max_t(rows, families=[[0, 1, 2]], rng=rng()).tolist() == [1.0, alone[0], 1.0]
 
