@@ -1,11 +1,30 @@
 """Systems under test: python, http, command, chat and stored answers."""
 
 from evalkit.systems.base import Answer, Shared, SystemConfig, timed
+from evalkit.systems.chat import ChatSystem
+from evalkit.systems.command import CommandSystem
 from evalkit.systems.http import HttpSystem
 from evalkit.systems.python import PythonSystem
 from evalkit.systems.replay import ReplaySystem
 
-SYSTEMS: dict[str, type[SystemConfig]] = {"http": HttpSystem, "python": PythonSystem, "replay": ReplaySystem}
+SYSTEMS: dict[str, type[SystemConfig]] = {
+    "python": PythonSystem,
+    "http": HttpSystem,
+    "command": CommandSystem,
+    "chat": ChatSystem,
+    "replay": ReplaySystem,
+}
 """The key that chooses a system in a suite -> its configuration."""
 
-__all__ = ["SYSTEMS", "Answer", "HttpSystem", "PythonSystem", "ReplaySystem", "Shared", "SystemConfig", "timed"]
+__all__ = [
+    "SYSTEMS",
+    "Answer",
+    "ChatSystem",
+    "CommandSystem",
+    "HttpSystem",
+    "PythonSystem",
+    "ReplaySystem",
+    "Shared",
+    "SystemConfig",
+    "timed",
+]

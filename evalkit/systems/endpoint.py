@@ -196,6 +196,18 @@ def _decompressed(body: bytes, encoding: str, max_bytes: int) -> bytes:
         raise CallFailed("bad_output", f"the reply cannot be decompressed: {one_line(error, 100)}") from None
 
 
+def check_limits(retries: int, max_bytes: int) -> None:
+    """Refuse limits that cannot be meant.
+
+    Raises:
+        ValueError: In the form `<field>: what; mend`.
+    """
+    if not 0 <= retries <= 20:
+        raise ValueError(f"retries: expected 0 to 20, got {retries}; write a number such as 2")
+    if max_bytes < 1:
+        raise ValueError(f"max_bytes: expected at least 1, got {max_bytes}; write a number such as 10000000")
+
+
 def url_problems(place: str, url: str, env: Mapping[str, str]) -> list[Problem]:
     """What is wrong with a URL that may hold `${NAME}`."""
     if problems := missing(place, names_in(url), env):

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from evalkit.errors import Problem
 from evalkit.systems.base import Answer, CallFailed, Shared, check_seconds, timed
-from evalkit.systems.endpoint import connect, header_problems, read_bytes, timed_by, url_problems
+from evalkit.systems.endpoint import check_limits, connect, header_problems, read_bytes, timed_by, url_problems
 from evalkit.systems.fingerprint import config_hash
 from evalkit.systems.output import OUTPUT_KEYS, USAGE_KEYS, parse_json, shown, to_output
 from evalkit.systems.pick import Pick, compile_path
@@ -50,7 +50,7 @@ class HttpSystem:
     """Your name for this state of the service; the configuration alone cannot tell when it changes."""
 
     def __post_init__(self) -> None:
-        _check_limits(self.retries, self.max_bytes)
+        check_limits(self.retries, self.max_bytes)
         check_seconds("timeout_s", self.timeout_s)
         try:
             compile_template(self.body)
@@ -93,13 +93,6 @@ class HttpSystem:
                 return timed_by(read(reply.value), reply)
 
             yield timed(answer, self.timeout_s, secrets_of(shared.env, used))
-
-
-def _check_limits(retries: int, max_bytes: int) -> None:
-    if not 0 <= retries <= 20:
-        raise ValueError(f"retries: expected 0 to 20, got {retries}; write a number such as 2")
-    if max_bytes < 1:
-        raise ValueError(f"max_bytes: expected at least 1, got {max_bytes}; write a number such as 10000000")
 
 
 def _reader(pick: Mapping[str, str]) -> Callable[[bytes], Output | Failure]:

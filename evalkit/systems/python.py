@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from evalkit.errors import InputError, Problem
@@ -95,20 +96,31 @@ class PythonSystem:
             threads.close()
 
     def _load(self, shared: Shared) -> Callable[..., Any]:
-        module, _, attribute = self.python.partition(":")
-        _put_on_path(shared.project)
+        name, _, attribute = self.python.partition(":")
+        module = _import(name, shared.project)
         try:
-            function = operator.attrgetter(attribute)(importlib.import_module(module))
+            function = operator.attrgetter(attribute)(module)
         except AttributeError as error:
-            raise InputError(Problem(_PLACE, one_line(error), f"define `{attribute}` in {module}")) from None
-        except (Exception, SystemExit) as error:
-            what = f"importing {module} failed: {type(error).__name__}: {one_line(error)}"
-            mend = f"see that `python -c 'import {module}'` works in the project's root, {shared.project}"
-            raise InputError(Problem(_PLACE, what, mend)) from None
+            raise InputError(Problem(_PLACE, one_line(error), f"define `{attribute}` in {name}")) from None
         if not callable(function):
             what = f"{attribute} is {type(function).__name__}, not a callable"
             raise InputError(Problem(_PLACE, what, "name a function"))
         return function  # type: ignore[no-any-return]
+
+
+def _import(name: str, project: Path) -> ModuleType:
+    _put_on_path(project)
+    try:
+        module = importlib.import_module(name)
+    except (Exception, SystemExit) as error:
+        what = f"importing {name} failed: {type(error).__name__}: {one_line(error)}"
+        mend = f"see that `python -c 'import {name}'` works in the project's root, {project}"
+        raise InputError(Problem(_PLACE, what, mend)) from None
+    ours = _file_in_project(name, project)
+    if ours and module.__file__ and ours.resolve() != Path(module.__file__).resolve():
+        what = f"another module called {name} is loaded already, from {module.__file__}"
+        raise InputError(Problem(_PLACE, what, f"rename {ours}"))
+    return module
 
 
 def _put_on_path(project: Path) -> None:
@@ -117,8 +129,15 @@ def _put_on_path(project: Path) -> None:
     importlib.invalidate_caches()
 
 
+def _file_in_project(module: str, project: Path) -> Path | None:
+    path = project.joinpath(*module.split("."))
+    candidates = (path / "__init__.py", path.with_suffix(".py"))
+    return next((candidate for candidate in candidates if candidate.is_file()), None)
+
+
 def _module_file(module: str, project: Path) -> Path | None:
-    _put_on_path(project)
+    if ours := _file_in_project(module, project):
+        return ours
     try:
         spec = importlib.util.find_spec(module)
     except (Exception, SystemExit):  # a parent package that fails to import is reported by `problems`

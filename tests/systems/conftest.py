@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,12 @@ from evalkit.systems import Shared
 from evalkit.types import Case
 
 HERE = Path(__file__).parent
+
+
+@pytest.fixture(autouse=True)
+def _import_path(monkeypatch):
+    """Take the projects of a test off the import path again."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
 
 
 @pytest.fixture

@@ -42,7 +42,9 @@ def test_the_default_request_and_reply(serve, shared, case):
 
     async def handler(request):
         seen.append((request.path, request.content_type, await request.json()))
-        return web.json_response({"answer": "yes", "contexts": ["p"], "usage": {"output_tokens": 2, "total": 9}, "debug": 1})
+        return web.json_response(
+            {"answer": "yes", "contexts": ["p"], "usage": {"output_tokens": 2, "total": 9}, "debug": 1}
+        )
 
     (output,) = serve(handler, system, shared, case())
     assert [("/ask", "application/json", {"input": "hi"})] == seen

@@ -145,11 +145,13 @@ def test_cancellation_is_let_through(case, apps):
         ("nowhere:answer", "importing nowhere failed: ModuleNotFoundError"),
         ("exiting_bot:answer", "importing exiting_bot failed: SystemExit: 3"),
         ("builtins:dict", "no signature"),
+        ("json:loads", "another module called json is loaded already"),
     ],
 )
 def test_what_cannot_be_called_is_found_before_the_first_call(name, problem, tmp_path):
     """Modules that fail to import, missing names and wrong signatures are problems, and `open` refuses them."""
     (tmp_path / "exiting_bot.py").write_text("raise SystemExit(3)", encoding="utf-8")
+    (tmp_path / "json.py").write_text("def loads(input): return 1", encoding="utf-8")
     shared = Shared(root=tmp_path, project=tmp_path)
     found = PythonSystem(python=name).problems(shared)
     assert problem in str(found[0])
@@ -158,7 +160,7 @@ def test_what_cannot_be_called_is_found_before_the_first_call(name, problem, tmp
         async with PythonSystem(python=name).open(shared):
             raise AssertionError("opened")
 
-    with pytest.raises(InputError, match=r"system\.python"):
+    with pytest.raises(InputError, match=r"system\.python: "):
         asyncio.run(open_it())
 
 

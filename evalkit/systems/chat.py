@@ -1,0 +1,181 @@
+"""A model behind an OpenAI-compatible chat endpoint as the system under test."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from evalkit.errors import Problem
+from evalkit.systems.base import Answer, Shared, check_seconds, inside, timed
+from evalkit.systems.chat_reply import ChatReply, read_chat, to_chat_output
+from evalkit.systems.endpoint import check_limits, connect, timed_by, url_problems
+from evalkit.systems.fingerprint import config_hash
+from evalkit.systems.secrets import filled, missing, names_in, secrets_of
+from evalkit.systems.template import as_text, chat_turns, compile_template
+from evalkit.types import Case, Failure, Message, Output
+
+if TYPE_CHECKING:
+    import aiohttp
+
+_OURS = frozenset({"model", "messages", "stream", "stream_options", "temperature", "max_tokens"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prices:
+    """What tokens cost."""
+
+    input_usd_per_million: float
+    output_usd_per_million: float
+
+    def __post_init__(self) -> None:
+        for name in ("input_usd_per_million", "output_usd_per_million"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise ValueError(f"{name}: expected US dollars of at least 0, got {getattr(self, name)}; write 0.15")
+
+    def cost_usd(self, input_tokens: int, output_tokens: int) -> float:
+        """US dollars of one call."""
+        return (input_tokens * self.input_usd_per_million + output_tokens * self.output_usd_per_million) / 1e6
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChatSystem:
+    """Send each case as a chat to `<base_url>/chat/completions`.
+
+    A refusal or a reply cut at `max_tokens` is an answer; a reply with neither text nor tool call is a failure.
+    """
+
+    chat: str
+    """The model's name."""
+    base_url: str
+    """Such as `http://localhost:11434/v1`; it may hold `${NAME}` of the environment."""
+    api_key_env: str | None = None
+    """The environment variable that holds the key."""
+    system_prompt: str | None = None
+    """Text of the system message."""
+    system_prompt_file: str | None = None
+    """A file with the text of the system message."""
+    prompt: str = "{{input}}"
+    """The user message, with `{{input}}`, `{{contexts}}`, `{{cohorts.<name>}}` or a field of the row. Where the input
+    is a chat, it is the last user turn that becomes this message."""
+    temperature: float | None = None
+    max_tokens: int | None = None
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    """Further keys of the request, such as `tools` or `seed`."""
+    stream: bool = False
+    """Stream the reply, to measure the time to the first token."""
+    prices: Prices | None = None
+    """Without them the cost is unknown."""
+    retries: int = 2
+    max_bytes: int = 10_000_000
+    timeout_s: float = 60.0
+    version: str | None = None
+    """Your name for this state of the model; the configuration alone cannot tell when it changes."""
+
+    def __post_init__(self) -> None:
+        check_limits(self.retries, self.max_bytes)
+        check_seconds("timeout_s", self.timeout_s)
+        if not self.chat:
+            raise ValueError("chat: empty; write the model's name")
+        if self.system_prompt is not None and self.system_prompt_file is not None:
+            raise ValueError("system_prompt_file: given beside `system_prompt`; keep one of them")
+        if taken := sorted(_OURS & self.parameters.keys()):
+            raise ValueError(f"parameters.{taken[0]}: has a place of its own; use the system's own keys")
+        try:
+            compile_template(self.prompt)
+        except ValueError as error:
+            raise ValueError(f"prompt: {error}") from None
+
+    def problems(self, shared: Shared) -> list[Problem]:
+        """Check the address, the key's variable and the prompt file."""
+        names = [self.api_key_env] if self.api_key_env else []
+        problems = url_problems("system.base_url", self.base_url, shared.env)
+        problems += missing("system.api_key_env", names, shared.env)
+        if self.system_prompt_file is not None:
+            path = inside(shared, self.system_prompt_file)
+            if path is None or not path.is_file():
+                what = f"no file {self.system_prompt_file!r} inside the project"
+                problems.append(Problem("system.system_prompt_file", what, "write its path from the suite's folder"))
+        return problems
+
+    def fingerprint(self, shared: Shared) -> str | None:
+        """Hash of the configuration and of the prompt file."""
+        if self.version is not None:
+            return self.version
+        path = inside(shared, self.system_prompt_file) if self.system_prompt_file is not None else None
+        files = [("system_prompt_file", path)] if path else []
+        return config_hash(self, ("timeout_s", "version", "retries", "max_bytes", "prices", "stream"), files)
+
+    def open(self, shared: Shared) -> AbstractAsyncContextManager[Answer]:
+        """Hold the session."""
+        return self._open(shared)
+
+    @asynccontextmanager
+    async def _open(self, shared: Shared) -> AsyncIterator[Answer]:
+        used = [*names_in(self.base_url), *([self.api_key_env] if self.api_key_env else [])]
+        headers = {"Authorization": f"Bearer {shared.env[self.api_key_env]}"} if self.api_key_env else {}
+        if self.stream:  # each event is read as it comes, so it must come unpacked
+            headers["Accept-Encoding"] = "identity"
+        request = self._request(shared)
+        async with connect(
+            "POST",
+            filled(self.base_url, shared.env).rstrip("/") + "/chat/completions",
+            headers,
+            concurrency=shared.concurrency,
+            timeout_s=self.timeout_s,
+            retries=self.retries,
+        ) as endpoint:
+
+            async def read(response: aiohttp.ClientResponse) -> ChatReply:
+                return await read_chat(response, self.max_bytes)
+
+            async def answer(case: Case, repeat: int) -> Output | Failure:
+                reply = await endpoint.call(request(case), read)
+                return timed_by(self._priced(to_chat_output(reply.value, reply.started)), reply)
+
+            yield timed(answer, self.timeout_s, secrets_of(shared.env, used))
+
+    def _request(self, shared: Shared) -> Callable[[Case], bytes]:
+        """Settle everything of a request that is the same for all cases."""
+        system = self.system_prompt
+        if self.system_prompt_file is not None and (path := inside(shared, self.system_prompt_file)):
+            system = path.read_text(encoding="utf-8")
+        first = [] if system is None else [{"role": "system", "content": system}]
+        options = {"temperature": self.temperature, "max_tokens": self.max_tokens, **self.parameters}
+        kept: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
+        if self.stream:
+            kept |= {"stream": True, "stream_options": {"include_usage": True}}
+        turns = _turns(self.prompt)
+        return lambda case: json.dumps({"model": self.chat, "messages": first + turns(case), **kept}).encode()
+
+    def _priced(self, output: Output | Failure) -> Output | Failure:
+        if self.prices is None or isinstance(output, Failure) or output.usage is None:
+            return output
+        usage = output.usage
+        if usage.input_tokens is None or usage.output_tokens is None:
+            return output
+        cost_usd = self.prices.cost_usd(usage.input_tokens, usage.output_tokens)
+        return replace(output, usage=replace(usage, cost_usd=cost_usd))
+
+
+def _turns(prompt: str) -> Callable[[Case], list[dict[str, str]]]:
+    """Settle how a case becomes messages."""
+    fill = compile_template(prompt)
+    is_plain = prompt.strip() == "{{input}}"
+
+    def turns(case: Case) -> list[dict[str, str]]:
+        if isinstance(case.input, str):
+            return [{"role": "user", "content": case.input if is_plain else as_text(fill(case))}]
+        messages = chat_turns(case)
+        if not is_plain and isinstance(messages, list):
+            at = _last_user_turn(case.input)
+            messages[at]["content"] = as_text(fill(replace(case, input=case.input[at].content)))
+        return messages  # type: ignore[return-value]
+
+    return turns
+
+
+def _last_user_turn(turns: tuple[Message, ...]) -> int:
+    return max((at for at, turn in enumerate(turns) if turn.role == "user"), default=len(turns) - 1)

@@ -1,0 +1,204 @@
+"""A program as the system under test: one process per call."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shlex
+import shutil
+import signal
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from evalkit.errors import Problem
+from evalkit.systems.base import Answer, CallFailed, Shared, check_seconds, inside, timed
+from evalkit.systems.fingerprint import config_hash, source_files
+from evalkit.systems.output import one_line, parse_json, to_output
+from evalkit.systems.secrets import secrets_of
+from evalkit.systems.template import chat_turns
+from evalkit.types import Case, Failure, Output
+
+_PIECE = 1 << 16
+_SHOWN_STDERR = 1 << 13
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommandSystem:
+    """Start a program for each case, in the suite's folder and without a shell.
+
+    It reads one JSON object {id, input, contexts, cohorts, kind} from its standard input. What it prints is the
+    answer: a JSON object with `text` (and contexts, usage, tool_calls, trajectory, ttft_s), or else plain text. An
+    exit code other than 0 is a failure. At the time-out its whole process group is killed.
+    """
+
+    command: str | tuple[str, ...]
+    """Program and arguments: a list, or one line that is split as a shell would and run without one."""
+    fields: tuple[str, ...] = ()
+    """Further fields of the row to send. None by default: a row also holds what the answer is graded by."""
+    max_bytes: int = 10_000_000
+    """Most that the program may print."""
+    timeout_s: float = 60.0
+    version: str | None = None
+    """Your name for this state of the program; it stands in for the hash of its files."""
+
+    def __post_init__(self) -> None:
+        try:
+            argv = self.argv
+        except ValueError as error:
+            raise ValueError(f"command: {one_line(error)}; close the quotes, or write a list") from None
+        if not argv or not argv[0] or any("\0" in part for part in argv):
+            raise ValueError("command: no program; write `[python, bot.py]`")
+        if "reference" in self.fields:
+            raise ValueError("fields: a system is never shown the `reference`; remove it")
+        if self.max_bytes < 1:
+            raise ValueError(f"max_bytes: expected at least 1, got {self.max_bytes}; write a number such as 10000000")
+        check_seconds("timeout_s", self.timeout_s)
+
+    @property
+    def argv(self) -> tuple[str, ...]:
+        """Program and arguments."""
+        return tuple(shlex.split(self.command)) if isinstance(self.command, str) else self.command
+
+    def problems(self, shared: Shared) -> list[Problem]:
+        """Check that the program is there and may be run."""
+        if _program(self.argv[0], shared):
+            return []
+        mend = "install it, or write its path from the suite's folder"
+        return [Problem("system.command", f"no program {self.argv[0]!r} that can be run", mend)]
+
+    def fingerprint(self, shared: Shared) -> str | None:
+        """Hash of the command and of the project's files that it names, with their sources for python files."""
+        if self.version is not None:
+            return self.version
+        named = [(part, path) for part in self.argv if (path := _project_file(part, shared))]
+        sources = {(name, found) for _, path in named if path.suffix == ".py" for name, found in _sources(path, shared)}
+        return config_hash(self, ("timeout_s", "version", "max_bytes"), [*named, *sorted(sources)])
+
+    def open(self, shared: Shared) -> AbstractAsyncContextManager[Answer]:
+        """Nothing is held between calls."""
+        return self._open(shared)
+
+    @asynccontextmanager
+    async def _open(self, shared: Shared) -> AsyncIterator[Answer]:
+        argv = (_program(self.argv[0], shared) or self.argv[0], *self.argv[1:])
+
+        async def answer(case: Case, repeat: int) -> Output | Failure:
+            request = json.dumps(_request(case, self.fields)).encode()
+            code, printed, errors = await _run(argv, shared, request, self.max_bytes)
+            return _output(printed) if code == 0 else _exit_failure(code, errors)
+
+        yield timed(answer, self.timeout_s, secrets_of(shared.env))
+
+
+def _program(name: str, shared: Shared) -> str | None:
+    if os.sep in name:
+        path = shared.root / name
+        return str(path.absolute()) if path.is_file() and os.access(path, os.X_OK) else None
+    return shutil.which(name, path=shared.env.get("PATH", os.defpath))
+
+
+def _project_file(part: str, shared: Shared) -> Path | None:
+    try:
+        path = inside(shared, part)
+        return path if path is not None and path.is_file() else None
+    except OSError:  # an argument that is too long to be a path
+        return None
+
+
+def _sources(path: Path, shared: Shared) -> list[tuple[str, Path]]:
+    return source_files(path, path.stem, shared.project)
+
+
+def _request(case: Case, fields: tuple[str, ...]) -> dict[str, Any]:
+    for name in fields:
+        if name not in case.fields:
+            raise CallFailed("missing_field", f"the command is to be sent `{name}`, which this row does not have")
+    return {
+        "id": case.id,
+        "input": chat_turns(case),
+        "contexts": list(case.contexts),
+        "cohorts": dict(case.cohorts),
+        "kind": case.kind,
+        **{name: case.fields[name] for name in fields},
+    }
+
+
+async def _run(argv: tuple[str, ...], shared: Shared, request: bytes, max_bytes: int) -> tuple[int, bytes, bytes]:
+    """Exit code, what was printed, and the end of what went to standard error."""
+    process = await asyncio.create_subprocess_exec(
+        *argv,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        cwd=shared.root,
+        env=dict(shared.env),
+        start_new_session=True,  # its children share its process group, and can be killed with it
+    )
+    try:
+        _, printed, errors = await asyncio.gather(
+            _feed(process, request), _read(process, max_bytes), _last_bytes(process)
+        )
+        return await process.wait(), printed, errors
+    except BaseException:
+        _kill_group(process)
+        await process.wait()
+        raise
+
+
+async def _feed(process: asyncio.subprocess.Process, request: bytes) -> None:
+    assert process.stdin is not None  # noqa: S101 -- a pipe was asked for
+    # A program that does not read its input closes the pipe; its answer counts all the same.
+    with suppress(BrokenPipeError, ConnectionResetError):
+        process.stdin.write(request)
+        await process.stdin.drain()
+    process.stdin.close()
+
+
+async def _read(process: asyncio.subprocess.Process, max_bytes: int) -> bytes:
+    assert process.stdout is not None  # noqa: S101 -- a pipe was asked for
+    printed = bytearray()
+    while piece := await process.stdout.read(_PIECE):
+        printed += piece
+        if len(printed) > max_bytes:
+            raise CallFailed("too_large", f"it printed more than max_bytes ({max_bytes}); raise it if this is meant")
+    return bytes(printed)
+
+
+async def _last_bytes(process: asyncio.subprocess.Process) -> bytes:
+    assert process.stderr is not None  # noqa: S101 -- a pipe was asked for
+    last = b""
+    while piece := await process.stderr.read(_PIECE):
+        last = (last + piece)[-_SHOWN_STDERR:]
+    return last
+
+
+def _kill_group(process: asyncio.subprocess.Process) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        if hasattr(os, "killpg"):
+            os.killpg(process.pid, signal.SIGKILL)
+        else:
+            process.kill()
+
+
+def _exit_failure(code: int, errors: bytes) -> Failure:
+    lines = [line for line in errors.decode("utf-8", "replace").splitlines() if line.strip()]
+    message = one_line(lines[-1]) if lines else "nothing on standard error"
+    return Failure(f"exit_{code}" if code > 0 else f"signal_{-code}", message)
+
+
+def _output(printed: bytes) -> Output | Failure:
+    # Bytes that are no UTF-8 are kept as lone surrogates, so that nothing is lost.
+    text = printed.decode("utf-8", "surrogateescape")
+    if not text.strip():
+        return Failure("bad_output", 'the command printed nothing; print {"text": ""} for an empty answer')
+    if text.lstrip().startswith("{"):
+        with suppress(ValueError):
+            value = parse_json(text)
+            # An object without `text` is an answer in JSON, not a description of one.
+            if "text" in value:
+                return to_output(value)
+    return Output(text=text.rstrip("\r\n"))

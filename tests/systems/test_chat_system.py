@@ -1,0 +1,276 @@
+"""Chat models as systems, against real servers that speak the protocol."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+from aiohttp import web
+
+from evalkit.systems import ChatSystem, Shared
+from evalkit.systems.chat import Prices
+from evalkit.types import Failure, Message, Output, ToolCall, Usage
+
+
+def system(url, **options):
+    """A system that does not wait long."""
+    return ChatSystem(**{"chat": "m1", "base_url": f"{url}/v1", "timeout_s": 10, "retries": 0, **options})
+
+
+def completion(message, **fields):
+    """A whole reply."""
+    choice = {"index": 0, "message": {"role": "assistant", **message}, "finish_reason": fields.pop("finish", "stop")}
+    usage = {"prompt_tokens": 5, "completion_tokens": 7, "total_tokens": 12}
+    return {"id": "x", "model": "m1-2025", "choices": [choice], "usage": usage, **fields}
+
+
+def replying(value):
+    """A handler that always answers the same JSON."""
+
+    async def handler(request):
+        return web.json_response(value)
+
+    return handler
+
+
+def streaming(*events, end=b"data: [DONE]\n\n"):
+    """A handler that streams events, some cut in the middle."""
+
+    async def handler(request):
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        await response.write(b": keep-alive\r\n\r\n")
+        for event in events:
+            data = b"data: " + json.dumps(event, ensure_ascii=False).encode() + b"\r\n\r\n"
+            await response.write(data[:11])
+            await asyncio.sleep(0.01)
+            await response.write(data[11:])
+        await response.write(end)
+        return response
+
+    return handler
+
+
+def delta(finish=None, **message):
+    """One event of a stream."""
+    return {"model": "m1-2025", "choices": [{"index": 0, "delta": message, "finish_reason": finish}]}
+
+
+COUNTS = {"choices": [], "usage": {"prompt_tokens": 5, "completion_tokens": 7}}
+
+
+def test_the_request(serve, case, tmp_path):
+    """Model, messages, options, further parameters and the key are sent, and no more."""
+    (tmp_path / "system.txt").write_text("Be brief.", encoding="utf-8")
+    shared = Shared(root=tmp_path, project=tmp_path, env={"MODEL_KEY": "sk-canary"})
+    seen = []
+
+    async def handler(request):
+        seen.append((request.path, request.headers["Authorization"], await request.json()))
+        return web.json_response(completion({"content": "ok"}))
+
+    options = {
+        "api_key_env": "MODEL_KEY",
+        "system_prompt_file": "system.txt",
+        "prompt": "{{contexts}}\n---\n{{input}}",
+        "temperature": 0.0,
+        "parameters": {"seed": 3},
+    }
+    row = case("q {{id}}", contexts=("a", "b"))
+    assert [] == system("http://h", **options).problems(shared)
+    (output,) = serve(handler, lambda url: system(url, **options), shared, row)
+    messages = [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "a\n\nb\n---\nq {{id}}"},
+    ]
+    sent = {"model": "m1", "messages": messages, "temperature": 0.0, "seed": 3}
+    assert [("/v1/chat/completions", "Bearer sk-canary", sent)] == seen
+    assert output == Output(
+        text="ok", usage=Usage(input_tokens=5, output_tokens=7, model="m1-2025"), latency_s=output.latency_s
+    )
+
+
+@pytest.mark.parametrize(
+    ("prompt", "last"),
+    [("{{input}}", "second"), ("Context: {{contexts}} Q: {{input}}", "Context: p Q: second")],
+    ids=["as it is", "in a prompt"],
+)
+def test_a_chat_input_keeps_its_turns(prompt, last, serve, shared, case):
+    """Earlier turns are sent as they are; the last user turn is put into the prompt."""
+
+    async def handler(request):
+        return web.json_response(completion({"content": json.dumps((await request.json())["messages"])}))
+
+    turns = (Message("user", "first"), Message("assistant", "reply"), Message("user", "second"))
+    row = case(turns, contexts=("p",))
+    (output,) = serve(handler, lambda url: system(url, prompt=prompt, system_prompt="S"), shared, row)
+    expected = [("system", "S"), ("user", "first"), ("assistant", "reply"), ("user", last)]
+    assert expected == [(turn["role"], turn["content"]) for turn in json.loads(output.text)]
+
+
+CALL = {"id": "1", "type": "function", "function": {"name": "look", "arguments": '{"x": 1}'}}
+
+
+@pytest.mark.parametrize(
+    ("reply", "text", "calls"),
+    [
+        (completion({"content": "cut"}, finish="length"), "cut", None),
+        (completion({"content": None, "refusal": "I cannot."}), "I cannot.", None),
+        (
+            completion({"content": [{"type": "text", "text": "in "}, {"type": "text", "text": "parts"}]}),
+            "in parts",
+            None,
+        ),
+        (completion({"content": None, "tool_calls": [CALL]}), "", (ToolCall("look", {"x": 1}),)),
+    ],
+    ids=["cut", "refusal", "parts", "tool call"],
+)
+def test_every_kind_of_answer_is_an_output(reply, text, calls, serve, shared, case):
+    """A reply that is cut, refused, in parts or only a tool call is an answer."""
+    (output,) = serve(replying(reply), system, shared, case())
+    assert (text, calls) == (output.text, output.tool_calls)
+
+
+@pytest.mark.parametrize(
+    ("reply", "failure"),
+    [
+        (
+            completion({"content": ""}, finish="content_filter"),
+            Failure("empty_reply", "the model gave neither text nor a tool call; finish_reason is content_filter"),
+        ),
+        ({"error": {"message": "overloaded"}}, Failure("bad_output", "the reply is an error: overloaded")),
+        ({"choices": []}, Failure("bad_output", "no `choices`, there is a mapping with choices")),
+        ({"choices": [{"text": "a"}]}, Failure("bad_output", "no `choices[0].message`, there is a mapping with text")),
+        ([], Failure("bad_output", "expected an object with `choices`, got list")),
+        (completion({"content": 5}), Failure("bad_output", "expected text as content, got int 5")),
+        (
+            completion({"tool_calls": [{"function": {"name": "f", "arguments": "{bad"}}]}),
+            Failure(
+                "bad_output",
+                "tool_calls[0].arguments: not JSON (Expecting property name enclosed in double quotes: line 1 column 2"
+                " (char 1)): {bad",
+            ),
+        ),
+        (
+            completion({"content": "a"}, usage={"prompt_tokens": -1}),
+            Failure("bad_output", "usage.input_tokens: expected a whole number of at least 0, got int -1"),
+        ),
+    ],
+)
+def test_a_reply_without_an_answer_is_a_failure(reply, failure, serve, shared, case):
+    """What holds no answer says what was there."""
+    assert [failure] == serve(replying(reply), system, shared, case())
+
+
+def test_a_streamed_answer_is_put_together(serve, shared, case):
+    """Text, tool calls and usage are gathered from the events, and the first token is timed."""
+    handler = streaming(
+        delta(role="assistant", content=""),
+        delta(content="Grüße "),
+        delta(content="\u2028 done"),
+        delta(tool_calls=[{"index": 0, "function": {"name": "look", "arguments": '{"x"'}}]),
+        delta(tool_calls=[{"index": 0, "function": {"arguments": ": 1}"}}]),
+        delta("tool_calls"),
+        COUNTS,
+    )
+    prices = Prices(input_usd_per_million=2.0, output_usd_per_million=10.0)
+    (output,) = serve(handler, lambda url: system(url, stream=True, prices=prices), shared, case())
+    # (5 x 2 + 7 x 10) / 1,000,000
+    assert Usage(input_tokens=5, output_tokens=7, cost_usd=0.00008, model="m1-2025") == output.usage
+    assert "Grüße \u2028 done" == output.text
+    assert (ToolCall("look", {"x": 1}),) == output.tool_calls
+    assert 0 < output.ttft_s < output.latency_s
+
+
+def test_an_endpoint_that_does_not_stream_is_read_whole(serve, shared, case):
+    """A whole reply to a streamed request is an answer without a time to first token."""
+    (output,) = serve(replying(completion({"content": "ok"})), lambda url: system(url, stream=True), shared, case())
+    assert ("ok", None) == (output.text, output.ttft_s)
+
+
+@pytest.mark.parametrize(
+    ("handler", "kind", "message"),
+    [
+        (streaming(delta(content="half"), end=b""), "bad_output", "the stream ended before the answer did"),
+        (streaming(delta(content="a"), {"error": "boom"}), "bad_output", "the reply is an error: boom"),
+        (streaming(end=b"data: {oops\n\n"), "bad_output", "not JSON"),
+        (streaming(*[delta(content="x" * 1000)] * 40), "too_large", "longer than max_bytes (20000)"),
+    ],
+)
+def test_a_broken_stream_is_a_failure(handler, kind, message, serve, shared, case):
+    """A stream that is cut, wrong or too long holds no answer."""
+    (ended,) = serve(handler, lambda url: system(url, stream=True, max_bytes=20_000), shared, case())
+    assert kind == ended.kind
+    assert message in ended.message
+
+
+def test_cost_is_unknown_without_prices_or_counts(serve, shared, case):
+    """No price and no count give no cost, never 0."""
+    prices = Prices(input_usd_per_million=2.0, output_usd_per_million=10.0)
+    counted, uncounted = completion({"content": "a"}), completion({"content": "a"}, usage=None)
+    (without_prices,) = serve(replying(counted), system, shared, case())
+    (without_counts,) = serve(replying(uncounted), lambda url: system(url, prices=prices), shared, case())
+    assert without_prices.usage.cost_usd is None
+    assert Usage(model="m1-2025") == without_counts.usage
+
+
+def test_the_key_is_kept_out_of_failures(serve, case, tmp_path):
+    """A server that repeats the key does not get it into a message."""
+
+    async def handler(request):
+        return web.json_response({"error": {"message": request.headers["Authorization"]}}, status=401)
+
+    shared = Shared(root=tmp_path, project=tmp_path, env={"MODEL_SETTING": "canary-value"})
+    (ended,) = serve(handler, lambda url: system(url, api_key_env="MODEL_SETTING"), shared, case())
+    assert "http_401" == ended.kind
+    assert "Bearer ***" in ended.message
+
+
+def test_problems_before_the_first_call(shared):
+    """Address, key and prompt file are checked together."""
+    wrong = ChatSystem(chat="m", base_url="ws://h", api_key_env="NO_KEY", system_prompt_file="../secret.txt")
+    assert [
+        "system.base_url: expected an http or https address, got 'ws://h'; write `https://host/path`",
+        "system.api_key_env: environment variable NO_KEY is not set; export NO_KEY=... before the run",
+        "system.system_prompt_file: no file '../secret.txt' inside the project; write its path from the suite's folder",
+    ] == [str(problem) for problem in wrong.problems(shared)]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"chat": ""}, r"^chat: empty"),
+        ({"prompt": "{{reference}}"}, r"^prompt: a system is never shown"),
+        ({"system_prompt": "a", "system_prompt_file": "b"}, r"^system_prompt_file: given beside `system_prompt`"),
+        ({"parameters": {"model": "x"}}, r"^parameters.model: has a place of its own"),
+        ({"retries": 99}, r"^retries: "),
+    ],
+)
+def test_a_wrong_configuration_is_refused(options, message):
+    """Each refusal names the field, what is wrong and the mend."""
+    with pytest.raises(ValueError, match=message):
+        ChatSystem(**{"chat": "m", "base_url": "http://h", **options})
+
+
+@pytest.mark.parametrize("price", [-1.0, float("nan"), float("inf")])
+def test_a_price_is_a_number_of_dollars(price):
+    """Negative and non-finite prices are refused."""
+    with pytest.raises(ValueError, match=r"^output_usd_per_million: expected US dollars"):
+        Prices(input_usd_per_million=1.0, output_usd_per_million=price)
+
+
+def test_the_fingerprint_follows_the_prompt_file(tmp_path, shared):
+    """Another text of the system message is another system; another price is not."""
+    (tmp_path / "s.txt").write_text("one", encoding="utf-8")
+    plain = ChatSystem(chat="m", base_url="http://h", system_prompt_file="s.txt")
+    priced = ChatSystem(
+        chat="m",
+        base_url="http://h",
+        system_prompt_file="s.txt",
+        prices=Prices(input_usd_per_million=1.0, output_usd_per_million=1.0),
+    )
+    first = plain.fingerprint(shared)
+    assert first == priced.fingerprint(shared)
+    (tmp_path / "s.txt").write_text("two", encoding="utf-8")
+    assert first != plain.fingerprint(shared)
