@@ -154,6 +154,11 @@ _GROUPED = re.compile(r"\d{1,3}(?:,\d{2,3})*,\d{3}|\d{1,3}(?:\.\d{3})+")
 _THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:(?: \d{3})+|(?:,\d{3})+|(?:'\d{3})+)(?!\d)")
 
 
+def ascii_digits(text: str) -> str:
+    """Write the decimal digits and number signs of every script in ASCII."""
+    return text.translate(_DIGIT_FORMS)
+
+
 @dataclass(frozen=True, slots=True)
 class Number:
     """A number as it stands in a text."""
@@ -179,7 +184,7 @@ def find_numbers(text: str, decimal: DecimalMark = ".") -> Iterator[Number]:
         decimal: how `1.234` and `1,234` are read, which only a country can tell; `1.234,5` and `1,234.5` tell it
             themselves.
     """
-    for match in _NUMBER.finditer(text.translate(_DIGIT_FORMS)):
+    for match in _NUMBER.finditer(ascii_digits(text)):
         parts = _plain_digits(match["digits"], decimal)
         sign, exponent = match["sign"] or "", match["exponent"] or ""
         if len(match["digits"]) > MAX_DIGITS:
