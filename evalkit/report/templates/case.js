@@ -17,9 +17,10 @@ async function showCase(id, parameters) {
   const {now, before} = await bodiesOf(place);
   if (shownCase !== place) return;
   const row = data.rows[place], body = now || before;
-  box.replaceChildren(caseHead(row), section("Input", ...inputParts(body.input)), answers(now, before),
+  const parts = [caseHead(row), section("Input", ...inputParts(body.input)), answers(now, before),
     scoreTable(now, before), listSection("Reference", body.reference), listSection("Contexts", contextsOf(body), true),
-    timings(row, now, before), extras(body));
+    timings(now, before), extras(body)];
+  box.replaceChildren(...parts.filter(Boolean));
   document.title = `${row[COL.id]} – evalkit`;
 }
 
@@ -109,7 +110,7 @@ function listSection(title, texts, folded) {
   return section(title, make("details", {open: texts.length < 3}, make("summary", {text: `${texts.length} in order`}), list));
 }
 
-function timings(row, now, before) {
+function timings(now, before) {
   const answered = [["Baseline", before], ["Now", now]].filter(([, body]) => body && body.output);
   if (!answered.length) return null;
   const lines = [

@@ -122,16 +122,16 @@ function drawRow(at, high, metrics) {
     const mark = row[COL.marks][metric] || "-";
     const icon = {f: "✗ ", p: "", s: "", u: "unscored", "-": ""}[mark];
     const text = mark === "u" ? icon : icon + number(row[COL.values][metric]);
-    return cell(4 + place, {class: `num m-${mark === "-" ? "none" : mark}`, text});
+    return cell(4 + place, {class: `num m-${mark === "-" ? "none" : mark}`, "data-label": visible(data.legend.metrics[metric].name), text});
   });
   const element = make("div", {class: "row", role: "row", "aria-rowindex": at + 2, tabindex: at === table.focus ? 0 : -1},
-    cell(1, {}, verdictMark(verdictOf(row))),
+    cell(1, {class: "state"}, verdictMark(verdictOf(row)), change && change !== "same" ? make("small", {text: change}) : null),
     cell(2, {class: "id"}, make("a", {href: caseLink(row), tabindex: -1, dir: "auto", text: visible(row[COL.id])}),
-      make("small", {dir: "auto", text: visible([change && change !== "same" ? change : "", row[COL.repeat] ? `repeat ${row[COL.repeat]}` : "",
-        ...cohortsOf(row)].filter(Boolean).join(" · "))})),
+      make("small", {dir: "auto", text: visible([row[COL.repeat] ? `repeat ${row[COL.repeat]}` : "",
+        ...cohortsOf(row).map((name) => splitOnce(name, "=")[1])].filter(Boolean).join(" · "))})),
     cell(3, {class: "question", dir: "auto", text: visible(row[COL.question])}),
     ...scores,
-    cell(4 + metrics.length, {class: "num", text: row[COL.latency] === null ? "–" : seconds(row[COL.latency])}));
+    cell(4 + metrics.length, {class: "num", "data-label": "latency", text: row[COL.latency] === null ? "–" : seconds(row[COL.latency])}));
   element.style.top = `${at * high}px`;
   element.addEventListener("click", (event) => { if (!event.target.closest("a")) location.hash = caseLink(row); });
   element.addEventListener("focus", () => { table.focus = at; });

@@ -41,8 +41,14 @@ function pretty(value) {
 
 // Word diff by longest common subsequence; `null` where the texts are too long to compare in the page.
 const DIFF_CELLS = 4e6;
+const DIFF_CHARS = 1e5;
+function words(text) {
+  return Array.from(new Intl.Segmenter(undefined, {granularity: "word"}).segment(text), (part) => part.segment);
+}
+
 function wordDiff(before, after) {
-  const a = before.match(/\s+|[^\s]+/g) || [], b = after.match(/\s+|[^\s]+/g) || [];
+  if (before.length + after.length > DIFF_CHARS) return null;
+  const a = words(before), b = words(after);
   let start = 0, endA = a.length, endB = b.length;
   while (start < endA && start < endB && a[start] === b[start]) start += 1;
   while (endA > start && endB > start && a[endA - 1] === b[endB - 1]) { endA -= 1; endB -= 1; }
@@ -70,15 +76,17 @@ function wordDiff(before, after) {
   return {left, right};
 }
 
-// Neighbouring words of one kind become one element; `tag` is `del` or `ins`.
-function marked(words, tag) {
+// Neighbouring words of one kind become one element (`tag` is `del` or `ins`); a space between changed words is changed.
+function marked(found, tag) {
   const box = make("p", {class: "text", dir: "auto"});
+  const isGap = (at) => !found[at][0].trim() && at > 0 && at + 1 < found.length && !found[at - 1][1] && !found[at + 1][1];
   let run = "", same = true;
   const flush = () => {
     if (run) box.append(same ? document.createTextNode(visible(run)) : make(tag, {text: visible(run)}));
     run = "";
   };
-  for (const [word, equal] of words) {
+  for (let at = 0; at < found.length; at += 1) {
+    const word = found[at][0], equal = found[at][1] && !isGap(at);
     if (equal !== same) { flush(); same = equal; }
     run += word;
   }
