@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from evalkit.stats.bounds import BISECTIONS
 from evalkit.stats.clusters import cluster_codes
+from evalkit.stats.quantiles import normal_quantile
 
 ENUMERATED_ROWS = 13
 """Up to this many rows all 2^n sign patterns are tried instead of random ones."""
@@ -136,11 +137,9 @@ def critical_value(n_gates: int, alpha: float) -> float:
 
     Source: Sidak 1967, JASA 62:626.
     """
-    from scipy.special import ndtri
-
     if n_gates < 1 or not 0 < alpha < 1:
         raise ValueError(f"n_gates = {n_gates}, alpha = {alpha}; need n_gates >= 1 and 0 < alpha < 1")
-    return -float(ndtri(-math.expm1(math.log1p(-alpha) / n_gates)))
+    return -normal_quantile(-math.expm1(math.log1p(-alpha) / n_gates))
 
 
 def minimum_detectable_drop(n: int, variance: float, *, critical_value: float, power: float = 0.8) -> float | None:
@@ -162,11 +161,9 @@ def minimum_detectable_drop(n: int, variance: float, *, critical_value: float, p
     Raises:
         ValueError: An argument is out of range.
     """
-    from scipy.special import ndtri
-
     if n < 0 or not variance >= 0 or not critical_value >= 0 or not 0.5 <= power < 1:
         raise ValueError("need n >= 0, variance >= 0, critical_value >= 0 and 0.5 <= power < 1")
-    z = float(ndtri(power))
+    z = normal_quantile(power)
 
     def excess(drop: float) -> float:
         noise = critical_value * math.sqrt(variance + drop)

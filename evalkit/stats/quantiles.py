@@ -1,6 +1,8 @@
-"""Two-sided quantiles, and the check of a confidence level, that every interval shares."""
+"""Quantiles, and the check of a confidence level, that intervals and tests share."""
 
 from __future__ import annotations
+
+from statistics import NormalDist
 
 
 def tail_probability(confidence_level: float) -> float:
@@ -18,11 +20,14 @@ def tail_probability(confidence_level: float) -> float:
     return (1 - confidence_level) / 2
 
 
+def normal_quantile(probability: float) -> float:
+    """Standard normal z with P(Z < z) = `probability` in (0, 1); the standard library's, for scipy is slow to import."""
+    return NormalDist().inv_cdf(probability)
+
+
 def two_sided_z(confidence_level: float) -> float:
     """Standard normal quantile z with P(-z < Z < z) = `confidence_level`; about 1.96 at 0.95."""
-    from scipy.special import ndtri
-
-    return -float(ndtri(tail_probability(confidence_level)))
+    return -normal_quantile(tail_probability(confidence_level))
 
 
 def two_sided_t(confidence_level: float, degrees: int) -> float:
