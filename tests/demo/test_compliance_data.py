@@ -58,10 +58,11 @@ def passes(row: dict[str, Any], said: dict[str, Any]) -> bool:
     return all(scorer.score(case, output).passed for scorer in scorers)
 
 
-def failing(corpus_until: str | None = None) -> set[str]:
+@cache
+def failing(corpus_until: str | None = None) -> frozenset[str]:
     """Ids of the cases that the bot gets wrong."""
     said = answers(corpus_until)
-    return {case["id"] for case in CASES if not passes(case, said[case["id"]])}
+    return frozenset(case["id"] for case in CASES if not passes(case, said[case["id"]]))
 
 
 def content_words(text: str) -> set[str]:
