@@ -21,7 +21,7 @@ def tail_probability(confidence_level: float) -> float:
 
 
 def normal_quantile(probability: float) -> float:
-    """Standard normal z with P(Z < z) = `probability` in (0, 1); the standard library's, for scipy is slow to import."""
+    """Standard normal z with P(Z < z) = `probability` in (0, 1), without the slow import of scipy."""
     return NormalDist().inv_cdf(probability)
 
 
