@@ -23,6 +23,8 @@ MIN_PAIRED = 5
 WARN_AT = 0.10
 RESIDUAL_T = 2.33
 """Statistic (one-sided 1 %) that a gate must reach without a cause's cases, else it only echoes that cause."""
+STEEPER = 1.5
+"""Times the strongest gate's drop that several cohorts must have fallen to be named in its place."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,7 +157,7 @@ def causes_first(tested: Sequence[Tested]) -> tuple[list[Tested], list[Tested]]:
     echoes: list[Tested] = []
     explained: frozenset[int] = frozenset()
     while left:
-        cause = _narrowest(left)
+        cause = _narrowest(left, explained)
         causes.append(cause)
         explained |= frozenset(cause.gate.cases.tolist())
         left.remove(cause)
@@ -164,14 +166,20 @@ def causes_first(tested: Sequence[Tested]) -> tuple[list[Tested], list[Tested]]:
     return causes, echoes
 
 
-def _narrowest(ranked: Sequence[Tested]) -> Tested:
-    """Of the gates whose cases explain the strongest one, the one with the steepest drop: one cohort, not overall."""
+def _narrowest(ranked: Sequence[Tested], explained: frozenset[int]) -> Tested:
+    """Find the steepest gate among those whose cases explain the strongest one: broken cohorts, not overall.
+
+    Args:
+        ranked: gates by falling evidence.
+        explained: cases of the causes found before.
+    """
     strongest = ranked[0]
-    explaining = [
-        each
-        for each in ranked
-        if each.outcome == strongest.outcome and _echoes(strongest, frozenset(each.gate.cases.tolist()))
-    ]
+    peers = [each for each in ranked if each.outcome == strongest.outcome]
+    steep = [each for each in peers if _steepness(each) >= STEEPER * _steepness(strongest)]
+    together = frozenset(case for each in steep for case in each.gate.cases.tolist())
+    if steep and _echoes(strongest, explained | together):
+        return max(steep, key=_steepness)
+    explaining = [each for each in peers if _echoes(strongest, explained | frozenset(each.gate.cases.tolist()))]
     return max(explaining, key=_steepness, default=strongest)
 
 
