@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from evalkit.errors import RunError
 from evalkit.llm.errors import JudgeError
+from evalkit.scorers.asked import Asked, NotApplicable
 from evalkit.scorers.base import Services
 from evalkit.scorers.judge import NO_ENDPOINT, judge_key, judge_name
 from evalkit.scorers.ragas_inputs import Missing, attempts_for
-from evalkit.scorers.ragas_library import Asked, embedding_for, judge_for, load_ragas
+from evalkit.scorers.ragas_library import embedding_for, judge_for, load_ragas
 from evalkit.scorers.ragas_metrics import CASE_FIELDS, RAGAS_METRICS, RagasMetric
 from evalkit.scorers.ragas_programs import PROGRAMS
-from evalkit.scorers.ragas_replies import NotApplicable
+from evalkit.scorers.ragas_replies import RagasRules
 from evalkit.types import Case, Metric, Output, Score, Unscored
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ class BoundRagas:
             attempts = attempts_for(self._spec, case, output)
         except Missing as missing:
             return Unscored(self.name, missing.kind, str(missing))
-        asked = Asked(self._client) if self._client and self._spec.llm else None
+        asked = Asked(self._client, RagasRules()) if self._client and self._spec.llm else None
         return await self._best(library, attempts, asked)
 
     def _lacking(self) -> Unscored | None:

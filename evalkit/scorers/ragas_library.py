@@ -8,18 +8,14 @@ import sys
 import threading
 import types
 import warnings
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
-from evalkit.llm.errors import JudgeError
-from evalkit.scorers.ragas_replies import NotApplicable, given_in, refuse_empty, ruled
-from evalkit.types import Usage
+from evalkit.scorers.asked import Asked, NotApplicable
 
 if TYPE_CHECKING:
-    from evalkit.llm.client import ChatClient
     from evalkit.scorers.embedders import Embedder
 
 VERTEX = "langchain_community.chat_models.vertexai"
@@ -79,47 +75,6 @@ def _is_there(module: str) -> bool:
         return importlib.util.find_spec(module) is not None
     except ModuleNotFoundError:
         return False
-
-
-class Asked:
-    """What one metric asked the judge about one case: usage, and the first thing that went wrong.
-
-    ragas drops exceptions in some metrics and asks again; the first one is kept, ends every later question, and is
-    raised once the metric is through.
-    """
-
-    def __init__(self, client: ChatClient) -> None:
-        self._client = client
-        self._times: Counter[str] = Counter()
-        self._replies = 0
-        self.usage: Usage | None = None
-        self.error: JudgeError | NotApplicable | None = None
-
-    async def ask(self, prompt: str, model: type[Any]) -> Any:
-        """Ask once; the same prompt again is a new sample."""
-        if self.error is not None:
-            raise self.error
-        sample = self._times[prompt]
-        self._times[prompt] += 1
-        try:
-            parsed = await self._client.structured(prompt, ruled(model, given_in(prompt)), sample=sample)
-            self._count(parsed.usage)
-            refuse_empty(parsed.value, self._replies)
-        except JudgeError as error:
-            self._count(error.usage)
-            self.error = error
-            raise
-        except NotApplicable as nothing:
-            self.error = nothing
-            raise
-        self._replies += 1
-        return parsed.value
-
-    def _count(self, usage: Usage | None) -> None:
-        from evalkit.llm.wire import add_usage
-
-        if usage is not None:
-            self.usage = add_usage(self.usage, usage)
 
 
 def judge_for(library: Library, asked: Asked) -> Any:

@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 import json
-from collections.abc import Callable, Mapping
-from typing import Any, cast
+from collections.abc import Mapping
+from typing import Any
 
-Given = tuple[tuple[str, int], ...]
-"""How many items the input of a prompt holds, by name: `(("statements", 3),)`."""
-Rule = Callable[[Any, Mapping[str, int]], str | None]
-"""What is wrong with a reply, `None` where nothing is."""
-
-
-class NotApplicable(Exception):
-    """The answer holds nothing that the metric could grade."""
+from evalkit.scorers.asked import Given, NotApplicable, Rule, ruled
 
 
 def given_in(prompt: str) -> Given:
@@ -96,39 +88,18 @@ MUST_HOLD: Mapping[str, str] = {
 """Name of a reply model -> the list without which nothing is graded, though ragas gives a number (or NaN)."""
 
 
-def ruled(model: type[Any], given: Given) -> type[Any]:
-    """A reply model of ragas that also keeps our rule, so that a reply against it is sent back to be repaired."""
-    rule = RULES.get(model.__name__)
-    made: type[Any] = _ruled(cast("Any", model), rule, given) if rule else model
-    return made
+class RagasRules:
+    """The rules for one metric and one case."""
 
+    def form(self, prompt: str, model: type[Any]) -> type[Any]:
+        """See `Rules.form`."""
+        rule = RULES.get(model.__name__)
+        return ruled(model, rule, given_in(prompt)) if rule else model
 
-@functools.lru_cache(maxsize=256)
-def _ruled(model: Any, rule: Rule, given: Given) -> Any:
-    from pydantic import create_model, model_validator
-
-    def check(reply: Any) -> Any:
-        problem = rule(reply, dict(given))
-        if problem:
-            raise ValueError(problem)
-        return reply
-
-    checks: Any = {"keeps_the_rule": model_validator(mode="after")(check)}
-    return create_model(model.__name__, __base__=model, __validators__=checks)
-
-
-def refuse_empty(reply: Any, number: int) -> None:
-    """Stop a metric that has nothing to grade.
-
-    Args:
-        reply: A reply of the judge.
-        number: How many replies came before it for this case.
-
-    Raises:
-        NotApplicable: The list that all else rests on is empty.
-    """
-    name = type(reply).__name__
-    # The entities of the reference are asked for first; a context without any is a true recall of 0.
-    needed = "entities" if name == "EntitiesList" and number == 0 else MUST_HOLD.get(name)
-    if needed and not getattr(reply, needed):
-        raise NotApplicable(f"the judge found no {needed} to grade")
+    def look(self, reply: Any, number: int) -> None:
+        """See `Rules.look`: stop where the list that all else rests on is empty."""
+        name = type(reply).__name__
+        # The entities of the reference are asked for first; a context without any is a true recall of 0.
+        needed = "entities" if name == "EntitiesList" and number == 0 else MUST_HOLD.get(name)
+        if needed and not getattr(reply, needed):
+            raise NotApplicable(f"the judge found no {needed} to grade")

@@ -1,0 +1,96 @@
+"""What a metric library asks a judge about one case, through our client."""
+
+from __future__ import annotations
+
+import functools
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from evalkit.llm.errors import JudgeError
+from evalkit.types import Usage
+
+if TYPE_CHECKING:
+    from evalkit.llm.client import ChatClient
+
+Given = tuple[tuple[str, int], ...]
+"""How many items of each name the judge was given: `(("statements", 3),)`."""
+Rule = Callable[[Any, Mapping[str, int]], str | None]
+"""What is wrong with a reply, `None` where nothing is."""
+
+
+class NotApplicable(Exception):
+    """The answer holds nothing that the metric could grade."""
+
+
+class Rules(Protocol):
+    """What a library's own reply models do not enforce."""
+
+    def form(self, prompt: str, model: type[Any]) -> type[Any]:
+        """The reply model that is asked for instead of `model`."""
+
+    def look(self, reply: Any, number: int) -> None:
+        """See a reply that fits, after `number` others for this case.
+
+        Raises:
+            NotApplicable: There is nothing to grade.
+        """
+
+
+class Asked:
+    """The questions of one metric about one case: their usage, and the first thing that went wrong.
+
+    Libraries drop exceptions here and there and ask again; the first one is kept, ends every later question, and is
+    for the scorer to raise once the metric is through.
+    """
+
+    def __init__(self, client: ChatClient, rules: Rules) -> None:
+        self._client = client
+        self._rules = rules
+        self._times: Counter[str] = Counter()
+        self._replies = 0
+        self.usage: Usage | None = None
+        self.error: JudgeError | NotApplicable | None = None
+
+    async def ask(self, prompt: str, model: type[Any]) -> Any:
+        """Ask once; the same prompt again is a new sample."""
+        if self.error is not None:
+            raise self.error
+        sample = self._times[prompt]
+        self._times[prompt] += 1
+        try:
+            parsed = await self._client.structured(prompt, self._rules.form(prompt, model), sample=sample)
+            self._count(parsed.usage)
+            self._rules.look(parsed.value, self._replies)
+        except (JudgeError, NotApplicable) as error:
+            self._count(getattr(error, "usage", None))
+            self.error = self.error or error
+            raise
+        self._replies += 1
+        return parsed.value
+
+    def _count(self, usage: Usage | None) -> None:
+        from evalkit.llm.wire import add_usage
+
+        if usage is not None:
+            self.usage = add_usage(self.usage, usage)
+
+
+def ruled(model: type[Any], rule: Rule, given: Given) -> type[Any]:
+    """A reply model that also keeps `rule`, so that a reply against it is sent back to be repaired."""
+    made: type[Any] = _ruled(cast("Any", model), rule, given)
+    return made
+
+
+@functools.lru_cache(maxsize=256)
+def _ruled(model: Any, rule: Rule, given: Given) -> Any:
+    from pydantic import create_model, model_validator
+
+    def check(reply: Any) -> Any:
+        problem = rule(reply, dict(given))
+        if problem:
+            raise ValueError(problem)
+        return reply
+
+    checks: Any = {"keeps_the_rule": model_validator(mode="after")(check)}
+    return create_model(model.__name__, __base__=model, __validators__=checks)
