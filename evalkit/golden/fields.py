@@ -27,7 +27,7 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
     ),
     "contexts": ("contexts", "retrieved_contexts", "retrieval_context"),
     "output": ("output", "response", "actual_output", "answer"),
-    "cohorts": ("cohorts", "cohort"),
+    "cohorts": ("cohorts", "cohort"),  # one word under `cohort` is the cohort of that name
 }
 """Our name -> the column names that are read as it: ours, ragas, deepeval, promptfoo, langsmith."""
 _OUR_NAME = {alias: name for name, aliases in ALIASES.items() for alias in aliases}
@@ -154,6 +154,8 @@ def _one_of(value: Any, name: str, allowed: tuple[str, ...], note: Complain) -> 
 def _cohorts(value: Any, note: Complain) -> dict[str, str]:
     if value is None:
         return {}
+    if isinstance(value, str) and value.strip():
+        return {"cohort": value.strip()}
     if not isinstance(value, Mapping):
         note(f"`cohorts` is {_show(value)}", 'write {"domain": "..."}')
         return {}

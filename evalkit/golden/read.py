@@ -74,16 +74,20 @@ def open_golden(source: GoldenSource, file: Path | None, shown: str, *, need: Ne
         InputError: with every problem found (at most 200).
     """
     problems: list[Problem] = []
+
+    def note(problem: Problem) -> None:
+        problems.append(problem)
+        if len(problems) >= MAX_PROBLEMS:
+            raise InputError(problems)
+
     lines: dict[str, int] = {}
     counts: dict[str, Counter[str]] = {}
     missing: dict[str, list[str]] = {}
     digest = hashlib.sha256()
-    for line, case in _cases(source, file, shown, problems.append):
-        if len(problems) >= MAX_PROBLEMS:
-            break
+    for line, case in _cases(source, file, shown, note):
         first = lines.setdefault(case.id, line)
         if first != line:
-            problems.append(Problem(case.place, f"`id` {case.id!r} repeats line {first}", "give each case its own id"))
+            note(Problem(case.place, f"`id` {case.id!r} repeats line {first}", "give each case its own id"))
         digest.update(case.digest.encode())
         for name, value in case.cohorts.items():
             counts.setdefault(name, Counter())[value] += 1
