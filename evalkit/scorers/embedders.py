@@ -51,9 +51,6 @@ class Embedder(Protocol):
     async def tokens(self, text: str) -> tuple[list[str], Vectors]:
         """Split `text` into tokens and embed each: n strings and shape (n, d), rows of length 1."""
 
-    async def close(self) -> None:
-        """Release connections."""
-
 
 class WordLlama:
     """Static token embeddings (Llama 2 "supercat", 256 dimensions) pooled by their mean; about 0.3 ms per answer.
@@ -112,9 +109,6 @@ class WordLlama:
         call = asyncio.to_thread(self.token_rows, text) if len(text) > THREAD_CHARS else None
         pieces, rows = await call if call else self.token_rows(text)
         return pieces, unit_rows(rows)
-
-    async def close(self) -> None:
-        """Nothing to release."""
 
 
 def _package_folder(package: str) -> Path:

@@ -8,7 +8,6 @@ from typing import ClassVar
 
 import numpy as np
 
-from evalkit.errors import InputError, Problem
 from evalkit.scorers.base import Services
 from evalkit.scorers.embedders import Embedder
 from evalkit.scorers.embedding_batches import EmbeddingError, Vectors
@@ -48,7 +47,7 @@ class Similarity:
 
     def bind(self, services: Services) -> BoundSimilarity:
         """Take the run's embedder."""
-        return BoundSimilarity(self, _embedder(services, self.name))
+        return BoundSimilarity(self, _embedder(services))
 
 
 class BoundSimilarity:
@@ -66,7 +65,7 @@ class BoundSimilarity:
 
     async def score(self, case: Case, output: Output) -> Score | Unscored:
         """Grade one answer."""
-        references = _references(case, self.name)
+        references = filled_references(case, self.name)
         if isinstance(references, Unscored):
             return references
         if not output.text.strip():
@@ -128,12 +127,12 @@ class TokenMatch:
         """Take the run's embedder.
 
         Raises:
-            InputError: the embedding has no vectors of single tokens.
+            ValueError: the embedding has no vectors of single tokens.
         """
-        embedder = _embedder(services, self.name)
+        embedder = _embedder(services)
         if not embedder.has_tokens:
-            what = f"{embedder.name} gives no vectors of single tokens"
-            raise InputError(Problem(f"scorers.{self.name}", what, "use `embedding: wordllama`, or `similarity`"))
+            mend = "use `embedding: wordllama`, or the scorer `similarity`"
+            raise ValueError(f"embedding: {embedder.name} gives no vectors of single tokens; {mend}")
         return BoundTokenMatch(self, embedder)
 
 
@@ -152,7 +151,7 @@ class BoundTokenMatch:
 
     async def score(self, case: Case, output: Output) -> Sequence[Score | Unscored]:
         """Grade one answer: three scores."""
-        references = _references(case, self.name)
+        references = filled_references(case, self.name)
         if isinstance(references, Unscored):
             return self._unscored(references)
         if not output.text.strip():
@@ -209,13 +208,13 @@ def _check_mark(option: str, mark: float | None, low: float) -> None:
         raise ValueError(f"{option}: {mark} is out of range; give a number from {low:g} to 1")
 
 
-def _embedder(services: Services, scorer: str) -> Embedder:
+def _embedder(services: Services) -> Embedder:
     if services.embedder is None:
-        raise InputError(Problem(f"scorers.{scorer}", "no embedding is configured", "write `embedding: wordllama`"))
+        raise ValueError("embedding: none is configured; write `embedding: wordllama`")
     return services.embedder
 
 
-def _references(case: Case, metric: str) -> tuple[str, ...] | Unscored:
+def filled_references(case: Case, metric: str) -> tuple[str, ...] | Unscored:
     """The acceptable answers that hold any text."""
     filled = tuple(text for text in case.reference if text.strip())
     if filled:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -109,8 +109,11 @@ class BatchedEmbedder:
         """Not available: one vector per text is all there is."""
         raise EmbeddingError(f"{self.name} gives no vectors of single tokens; token matching needs wordllama")
 
-    async def close(self) -> None:
-        """See `Embedder.close`."""
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        """Release the connections of the source."""
         await self._inner.close()
 
     async def _one(self, text: str) -> Vectors:
