@@ -67,6 +67,7 @@ def _word_part(char: str) -> str:
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _PLAIN = _Table(_plain)
 _WORDS = _Table(_word_part)
+_SPACED = _Table(lambda char: f" {char} " if is_spaceless(char) else char)
 _NO_PUNCTUATION = _Table(lambda char: "" if unicodedata.category(char)[0] == "P" else char)
 
 
@@ -98,6 +99,11 @@ def fold(text: str) -> str:
 def without_punctuation(text: str) -> str:
     """Drop every punctuation character (Unicode category P)."""
     return text.translate(_NO_PUNCTUATION)
+
+
+def split_spaceless(text: str) -> str:
+    """Put spaces around each character of a script that has none between words."""
+    return text.translate(_SPACED)
 
 
 def words(text: str) -> list[str]:
