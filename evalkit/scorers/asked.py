@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -49,11 +50,17 @@ class Asked:
         self._rules = rules
         self._times: Counter[str] = Counter()
         self._replies = 0
+        # One question after the other: where a library asks two at once and one fails, the other is never sent.
+        self._turn = asyncio.Lock()
         self.usage: Usage | None = None
         self.error: JudgeError | NotApplicable | None = None
 
     async def ask(self, prompt: str, model: type[Any]) -> Any:
         """Ask once; the same prompt again is a new sample."""
+        async with self._turn:
+            return await self._ask(prompt, model)
+
+    async def _ask(self, prompt: str, model: type[Any]) -> Any:
         if self.error is not None:
             raise self.error
         sample = self._times[prompt]

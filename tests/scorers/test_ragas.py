@@ -312,11 +312,11 @@ def test_empty_answer_is_not_applicable(metric: str) -> None:
         ("semantic_similarity", Case(id="1", input="q", reference=("",)), "missing_reference"),
         ("summary_score", Case(id="1", input="q"), "missing_reference_contexts"),
         ("instance_specific_rubrics", Case(id="1", input="q"), "missing_rubrics"),
-        ("tool_call_f1", Case(id="1", input="q"), "missing_reference_tool_calls"),
+        ("tool_call_f1", Case(id="1", input="q"), "missing_expected_tool_calls"),
         (
             "tool_call_f1",
             Case(id="1", input="q", fields={"expected_tool_calls": [{"tool": "x"}]}),
-            "bad_reference_tool_calls",
+            "bad_expected_tool_calls",
         ),
     ],
 )
