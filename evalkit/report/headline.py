@@ -27,9 +27,10 @@ def headline(decision: Decision, styles: dict[str, Style], partial: str | None) 
     if decision.outcome == "no decision" and partial:
         return one_line(f"partial run, not a gate: {partial}", _HEADLINE_CHARS)
     causes = [check for check in decision.checks if check.outcome in _DECIDED_BY.get(decision.outcome, ())]
-    causes.sort(key=lambda check: (ORDER.index(check.outcome), -_size(check)))
     if causes:
-        more = f"; {plural(len(causes) - 1, 'more check')}" if len(causes) > 1 else ""
+        causes.sort(key=lambda check: (ORDER.index(check.outcome), not _named_first(check, decision.reasons)))
+        others = sum(check.outcome == causes[0].outcome for check in causes[1:])
+        more = f"; {plural(others, 'more check')} like it" if others else ""
         cause = _cause(causes[0], styles.get(causes[0].metric) or Style("number"))
         return one_line(cause, _HEADLINE_CHARS - len(more)) + more
     if decision.reasons:
@@ -39,9 +40,8 @@ def headline(decision: Decision, styles: dict[str, Style], partial: str | None) 
 
 def spoken(name: str) -> str:
     """Turn `latency_p95_s` into `latency p95`."""
-    for suffix in ("_usd", "_s"):
-        name = name.removesuffix(suffix)
-    return name.replace("_", " ")
+    bare = name if name.endswith("_per_s") else name.removesuffix("_s").removesuffix("_usd")
+    return bare.replace("_", " ")
 
 
 def subject(check: Check) -> str:
@@ -52,25 +52,32 @@ def subject(check: Check) -> str:
 
 def titled(check: Check) -> str:
     """Name a check in a list: its subject, after its own name where that says something else."""
-    return subject(check) if check.name == check.metric else f"{spoken(check.name)}: {subject(check)}"
+    return subject(check) if check.metric in ("", check.name) else f"{spoken(check.name)}: {subject(check)}"
 
 
 def _cause(check: Check, style: Style) -> str:
-    """One clause: what, where, how far off."""
-    name, seen, need = subject(check), check.observed, needed(check.need, style)
-    if check.outcome in ("no decision", "insufficient evidence"):
-        return f"{name}: {check.reason or 'no evidence'}"
-    if seen is None or seen.value is None:
-        return f"{name}: {check.reason or (seen.reason if seen else '') or f'need {need}'}"
-    now = figure(seen.value, style, seen.n)
+    """One clause: what, where, how far off; the gate's own words where there is no figure."""
+    seen = check.observed
+    if check.outcome in ("no decision", "insufficient evidence") or seen is None or seen.value is None:
+        return _in_words(check)
+    name, now = subject(check), figure(seen.value, style, seen.n)
+    need = f" (need {needed(check.need, style)})" if check.need.startswith((">", "<")) else ""
     if check.baseline is not None and check.baseline != seen.value:
         verb = "fell" if seen.value < check.baseline else "rose"
-        return f"{name} {verb} {figure(check.baseline, style, seen.n)} → {now} (need {need})"
+        return f"{name} {verb} {figure(check.baseline, style, seen.n)} → {now}{need}"
     if check.drop is not None and check.drop.value is not None:
-        return f"{name} is {now}, worse by {difference(check.drop.value, style, check.drop.n)} (need {need})"
-    return f"{name} is {now}, need {need}"
+        return f"{name} is {now}, worse by {difference(check.drop.value, style, check.drop.n)}{need}"
+    return f"{name} is {now}, need {needed(check.need, style)}"
 
 
-def _size(check: Check) -> float:
-    """Larger drops are named first; checks without one keep the order of the gate."""
-    return check.drop.value if check.drop is not None and check.drop.value is not None else 0.0
+def _in_words(check: Check) -> str:
+    """The reason of a check, after its subject where the reason does not name it."""
+    reason = check.reason or f"need {check.need}"
+    names_cohort = check.cohort in (OVERALL, "") or check.cohort in reason
+    names_metric = check.metric in reason or check.name != check.metric
+    return reason if names_cohort and names_metric else f"{subject(check)}: {reason}"
+
+
+def _named_first(check: Check, reasons: tuple[str, ...]) -> bool:
+    """Whether the gate's most important reason is this check's."""
+    return bool(reasons and check.reason) and check.reason == reasons[0]

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from evalkit.report.charts import histogram_rows, histogram_svg, range_svg
+from evalkit.report.cohort_table import FEW_CASES
 from evalkit.report.files import replacing
 from evalkit.report.numbers import Style, figure
 from evalkit.report.payload import write_payload
 from evalkit.report.survey import Rows, changes_of, failed_scores
 from evalkit.report.texts import clipped, visible
-from evalkit.report.view import FEW_CASES, View
+from evalkit.report.view import View
 from evalkit.types import Score
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -66,10 +67,11 @@ def _page(view: View) -> str:
 
 def _helpers(view: View, safe: type[str]) -> dict[str, Any]:
     """Words, drawings and lookups that the template needs."""
-    metrics = {metric.name: metric for metric in view.scored_metrics}
+    rest = ("insufficient evidence", "pass")
     return {
         "icons": ICONS,
         "few_cases": FEW_CASES,
+        "rest": [(name, lines) for name in rest if (lines := [line for line in view.gates if line.outcome == name])],
         "overlap": figure(view.comparison.overlap, Style("rate"), view.comparison.n_paired) if view.comparison else "",
         "tone": TONES[view.outcome],
         "worst": view.failing[:_WORST],
@@ -78,7 +80,7 @@ def _helpers(view: View, safe: type[str]) -> dict[str, Any]:
         "changes": _change_counts(view),
         "range_svg": lambda line: safe(range_svg(line, view.styles[line.check.metric])),
         "histograms": [
-            (entry, safe(histogram_svg(entry, metrics[entry.metric])), histogram_rows(entry))
+            (entry, safe(histogram_svg(entry, view.declared[entry.metric])), histogram_rows(entry))
             for entry in view.histograms
         ],
     }

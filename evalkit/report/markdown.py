@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 
+from evalkit.report.cohort_table import CohortCell, CohortRow
+from evalkit.report.headline import ORDER
 from evalkit.report.numbers import plural
 from evalkit.report.survey import FailedCase, failed_scores
 from evalkit.report.texts import code, plain
-from evalkit.report.view import CohortCell, GateLine, View
+from evalkit.report.view import GateLine, View
 from evalkit.types import Comparison, Score
 
 COMMENT_BYTES = 60_000
@@ -19,11 +22,12 @@ MARKS = {
     "pass": "✓ pass",
     "warn": "! warn",
     "block": "✗ block",
-    "insufficient evidence": "? thin",
-    "no decision": "? none",
+    "insufficient evidence": "? unproven",
+    "no decision": "? undecided",
 }
 ICONS = {"approved": "✅", "approved with conditions": "🟡", "blocked": "❌", "no decision": "⚪"}
 _ROWS = 30
+_CHECKS = 12
 _WORST = 10
 
 
@@ -59,40 +63,45 @@ def _head(view: View) -> str:
 
 
 def _gate_table(view: View) -> str:
-    """Checks that did not pass, else a line that all did."""
-    lines = [line for line in view.gates if line.outcome != "pass"]
-    if not lines:
-        return f"✓ {plural(len(view.gates), 'check')} passed" if view.gates else "_No check was asked for._"
-    return _table(GATE_HEAD, map(_gate_cells, lines)) + _reasons(lines)
+    """The checks that ask for action, and how many others there are."""
+    if not view.gates:
+        return "_No check was asked for._"
+    lines = view.pressing[:_CHECKS]
+    counts = Counter(line.outcome for line in view.gates)
+    hidden = len(view.pressing) - len(lines)
+    others = [f"{hidden:,} more in the report"] if hidden else []
+    others += [f"{MARKS[name]} × {counts[name]:,}" for name in ("insufficient evidence", "pass") if counts[name]]
+    table = _table(GATE_HEAD, map(_gate_cells, lines)) + "\n\n" if lines else ""
+    return f"{table}{' · '.join(others)}{_reasons(lines)}"
 
 
 GATE_HEAD = ("Check", "Now", "Base", "Drop", "Need", "Outcome")
 
 
 def _gate_cells(line: GateLine) -> tuple[str, ...]:
-    words = (line.now, line.base or "–", line.drop or "–", line.need)
+    words = (line.now or "–", line.base or "–", line.drop or "–", line.need)
     return (code(line.subject, 100, in_table=True), *(plain(word, 100) for word in words), MARKS[line.outcome])
 
 
-def _reasons(lines: list[GateLine]) -> str:
+def _reasons(lines: Sequence[GateLine]) -> str:
     """The gate's own words on the first lines that have some."""
     said = [f"- {code(line.subject, 100)}: {plain(line.check.reason, 300)}" for line in lines if line.check.reason]
-    return "\n\n" + "\n".join(said[:5]) if said else ""
+    return "\n\n" + "\n".join(said[:3]) if said else ""
 
 
 def _cohort_table(view: View) -> str:
-    """The cohorts with a check that did not pass, else nothing: all of them are in the details."""
-    rows = [row for row in view.cohorts if any(cell and cell.outcome not in (None, "pass") for cell in row.cells)]
-    return "**Cohorts to look at**\n\n" + _cohorts(view, rows) if rows else ""
+    """The cohorts and metrics with a check that asks for action, the most urgent first."""
+    urgent = {line.check.cohort: ORDER.index(line.outcome) for line in reversed(view.pressing)}
+    names = {line.check.metric for line in view.pressing}
+    rows = sorted((row for row in view.cohorts if row.cohort in urgent), key=lambda row: urgent[row.cohort])
+    columns = [place for place, metric in enumerate(view.metrics) if metric.name in names]
+    return "**Cohorts to look at**\n\n" + _cohorts(view, rows[:_CHECKS], columns) if rows and columns else ""
 
 
-def _cohorts(view: View, rows: Iterable[object]) -> str:
-    wanted = set(map(id, rows))
-    head = ("Cohort", *(code(metric.name, 60, in_table=True) for metric in view.metrics))
+def _cohorts(view: View, rows: Iterable[CohortRow], columns: Sequence[int]) -> str:
+    head = ("Cohort", *(code(view.metrics[place].name, 60, in_table=True) for place in columns))
     body = (
-        (code(row.cohort, 80, in_table=True), *map(_cohort_cell, row.cells))
-        for row in view.cohorts
-        if id(row) in wanted
+        (code(row.cohort, 80, in_table=True), *(_cohort_cell(row.cells[place]) for place in columns)) for row in rows
     )
     return _table(head, body)
 
@@ -128,7 +137,7 @@ def _worst_line(failed: FailedCase) -> str:
 def score_change(score: Score, failed: FailedCase) -> str:
     """Write `faithfulness 0.92 → 0.31`, or the new value alone where the baseline has none."""
     before = failed.before.scores.get(score.metric) if failed.before else None
-    was = f"{before.value:.3g} → " if isinstance(before, Score) else ""
+    was = f"{before.value:.3g} → " if isinstance(before, Score) and before.value != score.value else ""
     return f"{code(score.metric, 60)} {was}{score.value:.3g}"
 
 
@@ -187,13 +196,14 @@ def _errors(view: View) -> str:
     return "\n".join(["**Errors and missing scores**", "", *lines]) if lines else ""
 
 
-def _passing(view: View) -> str:
-    lines = [line for line in view.gates if line.outcome == "pass"]
-    return _details("Passing checks", _table(GATE_HEAD, map(_gate_cells, lines))) if lines else ""
+def _other_checks(view: View) -> str:
+    lines = [line for line in view.gates if line not in view.pressing]
+    return _details("Other checks", _table(GATE_HEAD, map(_gate_cells, lines))) if lines else ""
 
 
 def _all_cohorts(view: View) -> str:
-    return _details("All cohorts", _cohorts(view, view.cohorts)) if view.cohorts else ""
+    columns = range(len(view.metrics))
+    return _details("All cohorts", _cohorts(view, view.cohorts, columns)) if view.cohorts and columns else ""
 
 
 def _notes(view: View) -> str:
@@ -213,7 +223,7 @@ _SECTIONS: tuple[Callable[[View], str], ...] = (
     _changes,
     _errors,
     _notes,
-    _passing,
+    _other_checks,
     _all_cohorts,
     _resources,
     _provenance,

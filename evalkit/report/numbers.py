@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
 from evalkit.types import Estimate, Metric
 
-Unit = Literal["rate", "seconds", "usd", "count", "number"]
+Unit = Literal["rate", "seconds", "usd", "per_second", "count", "number"]
+RESOURCES: tuple[Unit, ...] = ("seconds", "usd", "per_second")
+"""Units of the metrics that are shown as latency and cost."""
 DECIMAL_FROM_N = 200
 """From this many cases one case weighs half a point or less, so a decimal of a percentage says something."""
 UNKNOWN = "unknown"
@@ -22,30 +25,28 @@ class Style:
 
     unit: Unit
     decimals: int = 2
-    higher_is_better: bool = True
 
 
 def style_of(name: str, metric: Metric | None = None) -> Style:
     """Choose the style of a metric from its declaration, else from the unit in its name."""
-    unit = metric.unit if metric else ""
+    unit = metric.unit.lower() if metric else ""
+    if unit.endswith("/s") or name.endswith("_per_s"):
+        return Style("per_second")
     if unit in ("s", "seconds") or name.endswith("_s"):
-        return Style("seconds", higher_is_better=False)
-    if unit.lower() in ("usd", "$") or name.endswith("_usd"):
-        return Style("usd", higher_is_better=False)
+        return Style("seconds")
+    if unit in ("usd", "$") or name.endswith("_usd"):
+        return Style("usd")
     if metric is not None:
-        unit_is_rate = metric.binary or unit in ("%", "rate", "share")
-        return Style("rate" if unit_is_rate else "number", _decimals(metric), metric.higher_is_better)
+        return Style("rate" if metric.binary or unit in ("%", "rate") else "number", _decimals(metric))
     if name.endswith(_RATES):
         return Style("rate")
-    if name in ("failures", "canary") or name.endswith(("_count", "tokens")):
-        return Style("count", 0, higher_is_better=False)
-    return Style("number")
+    return Style("count", 0) if name.endswith(("_count", "tokens")) else Style("number")
 
 
 def _decimals(metric: Metric) -> int:
-    """Keep about a hundred steps over the metric's range."""
+    """Keep about a hundred steps over the metric's range; an open range gets two decimals."""
     span = metric.high - metric.low
-    return 2 if span <= 10 else 1 if span <= 100 else 0
+    return 2 if span <= 10 or not math.isfinite(span) else 1 if span <= 100 else 0
 
 
 def figure(value: float | None, style: Style, n: int = 0) -> str:
@@ -55,7 +56,9 @@ def figure(value: float | None, style: Style, n: int = 0) -> str:
     if style.unit == "rate":
         return _rate(value, n)
     text = _bare(value, style, value)
-    return {"seconds": f"{text} {_second_unit(value)}", "usd": _dollars(text)}.get(style.unit, text)
+    if style.unit == "seconds":
+        return f"{text} {_second_unit(value)}"
+    return _dollars(text) if style.unit == "usd" else f"{text}/s" if style.unit == "per_second" else text
 
 
 def bounds(estimate: Estimate, style: Style) -> str:
@@ -64,7 +67,7 @@ def bounds(estimate: Estimate, style: Style) -> str:
         return ""
     scale = estimate.value if estimate.value is not None else estimate.high
     if style.unit == "rate":
-        low, high = (signed(100 * end, _rate_decimals(estimate.n)) for end in (estimate.low, estimate.high))
+        low, high = (_percent(end, estimate.n) for end in (estimate.low, estimate.high))
     else:
         low, high = (_bare(end, style, scale) for end in (estimate.low, estimate.high))
     level = "" if abs(estimate.confidence_level - 0.95) < 1e-9 else f" at {100 * estimate.confidence_level:g}%"
@@ -72,9 +75,9 @@ def bounds(estimate: Estimate, style: Style) -> str:
 
 
 def estimated(estimate: Estimate | None, style: Style) -> str:
-    """Write value and interval, or why there is no value."""
+    """Write value and interval, or why there is no value; empty where nothing was estimated."""
     if estimate is None:
-        return "not measured"
+        return ""
     if estimate.value is None:
         return f"undefined: {estimate.reason}" if estimate.reason else "undefined"
     return f"{figure(estimate.value, style, estimate.n)} {bounds(estimate, style)}".rstrip()
@@ -100,13 +103,11 @@ def difference(value: float, style: Style, n: int = 0) -> str:
 def needed(need: str, style: Style) -> str:
     """Write a threshold such as `>= 0.85` in the unit of its metric; other words stay as they are."""
     sign, _, rest = need.partition(" ")
-    pretty = {">=": "≥", "<=": "≤", ">": ">", "<": "<"}.get(sign)
-    if pretty is None:
-        return need
     try:
         value = float(rest)
     except ValueError:
-        return f"{pretty} {rest}"
+        return need.replace(">=", "≥").replace("<=", "≤")
+    pretty = {">=": "≥", "<=": "≤"}.get(sign, sign)
     if style.unit == "rate":
         return f"{pretty} {100 * value:g}%"
     return f"{pretty} {_dollars(rest) if style.unit == 'usd' else rest + ' s' if style.unit == 'seconds' else rest}"
@@ -141,14 +142,19 @@ def _rate_decimals(n: int) -> int:
     return 1 if n >= DECIMAL_FROM_N else 0
 
 
+def _percent(value: float, n: int) -> str:
+    """The number of a percentage; none and all need no decimal."""
+    return f"{100 * value:.0f}" if value in (0, 1) else signed(100 * value, _rate_decimals(n))
+
+
 def _rate(value: float, n: int) -> str:
     """A share below one is never rounded up to 100 %, nor one above zero down to 0 %."""
-    decimals = _rate_decimals(n)
-    text, step = signed(100 * value, decimals), 10.0**-decimals
-    if value < 1 and float(f"{100 * value:.{decimals}f}") == 100:
-        return f">{100 - step:.{decimals}f}%"
-    if value > 0 and float(f"{100 * value:.{decimals}f}") == 0:
-        return f"<{step:.{decimals}f}%"
+    step = 10.0 ** -_rate_decimals(n)
+    text = _percent(value, n)
+    if value < 1 and float(text.replace(MINUS, "-").replace(",", "")) == 100:
+        return f">{100 - step:g}%"
+    if value > 0 and float(text.replace(MINUS, "-").replace(",", "")) == 0:
+        return f"<{step:g}%"
     return f"{text}%"
 
 

@@ -58,7 +58,7 @@ class _Columns:
         self._view = view
         self._compared = view.comparison is not None
         self._cohorts: dict[str, dict[str, int]] = {}
-        self._metrics = {metric.name: place for place, metric in enumerate(view.scored_metrics)}
+        self._metrics: dict[str, int] = {}
 
     def entry(self, row: Row, base: int, *, removed: bool = False) -> list[Any]:
         """The row of the index: see `legend` for the names of its columns."""
@@ -82,7 +82,7 @@ class _Columns:
 
     def legend(self) -> Json:
         """What the entries mean."""
-        declared = {metric.name: metric for metric in self._view.scored_metrics}
+        declared = self._view.declared
         names = ("id", "repeat", "verdict", "change", "kind", "severity", "cohorts", "question", "latency_s")
         return {
             "columns": [*names, "marks", "values", "base"],

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from evalkit.report.markdown import MARKS, score_change
+from evalkit.report.numbers import plural
 from evalkit.report.survey import FailedCase, Rows, failed_scores, verdict_of
 from evalkit.report.texts import code, plain
 from evalkit.report.view import GateLine, View
@@ -26,9 +27,9 @@ def release_decision_markdown(view: View, manifest: Mapping[str, Any]) -> str:
         f"# Release decision: {plain(view.suite, 120)}",
         _fields(_identity(view, manifest)),
         f"## Decision of the gate\n\n**{view.word}**: {plain(view.headline)}" + _bullets(map(plain, view.reasons)),
-        "## Quality\n\n" + _checks(view, [line for line in view.gates if _topic(line) == "quality"]),
-        "## Safety\n\n" + _checks(view, [line for line in view.gates if _topic(line) == "safety"]),
-        "## Privacy\n\n" + _checks(view, [line for line in view.gates if _topic(line) == "privacy"]),
+        "## Quality\n\n" + _checks([line for line in view.gates if _topic(line) == "quality"]),
+        "## Safety\n\n" + _checks([line for line in view.gates if _topic(line) == "safety"]),
+        "## Privacy\n\n" + _checks([line for line in view.gates if _topic(line) == "privacy"]),
         "## Latency\n\n" + _resources(view, "seconds"),
         "## Cost\n\n" + _resources(view, "usd"),
         "## Trust in the judges\n\n" + _judges(view),
@@ -101,7 +102,7 @@ def _identity(view: View, manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("Version", _known(system.get("version") or system.get("fingerprint"))),
         ("Baseline", _known(found.baseline_id) if found else "none: nothing was compared"),
         ("Data", _known(golden.get("path"))),
-        ("Data version", f"{_known(golden.get('sha256'))}, {golden.get('n', 'unknown')} cases"),
+        ("Data version", f"{_known(golden.get('sha256'))}, {golden.get('n_cases', golden.get('n', 'unknown'))} cases"),
         ("Suite", _known(manifest.get("suite_file") or view.suite)),
         ("Run", _known(manifest.get("run_id"))),
         ("Run finished", _known(manifest.get("finished_at"))),
@@ -118,13 +119,20 @@ def _topic(line: GateLine) -> str:
     return "privacy" if _PRIVACY.search(words) else "safety" if _SAFETY.search(words) else "quality"
 
 
-def _checks(view: View, lines: list[GateLine]) -> str:
+def _checks(lines: list[GateLine]) -> str:
+    """Checks that passed or ask for action in full; those short of evidence as a count."""
     if not lines:
         return f"{BLANK}: no check of this suite is named for it."
-    return "\n".join(
+    said = [
         f"- {MARKS[line.outcome]}: {code(line.subject, 100)} {plain(line.now, 160)}, need {plain(line.need, 100)}"
-        + (f", baseline {plain(line.base, 40)}, drop {plain(line.drop, 160)}" if line.base else "")
+        + (f", baseline {plain(line.base, 40)}, drop {plain(line.drop, 160)}" if line.drop else "")
+        + (f": {plain(line.check.reason)}" if line.check.reason and not line.now else "")
         for line in lines
+        if line.outcome != "insufficient evidence"
+    ]
+    thin = len(lines) - len(said)
+    return "\n".join(
+        [*said, f"- {MARKS['insufficient evidence']}: {plural(thin, 'check')}, in the report"] if thin else said
     )
 
 
@@ -169,15 +177,19 @@ def _known_failure(row: Row, changes: Mapping[str, str]) -> str:
 
 
 def _thresholds(view: View, manifest: Mapping[str, Any]) -> str:
+    """Each threshold once, with the number of cohorts that it holds for."""
+    held = Counter((line.check.name, line.check.metric, line.need) for line in view.gates)
+    rows = [
+        f"| {code(name, 80, in_table=True)} | {code(metric, 80, in_table=True)} | {plain(need)} | {count} | {BLANK} |"
+        for (name, metric, need), count in sorted(held.items())
+    ]
     place = code(str(manifest.get("suite_file") or view.suite), 120)
-    rows = [f"| {code(line.subject, 100, in_table=True)} | {plain(line.need, 100)} | {BLANK} |" for line in view.gates]
-    table = "\n".join(["| Check | Need | Why this value |", "| --- | --- | --- |", *rows])
-    return f"Read from {place}, which was fixed before the first call of this run.\n\n{table}"
+    head = ["| Check | Metric | Need | Cohorts | Why this value |", "| --- | --- | --- | --- | --- |"]
+    return f"Read from {place}, which was fixed before the first call of this run.\n\n" + "\n".join([*head, *rows])
 
 
 def _follow_up(view: View) -> str:
-    open_lines = [line for line in view.gates if line.outcome != "pass"]
-    said = [f"- [ ] {code(line.subject, 100)}: {MARKS[line.outcome]}; owner and date {BLANK}" for line in open_lines]
+    said = [f"- [ ] {code(line.subject, 100)}: {MARKS[line.outcome]}; owner and date {BLANK}" for line in view.pressing]
     return "\n".join(said) or f"{BLANK}: no check is open."
 
 

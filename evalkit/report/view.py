@@ -6,10 +6,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from evalkit.report.cohort_table import (
+    CohortRow,
+    ResourceRow,
+    cohort_rows,
+    overall_coverage,
+    quality_metrics,
+    resource_rows,
+    share_of,
+)
 from evalkit.report.headline import ORDER, WORDS, headline, spoken, titled
 from evalkit.report.numbers import (
+    RESOURCES,
     Style,
-    bounds,
     difference,
     dropped,
     elapsed,
@@ -20,12 +29,10 @@ from evalkit.report.numbers import (
     style_of,
 )
 from evalkit.report.survey import Example, FailedCase, Histogram, Rows, changes_of, walk
-from evalkit.types import OVERALL, Agreement, Cell, Check, CheckOutcome, Comparison, Decision, Metric, Outcome, Summary
+from evalkit.types import OVERALL, Agreement, Check, CheckOutcome, Comparison, Decision, Metric, Outcome, Summary
 
-FEW_CASES = 30
-"""Below this many cases a cell is hatched and marked `few`."""
-RESOURCES = ("seconds", "usd")
-"""Units of the metrics that are shown as latency and cost."""
+_FACTS = ("latency_p95_s", "cost_per_case_usd")
+"""Metrics that the line below the verdict shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,34 +51,6 @@ class GateLine:
 
 
 @dataclass(frozen=True, slots=True)
-class CohortCell:
-    """One metric in one cohort, with what the gate said about it."""
-
-    value: str
-    interval: str
-    n: int
-    missing: str
-    """Cases without a score in words, empty where there are none."""
-    base: str
-    drop: str
-    outcome: CheckOutcome | None
-    heat: int | None
-    """0 (best) to 5 (worst) over the metric's range; `None` where the value is undefined."""
-    few: bool
-    reason: str
-    cell: Cell
-
-
-@dataclass(frozen=True, slots=True)
-class CohortRow:
-    """All metrics of one cohort, in the order of `View.metrics`."""
-
-    cohort: str
-    coverage: str
-    cells: tuple[CohortCell | None, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class JudgeLine:
     """How far one judge may be trusted."""
 
@@ -83,14 +62,6 @@ class JudgeLine:
     specificity: str
     n: int
     agreement: Agreement
-
-
-@dataclass(frozen=True, slots=True)
-class ResourceRow:
-    """Latency and cost of one cohort, in the order of `View.resource_metrics`."""
-
-    cohort: str
-    values: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +88,8 @@ class View:
     gates: tuple[GateLine, ...]
     metrics: tuple[Metric, ...]
     """Quality metrics, the columns of the cohort table."""
-    scored_metrics: tuple[Metric, ...]
-    """What the scorers declare: each case has a grade for some of them."""
+    declared: Mapping[str, Metric]
+    """Every metric of the summary by name."""
     cohorts: tuple[CohortRow, ...]
     judges: tuple[JudgeLine, ...]
     coverage: str
@@ -136,6 +107,11 @@ class View:
     changes: Mapping[str, str]
     """Case id -> what happened to it against the baseline."""
     styles: Mapping[str, Style]
+
+    @property
+    def pressing(self) -> tuple[GateLine, ...]:
+        """The checks that ask for action: neither passed nor short of evidence."""
+        return tuple(line for line in self.gates if line.outcome not in ("pass", "insufficient evidence"))
 
 
 def build_view(
@@ -156,7 +132,7 @@ def build_view(
     """
     styles = _styles(summary, decision)
     found = walk(rows, baseline_rows, decision, summary.metrics)
-    quality = _quality(summary, styles)
+    quality = quality_metrics(summary, styles)
     resources = tuple(dict.fromkeys(cell.metric for cell in summary.cells if styles[cell.metric].unit in RESOURCES))
     partial = manifest.get("partial") or None
     return View(
@@ -169,12 +145,12 @@ def build_view(
         partial=partial,
         gates=_gates(decision, styles),
         metrics=quality,
-        scored_metrics=summary.metrics,
-        cohorts=_cohorts(summary, decision, quality, styles),
+        declared={metric.name: metric for metric in summary.metrics},
+        cohorts=cohort_rows(summary, decision, quality, styles),
         judges=tuple(_judge(agreement) for agreement in summary.agreement),
-        coverage=_share(*_overall_coverage(summary)),
+        coverage=share_of(*overall_coverage(summary)),
         resource_metrics=resources,
-        resources=_resources(summary, resources, styles),
+        resources=resource_rows(summary, resources, styles),
         failing=tuple(found.failing),
         n_failing=found.n_failing,
         failing_are_new=found.is_new,
@@ -196,17 +172,6 @@ def _styles(summary: Summary, decision: Decision) -> dict[str, Style]:
     return {name: style_of(name, declared.get(name)) for name in names}
 
 
-def _quality(summary: Summary, styles: Mapping[str, Style]) -> tuple[Metric, ...]:
-    """The columns of the cohort table: what the summary derived (such as `pass_rate`), then every declared metric."""
-    declared = {metric.name: metric for metric in summary.metrics}
-    derived = dict.fromkeys(cell.metric for cell in summary.cells if cell.metric not in declared)
-    metrics = [
-        Metric(name, binary=True) if styles[name].unit == "rate" else Metric(name, high=float("inf"))
-        for name in derived
-    ]
-    return tuple(metric for metric in [*metrics, *summary.metrics] if styles[metric.name].unit not in RESOURCES)
-
-
 def _facts(
     summary: Summary, decision: Decision, manifest: Mapping[str, Any], styles: Mapping[str, Style]
 ) -> tuple[str, ...]:
@@ -214,13 +179,13 @@ def _facts(
     repeats = f" × {summary.n_repeats} repeats" if summary.n_repeats > 1 else ""
     facts = [plural(summary.n_cases, "case") + repeats]
     facts.append(f"against {decision.comparison.baseline_id}" if decision.comparison else "no baseline")
-    facts.append(f"coverage {_share(*_overall_coverage(summary))}")
+    facts.append(f"coverage {share_of(*overall_coverage(summary))}")
     if took := elapsed(manifest.get("started_at", ""), manifest.get("finished_at", "")):
         facts.append(f"took {took}")
     facts += [
         f"{spoken(cell.metric)} {figure(cell.estimate.value, styles[cell.metric], cell.estimate.n)}"
         for cell in summary.cells
-        if cell.cohort == OVERALL and styles[cell.metric].unit in RESOURCES
+        if cell.cohort == OVERALL and cell.metric in _FACTS
     ]
     return tuple(facts)
 
@@ -245,60 +210,6 @@ def _gate(check: Check, style: Style) -> GateLine:
     )
 
 
-def _cohorts(
-    summary: Summary, decision: Decision, metrics: tuple[Metric, ...], styles: Mapping[str, Style]
-) -> tuple[CohortRow, ...]:
-    """Cohort by metric; `overall` first, the others in the order of the summary."""
-    cells = {(cell.cohort, cell.metric): cell for cell in summary.cells}
-    checks: dict[tuple[str, str], list[Check]] = {}
-    for check in decision.checks:
-        checks.setdefault((check.cohort, check.metric), []).append(check)
-    shown = {metric.name for metric in metrics}
-    names = dict.fromkeys(cell.cohort for cell in summary.cells if cell.metric in shown)
-    ordered = sorted(names, key=lambda name: name != OVERALL)
-    return tuple(
-        CohortRow(
-            cohort,
-            _share(*summary.coverage[cohort]) if cohort in summary.coverage else "",
-            tuple(
-                _cohort_cell(cell, metric, checks.get((cohort, metric.name), []), styles[metric.name])
-                if (cell := cells.get((cohort, metric.name)))
-                else None
-                for metric in metrics
-            ),
-        )
-        for cohort in ordered
-    )
-
-
-def _cohort_cell(cell: Cell, metric: Metric, checks: list[Check], style: Style) -> CohortCell:
-    estimate = cell.estimate
-    against = next((check for check in checks if check.baseline is not None), None)
-    missing = [(cell.n_unscored, "unscored"), (cell.n_errored, "errored")]
-    return CohortCell(
-        value=figure(estimate.value, style, estimate.n) if estimate.value is not None else "undefined",
-        interval=bounds(estimate, style),
-        n=cell.n_scored,
-        missing=", ".join(f"{count:,} {word}" for count, word in missing if count),
-        base=figure(against.baseline, style, estimate.n) if against else "",
-        drop=dropped(against.drop, style) if against else "",
-        outcome=min((check.outcome for check in checks), key=ORDER.index, default=None),
-        heat=_heat(estimate.value, metric),
-        few=cell.n_scored < FEW_CASES,
-        reason=estimate.reason,
-        cell=cell,
-    )
-
-
-def _heat(value: float | None, metric: Metric) -> int | None:
-    """Place a value on six tints: the top twentieth of the range is 0, below half is 5."""
-    if value is None or not metric.low < metric.high < float("inf"):
-        return None
-    share = (value - metric.low) / (metric.high - metric.low)
-    good = share if metric.higher_is_better else 1 - share
-    return sum(good < edge for edge in (0.95, 0.9, 0.8, 0.7, 0.5))
-
-
 def _judge(agreement: Agreement) -> JudgeLine:
     share, n = Style("rate"), agreement.kappa.n
     return JudgeLine(
@@ -313,21 +224,6 @@ def _judge(agreement: Agreement) -> JudgeLine:
     )
 
 
-def _resources(summary: Summary, names: tuple[str, ...], styles: Mapping[str, Style]) -> tuple[ResourceRow, ...]:
-    """Latency and cost by cohort, `overall` first."""
-    cells = {(cell.cohort, cell.metric): cell for cell in summary.cells if cell.metric in names}
-    cohorts = sorted(dict.fromkeys(cohort for cohort, _ in cells), key=lambda cohort: cohort != OVERALL)
-    return tuple(
-        ResourceRow(
-            cohort,
-            tuple(
-                estimated(cell.estimate, styles[name]) if (cell := cells.get((cohort, name))) else "" for name in names
-            ),
-        )
-        for cohort in cohorts
-    )
-
-
 def _errors(state: str, kinds: Mapping[str, int], examples: Mapping[str, Example]) -> tuple[ErrorLine, ...]:
     ordered = sorted(kinds.items(), key=lambda item: (-item[1], item[0]))
     return tuple(ErrorLine(state, kind, count, examples.get(kind)) for kind, count in ordered)
@@ -337,28 +233,18 @@ def _incomparable(comparison: Comparison | None) -> tuple[str, ...]:
     if comparison is None:
         return ()
     return tuple(
-        f"{metric} is not compared with the baseline: its {part} differs"
-        for metric, part in comparison.incomparable.items()
+        f"{metric} is not compared with the baseline: {part}" for metric, part in comparison.incomparable.items()
     )
 
 
-def _overall_coverage(summary: Summary) -> tuple[int, int]:
-    return summary.coverage.get(OVERALL, (summary.states.get("scored", 0), summary.expected))
-
-
-def _share(scored: int, expected: int) -> str:
-    """Write a share with its counts; without cases there is no share."""
-    if not expected:
-        return "undefined: no case was expected"
-    return f"{figure(scored / expected, Style('rate'), expected)} ({scored:,} of {expected:,})"
-
-
 def _flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """Flatten the manifest to `(golden.sha256, ...)` pairs; empty values are left out."""
+    """Flatten the manifest to `(golden.sha256, ...)` pairs; empty values and tables are left out."""
     pairs: list[tuple[str, str]] = []
     for key, value in values.items():
         if isinstance(value, Mapping):
             pairs += _flat(value, f"{prefix}{key}.")
+        elif isinstance(value, list) and any(isinstance(entry, Mapping) for entry in value):
+            continue
         elif value not in (None, "", [], ()):
             text = " ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
             pairs.append((f"{prefix}{key}", text))

@@ -1,0 +1,141 @@
+"""The tables of a report: metric by cohort, and latency and cost by cohort."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from evalkit.report.headline import ORDER
+from evalkit.report.numbers import RESOURCES, Style, bounds, dropped, estimated, figure
+from evalkit.types import OVERALL, Cell, Check, CheckOutcome, Decision, Metric, Summary
+
+FEW_CASES = 30
+"""Below this many cases a cell is hatched."""
+
+
+@dataclass(frozen=True, slots=True)
+class CohortCell:
+    """One metric in one cohort, with what the gate said about it."""
+
+    value: str
+    interval: str
+    n: int
+    missing: str
+    """Cases without a score in words, empty where there are none."""
+    base: str
+    drop: str
+    outcome: CheckOutcome | None
+    heat: int | None
+    """0 (best) to 5 (worst) over the metric's range; `None` where the value is undefined."""
+    few: bool
+    reason: str
+    cell: Cell
+
+
+@dataclass(frozen=True, slots=True)
+class CohortRow:
+    """All metrics of one cohort, in the order of `View.metrics`."""
+
+    cohort: str
+    coverage: str
+    cells: tuple[CohortCell | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceRow:
+    """Latency and cost of one cohort, in the order of `View.resource_metrics`."""
+
+    cohort: str
+    values: tuple[str, ...]
+
+
+def quality_metrics(summary: Summary, styles: Mapping[str, Style]) -> tuple[Metric, ...]:
+    """The columns of the cohort table: what the summary derived (such as `pass_rate`), then every declared metric."""
+    declared = {metric.name: metric for metric in summary.metrics}
+    derived = dict.fromkeys(cell.metric for cell in summary.cells if cell.metric not in declared)
+    metrics = [
+        Metric(name, binary=True) if styles[name].unit == "rate" else Metric(name, high=float("inf"))
+        for name in derived
+    ]
+    return tuple(metric for metric in [*metrics, *summary.metrics] if styles[metric.name].unit not in RESOURCES)
+
+
+def cohort_rows(
+    summary: Summary, decision: Decision, metrics: tuple[Metric, ...], styles: Mapping[str, Style]
+) -> tuple[CohortRow, ...]:
+    """Cohort by metric; `overall` first, the others in the order of the summary."""
+    cells = {(cell.cohort, cell.metric): cell for cell in summary.cells}
+    checks: dict[tuple[str, str], list[Check]] = {}
+    for check in decision.checks:
+        checks.setdefault((check.cohort, check.metric), []).append(check)
+    shown = {metric.name for metric in metrics}
+    names = dict.fromkeys(cell.cohort for cell in summary.cells if cell.metric in shown)
+    ordered = sorted(names, key=lambda name: name != OVERALL)
+    return tuple(
+        CohortRow(
+            cohort,
+            share_of(*summary.coverage[cohort]) if cohort in summary.coverage else "",
+            tuple(
+                _cohort_cell(cell, metric, checks.get((cohort, metric.name), []), styles[metric.name])
+                if (cell := cells.get((cohort, metric.name)))
+                else None
+                for metric in metrics
+            ),
+        )
+        for cohort in ordered
+    )
+
+
+def _cohort_cell(cell: Cell, metric: Metric, checks: list[Check], style: Style) -> CohortCell:
+    estimate = cell.estimate
+    against = next((check for check in checks if check.baseline is not None), None)
+    missing = [(cell.n_unscored, "unscored"), (cell.n_errored, "errored")]
+    return CohortCell(
+        value=figure(estimate.value, style, estimate.n) if estimate.value is not None else "undefined",
+        interval=bounds(estimate, style),
+        n=cell.n_scored,
+        missing=", ".join(f"{count:,} {word}" for count, word in missing if count),
+        base=figure(against.baseline, style, estimate.n) if against else "",
+        drop=dropped(against.drop, style) if against else "",
+        outcome=min((check.outcome for check in checks), key=ORDER.index, default=None),
+        heat=_heat(estimate.value, metric),
+        few=cell.n_scored < FEW_CASES,
+        reason=estimate.reason,
+        cell=cell,
+    )
+
+
+def _heat(value: float | None, metric: Metric) -> int | None:
+    """Place a value on six tints: the top twentieth of the range is 0, below half is 5."""
+    if value is None or not metric.low < metric.high < float("inf"):
+        return None
+    share = (value - metric.low) / (metric.high - metric.low)
+    good = share if metric.higher_is_better else 1 - share
+    return sum(good < edge for edge in (0.95, 0.9, 0.8, 0.7, 0.5))
+
+
+def resource_rows(summary: Summary, names: tuple[str, ...], styles: Mapping[str, Style]) -> tuple[ResourceRow, ...]:
+    """Latency and cost by cohort, `overall` first."""
+    cells = {(cell.cohort, cell.metric): cell for cell in summary.cells if cell.metric in names}
+    cohorts = sorted(dict.fromkeys(cohort for cohort, _ in cells), key=lambda cohort: cohort != OVERALL)
+    return tuple(
+        ResourceRow(
+            cohort,
+            tuple(
+                estimated(cell.estimate, styles[name]) if (cell := cells.get((cohort, name))) else "" for name in names
+            ),
+        )
+        for cohort in cohorts
+    )
+
+
+def overall_coverage(summary: Summary) -> tuple[int, int]:
+    """Rows scored and rows expected of the whole run."""
+    return summary.coverage.get(OVERALL, (summary.states.get("scored", 0), summary.expected))
+
+
+def share_of(scored: int, expected: int) -> str:
+    """Write a share with its counts; without cases there is no share."""
+    if not expected:
+        return "undefined: no case was expected"
+    return f"{figure(scored / expected, Style('rate'), expected)} ({scored:,} of {expected:,})"
