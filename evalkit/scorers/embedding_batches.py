@@ -48,6 +48,8 @@ def unit_rows(vectors: npt.ArrayLike) -> Vectors:
     """Scale each row to length 1; zero rows stay zero, rows that are not finite stay not finite."""
     rows = np.asarray(vectors, dtype=np.float64)
     with np.errstate(invalid="ignore"):
+        peaks = np.abs(rows).max(axis=1, keepdims=True, initial=0)
+        rows = rows / np.where(peaks == 0, 1, peaks)  # huge figures must not overflow when squared
         lengths = np.linalg.norm(rows, axis=1, keepdims=True)
         return np.asarray(rows / np.where(lengths == 0, 1, lengths), dtype=np.float32)
 

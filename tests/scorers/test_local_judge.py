@@ -1,0 +1,268 @@
+"""The local judge: its features on plain examples, its figures against people."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import hashlib
+import importlib.util
+import json
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from evalkit.scorers.answer_features import features, words
+from evalkit.scorers.base import Scorer, Services
+from evalkit.scorers.embedders import WordLlama
+from evalkit.scorers.local_judge import BLIND_TO, COEFFICIENTS, NOTICE, LocalCorrectness, LocalJudge, provenance
+from evalkit.types import Case, Output, Score, Unscored
+
+ROOT = Path(__file__).parents[2]
+DATA = ROOT.parent / "shared" / "data"
+NQ301 = DATA / "judged_nq301_dev.jsonl"
+GSM8K = DATA / "exact_gsm8k_dev.jsonl.gz"
+needs_nq301 = pytest.mark.skipif(not NQ301.exists(), reason="the judged NQ301 rows are not on this machine")
+needs_gsm8k = pytest.mark.skipif(not GSM8K.exists(), reason="the shared GSM8K rows are not on this machine")
+DEADLINE = "Suspicious transactions must be reported to the FIU within 24 hours of detection."
+EMBEDDING = WordLlama()
+JUDGE = LocalJudge(EMBEDDING)
+
+
+@cache
+def training() -> ModuleType:
+    """The training script as a module."""
+    spec = importlib.util.spec_from_file_location("train_local_judge", ROOT / "benchmarks" / "train_local_judge.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    import sys
+
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@cache
+def rows() -> list[dict[str, Any]]:
+    """The judged answers."""
+    return [json.loads(line) for line in NQ301.read_text(encoding="utf-8").splitlines()]
+
+
+def grade(answer: str, *references: str, **options: Any) -> Score | Unscored:
+    """Score one answer as a suite would."""
+    bound = LocalCorrectness(**options).bind(Services(root=Path(), embedder=EMBEDDING))
+    case = Case(id="1", input="What is the capital of France?", reference=references)
+    return asyncio.run(bound.score(case, Output(text=answer)))
+
+
+@pytest.mark.parametrize(
+    ("question", "reference", "answer", "right"),
+    [
+        pytest.param("capital of France?", "Paris", "Paris", True, id="same"),
+        pytest.param("capital of France?", "Paris", "The capital of France is Paris.", True, id="in a sentence"),
+        pytest.param(
+            "capital of France?", "Paris", "The capital of France is Lyon.", False, id="another in a sentence"
+        ),
+        pytest.param("capital of France?", "Paris", "The capital of France", False, id="repeats the question"),
+        pytest.param("capital of France?", "Paris", "It is not Paris.", False, id="denied"),
+        pytest.param("capital of France?", "Paris", "Paris, not Lyon", True, id="denies another"),
+        pytest.param("capital of France?", "Paris", "I don't know.", False, id="refused"),
+        pytest.param("when?", "March 10, 2016", "10 March 2016", True, id="date in another order"),
+        pytest.param("when?", "1 August 1965", "It was in 1965.", True, id="year of a date"),
+        pytest.param("when?", "1965", "In 1966, I think", False, id="another year"),
+        pytest.param("how many?", "5", "five of them", True, id="number word"),
+        pytest.param("how many?", "2,579", "2579 steps", True, id="thousands separator"),
+        pytest.param("how many?", "2,579", "1,776 steps", False, id="another number"),
+        pytest.param("who?", "Abid Ali Neemuchwala", "Abidali Neemuchwala", True, id="other spacing"),
+        pytest.param("who?", "J. R. R. Tolkien", "C. S. Lewis", False, id="another name"),
+        pytest.param("who?", "World Health Organization", "the WHO", True, id="abbreviation"),
+        pytest.param("who?", "NATO", "the North Atlantic Treaty Organization", True, id="spelled out"),
+        pytest.param("where?", "in the s-block", "s - block", True, id="hyphen"),
+        pytest.param("is consent needed?", "Yes", "Yes, it is needed.", True, id="yes"),
+        pytest.param("is consent needed?", "Yes", "Consent is not needed.", False, id="no for yes"),
+        pytest.param("is consent needed?", "No", "No.", True, id="no"),
+        pytest.param("deadline?", DEADLINE, "Firms report suspicious transactions to the FIU within 24 hours.", True),
+        pytest.param("deadline?", DEADLINE, DEADLINE.replace("24", "72"), False, id="sentence, another number"),
+        pytest.param("deadline?", DEADLINE, DEADLINE.replace("must be", "must not be"), False, id="sentence, negated"),
+        pytest.param("deadline?", DEADLINE, "Customers must be identified before business starts.", False, id="off"),
+        pytest.param("who?", "The text does not say.", "I don't know.", True, id="both give no answer"),
+        pytest.param("ville?", "東京", "東京です", True, id="script without spaces"),
+    ],
+)
+def test_plain_answers(question: str, reference: str, answer: str, right: bool) -> None:
+    """Right and wrong answers that need no knowledge of the world."""
+    assert (JUDGE.predict(question, [reference], answer) >= 0.5) is right
+
+
+def test_blind_to_one_word_edits() -> None:
+    """The stated blindness is real: a word that turns the sense around is not seen, and the notice says so."""
+    reference = "Only authorised staff may access personal data."
+    assert JUDGE.predict("Who?", [reference], "Only unauthorised staff may access personal data.") > 0.5
+    assert "one-word edits" in BLIND_TO
+    assert BLIND_TO in NOTICE
+
+
+def test_blind_to_abstractive_rewording() -> None:
+    """A right answer in other words is not seen either."""
+    answer = "Tell the authority about it by the next day at the latest."
+    assert JUDGE.predict("What is the deadline?", [DEADLINE], answer) < 0.5
+
+
+def test_best_reference_counts() -> None:
+    """Another acceptable answer never lowers the probability."""
+    alone = JUDGE.predict("?", ["Paris"], "It was Paris.")
+    assert JUDGE.predict("?", ["Berlin", "Paris", ""], "It was Paris.") == alone
+
+
+def test_probability_rises_with_both_features() -> None:
+    """Weights are positive: more agreement never means less correct."""
+    coefficients = provenance()["coefficients"]
+    assert coefficients["meaning"] > 0
+    assert coefficients["wording"] > 0
+
+
+def test_verbosity_does_not_change_the_verdict() -> None:
+    """The same answer alone and inside a paragraph gets nearly the same probability."""
+    padding = "There are many sources about this topic. Historians describe it in detail."
+    alone, padded = (
+        JUDGE.predict("who?", ["Asha Bhosle"], text) for text in ("Asha Bhosle", f"{padding} Asha Bhosle.")
+    )
+    assert padded == pytest.approx(alone, abs=0.05)
+
+
+@pytest.mark.parametrize("answer", ["!!!", "🎉", "\ud83d", "\u200b", "0" * 5000, "a " * 40_000], ids=str.__len__)
+def test_odd_answers_get_a_probability(answer: str) -> None:
+    """No text breaks the judge."""
+    assert 0.0 <= JUDGE.predict("?", ["Paris in 1999"], answer) <= 0.8
+
+
+def test_words_have_one_form() -> None:
+    """Accents, number words, ordinals, months and possessives fall together."""
+    assert words("Café's 2nd, twelfth Sept. 1,200 3.50") == ["cafe", "2", "12", "september", "1200", "3.5"]
+
+
+def test_excluded_features_say_why() -> None:
+    """What excludes agreement is named, and nothing else counts then."""
+    found = features("?", "in 1999", "in 2001", EMBEDDING)
+    assert (found.meaning, found.wording, found.excluded) == (0.0, 0.0, "another number or date")
+
+
+def test_scorer_holds_the_contract() -> None:
+    """It is a scorer whose metric names the judge and whose key holds judge, coefficients and embedding."""
+    bound = LocalCorrectness().bind(Services(root=Path()))
+    assert isinstance(bound, Scorer)
+    assert bound.metrics[0].judge == "local:correctness@1"
+    assert set(bound.key_parts) == {"judge", "coefficients", "embedding"}
+    assert bound.needs == {"reference"}
+
+
+def test_score_names_the_features_and_the_notice() -> None:
+    """The reason gives both features; the notice goes along."""
+    score = grade("Paris", "Paris")
+    assert isinstance(score, Score)
+    assert score.passed is True
+    assert score.reason.startswith("P(correct) 0.9")
+    assert "meaning 1.00, wording 1.00" in score.reason
+    assert score.details["notice"] == NOTICE
+
+
+def test_empty_answer_is_wrong_and_empty_reference_unscored() -> None:
+    """An empty answer is wrong; without a reference there is no verdict."""
+    score = grade(" ", "Paris")
+    assert isinstance(score, Score)
+    assert (score.value, score.passed) == (0.0, False)
+    assert "the answer is empty" in score.reason
+    blank = grade("Paris", "")
+    assert isinstance(blank, Unscored)
+    assert blank.kind == "empty_reference"
+    with pytest.raises(ValueError, match="references"):
+        JUDGE.predict("?", [" "], "Paris")
+
+
+def test_long_answer_is_judged_off_the_loop() -> None:
+    """A very long answer gets the same probability in a thread."""
+    long = "Paris. " + "Nothing else matters here. " * 3000
+    score = grade(long, "Paris")
+    assert isinstance(score, Score)
+    expected = JUDGE.predict("What is the capital of France?", ["Paris"], long)
+    assert score.value == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("mark", [0.0, 1.2, float("nan")])
+def test_wrong_pass_mark_is_refused(mark: float) -> None:
+    """A pass mark that is no probability is an error of the suite, by its key there."""
+    with pytest.raises(ValueError, match=r"^pass: "):
+        LocalCorrectness(pass_at=mark)
+
+
+def test_notice_states_the_measured_figure() -> None:
+    """The notice is built from the file, and says that nobody verified it on the user's data."""
+    kappa = provenance()["figures"]["all"]["kappa"]
+    assert f"kappa {kappa['value']:.2f} [{kappa['low']:.2f}, {kappa['high']:.2f}]" in NOTICE
+    assert f"n={provenance()['data']['rows']}" in NOTICE
+    assert "unverified on your data" in NOTICE
+
+
+@needs_nq301
+def test_provenance_matches_the_data() -> None:
+    """File, hash, rows and groups in the coefficients file are those of the data."""
+    data = provenance()["data"]
+    assert data["sha256"] == hashlib.sha256(NQ301.read_bytes()).hexdigest()
+    assert data["rows"] == len(rows())
+    assert data["groups"] == len({row["group"] for row in rows()})
+
+
+@needs_nq301
+def test_agrees_with_people_as_stated() -> None:
+    """The shipped coefficients reach the stated kappa on the rows they come from, short answers at least .55."""
+    from sklearn.metrics import cohen_kappa_score
+
+    people = np.array([row["human"]["correct"] for row in rows()])
+    short = np.array([row["cohorts"]["answer_form"] == "short" for row in rows()])
+    verdicts = np.array([JUDGE.predict(row["input"], row["reference"], row["output"]) >= 0.5 for row in rows()])
+    figures = provenance()["figures"]
+    assert cohen_kappa_score(people, verdicts) >= figures["all"]["kappa"]["value"] - 0.005
+    assert cohen_kappa_score(people[short], verdicts[short]) >= 0.55
+
+
+@needs_nq301
+def test_kappa_of_the_training_script_is_cohens() -> None:
+    """The script's own kappa equals scikit-learn's."""
+    from sklearn.metrics import cohen_kappa_score
+
+    random = np.random.default_rng(5)
+    labels, verdicts = random.random(200) < 0.6, random.random((3, 200)) < 0.4
+    expected = [cohen_kappa_score(labels, one) for one in verdicts]
+    assert training().kappa(labels, verdicts) == pytest.approx(expected)
+
+
+@needs_nq301
+@pytest.mark.long
+def test_training_is_reproducible() -> None:
+    """Training again on the same file gives the shipped coefficients and every stated figure."""
+    script = training()
+    again = script.document(script.read(NQ301), NQ301, provenance()["data"]["name"])
+    shipped = json.loads(COEFFICIENTS.read_text(encoding="utf-8"))
+    assert again["coefficients"] == pytest.approx(shipped["coefficients"], abs=1e-4)
+    assert again["data"] == shipped["data"]
+    for form, figures in shipped["figures"].items():
+        for name in ("kappa", "token_f1_best", "gain_over_token_f1"):
+            assert again["figures"][form][name] == pytest.approx(figures[name], abs=0.01), (form, name)
+
+
+@needs_gsm8k
+def test_transfers_to_final_numbers() -> None:
+    """On the last line of school mathematics answers it agrees with exact match nearly everywhere."""
+    from sklearn.metrics import cohen_kappa_score
+
+    with gzip.open(GSM8K, "rt", encoding="utf-8") as file:
+        answers = [json.loads(line) for line in file]
+    verdicts = [
+        JUDGE.predict(row["input"], [str(row["reference"])], row["output"].strip().splitlines()[-1]) >= 0.5
+        for row in answers
+    ]
+    assert cohen_kappa_score([row["auto"]["correct"] for row in answers], verdicts) >= 0.98
