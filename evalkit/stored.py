@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from evalkit.aggregate.frame import Frame
 from evalkit.errors import InputError, Problem
 from evalkit.store.folder import RunFolder
-from evalkit.store.index import sorted_rows
 from evalkit.store.journal import Damage, read_rows
 from evalkit.store.records import metric_of
-from evalkit.types import Row
 
 
 @dataclass(frozen=True)
@@ -33,10 +31,6 @@ class StoredRun:
     def score_keys(self) -> Mapping[str, Mapping[str, str]]:
         """Metric -> what must be equal for its scores to be comparable."""
         return self.manifest["score_keys"]  # type: ignore[no-any-return]
-
-    def rows(self) -> Iterator[Row]:
-        """One row for each case x repeat (the last written), sorted by case id and repeat."""
-        return sorted_rows(self.folder.rows_file)
 
 
 def load_run(folder: RunFolder) -> StoredRun:

@@ -40,7 +40,7 @@ def _show_runs(old: RunFolder, new: RunFolder, output: Output) -> None:
     from evalkit.assess import Terms, assess, load_baseline
     from evalkit.gate.policy import NoRegression, Policy
     from evalkit.report.console import print_changes
-    from evalkit.report.write import view_of
+    from evalkit.report.write import material_of, view_of
     from evalkit.stored import load_run
     from evalkit.types import Decision
 
@@ -50,7 +50,7 @@ def _show_runs(old: RunFolder, new: RunFolder, output: Output) -> None:
     terms = Terms(suite=stored.manifest["suite"], policy=policy, baseline=baseline)
     summary, decision = assess(stored.frame, terms, expected=stored.manifest["expected"])
     assert isinstance(decision, Decision)  # noqa: S101 - a policy without canaries asks for no repeats
-    print_changes(view_of(new, stored.manifest, summary, decision, old), output.results)
+    print_changes(view_of(material_of(new, stored.manifest, summary, decision, old)), output.results)
 
 
 def _show_case(old: RunFolder, new: RunFolder, case_id: str, output: Output) -> None:
@@ -66,4 +66,4 @@ def _row(folder: RunFolder, case_id: str) -> Row | None:
     from evalkit.store.index import sorted_rows
 
     folder.manifest()
-    return next((row for row in sorted_rows(folder.rows_file) if row.case.id == case_id), None)
+    return next((row for row in sorted_rows(folder.rows_file)() if row.case.id == case_id), None)

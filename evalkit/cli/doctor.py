@@ -80,8 +80,12 @@ def _package(package: str, module: str, quick: bool) -> Finding:
         return Finding(package, False, "not installed", f"pip install {package}", needed=package not in _OPTIONAL)
     if quick:
         return Finding(package, True, version)
-    found = _tried(package, lambda: _import(package, module), "see the bounds in pyproject.toml", package not in _OPTIONAL)
-    return Finding(package, found.ok, f"{version}{'' if found.ok else f' unavailable: {found.text}'}", found.mend, found.needed)
+    found = _tried(
+        package, lambda: _import(package, module), "see the bounds in pyproject.toml", package not in _OPTIONAL
+    )
+    return Finding(
+        package, found.ok, f"{version}{'' if found.ok else f' unavailable: {found.text}'}", found.mend, found.needed
+    )
 
 
 _OPTIONAL = ("ragas", "deepeval")

@@ -30,11 +30,12 @@ class Output:
 
     def show_run(self, result: Result, *, reports: bool, summary: Path | None) -> None:
         """Write the reports of a run, print its decision, and say where everything is."""
-        from evalkit.report.write import append_to, view_of, write_reports
+        from evalkit.report.write import append_to, material_of, view_of, write_reports
 
-        view = view_of(result.folder, result.manifest, result.summary, result.decision, result.baseline)
+        material = material_of(result.folder, result.manifest, result.summary, result.decision, result.baseline)
+        view = view_of(material, rows=reports)
         if reports:
-            write_reports(result.folder, result.manifest, view, result.summary, result.baseline)
+            write_reports(material, view)
         if summary is not None:
             append_to(summary, view)
         if self.json:

@@ -30,6 +30,7 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
     "cohorts": ("cohorts", "cohort"),  # one word under `cohort` is the cohort of that name
 }
 """Our name -> the column names that are read as it: ours, ragas, deepeval, promptfoo, langsmith."""
+_canonical = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 _OUR_NAME = {alias: name for name, aliases in ALIASES.items() for alias in aliases}
 _OWN = {"id", "input", "reference", "contexts", "kind", "severity", "cohorts", "cluster"}
 _INPUT_KEYS = ("input", "question", "query", "prompt", "text", "message", "user_input")
@@ -175,8 +176,7 @@ def _cohorts(value: Any, note: Complain) -> dict[str, str]:
 def _digest(row: Mapping[str, Any], note: Complain) -> str:
     """SHA-256 of the row's content in canonical JSON."""
     try:
-        text = json.dumps(row, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-        return hashlib.sha256(text.encode()).hexdigest()
+        return hashlib.sha256(_canonical.encode(row).encode()).hexdigest()
     except UnicodeEncodeError:
         note("a lone surrogate, half of a character", "write the whole character")
     except (TypeError, ValueError) as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,21 +18,33 @@ SUMMARY_LIMIT_BYTES = 900_000
 """A job summary over 1 MiB is refused whole."""
 
 
-def view_of(
+@dataclass(frozen=True)
+class Material:
+    """What the reports of one run are made of."""
+
+    folder: RunFolder
+    manifest: Mapping[str, Any]
+    summary: Summary
+    decision: Decision
+    rows: Rows
+    baseline_rows: Rows | None
+
+
+def material_of(
     folder: RunFolder, manifest: Mapping[str, Any], summary: Summary, decision: Decision, baseline: RunFolder | None
-) -> View:
-    """The view of a run folder that every renderer shows."""
-    return build_view(summary, decision, rows_of(folder), rows_of(baseline), manifest)
+) -> Material:
+    """Everything that a run folder and its baseline give to the reports; no row is read yet."""
+    before = None if baseline is None else sorted_rows(baseline.rows_file)
+    return Material(folder, manifest, summary, decision, sorted_rows(folder.rows_file), before)
 
 
-def rows_of(folder: RunFolder | None) -> Rows | None:
-    """Rows of a run in their fixed order, as often as they are asked for."""
-    return None if folder is None else lambda: sorted_rows(folder.rows_file)
+def view_of(material: Material, *, rows: bool = True) -> View:
+    """The view that every renderer shows; without `rows` it lists no single case."""
+    walked = (material.rows, material.baseline_rows) if rows else (tuple, None)
+    return build_view(material.summary, material.decision, *walked, material.manifest)
 
 
-def write_reports(
-    folder: RunFolder, manifest: Mapping[str, Any], view: View, summary: Summary, baseline: RunFolder | None
-) -> None:
+def write_reports(material: Material, view: View) -> None:
     """Write report.html, summary.md, junit.xml, release_decision.md and failure_analysis.md.
 
     Raises:
@@ -42,12 +55,15 @@ def write_reports(
     from evalkit.report.markdown import summary_markdown
     from evalkit.report.records import failure_analysis_markdown, release_decision_markdown
 
-    rows = rows_of(folder)
-    write_html(folder.file(REPORT), view, rows, rows_of(baseline))
-    write_junit(folder.file(JUNIT), rows, summary)
+    folder = material.folder
+    try:
+        write_html(folder.file(REPORT), view, material.rows, material.baseline_rows)
+        write_junit(folder.file(JUNIT), material.rows, material.summary)
+    except OSError as error:
+        raise StoreError(f"{folder.path}: a report cannot be written ({error}); free the disk") from error
     folder.write_text(MARKDOWN, summary_markdown(view, SUMMARY_LIMIT_BYTES))
-    folder.write_text(RECORD, release_decision_markdown(view, manifest))
-    folder.write_text(FAILURES, failure_analysis_markdown(view, rows))
+    folder.write_text(RECORD, release_decision_markdown(view, material.manifest))
+    folder.write_text(FAILURES, failure_analysis_markdown(view, material.rows))
 
 
 def append_to(target: Path, view: View) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Iterator
+import io
+from array import array
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -11,31 +13,41 @@ from evalkit.store.rows import decode_row, row_key
 from evalkit.types import Row
 
 
-def sorted_rows(path: Path) -> Iterator[Row]:
-    """One row for each case x repeat (the last one written), sorted by case id and repeat.
+def sorted_rows(path: Path) -> Callable[[], Iterator[Row]]:
+    """Rows sorted by case id and repeat, one for each case x repeat (the last one written), as often as asked for.
 
-    Two passes: the first keeps the key and the place of each line, the second reads the lines in order.
+    The places of the rows are found at the first call and kept; the rows themselves are decoded one at a time.
     """
-    with _open(path) as file:
-        places: dict[tuple[str, str, int], int] = {}
-        start = 0
-        for line in file:
-            key = row_key(line)
-            if key is not None:
-                places[key] = start
-            start += len(line)
-        for _, place in sorted(places.items()):
-            file.seek(place)
-            row = decode_row(file.readline())
-            if row is not None:
-                yield row
+    places: array[int] | None = None
+
+    def rows() -> Iterator[Row]:
+        nonlocal places
+        with _open(path) as file:
+            if places is None:
+                places = _places(file)
+            for place in places:
+                file.seek(place)
+                row = decode_row(file.readline())
+                if row is not None:
+                    yield row
+
+    return rows
+
+
+def _places(file: BinaryIO) -> array[int]:
+    places: dict[tuple[str, str, int], int] = {}
+    start = 0
+    for line in file:
+        key = row_key(line)
+        if key is not None:
+            places[key] = start
+        start += len(line)
+    return array("q", (places[key] for key in sorted(places)))
 
 
 def _open(path: Path) -> BinaryIO:
+    if path.suffix != ".gz":
+        return path.open("rb")
     # A compressed baseline is unpacked into memory: seeking back in gzip would unpack it again each time.
-    if path.suffix == ".gz":
-        import io
-
-        with gzip.open(path, "rb") as packed:
-            return io.BytesIO(packed.read())
-    return path.open("rb")
+    with gzip.open(path, "rb") as packed:
+        return io.BytesIO(packed.read())
