@@ -14,15 +14,17 @@ from evalkit.report.numbers import Style, figure
 from evalkit.report.payload import write_payload
 from evalkit.report.survey import Rows, changes_of, failed_scores
 from evalkit.report.texts import clipped, visible
-from evalkit.report.view import View
+from evalkit.report.view import GateLine, View
 from evalkit.types import Score
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _SCRIPTS = ("data.js", "parts.js", "cases.js", "case.js", "app.js")
 _DATA_MARK = "<!--data-->"
 _WORST = 10
+_UNFOLDED = 6
 _TEXT_CHARS = 1_200
 ICONS = {"pass": "✓", "warn": "!", "block": "✗", "insufficient evidence": "?", "no decision": "?"}
+SHORT = {"warn": "warn", "block": "block", "insufficient evidence": "unproven", "no decision": "undecided"}
 TONES = {"approved": "pass", "approved with conditions": "warn", "blocked": "block", "no decision": "no-decision"}
 
 
@@ -67,11 +69,11 @@ def _page(view: View) -> str:
 
 def _helpers(view: View, safe: type[str]) -> dict[str, Any]:
     """Words, drawings and lookups that the template needs."""
-    rest = ("insufficient evidence", "pass")
     return {
         "icons": ICONS,
         "few_cases": FEW_CASES,
-        "rest": [(name, lines) for name in rest if (lines := [line for line in view.gates if line.outcome == name])],
+        "gate_groups": _gate_groups(view),
+        "short": SHORT,
         "overlap": figure(view.comparison.overlap, Style("rate"), view.comparison.n_paired) if view.comparison else "",
         "tone": TONES[view.outcome],
         "worst": view.failing[:_WORST],
@@ -84,6 +86,14 @@ def _helpers(view: View, safe: type[str]) -> dict[str, Any]:
             for entry in view.histograms
         ],
     }
+
+
+def _gate_groups(view: View) -> list[tuple[str, list[GateLine], bool]]:
+    """The checks by outcome, the most urgent first, and whether a group is shown unfolded."""
+    groups: dict[str, list[GateLine]] = {}
+    for line in view.gates:
+        groups.setdefault(line.outcome, []).append(line)
+    return [(name, lines, len(lines) <= _UNFOLDED) for name, lines in groups.items()]
 
 
 def _was(failed: Any, metric: str) -> float | None:

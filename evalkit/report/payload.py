@@ -91,6 +91,7 @@ class _Columns:
             "changes": CHANGES,
             "kinds": KINDS,
             "severities": SEVERITIES,
+            "order": self._order(),
             "cohorts": [[name, list(values)] for name, values in self._cohorts.items()],
             "metrics": [
                 {"name": name, "judge": known.judge, "higher": known.higher_is_better}
@@ -99,6 +100,11 @@ class _Columns:
                 for name in self._metrics
             ],
         }
+
+    def _order(self) -> list[int]:
+        """Places of the metrics in the order in which the scorers declare them."""
+        ranks = {name: rank for rank, name in enumerate(self._view.declared)}
+        return sorted(self._metrics.values(), key=lambda place: ranks.get(list(self._metrics)[place], len(ranks)))
 
     def _codes(self, case: Case) -> list[int]:
         """A number per cohort name, -1 where the case is in none."""

@@ -120,7 +120,7 @@ function timings(now, before) {
     ["output tokens", (output) => count(output.usage && output.usage.output_tokens)],
     ["cost", (output) => dollars(output.usage && output.usage.cost_usd)],
     ["model", (output) => visible((output.usage && output.usage.model) || "unknown")],
-  ];
+  ].filter(([name, write]) => name === "latency" || answered.some(([, body]) => write(body.output) !== "unknown"));
   return section("Time and cost", make("table", {class: "small"},
     make("thead", {}, make("tr", {}, make("td"), ...answered.map(([name]) => make("th", {scope: "col", text: name})))),
     make("tbody", {}, ...lines.map(([name, write]) => make("tr", {}, make("th", {scope: "row", text: name}),

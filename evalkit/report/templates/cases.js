@@ -13,7 +13,8 @@ function fillFilters() {
     [...values].sort().forEach((value) => group.append(option(`${name}=${value}`, `${name}=${value}`)));
     $("f-cohort").append(group);
   }
-  $("f-scorer").append(option("", "all"), ...metrics.map((metric) => option(metric.name, metric.name)));
+  $("f-scorer").append(option("", "all"),
+    ...data.legend.order.map((place) => option(metrics[place].name, metrics[place].name)));
   $("f-state").append(option("", "all"), ...verdicts.map((name) => option(name, WORDS[name])));
   $("f-change").append(option("", "all"), ...changes.filter(Boolean).map((name) => option(name, name)));
   $("f-sort").append(option("", "worst first"), option("id", "id"), option("score", "score, worst first"),
@@ -85,7 +86,7 @@ function applyFilters(parameters) {
 
 function shownMetrics() {
   const chosen = $("f-scorer").value, {metrics} = data.legend;
-  if (!chosen) return metrics.slice(0, 4).map((metric, place) => place);
+  if (!chosen) return data.legend.order.slice(0, 4);
   return [metrics.findIndex((metric) => metric.name === chosen)];
 }
 
