@@ -17,7 +17,7 @@ from evalkit.scorers.asked import Asked, NotApplicable, Rule, ruled
 QUIET: Mapping[str, str] = {
     "DEEPEVAL_TELEMETRY_OPT_OUT": "1",  # else PostHog at exit, and a file in the home folder
     "DEEPEVAL_DISABLE_DOTENV": "1",  # else the import puts the working folder's .env into the process
-    "DEEPEVAL_FILE_SYSTEM": "READ_ONLY",  # else a folder .deepeval/ appears
+    "DEEPEVAL_FILE_SYSTEM": "READ_ONLY",  # nothing is stored, whatever it is asked to do
     "DEEPEVAL_EVAL_MODE": "llm",  # others send cases to a vendor's model
 }
 """Environment that must stand before deepeval is imported."""

@@ -50,7 +50,7 @@ class Grader:
             except RunError as error:
                 return self.unscored("embedding_error", str(error), asked)
             except Exception as error:  # whatever a library raises is its failure, not the answer's
-                return self._failed(error, asked)
+                return self.unscored(f"{self.library}_error", f"{type(error).__name__}: {error}"[:500], asked)
             problem = self._out_of_range(value)
             if problem:
                 return self.unscored(problem, f"{self.library} gave {value}", asked)
@@ -66,12 +66,6 @@ class Grader:
         """The library cannot be imported."""
         why = f"{type(error).__name__}: {error}; reinstall it: pip install '{requirement}'"
         return self.unscored(f"{self.library}_unavailable", why)
-
-    def _failed(self, error: Exception, asked: Asked | None) -> Unscored:
-        """A library may wrap or replace what stopped the judge: the first cause is reported."""
-        if asked and isinstance(asked.error, JudgeError):
-            return self.unscored(f"judge_{asked.error.kind}", asked.error.message, asked)
-        return self.unscored(f"{self.library}_error", f"{type(error).__name__}: {error}"[:500], asked)
 
     def _out_of_range(self, value: float) -> str | None:
         if not math.isfinite(value):

@@ -380,11 +380,17 @@ case = Case(id="1", input="q", fields={"expected_tool_calls": ["f"]})
 assert asyncio.run(scorer.score(case, Output(text="", tool_calls=(ToolCall("f"),)))).value == 1.0
 assert "FROM_DOTENV" not in os.environ
 assert asyncio.run is run
+from deepeval.config.settings import get_settings
+assert get_settings().DEEPEVAL_FILE_SYSTEM == "READ_ONLY" and get_settings().DEEPEVAL_EVAL_MODE == "llm"
 """
     quiet = {key: value for key, value in os.environ.items() if not key.startswith("DEEPEVAL_")}
     home = {"HOME": str(tmp_path), "XDG_DATA_HOME": str(tmp_path / "data"), "XDG_CACHE_HOME": str(tmp_path / "cache")}
     ran = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, env={**quiet, **home}, capture_output=True, text=True
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={**quiet, **home, "DEEPEVAL_EVAL_MODE": "hybrid"},
+        capture_output=True,
+        text=True,
     )
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
     assert [path.name for path in tmp_path.iterdir()] == [".env"]
