@@ -1,0 +1,64 @@
+"""Gate from a test file: `def test_gate(evalkit_gate): evalkit_gate("suites/faq.yaml")`.
+
+Loaded by every pytest run in an environment that has evalkit, so nothing heavy is imported before the fixture is used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from evalkit.pipeline import Result
+    from evalkit.types import Decision
+
+Gate = Callable[..., "Decision"]
+SHOWN_REASONS = 5
+
+
+@pytest.fixture
+def evalkit_gate(tmp_path_factory: pytest.TempPathFactory) -> Gate:
+    """Run a suite and fail the test unless it is approved, conditions included.
+
+    The fixture is a function `(suite, *, baseline=None, out=None) -> Decision`: `suite` is a path, `baseline` a saved
+    baseline or run folder instead of the suite's (`none` for none), `out` an empty folder for the run.
+    """
+
+    def gate(suite: str | Path, *, baseline: str | None = None, out: Path | None = None) -> Decision:
+        from evalkit.errors import EvalkitError
+
+        folder = out or tmp_path_factory.mktemp("evalkit") / "run"
+        try:
+            result = _run(Path(suite), folder, baseline)
+        except EvalkitError as error:
+            pytest.fail(str(error), pytrace=False)
+        if result.decision.outcome in ("blocked", "no decision"):
+            pytest.fail(_words(result), pytrace=False)
+        return result.decision
+
+    return gate
+
+
+def _run(suite: Path, out: Path, baseline: str | None) -> Result:
+    import asyncio
+    import os
+
+    from evalkit.pipeline import Request, Watcher, run_suite
+    from evalkit.report.write import material_of, view_of, write_reports
+    from evalkit.runner.engine import Stop
+
+    request = Request(suite=suite, out=out, baseline=baseline, command="pytest")
+    result = asyncio.run(run_suite(request, Watcher(), Stop(), os.environ))
+    material = material_of(result.folder, result.manifest, result.summary, result.decision, result.baseline)
+    write_reports(material, view_of(material))
+    return result
+
+
+def _words(result: Result) -> str:
+    from evalkit.store.folder import REPORT
+
+    reasons = [f"- {reason}" for reason in result.decision.reasons[:SHOWN_REASONS]]
+    return "\n".join([f"{result.summary.suite}: {result.decision.outcome}", *reasons, str(result.folder.file(REPORT))])
