@@ -46,6 +46,7 @@ class Fault:
             again.
         status: Status of `status`.
         retry_after: Retry-After header of `status`.
+        location: Location header of `status`.
         message: Error message of `status`.
         rungs: The forms that are refused: `json_schema`, `json_object`, `tool`.
         size: Unpacked size of the bomb, in bytes.
@@ -54,6 +55,7 @@ class Fault:
     kind: FaultKind
     status: int = 503
     retry_after: str | None = None
+    location: str | None = None
     message: str = "try later"
     rungs: tuple[str, ...] = ("json_schema",)
     size: int = 64 * 1024 * 1024
@@ -71,7 +73,8 @@ async def exchange_fault(fault: Fault, request: web.Request, body: Mapping[str, 
     if fault.kind in {"refuse_format", "refuse_format_500"}:
         return _refused_form(fault, body)
     if fault.kind == "status":
-        headers = {"Retry-After": fault.retry_after} if fault.retry_after is not None else {}
+        wanted = {"Retry-After": fault.retry_after, "Location": fault.location}
+        headers = {name: value for name, value in wanted.items() if value is not None}
         return web.json_response({"error": {"message": fault.message}}, status=fault.status, headers=headers)
     if fault.kind == "not_json":
         return web.Response(text="<html><body>It works!</body></html>", content_type="text/html")

@@ -8,6 +8,7 @@ import random
 import tracemalloc
 from typing import Any, Literal
 
+import aiohttp
 import pytest
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -205,6 +206,25 @@ def test_unusable_reply_is_an_error_after_two_repairs(text: str) -> None:
     assert error.usage is not None and error.usage.input_tokens == 300
 
 
+class Share(BaseModel):
+    """A reply whose number has no bounds."""
+
+    share: float
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999", "true", '"0.5"', "null"])
+def test_what_is_no_finite_number_is_refused(number: str) -> None:
+    """Where the schema sets no bounds, what JSON readers take for numbers is still refused."""
+
+    async def run() -> None:
+        async with FakeModel([f'{{"share": {number}}}']) as server:
+            async with ChatClient(config_of(server), env={}) as client:
+                await client.structured("share?", Share)
+
+    with pytest.raises(JudgeError, match="bad_reply"):
+        asyncio.run(run())
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -256,6 +276,22 @@ def test_lasting_failure_is_not_retried(status: int) -> None:
     server = FakeModel(always=Fault(kind="status", status=status))
     assert failure_of(server).kind == f"http_{status}"
     assert len(server.requests) == 1
+
+
+def test_redirect_is_not_followed() -> None:
+    """A key is not carried to wherever a server points."""
+
+    async def run() -> tuple[JudgeError, list[Any]]:
+        async with FakeModel([GOOD]) as other:
+            there = Fault(kind="status", status=307, location=f"{other.base_url}/chat/completions")
+            async with FakeModel(always=there) as server:
+                async with ChatClient(config_of(server), env={}) as client:
+                    with pytest.raises(JudgeError) as caught:
+                        await client.text("hi")
+            return caught.value, other.requests
+
+    error, carried = asyncio.run(run())
+    assert (error.kind, carried) == ("http_307", [])
 
 
 def test_retries_end() -> None:
@@ -347,11 +383,11 @@ def test_waiting_call_frees_its_slot() -> None:
 
 
 def test_concurrency_is_bounded() -> None:
-    """No more exchanges are in flight than there are slots."""
+    """No more exchanges are in flight than there are slots, however many connections a given session allows."""
 
     async def run() -> FakeModel:
-        async with FakeModel(latency_s=0.01) as server:
-            async with ChatClient(config_of(server), env={}, concurrency=3) as client:
+        async with FakeModel(latency_s=0.01) as server, aiohttp.ClientSession() as session:
+            async with ChatClient(config_of(server), env={}, session=session, concurrency=3) as client:
                 await asyncio.gather(*(client.text(str(number)) for number in range(12)))
             return server
 
@@ -473,7 +509,6 @@ def test_unset_key_is_an_input_error(env: dict[str, str]) -> None:
 
 def test_given_session_is_left_open() -> None:
     """A session that was given is used and stays open."""
-    import aiohttp
 
     async def run() -> bool:
         async with FakeModel() as server, aiohttp.ClientSession() as session:

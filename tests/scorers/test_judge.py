@@ -257,6 +257,16 @@ def test_judge_that_repeats_the_mark_is_refused(tmp_path: Path) -> None:
     assert judged(tmp_path, FakeModel(copy_mark)).kind == "echoed_mark"
 
 
+def test_judge_that_writes_the_mark_around_its_verdict_is_refused(tmp_path: Path) -> None:
+    """The mark in the prose around a verdict is as telling as within it."""
+
+    def copy_frame(request: dict[str, Any]) -> str:
+        mark = request["messages"][1]["content"].split("\n", 1)[0].removeprefix("mark: ")
+        return f"ANSWER {mark}>>> {json.dumps(GOOD)}"
+
+    assert judged(tmp_path, FakeModel(copy_frame)).kind == "echoed_mark"
+
+
 def bound(folder: Path, rubric: str = RUBRIC, **changes: Any) -> Any:
     """A judge on an endpoint that is never asked."""
     (folder / "rubric.md").write_text(rubric, encoding="utf-8")
