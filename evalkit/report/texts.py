@@ -6,9 +6,9 @@ import re
 
 _BREAKS = re.compile(r"[\s\x1c-\x1f\x85\u2028\u2029]+")
 _UNSEEN = re.compile(
-    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"
+    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\ud800-\udfff\U000e0000-\U000e007f]"
 )
-_MARKDOWN = re.compile(r"([\\`*_|~!]|^>|\[(?![−\d., $]+\](?:[^(\[:]|$)))")
+_MARKDOWN = re.compile(r"([\\`*_|~!]|^>|\[(?![−\d., $]+\](?:[^(\[:]|$))|\](?=[(\[:]))")
 _LINKS = re.compile(r"(@|#|://|\bwww\.|\bGH-)", re.IGNORECASE)
 _JOINER = "\u2060"
 MODEL_TEXT_CHARS = 140

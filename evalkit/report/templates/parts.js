@@ -16,9 +16,9 @@ function make(tag, options = {}, ...children) {
 }
 
 // Control, direction and half characters are shown, so that nothing hides or reorders.
-const UNSEEN = /[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g;
+const UNSEEN = /[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]|\udb40[\udc00-\udc7f]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g;
 const visible = (text) => String(text).replace(UNSEEN,
-  (found) => `<U+${found.charCodeAt(0).toString(16).toUpperCase().padStart(4, "0")}>`);
+  (found) => `<U+${found.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}>`);
 const modelText = (text, tag = "p") => make(tag, {class: "text", dir: "auto", text: visible(text)});
 const verdictMark = (verdict) => make("span", {class: `mark ${verdict}`, text: WORDS[verdict]});
 const number = (value) => value === null || value === undefined ? "–"

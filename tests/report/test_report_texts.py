@@ -1,0 +1,81 @@
+"""Text from data made safe to print."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+import pytest
+import report_samples
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evalkit.report.texts import clipped, code, one_line, plain, visible
+
+ANY_TEXT = st.text(st.characters(codec=None), max_size=300)
+MARKED_TEXT = st.text(st.sampled_from("`|@#[](){}<>!*_~\\:/w.hte \n\t\u2028\x00\u202e"), max_size=80)
+
+
+@given(ANY_TEXT | MARKED_TEXT)
+def test_one_line_is_one_line_within_its_limit(text: str) -> None:
+    """Whatever a model says becomes a single visible line that fits."""
+    line = one_line(text, 140)
+    assert len(line) <= 140
+    assert line.splitlines() in ([], [line])
+    assert not {unicodedata.category(character) for character in line} & {"Cc", "Cs", "Zl", "Zp"}
+
+
+@given(ANY_TEXT | MARKED_TEXT)
+def test_a_code_span_cannot_be_left(text: str) -> None:
+    """The fence is longer than any run of backticks in the text, so the span ends where it should."""
+    span = code(text, in_table=True)
+    if span == "(empty)":
+        return
+    fence = re.match("`+", span)
+    assert fence is not None
+    inside = span[len(fence[0]) : -len(fence[0])]
+    assert fence[0] not in inside
+    assert not inside.startswith("`")
+    assert not inside.endswith("`")
+    assert "|" not in inside
+
+
+@given(MARKED_TEXT)
+def test_prose_has_no_live_markup(text: str) -> None:
+    """Prose has no tag, mention, issue link, address, image or table cell left."""
+    line = plain(text)
+    assert "<" not in line
+    escaped = re.sub(r"\\[\\`*_|~!\[\]>]", "-", line)
+    for live in (r"[`|*_~!]", r"[@#]\w", r"://", r"\]\("):
+        assert not re.search(live, escaped), (live, line)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        pytest.param("safe\u202egnp.exe", "safe<U+202E>gnp.exe", id="direction"),
+        pytest.param("a\x1b[31mb", "a<U+001B>[31mb", id="terminal"),
+        pytest.param("a\ud800b", "a<U+D800>b", id="half a character"),
+        pytest.param("a\U000e0041b", "a<U+E0041>b", id="tag"),
+        pytest.param("two\nlines", "two\nlines", id="newline stays"),
+    ],
+)
+def test_what_hides_is_shown(text: str, shown: str) -> None:
+    """Control, direction and half characters are written as their number."""
+    assert visible(text) == shown
+
+
+def test_long_text_says_how_much_is_hidden() -> None:
+    """A cut text names what is missing."""
+    assert clipped("x" * 15, 10) == "x" * 10 + " … (5 more characters)"
+    assert code(report_samples.HOSTILE).startswith("``")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[69, 93]", "0.81 [0.69, 0.93]", "$0.0031 [0.0030, 0.0033]", "−3 pts [−10, 4]"],
+)
+def test_an_interval_stays_readable(text: str) -> None:
+    """Our own intervals need no escape, since nothing follows that would make them a link."""
+    assert plain(text) == text
+    assert plain(f"{text}(x)") != f"{text}(x)"
