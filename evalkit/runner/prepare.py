@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
 
 from evalkit.errors import InputError, Problem
@@ -106,7 +106,7 @@ async def _services(suite: Suite, env: Mapping[str, str], stack: AsyncExitStack)
         from evalkit.scorers.embedders import build_embedder
 
         embedder = build_embedder(suite.options.embedding, env)
-        if hasattr(embedder, "__aexit__"):
+        if isinstance(embedder, AbstractAsyncContextManager):
             await stack.enter_async_context(embedder)
     if suite.judge and suite.judge.chat:
         from evalkit.llm.client import ChatClient

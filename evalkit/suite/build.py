@@ -8,12 +8,11 @@ import functools
 import types
 import typing
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeVar
+from typing import Any
 
 from evalkit.errors import Problem
 from evalkit.suite.document import Document, Path
 
-T = TypeVar("T")
 _NAMES = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
 
 
@@ -28,7 +27,7 @@ class Builder:
         """Note one problem."""
         self.problems.append(self.document.problem(path, what, mend))
 
-    def build(self, cls: type[T], value: Any, path: Path, *, named: Mapping[str, Any] | None = None) -> T | None:
+    def build(self, cls: type[Any], value: Any, path: Path, *, named: Mapping[str, Any] | None = None) -> Any:
         """An instance of dataclass `cls` from a mapping, or `None` with the problems noted.
 
         `named` gives fields that do not come from the mapping, such as the default name.
@@ -38,7 +37,7 @@ class Builder:
             return None
         before = len(self.problems)
         hints = hints_of(cls)
-        by_key = {key_of(field): field for field in dataclasses.fields(cls) if field.init}  # type: ignore[arg-type]
+        by_key = {key_of(field): field for field in dataclasses.fields(cls) if field.init}
         arguments: dict[str, Any] = dict(named or {})
         for key, item in value.items():
             if key not in by_key:
@@ -51,13 +50,13 @@ class Builder:
                 self.problem((*path, key), "missing", f"add `{key}:`")
         return self._instance(cls, arguments, path) if len(self.problems) == before else None
 
-    def _instance(self, cls: type[T], arguments: Mapping[str, Any], path: Path) -> T | None:
+    def _instance(self, cls: type[Any], arguments: Mapping[str, Any], path: Path) -> Any:
         try:
             return cls(**arguments)
         except ValueError as error:
             head, _, rest = str(error).partition(": ")
             what, _, mend = (rest or head).partition("; ")
-            keys = {field.name: key_of(field) for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+            keys = {field.name: key_of(field) for field in dataclasses.fields(cls)}
             self.problem((*path, keys.get(head, head)) if rest else path, what, mend)
             return None
 
