@@ -12,7 +12,7 @@ from evalkit.report.cohort_table import FEW_CASES
 from evalkit.report.files import replacing
 from evalkit.report.numbers import Style, figure
 from evalkit.report.payload import write_payload
-from evalkit.report.survey import Rows, changes_of, failed_scores
+from evalkit.report.survey import Rows, changes_of
 from evalkit.report.texts import clipped, visible
 from evalkit.report.view import GateLine, View
 from evalkit.types import Score
@@ -77,7 +77,6 @@ def _helpers(view: View, safe: type[str]) -> dict[str, Any]:
         "overlap": figure(view.comparison.overlap, Style("rate"), view.comparison.n_paired) if view.comparison else "",
         "tone": TONES[view.outcome],
         "worst": view.failing[:_WORST],
-        "failed_scores": failed_scores,
         "was": _was,
         "changes": _change_counts(view),
         "range_svg": lambda line: safe(range_svg(line, view.styles[line.check.metric])),

@@ -8,7 +8,7 @@ from pathlib import Path
 from xml.sax.saxutils import escape, quoteattr
 
 from evalkit.report.files import replacing
-from evalkit.report.survey import Rows, failed_scores, verdict_of
+from evalkit.report.survey import NO_ADVISORY, Rows, failed_scores, verdict_of
 from evalkit.types import OVERALL, Row, Summary, Unscored
 
 _ILLEGAL = re.compile(r"[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufdcf\ufdf0-\ufffd\U00010000-\U0010ffff]")
@@ -16,7 +16,7 @@ _TAGS = {"failed": "failure", "system_error": "error", "unscored": "skipped", "s
 _BODY_CHARS = 2_000
 
 
-def write_junit(path: Path, rows: Rows, summary: Summary) -> None:
+def write_junit(path: Path, rows: Rows, summary: Summary, advisory: frozenset[str] = NO_ADVISORY) -> None:
     r"""Write one `testcase` for each row.
 
     `failure` is a score below its pass mark, `error` a row without output, `skipped` one without a score. The suites
@@ -26,7 +26,7 @@ def write_junit(path: Path, rows: Rows, summary: Summary) -> None:
     cohort = _first_cohort(summary)
     suites: dict[str, _Suite] = {}
     for row in rows():
-        suites.setdefault(_suite_name(row, cohort), _Suite()).add(row)
+        suites.setdefault(_suite_name(row, cohort), _Suite()).add(row, advisory)
     total = _Suite.total(suites)
     with replacing(path) as file:
         file.write(f'<?xml version="1.0" encoding="utf-8"?>\n<testsuites name={_attribute(summary.suite)}{total}>\n')
@@ -45,9 +45,9 @@ class _Suite:
         self.counts = {"failure": 0, "error": 0, "skipped": 0}
         self.time_s = 0.0
 
-    def add(self, row: Row) -> None:
+    def add(self, row: Row, advisory: frozenset[str]) -> None:
         """Render one row."""
-        tag = _TAGS.get(verdict_of(row))
+        tag = _TAGS.get(verdict_of(row, advisory))
         latency_s = row.output.latency_s if row.output and not row.output.replayed else None
         self.time_s += latency_s or 0.0
         name = row.case.id if row.repeat == 0 else f"{row.case.id} #{row.repeat}"
@@ -57,7 +57,7 @@ class _Suite:
             self.lines.append(f"{head}/>\n")
             return
         self.counts[tag] += 1
-        kind, message, body = _explained(row, tag)
+        kind, message, body = _explained(row, advisory)
         kind = "" if tag == "skipped" else f" type={_attribute(kind)}"
         self.lines.append(f"{head}><{tag}{kind} message={_attribute(message)}>{_text(body)}</{tag}></testcase>\n")
 
@@ -93,16 +93,16 @@ def _suite_name(row: Row, cohort: str | None) -> str:
     return f"kind={row.case.kind}" if value is None else f"{cohort}={value}"
 
 
-def _explained(row: Row, tag: str) -> tuple[str, str, str]:
+def _explained(row: Row, advisory: frozenset[str]) -> tuple[str, str, str]:
     """Type, message and body of what is not a pass."""
     if row.skipped is not None:
         return "skipped", row.skipped, ""
     if row.failure is not None:
         return row.failure.kind, row.failure.message, ""
-    failed = [f"{score.metric} {score.value:.4g}: {score.reason}" for score in failed_scores(row)]
-    grades = row.scores.values()
+    failed = [f"{score.metric} {score.value:.4g}: {score.reason}" for score in failed_scores(row, advisory)]
+    grades = [grade for grade in row.scores.values() if grade.metric not in advisory]
     unscored = [f"{grade.metric} {grade.kind}: {grade.message}" for grade in grades if isinstance(grade, Unscored)]
-    lines = [*failed, *unscored] if tag == "failure" else unscored
+    lines = [*failed, *unscored]
     answer = f"\n\nanswer: {row.output.text}" if row.output else ""
     return "below_pass_mark", lines[0], "\n".join(lines) + answer
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from evalkit.report.cohort_table import CohortCell, CohortRow
 from evalkit.report.headline import ORDER
 from evalkit.report.numbers import plural
-from evalkit.report.survey import FailedCase, failed_scores
+from evalkit.report.survey import FailedCase
 from evalkit.report.texts import code, plain
 from evalkit.report.view import GateLine, View
 from evalkit.types import Comparison, Score
@@ -127,7 +127,7 @@ def _worst(view: View) -> str:
 
 def _worst_line(failed: FailedCase) -> str:
     row = failed.row
-    scores = ", ".join(score_change(score, failed) for score in failed_scores(row))
+    scores = ", ".join(score_change(score, failed) for score in failed.failed)
     said = row.output.text if row.output else f"{row.failure.kind}: {row.failure.message}" if row.failure else ""
     return (
         f"- {code(row.case.id, 80)} {row.case.severity} · {scores or row.state.replace('_', ' ')} · answer {code(said)}"

@@ -68,7 +68,7 @@ class _Columns:
         return [
             case.id,
             row.repeat,
-            VERDICTS.index("removed" if removed else verdict_of(row)),
+            VERDICTS.index("removed" if removed else verdict_of(row, self._view.advisory)),
             CHANGES.index(change),
             KINDS.index(case.kind),
             SEVERITIES.index(case.severity),
@@ -94,9 +94,12 @@ class _Columns:
             "order": self._order(),
             "cohorts": [[name, list(values)] for name, values in self._cohorts.items()],
             "metrics": [
-                {"name": name, "judge": known.judge, "higher": known.higher_is_better}
-                if (known := declared.get(name))
-                else {"name": name, "judge": None, "higher": True}
+                {
+                    "name": name,
+                    "judge": declared[name].judge if name in declared else None,
+                    "higher": declared[name].higher_is_better if name in declared else True,
+                    "advisory": name in self._view.advisory,
+                }
                 for name in self._metrics
             ],
         }

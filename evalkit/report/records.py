@@ -47,7 +47,7 @@ def failure_analysis_markdown(view: View, rows: Rows) -> str:
     """Group the failing cases by severity, metric and cohort, then list the worst with room for cause and mend."""
     tally = _Tally()
     for row in rows():
-        tally.add(row, view.changes)
+        tally.add(row, view)
     title = "Worst new failures" if view.failing_are_new else "Worst failures"
     sections = [
         f"# Failure analysis: {plain(view.suite, 120)}",
@@ -77,9 +77,9 @@ class _Tally:
         self.cohorts: Counter[str] = Counter()
         self.changes: Counter[str] = Counter()
 
-    def add(self, row: Row, changes: Mapping[str, str]) -> None:
+    def add(self, row: Row, view: View) -> None:
         """Count one row."""
-        verdict = verdict_of(row)
+        verdict = verdict_of(row, view.advisory)
         self.n += 1
         self.n_errors += verdict == "system_error"
         self.n_unscored += verdict == "unscored"
@@ -87,9 +87,9 @@ class _Tally:
             return
         self.n_failed += 1
         self.severities[row.case.severity] += 1
-        self.metrics.update(score.metric for score in failed_scores(row))
+        self.metrics.update(score.metric for score in failed_scores(row, view.advisory))
         self.cohorts.update(f"{name}={value}" for name, value in row.case.cohorts.items())
-        if change := changes.get(row.case.id):
+        if change := view.changes.get(row.case.id):
             self.changes[change] += 1
 
 
@@ -162,15 +162,16 @@ def _known_failures(view: View) -> str:
     """The worst failures with an empty remediation column."""
     if not view.failing:
         return "None in this run."
-    rows = [_known_failure(failed.row, view.changes) for failed in view.failing]
+    rows = [_known_failure(failed, view.changes) for failed in view.failing]
     hidden = view.n_failing - len(rows)
     tail = f"\n\n{hidden:,} more are in the report." if hidden > 0 else ""
     head = "| Case | Severity | Failed on | Against the baseline | Remediation |\n| --- | --- | --- | --- | --- |"
     return "\n".join([head, *rows]) + tail
 
 
-def _known_failure(row: Row, changes: Mapping[str, str]) -> str:
-    metrics = ", ".join(code(score.metric, 60, in_table=True) for score in failed_scores(row))
+def _known_failure(failed: FailedCase, changes: Mapping[str, str]) -> str:
+    row = failed.row
+    metrics = ", ".join(code(score.metric, 60, in_table=True) for score in failed.failed)
     change = changes.get(row.case.id, "not compared")
     case_id = code(row.case.id, 80, in_table=True)
     return f"| {case_id} | {row.case.severity} | {metrics or row.state} | {change} | {BLANK} |"
@@ -211,9 +212,7 @@ def _case(number: int, failed: FailedCase) -> str:
     ]
     if failed.before is not None and failed.before.output is not None:
         lines.append(f"- Answer of the baseline: {code(failed.before.output.text, _TEXT_CHARS)}")
-    lines += [
-        f"- {score_change(score, failed)}: {plain(score.reason) or 'no reason given'}" for score in failed_scores(row)
-    ]
+    lines += [f"- {score_change(score, failed)}: {plain(score.reason) or 'no reason given'}" for score in failed.failed]
     return "\n".join([*lines, f"- Cause: {BLANK}", f"- Remediation: {BLANK}"])
 
 

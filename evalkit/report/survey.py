@@ -12,6 +12,7 @@ from evalkit.types import SEVERITIES, Check, Comparison, Decision, Metric, Row, 
 Rows = Callable[[], Iterable[Row]]
 """Gives the rows of a run in a fixed order, as often as it is called."""
 Verdict = Literal["failed", "passed", "scored", "unscored", "system_error", "skipped"]
+NO_ADVISORY: frozenset[str] = frozenset()
 KEPT = 50
 BINS = 20
 
@@ -22,6 +23,8 @@ class FailedCase:
 
     row: Row
     before: Row | None = None
+    failed: tuple[Score, ...] = ()
+    """The scores that made it fail."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,22 +60,33 @@ class Survey:
     unscored: dict[str, Example] = field(default_factory=dict)
 
 
-def verdict_of(row: Row) -> Verdict:
-    """How a reader sees a row: a failed score is a failure even where another score is missing."""
-    state = row.state
-    if state in ("skipped", "system_error"):
-        return state
-    marks = [grade.passed for grade in row.scores.values() if isinstance(grade, Score)]
+def verdict_of(row: Row, advisory: frozenset[str] = NO_ADVISORY) -> Verdict:
+    """How a reader sees a row: a failed score is a failure even where another score is missing.
+
+    Args:
+        row: one case x repeat.
+        advisory: metrics that are shown and decide nothing.
+    """
+    if row.skipped is not None:
+        return "skipped"
+    if row.failure is not None:
+        return "system_error"
+    grades = [grade for grade in row.scores.values() if grade.metric not in advisory]
+    marks = [grade.passed for grade in grades if isinstance(grade, Score)]
     if False in marks:
         return "failed"
-    if state == "unscored":
+    if len(marks) < len(grades):
         return "unscored"
     return "passed" if True in marks else "scored"
 
 
-def failed_scores(row: Row) -> list[Score]:
-    """The scores below their pass mark, in the order of the row."""
-    return [grade for grade in row.scores.values() if isinstance(grade, Score) and grade.passed is False]
+def failed_scores(row: Row, advisory: frozenset[str] = NO_ADVISORY) -> tuple[Score, ...]:
+    """The scores below their pass mark that decide, in the order of the row."""
+    return tuple(
+        grade
+        for grade in row.scores.values()
+        if isinstance(grade, Score) and grade.passed is False and grade.metric not in advisory
+    )
 
 
 def changes_of(comparison: Comparison | None) -> dict[str, str]:
@@ -90,7 +104,13 @@ def changes_of(comparison: Comparison | None) -> dict[str, str]:
     return {case_id: change for change, case_ids in named for case_id in case_ids}
 
 
-def walk(rows: Rows, baseline_rows: Rows | None, decision: Decision, metrics: Iterable[Metric]) -> Survey:
+def walk(
+    rows: Rows,
+    baseline_rows: Rows | None,
+    decision: Decision,
+    metrics: Iterable[Metric],
+    advisory: frozenset[str] = NO_ADVISORY,
+) -> Survey:
     """Collect what the head of a report shows; memory does not grow with the rows."""
     found = Survey()
     new_failures = set(decision.comparison.new_failures) if decision.comparison else set()
@@ -99,7 +119,7 @@ def walk(rows: Rows, baseline_rows: Rows | None, decision: Decision, metrics: It
     bins = {metric.name: _Bins(metric) for metric in metrics}
     kept: list[Row] = []
     for row in rows():
-        verdict = verdict_of(row)
+        verdict = verdict_of(row, advisory)
         _note_errors(found, row, verdict)
         for grade in row.scores.values():
             if isinstance(grade, Score) and grade.metric in bins:
@@ -111,7 +131,9 @@ def walk(rows: Rows, baseline_rows: Rows | None, decision: Decision, metrics: It
                 kept = sorted(kept, key=rank)[:KEPT]
     kept = sorted(kept, key=rank)[:KEPT]
     before = _baseline_of(kept, baseline_rows)
-    found.failing = [FailedCase(row, before.get((row.case.id, row.repeat))) for row in kept]
+    found.failing = [
+        FailedCase(row, before.get((row.case.id, row.repeat)), failed_scores(row, advisory)) for row in kept
+    ]
     found.histograms = tuple(entry.histogram() for entry in bins.values() if entry.n)
     return found
 

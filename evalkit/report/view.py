@@ -90,6 +90,8 @@ class View:
     """Quality metrics, the columns of the cohort table."""
     declared: Mapping[str, Metric]
     """Every metric of the summary by name."""
+    advisory: frozenset[str]
+    """Metrics that are shown and decide nothing."""
     cohorts: tuple[CohortRow, ...]
     judges: tuple[JudgeLine, ...]
     coverage: str
@@ -130,8 +132,8 @@ def build_view(
         baseline_rows: the same for the baseline, `None` where there is none.
         manifest: the manifest of the run.
     """
-    styles = _styles(summary, decision)
-    found = walk(rows, baseline_rows, decision, summary.metrics)
+    styles, advisory = _styles(summary, decision), frozenset(manifest.get("advisory", ()))
+    found = walk(rows, baseline_rows, decision, summary.metrics, advisory)
     quality = quality_metrics(summary, styles)
     resources = tuple(dict.fromkeys(cell.metric for cell in summary.cells if styles[cell.metric].unit in RESOURCES))
     partial = manifest.get("partial") or None
@@ -146,6 +148,7 @@ def build_view(
         gates=_gates(decision, styles),
         metrics=quality,
         declared={metric.name: metric for metric in summary.metrics},
+        advisory=advisory,
         cohorts=cohort_rows(summary, decision, quality, styles),
         judges=tuple(_judge(agreement) for agreement in summary.agreement),
         coverage=share_of(*overall_coverage(summary)),

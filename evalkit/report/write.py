@@ -58,7 +58,7 @@ def write_reports(material: Material, view: View) -> None:
     folder = material.folder
     try:
         write_html(folder.file(REPORT), view, material.rows, material.baseline_rows)
-        write_junit(folder.file(JUNIT), material.rows, material.summary)
+        write_junit(folder.file(JUNIT), material.rows, material.summary, view.advisory)
     except OSError as error:
         raise StoreError(f"{folder.path}: a report cannot be written ({error}); free the disk") from error
     folder.write_text(MARKDOWN, summary_markdown(view, SUMMARY_LIMIT_BYTES))

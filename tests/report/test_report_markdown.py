@@ -10,7 +10,6 @@ import pytest
 import report_samples
 
 from evalkit.report.markdown import COMMENT_BYTES, STEP_SUMMARY_BYTES, marker, summary_markdown
-from evalkit.report.survey import FailedCase
 from evalkit.report.view import View
 
 
@@ -44,7 +43,9 @@ def test_marker_and_verdict_survive_every_cut(view: View, limit_bytes: int) -> N
 def test_any_number_of_regressions_fits(view: View, count: int) -> None:
     """No, one and five hundred long failures stay within a comment, and the rest is counted."""
     row = replace(view.failing[0].row, case=replace(view.failing[0].row.case, id="x" * 300, input="y" * 9000))
-    text = summary_markdown(replace(view, failing=(FailedCase(row),) * count, n_failing=count), COMMENT_BYTES)
+    text = summary_markdown(
+        replace(view, failing=(replace(view.failing[0], row=row, before=None),) * count, n_failing=count), COMMENT_BYTES
+    )
     assert len(text.encode()) <= COMMENT_BYTES
     assert ("Worst new failures" in text) is bool(count)
     assert text.count("`keywords` 0.25") == min(count, 10)

@@ -220,3 +220,14 @@ def test_changes_keep_the_strongest_word() -> None:
     compared = Comparison(baseline_id="b", n_paired=1, overlap=1, still_failing=("x",), changed=("x",), fixed=("y",))
     view = a_view(Decision(outcome="approved", checks=(), comparison=compared))
     assert dict(view.changes) == {"x": "changed", "y": "fixed"}
+
+
+def test_an_advisory_metric_decides_nothing() -> None:
+    """A low or missing advisory score neither fails a row nor leaves it unscored."""
+    row = Row(case=CASE, output=Output(text=""), scores={"a": PASSED, "b": MISSING, "c": Score("c", 0, False)})
+    assert verdict_of(row, frozenset({"b", "c"})) == "passed"
+    assert verdict_of(row, frozenset({"b"})) == "failed"
+    assert verdict_of(row, frozenset({"c"})) == "unscored"
+    view = a_view(Decision(outcome="approved", checks=()), advisory=["correctness"])
+    assert {score.metric for failed in view.failing for score in failed.failed} == {"keywords", "citation"}
+    assert view.n_failing == 6

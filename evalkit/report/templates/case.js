@@ -92,11 +92,18 @@ function scoreRow(grade, earlier) {
         make("pre", {dir: "auto", text: visible(pretty(value))})))));
   }
   return make("tr", {},
-    make("th", {scope: "row", dir: "auto", text: visible(grade.metric)}),
+    make("th", {scope: "row", dir: "auto", text: visible(grade.metric)}, noteOf(grade.metric)),
     make("td", {"data-label": "Mark"}, verdictMark(verdict)),
     make("td", {"data-label": "Baseline", class: "num", text: earlier && earlier.value !== undefined ? number(earlier.value) : "–"}),
     make("td", {"data-label": "Score", class: "num", text: grade.unscored !== undefined ? "unscored" : number(grade.value)}),
     reason);
+}
+
+// Says of a metric that a judge gave it, and that it decides nothing.
+function noteOf(name) {
+  const metric = data.legend.metrics.find((entry) => entry.name === name) || {};
+  const words = [metric.judge ? `judge ${visible(metric.judge)}` : "", metric.advisory ? "advisory" : ""].filter(Boolean);
+  return words.length ? make("small", {text: words.join(", ")}) : null;
 }
 
 function contextsOf(body) {
