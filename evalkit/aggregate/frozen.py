@@ -69,6 +69,10 @@ class FrozenFrame:
     """Quality metrics per row: `pass_rate`, every scorer's, and `<name>.passed` of a graded one with a pass mark."""
     cases: Mapping[str, Column]
     """The same per case: the mean over its scored repeats."""
+    verdicts: Column
+    """Per row: 0 where any pass mark was missed, even if another grade is missing; 1 where every one was met."""
+    case_verdicts: Column
+    """The same per case: the mean over its known repeats."""
     measures: Mapping[str, Column]
     """Per case: `latency_s` and `ttft_s` (first measured repeat), `tokens_per_s`, `cost_usd`, `judge_cost_usd`."""
     voters: tuple[str, ...]
@@ -99,7 +103,8 @@ def freeze(frame: Frame) -> FrozenFrame:
     raw = np.frombuffer(bytes(frame.status), np.uint8).reshape(len(frame), count)[order].astype(np.int64)
     values = np.array(frame.values, np.float64).reshape(len(frame), count)[order]
     row_case, first = _cases_of([keys[i] for i in order], [frame.ids[i] for i in order])
-    rows, voters = _quality(frame, values, raw)
+    rows, votes = _quality(frame, values, raw)
+    verdicts = _verdicts(raw[:, votes])
     of_case = order[first]
     states = np.frombuffer(bytes(frame.states), np.uint8)[order]
     return FrozenFrame(
@@ -119,7 +124,9 @@ def freeze(frame: Frame) -> FrozenFrame:
         rows=rows,
         cases={name: fold(column, row_case, len(first)) for name, column in rows.items()},
         measures=_measures(frame, order, row_case, len(first), states),
-        voters=voters,
+        verdicts=verdicts,
+        case_verdicts=fold(verdicts, row_case, len(first)),
+        voters=tuple(frame.metrics[i].name for i in votes),
         states={state: int((states == code).sum()) for code, state in enumerate(STATES)},
         unscored_kinds=_unscored_kinds(frame, order),
         error_kinds=_ends(frame, order[states == STATES.index("system_error")]),
@@ -159,7 +166,8 @@ def _cases_of(keys: list[bytes], ids: list[str]) -> tuple[Ints, Ints]:
     return np.cumsum(starts, dtype=np.int64) - 1, np.flatnonzero(starts)
 
 
-def _quality(frame: Frame, values: Floats, raw: Ints) -> tuple[dict[str, Column], tuple[str, ...]]:
+def _quality(frame: Frame, values: Floats, raw: Ints) -> tuple[dict[str, Column], list[int]]:
+    """Quality metrics per row, and the positions of those that vote in `pass_rate`."""
     status = raw & STATUS_MASK
     marked = raw & (PASSED_BIT | FAILED_BIT) != 0
     has_mark = marked.any(axis=0)
@@ -176,10 +184,23 @@ def _quality(frame: Frame, values: Floats, raw: Ints) -> tuple[dict[str, Column]
         if has_mark[i] and not metric.binary:
             passed = Metric(name=f"{metric.name}.passed", binary=True, judge=metric.judge)
             columns[passed.name] = _passed(passed, raw[:, i], marked[:, i])
-    return columns, tuple(frame.metrics[i].name for i in votes)
+    return columns, votes
 
 
 def _pass_rate(raw: Ints) -> Column:
+    """Passes and fails of complete rows.
+
+    A row that lacks a grade is unscored even where another scorer failed it: counting only the failures among such rows
+    would pull the rate towards 0 whenever a scorer breaks.
+    """
+    status = _verdicts(raw).status
+    incomplete = (raw & STATUS_MASK == UNSCORED).any(axis=1) & (status == SCORED)
+    values = np.where(incomplete, np.nan, _verdicts(raw).values)
+    return Column(PASS_RATE, values, np.where(incomplete, UNSCORED, status))
+
+
+def _verdicts(raw: Ints) -> Column:
+    """What is known of each row: a failed pass mark is a failure even where another grade is missing."""
     status = raw & STATUS_MASK
     failed = (raw & FAILED_BIT != 0).any(axis=1)
     unscored = (status == UNSCORED).any(axis=1)

@@ -43,8 +43,8 @@ def _chosen(frame: FrozenFrame, policy: Failures) -> list[int]:
 
 
 def _failures(frame: FrozenFrame, summary: Summary, policy: Failures, blank: Check, chosen: list[int]) -> Check:
-    column = frame.cases.get("pass_rate")
-    if column is None:
+    column = frame.case_verdicts
+    if not frame.voters:
         return replace(blank, reason="failures cannot be counted: no scorer of this run has a pass mark")
     if not chosen:
         return replace(blank, outcome="insufficient evidence", reason=f"{blank.need}: the golden set has no such case")
@@ -69,7 +69,7 @@ def _failures(frame: FrozenFrame, summary: Summary, policy: Failures, blank: Che
 
 def canaries_to_repeat(frame: FrozenFrame, policy: Canary) -> tuple[str, ...]:
     """Find the canaries that failed at repeat 0 and have not been run three times."""
-    if policy.rule == "strict" or "pass_rate" not in frame.rows:
+    if policy.rule == "strict" or not frame.voters:
         return ()
     verdicts = _canary_verdicts(frame)
     return tuple(
@@ -88,7 +88,7 @@ def canary_checks(frame: FrozenFrame, summary: Summary, policy: Canary) -> list[
 
 def _canary_verdicts(frame: FrozenFrame) -> dict[int, list[bool | None]]:
     """Per canary: passed, failed, or unknown (`None`) in the order of its repeats."""
-    column = frame.rows["pass_rate"]
+    column = frame.verdicts
     verdicts: dict[int, list[bool | None]] = {}
     for row, case in enumerate(frame.row_case.tolist()):
         if frame.kinds[case] == "canary":
@@ -100,7 +100,7 @@ def _canary_verdicts(frame: FrozenFrame) -> dict[int, list[bool | None]]:
 def _canaries(frame: FrozenFrame, summary: Summary, policy: Canary, blank: Check) -> Check:
     if "canary" not in frame.kinds:
         return replace(blank, outcome="insufficient evidence", reason="the golden set has no case of kind `canary`")
-    if "pass_rate" not in frame.rows:
+    if not frame.voters:
         return replace(blank, reason="canaries cannot be judged: no scorer of this run has a pass mark")
     judges = unproven_judges(frame, summary, "pass_rate", OVERALL)
     if judges and policy.on_fail == "block":

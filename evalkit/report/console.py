@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from evalkit.report.headline import spoken
 from evalkit.report.texts import clipped, one_line
 from evalkit.report.view import GateLine, View
 from evalkit.types import OVERALL, CheckOutcome, Outcome, Row, Score, Unscored
@@ -27,9 +28,10 @@ COLOURS: dict[Outcome, str] = {
     "blocked": "bold red",
     "no decision": "bold magenta",
 }
-SHOWN_CHECKS = 12
+SHOWN_CHECKS = 8
+CHECK_COLUMNS = 34
 SHOWN_CASES = 5
-SHOWN_REASONS = 6
+SHOWN_REASONS = 4
 
 
 def print_view(view: View, console: Console, *, verbose: bool = False) -> None:
@@ -100,21 +102,30 @@ def _verdict(view: View) -> Text:
 
 def _gates(view: View, verbose: bool) -> Table:
     """Every check that did not pass, and how many did."""
-    table = _table("check", "", "now", "need", "base", "drop")
+    table = _table("", "check", "now", "against")
+    table.columns[1].max_width = CHECK_COLUMNS
+    table.columns[2].no_wrap = True
     shown = [line for line in view.gates if verbose or line.outcome != "pass"][: None if verbose else SHOWN_CHECKS]
     passed = sum(line.outcome == "pass" for line in view.gates)
     for line in shown:
         mark, style = MARKS[line.outcome]
         table.add_row(_text(mark, style), *(_text(cell) for cell in _gate_cells(line)))
-    hidden = len(view.gates) - len(shown) - (0 if verbose else passed)
     if not verbose:
+        hidden = len(view.gates) - len(shown) - passed
         more = f", {hidden} more not shown" if hidden > 0 else ""
-        table.add_row(_text(f"✓ {passed} pass", "green"), _text(f"of {len(view.gates)} checks{more}", "dim"))
+        table.add_row(_text("✓ pass", "green"), _text(f"{passed} of {len(view.gates)} checks{more}", "dim"))
     return table
 
 
-def _gate_cells(line: GateLine) -> tuple[str, ...]:
-    return one_line(line.subject, 48), line.now, line.need, line.base, line.drop
+def _gate_cells(line: GateLine) -> tuple[str, str, str]:
+    """What is checked, its value, and what it is held against: the baseline, or the limit."""
+    check = line.check
+    where = "" if check.cohort in (OVERALL, "") else f" · {check.cohort}"
+    name = check.metric if check.name in (check.metric, "no_regression") else f"{check.name} {check.metric}"
+    now = line.now.split(" [")[0]
+    if line.base:
+        return one_line(spoken(name) + where, 80), now, f"was {line.base}, drop {line.drop}"
+    return one_line(spoken(name) + where, 80), now, f"need {line.need}"
 
 
 def _cohorts(view: View, verbose: bool) -> Table | None:
@@ -147,7 +158,7 @@ def _judges(view: View) -> Iterator[Text]:
     for line in view.judges:
         agreement = line.agreement
         if agreement.cohort == OVERALL:
-            words = f"{agreement.trust}: kappa {line.kappa} with {agreement.rater_kind} labels, n={line.n}"
+            words = f"{agreement.trust}: kappa {line.kappa}, {line.n} {agreement.rater_kind} labels"
             yield _text("judge   ", "bold").append(one_line(f"{line.name} {words}", 200), style="not bold")
 
 

@@ -34,7 +34,7 @@ def test_repeats_are_folded_into_one_case():
     [
         pytest.param({"rule": 1.0, "other": 1.0}, 1.0, SCORED, id="all pass"),
         pytest.param({"rule": 1.0, "other": 0.0}, 0.0, SCORED, id="one fails"),
-        pytest.param({"rule": 0.0, "other": None}, 0.0, SCORED, id="a failure is known even if the other is not"),
+        pytest.param({"rule": 0.0, "other": None}, math.nan, UNSCORED, id="a failure without the other grade"),
         pytest.param({"rule": 1.0, "other": None}, math.nan, UNSCORED, id="one unknown"),
         pytest.param({"rule": 1.0}, 1.0, SCORED, id="the other does not apply"),
         pytest.param({"grade": 2.0}, math.nan, ABSENT, id="no pass mark applies"),
@@ -48,6 +48,14 @@ def test_a_case_passes_when_every_pass_mark_does(values, value: float, status: i
     column = frame.rows["pass_rate"]
     np.testing.assert_equal(column.values[1], value)
     assert column.status[1] == status
+
+
+def test_a_broken_scorer_does_not_pull_the_pass_rate_down():
+    """With one scorer out for every row, the failures of the other one alone are no rate; each is known all the same."""
+    rows = [a_row(str(i), {"rule": float(i > 2), "other": None}) for i in range(10)]
+    frame = frozen(rows, [RULE, OTHER])
+    assert frame.rows["pass_rate"].status.tolist() == [UNSCORED] * 10
+    assert (frame.verdicts.values == 0).sum() == 3
 
 
 def test_an_advisory_scorer_has_no_vote():

@@ -1,0 +1,119 @@
+"""What a run costs above the calls it makes: `evalkit run` beside a bare aiohttp loop, in turn, in one go.
+
+    python benchmarks/overhead.py --cases 2000 10000 --rounds 3
+    python benchmarks/overhead.py --peer "deepeval=python deepeval_job.py {cases} 50 {out}"
+
+Prints medians and ratios; `--json FILE` keeps them. A peer's command is given {url}, {cases} and {out}.
+"""
+
+import argparse
+import json
+import shlex
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from measure import Measured, measure
+
+HERE = Path(__file__).parent
+CONCURRENCY, DELAY_MS = 50, 50
+SUITE = """\
+name: overhead
+golden: cases.jsonl
+system: {{http: {url}, pick: {{text: answer}}}}
+scorers: [exact, token_f1]
+cohorts: [group]
+concurrency: {concurrency}
+gate:
+  - pass_rate: {{min: 0.5}}
+"""
+Job = Callable[[], Sequence[str]]
+
+
+def main() -> None:
+    """Measure every job the asked number of rounds, interleaved, and print a table."""
+    asked = _arguments()
+    target = subprocess.Popen([sys.executable, str(HERE / "target.py"), "0", str(DELAY_MS)], stdout=subprocess.PIPE)
+    found = {}
+    try:
+        port = target.stdout.readline().split()[1].decode()
+        for n_cases in asked.cases:
+            with tempfile.TemporaryDirectory(prefix="evalkit-overhead-") as folder:
+                jobs = _jobs(Path(folder), n_cases, f"http://127.0.0.1:{port}/", asked.peer)
+                found[n_cases] = _rounds(jobs, asked.rounds)
+            _print(n_cases, found[n_cases])
+    finally:
+        target.kill()
+    if asked.json:
+        Path(asked.json).write_text(json.dumps(found, indent=1), encoding="utf-8")
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--cases", type=int, nargs="+", default=[100, 2000, 10000])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--peer", action="append", default=[])
+    parser.add_argument("--json")
+    return parser.parse_args()
+
+
+def _jobs(folder: Path, n_cases: int, url: str, peers: Sequence[str]) -> dict[str, Job]:
+    cases = folder / "cases.jsonl"
+    with cases.open("w", encoding="utf-8") as file:
+        for i in range(n_cases):
+            row = {"id": f"c{i:06d}", "input": f"#{i:06d}: {i} + {i % 7} = ?", "reference": str(i + i % 7)}
+            file.write(json.dumps({**row, "cohorts": {"group": f"g{i % 12}"}}) + "\n")
+    (folder / "suite.yaml").write_text(SUITE.format(url=url, concurrency=CONCURRENCY), encoding="utf-8")
+    out = folder / "out"
+
+    def fresh(*words: str) -> Job:
+        def job() -> Sequence[str]:
+            shutil.rmtree(out, ignore_errors=True)
+            return words
+
+        return job
+
+    run = (sys.executable, "-m", "evalkit", "run", str(folder / "suite.yaml"), "--out", str(out), "--progress", "none")
+    bare = (sys.executable, str(HERE / "bare.py"), url, str(cases), str(CONCURRENCY), str(folder / "bare.out"))
+    jobs = {"bare loop": fresh(*bare), "evalkit": fresh(*run, "--no-report"), "evalkit with reports": fresh(*run)}
+    for peer in peers:
+        name, _, command = peer.partition("=")
+        words = (word.format(url=url, cases=cases, out=folder / "peer.out") for word in shlex.split(command))
+        jobs[name] = fresh(*words)
+    return jobs
+
+
+def _rounds(jobs: dict[str, Job], rounds: int) -> dict[str, dict[str, float]]:
+    taken: dict[str, list[Measured]] = {name: [] for name in jobs}
+    for _ in range(rounds):
+        for name, job in jobs.items():
+            measured = measure(job())
+            if measured.exit_code:
+                raise SystemExit(f"{name} ended with {measured.exit_code}")
+            taken[name].append(measured)
+    return {
+        name: {
+            "wall_s": statistics.median(one.wall_s for one in all_),
+            "cpu_s": statistics.median(one.cpu_s for one in all_),
+            "peak_mb": statistics.median(one.peak_mb for one in all_),
+            "wall_ratio": statistics.median(
+                one.wall_s / bare.wall_s for one, bare in zip(all_, taken["bare loop"], strict=True)
+            ),
+        }
+        for name, all_ in taken.items()
+    }
+
+
+def _print(n_cases: int, figures: dict[str, dict[str, float]]) -> None:
+    print(f"\n{n_cases} cases, {CONCURRENCY} in flight, {DELAY_MS} ms a call")
+    for name, one in figures.items():
+        row = f"wall {one['wall_s']:6.2f} s  x{one['wall_ratio']:.2f}  CPU {one['cpu_s']:5.2f} s"
+        print(f"  {name:<22} {row}  peak {one['peak_mb']:4.0f} MB")
+
+
+if __name__ == "__main__":
+    main()
