@@ -1,4 +1,4 @@
-"""A system under test for benchmarks: answers sums over HTTP after a fixed delay, cheap enough not to be the bottleneck.
+"""A system under test for benchmarks: answers sums over HTTP after a fixed delay, too cheap to be the bottleneck.
 
 python benchmarks/target.py PORT DELAY_MS
 """

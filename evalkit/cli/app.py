@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import sys
-import traceback
-from importlib import metadata
 from typing import Annotated
 
 import typer
 
+from evalkit import __version__
 from evalkit.cli.baseline import baseline
 from evalkit.cli.check import check
 from evalkit.cli.diff import diff
@@ -35,7 +34,7 @@ app.add_typer(baseline)
 
 def _version(asked: bool) -> None:
     if asked:
-        typer.echo(f"evalkit {metadata.version('evalkit-gate')}")
+        typer.echo(f"evalkit {__version__}")
         raise typer.Exit
 
 
@@ -62,6 +61,8 @@ def main() -> None:
         sys.stderr.close()
         sys.exit(ExitCode.INTERNAL_ERROR)
     except Exception as error:
+        import traceback
+
         traceback.print_exc()
         typer.echo(
             f"evalkit: a bug in evalkit ({type(error).__name__}); please report it with the lines above", err=True

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
-from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,6 +19,8 @@ def check(suite: Annotated[Path, typer.Argument(help="Suite file.")]) -> None:
 
     Exit codes: 0 sound, 2 with every problem named.
     """
+    import asyncio
+
     from evalkit.assess import find_baseline_of, read_labels_of
     from evalkit.suite.parse import load_suite
 
@@ -33,6 +32,9 @@ def check(suite: Annotated[Path, typer.Argument(help="Suite file.")]) -> None:
 
 
 async def _prepared(suite: Suite) -> Prepared:
+    import os
+    from contextlib import AsyncExitStack
+
     from evalkit.runner.prepare import prepare
 
     async with AsyncExitStack() as stack:

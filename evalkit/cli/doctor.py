@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
 import os
-import platform
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Annotated
 
@@ -46,6 +43,8 @@ def doctor(
 
 
 def _findings(quick: bool) -> Iterator[Finding]:
+    import platform
+
     enough = sys.version_info >= (3, 11)
     yield Finding("python", enough, platform.python_version(), "install Python 3.11 or newer")
     for package, module in _PACKAGES.items():
@@ -92,6 +91,8 @@ _OPTIONAL = ("ragas", "deepeval")
 
 
 def _import(package: str, module: str) -> str:
+    import importlib
+
     found = importlib.import_module(module)
     if package in _OPTIONAL:
         found.load()
@@ -116,6 +117,8 @@ def _tried(name: str, action: Callable[[], str], mend: str, needed: bool = True)
 
 
 def _version(package: str) -> str | None:
+    from importlib import metadata
+
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:

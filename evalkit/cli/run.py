@@ -2,26 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import enum
-import gc
-import os
-import shlex
-import signal
 import sys
-from collections.abc import Coroutine
-from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
-
-from evalkit.errors import ExitCode
-
-if TYPE_CHECKING:
-    from evalkit.cli.output import Output
-    from evalkit.pipeline import Request, Result
-    from evalkit.runner.engine import Stop
 
 
 class Progress(enum.StrEnum):
@@ -71,7 +57,10 @@ def run(
     Exit codes: 0 approved, 1 blocked, 2 invalid input, 3 no decision, 4 evalkit or disk failure, 5 nothing selected,
     130 interrupted (go on with --resume).
     """
+    import shlex
+
     from evalkit.cli.output import Output
+    from evalkit.cli.signals import run_stoppable
     from evalkit.pipeline import Request
     from evalkit.runner.plan import Selection
 
@@ -87,44 +76,6 @@ def run(
         command=shlex.join(["evalkit", *sys.argv[1:]]),
     )
     output = Output(json=json, verbose=verbose, no_color=no_color)
-    result = _run(request, output, progress)
+    result = run_stoppable(request, output, progress.value)
     output.show_run(result, reports=reports, summary=summary)
     raise typer.Exit(int(result.exit_code))
-
-
-def _run(request: Request, output: Output, progress: Progress) -> Result:
-    """Run to the end, or leave with the exit code of the signal that stopped it."""
-    from evalkit.cli.progress import Reporter
-    from evalkit.pipeline import Interrupted, run_suite
-    from evalkit.runner.engine import Stop
-
-    # Rows are short-lived and hold no cycles: fewer collections save some 3 % of a run's wall time.
-    gc.set_threshold(100_000, 50, 50)
-    stop = Stop()
-    reporter = Reporter(output.messages, progress.value)
-    try:
-        with reporter:
-            return asyncio.run(_stoppable(run_suite(request, reporter.watcher, stop, os.environ), stop))
-    except (Interrupted, asyncio.CancelledError) as error:
-        if isinstance(error, Interrupted):
-            again = (
-                f"evalkit run {shlex.quote(str(request.suite))} --out {shlex.quote(str(error.folder.path))} --resume"
-            )
-            output.say(f"interrupted; every finished case is kept. Go on with: {again}")
-        raise typer.Exit(ExitCode.TERMINATED if stop.signal == signal.SIGTERM else ExitCode.INTERRUPTED) from None
-
-
-async def _stoppable(running: Coroutine[Any, Any, Result], stop: Stop) -> Result:
-    """The first signal lets the calls in flight end, the second one does not."""
-    task = asyncio.current_task()
-    loop = asyncio.get_running_loop()
-
-    def on_signal(number: signal.Signals) -> None:
-        if stop.signal is not None and task is not None:
-            task.cancel()
-        stop.by_signal(number)
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        with suppress(NotImplementedError):  # Windows has no handlers in the loop
-            loop.add_signal_handler(number, on_signal, number)
-    return await running
