@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from evalkit.suite.model import Suite
     from evalkit.systems.base import Answer
 
-_WARMED = ("evalkit.aggregate.summary", "evalkit.gate.decide", "jinja2")
+_WARMED = ("scipy.special", "evalkit.aggregate.summary", "evalkit.gate.decide", "jinja2")
 """Imported in a thread while the first calls are in flight, so that nobody waits for them at the end."""
 
 
@@ -42,7 +42,7 @@ class Request:
     suite: Path
     out: Path | None = None
     resume: bool = False
-    selection: Selection = Selection()
+    selection: Selection = dataclasses.field(default_factory=Selection)
     overrides: Mapping[str, int] = dataclasses.field(default_factory=dict)
     """Suite options set for this run: `repeat`, `concurrency`, `seed`."""
     baseline: str | None = None

@@ -67,8 +67,8 @@ _PACKAGES = {
     "pandas": "pandas",
     "scikit-learn": "sklearn",
     "datasets": "datasets",
-    "ragas": "evalkit.scorers.ragas",
-    "deepeval": "evalkit.scorers.deepeval",
+    "ragas": "evalkit.scorers.ragas_library:load_ragas",
+    "deepeval": "evalkit.scorers.deepeval_library:load_deepeval",
 }
 _EXTRAS = {"sacrebleu": "bleu, chrf", "sentence-transformers": "embedding", "fastembed": "embedding"}
 
@@ -93,10 +93,11 @@ _OPTIONAL = ("ragas", "deepeval")
 def _import(package: str, module: str) -> str:
     import importlib
 
-    found = importlib.import_module(module)
-    if package in _OPTIONAL:
-        found.load()
-    return "imports"
+    name, _, load = module.partition(":")
+    found = importlib.import_module(name)
+    if load:
+        getattr(found, load)()
+    return f"{package} imports"
 
 
 def _embed() -> str:

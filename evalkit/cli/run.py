@@ -19,7 +19,7 @@ class Progress(enum.StrEnum):
     NONE = "none"
 
 
-def run(
+def run(  # noqa: PLR0913 - typer reads the flags from the signature
     suite: Annotated[Path, typer.Argument(help="Suite file.")],
     out: Annotated[
         Path | None, typer.Option(help="Folder for the run; must be empty. Default: reports/<run-id>.")

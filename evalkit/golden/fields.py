@@ -65,7 +65,7 @@ def to_case(raw: Mapping[str, Any], place: str, complain: Complain, *, make_id: 
 
 
 def _our_names(raw: Mapping[str, Any], note: Complain) -> dict[str, Any]:
-    """Rename aliases; langsmith's `outputs` is the reference, promptfoo's `vars` and langsmith's `inputs` are opened."""
+    """Rename aliases; langsmith's `outputs` is the reference, its `inputs` and promptfoo's `vars` are opened."""
     row: dict[str, Any] = {}
     origin: dict[str, str] = {}
     for key, value in raw.items():

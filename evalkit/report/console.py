@@ -165,7 +165,8 @@ def _judges(view: View) -> Iterator[Text]:
 def _changes(view: View) -> Iterator[Text]:
     found = view.comparison
     if found is not None:
-        counts = f"new failures {len(found.new_failures)} · fixed {len(found.fixed)} · still failing {len(found.still_failing)}"
+        counts = f"new failures {len(found.new_failures)} · fixed {len(found.fixed)}"
+        counts += f" · still failing {len(found.still_failing)}"
         cases = f"cases added {len(found.added)}, removed {len(found.removed)}, changed {len(found.changed)}"
         yield _text("change  ", "bold").append(f"{counts} · {cases}", style="not bold")
 

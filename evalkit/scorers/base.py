@@ -45,7 +45,11 @@ class Scorer(Protocol):
         """Case fields without which it cannot score: `reference`, `contexts`, `required` ..."""
 
     def score(self, case: Case, output: Output) -> Grades | Awaitable[Grades]:
-        """Grade `output`."""
+        """Grade `output`.
+
+        A bound scorer may also have `key_parts` (part -> value: what makes its scores incomparable where it differs)
+        and `notice` (a sentence that stands beside its figures in every report).
+        """
 
 
 @dataclass(frozen=True)

@@ -138,6 +138,7 @@ class CorrectnessJudge:
         self.name = options.name
         self.metrics = options.metrics
         self.needs = options.needs
+        self.notice = f"{options.name}: local judge, {NOTICE}"
         self.key_parts: Mapping[str, str] = {
             "judge": f"local:correctness@{provenance()['version']}",
             "coefficients": _digest(provenance()["coefficients"]),
