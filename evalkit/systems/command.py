@@ -22,7 +22,6 @@ from evalkit.systems.secrets import secrets_of
 from evalkit.systems.template import chat_turns
 from evalkit.types import Case, Failure, Output
 
-_PIECE = 1 << 16
 _SHOWN_STDERR = 1 << 13
 
 
@@ -127,61 +126,70 @@ def _request(case: Case, fields: tuple[str, ...]) -> dict[str, Any]:
     }
 
 
+class _Call(asyncio.SubprocessProtocol):
+    """Gathers what one process prints, and tells when it exited and when its pipes are closed too."""
+
+    def __init__(self, max_bytes: int) -> None:
+        loop = asyncio.get_running_loop()
+        self.exited: asyncio.Future[None] = loop.create_future()
+        self.done: asyncio.Future[None] = loop.create_future()
+        self.printed = bytearray()
+        self.errors = b""
+        self._max_bytes = max_bytes
+
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
+        if fd == 2:
+            self.errors = (self.errors + data)[-_SHOWN_STDERR:]
+        elif len(self.printed) + len(data) <= self._max_bytes:
+            self.printed += data
+        elif not self.done.done():
+            what = f"it printed more than max_bytes ({self._max_bytes}); raise it if this is meant"
+            self.done.set_exception(CallFailed("too_large", what))
+
+    def process_exited(self) -> None:
+        if not self.exited.done():
+            self.exited.set_result(None)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self.done.done():
+            self.done.set_result(None)
+
+
 async def _run(argv: tuple[str, ...], shared: Shared, request: bytes, max_bytes: int) -> tuple[int, bytes, bytes]:
     """Exit code, what was printed, and the end of what went to standard error."""
-    process = await asyncio.create_subprocess_exec(
+    transport, call = await asyncio.get_running_loop().subprocess_exec(
+        lambda: _Call(max_bytes),
         *argv,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
         cwd=shared.root,
         env=dict(shared.env),
         start_new_session=True,  # its children share its process group, and can be killed with it
     )
     try:
-        _, printed, errors = await asyncio.gather(
-            _feed(process, request), _read(process, max_bytes), _last_bytes(process)
-        )
-        return await process.wait(), printed, errors
+        _feed(transport, request)
+        await call.done
+        return transport.get_returncode() or 0, bytes(call.printed), call.errors
     except BaseException:
-        _kill_group(process)
-        await process.wait()
+        _kill_group(transport)
+        await call.exited
         raise
+    finally:
+        transport.close()  # lets go of pipes that a process which left the group still holds
 
 
-async def _feed(process: asyncio.subprocess.Process, request: bytes) -> None:
-    assert process.stdin is not None  # noqa: S101 -- a pipe was asked for
+def _feed(transport: asyncio.SubprocessTransport, request: bytes) -> None:
     # A program that does not read its input closes the pipe; its answer counts all the same.
-    with suppress(BrokenPipeError, ConnectionResetError):
-        process.stdin.write(request)
-        await process.stdin.drain()
-    process.stdin.close()
+    pipe = transport.get_pipe_transport(0)
+    if isinstance(pipe, asyncio.WriteTransport):
+        pipe.write(request)
+        pipe.write_eof()
 
 
-async def _read(process: asyncio.subprocess.Process, max_bytes: int) -> bytes:
-    assert process.stdout is not None  # noqa: S101 -- a pipe was asked for
-    printed = bytearray()
-    while piece := await process.stdout.read(_PIECE):
-        printed += piece
-        if len(printed) > max_bytes:
-            raise CallFailed("too_large", f"it printed more than max_bytes ({max_bytes}); raise it if this is meant")
-    return bytes(printed)
-
-
-async def _last_bytes(process: asyncio.subprocess.Process) -> bytes:
-    assert process.stderr is not None  # noqa: S101 -- a pipe was asked for
-    last = b""
-    while piece := await process.stderr.read(_PIECE):
-        last = (last + piece)[-_SHOWN_STDERR:]
-    return last
-
-
-def _kill_group(process: asyncio.subprocess.Process) -> None:
+def _kill_group(transport: asyncio.SubprocessTransport) -> None:
     with suppress(ProcessLookupError, PermissionError):
         if hasattr(os, "killpg"):
-            os.killpg(process.pid, signal.SIGKILL)
+            os.killpg(transport.get_pid(), signal.SIGKILL)
         else:
-            process.kill()
+            transport.kill()
 
 
 def _exit_failure(code: int, errors: bytes) -> Failure:

@@ -7,6 +7,7 @@ import json
 import os
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -92,12 +93,7 @@ def test_a_program_that_does_not_read_its_input_answers(shared, ask, case):
     assert "done" == output.text
 
 
-HANGING = """
-import subprocess, sys, time
-child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
-open("pids", "w").write(str(child.pid))
-time.sleep(600)
-"""
+HANGING = CommandSystem(command=("/bin/sh", "-c", "sleep 600 & echo $! > pids; wait"))
 
 
 def is_running(pid):
@@ -119,8 +115,8 @@ def gone(pid):
 
 def test_a_time_out_kills_the_whole_group(tmp_path, shared, ask, case):
     """At the time-out the program is killed with the processes that it started."""
-    (ended,) = ask(program(HANGING, timeout_s=2), shared, case())
-    assert Failure("timeout", "no answer within 2 s") == ended
+    (ended,) = ask(replace(HANGING, timeout_s=1.5), shared, case())
+    assert Failure("timeout", "no answer within 1.5 s") == ended
     assert gone(int((tmp_path / "pids").read_text(encoding="utf-8")))
 
 
@@ -128,7 +124,7 @@ def test_cancellation_kills_the_whole_group(tmp_path, shared, case):
     """A cancelled call leaves no process behind."""
 
     async def cancel():
-        async with program(HANGING).open(shared) as answer:
+        async with HANGING.open(shared) as answer:
             task = asyncio.create_task(answer(case(), 0))
             for _ in range(2000):
                 if (tmp_path / "pids").exists() and (tmp_path / "pids").read_text(encoding="utf-8"):
@@ -140,6 +136,17 @@ def test_cancellation_kills_the_whole_group(tmp_path, shared, case):
 
     asyncio.run(cancel())
     assert gone(int((tmp_path / "pids").read_text(encoding="utf-8")))
+
+
+def test_a_process_that_left_the_group_does_not_hold_the_call(tmp_path, shared, ask, case):
+    """A child in a session of its own keeps the pipes open; the call ends all the same."""
+    code = """
+import subprocess, sys, time
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(20)"], start_new_session=True)
+time.sleep(600)
+"""
+    (ended,) = ask(program(code, timeout_s=1.5), shared, case())
+    assert "timeout" == ended.kind
 
 
 def test_there_is_no_shell(tmp_path, shared, ask, case):

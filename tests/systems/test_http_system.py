@@ -381,11 +381,15 @@ def test_cookies_are_not_carried_from_case_to_case(serve, shared, case):
 def test_no_more_connections_than_calls_in_flight(serve, shared, case):
     """The pool is as large as the run's concurrency."""
     open_now, most = 0, 0
+    full = asyncio.Event()
 
     async def handler(request):
         nonlocal open_now, most
         open_now += 1
         most = max(most, open_now)
+        if open_now == shared.concurrency:
+            full.set()
+        await full.wait()
         await asyncio.sleep(0.01)
         open_now -= 1
         return web.json_response({"text": "a"})
