@@ -81,8 +81,8 @@ class Interrupted(Exception):
 class Watcher:
     """Who hears how a run goes."""
 
-    begin: Callable[[Suite, int, int, RunFolder], None] = lambda suite, expected, done, folder: None
-    """Suite, rows expected, rows already there, folder: the first call is about to be made."""
+    begin: Callable[[Prepared, int, int, RunFolder], None] = lambda prepared, expected, done, folder: None
+    """The checked suite, rows expected, rows already there, folder: the first call is about to be made."""
     row: Callable[[Row], None] = lambda row: None
     """A case x repeat has ended."""
 
@@ -247,7 +247,7 @@ class _Session:
 
     async def to_decision(self, answer: Answer, journal: Journal, terms: Terms) -> tuple[Summary, Decision]:
         self._replay()
-        self.watcher.begin(self.prepared.suite, self.expected, len(self.done), self.folder)
+        self.watcher.begin(self.prepared, self.expected, len(self.done), self.folder)
         warming = asyncio.create_task(asyncio.to_thread(_warm))
         started, resumed = time.perf_counter(), bool(self.done)
         repeats = self.prepared.suite.options.repeat

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
 
+    from evalkit.runner.prepare import Prepared
     from evalkit.store.folder import RunFolder
-    from evalkit.suite.model import Suite
 
 LINE_INTERVAL_S = 10.0
 LINE_SHARE = 0.05
@@ -35,6 +35,7 @@ class Reporter:
         self._bar: Progress | None = None
         self._expected = self._done = self._failed = self._unknown = self._told = 0
         self._cost_usd: float | None = None
+        self._advisory: frozenset[str] = frozenset()
         self._started = self._last_line = time.monotonic()
         self.watcher = Watcher(begin=self._begin, row=self._row)
 
@@ -49,8 +50,9 @@ class Reporter:
         if self._bar is not None:
             self._bar.stop()
 
-    def _begin(self, suite: Suite, expected: int, done: int, folder: RunFolder) -> None:
-        self._expected, self._done = expected, done
+    def _begin(self, prepared: Prepared, expected: int, done: int, folder: RunFolder) -> None:
+        self._expected, self._done, self._advisory = expected, done, prepared.advisory
+        suite = prepared.suite
         if self._mode == "none":
             return
         resumed = f" · {done} already there" if done else ""
@@ -63,7 +65,7 @@ class Reporter:
 
     def _row(self, row: Row) -> None:
         self._done += 1
-        verdict = verdict_of(row)
+        verdict = verdict_of(row, self._advisory)
         self._failed += verdict == "failed"
         self._unknown += verdict in ("unscored", "system_error")
         if row.output is not None and row.output.usage is not None and row.output.usage.cost_usd is not None:
@@ -83,7 +85,9 @@ class Reporter:
     def _tell(self, row: Row) -> None:
         from rich.text import Text
 
-        self._console.print(Text(f"✗ {one_line(row.case.id, 40)}  {_why(row)}"), overflow="ellipsis", no_wrap=True)
+        self._console.print(
+            Text(f"✗ {one_line(row.case.id, 40)}  {_why(row, self._advisory)}"), overflow="ellipsis", no_wrap=True
+        )
 
     def _counts(self) -> str:
         parts = [f"failed {self._failed}", f"unknown {self._unknown}"]
@@ -101,11 +105,11 @@ class Reporter:
         return f" · {left:.0f} s left" if left >= 1 else ""
 
 
-def _why(row: Row) -> str:
-    """The first thing that is wrong with a row."""
+def _why(row: Row, advisory: frozenset[str]) -> str:
+    """The first thing that is wrong with a row, advisory scores aside."""
     if row.failure is not None:
         return one_line(f"{row.failure.kind}: {row.failure.message}")
-    for grade in row.scores.values():
+    for grade in (grade for name, grade in row.scores.items() if name not in advisory):
         if isinstance(grade, Unscored):
             return one_line(f"{grade.metric} unscored ({grade.kind}) {grade.message}")
         if isinstance(grade, Score) and grade.passed is False:

@@ -126,7 +126,13 @@ def _echo_reasons(echoes: Sequence[Tested]) -> list[tuple[CheckOutcome, str]]:
     warning = len(echoes) - blocking
     reasons: list[tuple[CheckOutcome, str]] = []
     if blocking:
-        reasons.append(("block", f"{blocking} more gates block, but only through the cases named before"))
+        reasons.append(("block", _echoes(blocking, "block")))
     if warning:
-        reasons.append(("warn", f"{warning} more gates warn, but only through the cases named before"))
+        reasons.append(("warn", _echoes(warning, "warn")))
     return reasons
+
+
+def _echoes(count: int, verb: str) -> str:
+    """Say that further gates fail for a reason that was given already."""
+    subject = "1 more gate " + verb + "s" if count == 1 else f"{count} more gates {verb}"
+    return f"{subject}, but only through the cases named before"

@@ -19,7 +19,7 @@ MARKS: dict[CheckOutcome, tuple[str, str]] = {
     "block": ("✗ block", "bold red"),
     "no decision": ("? no decision", "magenta"),
     "warn": ("! warn", "yellow"),
-    "insufficient evidence": ("~ few cases", "yellow"),
+    "insufficient evidence": ("~ unproven", "yellow"),
     "pass": ("✓ pass", "green"),
 }
 COLOURS: dict[Outcome, str] = {
@@ -121,7 +121,8 @@ def _gate_cells(line: GateLine) -> tuple[str, str, str]:
     """What is checked, its value, and what it is held against: the baseline, or the limit."""
     check = line.check
     where = "" if check.cohort in (OVERALL, "") else f" · {check.cohort}"
-    name = check.metric if check.name in (check.metric, "no_regression") else f"{check.name} {check.metric}"
+    compares = check.name in (check.metric, "no_regression") and check.metric
+    name = check.metric if compares else f"{check.name} {check.metric}".strip()
     now = line.now.split(" [")[0]
     if line.base:
         return one_line(spoken(name) + where, 80), now, f"was {line.base}, drop {line.drop}"
@@ -158,7 +159,8 @@ def _judges(view: View) -> Iterator[Text]:
     for line in view.judges:
         agreement = line.agreement
         if agreement.cohort == OVERALL:
-            words = f"{agreement.trust}: kappa {line.kappa}, {line.n} {agreement.rater_kind} labels"
+            found = f"kappa {line.kappa}, {line.n} {agreement.rater_kind} labels" if line.n else "no labels of people"
+            words = f"{agreement.trust}: {found}"
             yield _text("judge   ", "bold").append(one_line(f"{line.name} {words}", 200), style="not bold")
 
 

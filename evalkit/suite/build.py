@@ -79,7 +79,7 @@ class Builder:
             return tuple(self.value(part, parts[0], place) for part, place in zip(items, places, strict=True))
         if origin is not None and issubclass(origin, Mapping):
             return self._mapping(item, parts[1], path)
-        if dataclasses.is_dataclass(hint):
+        if dataclasses.is_dataclass(hint) and isinstance(hint, type):
             return self.build(hint, item, path)
         return self._plain(item, hint, path)
 

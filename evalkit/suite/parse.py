@@ -208,7 +208,8 @@ def _when(builder: Builder, value: Any, path: Steps) -> When | None:
         return None
     own = {key: item for key, item in value.items() if key in ("kind", "severity", "has")}
     cohorts = {key: item for key, item in value.items() if key not in own}
-    return builder.build(When, {**own, "cohorts": cohorts} if cohorts else own, path)
+    when: When | None = builder.build(When, {**own, "cohorts": cohorts} if cohorts else own, path)
+    return when
 
 
 def _policy(builder: Builder, options: SuiteOptions) -> Policy:
