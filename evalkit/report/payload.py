@@ -140,7 +140,7 @@ class _Index:
 
     def add(self, entry: list[Any]) -> None:
         """Append one entry."""
-        self._waiting.append(json.dumps(entry, separators=(",", ":")))
+        self._waiting.append(_json(entry))
         if len(self._waiting) == CHUNK:
             self._flush()
 
@@ -165,18 +165,18 @@ class _Chunks:
         self._file = file
         self._name = name
         self._number = 0
-        self._waiting: list[Json] = []
+        self._waiting: list[str] = []
 
     def add(self, body: Json) -> None:
         """Append one body."""
-        self._waiting.append(body)
+        self._waiting.append(_json(body))
         if len(self._waiting) == CHUNK:
             self.close()
 
     def close(self) -> None:
         """Write what waits."""
         if self._waiting:
-            packed = zlib.compress(_json(self._waiting).encode("ascii"), _LEVEL, _GZIP)
+            packed = zlib.compress(f"[{','.join(self._waiting)}]".encode("ascii"), _LEVEL, _GZIP)
             _write_block(self._file, f"{self._name}-{self._number}", packed)
             self._number += 1
             self._waiting = []
@@ -258,12 +258,15 @@ def _mark(grade: Score | Unscored | None) -> str:
     return "s" if grade.passed is None else "p" if grade.passed else "f"
 
 
+_ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False, default=str)
+
+
 def _json(value: Json) -> str:
     """Compact ASCII JSON; NaN and infinities, which JSON lacks, become their names."""
     try:
-        return json.dumps(value, separators=(",", ":"), allow_nan=False, default=str)
+        return _ENCODER.encode(value)
     except ValueError:
-        return json.dumps(_named(value), separators=(",", ":"), default=str)
+        return _ENCODER.encode(_named(value))
 
 
 def _named(value: Any) -> Any:
