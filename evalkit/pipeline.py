@@ -110,6 +110,8 @@ async def run_suite(request: Request, watcher: Watcher, stop: Stop, env: Mapping
         answer = await stack.enter_async_context(suite.system.open(prepared.shared))
         with Journal(folder.rows_file) as journal:
             summary, decision = await session.to_decision(answer, journal, terms)
+    manifest = {**manifest, "finished_at": datetime.now(UTC).isoformat(timespec="seconds")}
+    folder.write_json(MANIFEST, manifest)
     folder.write_json(SUMMARY, summary_record(summary))
     write_decision(folder, decision, manifest)
     return Result(folder, manifest, summary, decision, terms.baseline_folder)

@@ -29,7 +29,7 @@ def rows_of(name: str) -> Iterator[dict[str, Any]]:
 
 
 def agreed(pairs: list[tuple[dict[str, Any], bool, bool]]) -> Agreement:
-    """Pass through the aggregator: the overall agreement of (row, judge passes, person passes) through the aggregator."""
+    """Overall agreement, by the aggregator, of (row, judge passes, person passes)."""
     frame = Frame([JUDGE], [])
     labels = []
     for row, judge, person in pairs:
