@@ -52,11 +52,14 @@ async def _asked(scorer: Scorer, case: Case, output: Output, expected: Mapping[s
         if inspect.isawaitable(given):
             given = await given
     except RunError as error:
-        return (Unscored(name, "judge_error", str(error)) for name in expected)
+        return _all_unscored(expected, "judge_error", str(error))
     except Exception as error:
-        message = f"{type(error).__name__}: {error}"[:500]
-        return (Unscored(name, "scorer_error", message) for name in expected)
+        return _all_unscored(expected, "scorer_error", f"{type(error).__name__}: {error}"[:500])
     return _checked(given, expected)
+
+
+def _all_unscored(expected: Mapping[str, Metric], kind: str, message: str) -> Iterator[Grade]:
+    return (Unscored(name, kind, message) for name in expected)
 
 
 def _checked(given: Grades, expected: Mapping[str, Metric]) -> Iterator[Grade]:

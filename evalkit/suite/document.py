@@ -55,7 +55,11 @@ def parse(data: bytes, source: str) -> Document:
             repeated keys or scalars that YAML 1.1 reads as something else than what stands there.
     """
     text = _decode(data, source)
-    loader = _Loader(text)
+    try:
+        loader = _Loader(text)
+    except yaml.reader.ReaderError as error:
+        what = f"a character that YAML does not allow: U+{ord(error.character):04X}"
+        raise InputError(Problem(source, what, "remove it")) from None
     try:
         node = loader.get_single_node()
     except yaml.MarkedYAMLError as error:

@@ -1,0 +1,60 @@
+"""Label files."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from evalkit.errors import InputError
+from evalkit.golden.labels import read_labels
+
+GOOD = {
+    "case_id": "a",
+    "answer_sha256": "0" * 64,
+    "scorer": "correctness",
+    "label": "pass",
+    "rater": "r",
+    "rater_kind": "person",
+}
+
+
+def labels_file(tmp_path: Path, *rows: dict[str, object]) -> Path:
+    """A label file of these rows."""
+    file = tmp_path / "labels.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return file
+
+
+def test_words_and_grades_are_read(tmp_path: Path) -> None:
+    """`pass`, `fail` and numbers are labels."""
+    file = labels_file(tmp_path, GOOD, {**GOOD, "case_id": "b", "label": 4})
+    first, second = read_labels([file], ["labels.jsonl"])
+    assert (first.label, second.label, first.metric) == ("pass", 4.0, "correctness")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        pytest.param({"label": "good"}, "`label` is 'good'", id="word"),
+        pytest.param({"label": True}, "`label` is True", id="bool"),
+        pytest.param({"rater": " "}, "`rater` is missing or no text", id="no rater"),
+        pytest.param({"rater_kind": "robot"}, "choose from person, author, program", id="kind"),
+        pytest.param({"answer_sha256": "abc"}, "`answer_sha256` is no SHA-256", id="hash"),
+    ],
+)
+def test_a_bad_label_is_named(tmp_path: Path, change: dict[str, object], said: str) -> None:
+    """File, line, what, mend."""
+    file = labels_file(tmp_path, {**GOOD, **change})
+    with pytest.raises(InputError) as raised:
+        read_labels([file], ["labels.jsonl"])
+    assert str(raised.value).startswith("labels.jsonl:1: ")
+    assert said in str(raised.value)
+
+
+def test_one_rater_labels_a_case_once(tmp_path: Path) -> None:
+    """A second label of the same rater, case and scorer names both places."""
+    file = labels_file(tmp_path, GOOD, {**GOOD, "label": "fail"})
+    with pytest.raises(
+        InputError, match=r"labels.jsonl:2: r labels correctness of case 'a' again, first at labels.jsonl:1"
+    ):
+        read_labels([file], ["labels.jsonl"])

@@ -1,0 +1,163 @@
+"""The journal and the run folder: nothing that was written is lost, nothing that was damaged is believed."""
+
+import random
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evalkit.errors import InputError, StoreError
+from evalkit.store.folder import RunFolder, find_baseline, new_run_folder, to_json
+from evalkit.store.index import sorted_rows
+from evalkit.store.journal import Damage, Journal, read_rows
+from evalkit.store.rows import decode_row, encode_row
+from evalkit.types import Case, Failure, Message, Output, Row, Score, ToolCall, Unscored, Usage
+
+text = st.text(st.characters(exclude_categories=()), max_size=12)
+usage = st.builds(
+    Usage, input_tokens=st.none() | st.integers(0, 9), cost_usd=st.none() | st.floats(0, 1), model=st.none() | text
+)
+case = st.builds(
+    Case,
+    id=text,
+    input=text | st.lists(st.builds(Message, text, text), min_size=1, max_size=2).map(tuple),
+    reference=st.lists(text, max_size=2).map(tuple),
+    contexts=st.lists(text, max_size=2).map(tuple),
+    cohorts=st.dictionaries(text, text, max_size=2),
+    cluster=st.none() | st.text(min_size=1, max_size=3),
+    fields=st.dictionaries(text, text | st.booleans(), max_size=2),
+    digest=text,
+)
+output = st.builds(
+    Output,
+    text=text,
+    contexts=st.none() | st.lists(text, max_size=2).map(tuple),
+    usage=st.none() | usage,
+    tool_calls=st.none()
+    | st.lists(st.builds(ToolCall, text, st.dictionaries(text, text, max_size=1)), max_size=2).map(tuple),
+    latency_s=st.none() | st.floats(0, 10),
+    replayed=st.booleans(),
+)
+grade = st.builds(Score, st.just("m"), st.floats(0, 1), st.none() | st.booleans(), text, usage=st.none() | usage)
+unknown = st.builds(Unscored, st.just("m"), text, text)
+row = st.builds(
+    Row,
+    case=case,
+    repeat=st.integers(0, 3),
+    output=st.none() | output,
+    failure=st.none() | st.builds(Failure, text, text),
+    scores=st.dictionaries(st.just("m"), grade | unknown, max_size=1),
+    skipped=st.none() | text,
+)
+
+
+@given(row)
+def test_a_row_survives_the_journal(given_row: Row) -> None:
+    """Lone surrogates, U+2028 and NUL included; one row is one line."""
+    line = encode_row(given_row)
+    assert line.count(b"\n") == 1
+    assert line.isascii()
+    assert decode_row(line) == given_row
+
+
+def a_row(name: str, answer: str = "said", repeat: int = 0) -> Row:
+    """A small row."""
+    return Row(case=Case(id=name, input="q", digest=name), repeat=repeat, output=Output(text=answer))
+
+
+def journal_of(folder: Path, count: int) -> Path:
+    """A journal of so many rows."""
+    path = folder / "rows.jsonl"
+    with Journal(path) as journal:
+        for i in range(count):
+            journal.append(a_row(f"c{i:02d}"))
+    return path
+
+
+def test_every_truncation_gives_exactly_the_whole_rows(tmp_path: Path) -> None:
+    """Cut anywhere, the complete rows are read, the torn one is named, and appending goes on cleanly."""
+    data = journal_of(tmp_path, 4).read_bytes()
+    cut = tmp_path / "cut.jsonl"
+    for size in range(len(data)):
+        cut.write_bytes(data[:size])
+        damaged: list[Damage] = []
+        whole = data[:size].count(b"\n")
+        assert [one.case.id for one in read_rows(cut, damaged)] == [f"c{i:02d}" for i in range(whole)]
+        assert [damage.torn for damage in damaged] == ([True] if size > data.rfind(b"\n", 0, size) + 1 else [])
+    cut.write_bytes(data[:-5])
+    with Journal(cut) as journal:
+        journal.append(a_row("new"))
+    assert [one.case.id for one in read_rows(cut)] == ["c00", "c01", "c02", "new"]
+
+
+def test_no_flipped_bit_is_believed(tmp_path: Path) -> None:
+    """A row with any bit changed is left out and named; the others stand."""
+    path = journal_of(tmp_path, 3)
+    data = path.read_bytes()
+    intact = list(read_rows(path))
+    rng = random.Random(7)
+    for _ in range(300):
+        place, bit = rng.randrange(len(data)), rng.randrange(8)
+        changed = bytearray(data)
+        changed[place] ^= 1 << bit
+        path.write_bytes(bytes(changed))
+        damaged: list[Damage] = []
+        rows = list(read_rows(path, damaged))
+        assert damaged
+        assert all(one in intact for one in rows)
+
+
+def test_rows_come_back_in_one_order(tmp_path: Path) -> None:
+    """Any order of writing reads the same; the last row of a case and repeat counts; reading twice is the same."""
+    rows = [a_row("b"), a_row("a", repeat=1), a_row("a"), a_row("b", "again")]
+    found = []
+    for turn, order in enumerate([rows, [rows[i] for i in (2, 0, 1, 3)]]):
+        path = tmp_path / f"{turn}.jsonl"
+        with Journal(path) as journal:
+            for one in order:
+                journal.append(one)
+        reader = sorted_rows(path)
+        found += [list(reader()), list(reader())]
+    assert all(one == found[0] for one in found)
+    assert [(one.case.id, one.repeat, one.output and one.output.text) for one in found[0]] == [
+        ("a", 0, "said"), ("a", 1, "said"), ("b", 0, "again"),
+    ]  # fmt: skip
+
+
+def test_a_full_disk_says_where_and_how_much(tmp_path: Path) -> None:
+    """A write that the system refuses is a store error with path and bytes."""
+    full = Path("/dev/full")
+    if not full.exists():
+        pytest.skip("no /dev/full on this system")
+    link = tmp_path / "rows.jsonl"
+    link.symlink_to(full)
+    with (
+        pytest.raises(StoreError, match=r"rows.jsonl: No space left on device.* \d+ bytes needed"),
+        Journal(link) as journal,
+    ):
+        journal.append(a_row("a"))
+
+
+def test_json_has_no_number_for_an_unknown() -> None:
+    """NaN and infinity are refused, never written."""
+    for value in (float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="not JSON compliant"):
+            to_json({"value": value})
+
+
+def test_folders_are_refused_in_words(tmp_path: Path) -> None:
+    """No run folder, a full one, nothing to resume, and a baseline that is none."""
+    (tmp_path / "note").write_text("x", encoding="utf-8")
+    with pytest.raises(InputError, match="is not empty"):
+        new_run_folder(tmp_path, resume=False)
+    with pytest.raises(InputError, match="no run to resume"):
+        new_run_folder(tmp_path / "new", resume=True)
+    with pytest.raises(InputError, match=r"no manifest\.json in it"):
+        RunFolder(tmp_path).manifest()
+    assert find_baseline("main", tmp_path) is None
+    with pytest.raises(InputError, match="no baseline there"):
+        find_baseline("some/folder", tmp_path)
+    (tmp_path / "manifest.json").write_text('{"format": 99}', encoding="utf-8")
+    with pytest.raises(InputError, match="format 99, this evalkit reads 1"):
+        RunFolder(tmp_path).manifest()
