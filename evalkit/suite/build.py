@@ -36,7 +36,7 @@ class Builder:
             self.problem(path, f"expected options (a mapping), got {show(value)}", "write `key: value` lines")
             return None
         before = len(self.problems)
-        hints = hints_of(cls)
+        hints: dict[str, Any] = hints_of(cls)  # type: ignore[arg-type]
         by_key = {key_of(field): field for field in dataclasses.fields(cls) if field.init}
         arguments: dict[str, Any] = dict(named or {})
         for key, item in value.items():

@@ -58,7 +58,7 @@ def parse(data: bytes, source: str) -> Document:
     try:
         loader = _Loader(text)
     except yaml.reader.ReaderError as error:
-        what = f"a character that YAML does not allow: U+{ord(error.character):04X}"
+        what = f"a character that YAML does not allow: U+{error.character:04X}"
         raise InputError(Problem(source, what, "remove it")) from None
     try:
         node = loader.get_single_node()

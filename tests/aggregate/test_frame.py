@@ -51,7 +51,7 @@ def test_a_case_passes_when_every_pass_mark_does(values, value: float, status: i
 
 
 def test_a_broken_scorer_does_not_pull_the_pass_rate_down():
-    """With one scorer out for every row, the failures of the other one alone are no rate; each is known all the same."""
+    """With one scorer out for every row, the failures of the other are no rate, but each is known."""
     rows = [a_row(str(i), {"rule": float(i > 2), "other": None}) for i in range(10)]
     frame = frozen(rows, [RULE, OTHER])
     assert frame.rows["pass_rate"].status.tolist() == [UNSCORED] * 10

@@ -1,0 +1,87 @@
+"""Parquet and Arrow files and data sets of a hub into raw rows, through `datasets`.
+
+The types are those that the file declares: nothing is inferred, so "007", "2024-01-01" and "NA" stay text.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from evalkit.errors import InputError, Problem
+from evalkit.golden.lines import Note, RawRow
+
+if TYPE_CHECKING:
+    from evalkit.golden.read import GoldenSource
+
+_SCALARS = (str, int, float, bool)
+
+
+def read_table(source: GoldenSource, file: Path | None, shown: str, note: Note) -> Iterator[RawRow]:
+    """Rows of a Parquet or Arrow file, or of a hub data set, one at a time; the row's number stands for its line.
+
+    Raises:
+        InputError: if the file or the data set cannot be opened.
+    """
+    rows = _hub_rows(source, shown) if file is None else _file_rows(file, shown)
+    for number, row in enumerate(rows, 1):
+        place = f"{shown}:{number}"
+        kept = {name: _plain(value, f"{place} {name}", note) for name, value in row.items() if value is not None}
+        if isinstance(kept.get("id"), int):
+            kept["id"] = str(kept["id"])
+        yield number, kept
+
+
+def _file_rows(file: Path, shown: str) -> Iterator[Mapping[str, Any]]:
+    import datasets
+
+    datasets.disable_progress_bars()
+    try:
+        if file.suffix == ".parquet":
+            features = datasets.Features.from_arrow_schema(_parquet_schema(file))
+            return iter(
+                datasets.load_dataset("parquet", data_files=str(file), split="train", features=features, streaming=True)
+            )
+        return iter(datasets.Dataset.from_file(str(file)))
+    except (OSError, ValueError) as error:
+        what = f"cannot be read as {file.suffix[1:]}: {_first_line(error)}"
+        raise InputError(Problem(shown, what, "write it again with pandas or `datasets`")) from None
+
+
+def _parquet_schema(file: Path) -> Any:
+    import pyarrow.parquet
+
+    return pyarrow.parquet.read_schema(file).remove_metadata()
+
+
+def _hub_rows(source: GoldenSource, shown: str) -> Iterator[Mapping[str, Any]]:
+    # Usage figures are sent by default; nothing but the data set itself is ever asked for.
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    import datasets
+
+    datasets.disable_progress_bars()
+    try:
+        return iter(datasets.load_dataset(source.hub, split=source.split, revision=source.revision, streaming=True))
+    except Exception as error:
+        # Whatever the hub's client raises (connection, missing data set, missing split), the mend is the same.
+        what = f"the data set cannot be opened: {type(error).__name__}: {_first_line(error)}"
+        mend = f"check name, split {source.split!r} and connection, or save it as Parquet and give its `path`"
+        raise InputError(Problem(shown, what, mend)) from None
+
+
+def _plain(value: Any, place: str, note: Note) -> Any:
+    """Text, numbers, lists and mappings as they are; keys whose value is null, and any other type, are left out."""
+    if value is None or isinstance(value, _SCALARS):
+        return value
+    if isinstance(value, list | tuple):
+        return [_plain(item, place, note) for item in value]
+    if isinstance(value, Mapping):
+        return {key: _plain(item, place, note) for key, item in value.items() if item is not None}
+    note(Problem(place, f"a value of type {type(value).__name__}", "store it as text"))
+    return None
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [""])[0][:200]

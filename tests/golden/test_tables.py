@@ -1,0 +1,84 @@
+"""Parquet, Arrow and hub data sets."""
+
+import datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+
+from evalkit.errors import InputError
+from evalkit.golden.read import GoldenSource, open_golden
+from evalkit.types import Case
+
+ROWS = [
+    {
+        "id": 7,
+        "input": "007",
+        "reference": ["NA", "null"],
+        "cohorts": {"domain": "a", "tier": None},
+        "due": "2024-01-01",
+    },
+    {"id": 8, "input": "true", "reference": [], "cohorts": {"domain": None, "tier": "x"}, "due": None},
+]
+
+
+def cases_of(file: Path) -> list[Case]:
+    """Cases of a table."""
+    return list(open_golden(GoldenSource(path=file.name), file, file.name).open())
+
+
+def write(tmp_path: Path, suffix: str, rows: list[dict[str, Any]]) -> Path:
+    """A table of rows."""
+    table = pa.Table.from_pylist(rows)
+    file = tmp_path / f"cases{suffix}"
+    if suffix == ".parquet":
+        pyarrow.parquet.write_table(table, file)
+    else:
+        with pa.OSFile(str(file), "wb") as sink, pa.ipc.new_stream(sink, table.schema) as writer:
+            writer.write_table(table)
+    return file
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".arrow"])
+def test_text_stays_text(tmp_path: Path, suffix: str) -> None:
+    """No date, number, boolean or missing value is made of a text; null keys are absent; ids become text."""
+    first, second = cases_of(write(tmp_path, suffix, ROWS))
+    assert (first.id, first.input, first.reference) == ("7", "007", ("NA", "null"))
+    assert first.cohorts == {"domain": "a"}
+    assert first.fields == {"due": "2024-01-01"}
+    assert (second.input, second.reference, second.cohorts, second.fields) == ("true", (), {"tier": "x"}, {})
+
+
+def test_the_same_rows_have_the_same_digest_in_every_format(tmp_path: Path) -> None:
+    """A golden set may change its format and keep its baseline."""
+    parquet, arrow = (cases_of(write(tmp_path, suffix, ROWS)) for suffix in (".parquet", ".arrow"))
+    assert [case.digest for case in parquet] == [case.digest for case in arrow]
+
+
+def test_a_type_that_is_no_json_is_named(tmp_path: Path) -> None:
+    """A timestamp column is refused with its place and mend, not guessed at."""
+    file = write(tmp_path, ".parquet", [{"id": "a", "input": "q", "at": datetime.datetime(2024, 1, 1)}])  # noqa: DTZ001
+    with pytest.raises(InputError, match=r"cases.parquet:1 at: a value of type datetime; store it as text"):
+        cases_of(file)
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".arrow"])
+def test_a_broken_table_is_named(tmp_path: Path, suffix: str) -> None:
+    """Bytes that are no table end in an input error."""
+    file = tmp_path / f"cases{suffix}"
+    file.write_bytes(b"PAR1 nonsense")
+    with pytest.raises(InputError, match="cannot be read as"):
+        cases_of(file)
+
+
+def test_a_hub_data_set_out_of_reach_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a connection the data set, the reason and the mend are told, without a traceback."""
+    import datasets
+    import huggingface_hub.constants
+
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
+    with pytest.raises(InputError, match=r"someone/nowhere: the data set cannot be opened: .*; check name"):
+        open_golden(GoldenSource(hub="someone/nowhere"), None, "someone/nowhere")
