@@ -1,0 +1,116 @@
+"""The JSON Schema (draft 2020-12) of a suite, made from the dataclasses that read it."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any
+
+from evalkit.gate.policy import CHECKS, Threshold
+from evalkit.scorers.registry import LOCAL_JUDGE, NEGATION, SCORERS, scorer_class
+from evalkit.suite.build import hints_of, is_required, key_of
+from evalkit.suite.model import SuiteOptions
+from evalkit.systems import SYSTEMS
+
+Schema = dict[str, Any]
+_PLAIN = {str: "string", int: "integer", float: "number", bool: "boolean"}
+_COMMON = {"when": {"type": "object"}, "advisory": {"type": "boolean"}}
+
+
+def suite_schema() -> Schema:
+    """The schema of a suite file, for editors: what it refuses, `evalkit check` refuses too."""
+    from evalkit.llm.config import ChatConfig
+
+    schema = _object(SuiteOptions)
+    properties = schema["properties"]
+    properties["system"] = {"oneOf": [_object(cls) for cls in SYSTEMS.values()]}
+    properties["scorers"] = {"type": "array", "minItems": 1, "items": _scorer()}
+    properties["gate"] = {"type": "array", "items": _check()}
+    properties["judge"] = {
+        "oneOf": [
+            _keyed("local", {"const": "correctness"}),
+            _keyed("chat", _object(ChatConfig)),
+        ]
+    }
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "evalkit suite", **schema}
+
+
+def _scorer() -> Schema:
+    names = [name for each in SCORERS for name in (each, NEGATION + each)]
+    return {"oneOf": [{"enum": names}, *(_named_scorer(name, target) for name, target in SCORERS.items())]}
+
+
+def _named_scorer(name: str, target: str) -> Schema:
+    options = [_options(scorer_class(target), _COMMON)]
+    if name == "judge":
+        options.append(_options(scorer_class(LOCAL_JUDGE), _COMMON))
+    value: Schema = {"anyOf": [*options, {"not": {"type": "object"}}]}
+    return {
+        "type": "object",
+        "properties": {name: value, NEGATION + name: value},
+        "minProperties": 1,
+        "maxProperties": 1,
+        "additionalProperties": False,
+    }
+
+
+def _check() -> Schema:
+    """A named check, or a threshold under the name of a metric."""
+    named = {name: {"anyOf": [_options(cls), {"not": {"type": "object"}}]} for name, cls in CHECKS.items()}
+    threshold = _options(Threshold, without=("metric",))
+    return {
+        "oneOf": [
+            {"enum": list(CHECKS)},
+            {
+                "type": "object",
+                "properties": named,
+                "additionalProperties": {"anyOf": [threshold, {"type": "number"}]},
+                "minProperties": 1,
+                "maxProperties": 1,
+            },
+        ]
+    }
+
+
+def _options(cls: type[Any], common: Mapping[str, Schema] | None = None, without: tuple[str, ...] = ()) -> Schema:
+    schema = _object(cls)
+    schema["properties"] = {key: value for key, value in schema["properties"].items() if key not in without}
+    schema["properties"] |= common or {}
+    schema["required"] = [key for key in schema["required"] if key not in without]
+    return schema
+
+
+def _object(cls: type[Any]) -> Schema:
+    fields = [field for field in dataclasses.fields(cls) if field.init]
+    hints: dict[str, Any] = hints_of(cls)  # type: ignore[arg-type]
+    return {
+        "type": "object",
+        "properties": {key_of(field): _typed(hints[field.name]) for field in fields},
+        "required": [key_of(field) for field in fields if is_required(field)],
+        "additionalProperties": False,
+    }
+
+
+def _keyed(key: str, value: Schema) -> Schema:
+    return {"type": "object", "properties": {key: value}, "required": [key], "additionalProperties": False}
+
+
+def _typed(hint: Any) -> Schema:
+    origin, parts = typing.get_origin(hint), typing.get_args(hint)
+    if hint is Any:
+        return {}
+    if hint is type(None):
+        return {"type": "null"}
+    if origin in (typing.Union, types.UnionType):
+        return {"anyOf": [_typed(part) for part in parts]}
+    if origin is typing.Literal:
+        return {"enum": list(parts)}
+    if origin is tuple:
+        return {"anyOf": [{"type": "array", "items": _typed(parts[0])}, _typed(parts[0])]}
+    if origin is not None and issubclass(origin, Mapping):
+        return {"type": "object", "additionalProperties": _typed(parts[1])}
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+        return _object(hint)
+    return {"type": _PLAIN[hint]}
