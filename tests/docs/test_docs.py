@@ -1,0 +1,125 @@
+"""What the documents show runs: commands, suites, tables made by the program, workflows."""
+
+import importlib.util
+import json
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from evalkit.cli.app import app
+from evalkit.errors import InputError
+from evalkit.scorers.registry import SCORERS
+from evalkit.suite.parse import load_suite
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+BLOCK = re.compile(r"```(\w+)\n(.*?)```", re.DOTALL)
+SCHEMA = json.loads((ROOT / "docs" / "suite.schema.json").read_text(encoding="utf-8"))
+
+
+def blocks(language: str) -> list[Any]:
+    """Fenced blocks of every page, named by page and number."""
+    found = []
+    for page in PAGES:
+        texts = [text for kind, text in BLOCK.findall(page.read_text(encoding="utf-8")) if kind == language]
+        found += [pytest.param(text, id=f"{page.name}-{number}") for number, text in enumerate(texts)]
+    return found
+
+
+def generator() -> ModuleType:
+    """The script that writes scorers.md and the schema."""
+    spec = importlib.util.spec_from_file_location("make_scorers", ROOT / "docs" / "make_scorers.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("text", blocks("yaml"))
+def test_every_suite_example_is_a_sound_suite(text: str, tmp_path: Path) -> None:
+    """A YAML block is a suite that reads and fits the JSON Schema, or a step of a workflow."""
+    value = yaml.safe_load(text)
+    if isinstance(value, list):
+        assert all("name" in step for step in value)
+        return
+    (tmp_path / "pyproject.toml").touch()
+    shutil.copytree(ROOT / "suites" / "rubrics", tmp_path / "rubrics")
+    (tmp_path / "golden.jsonl").write_text('{"id": "a", "input": "q"}\n', encoding="utf-8")
+    (tmp_path / "suite.yaml").write_text(text, encoding="utf-8")
+    assert load_suite(tmp_path / "suite.yaml").name == value["name"]
+    jsonschema.Draft202012Validator(SCHEMA).validate(value)
+
+
+def test_the_commands_of_the_readme_run_in_their_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every `evalkit ...` line of README and guides runs in a fresh project, top to bottom."""
+    (tmp_path / "pyproject.toml").touch()
+    monkeypatch.chdir(tmp_path)
+    lines = [line for block in blocks("sh") for line in block.values[0].splitlines() if line.startswith("evalkit ")]
+    assert len(lines) >= 4
+    for line in lines:
+        if "baseline save reports/first --name main" in line:
+            assert (tmp_path / "reports" / "first" / "decision.json").exists()
+        ended = CliRunner().invoke(app, shlex.split(line, comments=True)[1:])
+        assert ended.exit_code == 0, (line, ended.output)
+
+
+def test_generated_pages_are_fresh() -> None:
+    """`python docs/make_scorers.py` would change nothing, and no scorer is missing."""
+    made = generator()
+    assert (ROOT / "docs" / "scorers.md").read_text(encoding="utf-8") == made.scorers_page()
+    assert (ROOT / "docs" / "suite.schema.json").read_text(encoding="utf-8") == made.schema_text()
+    assert set(SCORERS) <= set(re.findall(r"^## (\w+)$", made.scorers_page(), re.MULTILINE))
+
+
+@pytest.mark.parametrize(
+    "file", [*sorted(ROOT.glob("suites/*.yaml")), ROOT / "evalkit/cli/starter/suite.yaml"], ids=str
+)
+def test_suites_fit_the_schema(file: Path) -> None:
+    """The published schema accepts every suite of the project."""
+    jsonschema.Draft202012Validator(SCHEMA).validate(yaml.safe_load(file.read_text(encoding="utf-8")))
+
+
+@pytest.mark.parametrize("change", [{"nmae": "x"}, {"scorers": ["exakt"]}, {"concurrency": "many"}], ids=str)
+def test_the_schema_refuses_what_the_parser_refuses(change: dict[str, Any], tmp_path: Path) -> None:
+    """A typo is red in the editor and on the command line."""
+    value = yaml.safe_load((ROOT / "suites" / "compliance.yaml").read_text(encoding="utf-8")) | change
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.Draft202012Validator(SCHEMA).validate(value)
+    (tmp_path / "suite.yaml").write_text(yaml.safe_dump(value), encoding="utf-8")
+    with pytest.raises(InputError):
+        load_suite(tmp_path / "suite.yaml")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_between_pages_lead_somewhere(page: Path) -> None:
+    """Relative links and pictures exist."""
+    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
+        if "://" not in target:
+            assert (page.parent / target).exists(), target
+
+
+def test_every_command_is_in_the_documents() -> None:
+    """No command is a secret."""
+    text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
+    listed = CliRunner().invoke(app, ["--help"]).output.partition("Commands:")[2]
+    for name in re.findall(r"^  (\w+)", listed, re.MULTILINE):
+        assert f"evalkit {name}" in text, name
+
+
+def test_workflows_pass_the_linter() -> None:
+    """The linter finds nothing in our workflows and in the one that `init` writes."""
+    program = Path(sys.executable).with_name("zizmor")
+    files = [ROOT / ".github", ROOT / "evalkit" / "cli" / "starter" / "workflow.yml"]
+    found = subprocess.run([program, "--offline", *files], capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stdout + found.stderr
