@@ -1,9 +1,10 @@
 """What a run costs above the calls it makes: `evalkit run` beside a bare aiohttp loop, in turn, in one go.
 
     python benchmarks/overhead.py --cases 2000 10000 --rounds 3
-    python benchmarks/overhead.py --peer "deepeval=python deepeval_job.py {cases} 50 {out}"
+    python benchmarks/overhead.py --peer "pydantic-evals=python pydantic_evals_job.py {cases} 50 {out}"
 
-Prints medians and ratios; `--json FILE` keeps them. A peer's command is given {url}, {cases} and {out}.
+Prints medians and ratios; `--json FILE` keeps them. A peer's command is given {cases} (JSON Lines with `id`,
+`question`, `expected`) and {out}, and the address of the target in the environment variable TARGET.
 """
 
 import argparse
@@ -67,6 +68,7 @@ def _jobs(folder: Path, n_cases: int, url: str, peers: Sequence[str]) -> dict[st
         for i in range(n_cases):
             row = {"id": f"c{i:06d}", "input": f"#{i:06d}: {i} + {i % 7} = ?", "reference": str(i + i % 7)}
             file.write(json.dumps({**row, "cohorts": {"group": f"g{i % 12}"}}) + "\n")
+    _peer_cases(folder / "peer.jsonl", n_cases)
     (folder / "suite.yaml").write_text(SUITE.format(url=url, concurrency=CONCURRENCY), encoding="utf-8")
     out = folder / "out"
 
@@ -82,9 +84,17 @@ def _jobs(folder: Path, n_cases: int, url: str, peers: Sequence[str]) -> dict[st
     jobs = {"bare loop": fresh(*bare), "evalkit": fresh(*run, "--no-report"), "evalkit with reports": fresh(*run)}
     for peer in peers:
         name, _, command = peer.partition("=")
-        words = (word.format(url=url, cases=cases, out=folder / "peer.out") for word in shlex.split(command))
-        jobs[name] = fresh(*words)
+        given = {"cases": folder / "peer.jsonl", "out": folder / "peer.out"}
+        target = f"TARGET={url.rstrip('/')}"
+        jobs[name] = fresh("env", target, *(word.format(**given) for word in shlex.split(command)))
     return jobs
+
+
+def _peer_cases(file: Path, n_cases: int) -> None:
+    with file.open("w", encoding="utf-8") as lines:
+        for i in range(n_cases):
+            row = {"id": f"c{i:06d}", "question": f"#{i:06d}: {i} + {i % 7} = ?", "expected": str(i + i % 7)}
+            lines.write(json.dumps(row) + "\n")
 
 
 def _rounds(jobs: dict[str, Job], rounds: int) -> dict[str, dict[str, float]]:

@@ -32,7 +32,8 @@ class Target(asyncio.Protocol):
     def answer(self, body: bytes) -> None:
         number, a, b = map(int, SUM.search(body).groups())
         text = "wrong" if number % 10 == 9 else str(a + b)
-        reply = json.dumps({"answer": text}).encode()
+        # The second form is for peers that speak the chat protocol.
+        reply = json.dumps({"answer": text, "choices": [{"message": {"role": "assistant", "content": text}}]}).encode()
         head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(reply)
         if not self.transport.is_closing():
             self.transport.write(head + reply)
