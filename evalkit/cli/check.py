@@ -49,10 +49,19 @@ def _facts(prepared: Prepared, n_labels: int, baseline: str) -> str:
         f"  golden     {golden.path} · {golden.n_cases} cases · sha256 {golden.sha256[:12]}",
         f"  system     {suite.system_kind} · fingerprint {(prepared.fingerprint or 'unknown')[:12]}",
         f"  scorers    {', '.join(metric.name for metric in prepared.metrics)}",
-        f"  cohorts    {', '.join(suite.options.cohorts) or 'none'}",
+        f"  cohorts    {', '.join(_cohort(prepared, name) for name in suite.options.cohorts) or 'none'}",
         f"  labels     {n_labels}",
         f"  baseline   {baseline}",
         f"  a run asks {calls} calls, {suite.options.concurrency} at once",
         *(f"  note       {notice}" for notice in prepared.notices),
     ]
     return "\n".join(lines)
+
+
+def _cohort(prepared: Prepared, name: str) -> str:
+    """A cohort with the number of its values and the smallest of them, where the golden set names them."""
+    counts = prepared.golden.cohort_counts.get(name)
+    if not counts:
+        return name
+    smallest = min(counts, key=lambda value: (counts[value], value))
+    return f"{name} ({len(counts)}, smallest {smallest} with {counts[smallest]})"

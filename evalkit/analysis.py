@@ -1,0 +1,118 @@
+"""A run as a pandas frame, and a threshold fitted to your own labels; for notebooks and scripts."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from evalkit.store.folder import RunFolder
+from evalkit.store.index import sorted_rows
+from evalkit.types import Estimate, Row, Unscored
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MIN_LABELS = 10
+"""Labels of each class without which no threshold is fitted."""
+FOLDS = 5
+
+
+def to_pandas(folder: Path) -> pd.DataFrame:
+    """The rows of a run folder or saved baseline, one line for each case x repeat x metric.
+
+    Columns: `case_id`, `repeat`, `kind`, `severity`, `cohort.<name>` for each cohort, `state`, `metric`, `value`,
+    `passed`, `unscored` (the kind), `latency_s`. Ids stay text; what is unknown is missing (`pd.NA`), never 0. A case
+    without any grade has one line without a metric.
+
+    Raises:
+        InputError: if the folder is no run.
+    """
+    import pandas as pd
+
+    run = RunFolder(folder)
+    run.manifest()
+    lines = [line for row in sorted_rows(run.rows_file)() for line in _lines(row)]
+    types = {"case_id": "string", "metric": "string", "value": "Float64", "passed": "boolean", "unscored": "string"}
+    return pd.DataFrame(lines).astype({**types, "latency_s": "Float64"}, errors="ignore")
+
+
+def _lines(row: Row) -> Iterator[dict[str, Any]]:
+    case = row.case
+    common = {
+        "case_id": case.id,
+        "repeat": row.repeat,
+        "kind": case.kind,
+        "severity": case.severity,
+        **{f"cohort.{name}": value for name, value in case.cohorts.items()},
+        "state": row.state,
+        "latency_s": row.output.latency_s if row.output else None,
+    }
+    blank = {"metric": None, "value": None, "passed": None, "unscored": None}
+    if not row.scores:
+        yield {**common, **blank}
+    for name, grade in row.scores.items():
+        if isinstance(grade, Unscored):
+            yield {**common, **blank, "metric": name, "unscored": grade.kind}
+        else:
+            yield {**common, **blank, "metric": name, "value": grade.value, "passed": grade.passed}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Threshold:
+    """A pass mark for a graded metric, and how it agrees with the labels that were held out while it was fitted."""
+
+    value: float
+    """Pass at this value and above."""
+    kappa: Estimate
+    """Out of fold: each label was predicted by a threshold fitted without its group."""
+    n_pass: int
+    n_fail: int
+
+
+def fit_threshold(
+    values: Sequence[float], labels: Sequence[bool], groups: Sequence[Hashable] | None = None
+) -> Threshold:
+    """Fit a pass mark to your own labels: the point of the ROC curve farthest above chance (Youden's J).
+
+    Args:
+        values: scores of a metric where higher is better, such as `groundedness.content_words`.
+        labels: True where a person says that the answer passes.
+        groups: question or document of each answer; answers of one group are held out together.
+
+    Returns:
+        The threshold fitted on all labels, with its kappa from 5 grouped folds (Youden 1950,
+        doi:10.1002/1097-0142(1950)3:1<32::AID-CNCR2820030106>3.0.CO;2-3).
+
+    Raises:
+        ValueError: for lengths that differ, or fewer than 10 labels of either class.
+    """
+    import numpy as np
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    from evalkit.stats.agreement import cohen_kappa
+
+    scores, passes = np.asarray(values, float), np.asarray(labels, bool)
+    owners = (
+        np.arange(len(scores)) if groups is None else np.unique([str(one) for one in groups], return_inverse=True)[1]
+    )
+    if not len(scores) == len(passes) == len(owners):
+        raise ValueError("values, labels and groups differ in length; give one of each per answer")
+    n_pass, n_fail = int(passes.sum()), int((~passes).sum())
+    if min(n_pass, n_fail) < MIN_LABELS:
+        raise ValueError(f"{n_pass} passes and {n_fail} fails are labelled; label at least {MIN_LABELS} of each")
+    predicted = np.zeros(len(scores), bool)
+    for train, held_out in StratifiedGroupKFold(FOLDS).split(scores, passes, owners):
+        predicted[held_out] = scores[held_out] >= _youden(scores[train], passes[train])
+    kappa = cohen_kappa(passes.tolist(), predicted.tolist(), categories=(False, True))
+    return Threshold(value=_youden(scores, passes), kappa=kappa, n_pass=n_pass, n_fail=n_fail)
+
+
+def _youden(scores: Any, passes: Any) -> float:
+    from sklearn.metrics import roc_curve
+
+    false_rate, true_rate, marks = roc_curve(passes, scores)
+    # The first point of the curve stands for "nothing passes" and has an infinite mark.
+    best = 1 + (true_rate - false_rate)[1:].argmax()
+    return float(marks[best])
