@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import sys
+import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from evalkit.store.folder import DECISION, REPORT
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from evalkit.pipeline import Result
 
 
@@ -17,12 +19,10 @@ class Output:
 
     def __init__(self, *, json: bool = False, verbose: bool = False, no_color: bool = False) -> None:
         """Choose the streams; colour is off for pipes, `NO_COLOR` and `TERM=dumb` in any case."""
-        from rich.console import Console
-
         self.json, self.verbose = json, verbose
         colour = None if not no_color else True
-        self.results = Console(file=sys.stdout, no_color=colour, highlight=False, markup=False, emoji=False)
-        self.messages = Console(stderr=True, no_color=colour, highlight=False, markup=False, emoji=False)
+        self.results = _console(no_color=colour)
+        self.messages = _console(stderr=True, no_color=colour)
 
     def say(self, text: str) -> None:
         """Print a message for people."""
@@ -39,7 +39,7 @@ class Output:
         if summary is not None:
             append_to(summary, view)
         if self.json:
-            sys.stdout.write(result.folder.file(DECISION).read_text(encoding="utf-8"))
+            self.results.out(result.folder.file(DECISION).read_text(encoding="utf-8"), end="", highlight=False)
             return
         from evalkit.report.console import print_view
 
@@ -49,6 +49,19 @@ class Output:
     def _say_where(self, result: Result, *, reports: bool) -> None:
         shown = result.folder.file(REPORT if reports else DECISION)
         self.messages.print(f"\nreport  {_short(shown)}", soft_wrap=True)
+
+
+def _console(**options: Any) -> Console:
+    from rich.console import Console
+
+    class Patient(Console):
+        """A console whose reader may leave (`| head`): the exit code is the decision's all the same."""
+
+        def on_broken_pipe(self) -> None:
+            self.quiet = True
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self.file.fileno())
+
+    return Patient(highlight=False, markup=False, emoji=False, **options)
 
 
 def _short(path: Path) -> str:

@@ -157,6 +157,19 @@ def test_json_prints_the_decision_and_nothing_else(project: Project) -> None:
     assert json.loads(ran.stdout) == project.json("run/decision.json")
 
 
+@pytest.mark.parametrize("flags", [[], ["--json"], ["--verbose"]], ids=str)
+def test_a_reader_that_leaves_changes_no_exit_code(project: Project, flags: list[str]) -> None:
+    """`evalkit run | head -1` still says what was decided."""
+    command = project.command("run", "suite.yaml", "--out", "run", *flags)
+    process = subprocess.Popen(command, cwd=project.root, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.close()
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 0, said
+    assert b"Traceback" not in said
+    assert project.json("run/decision.json")["exit_code"] == 0
+
+
 def test_the_gate_decides_again_without_a_call(project: Project) -> None:
     """A changed gate is applied to stored rows."""
     project.suite("left")
