@@ -23,10 +23,12 @@ MAX_PROBLEMS = 200
 
 @dataclass(frozen=True, kw_only=True)
 class GoldenSource:
-    """Where a golden set comes from: a file, or a data set of a hub."""
+    """Where a golden set comes from: a file, a remote file, or a data set of a hub."""
 
     path: str | None = None
     """JSON Lines (`.jsonl`, `.jsonl.gz`), CSV, Parquet or Arrow, relative to the suite."""
+    url: str | None = None
+    """A remote file of the same kinds (http or https), fetched and cached by `datasets`."""
     hub: str | None = None
     """Name of a data set on a hub, read through `datasets`."""
     split: str = "test"
@@ -36,9 +38,11 @@ class GoldenSource:
     """Give rows without an id one made of their content."""
 
     def __post_init__(self) -> None:
-        """Refuse a source that names nothing, or two things."""
-        if (self.path is None) == (self.hub is None):
-            raise ValueError("path: give exactly one of `path` and `hub`; write `golden: cases.jsonl`")
+        """Refuse a source that names nothing, or several things."""
+        if sum(one is not None for one in (self.path, self.url, self.hub)) != 1:
+            raise ValueError("path: give exactly one of `path`, `url` and `hub`; write `golden: cases.jsonl`")
+        if self.url is not None and not self.url.startswith(("http://", "https://")):
+            raise ValueError("url: no http or https address; write `path` for a file of the project")
 
 
 @dataclass(frozen=True)
@@ -122,6 +126,10 @@ def _cases(source: GoldenSource, file: Path | None, shown: str, note: Note) -> I
 
 
 def _raw_rows(source: GoldenSource, file: Path | None, shown: str, note: Note) -> Iterator[RawRow]:
+    if source.url is not None:
+        from evalkit.golden.tables import fetch
+
+        file = fetch(source.url, shown)
     if file is None or file.suffix in (".parquet", ".arrow"):
         from evalkit.golden.tables import read_table
 

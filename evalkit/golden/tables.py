@@ -5,6 +5,7 @@ The types are those that the file declares: nothing is inferred, so "007", "2024
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -34,6 +35,36 @@ def read_table(source: GoldenSource, file: Path | None, shown: str, note: Note) 
         yield number, kept
 
 
+@functools.cache
+def fetch(url: str, shown: str) -> Path:
+    """Fetch a remote file into the cache of `datasets` once, under the name that says its kind.
+
+    Raises:
+        InputError: if it cannot be fetched.
+    """
+    import tempfile
+    from urllib.parse import urlsplit
+
+    _quiet()
+    import datasets
+
+    datasets.disable_progress_bars()
+    try:
+        cached = Path(datasets.DownloadManager().download(url))
+    except Exception as error:
+        # Whatever the client underneath raises, the address is what can be mended.
+        what = f"cannot be fetched: {type(error).__name__}: {_first_line(error)}"
+        raise InputError(Problem(shown, what, "check the address and the connection")) from None
+    named = Path(tempfile.mkdtemp(prefix="evalkit-")) / Path(urlsplit(url).path).name
+    named.symlink_to(cached)
+    return named
+
+
+def _quiet() -> None:
+    # Usage figures are sent by default; nothing but the data set itself is ever asked for.
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+
+
 def _file_rows(file: Path, shown: str) -> Iterator[Mapping[str, Any]]:
     import datasets
 
@@ -57,8 +88,7 @@ def _parquet_schema(file: Path) -> Any:
 
 
 def _hub_rows(source: GoldenSource, shown: str) -> Iterator[Mapping[str, Any]]:
-    # Usage figures are sent by default; nothing but the data set itself is ever asked for.
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    _quiet()
     import datasets
 
     datasets.disable_progress_bars()

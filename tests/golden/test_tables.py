@@ -1,6 +1,10 @@
 """Parquet, Arrow and hub data sets."""
 
 import datetime
+import functools
+import http.server
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -82,3 +86,33 @@ def test_a_hub_data_set_out_of_reach_is_named(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
     with pytest.raises(InputError, match=r"someone/nowhere: the data set cannot be opened: .*; check name"):
         open_golden(GoldenSource(hub="someone/nowhere"), None, "someone/nowhere")
+
+
+@pytest.fixture
+def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A folder with two remote sets behind a real HTTP server, and a cache of its own."""
+    import datasets
+
+    monkeypatch.setattr(datasets.config, "DOWNLOADED_DATASETS_PATH", tmp_path / "cache")
+    folder = tmp_path / "served"
+    folder.mkdir()
+    write(folder, ".parquet", ROWS)
+    (folder / "cases.jsonl").write_text('{"id": "a", "input": "007"}\n', encoding="utf-8")
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
+
+
+def test_remote_files_are_read_like_local_ones(served: str) -> None:
+    """A remote file is fetched and read by the same readers, so nothing is inferred either."""
+    for name, ids in (("cases.parquet", ["7", "8"]), ("cases.jsonl", ["a"])):
+        url = f"{served}/{name}"
+        golden = open_golden(GoldenSource(url=url), None, url)
+        assert [case.id for case in golden.open()] == ids
+        assert next(golden.open()).input == "007"
+    with pytest.raises(InputError, match=r"nothing\.jsonl: cannot be fetched: .*; check the address"):
+        open_golden(GoldenSource(url=f"{served}/nothing.jsonl"), None, f"{served}/nothing.jsonl")
