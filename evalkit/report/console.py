@@ -125,7 +125,8 @@ def _gate_cells(line: GateLine) -> tuple[str, str, str]:
     name = check.metric if compares else f"{check.name} {check.metric}".strip()
     now = line.now.split(" [")[0]
     if line.base:
-        return one_line(spoken(name) + where, 80), now, f"was {line.base}, drop {line.drop}"
+        against = f"was {line.base}, drop {line.drop}" if line.drop else f"was {line.base}, too few cases"
+        return one_line(spoken(name) + where, 80), now, against
     return one_line(spoken(name) + where, 80), now, f"need {line.need}"
 
 

@@ -35,7 +35,17 @@ def headline(decision: Decision, styles: dict[str, Style], partial: str | None) 
         return one_line(cause, _HEADLINE_CHARS - len(more)) + more
     if decision.reasons:
         return one_line(decision.reasons[0], _HEADLINE_CHARS)
-    return f"all {plural(len(decision.checks), 'check')} passed" if decision.checks else "no check was asked for"
+    return _passed(decision)
+
+
+def _passed(decision: Decision) -> str:
+    """Count the checks that passed, and those that had too few cases to say anything."""
+    if not decision.checks:
+        return "no check was asked for"
+    unproven = sum(check.outcome != "pass" for check in decision.checks)
+    if not unproven:
+        return f"all {plural(len(decision.checks), 'check')} passed"
+    return f"{plural(len(decision.checks) - unproven, 'check')} passed, {unproven} had too few cases to be tested"
 
 
 def spoken(name: str) -> str:
