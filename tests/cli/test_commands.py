@@ -7,7 +7,7 @@ import sys
 import time
 
 import pytest
-from conftest import Project
+from cli_project import Project
 
 RUN_FILES = {
     "manifest.json", "rows.jsonl", "summary.json", "decision.json", "report.html", "summary.md", "junit.xml",
