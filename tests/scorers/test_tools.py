@@ -14,6 +14,15 @@ from evalkit.scorers.tools import ToolCalls
 from evalkit.types import Case, Output, Score, ToolCall, Unscored
 
 TAU = Path(__file__).parents[3] / "shared" / "data" / "tools_tau_airline_dev.jsonl.gz"
+WRITES = (
+    "book_reservation",
+    "cancel_reservation",
+    "send_certificate",
+    "update_reservation_baggages",
+    "update_reservation_flights",
+    "update_reservation_passengers",
+)
+"""The tools that change something; the gold solutions name tools that only read too."""
 Call = tuple[str, dict[str, object]]
 
 
