@@ -192,7 +192,7 @@ def _validator(frozen: str) -> Any:
     from referencing import Registry
 
     schema = json.loads(frozen)
-    draft = jsonschema.Draft202012Validator
+    draft: Any = jsonschema.Draft202012Validator
     try:
         draft.check_schema(schema, format_checker=jsonschema.FormatChecker(formats=()))
     except jsonschema.SchemaError as error:
@@ -201,8 +201,7 @@ def _validator(frozen: str) -> Any:
         if keyword == "pattern":
             compile_pattern("schema", value)
     _check_references(schema)
-    extend: Any = jsonschema.validators.extend
-    validator = extend(draft, {"pattern": _match_pattern})(schema, registry=Registry())
+    validator = jsonschema.validators.extend(draft, {"pattern": _match_pattern})(schema, registry=Registry())  # type: ignore[no-untyped-call]
     try:
         validator.is_valid(None)
     except RecursionError:
