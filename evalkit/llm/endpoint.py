@@ -183,7 +183,7 @@ def _read_key(config: ChatConfig, env: Mapping[str, str]) -> str | None:
     key = env.get(config.api_key_env, "").strip()
     if not key:
         what = f"the environment variable {config.api_key_env} is not set"
-        raise InputError(Problem("judge: api_key_env", what, f"set it: export {config.api_key_env}=..."))
+        raise InputError(Problem("judge.chat.api_key_env", what, f"set it: export {config.api_key_env}=..."))
     return key
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from evalkit.errors import InputError, Problem
 from evalkit.gate.policy import policy_problems
@@ -72,7 +72,7 @@ async def prepare(suite: Suite, env: Mapping[str, str], stack: AsyncExitStack) -
         problems += error.problems
     problems += _policy(suite, graders)
     if problems or golden is None:
-        raise InputError(problems)
+        raise InputError(_placed(suite, problem) for problem in problems)
     return Prepared(suite, golden, tuple(graders), shared, suite.system.fingerprint(shared))
 
 
@@ -158,6 +158,14 @@ def _policy(suite: Suite, graders: Sequence[Grader]) -> Iterator[Problem]:
     for index, what, mend in policy_problems(suite.policy, metrics, suite.options.cohorts):
         key = f"gate[{index}]" if index >= 0 else "gate"
         yield Problem(f"{suite.lines.get(key, suite.path.name)} {key}", what, mend)
+
+
+def _placed(suite: Suite, problem: Problem) -> Problem:
+    """The problem with file and line, where its place is a key of the suite such as `system.python`."""
+    key = problem.place
+    while key and key not in suite.lines:
+        key = key.rpartition(".")[0]
+    return replace(problem, place=f"{suite.lines[key]} {problem.place}") if key else problem
 
 
 def _place(suite: Suite, entry: ScorerEntry) -> str:

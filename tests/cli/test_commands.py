@@ -78,6 +78,16 @@ def test_a_bad_suite_is_refused_before_any_call(project: Project, text: str, sai
     assert project.calls() == []
 
 
+def test_a_system_that_cannot_be_loaded_is_named_with_its_line(project: Project) -> None:
+    """What only shows when the system is looked at has file and line too."""
+    text = (project.root / "suite.yaml").read_text(encoding="utf-8").replace("bot:answer", "nobot:answer")
+    project.suite(text=text)
+    ran = project.run("run", "suite.yaml")
+    assert ran.returncode == 2
+    assert ran.stderr.startswith("suite.yaml:3:10 system.python: importing nobot failed")
+    assert "Traceback" not in ran.stderr
+
+
 def test_bad_rows_are_named_together(project: Project) -> None:
     """Every problem of the golden set comes with file, line and id, all at once."""
     good = '{"id": "a", "input": "1 + 1", "reference": "2", "cohorts": {"group": "x"}}\n'
