@@ -26,14 +26,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from evalkit.scorers.answer_features import features
-from evalkit.scorers.embedders import WordLlama
+from evalkit.scorers.embedding.embedders import WordLlama
+from evalkit.scorers.judges.answer_features import features
 
 JUDGE_VERSION = "1"
 """Raise it with every change of the features or of the coefficients."""
 FEATURES = ("meaning", "wording")
 SETTINGS = {"C": 1.0, "folds": 5, "repeats": 10, "bootstrap": 2000, "calibration_bins": 10, "seed": 7}
-OUT = Path(__file__).parents[1] / "evalkit" / "scorers" / "local_judge.json"
+OUT = Path(__file__).parents[1] / "evalkit" / "scorers" / "judges" / "local_judge.json"
 LABEL = "human.correct"
 NOTE = "the features were chosen while looking at these rows, so the cross-validated figures lean to the good side"
 

@@ -9,7 +9,7 @@ import pytest
 
 from evalkit.analysis import fit_threshold, to_pandas
 from evalkit.errors import InputError
-from evalkit.scorers.overlap import Groundedness
+from evalkit.scorers.rules.overlap import Groundedness
 from evalkit.store.journal import Journal
 from evalkit.types import Case, Failure, Output, Row, Score, Unscored
 

@@ -27,6 +27,15 @@ SIBLINGS = {
     ("__main__", "cli"): "the module form of the command",
     ("golden", "aggregate"): "label files become the labels that agreement takes",
 }
+SCORER_ROOMS = {
+    "rules": {"base"},
+    "embedding": {"base"},
+    "judges": {"base", "embedding"},
+    "libraries": {"base", "embedding", "judges"},
+    "registry": {"base"},
+    "base": {"embedding"},
+}
+"""Rooms of `evalkit/scorers/` and which of the others each may use; `base` knows the embedder by type only."""
 LATE = {
     "ragas",
     "deepeval",
@@ -83,6 +92,17 @@ def test_a_module_imports_from_lower_floors_only(file: Path) -> None:
             continue
         allowed = floor(other) < floor(own) or (own, other) in SIBLINGS
         assert allowed, f"{file.name}:{node.lineno} ({own}) imports {module} ({other})"  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "scorers").rglob("*.py")), ids=lambda file: file.stem)
+def test_scorers_keep_to_their_rooms(file: Path) -> None:
+    """A rule needs no model, a judge no library."""
+    own = file.relative_to(ROOT / "scorers").with_suffix("").parts[0]
+    for module, node in imports(ast.parse(file.read_text(encoding="utf-8"))):
+        parts = module.split(".")
+        if parts[:2] != ["evalkit", "scorers"] or len(parts) < 3 or parts[2] == own:
+            continue
+        assert parts[2] in SCORER_ROOMS[own], f"{file.name}:{node.lineno} ({own}) imports {module}"  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("file", MODULES, ids=lambda file: file.relative_to(ROOT).as_posix())

@@ -67,8 +67,8 @@ _PACKAGES = {
     "pandas": "pandas",
     "scikit-learn": "sklearn",
     "datasets": "datasets",
-    "ragas": "evalkit.scorers.ragas_library:load_ragas",
-    "deepeval": "evalkit.scorers.deepeval_library:load_deepeval",
+    "ragas": "evalkit.scorers.libraries.ragas_library:load_ragas",
+    "deepeval": "evalkit.scorers.libraries.deepeval_library:load_deepeval",
 }
 _EXTRAS = {"sacrebleu": "bleu, chrf", "sentence-transformers": "embedding", "fastembed": "embedding"}
 
@@ -103,7 +103,7 @@ def _import(package: str, module: str) -> str:
 def _embed() -> str:
     import asyncio
 
-    from evalkit.scorers.embedders import build_embedder
+    from evalkit.scorers.embedding.embedders import build_embedder
 
     embedder = build_embedder(None, {})
     vectors = asyncio.run(embedder.embed(["a question", "another question"]))

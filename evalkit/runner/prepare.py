@@ -103,7 +103,7 @@ async def _services(suite: Suite, env: Mapping[str, str], stack: AsyncExitStack)
     """The embedding and the judge endpoint, made only where a scorer may use them."""
     embedder = llm = None
     if any(hasattr(entry.options, "bind") for entry in suite.scorers):
-        from evalkit.scorers.embedders import build_embedder
+        from evalkit.scorers.embedding.embedders import build_embedder
 
         embedder = build_embedder(suite.options.embedding, env)
         if isinstance(embedder, AbstractAsyncContextManager):

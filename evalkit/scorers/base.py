@@ -15,7 +15,7 @@ from evalkit.types import Case, Metric, Output, Score, Unscored
 
 if TYPE_CHECKING:
     from evalkit.llm.client import ChatClient
-    from evalkit.scorers.embedders import Embedder
+    from evalkit.scorers.embedding.embedders import Embedder
 
 Grade = Score | Unscored
 Grades = Grade | Sequence[Grade]

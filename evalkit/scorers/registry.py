@@ -18,33 +18,33 @@ from evalkit.scorers.base import Grades, Scorer, Services
 from evalkit.types import Case, Metric, Output, Score, Unscored
 
 SCORERS: Mapping[str, str] = {
-    "bleu": "text_metrics:Bleu",
-    "chrf": "text_metrics:Chrf",
-    "citation": "citation:Citation",
-    "contains": "contains:Contains",
-    "cost": "measured:Cost",
-    "deepeval": "deepeval:Deepeval",
-    "exact": "exact:Exact",
-    "groundedness": "overlap:Groundedness",
-    "json": "structured:Json",
-    "judge": "judge:Judge",
-    "keywords": "keywords:Keywords",
-    "latency": "measured:Latency",
-    "leak": "leak:Leak",
-    "length": "length:Length",
-    "numbers": "numbers:Numbers",
-    "prompt_leak": "leak:PromptLeak",
-    "ragas": "ragas:Ragas",
-    "refusal": "refusal:Refusal",
-    "regex": "pattern:Regex",
-    "rouge_l": "text_metrics:RougeL",
-    "similarity": "embedding:Similarity",
-    "token_f1": "text_metrics:TokenF1",
-    "token_match": "embedding:TokenMatch",
-    "tool_calls": "tools:ToolCalls",
+    "bleu": "rules.text_metrics:Bleu",
+    "chrf": "rules.text_metrics:Chrf",
+    "citation": "rules.citation:Citation",
+    "contains": "rules.contains:Contains",
+    "cost": "rules.measured:Cost",
+    "deepeval": "libraries.deepeval:Deepeval",
+    "exact": "rules.exact:Exact",
+    "groundedness": "rules.overlap:Groundedness",
+    "json": "rules.structured:Json",
+    "judge": "judges.rubric_judge:Judge",
+    "keywords": "rules.keywords:Keywords",
+    "latency": "rules.measured:Latency",
+    "leak": "rules.leak:Leak",
+    "length": "rules.length:Length",
+    "numbers": "rules.numbers:Numbers",
+    "prompt_leak": "rules.leak:PromptLeak",
+    "ragas": "libraries.ragas:Ragas",
+    "refusal": "rules.refusal:Refusal",
+    "regex": "rules.pattern:Regex",
+    "rouge_l": "rules.text_metrics:RougeL",
+    "similarity": "embedding.similarity:Similarity",
+    "token_f1": "rules.text_metrics:TokenF1",
+    "token_match": "embedding.similarity:TokenMatch",
+    "tool_calls": "rules.tools:ToolCalls",
 }
 """Name in a suite -> `module:class` below `evalkit.scorers`."""
-LOCAL_JUDGE = "local_judge:LocalCorrectness"
+LOCAL_JUDGE = "judges.local_judge:LocalCorrectness"
 NEGATION = "not_"
 
 

@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 
 from evalkit.golden.labels import read_labels
-from evalkit.scorers.citation import Citation
-from evalkit.scorers.keywords import Keywords
-from evalkit.scorers.refusal import Refusal
+from evalkit.scorers.rules.citation import Citation
+from evalkit.scorers.rules.keywords import Keywords
+from evalkit.scorers.rules.refusal import Refusal
 from evalkit.types import Case, Output
 from suites.compliance.bot import answer
 from suites.compliance.corpus import FUNCTION_WORDS

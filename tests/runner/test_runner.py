@@ -14,9 +14,9 @@ from evalkit.errors import RunError, StoreError
 from evalkit.runner.engine import Stop, run_cases
 from evalkit.runner.grading import Grader, grade_all
 from evalkit.runner.plan import Selection, plan, select
-from evalkit.scorers.contains import Contains
-from evalkit.scorers.overlap import Groundedness
 from evalkit.scorers.registry import Negated
+from evalkit.scorers.rules.contains import Contains
+from evalkit.scorers.rules.overlap import Groundedness
 from evalkit.suite.model import When
 from evalkit.types import Case, Failure, Metric, Output, Row, Score, Unscored
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalkit.scorers.citation import Citation
+from evalkit.scorers.rules.citation import Citation
 from evalkit.types import Case, Output, Score, Unscored
 
 CONTEXTS = ("[doc-1] The fee is 30 EUR.", "doc-12: refunds take 5 days")

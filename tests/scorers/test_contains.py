@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalkit.scorers.contains import Contains
+from evalkit.scorers.rules.contains import Contains
 from evalkit.types import Case, Output, Score, Unscored
 
 

@@ -17,9 +17,9 @@ import pytest
 from evalkit.llm.client import ChatClient
 from evalkit.llm.config import ChatConfig
 from evalkit.scorers.base import Services
-from evalkit.scorers.deepeval import Deepeval
-from evalkit.scorers.deepeval_library import load_deepeval, muted_thread
-from evalkit.scorers.deepeval_metrics import DEEPEVAL_METRICS
+from evalkit.scorers.libraries.deepeval import Deepeval
+from evalkit.scorers.libraries.deepeval_library import load_deepeval, muted_thread
+from evalkit.scorers.libraries.deepeval_metrics import DEEPEVAL_METRICS
 from evalkit.testing import FakeModel, Fault
 from evalkit.types import Case, Metric, Output, Score, ToolCall, Unscored
 
@@ -124,7 +124,7 @@ import asyncio, sys
 from pathlib import Path
 sys.modules["deepeval"] = None
 from evalkit.scorers.base import Services
-from evalkit.scorers.deepeval import Deepeval
+from evalkit.scorers.libraries.deepeval import Deepeval
 from evalkit.types import Case, Output
 (scorer,) = Deepeval(use=("tool_correctness",)).bind(Services(Path()))
 grade = asyncio.run(scorer.score(Case(id="1", input="q"), Output(text="a")))
@@ -373,7 +373,7 @@ def refuse(*_, **__):
 socket.socket.connect = socket.getaddrinfo = refuse
 from pathlib import Path
 from evalkit.scorers.base import Services
-from evalkit.scorers.deepeval import Deepeval
+from evalkit.scorers.libraries.deepeval import Deepeval
 from evalkit.types import Case, Output, ToolCall
 (scorer,) = Deepeval(use=("tool_correctness",)).bind(Services(Path()))
 case = Case(id="1", input="q", fields={"expected_tool_calls": ["f"]})

@@ -13,9 +13,9 @@ import pytest
 from aiohttp import web
 
 from evalkit.errors import InputError
-from evalkit.scorers.embedders import THREAD_CHARS, LocalModel, WordLlama, build_embedder
-from evalkit.scorers.embedding_batches import BatchedEmbedder, EmbeddingError, VectorCache, unit_rows
-from evalkit.scorers.embedding_endpoint import Endpoint, EndpointEmbedder
+from evalkit.scorers.embedding.batches import BatchedEmbedder, EmbeddingError, VectorCache, unit_rows
+from evalkit.scorers.embedding.embedders import THREAD_CHARS, LocalModel, WordLlama, build_embedder
+from evalkit.scorers.embedding.endpoint import Endpoint, EndpointEmbedder
 
 TEXTS = ["Paris is the capital of France.", "naïve café — 日本語 🎉", "x", "The report is due in 30 days."]
 Handler = Callable[[web.Request], Awaitable[web.Response]]
@@ -79,7 +79,7 @@ def test_wordllama_equals_its_library() -> None:
     script = (
         "import json, sys, numpy as np\n"
         "from wordllama import WordLlamaInference\n"
-        "from evalkit.scorers.embedders import WordLlama\n"
+        "from evalkit.scorers.embedding.embedders import WordLlama\n"
         "ours = WordLlama()\n"
         "library = WordLlamaInference(np.asarray(ours._table), ours._tokenizer)\n"
         "texts = json.loads(sys.argv[1])\n"
@@ -95,7 +95,7 @@ def test_wordllama_imports_little() -> None:
     """The offline embedding needs neither its own package nor anything heavier than numpy and tokenizers."""
     script = (
         "import sys, asyncio\n"
-        "from evalkit.scorers.embedders import build_embedder\n"
+        "from evalkit.scorers.embedding.embedders import build_embedder\n"
         "asyncio.run(build_embedder(None, {}).embed(['hello']))\n"
         "print(sorted({'wordllama', 'pydantic', 'aiohttp', 'scipy', 'sklearn', 'safetensors'} & set(sys.modules)))\n"
     )
@@ -301,7 +301,7 @@ def test_wrong_options_say_how_to_mend_them(option: object, says: str) -> None:
 @pytest.mark.parametrize("library", ["sentence-transformers", "fastembed"])
 def test_missing_library_gives_the_pip_command(library: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """An optional library that is not installed is named with the command that installs it."""
-    monkeypatch.setattr("evalkit.scorers.embedders.find_spec", lambda _: None)
+    monkeypatch.setattr("evalkit.scorers.embedding.embedders.find_spec", lambda _: None)
     with pytest.raises(InputError, match=f"pip install {library}"):
         build_embedder({library: "some-model"}, {})
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from evalkit.scorers.base import Scorer, Services
-from evalkit.scorers.embedders import WordLlama
-from evalkit.scorers.embedding import BLOCK_ROWS, Similarity, TokenMatch, greedy_match
-from evalkit.scorers.embedding_batches import BatchedEmbedder, EmbeddingError, Vectors, unit_rows
+from evalkit.scorers.embedding.batches import BatchedEmbedder, EmbeddingError, Vectors, unit_rows
+from evalkit.scorers.embedding.embedders import WordLlama
+from evalkit.scorers.embedding.similarity import BLOCK_ROWS, Similarity, TokenMatch, greedy_match
 from evalkit.types import Case, Output, Score, Unscored
 
 SERVICES = Services(root=Path(), embedder=WordLlama())

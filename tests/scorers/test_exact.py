@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalkit.scorers.exact import Exact
+from evalkit.scorers.rules.exact import Exact
 from evalkit.types import Case, Output, Unscored
 
 GSM8K = Path(__file__).parents[3] / "shared" / "data" / "exact_gsm8k_dev.jsonl.gz"

@@ -12,8 +12,8 @@ import pytest
 from evalkit.llm.client import ChatClient
 from evalkit.llm.config import ChatConfig
 from evalkit.scorers.base import Services
-from evalkit.scorers.judge import Judge
-from evalkit.scorers.rubric import parse_rubric, read_rubric
+from evalkit.scorers.judges.rubric import parse_rubric, read_rubric
+from evalkit.scorers.judges.rubric_judge import Judge
 from evalkit.testing import FakeModel, Fault
 from evalkit.types import Case, Message, Metric, Output, Score, Unscored
 

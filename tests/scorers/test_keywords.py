@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalkit.scorers.keywords import Keywords
+from evalkit.scorers.rules.keywords import Keywords
 from evalkit.types import Case, Output, Score, Unscored
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalkit.scorers.leak import Leak, PromptLeak
+from evalkit.scorers.rules.leak import Leak, PromptLeak
 from evalkit.types import Case, Message, Output, Score, Unscored
 
 CANARY = "Project Blue-Heron 7719"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalkit.scorers.length import Length, count
+from evalkit.scorers.rules.length import Length, count
 from evalkit.types import Case, Output
 
 

@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from evalkit.scorers.answer_features import features, words
 from evalkit.scorers.base import Scorer, Services
-from evalkit.scorers.embedders import WordLlama
-from evalkit.scorers.local_judge import BLIND_TO, COEFFICIENTS, NOTICE, LocalCorrectness, LocalJudge, provenance
+from evalkit.scorers.embedding.embedders import WordLlama
+from evalkit.scorers.judges.answer_features import features, words
+from evalkit.scorers.judges.local_judge import BLIND_TO, COEFFICIENTS, NOTICE, LocalCorrectness, LocalJudge, provenance
 from evalkit.types import Case, Output, Score, Unscored
 
 ROOT = Path(__file__).parents[2]

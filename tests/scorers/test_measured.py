@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from evalkit.scorers.measured import Cost, Latency
+from evalkit.scorers.rules.measured import Cost, Latency
 from evalkit.types import Case, Output, Score, Unscored, Usage
 
 CASE = Case(id="c", input="q")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalkit.scorers.normalise import find_numbers, fold, has_words, join_thousands, well_formed, words
+from evalkit.scorers.rules.normalise import find_numbers, fold, has_words, join_thousands, well_formed, words
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalkit.scorers.numbers import Numbers
+from evalkit.scorers.rules.numbers import Numbers
 from evalkit.types import Case, Output, Score, Unscored
 
 

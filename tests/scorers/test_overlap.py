@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalkit.scorers.overlap import Groundedness
+from evalkit.scorers.rules.overlap import Groundedness
 from evalkit.types import Case, Output, Score, Unscored
 
 BEGIN = Path(__file__).parents[3] / "shared" / "data" / "grounded_begin_wow.jsonl.gz"

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalkit.scorers.pattern import Regex
+from evalkit.scorers.rules.pattern import Regex
 from evalkit.types import Case, Output
 
 CASE = Case(id="c", input="q")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalkit.scorers.personal_data import KINDS, find_personal_data, iban, luhn
+from evalkit.scorers.rules.personal_data import KINDS, find_personal_data, iban, luhn
 
 # Keys are put together here, so that no scanner takes this file for a leak.
 AWS = "AKIA" + "IOSFODNN7EXAMPLE"

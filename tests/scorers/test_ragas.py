@@ -19,10 +19,10 @@ import pytest
 from evalkit.llm.client import ChatClient
 from evalkit.llm.config import ChatConfig
 from evalkit.scorers.base import Services
-from evalkit.scorers.ragas import Ragas
-from evalkit.scorers.ragas_library import load_ragas
-from evalkit.scorers.ragas_metrics import RAGAS_METRICS
-from evalkit.scorers.ragas_replies import given_in
+from evalkit.scorers.libraries.ragas import Ragas
+from evalkit.scorers.libraries.ragas_library import load_ragas
+from evalkit.scorers.libraries.ragas_metrics import RAGAS_METRICS
+from evalkit.scorers.libraries.ragas_replies import given_in
 from evalkit.testing import FakeModel, Fault
 from evalkit.types import Case, Metric, Output, Score, ToolCall, Unscored
 
@@ -182,7 +182,7 @@ import asyncio, sys
 from pathlib import Path
 sys.modules["ragas"] = None
 from evalkit.scorers.base import Services
-from evalkit.scorers.ragas import Ragas
+from evalkit.scorers.libraries.ragas import Ragas
 from evalkit.types import Case, Output
 (scorer,) = Ragas(use=("exact_match",)).bind(Services(Path()))
 grade = asyncio.run(scorer.score(Case(id="1", input="q", reference=("a",)), Output(text="a")))
@@ -505,7 +505,7 @@ import socket, sys, threading
 def refuse(*_, **__):
     raise AssertionError("a connection")
 socket.socket.connect = socket.getaddrinfo = refuse
-from evalkit.scorers.ragas_library import load_ragas
+from evalkit.scorers.libraries.ragas_library import load_ragas
 found = []
 threads = [threading.Thread(target=lambda: found.append(load_ragas())) for _ in range(4)]
 [thread.start() for thread in threads], [thread.join() for thread in threads]
@@ -515,7 +515,7 @@ assert do_not_track()
 import asyncio
 from pathlib import Path
 from evalkit.scorers.base import Services
-from evalkit.scorers.ragas import Ragas
+from evalkit.scorers.libraries.ragas import Ragas
 from evalkit.types import Case, Output
 (scorer,) = Ragas(use=("exact_match",)).bind(Services(Path()))
 asyncio.run(scorer.score(Case(id="1", input="q", reference=("a",)), Output(text="a")))
@@ -536,7 +536,7 @@ class Gone(importlib.abc.MetaPathFinder):
         if name == "langchain_community.chat_models.vertexai":
             raise ModuleNotFoundError(name)
 sys.meta_path.insert(0, Gone())
-from evalkit.scorers.ragas_library import load_ragas
+from evalkit.scorers.libraries.ragas_library import load_ragas
 assert load_ragas().collections.Faithfulness
 """
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

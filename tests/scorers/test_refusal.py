@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalkit.scorers.refusal import Refusal, refusal_label
+from evalkit.scorers.rules.refusal import Refusal, refusal_label
 from evalkit.types import Case, Output, Score, Unscored
 
 XSTEST = Path(__file__).parents[3] / "shared" / "data" / "refusal_xstest_mistral.jsonl.gz"

@@ -12,7 +12,7 @@ import sacrebleu
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalkit.scorers.text_metrics import AgainstReference, Bleu, Chrf, RougeL, TokenF1, rouge_l, squad_tokens
+from evalkit.scorers.rules.text_metrics import AgainstReference, Bleu, Chrf, RougeL, TokenF1, rouge_l, squad_tokens
 from evalkit.types import Case, Output, Score, Unscored
 
 SCORERS = (RougeL, TokenF1, Bleu, Chrf)
@@ -96,7 +96,7 @@ def test_without_sacrebleu_the_error_says_what_to_install(tmp_path: Path) -> Non
     """A missing extra is named before the first call, with the command; the other scorers work."""
     program = (
         "import sys; sys.path = [p for p in sys.path if 'site-packages' not in p]\n"
-        "from evalkit.scorers.text_metrics import Bleu, Chrf, TokenF1\n"
+        "from evalkit.scorers.rules.text_metrics import Bleu, Chrf, TokenF1\n"
         "TokenF1()\n"
         "for scorer in (Bleu, Chrf):\n"
         "    try: scorer()\n"

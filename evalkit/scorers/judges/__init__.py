@@ -1,0 +1,1 @@
+"""Judges: what a model, large or small, thinks of an answer."""

@@ -1,0 +1,172 @@
+"""A judge of correctness that needs no model and no key: two features, calibrated on answers that people judged.
+
+`benchmarks/train_local_judge.py` trains it and measures it; `local_judge.json` holds the coefficients, where they come
+from and how well they agree with people.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from math import exp
+from pathlib import Path
+from typing import Any, ClassVar
+
+from evalkit.scorers.base import Services
+from evalkit.scorers.embedding.embedders import THREAD_CHARS, WordLlama
+from evalkit.scorers.embedding.similarity import NEEDS_REFERENCE, filled_references
+from evalkit.scorers.judges.answer_features import Features, features
+from evalkit.types import Case, Metric, Output, Score, Unscored
+
+COEFFICIENTS = Path(__file__).with_name("local_judge.json")
+BLIND_TO = "cannot see one-word edits or abstractive rewording"
+
+
+@cache
+def provenance() -> Mapping[str, Any]:
+    """Coefficients, training data, settings and measured figures, as `local_judge.json` holds them."""
+    loaded: Mapping[str, Any] = json.loads(COEFFICIENTS.read_text(encoding="utf-8"))
+    return loaded
+
+
+def _notice() -> str:
+    data, kappa = provenance()["data"], provenance()["figures"]["all"]["kappa"]
+    return (
+        f"measured on {data['name']}: kappa {kappa['value']:.2f} [{kappa['low']:.2f}, {kappa['high']:.2f}] "
+        f"(grouped cross-validation, n={data['rows']}); unverified on your data; {BLIND_TO}"
+    )
+
+
+NOTICE = _notice()
+"""To be shown wherever this judge is used."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opinion:
+    """What the local judge thinks of one answer."""
+
+    probability: float
+    """P(correct), 0 to 1."""
+    reference: str
+    """The acceptable answer that speaks most for it."""
+    features: Features
+
+
+class LocalJudge:
+    """Logistic regression on `Features`, best over the references."""
+
+    def __init__(self, embedding: WordLlama, coefficients: Mapping[str, float] | None = None) -> None:
+        self._embedding = embedding
+        self._coefficients = provenance()["coefficients"] if coefficients is None else coefficients
+
+    def predict(self, question: str, references: Sequence[str], answer: str) -> float:
+        """Probability that people call the answer correct, 0 to 1.
+
+        An empty answer is a real answer, and wrong: 0.
+
+        Raises:
+            ValueError: no reference holds any text.
+        """
+        return self.judge(question, references, answer).probability
+
+    def judge(self, question: str, references: Sequence[str], answer: str) -> Opinion:
+        """The same with the features behind it."""
+        filled = [reference for reference in references if reference.strip()]
+        if not filled:
+            raise ValueError("references: none holds any text; give at least one")
+        if not answer.strip():
+            return Opinion(0.0, filled[0], Features(0.0, 0.0, "the answer is empty"))
+        opinions = (self._one(question, reference, answer) for reference in filled)
+        return max(opinions, key=lambda opinion: opinion.probability)
+
+    def _one(self, question: str, reference: str, answer: str) -> Opinion:
+        found = features(question, reference, answer, self._embedding)
+        weights = self._coefficients
+        logit = weights["intercept"] + weights["meaning"] * found.meaning + weights["wording"] * found.wording
+        return Opinion(1 / (1 + exp(-logit)), reference, found)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalCorrectness:
+    """Correctness against the reference, judged without a model.
+
+    A small model calibrated on short answers to questions from search. It is no substitute for a judge that reads: it
+    compares meaning and wording of the best fitting stretch of the answer with each acceptable reference, and knows
+    that another number, another date, a denial or a refusal is another answer. It cannot see one-word edits or
+    abstractive rewording, and knows nothing of the world. An empty answer scores 0.
+    """
+
+    name: str = "correctness"
+    pass_at: float = field(default=0.5, metadata={"key": "pass"})
+    """Smallest probability of being correct that passes, above 0 up to 1."""
+
+    version: ClassVar[str] = "1"
+    shorthand: ClassVar[str] = "pass_at"
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.pass_at <= 1.0:
+            raise ValueError(f"pass: {self.pass_at} is no probability; give a number above 0, up to 1")
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """The probability, as the opinion of this judge."""
+        return (Metric(name=self.name, judge=f"local:correctness@{provenance()['version']}"),)
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """A reference to compare with."""
+        return NEEDS_REFERENCE
+
+    def bind(self, services: Services) -> CorrectnessJudge:
+        """Load the model; it is calibrated on the offline embedding and uses no other."""
+        embedder = services.embedder
+        return CorrectnessJudge(self, LocalJudge(embedder if isinstance(embedder, WordLlama) else WordLlama()))
+
+
+class CorrectnessJudge:
+    """`LocalCorrectness` with its model."""
+
+    version: ClassVar[str] = LocalCorrectness.version
+
+    def __init__(self, options: LocalCorrectness, judge: LocalJudge) -> None:
+        self._pass_at = options.pass_at
+        self._judge = judge
+        self.name = options.name
+        self.metrics = options.metrics
+        self.needs = options.needs
+        self.notice = f"{options.name}: local judge, {NOTICE}"
+        self.key_parts: Mapping[str, str] = {
+            "judge": f"local:correctness@{provenance()['version']}",
+            "coefficients": _digest(provenance()["coefficients"]),
+            "embedding": WordLlama.name,
+        }
+
+    async def score(self, case: Case, output: Output) -> Score | Unscored:
+        """Grade one answer."""
+        references = filled_references(case, self.name)
+        if isinstance(references, Unscored):
+            return references
+        judge, arguments = self._judge.judge, (case.question, references, output.text)
+        long = len(output.text) + sum(map(len, references)) > THREAD_CHARS
+        opinion = await asyncio.to_thread(judge, *arguments) if long else judge(*arguments)
+        return self._graded(opinion)
+
+    def _graded(self, opinion: Opinion) -> Score:
+        found = opinion.features
+        why = found.excluded or f"meaning {found.meaning:.2f}, wording {found.wording:.2f} against the reference"
+        probability = round(opinion.probability, 6)
+        return Score(
+            self.name,
+            probability,
+            passed=probability >= self._pass_at,
+            reason=f"P(correct) {probability:.2f}: {why}",
+            details={"reference": opinion.reference, "notice": NOTICE},
+        )
+
+
+def _digest(coefficients: Mapping[str, float]) -> str:
+    return hashlib.sha256(json.dumps(coefficients, sort_keys=True).encode()).hexdigest()[:16]

@@ -1,0 +1,92 @@
+"""Score whether an answer cites its sources, and only sources it was given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from evalkit.scorers.rules.normalise import fold, has_words, well_formed
+from evalkit.scorers.rules.pattern import compile_pattern
+from evalkit.scorers.rules.rule import PassFail, no_contexts, passages, shown
+from evalkit.types import Case, Output, Score, Unscored
+
+
+@dataclass(frozen=True, kw_only=True)
+class Citation(PassFail):
+    """Pass an answer whose citations are enough, in the right form, and of passages that were there.
+
+    The value is 1 or 0. The pattern's group takes the id of a source out of each citation. It passes where at least
+    `min` citations are found and, with `in_contexts`, every id is found in the contexts. An empty answer cites nothing.
+
+    It cannot see whether the cited passage says what the answer says; `groundedness` or a judge can.
+    """
+
+    name: str = "citation"
+    pattern: str = r"\[([^\]\s:]+)[^\]]*\]"
+    """How a citation looks, with one group for the id (RE2 syntax); the default finds `[doc-3]` and `[doc-3: p. 4]`."""
+    min: int = 1
+    """Fewest citations that pass; 0 where an answer need not cite."""
+    in_contexts: bool = True
+    """Require that every cited id is found in the contexts."""
+    ids: Literal["text", "position"] = "text"
+    """Where an id is found: as a word in a context, or as the context's number, counted from 1."""
+    source_field: str | None = None
+    """Case field with the id (or ids, any of which will do) that must be among the cited."""
+
+    version: ClassVar[str] = "1"
+    shorthand: ClassVar[str] = "pattern"
+
+    def __post_init__(self) -> None:
+        groups = compile_pattern("pattern", self.pattern).groups
+        if groups != 1:
+            raise ValueError(
+                f"pattern: expected one group for the id, got {groups}; write (...) once, (?:...) elsewhere"
+            )
+        if self.min < 0:
+            raise ValueError(f"min: expected 0 or more, got {self.min}; leave it out for 1")
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """The source that must be cited, where the options name its field."""
+        return frozenset(filter(None, (self.source_field,)))
+
+    def score(self, case: Case, output: Output) -> Score | Unscored:
+        """Take every citation out of the answer and look it up."""
+        found = compile_pattern("pattern", self.pattern).finditer(well_formed(output.text))
+        cited = [match[1] or "" for match in found]
+        contexts = passages(case, output)
+        if self.in_contexts and contexts is None:
+            return no_contexts(self.name)
+        unknown = self._unknown(cited, contexts or ()) if self.in_contexts else []
+        wanted = self._wanted(case)
+        problems = [
+            *([f"{len(cited)} citations, needs {self.min}"] if len(cited) < self.min else []),
+            *([f"not in the contexts: {shown(unknown)}"] if unknown else []),
+            *([f"does not cite {shown(wanted)}"] if wanted and not _same(wanted, cited) else []),
+        ]
+        reason = "; ".join(problems) or f"{len(cited)} citations, all accounted for"
+        return self.grade(not problems, reason, cited=cited, unknown=unknown)
+
+    def _unknown(self, cited: list[str], contexts: tuple[str, ...]) -> list[str]:
+        if self.ids == "position":
+            known = {str(number) for number in range(1, len(contexts) + 1)}
+            return [id_ for id_ in dict.fromkeys(cited) if id_ not in known]
+        folded = [fold(context) for context in contexts]
+        return [id_ for id_ in dict.fromkeys(cited) if not _anywhere(fold(id_), folded)]
+
+    def _wanted(self, case: Case) -> list[str]:
+        if self.source_field is None:
+            return []
+        value = case.fields.get(self.source_field)
+        ids = [str(id_) for id_ in (value if isinstance(value, list | tuple) else [value]) if id_ is not None]
+        if not ids:
+            raise ValueError(f"{case.place or case.id}: `{self.source_field}` names no source; add the id to the case")
+        return ids
+
+
+def _anywhere(id_: str, contexts: list[str]) -> bool:
+    return bool(id_) and any(has_words(context, id_) for context in contexts)
+
+
+def _same(wanted: list[str], cited: list[str]) -> bool:
+    return not {fold(id_) for id_ in wanted}.isdisjoint(map(fold, cited))

@@ -1,0 +1,82 @@
+"""Score an answer by the literal texts it holds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from evalkit.scorers.rules.normalise import collapse, compatible, fold, has_words
+from evalkit.scorers.rules.rule import PassFail, case_texts, shown
+from evalkit.types import Case, Output, Score, Unscored
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contains(PassFail):
+    """Pass an answer that holds the wanted texts.
+
+    The value is 1 or 0. It passes where every text of `all`, at least one of `any` and no text of `none` is found;
+    each list is the option's texts and those in the case field named beside it. Unicode forms and runs of white space
+    are taken as equal. An empty answer holds nothing, so it passes only where `none` alone is asked.
+
+    It cannot see negation or a paraphrase; inside a longer word a text is found too, unless `whole_words`.
+    """
+
+    name: str = "contains"
+    all: tuple[str, ...] = ()
+    """Every one must be in the answer."""
+    any: tuple[str, ...] = ()
+    """At least one must be in the answer."""
+    none: tuple[str, ...] = ()
+    """None may be in the answer."""
+    all_field: str | None = None
+    """Case field with further texts for `all`, such as `required`."""
+    any_field: str | None = None
+    """Case field with further texts for `any`."""
+    none_field: str | None = None
+    """Case field with further texts for `none`, such as `forbidden`."""
+    ignore_case: bool = True
+    """Compare case folded."""
+    whole_words: bool = False
+    """Look for whole words only: `art` is not in `part`."""
+
+    version: ClassVar[str] = "1"
+    shorthand: ClassVar[str] = "all"
+
+    def __post_init__(self) -> None:
+        texts = (*self.all, *self.any, *self.none)
+        if not texts and not self.needs:
+            raise ValueError("all: nothing to look for; give texts in `all`, `any` or `none`, or name a case field")
+        if not all(collapse(compatible(text)) for text in texts):
+            raise ValueError("all: a text to look for is blank and would be found everywhere; remove it")
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """The case fields that the options name."""
+        return frozenset(filter(None, (self.all_field, self.any_field, self.none_field)))
+
+    def score(self, case: Case, output: Output) -> Score | Unscored:
+        """Look for every text."""
+        absent = sorted(field for field in self.needs if field not in case.fields)
+        if absent:
+            return Unscored(self.name, f"missing_{absent[0]}", f"the case has no `{absent[0]}`")
+        answer = self._normal(output.text)
+        every, some, never = (
+            (*texts, *(case_texts(case, field) if field else ()))
+            for texts, field in ((self.all, self.all_field), (self.any, self.any_field), (self.none, self.none_field))
+        )
+        missing = [text for text in every if not self._holds(answer, text)]
+        wrong = [text for text in never if self._holds(answer, text)]
+        no_choice = bool(some) and not any(self._holds(answer, text) for text in some)
+        problems = [
+            *([f"missing {shown(missing)}"] if missing else []),
+            *([f"none of {shown(some)}"] if no_choice else []),
+            *([f"found {shown(wrong)}"] if wrong else []),
+        ]
+        return self.grade(not problems, "; ".join(problems) or "holds what it should", missing=missing, found=wrong)
+
+    def _normal(self, text: str) -> str:
+        return fold(text) if self.ignore_case else collapse(compatible(text))
+
+    def _holds(self, answer: str, text: str) -> bool:
+        wanted = self._normal(text)
+        return has_words(answer, wanted) if self.whole_words else wanted in answer

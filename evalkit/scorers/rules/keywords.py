@@ -1,0 +1,75 @@
+"""Score an answer by the facts it must name and the words it must not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from evalkit.scorers.rules.normalise import fold, has_words, join_thousands
+from evalkit.scorers.rules.rule import Share, case_texts, check_share, shown
+from evalkit.types import Case, Output, Score, Unscored
+
+
+@dataclass(frozen=True, kw_only=True)
+class Keywords(Share):
+    """Measure which of a case's required keywords the answer holds, and fail it for a forbidden one.
+
+    The value is the share of required entries found, 0 to 1 (1 where the list is empty); it passes where that reaches
+    `min_recall` and nothing forbidden is found. An entry may give alternatives: `30 days|thirty days|one month`.
+    Whole words are compared, without regard to case, Unicode form, line breaks and thousands separators (`10,000`,
+    `10 000` and `10000` are one). An empty answer holds nothing.
+
+    It cannot see negation ("no fee of 30 EUR" holds "30 EUR"), inflected forms, or a paraphrase nobody listed.
+    """
+
+    name: str = "keywords"
+    min_recall: float = 1.0
+    """Smallest share of required entries that passes."""
+    required_field: str | None = "required"
+    """Case field with the entries that must be found; null where the cases only forbid."""
+    forbidden_field: str | None = "forbidden"
+    """Case field with the entries that must not be found; a case may leave it out."""
+
+    version: ClassVar[str] = "1"
+    shorthand: ClassVar[str] = "min_recall"
+
+    def __post_init__(self) -> None:
+        check_share("min_recall", self.min_recall)
+        if self.required_field is None and self.forbidden_field is None:
+            raise ValueError("required_field: both fields are null; name the case field that holds the keywords")
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """The required keywords, or the forbidden ones where the suite wants no others."""
+        return frozenset({self.required_field or self.forbidden_field or ""})
+
+    def score(self, case: Case, output: Output) -> Score | Unscored:
+        """Look for every entry."""
+        absent = sorted(field for field in self.needs if field not in case.fields)
+        if absent:
+            return Unscored(self.name, f"missing_{absent[0]}", f"the case has no `{absent[0]}`")
+        required = case_texts(case, self.required_field) if self.required_field else ()
+        forbidden = case_texts(case, self.forbidden_field) if self.forbidden_field else ()
+        answer = fold(output.text)
+        joined = join_thousands(answer)
+        missing = [entry for entry in required if not _names(answer, joined, entry)]
+        wrong = [entry for entry in forbidden if _names(answer, joined, entry)]
+        recall = 1 - len(missing) / len(required) if required else 1.0
+        details = {"missing": missing, "forbidden_found": wrong}
+        reason = _reason(len(required), missing, wrong)
+        return Score(self.name, recall, recall >= self.min_recall and not wrong, reason, details)
+
+
+def _names(answer: str, joined: str, entry: str) -> bool:
+    """Tell whether a folded answer holds one of the alternatives of an entry."""
+    alternatives = filter(None, map(fold, entry.split("|")))
+    return any(has_words(answer, text) or has_words(joined, join_thousands(text)) for text in alternatives)
+
+
+def _reason(n_required: int, missing: list[str], wrong: list[str]) -> str:
+    parts = [f"found {n_required - len(missing)} of {n_required} required" if n_required else "nothing is required"]
+    if missing:
+        parts.append(f"missing {shown(missing)}")
+    if wrong:
+        parts.append(f"forbidden found {shown(wrong)}")
+    return "; ".join(parts)
