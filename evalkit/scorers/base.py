@@ -6,7 +6,7 @@ needs a model or an embedding has `bind(services)`, which returns the object tha
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
@@ -61,6 +61,10 @@ class Services:
     embedder: Embedder | None = None
     llm: ChatClient | None = None
     """Client of the configured judge endpoint; `None` where the suite has none."""
+    panel: tuple[ChatClient, ...] = ()
+    """Further judges, asked beside it by scorers with `panel: true`."""
+    answers_of: Callable[[str], Mapping[str, str]] | None = None
+    """Answers of a baseline or run folder by `Case.digest`; raises `ValueError` where there is no such run."""
 
 
 def contexts_of(case: Case, output: Output) -> tuple[str, ...]:

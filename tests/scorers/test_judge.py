@@ -12,12 +12,11 @@ import pytest
 from evalkit.llm.client import ChatClient
 from evalkit.llm.config import ChatConfig
 from evalkit.scorers.base import Services
-from evalkit.scorers.judges.rubric import parse_rubric, read_rubric
+from evalkit.scorers.judges.rubric import SHIPPED, parse_rubric, read_rubric
 from evalkit.scorers.judges.rubric_judge import Judge
 from evalkit.testing import FakeModel, Fault
 from evalkit.types import Case, Message, Metric, Output, Score, Unscored
 
-RUBRICS = Path(__file__).parents[2] / "suites" / "rubrics"
 RUBRIC = """---
 name: house
 version: 3
@@ -388,15 +387,26 @@ def test_windows_line_ends_and_byte_order_mark_are_read() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "parts"),
+    ("name", "scale", "parts"),
     [
-        ("correctness", {"answer", "question", "reference"}),
-        ("faithfulness", {"answer", "question", "contexts"}),
-        ("completeness", {"answer", "question", "reference"}),
+        ("citation_accuracy", "criteria", {"answer", "question", "contexts"}),
+        ("completeness", (1, 5), {"answer", "question", "reference"}),
+        ("correctness", (1, 5), {"answer", "question", "reference"}),
+        ("faithfulness", (1, 5), {"answer", "question", "contexts"}),
+        ("pairwise", "pairwise", {"first", "second", "question"}),
+        ("refusal", "pass_fail", {"answer", "question", "reference"}),
+        ("tone", (1, 5), {"answer", "question"}),
     ],
 )
-def test_packaged_rubrics_anchor_every_level(name: str, parts: set[str]) -> None:
-    """Each rubric that is shipped names its parts and describes all five levels."""
-    rubric = read_rubric(RUBRICS, f"{name}.md")
-    assert (rubric.name, rubric.scale, rubric.parts) == (name, (1, 5), parts)
-    assert all(f"- **{level}** " in rubric.text for level in range(1, 6))
+def test_shipped_rubrics_anchor_every_level(tmp_path: Path, name: str, scale: Any, parts: set[str]) -> None:
+    """Each rubric that is shipped is found by its name, names its parts and describes each of its levels."""
+    rubric = read_rubric(tmp_path, name)
+    assert (rubric.name, rubric.scale, rubric.parts) == (name, scale, parts)
+    levels = range(1, 6) if scale == (1, 5) else ["pass", "fail"] if scale == "pass_fail" else []
+    assert all(f"- **{level}**" in rubric.text for level in levels)
+
+
+def test_every_shipped_rubric_is_tested_above() -> None:
+    """A new rubric file without a line above is noticed."""
+    names = {file.stem for file in SHIPPED.glob("*.md")}
+    assert names == {"citation_accuracy", "completeness", "correctness", "faithfulness", "pairwise", "refusal", "tone"}

@@ -4,28 +4,36 @@
 ---
 name: correctness
 version: 1
-scale: [1, 5]          # or: pass_fail
+scale: [1, 5]          # or: pass_fail, criteria, pairwise
 ---
 Compare {{answer}} with {{reference}} ...
 ```
+
+A scale of `criteria` lists them in the front matter (`criteria: {id: "what has to hold", ...}`): the judge says of each
+whether it is met. A `pairwise` rubric compares {{first}} with {{second}} instead of grading {{answer}}.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-Scale = tuple[int, int] | Literal["pass_fail"]
+Scale = tuple[int, int] | Literal["pass_fail", "criteria", "pairwise"]
 
 MAX_BYTES = 64 * 1024
 PARTS = ("question", "answer", "reference", "contexts")
+PAIR_PARTS = ("question", "first", "second", "reference", "contexts")
 SLOT = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}")
 FRONT_MATTER = re.compile(r"---[ \t]*\n(.*?)\n---[ \t]*\n(.*)", re.DOTALL)
 KEYS = frozenset({"name", "version", "scale"})
+CRITERION = re.compile(r"[a-z][a-z0-9_]{0,39}")
 PROJECT_MARKS = (".git", "pyproject.toml")
+SHIPPED = Path(__file__).with_name("rubrics")
+"""Rubrics that come with the package; a suite names them without a path: `rubric: correctness`."""
 
 
 @dataclass(frozen=True)
@@ -35,10 +43,11 @@ class Rubric:
     Attributes:
         name: Name in its front matter.
         version: Version in its front matter.
-        scale: Lowest and highest level, or `pass_fail`.
+        scale: Lowest and highest level, `pass_fail`, `criteria` or `pairwise`.
         text: The body, with `{{answer}}` and its like.
         parts: The parts of a case that the body names.
         sha256: Digest of the whole file, front matter included.
+        criteria: Criterion -> what has to hold, for a scale of `criteria`.
     """
 
     name: str
@@ -47,10 +56,13 @@ class Rubric:
     text: str
     parts: frozenset[str]
     sha256: str
+    criteria: Mapping[str, str] = field(default_factory=dict)
 
     def system_text(self) -> str:
-        """The body with each slot written as the name of the block that holds the part."""
-        return SLOT.sub(lambda slot: slot.group(1).upper(), self.text)
+        """The body and its criteria, each slot written as the name of the block that holds the part."""
+        listed = "".join(f"\n- {name}: {text}" for name, text in self.criteria.items())
+        text = f"{self.text}\n{listed}" if listed else self.text
+        return SLOT.sub(lambda slot: slot.group(1).upper(), text)
 
 
 def read_rubric(root: Path, name: str) -> Rubric:
@@ -58,12 +70,12 @@ def read_rubric(root: Path, name: str) -> Rubric:
 
     Args:
         root: Folder that `name` is relative to.
-        name: Path of the file; it may not leave the project that `root` belongs to.
+        name: Name of a shipped rubric, or path of a file, which may not leave the project that `root` belongs to.
 
     Raises:
         ValueError: `rubric: what; mend`.
     """
-    file = _resolve(root, name)
+    file = _shipped(name) or _resolve(root, name)
     try:
         with file.open("rb") as handle:
             content = handle.read(MAX_BYTES + 1)
@@ -72,6 +84,16 @@ def read_rubric(root: Path, name: str) -> Rubric:
     if len(content) > MAX_BYTES:
         raise ValueError(f"rubric: {name!r} is longer than {MAX_BYTES} bytes; shorten it")
     return parse_rubric(content, name)
+
+
+def _shipped(name: str) -> Path | None:
+    """The packaged file, where the name is neither a path nor a file's name."""
+    if "/" in name or "." in name or "\0" in name:
+        return None
+    known = sorted(file.stem for file in SHIPPED.glob("*.md"))
+    if name not in known:
+        raise ValueError(f"rubric: no shipped rubric {name!r}; choose from {', '.join(known)}, or write a path")
+    return SHIPPED / f"{name}.md"
 
 
 def _resolve(root: Path, name: str) -> Path:
@@ -100,13 +122,16 @@ def parse_rubric(content: bytes, source: str) -> Rubric:
     if not found:
         raise ValueError(f"rubric: {source}: no front matter; start with ---, name:, version:, scale:, ---")
     head, body = _front_matter(found.group(1), source), found.group(2).strip()
+    scale = read_scale(head["scale"], f"rubric: {source}: scale")
+    criteria = _criteria(head.get("criteria"), scale, source)
     return Rubric(
         name=str(head["name"]),
         version=str(head["version"]),
-        scale=read_scale(head["scale"], f"rubric: {source}: scale"),
+        scale=scale,
         text=body,
-        parts=_parts(body, source),
+        parts=_parts("\n".join([body, *criteria.values()]), scale, source),
         sha256=hashlib.sha256(content).hexdigest(),
+        criteria=criteria,
     )
 
 
@@ -117,31 +142,49 @@ def _front_matter(text: str, source: str) -> dict[str, Any]:
         head = yaml.safe_load(text)
     except (yaml.YAMLError, RecursionError):
         raise ValueError(f"rubric: {source}: the front matter is no YAML; write `key: value` lines") from None
-    if not isinstance(head, dict) or set(head) != KEYS:
+    if not isinstance(head, dict) or set(head) - {"criteria"} != KEYS:
         raise ValueError(f"rubric: {source}: the front matter needs exactly the keys {', '.join(sorted(KEYS))}; fix it")
     return head
 
 
+def _criteria(value: Any, scale: Scale, source: str) -> dict[str, str]:
+    place = f"rubric: {source}: criteria"
+    if scale != "criteria":
+        if value is not None:
+            raise ValueError(f"{place}: this scale has none; write `scale: criteria`, or remove them")
+        return {}
+    if not isinstance(value, dict) or not value:
+        raise ValueError(f"{place}: none given; write `criteria:` and below it lines of `id: what has to hold`")
+    for name, text in value.items():
+        if not isinstance(name, str) or not CRITERION.fullmatch(name):
+            raise ValueError(f"{place}: {name!r} is no id; write small letters, digits and _, such as cites_source")
+        if not isinstance(text, str) or not text.strip():
+            raise ValueError(f"{place}: {name} says nothing; write what has to hold, as one text")
+    return dict(value)
+
+
 def read_scale(value: Any, place: str) -> Scale:
-    """Check a scale: `pass_fail`, or the lowest and the highest level as whole numbers.
+    """Check a scale: one of the words, or the lowest and the highest level as whole numbers.
 
     Raises:
         ValueError: `<place>: what; mend`.
     """
-    if value == "pass_fail":
-        return "pass_fail"
+    if value in ("pass_fail", "criteria", "pairwise"):
+        return value  # type: ignore[no-any-return]
     levels = tuple(value) if isinstance(value, list | tuple) else ()
     if len(levels) != 2 or not all(type(level) is int for level in levels) or levels[0] >= levels[1]:
-        raise ValueError(f"{place}: no scale; write pass_fail, or [lowest, highest] such as [1, 5]")
+        raise ValueError(f"{place}: no scale; write pass_fail, criteria, pairwise, or [lowest, highest] such as [1, 5]")
     return levels[0], levels[1]
 
 
-def _parts(body: str, source: str) -> frozenset[str]:
-    named = frozenset(SLOT.findall(body))
-    unknown = sorted(named - set(PARTS))
+def _parts(text: str, scale: Scale, source: str) -> frozenset[str]:
+    named = frozenset(SLOT.findall(text))
+    allowed, graded = (PAIR_PARTS, ("first", "second")) if scale == "pairwise" else (PARTS, ("answer",))
+    unknown = sorted(named - set(allowed))
     if unknown:
-        slots = ", ".join(f"{{{{{part}}}}}" for part in PARTS)
+        slots = ", ".join(f"{{{{{part}}}}}" for part in allowed)
         raise ValueError(f"rubric: {source}: unknown slot {{{{{unknown[0]}}}}}; choose from {slots}")
-    if "answer" not in named:
-        raise ValueError(f"rubric: {source}: never names the answer; write {{{{answer}}}} where it is meant")
+    for part in graded:
+        if part not in named:
+            raise ValueError(f"rubric: {source}: never names the {part}; write {{{{{part}}}}} where it is meant")
     return named

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from evalkit.scorers.base import Services
-from evalkit.scorers.judges.rubric_judge import NO_ENDPOINT, judge_key, judge_name
+from evalkit.scorers.judges.asking import NO_ENDPOINT
+from evalkit.scorers.judges.identity import judge_key, judge_name
 from evalkit.scorers.libraries.asked import Asked
 from evalkit.scorers.libraries.deepeval_library import DeepevalRules, judge_for, load_deepeval
 from evalkit.scorers.libraries.deepeval_metrics import (

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from evalkit.scorers.base import Services
-from evalkit.scorers.judges.rubric_judge import NO_ENDPOINT, judge_key, judge_name
+from evalkit.scorers.judges.asking import NO_ENDPOINT
+from evalkit.scorers.judges.identity import judge_key, judge_name
 from evalkit.scorers.libraries.asked import Asked, NotApplicable
 from evalkit.scorers.libraries.grader import Attempt, Grader, installed
 from evalkit.scorers.libraries.inputs import Missing

@@ -1,0 +1,119 @@
+"""One question to a judge about one case: fenced, asked, and refused where the reply may be the case's own words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from evalkit.llm.errors import JudgeError
+from evalkit.scorers.base import contexts_of
+from evalkit.scorers.judges.prompt import REMINDER, judge_messages
+from evalkit.types import Case, Output, Unscored, Usage
+
+if TYPE_CHECKING:
+    from evalkit.llm.client import ChatClient
+    from evalkit.llm.wire import Parsed
+
+Blocks = Sequence[tuple[str, str]]
+"""(name, text) of each part of the case, in the order in which they are sent."""
+
+MAX_CASE_CHARS = 400_000
+NO_ENDPOINT = "the suite names no judge endpoint; add `judge: {chat: {model: ..., base_url: ..., api_key_env: ...}}`"
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a judge is asked about one case."""
+
+    metric: str
+    system: str
+    """The static text, equal for every case."""
+    blocks: Blocks
+    schema: type[Any]
+    """The reply's form, a pydantic model."""
+    reminder: str = REMINDER
+    """The last sentence of the message."""
+    given: Blocks = field(default=())
+    """Texts of the case that a reply may not repeat as its own verdict, where the blocks are not all of them."""
+
+
+async def ask(
+    client: ChatClient, question: Question, *, sample: int = 0, logprobs: bool = False
+) -> Parsed[Any] | Unscored:
+    """Put one question; whatever goes wrong is `Unscored`, with what was spent on it.
+
+    Args:
+        client: The judge.
+        question: What to ask.
+        sample: Number of the opinion; another number is sampled anew.
+        logprobs: Ask for the probabilities of the reply's tokens.
+    """
+    size = sum(len(text) for _, text in question.blocks)
+    if size > MAX_CASE_CHARS:
+        why = f"the case has {size} characters, a judge is sent at most {MAX_CASE_CHARS}; cut the answer or contexts"
+        return Unscored(question.metric, "case_too_long", why)
+    messages, mark = judge_messages(question.system, list(question.blocks), question.reminder)
+    wanted = {"logprobs": True} if logprobs else {}
+    try:
+        parsed = await client.structured(messages, question.schema, sample=sample, **wanted)
+    except JudgeError as error:
+        return Unscored(question.metric, f"judge_{error.kind}", error.message, error.usage)
+    return _copied(question, parsed, mark) or parsed
+
+
+def _copied(question: Question, parsed: Parsed[Any], mark: str) -> Unscored | None:
+    """Refuse a reply that may be the case's words rather than the judge's."""
+    said = parsed.value.model_dump(mode="json")
+    if mark in parsed.text.lower() or any(mark in text.lower() for text in _texts(said)):
+        why = "the reply repeats the mark that fences the case; it may follow the case's words"
+        return Unscored(question.metric, "echoed_mark", why, parsed.usage)
+    if any(_holds_verdict(text, said) for _, text in [*question.blocks, *question.given]):
+        why = "the reply is a verdict that stands in the case itself; have a person look at it"
+        return Unscored(question.metric, "echoed_verdict", why, parsed.usage)
+    return None
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for part in value.values():
+            yield from _texts(part)
+    elif isinstance(value, list):
+        for part in value:
+            yield from _texts(part)
+
+
+def _holds_verdict(text: str, said: dict[str, Any]) -> bool:
+    """Tell whether a text holds a JSON object that is this verdict: the whole of it, or its very reason."""
+    if "{" not in text or not any(f'"{key}"' in text or f"'{key}'" in text for key in said):
+        return False
+    from evalkit.llm.wire import json_objects
+
+    reason = said.get("reason")
+    own = [key for key in said if key != "reason"]
+    return any(
+        found == said or (reason and found.get("reason") == reason and any(key in found for key in own))
+        for found in json_objects(text)
+    )
+
+
+def lacking(metric: str, parts: frozenset[str], case: Case, output: Output) -> Unscored | None:
+    """Say which part of the case the rubric reads and the case does not have."""
+    if "reference" in parts and not any(text.strip() for text in case.reference):
+        return Unscored(metric, "missing_reference", "the rubric compares with a reference; give the case one")
+    if "contexts" in parts and not any(text.strip() for text in contexts_of(case, output)):
+        return Unscored(metric, "missing_contexts", "the rubric reads contexts; neither system nor case has any")
+    return None
+
+
+def total_usage(spent: Sequence[Usage | None]) -> Usage | None:
+    """Sum what several calls spent; `None` where none of them was made."""
+    from evalkit.llm.wire import add_usage
+
+    total: Usage | None = None
+    for usage in spent:
+        if usage is not None:
+            total = add_usage(total, usage)
+    return total

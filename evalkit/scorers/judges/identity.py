@@ -1,0 +1,34 @@
+"""Who judges: the name in metrics and reports, and the part of a score key that the endpoint decides."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from evalkit.llm.client import ChatClient
+    from evalkit.llm.config import ChatConfig
+
+
+def judge_name(client: ChatClient | None, panel: Sequence[ChatClient] = ()) -> str:
+    """Name of a judge, or of a panel of them."""
+    if client is None:
+        return "chat"
+    return "chat:" + "+".join(member.model for member in (client, *panel))
+
+
+def judge_key(client: ChatClient | None, panel: Sequence[ChatClient] = ()) -> Mapping[str, str]:
+    """The parts of a score key that the judge endpoints decide."""
+    members = (client, *panel) if client else ()
+    settings = "+".join(settings_hash(member.config) for member in members) or "none"
+    return {"judge": judge_name(client, panel), "settings": settings}
+
+
+def settings_hash(config: ChatConfig) -> str:
+    """Digest of the settings that can move a grade; patience, prices, ports and keys are none of them."""
+    host = urlsplit(config.base_url).hostname
+    settings = [config.temperature, config.max_tokens, config.seed, host, dict(config.headers)]
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]

@@ -1,0 +1,78 @@
+"""Several opinions about one answer, of one judge or of a panel, and the one grade that they make."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from evalkit.scorers.judges.asking import total_usage
+from evalkit.types import Unscored, Usage
+
+Combine = Literal["majority", "mean", "agree"]
+COMBINE: tuple[Combine, ...] = ("majority", "mean", "agree")
+MAX_SAMPLES = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Opinion:
+    """What one judge said at one asking."""
+
+    value: float
+    reason: str
+    details: Mapping[str, Any] = field(default_factory=dict)
+    usage: Usage | None = None
+
+
+def combined(metric: str, opinions: Sequence[Opinion | Unscored], rule: Combine) -> Opinion | Unscored:
+    """Make one opinion of several; every one is kept under `opinions` in its details.
+
+    `majority` takes the value that more than half of all that were asked gave, so that a failed call counts for nobody;
+    `mean` and `agree` need every one. Where the rule finds no value the answer is unscored.
+
+    Args:
+        metric: name that an `Unscored` carries.
+        opinions: at least one; a single one is returned as it is.
+        rule: how they are combined.
+    """
+    if len(opinions) == 1:
+        return opinions[0]
+    usage = total_usage([each.usage for each in opinions])
+    given = [each for each in opinions if isinstance(each, Opinion)]
+    failed = [each for each in opinions if isinstance(each, Unscored)]
+    if not given or (failed and rule != "majority"):
+        return Unscored(metric, failed[0].kind, f"{len(failed)} of {len(opinions)}: {failed[0].message}", usage)
+    value = _value([each.value for each in given], len(opinions), rule)
+    if value is None:
+        said = ", ".join(f"{each.value:g}" for each in given)
+        more = f" ({len(failed)} failed)" if failed else ""
+        return Unscored(metric, "judges_disagree", f"{rule} of {len(opinions)}: {said}{more}", usage)
+    nearest = min(given, key=lambda each: abs(each.value - value))
+    same = sum(each.value == nearest.value for each in given)
+    reason = f"{same} of {len(opinions)} say {nearest.value:g}: {nearest.reason}"
+    return Opinion(value, reason, {"combine": rule, "opinions": [_record(each) for each in opinions]}, usage)
+
+
+def _value(values: Sequence[float], asked: int, rule: Combine) -> float | None:
+    if rule == "mean":
+        return sum(values) / len(values)
+    value, count = Counter(values).most_common(1)[0]
+    needed = asked if rule == "agree" else asked // 2 + 1
+    return value if count >= needed else None
+
+
+def _record(opinion: Opinion | Unscored) -> Mapping[str, Any]:
+    if isinstance(opinion, Unscored):
+        return {"unscored": opinion.kind, "message": opinion.message}
+    return {"value": opinion.value, "reason": opinion.reason, **opinion.details}
+
+
+def check_samples(samples: int) -> None:
+    """Refuse a number of opinions that cannot be meant.
+
+    Raises:
+        ValueError: It is not within 1 to 50.
+    """
+    if not 1 <= samples <= MAX_SAMPLES:
+        raise ValueError(f"samples: {samples} is not within 1 to {MAX_SAMPLES}; write 1 for a single opinion")
