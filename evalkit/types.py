@@ -120,6 +120,8 @@ class Metric:
     judge: str | None = None
     """The judge that gives the opinion, `None` for a program that measures."""
     unit: str = ""
+    diagnostic: bool = False
+    """True for a figure about the judge rather than the answer: shown, and decides nothing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,11 +27,15 @@ from evalkit.llm.wire import (
     as_messages,
     find_value,
     read_body,
+    read_tokens,
     tokens_of,
 )
 from evalkit.types import Usage
 
 T = TypeVar("T", bound=BaseModel)
+
+TOP_LOGPROBS = 20
+"""Alternatives of each token: the most that OpenAI-compatible endpoints show."""
 
 RESAMPLE_TEMPERATURE = 0.3
 """Lowest temperature of a further sample: at 0 a seed changes nothing, and one opinion would be bought twice."""
@@ -44,6 +48,7 @@ class _Question:
     turns: list[dict[str, str]]
     sample: int
     left: TimeLeft
+    logprobs: bool = False
     usage: Usage | None = None
     began: float = field(default_factory=monotonic)
 
@@ -83,6 +88,7 @@ class ChatClient:
         self._session = session
         self._owned: aiohttp.ClientSession | None = None
         self._rung = 0
+        self._shows_logprobs = True
 
     @property
     def model(self) -> str:
@@ -119,33 +125,53 @@ class ChatClient:
             raise JudgeError("bad_reply", "the reply is empty", usage=question.usage)
         return Reply(text=spoken.text, rung="text", **_facts(question, body))
 
-    async def structured(self, messages: Messages, schema: type[T], *, sample: int = 0) -> Parsed[T]:
+    async def structured(
+        self, messages: Messages, schema: type[T], *, sample: int = 0, logprobs: bool = False
+    ) -> Parsed[T]:
         """Ask for a value of `schema`, on the strictest rung that the endpoint accepts.
 
-        The rung that answered is where the next question starts.
+        The rung that answered is where the next question starts. An endpoint that refuses to show probabilities, or
+        shows none, is not asked for them again.
 
         Args:
             messages: A prompt, or chat turns with `role` and `content`.
             schema: Form of the value; it is checked strictly on every rung.
             sample: Number of the opinion; another number is sampled anew.
+            logprobs: Ask for the probabilities of the reply's tokens.
 
         Raises:
             JudgeError: No usable reply after two repair turns; its `kind` names the cause.
         """
         wanted = strict_schema(schema)
         question = self._question(with_instruction(as_messages(messages), wanted), sample)
-        problem = JudgeError("bad_reply", "no way of asking was accepted")
+        question.logprobs = logprobs and self._shows_logprobs
+        try:
+            return await self._on_ladder(question, wanted, schema)
+        except Refused as refused:
+            if not question.logprobs:
+                raise JudgeError(refused.error.kind, refused.error.message, usage=question.usage) from None
+        question.logprobs = self._shows_logprobs = False
+        try:
+            return await self._on_ladder(question, wanted, schema)
+        except Refused as refused:
+            raise JudgeError(refused.error.kind, refused.error.message, usage=question.usage) from None
+
+    async def _on_ladder(self, question: _Question, wanted: dict[str, Any], schema: type[T]) -> Parsed[T]:
+        """Take the first rung that is accepted; `Refused` where none is, or where probabilities are what is refused."""
+        refusal: Refused | None = None
         for index, rung in enumerate(RUNGS):
             if index < self._rung:
                 continue
             try:
                 parsed = await self._on_rung(question, rung, wanted, schema)
             except Refused as refused:
-                problem = refused.error
+                refusal = refused
+                if question.logprobs and "logprob" in refused.error.message.lower():
+                    break
                 continue
             self._rung = max(self._rung, index)
             return parsed
-        raise JudgeError(problem.kind, problem.message, usage=question.usage)
+        raise refusal or RuntimeError("the ladder has no rung")
 
     async def _on_rung(self, question: _Question, rung: Rung, wanted: dict[str, Any], schema: type[T]) -> Parsed[T]:
         problem = ""
@@ -157,7 +183,9 @@ class ChatClient:
                 problem = str(error)
                 question.turns = [*question.turns, *repair_turns(spoken.text, problem)]
                 continue
-            return Parsed(value=value, text=spoken.text, rung=rung, **_facts(question, body))
+            tokens = read_tokens(body) if question.logprobs else None
+            self._shows_logprobs = self._shows_logprobs and (not question.logprobs or tokens is not None)
+            return Parsed(value=value, text=spoken.text, rung=rung, tokens=tokens, **_facts(question, body))
         raise JudgeError("bad_reply", f"after {MAX_REPAIRS} repairs: {problem}", usage=question.usage)
 
     def _question(self, turns: list[dict[str, str]], sample: int) -> _Question:
@@ -167,7 +195,8 @@ class ChatClient:
         """Send one request, count its usage, and refuse a reply that was cut or declined."""
         if self._session is None:
             raise RuntimeError("the client is not open; use `async with ChatClient(...)` or give it a session")
-        request = {"messages": question.turns, **self._sampling(question.sample), **form}
+        shown = {"logprobs": True, "top_logprobs": TOP_LOGPROBS} if question.logprobs else {}
+        request = {"messages": question.turns, **self._sampling(question.sample), **shown, **form}
         try:
             body = await self._endpoint.send(self._session, request, question.left)
             question.usage = add_usage(question.usage, self._usage(body))

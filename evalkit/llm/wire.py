@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ Messages = str | Sequence[Mapping[str, str]]
 
 SEARCHED_CHARS = 200_000
 SEARCHED_STARTS = 200
+MOST_LOGPROB = 1e-3
+"""Rounding takes log probabilities of certain tokens a little above 0."""
 THINKING = re.compile(r"<think(?:ing)?>.*?</think(?:ing)?>", re.DOTALL)
 
 
@@ -42,9 +45,25 @@ class Reply:
     raw: Mapping[str, Any]
 
 
+@dataclass(frozen=True)
+class Token:
+    """One token of a reply, and what might have stood in its place.
+
+    Attributes:
+        text: The token.
+        alternatives: Token -> probability, 0 to 1: the likeliest ones that the endpoint shows, `text` among them.
+    """
+
+    text: str
+    alternatives: Mapping[str, float]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Parsed(Generic[T]):
-    """A value that a model gave; `text` is what it was read from, the other fields are those of `Reply`."""
+    """A value that a model gave; `text` is what it was read from, the other fields are those of `Reply`.
+
+    `tokens` are those of the reply where they were asked for and the endpoint shows them, else `None`.
+    """
 
     value: T
     text: str
@@ -53,6 +72,7 @@ class Parsed(Generic[T]):
     model: str
     rung: str
     raw: Mapping[str, Any]
+    tokens: tuple[Token, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -99,6 +119,26 @@ def _plain_text(content: Any) -> str:
     if isinstance(content, list):
         return "".join(part.get("text") or "" for part in content)
     return content if isinstance(content, str) else ""
+
+
+def read_tokens(body: Mapping[str, Any]) -> tuple[Token, ...] | None:
+    """Read the tokens of the first choice with their probabilities; `None` where there are none, or no sound ones."""
+    try:
+        content = body["choices"][0]["logprobs"]["content"]
+        tokens = tuple(
+            Token(one["token"], {each["token"]: _probability(each["logprob"]) for each in [one, *one["top_logprobs"]]})
+            for one in content
+        )
+    except (KeyError, IndexError, TypeError, AttributeError, ValueError):
+        return None
+    return tokens or None
+
+
+def _probability(logprob: Any) -> float:
+    """Exp of a log probability; a number above 0 is none."""
+    if isinstance(logprob, bool) or not isinstance(logprob, int | float) or not logprob <= MOST_LOGPROB:
+        raise ValueError(f"{logprob!r} is no log probability")
+    return min(math.exp(logprob), 1.0)
 
 
 def error_text(body: Any) -> str:

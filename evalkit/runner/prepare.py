@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING
 
 from evalkit.errors import InputError, Problem
 from evalkit.gate.policy import policy_problems
@@ -12,9 +14,15 @@ from evalkit.golden.read import GoldenSet, open_golden
 from evalkit.runner.grading import Grader
 from evalkit.scorers.base import Services
 from evalkit.scorers.registry import Negated, bind, score_key
+from evalkit.store.folder import find_baseline
+from evalkit.store.journal import read_rows
 from evalkit.suite.model import ScorerEntry, Suite, has_field
 from evalkit.systems.base import Shared
 from evalkit.types import Case, Metric
+
+if TYPE_CHECKING:
+    from evalkit.llm.client import ChatClient
+    from evalkit.llm.config import ChatConfig
 
 SHOWN_IDS = 5
 
@@ -37,7 +45,9 @@ class Prepared:
     @property
     def advisory(self) -> frozenset[str]:
         """Names of metrics that are shown and decide nothing."""
-        return frozenset(m.name for grader in self.graders if grader.advisory for m in grader.scorer.metrics)
+        return frozenset(
+            m.name for grader in self.graders for m in grader.scorer.metrics if grader.advisory or m.diagnostic
+        )
 
     @property
     def score_keys(self) -> Mapping[str, Mapping[str, str]]:
@@ -101,20 +111,37 @@ def _grader(entry: ScorerEntry, scorer: object) -> Grader:
 
 async def _services(suite: Suite, env: Mapping[str, str], stack: AsyncExitStack) -> Services:
     """The embedding and the judge endpoint, made only where a scorer may use them."""
-    embedder = llm = None
+    embedder = None
     if any(hasattr(entry.options, "bind") for entry in suite.scorers):
         from evalkit.scorers.embedding.embedders import build_embedder
 
         embedder = build_embedder(suite.options.embedding, env)
         if isinstance(embedder, AbstractAsyncContextManager):
             await stack.enter_async_context(embedder)
-    if suite.judge and suite.judge.chat:
-        from evalkit.llm.client import ChatClient
+    configs = (suite.judge.chat, *suite.judge.panel) if suite.judge and suite.judge.chat else ()
+    clients = [await _client(config, suite, env, stack) for config in configs]
+    llm, panel = (clients[0], tuple(clients[1:])) if clients else (None, ())
+    return Services(suite.path.parent, embedder, llm, panel, partial(_answers_of, suite))
 
-        llm = await stack.enter_async_context(
-            ChatClient(suite.judge.chat, env=env, concurrency=suite.options.concurrency)
-        )
-    return Services(suite.path.parent, embedder, llm)
+
+async def _client(config: ChatConfig, suite: Suite, env: Mapping[str, str], stack: AsyncExitStack) -> ChatClient:
+    from evalkit.llm.client import ChatClient
+
+    return await stack.enter_async_context(ChatClient(config, env=env, concurrency=suite.options.concurrency))
+
+
+def _answers_of(suite: Suite, name: str) -> Mapping[str, str]:
+    """Answers of a baseline or run folder by case digest, its first repeats.
+
+    Raises:
+        ValueError: There is no such run.
+    """
+    folder = find_baseline(name, suite.root)
+    if folder is None:
+        mend = f"save one with `evalkit baseline save RUN --name {name}`"
+        raise ValueError(f"against: no baseline or run folder called {name!r}; {mend}")
+    rows = (row for row in read_rows(folder.rows_file) if row.output is not None and row.repeat == 0)
+    return {row.case.digest: row.output.text for row in rows if row.output}
 
 
 def _lacks(graders: Sequence[Grader], case: Case, cohorts: set[str]) -> Iterator[str]:

@@ -65,6 +65,8 @@ class JudgeConfig:
     """Name of a packaged judge that needs no model: `correctness`."""
     chat: Any = None
     """Options of an OpenAI-compatible endpoint."""
+    panel: tuple[Any, ...] = ()
+    """Options of further judges, asked by scorers with `panel: true`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +88,7 @@ class SuiteOptions:
     version: int = SUITE_VERSION
     """Version of the suite format."""
     judge: Mapping[str, Any] | None = None
-    """The judge: `{local: correctness}` or `{chat: {...}}`."""
+    """The judge: `{local: correctness}` or `{chat: {...}}`, the latter with more judges under `panel: [{...}]`."""
     embedding: str | Mapping[str, Any] = "wordllama"
     """What similarity scorers embed with."""
     cohorts: tuple[str, ...] = ()

@@ -123,10 +123,12 @@ def _judge(builder: Builder, value: Mapping[str, Any] | None) -> JudgeConfig | N
         if value["local"] != "correctness":
             builder.problem((*path, "local"), f"no local judge {show(value['local'])}", "the one there is: correctness")
         return JudgeConfig(local="correctness")
-    if set(value) == {"chat"}:
+    if set(value) in ({"chat"}, {"chat", "panel"}):
         from evalkit.llm.config import ChatConfig
 
-        return JudgeConfig(chat=builder.build(ChatConfig, value["chat"], (*path, "chat")))
+        chat = builder.build(ChatConfig, value["chat"], (*path, "chat"))
+        panel = builder.value(value.get("panel", []), tuple[ChatConfig, ...], (*path, "panel"))
+        return JudgeConfig(chat=chat, panel=panel)
     builder.problem(
         path, "names no judge or several", "write {local: correctness} or {chat: {model: ..., base_url: ...}}"
     )

@@ -31,10 +31,20 @@ def suite_schema() -> Schema:
     properties["judge"] = {
         "oneOf": [
             _keyed("local", {"const": "correctness"}),
-            _keyed("chat", _object(ChatConfig)),
+            _chat_judge(_object(ChatConfig)),
         ]
     }
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "evalkit suite", **schema}
+
+
+def _chat_judge(chat: Schema) -> Schema:
+    panel: Schema = {"type": "array", "items": chat}
+    return {
+        "type": "object",
+        "properties": {"chat": chat, "panel": panel},
+        "required": ["chat"],
+        "additionalProperties": False,
+    }
 
 
 def _scorer() -> Schema:

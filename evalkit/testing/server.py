@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
@@ -16,6 +17,7 @@ from evalkit.testing.instances import instance_of, requested_schema
 
 Reply = str | Mapping[str, Any]
 Replies = Callable[[dict[str, Any]], Reply] | Sequence[Reply]
+Logprobs = Callable[[dict[str, Any], str], Sequence[Mapping[str, float]]]
 
 EMBEDDING_SIZE = 8
 
@@ -32,6 +34,9 @@ class FakeModel:
         faults: What to do at the first requests, one each; `None` stands for a good reply.
         always: What to do at every other request.
         usage: `usage` of every reply; an empty mapping reports none.
+        logprobs: A rule `(request, reply text) -> tokens` for requests that ask for probabilities, each token a
+            mapping from what might stand in its place to its probability, the chosen one first. Without it the
+            server passes over the wish without a word, as many do.
         latency_s: Seconds before each answer.
 
     Attributes:
@@ -48,6 +53,7 @@ class FakeModel:
         faults: Sequence[Fault | None] = (),
         always: Fault | None = None,
         usage: Mapping[str, Any] | None = None,
+        logprobs: Logprobs | None = None,
         latency_s: float = 0.0,
     ) -> None:
         self.requests: list[dict[str, Any]] = []
@@ -57,6 +63,7 @@ class FakeModel:
         self._faults = list(faults)
         self._always = always
         self._usage = usage if usage is not None else {"prompt_tokens": 100, "completion_tokens": 10}
+        self._logprobs = logprobs
         self._latency_s = latency_s
         self._script_at = 0
         self._port = 0
@@ -139,6 +146,8 @@ class FakeModel:
             call = {"name": body["tools"][0]["function"]["name"], "arguments": text}
             message = {"role": "assistant", "content": None, "tool_calls": [{"id": "1", "function": call}]}
         choice = {"index": 0, "message": message, "finish_reason": finish}
+        if body.get("logprobs") and self._logprobs:
+            choice["logprobs"] = {"content": [_token(one) for one in self._logprobs(body, text)]}
         return {"object": "chat.completion", "model": body["model"], "choices": [choice], "usage": self._usage or None}
 
     async def _stream(self, request: web.Request, body: dict[str, Any], text: str, finish: str) -> web.StreamResponse:
@@ -169,6 +178,12 @@ async def _send_event(response: web.StreamResponse, event: Mapping[str, Any]) ->
 def _vector(text: str) -> list[float]:
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
     return [byte / 127.5 - 1.0 for byte in digest[:EMBEDDING_SIZE]]
+
+
+def _token(alternatives: Mapping[str, float]) -> dict[str, Any]:
+    """One token of a reply as the wire shows it."""
+    top = [{"token": text, "logprob": math.log(share)} for text, share in alternatives.items()]
+    return {**top[0], "top_logprobs": top}
 
 
 class _ServerThread:

@@ -4,7 +4,6 @@ import importlib.util
 import json
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -54,7 +53,6 @@ def test_every_suite_example_is_a_sound_suite(text: str, tmp_path: Path) -> None
         assert all("name" in step for step in value)
         return
     (tmp_path / "pyproject.toml").touch()
-    shutil.copytree(ROOT / "suites" / "rubrics", tmp_path / "rubrics")
     (tmp_path / "golden.jsonl").write_text('{"id": "a", "input": "q"}\n', encoding="utf-8")
     (tmp_path / "suite.yaml").write_text(text, encoding="utf-8")
     assert load_suite(tmp_path / "suite.yaml").name == value["name"]

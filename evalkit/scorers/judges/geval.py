@@ -1,0 +1,159 @@
+"""G-Eval: the expected level of a rubric, by the model's own probabilities of the levels."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar
+
+from evalkit.scorers.base import Services, contexts_of
+from evalkit.scorers.judges.asking import NO_ENDPOINT, Question, ask, lacking
+from evalkit.scorers.judges.identity import judge_key, judge_name
+from evalkit.scorers.judges.opinions import Opinion, check_samples, combined
+from evalkit.scorers.judges.prompt import PROMPT_VERSION, case_blocks, system_text
+from evalkit.scorers.judges.rubric import Rubric, read_rubric
+from evalkit.scorers.judges.rubric_judge import check_pass, details_of
+from evalkit.scorers.judges.verdicts import verdict_schema
+from evalkit.types import Case, Metric, Output, Score, Unscored
+
+if TYPE_CHECKING:
+    from evalkit.llm.client import ChatClient
+    from evalkit.llm.wire import Token
+
+SCORE_KEY = re.compile(r'"score"\s*:\s*$')
+LEVEL = re.compile(r"\s*(\d+)\s*[,}]?\s*$")
+LEAST_MASS = 0.5
+"""Probability that levels of the scale must hold together; below it the tokens say something else."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GEval:
+    """Grade by a rubric, as the expected level rather than the likeliest one.
+
+    Where the endpoint shows the probabilities of its tokens, the value is the sum of each level times its probability,
+    from one call. Where it shows none, it is the mean of `samples` opinions. Either way 3.6 and 4.4 are told apart
+    where a plain judge says 4 both times. The steps of the evaluation are the rubric's own text: none are invented at
+    run time. Source: Liu et al. 2023, arXiv 2303.16634.
+    """
+
+    name: str = "geval"
+    rubric: str
+    """A shipped rubric, or a Markdown file, with a scale of levels such as `[1, 5]`; both ends below 10."""
+    pass_at: float | None = field(default=None, metadata={"key": "pass"})
+    """Smallest expected level that passes; without it neither passes nor fails."""
+    samples: int = 5
+    """Opinions that are asked where the endpoint shows no probabilities."""
+
+    version: ClassVar[str] = "1"
+    shorthand: ClassVar[str] = "rubric"
+
+    def __post_init__(self) -> None:
+        check_samples(self.samples)
+
+    def bind(self, services: Services) -> BoundGEval:
+        """Read the rubric and take the run's judge.
+
+        Raises:
+            ValueError: The rubric cannot be used, or has no levels of one digit.
+        """
+        rubric = read_rubric(services.root, self.rubric)
+        if isinstance(rubric.scale, str) or not 0 <= rubric.scale[0] < rubric.scale[1] <= 9:
+            raise ValueError(f"rubric: its scale is {rubric.scale}; G-Eval needs levels of one digit, such as [1, 5]")
+        check_pass(self.pass_at, rubric.scale)
+        return BoundGEval(self, rubric, rubric.scale, services.llm)
+
+
+class BoundGEval:
+    """`GEval` with its rubric and its endpoint; without an endpoint every grade is `no_judge_endpoint`."""
+
+    version: ClassVar[str] = GEval.version
+
+    def __init__(self, options: GEval, rubric: Rubric, levels: tuple[int, int], client: ChatClient | None) -> None:
+        self.name = options.name
+        self.rubric = rubric
+        self._levels = range(levels[0], levels[1] + 1)
+        self._pass_at = options.pass_at
+        self._samples = options.samples
+        self._client = client
+        self._system = system_text(rubric, rubric.scale)
+        self.metrics = (Metric(options.name, float(levels[0]), float(levels[1]), judge=judge_name(client)),)
+        self.needs = frozenset({"reference"}) & rubric.parts
+        self.key_parts: Mapping[str, str] = {
+            **judge_key(client),
+            "rubric": rubric.sha256[:16],
+            "prompt": PROMPT_VERSION,
+        }
+
+    async def score(self, case: Case, output: Output) -> Score | Unscored:
+        """Grade one answer."""
+        return await self.opinion(case, output)
+
+    async def opinion(self, case: Case, output: Output, sample: int = 0) -> Score | Unscored:
+        """Grade one answer; a further `sample` starts from opinions of its own."""
+        if self._client is None:
+            return Unscored(self.name, "no_judge_endpoint", NO_ENDPOINT)
+        missing = lacking(self.name, self.rubric.parts, case, output)
+        if missing:
+            return missing
+        blocks = case_blocks(self.rubric, case, output.text, contexts_of(case, output))
+        question = Question(self.name, self._system, blocks, verdict_schema(self.rubric.scale))
+        start = sample * self._samples
+        first, weighed = await self._ask(self._client, question, start)
+        opinions: list[Opinion | Unscored] = [first]
+        if not weighed and isinstance(first, Opinion):
+            more = range(start + 1, start + self._samples)
+            opinions += [
+                each for each, _ in await asyncio.gather(*(self._ask(self._client, question, n) for n in more))
+            ]
+        return self._grade(combined(self.name, opinions, "mean"))
+
+    async def _ask(self, client: ChatClient, question: Question, sample: int) -> tuple[Opinion | Unscored, bool]:
+        """One opinion, and whether it is an expected level already."""
+        parsed = await ask(client, question, sample=sample, logprobs=True)
+        if isinstance(parsed, Unscored):
+            return parsed, False
+        level, reason = float(parsed.value.score), parsed.value.reason
+        shares = level_shares(parsed.tokens or (), self._levels)
+        if shares is None:
+            return Opinion(level, reason, details_of(parsed), parsed.usage), False
+        expected = sum(each * share for each, share in shares.items())
+        details = {**details_of(parsed), "levels": {str(each): round(share, 6) for each, share in shares.items()}}
+        return Opinion(expected, reason, details, parsed.usage), True
+
+    def _grade(self, opinion: Opinion | Unscored) -> Score | Unscored:
+        if isinstance(opinion, Unscored):
+            return opinion
+        passed = None if self._pass_at is None else opinion.value >= self._pass_at
+        method = "token probabilities" if "levels" in opinion.details else f"mean of {self._samples} opinions"
+        details = {**opinion.details, "method": method}
+        return Score(self.name, opinion.value, passed, opinion.reason, details, opinion.usage)
+
+
+def level_shares(tokens: Sequence[Token], levels: range) -> dict[int, float] | None:
+    """Probability of each level at the place of the reply's score, made to sum to 1.
+
+    Args:
+        tokens: of the reply, in order, each with the probabilities of what might have stood in its place.
+        levels: of the scale.
+
+    Returns:
+        Level -> share; `None` where the tokens are unknown, the score does not open one of them, or the levels hold
+        less than half of the probability there.
+    """
+    said = ""
+    place = None
+    for token in tokens:
+        if SCORE_KEY.search(said) and LEVEL.match(token.text):
+            place = token
+        said += token.text
+    if place is None:
+        return None
+    shares: dict[int, float] = {}
+    for text, probability in place.alternatives.items():
+        found = LEVEL.match(text)
+        if found and int(found[1]) in levels:
+            shares[int(found[1])] = shares.get(int(found[1]), 0.0) + probability
+    mass = sum(shares.values())
+    return {level: shares[level] / mass for level in sorted(shares)} if mass >= LEAST_MASS else None
