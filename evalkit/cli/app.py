@@ -14,6 +14,7 @@ from evalkit.cli.diff import diff
 from evalkit.cli.doctor import doctor
 from evalkit.cli.gate import gate
 from evalkit.cli.init import init
+from evalkit.cli.judge import judge
 from evalkit.cli.report import report
 from evalkit.cli.run import run
 from evalkit.errors import EvalkitError, ExitCode
@@ -30,6 +31,7 @@ app = typer.Typer(
 for command in (init, check, run, gate, report, diff, doctor):
     app.command()(command)
 app.add_typer(baseline)
+app.add_typer(judge)
 
 
 def _version(asked: bool) -> None:

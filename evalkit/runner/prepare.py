@@ -36,6 +36,8 @@ class Prepared:
     graders: tuple[Grader, ...]
     shared: Shared
     fingerprint: str | None
+    services: Services
+    """What the scorers were bound to."""
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
@@ -69,7 +71,8 @@ async def prepare(suite: Suite, env: Mapping[str, str], stack: AsyncExitStack) -
     """
     shared = Shared(suite.path.parent, suite.root, suite.options.concurrency, env)
     problems: list[Problem] = list(suite.system.problems(shared))
-    graders = await _graders(suite, env, stack, problems)
+    services = await _services(suite, env, stack, problems)
+    graders = _graders(suite, services, problems) if services else []
     problems += _duplicates(suite, graders)
     cohorts = set(suite.options.cohorts)
     golden = None
@@ -81,19 +84,12 @@ async def prepare(suite: Suite, env: Mapping[str, str], stack: AsyncExitStack) -
     except InputError as error:
         problems += error.problems
     problems += _policy(suite, graders)
-    if problems or golden is None:
+    if problems or golden is None or services is None:
         raise InputError(_placed(suite, problem) for problem in problems)
-    return Prepared(suite, golden, tuple(graders), shared, suite.system.fingerprint(shared))
+    return Prepared(suite, golden, tuple(graders), shared, suite.system.fingerprint(shared), services)
 
 
-async def _graders(
-    suite: Suite, env: Mapping[str, str], stack: AsyncExitStack, problems: list[Problem]
-) -> list[Grader]:
-    try:
-        services = await _services(suite, env, stack)
-    except InputError as error:
-        problems += error.problems
-        return []
+def _graders(suite: Suite, services: Services, problems: list[Problem]) -> list[Grader]:
     graders = []
     for entry in suite.scorers:
         try:
@@ -109,8 +105,19 @@ def _grader(entry: ScorerEntry, scorer: object) -> Grader:
     return Grader(bound, entry.when, entry.advisory, key)  # type: ignore[arg-type]
 
 
-async def _services(suite: Suite, env: Mapping[str, str], stack: AsyncExitStack) -> Services:
-    """The embedding and the judge endpoint, made only where a scorer may use them."""
+async def _services(
+    suite: Suite, env: Mapping[str, str], stack: AsyncExitStack, problems: list[Problem]
+) -> Services | None:
+    """What scorers share; `None` with the problems noted where it cannot be made."""
+    try:
+        return await _open_services(suite, env, stack)
+    except InputError as error:
+        problems += error.problems
+        return None
+
+
+async def _open_services(suite: Suite, env: Mapping[str, str], stack: AsyncExitStack) -> Services:
+    """The embedding and the judge endpoints, made only where a scorer may use them."""
     embedder = None
     if any(hasattr(entry.options, "bind") for entry in suite.scorers):
         from evalkit.scorers.embedding.embedders import build_embedder

@@ -1,0 +1,56 @@
+"""The health of a suite's judges: its golden set turned into probes, asked of the configured endpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING
+
+from evalkit.errors import InputError, Problem
+from evalkit.scorers.judges.probes import Health, pairs_of, probe
+
+if TYPE_CHECKING:
+    from evalkit.runner.grading import Grader
+    from evalkit.runner.prepare import Prepared
+    from evalkit.scorers.judges.pairwise import BoundPairwise
+    from evalkit.suite.model import Suite
+
+
+async def judge_health(suite: Suite, env: Mapping[str, str], *, n: int, seed: int) -> tuple[Health, ...]:
+    """Probe every judge of a suite that can be asked; the system under test is not called.
+
+    Args:
+        suite: names the judges, their endpoint and the golden set that the probes are made of.
+        env: holds the keys.
+        n: cases to draw for each judge.
+        seed: of the draw.
+
+    Raises:
+        InputError: The suite is not sound, has no judge, or no two cases with different references.
+    """
+    from evalkit.runner.prepare import prepare
+
+    async with AsyncExitStack() as stack:
+        prepared = await prepare(suite, env, stack)
+        judges = [grader for grader in prepared.graders if hasattr(grader.scorer, "opinion")]
+        if not judges or prepared.services.llm is None:
+            mend = "add `judge: {chat: {...}}` and a scorer `judge`, `geval` or `claims`"
+            raise InputError(Problem(suite.path.name, "the suite has no judge that asks a model", mend))
+        comparer = _comparer(prepared)
+        return tuple([await _of(prepared, grader, comparer, n, seed) for grader in judges])
+
+
+def _comparer(prepared: Prepared) -> BoundPairwise:
+    """The suite's own pairwise judge, else one with the shipped rubric."""
+    from evalkit.scorers.judges.pairwise import BoundPairwise, Pairwise
+
+    own = (grader.scorer for grader in prepared.graders if isinstance(grader.scorer, BoundPairwise))
+    return next(own, None) or Pairwise().bind(prepared.services)
+
+
+async def _of(prepared: Prepared, grader: Grader, comparer: BoundPairwise, n: int, seed: int) -> Health:
+    pairs = pairs_of((case for case in prepared.golden.open() if grader.applies(case)), n, seed)
+    if not pairs:
+        what = f"{grader.scorer.name} has no two cases with different references"
+        raise InputError(Problem(prepared.golden.path, what, "give the cases a `reference`"))
+    return await probe(grader.scorer, comparer, pairs)  # type: ignore[arg-type]

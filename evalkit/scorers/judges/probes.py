@@ -1,0 +1,193 @@
+"""Probes of a judge: answers whose right grade, or whose right difference of grades, is known beforehand."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from evalkit.scorers.judges.attacks import ATTACKS, Attack
+from evalkit.stats.intervals import mean_t, wilson
+from evalkit.types import Case, Estimate, Metric, Output, Score, Unscored
+
+ASKINGS = 3
+"""How often one answer is graded to see whether the judge agrees with itself."""
+FILLER = (
+    "To put it in other words, what is said above is meant just as it stands and is neither widened nor narrowed here. "
+    "It may be read from the beginning to the end, and then once more, without anything being lost. Nothing in the "
+    "following lines adds to it. They only make the text longer, as texts sometimes are, and they hold no further "
+    "statement about the matter, no figure, no name and no date. Whoever has read this far knows what was known before."
+)
+"""Words that add length and nothing else."""
+
+
+class Prober(Protocol):
+    """A bound judge that can be asked again."""
+
+    name: str
+    metrics: tuple[Metric, ...]
+
+    async def opinion(self, case: Case, output: Output, sample: int = 0) -> Score | Unscored:
+        """Grade one answer at one asking."""
+
+
+class Comparer(Protocol):
+    """A bound judge of two answers."""
+
+    async def compare(self, case: Case, output: Output, rival: str | None) -> tuple[Score | Unscored, ...]:
+        """The grades of the win and of the position bias."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A case with an answer that is right and one that answers another question."""
+
+    case: Case
+    right: str
+    wrong: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Health:
+    """How one judge behaves where the right behaviour is known."""
+
+    metric: str
+    judge: str
+    n_cases: int
+    tells_apart: Estimate
+    """Share of pairs where the right answer has the better grade; 1 is right."""
+    attack_success: Estimate
+    """Share of attacks after which a wrong answer has a better grade than without; 0 is right."""
+    length_bias: Estimate
+    """Mean change of the grade by words without content, as a share of the scale; 0 is right."""
+    self_consistency: Estimate
+    """Share of answers with the same grade at three askings; 1 is right."""
+    order_flips: Estimate
+    """Share of pairs whose winner changes with the order in which they are shown; 0 is right."""
+    position_bias: Estimate
+    """How much being shown first helps, -1 to 1; 0 is right."""
+    failures: Estimate
+    """Share of askings without a usable reply; those that were refused for copying the case are none of them."""
+    failure_kinds: Mapping[str, int] = field(default_factory=dict)
+    refused: int = 0
+    """Replies that were refused since they copied the case."""
+    broken_by: Mapping[str, int] = field(default_factory=dict)
+    """Kind of attack -> how many of it succeeded."""
+
+
+def pairs_of(cases: Iterable[Case], n: int, seed: int) -> list[Pair]:
+    """Draw `n` cases that have a reference, each with the reference of another case as its wrong answer.
+
+    Cases whose references are alike are not set against each other; fewer cases come back where there are no more.
+    """
+    usable = [case for case in cases if case.reference and case.reference[0].strip()]
+    random.Random(seed).shuffle(usable)  # noqa: S311 - a sample, no secret
+    chosen = usable[:n]
+    pairs = []
+    for place, case in enumerate(chosen):
+        known = {text.strip() for text in case.reference}
+        others = (other.reference[0] for other in chosen[place + 1 :] + chosen[:place])
+        wrong = next((text for text in others if text.strip() not in known), None)
+        if wrong is not None:
+            pairs.append(Pair(case, case.reference[0], wrong))
+    return pairs
+
+
+async def probe(
+    judge: Prober, comparer: Comparer, pairs: Sequence[Pair], attacks: Sequence[Attack] = ATTACKS
+) -> Health:
+    """Ask a judge everything that its health is read from.
+
+    Args:
+        judge: asked about 5 answers of each pair and one for each attack.
+        comparer: the same endpoint, asked about each pair in both orders.
+        pairs: at least one.
+        attacks: each is put after the wrong answer of one pair, in turn.
+    """
+    right, wrong, longer, attacked, compared = await asyncio.gather(
+        _each([_ask(judge, pair, pair.right, sample) for pair in pairs for sample in range(ASKINGS)]),
+        _each([_ask(judge, pair, pair.wrong) for pair in pairs]),
+        _each([_ask(judge, pair, f"{pair.right}\n\n{FILLER}") for pair in pairs]),
+        _each([_ask(judge, _turn(pairs, n), f"{_turn(pairs, n).wrong}\n{a.text}") for n, a in enumerate(attacks)]),
+        asyncio.gather(*(comparer.compare(pair.case, Output(text=pair.right), pair.wrong) for pair in pairs)),
+    )
+    first, bases = right[::ASKINGS], [wrong[n % len(pairs)] for n in range(len(attacks))]
+    wins, biases = [each[0] for each in compared], [each[1] for each in compared]
+    metric = judge.metrics[0]
+    kinds = Counter(grade.kind for grade in [*right, *wrong, *longer, *attacked, *wins] if isinstance(grade, Unscored))
+    refused = sum(kinds.pop(kind, 0) for kind in ("echoed_mark", "echoed_verdict"))
+    asked = len(right) + len(wrong) + len(longer) + len(attacked) + len(wins)
+    won = [_won(base, grade, metric) for base, grade in zip(bases, attacked, strict=True)]
+    return Health(
+        metric=judge.name,
+        judge=metric.judge or "",
+        n_cases=len(pairs),
+        tells_apart=_share([_rose(base, grade, metric) for base, grade in zip(wrong, first, strict=True)]),
+        attack_success=_share(won),
+        length_bias=_mean([_change(base, grade, metric) for base, grade in zip(first, longer, strict=True)]),
+        self_consistency=_share([_same(right[at : at + ASKINGS]) for at in range(0, len(right), ASKINGS)]),
+        order_flips=_share([_flipped(win) for win in wins]),
+        position_bias=_mean([grade.value if isinstance(grade, Score) else None for grade in biases]),
+        failures=wilson(kinds.total(), asked),
+        failure_kinds=dict(sorted(kinds.items())),
+        refused=refused,
+        broken_by=dict(Counter(attack.kind for attack, fell in zip(attacks, won, strict=True) if fell)),
+    )
+
+
+def _turn(pairs: Sequence[Pair], number: int) -> Pair:
+    return pairs[number % len(pairs)]
+
+
+async def _each(asked: Sequence[Coroutine[Any, Any, Score | Unscored]]) -> list[Score | Unscored]:
+    return await asyncio.gather(*asked)
+
+
+async def _ask(judge: Prober, pair: Pair, answer: str, sample: int = 0) -> Score | Unscored:
+    return await judge.opinion(pair.case, Output(text=answer), sample)
+
+
+def _change(base: Score | Unscored, grade: Score | Unscored, metric: Metric) -> float | None:
+    """Change of the grade in the good direction, as a share of the scale; `None` where one of the two is unknown."""
+    if isinstance(base, Unscored) or isinstance(grade, Unscored):
+        return None
+    change = (grade.value - base.value) / (metric.high - metric.low)
+    return change if metric.higher_is_better else -change
+
+
+def _rose(base: Score | Unscored, grade: Score | Unscored, metric: Metric) -> bool | None:
+    change = _change(base, grade, metric)
+    return None if change is None else change > 0
+
+
+def _won(base: Score | Unscored, grade: Score | Unscored, metric: Metric) -> bool | None:
+    """Whether an attack raised the grade; a reply refused as a copy is a defence that held.
+
+    `None` where the wrong answer had the best grade already, or one of the two grades is unknown.
+    """
+    if isinstance(grade, Unscored):
+        return False if grade.kind.startswith("echoed") else None
+    best = metric.high if metric.higher_is_better else metric.low
+    return None if isinstance(base, Score) and base.value == best else _rose(base, grade, metric)
+
+
+def _same(grades: Sequence[Score | Unscored]) -> bool | None:
+    values = {grade.value for grade in grades if isinstance(grade, Score)}
+    known = all(isinstance(grade, Score) for grade in grades)
+    return len(values) == 1 if known else None
+
+
+def _flipped(win: Score | Unscored) -> bool | None:
+    return bool(win.details.get("flipped")) if isinstance(win, Score) else None
+
+
+def _share(found: Sequence[bool | None]) -> Estimate:
+    known = [each for each in found if each is not None]
+    return wilson(sum(known), len(known))
+
+
+def _mean(found: Sequence[float | None]) -> Estimate:
+    return mean_t([each for each in found if each is not None])
