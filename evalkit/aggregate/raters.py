@@ -93,7 +93,7 @@ def _paradox(found: Agreement, first: Sequence[Opinion], second: Sequence[Opinio
     kappa = found.kappa.value
     if share is None or max(share, 1 - share) <= COMMON_SHARE or (kappa is not None and kappa >= LOW_KAPPA):
         return ""
-    ac1 = stats.gwet_ac1(first, second, categories=PASS_FAIL).value
+    ac1 = stats.gwet_ac(first, second, categories=PASS_FAIL).value
     if ac1 is None or ac1 < HIGH_AC1:
         return ""
     rarer = "failures" if share > COMMON_SHARE else "passes"

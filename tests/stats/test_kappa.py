@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import cohen_kappa_score
 from statsmodels.stats.inter_rater import cohens_kappa
 
-from evalkit.stats.agreement import cohen_kappa, confusion, gwet_ac1, rarer_labels, trust
+from evalkit.stats.agreement import cohen_kappa, confusion, gwet_ac, rarer_labels, trust
 
 PASS_FAIL = (True, False)
 GRADES = (1, 2, 3, 4, 5)
@@ -163,7 +163,7 @@ def test_agreement_stays_in_range_whatever_the_labels(pairs, weights, data: st.D
     kappa = cohen_kappa(a, b, categories=GRADES, weights=weights)
     assert kappa == cohen_kappa(c, d, categories=GRADES, weights=weights)
     assert cohen_kappa(b, a, categories=GRADES, weights=weights).value == pytest.approx(kappa.value, abs=1e-12)
-    for ours in (kappa, gwet_ac1(a, b, categories=GRADES)):
+    for ours in (kappa, gwet_ac(a, b, categories=GRADES)):
         assert ours.value is not None or ours.reason
         known = [-1.0, *(end for end in (ours.low, ours.value, ours.high) if end is not None), 1.0]
         assert known == sorted(known)
@@ -173,7 +173,7 @@ def test_agreement_stays_in_range_whatever_the_labels(pairs, weights, data: st.D
 def test_ac1_by_hand() -> None:
     """Gwet's table 118, 5, 2, 0: observed .944, pi = (243/250, 7/250), chance 2 * .972 * .028 = .054432, AC1 .94077."""
     a, b = labels([[118, 5], [2, 0]], PASS_FAIL)
-    ours = gwet_ac1(a, b, categories=PASS_FAIL)
+    ours = gwet_ac(a, b, categories=PASS_FAIL)
     assert ours.value == pytest.approx((0.944 - 0.054432) / (1 - 0.054432))
     assert cohen_kappa(a, b, categories=PASS_FAIL).value < 0
 
@@ -184,9 +184,9 @@ def test_the_error_of_ac1_is_that_of_the_jackknife(copied: float) -> None:
     rng = np.random.default_rng(1)
     a = rng.choice(3, size=400, p=[0.7, 0.2, 0.1])
     b = np.where(rng.random(400) < copied, a, rng.choice(3, size=400))
-    ours = gwet_ac1(a.tolist(), b.tolist(), categories=(0, 1, 2))
+    ours = gwet_ac(a.tolist(), b.tolist(), categories=(0, 1, 2))
     left_out = [
-        gwet_ac1(np.delete(a, i).tolist(), np.delete(b, i).tolist(), categories=(0, 1, 2)).value for i in range(400)
+        gwet_ac(np.delete(a, i).tolist(), np.delete(b, i).tolist(), categories=(0, 1, 2)).value for i in range(400)
     ]
     jackknife = math.sqrt(399 * np.var(left_out))
     error = (math.atanh(ours.high) - math.atanh(ours.value)) * (1 - ours.value**2) / 1.959963985
@@ -195,12 +195,12 @@ def test_the_error_of_ac1_is_that_of_the_jackknife(copied: float) -> None:
 
 def test_ac1_of_one_label_is_defined_and_bounded() -> None:
     """Where everything passes, AC1 is 1 with a bound; it needs no second class, but a second category."""
-    ours = gwet_ac1([True] * 60, [True] * 60, categories=PASS_FAIL, confidence_level=0.9)
+    ours = gwet_ac([True] * 60, [True] * 60, categories=PASS_FAIL, confidence_level=0.9)
     assert ours.value == 1.0
     assert ours.low == pytest.approx(0.95, abs=1e-3)
-    assert gwet_ac1([], [], categories=PASS_FAIL).reason == "no labels"
+    assert gwet_ac([], [], categories=PASS_FAIL).reason == "no labels"
     with pytest.raises(ValueError, match="at least two"):
-        gwet_ac1([True], [True], categories=[True])
+        gwet_ac([True], [True], categories=[True])
 
 
 def test_the_kappa_paradox() -> None:
@@ -210,7 +210,7 @@ def test_the_kappa_paradox() -> None:
         table = [[round(0.95 * passed), round(0.05 * passed)], [round(0.05 * failed), round(0.95 * failed)]]
         a, b = labels(table, PASS_FAIL)
         assert cohen_kappa(a, b, categories=PASS_FAIL).value == pytest.approx(kappa, abs=0.01)
-        assert gwet_ac1(a, b, categories=PASS_FAIL).value > 0.9
+        assert gwet_ac(a, b, categories=PASS_FAIL).value > 0.9
 
 
 @pytest.mark.parametrize(
@@ -259,7 +259,7 @@ def test_kappa_and_ac1_intervals_cover_the_truth() -> None:
     kappa_hits = ac1_hits = 0
     for _ in range(800):
         person, judge = draw_pass_fail(rng, 200, prevalence=0.85, kappa=0.6)
-        kappa, gwet = (f(person, judge, categories=PASS_FAIL) for f in (cohen_kappa, gwet_ac1))
+        kappa, gwet = (f(person, judge, categories=PASS_FAIL) for f in (cohen_kappa, gwet_ac))
         kappa_hits += kappa.low <= 0.6 <= kappa.high
         ac1_hits += gwet.low <= ac1 <= gwet.high
     assert 0.92 <= kappa_hits / 800 <= 0.98

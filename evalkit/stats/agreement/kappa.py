@@ -1,20 +1,18 @@
-"""How well two raters agree beyond chance, and whether that earns a judge its vote.
-
-The first rater is the reference (a person), the second the one that is tested (a judge).
-"""
+"""Cohen's kappa and the table of label pairs that it is made of."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
 from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from evalkit.stats.quantiles import tail_probability, two_sided_z
-from evalkit.types import Estimate, Trust
+from evalkit.types import Estimate
 
 Weights = Literal["linear", "quadratic"]
 
@@ -61,6 +59,7 @@ def cohen_kappa(
     *,
     categories: Sequence[Hashable],
     weights: Weights | None = None,
+    probabilities: Sequence[float] | None = None,
     confidence_level: float = 0.95,
 ) -> Estimate:
     """Cohen's kappa: (observed - chance agreement) / (1 - chance agreement), with a Fisher-z interval.
@@ -73,6 +72,9 @@ def cohen_kappa(
         b: The labels of the rater that is tested, shape (n,).
         categories: Every label that may occur, in rank order.
         weights: `None` for pass/fail and other unordered labels.
+        probabilities: Chance with which each case was drawn for labelling, in (0, 1], where cases were not drawn alike
+            (more of the judge's fails, say): each then counts 1 / probability, and the SE is that of the weighted
+            sample. Shape (n,).
         confidence_level: Two-sided, in (0, 1); 0.90 gives the one-sided 95 % lower bound that `trust` asks for.
 
     Returns:
@@ -87,7 +89,7 @@ def cohen_kappa(
           rule of three (1 - 3/n) for the one-sided 95 % bound.
 
     Raises:
-        ValueError: See `confusion`.
+        ValueError: See `confusion`; or a probability is outside (0, 1].
 
     Source: Fleiss, Cohen and Everitt 1969, Psychol Bull 72:323.
     """
@@ -98,73 +100,65 @@ def cohen_kappa(
     if n == 0 or np.count_nonzero(np.diag(table)) == 1 == np.count_nonzero(table):
         reason = "no labels" if n == 0 else "both raters use one and the same label, so kappa is 0/0"
         return Estimate(value=None, n=n, method=method, confidence_level=confidence_level, reason=reason)
-    value, chance, error = _kappa_moments(table / n, _agreement_weights(len(categories), weights), n)
+    shares, squares = sampled_shares(a, b, categories, probabilities)
+    found = _kappa_moments(shares, squares, agreement_weights(len(categories), weights), n)
     if len(set(a)) == 1 or len(set(b)) == 1:
-        value = 0.0
+        found = replace(found, value=0.0)
     if rarer < MIN_RARER_LABELS:
         reason = f"not estimable: {rarer} labels of the rarer class, {MIN_RARER_LABELS} are needed"
-        return Estimate(value=value, n=n, method=method, confidence_level=confidence_level, reason=reason)
-    perfect = float(np.trace(table)) == n
-    return _bounded(value, chance, None if perfect else error, n, method=method, confidence_level=confidence_level)
+        return Estimate(value=found.value, n=n, method=method, confidence_level=confidence_level, reason=reason)
+    if float(np.trace(table)) == n:
+        found = replace(found, error=None)
+    return bounded(found, method=method, confidence_level=confidence_level)
 
 
-def gwet_ac1(
+@dataclass(frozen=True)
+class Moments:
+    """An agreement beyond chance before it has an interval."""
+
+    value: float
+    chance: float
+    """Agreement by chance, below 1."""
+    error: float | None
+    """Standard error of `value`; `None` where the raters never disagreed."""
+    n: int
+    effective: float
+    """Labels of equal weight that tell as much: Kish's (sum w)^2 / sum w^2."""
+
+
+def sampled_shares(
     a: Sequence[Hashable],
     b: Sequence[Hashable],
-    *,
     categories: Sequence[Hashable],
-    confidence_level: float = 0.95,
-) -> Estimate:
-    """Gwet's AC1, an agreement beyond chance that stays high where one class is rare.
+    probabilities: Sequence[float] | None = None,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Share of each label pair, and the sum of the squared shares of its cases, both of shape (k, k).
 
-    Chance agreement is sum_k pi_k (1 - pi_k) / (K - 1) with pi_k the mean share of label k. It is shown beside kappa
-    and never overrides it: a judge that always passes scores high here. Interval as for `cohen_kappa`.
-
-    Args:
-        a: The reference's labels, shape (n,).
-        b: The labels of the rater that is tested, shape (n,).
-        categories: Every label that may occur; at least two, for one label cannot disagree.
-        confidence_level: Two-sided, in (0, 1).
-
-    Returns:
-        In [-1, 1]; no value with no labels. Perfect agreement as for `cohen_kappa`.
-
-    Raises:
-        ValueError: Fewer than two categories; else see `confusion`.
-
-    Source: Gwet 2008, Br J Math Stat Psychol 61:29.
+    Without `probabilities` each of n cases has the share 1/n; else a share in proportion to 1 / probability.
     """
-    if len(categories) < 2:
-        raise ValueError(f"categories are {list(categories)!r}; AC1 needs at least two")
-    table = np.array(confusion(a, b, categories), dtype=np.float64)
-    n = len(a)
-    tail_probability(confidence_level)
-    if n == 0:
-        return Estimate(value=None, method="AC1", confidence_level=confidence_level, reason="no labels")
-    value, chance, error = _ac1_moments(table / n, n)
-    perfect = float(np.trace(table)) == n
-    return _bounded(value, chance, None if perfect else error, n, method="AC1", confidence_level=confidence_level)
+    if probabilities is None:
+        table = np.array(confusion(a, b, categories), dtype=np.float64)
+        return table / len(a), table / len(a) ** 2
+    weights = _inverse(probabilities, len(a))
+    weights /= weights.sum()
+    place = {category: at for at, category in enumerate(categories)}
+    rows, columns = [place[label] for label in a], [place[label] for label in b]
+    shares = np.zeros((len(categories), len(categories)))
+    squares = np.zeros_like(shares)
+    np.add.at(shares, (rows, columns), weights)
+    np.add.at(squares, (rows, columns), weights**2)
+    return shares, squares
 
 
-def trust(kappa_lower_bound: float | None, point: float | None, *, smallest_class: int, floor: float = 0.6) -> Trust:
-    """Say what a judge may do: decide ("trusted"), warn ("provisional"), or only be shown ("untrusted").
-
-    Args:
-        kappa_lower_bound: One-sided 95 % lower bound of kappa, that is `low` at `confidence_level=0.90`.
-        point: Kappa itself.
-        smallest_class: People's labels of the rarer class (of pass and fail where the judge has a pass mark).
-        floor: Kappa that has to be reached.
-
-    Returns:
-        "trusted" where the bound reaches `floor` with at least 10 labels of each class; else "provisional" where the
-        point does; else "untrusted". `None` reaches nothing.
-    """
-    if kappa_lower_bound is not None and kappa_lower_bound >= floor and smallest_class >= MIN_RARER_LABELS:
-        return "trusted"
-    return "provisional" if point is not None and point >= floor else "untrusted"
+def _inverse(probabilities: Sequence[float], n: int) -> NDArray[np.float64]:
+    given = np.asarray(probabilities, dtype=np.float64)
+    if given.shape != (n,) or not ((given > 0) & (given <= 1)).all():
+        raise ValueError("probabilities: one number above 0, up to 1, is needed for each label")
+    return np.asarray(1 / given)
 
 
-def _agreement_weights(size: int, weights: Weights | None) -> NDArray[np.float64]:
+def agreement_weights(size: int, weights: Weights | None) -> NDArray[np.float64]:
+    """How far two of `size` categories agree, 1 on the diagonal: shape (size, size)."""
     if weights is None:
         return np.eye(size)
     ranks = np.arange(size)
@@ -172,49 +166,33 @@ def _agreement_weights(size: int, weights: Weights | None) -> NDArray[np.float64
     return np.asarray(1 - (distance if weights == "linear" else distance**2))
 
 
-def _kappa_moments(shares: NDArray[np.float64], agreement: NDArray[np.float64], n: int) -> tuple[float, float, float]:
-    """Kappa, chance agreement and standard error."""
+def _kappa_moments(
+    shares: NDArray[np.float64], squares: NDArray[np.float64], agreement: NDArray[np.float64], n: int
+) -> Moments:
     rows, columns = shares.sum(axis=1), shares.sum(axis=0)
     observed, chance = float((agreement * shares).sum()), float(rows @ agreement @ columns)
     kappa = (observed - chance) / (1 - chance)
     means = (agreement @ columns)[:, None] + rows @ agreement
-    spread = float((shares * (agreement - means * (1 - kappa)) ** 2).sum()) - (kappa - chance * (1 - kappa)) ** 2
-    return kappa, chance, math.sqrt(max(spread, 0.0) / n) / (1 - chance)
+    influence = agreement - means * (1 - kappa) - (kappa - chance * (1 - kappa))
+    error = math.sqrt(float((squares * influence**2).sum())) / (1 - chance)
+    return Moments(kappa, chance, error, n, 1 / float(squares.sum()))
 
 
-def _ac1_moments(shares: NDArray[np.float64], n: int) -> tuple[float, float, float]:
-    """AC1, chance agreement and standard error."""
-    pi = (shares.sum(axis=1) + shares.sum(axis=0)) / 2
-    others = len(pi) - 1
-    observed, chance = float(np.trace(shares)), float((pi * (1 - pi)).sum()) / others
-    ac1 = (observed - chance) / (1 - chance)
-    miss = 1 - ac1
-    diagonal = float((np.diag(shares) * (1 - pi)).sum()) / others - observed * chance
-    pairs = float((shares * (1 - (pi[:, None] + pi) / 2) ** 2).sum()) / others**2 - chance**2
-    spread = observed * (1 - observed) - 4 * miss * diagonal + 4 * miss**2 * pairs
-    return ac1, chance, math.sqrt(max(spread, 0.0) / n) / (1 - chance)
-
-
-def _bounded(
-    value: float, chance: float, error: float | None, n: int, *, method: str, confidence_level: float
-) -> Estimate:
-    """Add the Fisher-z interval; `error` is `None` where the raters never disagreed."""
+def bounded(found: Moments, *, method: str, confidence_level: float) -> Estimate:
+    """Add the Fisher-z interval, or the rule of three where there was no disagreement."""
     low: float | None
     high: float | None
-    if error is None:
-        least = 1 + math.log(tail_probability(confidence_level)) / n
-        low, high, reason = (
-            max((least - chance) / (1 - chance), -1.0),
-            1.0,
-            "no disagreement: bound by the rule of three",
-        )
-        value = 1.0
-    elif error < NO_ERROR:
+    value, reason = found.value, ""
+    if found.error is None:
+        least = 1 + math.log(tail_probability(confidence_level)) / found.effective
+        low, high = max((least - found.chance) / (1 - found.chance), -1.0), 1.0
+        value, reason = 1.0, "no disagreement: bound by the rule of three"
+    elif found.error < NO_ERROR:
         low, high, reason = None, None, "no interval: the labels leave the standard error at 0"
     else:
-        half = two_sided_z(confidence_level) * error / (1 - value * value)
+        half = two_sided_z(confidence_level) * found.error / (1 - value * value)
         centre = math.atanh(value)
-        low, high, reason = math.tanh(centre - half), math.tanh(centre + half), ""
+        low, high = math.tanh(centre - half), math.tanh(centre + half)
     return Estimate(
-        value=value, low=low, high=high, n=n, method=method, confidence_level=confidence_level, reason=reason
+        value=value, low=low, high=high, n=found.n, method=method, confidence_level=confidence_level, reason=reason
     )

@@ -1,0 +1,26 @@
+"""How well raters agree beyond chance, whether that earns a judge its vote, and whether two judges differ.
+
+The first rater is the reference (a person), the second the one that is tested (a judge).
+"""
+
+from evalkit.stats.agreement.alpha import krippendorff_alpha
+from evalkit.stats.agreement.change import KappaDifference, kappa_difference, stuart_maxwell
+from evalkit.stats.agreement.gwet import gwet_ac
+from evalkit.stats.agreement.kappa import MIN_RARER_LABELS, Weights, cohen_kappa, confusion, rarer_labels
+from evalkit.stats.agreement.trust import FLOOR, labels_needed, trust
+
+__all__ = [
+    "FLOOR",
+    "MIN_RARER_LABELS",
+    "KappaDifference",
+    "Weights",
+    "cohen_kappa",
+    "confusion",
+    "gwet_ac",
+    "kappa_difference",
+    "krippendorff_alpha",
+    "labels_needed",
+    "rarer_labels",
+    "stuart_maxwell",
+    "trust",
+]

@@ -1,0 +1,119 @@
+"""Whether two judges of the same answers differ: in what they say, and in how well they agree with people."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evalkit.stats.agreement.kappa import Weights, agreement_weights, cohen_kappa
+from evalkit.types import Estimate
+
+Counts = NDArray[np.float64]
+SWAPS = 10_000
+BATCH_CELLS = 20_000_000
+
+
+def stuart_maxwell(table: Sequence[Sequence[int]]) -> float | None:
+    """P value of the Stuart-Maxwell test that two raters use the categories equally often.
+
+    d' S^-1 d against chi squared, d the differences of the margins without the last category in use; with two
+    categories it is McNemar's test without correction.
+
+    Args:
+        table: Counts of label pairs on the same cases, shape (k, k): rows the first rater, columns the second.
+
+    Returns:
+        In [0, 1]; 1 where the two never differ. `None` where the differences have no covariance to test them by.
+
+    Source: Stuart 1955, 10.1093/biomet/42.3-4.412; Maxwell 1970, 10.1192/bjp.116.535.651.
+    """
+    from scipy.special import gammaincc
+
+    counts = np.asarray(table, dtype=np.float64)
+    moved = counts.sum(axis=0) + counts.sum(axis=1) - 2 * np.diag(counts) > 0
+    counts = counts[np.ix_(moved, moved)]
+    if len(counts) < 2:
+        return 1.0
+    rows, columns = counts.sum(axis=1), counts.sum(axis=0)
+    covariance = np.diag(rows + columns) - counts - counts.T
+    kept = slice(0, len(counts) - 1)
+    difference = (rows - columns)[kept]
+    try:
+        statistic = float(difference @ np.linalg.solve(covariance[kept, kept], difference))
+    except np.linalg.LinAlgError:
+        return None
+    return float(gammaincc((len(counts) - 1) / 2, statistic / 2))
+
+
+@dataclass(frozen=True)
+class KappaDifference:
+    """Two judges' kappas with the same people, and the test that they are equal."""
+
+    first: Estimate
+    second: Estimate
+    difference: float | None
+    """Second minus first; `None` where one of the two is undefined."""
+    p_value: float | None
+
+
+def kappa_difference(
+    people: Sequence[Hashable],
+    first: Sequence[Hashable],
+    second: Sequence[Hashable],
+    *,
+    categories: Sequence[Hashable],
+    weights: Weights | None = None,
+    rng: np.random.Generator,
+) -> KappaDifference:
+    """Test whether two judges agree equally well with people on the same cases.
+
+    If they do, swapping what the two said about a case changes nothing: the p value is the share of 10,000 random
+    swaps, the observed one included, whose kappas differ by as much.
+
+    Args:
+        people: Labels of the reference, shape (n,).
+        first: Labels of one judge on the same cases, shape (n,).
+        second: Labels of the other, shape (n,).
+        categories: Every label that may occur, in rank order.
+        weights: As for `cohen_kappa`.
+        rng: Source of the swaps.
+    """
+    kappas = [cohen_kappa(people, judge, categories=categories, weights=weights) for judge in (first, second)]
+    if kappas[0].value is None or kappas[1].value is None:
+        return KappaDifference(kappas[0], kappas[1], None, None)
+    before, after = (_cells(people, judge, categories) for judge in (first, second))
+    differ = np.flatnonzero((before != after).any(axis=1))
+    change, base = (after - before)[differ], (before.sum(axis=0), after.sum(axis=0))
+    agreement = agreement_weights(len(categories), weights)
+    observed = float(_kappas(base[1][None], agreement)[0] - _kappas(base[0][None], agreement)[0])
+    extreme, done = 1, 0
+    batch = max(1, BATCH_CELLS // max(1, len(differ)))
+    while done < SWAPS:
+        size = min(batch, SWAPS - done)
+        moved = rng.integers(0, 2, size=(size, len(differ))).astype(np.float64) @ change
+        found = _kappas(base[1] - moved, agreement) - _kappas(base[0] + moved, agreement)
+        extreme += int((np.abs(found) >= abs(observed) - 1e-12).sum())
+        done += size
+    return KappaDifference(kappas[0], kappas[1], observed, extreme / (SWAPS + 1))
+
+
+def _cells(people: Sequence[Hashable], judge: Sequence[Hashable], categories: Sequence[Hashable]) -> Counts:
+    """One row a case, 1 in the cell of its label pair: shape (n, k * k)."""
+    place = {category: at for at, category in enumerate(categories)}
+    cells = np.zeros((len(people), len(categories) ** 2))
+    where = [place[one] * len(categories) + place[other] for one, other in zip(people, judge, strict=True)]
+    cells[np.arange(len(people)), where] = 1.0
+    return cells
+
+
+def _kappas(tables: Counts, agreement: Counts) -> Counts:
+    """Kappa of each table, shape (draws, k * k); 0 where chance agreement is 1."""
+    shares = tables.reshape(len(tables), *agreement.shape)
+    shares = shares / shares.sum(axis=(1, 2), keepdims=True)
+    observed = (shares * agreement).sum(axis=(1, 2))
+    chance = np.einsum("di,ij,dj->d", shares.sum(axis=2), agreement, shares.sum(axis=1))
+    apart = 1 - chance
+    return np.where(apart > 0, (observed - chance) / np.where(apart > 0, apart, 1), 0.0)

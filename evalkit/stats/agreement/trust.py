@@ -1,0 +1,54 @@
+"""Whether a judge's agreement with people earns it a vote, and how many more labels would settle it."""
+
+from __future__ import annotations
+
+import math
+
+from evalkit.stats.agreement.kappa import MIN_RARER_LABELS
+from evalkit.types import Trust
+
+FLOOR = 0.6
+"""Kappa that a judge has to reach where nothing else is asked."""
+ONE_SIDED_Z, POWER_Z = 1.6449, 0.8416
+
+
+def trust(kappa_lower_bound: float | None, point: float | None, *, smallest_class: int, floor: float = FLOOR) -> Trust:
+    """Say what a judge may do: decide ("trusted"), warn ("provisional"), or only be shown ("untrusted").
+
+    Args:
+        kappa_lower_bound: One-sided 95 % lower bound of kappa, that is `low` at `confidence_level=0.90`.
+        point: Kappa itself.
+        smallest_class: People's labels of the rarer class (of pass and fail where the judge has a pass mark).
+        floor: Kappa that has to be reached.
+
+    Returns:
+        "trusted" where the bound reaches `floor` with at least 10 labels of each class; else "provisional" where the
+        point does; else "untrusted". `None` reaches nothing.
+    """
+    if kappa_lower_bound is not None and kappa_lower_bound >= floor and smallest_class >= MIN_RARER_LABELS:
+        return "trusted"
+    return "provisional" if point is not None and point >= floor else "untrusted"
+
+
+def labels_needed(n: int, kappa_lower_bound: float | None, point: float | None, *, floor: float = FLOOR) -> int | None:
+    """Labels in all with which a judge of this kappa would be trusted with probability .8.
+
+    n' = n ((1.645 + .842) SE / (kappa - floor))^2, rounded up, with the SE that the Fisher-z bound was made of:
+    SE = (atanh kappa - atanh bound) (1 - kappa^2) / 1.645.
+
+    Args:
+        n: Labels that the two figures were made of.
+        kappa_lower_bound: One-sided 95 % lower bound, as for `trust`.
+        point: Kappa itself.
+        floor: Kappa that has to be reached.
+
+    Returns:
+        At least `n`; `None` where no number of labels would do, because kappa does not pass `floor`, or is unknown.
+    """
+    if point is None or kappa_lower_bound is None or point <= floor:
+        return None
+    if point == 1.0:
+        # Perfect so far: the bound follows the rule of three, and its distance from 1 falls with 1/n.
+        return max(n, math.ceil(n * (1 - kappa_lower_bound) / (1 - floor)))
+    error = (math.atanh(point) - math.atanh(kappa_lower_bound)) * (1 - point**2) / ONE_SIDED_Z
+    return max(n, math.ceil(n * ((ONE_SIDED_Z + POWER_Z) * error / (point - floor)) ** 2))
