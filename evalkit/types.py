@@ -214,6 +214,17 @@ class Agreement:
     cohort: str
     kappa: Estimate
     weights: str | None = None
+    bound: float | None = None
+    """One-sided 95 % lower bound of kappa, which trust is decided by."""
+    floor: float = 0.6
+    """Kappa that the bound has to reach for trust."""
+    other_kappas: Mapping[str, Estimate] = field(default_factory=dict)
+    """Of grades: kappa with the other weights, by their name."""
+    gwet: Estimate | None = None
+    """AC1, or AC2 with the same weights: shown beside kappa, never in its place."""
+    labels_needed: int | None = None
+    """Labels in all that would make the judge trusted with probability .8; `None` where none would, or none are
+    needed."""
     observed: float | None = None
     """Share of labels where judge and rater say the same."""
     prevalence: float | None = None

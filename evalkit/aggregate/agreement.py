@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Literal
 
 from evalkit.aggregate.frame import KEY_BYTES, SCORED
 from evalkit.aggregate.frozen import FrozenFrame
-from evalkit.aggregate.raters import PASS_FAIL, Opinion, compare, majority
+from evalkit.aggregate.raters import PASS_FAIL, Opinion, alpha_of, compare, majority
+from evalkit.stats.agreement import FLOOR
 from evalkit.types import OVERALL, Agreement, Estimate, Metric, Trust
 
+Floors = Mapping[str, float]
+"""Cohort (`overall`, or `name=value`) -> kappa that a judge has to reach there; `overall` stands for those left out."""
 RaterKind = Literal["person", "author", "program"]
 MIN_SHARED = 10
 """Answers that two raters must share before their agreement is shown."""
@@ -33,6 +36,8 @@ class Label:
     rater: str
     rater_kind: RaterKind = "person"
     rubric_sha256: str | None = None
+    inclusion_probability: float | None = None
+    """Chance with which the answer was drawn for labelling, where answers were not drawn alike."""
 
 
 @dataclass(frozen=True)
@@ -43,19 +48,21 @@ class _Scale:
     kind: str
     numbers: bool
     labels: tuple[tuple[int, Label], ...]
+    floors: Floors
 
-    def blank(self, judge: str | None = None) -> Agreement:
+    def blank(self, judge: str | None = None, cohort: str = OVERALL) -> Agreement:
         """An entry that only says who is compared."""
         return Agreement(
             metric=self.metric.name,
             judge=judge or self.metric.judge or "",
             rater_kind=self.kind,
-            cohort=OVERALL,
+            cohort=cohort,
+            floor=self.floors.get(cohort, self.floors.get(OVERALL, FLOOR)),
             kappa=Estimate(value=None, reason="no labels"),
         )
 
 
-def agreement(frame: FrozenFrame, labels: Sequence[Label]) -> tuple[Agreement, ...]:
+def agreement(frame: FrozenFrame, labels: Sequence[Label], floors: Floors | None = None) -> tuple[Agreement, ...]:
     """Compare every judge with each kind of rater, overall and by cohort, and raters of one kind with each other.
 
     Raters of one kind that disagree about an answer count by majority; ties are left out and counted in the note, as
@@ -65,6 +72,7 @@ def agreement(frame: FrozenFrame, labels: Sequence[Label]) -> tuple[Agreement, .
     Args:
         frame: the run whose judges are compared.
         labels: of any metric; those of metrics without a judge are ignored.
+        floors: kappa to be reached, .6 where nothing else is given.
 
     Returns:
         For every judge metric at least one entry of `rater_kind` `person`: without labels it is untrusted and says so.
@@ -74,7 +82,9 @@ def agreement(frame: FrozenFrame, labels: Sequence[Label]) -> tuple[Agreement, .
     for label in labels:
         by_metric[label.metric].append(label)
     judged = [metric for metric in frame.metrics if metric.judge is not None]
-    return tuple(found for metric in judged for found in _of_metric(frame, metric, by_metric[metric.name], rows))
+    return tuple(
+        found for metric in judged for found in _of_metric(frame, metric, by_metric[metric.name], rows, floors or {})
+    )
 
 
 def trust_in(found: Sequence[Agreement], metric: Metric, cohort: str = OVERALL) -> Trust:
@@ -100,15 +110,19 @@ def _rows_by_answer(frame: FrozenFrame) -> dict[tuple[str, bytes], int]:
 
 
 def _of_metric(
-    frame: FrozenFrame, metric: Metric, labels: Sequence[Label], rows: dict[tuple[str, bytes], int]
+    frame: FrozenFrame,
+    metric: Metric,
+    labels: Sequence[Label],
+    rows: dict[tuple[str, bytes], int],
+    floors: Floors,
 ) -> Iterator[Agreement]:
     bound, left_out = _bind(frame, metric, labels, rows)
-    scales = [scale for scale in _scales(metric, bound) if _opinions(frame, scale)[0]]
+    scales = [scale for scale in _scales(metric, bound, floors) if _opinions(frame, scale)[0]]
     for scale in scales:
         yield from _of_scale(frame, scale, left_out)
     if all(scale.kind != "person" for scale in scales):
         note = "; ".join(filter(None, ["no labels by a person" if labels else "no labels", left_out]))
-        yield replace(_Scale(metric, "person", False, ()).blank(), note=note)
+        yield replace(_Scale(metric, "person", False, (), floors).blank(), note=note)
 
 
 def _bind(
@@ -139,7 +153,7 @@ def _answer(label: Label) -> bytes:
         return b""
 
 
-def _scales(metric: Metric, bound: Sequence[tuple[int, Label]]) -> Iterator[_Scale]:
+def _scales(metric: Metric, bound: Sequence[tuple[int, Label]], floors: Floors) -> Iterator[_Scale]:
     for kind in ("person", "author", "program"):
         for numbers in (False, True):
             mine = [
@@ -147,13 +161,13 @@ def _scales(metric: Metric, bound: Sequence[tuple[int, Label]]) -> Iterator[_Sca
                 for row, label in bound
                 if label.rater_kind == kind and isinstance(label.label, str) is not numbers
             ]
-            yield _Scale(metric, kind, numbers, tuple(mine))
+            yield _Scale(metric, kind, numbers, tuple(mine), floors)
 
 
 def _of_scale(frame: FrozenFrame, scale: _Scale, left_out: str) -> Iterator[Agreement]:
     pairs, ties = _opinions(frame, scale)
     mark = _pass_mark(frame, scale.metric)
-    pooled = compare(scale.blank(), [rater for _, rater, _ in pairs], [judge for _, _, judge in pairs], mark)
+    pooled = _compared(scale.blank(), pairs, mark)
     notes = [
         left_out,
         f"{ties} answers left out (raters tie)" if ties else "",
@@ -163,10 +177,10 @@ def _of_scale(frame: FrozenFrame, scale: _Scale, left_out: str) -> Iterator[Agre
     yield replace(pooled, note="; ".join(filter(None, notes)))
     for cohort, where in frame.cohorts.items():
         inside = set(where.tolist())
-        part = [pair for pair in pairs if int(frame.row_case[pair[0]]) in inside]
+        part = [pair for pair in pairs if int(frame.row_case[pair.row]) in inside]
         if cohort != OVERALL and part:
-            found = compare(scale.blank(), [rater for _, rater, _ in part], [judge for _, _, judge in part], mark)
-            yield _in_cohort(replace(found, cohort=cohort), pooled.trust, len(part))
+            found = _compared(scale.blank(cohort=cohort), part, mark)
+            yield _in_cohort(found, pooled.trust, len(part))
     yield from _between_raters(scale, mark)
 
 
@@ -177,18 +191,35 @@ def _in_cohort(found: Agreement, pooled: Trust, labels: int) -> Agreement:
     return replace(found, trust=pooled, note="; ".join(filter(None, [note, found.note])))
 
 
-def _opinions(frame: FrozenFrame, scale: _Scale) -> tuple[list[tuple[int, Opinion, Opinion]], int]:
-    """Row, majority of the raters, and judge of every answer on which there is a majority; and the ties."""
-    by_row: dict[int, list[Opinion]] = defaultdict(list)
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """One answer, as raters and judge see it."""
+
+    row: int
+    rater: Opinion
+    judge: Opinion
+    probability: float | None
+
+
+def _compared(blank: Agreement, pairs: Sequence[_Pair], mark: float | None) -> Agreement:
+    chances = [pair.probability for pair in pairs if pair.probability is not None]
+    probabilities = chances if len(chances) == len(pairs) else None
+    return compare(blank, [pair.rater for pair in pairs], [pair.judge for pair in pairs], mark, probabilities)
+
+
+def _opinions(frame: FrozenFrame, scale: _Scale) -> tuple[list[_Pair], int]:
+    """Every answer on which the raters have a majority, and the number of ties."""
+    by_row: dict[int, list[Label]] = defaultdict(list)
     for row, label in scale.labels:
-        by_row[row].append(label.label)
+        by_row[row].append(label)
     pairs, ties = [], 0
     for row in sorted(by_row):
-        rater, judge = majority(by_row[row]), _judge_opinion(frame, scale, row)
+        rater = majority([label.label for label in by_row[row]])
+        judge = _judge_opinion(frame, scale, row)
         if rater is None:
             ties += 1
         elif judge is not None:
-            pairs.append((row, rater, judge))
+            pairs.append(_Pair(row, rater, judge, by_row[row][0].inclusion_probability))
     return pairs, ties
 
 
@@ -222,10 +253,19 @@ def _between_raters(scale: _Scale, mark: float | None) -> Iterator[Agreement]:
     by_rater: dict[str, dict[int, Opinion]] = defaultdict(dict)
     for row, label in scale.labels:
         by_rater[label.rater][row] = label.label
-    for first, second in combinations(sorted(by_rater), 2):
+    raters = sorted(by_rater)
+    gaps = False
+    for first, second in combinations(raters, 2):
         shared = sorted(by_rater[first].keys() & by_rater[second].keys())
+        gaps = gaps or len(shared) < max(len(by_rater[first]), len(by_rater[second]))
         if len(shared) >= MIN_SHARED:
             ours, theirs = ([by_rater[rater][row] for row in shared] for rater in (first, second))
             found = compare(scale.blank(f"rater {first} / {second}"), ours, theirs, mark)
             note = f"{len(shared)} answers that both raters read: how far raters agree with each other"
-            yield replace(found, trust="untrusted", note=note)
+            yield replace(found, trust="untrusted", labels_needed=None, note=note)
+    if len(raters) > 2 or (len(raters) == 2 and gaps):
+        answers = sorted({row for row, _ in scale.labels})
+        alpha = alpha_of([[by_rater[rater].get(row) for rater in raters] for row in answers])
+        if alpha.n >= MIN_SHARED:
+            note = f"{len(raters)} raters with gaps: how far they agree with each other, the most a judge can reach"
+            yield replace(scale.blank(f"{len(raters)} raters"), kappa=alpha, note=note)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Literal
 
 from evalkit.stats import agreement as stats
 from evalkit.types import Agreement, Estimate
@@ -14,6 +16,7 @@ Opinion = str | float
 PASS_FAIL: tuple[Opinion, ...] = ("fail", "pass")
 MAX_LEVELS = 20
 """Distinct numbers beyond which a scale is no set of categories."""
+ALPHA_SEED = 0
 COMMON_SHARE, HIGH_AC1, LOW_KAPPA = 0.9, 0.8, 0.6
 
 
@@ -23,37 +26,89 @@ def majority(opinions: Sequence[Opinion]) -> Opinion | None:
     return None if rest and rest[0][1] == count else first
 
 
-def compare(blank: Agreement, first: Sequence[Opinion], second: Sequence[Opinion], mark: float | None) -> Agreement:
+def compare(
+    blank: Agreement,
+    first: Sequence[Opinion],
+    second: Sequence[Opinion],
+    mark: float | None,
+    probabilities: Sequence[float] | None = None,
+) -> Agreement:
     """Fill in how the second rater agrees with the first.
 
     Args:
-        blank: names the metric, the judge, the kind of rater and the cohort.
+        blank: names the metric, the judge, the kind of rater, the cohort and the floor of trust.
         first: the reference's opinions, shape (n,), n >= 1: all `pass`/`fail`, or all numbers.
         second: the other's opinions of the same answers, shape (n,).
         mark: least number that passes, where the scale has a pass mark; it splits the classes that trust counts.
+        probabilities: chance with which each answer was drawn for labelling, where they were not drawn alike.
     """
     numbers = not isinstance(first[0], str)
     levels = _levels([*first, *second]) if numbers else PASS_FAIL
     if len(levels) > MAX_LEVELS:
         reason = f"not estimable: more than {MAX_LEVELS} distinct numbers; label on a scale of fewer steps"
         return replace(blank, kappa=Estimate(value=None, n=len(first), reason=reason), note=reason)
-    weights: stats.Weights | None = "quadratic" if numbers else None
-    kappa = stats.cohen_kappa(first, second, categories=levels, weights=weights)
-    bound = stats.cohen_kappa(first, second, categories=levels, weights=weights, confidence_level=0.90).low
+    filled = _with_kappas(blank, _Table(first, second, levels, probabilities), numbers)
     passes = _passes(first, mark)
     rarer = min(sum(passes), len(passes) - sum(passes)) if passes else stats.rarer_labels(first)
-    trust = stats.trust(bound, kappa.value, smallest_class=rarer) if blank.rater_kind == "person" else "untrusted"
+    filled = _with_trust(filled, rarer)
     filled = replace(
-        blank,
-        kappa=kappa,
-        weights=weights,
+        filled,
         observed=sum(a == b for a, b in zip(first, second, strict=True)) / len(first),
         prevalence=sum(passes) / len(passes) if passes else None,
         confusion=stats.confusion(first, second, levels),
         categories=tuple(str(level) if isinstance(level, str) else f"{level:g}" for level in levels),
-        trust=trust,
     )
-    return filled if numbers else _with_rates(filled, first, second)
+    return filled if numbers else _with_rates(filled)
+
+
+@dataclass(frozen=True)
+class _Table:
+    """Two raters on the same answers."""
+
+    first: Sequence[Opinion]
+    second: Sequence[Opinion]
+    levels: Sequence[Opinion]
+    probabilities: Sequence[float] | None
+
+    def kappa(self, weights: stats.Weights | None, confidence_level: float = 0.95) -> Estimate:
+        return stats.cohen_kappa(
+            self.first,
+            self.second,
+            categories=self.levels,
+            weights=weights,
+            probabilities=self.probabilities,
+            confidence_level=confidence_level,
+        )
+
+
+def _with_kappas(blank: Agreement, table: _Table, numbers: bool) -> Agreement:
+    weights: stats.Weights | None = "quadratic" if numbers else None
+    others: Mapping[str, Estimate] = {}
+    if numbers:
+        others = {"unweighted": table.kappa(None), "linear": table.kappa("linear")}
+    gwet = None
+    if len(table.levels) > 1:
+        gwet = stats.gwet_ac(
+            table.first,
+            table.second,
+            categories=table.levels,
+            weights=weights,
+            probabilities=table.probabilities,
+        )
+    bound = table.kappa(weights, 0.90).low
+    return replace(blank, kappa=table.kappa(weights), weights=weights, bound=bound, other_kappas=others, gwet=gwet)
+
+
+def _with_trust(found: Agreement, rarer: int) -> Agreement:
+    """What the judge may do, and how many labels would settle it; only people's labels make trust."""
+    if found.rater_kind != "person":
+        return replace(found, trust="untrusted")
+    kappa = found.kappa
+    trust = stats.trust(found.bound, kappa.value, smallest_class=rarer, floor=found.floor)
+    needed = stats.labels_needed(kappa.n, found.bound, kappa.value, floor=found.floor)
+    if needed is not None and 0 < rarer < stats.MIN_RARER_LABELS:
+        needed = max(needed, math.ceil(kappa.n * stats.MIN_RARER_LABELS / rarer))
+    return replace(found, trust=trust, labels_needed=None if trust == "trusted" else needed)
 
 
 def _passes(opinions: Sequence[Opinion], mark: float | None) -> list[bool]:
@@ -76,25 +131,39 @@ def _levels(values: Sequence[Opinion]) -> tuple[Opinion, ...]:
     return tuple(by_place.get(place, found[0] + place * step) for place in range(round(places[-1]) + 1))
 
 
-def _with_rates(found: Agreement, first: Sequence[Opinion], second: Sequence[Opinion]) -> Agreement:
+def _with_rates(found: Agreement) -> Agreement:
     (fail_fail, fail_pass), (pass_fail, pass_pass) = found.confusion
     passes, fails = pass_fail + pass_pass, fail_fail + fail_pass
     return replace(
         found,
         sensitivity=pass_pass / passes if passes else None,
         specificity=fail_fail / fails if fails else None,
-        note=_paradox(found, first, second),
+        note=_paradox(found),
     )
 
 
-def _paradox(found: Agreement, first: Sequence[Opinion], second: Sequence[Opinion]) -> str:
+def _paradox(found: Agreement) -> str:
     """Kappa is low by construction where nearly every label is the same: that asks for labels, not for a new judge."""
-    share = found.prevalence
-    kappa = found.kappa.value
+    share, kappa = found.prevalence, found.kappa.value
     if share is None or max(share, 1 - share) <= COMMON_SHARE or (kappa is not None and kappa >= LOW_KAPPA):
         return ""
-    ac1 = stats.gwet_ac(first, second, categories=PASS_FAIL).value
+    ac1 = found.gwet.value if found.gwet else None
     if ac1 is None or ac1 < HIGH_AC1:
         return ""
     rarer = "failures" if share > COMMON_SHARE else "passes"
     return f"nearly all labels are the same, so kappa says little (AC1 {ac1:.2f}): label more {rarer}"
+
+
+def alpha_of(ratings: Sequence[Sequence[Opinion | None]]) -> Estimate:
+    """Krippendorff's alpha of several raters with gaps: nominal for pass/fail, ordinal for numbers.
+
+    Args:
+        ratings: one row an answer, one opinion a rater, shape (answers, raters); at least one opinion.
+    """
+    import numpy as np
+
+    known = [opinion for answer in ratings for opinion in answer if opinion is not None]
+    numbers = not isinstance(known[0], str)
+    levels = _levels(known) if numbers else PASS_FAIL
+    level: Literal["ordinal", "nominal"] = "ordinal" if numbers else "nominal"
+    return stats.krippendorff_alpha(ratings, categories=levels, level=level, rng=np.random.default_rng(ALPHA_SEED))

@@ -19,7 +19,8 @@ def read_labels(files: Sequence[Path], shown: Sequence[str]) -> tuple[Label, ...
     """Every label of the files (JSON Lines).
 
     A row has `case_id`, `answer_sha256` (of the answer's UTF-8 text), `scorer`, `label` (`pass`, `fail` or a number),
-    `rater`, `rater_kind` and may have `rubric_sha256`.
+    `rater`, `rater_kind` and may have `rubric_sha256` and `inclusion_probability` (the chance with which the answer was
+    drawn for labelling; all labels of one scorer and kind of rater have it, or none).
 
     Raises:
         InputError: with every problem of every file.
@@ -38,9 +39,21 @@ def read_labels(files: Sequence[Path], shown: Sequence[str]) -> tuple[Label, ...
                 what = f"{label.rater} labels {label.metric} of case {label.case_id!r} again, first at {first}"
                 problems.append(Problem(place, what, "keep one of the two"))
             labels.append(label)
+    problems += _half_drawn(labels, ", ".join(shown))
     if problems:
         raise InputError(problems)
     return tuple(labels)
+
+
+def _half_drawn(labels: Sequence[Label], shown: str) -> Iterator[Problem]:
+    """Weighted and unweighted labels together would be neither."""
+    drawn: dict[tuple[str, str], set[bool]] = {}
+    for label in labels:
+        drawn.setdefault((label.metric, label.rater_kind), set()).add(label.inclusion_probability is not None)
+    for (metric, kind), found in drawn.items():
+        if len(found) > 1:
+            what = f"some labels of {metric} by a {kind} have `inclusion_probability`, others have none"
+            yield Problem(shown, what, "keep those of one draw, or remove the key from all of them")
 
 
 def _label(raw: dict[str, Any], place: str, note: Note) -> Label | None:
@@ -58,6 +71,7 @@ def _label(raw: dict[str, Any], place: str, note: Note) -> Label | None:
         rater=raw["rater"],
         rater_kind=raw["rater_kind"],
         rubric_sha256=raw.get("rubric_sha256"),
+        inclusion_probability=raw.get("inclusion_probability"),
     )
 
 
@@ -70,6 +84,13 @@ def _faults(raw: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if raw.get("rater_kind") not in RATER_KINDS:
         yield f"`rater_kind` is {raw.get('rater_kind')!r}", f"choose from {', '.join(RATER_KINDS)}"
     value = raw.get("label")
-    number = isinstance(value, int | float) and not isinstance(value, bool)
+    number = _is_number(value)
+    chance = raw.get("inclusion_probability")
+    if chance is not None and not (_is_number(chance) and 0 < chance <= 1):
+        yield f"`inclusion_probability` is {chance!r}", "write a number above 0, up to 1, or remove the key"
     if value not in ("pass", "fail") and not number:
         yield f"`label` is {value!r}", 'write "pass", "fail" or a number on the scale'
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
