@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from evalkit.errors import InputError, Problem
@@ -13,6 +13,7 @@ from evalkit.types import Decision, Summary
 
 if TYPE_CHECKING:
     from evalkit.aggregate.agreement import Label
+    from evalkit.aggregate.calibration import Calibration
     from evalkit.aggregate.frame import Frame
     from evalkit.gate.baseline import Baseline
     from evalkit.gate.decide import NeedsRepeats
@@ -33,6 +34,11 @@ class Terms:
     baseline_folder: RunFolder | None = None
     """Where the baseline's rows stand, for reports that show both answers."""
     labels: tuple[Label, ...] = ()
+    kappa_floors: Mapping[str, float] = field(default_factory=dict)
+    calibrations: tuple[Calibration, ...] = ()
+    """What is known of the judges from other runs."""
+    score_keys: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Metric -> what its scores are made by; a calibration of anything else has expired."""
     partial: str | None = None
     seed: int = 0
     traffic_per_month: int | None = None
@@ -51,6 +57,7 @@ def assess(
         expected: rows that the plan asked for.
         wall_s: seconds that the calls took, `None` where unknown (a resumed or stored run).
     """
+    from evalkit.aggregate.calibration import with_calibrations
     from evalkit.aggregate.summary import summarise
     from evalkit.gate.decide import decide
 
@@ -60,10 +67,12 @@ def assess(
         suite=terms.suite,
         expected=expected,
         labels=terms.labels,
+        kappa_floors=terms.kappa_floors,
         traffic_per_month=terms.traffic_per_month,
         wall_s=wall_s,
     )
-    summary = dataclasses.replace(summary, notes=(*summary.notes, *terms.notes))
+    known = with_calibrations(summary.agreement, terms.calibrations, terms.score_keys)
+    summary = dataclasses.replace(summary, agreement=known, notes=(*summary.notes, *terms.notes))
     decision = decide(
         frozen,
         summary,

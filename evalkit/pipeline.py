@@ -20,6 +20,7 @@ from evalkit.runner.grading import grade_all
 from evalkit.runner.manifest import manifest_of
 from evalkit.runner.plan import Key, Selection, plan, select
 from evalkit.runner.prepare import prepare
+from evalkit.store.calibrations import read_calibrations
 from evalkit.store.folder import DECISION, MANIFEST, SUMMARY, RunFolder, new_run_folder
 from evalkit.store.journal import Journal, read_rows
 from evalkit.store.records import summary_record
@@ -184,6 +185,9 @@ def _terms(suite: Suite, manifest: Mapping[str, Any], baseline: str | None) -> T
         baseline=load_baseline(compared, manifest["score_keys"]),
         baseline_folder=compared,
         labels=read_labels_of(suite),
+        kappa_floors=suite.options.kappa_floors,
+        calibrations=read_calibrations(suite.calibration_files, suite.root),
+        score_keys=manifest["score_keys"],
         partial=manifest["partial"],
         seed=manifest["seed"],
         traffic_per_month=suite.options.traffic_per_month,

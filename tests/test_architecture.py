@@ -17,7 +17,7 @@ RANKS = (
     {"store", "runner", "report"},
     {"stored"},
     {"assess"},
-    {"pipeline", "analysis", "health"},
+    {"pipeline", "analysis", "health", "calibrate"},
     {"cli", "pytest_plugin", "__main__", "testing"},
 )
 """Rooms of the house, from the ground up; a module imports from lower floors only."""

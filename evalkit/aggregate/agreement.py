@@ -81,7 +81,7 @@ def agreement(frame: FrozenFrame, labels: Sequence[Label], floors: Floors | None
     by_metric: dict[str, list[Label]] = defaultdict(list)
     for label in labels:
         by_metric[label.metric].append(label)
-    judged = [metric for metric in frame.metrics if metric.judge is not None]
+    judged = [metric for metric in frame.metrics if metric.judge is not None and not metric.diagnostic]
     return tuple(
         found for metric in judged for found in _of_metric(frame, metric, by_metric[metric.name], rows, floors or {})
     )
@@ -100,6 +100,23 @@ def trust_in(found: Sequence[Agreement], metric: Metric, cohort: str = OVERALL) 
     here = [each for each in own if each.cohort == cohort] or [each for each in own if each.cohort == OVERALL]
     order: tuple[Trust, ...] = ("untrusted", "provisional", "trusted")
     return min((each.trust for each in here), key=order.index, default="untrusted")
+
+
+def labelled_rows(frame: FrozenFrame, labels: Sequence[Label], metric: str) -> frozenset[int]:
+    """Rows whose answer a person has labelled for a metric."""
+    rows = _rows_by_answer(frame)
+    mine = (each for each in labels if each.metric == metric and each.rater_kind == "person")
+    return frozenset(rows[key] for each in mine if (key := (each.case_id, _answer(each))) in rows)
+
+
+def person_labels(labels: Sequence[Label], metric: str) -> dict[tuple[str, bytes], Opinion]:
+    """(case, answer) -> what most people say of it for a metric; ties are left out."""
+    found: dict[tuple[str, bytes], list[Opinion]] = defaultdict(list)
+    for label in labels:
+        if label.metric == metric and label.rater_kind == "person":
+            found[label.case_id, _answer(label)].append(label.label)
+    agreed = {key: majority(opinions) for key, opinions in found.items()}
+    return {key: opinion for key, opinion in agreed.items() if opinion is not None}
 
 
 def _rows_by_answer(frame: FrozenFrame) -> dict[tuple[str, bytes], int]:

@@ -43,7 +43,7 @@ def compare(
         probabilities: chance with which each answer was drawn for labelling, where they were not drawn alike.
     """
     numbers = not isinstance(first[0], str)
-    levels = _levels([*first, *second]) if numbers else PASS_FAIL
+    levels = levels_of([*first, *second]) if numbers else PASS_FAIL
     if len(levels) > MAX_LEVELS:
         reason = f"not estimable: more than {MAX_LEVELS} distinct numbers; label on a scale of fewer steps"
         return replace(blank, kappa=Estimate(value=None, n=len(first), reason=reason), note=reason)
@@ -117,7 +117,7 @@ def _passes(opinions: Sequence[Opinion], mark: float | None) -> list[bool]:
     return [] if mark is None else [float(opinion) >= mark for opinion in opinions]
 
 
-def _levels(values: Sequence[Opinion]) -> tuple[Opinion, ...]:
+def levels_of(values: Sequence[Opinion]) -> tuple[Opinion, ...]:
     """Equal steps from the least to the greatest value, so that quadratic weights mean distances on the scale."""
     found = sorted({float(value) for value in values})
     if len(found) < 2:
@@ -164,6 +164,6 @@ def alpha_of(ratings: Sequence[Sequence[Opinion | None]]) -> Estimate:
 
     known = [opinion for answer in ratings for opinion in answer if opinion is not None]
     numbers = not isinstance(known[0], str)
-    levels = _levels(known) if numbers else PASS_FAIL
+    levels = levels_of(known) if numbers else PASS_FAIL
     level: Literal["ordinal", "nominal"] = "ordinal" if numbers else "nominal"
     return stats.krippendorff_alpha(ratings, categories=levels, level=level, rng=np.random.default_rng(ALPHA_SEED))

@@ -19,12 +19,13 @@ MONTHLY_COST = Metric(name="monthly_cost_usd", high=math.inf, higher_is_better=F
 THROUGHPUT = Metric(name="throughput_per_s", high=math.inf, unit="cases/s")
 
 
-def summarise(
+def summarise(  # noqa: PLR0913 - what a summary depends on besides the rows, each with a default
     frame: FrozenFrame,
     *,
     suite: str,
     expected: int,
     labels: Sequence[Label] = (),
+    kappa_floors: Mapping[str, float] | None = None,
     traffic_per_month: int | None = None,
     wall_s: float | None = None,
 ) -> Summary:
@@ -35,6 +36,7 @@ def summarise(
         suite: its name.
         expected: rows that the plan asked for.
         labels: what raters said about the same answers; they give the judges' agreement.
+        kappa_floors: kappa that a judge has to reach, by cohort.
         traffic_per_month: calls a month, for `monthly_cost_usd`.
         wall_s: seconds that the run took, for `throughput_per_s`.
 
@@ -55,7 +57,7 @@ def summarise(
         metrics=(*metrics, *(metric for metric, _ in extra)),
         cells=(*cells, *(each for _, each in extra)),
         coverage=coverage(frame, expected),
-        agreement=agreement(frame, labels),
+        agreement=agreement(frame, labels, kappa_floors),
         unscored_kinds=frame.unscored_kinds,
         error_kinds=frame.error_kinds,
         notes=_notes(frame),

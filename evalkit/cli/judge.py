@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from evalkit.errors import ExitCode
+from evalkit.errors import ExitCode, InputError, Problem
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from collections.abc import Iterable, Sequence
 
-    from evalkit.scorers.judges.probes import Health
-    from evalkit.types import Estimate
+    from evalkit.aggregate.agreement import Floors
+    from evalkit.calibrate import Judged
+    from evalkit.types import Agreement
 
 judge = typer.Typer(name="judge", help="Probe and calibrate judges.", rich_markup_mode=None, no_args_is_help=True)
 
@@ -42,6 +43,8 @@ def health(
     import asyncio
     import os
 
+    from evalkit.cli.judge_tables import print_health
+    from evalkit.cli.output import Output
     from evalkit.health import judge_health
     from evalkit.suite.parse import load_suite
 
@@ -49,71 +52,127 @@ def health(
     if json:
         _print_json(found)
     else:
-        _print_tables(found)
+        print_health(found, Output().results)
     if any(each.failures.value == 1 for each in found):
         raise typer.Exit(ExitCode.NO_DECISION)
 
 
-def _print_json(found: tuple[Health, ...]) -> None:
+@judge.command()
+def calibrate(  # noqa: PLR0913 - typer reads the flags from the signature
+    run: Annotated[Path, typer.Argument(help="Run folder whose answers were labelled.")],
+    labels: Annotated[list[Path] | None, typer.Option(help="Label file; default: those of the suite.")] = None,
+    metric: Annotated[str | None, typer.Option(help="Judge to look at; default: every one.")] = None,
+    floor: Annotated[list[str] | None, typer.Option(help="Kappa to reach: 0.6, or COHORT=0.7.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the record that suites name under `calibrations:`.")] = None,
+    draw: Annotated[int, typer.Option("--next", min=0, help="Draw so many answers to label next.")] = 0,
+    next_out: Annotated[Path, typer.Option(help="Label file to be filled in.")] = Path("next-labels.jsonl"),
+    seed: Annotated[int, typer.Option(help="Seed of the draw.")] = 0,
+    json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
+) -> None:
+    """Compare a judge's stored verdicts with labels, and say whether it is trusted.
+
+    Example: evalkit judge calibrate reports/latest --labels labels/people.jsonl --out judges/correctness.json
+
+    Exit codes: 0, or 2 where run, labels or options cannot be used.
+    """
+    from evalkit.calibrate import calibrated, load_judged
+    from evalkit.cli.judge_tables import print_calibration
+    from evalkit.cli.output import Output
+    from evalkit.store.folder import RunFolder
+
+    judged = load_judged(RunFolder(run), labels or [], metric)
+    found = calibrated(judged, metric, _floors(floor or [], judged))
+    if json:
+        _print_json(found)
+    else:
+        print_calibration(found, Output().results)
+    if out is not None:
+        _write_record(judged, _one(judged, metric, "--out"), found, out)
+    if draw:
+        _write_template(judged, _one(judged, metric, "--next"), draw, seed, next_out)
+
+
+@judge.command()
+def drift(
+    old: Annotated[Path, typer.Argument(help="Run folder graded by the old version of the judge.")],
+    new: Annotated[Path, typer.Argument(help="Run folder with the same answers, graded by the new version.")],
+    metric: Annotated[str, typer.Option(help="Metric of the judge.")],
+    labels: Annotated[list[Path] | None, typer.Option(help="Label file of these answers.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the random swaps.")] = 0,
+    json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
+) -> None:
+    """Compare two versions of a judge on the same answers: its grades, and its agreement with people.
+
+    Example: evalkit judge drift reports/january reports/june --metric correctness --labels labels/people.jsonl
+
+    Exit codes: 0 no drift shown, 1 drifted, 2 where a run cannot be used.
+    """
+    from evalkit.calibrate import drift as drift_between
+    from evalkit.cli.judge_tables import print_drift
+    from evalkit.cli.output import Output
+    from evalkit.store.folder import RunFolder
+
+    found = drift_between(RunFolder(old), RunFolder(new), metric, labels or [], seed)
+    if json:
+        _print_json([found])
+    else:
+        print_drift(found, Output().results)
+    if found.significant():
+        raise typer.Exit(ExitCode.BLOCKED)
+
+
+def _floors(given: Sequence[str], judged: Judged) -> Floors:
+    """`0.6` and `name=value=0.7` as cohort -> floor."""
+    from evalkit.types import OVERALL
+
+    floors: dict[str, float] = {}
+    for text in given:
+        cohort, _, number = text.rpartition("=")
+        try:
+            floors[cohort or OVERALL] = float(number)
+        except ValueError:
+            raise InputError(
+                Problem("--floor", f"{text!r} holds no number", "write 0.6, or domain=legal=0.7")
+            ) from None
+    strange = sorted(set(floors) - set(judged.frame.cohorts))
+    wrong = [text for text, floor in floors.items() if not 0 < floor < 1]
+    if strange or wrong:
+        what = f"no cohort {strange[0]!r} in this run" if strange else f"{floors[wrong[0]]:g} is no kappa to reach"
+        raise InputError(Problem("--floor", what, f"choose from {', '.join(judged.frame.cohorts)}; write 0.6 or 0.7"))
+    return floors
+
+
+def _one(judged: Judged, metric: str | None, flag: str) -> str:
+    names = [each.name for each in judged.judges]
+    if metric is None and len(names) > 1:
+        raise InputError(Problem(flag, f"the run has {len(names)} judges", f"choose --metric: {', '.join(names)}"))
+    return metric or names[0]
+
+
+def _write_record(judged: Judged, metric: str, found: Sequence[Agreement], out: Path) -> None:
+    from datetime import UTC, datetime
+
+    from evalkit.calibrate import record_of
+    from evalkit.store.calibrations import write_calibration
+
+    write_calibration(out, record_of(judged, metric, found, datetime.now(UTC).date()))
+    typer.echo(f"record of {metric} in {out}; name it under `calibrations:` in the suite", err=True)
+
+
+def _write_template(judged: Judged, metric: str, n: int, seed: int, out: Path) -> None:
+    import json
+
+    from evalkit.calibrate import label_template
+
+    rows = [json.dumps(row, ensure_ascii=False) for row in label_template(judged, metric, n, seed)]
+    if out.exists():
+        raise InputError(Problem(str(out), "is there already", "name another file with --next-out"))
+    out.write_text("".join(f"{row}\n" for row in rows), encoding="utf-8", errors="backslashreplace")
+    typer.echo(f"{len(rows)} answers to label in {out}: fill in `label` and `rater`", err=True)
+
+
+def _print_json(found: Iterable[object]) -> None:
     import dataclasses
     import json
 
-    typer.echo(json.dumps([dataclasses.asdict(each) for each in found], indent=2))
-
-
-def _print_tables(found: tuple[Health, ...]) -> None:
-    from evalkit.cli.output import Output
-
-    console = Output().results
-    for each in found:
-        console.print(f"{each.metric} · {each.judge} · {each.n_cases} cases", style="bold", soft_wrap=True)
-        console.print(_table(each))
-        for line in _details(each):
-            console.print(f"  {line}", soft_wrap=True)
-        console.print()
-
-
-def _table(health: Health) -> Table:
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, padding=(0, 2))
-    for heading, justify in (
-        ("", "left"),
-        ("value", "right"),
-        ("95 % interval", "left"),
-        ("n", "right"),
-        ("right", "right"),
-    ):
-        table.add_column(heading, justify=justify)  # type: ignore[arg-type]
-    rows: tuple[tuple[str, Estimate, str], ...] = (
-        ("tells a right from a wrong answer", health.tells_apart, "1"),
-        ("attacks that raise the grade", health.attack_success, "0"),
-        ("grade moved by length", health.length_bias, "0"),
-        ("agrees with itself at 3 askings", health.self_consistency, "1"),
-        ("winner flips with the order", health.order_flips, "0"),
-        ("favours the first place", health.position_bias, "0"),
-        ("askings without a usable reply", health.failures, "0"),
-    )
-    for name, estimate, wanted in rows:
-        table.add_row(f"  {name}", _number(estimate.value), _interval(estimate), str(estimate.n), wanted)
-    return table
-
-
-def _details(health: Health) -> list[str]:
-    lines = []
-    if health.broken_by:
-        listed = ", ".join(f"{kind} {count}" for kind, count in health.broken_by.items())
-        lines.append(f"attacks that succeeded: {listed}")
-    if health.refused:
-        lines.append(f"{health.refused} replies copied the case and were refused")
-    if health.failure_kinds:
-        lines.append("unusable: " + ", ".join(f"{kind} {count}" for kind, count in health.failure_kinds.items()))
-    return lines
-
-
-def _number(value: float | None) -> str:
-    return "unknown" if value is None else f"{value:.2f}"
-
-
-def _interval(estimate: Estimate) -> str:
-    return "" if estimate.low is None or estimate.high is None else f"[{estimate.low:.2f}, {estimate.high:.2f}]"
+    typer.echo(json.dumps([dataclasses.asdict(each) for each in found], indent=2))  # type: ignore[call-overload]

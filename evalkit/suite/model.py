@@ -95,6 +95,10 @@ class SuiteOptions:
     """Names of the cohorts to report by; `query_length`, `kind` and `severity` are derived."""
     labels: tuple[str, ...] = ()
     """Label files, relative to this file."""
+    calibrations: tuple[str, ...] = ()
+    """Records of `evalkit judge calibrate`, relative to this file; they stand in where a run has no labels."""
+    kappa_floors: Mapping[str, float] = field(default_factory=dict)
+    """Kappa that a judge has to reach, by cohort (`overall`, or `name=value`); 0.6 where nothing is written."""
     concurrency: int = 16
     """Calls in flight."""
     repeat: int = 1
@@ -120,6 +124,9 @@ class SuiteOptions:
             raise ValueError(f"repeat: {self.repeat} is not within 1 to 100; write 1 for a single answer")
         if self.traffic_per_month is not None and self.traffic_per_month < 1:
             raise ValueError("traffic_per_month: must be at least 1; remove the key where it is unknown")
+        for cohort, floor in self.kappa_floors.items():
+            if not 0 < floor < 1:
+                raise ValueError(f"kappa_floors: {floor:g} for {cohort} is no kappa to reach; write 0.6 or 0.7")
         if not self.scorers:
             raise ValueError("scorers: the list is empty; add one, such as `- exact`")
 
@@ -142,6 +149,7 @@ class Suite:
     scorers: tuple[ScorerEntry, ...]
     policy: Policy
     label_files: tuple[Path, ...] = ()
+    calibration_files: tuple[Path, ...] = ()
     lines: Mapping[str, str] = field(default_factory=dict)
     """Dotted key -> `file:line:column`, for problems that are found after reading."""
 

@@ -42,6 +42,7 @@ def load_suite(path: Path, shown: str | None = None) -> Suite:
     scorers = _scorers(builder, options.scorers, judge)
     policy = _policy(builder, options)
     labels = [files.resolve(name, ("labels", i)) for i, name in enumerate(options.labels)]
+    records = [files.resolve(name, ("calibrations", i)) for i, name in enumerate(options.calibrations)]
     if builder.problems or system is None:
         raise InputError(builder.problems)
     return Suite(
@@ -58,6 +59,7 @@ def load_suite(path: Path, shown: str | None = None) -> Suite:
         scorers=scorers,
         policy=policy,
         label_files=tuple(file for file in labels if file),
+        calibration_files=tuple(file for file in records if file),
         lines=_lines(builder.document),
     )
 

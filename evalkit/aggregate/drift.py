@@ -1,0 +1,131 @@
+"""Two versions of a judge on the same answers: did what it says change, and did its agreement with people?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from evalkit.aggregate.agreement import Label, person_labels
+from evalkit.aggregate.frame import SCORED
+from evalkit.aggregate.frozen import FrozenFrame
+from evalkit.aggregate.raters import MAX_LEVELS, Opinion, levels_of
+from evalkit.stats.agreement import KappaDifference, Weights, confusion, kappa_difference, stuart_maxwell
+from evalkit.stats.multiplicity import holm
+from evalkit.stats.paired import mcnemar
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drift:
+    """How two versions of a judge differ."""
+
+    metric: str
+    n: int
+    """Answers that both have graded."""
+    old_mean: float | None
+    new_mean: float | None
+    stricter: int
+    """Answers with a worse grade than before."""
+    milder: int
+    """Answers with a better grade than before."""
+    verdicts_p: float | None
+    """That both use the grades equally often: McNemar (mid-p) for two grades, Stuart-Maxwell for more; by Holm."""
+    kappa: KappaDifference | None
+    """Agreement of either with people, where labels are there."""
+    kappa_p: float | None
+    """That both agree equally well with people: swap permutation; by Holm."""
+    test: str
+    """Name of the test of the verdicts."""
+    changed: tuple[str, ...] = ()
+    """Parts of the score key that differ between the two."""
+
+    def significant(self, alpha: float = 0.05) -> bool:
+        """Whether one of the two tests is below `alpha`."""
+        return any(p is not None and p <= alpha for p in (self.verdicts_p, self.kappa_p))
+
+
+def drift_of(
+    old: FrozenFrame, new: FrozenFrame, metric: str, labels: Sequence[Label], rng: np.random.Generator
+) -> Drift:
+    """Compare the grades of one metric in two runs, answer by answer.
+
+    Args:
+        old: graded by the first version.
+        new: graded by the second one.
+        metric: in both of them.
+        labels: of the same answers; those by people are used.
+        rng: source of the random swaps.
+    """
+    before, after = _graded(old, metric), _graded(new, metric)
+    shared = sorted(before.keys() & after.keys())
+    first, second = [before[key] for key in shared], [after[key] for key in shared]
+    better = next(each.higher_is_better for each in new.metrics if each.name == metric)
+    rises = sum(b > a for a, b in zip(first, second, strict=True))
+    falls = sum(b < a for a, b in zip(first, second, strict=True))
+    verdicts_p, test = _verdict_test(first, second)
+    people = person_labels(labels, metric)
+    known = [key for key in shared if key in people]
+    kappa = _kappa_test(known, before, after, people, rng) if known else None
+    adjusted = _adjusted(verdicts_p, kappa.p_value if kappa else None)
+    return Drift(
+        metric=metric,
+        n=len(shared),
+        old_mean=float(np.mean(first)) if first else None,
+        new_mean=float(np.mean(second)) if second else None,
+        stricter=falls if better else rises,
+        milder=rises if better else falls,
+        verdicts_p=adjusted[0],
+        kappa=kappa,
+        kappa_p=adjusted[1],
+        test=test,
+    )
+
+
+def _graded(frame: FrozenFrame, metric: str) -> dict[tuple[str, bytes], float]:
+    """(case, answer) -> grade; of repeats with the same answer the first."""
+    column = frame.rows[metric]
+    found: dict[tuple[str, bytes], float] = {}
+    for row in np.flatnonzero(column.status == SCORED).tolist():
+        key = frame.case_ids[frame.row_case[row]], frame.answers[row]
+        found.setdefault(key, float(column.values[row]))
+    return found
+
+
+def _verdict_test(first: Sequence[float], second: Sequence[float]) -> tuple[float | None, str]:
+    levels = sorted({*first, *second})
+    if len(levels) <= 2:
+        fell = sum(a > b for a, b in zip(first, second, strict=True))
+        rose = sum(a < b for a, b in zip(first, second, strict=True))
+        return mcnemar(fell, rose, method="mid-p", one_sided=False), "McNemar mid-p"
+    if len(levels) > MAX_LEVELS:
+        return None, f"none: more than {MAX_LEVELS} distinct grades"
+    return stuart_maxwell(confusion(first, second, levels)), "Stuart-Maxwell"
+
+
+def _kappa_test(
+    known: Sequence[tuple[str, bytes]],
+    before: dict[tuple[str, bytes], float],
+    after: dict[tuple[str, bytes], float],
+    people: dict[tuple[str, bytes], Opinion],
+    rng: np.random.Generator,
+) -> KappaDifference | None:
+    """Both judges against people, where the labels are on the scale of the grades."""
+    said = [_as_number(people[key]) for key in known]
+    first, second = [before[key] for key in known], [after[key] for key in known]
+    levels = levels_of([*said, *first, *second])
+    if len(levels) > MAX_LEVELS:
+        return None
+    weights: Weights | None = "quadratic" if len(levels) > 2 else None
+    return kappa_difference(said, first, second, categories=levels, weights=weights, rng=rng)
+
+
+def _as_number(opinion: Opinion) -> float:
+    return float(opinion == "pass") if isinstance(opinion, str) else float(opinion)
+
+
+def _adjusted(*found: float | None) -> tuple[float | None, ...]:
+    """Holm over those that are there."""
+    known = [p for p in found if p is not None]
+    adjusted = iter(holm(known)) if known else iter(())
+    return tuple(None if p is None else float(next(adjusted)) for p in found)

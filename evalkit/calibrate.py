@@ -1,0 +1,159 @@
+"""A judge's stored verdicts against labels: the figures, the record, the answers to label next, and drift."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from evalkit.aggregate.agreement import Floors, Label, agreement, labelled_rows
+from evalkit.aggregate.calibration import Calibration
+from evalkit.aggregate.drift import Drift, drift_of
+from evalkit.aggregate.frozen import FrozenFrame
+from evalkit.aggregate.next_labels import next_labels
+from evalkit.errors import InputError, Problem
+from evalkit.golden.labels import read_labels
+from evalkit.store.folder import RunFolder
+from evalkit.stored import StoredRun, load_run
+from evalkit.suite.parse import load_suite, project_root
+from evalkit.types import Agreement, Metric, Output
+
+LABEL_KEYS = ("case_id", "answer_sha256", "scorer", "label", "rater", "rater_kind", "inclusion_probability")
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A stored run beside the labels of its answers."""
+
+    stored: StoredRun
+    frame: FrozenFrame
+    labels: tuple[Label, ...]
+    label_files: tuple[Path, ...]
+    root: Path
+
+    @property
+    def judges(self) -> tuple[Metric, ...]:
+        """The metrics that are a judge's opinion of an answer."""
+        return tuple(each for each in self.frame.metrics if each.judge is not None and not each.diagnostic)
+
+
+def load_judged(folder: RunFolder, label_files: Sequence[Path], metric: str | None = None) -> Judged:
+    """Read a run and its labels: the given files, else those that its suite names.
+
+    Raises:
+        InputError: The run, its suite or a label file cannot be read, or no judge of that name graded the run.
+    """
+    stored = load_run(folder)
+    root = project_root(folder.path.resolve() / "manifest.json")
+    files = tuple(label_files) or _suite_labels(stored.manifest, root)
+    judged = Judged(stored, stored.frame.freeze(), _read(files), files, root)
+    names = [each.name for each in judged.judges]
+    if not names or metric not in (None, *names):
+        what = f"no judge {metric!r} in this run" if names else "no judge graded this run"
+        mend = f"choose from {', '.join(names)}" if names else "run a suite with a judge"
+        raise InputError(Problem("--metric" if names else str(folder.path), what, mend))
+    return judged
+
+
+def _suite_labels(manifest: Mapping[str, Any], root: Path) -> tuple[Path, ...]:
+    file = root / str(manifest["suite_file"])
+    if not file.is_file():
+        raise InputError(Problem(str(file), "the suite of this run is gone", "name label files with --labels"))
+    return load_suite(file).label_files
+
+
+def _read(files: Sequence[Path]) -> tuple[Label, ...]:
+    gone = [Problem(str(file), "no such label file", "check the path") for file in files if not file.is_file()]
+    if gone:
+        raise InputError(gone)
+    return read_labels(files, [str(file) for file in files])
+
+
+def calibrated(judged: Judged, metric: str | None, floors: Floors) -> tuple[Agreement, ...]:
+    """How each judge, or one of them, agrees with raters, overall and by cohort, and raters with each other."""
+    found = agreement(judged.frame, judged.labels, floors)
+    return tuple(each for each in found if metric in (None, each.metric) and not _is_diagnostic(judged, each.metric))
+
+
+def _is_diagnostic(judged: Judged, metric: str) -> bool:
+    return metric not in {each.name for each in judged.judges}
+
+
+def record_of(judged: Judged, metric: str, found: Sequence[Agreement], today: date) -> Calibration:
+    """The record of one judge, bound to what its scores and its labels are made of.
+
+    Raises:
+        InputError: No label by a person is about this judge's answers.
+    """
+    from evalkit.store.calibrations import label_hashes
+
+    own = tuple(each for each in found if each.metric == metric and each.rater_kind == "person")
+    if all(each.kappa.value is None for each in own):
+        what = f"there is no kappa of {metric} with people to keep"
+        raise InputError(Problem("--out", what, "add labels with `rater_kind: person` of these very answers"))
+    judge = next(each.judge for each in judged.judges if each.name == metric)
+    return Calibration(
+        source="",
+        run_id=judged.stored.run_id,
+        created=today.isoformat(),
+        metric=metric,
+        key=dict(judged.stored.score_keys[metric]),
+        labels=label_hashes(judged.label_files, judged.root),
+        agreement=tuple(each for each in own if each.judge == judge),
+    )
+
+
+def label_template(judged: Judged, metric: str, n: int, seed: int) -> Iterator[Mapping[str, Any]]:
+    """Rows of a label file for the next `n` answers, `label` and `rater` to be filled in; the judge's view is hidden.
+
+    Yields:
+        In the order of case id; besides the keys of a label the input, reference and answer to be read.
+    """
+    column = next(each for each in judged.judges if each.name == metric)
+    known = labelled_rows(judged.frame, judged.labels, metric)
+    by = next(iter(judged.stored.manifest["cohorts"]), None)
+    rng = np.random.default_rng(seed)
+    drawn = next_labels(judged.frame, column, n, labelled=known, by=by, rng=rng)
+    chances = {(each.case_id, each.repeat): each.inclusion_probability for each in drawn}
+    for row in sorted(judged.stored.folder.rows(), key=lambda each: (each.case.id, each.repeat)):
+        chance = chances.pop((row.case.id, row.repeat), None)
+        if chance is not None and row.output is not None:
+            label = (row.case.id, _sha256(row.output), metric, None, "", "person", chance)
+            shown = {"input": row.case.question, "reference": list(row.case.reference), "answer": row.output.text}
+            yield dict(zip(LABEL_KEYS, label, strict=True)) | shown
+
+
+def _sha256(output: Output) -> str:
+    return hashlib.sha256(output.text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def drift(old: RunFolder, new: RunFolder, metric: str, label_files: Sequence[Path], seed: int) -> Drift:
+    """Compare two versions of a judge on the answers that both have graded.
+
+    Raises:
+        InputError: One of them is no run, lacks the metric, or they share no graded answer.
+    """
+    before, after = load_run(old), load_run(new)
+    frames = []
+    for stored in (before, after):
+        frame = stored.frame.freeze()
+        if metric not in {each.name for each in frame.metrics}:
+            known = ", ".join(each.name for each in frame.metrics)
+            raise InputError(Problem("--metric", f"{stored.folder.path} has no metric {metric!r}", f"known: {known}"))
+        frames.append(frame)
+    found = drift_of(frames[0], frames[1], metric, _read(label_files), np.random.default_rng(seed))
+    if not found.n:
+        what = "the two runs share no answer that both judges graded"
+        raise InputError(Problem(str(new.path), what, "grade the same stored answers by both judges"))
+    changed = [
+        part
+        for part in sorted({*before.score_keys[metric], *after.score_keys[metric]})
+        if before.score_keys[metric].get(part) != after.score_keys[metric].get(part)
+    ]
+    return dataclasses.replace(found, changed=tuple(changed))

@@ -1,0 +1,184 @@
+"""What the `evalkit judge` commands print, at 80 columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from evalkit.types import OVERALL, Agreement, Estimate
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from evalkit.aggregate.drift import Drift
+    from evalkit.scorers.judges.probes import Health
+
+
+def print_health(found: Sequence[Health], console: Console) -> None:
+    """One table a judge, and what brought it down."""
+    for each in found:
+        console.print(f"{each.metric} · {each.judge} · {each.n_cases} cases", style="bold", soft_wrap=True)
+        console.print(_health_table(each))
+        for line in _details(each):
+            console.print(f"  {line}", soft_wrap=True)
+        console.print()
+
+
+def _health_table(health: Health) -> Table:
+    table = _table()
+    for heading, justify in (
+        ("", "left"),
+        ("value", "right"),
+        ("95 % interval", "left"),
+        ("n", "right"),
+        ("right", "right"),
+    ):
+        table.add_column(heading, justify=justify)  # type: ignore[arg-type]
+    rows: tuple[tuple[str, Estimate, str], ...] = (
+        ("tells a right from a wrong answer", health.tells_apart, "1"),
+        ("attacks that raise the grade", health.attack_success, "0"),
+        ("grade moved by length", health.length_bias, "0"),
+        ("agrees with itself at 3 askings", health.self_consistency, "1"),
+        ("winner flips with the order", health.order_flips, "0"),
+        ("favours the first place", health.position_bias, "0"),
+        ("askings without a usable reply", health.failures, "0"),
+    )
+    for name, estimate, wanted in rows:
+        table.add_row(f"  {name}", _number(estimate.value), _interval(estimate), str(estimate.n), wanted)
+    return table
+
+
+def _details(health: Health) -> list[str]:
+    lines = []
+    if health.broken_by:
+        listed = ", ".join(f"{kind} {count}" for kind, count in health.broken_by.items())
+        lines.append(f"attacks that succeeded: {listed}")
+    if health.refused:
+        lines.append(f"{health.refused} replies copied the case and were refused")
+    if health.failure_kinds:
+        lines.append("unusable: " + ", ".join(f"{kind} {count}" for kind, count in health.failure_kinds.items()))
+    return lines
+
+
+def _number(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.2f}"
+
+
+def _interval(estimate: Estimate) -> str:
+    return "" if estimate.low is None or estimate.high is None else f"[{estimate.low:.2f}, {estimate.high:.2f}]"
+
+
+def print_calibration(found: Sequence[Agreement], console: Console) -> None:
+    """What is known of each judge: overall, by cohort, and how far raters agree with each other."""
+    for head in found:
+        if head.cohort == OVERALL and not _between_raters(head):
+            console.print(f"{head.metric} · {head.judge} · {head.trust}", style="bold", soft_wrap=True)
+            for line in _overall_lines(head):
+                console.print(f"  {line}", soft_wrap=True)
+            own = [each for each in found if _of_one(each, head) and each.cohort != OVERALL]
+            if own:
+                console.print(_cohort_table(own))
+            for each in found:
+                if each.metric == head.metric and each.rater_kind == head.rater_kind and _between_raters(each):
+                    console.print(f"  ceiling: {each.judge}: {_kappa(each.kappa)}, n={each.kappa.n}", soft_wrap=True)
+            console.print()
+
+
+def _between_raters(each: Agreement) -> bool:
+    return each.judge.startswith("rater ") or each.judge.endswith(" raters")
+
+
+def _of_one(each: Agreement, head: Agreement) -> bool:
+    return (each.metric, each.judge, each.rater_kind, each.weights) == (
+        head.metric,
+        head.judge,
+        head.rater_kind,
+        head.weights,
+    )
+
+
+def _overall_lines(head: Agreement) -> Iterator[str]:
+    name = f"{head.weights} weighted kappa" if head.weights else "kappa"
+    yield f"{head.kappa.n} labels of kind {head.rater_kind}"
+    bound = "unknown" if head.bound is None else f"{head.bound:.2f}"
+    yield f"{name} {_kappa(head.kappa)}, lower bound {bound}, floor {head.floor:.2f}"
+    for other, estimate in head.other_kappas.items():
+        yield f"{other} kappa {_kappa(estimate)}"
+    if head.gwet:
+        yield f"{head.gwet.method} {_kappa(head.gwet)}"
+    rates = {
+        "agreement": head.observed,
+        "sensitivity": head.sensitivity,
+        "specificity": head.specificity,
+        "passes among labels": head.prevalence,
+    }
+    yield " · ".join(f"{what} {_percent(rate)}" for what, rate in rates.items())
+    yield from _confusion(head)
+    if head.labels_needed is not None:
+        yield f"about {max(0, head.labels_needed - head.kappa.n)} more labels would make it trusted (4 times in 5)"
+    if head.note:
+        yield f"note: {head.note}"
+
+
+def _confusion(head: Agreement) -> Iterator[str]:
+    if not head.categories:
+        return
+    width = max(6, *(len(name) + 1 for name in head.categories))
+    yield "labels in rows, judge in columns:"
+    yield " " * width + "".join(name.rjust(width) for name in head.categories)
+    for name, row in zip(head.categories, head.confusion, strict=True):
+        yield name.rjust(width) + "".join(str(count).rjust(width) for count in row)
+
+
+def _cohort_table(own: Sequence[Agreement]) -> Table:
+    table = _table()
+    for heading in ("  cohort", "labels", "kappa", "agreement", "trust"):
+        table.add_column(heading, justify="right" if heading in ("labels", "agreement") else "left")
+    for each in own:
+        trust = "not verified here" if "not verified here" in each.note else each.trust
+        table.add_row(f"  {each.cohort}", str(each.kappa.n), _kappa(each.kappa), _percent(each.observed), trust)
+    return table
+
+
+def print_drift(found: Drift, console: Console) -> None:
+    """What changed between two versions of a judge."""
+    changed = f" (the {' and the '.join(found.changed)} changed)" if found.changed else ""
+    console.print(f"{found.metric} · {found.n} answers graded by both{changed}", style="bold", soft_wrap=True)
+    console.print(f"  mean grade {_plain(found.old_mean)} -> {_plain(found.new_mean)}")
+    console.print(f"  {found.stricter} answers graded worse than before, {found.milder} better")
+    console.print(f"  the same use of grades: p = {_plain(found.verdicts_p, 4)} ({found.test})", soft_wrap=True)
+    if found.kappa is None:
+        console.print("  agreement with people: no labels of these answers", soft_wrap=True)
+    else:
+        first, second = _kappa(found.kappa.first), _kappa(found.kappa.second)
+        console.print(f"  kappa with people {first} -> {second}: p = {_plain(found.kappa_p, 4)}", soft_wrap=True)
+    console.print(f"  {_verdict(found)}", style="bold", soft_wrap=True)
+
+
+def _verdict(found: Drift) -> str:
+    if not found.significant():
+        return "no drift shown"
+    way = "stricter" if found.stricter > found.milder else "milder" if found.milder > found.stricter else "different"
+    return f"drifted: the new version is {way}; calibrate it before it decides"
+
+
+def _table() -> Table:
+    from rich.table import Table
+
+    return Table(box=None, pad_edge=False, padding=(0, 2))
+
+
+def _kappa(estimate: Estimate) -> str:
+    if estimate.value is None:
+        return "undefined"
+    interval = _interval(estimate)
+    return f"{estimate.value:.2f} {interval}".rstrip()
+
+
+def _percent(rate: float | None) -> str:
+    return "unknown" if rate is None else f"{rate:.0%}"
+
+
+def _plain(value: float | None, digits: int = 2) -> str:
+    return "unknown" if value is None else f"{value:.{digits}f}"
