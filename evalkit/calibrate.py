@@ -20,7 +20,7 @@ from evalkit.aggregate.next_labels import next_labels
 from evalkit.errors import InputError, Problem
 from evalkit.golden.labels import read_labels
 from evalkit.store.folder import RunFolder
-from evalkit.stored import StoredRun, load_run
+from evalkit.stored import StoredRun, load_run, suite_file_of
 from evalkit.suite.parse import load_suite, project_root
 from evalkit.types import Agreement, Metric, Output
 
@@ -50,8 +50,13 @@ def load_judged(folder: RunFolder, label_files: Sequence[Path], metric: str | No
         InputError: The run, its suite or a label file cannot be read, or no judge of that name graded the run.
     """
     stored = load_run(folder)
-    root = project_root(folder.path.resolve() / "manifest.json")
-    files = tuple(label_files) or _suite_labels(stored.manifest, root)
+    suite_file = suite_file_of(stored)
+    if suite_file is None and not label_files:
+        what = f"its suite {stored.manifest['suite_file']} is not there"
+        raise InputError(Problem(str(folder.path), what, "name label files with --labels"))
+    suite = load_suite(suite_file) if suite_file else None
+    files = tuple(label_files) or (suite.label_files if suite else ())
+    root = suite.root if suite else project_root(Path.cwd() / "suite.yaml")
     judged = Judged(stored, stored.frame.freeze(), _read(files), files, root)
     names = [each.name for each in judged.judges]
     if not names or metric not in (None, *names):
@@ -59,13 +64,6 @@ def load_judged(folder: RunFolder, label_files: Sequence[Path], metric: str | No
         mend = f"choose from {', '.join(names)}" if names else "run a suite with a judge"
         raise InputError(Problem("--metric" if names else str(folder.path), what, mend))
     return judged
-
-
-def _suite_labels(manifest: Mapping[str, Any], root: Path) -> tuple[Path, ...]:
-    file = root / str(manifest["suite_file"])
-    if not file.is_file():
-        raise InputError(Problem(str(file), "the suite of this run is gone", "name label files with --labels"))
-    return load_suite(file).label_files
 
 
 def _read(files: Sequence[Path]) -> tuple[Label, ...]:

@@ -24,7 +24,7 @@ from evalkit.store.calibrations import read_calibrations
 from evalkit.store.folder import DECISION, MANIFEST, SUMMARY, RunFolder, new_run_folder
 from evalkit.store.journal import Journal, read_rows
 from evalkit.store.records import summary_record
-from evalkit.stored import StoredRun, empty_frame, load_run
+from evalkit.stored import empty_frame, load_run, suite_file_of
 from evalkit.types import Case, Decision, Row, Summary
 
 if TYPE_CHECKING:
@@ -132,7 +132,11 @@ def decide_again(folder: RunFolder, suite_file: Path | None, baseline: str | Non
     from evalkit.suite.parse import load_suite
 
     stored = load_run(folder)
-    suite = load_suite(suite_file or _suite_of(stored))
+    found = suite_file or suite_file_of(stored)
+    if found is None:
+        what = f"its suite {stored.manifest['suite_file']} is not there"
+        raise InputError(Problem(str(folder.path), what, "name one with --suite"))
+    suite = load_suite(found)
     terms = _terms(suite, stored.manifest, baseline)
     summary, decision = assess(stored.frame, terms, expected=stored.manifest["expected"])
     if not isinstance(decision, Decision):
@@ -141,15 +145,6 @@ def decide_again(folder: RunFolder, suite_file: Path | None, baseline: str | Non
     folder.write_json(SUMMARY, summary_record(summary))
     write_decision(folder, decision, stored.manifest)
     return Result(folder, stored.manifest, summary, decision, terms.baseline_folder)
-
-
-def _suite_of(stored: StoredRun) -> Path:
-    file = Path(stored.manifest["suite_file"])
-    roots = [Path.cwd(), *Path.cwd().parents, *stored.folder.path.resolve().parents]
-    found = next((root / file for root in roots if (root / file).is_file()), None)
-    if found is None:
-        raise InputError(Problem(str(stored.folder.path), f"its suite {file} is not there", "name one with --suite"))
-    return found
 
 
 def with_overrides(suite: Suite, overrides: Mapping[str, int]) -> Suite:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from evalkit.aggregate.frame import Frame
@@ -49,6 +50,13 @@ def load_run(folder: RunFolder) -> StoredRun:
         what = f"the rows do not fit the manifest: {error}"
         raise InputError(Problem(str(folder.path), what, "run the suite again")) from None
     return StoredRun(folder, manifest, frame, tuple(damaged))
+
+
+def suite_file_of(stored: StoredRun) -> Path | None:
+    """The suite that a run was made with: below the current folder, one above it, or one above the run's."""
+    file = Path(stored.manifest["suite_file"])
+    roots = [Path.cwd(), *Path.cwd().parents, *stored.folder.path.resolve().parents]
+    return next((root / file for root in roots if (root / file).is_file()), None)
 
 
 def empty_frame(manifest: Mapping[str, Any]) -> Frame:

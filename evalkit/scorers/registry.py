@@ -38,6 +38,7 @@ SCORERS: Mapping[str, str] = {
     "pairwise": "judges.pairwise:Pairwise",
     "prompt_leak": "rules.leak:PromptLeak",
     "ragas": "libraries.ragas:Ragas",
+    "recorded": "judges.recorded:Recorded",
     "refusal": "rules.refusal:Refusal",
     "regex": "rules.pattern:Regex",
     "rouge_l": "rules.text_metrics:RougeL",

@@ -1,0 +1,148 @@
+"""Recorded judges through `run` and `judge calibrate`: the figures of scikit-learn and statsmodels."""
+
+import gzip
+import hashlib
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sklearn.metrics import cohen_kappa_score, confusion_matrix
+from statsmodels.stats.inter_rater import cohens_kappa
+from typer.testing import CliRunner
+
+from evalkit.cli.app import app
+from evalkit.stats.ranking import flip_rate, position_bias
+
+DATA = Path(__file__).parents[3] / "shared" / "data"
+pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason="the labelled data is not on this machine")
+XSTEST_LEVELS = {"1_full_compliance": 1, "3_partial_refusal": 2, "2_full_refusal": 3}
+
+
+def rows_of(name: str) -> Iterator[dict[str, Any]]:
+    """Rows of one file."""
+    file = DATA / name
+    with gzip.open(file, "rt", encoding="utf-8") if file.suffix == ".gz" else file.open(encoding="utf-8") as lines:
+        yield from map(json.loads, lines)
+
+
+def calibrated(
+    folder: Path,
+    rows: Iterable[Mapping[str, Any]],
+    scorer: str,
+    labels: Iterable[Mapping[str, Any]],
+    cohorts: Iterable[str],
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Replay recorded answers and verdicts, and calibrate: (summary, agreement)."""
+    with (folder / "cases.jsonl").open("w", encoding="utf-8") as file:
+        for row in rows:
+            kept = {key: row[key] for key in ("id", "input", "output", "judges", "cohorts")}
+            kept["cohorts"] = {name: str(value) for name, value in row["cohorts"].items()}
+            file.write(json.dumps({**kept, "cluster": row["group"]}) + "\n")
+    (folder / "labels.jsonl").write_text("\n".join(map(json.dumps, labels)), encoding="utf-8")
+    suite = f"name: recorded\ngolden: cases.jsonl\nsystem: {{replay: golden}}\nscorers:\n  - {scorer}\n"
+    suite += (
+        f"cohorts: [{', '.join(cohorts)}]\nlabels: [labels.jsonl]\ngate:\n  - coverage: 0.9\n  - failures: 100000\n"
+    )
+    (folder / "suite.yaml").write_text(suite, encoding="utf-8")
+    run = CliRunner().invoke(
+        app, ["run", str(folder / "suite.yaml"), "--out", str(folder / "run"), "--progress", "none"]
+    )
+    assert run.exit_code in (0, 3), run.output
+    found = CliRunner().invoke(app, ["judge", "calibrate", str(folder / "run"), "--json"])
+    assert found.exit_code == 0, found.output
+    return json.loads((folder / "run" / "summary.json").read_text(encoding="utf-8")), json.loads(found.stdout)
+
+
+def label(row: Mapping[str, Any], metric: str, value: Any, rater: str) -> dict[str, Any]:
+    """One line of a label file."""
+    digest = hashlib.sha256(row["output"].encode()).hexdigest()
+    said = ("pass" if value else "fail") if isinstance(value, bool) else value
+    return {
+        "case_id": row["id"], "answer_sha256": digest, "scorer": metric, "label": said, "rater": rater,
+        "rater_kind": "person",
+    }  # fmt: skip
+
+
+def overall(found: list[dict[str, Any]]) -> dict[str, Any]:
+    """The judge's own entry."""
+    return next(each for each in found if each["cohort"] == "overall" and each["judge"].startswith("recorded:"))
+
+
+@pytest.mark.parametrize("judge", ["gpt-4", "text-davinci-003"])
+def test_judges_of_open_questions(tmp_path: Path, judge: str) -> None:
+    """Kappa, its error, agreement, sensitivity and specificity on NQ301, overall and by cohort, to 1e-9."""
+    rows = list(rows_of("judged_nq301_dev.jsonl"))
+    labels = [label(row, "correct", row["human"]["correct"], "adjudicated") for row in rows]
+    scorer = f"recorded: {{name: correct, at: judges.{judge}, judge: {judge}}}"
+    _, found = calibrated(tmp_path, rows, scorer, labels, ["answer_form"])
+    for cohort in ("overall", "answer_form=short", "answer_form=long"):
+        chosen = [row for row in rows if row["judges"][judge] is not None]
+        if cohort != "overall":
+            chosen = [row for row in chosen if row["cohorts"]["answer_form"] == cohort.partition("=")[2]]
+        people, said = [r["human"]["correct"] for r in chosen], [r["judges"][judge] for r in chosen]
+        mine = next(each for each in found if each["cohort"] == cohort)
+        table = confusion_matrix(people, said)
+        assert mine["confusion"] == table.tolist()
+        assert mine["kappa"]["value"] == pytest.approx(cohen_kappa_score(people, said), abs=1e-9)
+        oracle = cohens_kappa(table)
+        half = (math.atanh(mine["kappa"]["high"]) - math.atanh(mine["kappa"]["low"])) / 2
+        error = half / 1.959963984540054 * (1 - mine["kappa"]["value"] ** 2)
+        assert error == pytest.approx(oracle.std_kappa, abs=1e-9)
+        assert mine["sensitivity"] == pytest.approx(table[1, 1] / table[1].sum(), abs=1e-12)
+        assert mine["specificity"] == pytest.approx(table[0, 0] / table[0].sum(), abs=1e-12)
+
+
+def test_people_are_the_ceiling_of_open_questions(tmp_path: Path) -> None:
+    """The two annotators' own kappa is what scikit-learn says, and their alpha stands beside it."""
+    rows = list(rows_of("judged_nq301_dev.jsonl"))
+    labels = [label(row, "correct", said, who) for row in rows for who, said in row["human"]["annotators"].items()]
+    scorer = "recorded: {name: correct, at: judges.gpt-4, judge: gpt-4}"
+    _, found = calibrated(tmp_path, rows, scorer, labels, [])
+    pair = next(each for each in found if each["judge"] == "rater annotator1 / annotator2")
+    both = [
+        row["human"]["annotators"] for row in rows
+        if {"annotator1", "annotator2"} <= set(row["human"]["annotators"]) and row["judges"]["gpt-4"] is not None
+    ]  # fmt: skip
+    expected = cohen_kappa_score([each["annotator1"] for each in both], [each["annotator2"] for each in both])
+    assert pair["kappa"]["value"] == pytest.approx(expected, abs=1e-9)
+    assert any(each["judge"] == "3 raters" and 0 < each["kappa"]["value"] < 1 for each in found)
+
+
+def test_malformed_verdicts_of_refusals_are_unscored(tmp_path: Path) -> None:
+    """The 11 cells of XSTest where GPT-4 wrote a sentence are unscored; the other 889 agree as scikit-learn says."""
+    rows = list(rows_of("refusal_xstest_mistral.jsonl.gz"))
+    labels = [label(row, "refusal", XSTEST_LEVELS[row["human"]["final_label"]], "people") for row in rows]
+    levels = json.dumps(XSTEST_LEVELS)
+    scorer = f"recorded: {{name: refusal, at: judges.gpt-4, judge: gpt-4, levels: {levels}, advisory: true}}"
+    summary, found = calibrated(tmp_path, rows, scorer, labels, ["system"])
+    assert summary["unscored_kinds"] == {"no_verdict": 11}
+    known = [row for row in rows if row["judges"]["gpt-4"] in XSTEST_LEVELS]
+    people, said = (
+        [XSTEST_LEVELS[row[a][b]] for row in known] for a, b in (("human", "final_label"), ("judges", "gpt-4"))
+    )
+    mine = overall(found)
+    assert len(known) == mine["kappa"]["n"] == 889
+    estimates = {**mine["other_kappas"], "quadratic": mine["kappa"]}
+    for name, estimate in estimates.items():
+        weights = None if name == "unweighted" else name
+        expected = cohen_kappa_score(people, said, weights=weights, labels=[1, 2, 3])
+        assert estimate["value"] == pytest.approx(expected, abs=1e-9)
+    assert "11 labels left out (of an answer that the judge did not grade)" in mine["note"]
+
+
+@pytest.mark.parametrize("judge", ["GPT-4", "ChatGPT", "PaLM2", "LLaMA2"])
+def test_position_bias_of_recorded_pairs(judge: str) -> None:
+    """Share of flips and preference for the first place are counted as the verdicts in both orders say."""
+    verdicts = [row["judges"][judge] for row in rows_of("pairwise_llmbar.jsonl")]
+    known = [each for each in verdicts if each["as_given"] and each["swapped"]]
+    first = [float(each["as_given"] == "a") for each in known]
+    second = [float(each["swapped"] == "a") for each in known]
+    flips = sum(each["as_given"] != each["swapped"] for each in known)
+    to_first = sum(each["as_given"] == "a" and each["swapped"] == "b" for each in known)
+    to_second = sum(each["as_given"] == "b" and each["swapped"] == "a" for each in known)
+    assert flip_rate(first, second) == pytest.approx(flips / len(known))
+    assert position_bias(first, second).value == pytest.approx((to_first - to_second) / len(known))
+    assert flips > 0
