@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from evalkit.aggregate.agreement import Label
     from evalkit.aggregate.calibration import Calibration
     from evalkit.aggregate.frame import Frame
+    from evalkit.aggregate.frozen import FrozenFrame
     from evalkit.gate.baseline import Baseline
     from evalkit.gate.decide import NeedsRepeats
     from evalkit.gate.policy import Policy
@@ -57,7 +58,6 @@ def assess(
         expected: rows that the plan asked for.
         wall_s: seconds that the calls took, `None` where unknown (a resumed or stored run).
     """
-    from evalkit.aggregate.calibration import with_calibrations
     from evalkit.aggregate.summary import summarise
     from evalkit.gate.decide import decide
 
@@ -71,8 +71,7 @@ def assess(
         traffic_per_month=terms.traffic_per_month,
         wall_s=wall_s,
     )
-    known = with_calibrations(summary.agreement, terms.calibrations, terms.score_keys)
-    summary = dataclasses.replace(summary, agreement=known, notes=(*summary.notes, *terms.notes))
+    summary = _with_judges(frozen, summary, terms)
     decision = decide(
         frozen,
         summary,
@@ -82,6 +81,19 @@ def assess(
         seed=terms.seed,
     )
     return summary, decision
+
+
+def _with_judges(frame: FrozenFrame, summary: Summary, terms: Terms) -> Summary:
+    """The summary with what is known of the judges from elsewhere, and their errors taken out where that can be."""
+    from evalkit.aggregate.calibration import with_calibrations
+    from evalkit.aggregate.correction import with_corrections
+
+    holding = {
+        each.metric: each for each in terms.calibrations if not each.expired(terms.score_keys.get(each.metric, {}))
+    }
+    cells = with_corrections(frame, summary.cells, terms.labels, summary.agreement, holding)
+    known = with_calibrations(summary.agreement, terms.calibrations, terms.score_keys)
+    return dataclasses.replace(summary, cells=cells, agreement=known, notes=(*summary.notes, *terms.notes))
 
 
 def read_labels_of(suite: Suite) -> tuple[Label, ...]:

@@ -201,6 +201,13 @@ class Cell:
     n_scored: int
     n_unscored: int = 0
     n_errored: int = 0
+    corrected: Estimate | None = None
+    """With the judge's errors taken out by labels of these very answers; without a value it says why not. `None` for
+    what no judge says."""
+    corrected_bounds: Estimate | None = None
+    """The same with one-sided 95 % bounds, for the gate."""
+    if_as_then: Estimate | None = None
+    """If the judge errs as on the run that it was calibrated on: shown, never gated."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

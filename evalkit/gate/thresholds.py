@@ -85,7 +85,7 @@ def _check(frame: FrozenFrame, summary: Summary, threshold: Threshold, cohort: s
         blank,
         observed=estimate,
         outcome=outcome,
-        reason=_sentence(threshold.metric, cohort, estimate, limit, outcome),
+        reason=_sentence(threshold.metric, cohort, estimate, limit, outcome) + _correction(summary, threshold, cohort),
         case_ids=() if outcome == "pass" else _cases_beyond(frame, threshold.metric, cohort, limit),
     )
 
@@ -110,10 +110,13 @@ def _limits(threshold: Threshold) -> list[_Limit]:
 
 
 def _estimate(frame: FrozenFrame, summary: Summary, metric: str, cohort: str) -> Estimate | None:
+    """The figure with one-sided 95 % bounds: of a judge the corrected one, where labels of this run give it."""
+    made = summary.cell(metric, cohort)
+    if made is not None and made.corrected_bounds is not None and made.corrected_bounds.value is not None:
+        return made.corrected_bounds
     found = source(frame, metric)
     if found is not None:
         return cell(frame, found, cohort, confidence_level=ONE_SIDED_95).estimate
-    made = summary.cell(metric, cohort)
     return made.estimate if made is not None else None
 
 
@@ -140,6 +143,17 @@ def _sentence(metric: str, cohort: str, estimate: Estimate, limit: _Limit, outco
     if outcome == "warn":
         return f"{start}): within noise of the limit"
     return f"{start})"
+
+
+def _correction(summary: Summary, threshold: Threshold, cohort: str) -> str:
+    """How a judge's own figure was corrected, or that it was not; empty where no judge speaks."""
+    made = summary.cell(threshold.metric, cohort)
+    if made is None or made.corrected is None:
+        return ""
+    corrected, said = made.corrected, made.estimate.value
+    if corrected.value is None or said is None:
+        return f"; {corrected.reason}"
+    return f"; corrected by {corrected.n} labels, the judge says {number(said)}"
 
 
 def _cases_beyond(frame: FrozenFrame, metric: str, cohort: str, limit: _Limit) -> tuple[str, ...]:
