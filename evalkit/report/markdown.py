@@ -148,6 +148,7 @@ def _judges(view: View) -> str:
         f"kappa {plain(line.kappa, 160)}, {plural(line.n, 'label')}: {line.agreement.trust}"
         for line in view.judges[:_ROWS]
     ]
+    lines += [f"- {plain(sentence, 300)}" for sentence in view.corrections[:_ROWS]]
     return "\n".join(["**Judge trust**", "", *lines]) if lines else ""
 
 

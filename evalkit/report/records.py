@@ -155,6 +155,7 @@ def _judges(view: View) -> str:
         f"kappa {plain(line.kappa, 160)}, {line.n:,} labels: {line.agreement.trust}"
         for line in view.judges
     ]
+    lines += [f"- {plain(sentence, 300)}" for sentence in view.corrections]
     return "\n".join(lines) or "No judge was compared with people in this run."
 
 

@@ -15,6 +15,7 @@ from evalkit.report.cohort_table import (
     resource_rows,
     share_of,
 )
+from evalkit.report.corrections import correction_lines
 from evalkit.report.headline import ORDER, WORDS, headline, spoken, titled
 from evalkit.report.numbers import (
     RESOURCES,
@@ -56,6 +57,8 @@ class JudgeLine:
 
     name: str
     kappa: str
+    gwet: str
+    """AC1 or AC2 with its name; empty where there is none."""
     observed: str
     prevalence: str
     sensitivity: str
@@ -94,6 +97,8 @@ class View:
     """Metrics that are shown and decide nothing."""
     cohorts: tuple[CohortRow, ...]
     judges: tuple[JudgeLine, ...]
+    corrections: tuple[str, ...]
+    """What people's labels say of the judges' figures, a sentence each."""
     coverage: str
     resource_metrics: tuple[str, ...]
     """Names of the metrics of latency and cost."""
@@ -151,6 +156,7 @@ def build_view(
         advisory=advisory,
         cohorts=cohort_rows(summary, decision, quality, styles),
         judges=tuple(_judge(agreement) for agreement in summary.agreement),
+        corrections=correction_lines(summary, styles),
         coverage=share_of(*overall_coverage(summary)),
         resource_metrics=resources,
         resources=resource_rows(summary, resources, styles),
@@ -218,6 +224,7 @@ def _judge(agreement: Agreement) -> JudgeLine:
     return JudgeLine(
         name=f"{agreement.judge} on {agreement.metric}",
         kappa=estimated(agreement.kappa, Style("number")),
+        gwet=f"{agreement.gwet.method} {estimated(agreement.gwet, Style('number'))}" if agreement.gwet else "",
         observed=figure(agreement.observed, share, n),
         prevalence=figure(agreement.prevalence, share, n),
         sensitivity=figure(agreement.sensitivity, share, n),
