@@ -1,5 +1,6 @@
 """What the documents show runs: commands, suites, tables made by the program, workflows."""
 
+import hashlib
 import importlib.util
 import json
 import re
@@ -8,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, get_args
 
 import jsonschema
 import pytest
@@ -19,6 +20,8 @@ from evalkit.cli.app import app
 from evalkit.errors import InputError
 from evalkit.scorers.registry import SCORERS
 from evalkit.suite.parse import load_suite
+from evalkit.testing import FakeModel
+from evalkit.testing.faults import FaultKind
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -55,6 +58,8 @@ def test_every_suite_example_is_a_sound_suite(text: str, tmp_path: Path) -> None
     (tmp_path / "pyproject.toml").touch()
     (tmp_path / "golden.jsonl").write_text('{"id": "a", "input": "q"}\n', encoding="utf-8")
     (tmp_path / "suite.yaml").write_text(text, encoding="utf-8")
+    for record in value.get("calibrations", []):
+        (tmp_path / record).touch()
     assert load_suite(tmp_path / "suite.yaml").name == value["name"]
     jsonschema.Draft202012Validator(SCHEMA).validate(value)
 
@@ -63,13 +68,57 @@ def test_the_commands_of_the_readme_run_in_their_order(tmp_path: Path, monkeypat
     """Every `evalkit ...` line of README and guides runs in a fresh project, top to bottom."""
     (tmp_path / "pyproject.toml").touch()
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("JUDGE_API_KEY", "key-for-tests")
     lines = [line for block in blocks("sh") for line in block.values[0].splitlines() if line.startswith("evalkit ")]
-    assert len(lines) >= 4
-    for line in lines:
-        if "baseline save reports/first --name main" in line:
-            assert (tmp_path / "reports" / "first" / "decision.json").exists()
-        ended = CliRunner().invoke(app, shlex.split(line, comments=True)[1:])
-        assert ended.exit_code == 0, (line, ended.output)
+    assert len(lines) >= 9
+    with FakeModel(grade) as server:
+        write_judged_project(tmp_path, server)
+        for line in lines:
+            ended = CliRunner().invoke(app, shlex.split(line, comments=True)[1:])
+            assert ended.exit_code == 0, (line, ended.output)
+    assert (tmp_path / "reports" / "first" / "decision.json").exists()
+    assert json.loads((tmp_path / "correctness.json").read_text(encoding="utf-8"))["metric"] == "correctness"
+
+
+def grade(request: dict[str, Any]) -> dict[str, Any]:
+    """The judge of the guides: the answer is the reference, or it is wrong."""
+    text = request["messages"][1]["content"]
+    if "<<<FIRST " in text:
+        return {"reason": "r", "winner": "tie"}
+    parts = dict(re.findall(r"^<<<(ANSWER|REFERENCE) \S+\n(.*?)\n", text, re.MULTILINE))
+    return {"reason": "r", "score": 5 if parts["ANSWER"] == parts["REFERENCE"] else 1}
+
+
+def write_judged_project(folder: Path, server: FakeModel) -> None:
+    """The suite of judges.md beside a golden set with stored answers, and labels of people."""
+    text = next(block.values[0] for block in blocks("yaml") if "name: judged\n" in block.values[0])
+    address = re.search(r"http://[^\"]+", text)
+    assert address is not None
+    (folder / "judged.yaml").write_text(text.replace(address[0], server.base_url), encoding="utf-8")
+    rows, labels = [], []
+    for number in range(24):
+        answer = str(number if number % 3 else number + 1)
+        rows.append({"id": f"c{number}", "input": f"q{number}", "reference": str(number), "answer": answer})
+        read = {"case_id": f"c{number}", "answer_sha256": hashlib.sha256(answer.encode()).hexdigest()}
+        said = {"scorer": "correctness", "label": "pass" if number % 3 else "fail", "rater": "ana"}
+        labels.append({**read, **said, "rater_kind": "person"})
+    for name, values in (("golden.jsonl", rows), ("people.jsonl", labels)):
+        (folder / name).write_text("".join(json.dumps(value) + "\n" for value in values), encoding="utf-8")
+
+
+def test_the_test_server_guide_runs(tmp_path: Path) -> None:
+    """The Python example of testing.md is a module of tests that pass."""
+    page = (ROOT / "docs" / "testing.md").read_text(encoding="utf-8")
+    (tmp_path / "test_guide.py").write_text(BLOCK.findall(page)[0][1], encoding="utf-8")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:deepeval", "-p", "no:langsmith_plugin", "--no-cov"]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stdout
+
+
+def test_every_fault_is_in_the_guide() -> None:
+    """No way to fail is a secret."""
+    page = (ROOT / "docs" / "testing.md").read_text(encoding="utf-8")
+    assert all(f"`{kind}`" in page for kind in get_args(FaultKind))
 
 
 def test_generated_pages_are_fresh() -> None:
