@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import importlib
-import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,25 +13,21 @@ from typing import TYPE_CHECKING, Any
 
 from evalkit.assess import Terms, assess, find_baseline_of, load_baseline, read_labels_of, refuse_incomparable
 from evalkit.errors import ExitCode, InputError, NothingSelected, Problem
-from evalkit.runner.engine import Stop, run_cases
-from evalkit.runner.grading import grade_all
+from evalkit.runner.engine import Stop
 from evalkit.runner.manifest import manifest_of
-from evalkit.runner.plan import Key, Selection, plan, select
+from evalkit.runner.plan import Selection, select
 from evalkit.runner.prepare import prepare
+from evalkit.session import Session, Watcher
 from evalkit.store.calibrations import read_calibrations
 from evalkit.store.folder import DECISION, MANIFEST, SUMMARY, RunFolder, new_run_folder
-from evalkit.store.journal import Journal, read_rows
+from evalkit.store.journal import Journal
 from evalkit.store.records import summary_record
-from evalkit.stored import empty_frame, load_run, suite_file_of
-from evalkit.types import Case, Decision, Row, Summary
+from evalkit.stored import load_run, suite_file_of
+from evalkit.types import Decision, Summary
 
 if TYPE_CHECKING:
     from evalkit.runner.prepare import Prepared
     from evalkit.suite.model import Suite
-    from evalkit.systems.base import Answer
-
-_WARMED = ("scipy.special", "evalkit.aggregate.summary", "evalkit.gate.decide", "jinja2")
-"""Imported in a thread while the first calls are in flight, so that nobody waits for them at the end."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,8 +38,8 @@ class Request:
     out: Path | None = None
     resume: bool = False
     selection: Selection = dataclasses.field(default_factory=Selection)
-    overrides: Mapping[str, int] = dataclasses.field(default_factory=dict)
-    """Suite options set for this run: `repeat`, `concurrency`, `seed`."""
+    overrides: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    """Suite options set for this run: `repeat`, `concurrency`, `seed`, `budget_usd`."""
     baseline: str | None = None
     """Name or run folder instead of the suite's; `none` compares with nothing."""
     deadline_s: float | None = None
@@ -70,24 +64,6 @@ class Result:
         return exit_code(self.decision)
 
 
-class Interrupted(Exception):
-    """The user stopped the run; what is journalled can be resumed."""
-
-    def __init__(self, folder: RunFolder) -> None:
-        super().__init__(str(folder.path))
-        self.folder = folder
-
-
-@dataclass(frozen=True)
-class Watcher:
-    """Who hears how a run goes."""
-
-    begin: Callable[[Prepared, int, int, RunFolder], None] = lambda prepared, expected, done, folder: None
-    """The checked suite, rows expected, rows already there, folder: the first call is about to be made."""
-    row: Callable[[Row], None] = lambda row: None
-    """A case x repeat has ended."""
-
-
 async def run_suite(request: Request, watcher: Watcher, stop: Stop, env: Mapping[str, str]) -> Result:
     """Run a suite, decide, and write summary and decision; reports are made from the folder afterwards.
 
@@ -105,7 +81,7 @@ async def run_suite(request: Request, watcher: Watcher, stop: Stop, env: Mapping
         terms = terms_of(prepared, request)
         n_cases = prepared.golden.n_cases if chosen is None else len(chosen)
         folder, manifest = _folder(prepared, request, n_cases * suite.options.repeat)
-        session = _Session(prepared, watcher, stop, folder, manifest, chosen)
+        session = Session(prepared, watcher, stop, folder, manifest, chosen)
         if request.deadline_s is not None:
             asyncio.get_running_loop().call_later(request.deadline_s, stop, f"deadline of {request.deadline_s:g} s")
         answer = await stack.enter_async_context(suite.system.open(prepared.shared))
@@ -147,7 +123,7 @@ def decide_again(folder: RunFolder, suite_file: Path | None, baseline: str | Non
     return Result(folder, stored.manifest, summary, decision, terms.baseline_folder)
 
 
-def with_overrides(suite: Suite, overrides: Mapping[str, int]) -> Suite:
+def with_overrides(suite: Suite, overrides: Mapping[str, float]) -> Suite:
     """The suite with options set by flags.
 
     Raises:
@@ -227,72 +203,3 @@ def _folder(prepared: Prepared, request: Request, expected: int) -> tuple[RunFol
         what = f"the run in it had another {', '.join(changed)}"
         raise InputError(Problem(str(folder.path), what, "start a new run"))
     return folder, stored
-
-
-class _Session:
-    """One run from its first call to its decision."""
-
-    def __init__(
-        self,
-        prepared: Prepared,
-        watcher: Watcher,
-        stop: Stop,
-        folder: RunFolder,
-        manifest: Mapping[str, Any],
-        chosen: Collection[str] | None,
-    ) -> None:
-        self.prepared, self.watcher, self.stop, self.folder, self.chosen = prepared, watcher, stop, folder, chosen
-        self.frame = empty_frame(manifest)
-        self.done: set[Key] = set()
-        self.expected: int = manifest["expected"]
-
-    async def to_decision(self, answer: Answer, journal: Journal, terms: Terms) -> tuple[Summary, Decision]:
-        self._replay()
-        self.watcher.begin(self.prepared, self.expected, len(self.done), self.folder)
-        warming = asyncio.create_task(asyncio.to_thread(_warm))
-        started, resumed = time.perf_counter(), bool(self.done)
-        repeats = self.prepared.suite.options.repeat
-        await self._call(
-            plan(self.prepared.golden.open(), range(repeats), chosen=self.chosen, done=self.done), answer, journal
-        )
-        wall_s = None if resumed else time.perf_counter() - started
-        await warming
-        while True:
-            if self.stop.reason is not None:
-                terms = dataclasses.replace(terms, partial=self.stop.reason)
-            summary, decision = assess(self.frame, terms, expected=self.expected, wall_s=wall_s)
-            if isinstance(decision, Decision):
-                refuse_incomparable(decision)
-                return summary, decision
-            more = [(case, repeat) for case, repeat in self._again(decision.case_ids, decision.repeats)]
-            self.expected += len(more)
-            await self._call(iter(more), answer, journal)
-
-    def _replay(self) -> None:
-        """Take what an interrupted run has journalled."""
-        if self.folder.rows_file.exists():
-            for row in read_rows(self.folder.rows_file):
-                self.frame.add(row)
-                self.done.add((row.case.digest, row.repeat))
-
-    def _again(self, case_ids: Collection[str], repeats: int) -> Iterator[tuple[Case, int]]:
-        cases = (case for case in self.prepared.golden.open() if case.id in case_ids)
-        return plan(cases, range(repeats), chosen=None, done=self.done)
-
-    async def _call(self, work: Iterator[tuple[Case, int]], answer: Answer, journal: Journal) -> None:
-        def on_row(row: Row) -> None:
-            journal.append(row)
-            self.frame.add(row)
-            self.done.add((row.case.digest, row.repeat))
-            self.watcher.row(row)
-
-        concurrency = self.prepared.suite.options.concurrency
-        grade = grade_all(self.prepared.graders)
-        await run_cases(work, answer, grade, on_row, concurrency=concurrency, stop=self.stop)
-        if self.stop.signal is not None:
-            raise Interrupted(self.folder)
-
-
-def _warm() -> None:
-    for name in _WARMED:
-        importlib.import_module(name)

@@ -46,9 +46,10 @@ def _run(suite: Path, out: Path, baseline: str | None) -> Result:
     import asyncio
     import os
 
-    from evalkit.pipeline import Request, Watcher, run_suite
+    from evalkit.pipeline import Request, run_suite
     from evalkit.report.write import material_of, view_of, write_reports
     from evalkit.runner.engine import Stop
+    from evalkit.session import Watcher
 
     request = Request(suite=suite, out=out, baseline=baseline, command="pytest")
     result = asyncio.run(run_suite(request, Watcher(), Stop(), os.environ))

@@ -17,6 +17,7 @@ RANKS = (
     {"store", "runner", "report"},
     {"stored"},
     {"assess"},
+    {"session"},
     {"pipeline", "analysis", "health", "calibrate"},
     {"cli", "pytest_plugin", "__main__", "testing"},
 )

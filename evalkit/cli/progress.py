@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from evalkit.pipeline import Watcher
 from evalkit.report.survey import verdict_of
 from evalkit.report.texts import one_line
+from evalkit.session import Watcher
 from evalkit.types import Row, Score, Unscored
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
 
+    from evalkit.llm.budget import Budget
     from evalkit.runner.prepare import Prepared
     from evalkit.store.folder import RunFolder
 
@@ -35,6 +37,7 @@ class Reporter:
         self._bar: Progress | None = None
         self._expected = self._done = self._failed = self._unknown = self._told = 0
         self._cost_usd: float | None = None
+        self._budget: Budget | None = None
         self._advisory: frozenset[str] = frozenset()
         self._started = self._last_line = time.monotonic()
         self.watcher = Watcher(begin=self._begin, row=self._row)
@@ -52,7 +55,7 @@ class Reporter:
 
     def _begin(self, prepared: Prepared, expected: int, done: int, folder: RunFolder) -> None:
         self._expected, self._done, self._advisory = expected, done, prepared.advisory
-        suite = prepared.suite
+        suite, self._budget = prepared.suite, prepared.budget
         if self._mode == "none":
             return
         resumed = f" · {done} already there" if done else ""
@@ -68,8 +71,8 @@ class Reporter:
         verdict = verdict_of(row, self._advisory)
         self._failed += verdict == "failed"
         self._unknown += verdict in ("unscored", "system_error")
-        if row.output is not None and row.output.usage is not None and row.output.usage.cost_usd is not None:
-            self._cost_usd = (self._cost_usd or 0.0) + row.output.usage.cost_usd
+        for cost_usd in _costs(row):
+            self._cost_usd = (self._cost_usd or 0.0) + cost_usd
         if self._mode == "none":
             return
         if verdict in ("failed", "system_error", "unscored") and self._told < SHOWN_FAILURES:
@@ -91,7 +94,10 @@ class Reporter:
 
     def _counts(self) -> str:
         parts = [f"failed {self._failed}", f"unknown {self._unknown}"]
-        parts += [f"${self._cost_usd:.4f}"] if self._cost_usd is not None else []
+        if self._budget is not None:
+            parts.append(f"${self._budget.spent_usd:.2f} of ${self._budget.limit_usd:.2f}")
+        elif self._cost_usd is not None:
+            parts.append(f"${self._cost_usd:.4f}")
         return " · ".join(parts)
 
     def _is_due(self) -> bool:
@@ -103,6 +109,12 @@ class Reporter:
         spent = time.monotonic() - self._started
         left = (self._expected - self._done) * spent / max(1, self._done)
         return f" · {left:.0f} s left" if left >= 1 else ""
+
+
+def _costs(row: Row) -> Iterator[float]:
+    """What the answer and its grades cost, as far as it is known."""
+    usages = [row.output.usage if row.output else None, *(grade.usage for grade in row.scores.values())]
+    return (usage.cost_usd for usage in usages if usage is not None and usage.cost_usd is not None)
 
 
 def _why(row: Row, advisory: frozenset[str]) -> str:

@@ -37,6 +37,9 @@ def run(  # noqa: PLR0913 - typer reads the flags from the signature
     repeat: Annotated[int | None, typer.Option(min=1, help="Ask each case this often.")] = None,
     concurrency: Annotated[int | None, typer.Option(min=1, help="Calls in flight.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of every random draw.")] = None,
+    budget: Annotated[
+        float | None, typer.Option(min=0.0001, help="US dollars to spend; then no new call is made.")
+    ] = None,
     deadline: Annotated[float | None, typer.Option(min=0.001, help="Seconds after which no new call is made.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the interrupted run in --out.")] = False,
     reports: Annotated[
@@ -64,7 +67,7 @@ def run(  # noqa: PLR0913 - typer reads the flags from the signature
     from evalkit.pipeline import Request
     from evalkit.runner.plan import Selection
 
-    given = {"repeat": repeat, "concurrency": concurrency, "seed": seed}
+    given = {"repeat": repeat, "concurrency": concurrency, "seed": seed, "budget_usd": budget}
     request = Request(
         suite=suite,
         out=out,

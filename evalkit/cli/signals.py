@@ -16,8 +16,9 @@ import typer
 from evalkit.cli.output import Output
 from evalkit.cli.progress import Reporter
 from evalkit.errors import ExitCode
-from evalkit.pipeline import Interrupted, Request, Result, run_suite
+from evalkit.pipeline import Request, Result, run_suite
 from evalkit.runner.engine import Stop
+from evalkit.session import Interrupted
 
 
 def run_stoppable(request: Request, output: Output, progress: str) -> Result:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any, Self, TypeVar
@@ -12,6 +13,7 @@ from typing import Any, Self, TypeVar
 import aiohttp
 from pydantic import BaseModel
 
+from evalkit.llm.budget import Budget
 from evalkit.llm.config import ChatConfig
 from evalkit.llm.endpoint import Endpoint, Refused
 from evalkit.llm.errors import JudgeError
@@ -62,8 +64,8 @@ class ChatClient:
     Args:
         config: The endpoint and its settings.
         env: Environment that the key is read from.
-        session: HTTP session to use instead of an own one.
         concurrency: Exchanges in flight at once; one that waits to try again is not in flight.
+        budget: What may be spent; once it is reached every question raises `BudgetReached`.
         rng: Source of the jitter between retries.
         sleep: Waits a number of seconds.
 
@@ -76,8 +78,8 @@ class ChatClient:
         config: ChatConfig,
         *,
         env: Mapping[str, str],
-        session: aiohttp.ClientSession | None = None,
         concurrency: int = 16,
+        budget: Budget | None = None,
         rng: random.Random | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -85,10 +87,12 @@ class ChatClient:
         jitter = rng or random.Random()  # noqa: S311 - jitter needs no secrecy
         self._endpoint = Endpoint(config, env, concurrency, jitter, sleep)
         self._concurrency = concurrency
-        self._session = session
-        self._owned: aiohttp.ClientSession | None = None
+        self._budget = budget
+        self._session: aiohttp.ClientSession | None = None
         self._rung = 0
         self._shows_logprobs = True
+        self._first = asyncio.Lock()
+        self._known = False
 
     @property
     def model(self) -> str:
@@ -96,15 +100,13 @@ class ChatClient:
         return self.config.model
 
     async def __aenter__(self) -> Self:
-        if self._session is None:
-            connector = aiohttp.TCPConnector(limit=self._concurrency)
-            self._owned = self._session = aiohttp.ClientSession(connector=connector)
+        self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=self._concurrency))
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._owned is not None:
-            await self._owned.close()
-            self._owned = self._session = None
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
 
     async def text(self, messages: Messages, *, sample: int = 0) -> Reply:
         """Ask for a text.
@@ -144,17 +146,31 @@ class ChatClient:
         """
         wanted = strict_schema(schema)
         question = self._question(with_instruction(as_messages(messages), wanted), sample)
-        question.logprobs = logprobs and self._shows_logprobs
-        try:
-            return await self._on_ladder(question, wanted, schema)
-        except Refused as refused:
-            if not question.logprobs:
+        async with self._alone_at_first():
+            question.logprobs = logprobs and self._shows_logprobs
+            try:
+                return await self._on_ladder(question, wanted, schema)
+            except Refused as refused:
+                if not question.logprobs:
+                    raise JudgeError(refused.error.kind, refused.error.message, usage=question.usage) from None
+            question.logprobs = self._shows_logprobs = False
+            try:
+                return await self._on_ladder(question, wanted, schema)
+            except Refused as refused:
                 raise JudgeError(refused.error.kind, refused.error.message, usage=question.usage) from None
-        question.logprobs = self._shows_logprobs = False
-        try:
-            return await self._on_ladder(question, wanted, schema)
-        except Refused as refused:
-            raise JudgeError(refused.error.kind, refused.error.message, usage=question.usage) from None
+
+    @asynccontextmanager
+    async def _alone_at_first(self) -> AsyncIterator[None]:
+        """The first question is asked alone: the others know from it what the endpoint takes."""
+        if not self._known:
+            async with self._first:
+                if not self._known:
+                    try:
+                        yield
+                    finally:
+                        self._known = not self._endpoint.in_doubt
+                    return
+        yield
 
     async def _on_ladder(self, question: _Question, wanted: dict[str, Any], schema: type[T]) -> Parsed[T]:
         """Take the first rung that is accepted; `Refused` where none is, or where probabilities are what is refused."""
@@ -194,12 +210,14 @@ class ChatClient:
     async def _ask(self, question: _Question, form: dict[str, Any]) -> tuple[dict[str, Any], Spoken]:
         """Send one request, count its usage, and refuse a reply that was cut or declined."""
         if self._session is None:
-            raise RuntimeError("the client is not open; use `async with ChatClient(...)` or give it a session")
+            raise RuntimeError("the client is not open; use `async with ChatClient(...)`")
         shown = {"logprobs": True, "top_logprobs": TOP_LOGPROBS} if question.logprobs else {}
         request = {"messages": question.turns, **self._sampling(question.sample), **shown, **form}
+        if self._budget is not None:
+            self._budget.check()
         try:
             body = await self._endpoint.send(self._session, request, question.left)
-            question.usage = add_usage(question.usage, self._usage(body))
+            question.usage = add_usage(question.usage, self._spent(body))
             spoken = read_body(body)
             self._check_end(spoken)
         except JudgeError as error:
@@ -221,6 +239,12 @@ class ChatClient:
         if self.config.seed is not None or sample:
             fields["seed"] = (self.config.seed or 0) + sample
         return fields
+
+    def _spent(self, body: dict[str, Any]) -> Usage:
+        usage = self._usage(body)
+        if self._budget is not None:
+            self._budget.add(usage)
+        return usage
 
     def _usage(self, body: dict[str, Any]) -> Usage:
         tokens_in, tokens_out, cached = tokens_of(body)

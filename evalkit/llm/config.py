@@ -27,6 +27,8 @@ class ChatConfig:
             queueing for a free slot is not counted.
         max_retries: Exchanges after the first one of a request.
         seed: Sampling seed of sample 0; sample n sends `seed + n`. `None` sends a seed for further samples only.
+        requests_per_minute: Requests that the endpoint takes; they are spread evenly. `None` for no limit.
+        tokens_per_minute: Tokens that it takes, the longest reply counted until the real one is known.
         prices: `input_usd_per_million` and `output_usd_per_million`; `None` looks the model up in genai-prices.
         headers: Further HTTP headers; none of them a secret.
     """
@@ -40,6 +42,8 @@ class ChatConfig:
     deadline_s: float = 300.0
     max_retries: int = 6
     seed: int | None = 0
+    requests_per_minute: float | None = None
+    tokens_per_minute: float | None = None
     prices: Mapping[str, float] | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
 
@@ -71,6 +75,10 @@ class ChatConfig:
         for name in ("max_tokens", "timeout_s", "deadline_s"):
             if not 0 < getattr(self, name) < float("inf"):
                 raise ValueError(f"{name}: not above 0; write a positive number")
+        for name in ("requests_per_minute", "tokens_per_minute"):
+            limit = getattr(self, name)
+            if limit is not None and not 0 < limit < float("inf"):
+                raise ValueError(f"{name}: not above 0; write the provider's limit, or remove it")
         if self.max_retries < 0:
             raise ValueError("max_retries: below 0; write 0 for a single attempt")
         if self.temperature is not None and not 0 <= self.temperature <= 2:

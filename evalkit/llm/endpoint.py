@@ -18,8 +18,9 @@ from evalkit.errors import InputError, Problem
 from evalkit.llm.config import ChatConfig
 from evalkit.llm.errors import JudgeError
 from evalkit.llm.ladder import is_refusal
+from evalkit.llm.limits import Limits
 from evalkit.llm.retry import TimeLeft, is_retried, parse_retry_after, wait_s
-from evalkit.llm.wire import error_text
+from evalkit.llm.wire import error_text, tokens_of
 
 MAX_REPLY_BYTES = 4 * 1024 * 1024
 READ_BYTES = 64 * 1024
@@ -29,6 +30,11 @@ MENDS = {
     403: "; check that the key in api_key_env may use this model",
     404: "; check base_url and model",
 }
+DENIED_STATUSES = frozenset({401, 403})
+ENOUGH_DENIALS = 3
+"""Refusals, with nothing accepted, after which the key is to blame and not what was asked."""
+_Exchanged = tuple[int, bytes, str | None]
+"""Status, body, Retry-After."""
 
 
 class Refused(Exception):
@@ -69,6 +75,10 @@ class Endpoint:
         self._rng = rng
         self._sleep = sleep
         self._limit_field = "max_tokens"
+        self._limits = Limits(config)
+        self._accepted = False
+        self._denials = 0
+        self._denied: JudgeError | None = None
 
     async def send(self, session: aiohttp.ClientSession, request: Mapping[str, Any], left: TimeLeft) -> dict[str, Any]:
         """Exchange one request, again where the failure may pass.
@@ -90,6 +100,11 @@ class Endpoint:
         except JudgeError as error:
             raise JudgeError(error.kind, self.redacted(error.message)) from None
 
+    @property
+    def in_doubt(self) -> bool:
+        """Whether the key was refused so far, and may still be taken."""
+        return self._denials > 0 and not self._accepted and self._denied is None
+
     def redacted(self, text: str) -> str:
         """Take the key out of a text, also where it is quoted for an address or in base64."""
         if not self._key:
@@ -106,13 +121,14 @@ class Endpoint:
         for attempt in range(last + 1):
             asked_s = None
             try:
-                status, body, retry_after = await self._exchange(session, request, left)
+                status, body, retry_after = await self._paced(session, request, left)
             except JudgeError as error:
-                if error.kind == "too_large":
+                if error.kind == "too_large" or error is self._denied:
                     raise
                 problem = error
             else:
                 if status == 200:
+                    self._accepted = True
                     return _as_object(body)
                 if self._learns_limit_field(status, body):
                     continue
@@ -128,6 +144,9 @@ class Endpoint:
         problem = JudgeError(f"http_{status}", f"{said or 'no message'}{MENDS.get(status, '')}")
         if is_refusal(status, said):
             raise Refused(JudgeError(problem.kind, self.redacted(problem.message)))
+        if status in DENIED_STATUSES and not self._accepted:
+            self._denials += 1
+            self._denied = problem if self._denials >= ENOUGH_DENIALS else None
         if not is_retried(status):
             raise problem
         return problem
@@ -146,9 +165,20 @@ class Endpoint:
             return True
         return False
 
-    async def _exchange(
-        self, session: aiohttp.ClientSession, request: Mapping[str, Any], left: TimeLeft
-    ) -> tuple[int, bytes, str | None]:
+    async def _paced(self, session: aiohttp.ClientSession, request: Mapping[str, Any], left: TimeLeft) -> _Exchanged:
+        """One exchange once the endpoint's limits allow it; until then no slot is held and no deadline runs."""
+        if self._denied is not None:
+            raise self._denied
+        tokens = self._limits.estimate(len(str(request))) if self._limits.counts_tokens else 0
+        seconds = self._limits.delay_s(tokens)
+        if seconds > 0:
+            await self._sleep(seconds)
+        exchanged = await self._exchange(session, request, left)
+        if self._limits.counts_tokens and exchanged[0] == 200:
+            self._limits.correct(tokens, _tokens_used(exchanged[1], tokens))
+        return exchanged
+
+    async def _exchange(self, session: aiohttp.ClientSession, request: Mapping[str, Any], left: TimeLeft) -> _Exchanged:
         """One HTTP exchange within its time: status, body, Retry-After."""
         async with self._slots:
             limit_s = min(self.config.timeout_s, left.seconds)
@@ -197,6 +227,15 @@ async def _read_capped(response: aiohttp.ClientResponse) -> bytes:
             raise JudgeError("too_large", f"the reply is longer than {MAX_REPLY_BYTES} bytes; is it a chat endpoint?")
         parts.append(part)
     return b"".join(parts)
+
+
+def _tokens_used(body: bytes, otherwise: int) -> int:
+    """Tokens that a reply reports, `otherwise` where it reports none."""
+    try:
+        tokens_in, tokens_out, _ = tokens_of(_as_object(body))
+    except JudgeError:
+        return otherwise
+    return otherwise if tokens_in is None or tokens_out is None else tokens_in + tokens_out
 
 
 def _as_object(body: bytes) -> dict[str, Any]:

@@ -6,11 +6,15 @@ import asyncio
 from collections.abc import Callable, Iterator
 
 from evalkit.errors import EvalkitError
+from evalkit.llm.budget import BudgetReached
 from evalkit.runner.grading import GradeAll
 from evalkit.systems.base import Answer
 from evalkit.types import Case, Failure, Row
 
-OnRow = Callable[[Row], None]
+OnRow = Callable[[Row], bool]
+"""Takes a row; true where it was kept, false where it may be the fault of a key that is refused."""
+FIRST_CALLS = 3
+"""Cases in flight until the first row was kept: a refused key costs few calls."""
 
 
 class Stop:
@@ -39,9 +43,24 @@ async def run_cases(
     Raises:
         EvalkitError: what `on_row` raises, such as `StoreError`; the other calls are cancelled.
     """
+    started = asyncio.Event()
+
+    def taken(row: Row) -> bool:
+        kept = on_row(row)
+        if kept:
+            started.set()
+        return kept
+
     try:
         async with asyncio.TaskGroup() as group:
-            for _ in range(concurrency):
+            first = [
+                group.create_task(_worker(work, answer, grade, taken, stop))
+                for _ in range(min(FIRST_CALLS, concurrency))
+            ]
+            waiting = asyncio.ensure_future(started.wait())
+            await asyncio.wait([waiting, *first], return_when=asyncio.FIRST_COMPLETED)
+            waiting.cancel()
+            for _ in range(concurrency - len(first)):
                 group.create_task(_worker(work, answer, grade, on_row, stop))
     except* EvalkitError as errors:
         raise next(_leaves(errors)) from None
@@ -53,12 +72,18 @@ async def _worker(work: Iterator[tuple[Case, int]], answer: Answer, grade: Grade
         item = next(work, None)
         if item is None:
             return
-        case, repeat = item
-        output = await answer(case, repeat)
-        if isinstance(output, Failure):
-            on_row(Row(case=case, repeat=repeat, failure=output))
-        else:
-            on_row(Row(case=case, repeat=repeat, output=output, scores=await grade(case, output)))
+        try:
+            on_row(await _row(*item, answer, grade))
+        except BudgetReached as reached:
+            # The case stays open: a resumed run asks it again.
+            stop(str(reached))
+
+
+async def _row(case: Case, repeat: int, answer: Answer, grade: GradeAll) -> Row:
+    output = await answer(case, repeat)
+    if isinstance(output, Failure):
+        return Row(case=case, repeat=repeat, failure=output)
+    return Row(case=case, repeat=repeat, output=output, scores=await grade(case, output))
 
 
 def _leaves(group: BaseExceptionGroup[EvalkitError]) -> Iterator[EvalkitError]:

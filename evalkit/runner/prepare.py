@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from evalkit.errors import InputError, Problem
 from evalkit.gate.policy import policy_problems
 from evalkit.golden.read import GoldenSet, open_golden
+from evalkit.llm.budget import Budget
 from evalkit.runner.grading import Grader
 from evalkit.scorers.base import Services
 from evalkit.scorers.registry import Negated, bind, score_key
@@ -18,6 +19,7 @@ from evalkit.store.folder import find_baseline
 from evalkit.store.journal import read_rows
 from evalkit.suite.model import ScorerEntry, Suite, has_field
 from evalkit.systems.base import Shared
+from evalkit.systems.chat import ChatSystem
 from evalkit.types import Case, Metric
 
 if TYPE_CHECKING:
@@ -38,6 +40,8 @@ class Prepared:
     fingerprint: str | None
     services: Services
     """What the scorers were bound to."""
+    budget: Budget | None = None
+    """What the run may spend."""
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
@@ -71,7 +75,10 @@ async def prepare(suite: Suite, env: Mapping[str, str], stack: AsyncExitStack) -
     """
     shared = Shared(suite.path.parent, suite.root, suite.options.concurrency, env)
     problems: list[Problem] = list(suite.system.problems(shared))
-    services = await _services(suite, env, stack, problems)
+    limit_usd = suite.options.budget_usd
+    budget = None if limit_usd is None else Budget(limit_usd)
+    problems += _unpriced(suite) if budget else []
+    services = await _services(suite, env, stack, budget, problems)
     graders = _graders(suite, services, problems) if services else []
     problems += _duplicates(suite, graders)
     cohorts = set(suite.options.cohorts)
@@ -86,7 +93,7 @@ async def prepare(suite: Suite, env: Mapping[str, str], stack: AsyncExitStack) -
     problems += _policy(suite, graders)
     if problems or golden is None or services is None:
         raise InputError(_placed(suite, problem) for problem in problems)
-    return Prepared(suite, golden, tuple(graders), shared, suite.system.fingerprint(shared), services)
+    return Prepared(suite, golden, tuple(graders), shared, suite.system.fingerprint(shared), services, budget)
 
 
 def _graders(suite: Suite, services: Services, problems: list[Problem]) -> list[Grader]:
@@ -106,17 +113,19 @@ def _grader(entry: ScorerEntry, scorer: object) -> Grader:
 
 
 async def _services(
-    suite: Suite, env: Mapping[str, str], stack: AsyncExitStack, problems: list[Problem]
+    suite: Suite, env: Mapping[str, str], stack: AsyncExitStack, budget: Budget | None, problems: list[Problem]
 ) -> Services | None:
     """What scorers share; `None` with the problems noted where it cannot be made."""
     try:
-        return await _open_services(suite, env, stack)
+        return await _open_services(suite, env, stack, budget)
     except InputError as error:
         problems += error.problems
         return None
 
 
-async def _open_services(suite: Suite, env: Mapping[str, str], stack: AsyncExitStack) -> Services:
+async def _open_services(
+    suite: Suite, env: Mapping[str, str], stack: AsyncExitStack, budget: Budget | None
+) -> Services:
     """The embedding and the judge endpoints, made only where a scorer may use them."""
     embedder = None
     if any(hasattr(entry.options, "bind") for entry in suite.scorers):
@@ -125,16 +134,32 @@ async def _open_services(suite: Suite, env: Mapping[str, str], stack: AsyncExitS
         embedder = build_embedder(suite.options.embedding, env)
         if isinstance(embedder, AbstractAsyncContextManager):
             await stack.enter_async_context(embedder)
-    configs = (suite.judge.chat, *suite.judge.panel) if suite.judge and suite.judge.chat else ()
-    clients = [await _client(config, suite, env, stack) for config in configs]
+    clients = [await stack.enter_async_context(_client(config, suite, env, budget)) for config in _judges(suite)]
     llm, panel = (clients[0], tuple(clients[1:])) if clients else (None, ())
     return Services(suite.path.parent, embedder, llm, panel, partial(_answers_of, suite))
 
 
-async def _client(config: ChatConfig, suite: Suite, env: Mapping[str, str], stack: AsyncExitStack) -> ChatClient:
+def _client(config: ChatConfig, suite: Suite, env: Mapping[str, str], budget: Budget | None) -> ChatClient:
     from evalkit.llm.client import ChatClient
 
-    return await stack.enter_async_context(ChatClient(config, env=env, concurrency=suite.options.concurrency))
+    return ChatClient(config, env=env, concurrency=suite.options.concurrency, budget=budget)
+
+
+def _judges(suite: Suite) -> tuple[ChatConfig, ...]:
+    """The judge endpoint and its panel."""
+    return (suite.judge.chat, *suite.judge.panel) if suite.judge and suite.judge.chat else ()
+
+
+def _unpriced(suite: Suite) -> Iterator[Problem]:
+    """Models whose calls would never be charged to the budget."""
+    from evalkit.llm.prices import cost_usd
+
+    mend = "write `prices: {input_usd_per_million: ..., output_usd_per_million: ...}`, or remove the budget"
+    if isinstance(suite.system, ChatSystem) and suite.system.prices is None:
+        yield Problem("system", f"a budget is set, and the price of {suite.system.chat} is unknown", mend)
+    for config in _judges(suite):
+        if cost_usd(config, input_tokens=1, output_tokens=1) is None:
+            yield Problem("judge", f"a budget is set, and the price of {config.model} is unknown", mend)
 
 
 def _answers_of(suite: Suite, name: str) -> Mapping[str, str]:

@@ -107,6 +107,8 @@ class SuiteOptions:
     """Seed of every random draw."""
     require_evidence: bool = False
     """True turns insufficient evidence into no decision."""
+    budget_usd: float | None = None
+    """US dollars that a run may spend on calls whose price is known; then it stops and can be resumed."""
     traffic_per_month: int | None = None
     """Calls a month, for the projected cost."""
 
@@ -124,6 +126,8 @@ class SuiteOptions:
             raise ValueError(f"repeat: {self.repeat} is not within 1 to 100; write 1 for a single answer")
         if self.traffic_per_month is not None and self.traffic_per_month < 1:
             raise ValueError("traffic_per_month: must be at least 1; remove the key where it is unknown")
+        if self.budget_usd is not None and not 0 < self.budget_usd < float("inf"):
+            raise ValueError("budget_usd: must be above 0; remove the key to spend without a limit")
         for cohort, floor in self.kappa_floors.items():
             if not 0 < floor < 1:
                 raise ValueError(f"kappa_floors: {floor:g} for {cohort} is no kappa to reach; write 0.6 or 0.7")

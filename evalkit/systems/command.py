@@ -157,13 +157,7 @@ class _Call(asyncio.SubprocessProtocol):
 
 async def _run(argv: tuple[str, ...], shared: Shared, request: bytes, max_bytes: int) -> tuple[int, bytes, bytes]:
     """Exit code, what was printed, and the end of what went to standard error."""
-    transport, call = await asyncio.get_running_loop().subprocess_exec(
-        lambda: _Call(max_bytes),
-        *argv,
-        cwd=shared.root,
-        env=dict(shared.env),
-        start_new_session=True,  # its children share its process group, and can be killed with it
-    )
+    transport, call = await _start(argv, shared, max_bytes)
     try:
         _feed(transport, request)
         await call.done
@@ -174,6 +168,28 @@ async def _run(argv: tuple[str, ...], shared: Shared, request: bytes, max_bytes:
         raise
     finally:
         transport.close()  # lets go of pipes that a process which left the group still holds
+
+
+async def _start(argv: tuple[str, ...], shared: Shared, max_bytes: int) -> tuple[asyncio.SubprocessTransport, _Call]:
+    starting = asyncio.ensure_future(
+        asyncio.get_running_loop().subprocess_exec(
+            lambda: _Call(max_bytes),
+            *argv,
+            cwd=shared.root,
+            env=dict(shared.env),
+            start_new_session=True,  # its children share its process group, and can be killed with it
+        )
+    )
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        # The program may run by now: a cancelled start would end it without what it has started itself.
+        with suppress(OSError):
+            transport, call = await starting
+            _kill_group(transport)
+            await call.exited
+            transport.close()
+        raise
 
 
 def _feed(transport: asyncio.SubprocessTransport, request: bytes) -> None:

@@ -75,6 +75,10 @@ class FakeModel:
         """Address for `base_url` of a client."""
         return f"http://127.0.0.1:{self._port}/v1"
 
+    def heal(self) -> None:
+        """Answer well from now on."""
+        self._faults, self._always = [], None
+
     async def __aenter__(self) -> Self:
         app = web.Application(client_max_size=64 * 1024 * 1024)
         app.router.add_post("/v1/chat/completions", self._chat)

@@ -8,7 +8,6 @@ import random
 import tracemalloc
 from typing import Any, Literal
 
-import aiohttp
 import pytest
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -383,11 +382,11 @@ def test_waiting_call_frees_its_slot() -> None:
 
 
 def test_concurrency_is_bounded() -> None:
-    """No more exchanges are in flight than there are slots, however many connections a given session allows."""
+    """No more exchanges are in flight than there are slots."""
 
     async def run() -> FakeModel:
-        async with FakeModel(latency_s=0.01) as server, aiohttp.ClientSession() as session:
-            async with ChatClient(config_of(server), env={}, session=session, concurrency=3) as client:
+        async with FakeModel(latency_s=0.01) as server:
+            async with ChatClient(config_of(server), env={}, concurrency=3) as client:
                 await asyncio.gather(*(client.text(str(number)) for number in range(12)))
             return server
 
@@ -505,18 +504,6 @@ def test_unset_key_is_an_input_error(env: dict[str, str]) -> None:
     config = ChatConfig(model="m", base_url="http://127.0.0.1/v1", api_key_env="JUDGE_KEY")
     with pytest.raises(InputError, match="JUDGE_KEY is not set; set it: export JUDGE_KEY"):
         ChatClient(config, env=env)
-
-
-def test_given_session_is_left_open() -> None:
-    """A session that was given is used and stays open."""
-
-    async def run() -> bool:
-        async with FakeModel() as server, aiohttp.ClientSession() as session:
-            async with ChatClient(config_of(server), env={}, session=session) as client:
-                await client.text("hi")
-            return session.closed
-
-    assert asyncio.run(run()) is False
 
 
 def test_closed_client_says_how_to_open_it() -> None:

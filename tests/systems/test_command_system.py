@@ -120,10 +120,20 @@ def test_a_time_out_kills_the_whole_group(tmp_path, shared, ask, case):
     assert gone(int((tmp_path / "pids").read_text(encoding="utf-8")))
 
 
-def test_cancellation_kills_the_whole_group(tmp_path, shared, case):
-    """A cancelled call leaves no process behind."""
+@pytest.mark.parametrize("starting_s", [0.0, 1.0])
+def test_cancellation_kills_the_whole_group(starting_s, tmp_path, shared, case):
+    """A cancelled call leaves no process behind, not even where its program runs before its pipes are ours."""
 
     async def cancel():
+        loop = asyncio.get_running_loop()
+        start = loop.subprocess_exec
+
+        async def slow_start(*words, **settings):
+            started = await start(*words, **settings)
+            await asyncio.sleep(starting_s)
+            return started
+
+        loop.subprocess_exec = slow_start
         async with HANGING.open(shared) as answer:
             task = asyncio.create_task(answer(case(), 0))
             for _ in range(2000):

@@ -1,0 +1,48 @@
+"""What a run may spend, in US dollars."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from evalkit.types import Usage
+
+
+class BudgetReached(BaseException):
+    """No further call may be made. It is no `Exception`, since libraries catch those and ask again."""
+
+
+@dataclass
+class Budget:
+    """Counts what was spent and refuses the next call once the limit is reached.
+
+    Calls in flight at that moment end and are counted: the overshoot is at most one call for each of them.
+    """
+
+    limit_usd: float
+    spent_usd: float = 0.0
+
+    @property
+    def reached(self) -> bool:
+        """Whether nothing more may be spent."""
+        return self.spent_usd >= self.limit_usd
+
+    @property
+    def reason(self) -> str:
+        """Why the run stopped, and how it goes on."""
+        return (
+            f"budget of ${self.limit_usd:g} reached after ${self.spent_usd:.4g}; raise --budget and go on with --resume"
+        )
+
+    def add(self, usage: Usage | None) -> None:
+        """Count a call; one whose cost is unknown counts nothing."""
+        if usage is not None and usage.cost_usd is not None:
+            self.spent_usd += usage.cost_usd
+
+    def check(self) -> None:
+        """Refuse a call that is not covered.
+
+        Raises:
+            BudgetReached: The limit is reached.
+        """
+        if self.reached:
+            raise BudgetReached(self.reason)

@@ -1,0 +1,95 @@
+"""Requests and tokens a minute: nothing bursts, and nothing is sent before its place."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evalkit.llm.client import ChatClient
+from evalkit.llm.config import ChatConfig
+from evalkit.llm.limits import Limits, Pacer
+from evalkit.testing import FakeModel
+
+
+@given(
+    per_minute=st.floats(1, 10_000),
+    steps=st.lists(st.tuples(st.floats(0, 30), st.floats(0, 500)), min_size=1, max_size=40),
+)
+def test_no_span_of_time_sees_more_than_the_limit(per_minute: float, steps: list[tuple[float, float]]) -> None:
+    """Between any two starts lies the time that what was started in between takes."""
+    now = 0.0
+    pacer = Pacer(per_minute, lambda: now)
+    started: list[tuple[float, float]] = []
+    for waited_s, amount in steps:
+        now += waited_s
+        started.append((now + pacer.delay_s(amount), amount))
+    for first in range(len(started)):
+        passed = 0.0
+        for later in range(first + 1, len(started)):
+            passed += started[later - 1][1]
+            assert started[later][0] - started[first][0] >= passed * 60 / per_minute * (1 - 1e-9) - 1e-6
+
+
+def test_no_limit_is_no_wait() -> None:
+    """Without a limit every amount starts at once."""
+    pacer = Pacer(None)
+    assert [pacer.delay_s(10**9) for _ in range(3)] == [0, 0, 0]
+
+
+def test_tokens_that_were_not_used_are_given_back() -> None:
+    """The longest reply is reserved, and the next question waits for the real one only."""
+    config = ChatConfig(model="m", base_url="http://127.0.0.1/v1", max_tokens=1000, tokens_per_minute=6000)
+    limits = Limits(config, lambda: 0.0)
+    reserved = limits.estimate(400)
+    assert reserved == 1100
+    assert limits.delay_s(reserved) == 0
+    limits.correct(reserved, 200)
+    assert limits.delay_s(reserved) == pytest.approx(2.0)
+
+
+def slept(server: FakeModel, questions: int, **limits: float) -> list[float]:
+    """Seconds that the client waited for its limits."""
+    waits: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+
+    async def run() -> None:
+        config = ChatConfig(model="m", base_url=server.base_url, max_tokens=100, **limits)  # type: ignore[arg-type]
+        async with ChatClient(config, env={}, sleep=sleep) as client:
+            await asyncio.gather(*(client.text("a" * 400) for _ in range(questions)))
+
+    asyncio.run(run())
+    return waits
+
+
+def test_requests_are_spread_over_the_minute() -> None:
+    """Six questions at 60 a minute start a second apart."""
+    with FakeModel() as server:
+        waits = slept(server, 6, requests_per_minute=60)
+    assert waits == pytest.approx([1, 2, 3, 4, 5], abs=0.5)
+
+
+def test_tokens_are_spread_over_the_minute() -> None:
+    """Questions of about 200 tokens at 6,000 a minute start about two seconds apart."""
+    with FakeModel() as server:
+        waits = slept(server, 3, tokens_per_minute=6000)
+    assert waits == pytest.approx([2, 4], abs=0.9)
+
+
+def test_waiting_for_the_own_limit_takes_nothing_from_the_deadline() -> None:
+    """A slow endpoint makes a run slow, and no case unscored."""
+    with FakeModel() as server:
+        waits = slept(server, 4, requests_per_minute=1, deadline_s=30)
+    assert waits == pytest.approx([60, 120, 180], abs=0.5)
+    assert len(server.requests) == 4
+
+
+@pytest.mark.parametrize("field", ["requests_per_minute", "tokens_per_minute"])
+def test_a_limit_is_above_zero(field: str) -> None:
+    """Zero would never send anything."""
+    with pytest.raises(ValueError, match=field):
+        ChatConfig(model="m", base_url="http://127.0.0.1/v1", **{field: 0})  # type: ignore[arg-type]
