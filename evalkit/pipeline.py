@@ -43,6 +43,8 @@ class Request:
     baseline: str | None = None
     """Name or run folder instead of the suite's; `none` compares with nothing."""
     deadline_s: float | None = None
+    cached: bool = True
+    """Whether judges' replies of earlier runs are taken."""
     command: str = ""
 
 
@@ -76,7 +78,7 @@ async def run_suite(request: Request, watcher: Watcher, stop: Stop, env: Mapping
 
     suite = with_overrides(load_suite(request.suite), request.overrides)
     async with AsyncExitStack() as stack:
-        prepared = await prepare(suite, env, stack)
+        prepared = await prepare(suite, env, stack, cached=request.cached)
         chosen = _chosen(prepared, request.selection)
         terms = terms_of(prepared, request)
         n_cases = prepared.golden.n_cases if chosen is None else len(chosen)

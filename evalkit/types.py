@@ -1,8 +1,6 @@
 """The frozen values that flow from a golden set to a decision.
 
-```
 Case -> Output -> Score -> Row -> Summary (Cell, Agreement) -> Decision (Check, Comparison)
-```
 """
 
 from __future__ import annotations
@@ -70,6 +68,8 @@ class Usage:
     output_tokens: int | None = None
     cost_usd: float | None = None
     model: str | None = None
+    cached: bool = False
+    """True where a reply was kept from an earlier run: tokens and money are those of then."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -204,7 +204,7 @@ class Frame:
 
     def _add_measures(self, row: Row) -> None:
         output = row.output
-        usages = [grade.usage for grade in row.scores.values() if grade.usage is not None]
+        usages = [each.usage for each in row.scores.values() if each.usage is not None and not each.usage.cached]
         flags = JUDGE_USAGE_BIT if usages else 0
         judge_cost = math.fsum(map(_cost, usages))
         if output is None:

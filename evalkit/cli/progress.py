@@ -114,7 +114,7 @@ class Reporter:
 def _costs(row: Row) -> Iterator[float]:
     """What the answer and its grades cost, as far as it is known."""
     usages = [row.output.usage if row.output else None, *(grade.usage for grade in row.scores.values())]
-    return (usage.cost_usd for usage in usages if usage is not None and usage.cost_usd is not None)
+    return (each.cost_usd for each in usages if each is not None and not each.cached and each.cost_usd is not None)
 
 
 def _why(row: Row, advisory: frozenset[str]) -> str:

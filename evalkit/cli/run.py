@@ -41,6 +41,7 @@ def run(  # noqa: PLR0913 - typer reads the flags from the signature
         float | None, typer.Option(min=0.0001, help="US dollars to spend; then no new call is made.")
     ] = None,
     deadline: Annotated[float | None, typer.Option(min=0.001, help="Seconds after which no new call is made.")] = None,
+    cache: Annotated[bool, typer.Option("--cache/--no-cache", help="Take judges' replies of earlier runs.")] = True,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the interrupted run in --out.")] = False,
     reports: Annotated[
         bool, typer.Option("--report/--no-report", help="Write report.html, summary.md, junit.xml ...")
@@ -76,6 +77,7 @@ def run(  # noqa: PLR0913 - typer reads the flags from the signature
         overrides={key: value for key, value in given.items() if value is not None},
         baseline=baseline,
         deadline_s=deadline,
+        cached=cache,
         command=shlex.join(["evalkit", *sys.argv[1:]]),
     )
     output = Output(json=json, verbose=verbose, no_color=no_color)

@@ -34,8 +34,8 @@ class Budget:
         )
 
     def add(self, usage: Usage | None) -> None:
-        """Count a call; one whose cost is unknown counts nothing."""
-        if usage is not None and usage.cost_usd is not None:
+        """Count a call; one whose cost is unknown, or was paid in an earlier run, counts nothing."""
+        if usage is not None and usage.cost_usd is not None and not usage.cached:
             self.spent_usd += usage.cost_usd
 
     def check(self) -> None:

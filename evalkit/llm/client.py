@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any, Self, TypeVar
@@ -14,11 +13,13 @@ import aiohttp
 from pydantic import BaseModel
 
 from evalkit.llm.budget import Budget
+from evalkit.llm.cache import FORMAT, ReplyCache, entry_of, key_of, parsed_from, reply_from
 from evalkit.llm.config import ChatConfig
 from evalkit.llm.endpoint import Endpoint, Refused
 from evalkit.llm.errors import JudgeError
 from evalkit.llm.ladder import MAX_REPAIRS, RUNGS, Rung, form_of, repair_turns, strict_schema, with_instruction
 from evalkit.llm.prices import cost_usd
+from evalkit.llm.repeat import REPEAT
 from evalkit.llm.retry import TimeLeft
 from evalkit.llm.wire import (
     Messages,
@@ -58,15 +59,14 @@ class _Question:
 class ChatClient:
     """Asks one model at one OpenAI-compatible endpoint.
 
-    Use it as `async with ChatClient(config, env=os.environ) as client`, or give it an open session, which it leaves
-    open.
+    Use it as `async with ChatClient(config, env=os.environ) as client`.
 
     Args:
         config: The endpoint and its settings.
         env: Environment that the key is read from.
         concurrency: Exchanges in flight at once; one that waits to try again is not in flight.
         budget: What may be spent; once it is reached every question raises `BudgetReached`.
-        rng: Source of the jitter between retries.
+        cache: Replies of earlier runs; a question that is kept there is not asked.
         sleep: Waits a number of seconds.
 
     Raises:
@@ -80,14 +80,14 @@ class ChatClient:
         env: Mapping[str, str],
         concurrency: int = 16,
         budget: Budget | None = None,
-        rng: random.Random | None = None,
+        cache: ReplyCache | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self.config = config
-        jitter = rng or random.Random()  # noqa: S311 - jitter needs no secrecy
-        self._endpoint = Endpoint(config, env, concurrency, jitter, sleep)
+        self._endpoint = Endpoint(config, env, concurrency, sleep)
         self._concurrency = concurrency
         self._budget = budget
+        self._cache = cache
         self._session: aiohttp.ClientSession | None = None
         self._rung = 0
         self._shows_logprobs = True
@@ -119,13 +119,18 @@ class ChatClient:
             JudgeError: No usable reply; its `kind` names the cause.
         """
         question = self._question(as_messages(messages), sample)
+        key = self._key(question, None)
+        if entry := self._kept(key):
+            return reply_from(entry)
         try:
-            body, spoken = await self._ask(question, {})
+            _, spoken = await self._ask(question, {})
         except Refused as refused:
             raise refused.error from None
         if not spoken.text:
             raise JudgeError("bad_reply", "the reply is empty", usage=question.usage)
-        return Reply(text=spoken.text, rung="text", **_facts(question, body))
+        reply = Reply(text=spoken.text, rung="text", **_facts(question))
+        self._keep(key, reply)
+        return reply
 
     async def structured(
         self, messages: Messages, schema: type[T], *, sample: int = 0, logprobs: bool = False
@@ -146,18 +151,30 @@ class ChatClient:
         """
         wanted = strict_schema(schema)
         question = self._question(with_instruction(as_messages(messages), wanted), sample)
+        key = self._key(question, wanted, logprobs=logprobs)
+        with suppress(ValueError):
+            if entry := self._kept(key):
+                return parsed_from(entry, schema)
         async with self._alone_at_first():
-            question.logprobs = logprobs and self._shows_logprobs
-            try:
-                return await self._on_ladder(question, wanted, schema)
-            except Refused as refused:
-                if not question.logprobs:
-                    raise JudgeError(refused.error.kind, refused.error.message, usage=question.usage) from None
-            question.logprobs = self._shows_logprobs = False
-            try:
-                return await self._on_ladder(question, wanted, schema)
-            except Refused as refused:
+            parsed = await self._climb(question, wanted, schema, logprobs=logprobs)
+        self._keep(key, parsed)
+        return parsed
+
+    async def _climb(
+        self, question: _Question, wanted: dict[str, Any], schema: type[T], *, logprobs: bool
+    ) -> Parsed[T]:
+        """Up the ladder with probabilities, and without them where they are refused."""
+        question.logprobs = logprobs and self._shows_logprobs
+        try:
+            return await self._on_ladder(question, wanted, schema)
+        except Refused as refused:
+            if not question.logprobs:
                 raise JudgeError(refused.error.kind, refused.error.message, usage=question.usage) from None
+        question.logprobs = self._shows_logprobs = False
+        try:
+            return await self._on_ladder(question, wanted, schema)
+        except Refused as refused:
+            raise JudgeError(refused.error.kind, refused.error.message, usage=question.usage) from None
 
     @asynccontextmanager
     async def _alone_at_first(self) -> AsyncIterator[None]:
@@ -201,8 +218,23 @@ class ChatClient:
                 continue
             tokens = read_tokens(body) if question.logprobs else None
             self._shows_logprobs = self._shows_logprobs and (not question.logprobs or tokens is not None)
-            return Parsed(value=value, text=spoken.text, rung=rung, tokens=tokens, **_facts(question, body))
+            return Parsed(value=value, text=spoken.text, rung=rung, tokens=tokens, **_facts(question))
         raise JudgeError("bad_reply", f"after {MAX_REPAIRS} repairs: {problem}", usage=question.usage)
+
+    def _key(self, question: _Question, wanted: dict[str, Any] | None, *, logprobs: bool = False) -> str:
+        """Names a question by everything that changes its reply, whatever rung it is asked on."""
+        if self._cache is None:
+            return ""
+        settings = [self.config.base_url, self.config.max_tokens, dict(self.config.headers)]
+        sampling = self._sampling(question.sample)
+        return key_of([FORMAT, settings, sampling, question.turns, wanted, logprobs, question.sample, REPEAT.get()])
+
+    def _kept(self, key: str) -> dict[str, Any] | None:
+        return self._cache.get(key) if self._cache is not None else None
+
+    def _keep(self, key: str, reply: Reply | Parsed[Any]) -> None:
+        if self._cache is not None:
+            self._cache.put(key, entry_of(reply))
 
     def _question(self, turns: list[dict[str, str]], sample: int) -> _Question:
         return _Question(turns, sample, TimeLeft(self.config.deadline_s))
@@ -254,6 +286,6 @@ class ChatClient:
         return Usage(input_tokens=tokens_in, output_tokens=tokens_out, cost_usd=cost, model=model)
 
 
-def _facts(question: _Question, body: dict[str, Any]) -> dict[str, Any]:
+def _facts(question: _Question) -> dict[str, Any]:
     usage = question.usage or Usage()
-    return {"usage": usage, "latency_s": monotonic() - question.began, "model": usage.model or "", "raw": body}
+    return {"usage": usage, "latency_s": monotonic() - question.began, "model": usage.model or ""}

@@ -54,7 +54,6 @@ class Endpoint:
         config: The endpoint and its settings.
         env: Environment that the key is read from.
         concurrency: Exchanges in flight at once.
-        rng: Source of the jitter between retries.
         sleep: Waits a number of seconds.
 
     Raises:
@@ -66,13 +65,12 @@ class Endpoint:
         config: ChatConfig,
         env: Mapping[str, str],
         concurrency: int,
-        rng: random.Random,
         sleep: Callable[[float], Awaitable[None]],
     ) -> None:
         self.config = config
         self._key = _read_key(config, env)
         self._slots = asyncio.Semaphore(concurrency)
-        self._rng = rng
+        self._rng = random.Random()  # noqa: S311 - jitter needs no secrecy
         self._sleep = sleep
         self._limit_field = "max_tokens"
         self._limits = Limits(config)

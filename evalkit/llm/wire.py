@@ -34,7 +34,6 @@ class Reply:
         latency_s: Wall seconds of the call: exchanges, waits between them, and queueing for a slot.
         model: The model that the endpoint says it used.
         rung: `text`, or the rung of the ladder that answered.
-        raw: The decoded body of the last exchange.
     """
 
     text: str
@@ -42,7 +41,6 @@ class Reply:
     latency_s: float
     model: str
     rung: str
-    raw: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -71,7 +69,6 @@ class Parsed(Generic[T]):
     latency_s: float
     model: str
     rung: str
-    raw: Mapping[str, Any]
     tokens: tuple[Token, ...] | None = None
 
 
@@ -172,6 +169,7 @@ def add_usage(first: Usage | None, second: Usage) -> Usage:
         output_tokens=_sum(first.output_tokens, second.output_tokens),
         cost_usd=_sum(first.cost_usd, second.cost_usd),
         model=second.model,
+        cached=first.cached or second.cached,
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 from evalkit.errors import EvalkitError
 from evalkit.llm.budget import BudgetReached
+from evalkit.llm.repeat import REPEAT
 from evalkit.runner.grading import GradeAll
 from evalkit.systems.base import Answer
 from evalkit.types import Case, Failure, Row
@@ -83,6 +84,7 @@ async def _row(case: Case, repeat: int, answer: Answer, grade: GradeAll) -> Row:
     output = await answer(case, repeat)
     if isinstance(output, Failure):
         return Row(case=case, repeat=repeat, failure=output)
+    REPEAT.set(repeat)
     return Row(case=case, repeat=repeat, output=output, scores=await grade(case, output))
 
 

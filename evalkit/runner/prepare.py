@@ -23,10 +23,15 @@ from evalkit.systems.chat import ChatSystem
 from evalkit.types import Case, Metric
 
 if TYPE_CHECKING:
+    from evalkit.llm.cache import ReplyCache
     from evalkit.llm.client import ChatClient
     from evalkit.llm.config import ChatConfig
 
 SHOWN_IDS = 5
+CACHE_FILE = ".evalkit/cache.sqlite"
+"""Below the project's root."""
+
+_Spending = tuple["Budget | None", "ReplyCache | None"]
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,8 @@ class Prepared:
     """What the scorers were bound to."""
     budget: Budget | None = None
     """What the run may spend."""
+    cache: ReplyCache | None = None
+    """Judges' replies of earlier runs."""
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
@@ -63,12 +70,19 @@ class Prepared:
     @property
     def notices(self) -> tuple[str, ...]:
         """Sentences that a scorer wants to stand beside its figures."""
-        found = (getattr(grader.scorer, "notice", "") for grader in self.graders)
+        found = [getattr(grader.scorer, "notice", "") for grader in self.graders]
+        found += [self.cache.problem] if self.cache else []
         return tuple(dict.fromkeys(notice for notice in found if notice))
 
 
-async def prepare(suite: Suite, env: Mapping[str, str], stack: AsyncExitStack) -> Prepared:
+async def prepare(suite: Suite, env: Mapping[str, str], stack: AsyncExitStack, *, cached: bool = False) -> Prepared:
     """Check and bind everything; sessions are entered on `stack`.
+
+    Args:
+        suite: what to make ready.
+        env: the environment, for secrets.
+        stack: holds what has to be closed.
+        cached: take judges' replies of earlier runs, and keep the new ones.
 
     Raises:
         InputError: with the problems of the golden set, the system, the scorers and the gate together.
@@ -78,7 +92,8 @@ async def prepare(suite: Suite, env: Mapping[str, str], stack: AsyncExitStack) -
     limit_usd = suite.options.budget_usd
     budget = None if limit_usd is None else Budget(limit_usd)
     problems += _unpriced(suite) if budget else []
-    services = await _services(suite, env, stack, budget, problems)
+    cache = _cache(suite, stack) if cached and _judges(suite) else None
+    services = await _services(suite, env, stack, (budget, cache), problems)
     graders = _graders(suite, services, problems) if services else []
     problems += _duplicates(suite, graders)
     cohorts = set(suite.options.cohorts)
@@ -93,7 +108,7 @@ async def prepare(suite: Suite, env: Mapping[str, str], stack: AsyncExitStack) -
     problems += _policy(suite, graders)
     if problems or golden is None or services is None:
         raise InputError(_placed(suite, problem) for problem in problems)
-    return Prepared(suite, golden, tuple(graders), shared, suite.system.fingerprint(shared), services, budget)
+    return Prepared(suite, golden, tuple(graders), shared, suite.system.fingerprint(shared), services, budget, cache)
 
 
 def _graders(suite: Suite, services: Services, problems: list[Problem]) -> list[Grader]:
@@ -113,19 +128,17 @@ def _grader(entry: ScorerEntry, scorer: object) -> Grader:
 
 
 async def _services(
-    suite: Suite, env: Mapping[str, str], stack: AsyncExitStack, budget: Budget | None, problems: list[Problem]
+    suite: Suite, env: Mapping[str, str], stack: AsyncExitStack, spending: _Spending, problems: list[Problem]
 ) -> Services | None:
     """What scorers share; `None` with the problems noted where it cannot be made."""
     try:
-        return await _open_services(suite, env, stack, budget)
+        return await _open_services(suite, env, stack, spending)
     except InputError as error:
         problems += error.problems
         return None
 
 
-async def _open_services(
-    suite: Suite, env: Mapping[str, str], stack: AsyncExitStack, budget: Budget | None
-) -> Services:
+async def _open_services(suite: Suite, env: Mapping[str, str], stack: AsyncExitStack, spending: _Spending) -> Services:
     """The embedding and the judge endpoints, made only where a scorer may use them."""
     embedder = None
     if any(hasattr(entry.options, "bind") for entry in suite.scorers):
@@ -134,15 +147,22 @@ async def _open_services(
         embedder = build_embedder(suite.options.embedding, env)
         if isinstance(embedder, AbstractAsyncContextManager):
             await stack.enter_async_context(embedder)
-    clients = [await stack.enter_async_context(_client(config, suite, env, budget)) for config in _judges(suite)]
+    clients = [await stack.enter_async_context(_client(config, suite, env, spending)) for config in _judges(suite)]
     llm, panel = (clients[0], tuple(clients[1:])) if clients else (None, ())
     return Services(suite.path.parent, embedder, llm, panel, partial(_answers_of, suite))
 
 
-def _client(config: ChatConfig, suite: Suite, env: Mapping[str, str], budget: Budget | None) -> ChatClient:
+def _client(config: ChatConfig, suite: Suite, env: Mapping[str, str], spending: _Spending) -> ChatClient:
     from evalkit.llm.client import ChatClient
 
-    return ChatClient(config, env=env, concurrency=suite.options.concurrency, budget=budget)
+    budget, cache = spending
+    return ChatClient(config, env=env, concurrency=suite.options.concurrency, budget=budget, cache=cache)
+
+
+def _cache(suite: Suite, stack: AsyncExitStack) -> ReplyCache:
+    from evalkit.llm.cache import ReplyCache
+
+    return stack.enter_context(ReplyCache(suite.root / CACHE_FILE))
 
 
 def _judges(suite: Suite) -> tuple[ChatConfig, ...]:

@@ -98,8 +98,8 @@ def _output_dict(output: Output) -> dict[str, Any]:
 
 
 def _usage_dict(usage: Usage) -> dict[str, Any]:
-    values = (usage.input_tokens, usage.output_tokens, usage.cost_usd, usage.model)
-    keys = ("input_tokens", "output_tokens", "cost_usd", "model")
+    values = (usage.input_tokens, usage.output_tokens, usage.cost_usd, usage.model, usage.cached or None)
+    keys = ("input_tokens", "output_tokens", "cost_usd", "model", "cached")
     return {key: value for key, value in zip(keys, values, strict=True) if value is not None}
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import random
 import tracemalloc
 from typing import Any, Literal
 
@@ -59,7 +58,7 @@ def ask(server: FakeModel, *, waits: Waits | None = None, times: int = 1, env: A
     async def run() -> Any:
         async with server:
             sleep = waits if waits is not None else Waits()
-            client = ChatClient(config_of(server, **changes), env=env or {}, rng=random.Random(7), sleep=sleep)
+            client = ChatClient(config_of(server, **changes), env=env or {}, sleep=sleep)
             async with client:
                 for _ in range(times):
                     parsed = await client.structured("grade this", Verdict)
@@ -89,7 +88,6 @@ def test_text_gives_reply_usage_and_price() -> None:
     assert (reply.usage.input_tokens, reply.usage.output_tokens) == (100, 10)
     assert reply.usage.cost_usd == pytest.approx(100e-6 + 100e-6)
     assert (reply.model, reply.rung) == ("judge-1", "text")
-    assert reply.raw["choices"][0]["message"]["content"] == "hello"
     assert requests == [
         {
             "messages": [{"role": "user", "content": "hi"}],

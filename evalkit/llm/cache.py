@@ -1,0 +1,136 @@
+"""Replies that were paid for once, kept in SQLite beside the project."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+from pydantic import BaseModel
+
+from evalkit.llm.wire import Parsed, Reply, Token, find_value
+from evalkit.types import Usage
+
+T = TypeVar("T", bound=BaseModel)
+FORMAT = 1
+"""Version of what a key covers and of what is kept; it is part of every key."""
+
+
+class ReplyCache:
+    """Key -> what a model replied. Whatever is damaged, foreign or unreadable is a miss, and never an error.
+
+    Args:
+        file: The database. Its folder is made, and kept out of version control. A file that is no database is moved
+            aside to `<name>.damaged`.
+
+    Attributes:
+        problem: Why nothing is kept, empty where it is.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._db: sqlite3.Connection | None = None
+        self.problem = ""
+
+    def __enter__(self) -> Self:
+        try:
+            self._db = self._open()
+        except (sqlite3.Error, UnicodeDecodeError, OSError) as error:
+            self.problem = f"judges' replies are not kept in {self._file.name}: {error}"
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._db is not None:
+            self._db.close()
+            self._db = None
+
+    def get(self, key: str) -> dict[str, Any] | None:
+        """What was kept under a key, whole and unchanged, or `None`."""
+        if self._db is None:
+            return None
+        try:
+            found = self._db.execute("SELECT sum, reply FROM replies WHERE key = ?", (key,)).fetchone()
+        except (sqlite3.Error, UnicodeDecodeError, OverflowError):
+            return None
+        if found is None or not isinstance(found[1], str) or found[0] != _sum(key, found[1]):
+            return None
+        reply: dict[str, Any] = json.loads(found[1])
+        return reply
+
+    def put(self, key: str, reply: dict[str, Any]) -> None:
+        """Keep a reply; where the disk refuses it, it is not kept."""
+        if self._db is None:
+            return
+        text = json.dumps(reply)
+        with suppress(sqlite3.Error, UnicodeDecodeError):
+            self._db.execute("INSERT OR REPLACE INTO replies VALUES (?, ?, ?)", (key, _sum(key, text), text))
+
+    def _open(self) -> sqlite3.Connection:
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        ignored = self._file.with_name(".gitignore")
+        if not ignored.exists():
+            ignored.write_text("*\n", encoding="utf-8")
+        try:
+            return _connect(self._file)
+        except sqlite3.OperationalError:
+            raise
+        except (sqlite3.DatabaseError, UnicodeDecodeError):
+            self._file.replace(self._file.with_name(f"{self._file.name}.damaged"))
+            return _connect(self._file)
+
+
+def key_of(parts: Iterable[Any]) -> str:
+    """Digest of everything that changes a reply; the parts are JSON values."""
+    return hashlib.sha256(json.dumps(list(parts), sort_keys=True).encode()).hexdigest()
+
+
+def _connect(file: Path) -> sqlite3.Connection:
+    db = sqlite3.connect(file, timeout=5, isolation_level=None, check_same_thread=False)
+    try:
+        # Commits that wait for no disk: what a power cut takes is asked again.
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = NORMAL")
+        db.execute("CREATE TABLE IF NOT EXISTS replies (key TEXT PRIMARY KEY, sum TEXT, reply TEXT) WITHOUT ROWID")
+    except (sqlite3.Error, UnicodeDecodeError):
+        db.close()
+        raise
+    return db
+
+
+def _sum(key: str, text: str) -> str:
+    return hashlib.blake2b(f"{key}{text}".encode(), digest_size=16).hexdigest()
+
+
+def entry_of(reply: Reply | Parsed[Any]) -> dict[str, Any]:
+    """What is kept of a reply: its text, where it came from, and what it took the first time."""
+    tokens = reply.tokens if isinstance(reply, Parsed) else None
+    return {
+        "text": reply.text,
+        "rung": reply.rung,
+        "model": reply.model,
+        "latency_s": reply.latency_s,
+        "usage": {name: getattr(reply.usage, name) for name in ("input_tokens", "output_tokens", "cost_usd", "model")},
+        "tokens": None if tokens is None else [[token.text, dict(token.alternatives)] for token in tokens],
+    }
+
+
+def reply_from(entry: Mapping[str, Any]) -> Reply:
+    """The reply that was kept; its time and cost are those of then."""
+    usage = Usage(**entry["usage"], cached=True)
+    facts = {name: entry[name] for name in ("text", "rung", "model", "latency_s")}
+    return Reply(usage=usage, **facts)
+
+
+def parsed_from(entry: Mapping[str, Any], schema: type[T]) -> Parsed[T]:
+    """The value that was kept, held to its schema once more.
+
+    Raises:
+        ValueError: It does not fit any more.
+    """
+    reply = reply_from(entry)
+    tokens = None if entry["tokens"] is None else tuple(Token(text, shares) for text, shares in entry["tokens"])
+    return Parsed(value=find_value(reply.text, schema), tokens=tokens, **vars(reply))
