@@ -57,7 +57,7 @@ class _Question:
 
 
 class ChatClient:
-    """Asks one model at one OpenAI-compatible endpoint.
+    """Asks one model at one endpoint.
 
     Use it as `async with ChatClient(config, env=os.environ) as client`.
 
@@ -225,7 +225,7 @@ class ChatClient:
         """Names a question by everything that changes its reply, whatever rung it is asked on."""
         if self._cache is None:
             return ""
-        settings = [self.config.base_url, self.config.max_tokens, dict(self.config.headers)]
+        settings = [self.config.dialect, self.config.base_url, self.config.max_tokens, dict(self.config.headers)]
         sampling = self._sampling(question.sample)
         return key_of([FORMAT, settings, sampling, question.turns, wanted, logprobs, question.sample, REPEAT.get()])
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 from urllib.parse import urlsplit
 
 SECRET_HEADERS = frozenset({"authorization", "proxy-authorization", "api-key", "x-api-key", "cookie"})
@@ -18,7 +19,8 @@ class ChatConfig:
 
     Attributes:
         model: Name of the model as the endpoint knows it.
-        base_url: Address up to and without `/chat/completions`.
+        base_url: Address up to and without `/chat/completions`, or `/messages`.
+        dialect: `openai` for the chat API that most endpoints speak, `anthropic` for the Messages API.
         api_key_env: Name of the environment variable that holds the key; `None` where the endpoint asks for none.
         temperature: Sampling temperature; `None` sends none, for models that refuse one.
         max_tokens: Longest reply, in tokens.
@@ -35,6 +37,7 @@ class ChatConfig:
 
     model: str
     base_url: str
+    dialect: Literal["openai", "anthropic"] = "openai"
     api_key_env: str | None = None
     temperature: float | None = 0.0
     max_tokens: int = 1024

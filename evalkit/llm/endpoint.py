@@ -15,6 +15,7 @@ from urllib.parse import quote
 import aiohttp
 
 from evalkit.errors import InputError, Problem
+from evalkit.llm import anthropic
 from evalkit.llm.config import ChatConfig
 from evalkit.llm.errors import JudgeError
 from evalkit.llm.ladder import is_refusal
@@ -93,6 +94,8 @@ class Endpoint:
             JudgeError: No reply; nothing in it shows the key.
             Refused: The endpoint does not take a request of this form.
         """
+        if self.config.dialect == "anthropic" and not anthropic.speaks(request):
+            raise Refused(JudgeError("bad_reply", "the Messages API has no such form"))
         try:
             return await self._retried(session, request, left)
         except JudgeError as error:
@@ -127,7 +130,7 @@ class Endpoint:
             else:
                 if status == 200:
                     self._accepted = True
-                    return _as_object(body)
+                    return self._read(body)
                 if self._learns_limit_field(status, body):
                     continue
                 problem = self._failure(status, body)
@@ -173,7 +176,7 @@ class Endpoint:
             await self._sleep(seconds)
         exchanged = await self._exchange(session, request, left)
         if self._limits.counts_tokens and exchanged[0] == 200:
-            self._limits.correct(tokens, _tokens_used(exchanged[1], tokens))
+            self._limits.correct(tokens, self._tokens_used(exchanged[1], tokens))
         return exchanged
 
     async def _exchange(self, session: aiohttp.ClientSession, request: Mapping[str, Any], left: TimeLeft) -> _Exchanged:
@@ -192,17 +195,41 @@ class Endpoint:
                 left.spend(monotonic() - began)
 
     def _post(self, session: aiohttp.ClientSession, request: Mapping[str, Any]) -> Any:
-        headers = {"Content-Type": "application/json", "Accept-Encoding": "identity", **self.config.headers}
-        if self._key:
-            headers["Authorization"] = f"Bearer {self._key}"
-        payload = {**request, self._limit_field: self.config.max_tokens}
+        path, payload, headers = self._spoken(request)
         # A redirect could carry the key to another host.
         return session.post(
-            f"{self.config.base_url.rstrip('/')}/chat/completions",
+            f"{self.config.base_url.rstrip('/')}/{path}",
             data=json.dumps(payload, ensure_ascii=True).encode("ascii"),
-            headers=headers,
+            headers={
+                "Content-Type": "application/json",
+                "Accept-Encoding": "identity",
+                **self.config.headers,
+                **headers,
+            },
             allow_redirects=False,
         )
+
+    def _read(self, body: bytes) -> dict[str, Any]:
+        """A reply as a chat completion."""
+        decoded = _as_object(body)
+        return anthropic.from_reply(decoded) if self.config.dialect == "anthropic" else decoded
+
+    def _tokens_used(self, body: bytes, otherwise: int) -> int:
+        """Tokens that a reply reports, `otherwise` where it reports none."""
+        try:
+            tokens_in, tokens_out, _ = tokens_of(self._read(body))
+        except JudgeError:
+            return otherwise
+        return otherwise if tokens_in is None or tokens_out is None else tokens_in + tokens_out
+
+    def _spoken(self, request: Mapping[str, Any]) -> tuple[str, dict[str, Any], dict[str, str]]:
+        """Path, payload and headers in the endpoint's dialect."""
+        if self.config.dialect == "anthropic":
+            key = {"x-api-key": self._key} if self._key else {}
+            payload = anthropic.to_request(request, self.config.max_tokens)
+            return anthropic.PATH, payload, {**anthropic.VERSION_HEADER, **key}
+        key = {"Authorization": f"Bearer {self._key}"} if self._key else {}
+        return "chat/completions", {**request, self._limit_field: self.config.max_tokens}, key
 
 
 def _read_key(config: ChatConfig, env: Mapping[str, str]) -> str | None:
@@ -225,15 +252,6 @@ async def _read_capped(response: aiohttp.ClientResponse) -> bytes:
             raise JudgeError("too_large", f"the reply is longer than {MAX_REPLY_BYTES} bytes; is it a chat endpoint?")
         parts.append(part)
     return b"".join(parts)
-
-
-def _tokens_used(body: bytes, otherwise: int) -> int:
-    """Tokens that a reply reports, `otherwise` where it reports none."""
-    try:
-        tokens_in, tokens_out, _ = tokens_of(_as_object(body))
-    except JudgeError:
-        return otherwise
-    return otherwise if tokens_in is None or tokens_out is None else tokens_in + tokens_out
 
 
 def _as_object(body: bytes) -> dict[str, Any]:

@@ -14,20 +14,23 @@ from aiohttp import web
 
 from evalkit.testing.faults import TEXT_FAULTS, Fault, exchange_fault, rung_of, spoil
 from evalkit.testing.instances import instance_of, requested_schema
+from evalkit.testing.messages_api import chat_form, message_form, problem_of
 
 Reply = str | Mapping[str, Any]
 Replies = Callable[[dict[str, Any]], Reply] | Sequence[Reply]
+Shape = Callable[[Mapping[str, Any]], dict[str, Any]]
 Logprobs = Callable[[dict[str, Any], str], Sequence[Mapping[str, float]]]
 
 EMBEDDING_SIZE = 8
 
 
 class FakeModel:
-    """Answers `POST /v1/chat/completions` and `POST /v1/embeddings` on a free port of the loopback address.
+    """Answers `POST /v1/chat/completions`, `/v1/messages` and `/v1/embeddings` on a free port of the loopback address.
 
     Use it as `async with FakeModel() as server` in the running loop, or as `with FakeModel() as server` in a thread of
-    its own, for tests of programs. A reply is a text, or a mapping that is sent as JSON. Without `replies` it is the
-    smallest valid instance of the schema that was asked for, or `ok`.
+    its own, for tests of programs. A rule sees a message request in the words of the chat API. A reply is a text, or a
+    mapping that is sent as JSON. Without `replies` it is the smallest valid instance of the schema that was asked for,
+    or `ok`.
 
     Args:
         replies: A rule `request -> reply`, or a script; the last reply of a script is repeated.
@@ -82,6 +85,7 @@ class FakeModel:
     async def __aenter__(self) -> Self:
         app = web.Application(client_max_size=64 * 1024 * 1024)
         app.router.add_post("/v1/chat/completions", self._chat)
+        app.router.add_post("/v1/messages", self._messages)
         app.router.add_post("/v1/embeddings", self._embeddings)
         self._runner = web.AppRunner(app, shutdown_timeout=0.1, handler_cancellation=True)
         await self._runner.setup()
@@ -102,12 +106,21 @@ class FakeModel:
             self._thread.stop()
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
+        return await self._counted(request, await self._journal(request), dict)
+
+    async def _messages(self, request: web.Request) -> web.StreamResponse:
         body = await self._journal(request)
+        if problem := problem_of(body, request.headers):
+            error = {"type": "invalid_request_error", "message": problem}
+            return web.json_response({"type": "error", "error": error}, status=400)
+        return await self._counted(request, chat_form(body), message_form)
+
+    async def _counted(self, request: web.Request, body: dict[str, Any], shape: Shape) -> web.StreamResponse:
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
         try:
             await asyncio.sleep(self._latency_s)
-            return await self._answer(request, body)
+            return await self._answer(request, body, shape)
         finally:
             self.in_flight -= 1
 
@@ -117,7 +130,7 @@ class FakeModel:
         self.headers.append(dict(request.headers))
         return body
 
-    async def _answer(self, request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
+    async def _answer(self, request: web.Request, body: dict[str, Any], shape: Shape) -> web.StreamResponse:
         fault = self._faults.pop(0) if self._faults else self._always
         if fault is not None and fault.kind not in TEXT_FAULTS:
             failed = await exchange_fault(fault, request, body)
@@ -129,7 +142,7 @@ class FakeModel:
             text, finish, refusal = spoil(fault, text, body)
         if body.get("stream"):
             return await self._stream(request, body, text, finish)
-        return web.json_response(self._completion(body, text, finish, refusal))
+        return web.json_response(shape(self._completion(body, text, finish, refusal)))
 
     def _reply_to(self, body: dict[str, Any]) -> str:
         reply = self._chosen(body)

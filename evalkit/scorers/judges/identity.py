@@ -30,5 +30,5 @@ def judge_key(client: ChatClient | None, panel: Sequence[ChatClient] = ()) -> Ma
 def settings_hash(config: ChatConfig) -> str:
     """Digest of the settings that can move a grade; patience, prices, ports and keys are none of them."""
     host = urlsplit(config.base_url).hostname
-    settings = [config.temperature, config.max_tokens, config.seed, host, dict(config.headers)]
+    settings = [config.temperature, config.max_tokens, config.seed, host, dict(config.headers), config.dialect]
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
