@@ -14,6 +14,11 @@ TOOL_NAME = "reply"
 MAX_REPAIRS = 2
 SHOWN_CHARS = 4_000
 
+UNDECODABLE = frozenset(
+    "minLength maxLength minItems maxItems minimum maximum exclusiveMinimum exclusiveMaximum pattern".split()
+)
+"""Keywords that strict decoders of several providers answer with status 400."""
+
 REFUSING_STATUSES = frozenset({400, 404, 422})
 # llama.cpp's Python server answers an unknown response_format with status 500 and a validation message.
 REFUSAL_IN_500 = re.compile(r"response_format|json_schema|tool_choice|validation", re.IGNORECASE)
@@ -53,7 +58,7 @@ def _closed(node: Any) -> Any:
 def form_of(rung: Rung, schema: dict[str, Any]) -> dict[str, Any]:
     """Fields of the request that ask for `schema` on one rung."""
     if rung == "json_schema":
-        named = {"name": TOOL_NAME, "strict": True, "schema": schema}
+        named = {"name": TOOL_NAME, "strict": True, "schema": _decodable(schema)}
         return {"response_format": {"type": "json_schema", "json_schema": named}}
     if rung == "json_object":
         # `schema` beside the type is obeyed by llama.cpp's grammar; others pass over it, or refuse and are asked lower.
@@ -63,6 +68,20 @@ def form_of(rung: Rung, schema: dict[str, Any]) -> dict[str, Any]:
         choice = {"type": "function", "function": {"name": TOOL_NAME}}
         return {"tools": [{"type": "function", "function": function}], "tool_choice": choice}
     return {}
+
+
+def _decodable(node: Any) -> Any:
+    """The schema without what strict decoders refuse; the reply is held to all of it all the same."""
+    if isinstance(node, list):
+        return [_decodable(part) for part in node]
+    if not isinstance(node, dict):
+        return node
+    named = {"properties", "$defs"}
+    return {
+        key: {name: _decodable(inner) for name, inner in part.items()} if key in named else _decodable(part)
+        for key, part in node.items()
+        if key not in UNDECODABLE
+    }
 
 
 def with_instruction(messages: list[dict[str, str]], schema: dict[str, Any]) -> list[dict[str, str]]:

@@ -211,7 +211,8 @@ def _problems(error: ValidationError) -> Iterator[str]:
 def json_objects(text: str) -> Iterator[Any]:
     """Every outermost JSON object in the first 200,000 characters of a text, in order."""
     text = text[:SEARCHED_CHARS]
-    decoder = json.JSONDecoder(parse_constant=_refuse, parse_float=_finite, object_pairs_hook=_unique)
+    # Not strict about control characters: models, and grammars that hold them to JSON, write line breaks into strings.
+    decoder = json.JSONDecoder(strict=False, parse_constant=_refuse, parse_float=_finite, object_pairs_hook=_unique)
     start, tried = text.find("{"), 0
     while start >= 0 and tried < SEARCHED_STARTS:
         tried += 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Annotated, Any, Literal
 
 import pytest
@@ -59,9 +60,17 @@ def test_the_request_is_what_the_api_takes() -> None:
     assert "Authorization" not in headers
 
 
-def test_what_strict_output_refuses_goes_through_a_tool() -> None:
-    """The next rung that the API has is a forced tool call."""
-    server = FakeModel([{"score": 5}])
+def test_bounds_are_left_out_of_strict_output_and_held_all_the_same() -> None:
+    """The API refuses such keywords; a reply beyond the bound is sent back."""
+    server = FakeModel([{"score": 9}, {"score": 5}])
+    parsed = ask(server, Bounded)
+    assert (parsed.value, parsed.rung) == (Bounded(score=5), "json_schema")
+    assert "maximum" not in json.dumps(server.requests[0]["output_config"])
+
+
+def test_where_strict_output_is_refused_a_tool_is_forced() -> None:
+    """The next rung that the API has is a tool call; there is none for JSON of any form."""
+    server = FakeModel([{"score": 5}], always=Fault(kind="refuse_format"))
     parsed = ask(server, Bounded)
     assert (parsed.value, parsed.rung) == (Bounded(score=5), "tool")
     assert len(server.requests) == 2

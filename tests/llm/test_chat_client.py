@@ -522,3 +522,9 @@ def test_lone_surrogates_and_controls_can_be_asked() -> None:
             return server.requests[0]["messages"][0]["content"]
 
     assert asyncio.run(run()) == text
+
+
+def test_line_breaks_within_strings_are_read() -> None:
+    """Models, and servers that hold them to JSON, write raw control characters into a reason."""
+    parsed = ask(FakeModel(['{"reason": "first line\nsecond\tline \x03", "score": 3}']))
+    assert parsed.value.reason == "first line\nsecond\tline \x03"

@@ -12,6 +12,7 @@ from evalkit.scorers.base import Services, contexts_of
 from evalkit.scorers.judges.asking import NO_ENDPOINT, Question, ask, total_usage
 from evalkit.scorers.judges.identity import judge_key, judge_name
 from evalkit.scorers.judges.prompt import framed, numbered, question_text
+from evalkit.scorers.judges.verdicts import whole_number
 from evalkit.types import Case, Metric, Output, Score, Unscored, Usage
 
 if TYPE_CHECKING:
@@ -194,7 +195,11 @@ def verdicts_schema(count: int, contexts: Sequence[str]) -> type[Any]:
 
     strict = ConfigDict(extra="forbid")
     verdict = Literal["SUPPORTED", "UNSUPPORTED", "CONTRADICTED"]
-    fields: Any = {"claim": (int, Field(ge=1, le=count)), "quote": (str, Field()), "verdict": (verdict, Field())}
+    fields: Any = {
+        "claim": (int, whole_number(1, count)),
+        "quote": (str, Field()),
+        "verdict": (verdict, Field()),
+    }
     one = create_model("ClaimVerdict", __config__=strict, **fields)
     validators: Any = {"check": model_validator(mode="after")(check)}
     return create_model("Verdicts", __config__=strict, __validators__=validators, verdicts=(list[one], Field()))  # type: ignore[valid-type]

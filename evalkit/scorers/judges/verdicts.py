@@ -24,7 +24,14 @@ def verdict_schema(scale: Scale, criteria: tuple[str, ...] = ()) -> type[Any]:
         return _closed("Verdict", reason=reason, winner=(Literal["first", "second", "tie"], Field()))
     if scale == "pass_fail":
         return _closed("Verdict", reason=reason, score=(Literal["pass", "fail"], Field()))
-    return _closed("Verdict", reason=reason, score=(int, Field(ge=scale[0], le=scale[1])))
+    return _closed("Verdict", reason=reason, score=(int, whole_number(scale[0], scale[1])))
+
+
+def whole_number(low: int, high: int) -> Any:
+    """A field from `low` to `high`; every value is named, since strict decoders keep to those and not to bounds."""
+    from pydantic import Field
+
+    return Field(ge=low, le=high, json_schema_extra={"enum": list(range(low, high + 1))})
 
 
 def _closed(name: str, **fields: Any) -> type[Any]:

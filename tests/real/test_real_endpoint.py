@@ -1,0 +1,132 @@
+"""A real model server: what its replies say is noise, what they are made of is not.
+
+Skipped without one. Tried with llama.cpp's Python server and any GGUF model, a tiny random one included:
+
+    python -m llama_cpp.server --model MODEL.gguf --port 8099 --chat_format chatml --n_ctx 16384
+    EVALKIT_REAL_ENDPOINT=http://127.0.0.1:8099/v1 pytest tests/real
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+from pydantic import BaseModel
+
+from evalkit.llm.client import ChatClient
+from evalkit.llm.config import ChatConfig
+from evalkit.llm.errors import JudgeError
+
+ENDPOINT = os.environ.get("EVALKIT_REAL_ENDPOINT", "")
+MODEL = os.environ.get("EVALKIT_REAL_MODEL", "tiny.gguf")
+pytestmark = pytest.mark.skipif(not ENDPOINT, reason="EVALKIT_REAL_ENDPOINT names no server")
+
+NOISE = {"judge_truncated", "judge_bad_reply"}
+"""How a reply of a random model may end: it talks on to the limit, or never fits."""
+SUITE = """\
+name: real
+golden: cases.jsonl
+system: SYSTEM
+judge: {chat: {model: "MODEL", base_url: "ENDPOINT", max_tokens: 2000, temperature: 2, deadline_s: 240, timeout_s: 120}}
+concurrency: 1
+scorers:
+SCORERS
+gate:
+  - pass_rate: {min: 0.0}
+"""
+JUDGES = """\
+  - length: {max: 100000}
+  - judge: {name: correctness, rubric: correctness, pass: 4, advisory: true}
+  - geval: {name: graded, rubric: tone, pass: 3, samples: 2, advisory: true}
+  - ragas: {use: [faithfulness], advisory: true}
+  - deepeval: {use: [{g_eval: {evaluation_steps: ["Compare the answer with the reference."]}}], advisory: true}"""
+
+
+class Verdict(BaseModel):
+    """A small form."""
+
+    score: Literal[1, 2, 3, 4, 5]
+
+
+def asked(ask: Callable[[ChatClient], Awaitable[Any]], **changes: Any) -> Any:
+    """What one client is told."""
+
+    async def run() -> Any:
+        settings = {"model": MODEL, "base_url": ENDPOINT, "max_tokens": 300, "timeout_s": 60.0, **changes}
+        async with ChatClient(ChatConfig(**settings), env={}, concurrency=1) as client:
+            return await ask(client)
+
+    return asyncio.run(run())
+
+
+def test_a_value_of_the_schema_comes_back() -> None:
+    """On whichever rung the server takes, with tokens counted."""
+    parsed = asked(lambda client: client.structured("How good is it?", Verdict))
+    assert parsed.value.score in range(1, 6)
+    assert parsed.usage.input_tokens > 10
+    assert parsed.usage.output_tokens > 1
+
+
+def test_probabilities_are_read_or_known_to_be_missing() -> None:
+    """Every token has alternatives whose probabilities are shares of 1."""
+    parsed = asked(lambda client: client.structured("How good is it?", Verdict, logprobs=True))
+    for token in parsed.tokens or ():
+        assert 0 < sum(token.alternatives.values()) <= 1 + 1e-6
+    assert parsed.tokens is None or "".join(token.text for token in parsed.tokens).strip()
+
+
+def test_a_cut_reply_says_so() -> None:
+    """Two tokens are no verdict, and the failure names the limit."""
+    with pytest.raises(JudgeError, match="raise max_tokens") as caught:
+        asked(lambda client: client.structured("How good is it?", Verdict), max_tokens=2)
+    assert caught.value.kind == "truncated"
+
+
+def test_an_unknown_path_is_a_failure_with_its_status() -> None:
+    """An address that is no chat endpoint ends in words, not in a score."""
+    with pytest.raises(JudgeError) as caught:
+        asked(lambda client: client.text("hi"), base_url=f"{ENDPOINT}/nowhere", max_retries=0)
+    assert caught.value.kind == "http_404"
+
+
+def graded(root: Path, system: str, scorers: str) -> list[dict[str, Any]]:
+    """The rows of a run of three cases."""
+    text = SUITE.replace("SYSTEM", system).replace("SCORERS", scorers)
+    (root / "suite.yaml").write_text(text.replace("ENDPOINT", ENDPOINT).replace("MODEL", MODEL), encoding="utf-8")
+    (root / "pyproject.toml").touch()
+    with (root / "cases.jsonl").open("w", encoding="utf-8") as file:
+        for number in range(3):
+            case = {"id": str(number), "input": "When?", "reference": "At noon.", "answer": "At noon, every day."}
+            file.write(json.dumps({**case, "contexts": ["It opens at noon."]}) + "\n")
+    command = [sys.executable, "-m", "evalkit", "run", "suite.yaml", "--out", "run", "--progress", "none"]
+    ended = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False, timeout=1500)
+    assert ended.returncode in (0, 3), ended.stdout + ended.stderr
+    return [json.loads(line)["row"] for line in (root / "run" / "rows.jsonl").read_text(encoding="utf-8").splitlines()]
+
+
+def test_every_kind_of_judge_is_graded_or_unscored(tmp_path: Path) -> None:
+    """Rubric judge, G-Eval, ragas and deepeval ask the real server: a level of the scale, or a kind of failure."""
+    rows = graded(tmp_path, "{replay: golden}", JUDGES)
+    assert len(rows) == 3
+    grades = [(name, grade) for row in rows for name, grade in row["scores"].items() if name != "length"]
+    assert {name.partition(".")[0] for name, _ in grades} == {"correctness", "graded", "ragas", "deepeval"}
+    for name, grade in grades:
+        assert "value" in grade or grade["unscored"] in NOISE, (name, grade)
+        assert "value" not in grade or name.startswith(("ragas", "deepeval")) or 1 <= grade["value"] <= 5
+    assert any("value" in grade for _, grade in grades)
+
+
+def test_a_chat_system_answers(tmp_path: Path) -> None:
+    """The server as the system under test: text, tokens and a latency for every case."""
+    system = f'{{chat: "{MODEL}", base_url: "{ENDPOINT}", max_tokens: 40, temperature: 0}}'
+    rows = graded(tmp_path, system, "  - length: {max: 100000}")
+    for row in rows:
+        assert row["output"]["usage"]["output_tokens"] > 0
+        assert row["output"]["latency_s"] > 0
