@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from evalkit.results import Estimate
 from evalkit.store.folder import RunFolder
 from evalkit.store.index import sorted_rows
-from evalkit.types import Estimate, Row, Unscored
+from evalkit.types import Row, Unscored
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from evalkit.errors import InputError, Problem
+from evalkit.results import Decision, Summary
 from evalkit.store.folder import RunFolder, find_baseline
-from evalkit.types import Decision, Summary
 
 if TYPE_CHECKING:
     from evalkit.aggregate.agreement import Label

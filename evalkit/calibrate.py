@@ -19,10 +19,11 @@ from evalkit.aggregate.frozen import FrozenFrame
 from evalkit.aggregate.next_labels import next_labels
 from evalkit.errors import InputError, Problem
 from evalkit.golden.labels import read_labels
+from evalkit.results import Agreement
 from evalkit.store.folder import RunFolder
 from evalkit.stored import StoredRun, load_run, suite_file_of
 from evalkit.suite.parse import load_suite, project_root
-from evalkit.types import Agreement, Metric, Output
+from evalkit.types import Metric, Output
 
 LABEL_KEYS = ("case_id", "answer_sha256", "scorer", "label", "rater", "rater_kind", "inclusion_probability")
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from evalkit.assess import Terms, assess, find_baseline_of, load_baseline, read_labels_of, refuse_incomparable
 from evalkit.errors import ExitCode, InputError, NothingSelected, Problem
+from evalkit.results import Decision, Summary
 from evalkit.runner.engine import Stop
 from evalkit.runner.manifest import manifest_of
 from evalkit.runner.plan import Selection, select
@@ -23,7 +24,6 @@ from evalkit.store.folder import DECISION, MANIFEST, SUMMARY, RunFolder, new_run
 from evalkit.store.journal import Journal
 from evalkit.store.records import summary_record
 from evalkit.stored import load_run, suite_file_of
-from evalkit.types import Decision, Summary
 
 if TYPE_CHECKING:
     from evalkit.runner.prepare import Prepared

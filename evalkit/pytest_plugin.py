@@ -13,7 +13,7 @@ import pytest
 
 if TYPE_CHECKING:
     from evalkit.pipeline import Result
-    from evalkit.types import Decision
+    from evalkit.results import Decision
 
 Gate = Callable[..., "Decision"]
 SHOWN_REASONS = 5

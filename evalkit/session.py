@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from evalkit.assess import Terms, assess, refuse_incomparable
+from evalkit.results import Decision, Summary
 from evalkit.runner.engine import Stop, run_cases
 from evalkit.runner.grading import grade_all
 from evalkit.runner.plan import Key, plan
@@ -18,7 +19,7 @@ from evalkit.runner.refusals import Refusals
 from evalkit.store.folder import RunFolder
 from evalkit.store.journal import Journal, read_rows
 from evalkit.stored import empty_frame
-from evalkit.types import Case, Decision, Row, Summary
+from evalkit.types import Case, Row
 
 if TYPE_CHECKING:
     from evalkit.runner.prepare import Prepared

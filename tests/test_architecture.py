@@ -10,6 +10,7 @@ ROOT = Path(__file__).parents[1] / "evalkit"
 MODULES = sorted(ROOT.rglob("*.py"))
 RANKS = (
     {"types", "errors", "__init__"},
+    {"results"},
     {"stats"},
     {"aggregate", "llm"},
     {"gate", "golden", "systems", "scorers"},

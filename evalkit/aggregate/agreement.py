@@ -11,8 +11,9 @@ from typing import Literal
 from evalkit.aggregate.frame import KEY_BYTES, SCORED
 from evalkit.aggregate.frozen import FrozenFrame
 from evalkit.aggregate.raters import PASS_FAIL, Opinion, alpha_of, compare, majority
+from evalkit.results import OVERALL, Agreement, Estimate, Trust
 from evalkit.stats.agreement import FLOOR
-from evalkit.types import OVERALL, Agreement, Estimate, Metric, Trust
+from evalkit.types import Metric
 
 Floors = Mapping[str, float]
 """Cohort (`overall`, or `name=value`) -> kappa that a judge has to reach there; `overall` stands for those left out."""

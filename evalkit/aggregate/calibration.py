@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from evalkit.types import OVERALL, Agreement
+from evalkit.results import OVERALL, Agreement
 
 
 @dataclass(frozen=True, kw_only=True)

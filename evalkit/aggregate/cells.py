@@ -9,8 +9,9 @@ import numpy as np
 
 from evalkit.aggregate.frame import ERRORED, SCORED, UNSCORED
 from evalkit.aggregate.frozen import Column, Floats, FrozenFrame, Ints
+from evalkit.results import Cell, Estimate
 from evalkit.stats import intervals
-from evalkit.types import Cell, Estimate, Metric
+from evalkit.types import Metric
 
 
 @dataclass(frozen=True, slots=True)

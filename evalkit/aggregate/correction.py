@@ -15,9 +15,10 @@ from evalkit.aggregate.calibration import Calibration
 from evalkit.aggregate.frame import SCORED
 from evalkit.aggregate.frozen import FrozenFrame
 from evalkit.aggregate.raters import Opinion
+from evalkit.results import OVERALL, Agreement, Cell, Estimate
 from evalkit.stats.correction import MIN_LABELS, double_sampling, ppi_mean, rogan_gladen
 from evalkit.stats.intervals import mean_t
-from evalkit.types import OVERALL, Agreement, Cell, Estimate, Metric
+from evalkit.types import Metric
 
 SEED = 0
 ONE_SIDED_95 = 0.90

@@ -24,7 +24,8 @@ from evalkit.aggregate.frame import (
     UNSCORED,
     Frame,
 )
-from evalkit.types import OVERALL, Metric
+from evalkit.results import OVERALL
+from evalkit.types import Metric
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

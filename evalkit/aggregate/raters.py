@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Literal
 
+from evalkit.results import Agreement, Estimate
 from evalkit.stats import agreement as stats
-from evalkit.types import Agreement, Estimate
 
 Opinion = str | float
 PASS_FAIL: tuple[Opinion, ...] = ("fail", "pass")

@@ -11,7 +11,8 @@ import numpy as np
 from evalkit.aggregate.agreement import Label, agreement
 from evalkit.aggregate.cells import Source, cell, sources
 from evalkit.aggregate.frozen import FrozenFrame
-from evalkit.types import OVERALL, Cell, Estimate, Metric, Summary
+from evalkit.results import OVERALL, Cell, Estimate, Summary
+from evalkit.types import Metric
 
 SMALL_COHORT = 30
 """Cases below which a cohort's figures are marked."""

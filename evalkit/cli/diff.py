@@ -41,8 +41,8 @@ def _show_runs(old: RunFolder, new: RunFolder, output: Output) -> None:
     from evalkit.gate.policy import NoRegression, Policy
     from evalkit.report.console import print_changes
     from evalkit.report.write import material_of, view_of
+    from evalkit.results import Decision
     from evalkit.stored import load_run
-    from evalkit.types import Decision
 
     stored = load_run(new)
     policy = Policy(checks=(NoRegression(baseline=str(old.path)),))

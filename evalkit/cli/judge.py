@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from evalkit.aggregate.agreement import Floors
     from evalkit.calibrate import Judged
-    from evalkit.types import Agreement
+    from evalkit.results import Agreement
 
 judge = typer.Typer(name="judge", help="Probe and calibrate judges.", rich_markup_mode=None, no_args_is_help=True)
 
@@ -123,7 +123,7 @@ def drift(
 
 def _floors(given: Sequence[str], judged: Judged) -> Floors:
     """`0.6` and `name=value=0.7` as cohort -> floor."""
-    from evalkit.types import OVERALL
+    from evalkit.results import OVERALL
 
     floors: dict[str, float] = {}
     for text in given:

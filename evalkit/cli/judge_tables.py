@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from evalkit.types import OVERALL, Agreement, Estimate
+from evalkit.results import OVERALL, Agreement, Estimate
 
 if TYPE_CHECKING:
     from rich.console import Console

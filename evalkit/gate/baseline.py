@@ -10,7 +10,7 @@ import numpy as np
 from evalkit.aggregate.frame import SCORED
 from evalkit.aggregate.frozen import Column, Floats, FrozenFrame, Ints
 from evalkit.gate.words import worst_first
-from evalkit.types import Comparison
+from evalkit.results import Comparison
 
 ScoreKeys = Mapping[str, Mapping[str, str]]
 """Metric -> part (`version`, `rubric`, `judge` ...) -> its value."""

@@ -12,7 +12,7 @@ from evalkit.aggregate.frozen import FrozenFrame
 from evalkit.gate.findings import only_warns
 from evalkit.gate.policy import Canary, Coverage, Failures
 from evalkit.gate.words import calibrate_first, number, some, unproven_judges, worst_first
-from evalkit.types import OVERALL, Check, CheckOutcome, Summary
+from evalkit.results import OVERALL, Check, CheckOutcome, Summary
 
 CANARY_RUNS = 3
 """Runs of a canary that `2 of 3` looks at."""

@@ -12,7 +12,7 @@ from evalkit.gate.findings import Finding, finding
 from evalkit.gate.no_regression import regression_finding
 from evalkit.gate.policy import Canary, Failures, NoRegression, Policy, Threshold
 from evalkit.gate.thresholds import threshold_checks
-from evalkit.types import CheckOutcome, Decision, Outcome, Summary
+from evalkit.results import CheckOutcome, Decision, Outcome, Summary
 
 EXIT_CODES: dict[Outcome, ExitCode] = {
     "approved": ExitCode.APPROVED,

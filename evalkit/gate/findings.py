@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from evalkit.types import Check, CheckOutcome, Comparison
+from evalkit.results import Check, CheckOutcome, Comparison
 
 
 @dataclass(frozen=True)

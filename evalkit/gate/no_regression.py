@@ -12,7 +12,7 @@ from evalkit.gate.policy import NoRegression, is_critical, within
 from evalkit.gate.regression import MIN_PAIRED, Gate, Tested, causes_first, gates_of, run_tests
 from evalkit.gate.regression_checks import tested_check, untested_check
 from evalkit.gate.words import calibrate_first, unproven_judges
-from evalkit.types import OVERALL, Check, CheckOutcome, Summary
+from evalkit.results import OVERALL, Check, CheckOutcome, Summary
 
 MIN_OVERLAP = 0.9
 """Share of either run's cases that must be paired before a comparison says anything."""

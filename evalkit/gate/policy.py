@@ -13,7 +13,8 @@ from difflib import get_close_matches
 from typing import ClassVar, Literal
 
 from evalkit.aggregate.frame import DERIVED_METRICS
-from evalkit.types import KINDS, OVERALL, SEVERITIES, Metric
+from evalkit.results import OVERALL
+from evalkit.types import KINDS, SEVERITIES, Metric
 
 OnFail = Literal["block", "warn"]
 Problem = tuple[int, str, str]

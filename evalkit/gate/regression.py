@@ -15,8 +15,9 @@ import numpy as np
 from evalkit.aggregate.frozen import Floats, FrozenFrame, Ints
 from evalkit.gate.baseline import Pairing
 from evalkit.gate.policy import NoRegression, within
+from evalkit.results import CheckOutcome
 from evalkit.stats import paired
-from evalkit.types import CheckOutcome, Metric
+from evalkit.types import Metric
 
 MIN_PAIRED = 5
 """Paired cases (clusters where there are any) below which a gate is not tested."""

@@ -11,8 +11,9 @@ from evalkit.aggregate.cells import mean
 from evalkit.aggregate.frozen import FrozenFrame
 from evalkit.gate.regression import MIN_PAIRED, Gate, Tested
 from evalkit.gate.words import about, number, worst_first
+from evalkit.results import Check, Estimate
 from evalkit.stats import intervals, paired
-from evalkit.types import Check, Estimate, Metric
+from evalkit.types import Metric
 
 
 def tested_check(frame: FrozenFrame, tested: Tested) -> Check:

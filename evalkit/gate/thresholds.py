@@ -12,7 +12,7 @@ from evalkit.aggregate.frozen import FrozenFrame
 from evalkit.gate.findings import only_warns
 from evalkit.gate.policy import Threshold, is_critical, within
 from evalkit.gate.words import about, calibrate_first, number, unproven_judges, worst_first
-from evalkit.types import OVERALL, Check, CheckOutcome, Estimate, Summary
+from evalkit.results import OVERALL, Check, CheckOutcome, Estimate, Summary
 
 ONE_SIDED_95 = 0.90
 """Confidence level of the two-sided interval whose ends are one-sided 95 % bounds."""

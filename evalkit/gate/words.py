@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 
 from evalkit.aggregate.agreement import trust_in
 from evalkit.aggregate.frozen import Floats, FrozenFrame
-from evalkit.types import OVERALL, SEVERITIES, Summary
+from evalkit.results import OVERALL, Summary
+from evalkit.types import SEVERITIES
 
 SHOWN_CASES = 100
 """Cases that a check lists at most; its reason has the full count."""

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from evalkit.report.headline import ORDER
 from evalkit.report.numbers import RESOURCES, Style, bounds, dropped, estimated, figure
-from evalkit.types import OVERALL, Cell, Check, CheckOutcome, Decision, Metric, Summary
+from evalkit.results import OVERALL, Cell, Check, CheckOutcome, Decision, Summary
+from evalkit.types import Metric
 
 FEW_CASES = 30
 """Below this many cases a cell is hatched."""

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from evalkit.report.headline import spoken
 from evalkit.report.texts import clipped, one_line
 from evalkit.report.view import GateLine, View
-from evalkit.types import OVERALL, CheckOutcome, Outcome, Row, Score, Unscored
+from evalkit.results import OVERALL, CheckOutcome, Outcome
+from evalkit.types import Row, Score, Unscored
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from evalkit.report.numbers import Style, bounds, difference, estimated, figure
-from evalkit.types import OVERALL, Cell, Summary
+from evalkit.results import OVERALL, Cell, Summary
 
 
 def correction_lines(summary: Summary, styles: Mapping[str, Style]) -> tuple[str, ...]:

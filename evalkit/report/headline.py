@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from evalkit.report.numbers import Style, difference, figure, needed, plural
 from evalkit.report.texts import one_line
-from evalkit.types import OVERALL, Check, CheckOutcome, Decision
+from evalkit.results import OVERALL, Check, CheckOutcome, Decision
 
 WORDS = {
     "approved": "APPROVED",

@@ -9,7 +9,8 @@ from xml.sax.saxutils import escape, quoteattr
 
 from evalkit.report.files import replacing
 from evalkit.report.survey import NO_ADVISORY, Rows, failed_scores, verdict_of
-from evalkit.types import OVERALL, Row, Summary, Unscored
+from evalkit.results import OVERALL, Summary
+from evalkit.types import Row, Unscored
 
 _ILLEGAL = re.compile(r"[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufdcf\ufdf0-\ufffd\U00010000-\U0010ffff]")
 _TAGS = {"failed": "failure", "system_error": "error", "unscored": "skipped", "skipped": "skipped"}

@@ -12,7 +12,8 @@ from evalkit.report.numbers import plural
 from evalkit.report.survey import FailedCase
 from evalkit.report.texts import code, plain
 from evalkit.report.view import GateLine, View
-from evalkit.types import Comparison, Score
+from evalkit.results import Comparison
+from evalkit.types import Score
 
 COMMENT_BYTES = 60_000
 """Fits a pull request comment, which ends at 65,536 characters."""

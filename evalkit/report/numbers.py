@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from evalkit.types import Estimate, Metric
+from evalkit.results import Estimate
+from evalkit.types import Metric
 
 Unit = Literal["rate", "seconds", "usd", "per_second", "count", "number"]
 RESOURCES: tuple[Unit, ...] = ("seconds", "usd", "per_second")

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from evalkit.types import SEVERITIES, Check, Comparison, Decision, Metric, Row, Score, Unscored
+from evalkit.results import Check, Comparison, Decision
+from evalkit.types import SEVERITIES, Metric, Row, Score, Unscored
 
 Rows = Callable[[], Iterable[Row]]
 """Gives the rows of a run in a fixed order, as often as it is called."""

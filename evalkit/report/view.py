@@ -30,7 +30,8 @@ from evalkit.report.numbers import (
     style_of,
 )
 from evalkit.report.survey import Example, FailedCase, Histogram, Rows, changes_of, walk
-from evalkit.types import OVERALL, Agreement, Check, CheckOutcome, Comparison, Decision, Metric, Outcome, Summary
+from evalkit.results import OVERALL, Agreement, Check, CheckOutcome, Comparison, Decision, Outcome, Summary
+from evalkit.types import Metric
 
 _FACTS = ("latency_p95_s", "cost_per_case_usd")
 """Metrics that the line below the verdict shows."""

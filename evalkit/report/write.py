@@ -10,9 +10,9 @@ from typing import Any
 from evalkit.errors import StoreError
 from evalkit.report.survey import Rows
 from evalkit.report.view import View, build_view
+from evalkit.results import Decision, Summary
 from evalkit.store.folder import FAILURES, JUNIT, MARKDOWN, RECORD, REPORT, RunFolder
 from evalkit.store.index import sorted_rows
-from evalkit.types import Decision, Summary
 
 SUMMARY_LIMIT_BYTES = 900_000
 """A job summary over 1 MiB is refused whole."""

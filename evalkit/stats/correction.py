@@ -7,8 +7,8 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from evalkit.results import Estimate
 from evalkit.stats.quantiles import tail_probability
-from evalkit.types import Estimate
 
 DRAWS = 20_000
 MIN_LABELS = 10

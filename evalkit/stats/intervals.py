@@ -13,10 +13,10 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from evalkit.results import Estimate
 from evalkit.stats.bounds import newcombe_bounds, tango_upper, wilson_bounds
 from evalkit.stats.clusters import cluster_codes
 from evalkit.stats.quantiles import tail_probability, two_sided_t, two_sided_z
-from evalkit.types import Estimate
 
 ROUNDING = 1e-9
 """Slack of n q, whose product may be rounded up: 100 x 0.07 is rank 7 although the floats give 7.000000000000001."""

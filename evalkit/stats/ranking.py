@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from evalkit.results import Estimate
 from evalkit.stats.intervals import mean_t
-from evalkit.types import Estimate
 
 POINTS = (0.0, 0.5, 1.0)
 

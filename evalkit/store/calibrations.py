@@ -11,8 +11,8 @@ from typing import Any
 
 from evalkit.aggregate.calibration import Calibration
 from evalkit.errors import InputError, Problem, StoreError
+from evalkit.results import Agreement, Estimate
 from evalkit.store.folder import to_json
-from evalkit.types import Agreement, Estimate
 
 CALIBRATION_FORMAT = 1
 

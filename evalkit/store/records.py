@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from evalkit.types import Metric, Summary
+from evalkit.results import Summary
+from evalkit.types import Metric
 
 
 def metric_record(metric: Metric) -> dict[str, Any]:

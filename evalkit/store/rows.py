@@ -90,6 +90,8 @@ def _output_dict(output: Output) -> dict[str, Any]:
         data["tool_calls"] = [{"name": call.name, "arguments": call.arguments} for call in output.tool_calls]
     if output.replayed:
         data["replayed"] = True
+    if output.attempts > 1:
+        data["attempts"] = output.attempts
     for key in ("contexts", "trajectory", "latency_s", "ttft_s"):
         value = getattr(output, key)
         if value is not None:
@@ -159,6 +161,7 @@ def _output(data: Mapping[str, Any]) -> Output:
         trajectory=tuple(data["trajectory"]) if "trajectory" in data else None,
         latency_s=data.get("latency_s"),
         ttft_s=data.get("ttft_s"),
+        attempts=data.get("attempts", 1),
         replayed=data.get("replayed", False),
     )
 

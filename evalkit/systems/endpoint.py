@@ -117,9 +117,10 @@ class Endpoint:
 
 def timed_by(output: Output | Failure, reply: Reply[Any]) -> Output | Failure:
     """Give the latency of the attempt that was answered, where earlier ones and waits came before it."""
-    if reply.attempts == 1 or isinstance(output, Failure) or output.latency_s is not None:
+    if reply.attempts == 1 or isinstance(output, Failure):
         return output
-    return replace(output, latency_s=time.perf_counter() - reply.started)
+    measured = time.perf_counter() - reply.started if output.latency_s is None else output.latency_s
+    return replace(output, latency_s=measured, attempts=reply.attempts)
 
 
 def _wait_s(asked_s: float, attempt: int, left_s: float) -> float | None:

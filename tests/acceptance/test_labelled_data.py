@@ -14,7 +14,8 @@ from typer.testing import CliRunner
 from evalkit.aggregate.agreement import Label, agreement
 from evalkit.aggregate.frame import Frame
 from evalkit.cli.app import app
-from evalkit.types import OVERALL, Agreement, Case, Metric, Output, Row, Score
+from evalkit.results import OVERALL, Agreement
+from evalkit.types import Case, Metric, Output, Row, Score
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 JUDGE = Metric("correctness", judge="recorded:gpt-4", binary=True)

@@ -7,7 +7,8 @@ from aggregate_rows import a_case, a_row, frozen
 from sklearn.metrics import cohen_kappa_score
 
 from evalkit.aggregate.agreement import Label, agreement, trust_in
-from evalkit.types import Agreement, Metric
+from evalkit.results import Agreement
+from evalkit.types import Metric
 
 JUDGE = Metric(name="judge", low=1, high=5, judge="local:quality")
 PASSES = Metric(name="judge", binary=True, judge="local:quality")

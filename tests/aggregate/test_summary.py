@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evalkit.aggregate.summary import summarise
+from evalkit.results import Estimate, Summary
 from evalkit.stats import intervals
-from evalkit.types import Estimate, Failure, Metric, Output, Row, Score, Summary, Usage
+from evalkit.types import Failure, Metric, Output, Row, Score, Usage
 
 
 def summary_of(rows, metrics=(RULE,), cohorts=(), **options) -> Summary:

@@ -10,7 +10,8 @@ from evalkit.aggregate.summary import summarise
 from evalkit.gate.baseline import Baseline
 from evalkit.gate.decide import NeedsRepeats, decide
 from evalkit.gate.policy import Policy
-from evalkit.types import Case, Decision, Failure, Metric, Output, Row, Score, Unscored, Usage
+from evalkit.results import Decision
+from evalkit.types import Case, Failure, Metric, Output, Row, Score, Unscored, Usage
 
 RULE = Metric(name="rule", binary=True)
 GRADE = Metric(name="grade", low=1, high=5)

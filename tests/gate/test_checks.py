@@ -6,7 +6,8 @@ from gate_rows import JUDGE, RULE, a_case, a_decision, a_failure, a_row, decided
 from evalkit.errors import ExitCode
 from evalkit.gate.decide import NeedsRepeats, exit_code
 from evalkit.gate.policy import Canary, Coverage, Failures, NoRegression, Threshold
-from evalkit.types import Decision, Row
+from evalkit.results import Decision
+from evalkit.types import Row
 
 EASY = Threshold(metric="pass_rate", min=0.01)
 

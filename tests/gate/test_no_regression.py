@@ -8,7 +8,8 @@ from statsmodels.stats.contingency_tables import mcnemar
 from evalkit.aggregate.frozen import FrozenFrame
 from evalkit.gate.baseline import Baseline, pair
 from evalkit.gate.policy import NoRegression
-from evalkit.types import Check, Metric, Row
+from evalkit.results import Check
+from evalkit.types import Metric, Row
 
 ONLY_PASS_RATE = NoRegression(metrics=("pass_rate",))
 

@@ -11,7 +11,7 @@ import report_samples
 
 from evalkit.report.html import write_html
 from evalkit.report.view import View, build_view
-from evalkit.types import Decision, Summary
+from evalkit.results import Decision, Summary
 
 GOLDEN = Path(__file__).parent / "golden"
 

@@ -5,24 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from evalkit.types import (
-    Agreement,
-    Case,
-    Cell,
-    Check,
-    Comparison,
-    Decision,
-    Estimate,
-    Failure,
-    Message,
-    Metric,
-    Output,
-    Row,
-    Score,
-    Summary,
-    Unscored,
-    Usage,
-)
+from evalkit.results import Agreement, Cell, Check, Comparison, Decision, Estimate, Summary
+from evalkit.types import Case, Failure, Message, Metric, Output, Row, Score, Unscored, Usage
 
 HOSTILE = "</script><img src=x onerror=alert(1)>|`@team` ![x](http://evil.test/p.png) <!-- {{7*7}} \u202egnp\u2028\x00"
 METRICS = (

@@ -14,7 +14,8 @@ from chromium import Tab
 
 from evalkit.report.html import write_html
 from evalkit.report.view import build_view
-from evalkit.types import Case, Check, Decision, Failure, Output, Row, Score, Summary
+from evalkit.results import Check, Decision, Summary
+from evalkit.types import Case, Failure, Output, Row, Score
 
 pytestmark = pytest.mark.skipif(chromium.PROGRAM is None, reason="Chromium is not installed")
 

@@ -20,7 +20,8 @@ import report_samples
 from evalkit.report.html import write_html
 from evalkit.report.payload import CHANGES, CHUNK, VERDICTS
 from evalkit.report.view import View, build_view
-from evalkit.types import Case, Decision, Output, Row
+from evalkit.results import Decision
+from evalkit.types import Case, Output, Row
 
 
 class Page(HTMLParser):

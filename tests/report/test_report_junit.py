@@ -11,7 +11,8 @@ import pytest
 import report_samples
 
 from evalkit.report.junit import write_junit
-from evalkit.types import Case, Output, Row, Score, Summary
+from evalkit.results import Summary
+from evalkit.types import Case, Output, Row, Score
 
 
 def written(path: Path, rows: list[Row], summary: Summary) -> ElementTree.Element:

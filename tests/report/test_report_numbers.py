@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from evalkit.report.numbers import Style, dropped, elapsed, estimated, figure, needed, plural, style_of
-from evalkit.types import Estimate, Metric
+from evalkit.results import Estimate
+from evalkit.types import Metric
 
 RATE, SECONDS, USD, NUMBER = Style("rate"), Style("seconds"), Style("usd"), Style("number")
 

@@ -9,7 +9,8 @@ import report_samples
 
 from evalkit.report.survey import KEPT, verdict_of
 from evalkit.report.view import View, build_view
-from evalkit.types import Case, Check, Comparison, Decision, Estimate, Failure, Output, Row, Score, Summary, Unscored
+from evalkit.results import Check, Comparison, Decision, Estimate, Summary
+from evalkit.types import Case, Failure, Output, Row, Score, Unscored
 
 CASE = Case(id="one", input="?")
 PASSED, FAILED = Score("a", 1, True), Score("a", 0, False)

@@ -11,8 +11,8 @@ from scipy import optimize, stats
 from statsmodels.regression.linear_model import OLS
 from statsmodels.stats.proportion import proportion_confint
 
+from evalkit.results import Estimate
 from evalkit.stats.intervals import cluster_robust, mean_t, newcombe_paired, quantile_bounds, tango, wilson
-from evalkit.types import Estimate
 
 seeded = settings(derandomize=True, deadline=None, max_examples=150)
 counts = st.integers(0, 60)

@@ -9,9 +9,10 @@ from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from evalkit.results import Estimate
 from evalkit.scorers.judges.attacks import ATTACKS, Attack
 from evalkit.stats.intervals import mean_t, wilson
-from evalkit.types import Case, Estimate, Metric, Output, Score, Unscored
+from evalkit.types import Case, Metric, Output, Score, Unscored
 
 ASKINGS = 3
 """How often one answer is graded to see whether the judge agrees with itself."""

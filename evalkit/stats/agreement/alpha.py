@@ -8,8 +8,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from evalkit.results import Estimate
 from evalkit.stats.quantiles import tail_probability
-from evalkit.types import Estimate
 
 Level = Literal["nominal", "ordinal"]
 Counts = NDArray[np.float64]

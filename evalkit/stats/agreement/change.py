@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from evalkit.results import Estimate
 from evalkit.stats.agreement.kappa import Weights, agreement_weights, cohen_kappa
-from evalkit.types import Estimate
 
 Counts = NDArray[np.float64]
 SWAPS = 10_000

@@ -7,9 +7,9 @@ from collections.abc import Hashable, Sequence
 
 import numpy as np
 
+from evalkit.results import Estimate
 from evalkit.stats.agreement.kappa import Moments, Weights, agreement_weights, bounded, sampled_shares
 from evalkit.stats.quantiles import tail_probability
-from evalkit.types import Estimate
 
 
 def gwet_ac(

@@ -11,8 +11,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from evalkit.results import Estimate
 from evalkit.stats.quantiles import tail_probability, two_sided_z
-from evalkit.types import Estimate
 
 Weights = Literal["linear", "quadratic"]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
+from evalkit.results import Trust
 from evalkit.stats.agreement.kappa import MIN_RARER_LABELS
-from evalkit.types import Trust
 
 FLOOR = 0.6
 """Kappa that a judge has to reach where nothing else is asked."""
