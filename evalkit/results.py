@@ -85,6 +85,11 @@ class Agreement:
     trust: Trust = "untrusted"
     note: str = ""
 
+    @property
+    def between_raters(self) -> bool:
+        """True for what raters agree on among themselves: the ceiling of any judge, and no judge itself."""
+        return self.judge.startswith("rater ") or self.judge.endswith(" raters")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:

@@ -72,7 +72,7 @@ def _interval(estimate: Estimate) -> str:
 def print_calibration(found: Sequence[Agreement], console: Console) -> None:
     """What is known of each judge: overall, by cohort, and how far raters agree with each other."""
     for head in found:
-        if head.cohort == OVERALL and not _between_raters(head):
+        if head.cohort == OVERALL and not head.between_raters:
             console.print(f"{head.metric} · {head.judge} · {head.trust}", style="bold", soft_wrap=True)
             for line in _overall_lines(head):
                 console.print(f"  {line}", soft_wrap=True)
@@ -80,13 +80,9 @@ def print_calibration(found: Sequence[Agreement], console: Console) -> None:
             if own:
                 console.print(_cohort_table(own))
             for each in found:
-                if each.metric == head.metric and each.rater_kind == head.rater_kind and _between_raters(each):
+                if each.metric == head.metric and each.rater_kind == head.rater_kind and each.between_raters:
                     console.print(f"  ceiling: {each.judge}: {_kappa(each.kappa)}, n={each.kappa.n}", soft_wrap=True)
             console.print()
-
-
-def _between_raters(each: Agreement) -> bool:
-    return each.judge.startswith("rater ") or each.judge.endswith(" raters")
 
 
 def _of_one(each: Agreement, head: Agreement) -> bool:

@@ -27,7 +27,7 @@ class CohortCell:
     drop: str
     outcome: CheckOutcome | None
     heat: int | None
-    """0 (best) to 5 (worst) over the metric's range; `None` where the value is undefined."""
+    """0 (best) to 5 (worst) over the metric's range; `None` where there is no better and worse, or no value."""
     few: bool
     reason: str
     cell: Cell
@@ -108,7 +108,7 @@ def _cohort_cell(cell: Cell, metric: Metric, checks: list[Check], style: Style) 
 
 def _heat(value: float | None, metric: Metric) -> int | None:
     """Place a value on six tints: the top twentieth of the range is 0, below half is 5."""
-    if value is None or not metric.low < metric.high < float("inf"):
+    if value is None or metric.diagnostic or not metric.low < metric.high < float("inf"):
         return None
     share = (value - metric.low) / (metric.high - metric.low)
     good = share if metric.higher_is_better else 1 - share

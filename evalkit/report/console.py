@@ -162,7 +162,7 @@ def _judges(view: View) -> Iterator[Text]:
         agreement = line.agreement
         if agreement.cohort == OVERALL:
             found = f"kappa {line.kappa}, {line.n} {agreement.rater_kind} labels" if line.n else "no labels of people"
-            words = f"{agreement.trust}: {found}"
+            words = f"{line.verdict}: {found}"
             yield _text("judge   ", "bold").append(one_line(f"{line.name} {words}", 200), style="not bold")
     for sentence in view.corrections:
         yield _text("judge   ", "bold").append(one_line(sentence, 200), style="not bold")

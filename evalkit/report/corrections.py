@@ -2,39 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from evalkit.report.numbers import Style, bounds, difference, estimated, figure
-from evalkit.results import OVERALL, Cell, Summary
+from evalkit.results import OVERALL, Cell, Estimate, Summary
 
 
 def correction_lines(summary: Summary, styles: Mapping[str, Style]) -> tuple[str, ...]:
-    """One sentence for each judge's figure: overall in any case, in a cohort where it is corrected.
+    """One sentence for each corrected figure, and one for all that stay as they are for the same reason.
 
     `correctness: judge 81 %, corrected 85 % [77, 92], 50 labels, bias -4 pts`
     """
-    return tuple(
-        _sentence(cell, styles[cell.metric])
-        for cell in _chosen(summary)
-        if cell.corrected is not None and cell.estimate.value is not None
-    )
-
-
-def _chosen(summary: Summary) -> Iterator[Cell]:
+    lines: list[str] = []
+    plain: dict[str, list[str]] = {}
     for cell in summary.cells:
-        if cell.corrected is not None and (cell.cohort == OVERALL or cell.corrected.value is not None):
-            yield cell
+        style, said, corrected = styles[cell.metric], cell.estimate.value, cell.corrected
+        if corrected is None or said is None:
+            continue
+        if corrected.value is not None:
+            lines.append(
+                f"{_where(cell)}: {_judge(cell, style)}, {_corrected(corrected, said - corrected.value, style)}"
+            )
+        elif cell.cohort == OVERALL:
+            plain.setdefault(corrected.reason, []).append(_as_it_is(cell, style))
+    return (*lines, *(f"{'; '.join(figures)}, {reason}" for reason, figures in plain.items()))
 
 
-def _sentence(cell: Cell, style: Style) -> str:
-    corrected, said = cell.corrected, cell.estimate
-    where = cell.metric if cell.cohort == OVERALL else f"{cell.metric} in {cell.cohort}"
-    start = f"{where}: judge {figure(said.value, style, said.n)}"
-    if corrected is None or corrected.value is None or said.value is None:
-        why = corrected.reason if corrected else ""
-        then = cell.if_as_then
-        known = then is not None and then.value is not None
-        return f"{start}, {why}" + (f"; {estimated(then, style)} if the judge errs as it did then" if known else "")
+def _where(cell: Cell) -> str:
+    return cell.metric if cell.cohort == OVERALL else f"{cell.metric} in {cell.cohort}"
+
+
+def _judge(cell: Cell, style: Style) -> str:
+    return f"judge {figure(cell.estimate.value, style, cell.estimate.n)}"
+
+
+def _corrected(corrected: Estimate, bias: float, style: Style) -> str:
     now = f"{figure(corrected.value, style, corrected.n)} {bounds(corrected, style)}".rstrip()
-    bias = difference(said.value - corrected.value, style, corrected.n)
-    return f"{start}, corrected {now}, {corrected.n} labels, bias {bias}"
+    return f"corrected {now}, {corrected.n} labels, bias {difference(bias, style, corrected.n)}"
+
+
+def _as_it_is(cell: Cell, style: Style) -> str:
+    then = cell.if_as_then
+    known = then is not None and then.value is not None
+    aside = f" ({estimated(then, style)} if the judge errs as it did then)" if then is not None and known else ""
+    return f"{cell.metric} {_judge(cell, style)}{aside}"

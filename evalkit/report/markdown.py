@@ -146,7 +146,7 @@ def _judges(view: View) -> str:
     """Trust of every judge, one line each."""
     lines = [
         f"- {code(line.name, 80)} against {plain(line.agreement.rater_kind, 40)} in {code(line.agreement.cohort, 60)}: "
-        f"kappa {plain(line.kappa, 160)}, {plural(line.n, 'label')}: {line.agreement.trust}"
+        f"kappa {plain(line.kappa, 160)}, {plural(line.n, 'label')}: {line.verdict}"
         for line in view.judges[:_ROWS]
     ]
     lines += [f"- {plain(sentence, 300)}" for sentence in view.corrections[:_ROWS]]

@@ -152,7 +152,7 @@ def _resources(view: View, unit: str) -> str:
 def _judges(view: View) -> str:
     lines = [
         f"- {code(line.name, 80)} against {plain(line.agreement.rater_kind, 40)} in {code(line.agreement.cohort, 60)}: "
-        f"kappa {plain(line.kappa, 160)}, {line.n:,} labels: {line.agreement.trust}"
+        f"kappa {plain(line.kappa, 160)}, {line.n:,} labels: {line.verdict}"
         for line in view.judges
     ]
     lines += [f"- {plain(sentence, 300)}" for sentence in view.corrections]

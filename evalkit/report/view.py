@@ -57,6 +57,8 @@ class JudgeLine:
     """How far one judge may be trusted."""
 
     name: str
+    verdict: str
+    """Its trust; of raters among themselves what that figure is for."""
     kappa: str
     gwet: str
     """AC1 or AC2 with its name; empty where there is none."""
@@ -224,6 +226,7 @@ def _judge(agreement: Agreement) -> JudgeLine:
     share, n = Style("rate"), agreement.kappa.n
     return JudgeLine(
         name=f"{agreement.judge} on {agreement.metric}",
+        verdict="the ceiling of any judge" if agreement.between_raters else agreement.trust,
         kappa=estimated(agreement.kappa, Style("number")),
         gwet=f"{agreement.gwet.method} {estimated(agreement.gwet, Style('number'))}" if agreement.gwet else "",
         observed=figure(agreement.observed, share, n),

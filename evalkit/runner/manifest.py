@@ -69,7 +69,10 @@ def _judge(prepared: Prepared) -> Mapping[str, Any] | None:
     judge = prepared.suite.judge
     if judge is None:
         return None
-    return {"local": judge.local} if judge.local else {"chat": judge.chat.model, "base_url": judge.chat.base_url}
+    if judge.chat is None:
+        return {"local": judge.local}
+    panel = [{"chat": member.model, "base_url": member.base_url} for member in judge.panel]
+    return {"chat": judge.chat.model, "base_url": judge.chat.base_url, **({"panel": panel} if panel else {})}
 
 
 def _versions() -> dict[str, str]:
