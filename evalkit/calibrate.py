@@ -19,10 +19,11 @@ from evalkit.aggregate.frozen import FrozenFrame
 from evalkit.aggregate.next_labels import next_labels
 from evalkit.errors import InputError, Problem
 from evalkit.golden.labels import read_labels
+from evalkit.paths import project_of
 from evalkit.results import Agreement
 from evalkit.store.folder import RunFolder
 from evalkit.stored import StoredRun, load_run, suite_file_of
-from evalkit.suite.parse import load_suite, project_root
+from evalkit.suite.parse import load_suite
 from evalkit.types import Metric, Output
 
 LABEL_KEYS = ("case_id", "answer_sha256", "scorer", "label", "rater", "rater_kind", "inclusion_probability")
@@ -57,7 +58,7 @@ def load_judged(folder: RunFolder, label_files: Sequence[Path], metric: str | No
         raise InputError(Problem(str(folder.path), what, "name label files with --labels"))
     suite = load_suite(suite_file) if suite_file else None
     files = tuple(label_files) or (suite.label_files if suite else ())
-    root = suite.root if suite else project_root(Path.cwd() / "suite.yaml")
+    root = suite.root if suite else project_of(Path.cwd())
     judged = Judged(stored, stored.frame.freeze(), _read(files), files, root)
     names = [each.name for each in judged.judges]
     if not names or metric not in (None, *names):

@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[1] / "evalkit"
 MODULES = sorted(ROOT.rglob("*.py"))
 RANKS = (
-    {"types", "errors", "__init__"},
+    {"types", "errors", "paths", "__init__"},
     {"results"},
     {"stats"},
     {"aggregate", "llm"},

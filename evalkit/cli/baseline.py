@@ -30,12 +30,12 @@ def save(
 
     Example: evalkit baseline save reports/latest --name main
     """
+    from evalkit.paths import project_of
     from evalkit.store.folder import RunFolder, save_baseline
-    from evalkit.suite.parse import project_root
 
     folder = RunFolder(run)
     _refuse_unsound(folder, accept)
-    saved = save_baseline(folder, name, project_root(Path.cwd() / "suite.yaml"), accept)
+    saved = save_baseline(folder, name, project_of(Path.cwd()), accept)
     typer.echo(f"saved {run} as baseline {name} in {saved.path}")
 
 

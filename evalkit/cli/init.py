@@ -18,10 +18,10 @@ def init(
 
     Example: evalkit init evals && evalkit run evals/suite.yaml
     """
-    from evalkit.suite.parse import project_root
+    from evalkit.paths import project_of
 
     suite = folder / "suite.yaml"
-    root = project_root(suite)
+    root = project_of(suite.parent)
     texts = {
         suite: _starter("suite.yaml").replace("BOT", _module(folder, root)),
         folder / "golden.jsonl": _starter("golden.jsonl"),

@@ -42,7 +42,6 @@ def fetch(url: str, shown: str) -> Path:
     Raises:
         InputError: if it cannot be fetched.
     """
-    import tempfile
     from urllib.parse import urlsplit
 
     _quiet()
@@ -55,8 +54,9 @@ def fetch(url: str, shown: str) -> Path:
         # Whatever the client underneath raises, the address is what can be mended.
         what = f"cannot be fetched: {type(error).__name__}: {_first_line(error)}"
         raise InputError(Problem(shown, what, "check the address and the connection")) from None
-    named = Path(tempfile.mkdtemp(prefix="evalkit-")) / Path(urlsplit(url).path).name
-    named.symlink_to(cached)
+    named = cached.with_name(f"{cached.name}.{Path(urlsplit(url).path).name}")
+    if not named.exists():
+        named.symlink_to(cached)
     return named
 
 

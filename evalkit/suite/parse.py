@@ -11,6 +11,7 @@ from typing import Any
 from evalkit.errors import InputError, Problem
 from evalkit.gate.policy import CHECKS, Policy, Threshold
 from evalkit.golden.read import GoldenSource
+from evalkit.paths import project_of
 from evalkit.scorers.registry import LOCAL_JUDGE, NEGATION, SCORERS, scorer_class
 from evalkit.suite.build import Builder, choices, show
 from evalkit.suite.document import Document, dotted, parse
@@ -18,7 +19,6 @@ from evalkit.suite.model import JudgeConfig, ScorerEntry, Suite, SuiteOptions, W
 from evalkit.systems import SYSTEMS
 
 Steps = tuple[str | int, ...]
-_ROOT_MARKS = (".git", "pyproject.toml")
 
 
 def load_suite(path: Path, shown: str | None = None) -> Suite:
@@ -33,7 +33,7 @@ def load_suite(path: Path, shown: str | None = None) -> Suite:
     options = builder.build(SuiteOptions, builder.document.value, ())
     if options is None:
         raise InputError(builder.problems)
-    root = project_root(path)
+    root = project_of(path.resolve().parent)
     golden = options.golden if isinstance(options.golden, GoldenSource) else GoldenSource(path=options.golden)
     files = _Files(builder, path.resolve().parent, root)
     golden_file = files.resolve(golden.path, ("golden",)) if golden.path else None
@@ -62,12 +62,6 @@ def load_suite(path: Path, shown: str | None = None) -> Suite:
         calibration_files=tuple(file for file in records if file),
         lines=_lines(builder.document),
     )
-
-
-def project_root(path: Path) -> Path:
-    """The nearest folder above `path` that looks like a project, else the suite's own folder."""
-    folder = path.resolve().parent
-    return next((up for up in (folder, *folder.parents) if any((up / mark).exists() for mark in _ROOT_MARKS)), folder)
 
 
 def _bytes(path: Path, shown: str) -> bytes:

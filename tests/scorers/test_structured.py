@@ -172,6 +172,18 @@ def test_bad_schema_file_names_the_file(tmp_path: Path, content: bytes | None, w
     assert problem.mend
 
 
+@pytest.mark.parametrize("name", ["../fee.json", "/etc/hostname", "link/fee.json"])
+def test_a_schema_stays_inside_the_project(tmp_path: Path, name: str) -> None:
+    """Neither a relative path, nor an absolute one, nor a link leads out of it."""
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "pyproject.toml").touch()
+    (tmp_path / "fee.json").write_text("{}", encoding="utf-8")
+    (project / "link").symlink_to(tmp_path)
+    with pytest.raises(InputError, match="leaves the project; move the file into it"):
+        Json(schema=name).bind(Services(root=project))
+
+
 values = st.recursive(
     st.none()
     | st.booleans()

@@ -22,6 +22,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from evalkit.paths import inside_project
+
 Scale = tuple[int, int] | Literal["pass_fail", "criteria", "pairwise"]
 
 MAX_BYTES = 64 * 1024
@@ -31,7 +33,6 @@ SLOT = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}")
 FRONT_MATTER = re.compile(r"---[ \t]*\n(.*?)\n---[ \t]*\n(.*)", re.DOTALL)
 KEYS = frozenset({"name", "version", "scale"})
 CRITERION = re.compile(r"[a-z][a-z0-9_]{0,39}")
-PROJECT_MARKS = (".git", "pyproject.toml")
 SHIPPED = Path(__file__).with_name("rubrics")
 """Rubrics that come with the package; a suite names them without a path: `rubric: correctness`."""
 
@@ -97,15 +98,10 @@ def _shipped(name: str) -> Path | None:
 
 
 def _resolve(root: Path, name: str) -> Path:
-    if "\0" in name or "\\" in name:
-        raise ValueError("rubric: a path with NUL or backslash; write it with /")
-    folder = root.resolve()
-    above = (folder, *folder.parents)
-    project = next((up for up in above if any((up / mark).exists() for mark in PROJECT_MARKS)), folder)
-    file = (folder / name).resolve()
-    if not file.is_relative_to(project):
-        raise ValueError(f"rubric: {name!r} leaves the project; move the file into it")
-    return file
+    try:
+        return inside_project(root, name)
+    except ValueError as error:
+        raise ValueError(f"rubric: {error}") from None
 
 
 def parse_rubric(content: bytes, source: str) -> Rubric:

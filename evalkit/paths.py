@@ -1,0 +1,28 @@
+"""Where a project begins, and paths that stay inside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+PROJECT_MARKS = (".git", "pyproject.toml")
+
+
+def project_of(folder: Path) -> Path:
+    """The nearest folder, from `folder` upwards, that looks like a project; else `folder` itself."""
+    whole = folder.resolve()
+    above = (whole, *whole.parents)
+    return next((up for up in above if any((up / mark).exists() for mark in PROJECT_MARKS)), whole)
+
+
+def inside_project(folder: Path, name: str) -> Path:
+    """Resolve a path that is written relative to `folder`.
+
+    Raises:
+        ValueError: `what; mend`, where it leaves the project, also through a link, or is no path.
+    """
+    if "\0" in name or "\\" in name:
+        raise ValueError("a path with NUL or backslash; write it with /")
+    file = (folder / name).resolve()
+    if not file.is_relative_to(project_of(folder)):
+        raise ValueError(f"{name!r} leaves the project; move the file into it")
+    return file
