@@ -30,7 +30,7 @@ def two_sided_z(confidence_level: float) -> float:
     return -normal_quantile(tail_probability(confidence_level))
 
 
-def two_sided_t(confidence_level: float, degrees: int) -> float:
+def two_sided_t(confidence_level: float, degrees: float) -> float:
     """Student quantile t with P(-t < T < t) = `confidence_level` at `degrees` >= 1 degrees of freedom."""
     from scipy.special import stdtrit
 
