@@ -8,8 +8,9 @@ from evalkit.aggregate.frozen import FrozenFrame
 from evalkit.errors import ExitCode
 from evalkit.gate.baseline import Baseline
 from evalkit.gate.checks import CANARY_RUNS, canaries_to_repeat, canary_checks, coverage_checks, failure_checks
+from evalkit.gate.critical_cases import RUNS
 from evalkit.gate.findings import Finding, finding
-from evalkit.gate.no_regression import regression_finding
+from evalkit.gate.no_regression import regression_finding, suspects_to_repeat
 from evalkit.gate.policy import Canary, Failures, NoRegression, Policy, Threshold
 from evalkit.gate.thresholds import threshold_checks
 from evalkit.results import CheckOutcome, Decision, Outcome, Summary
@@ -25,7 +26,7 @@ _MOST_IMPORTANT_FIRST: tuple[CheckOutcome, ...] = ("block", "no decision", "warn
 
 @dataclass(frozen=True, slots=True)
 class NeedsRepeats:
-    """Canaries that failed once: run them until each has `repeats` rows, then decide again."""
+    """Cases that failed once and would block alone: run them until each has `repeats` rows, then decide again."""
 
     case_ids: tuple[str, ...]
     repeats: int
@@ -51,14 +52,14 @@ def decide(
         seed: of the sign flips.
 
     Returns:
-        `NeedsRepeats` while a canary has failed fewer runs than its rule looks at. Else a decision: blocked if a check
-        blocks; else no decision if a check cannot say; else approved, with conditions where a check warns or lacks
-        evidence. A partial run is never a decision. Where `comparison.incomparable` names metrics, the baseline's
-        scores were made differently: the caller turns that into an `InputError`.
+        `NeedsRepeats` while a canary or a critical case has failed fewer runs than its rule looks at. Else a decision:
+        blocked if a check blocks; else no decision if a check cannot say; else approved, with conditions where a check
+        warns or lacks evidence. A partial run is never a decision. Where `comparison.incomparable` names metrics, the
+        baseline's scores were made differently: the caller turns that into an `InputError`.
     """
-    waiting = _canaries_to_repeat(frame, policy)
-    if waiting and partial is None:
-        return NeedsRepeats(waiting, CANARY_RUNS)
+    waiting = _to_repeat(frame, policy, baseline)
+    if waiting is not None and partial is None:
+        return waiting
     findings = _findings(frame, summary, policy, baseline, seed)
     checks = tuple(check for finding in findings for check in finding.checks)
     ranked = sorted((pair for finding in findings for pair in finding.reasons), key=_importance)
@@ -75,9 +76,14 @@ def exit_code(decision: Decision) -> ExitCode:
     return EXIT_CODES[decision.outcome]
 
 
-def _canaries_to_repeat(frame: FrozenFrame, policy: Policy) -> tuple[str, ...]:
+def _to_repeat(frame: FrozenFrame, policy: Policy, baseline: Baseline | None) -> NeedsRepeats | None:
     checks = [check for check in policy.checks if isinstance(check, Canary)]
-    return tuple(dict.fromkeys(case for check in checks for case in canaries_to_repeat(frame, check)))
+    canaries = tuple(dict.fromkeys(case for check in checks for case in canaries_to_repeat(frame, check)))
+    if canaries:
+        return NeedsRepeats(canaries, CANARY_RUNS)
+    compared = baseline is not None and any(isinstance(check, NoRegression) for check in policy.checks)
+    suspects = suspects_to_repeat(frame, baseline) if baseline is not None and compared else ()
+    return NeedsRepeats(suspects, RUNS) if suspects else None
 
 
 def _findings(

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from evalkit.aggregate.frozen import FrozenFrame
 from evalkit.gate.baseline import Baseline, Pairing, compare, incomparable_metrics, pair
+from evalkit.gate.critical_cases import critical_case_finding, critical_cases_to_repeat
 from evalkit.gate.findings import Finding, finding
 from evalkit.gate.policy import NoRegression, is_critical, within
 from evalkit.gate.regression import MIN_PAIRED, Gate, Tested, causes_first, gates_of, run_tests
@@ -55,7 +56,17 @@ def regression_finding(
         ]
         gates = gates_of(pairing, policy, may_block, critical)
         found = _join(refused, gates, run_tests(frame, gates, alpha=policy.alpha, seed=seed), frame)
+        if "pass_rate" in comparable:
+            guard = critical_case_finding(pairing, may_block=may_block.get("pass_rate", False))
+            found = Finding((*found.checks, *guard.checks), (*found.reasons, *guard.reasons))
     return replace(found, comparison=comparison)
+
+
+def suspects_to_repeat(frame: FrozenFrame, baseline: Baseline) -> tuple[str, ...]:
+    """Name the critical cases that further runs of this system would clear or condemn."""
+    if "pass_rate" not in frame.rows or incomparable_metrics(frame, baseline, ("pass_rate",)):
+        return ()
+    return critical_cases_to_repeat(pair(frame, baseline.frame))
 
 
 def _default_metrics(frame: FrozenFrame) -> tuple[str, ...]:

@@ -1,0 +1,107 @@
+"""A critical case that broke: it blocks alone only where both sides are sure.
+
+"It broke, and broke again" blocks 31 % of unchanged systems with 20 critical cases of ordinary flakiness. Four passes
+of four before and four failures of four now block well under 1 % (`benchmarks/error_rates.py`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from evalkit.aggregate.frame import SCORED
+from evalkit.aggregate.frozen import FrozenFrame
+from evalkit.gate.baseline import Pairing
+from evalkit.gate.findings import Finding, finding
+from evalkit.gate.words import some
+from evalkit.results import Check
+
+RUNS = 4
+"""Runs on either side that must all agree."""
+Verdicts = list[bool | None]
+
+
+@dataclass(frozen=True)
+class _Broken:
+    """Positions of critical cases that passed in the baseline and fail now."""
+
+    surely: tuple[int, ...]
+    perhaps: tuple[int, ...]
+    to_repeat: tuple[int, ...]
+    """Of `perhaps`: those where only the candidate's runs are missing."""
+
+
+def critical_case_finding(pairing: Pairing, *, may_block: bool) -> Finding:
+    """Block for critical cases that are surely broken, warn for those that may be.
+
+    Args:
+        pairing: of candidate and baseline.
+        may_block: False where `pass_rate` rests on a judge that is not trusted.
+    """
+    frame = pairing.candidate
+    if not any(_is_guarded(frame, case) for case in range(frame.n_cases)):
+        return finding([])
+    broken = _broken(pairing)
+    blank = Check(
+        name="critical cases",
+        metric="pass_rate",
+        cohort="severity=critical",
+        outcome="pass",
+        need=f"none that passed {RUNS} of {RUNS} times fails {RUNS} of {RUNS} times",
+        reason="no critical case newly fails",
+    )
+    checks = []
+    if broken.surely:
+        ids = tuple(frame.case_ids[case] for case in broken.surely)
+        reason = f"{len(ids)} critical cases broke: passed {RUNS} of {RUNS} times, now fail every time: {some(ids)}"
+        checks.append(replace(blank, outcome="block" if may_block else "warn", case_ids=ids, reason=reason))
+    if broken.perhaps:
+        ids = tuple(frame.case_ids[case] for case in broken.perhaps)
+        reason = f"{len(ids)} critical cases newly fail, too few runs to tell from a flake: {some(ids)}"
+        checks.append(replace(blank, outcome="warn", case_ids=ids, reason=reason))
+    return finding(checks or [blank])
+
+
+def critical_cases_to_repeat(pairing: Pairing) -> tuple[str, ...]:
+    """Name the critical cases that would block if further runs of the candidate failed as well."""
+    return tuple(pairing.candidate.case_ids[case] for case in _broken(pairing).to_repeat)
+
+
+def _broken(pairing: Pairing) -> _Broken:
+    ours, theirs = pairing.candidate, pairing.baseline
+    place = {key: case for case, key in enumerate(theirs.keys)}
+    before, after = _verdicts(theirs), _verdicts(ours)
+    surely, perhaps, to_repeat = [], [], []
+    for case in range(ours.n_cases):
+        other = place.get(ours.keys[case])
+        if other is None or not _is_guarded(ours, case):
+            continue
+        was, now = before[other][:RUNS], after[case][:RUNS]
+        if not (_all(was, passed=True) and _all(now, passed=False)):
+            continue
+        if len(was) == len(now) == RUNS:
+            surely.append(case)
+            continue
+        perhaps.append(case)
+        if len(was) == RUNS:
+            to_repeat.append(case)
+    return _Broken(tuple(surely), tuple(perhaps), tuple(to_repeat))
+
+
+def _is_guarded(frame: FrozenFrame, case: int) -> bool:
+    return frame.severities[case] == "critical" and frame.kinds[case] != "canary"
+
+
+def _verdicts(frame: FrozenFrame) -> list[Verdicts]:
+    """Per case: passed, failed, or unknown (`None`) in the order of its repeats."""
+    known = frame.verdicts.status == SCORED
+    found: list[Verdicts] = [[] for _ in range(frame.n_cases)]
+    passed = np.where(known, frame.verdicts.values == 1, False)
+    for row, case in enumerate(frame.row_case.tolist()):
+        found[case].append(bool(passed[row]) if known[row] else None)
+    return found
+
+
+def _all(verdicts: Verdicts, *, passed: bool) -> bool:
+    return bool(verdicts) and all(each is passed for each in verdicts)
