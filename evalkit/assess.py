@@ -92,7 +92,7 @@ def _with_judges(frame: FrozenFrame, summary: Summary, terms: Terms) -> Summary:
         each.metric: each for each in terms.calibrations if not each.expired(terms.score_keys.get(each.metric, {}))
     }
     cells = with_corrections(frame, summary.cells, terms.labels, summary.agreement, holding)
-    known = with_calibrations(summary.agreement, terms.calibrations, terms.score_keys)
+    known = with_calibrations(summary.agreement, terms.calibrations, terms.score_keys, terms.kappa_floors)
     return dataclasses.replace(summary, cells=cells, agreement=known, notes=(*summary.notes, *terms.notes))
 
 

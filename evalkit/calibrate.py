@@ -38,6 +38,8 @@ class Judged:
     labels: tuple[Label, ...]
     label_files: tuple[Path, ...]
     root: Path
+    floors: Floors
+    """Those of the suite."""
 
     @property
     def judges(self) -> tuple[Metric, ...]:
@@ -59,7 +61,8 @@ def load_judged(folder: RunFolder, label_files: Sequence[Path], metric: str | No
     suite = load_suite(suite_file) if suite_file else None
     files = tuple(label_files) or (suite.label_files if suite else ())
     root = suite.root if suite else project_of(Path.cwd())
-    judged = Judged(stored, stored.frame.freeze(), _read(files), files, root)
+    floors = suite.options.kappa_floors if suite else {}
+    judged = Judged(stored, stored.frame.freeze(), _read(files), files, root, floors)
     names = [each.name for each in judged.judges]
     if not names or metric not in (None, *names):
         what = f"no judge {metric!r} in this run" if names else "no judge graded this run"

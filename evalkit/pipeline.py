@@ -118,7 +118,9 @@ def decide_again(folder: RunFolder, suite_file: Path | None, baseline: str | Non
     terms = _terms(suite, stored.manifest, baseline)
     summary, decision = assess(stored.frame, terms, expected=stored.manifest["expected"])
     if not isinstance(decision, Decision):
-        raise InputError(Problem(str(folder.path), "canaries or critical cases still have to be run again", "go on with --resume"))
+        raise InputError(
+            Problem(str(folder.path), "canaries or critical cases still have to be run again", "go on with --resume")
+        )
     refuse_incomparable(decision)
     folder.write_json(SUMMARY, summary_record(summary))
     write_decision(folder, decision, stored.manifest)

@@ -61,7 +61,7 @@ class Usage:
     cost_usd: float | None = None
     model: str | None = None
     cached: bool = False
-    """True where a reply was kept from an earlier run: tokens and money are those of then."""
+    """True where every reply was kept from an earlier run: tokens and money are those of then."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,10 @@ MIN_COHORT_LABELS = 40
 """Labels below which a cohort borrows the judge's overall trust."""
 
 
+AnswerKey = tuple[str, bytes]
+"""Id of the case, and the first bytes of the answer's digest."""
+
+
 @dataclass(frozen=True, slots=True)
 class Label:
     """What one rater said about one answer."""
@@ -101,6 +105,11 @@ def trust_in(found: Sequence[Agreement], metric: Metric, cohort: str = OVERALL) 
     here = [each for each in own if each.cohort == cohort] or [each for each in own if each.cohort == OVERALL]
     order: tuple[Trust, ...] = ("untrusted", "provisional", "trusted")
     return min((each.trust for each in here), key=order.index, default="untrusted")
+
+
+def answer_of(label: Label) -> AnswerKey:
+    """Which answer a label is about."""
+    return label.case_id, _answer(label)
 
 
 def labelled_rows(frame: FrozenFrame, labels: Sequence[Label], metric: str) -> frozenset[int]:

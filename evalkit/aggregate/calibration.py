@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from evalkit.results import OVERALL, Agreement
+from evalkit.aggregate.agreement import Floors
+from evalkit.results import OVERALL, Agreement, Trust
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +42,10 @@ class Calibration:
 
 
 def with_calibrations(
-    found: Sequence[Agreement], calibrations: Sequence[Calibration], score_keys: Mapping[str, Mapping[str, str]]
+    found: Sequence[Agreement],
+    calibrations: Sequence[Calibration],
+    score_keys: Mapping[str, Mapping[str, str]],
+    floors: Floors,
 ) -> tuple[Agreement, ...]:
     """Let records stand in where this run's own labels show nothing of a judge.
 
@@ -52,6 +56,7 @@ def with_calibrations(
         found: the agreement on this run.
         calibrations: of any metric.
         score_keys: metric -> what its scores are made by now.
+        floors: of the suite; the stricter of them and the record's holds.
     """
     result = list(found)
     for record in calibrations:
@@ -59,13 +64,30 @@ def with_calibrations(
         if not own or any(each.cohort == OVERALL and each.kappa.value is not None for each in own):
             continue
         others = [each for each in result if each not in own]
-        result = [*others, *_standing_in(own, record, record.expired(score_keys.get(record.metric, {})))]
+        result = [*others, *_standing_in(own, record, record.expired(score_keys.get(record.metric, {})), floors)]
     return tuple(result)
 
 
-def _standing_in(own: Sequence[Agreement], record: Calibration, expired: str) -> list[Agreement]:
+def _standing_in(own: Sequence[Agreement], record: Calibration, expired: str, floors: Floors) -> list[Agreement]:
     if expired:
         note = f"calibration {record.source} expired: {expired}; calibrate again"
         return [replace(each, note="; ".join(filter(None, [note, each.note]))) for each in own]
     note = f"calibrated on run {record.run_id}, {record.created} ({record.source})"
-    return [replace(each, note="; ".join(filter(None, [note, each.note]))) for each in record.agreement]
+    noted = [replace(each, note="; ".join(filter(None, [note, each.note]))) for each in record.agreement]
+    shown = {each.cohort for each in noted}
+    pooled = next(each for each in noted if each.cohort == OVERALL)
+    # A cohort with a floor of its own that the record knows nothing of is held to it by the overall figures.
+    unknown = [replace(pooled, cohort=cohort) for cohort in floors if cohort not in shown]
+    return [_held(each, floors.get(each.cohort, floors.get(OVERALL, 0.0))) for each in (*noted, *unknown)]
+
+
+def _held(found: Agreement, floor: float) -> Agreement:
+    """The same figures under a stricter floor."""
+    if floor <= found.floor:
+        return found
+    trust: Trust = "untrusted"
+    if found.trust == "trusted" and found.bound is not None and found.bound >= floor:
+        trust = "trusted"
+    elif found.trust != "untrusted" and found.kappa.value is not None and found.kappa.value >= floor:
+        trust = "provisional"
+    return replace(found, floor=floor, trust=trust)

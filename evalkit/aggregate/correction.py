@@ -5,12 +5,13 @@ Labels of another run never correct this one: they would pull a regression back 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from evalkit.aggregate.agreement import Label, person_labels, trust_in
+from evalkit.aggregate.agreement import AnswerKey, Label, answer_of, person_labels, trust_in
 from evalkit.aggregate.calibration import Calibration
 from evalkit.aggregate.frame import SCORED
 from evalkit.aggregate.frozen import FrozenFrame
@@ -31,6 +32,8 @@ class _Graded:
     values: Mapping[int, float]
     """Position of the case -> grade; of a rate 1 for a pass."""
     people: Mapping[int, float]
+    weights: Mapping[int, float]
+    """Inverse of the chance with which each labelled answer was drawn, 1 where all were drawn alike."""
     rate: bool
     drawn_alike: bool
 
@@ -68,26 +71,32 @@ def with_corrections(
 def _graded(frame: FrozenFrame, metric: Metric, labels: Sequence[Label]) -> dict[str, _Graded]:
     """The figures of a judge that can be corrected, by metric: its rate, its mean, or both."""
     mine = [each for each in labels if each.metric == metric.name and each.rater_kind == "person"]
-    alike = all(each.inclusion_probability is None for each in mine)
     people = person_labels(mine, metric.name)
+    weights = {answer_of(each): 1 / (each.inclusion_probability or 1.0) for each in mine}
     rate = metric.name if metric.binary else f"{metric.name}.passed"
     made = {}
     if rate in frame.rows:
         better = metric.higher_is_better or not metric.binary
         words = {key: float((said == "pass") == better) for key, said in people.items() if isinstance(said, str)}
-        made[rate] = _first_answers(frame, rate, words, rate=True, alike=alike)
+        made[rate] = _first_answers(frame, rate, words, weights, rate=True)
     if not metric.binary:
         numbers = {key: float(said) for key, said in people.items() if not isinstance(said, str)}
-        made[metric.name] = _first_answers(frame, metric.name, numbers, rate=False, alike=alike)
+        made[metric.name] = _first_answers(frame, metric.name, numbers, weights, rate=False)
     return made
 
 
 def _first_answers(
-    frame: FrozenFrame, name: str, people: Mapping[tuple[str, bytes], Opinion], *, rate: bool, alike: bool
+    frame: FrozenFrame,
+    name: str,
+    people: Mapping[AnswerKey, Opinion],
+    weights: Mapping[AnswerKey, float],
+    *,
+    rate: bool,
 ) -> _Graded:
     column = frame.rows[name]
     values: dict[int, float] = {}
     said: dict[int, float] = {}
+    drawn: dict[int, float] = {}
     seen: set[int] = set()
     for row, case in enumerate(frame.row_case.tolist()):
         if case in seen:
@@ -95,10 +104,10 @@ def _first_answers(
         seen.add(case)
         if column.status[row] == SCORED:
             values[case] = float(column.values[row])
-            label = people.get((frame.case_ids[case], frame.answers[row]))
-            if label is not None:
-                said[case] = float(label)
-    return _Graded(values, said, rate, alike)
+            key = frame.case_ids[case], frame.answers[row]
+            if key in people:
+                said[case], drawn[case] = float(people[key]), weights[key]
+    return _Graded(values, said, drawn, rate, len({round(weight, 9) for weight in drawn.values()}) < 2)
 
 
 def _corrected(
@@ -124,16 +133,27 @@ def _estimate(graded: _Graded, trusted: bool, level: float) -> Estimate:
 
 
 def _rate(graded: _Graded, level: float) -> Estimate:
-    passes = [said for case, said in graded.people.items() if graded.values[case] == 1]
-    fails = [said for case, said in graded.people.items() if graded.values[case] != 1]
-    return double_sampling(
+    found = double_sampling(
         sum(value == 1 for value in graded.values.values()),
         len(graded.values),
-        labelled_passes=(int(sum(passes)), len(passes)),
-        labelled_fails=(int(sum(fails)), len(fails)),
+        labelled_passes=_labelled(graded, passed=True),
+        labelled_fails=_labelled(graded, passed=False),
         rng=np.random.default_rng(SEED),
         confidence_level=level,
     )
+    return replace(found, n=len(graded.people))
+
+
+def _labelled(graded: _Graded, *, passed: bool) -> tuple[float, float]:
+    """Among the labelled answers of one verdict: those that people pass, of how many; both effective numbers."""
+    chosen = [case for case in graded.people if (graded.values[case] == 1) is passed]
+    if not chosen:
+        return 0.0, 0.0
+    weights = [graded.weights[case] for case in chosen]
+    total = math.fsum(weights)
+    share = math.fsum(graded.weights[case] for case in chosen if graded.people[case] == 1) / total
+    number = total**2 / math.fsum(weight**2 for weight in weights)
+    return share * number, number
 
 
 def _mean(graded: _Graded, trusted: bool, level: float) -> Estimate:
@@ -156,11 +176,11 @@ def _as_then(values: Mapping[int, float], record: Calibration) -> Estimate | Non
     overall = next((each for each in record.agreement if each.cohort == OVERALL), None)
     if overall is None or overall.categories != ("fail", "pass"):
         return None
-    (fail_fail, fail_pass), (pass_fail, pass_pass) = overall.confusion
+    fails, passes = (sum(row) for row in overall.confusion)
     return rogan_gladen(
         sum(value == 1 for value in values.values()),
         len(values),
-        sensitivity=(pass_pass, pass_pass + pass_fail),
-        specificity=(fail_fail, fail_fail + fail_pass),
+        sensitivity=((overall.sensitivity or 0.0) * passes, passes),
+        specificity=((overall.specificity or 0.0) * fails, fails),
         rng=np.random.default_rng(SEED),
     )

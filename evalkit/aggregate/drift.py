@@ -64,9 +64,7 @@ def drift_of(
     rises = sum(b > a for a, b in zip(first, second, strict=True))
     falls = sum(b < a for a, b in zip(first, second, strict=True))
     verdicts_p, test = _verdict_test(first, second)
-    people = person_labels(labels, metric)
-    known = [key for key in shared if key in people]
-    kappa = _kappa_test(known, before, after, people, rng) if known else None
+    kappa = _kappa_test(old, new, metric, person_labels(labels, metric), rng)
     adjusted = _adjusted(verdicts_p, kappa.p_value if kappa else None)
     return Drift(
         metric=metric,
@@ -104,14 +102,24 @@ def _verdict_test(first: Sequence[float], second: Sequence[float]) -> tuple[floa
 
 
 def _kappa_test(
-    known: Sequence[tuple[str, bytes]],
-    before: dict[tuple[str, bytes], float],
-    after: dict[tuple[str, bytes], float],
+    old: FrozenFrame,
+    new: FrozenFrame,
+    metric: str,
     people: dict[tuple[str, bytes], Opinion],
     rng: np.random.Generator,
 ) -> KappaDifference | None:
-    """Both judges against people, where the labels are on the scale of the grades."""
-    said = [_as_number(people[key]) for key in known]
+    """Both judges against people: words against the pass mark's verdicts, numbers against the grades."""
+    words = {key: said for key, said in people.items() if isinstance(said, str)}
+    passed = f"{metric}.passed" if f"{metric}.passed" in old.rows and f"{metric}.passed" in new.rows else metric
+    column, said_by_people = (passed, words) if words else (metric, people)
+    if words and not all(_is_pass_fail(frame, passed) for frame in (old, new)):
+        return None
+    before, after = _graded(old, column), _graded(new, column)
+    known = sorted(before.keys() & after.keys() & said_by_people.keys())
+    if not known:
+        return None
+    better = next((each.higher_is_better for each in new.metrics if each.name == column), True)
+    said = [_as_number(said_by_people[key], better) for key in known]
     first, second = [before[key] for key in known], [after[key] for key in known]
     levels = levels_of([*said, *first, *second])
     if len(levels) > MAX_LEVELS:
@@ -120,8 +128,13 @@ def _kappa_test(
     return kappa_difference(said, first, second, categories=levels, weights=weights, rng=rng)
 
 
-def _as_number(opinion: Opinion) -> float:
-    return float(opinion == "pass") if isinstance(opinion, str) else float(opinion)
+def _is_pass_fail(frame: FrozenFrame, column: str) -> bool:
+    return column.endswith(".passed") or any(each.name == column and each.binary for each in frame.metrics)
+
+
+def _as_number(opinion: Opinion, higher_is_better: bool) -> float:
+    """A word as the value that a pass/fail metric gives it."""
+    return float((opinion == "pass") == higher_is_better) if isinstance(opinion, str) else float(opinion)
 
 
 def _adjusted(*found: float | None) -> tuple[float | None, ...]:

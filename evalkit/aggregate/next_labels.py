@@ -75,10 +75,16 @@ def _strata(
         if name == by:
             value_of.update(dict.fromkeys(cases.tolist(), value))
     strata: dict[Stratum, list[int]] = defaultdict(list)
+    seen = {_answer(frame, row) for row in labelled}
     for row in np.flatnonzero(column.status == SCORED).tolist():
-        if row not in labelled:
+        if _answer(frame, row) not in seen:  # repeats that say the same are read once
+            seen.add(_answer(frame, row))
             strata[bool(passes[row]), value_of.get(int(frame.row_case[row]), "")].append(row)
     return strata
+
+
+def _answer(frame: FrozenFrame, row: int) -> tuple[int, bytes]:
+    return int(frame.row_case[row]), frame.answers[row]
 
 
 def _passes(frame: FrozenFrame, metric: Metric) -> NDArray[np.bool_]:

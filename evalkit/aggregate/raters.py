@@ -51,14 +51,15 @@ def compare(
     passes = _passes(first, mark)
     rarer = min(sum(passes), len(passes) - sum(passes)) if passes else stats.rarer_labels(first)
     filled = _with_trust(filled, rarer)
+    weights = [1.0] * len(first) if probabilities is None else [1 / chance for chance in probabilities]
     filled = replace(
         filled,
-        observed=sum(a == b for a, b in zip(first, second, strict=True)) / len(first),
-        prevalence=sum(passes) / len(passes) if passes else None,
+        observed=_share([a == b for a, b in zip(first, second, strict=True)], weights),
+        prevalence=_share(passes, weights),
         confusion=stats.confusion(first, second, levels),
         categories=tuple(str(level) if isinstance(level, str) else f"{level:g}" for level in levels),
     )
-    return filled if numbers else _with_rates(filled)
+    return filled if numbers else _with_rates(filled, first, second, weights)
 
 
 @dataclass(frozen=True)
@@ -131,15 +132,30 @@ def levels_of(values: Sequence[Opinion]) -> tuple[Opinion, ...]:
     return tuple(by_place.get(place, found[0] + place * step) for place in range(round(places[-1]) + 1))
 
 
-def _with_rates(found: Agreement) -> Agreement:
-    (fail_fail, fail_pass), (pass_fail, pass_pass) = found.confusion
-    passes, fails = pass_fail + pass_pass, fail_fail + fail_pass
+def _with_rates(
+    found: Agreement, first: Sequence[Opinion], second: Sequence[Opinion], weights: Sequence[float]
+) -> Agreement:
     return replace(
         found,
-        sensitivity=pass_pass / passes if passes else None,
-        specificity=fail_fail / fails if fails else None,
+        sensitivity=_share_among("pass", first, second, weights),
+        specificity=_share_among("fail", first, second, weights),
         note=_paradox(found),
     )
+
+
+def _share_among(
+    label: str, first: Sequence[Opinion], second: Sequence[Opinion], weights: Sequence[float]
+) -> float | None:
+    """Weighted share of the first rater's `label` that the second gives as well."""
+    own = [(said == label, weight) for true, said, weight in zip(first, second, weights, strict=True) if true == label]
+    return _share([same for same, _ in own], [weight for _, weight in own])
+
+
+def _share(flags: Sequence[bool], weights: Sequence[float]) -> float | None:
+    """Weighted share, each answer by the inverse of its chance to be drawn; `None` of nothing."""
+    if not flags:
+        return None
+    return math.fsum(weight for flag, weight in zip(flags, weights, strict=True) if flag) / math.fsum(weights)
 
 
 def _paradox(found: Agreement) -> str:

@@ -28,7 +28,7 @@ def _group() -> None:
 def health(
     suite: Annotated[Path, typer.Argument(help="Suite file with a judge endpoint.")],
     n: Annotated[int, typer.Option("-n", "--cases", min=2, max=1000, help="Cases to draw for each judge.")] = 20,
-    seed: Annotated[int, typer.Option(help="Seed of the draw.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the draw.")] = 0,
     json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
     """Ask the suite's judges what has a known answer: attacks, swapped orders, padding, the same thing again.
@@ -66,7 +66,7 @@ def calibrate(  # noqa: PLR0913 - typer reads the flags from the signature
     out: Annotated[Path | None, typer.Option(help="Write the record that suites name under `calibrations:`.")] = None,
     draw: Annotated[int, typer.Option("--next", min=0, help="Draw so many answers to label next.")] = 0,
     next_out: Annotated[Path, typer.Option(help="Label file to be filled in.")] = Path("next-labels.jsonl"),
-    seed: Annotated[int, typer.Option(help="Seed of the draw.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the draw.")] = 0,
     json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
     """Compare a judge's stored verdicts with labels, and say whether it is trusted.
@@ -98,7 +98,7 @@ def drift(
     new: Annotated[Path, typer.Argument(help="Run folder with the same answers, graded by the new version.")],
     metric: Annotated[str, typer.Option(help="Metric of the judge.")],
     labels: Annotated[list[Path] | None, typer.Option(help="Label file of these answers.")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the random swaps.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the random swaps.")] = 0,
     json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
     """Compare two versions of a judge on the same answers: its grades, and its agreement with people.
@@ -125,7 +125,7 @@ def _floors(given: Sequence[str], judged: Judged) -> Floors:
     """`0.6` and `name=value=0.7` as cohort -> floor."""
     from evalkit.results import OVERALL
 
-    floors: dict[str, float] = {}
+    floors: dict[str, float] = dict(judged.floors)
     for text in given:
         cohort, _, number = text.rpartition("=")
         try:
@@ -134,7 +134,7 @@ def _floors(given: Sequence[str], judged: Judged) -> Floors:
             raise InputError(
                 Problem("--floor", f"{text!r} holds no number", "write 0.6, or domain=legal=0.7")
             ) from None
-    strange = sorted(set(floors) - set(judged.frame.cohorts))
+    strange = sorted(set(floors) - set(judged.floors) - set(judged.frame.cohorts))
     wrong = [text for text, floor in floors.items() if not 0 < floor < 1]
     if strange or wrong:
         what = f"no cohort {strange[0]!r} in this run" if strange else f"{floors[wrong[0]]:g} is no kappa to reach"
@@ -167,7 +167,13 @@ def _write_template(judged: Judged, metric: str, n: int, seed: int, out: Path) -
     rows = [json.dumps(row, ensure_ascii=False) for row in label_template(judged, metric, n, seed)]
     if out.exists():
         raise InputError(Problem(str(out), "is there already", "name another file with --next-out"))
-    out.write_text("".join(f"{row}\n" for row in rows), encoding="utf-8", errors="backslashreplace")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text("".join(f"{row}\n" for row in rows), encoding="utf-8", errors="backslashreplace")
+    except OSError as error:
+        raise InputError(
+            Problem(str(out), f"cannot be written ({error.strerror})", "name another with --next-out")
+        ) from None
     typer.echo(f"{len(rows)} answers to label in {out}: fill in `label` and `rater`", err=True)
 
 

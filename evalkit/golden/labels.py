@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -27,14 +28,14 @@ def read_labels(files: Sequence[Path], shown: Sequence[str]) -> tuple[Label, ...
     """
     problems: list[Problem] = []
     labels: list[Label] = []
-    seen: dict[tuple[str, str, str], str] = {}
+    seen: dict[tuple[str, str, str, str], str] = {}
     for file, name in zip(files, shown, strict=True):
         for line, raw in read_jsonl(file, name, problems.append):
             place = f"{name}:{line}"
             label = _label(raw, place, problems.append)
             if label is None:
                 continue
-            first = seen.setdefault((label.case_id, label.metric, label.rater), place)
+            first = seen.setdefault((label.case_id, label.answer_sha256, label.metric, label.rater), place)
             if first != place:
                 what = f"{label.rater} labels {label.metric} of case {label.case_id!r} again, first at {first}"
                 problems.append(Problem(place, what, "keep one of the two"))
@@ -93,4 +94,4 @@ def _faults(raw: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

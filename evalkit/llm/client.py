@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -17,7 +18,18 @@ from evalkit.llm.cache import FORMAT, ReplyCache, entry_of, key_of, parsed_from,
 from evalkit.llm.config import ChatConfig
 from evalkit.llm.endpoint import Endpoint, Refused
 from evalkit.llm.errors import JudgeError
-from evalkit.llm.ladder import MAX_REPAIRS, RUNGS, Rung, form_of, repair_turns, strict_schema, with_instruction
+from evalkit.llm.ladder import (
+    ENOUGH_REFUSALS,
+    MAX_REPAIRS,
+    RUNGS,
+    Rung,
+    form_of,
+    names_form,
+    repair_turns,
+    strict_schema,
+    with_instruction,
+)
+from evalkit.llm.limits import CHARS_PER_TOKEN
 from evalkit.llm.prices import cost_usd
 from evalkit.llm.repeat import REPEAT
 from evalkit.llm.retry import TimeLeft
@@ -84,12 +96,13 @@ class ChatClient:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self.config = config
-        self._endpoint = Endpoint(config, env, concurrency, sleep)
+        self._endpoint = Endpoint(config, env, concurrency, budget, sleep)
         self._concurrency = concurrency
         self._budget = budget
         self._cache = cache
         self._session: aiohttp.ClientSession | None = None
         self._rung = 0
+        self._refusals: Counter[Rung] = Counter()
         self._shows_logprobs = True
         self._first = asyncio.Lock()
         self._known = False
@@ -170,11 +183,13 @@ class ChatClient:
         except Refused as refused:
             if not question.logprobs:
                 raise JudgeError(refused.error.kind, refused.error.message, usage=question.usage) from None
-        question.logprobs = self._shows_logprobs = False
+        question.logprobs = False
         try:
-            return await self._on_ladder(question, wanted, schema)
+            parsed = await self._on_ladder(question, wanted, schema)
         except Refused as refused:
             raise JudgeError(refused.error.kind, refused.error.message, usage=question.usage) from None
+        self._shows_logprobs = False
+        return parsed
 
     @asynccontextmanager
     async def _alone_at_first(self) -> AsyncIterator[None]:
@@ -192,6 +207,7 @@ class ChatClient:
     async def _on_ladder(self, question: _Question, wanted: dict[str, Any], schema: type[T]) -> Parsed[T]:
         """Take the first rung that is accepted; `Refused` where none is, or where probabilities are what is refused."""
         refusal: Refused | None = None
+        refused_rungs: list[Rung] = []
         for index, rung in enumerate(RUNGS):
             if index < self._rung:
                 continue
@@ -199,12 +215,19 @@ class ChatClient:
                 parsed = await self._on_rung(question, rung, wanted, schema)
             except Refused as refused:
                 refusal = refused
+                refused_rungs += [rung] * (ENOUGH_REFUSALS if names_form(refused.error.message) else 1)
                 if question.logprobs and "logprob" in refused.error.message.lower():
                     break
                 continue
-            self._rung = max(self._rung, index)
+            self._learn(refused_rungs)
             return parsed
         raise refusal or RuntimeError("the ladder has no rung")
+
+    def _learn(self, refused: list[Rung]) -> None:
+        """Ask no more on a rung that was refused for what it is, or twice, where a lower one was taken."""
+        self._refusals.update(refused)
+        while self._refusals[RUNGS[self._rung]] >= ENOUGH_REFUSALS:
+            self._rung += 1
 
     async def _on_rung(self, question: _Question, rung: Rung, wanted: dict[str, Any], schema: type[T]) -> Parsed[T]:
         problem = ""
@@ -245,11 +268,9 @@ class ChatClient:
             raise RuntimeError("the client is not open; use `async with ChatClient(...)`")
         shown = {"logprobs": True, "top_logprobs": TOP_LOGPROBS} if question.logprobs else {}
         request = {"messages": question.turns, **self._sampling(question.sample), **shown, **form}
-        if self._budget is not None:
-            self._budget.check()
         try:
             body = await self._endpoint.send(self._session, request, question.left)
-            question.usage = add_usage(question.usage, self._spent(body))
+            question.usage = add_usage(question.usage, self._spent(request, body))
             spoken = read_body(body)
             self._check_end(spoken)
         except JudgeError as error:
@@ -272,11 +293,16 @@ class ChatClient:
             fields["seed"] = (self.config.seed or 0) + sample
         return fields
 
-    def _spent(self, body: dict[str, Any]) -> Usage:
+    def _spent(self, request: dict[str, Any], body: dict[str, Any]) -> Usage:
         usage = self._usage(body)
         if self._budget is not None:
-            self._budget.add(usage)
+            self._budget.add(usage if usage.cost_usd is not None else self._at_most(request))
         return usage
+
+    def _at_most(self, request: dict[str, Any]) -> Usage:
+        """What a budget is charged for an exchange of which the endpoint does not say the tokens."""
+        asked = len(str(request)) // CHARS_PER_TOKEN
+        return Usage(cost_usd=cost_usd(self.config, input_tokens=asked, output_tokens=self.config.max_tokens))
 
     def _usage(self, body: dict[str, Any]) -> Usage:
         tokens_in, tokens_out, cached = tokens_of(body)

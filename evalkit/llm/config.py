@@ -61,6 +61,11 @@ class ChatConfig:
         url = urlsplit(self.base_url)
         if url.scheme not in {"http", "https"} or not url.hostname:
             raise ValueError("base_url: no http or https address; write one such as https://host/v1")
+        try:
+            url.hostname.encode("idna")
+            _ = url.port
+        except ValueError:
+            raise ValueError("base_url: host or port cannot be; write one such as https://host/v1") from None
         if url.username or url.password or url.query:
             raise ValueError("base_url: holds a user, a password or a query; put the key in api_key_env")
 

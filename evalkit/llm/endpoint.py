@@ -16,6 +16,7 @@ import aiohttp
 
 from evalkit.errors import InputError, Problem
 from evalkit.llm import anthropic
+from evalkit.llm.budget import Budget
 from evalkit.llm.config import ChatConfig
 from evalkit.llm.errors import JudgeError
 from evalkit.llm.ladder import is_refusal
@@ -55,6 +56,7 @@ class Endpoint:
         config: The endpoint and its settings.
         env: Environment that the key is read from.
         concurrency: Exchanges in flight at once.
+        budget: What may be spent; it is looked at as late as can be, before each exchange.
         sleep: Waits a number of seconds.
 
     Raises:
@@ -66,10 +68,12 @@ class Endpoint:
         config: ChatConfig,
         env: Mapping[str, str],
         concurrency: int,
+        budget: Budget | None,
         sleep: Callable[[float], Awaitable[None]],
     ) -> None:
         self.config = config
         self._key = _read_key(config, env)
+        self._budget = budget
         self._slots = asyncio.Semaphore(concurrency)
         self._rng = random.Random()  # noqa: S311 - jitter needs no secrecy
         self._sleep = sleep
@@ -118,9 +122,9 @@ class Endpoint:
     async def _retried(
         self, session: aiohttp.ClientSession, request: Mapping[str, Any], left: TimeLeft
     ) -> dict[str, Any]:
-        last = self.config.max_retries
-        for attempt in range(last + 1):
-            asked_s = None
+        last, attempt = self.config.max_retries, 0
+        while True:
+            asked_s, limit_field = None, self._limit_field
             try:
                 status, body, retry_after = await self._paced(session, request, left)
             except JudgeError as error:
@@ -131,13 +135,16 @@ class Endpoint:
                 if status == 200:
                     self._accepted = True
                     return self._read(body)
-                if self._learns_limit_field(status, body):
+                if status == 400 and limit_field == "max_tokens" and b"max_completion_tokens" in body:
+                    # Newer models take the same limit under another name, and say so.
+                    self._limit_field = "max_completion_tokens"
                     continue
                 problem = self._failure(status, body)
                 asked_s = parse_retry_after(retry_after, datetime.now(UTC))
-            if attempt < last:
-                await self._pause(wait_s(attempt, asked_s, self._rng), left, problem)
-        raise JudgeError(problem.kind, f"{problem.message} (after {last + 1} attempts)")
+            if attempt == last:
+                raise JudgeError(problem.kind, f"{problem.message} (after {last + 1} attempts)")
+            await self._pause(wait_s(attempt, asked_s, self._rng), left, problem)
+            attempt += 1
 
     def _failure(self, status: int, body: bytes) -> JudgeError:
         """The error that a retry may cure; one that it cannot cure is raised."""
@@ -159,13 +166,6 @@ class Endpoint:
         left.spend(seconds)
         await self._sleep(seconds)
 
-    def _learns_limit_field(self, status: int, body: bytes) -> bool:
-        """Newer models take the same limit under another name, and say so."""
-        if status == 400 and self._limit_field == "max_tokens" and b"max_completion_tokens" in body:
-            self._limit_field = "max_completion_tokens"
-            return True
-        return False
-
     async def _paced(self, session: aiohttp.ClientSession, request: Mapping[str, Any], left: TimeLeft) -> _Exchanged:
         """One exchange once the endpoint's limits allow it; until then no slot is held and no deadline runs."""
         if self._denied is not None:
@@ -182,6 +182,8 @@ class Endpoint:
     async def _exchange(self, session: aiohttp.ClientSession, request: Mapping[str, Any], left: TimeLeft) -> _Exchanged:
         """One HTTP exchange within its time: status, body, Retry-After."""
         async with self._slots:
+            if self._budget is not None:
+                self._budget.check()
             limit_s = min(self.config.timeout_s, left.seconds)
             began = monotonic()
             try:
@@ -239,6 +241,11 @@ def _read_key(config: ChatConfig, env: Mapping[str, str]) -> str | None:
     if not key:
         what = f"the environment variable {config.api_key_env} is not set"
         raise InputError(Problem("judge.chat.api_key_env", what, f"set it: export {config.api_key_env}=..."))
+    if not key.isprintable() or not key.isascii():
+        what = (
+            f"the environment variable {config.api_key_env} holds what no key can: line breaks or letters beyond ASCII"
+        )
+        raise InputError(Problem("judge.chat.api_key_env", what, "set it to the key alone"))
     return key
 
 

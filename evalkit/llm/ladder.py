@@ -13,6 +13,8 @@ RUNGS: tuple[Rung, ...] = ("json_schema", "json_object", "tool", "plain")
 TOOL_NAME = "reply"
 MAX_REPAIRS = 2
 SHOWN_CHARS = 4_000
+ENOUGH_REFUSALS = 2
+"""Questions that a rung was refused for, and a lower one taken, after which it is not asked on any more."""
 
 UNDECODABLE = frozenset(
     "minLength maxLength minItems maxItems minimum maximum exclusiveMinimum exclusiveMaximum pattern".split()
@@ -23,10 +25,17 @@ REFUSING_STATUSES = frozenset({400, 404, 422})
 # llama.cpp's Python server answers an unknown response_format with status 500 and a validation message.
 REFUSAL_IN_500 = re.compile(r"response_format|json_schema|tool_choice|validation", re.IGNORECASE)
 
+FORM_WORDS = re.compile(r"response.?format|output.?(format|config)|json|schema|tool|function|logprob", re.IGNORECASE)
+
 
 def is_refusal(status: int, message: str) -> bool:
     """Tell whether an answer refuses the form that was asked for, rather than failing for a while."""
     return status in REFUSING_STATUSES or (status == 500 and bool(REFUSAL_IN_500.search(message)))
+
+
+def names_form(message: str) -> bool:
+    """Tell whether a refusal is about the form that was asked for; else it may be about this one case."""
+    return bool(FORM_WORDS.search(message))
 
 
 def strict_schema(schema: type[BaseModel]) -> dict[str, Any]:

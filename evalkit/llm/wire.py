@@ -21,7 +21,7 @@ SEARCHED_CHARS = 200_000
 SEARCHED_STARTS = 200
 MOST_LOGPROB = 1e-3
 """Rounding takes log probabilities of certain tokens a little above 0."""
-THINKING = re.compile(r"<think(?:ing)?>.*?</think(?:ing)?>", re.DOTALL)
+THINKING = re.compile(r"\s*<(think|thinking)>")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,15 +161,17 @@ def _count(value: Any) -> int | None:
 
 
 def add_usage(first: Usage | None, second: Usage) -> Usage:
-    """Sum two usages; what is unknown in one is unknown in the sum."""
+    """Sum two usages; what is unknown in one is unknown in the sum. What was kept adds nothing to what was fresh."""
     if first is None:
         return second
+    if first.cached != second.cached:
+        return second if first.cached else first
     return Usage(
         input_tokens=_sum(first.input_tokens, second.input_tokens),
         output_tokens=_sum(first.output_tokens, second.output_tokens),
         cost_usd=_sum(first.cost_usd, second.cost_usd),
         model=second.model,
-        cached=first.cached or second.cached,
+        cached=first.cached,
     )
 
 
@@ -181,18 +183,23 @@ def find_value(text: str, schema: type[T]) -> T:
     """Find the one JSON object in a reply that fits `schema`: bare, in a code fence, or within prose.
 
     Validation is strict: no number is read from a string, no score from a boolean, and `NaN`, infinities and repeated
-    keys are refused. Two different objects that both fit are refused, since neither is known to be the answer.
+    keys are refused. A reply with several verdicts is refused, whether they differ, one of them does not fit, or the
+    last one is cut: none of them is known to be the answer.
 
     Raises:
-        ValueError: No object fits, or several do; the message is fit to be sent back to the model.
+        ValueError: No object fits, or more than one is meant; the message is fit to be sent back to the model.
     """
-    problem = "the reply holds no JSON object"
+    said, keys = _spoken_part(text), set(schema.model_fields)
+    problem, misfit = "the reply holds no JSON object", ""
     fits: list[T] = []
-    for found in json_objects(THINKING.sub("", text)):
+    rest = said
+    for found, source in _located(said):
+        rest = rest.replace(source, " ", 1)
         try:
             value = schema.model_validate_json(json.dumps(found), strict=True)
         except ValidationError as error:
             problem = "; ".join(_problems(error))
+            misfit = misfit or (problem if keys & found.keys() else "")
             continue
         if value not in fits:
             fits.append(value)
@@ -200,7 +207,18 @@ def find_value(text: str, schema: type[T]) -> T:
         raise ValueError(f"the reply holds {len(fits)} different JSON objects that fit; give one")
     if not fits:
         raise ValueError(problem)
+    if misfit or any(f'"{key}"' in rest for key in keys):
+        raise ValueError(f"the reply holds a second JSON object ({misfit or 'it is not whole'}); give one")
     return fits[0]
+
+
+def _spoken_part(text: str) -> str:
+    """The reply without the thoughts that it begins with; nothing where these do not end."""
+    opened = THINKING.match(text)
+    if opened is None:
+        return text
+    _, closed, rest = text.partition(f"</{opened[1]}>")
+    return rest if closed else ""
 
 
 def _problems(error: ValidationError) -> Iterator[str]:
@@ -210,6 +228,11 @@ def _problems(error: ValidationError) -> Iterator[str]:
 
 def json_objects(text: str) -> Iterator[Any]:
     """Every outermost JSON object in the first 200,000 characters of a text, in order."""
+    return (found for found, _ in _located(text))
+
+
+def _located(text: str) -> Iterator[tuple[Any, str]]:
+    """The objects, each with the characters that it was read from."""
     text = text[:SEARCHED_CHARS]
     # Not strict about control characters: models, and grammars that hold them to JSON, write line breaks into strings.
     decoder = json.JSONDecoder(strict=False, parse_constant=_refuse, parse_float=_finite, object_pairs_hook=_unique)
@@ -221,7 +244,7 @@ def json_objects(text: str) -> Iterator[Any]:
         except (ValueError, RecursionError):
             end = start + 1
         else:
-            yield found
+            yield found, text[start:end]
         start = text.find("{", end)
 
 

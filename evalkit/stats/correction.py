@@ -19,8 +19,8 @@ def double_sampling(
     judged_passes: int,
     judged: int,
     *,
-    labelled_passes: tuple[int, int],
-    labelled_fails: tuple[int, int],
+    labelled_passes: tuple[float, float],
+    labelled_fails: tuple[float, float],
     rng: np.random.Generator,
     confidence_level: float = 0.95,
 ) -> Estimate:
@@ -29,7 +29,8 @@ def double_sampling(
     q is the judge's pass rate over all answers, a and b the share that people pass among labelled answers that the
     judge passes and fails. The interval takes the three from Jeffreys posteriors, Beta(k + 1/2, n - k + 1/2). It holds
     where labels were drawn at random among the judge's passes and among its fails, also where one of the two was drawn
-    more often, and only on the run whose answers were labelled.
+    more often, and only on the run whose answers were labelled. Where answers of one verdict had different chances,
+    give the weighted share times Kish's effective number, and that number.
 
     Args:
         judged_passes: Answers that the judge passes, 0 .. `judged`.
@@ -51,7 +52,7 @@ def double_sampling(
     for k, n in ((judged_passes, judged), labelled_passes, labelled_fails):
         if not 0 <= k <= n:
             raise ValueError(f"{k} of {n}: a count must lie in 0 .. its total")
-    labels, method = labelled_passes[1] + labelled_fails[1], "double sampling"
+    labels, method = round(labelled_passes[1] + labelled_fails[1]), "double sampling"
     tail = tail_probability(confidence_level)
     missing = _missing(judged_passes, judged, labelled_passes[1], labelled_fails[1])
     if missing:
@@ -73,9 +74,9 @@ def double_sampling(
     )
 
 
-def _missing(judged_passes: int, judged: int, labelled_passes: int, labelled_fails: int) -> str:
+def _missing(judged_passes: int, judged: int, labelled_passes: float, labelled_fails: float) -> str:
     if labelled_passes + labelled_fails < MIN_LABELS:
-        return f"{labelled_passes + labelled_fails} labels, {MIN_LABELS} are needed"
+        return f"{labelled_passes + labelled_fails:g} labels, {MIN_LABELS} are needed"
     if judged_passes and not labelled_passes:
         return "none of the answers that the judge passes is labelled"
     if judged > judged_passes and not labelled_fails:
@@ -83,7 +84,7 @@ def _missing(judged_passes: int, judged: int, labelled_passes: int, labelled_fai
     return ""
 
 
-def _jeffreys(successes: int, n: int, rng: np.random.Generator) -> NDArray[np.float64]:
+def _jeffreys(successes: float, n: float, rng: np.random.Generator) -> NDArray[np.float64]:
     return rng.beta(successes + 0.5, n - successes + 0.5, size=DRAWS)
 
 
@@ -130,8 +131,8 @@ def rogan_gladen(
     judged_passes: int,
     judged: int,
     *,
-    sensitivity: tuple[int, int],
-    specificity: tuple[int, int],
+    sensitivity: tuple[float, int],
+    specificity: tuple[float, int],
     rng: np.random.Generator,
     confidence_level: float = 0.95,
 ) -> Estimate:

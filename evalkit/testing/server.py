@@ -41,6 +41,7 @@ class FakeModel:
             mapping from what might stand in its place to its probability, the chosen one first. Without it the
             server passes over the wish without a word, as many do.
         latency_s: Seconds before each answer.
+        port: Port to listen on, 0 for a free one; a server that takes the place of another keeps its address.
 
     Attributes:
         requests: Every decoded chat or embedding request, in order of arrival.
@@ -49,7 +50,7 @@ class FakeModel:
         most_in_flight: Largest number of them at any moment.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each names another way to answer
         self,
         replies: Replies | None = None,
         *,
@@ -58,6 +59,7 @@ class FakeModel:
         usage: Mapping[str, Any] | None = None,
         logprobs: Logprobs | None = None,
         latency_s: float = 0.0,
+        port: int = 0,
     ) -> None:
         self.requests: list[dict[str, Any]] = []
         self.headers: list[Mapping[str, str]] = []
@@ -69,7 +71,7 @@ class FakeModel:
         self._logprobs = logprobs
         self._latency_s = latency_s
         self._script_at = 0
-        self._port = 0
+        self._port = port
         self._runner: web.AppRunner | None = None
         self._thread: _ServerThread | None = None
 
@@ -89,7 +91,7 @@ class FakeModel:
         app.router.add_post("/v1/embeddings", self._embeddings)
         self._runner = web.AppRunner(app, shutdown_timeout=0.1, handler_cancellation=True)
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        await web.TCPSite(self._runner, "127.0.0.1", self._port).start()
         self._port = self._runner.addresses[0][1]
         return self
 

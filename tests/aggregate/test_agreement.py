@@ -7,7 +7,8 @@ from aggregate_rows import a_case, a_row, frozen
 from sklearn.metrics import cohen_kappa_score
 
 from evalkit.aggregate.agreement import Label, agreement, trust_in
-from evalkit.results import Agreement
+from evalkit.aggregate.raters import compare
+from evalkit.results import Agreement, Estimate
 from evalkit.types import Metric
 
 JUDGE = Metric(name="judge", low=1, high=5, judge="local:quality")
@@ -164,3 +165,19 @@ def test_a_scale_of_too_many_steps_is_not_estimable():
     entry = overall(agreement(frame, [a_label(f"c{i:03}", i / 100) for i in range(50)]))
     assert entry.kappa.value is None
     assert "not estimable" in entry.kappa.reason
+
+
+def test_rates_are_weighted_back_where_answers_were_not_drawn_alike():
+    """Half of the labels from the judge's rare fails: the rates are those of all answers."""
+    people, judge, chances = [], [], []
+    # Of 900 judge passes 90 are drawn (all right), of 100 judge fails 50 (half of them wrong to fail).
+    people += ["pass"] * 90 + ["pass"] * 25 + ["fail"] * 25
+    judge += ["pass"] * 90 + ["fail"] * 50
+    chances += [0.1] * 90 + [0.5] * 50
+    blank = Agreement(metric="m", judge="j", rater_kind="person", cohort="overall", kappa=Estimate(value=None))
+    found = compare(blank, people, judge, None, chances)
+    assert found.sensitivity == pytest.approx(900 / 950)
+    assert found.specificity == pytest.approx(1.0)
+    assert found.observed == pytest.approx(950 / 1000)
+    assert found.prevalence == pytest.approx(950 / 1000)
+    assert found.confusion == ((25, 0), (25, 90)), "counts stay counts"

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +28,23 @@ EXTRA
 gate:
   - correctness.passed: {min: 0.3}
 """
+
+
+@contextmanager
+def at_one_address(rule: Any) -> Iterator[FakeModel]:
+    """A judge that keeps its address from run to run: at another one it would be another judge."""
+    with FakeModel(rule, port=PORT) as server:
+        yield server
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+PORT = free_port()
 
 
 def write_suite(
@@ -70,7 +90,7 @@ def write_labels(project: Project, run: str, *, flip: int = 0, rater: str = "ana
 @pytest.fixture
 def judged(project: Project) -> Project:
     """A project with one run, judged by a model that is harsh now and then."""
-    with FakeModel(grade) as server:
+    with at_one_address(grade) as server:
         write_suite(project, server)
         ran = project.run("run", "suite.yaml", "--out", "first")
     assert ran.returncode == 3, ran.stdout + ran.stderr
@@ -85,7 +105,7 @@ def test_a_judge_earns_its_vote_and_loses_it(judged: Project) -> None:
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.startswith("correctness · chat:grader · trusted")
     assert max(map(len, ran.stdout.splitlines())) <= 80
-    with FakeModel(grade) as server:
+    with at_one_address(grade) as server:
         write_suite(judged, server, extra="calibrations: [judges/correctness.json]")
         later = judged.run("run", "suite.yaml", "--out", "later", "--json")
         assert later.returncode == 0, later.stdout + later.stderr
@@ -125,6 +145,57 @@ def test_a_floor_by_cohort_is_held(judged: Project) -> None:
     found = {each["cohort"]: each for each in json.loads(judged.run("judge", "calibrate", "first", *flags).stdout)}
     assert (found["overall"]["trust"], found["overall"]["floor"]) == ("trusted", 0.6)
     assert (found["group=right"]["trust"], found["group=right"]["floor"]) == ("untrusted", 0.95)
+
+
+def test_a_record_is_held_to_the_floors_of_the_suite(judged: Project) -> None:
+    """What was trusted at .6 has no vote where the suite asks for .97, overall or in one cohort."""
+    labels = write_labels(judged, "first")
+    made = judged.run("judge", "calibrate", "first", "--labels", labels.name, "--out", "judge.json")
+    assert made.returncode == 0, made.stderr
+    with at_one_address(grade) as server:
+        write_suite(judged, server, extra="calibrations: [judge.json]\nkappa_floors: {overall: 0.97}")
+        strict = judged.run("run", "suite.yaml", "--out", "strict")
+        told = judged.run("judge", "calibrate", "strict", "--labels", labels.name)
+        write_suite(judged, server, extra="calibrations: [judge.json]\nkappa_floors: {group=left: 0.99}")
+        cohort = judged.run("run", "suite.yaml", "--out", "cohort", "--json")
+    assert strict.returncode == 3, strict.stdout
+    assert "floor 0.97" in told.stdout
+    trust = {each["cohort"]: each["trust"] for each in judged.json("cohort/summary.json")["agreement"]}  # type: ignore[attr-defined]
+    assert trust["overall"] == "trusted"
+    assert trust["group=left"] != "trusted"
+    assert cohort.returncode == 0
+
+
+def test_drift_reads_words_by_the_pass_mark(judged: Project) -> None:
+    """Pass/fail labels of a judge of levels: its kappa in `drift` is the one of `calibrate`."""
+    labels = write_labels(judged, "first")
+    known = judged.run("judge", "calibrate", "first", "--labels", labels.name, "--json")
+    kappa = json.loads(known.stdout)[0]["kappa"]["value"]
+    drift = judged.run("judge", "drift", "first", "first", "--metric", "correctness", "--labels", labels.name, "--json")
+    found = json.loads(drift.stdout)[0]["kappa"]["first"]
+    assert kappa == pytest.approx(found["value"], abs=1e-9)
+
+
+def test_a_draw_of_repeats_can_be_filled_in(judged: Project) -> None:
+    """Answers that vary from repeat to repeat are drawn once each, and the filled template is taken."""
+    (judged.root / "bot.py").write_text(
+        "import itertools\ncount = itertools.count()\n"
+        "def answer(input: str, id: str, broken: str = ''):\n    return f'try {next(count) % 2}'\n",
+        encoding="utf-8",
+    )
+    with at_one_address(grade) as server:
+        write_suite(judged, server)
+        ran = judged.run("run", "suite.yaml", "--out", "varied", "--repeat", "3", "--concurrency", "1")
+    assert ran.returncode == 3, ran.stderr
+    drawn = judged.run("judge", "calibrate", "varied", "--labels", str(empty(judged)), "--next", "300")
+    assert drawn.returncode == 0, drawn.stderr
+    rows = [json.loads(line) for line in (judged.root / "next-labels.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert len({(row["case_id"], row["answer_sha256"]) for row in rows}) == len(rows) > 120
+    filled = [json.dumps({**row, "label": "fail", "rater": "ana"}) for row in rows]
+    (judged.root / "filled.jsonl").write_text("\n".join(filled), encoding="utf-8")
+    taken = judged.run("judge", "calibrate", "varied", "--labels", "filled.jsonl", "--json")
+    assert taken.returncode == 0, taken.stderr
+    assert json.loads(taken.stdout)[0]["confusion"], taken.stdout
 
 
 def test_next_labels_are_balanced_and_blind(judged: Project) -> None:
@@ -178,7 +249,7 @@ def test_labels_by_authors_make_no_record(judged: Project) -> None:
 def test_drift_names_a_judge_that_turned_harsh(judged: Project) -> None:
     """The same answers under a harsher model: exit 1, and the way it went; under the same one: exit 0."""
     labels = write_labels(judged, "first")
-    with FakeModel(lambda _: {"reason": "r", "score": 2}) as server:
+    with at_one_address(lambda _: {"reason": "r", "score": 2}) as server:
         write_suite(judged, server, model="harsh")
         assert judged.run("run", "suite.yaml", "--out", "second").returncode == 3
     same = judged.run("judge", "drift", "first", "first", "--metric", "correctness", "--labels", labels.name)
@@ -199,6 +270,8 @@ def test_drift_names_a_judge_that_turned_harsh(judged: Project) -> None:
         (["calibrate", "first", "--floor", "high"], "holds no number"),
         (["calibrate", "first", "--floor", "group=up=0.7"], "no cohort 'group=up'"),
         (["calibrate", "first", "--floor", "7"], "no kappa to reach"),
+        (["calibrate", "first", "--next", "3", "--seed", "-1"], "--seed"),
+        (["calibrate", "first", "--next", "3", "--next-out", "bot.py/x.jsonl"], "bot.py/x.jsonl"),
         (["calibrate", "first", "--labels", "gone.jsonl"], "gone.jsonl"),
         (["drift", "first", "first", "--metric", "tone"], "no metric 'tone'"),
     ],
@@ -213,7 +286,7 @@ def test_what_cannot_be_used_is_named(judged: Project, words: list[str], message
 def test_a_broken_record_is_refused_before_the_first_call(judged: Project) -> None:
     """A file that is no record is named when the suite is run."""
     (judged.root / "judge.json").write_text("{}", encoding="utf-8")
-    with FakeModel(grade) as server:
+    with at_one_address(grade) as server:
         write_suite(judged, server, extra="calibrations: [judge.json]")
         ran = judged.run("run", "suite.yaml", "--out", "third")
         assert server.requests == []

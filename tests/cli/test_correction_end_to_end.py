@@ -6,10 +6,8 @@ from typing import Any
 
 import pytest
 from cli_project import Project
-from test_calibrate_command import answers, write_labels, write_suite
+from test_calibrate_command import answers, at_one_address, write_labels, write_suite
 from test_judge_command import block
-
-from evalkit.testing import FakeModel
 
 
 def mild(request: dict[str, Any]) -> dict[str, Any]:
@@ -22,7 +20,7 @@ def mild(request: dict[str, Any]) -> dict[str, Any]:
 @pytest.fixture
 def labelled(project: Project) -> Project:
     """A project whose judge is too mild, with labels of 60 of its answers."""
-    with FakeModel(mild) as server:
+    with at_one_address(mild) as server:
         write_suite(project, server)
         assert project.run("run", "suite.yaml", "--out", "first").returncode == 3
         labels = write_labels(project, "first")
@@ -56,7 +54,7 @@ def test_labels_of_another_run_correct_nothing(labelled: Project) -> None:
     """A later run with other answers says uncorrected, with what the rate were if the judge erred as it did then."""
     made = labelled.run("judge", "calibrate", "first", "--out", "judge.json")
     assert made.returncode == 0, made.stderr
-    with FakeModel(mild) as server:
+    with at_one_address(mild) as server:
         write_suite(labelled, server, extra="calibrations: [judge.json]")
         text = (labelled.root / "suite.yaml").read_text(encoding="utf-8").replace("left-0", "right-0")
         (labelled.root / "suite.yaml").write_text(text, encoding="utf-8")
@@ -72,7 +70,7 @@ def test_labels_of_another_run_correct_nothing(labelled: Project) -> None:
 
 def test_a_regression_is_tested_on_raw_verdicts(labelled: Project) -> None:
     """With labels on the new run the drop is that of the judge's own verdicts, not of the corrected rate."""
-    with FakeModel(mild) as server:
+    with at_one_address(mild) as server:
         write_suite(labelled, server, extra="labels: [labels-ana.jsonl]")
         text = (labelled.root / "suite.yaml").read_text(encoding="utf-8").replace("left-0", "left")
         text += "  - no_regression: {baseline: first, metrics: [correctness.passed]}\n"

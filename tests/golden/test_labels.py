@@ -58,3 +58,13 @@ def test_one_rater_labels_a_case_once(tmp_path: Path) -> None:
         InputError, match=r"labels.jsonl:2: r labels correctness of case 'a' again, first at labels.jsonl:1"
     ):
         read_labels([file], ["labels.jsonl"])
+
+
+@pytest.mark.parametrize("label", ["1e999", "NaN", "true"])
+def test_what_is_no_finite_number_is_no_label(tmp_path: Path, label: str) -> None:
+    """Infinity would be a level of its own."""
+    row = f'{{"case_id": "a", "answer_sha256": "{"0" * 64}", "scorer": "m", "label": {label}, "rater": "r"}}'
+    file = tmp_path / "labels.jsonl"
+    file.write_text(row[:-1] + ', "rater_kind": "person"}', encoding="utf-8")
+    with pytest.raises(InputError):
+        read_labels([file], ["labels.jsonl"])

@@ -92,7 +92,7 @@ def test_the_level_is_found_where_it_opens_a_token(
     reply: list[tuple[str, Mapping[str, float]]], shares: dict[int, float] | None
 ) -> None:
     """Blanks, brackets and levels off the scale are told apart; what cannot be told is unknown."""
-    found = level_shares(cut(*reply), LEVELS)
+    found = level_shares(cut(*reply), LEVELS, 4)
     assert found == (None if shares is None else pytest.approx(shares))
 
 
@@ -107,7 +107,7 @@ def test_a_level_named_in_the_reason_is_not_the_score() -> None:
         ("4", {"4": 0.9, "3": 0.1}),
         ("}", CERTAIN),
     ]
-    assert level_shares(cut(*parts), LEVELS) == pytest.approx({4: 0.9, 3: 0.1})
+    assert level_shares(cut(*parts), LEVELS, 4) == pytest.approx({4: 0.9, 3: 0.1})
 
 
 @pytest.mark.parametrize("rubric", ["refusal", "citation_accuracy", "pairwise"])

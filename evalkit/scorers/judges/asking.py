@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,10 @@ Blocks = Sequence[tuple[str, str]]
 """(name, text) of each part of the case, in the order in which they are sent."""
 
 MAX_CASE_CHARS = 400_000
+MOST_NESTED = 3
+ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
+REASON_KEY = re.compile(r"""['"]?reason['"]?\s*[:=]\s*['"]$""")
+QUOTES, KEY_CHARS = ("'", '"'), 60
 NO_ENDPOINT = "the suite names no judge endpoint; add `judge: {chat: {model: ..., base_url: ..., api_key_env: ...}}`"
 
 
@@ -86,17 +91,51 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def _holds_verdict(text: str, said: dict[str, Any]) -> bool:
-    """Tell whether a text holds a JSON object that is this verdict: the whole of it, or its very reason."""
-    if "{" not in text or not any(f'"{key}"' in text or f"'{key}'" in text for key in said):
-        return False
+    """Tell whether a text holds this verdict: its reason word for word after that key, or an object that is it."""
+    plain = text
+    for _ in range(MOST_NESTED):  # JSON within a string of JSON is escaped once more
+        if any(_follows_key(plain, reason) for reason in _reasons(said)):
+            return True
+        plain = ESCAPE.sub(_unescaped, plain)
     from evalkit.llm.wire import json_objects
 
-    reason = said.get("reason")
-    own = [key for key in said if key != "reason"]
-    return any(
-        found == said or (reason and found.get("reason") == reason and any(key in found for key in own))
-        for found in json_objects(text)
-    )
+    return any(_contains(found, said) for found in json_objects(text))
+
+
+def _reasons(said: Any) -> Iterator[str]:
+    if isinstance(said, dict):
+        for key, value in said.items():
+            if key == "reason" and isinstance(value, str):
+                yield value
+            else:
+                yield from _reasons(value)
+    elif isinstance(said, list):
+        for part in said:
+            yield from _reasons(part)
+
+
+def _follows_key(text: str, reason: str) -> bool:
+    at = text.find(reason)
+    while at >= 0:
+        closed = text[at + len(reason) : at + len(reason) + 1] in QUOTES
+        if closed and REASON_KEY.search(text[max(0, at - KEY_CHARS) : at]):
+            return True
+        at = text.find(reason, at + 1)
+    return False
+
+
+def _unescaped(found: re.Match[str]) -> str:
+    code = found[1]
+    if code[0] == "u":
+        return chr(int(code[1:], 16))
+    return {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}.get(code, code)
+
+
+def _contains(found: Any, said: Any) -> bool:
+    if found == said:
+        return True
+    parts = found.values() if isinstance(found, dict) else found if isinstance(found, list) else ()
+    return any(_contains(part, said) for part in parts)
 
 
 def lacking(metric: str, parts: frozenset[str], case: Case, output: Output) -> Unscored | None:

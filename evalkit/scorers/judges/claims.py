@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 CLAIMS_PROMPT_VERSION = "1"
 """Raise it with every change of the texts below: scores of another version are not comparable."""
+LEAST_QUOTE_CHARS = 4
+"""Characters of a quote without a digit: a letter stands in every passage."""
 MAX_CLAIMS = 60
 FENCE = """\
 The next message holds the case. It starts by naming a mark. Each part of the case stands between a line `<<<NAME mark`
@@ -175,6 +177,19 @@ def claims_schema() -> type[Any]:
     return create_model("Claims", __config__=ConfigDict(extra="forbid"), claims=many)
 
 
+def _shows(quote: str, passage: str) -> bool:
+    """Whether a quote stands in a passage as whole words, and is more than a letter or a syllable."""
+    if len(quote) < LEAST_QUOTE_CHARS and not any(letter.isdigit() for letter in quote):
+        return False
+    at = passage.find(quote) if quote else -1
+    while at >= 0:
+        before, after = passage[at - 1 : at], passage[at + len(quote) : at + len(quote) + 1]
+        if not (before.isalnum() and quote[0].isalnum()) and not (after.isalnum() and quote[-1].isalnum()):
+            return True
+        at = passage.find(quote, at + 1)
+    return False
+
+
 def verdicts_schema(count: int, contexts: Sequence[str]) -> type[Any]:
     """The reply of the second call: one verdict for each of `count` claims, its quote in one of the contexts."""
     from pydantic import ConfigDict, Field, create_model, model_validator
@@ -187,7 +202,7 @@ def verdicts_schema(count: int, contexts: Sequence[str]) -> type[Any]:
             raise ValueError(f"give one verdict for each of the claims 1 to {count}, in order")
         for one in verdicts.verdicts:
             quote = _plain(one.quote)
-            if one.verdict != "UNSUPPORTED" and not (quote and any(quote in passage for passage in passages)):
+            if one.verdict != "UNSUPPORTED" and not any(_shows(quote, passage) for passage in passages):
                 raise ValueError(
                     f"claim {one.claim}: the quote stands in no passage; copy it letter by letter, or say UNSUPPORTED"
                 )

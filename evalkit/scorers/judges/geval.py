@@ -115,7 +115,7 @@ class BoundGEval:
         if isinstance(parsed, Unscored):
             return parsed, False
         level, reason = float(parsed.value.score), parsed.value.reason
-        shares = level_shares(parsed.tokens or (), self._levels)
+        shares = level_shares(parsed.tokens or (), self._levels, parsed.value.score)
         if shares is None:
             return Opinion(level, reason, details_of(parsed), parsed.usage), False
         expected = sum(each * share for each, share in shares.items())
@@ -131,12 +131,13 @@ class BoundGEval:
         return Score(self.name, opinion.value, passed, opinion.reason, details, opinion.usage)
 
 
-def level_shares(tokens: Sequence[Token], levels: range) -> dict[int, float] | None:
+def level_shares(tokens: Sequence[Token], levels: range, said_level: int) -> dict[int, float] | None:
     """Probability of each level at the place of the reply's score, made to sum to 1.
 
     Args:
         tokens: of the reply, in order, each with the probabilities of what might have stood in its place.
         levels: of the scale.
+        said_level: the level that was read from the reply; a token of another one is not its score.
 
     Returns:
         Level -> share; `None` where the tokens are unknown, the score does not open one of them, or the levels hold
@@ -145,7 +146,8 @@ def level_shares(tokens: Sequence[Token], levels: range) -> dict[int, float] | N
     said = ""
     place = None
     for token in tokens:
-        if SCORE_KEY.search(said) and LEVEL.match(token.text):
+        found = LEVEL.match(token.text)
+        if found and int(found[1]) == said_level and SCORE_KEY.search(said):
             place = token
         said += token.text
     if place is None:

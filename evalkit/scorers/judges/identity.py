@@ -6,7 +6,6 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from evalkit.llm.client import ChatClient
@@ -28,7 +27,7 @@ def judge_key(client: ChatClient | None, panel: Sequence[ChatClient] = ()) -> Ma
 
 
 def settings_hash(config: ChatConfig) -> str:
-    """Digest of the settings that can move a grade; patience, prices, ports and keys are none of them."""
-    host = urlsplit(config.base_url).hostname
-    settings = [config.temperature, config.max_tokens, config.seed, host, dict(config.headers), config.dialect]
+    """Digest of the settings that can move a grade; patience, prices and keys are none of them."""
+    address = config.base_url.rstrip("/")
+    settings = [config.temperature, config.max_tokens, config.seed, address, dict(config.headers), config.dialect]
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]

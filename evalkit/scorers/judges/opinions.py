@@ -13,6 +13,8 @@ from evalkit.types import Unscored, Usage
 Combine = Literal["majority", "mean", "agree"]
 COMBINE: tuple[Combine, ...] = ("majority", "mean", "agree")
 MAX_SAMPLES = 50
+KEY_REFUSED = frozenset({"judge_http_401", "judge_http_403"})
+"""Failures that would be those of every case: a panel that lacks a member for want of a key is no panel."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,9 @@ def combined(metric: str, opinions: Sequence[Opinion | Unscored], rule: Combine)
     usage = total_usage([each.usage for each in opinions])
     given = [each for each in opinions if isinstance(each, Opinion)]
     failed = [each for each in opinions if isinstance(each, Unscored)]
-    if not given or (failed and rule != "majority"):
+    refused = [each for each in failed if each.kind in KEY_REFUSED]
+    if not given or refused or (failed and rule != "majority"):
+        failed = refused or failed
         return Unscored(metric, failed[0].kind, f"{len(failed)} of {len(opinions)}: {failed[0].message}", usage)
     value = _value([each.value for each in given], len(opinions), rule)
     if value is None:
