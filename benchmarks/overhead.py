@@ -81,7 +81,13 @@ def _jobs(folder: Path, n_cases: int, url: str, peers: Sequence[str]) -> dict[st
 
     run = (sys.executable, "-m", "evalkit", "run", str(folder / "suite.yaml"), "--out", str(out), "--progress", "none")
     bare = (sys.executable, str(HERE / "bare.py"), url, str(cases), str(CONCURRENCY), str(folder / "bare.out"))
-    jobs = {"bare loop": fresh(*bare), "evalkit": fresh(*run, "--no-report"), "evalkit with reports": fresh(*run)}
+    html = (sys.executable, str(HERE / "html_only.py"), *run[3:])
+    jobs = {
+        "bare loop": fresh(*bare),
+        "evalkit": fresh(*run, "--no-report"),
+        "evalkit, report.html": fresh(*html),
+        "evalkit, all reports": fresh(*run),
+    }
     for peer in peers:
         name, _, command = peer.partition("=")
         given = {"cases": folder / "peer.jsonl", "out": folder / "peer.out"}

@@ -1,0 +1,316 @@
+"""How often the gate blocks a system that did not change, and how often it finds one that did.
+
+    python benchmarks/error_rates.py                    # minutes on two cores; prints the tables of docs/error-rates.md
+    python benchmarks/error_rates.py --runs 300 --json rates.json
+
+Every figure is made by the package's own functions on simulated runs, seeded. The case model: each case passes with a
+probability of its own, Beta(.425, .075), so that 85 % pass and 8.5 % flip between two runs of the same system; five
+cohorts of 50, 20, 14, 10 and 6 % of the cases; four correlated metrics (two pass/fail, one of five steps, one from 1 to
+5); a gate is a metric in "overall" or a cohort: 24. *A/A* is the same system twice; *churn* gives one case in ten
+another probability, equal on average.
+"""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from scipy import stats as scipy_stats
+
+from evalkit.aggregate.frame import Frame
+from evalkit.aggregate.summary import summarise
+from evalkit.gate.baseline import Baseline
+from evalkit.gate.decide import decide
+from evalkit.gate.policy import NoRegression, Policy
+from evalkit.results import Decision
+from evalkit.stats.agreement import cohen_kappa, trust
+from evalkit.stats.correction import double_sampling
+from evalkit.stats.paired import mcnemar, sign_flip_max_t
+from evalkit.types import Case, Metric, Output, Row, Score
+
+COHORTS = (0.50, 0.20, 0.14, 0.10, 0.06)
+SMALLEST = 4
+ALPHA = 0.01
+"""Of `no_regression`, where the baseline is stored."""
+CHURN = 0.10
+SHARED, STEPS = 0.6, 5
+"""Correlation of the metrics' latent draws; steps of the graded metric."""
+Floats = np.ndarray
+
+
+class Model:
+    """Cases with pass probabilities and cohorts."""
+
+    def __init__(self, n: int, rng: np.random.Generator, smallest: int | None = None) -> None:
+        self.n, self.rng = n, rng
+        self.chances = rng.beta(0.425, 0.075, n)
+        counts = np.round(np.array(COHORTS) * n).astype(int)
+        if smallest is not None:
+            counts[SMALLEST] = smallest
+        counts[0] += n - counts.sum()
+        self.cohort = rng.permutation(np.repeat(np.arange(len(COHORTS)), counts))
+
+    def churned(self) -> Floats:
+        """The same cases, one in ten with another probability."""
+        fresh = self.rng.beta(0.425, 0.075, self.n)
+        return np.where(self.rng.random(self.n) < CHURN, fresh, self.chances)
+
+    def run(self, chances: Floats, drop: Floats | float = 0.0) -> Floats:
+        """Four metrics of one run, shape (n, 4), each from 0 to 1; `drop` breaks cases of the first metric."""
+        common = self.rng.standard_normal((self.n, 1))
+        own = self.rng.standard_normal((self.n, 4))
+        latent = scipy_stats.norm.cdf(np.sqrt(SHARED) * common + np.sqrt(1 - SHARED) * own)
+        passed = latent < chances[:, None]
+        first = passed[:, 0] & (self.rng.random(self.n) >= drop)
+        steps = scipy_stats.binom.ppf(latent[:, 2], STEPS, 1 - chances) / STEPS
+        grade = np.clip(np.round(1 + 4 * (0.75 * chances + 0.25 * (1 - latent[:, 3]))), 1, 5)
+        return np.column_stack([first, passed[:, 1], 1 - steps, (grade - 1) / 4]).astype(float)
+
+    def gates(self, differences: Floats) -> Floats:
+        """Differences of each metric overall and in each cohort, 0 outside, shape (n, 24)."""
+        columns = [differences]
+        columns += [differences * (self.cohort == k)[:, None] for k in range(len(COHORTS))]
+        return np.hstack(columns)
+
+
+def default_blocks(gates: Floats, rng: np.random.Generator, alpha: float = ALPHA) -> Floats:
+    """Which gates block: the smallest cohort is critical, so there are two families with half of alpha each."""
+    critical = [4 * (SMALLEST + 1) + metric for metric in range(4)]
+    others = [gate for gate in range(gates.shape[1]) if gate not in critical]
+    p_values = sign_flip_max_t(gates, families=[critical, others], draws=2_000, rng=rng)
+    return p_values <= alpha / 2
+
+
+def naive_drop(gates: Floats, model: Model) -> Floats:
+    """The rule of most tools: the mean fell by more than .02."""
+    sizes = np.repeat([model.n, *np.bincount(model.cohort, minlength=len(COHORTS))], 4)
+    return gates.sum(axis=0) / sizes > 0.02
+
+
+def uncorrected(gates: Floats, model: Model) -> Floats:
+    """A t test at .05 for each gate alone."""
+    blocks = np.zeros(gates.shape[1], bool)
+    for gate in range(gates.shape[1]):
+        k = gate // 4 - 1
+        values = gates[:, gate] if k < 0 else gates[model.cohort == k, gate]
+        spread = values.std(ddof=1)
+        if spread > 0:
+            statistic = values.mean() / (spread / np.sqrt(len(values)))
+            blocks[gate] = scipy_stats.t.sf(statistic, len(values) - 1) < 0.05
+    return blocks
+
+
+def false_blocks(job: tuple[str, int, int]) -> dict[str, int]:
+    """Unchanged systems that each rule blocks, of `runs`, at n = 500."""
+    null, runs, seed = job
+    rng = np.random.default_rng(seed)
+    found = dict.fromkeys(
+        ("default", "one family", "mean fell by .02, overall", "mean fell by .02, any gate", "t, any"), 0
+    )
+    for _ in range(runs):
+        model = Model(500, rng)
+        before = model.run(model.chances)
+        after = model.run(model.chances if null == "A/A" else model.churned())
+        gates = model.gates(before - after)
+        found["default"] += bool(default_blocks(gates, rng).any())
+        single = sign_flip_max_t(gates, families=[list(range(24))], draws=2_000, rng=rng)
+        found["one family"] += bool((single <= ALPHA).any())
+        fell = naive_drop(gates, model)
+        found["mean fell by .02, overall"] += bool(fell[0])
+        found["mean fell by .02, any gate"] += bool(fell.any())
+        found["t, any"] += bool(uncorrected(gates, model).any())
+    return found
+
+
+def power(job: tuple[str, int, int]) -> dict[str, int]:
+    """Runs in which a true drop of the first metric blocks, and in which the broken cohort is named."""
+    what, runs, seed = job
+    rng = np.random.default_rng(seed)
+    n, size, drop = POWER[what]
+    found = {"blocked": 0, "named": 0}
+    for _ in range(runs):
+        model = Model(n, rng, size)
+        hit = model.cohort == SMALLEST if size is not None else np.ones(n, bool)
+        share = drop / 0.85  # of the cases that pass, so that the rate falls by `drop`
+        gates = model.gates(model.run(model.chances) - model.run(model.chances, np.where(hit, share, 0.0)))
+        blocks = default_blocks(gates, rng)
+        found["blocked"] += bool(blocks.any())
+        found["named"] += bool(blocks[4 * (SMALLEST + 1)] if size is not None else blocks[0])
+    return found
+
+
+POWER: dict[str, tuple[int, int | None, float]] = {
+    "5 points, n = 500": (500, None, 0.05),
+    "10 points, n = 500": (500, None, 0.10),
+    "10 points, n = 200": (200, None, 0.10),
+    "2 points, n = 2,000": (2000, None, 0.02),
+    "30 points in 30 of 500": (500, 30, 0.30),
+    "50 points in 30 of 500": (500, 30, 0.50),
+    "20 points in 120 of 2,000": (2000, 120, 0.20),
+}
+
+
+def whole_decision(job: tuple[str, int, int]) -> dict[str, int]:
+    """Unchanged systems that the whole decision blocks, by `decide` itself: regression, canaries, 20 critical cases."""
+    null, runs, seed = job
+    rng = np.random.default_rng(seed)
+    found = {"blocked": 0, "blocked by a critical case": 0}
+    metrics = [Metric(name=f"m{k}", binary=k < 2) for k in range(4)]
+    for _ in range(runs):
+        model = Model(500, rng)
+        cases = [
+            Case(
+                id=f"c{i:03}",
+                input="q",
+                digest=f"{i:064x}",
+                cohorts={"group": str(model.cohort[i])},
+                severity="critical" if i < 20 else "medium",
+            )
+            for i in range(500)
+        ]
+        chances = model.chances if null == "A/A" else model.churned()
+        frames = [frame_of(cases, metrics, [model.run(each) for _ in range(4)]) for each in (model.chances, chances)]
+        baseline = Baseline("main", frames[0], {}, {})
+        summary = summarise(frames[1], suite="s", expected=2000)
+        policy = Policy((NoRegression(critical=(str(SMALLEST),)),))
+        decided = decide(frames[1], summary, policy, baseline=baseline, partial=None, seed=int(rng.integers(2**31)))
+        assert isinstance(decided, Decision)
+        guard = [check for check in decided.checks if check.name == "critical cases" and check.outcome == "block"]
+        found["blocked"] += decided.outcome == "blocked"
+        found["blocked by a critical case"] += bool(guard)
+    return found
+
+
+def frame_of(cases: list[Case], metrics: list[Metric], runs: list[Floats]) -> object:
+    """Four repeats of a run as the rows that `decide` reads."""
+    frame = Frame(metrics, ["group"], ())
+    for repeat, values in enumerate(runs):
+        for case, row in zip(cases, values.tolist(), strict=True):
+            scores = {
+                metric.name: Score(metric.name, value, passed=bool(value) if metric.binary else None)
+                for metric, value in zip(metrics, row, strict=True)
+            }
+            frame.add(Row(case=case, repeat=repeat, output=Output(text="x"), scores=scores))
+    return frame.freeze()
+
+
+def guards(job: tuple[str, int, int]) -> dict[str, int]:
+    """Unchanged systems with 20 critical cases that rules for single cases block."""
+    _, runs, seed = job
+    rng = np.random.default_rng(seed)
+    found = {"fails once": 0, "fails twice": 0, "4 of 4 against 4 of 4": 0}
+    for _ in range(runs):
+        chances = rng.beta(0.425, 0.075, 20)
+        before, after = (rng.random((4, 20)) < chances for _ in range(2))
+        found["fails once"] += bool((before[0] & ~after[0]).any())
+        found["fails twice"] += bool((before[0] & ~after[0] & ~after[1]).any())
+        found["4 of 4 against 4 of 4"] += bool((before.all(axis=0) & ~after.any(axis=0)).any())
+    return found
+
+
+def trusted(job: tuple[str, int, int]) -> dict[str, int]:
+    """Judges that labels make trusted, at a prevalence of .85."""
+    what, runs, seed = job
+    rng = np.random.default_rng(seed)
+    kappa, n = TRUST[what]
+    p_yes, found = 0.85, {"trusted": 0, "point estimate of at least .6": 0}
+    both_yes = p_yes * p_yes + kappa * p_yes * (1 - p_yes)
+    cells = [both_yes, p_yes - both_yes, p_yes - both_yes, 1 - 2 * p_yes + both_yes]
+    for _ in range(runs):
+        counts = rng.multinomial(n, cells)
+        people = ["pass"] * (counts[0] + counts[1]) + ["fail"] * (counts[2] + counts[3])
+        judge = ["pass"] * counts[0] + ["fail"] * counts[1] + ["pass"] * counts[2] + ["fail"] * counts[3]
+        estimate = cohen_kappa(people, judge, categories=("fail", "pass"), confidence_level=0.90)
+        rarer = min(int(counts[2] + counts[3]), int(counts[0] + counts[1]))
+        found["trusted"] += trust(estimate.low, estimate.value, smallest_class=rarer) == "trusted"
+        found["point estimate of at least .6"] += estimate.value is not None and estimate.value >= 0.6
+    return found
+
+
+TRUST = {f"kappa {kappa}, {n} labels": (kappa, n) for kappa in (0.5, 0.7, 0.8) for n in (50, 100, 200)}
+
+
+def corrected(job: tuple[str, int, int]) -> dict[str, int]:
+    """Intervals of a corrected pass rate that hold the true one: 500 answers, sensitivity .90, specificity .80."""
+    what, runs, seed = job
+    rng = np.random.default_rng(seed)
+    rate, labels = CORRECTION[what]
+    found = {"double sampling": 0, "the judge's own rate, Wilson": 0}
+    for _ in range(runs):
+        people = rng.random(500) < rate
+        judge = np.where(people, rng.random(500) < 0.90, rng.random(500) < 0.20)
+        chosen = rng.choice(500, labels, replace=False)
+        table = [(int((people[chosen] & (judge[chosen] == v)).sum()), int((judge[chosen] == v).sum())) for v in (1, 0)]
+        estimate = double_sampling(
+            int(judge.sum()), 500, labelled_passes=table[0], labelled_fails=table[1], rng=np.random.default_rng(0)
+        )
+        found["double sampling"] += estimate.low is None or estimate.low <= rate <= estimate.high
+        low, high = scipy_stats.binomtest(int(judge.sum()), 500).proportion_ci(method="wilson")
+        found["the judge's own rate, Wilson"] += low <= rate <= high
+    return found
+
+
+CORRECTION = {f"true {rate}, {n} labels": (rate, n) for rate in (0.85, 0.95) for n in (20, 50, 100)}
+
+
+def single_gate(job: tuple[str, int, int]) -> dict[str, int]:
+    """One overall gate of pass/fail at .02, n = 500: exact McNemar beside the sign flip."""
+    _, runs, seed = job
+    rng = np.random.default_rng(seed)
+    found = {"exact McNemar": 0, "sign flip": 0}
+    for _ in range(runs):
+        chances = rng.beta(0.425, 0.075, 500)
+        before, after = (rng.random(500) < chances for _ in range(2))
+        b, c = int((before & ~after).sum()), int((~before & after).sum())
+        found["exact McNemar"] += mcnemar(b, c) <= 0.02
+        difference = (before.astype(float) - after)[:, None]
+        found["sign flip"] += sign_flip_max_t(difference, families=[[0]], draws=2_000, rng=rng)[0] <= 0.02
+    return found
+
+
+PARTS: dict[str, tuple[Callable[[tuple[str, int, int]], dict[str, int]], tuple[str, ...], int]] = {
+    "False blocks, 24 gates, n = 500": (false_blocks, ("A/A", "churn"), 3000),
+    "False blocks of the whole decision, 4 repeats, 20 critical cases": (whole_decision, ("A/A", "churn"), 300),
+    "False blocks by single critical cases (20 of them)": (guards, ("A/A",), 20000),
+    "False blocks of one gate at .02": (single_gate, ("A/A",), 3000),
+    "Power": (power, tuple(POWER), 600),
+    "Trust in a judge": (trusted, tuple(TRUST), 4000),
+    "Coverage of the corrected pass rate": (corrected, tuple(CORRECTION), 2000),
+}
+"""Title -> function, settings, runs of each."""
+
+
+def main() -> None:
+    """Run every part in two processes and print shares."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--runs", type=int, help="Runs of each setting instead of the default.")
+    parser.add_argument("--seed", type=int, default=2026)
+    parser.add_argument("--json", type=Path)
+    asked = parser.parse_args()
+    began, found = time.monotonic(), {}
+    with ProcessPoolExecutor(max_workers=2) as pool:
+        for title, (part, settings, runs) in PARTS.items():
+            count = asked.runs or runs
+            jobs = [(setting, count, asked.seed + number) for number, setting in enumerate(settings)]
+            shares = zip(settings, pool.map(part, jobs), strict=True)
+            found[title] = {name: {key: hits / count for key, hits in each.items()} for name, each in shares}
+            show(title, count, found[title])
+    print(f"\nseed {asked.seed}, {time.monotonic() - began:.0f} s", file=sys.stderr)
+    if asked.json:
+        asked.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+
+
+def show(title: str, runs: int, shares: dict[str, dict[str, float]]) -> None:
+    """One Markdown table a part."""
+    columns = list(next(iter(shares.values())))
+    print(f"\n### {title}, {runs:,} runs\n\n| | {' | '.join(columns)} |\n|---|{'---|' * len(columns)}")
+    for name, row in shares.items():
+        print(f"| {name} | {' | '.join(f'{100 * row[column]:.1f} %' for column in columns)} |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,37 @@
+"""Double sampling with labels that were drawn with unequal chances: the rate is that of all answers."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from evalkit.aggregate.correction import _Graded, _rate
+
+
+def test_small_cohorts_that_are_drawn_more_often_do_not_pull_the_rate() -> None:
+    """Per verdict a cohort of 300 answers and 19 of one answer, where the judge errs otherwise; 60 labels."""
+    rng = np.random.default_rng(1)
+    inside, found = 0, []
+    for _ in range(200):
+        values: dict[int, float] = {}
+        people: dict[int, float] = {}
+        weights: dict[int, float] = {}
+        truth: list[float] = []
+        for verdict, share, other in ((1.0, 0.95, 0.2), (0.0, 0.05, 0.5)):
+            big = (rng.random(300) < share).astype(float)
+            tiny = (rng.random(19) < other).astype(float)
+            for place, right in enumerate([*big, *tiny]):
+                case = len(values)
+                values[case] = verdict
+                truth.append(right)
+                if place < 11 or place >= 300:  # 11 of the 300, all of the 19
+                    people[case], weights[case] = right, 300 / 11 if place < 300 else 1.0
+        estimate = _rate(_Graded(values, people, weights, rate=True, drawn_alike=False), 0.95)
+        assert estimate.value is not None
+        assert estimate.low is not None
+        assert estimate.high is not None
+        assert estimate.n == 60
+        rate = float(np.mean(truth))
+        inside += estimate.low <= rate <= estimate.high
+        found.append(estimate.value - rate)
+    assert abs(np.mean(found)) < 0.02
+    assert inside / 200 > 0.93
