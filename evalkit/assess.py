@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from evalkit.errors import InputError, Problem
 from evalkit.results import Decision, Summary
 from evalkit.store.folder import RunFolder, find_baseline
+from evalkit.store.journal import read_rows
 
 if TYPE_CHECKING:
     from evalkit.aggregate.agreement import Label
@@ -133,12 +134,15 @@ def find_baseline_of(suite: Suite, asked: str | None) -> RunFolder | None:
     return folder
 
 
-def load_baseline(folder: RunFolder | None, score_keys: Mapping[str, Mapping[str, str]]) -> Baseline | None:
+def load_baseline(
+    folder: RunFolder | None, score_keys: Mapping[str, Mapping[str, str]], run: RunFolder | None = None
+) -> Baseline | None:
     """Read a saved baseline or run folder.
 
     Args:
         folder: of the baseline, `None` where there is none.
         score_keys: what the candidate's scores were made by.
+        run: the candidate's folder, which holds what the baseline's system was asked again.
 
     Raises:
         InputError: if its rows cannot be read as a run.
@@ -149,6 +153,11 @@ def load_baseline(folder: RunFolder | None, score_keys: Mapping[str, Mapping[str
     from evalkit.stored import load_run
 
     stored = load_run(folder)
+    if run is not None and run.old_rows_file.exists():
+        known = {metric.name for metric in stored.frame.metrics}
+        for row in read_rows(run.old_rows_file):
+            scores = {name: grade for name, grade in row.scores.items() if name in known}
+            stored.frame.add(dataclasses.replace(row, scores=scores))
     return Baseline(
         run_id=stored.run_id, frame=stored.frame.freeze(), score_keys=stored.score_keys, candidate_score_keys=score_keys
     )

@@ -83,6 +83,7 @@ async def run_suite(request: Request, watcher: Watcher, stop: Stop, env: Mapping
         terms = terms_of(prepared, request)
         n_cases = prepared.golden.n_cases if chosen is None else len(chosen)
         folder, manifest = _folder(prepared, request, n_cases * suite.options.repeat)
+        terms = dataclasses.replace(terms, baseline=load_baseline(terms.baseline_folder, terms.score_keys, folder))
         session = Session(prepared, watcher, stop, folder, manifest, chosen)
         if request.deadline_s is not None:
             asyncio.get_running_loop().call_later(request.deadline_s, stop, f"deadline of {request.deadline_s:g} s")
@@ -115,7 +116,7 @@ def decide_again(folder: RunFolder, suite_file: Path | None, baseline: str | Non
         what = f"its suite {stored.manifest['suite_file']} is not there"
         raise InputError(Problem(str(folder.path), what, "name one with --suite"))
     suite = load_suite(found)
-    terms = _terms(suite, stored.manifest, baseline)
+    terms = _terms(suite, stored.manifest, baseline, folder)
     summary, decision = assess(stored.frame, terms, expected=stored.manifest["expected"])
     if not isinstance(decision, Decision):
         raise InputError(
@@ -134,7 +135,9 @@ def with_overrides(suite: Suite, overrides: Mapping[str, float]) -> Suite:
         InputError: for a value that the option does not take.
     """
     try:
-        return dataclasses.replace(suite, options=dataclasses.replace(suite.options, **overrides))  # type: ignore[arg-type]
+        options = dataclasses.replace(suite.options, **overrides)  # type: ignore[arg-type]
+        policy = dataclasses.replace(suite.policy, repeats=options.repeat)
+        return dataclasses.replace(suite, options=options, policy=policy)
     except ValueError as error:
         key, _, rest = str(error).partition(": ")
         what, _, mend = rest.partition("; ")
@@ -152,12 +155,12 @@ def terms_of(prepared: Prepared, request: Request) -> Terms:
     return _terms(prepared.suite, manifest, request.baseline)
 
 
-def _terms(suite: Suite, manifest: Mapping[str, Any], baseline: str | None) -> Terms:
+def _terms(suite: Suite, manifest: Mapping[str, Any], baseline: str | None, run: RunFolder | None = None) -> Terms:
     compared = find_baseline_of(suite, baseline)
     return Terms(
         suite=suite.name,
         policy=suite.policy,
-        baseline=load_baseline(compared, manifest["score_keys"]),
+        baseline=load_baseline(compared, manifest["score_keys"], run),
         baseline_folder=compared,
         labels=read_labels_of(suite),
         kappa_floors=suite.options.kappa_floors,
@@ -201,7 +204,7 @@ def _folder(prepared: Prepared, request: Request, expected: int) -> tuple[RunFol
         folder.write_json(MANIFEST, manifest)
         return folder, manifest
     stored = folder.manifest()
-    parts = ("suite_sha256", "golden", "system", "partial", "seed", "repeats")
+    parts = ("suite_sha256", "golden", "system", "baseline_system", "partial", "seed", "repeats")
     changed = [part for part in parts if stored.get(part) != manifest[part]]
     if changed:
         what = f"the run in it had another {', '.join(changed)}"

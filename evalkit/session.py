@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from evalkit.assess import Terms, assess, refuse_incomparable
+from evalkit.assess import Terms, assess, load_baseline, refuse_incomparable
 from evalkit.results import Decision, Summary
 from evalkit.runner.engine import Stop, run_cases
 from evalkit.runner.grading import grade_all
@@ -22,6 +22,7 @@ from evalkit.stored import empty_frame
 from evalkit.types import Case, Row
 
 if TYPE_CHECKING:
+    from evalkit.gate.decide import NeedsRepeats
     from evalkit.runner.prepare import Prepared
     from evalkit.systems.base import Answer
 
@@ -84,9 +85,11 @@ class Session:
             if isinstance(decision, Decision):
                 refuse_incomparable(decision)
                 return summary, decision
-            more = [(case, repeat) for case, repeat in self._again(decision.case_ids, decision.repeats)]
+            more = self._again(decision, self.done)
             self.expected += len(more)
             await self._call(iter(more), answer, journal)
+            if decision.both and self.stop.reason is None:
+                terms = await self._call_old(decision, terms)
 
     def _replay(self) -> None:
         """Take what an interrupted run has journalled."""
@@ -95,9 +98,31 @@ class Session:
                 self._count(row)
                 self._spend(row, with_judges=True)
 
-    def _again(self, case_ids: Collection[str], repeats: int) -> Iterator[tuple[Case, int]]:
-        cases = (case for case in self.prepared.golden.open() if case.id in case_ids)
-        return plan(cases, range(repeats), chosen=None, done=self.done)
+    def _again(self, asked: NeedsRepeats, done: Collection[Key]) -> list[tuple[Case, int]]:
+        cases = (case for case in self.prepared.golden.open() if case.id in asked.case_ids)
+        return list(plan(cases, range(asked.repeats), chosen=None, done=done))
+
+    async def _call_old(self, asked: NeedsRepeats, terms: Terms) -> Terms:
+        """Ask the baseline's system as well; its rows stand beside this run's own, and count as the baseline's."""
+        suite, prepared = self.prepared.suite, self.prepared
+        if suite.baseline_system is None or terms.baseline_folder is None:
+            return terms
+        files = [file for file in (terms.baseline_folder.rows_file, self.folder.old_rows_file) if file.exists()]
+        done = {(row.case.digest, row.repeat) for file in files for row in read_rows(file)}
+
+        def on_row(row: Row) -> bool:
+            journal.append(row)
+            self._spend(row, with_judges=False)
+            return True
+
+        async with suite.baseline_system.open(prepared.shared) as answer:
+            with Journal(self.folder.old_rows_file) as journal:
+                work, grade = iter(self._again(asked, done)), grade_all(prepared.graders)
+                await run_cases(work, answer, grade, on_row, concurrency=suite.options.concurrency, stop=self.stop)
+        if self.stop.signal is not None:
+            raise Interrupted(self.folder)
+        baseline = load_baseline(terms.baseline_folder, prepared.score_keys, self.folder)
+        return dataclasses.replace(terms, baseline=baseline)
 
     async def _call(self, work: Iterator[tuple[Case, int]], answer: Answer, journal: Journal) -> None:
         def keep(row: Row) -> None:

@@ -19,7 +19,7 @@ RANKS = (
     {"stored"},
     {"assess"},
     {"session"},
-    {"pipeline", "analysis", "health", "calibrate"},
+    {"pipeline", "analysis", "health", "calibrate", "noise"},
     {"cli", "pytest_plugin", "__main__", "testing"},
 )
 """Rooms of the house, from the ground up; a module imports from lower floors only."""

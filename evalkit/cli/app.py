@@ -15,6 +15,7 @@ from evalkit.cli.doctor import doctor
 from evalkit.cli.gate import gate
 from evalkit.cli.init import init
 from evalkit.cli.judge import judge
+from evalkit.cli.noise import noise, power
 from evalkit.cli.report import report
 from evalkit.cli.run import run
 from evalkit.errors import EvalkitError, ExitCode
@@ -28,7 +29,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for command in (init, check, run, gate, report, diff, doctor):
+for command in (init, check, run, gate, report, diff, noise, power, doctor):
     app.command()(command)
 app.add_typer(baseline)
 app.add_typer(judge)

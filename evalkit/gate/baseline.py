@@ -67,9 +67,9 @@ class Pairing:
         return first, second
 
 
-def pair(candidate: FrozenFrame, baseline: FrozenFrame) -> Pairing:
-    """Match rows by case content and repeat."""
-    theirs = {key: row for row, key in enumerate(_row_keys(baseline))}
+def pair(candidate: FrozenFrame, baseline: FrozenFrame, *, repeats: int | None = None) -> Pairing:
+    """Match rows by case content and repeat; of each case the first `repeats`, all of them where that is `None`."""
+    theirs = {key: row for row, key in enumerate(_row_keys(baseline)) if repeats is None or key[1] < repeats}
     matches = [(row, theirs[key]) for row, key in enumerate(_row_keys(candidate)) if key in theirs]
     rows = np.array(matches, np.int64).reshape(-1, 2)
     return Pairing(candidate, baseline, rows[:, 0], rows[:, 1])

@@ -63,9 +63,15 @@ def critical_case_finding(pairing: Pairing, *, may_block: bool) -> Finding:
     return finding(checks or [blank])
 
 
-def critical_cases_to_repeat(pairing: Pairing) -> tuple[str, ...]:
-    """Name the critical cases that would block if further runs of the candidate failed as well."""
-    return tuple(pairing.candidate.case_ids[case] for case in _broken(pairing).to_repeat)
+def critical_cases_to_repeat(pairing: Pairing, *, both: bool = False) -> tuple[str, ...]:
+    """Name the critical cases that would block if further runs agreed with those there are.
+
+    Args:
+        pairing: of candidate and baseline.
+        both: whether the baseline's system can be run again too; else its runs have to be there already.
+    """
+    broken = _broken(pairing)
+    return tuple(pairing.candidate.case_ids[case] for case in (broken.perhaps if both else broken.to_repeat))
 
 
 def _broken(pairing: Pairing) -> _Broken:

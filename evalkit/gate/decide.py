@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 from evalkit.aggregate.frozen import FrozenFrame
@@ -10,7 +11,7 @@ from evalkit.gate.baseline import Baseline
 from evalkit.gate.checks import CANARY_RUNS, canaries_to_repeat, canary_checks, coverage_checks, failure_checks
 from evalkit.gate.critical_cases import RUNS
 from evalkit.gate.findings import Finding, finding
-from evalkit.gate.no_regression import regression_finding, suspects_to_repeat
+from evalkit.gate.no_regression import Trial, escalated_cases, regression_finding, suspects_to_repeat
 from evalkit.gate.policy import Canary, Failures, NoRegression, Policy, Threshold
 from evalkit.gate.thresholds import threshold_checks
 from evalkit.results import CheckOutcome, Decision, Outcome, Summary
@@ -21,6 +22,8 @@ EXIT_CODES: dict[Outcome, ExitCode] = {
     "blocked": ExitCode.BLOCKED,
     "no decision": ExitCode.NO_DECISION,
 }
+MORE_RUNS = 3
+"""Further runs, on both sides, of cases that look worse."""
 _MOST_IMPORTANT_FIRST: tuple[CheckOutcome, ...] = ("block", "no decision", "warn", "insufficient evidence")
 
 
@@ -30,6 +33,8 @@ class NeedsRepeats:
 
     case_ids: tuple[str, ...]
     repeats: int
+    both: bool = False
+    """Whether the baseline's system is run as well."""
 
 
 def decide(
@@ -57,7 +62,7 @@ def decide(
         warns or lacks evidence. A partial run is never a decision. Where `comparison.incomparable` names metrics, the
         baseline's scores were made differently: the caller turns that into an `InputError`.
     """
-    waiting = _to_repeat(frame, policy, baseline)
+    waiting = _to_repeat(frame, summary, policy, baseline, seed)
     if waiting is not None and partial is None:
         return waiting
     findings = _findings(frame, summary, policy, baseline, seed)
@@ -76,14 +81,30 @@ def exit_code(decision: Decision) -> ExitCode:
     return EXIT_CODES[decision.outcome]
 
 
-def _to_repeat(frame: FrozenFrame, policy: Policy, baseline: Baseline | None) -> NeedsRepeats | None:
+def _to_repeat(
+    frame: FrozenFrame, summary: Summary, policy: Policy, baseline: Baseline | None, seed: int
+) -> NeedsRepeats | None:
     checks = [check for check in policy.checks if isinstance(check, Canary)]
     canaries = tuple(dict.fromkeys(case for check in checks for case in canaries_to_repeat(frame, check)))
     if canaries:
         return NeedsRepeats(canaries, CANARY_RUNS)
-    compared = baseline is not None and any(isinstance(check, NoRegression) for check in policy.checks)
-    suspects = suspects_to_repeat(frame, baseline) if baseline is not None and compared else ()
-    return NeedsRepeats(suspects, RUNS) if suspects else None
+    compared = next((check for check in policy.checks if isinstance(check, NoRegression)), None)
+    if baseline is None or compared is None:
+        return None
+    cases = suspects_to_repeat(frame, baseline, both=policy.escalates)
+    if not policy.escalates:
+        return NeedsRepeats(cases, RUNS) if cases else None
+    repeats = max(RUNS, policy.repeats + MORE_RUNS)
+    worse = escalated_cases(frame, summary, baseline, _trial(compared, policy, frame, seed))
+    key_of = dict(zip(frame.case_ids, frame.keys, strict=True))
+    rows = [Counter(each.keys[case] for case in each.row_case.tolist()) for each in (frame, baseline.frame)]
+    open_ = [case for case in dict.fromkeys([*cases, *worse]) if min(count[key_of[case]] for count in rows) < repeats]
+    return NeedsRepeats(tuple(open_), repeats, both=True) if open_ else None
+
+
+def _trial(check: NoRegression, policy: Policy, frame: FrozenFrame, seed: int) -> Trial:
+    repeats = policy.repeats if policy.escalates else None
+    return Trial(check, policy.critical_in(frame.cohorts), seed, repeats)
 
 
 def _findings(
@@ -92,7 +113,7 @@ def _findings(
     """Regressions first: they name the cause that absolute limits only feel."""
     critical = policy.critical_in(frame.cohorts)
     found = [
-        regression_finding(frame, summary, check, baseline, critical=critical, seed=seed)
+        regression_finding(frame, summary, baseline, _trial(check, policy, frame, seed))
         for check in policy.checks
         if isinstance(check, NoRegression)
     ]

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from evalkit.aggregate.frozen import FrozenFrame
 from evalkit.gate.baseline import Baseline, Pairing, compare, incomparable_metrics, pair
 from evalkit.gate.critical_cases import critical_case_finding, critical_cases_to_repeat
 from evalkit.gate.findings import Finding, finding
 from evalkit.gate.policy import NoRegression, is_critical, within
-from evalkit.gate.regression import MIN_PAIRED, Gate, Tested, causes_first, gates_of, run_tests
+from evalkit.gate.regression import (
+    ALPHA,
+    CONFIRMED_ALPHA,
+    MIN_PAIRED,
+    Gate,
+    Tested,
+    causes_first,
+    confirmed,
+    gates_of,
+    run_tests,
+    suspect_cases,
+)
 from evalkit.gate.regression_checks import tested_check, untested_check
 from evalkit.gate.words import calibrate_first, unproven_judges
 from evalkit.results import OVERALL, Check, CheckOutcome, Summary
@@ -19,25 +30,42 @@ MIN_OVERLAP = 0.9
 """Share of either run's cases that must be paired before a comparison says anything."""
 
 
-def regression_finding(
-    frame: FrozenFrame,
-    summary: Summary,
-    policy: NoRegression,
-    baseline: Baseline | None,
-    *,
-    critical: frozenset[str],
-    seed: int,
-) -> Finding:
+@dataclass(frozen=True)
+class Trial:
+    """How a run is compared with its baseline."""
+
+    policy: NoRegression
+    """Which metrics and cohorts."""
+    critical: frozenset[str]
+    """Cohorts that are tested in a family of their own."""
+    seed: int
+    """Of the sign flips."""
+    repeats: int | None = None
+    """Planned ones, where cases that look worse are run again on both sides; `None` where they cannot be."""
+
+    @property
+    def alpha(self) -> float:
+        """Chance that any gate blocks an unchanged system."""
+        if self.policy.alpha is not None:
+            return self.policy.alpha
+        return ALPHA if self.repeats is None else CONFIRMED_ALPHA
+
+    def tested(self, pairing: Pairing, may_block: Mapping[str, bool]) -> tuple[list[Gate], list[Tested]]:
+        """Every gate, and the tests of those that are large enough."""
+        gates = gates_of(pairing, self.policy, may_block, self.critical)
+        return gates, run_tests(pairing.candidate, gates, alpha=self.alpha, seed=self.seed)
+
+
+def regression_finding(frame: FrozenFrame, summary: Summary, baseline: Baseline | None, trial: Trial) -> Finding:
     """Compare a run with its baseline, gate by gate.
 
     Args:
         frame: the candidate.
         summary: holds the agreement of its judges.
-        policy: which metrics and cohorts.
         baseline: the stored run, `None` where none is saved yet.
-        critical: cohorts that are tested in a family of their own.
-        seed: of the sign flips.
+        trial: how they are compared.
     """
+    policy = trial.policy
     if baseline is None:
         reason = f"no baseline yet: save it with `evalkit baseline save` under the name `{policy.baseline}`"
         return finding([_whole("insufficient evidence", reason)])
@@ -54,19 +82,39 @@ def regression_finding(
             *_uncompared(frame, policy, metrics, incomparable),
             *_unproven(frame, summary, comparable, may_block),
         ]
-        gates = gates_of(pairing, policy, may_block, critical)
-        found = _join(refused, gates, run_tests(frame, gates, alpha=policy.alpha, seed=seed), frame)
+        gates, tested = trial.tested(pairing, may_block)
+        if trial.repeats is not None:
+            _, first = trial.tested(pair(frame, baseline.frame, repeats=trial.repeats), may_block)
+            tested = confirmed(first, tested)
+        found = _join(refused, gates, tested, frame)
         if "pass_rate" in comparable:
             guard = critical_case_finding(pairing, may_block=may_block.get("pass_rate", False))
             found = Finding((*found.checks, *guard.checks), (*found.reasons, *guard.reasons))
     return replace(found, comparison=comparison)
 
 
-def suspects_to_repeat(frame: FrozenFrame, baseline: Baseline) -> tuple[str, ...]:
-    """Name the critical cases that further runs of this system would clear or condemn."""
+def suspects_to_repeat(frame: FrozenFrame, baseline: Baseline, *, both: bool) -> tuple[str, ...]:
+    """Name the critical cases that further runs would clear or condemn.
+
+    Args:
+        frame: the candidate.
+        baseline: the stored run.
+        both: whether the baseline's system can be run again as well.
+    """
     if "pass_rate" not in frame.rows or incomparable_metrics(frame, baseline, ("pass_rate",)):
         return ()
-    return critical_cases_to_repeat(pair(frame, baseline.frame))
+    return critical_cases_to_repeat(pair(frame, baseline.frame), both=both)
+
+
+def escalated_cases(frame: FrozenFrame, summary: Summary, baseline: Baseline, trial: Trial) -> tuple[str, ...]:
+    """Name the cases of gates that look worse in the planned repeats: to be run again on both sides."""
+    policy = trial.policy
+    names = policy.metrics if policy.metrics is not None else _default_metrics(frame)
+    incomparable = incomparable_metrics(frame, baseline, tuple(name for name in names if name in frame.rows))
+    comparable = tuple(name for name in names if name in frame.rows and name not in incomparable)
+    planned = pair(frame, baseline.frame, repeats=trial.repeats)
+    _, tested = trial.tested(planned, _votes(frame, summary, policy, comparable))
+    return tuple(frame.case_ids[case] for case in sorted(suspect_cases(tested)))
 
 
 def _default_metrics(frame: FrozenFrame) -> tuple[str, ...]:

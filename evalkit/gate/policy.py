@@ -114,9 +114,11 @@ class NoRegression:
 
     shorthand: ClassVar[str] = "baseline"
     baseline: str = "main"
-    """Name of a saved baseline, or a run folder."""
-    alpha: float = 0.01
-    """Chance that any gate blocks an unchanged system; critical cohorts and the others have half of it each."""
+    """Name of a saved baseline, or a run folder; `{run: NAME, system: {...}}` where the old system can still be called,
+    so that what looks worse is run again on both sides before it blocks."""
+    alpha: float | None = None
+    """Chance that any gate blocks an unchanged system; critical cohorts and the others have half of it each. 0.01, and
+    0.02 where both systems can be run again."""
     by: tuple[str, ...] | None = None
     """Cohort names; every declared cohort where not given."""
     metrics: tuple[str, ...] | None = None
@@ -127,7 +129,7 @@ class NoRegression:
     def __post_init__(self) -> None:
         """Refuse an alpha that is no error rate."""
         _names(self, "by", "metrics", "critical")
-        if not 0 < self.alpha <= 0.2:
+        if self.alpha is not None and not 0 < self.alpha <= 0.2:
             raise ValueError(f"alpha: {self.alpha} is no useful error rate; write a number up to 0.2, such as 0.01")
         if not self.baseline:
             raise ValueError("baseline: empty; name a saved baseline such as `main`, or a run folder")
@@ -149,6 +151,10 @@ class Policy:
     checks: tuple[Item, ...]
     require_evidence: bool = False
     """Make insufficient evidence no decision, instead of a condition."""
+    escalates: bool = False
+    """Whether the baseline's system can be called, so that suspect cases are run again on both sides."""
+    repeats: int = 1
+    """Repeats of every case that were planned; further ones come from running cases again."""
 
     @property
     def coverage(self) -> Coverage:

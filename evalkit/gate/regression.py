@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -22,6 +22,10 @@ from evalkit.types import Metric
 MIN_PAIRED = 5
 """Paired cases (clusters where there are any) below which a gate is not tested."""
 WARN_AT = 0.10
+SUSPECT_AT = 0.10
+"""Adjusted p value of the planned repeats up to which a gate's cases are run again, where both systems can be."""
+CONFIRMED_WARN_AT = 0.05
+ALPHA, CONFIRMED_ALPHA = 0.01, 0.02
 RESIDUAL_T = 2.33
 """Statistic (one-sided 1 %) that a gate must reach without a cause's cases, else it only echoes that cause."""
 STEEPER = 1.5
@@ -65,13 +69,18 @@ class Tested:
     p_value: float
     alpha: float
     family_size: int
+    warn_at: float = WARN_AT
+    suspect: bool = True
+    """False where the planned repeats alone gave no reason to look again: it then neither blocks nor warns."""
 
     @property
     def outcome(self) -> CheckOutcome:
         """`block`, `warn` or `pass`."""
+        if not self.suspect:
+            return "pass"
         if self.p_value <= self.alpha:
             return "block" if self.gate.may_block else "warn"
-        return "warn" if self.p_value <= WARN_AT and self.gate.may_block else "pass"
+        return "warn" if self.p_value <= self.warn_at and self.gate.may_block else "pass"
 
 
 def gates_of(
@@ -139,6 +148,29 @@ def run_tests(frame: FrozenFrame, gates: Sequence[Gate], *, alpha: float, seed: 
     statistics = np.divide(sums.sum(axis=0), norms, out=np.zeros(len(large)), where=norms > 0)
     sizes = {i: len(family) for family in families for i in family}
     return [Tested(gate, float(statistics[i]), float(p_values[i]), share, sizes[i]) for i, gate in enumerate(large)]
+
+
+def confirmed(first: Sequence[Tested], pooled: Sequence[Tested]) -> list[Tested]:
+    """The tests of all repeats, of which only those may block or warn that the planned repeats gave reason for.
+
+    Both stages have to find a gate, so its error rate is below that of the pooled test alone.
+
+    Args:
+        first: tests of the planned repeats.
+        pooled: tests of those and of what was run again.
+    """
+    suspects = {_name(each.gate) for each in first if each.p_value <= SUSPECT_AT}
+    return [replace(each, suspect=_name(each.gate) in suspects, warn_at=CONFIRMED_WARN_AT) for each in pooled]
+
+
+def suspect_cases(tested: Sequence[Tested]) -> frozenset[int]:
+    """Positions of the cases of every gate that looks worse: what is run again on both sides."""
+    found = [each.gate for each in tested if each.p_value <= SUSPECT_AT and each.gate.may_block]
+    return frozenset(case for gate in found for case in gate.cases.tolist())
+
+
+def _name(gate: Gate) -> tuple[str, str]:
+    return gate.metric.name, gate.cohort
 
 
 def causes_first(tested: Sequence[Tested]) -> tuple[list[Tested], list[Tested]]:

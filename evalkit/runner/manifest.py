@@ -48,6 +48,7 @@ def manifest_of(
             "fingerprint": prepared.fingerprint,
             "version": getattr(suite.system, "version", None),
         },
+        "baseline_system": _old_fingerprint(prepared),
         "judge": _judge(prepared),
         "metrics": [metric_record(metric) for metric in prepared.metrics],
         "advisory": sorted(prepared.advisory),
@@ -63,6 +64,12 @@ def manifest_of(
         "versions": _versions(),
         "host": {"system": platform.system(), "machine": platform.machine()},
     }
+
+
+def _old_fingerprint(prepared: Prepared) -> str | None:
+    """Of the baseline's system, where it can be called."""
+    old = prepared.suite.baseline_system
+    return old.fingerprint(prepared.shared) if old is not None else None
 
 
 def _judge(prepared: Prepared) -> Mapping[str, Any] | None:

@@ -88,7 +88,7 @@ async def prepare(suite: Suite, env: Mapping[str, str], stack: AsyncExitStack, *
         InputError: with the problems of the golden set, the system, the scorers and the gate together.
     """
     shared = Shared(suite.path.parent, suite.root, suite.options.concurrency, env)
-    problems: list[Problem] = list(suite.system.problems(shared))
+    problems: list[Problem] = [*suite.system.problems(shared), *_old_problems(suite, shared)]
     limit_usd = suite.options.budget_usd
     budget = None if limit_usd is None else Budget(limit_usd)
     problems += _unpriced(suite) if budget else []
@@ -109,6 +109,12 @@ async def prepare(suite: Suite, env: Mapping[str, str], stack: AsyncExitStack, *
     if problems or golden is None or services is None:
         raise InputError(_placed(suite, problem) for problem in problems)
     return Prepared(suite, golden, tuple(graders), shared, suite.system.fingerprint(shared), services, budget, cache)
+
+
+def _old_problems(suite: Suite, shared: Shared) -> Iterator[Problem]:
+    """Problems of the baseline's system, where it is to be called."""
+    for problem in suite.baseline_system.problems(shared) if suite.baseline_system is not None else ():
+        yield replace(problem, place=f"gate: no_regression: baseline: {problem.place}")
 
 
 def _graders(suite: Suite, services: Services, problems: list[Problem]) -> list[Grader]:
@@ -175,8 +181,9 @@ def _unpriced(suite: Suite) -> Iterator[Problem]:
     from evalkit.llm.prices import cost_usd
 
     mend = "write `prices: {input_usd_per_million: ..., output_usd_per_million: ...}`, or remove the budget"
-    if isinstance(suite.system, ChatSystem) and suite.system.prices is None:
-        yield Problem("system", f"a budget is set, and the price of {suite.system.chat} is unknown", mend)
+    for system in (suite.system, suite.baseline_system):
+        if isinstance(system, ChatSystem) and system.prices is None:
+            yield Problem("system", f"a budget is set, and the price of {system.chat} is unknown", mend)
     for config in _judges(suite):
         if cost_usd(config, input_tokens=1, output_tokens=1) is None:
             yield Problem("judge", f"a budget is set, and the price of {config.model} is unknown", mend)

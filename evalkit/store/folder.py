@@ -17,6 +17,8 @@ from evalkit.types import Row
 
 FORMAT = 1
 MANIFEST, ROWS, SUMMARY, DECISION = "manifest.json", "rows.jsonl", "summary.json", "decision.json"
+OLD_ROWS = "baseline_rows.jsonl"
+"""What the baseline's system answered when cases were run again on both sides."""
 REPORT, MARKDOWN, JUNIT = "report.html", "summary.md", "junit.xml"
 RECORD, FAILURES = "release_decision.md", "failure_analysis.md"
 BASELINES = Path("reports") / "baselines"
@@ -33,6 +35,11 @@ class RunFolder:
         """The journal, compressed in a saved baseline."""
         packed = self.path / f"{ROWS}.gz"
         return packed if packed.exists() else self.path / ROWS
+
+    @property
+    def old_rows_file(self) -> Path:
+        """Answers of the baseline's system that this run asked for."""
+        return self.path / OLD_ROWS
 
     def file(self, name: str) -> Path:
         """Path of one of the run's files."""

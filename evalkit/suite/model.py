@@ -152,6 +152,8 @@ class Suite:
     judge: JudgeConfig | None
     scorers: tuple[ScorerEntry, ...]
     policy: Policy
+    baseline_system: SystemConfig | None = None
+    """The old system, where it can still be called."""
     label_files: tuple[Path, ...] = ()
     calibration_files: tuple[Path, ...] = ()
     lines: Mapping[str, str] = field(default_factory=dict)

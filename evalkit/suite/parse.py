@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from evalkit.errors import InputError, Problem
-from evalkit.gate.policy import CHECKS, Policy, Threshold
+from evalkit.gate.policy import CHECKS, NoRegression, Policy, Threshold
 from evalkit.golden.read import GoldenSource
 from evalkit.paths import project_of
 from evalkit.scorers.registry import LOCAL_JUDGE, NEGATION, SCORERS, scorer_class
@@ -17,6 +17,7 @@ from evalkit.suite.build import Builder, choices, show
 from evalkit.suite.document import Document, dotted, parse
 from evalkit.suite.model import JudgeConfig, ScorerEntry, Suite, SuiteOptions, When
 from evalkit.systems import SYSTEMS
+from evalkit.systems.base import SystemConfig
 
 Steps = tuple[str | int, ...]
 
@@ -40,7 +41,7 @@ def load_suite(path: Path, shown: str | None = None) -> Suite:
     judge = _judge(builder, options.judge)
     system_kind, system = _system(builder, options.system)
     scorers = _scorers(builder, options.scorers, judge)
-    policy = _policy(builder, options)
+    policy, baseline_system = _policy(builder, options)
     labels = [files.resolve(name, ("labels", i)) for i, name in enumerate(options.labels)]
     records = [files.resolve(name, ("calibrations", i)) for i, name in enumerate(options.calibrations)]
     if builder.problems or system is None:
@@ -58,6 +59,7 @@ def load_suite(path: Path, shown: str | None = None) -> Suite:
         judge=judge,
         scorers=scorers,
         policy=policy,
+        baseline_system=baseline_system,
         label_files=tuple(file for file in labels if file),
         calibration_files=tuple(file for file in records if file),
         lines=_lines(builder.document),
@@ -131,8 +133,7 @@ def _judge(builder: Builder, value: Mapping[str, Any] | None) -> JudgeConfig | N
     return None
 
 
-def _system(builder: Builder, value: Any) -> tuple[str, Any]:
-    path = ("system",)
+def _system(builder: Builder, value: Any, path: Steps = ("system",)) -> tuple[str, Any]:
     kinds = [kind for kind in SYSTEMS if isinstance(value, Mapping) and kind in value]
     if len(kinds) != 1:
         what = f"expected one of {', '.join(SYSTEMS)}, got {show(value) if not kinds else ' and '.join(kinds)}"
@@ -210,8 +211,8 @@ def _when(builder: Builder, value: Any, path: Steps) -> When | None:
     return when
 
 
-def _policy(builder: Builder, options: SuiteOptions) -> Policy:
-    checks = []
+def _policy(builder: Builder, options: SuiteOptions) -> tuple[Policy, SystemConfig | None]:
+    checks, system = [], None
     for index, item in enumerate(options.gate):
         named = _named(builder, item, ("gate", index))
         if named is None:
@@ -219,7 +220,28 @@ def _policy(builder: Builder, options: SuiteOptions) -> Policy:
         name, value, path = named
         cls: type[Any] = CHECKS.get(name, Threshold)
         own, _ = _options(cls, value) if not isinstance(value, Mapping) else (value, {})
+        if cls is NoRegression and isinstance(own.get("baseline"), Mapping):
+            own, system = _callable_baseline(builder, own, (*path, "baseline"))
         check = builder.build(cls, own, path, named=None if name in CHECKS else {"metric": name})
         if check is not None:
             checks.append(check)
-    return Policy(checks=tuple(checks), require_evidence=options.require_evidence)
+    policy = Policy(
+        checks=tuple(checks),
+        require_evidence=options.require_evidence,
+        escalates=system is not None,
+        repeats=options.repeat,
+    )
+    return policy, system
+
+
+def _callable_baseline(
+    builder: Builder, own: Mapping[str, Any], path: Steps
+) -> tuple[Mapping[str, Any], SystemConfig | None]:
+    """`{run: NAME, system: {...}}` as the name, and the old system."""
+    given = own["baseline"]
+    if set(given) != {"run", "system"}:
+        what = f"expected a name, or run and system, got {show(given)}"
+        builder.problem(path, what, "write `baseline: main`, or {run: main, system: {...}}")
+        return {key: value for key, value in own.items() if key != "baseline"}, None
+    _, system = _system(builder, given["system"], (*path, "system"))
+    return {**own, "baseline": given["run"]}, system

@@ -69,6 +69,8 @@ def _named_scorer(name: str, target: str) -> Schema:
 def _check() -> Schema:
     """A named check, or a threshold under the name of a metric."""
     named = {name: {"anyOf": [_options(cls), {"not": {"type": "object"}}]} for name, cls in CHECKS.items()}
+    compared = named["no_regression"]["anyOf"][0]["properties"]
+    compared["baseline"] = {"anyOf": [compared["baseline"], _callable_baseline()]}
     threshold = _options(Threshold, without=("metric",))
     return {
         "oneOf": [
@@ -81,6 +83,16 @@ def _check() -> Schema:
                 "maxProperties": 1,
             },
         ]
+    }
+
+
+def _callable_baseline() -> Schema:
+    """A stored run beside the system that gave it."""
+    return {
+        "type": "object",
+        "properties": {"run": {"type": "string"}, "system": {"oneOf": [_object(cls) for cls in SYSTEMS.values()]}},
+        "required": ["run", "system"],
+        "additionalProperties": False,
     }
 
 

@@ -1,0 +1,147 @@
+"""`evalkit noise` and `evalkit power`: what a suite's gate can see, before it is trusted with a decision."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from evalkit.errors import InputError, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from evalkit.gate.policy import NoRegression, Policy
+    from evalkit.noise import Detectable, Noise
+
+SHOWN_ADVICE = 8
+
+
+def noise(
+    suite: Annotated[Path, typer.Argument(help="Suite file, or the folder of a run with repeats.")],
+    repeat: Annotated[int, typer.Option(min=2, max=100, help="Runs of every case.")] = 4,
+    out: Annotated[Path | None, typer.Option(help="Folder for the run. Default: reports/<run-id>.")] = None,
+    trials: Annotated[int, typer.Option(min=10, help="Comparisons of the system with itself.")] = 200,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the draws.")] = 0,
+    json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
+) -> None:
+    """Run one system several times and compare it with itself: flips, false alarms, drops that would be found.
+
+    A case is never compared with itself: each comparison takes two different repeats of every case.
+
+    Example: evalkit noise suites/compliance.yaml --repeat 4 --out reports/noise
+
+    Exit codes: 0, 2 where the suite or the folder cannot be used.
+    """
+    import shlex
+    import sys
+
+    from evalkit.cli.output import Output
+    from evalkit.cli.signals import run_stoppable
+    from evalkit.noise import noise_of
+    from evalkit.pipeline import Request
+    from evalkit.store.folder import RunFolder
+    from evalkit.stored import load_run, suite_file_of
+
+    folder = RunFolder(suite)
+    if not suite.is_dir():
+        overrides = {"repeat": repeat, "seed": seed}
+        command = shlex.join(["evalkit", *sys.argv[1:]])
+        request = Request(suite=suite, out=out, overrides=overrides, baseline="none", command=command)
+        folder = run_stoppable(request, Output(json=True), "auto").folder
+    stored = load_run(folder)
+    frame = stored.frame.freeze()
+    if frame.n_repeats < 2:
+        raise InputError(Problem(str(folder.path), "every case was run once", "run it with --repeat 4"))
+    file = suite if suite.is_file() else suite_file_of(stored)
+    policy = _regression(_policy_of(file) if file else None)
+    names = policy.metrics or ("pass_rate", *_quality(frame.rows, frame.advisory))
+    metrics = [name for name in names if name in frame.rows]
+    _show(noise_of(frame, policy, metrics, trials=trials, seed=seed), as_json=json)
+
+
+def power(
+    suite: Annotated[Path, typer.Argument(help="Suite file.")],
+    flips: Annotated[float | None, typer.Option(min=0, max=1, help="Share of cases that flip between runs.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
+) -> None:
+    """Say which drops the gate of a suite would find, before any run: by the cases that each cohort has.
+
+    Example: evalkit power suites/compliance.yaml
+
+    Exit codes: 0, 2 where the suite cannot be used.
+    """
+    from evalkit.gate.policy import is_critical
+    from evalkit.gate.regression import ALPHA
+    from evalkit.golden.read import open_golden
+    from evalkit.noise import detectable
+    from evalkit.results import OVERALL
+    from evalkit.suite.parse import load_suite
+
+    loaded = load_suite(suite)
+    policy = _regression(loaded.policy)
+    golden = open_golden(loaded.golden, loaded.golden_file, loaded.golden_shown)
+    wanted = loaded.options.cohorts if policy.by is None else policy.by
+    counts = {OVERALL: golden.n_cases}
+    for name in wanted:
+        counts |= {f"{name}={value}": n for value, n in golden.cohort_counts.get(name, {}).items()}
+    critical = frozenset(label for label in counts if is_critical(label, policy.critical))
+    known = {("pass_rate", label): flips for label in counts}
+    found = detectable(counts, ["pass_rate"], known, critical=critical, alpha=policy.alpha or ALPHA)
+    _show(found, as_json=json)
+
+
+def _policy_of(file: Path) -> Policy:
+    from evalkit.suite.parse import load_suite
+
+    return load_suite(file).policy
+
+
+def _regression(policy: Policy | None) -> NoRegression:
+    from evalkit.gate.policy import NoRegression
+
+    checks = policy.checks if policy is not None else ()
+    return next((check for check in checks if isinstance(check, NoRegression)), NoRegression())
+
+
+def _quality(rows: object, advisory: frozenset[str]) -> list[str]:
+    return [name for name in rows if name not in advisory and not name.endswith(".passed") and name != "pass_rate"]  # type: ignore[attr-defined]
+
+
+def _show(found: Noise | Sequence[Detectable], *, as_json: bool) -> None:
+    import dataclasses
+    import json
+
+    from evalkit.noise import ASSUMED_FLIPS, Noise, advice_on
+
+    gates = found.gates if isinstance(found, Noise) else tuple(found)
+    if as_json:
+        record = dataclasses.asdict(found) if isinstance(found, Noise) else [dataclasses.asdict(each) for each in gates]
+        typer.echo(json.dumps(record, indent=2))
+        return
+    _table(gates)
+    if isinstance(found, Noise):
+        rate = found.false_blocks
+        low, high = rate.low or 0.0, rate.high or 0.0
+        share = f"{100 * (rate.value or 0.0):.1f}% [{100 * low:.1f}, {100 * high:.1f}]"
+        typer.echo(f"the gate blocked this system against itself in {share} of {rate.n} comparisons")
+    elif all(each.flips is None for each in gates):
+        typer.echo(f"assumed: {ASSUMED_FLIPS:.1%} of the cases flip between runs; measure it with `evalkit noise`")
+    for line in advice_on(gates)[:SHOWN_ADVICE]:
+        typer.echo(f"  {line}")
+
+
+def _table(gates: Sequence[Detectable]) -> None:
+    from rich.table import Table
+
+    from evalkit.cli.output import Output
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("metric", "cohort", "cases", "flips", "finds a drop of"):
+        table.add_column(heading, justify="left" if heading in ("metric", "cohort") else "right", overflow="fold")
+    for each in gates:
+        flips = "unknown" if each.flips is None else f"{each.flips:.1%}"
+        drop = "none" if each.smallest_drop is None else f"{100 * each.smallest_drop:.1f} pts"
+        table.add_row(each.metric, each.cohort, str(each.n), flips, drop)
+    Output().results.print(table)
