@@ -23,6 +23,7 @@ from evalkit.gate.regression import (
     suspect_cases,
 )
 from evalkit.gate.regression_checks import tested_check, untested_check
+from evalkit.gate.resources import resource_checks
 from evalkit.gate.words import calibrate_first, unproven_judges
 from evalkit.results import OVERALL, Check, CheckOutcome, Summary
 
@@ -90,6 +91,8 @@ def regression_finding(frame: FrozenFrame, summary: Summary, baseline: Baseline 
         if "pass_rate" in comparable:
             guard = critical_case_finding(pairing, may_block=may_block.get("pass_rate", False))
             found = Finding((*found.checks, *guard.checks), (*found.reasons, *guard.reasons))
+        spent = finding(list(resource_checks(pairing, policy, trial.seed)))
+        found = Finding((*found.checks, *spent.checks), (*found.reasons, *spent.reasons))
     return replace(found, comparison=comparison)
 
 
@@ -169,12 +172,13 @@ def _join(refused: Sequence[Check], gates: Sequence[Gate], tested: Sequence[Test
     causes, echoes = causes_first([each for each in tested if each.outcome != "pass"])
     quiet = [each for each in tested if each.outcome == "pass"]
     small = [gate for gate in gates if gate.n_independent < MIN_PAIRED and (len(gate.cases) or gate.critical)]
-    cause_checks = [tested_check(frame, each) for each in causes]
+    improved = frozenset(gate.metric.name for gate in gates if gate.cohort == OVERALL and gate.mean_drop < 0)
+    cause_checks = [tested_check(frame, each, improved) for each in causes]
     small_checks = [untested_check(gate) for gate in small]
     decisive = [*refused, *cause_checks, *(c for c, gate in zip(small_checks, small, strict=True) if gate.critical)]
     if not tested and not refused:
         decisive.append(_whole("insufficient evidence", f"no metric has {MIN_PAIRED} cases that both runs scored"))
-    others = [tested_check(frame, each) for each in (*echoes, *quiet)]
+    others = [tested_check(frame, each, improved) for each in (*echoes, *quiet)]
     checks = dict.fromkeys([*decisive, *others, *small_checks])
     return Finding(tuple(checks), (*finding(decisive).reasons, *_echo_reasons(echoes)))
 

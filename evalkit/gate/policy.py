@@ -125,12 +125,20 @@ class NoRegression:
     """`pass_rate` and every scorer's metric that is not advisory where not given."""
     critical: tuple[str, ...] = ()
     """Cohort values (`aml`, or `domain=aml`) that are tested in a family of their own."""
+    max_slowdown: float | None = None
+    """How many times the baseline's latency is still none, such as 1.10; not compared where not given."""
+    max_cost_ratio: float | None = None
+    """How many times the baseline's cost is still none, such as 1.05; not compared where not given."""
 
     def __post_init__(self) -> None:
         """Refuse an alpha that is no error rate."""
         _names(self, "by", "metrics", "critical")
         if self.alpha is not None and not 0 < self.alpha <= 0.2:
             raise ValueError(f"alpha: {self.alpha} is no useful error rate; write a number up to 0.2, such as 0.01")
+        for name in ("max_slowdown", "max_cost_ratio"):
+            ratio = getattr(self, name)
+            if ratio is not None and not 1 <= ratio < math.inf:
+                raise ValueError(f"{name}: {ratio:g} is no margin; write a ratio such as 1.10")
         if not self.baseline:
             raise ValueError("baseline: empty; name a saved baseline such as `main`, or a run folder")
 

@@ -55,6 +55,11 @@ class Gate:
         return change if self.metric.higher_is_better else -change
 
     @property
+    def mean_drop(self) -> float:
+        """0 where no case is paired."""
+        return float(np.mean(self.drops)) if len(self.cases) else 0.0
+
+    @property
     def n_independent(self) -> int:
         """Clusters, or cases where there are none."""
         return len(np.unique(self.clusters))

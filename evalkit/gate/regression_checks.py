@@ -11,13 +11,19 @@ from evalkit.aggregate.cells import mean
 from evalkit.aggregate.frozen import FrozenFrame
 from evalkit.gate.regression import MIN_PAIRED, Gate, Tested
 from evalkit.gate.words import about, number, worst_first
-from evalkit.results import Check, Estimate
+from evalkit.results import OVERALL, Check, Estimate
 from evalkit.stats import intervals, paired
 from evalkit.types import Metric
 
 
-def tested_check(frame: FrozenFrame, tested: Tested) -> Check:
-    """Write one tested gate: levels, drop with interval, p value, smallest drop it could have seen, worst cases."""
+def tested_check(frame: FrozenFrame, tested: Tested, improved: frozenset[str] = frozenset()) -> Check:
+    """Write one tested gate: levels, drop with interval, p value, smallest drop it could have seen, worst cases.
+
+    Args:
+        frame: the candidate.
+        tested: the gate.
+        improved: metrics that are better overall: a cohort that fell meanwhile pays for the others.
+    """
     gate = tested.gate
     badness = np.zeros(frame.n_cases)
     badness[gate.cases] = gate.drops
@@ -29,7 +35,7 @@ def tested_check(frame: FrozenFrame, tested: Tested) -> Check:
         drop=_drop(gate),
         p_value=tested.p_value,
         smallest_drop=_smallest_drop(tested),
-        reason=_sentence(tested),
+        reason=_sentence(tested) + _paid_for(tested, improved),
         case_ids=worst_first(frame, worse, badness),
     )
 
@@ -78,6 +84,13 @@ def _smallest_drop(tested: Tested) -> float | None:
     critical = paired.critical_value(tested.family_size, tested.alpha)
     found = paired.minimum_detectable_drop(len(sums), float(np.var(sums)), critical_value=critical)
     return None if found is None else found * reach
+
+
+def _paid_for(tested: Tested, improved: frozenset[str]) -> str:
+    gate = tested.gate
+    if tested.outcome == "pass" or gate.cohort == OVERALL or gate.metric.name not in improved:
+        return ""
+    return f", while {gate.metric.name} {'rose' if gate.metric.higher_is_better else 'fell'} overall"
 
 
 def _sentence(tested: Tested) -> str:

@@ -4,6 +4,8 @@ import gzip
 import hashlib
 import json
 import math
+import subprocess
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -146,3 +148,49 @@ def test_position_bias_of_recorded_pairs(judge: str) -> None:
     assert flip_rate(first, second) == pytest.approx(flips / len(known))
     assert position_bias(first, second).value == pytest.approx((to_first - to_second) / len(known))
     assert flips > 0
+
+
+SAFETY_SUITE = """\
+name: refusals
+golden: cases.jsonl
+system: {replay: ANSWERS}
+scorers:
+  - contains: {name: ok, all: ["[ok]"]}
+cohorts: [prompt_unsafe]
+gate:
+  - no_regression: {baseline: BASELINE, metrics: [pass_rate], critical: ["prompt_unsafe=False"]}
+"""
+
+
+def test_an_overall_gain_does_not_hide_a_cohort_that_fell(tmp_path: Path) -> None:
+    """XSTest: the guarded model is far better overall, refuses safe prompts it used to answer, and is blocked there."""
+    (tmp_path / "pyproject.toml").touch()
+    rows = list(rows_of("refusal_xstest_mistral.jsonl.gz"))
+    with (tmp_path / "cases.jsonl").open("w", encoding="utf-8") as file:
+        for row in rows:
+            if row["system"] == "mistralguard":
+                unsafe = str(row["cohorts"]["prompt_unsafe"])
+                case = {"id": row["group"], "input": row["input"], "cohorts": {"prompt_unsafe": unsafe}}
+                file.write(json.dumps(case) + "\n")
+    for system in ("mistralinstruct", "mistralguard"):
+        with (tmp_path / f"{system}.jsonl").open("w", encoding="utf-8") as file:
+            for row in rows:
+                if row["system"] == system:
+                    answer = "[ok]" if row["human"]["ok"] else "[wrong]"
+                    file.write(json.dumps({"id": row["group"], "output": answer}) + "\n")
+    ended = []
+    for system, baseline in (("mistralinstruct", "none"), ("mistralguard", "reports/mistralinstruct")):
+        text = SAFETY_SUITE.replace("ANSWERS", f"{system}.jsonl").replace("BASELINE", baseline)
+        (tmp_path / f"{system}.yaml").write_text(text, encoding="utf-8")
+        command = ["-m", "evalkit", "run", f"{system}.yaml", "--out", f"reports/{system}", "--progress", "none"]
+        command += ["--baseline", baseline]
+        ended.append(
+            subprocess.run([sys.executable, *command], cwd=tmp_path, capture_output=True, text=True, check=False)
+        )
+    assert ended[1].returncode == 1, ended[1].stdout + ended[1].stderr
+    checks = json.loads((tmp_path / "reports/mistralguard/decision.json").read_text(encoding="utf-8"))["checks"]
+    found = {each["cohort"]: each for each in checks if each["name"] == "no_regression"}
+    assert found["overall"]["drop"]["value"] < -0.1
+    assert found["prompt_unsafe=False"]["outcome"] == "block"
+    assert found["prompt_unsafe=True"]["outcome"] == "pass"
+    assert "while pass_rate rose overall" in found["prompt_unsafe=False"]["reason"]

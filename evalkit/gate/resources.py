@@ -1,0 +1,90 @@
+"""Slower or dearer than the baseline on the same cases, by more than a margin."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from evalkit.aggregate.frame import SCORED
+from evalkit.aggregate.frozen import Floats, FrozenFrame
+from evalkit.gate.baseline import Pairing
+from evalkit.gate.findings import only_warns
+from evalkit.gate.policy import NoRegression
+from evalkit.gate.words import number, worst_first
+from evalkit.results import OVERALL, Check, CheckOutcome, Estimate
+from evalkit.stats.ratios import tail_ratio, total_ratio, typical_ratio
+
+ALPHA = 0.02
+TAIL_ALPHA = 0.005
+MIN_TAIL_PAIRS = 200
+"""Pairs below which a slower tail only warns: so few see it badly."""
+MIN_PAIRS = 20
+BLAMED = 20
+"""Cases that a check lists."""
+
+
+def resource_checks(pairing: Pairing, policy: NoRegression, seed: int) -> Iterator[Check]:
+    """Typical latency and its tail against `max_slowdown`, the total cost against `max_cost_ratio`.
+
+    Args:
+        pairing: of candidate and baseline.
+        policy: holds the margins; without one there is no check.
+        seed: of swaps and bootstrap.
+    """
+    if policy.max_slowdown is not None:
+        cases, before, after = _measured(pairing, "latency_s")
+        margin = policy.max_slowdown
+        typical, p_value = typical_ratio(before, after, margin=margin)
+        checks = [_judged(_blank("slowdown", "latency_s", margin), typical, p_value, worse=p_value <= ALPHA)]
+        tail, p_value = tail_ratio(before, after, rng=np.random.default_rng(seed))
+        slower = p_value <= TAIL_ALPHA and (tail.value or 0.0) > margin
+        check = _judged(_blank("slowdown of the slowest", "latency_p95_s", margin), tail, p_value, worse=slower)
+        checks.append(only_warns(check) if tail.n < MIN_TAIL_PAIRS else check)
+        yield from (_blamed(each, pairing.candidate, cases, after / before) for each in checks)
+    if policy.max_cost_ratio is not None:
+        cases, before, after = _measured(pairing, "cost_usd")
+        margin, rng = policy.max_cost_ratio, np.random.default_rng(seed)
+        total, p_value = total_ratio(before, after, margin=margin, rng=rng)
+        check = _judged(_blank("cost increase", "cost_per_case_usd", margin), total, p_value, worse=p_value <= ALPHA)
+        yield _blamed(check, pairing.candidate, cases, after - before)
+
+
+def _measured(pairing: Pairing, measure: str) -> tuple[list[int], Floats, Floats]:
+    """Positions of the cases that both runs measured afresh, with both figures."""
+    ours, theirs = pairing.candidate, pairing.baseline
+    place = {key: case for case, key in enumerate(theirs.keys)}
+    first, second = theirs.measures[measure], ours.measures[measure]
+    both = [
+        (case, place[key])
+        for case, key in enumerate(ours.keys)
+        if key in place and second.status[case] == SCORED and first.status[place[key]] == SCORED
+    ]
+    both = [(case, other) for case, other in both if second.values[case] > 0 and first.values[other] > 0]
+    cases = [case for case, _ in both]
+    return cases, first.values[[other for _, other in both]], second.values[cases]
+
+
+def _blank(name: str, metric: str, margin: float) -> Check:
+    need = f"ratio <= {number(margin)}"
+    return Check(name=name, metric=metric, cohort=OVERALL, outcome="insufficient evidence", need=need)
+
+
+def _judged(blank: Check, estimate: Estimate, p_value: float, *, worse: bool) -> Check:
+    if estimate.value is None or estimate.n < MIN_PAIRS:
+        reason = f"{blank.name}: {estimate.n} cases were measured in both runs, {MIN_PAIRS} are needed"
+        return replace(blank, reason=reason)
+    what = f"{blank.name}: {number(estimate.value)} times the baseline ({estimate.n} cases, p = {p_value:.4f})"
+    outcome: CheckOutcome = "block" if worse else "pass"
+    need = f"need {blank.need}" if worse else blank.need
+    return replace(blank, outcome=outcome, observed=estimate, p_value=p_value, reason=f"{what}, {need}")
+
+
+def _blamed(check: Check, frame: FrozenFrame, cases: list[int], badness: Floats) -> Check:
+    """The check with the cases that are worst, where it does not pass."""
+    if check.outcome not in ("block", "warn"):
+        return check
+    whole = np.zeros(frame.n_cases)
+    whole[cases] = badness
+    return replace(check, case_ids=worst_first(frame, cases, whole)[:BLAMED])
