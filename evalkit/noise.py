@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from evalkit.aggregate.columns import Ints
 from evalkit.aggregate.frame import SCORED
-from evalkit.aggregate.frozen import FrozenFrame, Ints
+from evalkit.aggregate.frozen import FrozenFrame
 from evalkit.gate.baseline import Pairing
 from evalkit.gate.policy import NoRegression, is_critical, within
 from evalkit.gate.regression import ALPHA, gates_of, run_tests

@@ -62,4 +62,4 @@ def suite_file_of(stored: StoredRun) -> Path | None:
 def empty_frame(manifest: Mapping[str, Any]) -> Frame:
     """The frame that a manifest describes."""
     metrics = [metric_of(record) for record in manifest["metrics"]]
-    return Frame(metrics, manifest["cohorts"], manifest["advisory"])
+    return Frame(metrics, manifest["cohorts"], manifest["advisory"], manifest.get("repeat_rule", "mean"))

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from evalkit.aggregate.columns import Column, Floats, Ints
 from evalkit.aggregate.frame import ERRORED, SCORED, UNSCORED
-from evalkit.aggregate.frozen import Column, Floats, FrozenFrame, Ints
+from evalkit.aggregate.frozen import FrozenFrame
 from evalkit.results import Cell, Estimate
 from evalkit.stats import intervals
 from evalkit.types import Metric

@@ -24,8 +24,8 @@ STATUS_MASK, PASSED_BIT, FAILED_BIT = 3, 4, 8
 REPLAYED_BIT, JUDGE_USAGE_BIT = 1, 2
 STATES = ("scored", "unscored", "system_error", "skipped")
 DERIVED_METRICS = frozenset(
-    "pass_rate latency_p50_s latency_p95_s latency_p99_s ttft_p50_s tokens_per_s cost_per_case_usd "
-    "judge_cost_usd_per_case monthly_cost_usd throughput_per_s".split()
+    "pass_rate pass_any pass_all pass_spread latency_p50_s latency_p95_s latency_p99_s ttft_p50_s tokens_per_s "
+    "cost_per_case_usd judge_cost_usd_per_case monthly_cost_usd throughput_per_s".split()
 )
 """Metrics that every run has without a scorer; a scorer may not take their names."""
 KEY_BYTES = 16
@@ -91,13 +91,20 @@ class Codes:
 class Frame:
     """The columns of a run while rows arrive."""
 
-    def __init__(self, metrics: Sequence[Metric], cohorts: Sequence[str], advisory: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        metrics: Sequence[Metric],
+        cohorts: Sequence[str],
+        advisory: Collection[str] = (),
+        repeat_rule: str = "mean",
+    ) -> None:
         """Open an empty frame.
 
         Args:
             metrics: what the suite's scorers declare; a row may hold no other.
             cohorts: names to report by; `query_length`, `kind` and `severity` are derived where a case lacks them.
             advisory: metrics that are shown but count neither in `pass_rate` nor in coverage.
+            repeat_rule: how `pass_rate` reads a case with repeats, see `repeats.RULES`.
 
         Raises:
             ValueError: if two metrics share a name, or one takes the name of a metric that every run has.
@@ -105,6 +112,7 @@ class Frame:
         self.metrics = tuple(metrics)
         self.cohorts = tuple(dict.fromkeys(cohorts))
         self.advisory = frozenset(advisory)
+        self.repeat_rule = repeat_rule
         _check_names(self.metrics)
         self._specs = tuple((metric.name, metric.low, metric.high) for metric in self.metrics)
         self._hashes_answers = any(metric.judge is not None for metric in self.metrics)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from evalkit.aggregate.columns import Column, Floats, Ints
 from evalkit.aggregate.frame import (
     ABSENT,
     ERRORED,
@@ -24,21 +25,11 @@ from evalkit.aggregate.frame import (
     UNSCORED,
     Frame,
 )
+from evalkit.aggregate.repeats import by_rule, of_repeats
 from evalkit.results import OVERALL
 from evalkit.types import Metric
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 PASS_RATE = Metric(name="pass_rate", binary=True)
-
-
-@dataclass(frozen=True, eq=False)
-class Column:
-    """One metric; `values` is NaN wherever `status` is not `SCORED`."""
-
-    metric: Metric
-    values: Floats
-    status: Ints
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +60,8 @@ class FrozenFrame:
     rows: Mapping[str, Column]
     """Quality metrics per row: `pass_rate`, every scorer's, and `<name>.passed` of a graded one with a pass mark."""
     cases: Mapping[str, Column]
-    """The same per case: the mean over its scored repeats."""
+    """The same per case: the mean over its scored repeats, `pass_rate` by the suite's rule; with repeats also
+    `pass_any`, `pass_all` and `pass_spread`."""
     verdicts: Column
     """Per row: 0 where any pass mark was missed, even if another grade is missing; 1 where every one was met."""
     case_verdicts: Column
@@ -107,6 +99,10 @@ def freeze(frame: Frame) -> FrozenFrame:
     rows, votes = _quality(frame, values, raw)
     verdicts = _verdicts(raw[:, votes])
     of_case = order[first]
+    cases = {name: fold(column, row_case, len(first)) for name, column in rows.items()}
+    if PASS_RATE.name in rows:
+        cases[PASS_RATE.name] = by_rule(cases[PASS_RATE.name], frame.repeat_rule)
+        cases |= of_repeats(rows[PASS_RATE.name], row_case, len(first))
     states = np.frombuffer(bytes(frame.states), np.uint8)[order]
     return FrozenFrame(
         metrics=frame.metrics,
@@ -123,7 +119,7 @@ def freeze(frame: Frame) -> FrozenFrame:
         covered=_covered(frame, raw, states),
         answers=tuple(bytes(frame.answers[i * KEY_BYTES : (i + 1) * KEY_BYTES]) for i in order.tolist()),
         rows=rows,
-        cases={name: fold(column, row_case, len(first)) for name, column in rows.items()},
+        cases=cases,
         measures=_measures(frame, order, row_case, len(first), states),
         verdicts=verdicts,
         case_verdicts=fold(verdicts, row_case, len(first)),

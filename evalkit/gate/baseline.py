@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from evalkit.aggregate.columns import Column, Floats, Ints
 from evalkit.aggregate.frame import SCORED
-from evalkit.aggregate.frozen import Column, Floats, FrozenFrame, Ints
+from evalkit.aggregate.frozen import FrozenFrame
 from evalkit.gate.words import worst_first
 from evalkit.results import Comparison
 

@@ -16,6 +16,8 @@ from evalkit.aggregate.frame import DERIVED_METRICS
 from evalkit.results import OVERALL
 from evalkit.types import KINDS, SEVERITIES, Metric
 
+PASS_METRICS = ("pass_rate", "pass_any", "pass_all")
+"""Of every run with a pass mark; those after the first only where cases are repeated."""
 OnFail = Literal["block", "warn"]
 Problem = tuple[int, str, str]
 """Position in the policy (-1: the policy as a whole), what is wrong, how to mend it."""
@@ -236,7 +238,7 @@ def _regression_problems(
     check: NoRegression, metrics: Sequence[Metric], cohorts: Collection[str]
 ) -> list[tuple[str, str]]:
     quality = _quality(metrics)
-    unknown = [name for name in check.metrics or () if name not in quality]
+    unknown = [name for name in check.metrics or () if name not in quality or name in PASS_METRICS[1:]]
     return [_unknown("quality metric", name, list(quality)) for name in unknown] + _cohort_problems(
         check.by or (), cohorts
     )
@@ -245,7 +247,7 @@ def _regression_problems(
 def _quality(metrics: Sequence[Metric]) -> dict[str, Metric]:
     names = {metric.name: metric for metric in metrics}
     passed = {f"{name}.passed": Metric(name=f"{name}.passed") for name, metric in names.items() if not metric.binary}
-    return {"pass_rate": Metric(name="pass_rate"), **names, **passed}
+    return {**{name: Metric(name=name) for name in PASS_METRICS}, **names, **passed}
 
 
 def _cohort_problems(by: Iterable[str], cohorts: Collection[str]) -> list[tuple[str, str]]:

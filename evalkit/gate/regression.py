@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from evalkit.aggregate.frozen import Floats, FrozenFrame, Ints
+from evalkit.aggregate.columns import Floats, Ints
+from evalkit.aggregate.frozen import FrozenFrame
 from evalkit.gate.baseline import Pairing
 from evalkit.gate.policy import NoRegression, within
 from evalkit.results import CheckOutcome

@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from evalkit.aggregate.columns import Floats
 from evalkit.aggregate.frame import SCORED
-from evalkit.aggregate.frozen import Floats, FrozenFrame
+from evalkit.aggregate.frozen import FrozenFrame
 from evalkit.gate.baseline import Pairing
 from evalkit.gate.findings import only_warns
 from evalkit.gate.policy import NoRegression

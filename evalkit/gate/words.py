@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from evalkit.aggregate.agreement import trust_in
-from evalkit.aggregate.frozen import Floats, FrozenFrame
+from evalkit.aggregate.columns import Floats
+from evalkit.aggregate.frozen import FrozenFrame
 from evalkit.results import OVERALL, Summary
 from evalkit.types import SEVERITIES
 

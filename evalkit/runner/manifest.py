@@ -56,6 +56,7 @@ def manifest_of(
         "cohorts": list(suite.options.cohorts),
         "seed": suite.options.seed,
         "repeats": suite.options.repeat,
+        "repeat_rule": suite.options.repeat_rule,
         "expected": expected,
         "partial": partial,
         "notices": list(prepared.notices),

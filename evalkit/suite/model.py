@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from evalkit.aggregate.repeats import check_rule
 from evalkit.gate.policy import Policy
 from evalkit.golden.read import GoldenSource
 from evalkit.systems.base import SystemConfig
@@ -105,6 +106,8 @@ class SuiteOptions:
     """How often each case is asked."""
     seed: int = 0
     """Seed of every random draw."""
+    repeat_rule: str = "mean"
+    """What several runs of a case make of its `pass_rate`: `mean`, `all`, `any`, `majority` or `rate:0.8`."""
     require_evidence: bool = False
     """True turns insufficient evidence into no decision."""
     budget_usd: float | None = None
@@ -124,6 +127,7 @@ class SuiteOptions:
             )
         if not 1 <= self.repeat <= 100:
             raise ValueError(f"repeat: {self.repeat} is not within 1 to 100; write 1 for a single answer")
+        check_rule(self.repeat_rule)
         if self.traffic_per_month is not None and self.traffic_per_month < 1:
             raise ValueError("traffic_per_month: must be at least 1; remove the key where it is unknown")
         if self.budget_usd is not None and not 0 < self.budget_usd < float("inf"):

@@ -1,0 +1,77 @@
+"""What several runs of a case make of its verdict: the share that passed, whether any did, whether all did."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from evalkit.aggregate.columns import Column, Ints
+from evalkit.aggregate.frame import ABSENT, SCORED
+from evalkit.types import Metric
+
+RULES = ("mean", "all", "any", "majority")
+"""How `pass_rate` reads a case with repeats; `rate:0.8` is another: passed where so large a share of its runs did."""
+PASS_ANY = Metric(name="pass_any", binary=True)
+"""pass@k with k the runs of the case: at least one passed (Chen et al. 2021, arXiv 2107.03374)."""
+PASS_ALL = Metric(name="pass_all", binary=True)
+"""pass^k with k the runs of the case: every one passed (Yao et al. 2024, arXiv 2406.12045)."""
+PASS_SPREAD = Metric(name="pass_spread", high=1.0, higher_is_better=False, diagnostic=True)
+"""Share of pairs of runs of one case that disagree: 0 for a steady system."""
+
+
+def check_rule(rule: str) -> None:
+    """Refuse what is no rule.
+
+    Raises:
+        ValueError: with the rules there are.
+    """
+    if rule not in RULES and _rate_of(rule) is None:
+        raise ValueError(f"repeat_rule: {rule!r} is no rule; write {', '.join(RULES)}, or rate:0.8")
+
+
+def by_rule(case: Column, rule: str) -> Column:
+    """Per case the share of its runs that passed, as a verdict under a rule."""
+    if rule == "mean":
+        return case
+    least = {"all": 1.0, "any": 1e-9, "majority": 0.5 + 1e-9}.get(rule, _rate_of(rule) or 0.0)
+    values = np.where(case.status == SCORED, (case.values >= least - 1e-12).astype(float), np.nan)
+    return Column(case.metric, values, case.status)
+
+
+def of_repeats(rows: Column, row_case: Ints, n_cases: int) -> dict[str, Column]:
+    """`pass_any`, `pass_all` and `pass_spread` of cases that all have two scored runs or more; else nothing.
+
+    Args:
+        rows: `pass_rate` per row.
+        row_case: per row the position of its case.
+        n_cases: of the run.
+    """
+    scored = rows.status == SCORED
+    runs = np.bincount(row_case[scored], minlength=n_cases)
+    if not n_cases or np.bincount(row_case, minlength=n_cases).min() < 2:
+        return {}
+    passes = np.bincount(row_case[scored], rows.values[scored], n_cases)
+    known = runs >= 2
+    pairs = np.where(known, runs * (runs - 1), 1)
+    found = {
+        PASS_ANY: (passes > 0).astype(float),
+        PASS_ALL: (passes == runs).astype(float),
+        PASS_SPREAD: 2 * passes * (runs - passes) / pairs,
+    }
+    status = np.where(known, SCORED, _unknown(rows, row_case, n_cases))
+    return {metric.name: Column(metric, np.where(known, values, np.nan), status) for metric, values in found.items()}
+
+
+def _unknown(rows: Column, row_case: Ints, n_cases: int) -> Ints:
+    """The state of cases with fewer than two scored runs: that of their worst row."""
+    status = np.full(n_cases, ABSENT)
+    np.maximum.at(status, row_case[rows.status != SCORED], rows.status[rows.status != SCORED])
+    return status
+
+
+def _rate_of(rule: str) -> float | None:
+    name, _, share = rule.partition(":")
+    try:
+        rate = float(share)
+    except ValueError:
+        return None
+    return rate if name == "rate" and 0 < rate <= 1 else None
