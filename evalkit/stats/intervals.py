@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from evalkit.results import Estimate
+from evalkit.stats.bootstrap import bootstrap as bootstrap
 from evalkit.stats.bounds import newcombe_bounds, tango_upper, wilson_bounds
 from evalkit.stats.clusters import cluster_codes
 from evalkit.stats.quantiles import tail_probability, two_sided_t, two_sided_z
