@@ -171,7 +171,7 @@ def refuse_incomparable(decision: Decision) -> None:
     """
     found = decision.comparison
     if found is not None and found.incomparable:
-        mend = "run the old system again with today's suite, and save that run as the baseline"
+        mend = "score its stored answers again with `evalkit score`, and save that run as the baseline"
         place = f"baseline {found.baseline_id}"
         raise InputError(
             Problem(place, f"its {name} was scored otherwise: the {part} differs", mend)

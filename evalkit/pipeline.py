@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from evalkit.assess import Terms, assess, find_baseline_of, load_baseline, read_labels_of, refuse_incomparable
 from evalkit.errors import ExitCode, InputError, NothingSelected, Problem
+from evalkit.rescore import answered_by
 from evalkit.results import Decision, Summary
 from evalkit.runner.engine import Stop
 from evalkit.runner.manifest import manifest_of
@@ -43,6 +44,8 @@ class Request:
     baseline: str | None = None
     """Name or run folder instead of the suite's; `none` compares with nothing."""
     deadline_s: float | None = None
+    answers: RunFolder | None = None
+    """A stored run whose answers are graded again; the suite's system is not called."""
     cached: bool = True
     """Whether judges' replies of earlier runs are taken."""
     command: str = ""
@@ -77,6 +80,7 @@ async def run_suite(request: Request, watcher: Watcher, stop: Stop, env: Mapping
     from evalkit.suite.parse import load_suite
 
     suite = with_overrides(load_suite(request.suite), request.overrides)
+    suite = suite if request.answers is None else answered_by(suite, request.answers)
     async with AsyncExitStack() as stack:
         prepared = await prepare(suite, env, stack, cached=request.cached)
         chosen = _chosen(prepared, request.selection)

@@ -18,7 +18,7 @@ RANKS = (
     {"store", "runner", "report"},
     {"stored"},
     {"assess"},
-    {"session"},
+    {"session", "rescore"},
     {"pipeline", "analysis", "health", "calibrate", "noise"},
     {"cli", "pytest_plugin", "__main__", "testing"},
 )

@@ -18,6 +18,7 @@ from evalkit.cli.judge import judge
 from evalkit.cli.noise import noise, power
 from evalkit.cli.report import report
 from evalkit.cli.run import run
+from evalkit.cli.score import score
 from evalkit.errors import EvalkitError, ExitCode
 
 app = typer.Typer(
@@ -29,7 +30,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for command in (init, check, run, gate, report, diff, noise, power, doctor):
+for command in (init, check, run, gate, report, diff, score, noise, power, doctor):
     app.command()(command)
 app.add_typer(baseline)
 app.add_typer(judge)

@@ -1,0 +1,42 @@
+"""`evalkit score`: the answers of a stored run, graded by today's scorers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def score(
+    run: Annotated[str, typer.Argument(help="Run folder, or name of a saved baseline.")],
+    suite: Annotated[Path, typer.Option(help="Suite whose scorers grade.")],
+    out: Annotated[Path | None, typer.Option(help="Folder for the new run. Default: reports/<run-id>.")] = None,
+    baseline: Annotated[str, typer.Option(help="Saved baseline or run folder to compare with.")] = "none",
+    json: Annotated[bool, typer.Option("--json", help="Print decision.json on stdout, and nothing else.")] = False,
+) -> None:
+    """Score stored answers again, after a change of a scorer, a rubric or a judge; the system is not called.
+
+    So a baseline stays comparable: score it again, and save that run in its place. Times and costs of the system are
+    those of the first time.
+
+    Example: evalkit score main --suite suites/compliance.yaml --out reports/main-again
+
+    Exit codes: those of `evalkit run`.
+    """
+    import shlex
+    import sys
+
+    from evalkit.cli.output import Output
+    from evalkit.cli.signals import run_stoppable
+    from evalkit.pipeline import Request
+    from evalkit.rescore import stored_run
+    from evalkit.suite.parse import load_suite
+
+    answers = stored_run(run, load_suite(suite).root)
+    command = shlex.join(["evalkit", *sys.argv[1:]])
+    request = Request(suite=suite, out=out, baseline=baseline, answers=answers, command=command)
+    output = Output(json=json)
+    result = run_stoppable(request, output, "auto")
+    output.show_run(result, reports=True, summary=None)
+    raise typer.Exit(int(result.exit_code))
