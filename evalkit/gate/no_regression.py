@@ -9,6 +9,7 @@ from evalkit.aggregate.frozen import FrozenFrame
 from evalkit.gate.baseline import Baseline, Pairing, compare, incomparable_metrics, pair
 from evalkit.gate.critical_cases import critical_case_finding, critical_cases_to_repeat
 from evalkit.gate.findings import Finding, finding
+from evalkit.gate.margins import margin_checks
 from evalkit.gate.policy import NoRegression, is_critical, within
 from evalkit.gate.regression import (
     ALPHA,
@@ -91,8 +92,9 @@ def regression_finding(frame: FrozenFrame, summary: Summary, baseline: Baseline 
         if "pass_rate" in comparable:
             guard = critical_case_finding(pairing, may_block=may_block.get("pass_rate", False))
             found = Finding((*found.checks, *guard.checks), (*found.reasons, *guard.reasons))
-        spent = finding(list(resource_checks(pairing, policy, trial.seed)))
-        found = Finding((*found.checks, *spent.checks), (*found.reasons, *spent.reasons))
+        asked = [*margin_checks(gates, policy), *resource_checks(pairing, policy, trial.seed)]
+        more = finding(asked)
+        found = Finding((*found.checks, *more.checks), (*found.reasons, *more.reasons))
     return replace(found, comparison=comparison)
 
 

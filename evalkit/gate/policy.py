@@ -127,6 +127,11 @@ class NoRegression:
     """`pass_rate` and every scorer's metric that is not advisory where not given."""
     critical: tuple[str, ...] = ()
     """Cohort values (`aml`, or `domain=aml`) that are tested in a family of their own."""
+    margin: float | None = None
+    """Drop that is still acceptable, in units of each metric: overall and in critical cohorts a larger one has to be
+    ruled out, else it warns (non-inferiority)."""
+    beats_by: float | None = None
+    """Gain that has to be shown overall, in units of each metric; it blocks where the gain is surely smaller."""
     max_slowdown: float | None = None
     """How many times the baseline's latency is still none, such as 1.10; not compared where not given."""
     max_cost_ratio: float | None = None
@@ -137,6 +142,10 @@ class NoRegression:
         _names(self, "by", "metrics", "critical")
         if self.alpha is not None and not 0 < self.alpha <= 0.2:
             raise ValueError(f"alpha: {self.alpha} is no useful error rate; write a number up to 0.2, such as 0.01")
+        for name in ("margin", "beats_by"):
+            value = getattr(self, name)
+            if value is not None and not 0 <= value < math.inf:
+                raise ValueError(f"{name}: {value:g} is negative or no number; write one such as 0.02")
         for name in ("max_slowdown", "max_cost_ratio"):
             ratio = getattr(self, name)
             if ratio is not None and not 1 <= ratio < math.inf:

@@ -32,7 +32,7 @@ def tested_check(frame: FrozenFrame, tested: Tested, improved: frozenset[str] = 
         _blank(gate, f"no drop at p <= {number(tested.alpha)}"),
         outcome=tested.outcome,
         observed=mean(gate.after, gate.clusters, gate.metric),
-        drop=_drop(gate),
+        drop=drop_of(gate),
         p_value=tested.p_value,
         smallest_drop=_smallest_drop(tested),
         reason=_sentence(tested) + _paid_for(tested, improved),
@@ -59,7 +59,7 @@ def _blank(gate: Gate, need: str) -> Check:
     )
 
 
-def _drop(gate: Gate) -> Estimate:
+def drop_of(gate: Gate, confidence_level: float = 0.95) -> Estimate:
     """Newcombe's interval for single runs of pass/fail cases that are independent, else t on the differences."""
     before, after = (gate.before, gate.after) if gate.metric.higher_is_better else (gate.after, gate.before)
     whole = bool(np.isin(np.concatenate([before, after]), (0.0, 1.0)).all())
@@ -67,9 +67,10 @@ def _drop(gate: Gate) -> Estimate:
         first, second = before == 1, after == 1
         table = (first & second, first & ~second, ~first & second, ~first & ~second)
         both, only_first, only_second, neither = (int(part.sum()) for part in table)
-        return intervals.newcombe_paired(both, only_first, only_second, neither)
+        return intervals.newcombe_paired(both, only_first, only_second, neither, confidence_level=confidence_level)
     reach = gate.metric.high - gate.metric.low
-    return mean(gate.drops, gate.clusters, Metric(name="drop", low=-reach, high=reach))
+    drop = Metric(name="drop", low=-reach, high=reach)
+    return mean(gate.drops, gate.clusters, drop, confidence_level=confidence_level)
 
 
 def _smallest_drop(tested: Tested) -> float | None:

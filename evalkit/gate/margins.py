@@ -1,0 +1,72 @@
+"""What has to be shown and not only not refuted: hardly worse than the baseline, or better by so much."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from evalkit.gate.policy import NoRegression
+from evalkit.gate.regression import MIN_PAIRED, Gate
+from evalkit.gate.regression_checks import drop_of
+from evalkit.gate.words import about, number
+from evalkit.results import OVERALL, Check, CheckOutcome
+
+ONE_SIDED_95 = 0.90
+"""Confidence level of the two-sided interval whose ends are one-sided 95 % bounds."""
+
+
+def margin_checks(gates: Sequence[Gate], policy: NoRegression) -> Iterator[Check]:
+    """Non-inferiority overall and in critical cohorts, superiority overall; nothing where neither is asked for.
+
+    Args:
+        gates: every metric in every cohort, on paired cases.
+        policy: `margin`, the drop that is still acceptable, and `beats_by`, the gain that is wanted; in the units of
+            each metric.
+    """
+    for gate in gates:
+        if not gate.may_block or gate.n_independent < MIN_PAIRED:
+            continue
+        if policy.margin is not None and (gate.cohort == OVERALL or gate.critical):
+            yield _not_inferior(gate, policy.margin)
+        if policy.beats_by is not None and gate.cohort == OVERALL:
+            yield _superior(gate, policy.beats_by)
+
+
+def _not_inferior(gate: Gate, margin: float) -> Check:
+    """Warn unless the upper bound of the drop is below the margin."""
+    drop = drop_of(gate, ONE_SIDED_95)
+    worst = drop.high
+    shown = worst is not None and worst < margin
+    bound = "not known" if worst is None else number(worst)
+    reason = (
+        f"{about(gate.metric.name, gate.cohort)}: the drop is at most {bound} (one-sided 95 %), need < {number(margin)}"
+    )
+    return Check(
+        name="non-inferiority",
+        metric=gate.metric.name,
+        cohort=gate.cohort,
+        outcome="pass" if shown else "warn",
+        need=f"drop < {number(margin)}",
+        drop=drop,
+        reason=reason,
+    )
+
+
+def _superior(gate: Gate, gain: float) -> Check:
+    """Pass where the gain is shown, block where even the favourable bound is below it."""
+    drop = drop_of(gate, ONE_SIDED_95)
+    outcome: CheckOutcome = "insufficient evidence"
+    if drop.high is not None and -drop.high >= gain:
+        outcome = "pass"
+    elif drop.low is not None and -drop.low < gain:
+        outcome = "block"
+    bounds = "unknown" if drop.low is None or drop.high is None else f"{number(-drop.high)} to {number(-drop.low)}"
+    reason = f"{gate.metric.name}: the gain is {bounds} (one-sided 95 % bounds), need >= {number(gain)}"
+    return Check(
+        name="superiority",
+        metric=gate.metric.name,
+        cohort=gate.cohort,
+        outcome=outcome,
+        need=f"gain >= {number(gain)}",
+        drop=drop,
+        reason=reason,
+    )
