@@ -13,6 +13,7 @@ from evalkit.cli.check import check
 from evalkit.cli.diff import diff
 from evalkit.cli.doctor import doctor
 from evalkit.cli.gate import gate
+from evalkit.cli.golden import golden
 from evalkit.cli.init import init
 from evalkit.cli.judge import judge
 from evalkit.cli.noise import noise, power
@@ -34,6 +35,7 @@ for command in (init, check, run, gate, report, diff, score, noise, power, docto
     app.command()(command)
 app.add_typer(baseline)
 app.add_typer(judge)
+app.add_typer(golden)
 
 
 def _version(asked: bool) -> None:
