@@ -43,6 +43,7 @@ class Terms:
     """Metric -> what its scores are made by; a calibration of anything else has expired."""
     partial: str | None = None
     seed: int = 0
+    production: Mapping[str, float] = field(default_factory=dict)
     traffic_per_month: int | None = None
     notes: tuple[str, ...] = ()
     """Sentences that go with the figures, such as where a judge was measured."""
@@ -69,6 +70,7 @@ def assess(
         expected=expected,
         labels=terms.labels,
         kappa_floors=terms.kappa_floors,
+        production=terms.production,
         traffic_per_month=terms.traffic_per_month,
         wall_s=wall_s,
     )

@@ -172,6 +172,7 @@ def _terms(suite: Suite, manifest: Mapping[str, Any], baseline: str | None, run:
         score_keys=manifest["score_keys"],
         partial=manifest["partial"],
         seed=manifest["seed"],
+        production=suite.options.production,
         traffic_per_month=suite.options.traffic_per_month,
         notes=tuple(manifest["notices"]),
     )

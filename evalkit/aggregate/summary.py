@@ -11,6 +11,7 @@ import numpy as np
 from evalkit.aggregate.agreement import Label, agreement
 from evalkit.aggregate.cells import Source, cell, sources
 from evalkit.aggregate.frozen import FrozenFrame
+from evalkit.aggregate.production import PRODUCTION_RATE, production_cell
 from evalkit.results import OVERALL, Cell, Estimate, Summary
 from evalkit.types import Metric
 
@@ -27,6 +28,7 @@ def summarise(  # noqa: PLR0913 - what a summary depends on besides the rows, ea
     expected: int,
     labels: Sequence[Label] = (),
     kappa_floors: Mapping[str, float] | None = None,
+    production: Mapping[str, float] | None = None,
     traffic_per_month: int | None = None,
     wall_s: float | None = None,
 ) -> Summary:
@@ -38,6 +40,7 @@ def summarise(  # noqa: PLR0913 - what a summary depends on besides the rows, ea
         expected: rows that the plan asked for.
         labels: what raters said about the same answers; they give the judges' agreement.
         kappa_floors: kappa that a judge has to reach, by cohort.
+        production: cohort label -> share of production, for `pass_rate_production`.
         traffic_per_month: calls a month, for `monthly_cost_usd`.
         wall_s: seconds that the run took, for `throughput_per_s`.
 
@@ -47,7 +50,9 @@ def summarise(  # noqa: PLR0913 - what a summary depends on besides the rows, ea
     """
     found = sources(frame)
     cells = [each for metric in found for each in _cells(frame, metric)]
+    mixed = production_cell(frame, production or {})
     extra = [*_monthly_cost(cells, traffic_per_month), *_throughput(frame, wall_s)]
+    extra += [(PRODUCTION_RATE, mixed)] if mixed is not None else []
     metrics = [metric.metric for metric in found if any(each.metric == metric.metric.name for each in cells)]
     return Summary(
         suite=suite,

@@ -16,8 +16,8 @@ from evalkit.aggregate.frame import DERIVED_METRICS
 from evalkit.results import OVERALL
 from evalkit.types import KINDS, SEVERITIES, Metric
 
-PASS_METRICS = ("pass_rate", "pass_any", "pass_all")
-"""Of every run with a pass mark; those after the first only where cases are repeated."""
+PASS_METRICS = ("pass_rate", "pass_any", "pass_all", "pass_rate_production")
+"""Of runs with a pass mark; those after the first where cases are repeated, or a production mix is declared."""
 OnFail = Literal["block", "warn"]
 Problem = tuple[int, str, str]
 """Position in the policy (-1: the policy as a whole), what is wrong, how to mend it."""

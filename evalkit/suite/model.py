@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from evalkit.aggregate.production import check_mix
 from evalkit.aggregate.repeats import check_rule
 from evalkit.gate.policy import Policy
 from evalkit.golden.read import GoldenSource
@@ -112,6 +113,9 @@ class SuiteOptions:
     """True turns insufficient evidence into no decision."""
     budget_usd: float | None = None
     """US dollars that a run may spend on calls whose price is known; then it stops and can be resumed."""
+    production: Mapping[str, float] = field(default_factory=dict)
+    """Shares of production by the values of one cohort: `{topic=hours: 0.6, topic=loans: 0.4}`; `pass_rate` is then
+    also given for that mix."""
     traffic_per_month: int | None = None
     """Calls a month, for the projected cost."""
 
@@ -132,6 +136,7 @@ class SuiteOptions:
             raise ValueError("traffic_per_month: must be at least 1; remove the key where it is unknown")
         if self.budget_usd is not None and not 0 < self.budget_usd < float("inf"):
             raise ValueError("budget_usd: must be above 0; remove the key to spend without a limit")
+        check_mix(self.production, self.cohorts)
         for cohort, floor in self.kappa_floors.items():
             if not 0 < floor < 1:
                 raise ValueError(f"kappa_floors: {floor:g} for {cohort} is no kappa to reach; write 0.6 or 0.7")

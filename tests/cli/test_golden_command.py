@@ -53,3 +53,18 @@ def test_what_cannot_be_used_is_named(project: Project, words: list[str], messag
     assert ran.returncode == 2
     assert message in ran.stderr
     assert "Traceback" not in ran.stderr
+
+
+def test_the_rate_at_productions_mix_is_shown_and_gated(project: Project) -> None:
+    """A set that is half `left` passes by its plain rate, and not by that of a production that is nearly all `left`."""
+    text = (
+        (project.root / "suite.yaml")
+        .read_text(encoding="utf-8")
+        .replace("arguments: {broken: ", "arguments: {broken: left-0")
+    )
+    text = text.replace("  - no_regression: {baseline: main}\n", "  - pass_rate_production: {min: 0.5}\n")
+    mix = "production: {group=left: 0.9, group=right: 0.1}\n"
+    (project.root / "suite.yaml").write_text(mix + text.replace('left-0""', '"left-0"'), encoding="utf-8")
+    ran = project.run("run", "suite.yaml", "--out", "first", "--baseline", "none")
+    assert ran.returncode == 1, ran.stdout + ran.stderr
+    assert "pass_rate_production is 0.25" in ran.stdout.replace("\n", " ")
