@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from evalkit.report.headline import ORDER
@@ -64,14 +65,14 @@ def quality_metrics(summary: Summary, styles: Mapping[str, Style]) -> tuple[Metr
 def cohort_rows(
     summary: Summary, decision: Decision, metrics: tuple[Metric, ...], styles: Mapping[str, Style]
 ) -> tuple[CohortRow, ...]:
-    """Cohort by metric; `overall` first, the others in the order of the summary."""
+    """Cohort by metric: `overall` first, then the worst, cohorts of one name beside each other."""
     cells = {(cell.cohort, cell.metric): cell for cell in summary.cells}
     checks: dict[tuple[str, str], list[Check]] = {}
     for check in decision.checks:
         checks.setdefault((check.cohort, check.metric), []).append(check)
     shown = {metric.name for metric in metrics}
     names = dict.fromkeys(cell.cohort for cell in summary.cells if cell.metric in shown)
-    ordered = sorted(names, key=lambda name: name != OVERALL)
+    ordered = _worst_first(names, cells, metrics[0]) if metrics else list(names)
     return tuple(
         CohortRow(
             cohort,
@@ -84,6 +85,25 @@ def cohort_rows(
             ),
         )
         for cohort in ordered
+    )
+
+
+def _worst_first(names: Iterable[str], cells: Mapping[tuple[str, str], Cell], metric: Metric) -> list[str]:
+    """By the first metric of the table; what has no value comes last."""
+
+    def badness(name: str) -> float:
+        value = cells[name, metric.name].estimate.value if (name, metric.name) in cells else None
+        if value is None:
+            return math.inf
+        return value if metric.higher_is_better else -value
+
+    groups: dict[str, float] = {}
+    for name in names:
+        group = name.partition("=")[0]
+        groups[group] = min(groups.get(group, math.inf), badness(name))
+    return sorted(
+        names,
+        key=lambda name: (name != OVERALL, groups[name.partition("=")[0]], name.partition("=")[0], badness(name), name),
     )
 
 
