@@ -50,7 +50,7 @@ class Terms:
 
 
 def assess(
-    frame: Frame, terms: Terms, *, expected: int, wall_s: float | None = None
+    frame: Frame, terms: Terms, *, expected: int, wall_s: float | None = None, final: bool = False
 ) -> tuple[Summary, Decision | NeedsRepeats]:
     """Aggregate the rows and decide.
 
@@ -58,6 +58,7 @@ def assess(
         frame: the rows of the run.
         terms: suite, baseline and labels.
         expected: rows that the plan asked for.
+        final: nothing can be run again: decide with what is there.
         wall_s: seconds that the calls took, `None` where unknown (a resumed or stored run).
     """
     from evalkit.aggregate.summary import summarise
@@ -70,6 +71,7 @@ def assess(
         expected=expected,
         labels=terms.labels,
         kappa_floors=terms.kappa_floors,
+        repeats=terms.policy.repeats,
         production=terms.production,
         traffic_per_month=terms.traffic_per_month,
         wall_s=wall_s,
@@ -82,6 +84,7 @@ def assess(
         baseline=terms.baseline,
         partial=terms.partial,
         seed=terms.seed,
+        final=final,
     )
     return summary, decision
 
@@ -123,9 +126,7 @@ def find_baseline_of(suite: Suite, asked: str | None) -> RunFolder | None:
     Raises:
         InputError: if what was named is no run.
     """
-    from evalkit.gate.policy import NoRegression
-
-    named = [check.baseline for check in suite.policy.checks if isinstance(check, NoRegression)]
+    named = named_baselines(suite)
     name = asked or (named[0] if named else None)
     if name is None or name == NO_BASELINE:
         return None
@@ -134,6 +135,13 @@ def find_baseline_of(suite: Suite, asked: str | None) -> RunFolder | None:
         mend = f"save one with `evalkit baseline save RUN --name {name}`"
         raise InputError(Problem("--baseline", f"no baseline called {name!r}", mend))
     return folder
+
+
+def named_baselines(suite: Suite) -> tuple[str, ...]:
+    """What the suite's gate compares with, by name."""
+    from evalkit.gate.policy import NoRegression
+
+    return tuple(check.baseline for check in suite.policy.checks if isinstance(check, NoRegression))
 
 
 def load_baseline(

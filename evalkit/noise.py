@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from evalkit.aggregate.columns import Ints
-from evalkit.aggregate.frame import SCORED
+from evalkit.aggregate.frame import ABSENT, SCORED
 from evalkit.aggregate.frozen import FrozenFrame
 from evalkit.gate.baseline import Pairing
-from evalkit.gate.policy import NoRegression, is_critical, within
+from evalkit.gate.policy import NoRegression, within
 from evalkit.gate.regression import ALPHA, gates_of, run_tests
 from evalkit.results import OVERALL, Estimate
 from evalkit.stats.intervals import wilson
@@ -59,13 +59,22 @@ class Noise:
     false_blocks: Estimate
 
 
-def noise_of(frame: FrozenFrame, policy: NoRegression, metrics: Sequence[str], *, trials: int, seed: int) -> Noise:
+def noise_of(
+    frame: FrozenFrame,
+    policy: NoRegression,
+    metrics: Sequence[str],
+    *,
+    critical: frozenset[str],
+    trials: int,
+    seed: int,
+) -> Noise:
     """Compare the repeats of one run with each other.
 
     Args:
         frame: a run whose cases have two repeats or more.
-        policy: which cohorts, and which of them are critical.
+        policy: which cohorts.
         metrics: that the gate compares.
+        critical: cohorts that are tested in a family of their own.
         trials: comparisons of two runs that are put together from the repeats, each case's drawn at random.
         seed: of the draws.
 
@@ -76,39 +85,39 @@ def noise_of(frame: FrozenFrame, policy: NoRegression, metrics: Sequence[str], *
         raise ValueError("no case has two repeats; run the suite with repeats")
     rng = np.random.default_rng(seed)
     cohorts = within(frame.cohorts, policy.by)
-    critical = frozenset(label for label in cohorts if is_critical(label, policy.critical))
-    counts = {cohort: len(frame.cohorts[cohort]) for cohort in cohorts}
+    counts = {name: {cohort: _applies(frame, name, cohort) for cohort in cohorts} for name in metrics}
     flips = {(name, cohort): _flips(frame, name, cohort) for name in metrics for cohort in cohorts}
     blocked = sum(_blocks_itself(frame, policy, metrics, critical, rng) for _ in range(trials))
     return Noise(
         repeats=frame.n_repeats,
-        gates=detectable(counts, metrics, flips, critical=critical, alpha=policy.alpha or ALPHA),
+        gates=detectable(counts, flips, critical=critical, alpha=policy.alpha or ALPHA),
         false_blocks=wilson(blocked, trials),
     )
 
 
 def detectable(
-    counts: Mapping[str, int],
-    metrics: Sequence[str],
+    counts: Mapping[str, Mapping[str, int]],
     flips: Mapping[tuple[str, str], float | None],
     *,
     critical: frozenset[str],
     alpha: float,
+    metrics: int = 1,
 ) -> tuple[Detectable, ...]:
     """What each metric can see in each cohort.
 
     Args:
-        counts: cohort -> cases.
-        metrics: that the gate compares.
+        counts: metric -> cohort -> cases that it applies to; a gate without cases is none.
         flips: (metric, cohort) -> what is known of the noise; where it is `None`, 8.5 % is assumed.
         critical: cohorts that are tested in a family of their own.
         alpha: chance that any gate blocks an unchanged system.
+        metrics: that the gate compares for each one of `counts`, where not all of them are known yet.
     """
-    sizes = {True: len(metrics) * len(critical), False: len(metrics) * (len(counts) - len(critical))}
-    share = alpha / 2 if critical else alpha
+    gates = [(metric, cohort) for metric, by_cohort in counts.items() for cohort, n in by_cohort.items() if n]
+    sizes = {family: metrics * sum((cohort in critical) is family for _, cohort in gates) for family in (True, False)}
+    share = alpha / 2 if sizes[True] else alpha
     found = []
-    for metric in metrics:
-        for cohort, n in counts.items():
+    for metric, by_cohort in counts.items():
+        for cohort, n in ((cohort, n) for cohort, n in by_cohort.items() if n):
             known = flips.get((metric, cohort))
             least = critical_value(max(1, sizes[cohort in critical]), share)
             noise = ASSUMED_FLIPS if known is None else known
@@ -124,6 +133,12 @@ def detectable(
                 )
             )
     return tuple(found)
+
+
+def _applies(frame: FrozenFrame, metric: str, cohort: str) -> int:
+    """Cases of a cohort that a metric applies to."""
+    column = frame.cases[metric]
+    return int((column.status[frame.cohorts[cohort]] != ABSENT).sum())
 
 
 def _cases_needed(noise: float, least: float) -> int | None:

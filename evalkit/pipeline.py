@@ -11,7 +11,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evalkit.assess import Terms, assess, find_baseline_of, load_baseline, read_labels_of, refuse_incomparable
+from evalkit.assess import (
+    Terms,
+    assess,
+    find_baseline_of,
+    load_baseline,
+    named_baselines,
+    read_labels_of,
+    refuse_incomparable,
+)
 from evalkit.errors import ExitCode, InputError, NothingSelected, Problem
 from evalkit.rescore import answered_by
 from evalkit.results import Decision, Summary
@@ -87,7 +95,9 @@ async def run_suite(request: Request, watcher: Watcher, stop: Stop, env: Mapping
         terms = terms_of(prepared, request)
         n_cases = prepared.golden.n_cases if chosen is None else len(chosen)
         folder, manifest = _folder(prepared, request, n_cases * suite.options.repeat)
-        terms = dataclasses.replace(terms, baseline=load_baseline(terms.baseline_folder, terms.score_keys, folder))
+        if terms.policy.escalates:
+            again = load_baseline(terms.baseline_folder, terms.score_keys, folder)
+            terms = dataclasses.replace(terms, baseline=again)
         session = Session(prepared, watcher, stop, folder, manifest, chosen)
         if request.deadline_s is not None:
             asyncio.get_running_loop().call_later(request.deadline_s, stop, f"deadline of {request.deadline_s:g} s")
@@ -121,11 +131,9 @@ def decide_again(folder: RunFolder, suite_file: Path | None, baseline: str | Non
         raise InputError(Problem(str(folder.path), what, "name one with --suite"))
     suite = load_suite(found)
     terms = _terms(suite, stored.manifest, baseline, folder)
-    summary, decision = assess(stored.frame, terms, expected=stored.manifest["expected"])
+    summary, decision = assess(stored.frame, terms, expected=stored.manifest["expected"], final=True)
     if not isinstance(decision, Decision):
-        raise InputError(
-            Problem(str(folder.path), "canaries or critical cases still have to be run again", "go on with --resume")
-        )
+        raise TypeError("a final assessment asks for no repeats")
     refuse_incomparable(decision)
     folder.write_json(SUMMARY, summary_record(summary))
     write_decision(folder, decision, stored.manifest)
@@ -152,6 +160,7 @@ def terms_of(prepared: Prepared, request: Request) -> Terms:
     """What the decision of this run depends on besides its rows."""
     manifest = {
         "score_keys": prepared.score_keys,
+        "repeats": prepared.suite.options.repeat,
         "partial": request.selection.partial,
         "seed": prepared.suite.options.seed,
         "notices": prepared.notices,
@@ -161,10 +170,13 @@ def terms_of(prepared: Prepared, request: Request) -> Terms:
 
 def _terms(suite: Suite, manifest: Mapping[str, Any], baseline: str | None, run: RunFolder | None = None) -> Terms:
     compared = find_baseline_of(suite, baseline)
+    # The old system speaks for the run that the suite names beside it, and for no other.
+    escalates = suite.policy.escalates and baseline in (None, *named_baselines(suite))
+    policy = dataclasses.replace(suite.policy, escalates=escalates, repeats=manifest.get("repeats", 1))
     return Terms(
         suite=suite.name,
-        policy=suite.policy,
-        baseline=load_baseline(compared, manifest["score_keys"], run),
+        policy=policy,
+        baseline=load_baseline(compared, manifest["score_keys"], run if escalates else None),
         baseline_folder=compared,
         labels=read_labels_of(suite),
         kappa_floors=suite.options.kappa_floors,

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from evalkit.assess import Terms, assess, load_baseline, refuse_incomparable
+from evalkit.rescore import StoredAnswers
 from evalkit.results import Decision, Summary
 from evalkit.runner.engine import Stop, run_cases
 from evalkit.runner.grading import grade_all
@@ -86,7 +87,6 @@ class Session:
                 refuse_incomparable(decision)
                 return summary, decision
             more = self._again(decision, self.done)
-            self.expected += len(more)
             await self._call(iter(more), answer, journal)
             if decision.both and self.stop.reason is None:
                 terms = await self._call_old(decision, terms)
@@ -157,7 +157,8 @@ class Session:
         budget = self.prepared.budget
         if budget is None:
             return
-        budget.add(row.output.usage if row.output else None)
+        if not isinstance(self.prepared.suite.system, StoredAnswers):
+            budget.add(row.output.usage if row.output else None)
         for grade in row.scores.values() if with_judges else ():
             budget.add(grade.usage)
         if budget.reached:

@@ -18,7 +18,8 @@ RANKS = (
     {"store", "runner", "report"},
     {"stored"},
     {"assess"},
-    {"session", "rescore"},
+    {"rescore"},
+    {"session"},
     {"pipeline", "analysis", "health", "calibrate", "noise"},
     {"cli", "pytest_plugin", "__main__", "testing"},
 )

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
+from evalkit.aggregate.columns import Floats, Ints
 from evalkit.aggregate.frame import SCORED
 from evalkit.aggregate.frozen import PASS_RATE, FrozenFrame
-from evalkit.results import OVERALL, Cell
-from evalkit.stats.sampling import post_stratified
+from evalkit.results import OVERALL, Cell, Estimate
+from evalkit.stats.bounds import wilson_bounds
+from evalkit.stats.quantiles import two_sided_z
+from evalkit.stats.sampling import effective_n, post_stratified
 from evalkit.types import Metric
 
 PRODUCTION_RATE = Metric(name="pass_rate_production", binary=True)
 SLACK = 1e-3
+ONE_SIDED_95 = 0.90
+"""Confidence level of the two-sided interval whose ends are the bounds that a threshold is held against."""
 
 
 def check_mix(mix: Mapping[str, float], cohorts: Sequence[str]) -> None:
@@ -53,11 +59,33 @@ def production_cell(frame: FrozenFrame, mix: Mapping[str, float]) -> Cell | None
         strata[frame.cohorts.get(label, np.array([], np.int64))] = number
     inside = strata >= 0
     chosen = inside & (column.status == SCORED)
-    estimate = post_stratified(column.values[chosen], strata[chosen].tolist(), [mix[label] for label in labels])
+    shares, clusters = [mix[label] for label in labels], frame.clusters[chosen]
+    estimates = [
+        _rate(column.values[chosen], strata[chosen], shares, clusters, level) for level in (0.95, ONE_SIDED_95)
+    ]
     return Cell(
         metric=PRODUCTION_RATE.name,
         cohort=OVERALL,
-        estimate=estimate,
+        estimate=estimates[0],
+        corrected_bounds=estimates[1],
         n_cases=int(inside.sum()),
         n_scored=int(chosen.sum()),
     )
+
+
+def _rate(values: Floats, strata: Ints, shares: Sequence[float], clusters: Ints, level: float) -> Estimate:
+    """The weighted rate with Wilson's interval on the number of independent cases that it is worth.
+
+    That number is p (1 - p) / variance, never more than Kish's of the weights, and no more than the clusters.
+    """
+    found = post_stratified(values, strata.tolist(), shares, confidence_level=level)
+    if found.value is None or found.low is None or found.high is None:
+        return found
+    sizes = np.bincount(strata, minlength=len(shares))
+    weights = np.array(shares)[strata] / sizes[strata]
+    worth = effective_n(weights) * len(np.unique(clusters)) / len(clusters)
+    error = (found.high - found.low) / 2 / two_sided_z(level)
+    if error > 0:
+        worth = min(worth, found.value * (1 - found.value) / error**2)
+    low, high = wilson_bounds(found.value * worth, worth, two_sided_z(level))
+    return replace(found, low=low, high=high, method="post-stratified, wilson on the effective n")

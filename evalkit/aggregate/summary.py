@@ -28,6 +28,7 @@ def summarise(  # noqa: PLR0913 - what a summary depends on besides the rows, ea
     expected: int,
     labels: Sequence[Label] = (),
     kappa_floors: Mapping[str, float] | None = None,
+    repeats: int | None = None,
     production: Mapping[str, float] | None = None,
     traffic_per_month: int | None = None,
     wall_s: float | None = None,
@@ -40,6 +41,7 @@ def summarise(  # noqa: PLR0913 - what a summary depends on besides the rows, ea
         expected: rows that the plan asked for.
         labels: what raters said about the same answers; they give the judges' agreement.
         kappa_floors: kappa that a judge has to reach, by cohort.
+        repeats: of every case that were planned, `None` for all that there are.
         production: cohort label -> share of production, for `pass_rate_production`.
         traffic_per_month: calls a month, for `monthly_cost_usd`.
         wall_s: seconds that the run took, for `throughput_per_s`.
@@ -62,7 +64,7 @@ def summarise(  # noqa: PLR0913 - what a summary depends on besides the rows, ea
         states=frame.states,
         metrics=(*metrics, *(metric for metric, _ in extra)),
         cells=(*cells, *(each for _, each in extra)),
-        coverage=coverage(frame, expected),
+        coverage=coverage(frame, expected, repeats),
         agreement=agreement(frame, labels, kappa_floors),
         unscored_kinds=frame.unscored_kinds,
         error_kinds=frame.error_kinds,
@@ -70,13 +72,15 @@ def summarise(  # noqa: PLR0913 - what a summary depends on besides the rows, ea
     )
 
 
-def coverage(frame: FrozenFrame, expected: int) -> Mapping[str, tuple[int, int]]:
+def coverage(frame: FrozenFrame, expected: int, repeats: int | None = None) -> Mapping[str, tuple[int, int]]:
     """Count scored and expected rows: overall against the plan, in a cohort against its rows seen.
 
-    A row is scored when the system answered and no metric is unscored, those that are only shown aside.
+    Repeats beyond those that were planned, of cases that were run again, count for neither. A row is scored when the
+    system answered and no metric is unscored, those that are only shown aside.
     """
-    scored = np.bincount(frame.row_case[frame.covered], minlength=frame.n_cases)
-    seen = np.bincount(frame.row_case, minlength=frame.n_cases)
+    planned = frame.repeats < (np.inf if repeats is None else repeats)
+    scored = np.bincount(frame.row_case[frame.covered & planned], minlength=frame.n_cases)
+    seen = np.bincount(frame.row_case[planned], minlength=frame.n_cases)
     counts = {name: (int(scored[where].sum()), int(seen[where].sum())) for name, where in frame.cohorts.items()}
     return {**counts, OVERALL: (counts[OVERALL][0], expected)}
 

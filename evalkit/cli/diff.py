@@ -45,10 +45,10 @@ def _show_runs(old: RunFolder, new: RunFolder, output: Output) -> None:
     from evalkit.stored import load_run
 
     stored = load_run(new)
-    policy = Policy(checks=(NoRegression(baseline=str(old.path)),))
+    policy = Policy(checks=(NoRegression(baseline=str(old.path)),), repeats=stored.manifest.get("repeats", 1))
     baseline = load_baseline(old, stored.score_keys)
     terms = Terms(suite=stored.manifest["suite"], policy=policy, baseline=baseline)
-    summary, decision = assess(stored.frame, terms, expected=stored.manifest["expected"])
+    summary, decision = assess(stored.frame, terms, expected=stored.manifest["expected"], final=True)
     assert isinstance(decision, Decision)  # noqa: S101 - a policy without canaries asks for no repeats
     print_changes(view_of(material_of(new, stored.manifest, summary, decision, old)), output.results)
 

@@ -41,6 +41,7 @@ def coverage(
 
     Exit codes: 0, 2 where suite, file or mix cannot be used.
     """
+    from evalkit.aggregate.frame import cohort_value
     from evalkit.golden.read import open_golden
     from evalkit.stats.sampling import effective_n, production_coverage
     from evalkit.suite.parse import load_suite
@@ -52,13 +53,11 @@ def coverage(
         known = ", ".join(loaded.options.cohorts) or "none"
         raise InputError(Problem("--by", f"no cohort {unknown[0]!r}" if unknown else "the suite has none", known))
     calls = _production(production, mix, names)
-    held = Counter(
-        tuple(case.cohorts.get(name, "") for name in names)
-        for case in open_golden(loaded.golden, loaded.golden_file, loaded.golden_shown).open()
-    )
+    golden_set = open_golden(loaded.golden, loaded.golden_file, loaded.golden_shown)
+    held = Counter(tuple(cohort_value(case, name) or "" for name in names) for case in golden_set.open())
     cells = sorted(calls, key=lambda cell: (-calls[cell], cell))
     shares = [calls[cell] for cell in cells]
-    found = production_coverage([held[cell] for cell in cells], shares)
+    found = production_coverage([held[cell] for cell in cells], shares, sampled=production is not None)
     weights = [calls[cell] / held[cell] for cell in cells for _ in range(held[cell])]
     worth = effective_n(weights)
     if json:
@@ -82,7 +81,7 @@ def _sampled(file: Path, names: Sequence[str]) -> Mapping[Cell, float]:
     counts: Counter[Cell] = Counter()
     for line, row in read_jsonl(file, str(file), problems.append):
         own = row.get("cohorts")
-        given = own if isinstance(own, dict) else row
+        given = {**row, **own} if isinstance(own, dict) else row
         missing = [name for name in names if name not in given]
         if missing:
             problems.append(Problem(f"{file}:{line}", f"no {missing[0]!r}", "add it, beside `cohorts` or within"))
@@ -103,7 +102,7 @@ def _declared(mix: str, names: Sequence[str]) -> Mapping[Cell, float]:
             shares[value.strip(),] = float(number)
         except ValueError:
             raise InputError(Problem("--mix", f"{part!r} holds no share", "write aml=0.3,privacy=0.7")) from None
-    if min(shares.values()) < 0 or abs(sum(shares.values()) - 1) > 0.001:
+    if not min(shares.values()) >= 0 or not abs(sum(shares.values()) - 1) <= 0.001:
         what = f"the shares sum to {sum(shares.values()):g}"
         raise InputError(Problem("--mix", what, "write shares of at least 0 that sum to 1"))
     total = sum(shares.values())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -55,10 +56,19 @@ def noise(
     if frame.n_repeats < 2:
         raise InputError(Problem(str(folder.path), "every case was run once", "run it with --repeat 4"))
     file = suite if suite.is_file() else suite_file_of(stored)
-    policy = _regression(_policy_of(file) if file else None)
+    whole = _policy_of(file) if file else None
+    policy = _regression(whole)
     names = policy.metrics or ("pass_rate", *_quality(frame.rows, frame.advisory))
     metrics = [name for name in names if name in frame.rows]
-    _show(noise_of(frame, policy, metrics, trials=trials, seed=seed), as_json=json)
+    critical = whole.critical_in(frame.cohorts) if whole else frozenset()
+    found = noise_of(frame, policy, metrics, critical=critical, trials=trials, seed=seed)
+    if all(each.flips is None for each in found.gates):
+        mend = "see what failed in its report"
+        raise InputError(Problem(str(folder.path), "no case has two answers that were graded", mend))
+    missing = stored.manifest["expected"] - len(frame.row_case)
+    if missing > 0:
+        typer.echo(f"only {len(frame.row_case)} of {stored.manifest['expected']} calls were made", err=True)
+    _show(found, as_json=json)
 
 
 def power(
@@ -72,23 +82,34 @@ def power(
 
     Exit codes: 0, 2 where the suite cannot be used.
     """
-    from evalkit.gate.policy import is_critical
+    import math
+
+    from evalkit.aggregate.frame import cohort_value
     from evalkit.gate.regression import ALPHA
     from evalkit.golden.read import open_golden
     from evalkit.noise import detectable
     from evalkit.results import OVERALL
     from evalkit.suite.parse import load_suite
 
+    if flips is not None and not math.isfinite(flips):
+        raise InputError(Problem("--flips", "is no number", "write a share such as 0.05"))
     loaded = load_suite(suite)
     policy = _regression(loaded.policy)
     golden = open_golden(loaded.golden, loaded.golden_file, loaded.golden_shown)
     wanted = loaded.options.cohorts if policy.by is None else policy.by
-    counts = {OVERALL: golden.n_cases}
-    for name in wanted:
-        counts |= {f"{name}={value}": n for value, n in golden.cohort_counts.get(name, {}).items()}
-    critical = frozenset(label for label in counts if is_critical(label, policy.critical))
-    known = {("pass_rate", label): flips for label in counts}
-    found = detectable(counts, ["pass_rate"], known, critical=critical, alpha=policy.alpha or ALPHA)
+    counts: Counter[str] = Counter({OVERALL: golden.n_cases})
+    for case in golden.open():
+        counts.update(f"{name}={value}" for name in wanted if (value := cohort_value(case, name)) is not None)
+    ordered = {OVERALL: counts.pop(OVERALL), **dict(sorted(counts.items()))}
+    known = {("pass_rate", label): flips for label in ordered}
+    others = policy.metrics or [entry for entry in loaded.scorers if not entry.advisory]
+    found = detectable(
+        {"pass_rate": ordered},
+        known,
+        critical=loaded.policy.critical_in(ordered),
+        alpha=policy.alpha or ALPHA,
+        metrics=1 + len([each for each in others if each != "pass_rate"]),
+    )
     _show(found, as_json=json)
 
 

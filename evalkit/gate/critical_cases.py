@@ -49,7 +49,7 @@ def critical_case_finding(pairing: Pairing, *, may_block: bool) -> Finding:
         cohort="severity=critical",
         outcome="pass",
         need=f"none that passed {RUNS} of {RUNS} times fails {RUNS} of {RUNS} times",
-        reason="no critical case newly fails",
+        reason="no critical case that passed every time fails in half of its runs",
     )
     checks = []
     if broken.surely:
@@ -58,7 +58,7 @@ def critical_case_finding(pairing: Pairing, *, may_block: bool) -> Finding:
         checks.append(replace(blank, outcome="block" if may_block else "warn", case_ids=ids, reason=reason))
     if broken.perhaps:
         ids = tuple(frame.case_ids[case] for case in broken.perhaps)
-        reason = f"{len(ids)} critical cases newly fail, too few runs to tell from a flake: {some(ids)}"
+        reason = f"{len(ids)} critical cases newly fail, in too few runs to tell from a flake: {some(ids)}"
         checks.append(replace(blank, outcome="warn", case_ids=ids, reason=reason))
     return finding(checks or [blank])
 
@@ -84,13 +84,13 @@ def _broken(pairing: Pairing) -> _Broken:
         if other is None or not _is_guarded(ours, case):
             continue
         was, now = before[other][:RUNS], after[case][:RUNS]
-        if not (_all(was, passed=True) and _all(now, passed=False)):
+        if not _all(was, passed=True) or 2 * now.count(False) < max(1, len(now)):
             continue
-        if len(was) == len(now) == RUNS:
+        if len(was) == len(now) == RUNS and _all(now, passed=False):
             surely.append(case)
             continue
         perhaps.append(case)
-        if len(was) == RUNS:
+        if len(was) == RUNS and len(now) < RUNS and _all(now, passed=False):
             to_repeat.append(case)
     return _Broken(tuple(surely), tuple(perhaps), tuple(to_repeat))
 

@@ -37,7 +37,7 @@ class NeedsRepeats:
     """Whether the baseline's system is run as well."""
 
 
-def decide(
+def decide(  # noqa: PLR0913 - what a decision depends on
     frame: FrozenFrame,
     summary: Summary,
     policy: Policy,
@@ -45,6 +45,7 @@ def decide(
     baseline: Baseline | None,
     partial: str | None,
     seed: int,
+    final: bool = False,
 ) -> Decision | NeedsRepeats:
     """Judge a run by its policy; pure, so the same rows give the same decision.
 
@@ -55,6 +56,7 @@ def decide(
         baseline: the stored run that `no_regression` names, `None` where none is saved yet.
         partial: which part of the suite was run (such as `--limit 10`), `None` for all of it.
         seed: of the sign flips.
+        final: nothing can be run again: decide with what is there.
 
     Returns:
         `NeedsRepeats` while a canary or a critical case has failed fewer runs than its rule looks at. Else a decision:
@@ -62,8 +64,8 @@ def decide(
         warns or lacks evidence. A partial run is never a decision. Where `comparison.incomparable` names metrics, the
         baseline's scores were made differently: the caller turns that into an `InputError`.
     """
-    waiting = _to_repeat(frame, summary, policy, baseline, seed)
-    if waiting is not None and partial is None:
+    waiting = None if final or partial is not None else _to_repeat(frame, summary, policy, baseline, seed)
+    if waiting is not None:
         return waiting
     findings = _findings(frame, summary, policy, baseline, seed)
     checks = tuple(check for finding in findings for check in finding.checks)

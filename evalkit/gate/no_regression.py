@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from evalkit.aggregate.frozen import FrozenFrame
 from evalkit.gate.baseline import Baseline, Pairing, compare, incomparable_metrics, pair
 from evalkit.gate.critical_cases import critical_case_finding, critical_cases_to_repeat
@@ -87,7 +89,7 @@ def regression_finding(frame: FrozenFrame, summary: Summary, baseline: Baseline 
         gates, tested = trial.tested(pairing, may_block)
         if trial.repeats is not None:
             _, first = trial.tested(pair(frame, baseline.frame, repeats=trial.repeats), may_block)
-            tested = confirmed(first, tested)
+            tested = confirmed(first, tested, _answered_again(pairing, trial.repeats))
         found = _join(refused, gates, tested, frame)
         if "pass_rate" in comparable:
             guard = critical_case_finding(pairing, may_block=may_block.get("pass_rate", False))
@@ -96,6 +98,13 @@ def regression_finding(frame: FrozenFrame, summary: Summary, baseline: Baseline 
         more = finding(asked)
         found = Finding((*found.checks, *more.checks), (*found.reasons, *more.reasons))
     return replace(found, comparison=comparison)
+
+
+def _answered_again(pairing: Pairing, repeats: int) -> frozenset[int]:
+    """Positions of the cases that both runs have answered more often than was planned."""
+    answered = [pairing.candidate.covered[pairing.candidate_rows], pairing.baseline.covered[pairing.baseline_rows]]
+    counts = np.bincount(pairing.cases[answered[0] & answered[1]], minlength=pairing.candidate.n_cases)
+    return frozenset(np.flatnonzero(counts > repeats).tolist())
 
 
 def suspects_to_repeat(frame: FrozenFrame, baseline: Baseline, *, both: bool) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ alpha, over all of them together.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -27,6 +27,8 @@ SUSPECT_AT = 0.10
 """Adjusted p value of the planned repeats up to which a gate's cases are run again, where both systems can be."""
 CONFIRMED_WARN_AT = 0.05
 ALPHA, CONFIRMED_ALPHA = 0.01, 0.02
+ENOUGH_AGAIN = 0.9
+"""Share of a gate's cases that both systems have to have answered again for a second look."""
 RESIDUAL_T = 2.33
 """Statistic (one-sided 1 %) that a gate must reach without a cause's cases, else it only echoes that cause."""
 STEEPER = 1.5
@@ -76,6 +78,8 @@ class Tested:
     alpha: float
     family_size: int
     warn_at: float = WARN_AT
+    unconfirmed: bool = False
+    """True where a second look was due and the old system gave too few answers for it: decided by the first alone."""
     suspect: bool = True
     """False where the planned repeats alone gave no reason to look again: it then neither blocks nor warns."""
 
@@ -156,17 +160,30 @@ def run_tests(frame: FrozenFrame, gates: Sequence[Gate], *, alpha: float, seed: 
     return [Tested(gate, float(statistics[i]), float(p_values[i]), share, sizes[i]) for i, gate in enumerate(large)]
 
 
-def confirmed(first: Sequence[Tested], pooled: Sequence[Tested]) -> list[Tested]:
+def confirmed(first: Sequence[Tested], pooled: Sequence[Tested], again: Collection[int]) -> list[Tested]:
     """The tests of all repeats, of which only those may block or warn that the planned repeats gave reason for.
 
-    Both stages have to find a gate, so its error rate is below that of the pooled test alone.
+    Both stages have to find a gate, so its error rate is below that of the pooled test alone. Where the second look was
+    not possible, the gate is decided as against a stored run: by the first stage, at its level.
 
     Args:
         first: tests of the planned repeats.
         pooled: tests of those and of what was run again.
+        again: positions of the cases that both systems answered again.
     """
-    suspects = {_name(each.gate) for each in first if each.p_value <= SUSPECT_AT}
-    return [replace(each, suspect=_name(each.gate) in suspects, warn_at=CONFIRMED_WARN_AT) for each in pooled]
+    suspects = {_name(each.gate): each for each in first if each.p_value <= SUSPECT_AT}
+    found = []
+    for each in pooled:
+        alone = suspects.get(_name(each.gate))
+        if alone is not None and _share_in(each.gate, again) < ENOUGH_AGAIN:
+            found.append(replace(alone, alpha=alone.alpha * ALPHA / CONFIRMED_ALPHA, unconfirmed=True))
+        else:
+            found.append(replace(each, suspect=alone is not None, warn_at=CONFIRMED_WARN_AT))
+    return found
+
+
+def _share_in(gate: Gate, again: Collection[int]) -> float:
+    return sum(case in again for case in gate.cases.tolist()) / max(1, len(gate.cases))
 
 
 def suspect_cases(tested: Sequence[Tested]) -> frozenset[int]:

@@ -35,7 +35,7 @@ def tested_check(frame: FrozenFrame, tested: Tested, improved: frozenset[str] = 
         drop=drop_of(gate),
         p_value=tested.p_value,
         smallest_drop=_smallest_drop(tested),
-        reason=_sentence(tested) + _paid_for(tested, improved),
+        reason=_sentence(tested) + _paid_for(tested, improved) + _alone(tested),
         case_ids=worst_first(frame, worse, badness),
     )
 
@@ -85,6 +85,12 @@ def _smallest_drop(tested: Tested) -> float | None:
     critical = paired.critical_value(tested.family_size, tested.alpha)
     found = paired.minimum_detectable_drop(len(sums), float(np.var(sums)), critical_value=critical)
     return None if found is None else found * reach
+
+
+def _alone(tested: Tested) -> str:
+    if not tested.unconfirmed:
+        return ""
+    return "; the old system did not answer again, so this is decided by single runs"
 
 
 def _paid_for(tested: Tested, improved: frozenset[str]) -> str:

@@ -10,6 +10,8 @@ from evalkit.aggregate.frozen import FrozenFrame
 from evalkit.results import OVERALL, Summary
 from evalkit.types import SEVERITIES
 
+VOTED = frozenset({"pass_rate", "pass_any", "pass_all", "pass_spread", "pass_rate_production"})
+"""Metrics that every scorer with a pass mark votes in."""
 SHOWN_CASES = 100
 """Cases that a check lists at most; its reason has the full count."""
 
@@ -56,7 +58,7 @@ def unproven_judges(frame: FrozenFrame, summary: Summary, metric: str, cohort: s
         metric: `pass_rate` rests on every scorer that votes in it.
         cohort: `overall` or `name=value`.
     """
-    names = frame.voters if metric == "pass_rate" else (metric.removesuffix(".passed"),)
+    names = frame.voters if metric in VOTED else (metric.removesuffix(".passed"),)
     judges = [each for each in frame.metrics if each.name in names and each.judge is not None]
     return tuple(each.name for each in judges if trust_in(summary.agreement, each, cohort) != "trusted")
 

@@ -186,7 +186,8 @@ def _errors(view: View) -> Iterator[Text]:
 
 def _failing(view: View) -> Iterator[Text]:
     if view.failing:
-        ids = ", ".join(one_line(case.row.case.id, 40) for case in view.failing[:SHOWN_CASES])
+        names = list(dict.fromkeys(case.row.case.id for case in view.failing))
+        ids = ", ".join(one_line(name, 40) for name in names[:SHOWN_CASES])
         more = f" and {view.n_failing - SHOWN_CASES} more" if view.n_failing > SHOWN_CASES else ""
         word = "newly failing" if view.failing_are_new else "failing"
         yield _text(f"{view.n_failing} {word} ", "bold").append(f"{ids}{more}", style="not bold")

@@ -8,7 +8,7 @@ BISECTIONS = 60
 """Halvings of an interval of width <= 2: the root is then as exact as a float can be."""
 
 
-def wilson_bounds(successes: int, n: int, z: float) -> tuple[float, float]:
+def wilson_bounds(successes: float, n: float, z: float) -> tuple[float, float]:
     """Ends of Wilson's interval for 0 <= `successes` <= `n`, n >= 1; exactly 0 or 1 where the rate is."""
     rate = successes / n
     shrink = 1 + z * z / n

@@ -145,7 +145,12 @@ def effective_n(weights_of_cases: ArrayLike) -> float:
 
 
 def production_coverage(
-    counts: ArrayLike, production: ArrayLike, *, enough: int = ENOUGH_CASES, confidence_level: float = 0.95
+    counts: ArrayLike,
+    production: ArrayLike,
+    *,
+    sampled: bool,
+    enough: int = ENOUGH_CASES,
+    confidence_level: float = 0.95,
 ) -> Estimate:
     """Share of production that a golden set covers: sum_k p_k min(1, n_k / enough), less what is unseen.
 
@@ -155,8 +160,8 @@ def production_coverage(
 
     Args:
         counts: Golden cases of each stratum, shape (K,).
-        production: Production calls of each stratum, whole numbers, shape (K,); a declared mix without counts has no
-            sampling error: pass shares that sum to 1.
+        production: Production calls of each stratum, whole numbers, or declared shares, shape (K,).
+        sampled: True for calls; declared shares have no sampling error.
         enough: Cases from which on a stratum counts as covered.
         confidence_level: Of the two-sided interval.
 
@@ -165,7 +170,6 @@ def production_coverage(
     calls = np.asarray(production, dtype=np.float64)
     shares, total = _shares(calls), float(calls.sum())
     covered = np.minimum(1.0, np.asarray(counts, dtype=np.float64) / enough)
-    sampled = not math.isclose(total, 1.0)
     unseen = float((calls == 1).sum()) / total if sampled else 0.0
     value = float((shares * covered).sum()) * (1 - unseen)
     low = high = value

@@ -66,3 +66,23 @@ def test_what_is_no_mix_is_refused(mix: dict[str, float], message: str) -> None:
     """With the mend."""
     with pytest.raises(ValueError, match=message):
         check_mix(mix, ["topic"])
+
+
+def test_the_interval_is_one_of_a_rate() -> None:
+    """Within 0 and 1, with a width where every case passes, and that of Wilson where the mix is the set's own."""
+    few = summarise(run_of({"hours": (2, 2), "loans": (2, 2)}), suite="s", expected=4, production=MIX)
+    cell = few.cell("pass_rate_production", "overall")
+    assert cell is not None
+    assert cell.estimate.high == 1.0
+    assert cell.estimate.low is not None
+    assert cell.estimate.low < 0.6
+    mix = {"topic=hours": 0.5, "topic=loans": 0.5}
+    same = summarise(run_of({"hours": (16, 20), "loans": (16, 20)}), suite="s", expected=40, production=mix)
+    weighted, plain = same.cell("pass_rate_production", "overall"), same.cell("pass_rate", "overall")
+    assert weighted is not None
+    assert plain is not None
+    assert weighted.estimate.low == pytest.approx(plain.estimate.low, abs=0.02)
+    assert weighted.corrected_bounds is not None
+    assert weighted.corrected_bounds.low is not None
+    assert weighted.estimate.low is not None
+    assert weighted.corrected_bounds.low > weighted.estimate.low

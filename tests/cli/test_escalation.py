@@ -138,3 +138,49 @@ def test_the_decision_says_what_was_tested(project: Project) -> None:
     (left,) = [each for each in checks if (each["name"], each["cohort"]) == ("no_regression", "group=left")]
     assert left["need"] == "no drop at p <= 0.02"
     assert left["outcome"] == "block"
+
+
+def test_another_baseline_is_compared_as_stored(project: Project) -> None:
+    """The old system speaks for the run that stands beside it; one named on the command line is not mixed with it."""
+    write(project, new=f"wrong: '{FIRST}'", baseline="main")
+    assert project.run("run", "suite.yaml", "--out", "bad", "--baseline", "none").returncode == 0
+    (project.root / "new.log").unlink()
+    write(project, new=f"wrong: '{FIRST}'", baseline=OLD)
+    ran = project.run("run", "suite.yaml", "--out", "same", "--baseline", "bad")
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert calls(project, "old") == []
+    assert not (project.root / "same" / "baseline_rows.jsonl").exists()
+
+
+def test_an_old_system_that_is_down_is_no_second_look(project: Project) -> None:
+    """Then a gate is decided as against a stored run, at its level, and says so."""
+    six = " ".join(FIRST.split()[:6])
+    write(project, new=f"once: '{six}'", baseline="main")
+    alone = project.run("run", "suite.yaml", "--out", "alone")
+    (project.root / "new.log").unlink()
+    down = OLD.replace("bot:answer", "gone:answer")
+    (project.root / "gone.py").write_text("def answer(input: str, side: str = '') -> str:\n    raise OSError('down')\n")
+    write(project, new=f"once: '{six}'", baseline=down)
+    ran = project.run("run", "suite.yaml", "--out", "down")
+    assert alone.returncode == ran.returncode == 0, ran.stdout + ran.stderr
+    said = (project.root / "down" / "decision.json").read_text(encoding="utf-8")
+    assert "the old system did not answer again" in said
+
+
+def test_deciding_again_changes_neither_coverage_nor_decision(project: Project) -> None:
+    """Cases that were run again count neither as planned nor as scored twice."""
+    write(project, new=f"wrong: '{FIRST}'", baseline=OLD)
+    assert project.run("run", "suite.yaml", "--out", "worse").returncode == 1
+    first = (project.root / "worse" / "decision.json").read_bytes()
+    coverage = project.json("worse/summary.json")["coverage"]
+    assert project.run("gate", "worse").returncode == 1
+    assert (project.root / "worse" / "decision.json").read_bytes() == first
+    assert (
+        project.json("worse/summary.json")["coverage"]
+        == coverage
+        == {
+            "overall": [120, 120],
+            "group=left": [60, 60],
+            "group=right": [60, 60],
+        }
+    )

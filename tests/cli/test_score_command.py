@@ -66,3 +66,19 @@ def test_what_is_no_run_is_named(project: Project) -> None:
     ran = project.run("score", "nowhere", "--suite", "suite.yaml")
     assert ran.returncode == 2
     assert "no run folder and no saved baseline" in ran.stderr
+
+
+def test_answers_that_were_paid_for_are_not_charged_again(changed: Project) -> None:
+    """A budget is for what this run spends."""
+    (changed.root / "bot.py").write_text(
+        "def answer(input: str, broken: str = '') -> dict:\n"
+        "    a, b = input.split('+')\n"
+        "    return {'text': str(int(a) + int(b)), 'usage': {'cost_usd': 0.01}}\n",
+        encoding="utf-8",
+    )
+    assert changed.run("run", "suite.yaml", "--out", "dear", "--baseline", "none").returncode == 0
+    text = (changed.root / "suite.yaml").read_text(encoding="utf-8")
+    (changed.root / "suite.yaml").write_text("budget_usd: 0.5\n" + text, encoding="utf-8")
+    again = changed.run("score", "dear", "--suite", "suite.yaml", "--out", "again")
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert len((changed.root / "again" / "rows.jsonl").read_text().splitlines()) == 120

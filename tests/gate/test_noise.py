@@ -10,7 +10,7 @@ from evalkit.aggregate.frozen import FrozenFrame
 from evalkit.gate.policy import NoRegression
 from evalkit.noise import ASSUMED_FLIPS, advice_on, detectable, noise_of
 
-POLICY = NoRegression(metrics=("pass_rate",), critical=("small",))
+POLICY = NoRegression(metrics=("pass_rate",))
 
 
 def flaky(n: int, repeats: int, chance: float, seed: int = 1) -> FrozenFrame:
@@ -27,7 +27,7 @@ def flaky(n: int, repeats: int, chance: float, seed: int = 1) -> FrozenFrame:
 
 def test_flips_are_the_share_of_cases_that_differ_between_two_runs() -> None:
     """One case in five passes half of the time: a tenth of the cases flips, none of them in the small cohort."""
-    found = noise_of(flaky(500, 6, 0.5), POLICY, ["pass_rate"], trials=10, seed=0)
+    found = noise_of(flaky(500, 6, 0.5), POLICY, ["pass_rate"], critical=frozenset({"domain=small"}), trials=10, seed=0)
     flips = {each.cohort: each.flips for each in found.gates}
     assert flips["overall"] == pytest.approx(0.1, abs=0.02)
     assert flips["domain=small"] == 0
@@ -36,7 +36,9 @@ def test_flips_are_the_share_of_cases_that_differ_between_two_runs() -> None:
 
 def test_the_gate_hardly_blocks_a_system_for_being_itself() -> None:
     """Two different repeats of each case are two runs of the same system."""
-    found = noise_of(flaky(200, 4, 0.5), POLICY, ["pass_rate"], trials=150, seed=3)
+    found = noise_of(
+        flaky(200, 4, 0.5), POLICY, ["pass_rate"], critical=frozenset({"domain=small"}), trials=150, seed=3
+    )
     assert found.false_blocks.n == 150
     assert found.false_blocks.value is not None
     assert found.false_blocks.value <= 0.03
@@ -46,7 +48,7 @@ def test_more_cases_and_less_noise_find_smaller_drops() -> None:
     """A drop is found by so many cases as are said to be needed, and not by one fewer."""
     counts = {"overall": 500, "domain=small": 30}
     known = {("pass_rate", "overall"): 0.02, ("pass_rate", "domain=small"): None}
-    overall, small = detectable(counts, ["pass_rate"], known, critical=frozenset({"domain=small"}), alpha=0.01)
+    overall, small = detectable({"pass_rate": counts}, known, critical=frozenset({"domain=small"}), alpha=0.01)
     assert overall.smallest_drop is not None
     assert small.smallest_drop is not None
     assert overall.smallest_drop < 0.05 < 0.3 < small.smallest_drop
@@ -54,14 +56,14 @@ def test_more_cases_and_less_noise_find_smaller_drops() -> None:
     for n, finds in ((small.cases_needed, True), (small.cases_needed - 1, False)):  # type: ignore[operator]
         flips = {("pass_rate", "x"): ASSUMED_FLIPS}
         one = {"overall": 1, "x": n}
-        _, again = detectable(one, ["pass_rate"], flips, critical=frozenset({"x"}), alpha=0.01)  # type: ignore[arg-type]
+        _, again = detectable({"pass_rate": one}, flips, critical=frozenset({"x"}), alpha=0.01)  # type: ignore[arg-type]
         assert (again.smallest_drop is not None and again.smallest_drop <= 0.10) is finds
 
 
 def test_advice_names_what_is_too_small_to_see_anything() -> None:
     """Cases that would do, and what repeats would bring; nothing of what sees enough."""
     gates = detectable(
-        {"overall": 800, "domain=small": 30}, ["pass_rate"], {}, critical=frozenset({"domain=small"}), alpha=0.01
+        {"pass_rate": {"overall": 800, "domain=small": 30}}, {}, critical=frozenset({"domain=small"}), alpha=0.01
     )
     (line,) = advice_on(gates)
     assert line.startswith("pass_rate in domain=small: 30 cases; ")
@@ -71,4 +73,4 @@ def test_advice_names_what_is_too_small_to_see_anything() -> None:
 def test_one_run_says_nothing_of_noise() -> None:
     """No share of false alarms is made up where nothing was compared."""
     with pytest.raises(ValueError, match="two repeats"):
-        noise_of(flaky(40, 1, 0.5), POLICY, ["pass_rate"], trials=10, seed=0)
+        noise_of(flaky(40, 1, 0.5), POLICY, ["pass_rate"], critical=frozenset({"domain=small"}), trials=10, seed=0)

@@ -164,3 +164,14 @@ def test_an_unproven_judge_may_warn_and_an_advisory_one_is_left_out_of_pass_rate
     )
     assert [check.outcome for check in decision.checks[:2]] == ["warn", "pass"]
     assert decision.outcome == "approved with conditions"
+
+
+@pytest.mark.parametrize("metric", ["pass_rate", "pass_all", "pass_any"])
+def test_no_pass_metric_lets_an_unproven_judge_decide(metric: str) -> None:
+    """Whatever the runs of a case are made into, the judge behind them has no vote before labels show it."""
+    rows = [
+        a_row(a_case(f"c{i:03}"), {"judge": float(i % 4 != 0)}, repeat=repeat) for i in range(40) for repeat in range(2)
+    ]
+    decision = a_decision(frozen(rows, (JUDGE,)), Threshold(metric=metric, min=0.95))
+    assert decision.outcome == "no decision"
+    assert "label its answers" in decision.reasons[0]

@@ -112,10 +112,10 @@ def test_effective_n() -> None:
 
 def test_coverage_by_hand() -> None:
     """30 cases cover a stratum, 15 cover half of it, none cover nothing."""
-    declared = production_coverage([30, 15, 0], [0.5, 0.3, 0.2])
+    declared = production_coverage([30, 15, 0], [0.5, 0.3, 0.2], sampled=False)
     assert declared.value == pytest.approx(0.5 + 0.15)
     assert declared.low == declared.high == declared.value
-    sampled = production_coverage([100, 100, 0, 0], [600, 390, 9, 1])
+    sampled = production_coverage([100, 100, 0, 0], [600, 390, 9, 1], sampled=True)
     assert sampled.value == pytest.approx(0.99 * (1 - 1 / 1000))
     assert sampled.low is not None
     assert sampled.low < 0.99
@@ -128,7 +128,7 @@ def test_coverage_interval_holds() -> None:
     covered = float((truth * np.minimum(1, np.array(counts) / 30)).sum())
     hits = 0
     for _ in range(500):
-        found = production_coverage(counts, rng.multinomial(800, truth))
+        found = production_coverage(counts, rng.multinomial(800, truth), sampled=True)
         assert found.low is not None
         assert found.high is not None
         hits += found.low <= covered <= found.high
