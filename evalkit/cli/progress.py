@@ -68,6 +68,7 @@ class Reporter:
 
     def _row(self, row: Row) -> None:
         self._done += 1
+        self._expected = max(self._expected, self._done)  # cases may be run again beyond the plan
         verdict = verdict_of(row, self._advisory)
         self._failed += verdict == "failed"
         self._unknown += verdict in ("unscored", "system_error")
