@@ -22,20 +22,20 @@ from evalkit.cli.run import run
 from evalkit.cli.score import score
 from evalkit.errors import EvalkitError, ExitCode
 
-app = typer.Typer(
-    name="evalkit",
-    help="Eval harness and regression gate for LLM systems.",
-    no_args_is_help=True,
-    # Rich help costs three times the start-up of everything else.
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    add_completion=False,
-)
-for command in (init, check, run, gate, report, diff, score, noise, power, doctor):
-    app.command()(command)
-app.add_typer(baseline)
-app.add_typer(judge)
-app.add_typer(golden)
+COMMANDS = (init, check, run, gate, report, diff, score, noise, power, doctor)
+GROUPS = (baseline, judge, golden)
+
+
+def _empty() -> typer.Typer:
+    return typer.Typer(
+        name="evalkit",
+        help="Eval harness and regression gate for LLM systems.",
+        no_args_is_help=True,
+        # Rich help costs three times the start-up of everything else.
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        add_completion=False,
+    )
 
 
 def _version(asked: bool) -> None:
@@ -44,7 +44,6 @@ def _version(asked: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _root(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
@@ -53,10 +52,34 @@ def _root(
     """Eval harness and regression gate for LLM systems."""
 
 
+def _whole() -> typer.Typer:
+    made = _empty()
+    made.callback()(_root)
+    for command in COMMANDS:
+        made.command()(command)
+    for group in GROUPS:
+        made.add_typer(group)
+    return made
+
+
+def overview() -> typer.Typer:
+    """The commands with their descriptions, without their flags: a list of them needs no more, and is made sooner."""
+    made = _empty()
+    made.callback()(_root)
+    described = [(command.__name__, command.__doc__) for command in COMMANDS]
+    described += [(str(group.info.name), str(group.info.help)) for group in GROUPS]
+    for name, text in described:
+        made.command(name, help=text)(lambda: None)
+    return made
+
+
+app = _whole()
+
+
 def main() -> None:
     """Run the command line; every ending has its exit code."""
     try:
-        app()
+        (overview() if sys.argv[1:] in ([], ["--help"], ["--version"]) else app)()
     except EvalkitError as error:
         typer.echo(str(error), err=True)
         sys.exit(error.exit_code)

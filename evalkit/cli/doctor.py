@@ -1,7 +1,5 @@
 """`evalkit doctor`: what this installation can and cannot do, and how to mend it."""
 
-from __future__ import annotations
-
 import os
 import sys
 from collections.abc import Callable, Iterator

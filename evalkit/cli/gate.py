@@ -1,7 +1,5 @@
 """`evalkit gate`: decide again from stored rows, with no call."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

@@ -1,8 +1,7 @@
 """`evalkit golden`: what a golden set is worth before anything is run on it."""
 
-from __future__ import annotations
-
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,8 +10,6 @@ import typer
 from evalkit.errors import InputError, Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from evalkit.results import Estimate
 
 golden = typer.Typer(name="golden", help="Look at golden sets.", rich_markup_mode=None, no_args_is_help=True)
@@ -110,7 +107,7 @@ def _declared(mix: str, names: Sequence[str]) -> Mapping[Cell, float]:
 
 
 def _print(
-    found: Estimate, worth: float, cells: Sequence[Cell], calls: Mapping[Cell, float], held: Mapping[Cell, int]
+    found: "Estimate", worth: float, cells: Sequence[Cell], calls: Mapping[Cell, float], held: Mapping[Cell, int]
 ) -> None:
     from rich.table import Table
 
@@ -136,7 +133,7 @@ def _print(
 
 
 def _print_json(
-    found: Estimate, worth: float, cells: Sequence[Cell], calls: Mapping[Cell, float], held: Mapping[Cell, int]
+    found: "Estimate", worth: float, cells: Sequence[Cell], calls: Mapping[Cell, float], held: Mapping[Cell, int]
 ) -> None:
     import dataclasses
     import json

@@ -1,7 +1,5 @@
 """`evalkit init`: a suite that runs as it is."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

@@ -1,7 +1,6 @@
 """`evalkit judge`: what is known of the judges that a suite trusts."""
 
-from __future__ import annotations
-
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,8 +9,6 @@ import typer
 from evalkit.errors import ExitCode, InputError, Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
     from evalkit.aggregate.agreement import Floors
     from evalkit.calibrate import Judged
     from evalkit.results import Agreement
@@ -121,7 +118,7 @@ def drift(
         raise typer.Exit(ExitCode.BLOCKED)
 
 
-def _floors(given: Sequence[str], judged: Judged) -> Floors:
+def _floors(given: Sequence[str], judged: "Judged") -> "Floors":
     """`0.6` and `name=value=0.7` as cohort -> floor."""
     from evalkit.results import OVERALL
 
@@ -142,14 +139,14 @@ def _floors(given: Sequence[str], judged: Judged) -> Floors:
     return floors
 
 
-def _one(judged: Judged, metric: str | None, flag: str) -> str:
+def _one(judged: "Judged", metric: str | None, flag: str) -> str:
     names = [each.name for each in judged.judges]
     if metric is None and len(names) > 1:
         raise InputError(Problem(flag, f"the run has {len(names)} judges", f"choose --metric: {', '.join(names)}"))
     return metric or names[0]
 
 
-def _write_record(judged: Judged, metric: str, found: Sequence[Agreement], out: Path) -> None:
+def _write_record(judged: "Judged", metric: str, found: Sequence["Agreement"], out: Path) -> None:
     from datetime import UTC, datetime
 
     from evalkit.calibrate import record_of
@@ -159,7 +156,7 @@ def _write_record(judged: Judged, metric: str, found: Sequence[Agreement], out: 
     typer.echo(f"record of {metric} in {out}; name it under `calibrations:` in the suite", err=True)
 
 
-def _write_template(judged: Judged, metric: str, n: int, seed: int, out: Path) -> None:
+def _write_template(judged: "Judged", metric: str, n: int, seed: int, out: Path) -> None:
     import json
 
     from evalkit.calibrate import label_template

@@ -1,8 +1,7 @@
 """`evalkit noise` and `evalkit power`: what a suite's gate can see, before it is trusted with a decision."""
 
-from __future__ import annotations
-
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,8 +10,6 @@ import typer
 from evalkit.errors import InputError, Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from evalkit.gate.policy import NoRegression, Policy
     from evalkit.noise import Detectable, Noise
 
@@ -113,13 +110,13 @@ def power(
     _show(found, as_json=json)
 
 
-def _policy_of(file: Path) -> Policy:
+def _policy_of(file: Path) -> "Policy":
     from evalkit.suite.parse import load_suite
 
     return load_suite(file).policy
 
 
-def _regression(policy: Policy | None) -> NoRegression:
+def _regression(policy: "Policy | None") -> "NoRegression":
     from evalkit.gate.policy import NoRegression
 
     checks = policy.checks if policy is not None else ()
@@ -130,7 +127,7 @@ def _quality(rows: object, advisory: frozenset[str]) -> list[str]:
     return [name for name in rows if name not in advisory and not name.endswith(".passed") and name != "pass_rate"]  # type: ignore[attr-defined]
 
 
-def _show(found: Noise | Sequence[Detectable], *, as_json: bool) -> None:
+def _show(found: "Noise | Sequence[Detectable]", *, as_json: bool) -> None:
     import dataclasses
     import json
 
@@ -153,7 +150,7 @@ def _show(found: Noise | Sequence[Detectable], *, as_json: bool) -> None:
         typer.echo(f"  {line}")
 
 
-def _table(gates: Sequence[Detectable]) -> None:
+def _table(gates: Sequence["Detectable"]) -> None:
     from rich.table import Table
 
     from evalkit.cli.output import Output

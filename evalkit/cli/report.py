@@ -1,7 +1,5 @@
 """`evalkit report`: make the reports of a run again."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

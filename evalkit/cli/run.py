@@ -1,7 +1,5 @@
 """`evalkit run`: call the system, grade, aggregate, gate, report."""
 
-from __future__ import annotations
-
 import enum
 import sys
 from pathlib import Path

@@ -1,7 +1,5 @@
 """`evalkit score`: the answers of a stored run, graded by today's scorers."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

@@ -272,3 +272,16 @@ def test_help_imports_nothing_heavy() -> None:
     )
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert ran.stderr.strip() == "[]"
+
+
+@pytest.mark.parametrize("words", [["--help"], [], ["--version"]], ids=str)
+def test_the_short_way_to_the_overview_says_the_same(words: list[str]) -> None:
+    """Listing the commands without building their flags changes no letter."""
+    from typer.testing import CliRunner
+
+    from evalkit.cli.app import app, overview
+
+    short, whole = (CliRunner().invoke(each, words) for each in (overview(), app))
+    assert short.output == whole.output
+    assert short.exit_code == whole.exit_code
+    assert "evalkit" in short.output
