@@ -44,7 +44,7 @@ class StoredAnswers:
     async def _open(self) -> AsyncIterator[Answer]:
         ended: dict[tuple[str, int], Output | Failure] = {}
         for row in self.folder.rows():
-            found = row.output or row.failure
+            found = _paid(row.output) if row.output is not None else row.failure
             if found is not None:
                 ended[row.case.digest, row.repeat] = found
 
@@ -52,6 +52,11 @@ class StoredAnswers:
             return ended.get((case.digest, repeat), MISSING)
 
         yield answer
+
+
+def _paid(output: Output) -> Output:
+    """The answer with a usage that says that it was paid for in an earlier run."""
+    return output if output.usage is None else replace(output, usage=replace(output.usage, cached=True))
 
 
 def answered_by(suite: Suite, folder: RunFolder) -> Suite:

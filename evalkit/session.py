@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from evalkit.assess import Terms, assess, load_baseline, refuse_incomparable
-from evalkit.rescore import StoredAnswers
 from evalkit.results import Decision, Summary
 from evalkit.runner.engine import Stop, run_cases
 from evalkit.runner.grading import grade_all
@@ -92,14 +91,18 @@ class Session:
                 terms = await self._call_old(decision, terms)
 
     def _replay(self) -> None:
-        """Take what an interrupted run has journalled."""
+        """Take what an interrupted run has journalled, and what it has spent on either side."""
         if self.folder.rows_file.exists():
             for row in read_rows(self.folder.rows_file):
                 self._count(row)
                 self._spend(row, with_judges=True)
+        if self.folder.old_rows_file.exists():
+            for row in read_rows(self.folder.old_rows_file):
+                self._spend(row, with_judges=True)
 
     def _again(self, asked: NeedsRepeats, done: Collection[Key]) -> list[tuple[Case, int]]:
-        cases = (case for case in self.prepared.golden.open() if case.id in asked.case_ids)
+        wanted = frozenset(asked.case_ids)
+        cases = (case for case in self.prepared.golden.open() if case.id in wanted)
         return list(plan(cases, range(asked.repeats), chosen=None, done=done))
 
     async def _call_old(self, asked: NeedsRepeats, terms: Terms) -> Terms:
@@ -157,8 +160,7 @@ class Session:
         budget = self.prepared.budget
         if budget is None:
             return
-        if not isinstance(self.prepared.suite.system, StoredAnswers):
-            budget.add(row.output.usage if row.output else None)
+        budget.add(row.output.usage if row.output else None)
         for grade in row.scores.values() if with_judges else ():
             budget.add(grade.usage)
         if budget.reached:

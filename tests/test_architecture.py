@@ -18,8 +18,7 @@ RANKS = (
     {"store", "runner", "report"},
     {"stored"},
     {"assess"},
-    {"rescore"},
-    {"session"},
+    {"session", "rescore"},
     {"pipeline", "analysis", "health", "calibrate", "noise"},
     {"cli", "pytest_plugin", "__main__", "testing"},
 )

@@ -75,9 +75,9 @@ def _standing_in(own: Sequence[Agreement], record: Calibration, expired: str, fl
     note = f"calibrated on run {record.run_id}, {record.created} ({record.source})"
     noted = [replace(each, note="; ".join(filter(None, [note, each.note]))) for each in record.agreement]
     shown = {each.cohort for each in noted}
-    pooled = next(each for each in noted if each.cohort == OVERALL)
+    pooled = [each for each in noted if each.cohort == OVERALL]
     # A cohort with a floor of its own that the record knows nothing of is held to it by the overall figures.
-    unknown = [replace(pooled, cohort=cohort) for cohort in floors if cohort not in shown]
+    unknown = [replace(each, cohort=cohort) for cohort in floors if cohort not in shown for each in pooled]
     return [_held(each, floors.get(each.cohort, floors.get(OVERALL, 0.0))) for each in (*noted, *unknown)]
 
 

@@ -19,10 +19,10 @@ from evalkit.aggregate.raters import Opinion
 from evalkit.results import OVERALL, Agreement, Cell, Estimate
 from evalkit.stats.correction import MIN_LABELS, double_sampling, ppi_mean, rogan_gladen
 from evalkit.stats.intervals import mean_t
+from evalkit.stats.quantiles import ONE_SIDED_95
 from evalkit.types import Metric
 
 SEED = 0
-ONE_SIDED_95 = 0.90
 
 
 @dataclass(frozen=True)

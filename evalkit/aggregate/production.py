@@ -12,14 +12,12 @@ from evalkit.aggregate.frame import SCORED
 from evalkit.aggregate.frozen import PASS_RATE, FrozenFrame
 from evalkit.results import OVERALL, Cell, Estimate
 from evalkit.stats.bounds import wilson_bounds
-from evalkit.stats.quantiles import two_sided_z
+from evalkit.stats.quantiles import ONE_SIDED_95, two_sided_z
 from evalkit.stats.sampling import effective_n, post_stratified
 from evalkit.types import Metric
 
 PRODUCTION_RATE = Metric(name="pass_rate_production", binary=True)
 SLACK = 1e-3
-ONE_SIDED_95 = 0.90
-"""Confidence level of the two-sided interval whose ends are the bounds that a threshold is held against."""
 
 
 def check_mix(mix: Mapping[str, float], cohorts: Sequence[str]) -> None:

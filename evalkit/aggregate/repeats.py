@@ -29,10 +29,16 @@ def check_rule(rule: str) -> None:
 
 
 def by_rule(case: Column, rule: str) -> Column:
-    """Per case the share of its runs that passed, as a verdict under a rule."""
+    """Per case the share of its runs that passed, as a verdict under a rule.
+
+    Raises:
+        ValueError: it is no rule; what is written in a run's folder is data like any other.
+    """
+    check_rule(rule)
     if rule == "mean":
         return case
-    least = {"all": 1.0, "any": 1e-9, "majority": 0.5 + 1e-9}.get(rule, _rate_of(rule) or 0.0)
+    least = {"all": 1.0, "any": 1e-9, "majority": 0.5 + 1e-9}.get(rule) or _rate_of(rule)
+    assert least is not None  # noqa: S101 - the rule was checked
     values = np.where(case.status == SCORED, (case.values >= least - 1e-12).astype(float), np.nan)
     return Column(case.metric, values, case.status)
 

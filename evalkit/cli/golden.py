@@ -111,7 +111,7 @@ def _print(
 ) -> None:
     from rich.table import Table
 
-    from evalkit.cli.output import Output
+    from evalkit.cli.output import Output, share_of
     from evalkit.stats.sampling import ENOUGH_CASES
 
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -124,9 +124,8 @@ def _print(
         table.add_row(" · ".join(cell), f"{calls[cell] / total:.1%}", str(held[cell]), note)
     Output().results.print(table)
     extra = sum(count for cell, count in held.items() if cell not in calls)
-    value, low = found.value or 0.0, found.low or 0.0
-    bound = f", at least {low:.1%} (95 %)" if found.n else ""
-    typer.echo(f"covers {value:.1%} of production{bound}")
+    bound = f", at least {share_of(found.low)} (95 %)" if found.n else ""
+    typer.echo(f"covers {share_of(found.value)} of production{bound}")
     typer.echo(f"weighted to it, the cases are worth {worth:.0f} of {sum(held.values())}")
     if extra:
         typer.echo(f"{extra} cases are of kinds that production does not have")

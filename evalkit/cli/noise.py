@@ -131,6 +131,7 @@ def _show(found: "Noise | Sequence[Detectable]", *, as_json: bool) -> None:
     import dataclasses
     import json
 
+    from evalkit.cli.output import share_of
     from evalkit.noise import ASSUMED_FLIPS, Noise, advice_on
 
     gates = found.gates if isinstance(found, Noise) else tuple(found)
@@ -141,8 +142,7 @@ def _show(found: "Noise | Sequence[Detectable]", *, as_json: bool) -> None:
     _table(gates)
     if isinstance(found, Noise):
         rate = found.false_blocks
-        low, high = rate.low or 0.0, rate.high or 0.0
-        share = f"{100 * (rate.value or 0.0):.1f}% [{100 * low:.1f}, {100 * high:.1f}]"
+        share = f"{share_of(rate.value)} [{share_of(rate.low)}, {share_of(rate.high)}]"
         typer.echo(f"the gate blocked this system against itself in {share} of {rate.n} comparisons")
     elif all(each.flips is None for each in gates):
         typer.echo(f"assumed: {ASSUMED_FLIPS:.1%} of the cases flip between runs; measure it with `evalkit noise`")

@@ -67,3 +67,8 @@ def _console(**options: Any) -> Console:
 def _short(path: Path) -> str:
     """The path from here where it lies below, else the whole path."""
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+def share_of(value: float | None) -> str:
+    """A share in words: what is unknown is no number."""
+    return "unknown" if value is None else f"{value:.1%}"

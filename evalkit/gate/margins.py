@@ -9,9 +9,7 @@ from evalkit.gate.regression import MIN_PAIRED, Gate
 from evalkit.gate.regression_checks import drop_of
 from evalkit.gate.words import about, number
 from evalkit.results import OVERALL, Check, CheckOutcome
-
-ONE_SIDED_95 = 0.90
-"""Confidence level of the two-sided interval whose ends are one-sided 95 % bounds."""
+from evalkit.stats.quantiles import ONE_SIDED_95
 
 
 def margin_checks(gates: Sequence[Gate], policy: NoRegression) -> Iterator[Check]:

@@ -13,9 +13,8 @@ from evalkit.gate.findings import only_warns
 from evalkit.gate.policy import Threshold, is_critical, within
 from evalkit.gate.words import about, calibrate_first, number, unproven_judges, worst_first
 from evalkit.results import OVERALL, Check, CheckOutcome, Estimate, Summary
+from evalkit.stats.quantiles import ONE_SIDED_95
 
-ONE_SIDED_95 = 0.90
-"""Confidence level of the two-sided interval whose ends are one-sided 95 % bounds."""
 _RANK: tuple[CheckOutcome, ...] = ("pass", "warn", "insufficient evidence", "block")
 _QUANTILES = frozenset(measure.metric.name for measure in MEASURES if measure.quantile is not None)
 

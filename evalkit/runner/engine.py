@@ -59,8 +59,10 @@ async def run_cases(
                 for _ in range(min(FIRST_CALLS, concurrency))
             ]
             waiting = asyncio.ensure_future(started.wait())
-            await asyncio.wait([waiting, *first], return_when=asyncio.FIRST_COMPLETED)
-            waiting.cancel()
+            try:
+                await asyncio.wait([waiting, *first], return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                waiting.cancel()
             for _ in range(concurrency - len(first)):
                 group.create_task(_worker(work, answer, grade, on_row, stop))
     except* EvalkitError as errors:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from statistics import NormalDist
 
+ONE_SIDED_95 = 0.90
+"""Confidence level of the two-sided interval whose ends are one-sided 95 % bounds."""
+
 
 def tail_probability(confidence_level: float) -> float:
     """Probability that a two-sided interval leaves out on each side: (1 - confidence_level) / 2.
