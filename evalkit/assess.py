@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from evalkit.gate.baseline import Baseline
     from evalkit.gate.decide import NeedsRepeats
     from evalkit.gate.policy import Policy
+    from evalkit.stored import StoredRun
     from evalkit.suite.model import Suite
 
 NO_BASELINE = "none"
@@ -162,15 +163,30 @@ def load_baseline(
     from evalkit.gate.baseline import Baseline
     from evalkit.stored import load_run
 
-    stored = load_run(folder)
+    stored, first_calls = load_run(folder), None
     if run is not None and run.old_rows_file.exists():
-        known = {metric.name for metric in stored.frame.metrics}
-        for row in read_rows(run.old_rows_file):
-            scores = {name: grade for name, grade in row.scores.items() if name in known}
-            stored.frame.add(dataclasses.replace(row, scores=scores))
+        first_calls = _add_old_rows(stored, run)
     return Baseline(
-        run_id=stored.run_id, frame=stored.frame.freeze(), score_keys=stored.score_keys, candidate_score_keys=score_keys
+        run_id=stored.run_id,
+        frame=stored.frame.freeze(),
+        score_keys=stored.score_keys,
+        candidate_score_keys=score_keys,
+        by_turns=first_calls.freeze() if first_calls else None,
     )
+
+
+def _add_old_rows(stored: StoredRun, run: RunFolder) -> Frame:
+    """Add what the baseline's system answered during the candidate's run; gives its first repeats once more, alone."""
+    from evalkit.stored import empty_frame
+
+    known, first_calls = {metric.name for metric in stored.frame.metrics}, empty_frame(stored.manifest)
+    for row in read_rows(run.old_rows_file):
+        scores = {name: grade for name, grade in row.scores.items() if name in known}
+        fitting = dataclasses.replace(row, scores=scores)
+        stored.frame.add(fitting)
+        if row.repeat == 0:
+            first_calls.add(fitting)
+    return first_calls
 
 
 def refuse_incomparable(decision: Decision) -> None:

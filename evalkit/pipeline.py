@@ -95,9 +95,6 @@ async def run_suite(request: Request, watcher: Watcher, stop: Stop, env: Mapping
         terms = terms_of(prepared, request)
         n_cases = prepared.golden.n_cases if chosen is None else len(chosen)
         folder, manifest = _folder(prepared, request, n_cases * suite.options.repeat)
-        if terms.policy.escalates and folder.old_rows_file.exists():
-            again = load_baseline(terms.baseline_folder, terms.score_keys, folder)
-            terms = dataclasses.replace(terms, baseline=again)
         session = Session(prepared, watcher, stop, folder, manifest, chosen)
         if request.deadline_s is not None:
             asyncio.get_running_loop().call_later(request.deadline_s, stop, f"deadline of {request.deadline_s:g} s")

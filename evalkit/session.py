@@ -8,14 +8,16 @@ import importlib
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from evalkit.assess import Terms, assess, load_baseline, refuse_incomparable
 from evalkit.results import Decision, Summary
-from evalkit.runner.engine import Stop, run_cases
+from evalkit.runner.engine import MakeRow, Stop, answered_and_graded, run_cases
 from evalkit.runner.grading import grade_all
-from evalkit.runner.plan import Key, plan
+from evalkit.runner.plan import Key, drawn, plan
 from evalkit.runner.refusals import Refusals
+from evalkit.runner.turns import TURNS, by_turns
 from evalkit.store.folder import RunFolder
 from evalkit.store.journal import Journal, read_rows
 from evalkit.stored import empty_frame
@@ -72,10 +74,10 @@ class Session:
         self.watcher.begin(self.prepared, self.expected, len(self.done), self.folder)
         warming = asyncio.create_task(asyncio.to_thread(_warm))
         started, resumed = time.perf_counter(), bool(self.done)
-        repeats = self.prepared.suite.options.repeat
-        await self._call(
-            plan(self.prepared.golden.open(), range(repeats), chosen=self.chosen, done=self.done), answer, journal
-        )
+        make_row = answered_and_graded(answer, grade_all(self.prepared.graders))
+        await self._call_all(make_row, journal, terms)
+        if terms.policy.escalates and self.folder.old_rows_file.exists():
+            terms = self._with_old_rows(terms)
         wall_s = None if resumed else time.perf_counter() - started
         await warming
         while True:
@@ -86,9 +88,23 @@ class Session:
                 refuse_incomparable(decision)
                 return summary, decision
             more = self._again(decision, self.done)
-            await self._call(iter(more), answer, journal)
+            await self._call(iter(more), make_row, journal)
             if decision.both and self.stop.reason is None:
                 terms = await self._call_old(decision, terms)
+
+    async def _call_all(self, make_row: MakeRow, journal: Journal, terms: Terms) -> None:
+        """Ask what is planned; where speed is compared, the baseline's system by turns with this one."""
+        golden, options = self.prepared.golden, self.prepared.suite.options
+        work = plan(golden.open(), range(options.repeat), chosen=self.chosen, done=self.done)
+        old_system = self.prepared.suite.baseline_system
+        if not terms.policy.by_turns or old_system is None or terms.baseline is None:
+            return await self._call(work, make_row, journal)
+        turns = drawn(golden.open(), TURNS, options.seed, among=self.chosen)
+        async with old_system.open(self.prepared.shared) as answer:
+            ask_old = answered_and_graded(answer, grade_all(self.prepared.graders))
+            with Journal(self.folder.old_rows_file) as old_journal:
+                paired = by_turns(make_row, ask_old, partial(self._keep_old, journal=old_journal), turns)
+                return await self._call(work, paired, journal)
 
     def _replay(self) -> None:
         """Take what an interrupted run has journalled, and what it has spent on either side."""
@@ -113,21 +129,26 @@ class Session:
         files = [file for file in (terms.baseline_folder.rows_file, self.folder.old_rows_file) if file.exists()]
         done = {(row.case.digest, row.repeat) for file in files for row in read_rows(file)}
 
-        def on_row(row: Row) -> bool:
-            journal.append(row)
-            self._spend(row, with_judges=False)
-            return True
-
         async with suite.baseline_system.open(prepared.shared) as answer:
             with Journal(self.folder.old_rows_file) as journal:
-                work, grade = iter(self._again(asked, done)), grade_all(prepared.graders)
-                await run_cases(work, answer, grade, on_row, concurrency=suite.options.concurrency, stop=self.stop)
+                work = iter(self._again(asked, done))
+                make_row = answered_and_graded(answer, grade_all(prepared.graders))
+                on_row = partial(self._keep_old, journal=journal)
+                await run_cases(work, make_row, on_row, concurrency=suite.options.concurrency, stop=self.stop)
         if self.stop.signal is not None:
             raise Interrupted(self.folder)
-        baseline = load_baseline(terms.baseline_folder, prepared.score_keys, self.folder)
+        return self._with_old_rows(terms)
+
+    def _keep_old(self, row: Row, journal: Journal) -> bool:
+        journal.append(row)
+        self._spend(row, with_judges=False)
+        return True
+
+    def _with_old_rows(self, terms: Terms) -> Terms:
+        baseline = load_baseline(terms.baseline_folder, self.prepared.score_keys, self.folder)
         return dataclasses.replace(terms, baseline=baseline)
 
-    async def _call(self, work: Iterator[tuple[Case, int]], answer: Answer, journal: Journal) -> None:
+    async def _call(self, work: Iterator[tuple[Case, int]], make_row: MakeRow, journal: Journal) -> None:
         def keep(row: Row) -> None:
             journal.append(row)
             self._count(row)
@@ -143,8 +164,7 @@ class Session:
             return bool(ready)
 
         concurrency = self.prepared.suite.options.concurrency
-        grade = grade_all(self.prepared.graders)
-        await run_cases(work, answer, grade, on_row, concurrency=concurrency, stop=self.stop)
+        await run_cases(work, make_row, on_row, concurrency=concurrency, stop=self.stop)
         held = self.refusals.release()
         if self.stop.signal is not None:
             raise Interrupted(self.folder)

@@ -25,6 +25,8 @@ class Baseline:
     frame: FrozenFrame
     score_keys: ScoreKeys
     candidate_score_keys: ScoreKeys
+    by_turns: FrozenFrame | None = None
+    """What the baseline's system answered in turns with the candidate, where it was called: the only fair times."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -94,7 +94,7 @@ def regression_finding(frame: FrozenFrame, summary: Summary, baseline: Baseline 
         if "pass_rate" in comparable:
             guard = critical_case_finding(pairing, may_block=may_block.get("pass_rate", False))
             found = Finding((*found.checks, *guard.checks), (*found.reasons, *guard.reasons))
-        asked = [*margin_checks(gates, policy), *resource_checks(pairing, policy, trial.seed)]
+        asked = [*margin_checks(gates, policy), *resource_checks(frame, baseline, policy, trial.seed)]
         more = finding(asked)
         found = Finding((*found.checks, *more.checks), (*found.reasons, *more.reasons))
     return replace(found, comparison=comparison)

@@ -133,7 +133,8 @@ class NoRegression:
     beats_by: float | None = None
     """Gain that has to be shown overall, in units of each metric; it blocks where the gain is surely smaller."""
     max_slowdown: float | None = None
-    """How many times the baseline's latency is still none, such as 1.10; not compared where not given."""
+    """How many times the baseline's latency is still none, such as 1.10; not compared where not given. It blocks only
+    where the old system is called too, by turns: times of another day warn."""
     max_cost_ratio: float | None = None
     """How many times the baseline's cost is still none, such as 1.05; not compared where not given."""
 
@@ -179,6 +180,12 @@ class Policy:
     def coverage(self) -> Coverage:
         """The coverage check, the default one where none is written."""
         return next((check for check in self.checks if isinstance(check, Coverage)), Coverage())
+
+    @property
+    def by_turns(self) -> bool:
+        """Whether the baseline's system is timed beside the candidate."""
+        timed = any(isinstance(check, NoRegression) and check.max_slowdown is not None for check in self.checks)
+        return self.escalates and timed
 
     def critical_in(self, cohorts: Iterable[str]) -> frozenset[str]:
         """Find the cohorts that any check calls critical.

@@ -10,7 +10,7 @@ import numpy as np
 from evalkit.aggregate.columns import Floats
 from evalkit.aggregate.frame import SCORED
 from evalkit.aggregate.frozen import FrozenFrame
-from evalkit.gate.baseline import Pairing
+from evalkit.gate.baseline import Baseline
 from evalkit.gate.findings import only_warns
 from evalkit.gate.policy import NoRegression
 from evalkit.gate.words import number, worst_first
@@ -26,35 +26,44 @@ BLAMED = 20
 """Cases that a check lists."""
 
 
-def resource_checks(pairing: Pairing, policy: NoRegression, seed: int) -> Iterator[Check]:
+def resource_checks(frame: FrozenFrame, baseline: Baseline, policy: NoRegression, seed: int) -> Iterator[Check]:
     """Typical latency and its tail against `max_slowdown`, the total cost against `max_cost_ratio`.
 
     Args:
-        pairing: of candidate and baseline.
+        frame: the candidate.
+        baseline: what it is compared with; times that were not taken by turns only warn, since two days differ in load.
         policy: holds the margins; without one there is no check.
         seed: of swaps and bootstrap.
     """
     if policy.max_slowdown is not None:
-        cases, before, after = _measured(pairing, "latency_s")
-        margin = policy.max_slowdown
+        margin, timed = policy.max_slowdown, baseline.by_turns
+        cases, before, after = _measured(frame, timed or baseline.frame, "latency_s")
         typical, p_value = typical_ratio(before, after, margin=margin)
         checks = [_judged(_blank("slowdown", "latency_s", margin), typical, p_value, worse=p_value <= ALPHA)]
         tail, p_value = tail_ratio(before, after, rng=np.random.default_rng(seed))
         slower = p_value <= TAIL_ALPHA and (tail.value or 0.0) > margin
         check = _judged(_blank("slowdown of the slowest", "latency_p95_s", margin), tail, p_value, worse=slower)
         checks.append(only_warns(check) if tail.n < MIN_TAIL_PAIRS else check)
-        yield from (_blamed(each, pairing.candidate, cases, after / before) for each in checks)
+        checks = checks if timed else [_another_day(each) for each in checks]
+        yield from (_blamed(each, frame, cases, after / before) for each in checks)
     if policy.max_cost_ratio is not None:
-        cases, before, after = _measured(pairing, "cost_usd")
+        cases, before, after = _measured(frame, baseline.frame, "cost_usd")
         margin, rng = policy.max_cost_ratio, np.random.default_rng(seed)
         total, p_value = total_ratio(before, after, margin=margin, rng=rng)
         check = _judged(_blank("cost increase", "cost_per_case_usd", margin), total, p_value, worse=p_value <= ALPHA)
-        yield _blamed(check, pairing.candidate, cases, after - before)
+        yield _blamed(check, frame, cases, after - before)
 
 
-def _measured(pairing: Pairing, measure: str) -> tuple[list[int], Floats, Floats]:
+def _another_day(check: Check) -> Check:
+    """A slowdown against times of another day may be that day's load."""
+    if check.outcome != "block":
+        return check
+    mend = "name the old system beside the baseline to have both timed by turns"
+    return replace(check, outcome="warn", reason=f"{check.reason}; the baseline was timed on another occasion: {mend}")
+
+
+def _measured(ours: FrozenFrame, theirs: FrozenFrame, measure: str) -> tuple[list[int], Floats, Floats]:
     """Positions of the cases that both runs measured afresh, with both figures."""
-    ours, theirs = pairing.candidate, pairing.baseline
     place = {key: case for case, key in enumerate(theirs.keys)}
     first, second = theirs.measures[measure], ours.measures[measure]
     both = [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 
 from evalkit.errors import EvalkitError
 from evalkit.llm.budget import BudgetReached
@@ -12,6 +12,8 @@ from evalkit.runner.grading import GradeAll
 from evalkit.systems.base import Answer
 from evalkit.types import Case, Failure, Row
 
+MakeRow = Callable[[Case, int], Awaitable[Row]]
+"""Asks the system for a case x repeat, and grades what it says."""
 OnRow = Callable[[Row], bool]
 """Takes a row; true where it was kept, false where it may be the fault of a key that is refused."""
 FIRST_CALLS = 3
@@ -37,7 +39,7 @@ class Stop:
 
 
 async def run_cases(
-    work: Iterator[tuple[Case, int]], answer: Answer, grade: GradeAll, on_row: OnRow, *, concurrency: int, stop: Stop
+    work: Iterator[tuple[Case, int]], make_row: MakeRow, on_row: OnRow, *, concurrency: int, stop: Stop
 ) -> None:
     """Run every case x repeat of `work`, at most `concurrency` at once; memory does not grow with their number.
 
@@ -55,8 +57,7 @@ async def run_cases(
     try:
         async with asyncio.TaskGroup() as group:
             first = [
-                group.create_task(_worker(work, answer, grade, taken, stop))
-                for _ in range(min(FIRST_CALLS, concurrency))
+                group.create_task(_worker(work, make_row, taken, stop)) for _ in range(min(FIRST_CALLS, concurrency))
             ]
             waiting = asyncio.ensure_future(started.wait())
             try:
@@ -64,30 +65,35 @@ async def run_cases(
             finally:
                 waiting.cancel()
             for _ in range(concurrency - len(first)):
-                group.create_task(_worker(work, answer, grade, on_row, stop))
+                group.create_task(_worker(work, make_row, on_row, stop))
     except* EvalkitError as errors:
         raise next(_leaves(errors)) from None
 
 
-async def _worker(work: Iterator[tuple[Case, int]], answer: Answer, grade: GradeAll, on_row: OnRow, stop: Stop) -> None:
+async def _worker(work: Iterator[tuple[Case, int]], make_row: MakeRow, on_row: OnRow, stop: Stop) -> None:
     while stop.reason is None:
         # The iterator is shared: each item goes to exactly one worker, in the order of the golden set.
         item = next(work, None)
         if item is None:
             return
         try:
-            on_row(await _row(*item, answer, grade))
+            on_row(await make_row(*item))
         except BudgetReached as reached:
             # The case stays open: a resumed run asks it again.
             stop(str(reached))
 
 
-async def _row(case: Case, repeat: int, answer: Answer, grade: GradeAll) -> Row:
-    output = await answer(case, repeat)
-    if isinstance(output, Failure):
-        return Row(case=case, repeat=repeat, failure=output)
-    REPEAT.set(repeat)
-    return Row(case=case, repeat=repeat, output=output, scores=await grade(case, output))
+def answered_and_graded(answer: Answer, grade: GradeAll) -> MakeRow:
+    """Make the row of a case x repeat by one system and the suite's scorers."""
+
+    async def make_row(case: Case, repeat: int) -> Row:
+        output = await answer(case, repeat)
+        if isinstance(output, Failure):
+            return Row(case=case, repeat=repeat, failure=output)
+        REPEAT.set(repeat)
+        return Row(case=case, repeat=repeat, output=output, scores=await grade(case, output))
+
+    return make_row
 
 
 def _leaves(group: BaseExceptionGroup[EvalkitError]) -> Iterator[EvalkitError]:

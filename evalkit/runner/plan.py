@@ -60,6 +60,12 @@ def select(cases: Iterable[Case], selection: Selection) -> frozenset[str] | None
     return frozenset(chosen)
 
 
+def drawn(cases: Iterable[Case], n: int, seed: int, *, among: Collection[str] | None) -> frozenset[str]:
+    """Digests of `n` cases, the first by hash; of those in `among`, where it is not `None`."""
+    digests = (case.digest for case in cases if among is None or case.digest in among)
+    return frozenset(heapq.nsmallest(n, digests, key=lambda digest: _draw(digest, seed)))
+
+
 def plan(
     cases: Iterable[Case], repeats: Iterable[int], *, chosen: Collection[str] | None, done: Collection[Key]
 ) -> Iterator[tuple[Case, int]]:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evalkit.errors import RunError, StoreError
-from evalkit.runner.engine import Stop, run_cases
+from evalkit.runner.engine import Stop, answered_and_graded, run_cases
 from evalkit.runner.grading import Grader, grade_all
 from evalkit.runner.plan import Selection, plan, select
 from evalkit.scorers.registry import Negated
@@ -133,7 +133,9 @@ def test_every_case_ends_as_one_row_and_a_stop_takes_no_new_one() -> None:
     """Rows for outputs and failures alike; after a stop the calls in flight are still finished."""
     rows: list[Row] = []
     work = [(case, 0) for case in cases(["golden"] * 5)]
-    asyncio.run(run_cases(iter(work), echo, grade_all([]), rows.append, concurrency=2, stop=Stop()))
+    asyncio.run(
+        run_cases(iter(work), answered_and_graded(echo, grade_all([])), rows.append, concurrency=2, stop=Stop())
+    )
     assert sorted(row.case.id for row in rows) == [case.id for case, _ in work]
     assert {row.case.id: row.state for row in rows}["c1"] == "system_error"
     stop = Stop()
@@ -143,7 +145,7 @@ def test_every_case_ends_as_one_row_and_a_stop_takes_no_new_one() -> None:
         few.append(row)
         stop("enough")
 
-    asyncio.run(run_cases(iter(work), echo, grade_all([]), stopping, concurrency=2, stop=stop))
+    asyncio.run(run_cases(iter(work), answered_and_graded(echo, grade_all([])), stopping, concurrency=2, stop=stop))
     assert len(few) == 2
     assert stop.reason == "enough"
 
@@ -155,4 +157,6 @@ def test_a_disk_failure_ends_the_run_as_itself() -> None:
         raise StoreError("full")
 
     with pytest.raises(StoreError, match="full"):
-        asyncio.run(run_cases(iter([(CASE, 0)]), echo, grade_all([]), failing, concurrency=3, stop=Stop()))
+        asyncio.run(
+            run_cases(iter([(CASE, 0)]), answered_and_graded(echo, grade_all([])), failing, concurrency=3, stop=Stop())
+        )
