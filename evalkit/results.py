@@ -153,6 +153,8 @@ class Comparison:
     still_failing: tuple[str, ...] = ()
     incomparable: Mapping[str, str] = field(default_factory=dict)
     """Metric -> the part of its score key that differs."""
+    sight: str = ""
+    """Which drops it could have seen, and how often."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

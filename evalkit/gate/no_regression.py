@@ -25,7 +25,7 @@ from evalkit.gate.regression import (
     run_tests,
     suspect_cases,
 )
-from evalkit.gate.regression_checks import tested_check, untested_check
+from evalkit.gate.regression_checks import sight, tested_check, untested_check
 from evalkit.gate.resources import resource_checks
 from evalkit.gate.words import calibrate_first, unproven_judges
 from evalkit.results import OVERALL, Check, CheckOutcome, Summary
@@ -90,6 +90,7 @@ def regression_finding(frame: FrozenFrame, summary: Summary, baseline: Baseline 
         if trial.repeats is not None:
             _, first = trial.tested(pair(frame, baseline.frame, repeats=trial.repeats), may_block)
             tested = confirmed(first, tested, _answered_again(pairing, trial.repeats))
+        comparison = replace(comparison, sight=sight(tested))
         found = _join(refused, gates, tested, frame)
         if "pass_rate" in comparable:
             guard = critical_case_finding(pairing, may_block=may_block.get("pass_rate", False))

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from evalkit.aggregate.cells import mean
-from evalkit.aggregate.frozen import FrozenFrame
+from evalkit.aggregate.frozen import PASS_RATE, FrozenFrame
 from evalkit.gate.regression import MIN_PAIRED, Gate, Tested
 from evalkit.gate.words import about, number, worst_first
 from evalkit.results import OVERALL, Check, Estimate
 from evalkit.stats import intervals, paired
 from evalkit.types import Metric
+
+SHOWN_DROPS = (0.05, 0.10)
+"""Drops whose chance of being found is told, as shares of the metric's scale."""
 
 
 def tested_check(frame: FrozenFrame, tested: Tested, improved: frozenset[str] = frozenset()) -> Check:
@@ -68,23 +72,55 @@ def drop_of(gate: Gate, confidence_level: float = 0.95) -> Estimate:
         table = (first & second, first & ~second, ~first & second, ~first & ~second)
         both, only_first, only_second, neither = (int(part.sum()) for part in table)
         return intervals.newcombe_paired(both, only_first, only_second, neither, confidence_level=confidence_level)
-    reach = gate.metric.high - gate.metric.low
+    reach = _reach(gate)
     drop = Metric(name="drop", low=-reach, high=reach)
     return mean(gate.drops, gate.clusters, drop, confidence_level=confidence_level)
 
 
+def sight(tested: Sequence[Tested]) -> str:
+    """Say which drops of `pass_rate` (else of the first metric) this comparison could have seen overall."""
+    overall = [each for each in tested if each.gate.cohort == OVERALL and math.isfinite(_reach(each.gate))]
+    overall.sort(key=lambda each: each.gate.metric.name != PASS_RATE.name)
+    if not overall:
+        return ""
+    first = overall[0]
+    smallest, what = _smallest_drop(first), f"a drop of {first.gate.metric.name} overall"
+    start = (
+        f"no size of {what} would be found 4 times in 5"
+        if smallest is None
+        else (f"{what} would be found 4 times in 5 from {number(smallest)} on")
+    )
+    together = ", if cases of a cluster break together" if first.gate.n_independent < len(first.gate.cases) else ""
+    chances = [f"{100 * drop:g} % of its range {_power(first, drop):.0%} of the time" for drop in SHOWN_DROPS]
+    return f"{start}; one of {', one of '.join(chances)}{together}"
+
+
 def _smallest_drop(tested: Tested) -> float | None:
     """In units of the metric; `None` where no drop is detectable or the scale has no end."""
-    gate = tested.gate
-    reach = gate.metric.high - gate.metric.low
+    reach = _reach(tested.gate)
     if not math.isfinite(reach) or reach <= 0:
         return None
+    n, variance, critical = _noise(tested)
+    found = paired.minimum_detectable_drop(n, variance, critical_value=critical)
+    return None if found is None else found * reach
+
+
+def _power(tested: Tested, drop: float) -> float:
+    n, variance, critical = _noise(tested)
+    return paired.detection_power(drop, n, variance, critical_value=critical)
+
+
+def _noise(tested: Tested) -> tuple[int, float, float]:
+    """Independent pairs, the variance of their differences on a scale of 1, and the statistic that is significant."""
+    gate = tested.gate
     _, codes = np.unique(gate.clusters, return_inverse=True)
     size = len(gate.cases) / gate.n_independent
-    sums = np.bincount(codes, gate.drops / reach) / size
-    critical = paired.critical_value(tested.family_size, tested.alpha)
-    found = paired.minimum_detectable_drop(len(sums), float(np.var(sums)), critical_value=critical)
-    return None if found is None else found * reach
+    sums = np.bincount(codes, gate.drops / _reach(gate)) / size
+    return len(sums), float(np.var(sums)), paired.critical_value(tested.family_size, tested.alpha)
+
+
+def _reach(gate: Gate) -> float:
+    return gate.metric.high - gate.metric.low
 
 
 def _alone(tested: Tested) -> str:

@@ -169,7 +169,7 @@ def build_view(
         histograms=found.histograms,
         errors=_errors("system error", summary.error_kinds, found.errors)
         + _errors("unscored", summary.unscored_kinds, found.unscored),
-        notes=summary.notes + _incomparable(decision.comparison),
+        notes=_sight(decision.comparison) + summary.notes + _incomparable(decision.comparison),
         provenance=tuple(_flat(manifest)),
         comparison=decision.comparison,
         changes=changes_of(decision.comparison),
@@ -241,6 +241,10 @@ def _judge(agreement: Agreement) -> JudgeLine:
 def _errors(state: str, kinds: Mapping[str, int], examples: Mapping[str, Example]) -> tuple[ErrorLine, ...]:
     ordered = sorted(kinds.items(), key=lambda item: (-item[1], item[0]))
     return tuple(ErrorLine(state, kind, count, examples.get(kind)) for kind, count in ordered)
+
+
+def _sight(comparison: Comparison | None) -> tuple[str, ...]:
+    return (comparison.sight,) if comparison and comparison.sight else ()
 
 
 def _incomparable(comparison: Comparison | None) -> tuple[str, ...]:

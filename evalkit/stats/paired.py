@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from evalkit.stats.bounds import BISECTIONS
 from evalkit.stats.clusters import cluster_codes
-from evalkit.stats.quantiles import normal_quantile
+from evalkit.stats.quantiles import normal_cdf, normal_quantile
 
 ENUMERATED_ROWS = 13
 """Up to this many rows all 2^n sign patterns are tried instead of random ones."""
@@ -176,6 +176,26 @@ def minimum_detectable_drop(n: int, variance: float, *, critical_value: float, p
         middle = (low + high) / 2
         low, high = (middle, high) if excess(middle) < 0 else (low, middle)
     return high
+
+
+def detection_power(drop: float, n: int, variance: float, *, critical_value: float) -> float:
+    """Probability that the gate finds a drop D of a rate: what `minimum_detectable_drop` solves, read the other way.
+
+    Phi((D sqrt(n) - c sqrt(v + D)) / sqrt(v + D - D^2)).
+
+    Args:
+        drop: D, a fraction in (0, 1).
+        n: Paired independent cases, >= 0.
+        variance: v, the variance of d between two identical runs, >= 0.
+        critical_value: c, from the function of that name.
+
+    Raises:
+        ValueError: An argument is out of range.
+    """
+    if n < 0 or not variance >= 0 or not critical_value >= 0 or not 0 < drop < 1:
+        raise ValueError("need n >= 0, variance >= 0, critical_value >= 0 and 0 < drop < 1")
+    reach = drop * math.sqrt(n) - critical_value * math.sqrt(variance + drop)
+    return normal_cdf(reach / math.sqrt(variance + drop - drop * drop))
 
 
 def _upper_tail(count: int, total: int, method: str) -> float:

@@ -28,6 +28,11 @@ def normal_quantile(probability: float) -> float:
     return NormalDist().inv_cdf(probability)
 
 
+def normal_cdf(z: float) -> float:
+    """Probability P(Z < z) of the standard normal."""
+    return NormalDist().cdf(z)
+
+
 def two_sided_z(confidence_level: float) -> float:
     """Standard normal quantile z with P(-z < Z < z) = `confidence_level`; about 1.96 at 0.95."""
     return -normal_quantile(tail_probability(confidence_level))

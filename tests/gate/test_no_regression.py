@@ -50,6 +50,18 @@ def test_the_same_rows_twice_are_approved():
     assert decision.comparison is not None and decision.comparison.overlap == 1
 
 
+def test_a_comparison_says_which_drops_it_could_have_seen():
+    """The smallest overall drop of the pass rate, and how often drops of 5 and 10 points are found."""
+    small, large = (frozen(passing(n, n - 9)) for n in (60, 2000))
+    told = [a_decision(each, NoRegression(), baseline=each).comparison.sight for each in (small, large)]
+    check = the_check(a_decision(large, NoRegression(), baseline=large))
+    assert f"4 times in 5 from {check.smallest_drop:.3g} on" in told[1]
+    assert told[1].endswith("one of 5 % of its range 100% of the time, one of 10 % of its range 100% of the time")
+    assert "one of 5 % of its range 100%" not in told[0]
+    few = frozen(passing(6, 6))
+    assert "no size of a drop of pass_rate overall" in a_decision(few, NoRegression(), baseline=few).comparison.sight
+
+
 def test_one_gate_agrees_with_exact_mcnemar():
     """With one pass/fail gate the p value is McNemar's exact one-sided one."""
     before, after = flips(60, broken=9, fixed=2)
