@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from evalkit.errors import InputError, Problem
 from evalkit.results import Decision, Summary
@@ -43,6 +43,8 @@ class Terms:
     score_keys: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """Metric -> what its scores are made by; a calibration of anything else has expired."""
     partial: str | None = None
+    sample: Mapping[str, Any] | None = None
+    """How the cases were drawn, as the manifest has it."""
     seed: int = 0
     production: Mapping[str, float] = field(default_factory=dict)
     traffic_per_month: int | None = None
@@ -62,10 +64,11 @@ def assess(
         final: nothing can be run again: decide with what is there.
         wall_s: seconds that the calls took, `None` where unknown (a resumed or stored run).
     """
+    from evalkit.aggregate.sample import with_weights
     from evalkit.aggregate.summary import summarise
     from evalkit.gate.decide import decide
 
-    frozen = frame.freeze()
+    frozen = with_weights(frame.freeze(), terms.sample)
     summary = summarise(
         frozen,
         suite=terms.suite,

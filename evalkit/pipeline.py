@@ -23,6 +23,7 @@ from evalkit.assess import (
 from evalkit.errors import ExitCode, InputError, NothingSelected, Problem
 from evalkit.rescore import answered_by
 from evalkit.results import Decision, Summary
+from evalkit.runner.draw import draw
 from evalkit.runner.engine import Stop
 from evalkit.runner.manifest import manifest_of
 from evalkit.runner.plan import Selection, select
@@ -91,10 +92,10 @@ async def run_suite(request: Request, watcher: Watcher, stop: Stop, env: Mapping
     suite = suite if request.answers is None else answered_by(suite, request.answers)
     async with AsyncExitStack() as stack:
         prepared = await prepare(suite, env, stack, cached=request.cached)
-        chosen = _chosen(prepared, request.selection)
-        terms = terms_of(prepared, request)
+        chosen, sample = _chosen(prepared, request.selection)
+        terms = dataclasses.replace(terms_of(prepared, request), sample=sample)
         n_cases = prepared.golden.n_cases if chosen is None else len(chosen)
-        folder, manifest = _folder(prepared, request, n_cases * suite.options.repeat)
+        folder, manifest = _folder(prepared, request, n_cases * suite.options.repeat, sample)
         session = Session(prepared, watcher, stop, folder, manifest, chosen)
         if request.deadline_s is not None:
             asyncio.get_running_loop().call_later(request.deadline_s, stop, f"deadline of {request.deadline_s:g} s")
@@ -180,6 +181,7 @@ def _terms(suite: Suite, manifest: Mapping[str, Any], baseline: str | None, run:
         calibrations=read_calibrations(suite.calibration_files, suite.root),
         score_keys=manifest["score_keys"],
         partial=manifest["partial"],
+        sample=manifest.get("sample"),
         seed=manifest["seed"],
         production=suite.options.production,
         traffic_per_month=suite.options.traffic_per_month,
@@ -195,21 +197,31 @@ def write_decision(folder: RunFolder, decision: Decision, manifest: Mapping[str,
     folder.write_json(DECISION, record)
 
 
-def _chosen(prepared: Prepared, selection: Selection) -> frozenset[str] | None:
+def _chosen(prepared: Prepared, selection: Selection) -> tuple[frozenset[str] | None, dict[str, Any] | None]:
+    """Digests of the cases to ask, `None` for all; and how they were drawn where they are a stratified sample."""
+    sample = prepared.suite.options.sample_of(selection.sample)
+    if selection.sample is not None and not selection.whole:
+        raise InputError(Problem("--sample", f"two choices of cases: {selection.partial}", "give one of them"))
+    if sample is not None and selection.whole:
+        drawn = draw(prepared.golden.open(), sample, prepared.suite.options.seed)
+        return drawn.digests, drawn.record(sample)
     chosen = select(prepared.golden.open(), selection)
     if chosen is not None and not chosen:
         mend = "see the ids and cohorts in the golden set"
         raise NothingSelected(Problem("", f"{selection.partial} selects no case of {prepared.golden.path}", mend))
-    return chosen
+    return chosen, None
 
 
-def _folder(prepared: Prepared, request: Request, expected: int) -> tuple[RunFolder, Mapping[str, Any]]:
+def _folder(
+    prepared: Prepared, request: Request, expected: int, sample: Mapping[str, Any] | None
+) -> tuple[RunFolder, Mapping[str, Any]]:
     """The run's folder and manifest; a resumed run must be of the same suite, data and system."""
     manifest = manifest_of(
         prepared,
         now=datetime.now(UTC),
         expected=expected,
         partial=request.selection.partial,
+        sample=sample,
         command=request.command,
     )
     out = request.out or prepared.suite.root / "reports" / manifest["run_id"]
@@ -218,7 +230,7 @@ def _folder(prepared: Prepared, request: Request, expected: int) -> tuple[RunFol
         folder.write_json(MANIFEST, manifest)
         return folder, manifest
     stored = folder.manifest()
-    parts = ("suite_sha256", "golden", "system", "baseline_system", "partial", "seed", "repeats")
+    parts = ("suite_sha256", "golden", "system", "baseline_system", "partial", "sample", "seed", "repeats")
     changed = [part for part in parts if stored.get(part) != manifest[part]]
     if changed:
         what = f"the run in it had another {', '.join(changed)}"

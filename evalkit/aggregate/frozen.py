@@ -75,6 +75,8 @@ class FrozenFrame:
     error_kinds: Mapping[str, int]
     skipped_reasons: Mapping[str, int]
     n_replayed: int
+    weights: Floats | None = None
+    """Per case: cases of the golden set that it stands for; `None` where every case was asked."""
 
     @property
     def n_cases(self) -> int:

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 import numpy as np
 
 from evalkit.aggregate.columns import Floats, Ints
 from evalkit.aggregate.frame import SCORED
 from evalkit.aggregate.frozen import PASS_RATE, FrozenFrame
+from evalkit.aggregate.sample import weighted
 from evalkit.results import OVERALL, Cell, Estimate
-from evalkit.stats.bounds import wilson_bounds
-from evalkit.stats.quantiles import ONE_SIDED_95, two_sided_z
-from evalkit.stats.sampling import effective_n, post_stratified
+from evalkit.stats.quantiles import ONE_SIDED_95
 from evalkit.types import Metric
 
 PRODUCTION_RATE = Metric(name="pass_rate_production", binary=True)
 SLACK = 1e-3
+MIN_CASES = 2
+"""Cases of a value of the mix below which nothing speaks for that part of production."""
 
 
 def check_mix(mix: Mapping[str, float], cohorts: Sequence[str]) -> None:
@@ -51,39 +51,39 @@ def production_cell(frame: FrozenFrame, mix: Mapping[str, float]) -> Cell | None
     if not mix or PASS_RATE.name not in frame.cases:
         return None
     column = frame.cases[PASS_RATE.name]
-    labels = list(mix)
     strata = np.full(frame.n_cases, -1)
-    for number, label in enumerate(labels):
+    for number, label in enumerate(mix):
         strata[frame.cohorts.get(label, np.array([], np.int64))] = number
     inside = strata >= 0
-    chosen = inside & (column.status == SCORED)
-    shares, clusters = [mix[label] for label in labels], frame.clusters[chosen]
-    estimates = [
-        _rate(column.values[chosen], strata[chosen], shares, clusters, level) for level in (0.95, ONE_SIDED_95)
-    ]
+    chosen = np.flatnonzero(inside & (column.status == SCORED))
+    estimates = [_rate(frame, column.values, chosen, strata[chosen], mix, level) for level in (0.95, ONE_SIDED_95)]
     return Cell(
         metric=PRODUCTION_RATE.name,
         cohort=OVERALL,
         estimate=estimates[0],
         corrected_bounds=estimates[1],
         n_cases=int(inside.sum()),
-        n_scored=int(chosen.sum()),
+        n_scored=len(chosen),
     )
 
 
-def _rate(values: Floats, strata: Ints, shares: Sequence[float], clusters: Ints, level: float) -> Estimate:
-    """The weighted rate with Wilson's interval on the number of independent cases that it is worth.
-
-    That number is p (1 - p) / variance, never more than Kish's of the weights, and no more than the clusters.
-    """
-    found = post_stratified(values, strata.tolist(), shares, confidence_level=level)
-    if found.value is None or found.low is None or found.high is None:
-        return found
-    sizes = np.bincount(strata, minlength=len(shares))
-    weights = np.array(shares)[strata] / sizes[strata]
-    worth = effective_n(weights) * len(np.unique(clusters)) / len(clusters)
-    error = (found.high - found.low) / 2 / two_sided_z(level)
-    if error > 0:
-        worth = min(worth, found.value * (1 - found.value) / error**2)
-    low, high = wilson_bounds(found.value * worth, worth, two_sided_z(level))
-    return replace(found, low=low, high=high, method="post-stratified, wilson on the effective n")
+def _rate(
+    frame: FrozenFrame, values: Floats, chosen: Ints, strata: Ints, mix: Mapping[str, float], level: float
+) -> Estimate:
+    """The rate with each case weighted so that the values of the mix have their shares."""
+    counts = np.bincount(strata, minlength=len(mix))
+    few = [label for label, count in zip(mix, counts, strict=True) if mix[label] > 0 and count < MIN_CASES]
+    if few:
+        reason = f"fewer than {MIN_CASES} cases of {', '.join(few)}"
+        return Estimate(value=None, n=len(chosen), method="weighted", confidence_level=level, reason=reason)
+    own = np.ones(len(chosen)) if frame.weights is None else frame.weights[chosen]
+    weights = own / np.bincount(strata, own, len(mix))[strata] * np.array(list(mix.values()))[strata]
+    live = weights > 0
+    return weighted(
+        values[chosen][live],
+        weights[live],
+        strata[live],
+        frame.clusters[chosen][live],
+        PRODUCTION_RATE,
+        confidence_level=level,
+    )

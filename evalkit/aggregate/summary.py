@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +13,7 @@ from evalkit.aggregate.cells import Source, cell, sources
 from evalkit.aggregate.frozen import FrozenFrame
 from evalkit.aggregate.production import PRODUCTION_RATE, production_cell
 from evalkit.results import OVERALL, Cell, Estimate, Summary
+from evalkit.stats.sampling import effective_n
 from evalkit.types import Metric
 
 SMALL_COHORT = 30
@@ -126,9 +127,16 @@ def _throughput(frame: FrozenFrame, wall_s: float | None) -> list[tuple[Metric, 
     return [(THROUGHPUT, per_second)]
 
 
+def _weighting(frame: FrozenFrame) -> Iterator[str]:
+    if frame.weights is not None:
+        total, worth = round(float(frame.weights.sum())), effective_n(frame.weights)
+        what = f"a sample: {frame.n_cases} cases stand for {total}, worth {worth:.0f} drawn alike"
+        yield f"{what}; rates and means are weighted, quantiles and tests against the baseline are those of the sample"
+
+
 def _notes(frame: FrozenFrame) -> tuple[str, ...]:
+    notes = [*_weighting(frame)]
     small = [f"{name} ({len(where)})" for name, where in frame.cohorts.items() if len(where) < SMALL_COHORT]
-    notes = []
     if small:
         notes.append(f"fewer than {SMALL_COHORT} cases, so wide intervals and weak tests: {', '.join(small)}")
     for name, gap in frame.cohort_gaps.items():

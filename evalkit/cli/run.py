@@ -28,6 +28,10 @@ def run(  # noqa: PLR0913 - typer reads the flags from the signature
     limit: Annotated[
         int | None, typer.Option(min=1, help="Draw this many cases (seeded): a partial run, not a gate.")
     ] = None,
+    sample: Annotated[
+        int | None,
+        typer.Option(min=1, help="Draw a stratified sample of this size: a partial run; `sample:` in a suite is none."),
+    ] = None,
     case: Annotated[list[str] | None, typer.Option(help="Only this case; repeatable. A partial run.")] = None,
     cohort: Annotated[
         list[str] | None, typer.Option(help="Only this cohort (name=value; !name=value leaves out). A partial run.")
@@ -71,7 +75,9 @@ def run(  # noqa: PLR0913 - typer reads the flags from the signature
         suite=suite,
         out=out,
         resume=resume,
-        selection=Selection(limit=limit, case_ids=tuple(case or ()), cohorts=tuple(cohort or ()), seed=seed or 0),
+        selection=Selection(
+            limit=limit, sample=sample, case_ids=tuple(case or ()), cohorts=tuple(cohort or ()), seed=seed or 0
+        ),
         overrides={key: value for key, value in given.items() if value is not None},
         baseline=baseline,
         deadline_s=deadline,

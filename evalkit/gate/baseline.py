@@ -50,9 +50,15 @@ class Pairing:
 
     @property
     def overlap(self) -> float:
-        """Share of the larger run's cases that are paired; 0 where a run is empty."""
-        larger = max(self.candidate.n_cases, self.baseline.n_cases)
-        return self.n_cases / larger if larger else 0.0
+        """Share of the larger run's cases that are paired, of a sample's own cases; 0 where a run is empty."""
+        return self.n_cases / self.n_comparable if self.n_comparable else 0.0
+
+    @property
+    def n_comparable(self) -> int:
+        """Cases that could be paired: a sample says nothing of those that were not drawn."""
+        if self.candidate.weights is not None:
+            return self.candidate.n_cases
+        return max(self.candidate.n_cases, self.baseline.n_cases)
 
     def means(self, metric: str) -> tuple[Floats, Floats]:
         """Baseline and candidate mean of a metric per candidate case, over the repeats that both have scored.
@@ -96,7 +102,7 @@ def compare(pairing: Pairing, baseline: Baseline, incomparable: Mapping[str, str
         n_paired=pairing.n_cases,
         overlap=pairing.overlap,
         added=tuple(sorted(our_keys.keys() - their_keys.keys())),
-        removed=tuple(sorted(their_keys.keys() - our_keys.keys())),
+        removed=() if ours.weights is not None else tuple(sorted(their_keys.keys() - our_keys.keys())),
         changed=tuple(sorted(name for name in shared if our_keys[name] != their_keys[name])),
         new_failures=failed,
         fixed=fixed,

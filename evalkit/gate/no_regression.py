@@ -144,9 +144,8 @@ def _whole(outcome: CheckOutcome, reason: str, metric: str = "") -> Check:
 
 
 def _too_little(pairing: Pairing) -> str:
-    larger = max(pairing.candidate.n_cases, pairing.baseline.n_cases)
     return (
-        f"only {pairing.n_cases} of {larger} cases are the same in the baseline, need {MIN_OVERLAP:.0%}: "
+        f"only {pairing.n_cases} of {pairing.n_comparable} cases are the same in the baseline, need {MIN_OVERLAP:.0%}: "
         "save a new baseline with `evalkit baseline save`"
     )
 

@@ -24,7 +24,13 @@ def new_run_id(now: datetime) -> str:
 
 
 def manifest_of(
-    prepared: Prepared, *, now: datetime, expected: int, partial: str | None, command: str
+    prepared: Prepared,
+    *,
+    now: datetime,
+    expected: int,
+    partial: str | None,
+    sample: Mapping[str, Any] | None,
+    command: str,
 ) -> dict[str, Any]:
     """The manifest of a run that is about to begin.
 
@@ -33,6 +39,7 @@ def manifest_of(
         now: start of the run.
         expected: rows that the plan asks for.
         partial: why the run is no gate, `None` for a whole one.
+        sample: how its cases were drawn, `None` where all of them are asked.
         command: the command line that began it.
     """
     suite, golden = prepared.suite, prepared.golden
@@ -59,6 +66,7 @@ def manifest_of(
         "repeat_rule": suite.options.repeat_rule,
         "expected": expected,
         "partial": partial,
+        "sample": sample,
         "notices": list(prepared.notices),
         "started_at": now.astimezone(UTC).isoformat(timespec="seconds"),
         "command": command,

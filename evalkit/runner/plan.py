@@ -16,9 +16,10 @@ Key = tuple[str, int]
 
 @dataclass(frozen=True, kw_only=True)
 class Selection:
-    """What `--case`, `--cohort` and `--limit` ask for; nothing chosen means every case."""
+    """What `--case`, `--cohort`, `--limit` and `--sample` ask for; nothing chosen means what the suite says."""
 
     limit: int | None = None
+    sample: int | None = None
     case_ids: tuple[str, ...] = ()
     cohorts: tuple[str, ...] = ()
     """`name=value`, or `!name=value` to leave it out."""
@@ -29,7 +30,13 @@ class Selection:
         """Why the run is no gate, `None` for a whole run."""
         parts = [f"--case {name}" for name in self.case_ids] + [f"--cohort {name}" for name in self.cohorts]
         parts += [f"--limit {self.limit}"] if self.limit is not None else []
+        parts += [f"--sample {self.sample}"] if self.sample is not None else []
         return " ".join(parts) or None
+
+    @property
+    def whole(self) -> bool:
+        """Whether neither cases nor cohorts nor a limit are named: then a sample may be drawn."""
+        return not self.case_ids and not self.cohorts and self.limit is None
 
     def allows(self, case: Case) -> bool:
         """True where `--case` and `--cohort` let the case in."""
@@ -56,14 +63,14 @@ def select(cases: Iterable[Case], selection: Selection) -> frozenset[str] | None
     chosen: list[str] = []
     for kind, share in shares.items():
         members = (digest for other, digest in allowed if other == kind)
-        chosen += heapq.nsmallest(share, members, key=lambda digest: _draw(digest, selection.seed))
+        chosen += heapq.nsmallest(share, members, key=lambda digest: draw_key(digest, selection.seed))
     return frozenset(chosen)
 
 
 def drawn(cases: Iterable[Case], n: int, seed: int, *, among: Collection[str] | None) -> frozenset[str]:
     """Digests of `n` cases, the first by hash; of those in `among`, where it is not `None`."""
     digests = (case.digest for case in cases if among is None or case.digest in among)
-    return frozenset(heapq.nsmallest(n, digests, key=lambda digest: _draw(digest, seed)))
+    return frozenset(heapq.nsmallest(n, digests, key=lambda digest: draw_key(digest, seed)))
 
 
 def plan(
@@ -88,5 +95,6 @@ def _shares(counts: Counter[str], limit: int) -> dict[str, int]:
     return dict(sorted(shares.items()))
 
 
-def _draw(digest: str, seed: int) -> bytes:
+def draw_key(digest: str, seed: int) -> bytes:
+    """Place of a case in the order in which a seed draws."""
     return hashlib.blake2b(f"{seed}:{digest}".encode(), digest_size=8).digest()

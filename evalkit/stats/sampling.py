@@ -131,6 +131,44 @@ def post_stratified(
     )
 
 
+def weighted_mean(
+    values: ArrayLike, weights: ArrayLike, strata: ArrayLike, clusters: ArrayLike, *, confidence_level: float = 0.95
+) -> Estimate:
+    """Mean of what the cases stand for, m = sum w x / sum w, with a t interval from the linearised variance.
+
+    With u = w (x - m) / sum w, SE^2 = sum over strata of n_k / (n_k - 1) sum (u - mean of u in k)^2; a stratum of one
+    case counts its u^2. Where clusters hold several cases it is c / (c - 1) sum (sum of u in the cluster)^2 over the c
+    clusters, without regard to strata. The golden set itself is taken as a sample: no correction for its end.
+
+    Args:
+        values: Shape (n,), finite.
+        weights: What each case stands for, shape (n,), above 0.
+        strata: Number of each case's stratum, shape (n,).
+        clusters: Number of each case's cluster, shape (n,).
+        confidence_level: In (0, 1).
+
+    Returns:
+        Undefined for fewer than 2 independent cases.
+
+    Source: Saerndal, Swensson and Wretman 1992, Model Assisted Survey Sampling, sections 5.7 and 5.8.
+    """
+    found, weight = np.asarray(values, np.float64), np.asarray(weights, np.float64)
+    _, groups = np.unique(np.asarray(clusters), return_inverse=True)
+    independent = int(groups.max()) + 1 if len(groups) else 0
+    if independent < 2:
+        reason = f"{independent} independent cases"
+        return Estimate(value=None, n=len(found), method="weighted", confidence_level=confidence_level, reason=reason)
+    value = float((weight * found).sum() / weight.sum())
+    parts = weight * (found - value) / weight.sum()
+    if independent < len(found):
+        variance = independent / (independent - 1) * float((np.bincount(groups, parts) ** 2).sum())
+    else:
+        variance = _within(parts, np.asarray(strata))
+    spread = two_sided_t(confidence_level, independent - 1) * math.sqrt(variance)
+    low, high = value - spread, value + spread
+    return Estimate(value=value, low=low, high=high, n=len(found), method="weighted", confidence_level=confidence_level)
+
+
 def effective_n(weights_of_cases: ArrayLike) -> float:
     """Kish's effective sample size (sum w)^2 / sum w^2: cases of equal weight that would say as much.
 
@@ -181,6 +219,16 @@ def production_coverage(
     return Estimate(
         value=value, low=low, high=high, n=n, method="covered mass, Good-Turing", confidence_level=confidence_level
     )
+
+
+def _within(parts: NDArray[np.float64], strata: NDArray[np.int64]) -> float:
+    """Sum over strata of the variance of each one's sum of parts."""
+    _, codes = np.unique(strata, return_inverse=True)
+    counts = np.bincount(codes)
+    single = counts[codes] == 1
+    means = np.where(single, 0.0, (np.bincount(codes, parts) / counts)[codes])
+    factors = (counts / np.maximum(1, counts - 1))[codes]
+    return float((factors * (parts - means) ** 2).sum())
 
 
 def _too_few(counts: NDArray[np.int64], shares: NDArray[np.float64]) -> str:

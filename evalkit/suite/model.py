@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +72,25 @@ class JudgeConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Sample:
+    """Ask a stratified sample of the golden set, the same for the same seed; figures are weighted back to the set."""
+
+    n: int
+    """Cases to ask; canaries are all among them."""
+    by: str = ""
+    """The cohort that makes the strata; the first of `cohorts` where not given."""
+    floor: int = 50
+    """Cases of each stratum at least, as far as it has them; the rest is drawn in proportion."""
+
+    def __post_init__(self) -> None:
+        """Refuse sizes that are none."""
+        if self.n < 1:
+            raise ValueError(f"n: {self.n} cases are no sample; write at least 1")
+        if self.floor < 0:
+            raise ValueError(f"floor: {self.floor} is negative; write 0 or more")
+
+
+@dataclass(frozen=True, kw_only=True)
 class SuiteOptions:
     """The keys of a suite file; each is documented where it is declared."""
 
@@ -116,6 +135,9 @@ class SuiteOptions:
     production: Mapping[str, float] = field(default_factory=dict)
     """Shares of production by the values of one cohort: `{topic=hours: 0.6, topic=loans: 0.4}`; `pass_rate` is then
     also given for that mix."""
+    sample: int | Sample | None = None
+    """Cases to draw from a large golden set by stratum, `500` or `{n: 500, by: topic, floor: 50}`; all where not
+    given."""
     traffic_per_month: int | None = None
     """Calls a month, for the projected cost."""
 
@@ -137,11 +159,25 @@ class SuiteOptions:
         if self.budget_usd is not None and not 0 < self.budget_usd < float("inf"):
             raise ValueError("budget_usd: must be above 0; remove the key to spend without a limit")
         check_mix(self.production, self.cohorts)
+        self._check_sample()
         for cohort, floor in self.kappa_floors.items():
             if not 0 < floor < 1:
                 raise ValueError(f"kappa_floors: {floor:g} for {cohort} is no kappa to reach; write 0.6 or 0.7")
         if not self.scorers:
             raise ValueError("scorers: the list is empty; add one, such as `- exact`")
+
+    def sample_of(self, n: int | None) -> Sample | None:
+        """The sample that the suite declares, or one of `n` cases drawn the same way; `None` for all cases."""
+        declared = Sample(n=self.sample) if isinstance(self.sample, int) else self.sample
+        found = declared if n is None else replace(declared or Sample(n=n), n=n)
+        return None if found is None else replace(found, by=found.by or next(iter(self.cohorts), "kind"))
+
+    def _check_sample(self) -> None:
+        if isinstance(self.sample, int) and self.sample < 1:
+            raise ValueError(f"sample: {self.sample} cases are no sample; write at least 1")
+        found = self.sample_of(None)
+        if found is not None and found.by not in (*self.cohorts, "kind"):
+            raise ValueError(f"sample: by {found.by!r} is no cohort of the suite; name it under `cohorts:` too")
 
 
 @dataclass(frozen=True, kw_only=True)

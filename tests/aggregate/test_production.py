@@ -43,7 +43,7 @@ def test_a_part_of_production_without_cases_leaves_it_unknown() -> None:
     cell = summary.cell("pass_rate_production", "overall")
     assert cell is not None
     assert cell.estimate.value is None
-    assert "stratum 1" in cell.estimate.reason
+    assert "fewer than 2 cases of topic=loans" in cell.estimate.reason
     assert cell.n_cases == 100
 
 

@@ -1,0 +1,60 @@
+"""A stratified sample of the golden set: the same cases for the same seed."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from evalkit.aggregate.sample import CANARIES, stratum_of
+from evalkit.runner.plan import draw_key
+from evalkit.stats.sampling import allocate_floor
+from evalkit.suite.model import Sample
+from evalkit.types import Case
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """The cases of a sample, and how many of each stratum they are."""
+
+    digests: frozenset[str]
+    strata: Mapping[str, tuple[int, int]]
+    """Label -> (cases of the golden set, cases drawn)."""
+
+    def record(self, sample: Sample) -> dict[str, Any]:
+        """Say in the manifest how it was drawn."""
+        return {**asdict(sample), "strata": {label: list(counts) for label, counts in self.strata.items()}}
+
+
+def draw(cases: Iterable[Case], sample: Sample, seed: int) -> Drawn:
+    """Take every canary, and of each value of a cohort the first by hash: at least `floor`, the rest in proportion."""
+    members: dict[str, list[str]] = {}
+    for case in cases:
+        members.setdefault(stratum_of(case, sample.by), []).append(case.digest)
+    canaries = members.pop(CANARIES, [])
+    labels = sorted(members)
+    counts = _allocated(max(0, sample.n - len(canaries)), [len(members[label]) for label in labels], sample.floor)
+    digests, strata = set(canaries), {CANARIES: (len(canaries), len(canaries))} if canaries else {}
+    for label, count in zip(labels, counts, strict=True):
+        digests.update(heapq.nsmallest(count, members[label], key=lambda digest: draw_key(digest, seed)))
+        strata[label] = (len(members[label]), count)
+    return Drawn(frozenset(digests), strata)
+
+
+def _allocated(n: int, sizes: list[int], floor: int) -> list[int]:
+    """Cases to draw of each stratum; what a small one cannot give, the others do."""
+    if n >= sum(sizes):
+        return sizes
+    counts, whole = np.zeros(len(sizes), np.int64), np.zeros(len(sizes), bool)
+    limits = np.array(sizes)
+    while True:
+        counts[whole] = limits[whole]
+        open_ = ~whole
+        counts[open_] = allocate_floor(n - int(limits[whole].sum()), limits[open_], floor=floor)
+        over = open_ & (counts > limits)
+        if not over.any():
+            return [int(count) for count in counts]
+        whole |= over
