@@ -30,9 +30,10 @@ from evalkit.runner.plan import Selection, select
 from evalkit.runner.prepare import prepare
 from evalkit.session import Session, Watcher
 from evalkit.store.calibrations import read_calibrations
-from evalkit.store.folder import DECISION, MANIFEST, SUMMARY, RunFolder, new_run_folder
+from evalkit.store.chain import HEAD
+from evalkit.store.folder import DECISION, MANIFEST, SUMMARY, TIMINGS, RunFolder, new_run_folder
 from evalkit.store.journal import Journal
-from evalkit.store.records import summary_record
+from evalkit.store.records import summary_records
 from evalkit.stored import load_run, suite_file_of
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ class Result:
 
     folder: RunFolder
     manifest: Mapping[str, Any]
+    """Of the folder, with the head of the run."""
     summary: Summary
     decision: Decision
     baseline: RunFolder | None
@@ -102,11 +104,10 @@ async def run_suite(request: Request, watcher: Watcher, stop: Stop, env: Mapping
         answer = await stack.enter_async_context(suite.system.open(prepared.shared))
         with Journal(folder.rows_file) as journal:
             summary, decision = await session.to_decision(answer, journal, terms)
-    manifest = {**manifest, "finished_at": datetime.now(UTC).isoformat(timespec="seconds")}
+    finished = datetime.now(UTC).isoformat(timespec="seconds")
+    manifest = {**manifest, "finished_at": finished, "wall_s": session.wall_s}
     folder.write_json(MANIFEST, manifest)
-    folder.write_json(SUMMARY, summary_record(summary))
-    write_decision(folder, decision, manifest)
-    return Result(folder, manifest, summary, decision, terms.baseline_folder)
+    return _decided(folder, manifest, summary, decision, terms.baseline_folder)
 
 
 def decide_again(folder: RunFolder, suite_file: Path | None, baseline: str | None) -> Result:
@@ -129,13 +130,17 @@ def decide_again(folder: RunFolder, suite_file: Path | None, baseline: str | Non
         raise InputError(Problem(str(folder.path), what, "name one with --suite"))
     suite = load_suite(found)
     terms = _terms(suite, stored.manifest, baseline, folder)
-    summary, decision = assess(stored.frame, terms, expected=stored.manifest["expected"], final=True)
+    summary, decision = assess(
+        stored.frame,
+        terms,
+        expected=stored.manifest["expected"],
+        wall_s=stored.manifest.get("wall_s"),
+        final=True,
+    )
     if not isinstance(decision, Decision):
         raise TypeError("a final assessment asks for no repeats")
     refuse_incomparable(decision)
-    folder.write_json(SUMMARY, summary_record(summary))
-    write_decision(folder, decision, stored.manifest)
-    return Result(folder, stored.manifest, summary, decision, terms.baseline_folder)
+    return _decided(folder, stored.manifest, summary, decision, terms.baseline_folder)
 
 
 def with_overrides(suite: Suite, overrides: Mapping[str, float]) -> Suite:
@@ -189,12 +194,23 @@ def _terms(suite: Suite, manifest: Mapping[str, Any], baseline: str | None, run:
     )
 
 
-def write_decision(folder: RunFolder, decision: Decision, manifest: Mapping[str, Any]) -> None:
-    """Write `decision.json`, the last file of a run: without it there is no decision."""
+def _decided(
+    folder: RunFolder,
+    manifest: Mapping[str, Any],
+    summary: Summary,
+    decision: Decision,
+    baseline: RunFolder | None,
+) -> Result:
+    """Write summary and timings, then `decision.json`, the last file of a run: without it there is no decision."""
     from evalkit.gate.decide import exit_code
 
+    compared, timings = summary_records(summary)
+    folder.write_json(SUMMARY, compared)
+    folder.write_json(TIMINGS, timings)
     record = {"run_id": manifest["run_id"], "exit_code": int(exit_code(decision)), **dataclasses.asdict(decision)}
-    folder.write_json(DECISION, record)
+    head = folder.head(record)
+    folder.write_json(DECISION, {**record, HEAD: head})
+    return Result(folder, {**manifest, HEAD: head}, summary, decision, baseline)
 
 
 def _chosen(prepared: Prepared, selection: Selection) -> tuple[frozenset[str] | None, dict[str, Any] | None]:

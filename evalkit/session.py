@@ -67,6 +67,8 @@ class Session:
         self.done: set[Key] = set()
         self.refusals = Refusals()
         self.expected: int = manifest["expected"]
+        self.wall_s: float | None = None
+        """Seconds that the calls took, `None` where some were made in another process."""
 
     async def to_decision(self, answer: Answer, journal: Journal, terms: Terms) -> tuple[Summary, Decision]:
         """Ask what is not journalled yet, again where the gate wants it, and decide."""
@@ -78,12 +80,12 @@ class Session:
         await self._call_all(make_row, journal, terms)
         if terms.policy.escalates and self.folder.old_rows_file.exists():
             terms = self._with_old_rows(terms)
-        wall_s = None if resumed else time.perf_counter() - started
+        self.wall_s = None if resumed else time.perf_counter() - started
         await warming
         while True:
             if self.stop.reason is not None:
                 terms = dataclasses.replace(terms, partial=self.stop.reason)
-            summary, decision = assess(self.frame, terms, expected=self.expected, wall_s=wall_s)
+            summary, decision = assess(self.frame, terms, expected=self.expected, wall_s=self.wall_s)
             if isinstance(decision, Decision):
                 refuse_incomparable(decision)
                 return summary, decision

@@ -9,8 +9,9 @@ from typing import Any
 
 from evalkit.aggregate.frame import Frame
 from evalkit.errors import InputError, Problem
+from evalkit.store.chain import Damage
 from evalkit.store.folder import RunFolder
-from evalkit.store.journal import Damage, read_rows
+from evalkit.store.journal import read_rows
 from evalkit.store.records import metric_of
 
 

@@ -156,6 +156,8 @@ class Row:
     """By metric name; a metric that the suite does not apply to this case is absent."""
     skipped: str | None = None
     """Why the case was not run."""
+    scored_by: str = ""
+    """Which state of the suite's scorers gave the scores: a key of the manifest's `scorings`."""
 
     @property
     def state(self) -> State:

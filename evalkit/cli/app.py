@@ -20,9 +20,10 @@ from evalkit.cli.noise import noise, power
 from evalkit.cli.report import report
 from evalkit.cli.run import run
 from evalkit.cli.score import score
+from evalkit.cli.verify import verify
 from evalkit.errors import EvalkitError, ExitCode
 
-COMMANDS = (init, check, run, gate, report, diff, score, noise, power, doctor)
+COMMANDS = (init, check, run, gate, report, diff, score, verify, noise, power, doctor)
 GROUPS = (baseline, judge, golden)
 
 

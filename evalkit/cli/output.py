@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from evalkit.store.chain import HEAD
 from evalkit.store.folder import DECISION, REPORT
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class Output:
 
     def _say_where(self, result: Result, *, reports: bool) -> None:
         shown = result.folder.file(REPORT if reports else DECISION)
-        self.messages.print(f"\nreport  {_short(shown)}", soft_wrap=True)
+        self.messages.print(f"\nreport  {_short(shown)}\nhead    {result.manifest[HEAD]}", soft_wrap=True)
 
 
 def _console(**options: Any) -> Console:

@@ -60,7 +60,8 @@ def _head(view: View) -> str:
     partial = f"\n\n**Partial run, not a gate:** {plain(view.partial)}" if view.partial else ""
     facts = " · ".join(plain(fact, 120) for fact in view.facts)
     title = f"### {ICONS[view.outcome]} evalkit: {view.word} — {plain(view.headline)}"
-    return f"{marker(view.suite)}\n{title}\n\n{plain(view.suite, 80)} · {facts}{partial}"
+    head = f"\n\nhead {code(view.head)}" if view.head else ""
+    return f"{marker(view.suite)}\n{title}\n\n{plain(view.suite, 80)} · {facts}{partial}{head}"
 
 
 def _gate_table(view: View) -> str:

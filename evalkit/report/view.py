@@ -113,6 +113,8 @@ class View:
     errors: tuple[ErrorLine, ...]
     notes: tuple[str, ...]
     provenance: tuple[tuple[str, str], ...]
+    head: str
+    """What `evalkit verify --head` is given; empty where the run has none."""
     comparison: Comparison | None
     changes: Mapping[str, str]
     """Case id -> what happened to it against the baseline."""
@@ -171,6 +173,7 @@ def build_view(
         + _errors("unscored", summary.unscored_kinds, found.unscored),
         notes=_sight(decision.comparison) + summary.notes + _incomparable(decision.comparison),
         provenance=tuple(_flat(manifest)),
+        head=manifest.get("head", ""),
         comparison=decision.comparison,
         changes=changes_of(decision.comparison),
         styles=styles,

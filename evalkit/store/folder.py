@@ -7,16 +7,20 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from evalkit.errors import InputError, Problem, StoreError
+from evalkit.store.chain import head_of, scan
 from evalkit.store.journal import read_rows
 from evalkit.types import Row
 
 FORMAT = 1
 MANIFEST, ROWS, SUMMARY, DECISION = "manifest.json", "rows.jsonl", "summary.json", "decision.json"
+TIMINGS = "timings.json"
+"""Latency, speed and throughput: beside the summary, so that equal answers give equal summaries."""
 OLD_ROWS = "baseline_rows.jsonl"
 """What the baseline's system answered when cases were run again on both sides."""
 REPORT, MARKDOWN, JUNIT = "report.html", "summary.md", "junit.xml"
@@ -91,9 +95,15 @@ class RunFolder:
                 os.fsync(file.fileno())
             draft.replace(target)
         except OSError as error:
-            draft.unlink(missing_ok=True)
-            raise StoreError(f"{target}: {error.strerror}, {len(text)} characters needed; free the disk") from error
+            with suppress(OSError):
+                draft.unlink(missing_ok=True)
+            mend = "free the disk, or make the folder writable; then go on with --resume"
+            raise StoreError(f"{target}: {error.strerror}, {len(text)} characters needed; {mend}") from error
         return target
+
+    def head(self, decision: Mapping[str, Any] | None) -> str:
+        """What stands for every row that counts, and for the decision made of them; see `chain`."""
+        return head_of([scan(self.rows_file), scan(self.old_rows_file)], decision)
 
     def write_json(self, name: str, value: Any) -> Path:
         """Write sorted JSON, whole or not at all."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import gzip
 import io
 from array import array
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from evalkit.store.rows import decode_row, row_key
+from evalkit.store.chain import open_journal
+from evalkit.store.rows import RowKey, decode_row, row_key
 from evalkit.types import Row
 
 
@@ -35,7 +35,7 @@ def sorted_rows(path: Path) -> Callable[[], Iterator[Row]]:
 
 
 def _places(file: BinaryIO) -> array[int]:
-    places: dict[tuple[str, str, int], int] = {}
+    places: dict[RowKey, int] = {}
     start = 0
     for line in file:
         key = row_key(line)
@@ -46,8 +46,9 @@ def _places(file: BinaryIO) -> array[int]:
 
 
 def _open(path: Path) -> BinaryIO:
+    file = open_journal(path)
     if path.suffix != ".gz":
-        return path.open("rb")
+        return file
     # A compressed baseline is unpacked into memory: seeking back in gzip would unpack it again each time.
-    with gzip.open(path, "rb") as packed:
-        return io.BytesIO(packed.read())
+    with file:
+        return io.BytesIO(file.read())

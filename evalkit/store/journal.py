@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-import gzip
 import os
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from evalkit.errors import StoreError
+from evalkit.store.chain import Damage, lines_of
 from evalkit.store.rows import decode_row, encode_row
 from evalkit.types import Row
 
 SYNC_INTERVAL_S = 0.1
-
-
-@dataclass(frozen=True, slots=True)
-class Damage:
-    """A line of the journal that cannot be believed."""
-
-    line: int
-    torn: bool
-    """True for an unfinished last line, the trace of a kill; False for a line that was altered."""
 
 
 def read_rows(path: Path, damaged: list[Damage] | None = None) -> Iterator[Row]:
@@ -33,16 +23,12 @@ def read_rows(path: Path, damaged: list[Damage] | None = None) -> Iterator[Row]:
     Raises:
         StoreError: if the file cannot be read.
     """
-    try:
-        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
-            for number, line in enumerate(file, 1):
-                row = decode_row(line)
-                if row is not None:
-                    yield row
-                elif damaged is not None:
-                    damaged.append(Damage(number, torn=not line.endswith(b"\n")))
-    except (OSError, EOFError) as error:
-        raise StoreError(f"{path}: cannot be read ({error}); check the path and its permissions") from error
+    for number, line in enumerate(lines_of(path), 1):
+        row = decode_row(line)
+        if row is not None:
+            yield row
+        elif damaged is not None:
+            damaged.append(Damage(number, torn=not line.endswith(b"\n")))
 
 
 class Journal:
@@ -93,10 +79,11 @@ class Journal:
         try:
             os.fsync(self._fd)
         except OSError as failure:
-            if error is None:
-                raise self._failed(failure) from failure
-        finally:
-            os.close(self._fd)
+            self._sync_error = self._sync_error or failure
+        os.close(self._fd)
+        # A second sync after a failed one may report success for data that never reached the disk.
+        if self._sync_error is not None and error is None:
+            raise self._failed(self._sync_error) from self._sync_error
 
     def _sync_often(self) -> None:
         while not self._closed.is_set():

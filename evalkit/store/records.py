@@ -10,6 +10,8 @@ from typing import Any
 from evalkit.results import Summary
 from evalkit.types import Metric
 
+TIME_UNITS = frozenset({"s", "tokens/s", "cases/s"})
+
 
 def metric_record(metric: Metric) -> dict[str, Any]:
     """A metric as JSON; a range without an end is `null`."""
@@ -23,6 +25,14 @@ def metric_of(record: Mapping[str, Any]) -> Metric:
     return Metric(**{**record, "low": -math.inf if low is None else low, "high": math.inf if high is None else high})
 
 
-def summary_record(summary: Summary) -> dict[str, Any]:
-    """A summary as JSON."""
-    return {**asdict(summary), "metrics": [metric_record(metric) for metric in summary.metrics]}
+def summary_records(summary: Summary) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A summary as JSON in two parts: what equal answers make equal, and what a clock measured."""
+    timed = frozenset(metric.name for metric in summary.metrics if metric.unit in TIME_UNITS)
+    metrics = [metric_record(metric) for metric in summary.metrics]
+    record = {**asdict(summary), "metrics": [each for each in metrics if each["name"] not in timed]}
+    cells = record["cells"]
+    timings = {
+        "metrics": [each for each in metrics if each["name"] in timed],
+        "cells": [each for each in cells if each["metric"] in timed],
+    }
+    return {**record, "cells": [each for each in cells if each["metric"] not in timed]}, timings

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
+from evalkit.errors import StoreError
 from evalkit.types import Case, Failure, Message, Output, Row, Score, ToolCall, Unscored, Usage
 
+ROW_FORMAT = 1
+"""Version of a row's fields; it stands in each row."""
+RowKey = tuple[str, str, int]
+"""(case id, digest of the case, repeat): the last row of a key is the one that counts."""
+_TEXT = rb'"(?:[^"\\]|\\.)*"'
+_KEY = re.compile(rb'\{"v":1,"repeat":(\d+),"case":\{"id":(' + _TEXT + rb'),"digest":(' + _TEXT + rb")")
 _encoder = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), allow_nan=False)
 _HEAD = b'{"sum":"'
 _MIDDLE = b'","row":'
@@ -30,13 +38,21 @@ def decode_row(line: bytes) -> Row | None:
     return None if body is None else _row(json.loads(body))
 
 
-def row_key(line: bytes) -> tuple[str, str, int] | None:
-    """(case id, digest, repeat) of an intact line, `None` for any other."""
+def row_key(line: bytes) -> RowKey | None:
+    """The key of an intact line, `None` for any other."""
     body = _body(line)
     if body is None:
         return None
+    found = _KEY.match(body)
+    if found is not None:  # the beginning of a row says it all, however long its answer is
+        return json.loads(found[2]), json.loads(found[3]), int(found[1])
     data = json.loads(body)
     return data["case"]["id"], data["case"]["digest"], data["repeat"]
+
+
+def row_sum(line: bytes) -> bytes:
+    """The checksum that an intact line carries."""
+    return line[len(_HEAD) : len(_HEAD) + _SUM_HEX]
 
 
 def _body(line: bytes) -> bytes | None:
@@ -51,7 +67,7 @@ def _checksum(body: bytes) -> bytes:
 
 
 def _row_dict(row: Row) -> dict[str, Any]:
-    data: dict[str, Any] = {"case": _case_dict(row.case), "repeat": row.repeat}
+    data: dict[str, Any] = {"v": ROW_FORMAT, "repeat": row.repeat, "case": _case_dict(row.case)}
     if row.output is not None:
         data["output"] = _output_dict(row.output)
     if row.failure is not None:
@@ -59,6 +75,8 @@ def _row_dict(row: Row) -> dict[str, Any]:
     if row.skipped is not None:
         data["skipped"] = row.skipped
     data["scores"] = {name: _grade_dict(grade) for name, grade in row.scores.items()}
+    if row.scored_by:
+        data["scored_by"] = row.scored_by
     return data
 
 
@@ -124,6 +142,8 @@ def _grade_dict(grade: Score | Unscored) -> dict[str, Any]:
 
 def _row(data: Mapping[str, Any]) -> Row:
     failure = data.get("failure")
+    if data.get("v", ROW_FORMAT) != ROW_FORMAT:
+        raise StoreError(f"a row of format {data['v']}, this evalkit reads {ROW_FORMAT}; upgrade evalkit")
     return Row(
         case=_case(data["case"]),
         repeat=data["repeat"],
@@ -131,6 +151,7 @@ def _row(data: Mapping[str, Any]) -> Row:
         failure=Failure(**failure) if failure else None,
         scores={name: _grade(name, grade) for name, grade in data["scores"].items()},
         skipped=data.get("skipped"),
+        scored_by=data.get("scored_by", ""),
     )
 
 

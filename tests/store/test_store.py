@@ -1,5 +1,6 @@
 """The journal and the run folder: nothing that was written is lost, nothing that was damaged is believed."""
 
+import hashlib
 import random
 from pathlib import Path
 
@@ -8,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evalkit.errors import InputError, StoreError
+from evalkit.store.chain import Damage
 from evalkit.store.folder import RunFolder, find_baseline, new_run_folder, to_json
 from evalkit.store.index import sorted_rows
-from evalkit.store.journal import Damage, Journal, read_rows
-from evalkit.store.rows import decode_row, encode_row
+from evalkit.store.journal import Journal, read_rows
+from evalkit.store.rows import decode_row, encode_row, row_key
 from evalkit.types import Case, Failure, Message, Output, Row, Score, ToolCall, Unscored, Usage
 
 text = st.text(st.characters(exclude_categories=()), max_size=12)
@@ -49,6 +51,7 @@ row = st.builds(
     failure=st.none() | st.builds(Failure, text, text),
     scores=st.dictionaries(st.just("m"), grade | unknown, max_size=1),
     skipped=st.none() | text,
+    scored_by=st.sampled_from(["", "0123456789ab"]),
 )
 
 
@@ -59,6 +62,22 @@ def test_a_row_survives_the_journal(given_row: Row) -> None:
     assert line.count(b"\n") == 1
     assert line.isascii()
     assert decode_row(line) == given_row
+    assert row_key(line) == (given_row.case.id, given_row.case.digest, given_row.repeat)
+
+
+def test_rows_of_another_version_are_told_apart() -> None:
+    """Rows without a version are the first one's; a later one is refused in words, and not read as damage."""
+    line = encode_row(a_row("a"))
+    body = line[line.index(b'"row":') + 6 : -2]
+
+    def sealed(text: bytes) -> bytes:
+        digest = hashlib.blake2b(text, digest_size=16).hexdigest().encode()
+        return b'{"sum":"' + digest + b'","row":' + text + b"}\n"
+
+    assert decode_row(sealed(body.replace(b'"v":1,', b""))) == a_row("a")
+    assert row_key(sealed(body.replace(b'"v":1,', b""))) == ("a", "a", 0)
+    with pytest.raises(StoreError, match="format 2, this evalkit reads 1; upgrade"):
+        decode_row(sealed(body.replace(b'"v":1', b'"v":2')))
 
 
 def a_row(name: str, answer: str = "said", repeat: int = 0) -> Row:

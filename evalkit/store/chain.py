@@ -1,0 +1,101 @@
+"""The head of a run: one figure that stands for every row that counts and for the decision made of them.
+
+It is a hash chain over the checksums of the rows in the order of their keys, so that it does not depend on which row
+was finished first, on a resume, or on rows that were run again since (the last row of a key counts).
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from evalkit.errors import StoreError
+from evalkit.store.rows import RowKey, row_key, row_sum
+
+_START = b"evalkit head 1"
+_HEAD_BYTES = 16
+HEAD = "head"
+"""The key in `decision.json`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """A line of the journal that cannot be believed."""
+
+    line: int
+    torn: bool
+    """True for an unfinished last line, the trace of a kill; False for a line that was altered."""
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What stands in one journal."""
+
+    sums: Mapping[RowKey, bytes]
+    """Key -> checksum of the row that counts."""
+    n_rows: int
+    """Intact rows, those that were run again included."""
+    damaged: tuple[Damage, ...]
+
+
+def scan(path: Path) -> Scan:
+    """Check every line of a journal; a file that is not there holds nothing.
+
+    Raises:
+        StoreError: if it cannot be read.
+    """
+    sums: dict[RowKey, bytes] = {}
+    damaged = []
+    n_lines = 0
+    for n_lines, line in enumerate(lines_of(path) if path.exists() else (), 1):
+        key = row_key(line)
+        if key is None:
+            damaged.append(Damage(n_lines, torn=not line.endswith(b"\n")))
+        else:
+            sums[key] = row_sum(line)
+    return Scan(sums, n_lines - len(damaged), tuple(damaged))
+
+
+def head_of(journals: list[Scan], decision: Mapping[str, Any] | None) -> str:
+    """The head as 32 hex digits.
+
+    Args:
+        journals: the run's own rows, then those of the baseline's system that it asked again.
+        decision: what stands in `decision.json`, `None` where nothing was decided.
+    """
+    link = _link(_START, b"")
+    for journal in journals:
+        for key in sorted(journal.sums):
+            link = _link(link, journal.sums[key])
+    if decision is not None:
+        said = {key: value for key, value in decision.items() if key != HEAD}
+        link = _link(link, json.dumps(said, sort_keys=True, allow_nan=False).encode())
+    return link.hex()
+
+
+def lines_of(path: Path) -> Iterator[bytes]:
+    """The lines of a journal, which end at a line feed and nowhere else; a saved baseline is unpacked.
+
+    Raises:
+        StoreError: if the file cannot be read.
+    """
+    try:
+        with open_journal(path) as file:
+            yield from file
+    except (OSError, EOFError, zlib.error) as error:
+        raise StoreError(f"{path}: cannot be read ({error}); check the path and its permissions") from error
+
+
+def open_journal(path: Path) -> BinaryIO:
+    """The bytes of a journal, compressed in a saved baseline."""
+    return gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")  # type: ignore[return-value]
+
+
+def _link(before: bytes, added: bytes) -> bytes:
+    return hashlib.blake2b(before + added, digest_size=_HEAD_BYTES).digest()
