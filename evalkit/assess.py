@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from evalkit.errors import InputError, Problem
+from evalkit.paths import inside_project, shown_path
 from evalkit.results import Decision, Summary
-from evalkit.store.folder import RunFolder, find_baseline
+from evalkit.store.folder import RunFolder, find_baseline, is_name
 from evalkit.store.journal import read_rows
 
 if TYPE_CHECKING:
@@ -134,11 +135,26 @@ def find_baseline_of(suite: Suite, asked: str | None) -> RunFolder | None:
     name = asked or (named[0] if named else None)
     if name is None or name == NO_BASELINE:
         return None
+    if asked is None:
+        return _named_baseline(suite, name)
     folder = find_baseline(name, suite.root)
     if folder is None and asked is not None:
         mend = f"save one with `evalkit baseline save RUN --name {name}`"
         raise InputError(Problem("--baseline", f"no baseline called {name!r}", mend))
     return folder
+
+
+def _named_baseline(suite: Suite, name: str) -> RunFolder | None:
+    """The baseline that the suite names, a run folder inside the project included."""
+    try:
+        if not is_name(name):
+            inside_project(suite.root, name)
+        return find_baseline(name, suite.root)
+    except (InputError, ValueError) as error:
+        text = str(error.problems[0]) if isinstance(error, InputError) else str(error)
+        key = next(key for key in suite.lines if key.endswith("no_regression"))
+        what, _, mend = text.removeprefix(f"{name}: ").partition("; ")
+        raise InputError(Problem(suite.place(f"{key}.baseline"), f"{name!r}: {what}", mend)) from None
 
 
 def named_baselines(suite: Suite) -> tuple[str, ...]:
@@ -167,6 +183,7 @@ def load_baseline(
     from evalkit.stored import load_run
 
     stored, first_calls = load_run(folder), None
+    _refuse_damaged(stored)
     if run is not None and run.old_rows_file.exists():
         first_calls = _add_old_rows(stored, run)
     return Baseline(
@@ -176,6 +193,21 @@ def load_baseline(
         candidate_score_keys=score_keys,
         by_turns=first_calls.freeze() if first_calls else None,
     )
+
+
+def _refuse_damaged(stored: StoredRun) -> None:
+    """A baseline with fewer rows than its run had would be another baseline."""
+    file, mend = shown_path(stored.folder.rows_file), "save the baseline again from a sound run"
+    packed = stored.folder.rows_file.suffix == ".gz"
+    problems = [
+        Problem(f"{file}:{line.line}", "a damaged row: its checksum does not fit, or it is none of ours", mend)
+        for line in stored.damaged
+        if packed or not line.torn
+    ]
+    if not problems and not len(stored.frame):
+        problems = [Problem(file, "holds no row", mend)]
+    if problems:
+        raise InputError(problems)
 
 
 def _add_old_rows(stored: StoredRun, run: RunFolder) -> Frame:

@@ -13,9 +13,12 @@ A failed gate is a result, not an exception.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import IntEnum
+
+from evalkit.visible import on_one_line
 
 SHOWN_PROBLEMS = 20
 
@@ -42,8 +45,9 @@ class Problem:
     mend: str = ""
 
     def __str__(self) -> str:
+        """One line, whatever the data in it holds."""
         text = f"{self.place}: {self.what}" if self.place else self.what
-        return f"{text}; {self.mend}" if self.mend else text
+        return on_one_line(f"{text}; {self.mend}" if self.mend else text)
 
 
 class EvalkitError(Exception):
@@ -65,6 +69,15 @@ class InputError(EvalkitError):
         lines = [str(problem) for problem in self.problems[:SHOWN_PROBLEMS]]
         hidden = len(self.problems) - len(lines)
         return "\n".join([*lines, f"... and {hidden} more"] if hidden > 0 else lines)
+
+
+@contextmanager
+def gathered(problems: list[Problem]) -> Iterator[None]:
+    """Add the problems of an `InputError` to those of other files, and go on."""
+    try:
+        yield
+    except InputError as error:
+        problems += error.problems
 
 
 class NothingSelected(InputError):

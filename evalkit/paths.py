@@ -14,6 +14,12 @@ def project_of(folder: Path) -> Path:
     return next((up for up in above if any((up / mark).exists() for mark in PROJECT_MARKS)), whole)
 
 
+def shown_path(path: Path) -> str:
+    """A path as people see it: from the current folder where it lies below, else whole."""
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_absolute() and path.is_relative_to(here) else str(path)
+
+
 def inside_project(folder: Path, name: str) -> Path:
     """Resolve a path that is written relative to `folder`.
 

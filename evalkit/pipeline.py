@@ -21,6 +21,7 @@ from evalkit.assess import (
     refuse_incomparable,
 )
 from evalkit.errors import ExitCode, InputError, NothingSelected, Problem
+from evalkit.inputs import other_problems, refuse_unfit, warnings_of
 from evalkit.rescore import answered_by
 from evalkit.results import Decision, Summary
 from evalkit.runner.draw import draw
@@ -93,9 +94,9 @@ async def run_suite(request: Request, watcher: Watcher, stop: Stop, env: Mapping
     suite = with_overrides(load_suite(request.suite), request.overrides)
     suite = suite if request.answers is None else answered_by(suite, request.answers)
     async with AsyncExitStack() as stack:
-        prepared = await prepare(suite, env, stack, cached=request.cached)
+        prepared, terms = await ready(suite, request, env, stack)
         chosen, sample = _chosen(prepared, request.selection)
-        terms = dataclasses.replace(terms_of(prepared, request), sample=sample)
+        terms = dataclasses.replace(terms, sample=sample)
         n_cases = prepared.golden.n_cases if chosen is None else len(chosen)
         folder, manifest = _folder(prepared, request, n_cases * suite.options.repeat, sample)
         session = Session(prepared, watcher, stop, folder, manifest, chosen)
@@ -159,7 +160,25 @@ def with_overrides(suite: Suite, overrides: Mapping[str, float]) -> Suite:
         raise InputError(Problem(f"--{key}", what, mend)) from None
 
 
-def terms_of(prepared: Prepared, request: Request) -> Terms:
+async def ready(
+    suite: Suite, request: Request, env: Mapping[str, str], stack: AsyncExitStack
+) -> tuple[Prepared, Terms]:
+    """Check every file that a run rests on; sessions are entered on `stack`, and nothing is called.
+
+    Raises:
+        InputError: with the problems of golden set, system, scorers, gate, labels, calibrations and baseline together.
+    """
+    try:
+        prepared = await prepare(suite, env, stack, cached=request.cached)
+        terms = _terms_of(prepared, request)
+        refuse_unfit(prepared, terms)
+    except InputError as error:
+        others = (each for each in other_problems(suite, request.baseline) if each not in error.problems)
+        raise InputError((*error.problems, *others)) from None
+    return dataclasses.replace(prepared, warnings=warnings_of(prepared, terms)), terms
+
+
+def _terms_of(prepared: Prepared, request: Request) -> Terms:
     """What the decision of this run depends on besides its rows."""
     manifest = {
         "score_keys": prepared.score_keys,

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from evalkit.aggregate.frame import Frame
-from evalkit.errors import InputError, Problem
+from evalkit.aggregate.repeats import check_rule
+from evalkit.errors import InputError, Problem, StoreError
+from evalkit.paths import shown_path
 from evalkit.store.chain import Damage
 from evalkit.store.folder import RunFolder
 from evalkit.store.journal import read_rows
@@ -39,17 +42,25 @@ def load_run(folder: RunFolder) -> StoredRun:
     """Read a run folder or saved baseline.
 
     Raises:
-        InputError: where it is no run folder, or its rows do not fit its manifest.
+        InputError: where it is no run folder, or its rows are missing, cut, or do not fit its manifest.
+        StoreError: where the disk fails.
     """
     manifest = folder.manifest()
-    frame = empty_frame(manifest)
     damaged: list[Damage] = []
+    file = shown_path(folder.rows_file)
     try:
+        frame = empty_frame(manifest)
         for row in read_rows(folder.rows_file, damaged):
             frame.add(row)
     except ValueError as error:
         what = f"the rows do not fit the manifest: {error}"
-        raise InputError(Problem(str(folder.path), what, "run the suite again")) from None
+        raise InputError(Problem(file, what, "run the suite again")) from None
+    except StoreError as error:
+        cause = error.__cause__
+        if isinstance(cause, OSError) and not isinstance(cause, FileNotFoundError | gzip.BadGzipFile):
+            raise
+        what = "is not there" if isinstance(cause, FileNotFoundError) else f"is cut or foreign ({cause or error})"
+        raise InputError(Problem(file, what, "run the suite again, or save the baseline again")) from None
     return StoredRun(folder, manifest, frame, tuple(damaged))
 
 
@@ -61,6 +72,12 @@ def suite_file_of(stored: StoredRun) -> Path | None:
 
 
 def empty_frame(manifest: Mapping[str, Any]) -> Frame:
-    """The frame that a manifest describes."""
+    """The frame that a manifest describes.
+
+    Raises:
+        ValueError: its metrics share a name, or its rule of repeats is none.
+    """
     metrics = [metric_of(record) for record in manifest["metrics"]]
-    return Frame(metrics, manifest["cohorts"], manifest["advisory"], manifest.get("repeat_rule", "mean"))
+    rule = str(manifest.get("repeat_rule", "mean"))
+    check_rule(rule)
+    return Frame(metrics, manifest["cohorts"], manifest["advisory"], rule)

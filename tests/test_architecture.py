@@ -9,6 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[1] / "evalkit"
 MODULES = sorted(ROOT.rglob("*.py"))
 RANKS = (
+    {"visible"},
     {"types", "errors", "paths", "__init__"},
     {"results"},
     {"stats"},
@@ -18,7 +19,7 @@ RANKS = (
     {"store", "runner", "report"},
     {"stored"},
     {"assess"},
-    {"session", "rescore"},
+    {"session", "rescore", "inputs"},
     {"pipeline", "analysis", "health", "calibrate", "noise"},
     {"cli", "pytest_plugin", "__main__", "testing"},
 )

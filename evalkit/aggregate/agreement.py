@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 from typing import Literal
 
@@ -43,6 +43,8 @@ class Label:
     rubric_sha256: str | None = None
     inclusion_probability: float | None = None
     """Chance with which the answer was drawn for labelling, where answers were not drawn alike."""
+    place: str = field(default="", compare=False)
+    """`file:line` that it was read from."""
 
 
 @dataclass(frozen=True)

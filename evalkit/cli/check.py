@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from evalkit.visible import visible
+
 if TYPE_CHECKING:
     from evalkit.runner.prepare import Prepared
-    from evalkit.suite.model import Suite
 
 
 def check(suite: Annotated[Path, typer.Argument(help="Suite file.")]) -> None:
@@ -21,30 +22,32 @@ def check(suite: Annotated[Path, typer.Argument(help="Suite file.")]) -> None:
     """
     import asyncio
 
-    from evalkit.assess import find_baseline_of, read_labels_of
-    from evalkit.suite.parse import load_suite
+    from evalkit.cli.output import Output
 
-    loaded = load_suite(suite)
-    prepared = asyncio.run(_prepared(loaded))
-    labels = read_labels_of(loaded)
-    baseline = find_baseline_of(loaded, None)
-    typer.echo(_facts(prepared, len(labels), str(baseline.path.name) if baseline else "none yet"))
+    output = Output()
+    for line in asyncio.run(_found(suite)):
+        output.results.print(visible(line), soft_wrap=True)
 
 
-async def _prepared(suite: Suite) -> Prepared:
+async def _found(suite_file: Path) -> list[str]:
+    """What is known of a suite, line by line."""
     import os
     from contextlib import AsyncExitStack
 
-    from evalkit.runner.prepare import prepare
+    from evalkit.pipeline import Request, ready
+    from evalkit.suite.parse import load_suite
 
+    suite = load_suite(suite_file)
     async with AsyncExitStack() as stack:
-        return await prepare(suite, os.environ, stack)
+        prepared, terms = await ready(suite, Request(suite=suite_file, cached=False), os.environ, stack)
+    baseline = terms.baseline_folder.path.name if terms.baseline_folder else "none yet"
+    return _facts(prepared, len(terms.labels), baseline)
 
 
-def _facts(prepared: Prepared, n_labels: int, baseline: str) -> str:
+def _facts(prepared: Prepared, n_labels: int, baseline: str) -> list[str]:
     suite, golden = prepared.suite, prepared.golden
     calls = golden.n_cases * suite.options.repeat
-    lines = [
+    return [
         f"{suite.name}: sound",
         f"  golden     {golden.path} · {golden.n_cases} cases · sha256 {golden.sha256[:12]}",
         f"  system     {suite.system_kind} · fingerprint {(prepared.fingerprint or 'unknown')[:12]}",
@@ -54,8 +57,8 @@ def _facts(prepared: Prepared, n_labels: int, baseline: str) -> str:
         f"  baseline   {baseline}",
         f"  a run asks {calls} calls, {suite.options.concurrency} at once",
         *(f"  note       {notice}" for notice in prepared.notices),
+        *(f"  warning    {warning}" for warning in prepared.warnings),
     ]
-    return "\n".join(lines)
 
 
 def _cohort(prepared: Prepared, name: str) -> str:

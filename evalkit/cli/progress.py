@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 LINE_INTERVAL_S = 10.0
 LINE_SHARE = 0.05
 SHOWN_FAILURES = 20
+SHOWN_WARNINGS = 5
 
 
 class Reporter:
@@ -59,7 +60,11 @@ class Reporter:
         if self._mode == "none":
             return
         resumed = f" · {done} already there" if done else ""
-        names = f"{suite.name} · {expected} calls × {len(suite.scorers)} scorers"
+        for warning in prepared.warnings[:SHOWN_WARNINGS]:
+            self._console.print(f"warning {warning}", soft_wrap=True)
+        if len(prepared.warnings) > SHOWN_WARNINGS:
+            self._console.print(f"warning {len(prepared.warnings) - SHOWN_WARNINGS} more: see `evalkit check`")
+        names = f"{one_line(suite.name, 80)} · {expected} calls × {len(suite.scorers)} scorers"
         self._console.print(f"{names} · concurrency {suite.options.concurrency}{resumed}")
         if self._mode == "bar":
             self._bar = _bar(self._console)

@@ -127,7 +127,7 @@ def incomparable_metrics(candidate: FrozenFrame, baseline: Baseline, metrics: tu
         if name == "pass_rate":
             reason = _pass_rate_difference(candidate, baseline)
         else:
-            reason = _difference(name.removesuffix(".passed"), baseline)
+            reason = differing_parts(name.removesuffix(".passed"), baseline)
             if not reason and name not in baseline.frame.rows:
                 reason = "the baseline does not have the metric"
         if reason:
@@ -139,11 +139,12 @@ def _pass_rate_difference(candidate: FrozenFrame, baseline: Baseline) -> str:
     ours, theirs = set(candidate.voters), set(baseline.frame.voters)
     if ours != theirs:
         return f"scorers that make it up differ: {', '.join(sorted(ours ^ theirs))}"
-    parts = {name: _difference(name, baseline) for name in sorted(ours)}
+    parts = {name: differing_parts(name, baseline) for name in sorted(ours)}
     return "; ".join(f"{name}: {part}" for name, part in parts.items() if part)
 
 
-def _difference(metric: str, baseline: Baseline) -> str:
+def differing_parts(metric: str, baseline: Baseline) -> str:
+    """The parts of a scorer's metric that were not made the same way in both runs; empty where nothing differs."""
     ours, theirs = baseline.candidate_score_keys.get(metric, {}), baseline.score_keys.get(metric, {})
     return ", ".join(part for part in sorted({*ours, *theirs}) if ours.get(part) != theirs.get(part))
 

@@ -272,7 +272,7 @@ def _cohort_problems(by: Iterable[str], cohorts: Collection[str]) -> list[tuple[
 
 def _unknown(what: str, name: str, known: Sequence[str]) -> tuple[str, str]:
     near = get_close_matches(name, known, n=1)
-    mend = f"did you mean `{near[0]}`?" if near else f"known: {', '.join(sorted(known))}"
+    mend = f"did you mean `{near[0]}`?" if near else f"known: {', '.join(sorted(set(known)))}"
     return f"unknown {what} `{name}`", mend
 
 

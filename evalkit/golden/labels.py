@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from evalkit.aggregate.agreement import Label
 from evalkit.errors import InputError, Problem
 from evalkit.golden.lines import Note, read_jsonl
+from evalkit.types import Metric
 
 RATER_KINDS = ("person", "author", "program")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -46,6 +48,48 @@ def read_labels(files: Sequence[Path], shown: Sequence[str]) -> tuple[Label, ...
     return tuple(labels)
 
 
+def label_problems(labels: Iterable[Label], case_ids: Collection[str], metrics: Iterable[Metric]) -> Iterator[Problem]:
+    """What is wrong with labels beside the cases and the metrics of a suite.
+
+    Args:
+        labels: of any metric; those of metrics that the suite does not have may belong to another suite.
+        case_ids: every id of the golden set.
+        metrics: of the suite's scorers.
+    """
+    known = {metric.name: metric for metric in metrics}
+    for label in labels:
+        metric = known.get(label.metric)
+        if label.case_id not in case_ids:
+            near = get_close_matches(label.case_id, case_ids, n=1)
+            mend = f"did you mean {near[0]!r}?" if near else "mend the id, or remove the line"
+            yield Problem(label.place, f"no case {label.case_id!r} in the golden set", mend)
+        if metric is not None and isinstance(label.label, float):
+            yield from _off_the_scale(label, label.label, metric)
+
+
+def _off_the_scale(label: Label, value: float, metric: Metric) -> Iterator[Problem]:
+    scale = f"{metric.low:g} to {metric.high:g}"
+    if metric.binary:
+        yield Problem(label.place, f"`label` is {value:g}, and {metric.name} is pass or fail", 'write "pass" or "fail"')
+    elif not metric.low <= value <= metric.high:
+        mend = 'write a level of that scale, or "pass" or "fail"'
+        yield Problem(label.place, f"`label` is {value:g}, outside the scale {scale} of {metric.name}", mend)
+    elif metric.judge is not None and metric.high - metric.low > 1 and value != int(value):
+        what = f"`label` is {value:g}, between two levels of {metric.name}"
+        yield Problem(label.place, what, f"write a whole number from {scale}")
+
+
+def unknown_metrics(labels: Iterable[Label], metrics: Collection[str]) -> Iterator[Problem]:
+    """A warning for each metric that is labelled and that the suite does not have, at its first label."""
+    seen = set(metrics)
+    for label in labels:
+        if label.metric not in seen:
+            seen.add(label.metric)
+            near = get_close_matches(label.metric, metrics, n=1)
+            mend = f"did you mean `{near[0]}`?" if near else "they are left out"
+            yield Problem(label.place, f"no metric {label.metric!r} in this suite", mend)
+
+
 def _half_drawn(labels: Sequence[Label], shown: str) -> Iterator[Problem]:
     """Weighted and unweighted labels together would be neither."""
     drawn: dict[tuple[str, str], set[bool]] = {}
@@ -73,6 +117,7 @@ def _label(raw: dict[str, Any], place: str, note: Note) -> Label | None:
         rater_kind=raw["rater_kind"],
         rubric_sha256=raw.get("rubric_sha256"),
         inclusion_probability=raw.get("inclusion_probability"),
+        place=place,
     )
 
 

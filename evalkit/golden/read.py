@@ -7,8 +7,7 @@ one case is held in memory.
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 from evalkit.errors import InputError, Problem
 from evalkit.golden.fields import to_case
 from evalkit.golden.lines import Note, RawRow, read_csv, read_jsonl
+from evalkit.golden.survey import Lack, Need, Survey
 from evalkit.types import Case
 
 MAX_PROBLEMS = 200
@@ -39,7 +39,8 @@ class GoldenSource:
 
     def __post_init__(self) -> None:
         """Refuse a source that names nothing, or several things."""
-        if sum(one is not None for one in (self.path, self.url, self.hub)) != 1:
+        given = [one for one in (self.path, self.url, self.hub) if one is not None]
+        if len(given) != 1 or not given[0].strip():
             raise ValueError("path: give exactly one of `path`, `url` and `hub`; write `golden: cases.jsonl`")
         if self.url is not None and not self.url.startswith(("http://", "https://")):
             raise ValueError("url: no http or https address; write `path` for a file of the project")
@@ -55,17 +56,21 @@ class GoldenSet:
     n_cases: int
     cohort_counts: Mapping[str, Mapping[str, int]]
     """Cohort name -> value -> number of cases."""
-    missing: Mapping[str, tuple[str, ...]]
-    """Field -> the first ids of cases that lack it, for the fields that were asked about."""
+    missing: Mapping[str, Lack]
+    """Field -> the cases that lack it, for the fields that were asked about."""
+    warnings: tuple[Problem, ...]
+    """What is allowed and probably not meant."""
     open: Callable[[], Iterator[Case]]
-    """Streams the cases again, in file order."""
+    """Streams the cases again, in file order.
+
+    Raises:
+        InputError: when the set turns out not to be the one that was checked.
+    """
 
 
-Need = Callable[[Case], Iterator[str]]
-"""Names what a case lacks for the scorers that apply to it."""
-
-
-def open_golden(source: GoldenSource, file: Path | None, shown: str, *, need: Need | None = None) -> GoldenSet:
+def open_golden(
+    source: GoldenSource, file: Path | None, shown: str, *, need: Need | None = None, cohorts: Sequence[str] = ()
+) -> GoldenSet:
     """Check every row of a golden set.
 
     Args:
@@ -73,6 +78,7 @@ def open_golden(source: GoldenSource, file: Path | None, shown: str, *, need: Ne
         file: the resolved file, `None` for a hub data set.
         shown: how the file is named in messages.
         need: called for each sound case; what it yields is gathered in `missing`.
+        cohorts: names that the suite reports by, whose sizes are looked at.
 
     Raises:
         InputError: with every problem found (at most 200).
@@ -84,32 +90,38 @@ def open_golden(source: GoldenSource, file: Path | None, shown: str, *, need: Ne
         if len(problems) >= MAX_PROBLEMS:
             raise InputError(problems)
 
-    lines: dict[str, int] = {}
-    counts: dict[str, Counter[str]] = {}
-    missing: dict[str, list[str]] = {}
-    digest = hashlib.sha256()
+    survey = Survey(note, need)
     for line, case in _cases(source, file, shown, note):
-        first = lines.setdefault(case.id, line)
-        if first != line:
-            note(Problem(case.place, f"`id` {case.id!r} repeats line {first}", "give each case its own id"))
-        digest.update(case.digest.encode())
-        for name, value in case.cohorts.items():
-            counts.setdefault(name, Counter())[value] += 1
-        for field in need(case) if need else ():
-            missing.setdefault(field, []).append(case.id)
-    problems.extend(_spelling(counts, shown))
-    if not lines and not problems:
-        problems.append(Problem(shown, "no case in it", 'write one JSON object a line: {"id": "...", "input": "..."}'))
+        survey.add(case, line)
+    problems.extend(survey.spellings())
+    if not survey.n_cases and not problems:
+        mend = 'write one JSON object a line: {"id": "...", "input": "..."}'
+        problems.append(Problem(f"{shown}:1", "no case in it", mend))
     if problems:
         raise InputError(problems)
+    counts = {name: dict(sorted(found.items())) for name, found in sorted(survey.counts.items())}
     return GoldenSet(
         path=shown,
-        sha256=digest.hexdigest(),
-        n_cases=len(lines),
-        cohort_counts={name: dict(sorted(counter.items())) for name, counter in sorted(counts.items())},
-        missing={field: tuple(ids) for field, ids in missing.items()},
-        open=lambda: (case for _, case in _cases(source, file, shown, _changed)),
+        sha256=survey.sha256,
+        n_cases=survey.n_cases,
+        cohort_counts=counts,
+        missing=survey.missing,
+        warnings=(*survey.warnings, *survey.small(cohorts)),
+        open=lambda: _again(source, file, shown, survey.sha256),
     )
+
+
+def _again(source: GoldenSource, file: Path | None, shown: str, sha256: str) -> Iterator[Case]:
+    """The cases once more, held against what was checked."""
+    content = hashlib.sha256()
+    try:
+        for _, case in _cases(source, file, shown, _changed):
+            content.update(case.digest.encode())
+            yield case
+    except OSError as error:
+        _changed(Problem(shown, str(error.strerror)))
+    if content.hexdigest() != sha256:
+        _changed(Problem(shown, "other cases than those that were checked"))
 
 
 def _cases(source: GoldenSource, file: Path | None, shown: str, note: Note) -> Iterator[tuple[int, Case]]:
@@ -144,17 +156,6 @@ def _raw_rows(source: GoldenSource, file: Path | None, shown: str, note: Note) -
     )
 
 
-def _spelling(counts: Mapping[str, Counter[str]], shown: str) -> Iterator[Problem]:
-    """Cohort values that differ by letter case only would split a cohort in two."""
-    for name, counter in counts.items():
-        folded: dict[str, str] = {}
-        for value in counter:
-            other = folded.setdefault(value.casefold(), value)
-            if other != value:
-                yield Problem(shown, f"cohort {name} is spelled {other!r} and {value!r}", "choose one spelling")
-
-
 def _changed(problem: Problem) -> Any:
-    raise InputError(
-        Problem(problem.place, f"changed while it was read: {problem.what}", "leave the file alone during a run")
-    )
+    mend = "leave the file alone during a run, and start a new one"
+    raise InputError(Problem(problem.place, f"changed during the run: {problem.what}", mend))

@@ -7,9 +7,9 @@ from html import escape
 
 from evalkit.report.numbers import Style
 from evalkit.report.survey import Histogram
-from evalkit.report.texts import visible
 from evalkit.report.view import GateLine
 from evalkit.types import Metric
+from evalkit.visible import visible
 
 _WIDTH, _HEIGHT, _EDGE = 140, 20, 6
 _BARS_WIDTH, _BARS_HEIGHT = 240, 72

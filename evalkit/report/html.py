@@ -13,9 +13,10 @@ from evalkit.report.files import replacing
 from evalkit.report.numbers import Style, figure
 from evalkit.report.payload import write_payload
 from evalkit.report.survey import Rows, changes_of
-from evalkit.report.texts import clipped, visible
+from evalkit.report.texts import clipped
 from evalkit.report.view import GateLine, View
 from evalkit.types import Score
+from evalkit.visible import visible
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _SCRIPTS = ("data.js", "parts.js", "cases.js", "case.js", "app.js")

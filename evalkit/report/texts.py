@@ -4,19 +4,13 @@ from __future__ import annotations
 
 import re
 
+from evalkit.visible import visible
+
 _BREAKS = re.compile(r"[\s\x1c-\x1f\x85\u2028\u2029]+")
-_UNSEEN = re.compile(
-    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\ud800-\udfff\U000e0000-\U000e007f]"
-)
 _MARKDOWN = re.compile(r"([\\`*_|~!]|^>|\[(?![−\d., $]+\](?:[^(\[:]|$))|\](?=[(\[:]))")
 _LINKS = re.compile(r"(@|#|://|\bwww\.|\bGH-)", re.IGNORECASE)
 _JOINER = "\u2060"
 MODEL_TEXT_CHARS = 140
-
-
-def visible(text: str) -> str:
-    """Show control, direction and half characters as `U+XXXX` so that nothing hides or reorders; newlines stay."""
-    return _UNSEEN.sub(lambda match: f"<U+{ord(match[0]):04X}>", text)
 
 
 def one_line(text: str, limit: int = MODEL_TEXT_CHARS) -> str:

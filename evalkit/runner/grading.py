@@ -24,6 +24,8 @@ class Grader:
     when: When | None = None
     advisory: bool = False
     key: Mapping[str, str] = field(default_factory=dict)
+    index: int = 0
+    """Its place under `scorers:`."""
 
     def applies(self, case: Case) -> bool:
         """True where the suite wants this scorer for `case`."""

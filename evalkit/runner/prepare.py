@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from evalkit.errors import InputError, Problem
-from evalkit.gate.policy import policy_problems
+from evalkit.gate.policy import NoRegression, policy_problems
 from evalkit.golden.read import GoldenSet, open_golden
 from evalkit.llm.budget import Budget
 from evalkit.runner.grading import Grader
@@ -17,7 +18,7 @@ from evalkit.scorers.base import Services
 from evalkit.scorers.registry import Negated, bind, score_key
 from evalkit.store.folder import find_baseline
 from evalkit.store.journal import read_rows
-from evalkit.suite.model import ScorerEntry, Suite, has_field
+from evalkit.suite.model import ScorerEntry, Suite, SuiteOptions, has_field
 from evalkit.systems.base import Shared
 from evalkit.systems.chat import ChatSystem
 from evalkit.types import Case, Metric
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from evalkit.llm.client import ChatClient
     from evalkit.llm.config import ChatConfig
 
-SHOWN_IDS = 5
+SUITE_KEYS = frozenset(field.name for field in fields(SuiteOptions))
 CACHE_FILE = ".evalkit/cache.sqlite"
 """Below the project's root."""
 
@@ -49,6 +50,8 @@ class Prepared:
     """What the run may spend."""
     cache: ReplyCache | None = None
     """Judges' replies of earlier runs."""
+    warnings: tuple[Problem, ...] = ()
+    """What is allowed and probably not meant."""
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
@@ -100,9 +103,13 @@ async def prepare(suite: Suite, env: Mapping[str, str], stack: AsyncExitStack, *
     golden = None
     try:
         golden = open_golden(
-            suite.golden, suite.golden_file, suite.golden_shown, need=lambda case: _lacks(graders, case, cohorts)
+            suite.golden,
+            suite.golden_file,
+            suite.golden_shown,
+            need=lambda case: _lacks(graders, case, cohorts),
+            cohorts=suite.options.cohorts,
         )
-        problems += _missing(suite, graders, golden)
+        problems += _missing(graders, golden)
     except InputError as error:
         problems += error.problems
     problems += _policy(suite, graders)
@@ -113,8 +120,9 @@ async def prepare(suite: Suite, env: Mapping[str, str], stack: AsyncExitStack, *
 
 def _old_problems(suite: Suite, shared: Shared) -> Iterator[Problem]:
     """Problems of the baseline's system, where it is to be called."""
+    where = next((i for i, check in enumerate(suite.policy.checks) if isinstance(check, NoRegression)), 0)
     for problem in suite.baseline_system.problems(shared) if suite.baseline_system is not None else ():
-        yield replace(problem, place=f"gate: no_regression: baseline: {problem.place}")
+        yield replace(problem, place=f"gate[{where}].no_regression.baseline.{problem.place}")
 
 
 def _graders(suite: Suite, services: Services, problems: list[Problem]) -> list[Grader]:
@@ -123,14 +131,14 @@ def _graders(suite: Suite, services: Services, problems: list[Problem]) -> list[
         try:
             graders += [_grader(entry, scorer) for scorer in bind(entry.options, services)]
         except ValueError as error:
-            problems.append(Problem(_place(suite, entry), *str(error).split("; ", 1)))
+            problems.append(Problem(f"scorers[{entry.index}]", *str(error).split("; ", 1)))
     return graders
 
 
 def _grader(entry: ScorerEntry, scorer: object) -> Grader:
     bound = Negated(scorer) if entry.negated else scorer  # type: ignore[arg-type]
     key = score_key(entry.kind, entry.options, bound)  # type: ignore[arg-type]
-    return Grader(bound, entry.when, entry.advisory, key)  # type: ignore[arg-type]
+    return Grader(bound, entry.when, entry.advisory, key, entry.index)  # type: ignore[arg-type]
 
 
 async def _services(
@@ -215,17 +223,17 @@ def _lacks(graders: Sequence[Grader], case: Case, cohorts: set[str]) -> Iterator
             yield f"cohort:{cohort}"
 
 
-def _missing(suite: Suite, graders: Sequence[Grader], golden: GoldenSet) -> Iterator[Problem]:
-    for key, ids in golden.missing.items():
+def _missing(graders: Sequence[Grader], golden: GoldenSet) -> Iterator[Problem]:
+    for key, lack in golden.missing.items():
         owner, _, name = key.partition(":")
-        shown = ", ".join(ids[:SHOWN_IDS]) + (f" and {len(ids) - SHOWN_IDS} more" if len(ids) > SHOWN_IDS else "")
+        some = f"{lack.n} of {golden.n_cases} cases have no"
         if owner == "cohort":
-            what = f"{len(ids)} of {golden.n_cases} cases have no cohort {name!r} ({shown})"
-            yield Problem(golden.path, what, f"add it, or remove {name} from `cohorts:`")
+            mend = f"add it, or remove {name} from `cohorts:`"
+            yield Problem(lack.place, f"{some} cohort {name!r} ({lack})", mend)
         else:
             scorer = graders[int(owner)].scorer.name
-            what = f"{len(ids)} of {golden.n_cases} cases have no `{name}`, which scorer {scorer} needs ({shown})"
-            yield Problem(golden.path, what, f"add it, or give the scorer `when: {{has: {name}}}`")
+            mend = f"add it, or give the scorer `when: {{has: {name}}}`"
+            yield Problem(lack.place, f"{some} `{name}`, which scorer {scorer} needs ({lack})", mend)
 
 
 def _duplicates(suite: Suite, graders: Sequence[Grader]) -> Iterator[Problem]:
@@ -233,27 +241,20 @@ def _duplicates(suite: Suite, graders: Sequence[Grader]) -> Iterator[Problem]:
     for grader in graders:
         for metric in grader.scorer.metrics:
             if metric.name in seen:
-                yield Problem(
-                    suite.path.name, f"two scorers give the metric {metric.name!r}", "give one of them another `name:`"
-                )
+                what = f"another scorer gives the metric {metric.name!r} already"
+                yield Problem(f"scorers[{grader.index}]", what, "give one of them another `name:`")
             seen.add(metric.name)
 
 
 def _policy(suite: Suite, graders: Sequence[Grader]) -> Iterator[Problem]:
     metrics = tuple(metric for grader in graders for metric in grader.scorer.metrics)
     for index, what, mend in policy_problems(suite.policy, metrics, suite.options.cohorts):
-        key = f"gate[{index}]" if index >= 0 else "gate"
-        yield Problem(f"{suite.lines.get(key, suite.path.name)} {key}", what, mend)
+        yield Problem(f"gate[{index}]" if index >= 0 else "gate", what, mend)
 
 
 def _placed(suite: Suite, problem: Problem) -> Problem:
     """The problem with file and line, where its place is a key of the suite such as `system.python`."""
-    key = problem.place
-    while key and key not in suite.lines:
-        key = key.rpartition(".")[0]
-    return replace(problem, place=f"{suite.lines[key]} {problem.place}") if key else problem
-
-
-def _place(suite: Suite, entry: ScorerEntry) -> str:
-    key = f"scorers[{entry.index}]"
-    return f"{suite.lines.get(key, suite.path.name)} {key}"
+    key = re.match(r"[a-z_]+", problem.place)
+    if problem.place.startswith(suite.golden_shown) or key is None or key[0] not in SUITE_KEYS:
+        return problem
+    return replace(problem, place=suite.place(problem.place))

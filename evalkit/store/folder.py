@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from evalkit.errors import InputError, Problem, StoreError
+from evalkit.paths import shown_path
 from evalkit.store.chain import head_of, scan
 from evalkit.store.journal import read_rows
+from evalkit.store.soundness import manifest_problems
 from evalkit.types import Row
 
 FORMAT = 1
@@ -64,21 +66,29 @@ class RunFolder:
             manifest = json.loads(file.read_bytes())
         except FileNotFoundError:
             mend = "name a folder that `evalkit run` wrote"
-            raise InputError(Problem(str(self.path), f"no {MANIFEST} in it, so it is no run folder", mend)) from None
-        except (OSError, ValueError) as error:
-            raise InputError(Problem(str(file), f"cannot be read: {error}", "run the suite again")) from None
+            what = f"no {MANIFEST} in it, so it is no run folder"
+            raise InputError(Problem(shown_path(self.path), what, mend)) from None
+        except json.JSONDecodeError as error:
+            place = f"{shown_path(file)}:{error.lineno}:{error.colno}"
+            raise InputError(Problem(place, f"not JSON: {error.msg}", "run the suite again")) from None
+        except (OSError, ValueError, RecursionError) as error:
+            what = f"cannot be read: {str(error).splitlines()[0]}"
+            raise InputError(Problem(shown_path(file), what, "run the suite again")) from None
         if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
             found = manifest.get("format") if isinstance(manifest, dict) else None
-            raise InputError(Problem(str(file), f"format {found}, this evalkit reads {FORMAT}", "run the suite again"))
+            what = f"format {json.dumps(found)[:40]}, this evalkit reads {FORMAT}"
+            raise InputError(Problem(shown_path(file), what, "run the suite again"))
+        if problems := manifest_problems(shown_path(file), manifest):
+            raise InputError(problems)
         return manifest
 
     def decision(self) -> Mapping[str, Any] | None:
         """The stored decision, `None` where the run never reached one."""
         try:
-            stored: Mapping[str, Any] = json.loads((self.path / DECISION).read_bytes())
-        except (OSError, ValueError):
+            stored = json.loads((self.path / DECISION).read_bytes())
+        except (OSError, ValueError, RecursionError):
             return None
-        return stored
+        return stored if isinstance(stored, dict) and isinstance(stored.get("outcome"), str) else None
 
     def write_text(self, name: str, text: str) -> Path:
         """Write one file whole or not at all.

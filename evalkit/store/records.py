@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from evalkit.results import Summary
+from evalkit.store.soundness import METRIC_SHAPE
 from evalkit.types import Metric
 
 TIME_UNITS = frozenset({"s", "tokens/s", "cases/s"})
@@ -22,7 +23,13 @@ def metric_record(metric: Metric) -> dict[str, Any]:
 def metric_of(record: Mapping[str, Any]) -> Metric:
     """The metric of a record."""
     low, high = record["low"], record["high"]
-    return Metric(**{**record, "low": -math.inf if low is None else low, "high": math.inf if high is None else high})
+    return Metric(
+        **{
+            **{key: record[key] for key in METRIC_SHAPE},
+            "low": -math.inf if low is None else low,
+            "high": math.inf if high is None else high,
+        }
+    )
 
 
 def summary_records(summary: Summary) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from evalkit.errors import StoreError
+from evalkit.store.soundness import is_sound
 from evalkit.types import Case, Failure, Message, Output, Row, Score, ToolCall, Unscored, Usage
 
 ROW_FORMAT = 1
@@ -33,9 +34,15 @@ def encode_row(row: Row) -> bytes:
 
 
 def decode_row(line: bytes) -> Row | None:
-    """The row of one line, `None` where the line is torn or its checksum does not fit."""
+    """The row of one line, `None` where the line is torn, its checksum does not fit, or it holds no row of ours."""
     body = _body(line)
-    return None if body is None else _row(json.loads(body))
+    if body is None:
+        return None
+    try:
+        row = _row(json.loads(body))
+        return row if is_sound(row) else None
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return None
 
 
 def row_key(line: bytes) -> RowKey | None:
@@ -46,8 +53,8 @@ def row_key(line: bytes) -> RowKey | None:
     found = _KEY.match(body)
     if found is not None:  # the beginning of a row says it all, however long its answer is
         return json.loads(found[2]), json.loads(found[3]), int(found[1])
-    data = json.loads(body)
-    return data["case"]["id"], data["case"]["digest"], data["repeat"]
+    row = decode_row(line)
+    return None if row is None else (row.case.id, row.case.digest, row.repeat)
 
 
 def row_sum(line: bytes) -> bytes:

@@ -14,6 +14,7 @@ from evalkit.errors import Problem
 from evalkit.suite.document import Document, Path
 
 _NAMES = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
+_MENDS = {str: "write a word", int: "write one such as 1", float: "write one such as 0.5", bool: "write one of them"}
 
 
 class Builder:
@@ -40,8 +41,8 @@ class Builder:
         by_key = {key_of(field): field for field in dataclasses.fields(cls) if field.init}
         arguments: dict[str, Any] = dict(named or {})
         for key, item in value.items():
-            if key not in by_key:
-                self.unknown_key(key, by_key, path)
+            if key not in by_key or key in (named or {}):
+                self.unknown_key(key, by_key.keys() - (named or {}).keys(), path)
             else:
                 field = by_key[key]
                 arguments[field.name] = self.value(item, hints[field.name], (*path, key))
@@ -118,9 +119,9 @@ class Builder:
             return float(item)
         if isinstance(item, hint) and (hint is bool or not isinstance(item, bool)):
             return item
-        mend = ""
+        mend = "write a value, or remove the key" if item is None else _MENDS.get(hint, "see docs/suites.md")
         if hint is str and isinstance(item, bool | int | float):
-            mend = f'put it in quotes: "{item}"'
+            mend = f'put it in quotes: "{show(item)}"'
         elif hint in (int, float) and isinstance(item, str) and item.replace(",", ".").replace(".", "", 1).isdigit():
             mend = f"write {item.replace(',', '.')}"
         self.problem(path, f"expected {_NAMES.get(hint, hint.__name__)}, got {show(item)}", mend)
@@ -144,11 +145,10 @@ def is_required(field: dataclasses.Field[Any]) -> bool:
 
 
 def choices(word: str, known: Iterable[str]) -> str:
-    """A mend that names the nearest choice and all of them."""
+    """A mend that names the nearest choice, or all of them where none is near."""
     known = sorted(known)
     near = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
-    listed = "choose from " + ", ".join(known)
-    return f"did you mean `{near[0]}`? {listed}" if near else listed
+    return f"did you mean `{near[0]}`?" if near else "choose from " + ", ".join(known)
 
 
 def show(value: Any) -> str:

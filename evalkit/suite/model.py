@@ -208,3 +208,10 @@ class Suite:
     def name(self) -> str:
         """Name of the suite."""
         return self.options.name
+
+    def place(self, key: str) -> str:
+        """`file:line:column key` of a dotted key such as `gate[0].by`, at the nearest key that is written."""
+        known = key
+        while known and known not in self.lines:
+            known = known[: max(known.rfind("."), known.rfind("["), 0)]
+        return f"{self.lines.get(known, self.path.name)} {key}".rstrip()

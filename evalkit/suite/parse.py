@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from evalkit.errors import InputError, Problem
+from evalkit.errors import InputError, Problem, gathered
 from evalkit.gate.policy import CHECKS, NoRegression, Policy, Threshold
-from evalkit.golden.read import GoldenSource
+from evalkit.golden.labels import read_labels
+from evalkit.golden.read import GoldenSource, open_golden
 from evalkit.paths import project_of
 from evalkit.scorers.registry import LOCAL_JUDGE, NEGATION, SCORERS, scorer_class
 from evalkit.suite.build import Builder, choices, show
 from evalkit.suite.document import Document, dotted, parse
 from evalkit.suite.model import JudgeConfig, ScorerEntry, Suite, SuiteOptions, When
+from evalkit.suite.partial import ABSENT, usable
 from evalkit.systems import SYSTEMS
 from evalkit.systems.base import SystemConfig
 
@@ -31,21 +33,24 @@ def load_suite(path: Path, shown: str | None = None) -> Suite:
     shown = shown or str(path)
     data = _bytes(path, shown)
     builder = Builder(parse(data, shown))
-    options = builder.build(SuiteOptions, builder.document.value, ())
-    if options is None:
-        raise InputError(builder.problems)
+    options = builder.build(SuiteOptions, builder.document.value, ()) or usable(builder)
     root = project_of(path.resolve().parent)
     golden = options.golden if isinstance(options.golden, GoldenSource) else GoldenSource(path=options.golden)
     files = _Files(builder, path.resolve().parent, root)
     golden_file = files.resolve(golden.path, ("golden",)) if golden.path else None
     judge = _judge(builder, options.judge)
-    system_kind, system = _system(builder, options.system)
+    system_kind, system = ("", None) if options.system is ABSENT else _system(builder, options.system)
     scorers = _scorers(builder, options.scorers, judge)
     policy, baseline_system = _policy(builder, options)
     labels = [files.resolve(name, ("labels", i)) for i, name in enumerate(options.labels)]
     records = [files.resolve(name, ("calibrations", i)) for i, name in enumerate(options.calibrations)]
     if builder.problems or system is None:
-        raise InputError(builder.problems)
+        problems = list(builder.problems)
+        with gathered(problems):
+            open_golden(golden, golden_file, _relative(golden_file, root)) if golden_file else None
+        with gathered(problems):
+            read_labels(*_shown((file for file in labels if file), root))
+        raise InputError(problems)
     return Suite(
         path=path.resolve(),
         sha256=hashlib.sha256(data).hexdigest(),
@@ -107,6 +112,11 @@ class _Files:
 
 def _relative(file: Path, root: Path) -> str:
     return file.relative_to(root).as_posix()
+
+
+def _shown(files: Iterable[Path], root: Path) -> tuple[list[Path], list[str]]:
+    there = list(files)
+    return there, [_relative(file, root) for file in there]
 
 
 def _lines(document: Document) -> dict[str, str]:

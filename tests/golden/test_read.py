@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from evalkit.errors import InputError, Problem
@@ -202,6 +202,7 @@ def test_the_same_content_has_the_same_digest(tmp_path: Path) -> None:
     assert one == same != other
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(st.binary(max_size=200))
 def test_any_bytes_are_read_or_named(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
     """The reader ends with cases or with an input error, whatever the file holds."""
@@ -221,6 +222,7 @@ values = st.recursive(
 keys = st.sampled_from(["id", "input", "reference", "contexts", "kind", "severity", "cohorts", "cluster", "vars", "x"])
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(st.dictionaries(keys, values, max_size=6))
 def test_any_row_is_a_case_or_named(row: dict[str, Any]) -> None:
     """A row either becomes a case, or says what is wrong with it."""

@@ -1,0 +1,115 @@
+"""What is learnt of a golden set while it is checked: repeats, cohorts, and what its cases lack."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+
+from evalkit.errors import Problem
+from evalkit.golden.lines import Note
+from evalkit.types import Case
+
+FEW_CASES = 30
+"""Cases below which a cohort has wide intervals and weak tests."""
+SHOWN_IDS = 5
+
+Need = Callable[[Case], Iterator[str]]
+"""Names what a case lacks for the scorers that apply to it."""
+
+
+@dataclass(slots=True)
+class Lack:
+    """Cases that lack one field: how many, the first ids, and where the first of them stands."""
+
+    place: str
+    n: int = 0
+    ids: list[str] = field(default_factory=list)
+
+    def add(self, case_id: str) -> None:
+        """Count one case."""
+        self.n += 1
+        if len(self.ids) < SHOWN_IDS:
+            self.ids.append(case_id)
+
+    def __str__(self) -> str:
+        """The ids as people read them."""
+        more = f" and {self.n - len(self.ids)} more" if self.n > len(self.ids) else ""
+        return ", ".join(self.ids) + more
+
+
+class Survey:
+    """Takes every sound case of a set once, in file order."""
+
+    def __init__(self, note: Note, need: Need | None) -> None:
+        """Begin with no case.
+
+        Args:
+            note: hears of problems between cases.
+            need: called for each case; what it yields is gathered in `missing`.
+        """
+        self._note, self._need = note, need
+        self._line_of_id: dict[str, int] = {}
+        self._asked: dict[int, tuple[int, int]] = {}
+        self._content = hashlib.sha256()
+        self.counts: dict[str, dict[str, int]] = {}
+        self._first: dict[tuple[str, str], str] = {}
+        self.missing: dict[str, Lack] = {}
+        self.warnings: list[Problem] = []
+
+    @property
+    def n_cases(self) -> int:
+        """Cases with an id of their own."""
+        return len(self._line_of_id)
+
+    @property
+    def sha256(self) -> str:
+        """Of the content of every case, in file order."""
+        return self._content.hexdigest()
+
+    def add(self, case: Case, line: int) -> None:
+        """Take one case."""
+        first = self._line_of_id.setdefault(case.id, line)
+        if first != line:
+            self._note(Problem(case.place, f"`id` {case.id!r} repeats line {first}", "give each case its own id"))
+        self._content.update(case.digest.encode())
+        self._compare(case, line)
+        for name, value in case.cohorts.items():
+            counts = self.counts.setdefault(name, {})
+            if value not in counts:
+                self._first[name, value] = case.place
+            counts[value] = counts.get(value, 0) + 1
+        for lacked in self._need(case) if self._need else ():
+            self.missing.setdefault(lacked, Lack(case.place)).add(case.id)
+
+    def _compare(self, case: Case, line: int) -> None:
+        """Two cases that ask the same and want something else cannot both pass."""
+        if not case.reference:
+            return
+        wanted = hash(case.reference)
+        first, then = self._asked.setdefault(hash((case.input, case.contexts)), (line, wanted))
+        if then != wanted:
+            what = f"asks what line {first} asks and has another reference"
+            self.warnings.append(Problem(f"{case.place} id {case.id}", what, "keep one, or list both references"))
+
+    def spellings(self) -> Iterator[Problem]:
+        """Cohort values that differ by letter case only would split a cohort in two."""
+        for name, counts in self.counts.items():
+            folded: dict[str, str] = {}
+            for value in counts:
+                other = folded.setdefault(value.casefold(), value)
+                if other != value:
+                    first = self._first[name, other].rpartition(":")[2]
+                    what = f"cohort {name} is spelled {value!r}, and {other!r} on line {first}"
+                    yield Problem(self._first[name, value], what, "choose one spelling")
+
+    def small(self, names: Iterable[str]) -> Iterator[Problem]:
+        """The cohorts of these names that have too few cases to say much."""
+        for name in names:
+            counts = self.counts.get(name, {})
+            few = [value for value, n in counts.items() if n < FEW_CASES]
+            if few:
+                value = min(few, key=lambda each: (counts[each], each))
+                share = f"{len(few)} of {len(counts)} values of cohort {name}"
+                what = f"{share} have fewer than {FEW_CASES} cases, the fewest {value!r} with {counts[value]}"
+                yield Problem(self._first[name, value], what, "expect wide intervals, or add cases")

@@ -1,0 +1,79 @@
+"""What can be known of every file before the first call: labels beside cases, a baseline beside scorers, warnings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from evalkit.assess import Terms, find_baseline_of, load_baseline, read_labels_of
+from evalkit.errors import InputError, Problem, gathered
+from evalkit.gate.baseline import differing_parts
+from evalkit.gate.policy import NoRegression
+from evalkit.golden.labels import label_problems, unknown_metrics
+from evalkit.paths import shown_path
+from evalkit.store.calibrations import read_calibrations
+from evalkit.store.folder import MANIFEST
+from evalkit.systems.chat import ChatSystem
+
+if TYPE_CHECKING:
+    from evalkit.runner.prepare import Prepared
+    from evalkit.suite.model import Suite
+
+
+def other_problems(suite: Suite, baseline: str | None) -> list[Problem]:
+    """What is wrong with the labels, the calibrations and the baseline, each read by itself."""
+    problems: list[Problem] = []
+    with gathered(problems):
+        read_labels_of(suite)
+    with gathered(problems):
+        read_calibrations(suite.calibration_files, suite.root)
+    with gathered(problems):
+        load_baseline(find_baseline_of(suite, baseline), {})
+    return problems
+
+
+def refuse_unfit(prepared: Prepared, terms: Terms) -> None:
+    """Refuse labels that fit no case or scale, and a baseline whose scores were made otherwise.
+
+    Raises:
+        InputError: with every problem.
+    """
+    problems: list[Problem] = []
+    if terms.labels:
+        ids = frozenset(case.id for case in prepared.golden.open())
+        problems += label_problems(terms.labels, ids, prepared.metrics)
+    problems += _other_scores(prepared, terms)
+    if problems:
+        raise InputError(problems)
+
+
+def _other_scores(prepared: Prepared, terms: Terms) -> Iterator[Problem]:
+    if terms.baseline is None or terms.baseline_folder is None:
+        return
+    place = shown_path(terms.baseline_folder.file(MANIFEST))
+    mend = "score its stored answers again with `evalkit score`, and save that run as the baseline"
+    every = tuple(metric.name for metric in prepared.metrics if metric.name not in prepared.advisory)
+    for check in terms.policy.checks:
+        if isinstance(check, NoRegression):
+            for name in check.metrics or every:
+                if name.removesuffix(".passed") in prepared.score_keys:
+                    part = differing_parts(name.removesuffix(".passed"), terms.baseline)
+                    if part:
+                        yield Problem(place, f"its {name} was scored otherwise: the {part} differs", mend)
+
+
+def warnings_of(prepared: Prepared, terms: Terms) -> tuple[Problem, ...]:
+    """What is allowed and probably not meant: each with its place."""
+    metrics = {metric.name for metric in prepared.metrics}
+    return (*prepared.golden.warnings, *_own_judge(prepared.suite), *unknown_metrics(terms.labels, metrics))
+
+
+def _own_judge(suite: Suite) -> Iterator[Problem]:
+    """A model that grades its own answers prefers them."""
+    if not isinstance(suite.system, ChatSystem) or suite.judge is None or suite.judge.chat is None:
+        return
+    for at, config in enumerate((suite.judge.chat, *suite.judge.panel)):
+        if config.model.casefold() == suite.system.chat.casefold():
+            place = suite.place("judge.chat.model" if at == 0 else f"judge.panel[{at - 1}].model")
+            what = f"the judge {config.model} is the system under test"
+            yield Problem(place, what, "take another model: one that grades itself prefers its own answers")

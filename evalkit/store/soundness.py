@@ -1,0 +1,123 @@
+"""Whether a stored file has the shape that this version writes: checksums show accidents, not foreign hands."""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Mapping
+from typing import Any
+
+from evalkit.errors import Problem
+from evalkit.types import KINDS, SEVERITIES, Case, Message, Output, Row, Score
+
+MANIFEST_SHAPE: Mapping[str, Any] = {
+    "run_id": str,
+    "suite": str,
+    "suite_file": str,
+    "golden": dict[str, Any],
+    "system": dict[str, Any],
+    "metrics": list[dict[str, Any]],
+    "advisory": list[str],
+    "score_keys": dict[str, dict[str, str]],
+    "cohorts": list[str],
+    "seed": int,
+    "repeats": int,
+    "expected": int,
+    "partial": str | None,
+    "notices": list[str],
+}
+"""Key of a manifest -> what stands under it; further keys are shown and decide nothing."""
+METRIC_SHAPE: Mapping[str, Any] = {
+    "name": str,
+    "low": float | None,
+    "high": float | None,
+    "higher_is_better": bool,
+    "binary": bool,
+    "judge": str | None,
+    "unit": str,
+    "diagnostic": bool,
+}
+
+
+def manifest_problems(file: str, manifest: Mapping[str, Any]) -> list[Problem]:
+    """Each key of a manifest that is missing or holds something else than this version writes."""
+    keys = [(f"`{key}`", manifest.get(key, ...), hint) for key, hint in MANIFEST_SHAPE.items()]
+    metrics = manifest.get("metrics")
+    for at, metric in enumerate(metrics if isinstance(metrics, list) else ()):
+        record = metric if isinstance(metric, Mapping) else {}
+        keys += [(f"`metrics[{at}].{key}`", record.get(key, ...), hint) for key, hint in METRIC_SHAPE.items()]
+    return [
+        Problem(file, f"{key} is {'missing' if value is ... else 'not what a run writes'}", "run the suite again")
+        for key, value, hint in keys
+        if not fits(value, hint)
+    ]
+
+
+def fits(value: Any, hint: Any) -> bool:
+    """True where a value of JSON has the type; a whole number is a float, a bool is no number."""
+    origin, parts = typing.get_origin(hint), typing.get_args(hint)
+    if hint is Any:
+        return value is not ...
+    if origin is list:
+        return isinstance(value, list) and all(fits(item, parts[0]) for item in value)
+    if origin is dict:
+        return isinstance(value, dict) and all(fits(item, parts[1]) for item in value.values())
+    if parts:
+        return any(fits(value, part) for part in parts)
+    wanted = (int, float) if hint is float else hint
+    return isinstance(value, wanted) and (hint is bool or not isinstance(value, bool))
+
+
+def is_sound(row: Row) -> bool:
+    """True where every part of a row that was read back has its type."""
+    repeat, failure, skipped = row.repeat, row.failure, row.skipped
+    return (
+        type(repeat) is int
+        and 0 <= repeat < 1 << 31
+        and _is_case(row.case)
+        and (row.output is None or _is_output(row.output))
+        and (failure is None or (isinstance(failure.kind, str) and isinstance(failure.message, str)))
+        and (skipped is None or isinstance(skipped, str))
+        and all(map(_is_grade, row.scores.values()))
+    )
+
+
+def _is_case(case: Case) -> bool:
+    texts = (case.id, case.digest, case.place, *case.reference, *case.contexts, *case.cohorts.values())
+    return (
+        all(isinstance(text, str) for text in texts)
+        and (isinstance(case.input, str) or (len(case.input) > 0 and all(map(_is_message, case.input))))
+        and case.kind in KINDS
+        and case.severity in SEVERITIES
+        and (case.cluster is None or isinstance(case.cluster, str))
+        and isinstance(case.fields, dict)
+    )
+
+
+def _is_message(message: Message) -> bool:
+    return isinstance(message.role, str) and isinstance(message.content, str)
+
+
+def _is_output(output: Output) -> bool:
+    usage = output.usage
+    counts = () if usage is None else (usage.input_tokens, usage.output_tokens, usage.cost_usd)
+    amounts = (output.latency_s, output.ttft_s, *counts)
+    calls = output.tool_calls or ()
+    return (
+        isinstance(output.text, str)
+        and all(amount is None or fits(amount, float) for amount in amounts)
+        and all(isinstance(text, str) for text in output.contexts or ())
+        and all(isinstance(call.name, str) and isinstance(call.arguments, dict) for call in calls)
+        and all(isinstance(step, dict) for step in output.trajectory or ())
+        and type(output.attempts) is int
+    )
+
+
+def _is_grade(grade: Any) -> bool:
+    if not isinstance(grade, Score):
+        return isinstance(grade.kind, str) and isinstance(grade.message, str)
+    return (
+        fits(grade.value, float)
+        and (grade.passed is None or isinstance(grade.passed, bool))
+        and isinstance(grade.reason, str)
+        and isinstance(grade.details, dict)
+    )

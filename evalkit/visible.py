@@ -1,0 +1,24 @@
+"""Text from data made safe to look at: no character that hides, reorders, moves the cursor or ends the line unseen."""
+
+from __future__ import annotations
+
+import re
+
+_UNSEEN = re.compile(
+    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\ud800-\udfff\U000e0000-\U000e007f]"
+)
+_BREAKS = re.compile(r"[\t\n\r\u2028\u2029]")
+
+
+def visible(text: str) -> str:
+    """Show control, direction and half characters as `<U+XXXX>` so that nothing hides or reorders; newlines stay."""
+    return _UNSEEN.sub(_named, text)
+
+
+def on_one_line(text: str) -> str:
+    """`visible`, with line breaks and tabs shown in the same way."""
+    return _BREAKS.sub(_named, visible(text))
+
+
+def _named(found: re.Match[str]) -> str:
+    return f"<U+{ord(found[0]):04X}>"
