@@ -15,10 +15,15 @@ from evalkit.types import Case, Failure, Output, Row, Score, Unscored
 
 CLAPNQ = Path(__file__).parents[2] / "shared" / "data" / "rag_clapnq_dev.jsonl"
 
+MANIFEST = """{"format": 1, "run_id": "r", "suite": "s", "suite_file": "s.yaml", "golden": {}, "system": {},
+"metrics": [],
+"advisory": [], "score_keys": {}, "cohorts": [], "seed": 0, "repeats": 1, "expected": 3, "partial": null, "notices": []}
+"""
+
 
 def test_unknowns_are_missing_and_ids_stay_text(tmp_path: Path) -> None:
     """One line a grade; no unknown is a number."""
-    (tmp_path / "manifest.json").write_text('{"format": 1}', encoding="utf-8")
+    (tmp_path / "manifest.json").write_text(MANIFEST, encoding="utf-8")
     scores = {"a": Score("a", 0.5, passed=True), "b": Unscored("b", "judge_error")}
     with Journal(tmp_path / "rows.jsonl") as journal:
         journal.append(
