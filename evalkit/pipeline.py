@@ -38,6 +38,7 @@ from evalkit.store.records import summary_records
 from evalkit.stored import load_run, suite_file_of
 
 if TYPE_CHECKING:
+    from evalkit.aggregate.agreement import Label
     from evalkit.runner.prepare import Prepared
     from evalkit.suite.model import Suite
 
@@ -72,6 +73,8 @@ class Result:
     summary: Summary
     decision: Decision
     baseline: RunFolder | None
+    labels: tuple[Label, ...] = ()
+    """What raters said of answers, for reports that show it beside the judge's opinion."""
 
     @property
     def exit_code(self) -> ExitCode:
@@ -108,7 +111,7 @@ async def run_suite(request: Request, watcher: Watcher, stop: Stop, env: Mapping
     finished = datetime.now(UTC).isoformat(timespec="seconds")
     manifest = {**manifest, "finished_at": finished, "wall_s": session.wall_s}
     folder.write_json(MANIFEST, manifest)
-    return _decided(folder, manifest, summary, decision, terms.baseline_folder)
+    return _decided(folder, manifest, summary, decision, terms)
 
 
 def decide_again(folder: RunFolder, suite_file: Path | None, baseline: str | None) -> Result:
@@ -141,7 +144,7 @@ def decide_again(folder: RunFolder, suite_file: Path | None, baseline: str | Non
     if not isinstance(decision, Decision):
         raise TypeError("a final assessment asks for no repeats")
     refuse_incomparable(decision)
-    return _decided(folder, stored.manifest, summary, decision, terms.baseline_folder)
+    return _decided(folder, stored.manifest, summary, decision, terms)
 
 
 def with_overrides(suite: Suite, overrides: Mapping[str, float]) -> Suite:
@@ -218,7 +221,7 @@ def _decided(
     manifest: Mapping[str, Any],
     summary: Summary,
     decision: Decision,
-    baseline: RunFolder | None,
+    terms: Terms,
 ) -> Result:
     """Write summary and timings, then `decision.json`, the last file of a run: without it there is no decision."""
     from evalkit.gate.decide import exit_code
@@ -229,7 +232,7 @@ def _decided(
     record = {"run_id": manifest["run_id"], "exit_code": int(exit_code(decision)), **dataclasses.asdict(decision)}
     head = folder.head(record)
     folder.write_json(DECISION, {**record, HEAD: head})
-    return Result(folder, {**manifest, HEAD: head}, summary, decision, baseline)
+    return Result(folder, {**manifest, HEAD: head}, summary, decision, terms.baseline_folder, terms.labels)
 
 
 def _chosen(prepared: Prepared, selection: Selection) -> tuple[frozenset[str] | None, dict[str, Any] | None]:

@@ -53,7 +53,9 @@ def _run(suite: Path, out: Path, baseline: str | None) -> Result:
 
     request = Request(suite=suite, out=out, baseline=baseline, command="pytest")
     result = asyncio.run(run_suite(request, Watcher(), Stop(), os.environ))
-    material = material_of(result.folder, result.manifest, result.summary, result.decision, result.baseline)
+    material = material_of(
+        result.folder, result.manifest, result.summary, result.decision, result.baseline, result.labels
+    )
     write_reports(material, view_of(material))
     return result
 

@@ -116,6 +116,8 @@ class Metric:
     unit: str = ""
     diagnostic: bool = False
     """True for a figure about the judge rather than the answer: shown, and decides nothing."""
+    pass_at: float | None = None
+    """Score from which an answer passes (up to which, where lower is better); `None` where no score alone decides."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,9 @@ class Output:
         """Write the reports of a run, print its decision, and say where everything is."""
         from evalkit.report.write import append_to, material_of, view_of, write_reports
 
-        material = material_of(result.folder, result.manifest, result.summary, result.decision, result.baseline)
+        material = material_of(
+            result.folder, result.manifest, result.summary, result.decision, result.baseline, result.labels
+        )
         view = view_of(material, rows=reports)
         if reports:
             write_reports(material, view)

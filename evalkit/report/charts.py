@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from html import escape
 
-from evalkit.report.numbers import Style
-from evalkit.report.survey import Histogram
+from evalkit.report.cohort_table import CohortCell
+from evalkit.report.distributions import Histogram
+from evalkit.report.numbers import Style, figure
+from evalkit.report.trend import Trend
 from evalkit.report.view import GateLine
 from evalkit.types import Metric
 from evalkit.visible import visible
 
-_WIDTH, _HEIGHT, _EDGE = 140, 20, 6
+_RANGE_WIDTH, _DOTS_WIDTH, _ROW_HEIGHT, _EDGE = 140, 260, 20, 6
 _BARS_WIDTH, _BARS_HEIGHT = 240, 72
+_TREND_WIDTH, _TREND_HEIGHT, _TREND_EDGE = 320, 84, 8
 _THRESHOLD = re.compile(r"^[<>]=? (-?[\d.]+)$")
+
+Ends = tuple[float, float]
 
 
 def range_svg(line: GateLine, style: Style) -> str:
@@ -23,63 +29,153 @@ def range_svg(line: GateLine, style: Style) -> str:
     if seen is None or seen.value is None:
         return ""
     need = _threshold(check.need)
-    ends = [value for value in (seen.value, seen.low, seen.high, check.baseline, need) if value is not None]
-    low, high = (0.0, 1.0) if style.unit == "rate" else (min(ends), max(ends))
-    if len(ends) < 2 or not low < high:
+    known = [value for value in (seen.value, seen.low, seen.high, check.baseline, need) if value is not None]
+    ends = (0.0, 1.0) if style.unit == "rate" else (min(known), max(known))
+    if len(known) < 2 or not ends[0] < ends[1]:
         return ""
-    place = _Scale(low, high)
-    middle = _HEIGHT // 2
-    parts = [f'<line class="axis" x1="{_EDGE}" x2="{_WIDTH - _EDGE}" y1="{middle}" y2="{middle}"/>']
-    if seen.low is not None and seen.high is not None:
-        parts.append(
-            f'<line class="span {_tone(line)}" x1="{place(seen.low)}" x2="{place(seen.high)}" '
-            f'y1="{middle}" y2="{middle}"/>'
-        )
+    place = _Scale(ends, _RANGE_WIDTH)
+    marks = _marks(place, (seen.low, seen.value, seen.high), check.baseline, line.outcome.replace(" ", "-"))
     if need is not None:
-        parts.append(f'<line class="need" x1="{place(need)}" x2="{place(need)}" y1="2" y2="{_HEIGHT - 2}"/>')
-    if check.baseline is not None:
-        parts.append(f'<circle class="base" cx="{place(check.baseline)}" cy="{middle}" r="4"/>')
-    parts.append(f'<circle class="now {_tone(line)}" cx="{place(seen.value)}" cy="{middle}" r="4.5"/>')
+        marks += f'<line class="need" x1="{place(need)}" x2="{place(need)}" y1="2" y2="{_ROW_HEIGHT - 2}"/>'
     was = f", baseline {line.base}" if line.base else ""
-    return _svg(_WIDTH, _HEIGHT, line.subject, f"now {line.now}{was}, need {line.need}", "".join(parts))
+    described = f"now {line.now}{was}, need {line.need}"
+    return _svg(_RANGE_WIDTH, _ROW_HEIGHT, line.subject, described, _axis(_RANGE_WIDTH) + marks)
 
 
-def histogram_svg(histogram: Histogram, metric: Metric) -> str:
-    """Draw the counts of one metric as bars."""
+def dots_svg(metric: str, cohort: str, cell: CohortCell, ends: Ends) -> str:
+    """Draw one cohort of a metric from the baseline to now on a scale that all cohorts share."""
+    seen = cell.cell.estimate
+    if seen.value is None:
+        return ""
+    place = _Scale(ends, _DOTS_WIDTH)
+    tone = (cell.outcome or "pass").replace(" ", "-")
+    was = f", baseline {cell.base}" if cell.base else ""
+    body = _axis(_DOTS_WIDTH) + _marks(place, (seen.low, seen.value, seen.high), cell.base_value, tone)
+    return _svg(_DOTS_WIDTH, _ROW_HEIGHT, f"{metric} in {cohort}", f"now {cell.value} {cell.interval}{was}", body)
+
+
+def shared_ends(cells: Sequence[CohortCell], style: Style) -> Ends | None:
+    """The scale of a metric over its cohorts: 0 to 1 for a rate, else what the figures span; `None` without one."""
+    if style.unit == "rate":
+        return (0.0, 1.0)
+    figures = [(cell.cell.estimate, cell.base_value) for cell in cells if cell.cell.estimate.value is not None]
+    known = [each for seen, base in figures for each in (seen.low, seen.value, seen.high, base) if each is not None]
+    return (min(known), max(known)) if known and min(known) < max(known) else None
+
+
+def histogram_svg(histogram: Histogram, metric: Metric | None) -> str:
+    """Draw the counts of one metric or measure as bars, with the pass mark where there is one."""
     tallest = max(histogram.counts) or 1
     width = _BARS_WIDTH / len(histogram.counts)
-    bars = "".join(
+    body = "".join(
         f'<rect class="bar" x="{place * width + 0.5:.1f}" width="{width - 1:.1f}" '
         f'y="{_BARS_HEIGHT - _height(count, tallest):.1f}" height="{_height(count, tallest):.1f}"/>'
         for place, count in enumerate(histogram.counts)
         if count
     )
-    floor = f'<line class="axis" x1="0" x2="{_BARS_WIDTH}" y1="{_BARS_HEIGHT}" y2="{_BARS_HEIGHT}"/>'
-    better = "higher" if metric.higher_is_better else "lower"
-    described = f"{sum(histogram.counts)} scores from {histogram.low:g} to {histogram.high:g}; {better} is better"
-    return _svg(_BARS_WIDTH, _BARS_HEIGHT + 1, f"Scores of {histogram.metric}", described, bars + floor)
+    body += f'<line class="axis" x1="0" x2="{_BARS_WIDTH}" y1="{_BARS_HEIGHT}" y2="{_BARS_HEIGHT}"/>'
+    described = (
+        f"{sum(histogram.counts):,} values from {histogram.low:g} to {histogram.high:.3g} {histogram.unit}".rstrip()
+    )
+    if metric is not None:
+        described += f"; {'higher' if metric.higher_is_better else 'lower'} is better"
+    if histogram.pass_at is not None:
+        x = (histogram.pass_at - histogram.low) / (histogram.high - histogram.low) * _BARS_WIDTH
+        body += f'<line class="need" x1="{x:.1f}" x2="{x:.1f}" y1="0" y2="{_BARS_HEIGHT}"/>'
+        described += f"; the pass mark is {histogram.pass_at:g}"
+    return _svg(_BARS_WIDTH, _BARS_HEIGHT + 1, f"Distribution of {histogram.metric}", described, body)
 
 
-def histogram_rows(histogram: Histogram) -> list[tuple[str, int]]:
+def histogram_rows(histogram: Histogram, style: Style) -> list[tuple[str, int]]:
     """The same counts as a table: range and number, empty bins left out."""
     width = (histogram.high - histogram.low) / len(histogram.counts)
+    last = len(histogram.counts) - 1 if histogram.open_ended else -1
+
+    def edge(value: float) -> str:
+        return figure(value, style) if histogram.unit else f"{value:.3g}"
+
     return [
-        (f"{histogram.low + place * width:.3g} to {histogram.low + (place + 1) * width:.3g}", count)
+        (
+            f"{edge(histogram.low + place * width)} "
+            + ("and more" if place == last else f"to {edge(histogram.low + (place + 1) * width)}"),
+            count,
+        )
         for place, count in enumerate(histogram.counts)
         if count
     ]
 
 
+def trend_svg(trend: Trend) -> str:
+    """Draw one metric over the runs: a line that is cut where the figures are not comparable, a dot for each run."""
+    known = [point.value for point in trend.points if point.value is not None]
+    low, high = min(known), max(known)
+    pad = (high - low) * 0.1 or abs(high) * 0.05 or 0.5
+    inner = _TREND_HEIGHT - 2 * _TREND_EDGE
+    step = (_TREND_WIDTH - 2 * _TREND_EDGE) / max(1, len(trend.points) - 1)
+
+    def at(place: int, value: float) -> tuple[str, str]:
+        y = _TREND_EDGE + inner * (1 - (value - low + pad) / (high - low + 2 * pad))
+        return f"{_TREND_EDGE + place * step:.1f}", f"{y:.1f}"
+
+    lines, dots = "", ""
+    before: tuple[str, str] | None = None
+    for place, point in enumerate(trend.points):
+        if point.break_before:
+            x = f"{_TREND_EDGE + (place - 0.5) * step:.1f}"
+            lines += f'<line class="need" x1="{x}" x2="{x}" y1="2" y2="{_TREND_HEIGHT - 2}"/>'
+            before = None
+        if point.value is None:
+            before = None
+            continue
+        here = at(place, point.value)
+        if before:
+            lines += f'<line class="path" x1="{before[0]}" y1="{before[1]}" x2="{here[0]}" y2="{here[1]}"/>'
+        tone = {"blocked": "block", "approved": "pass", "no decision": "no-decision"}.get(point.outcome, "warn")
+        shape = (
+            f'<circle class="now {tone}" cx="{here[0]}" cy="{here[1]}" r="{5 if point is trend.points[-1] else 3.5}"/>'
+        )
+        dots += _cross(here) if tone == "block" else shape
+        before = here
+    first, last = trend.points[0], trend.points[-1]
+    breaks = sum(bool(point.break_before) for point in trend.points)
+    described = f"{len(trend.points)} runs, {first.date} to {last.date}: {first.shown} to {last.shown}; {breaks} breaks"
+    return _svg(_TREND_WIDTH, _TREND_HEIGHT, f"Trend of {trend.metric}", described, lines + dots)
+
+
+def _cross(here: tuple[str, str]) -> str:
+    """A blocked run is a cross, so that colour is not all that tells it apart."""
+    x, y = float(here[0]), float(here[1])
+    arms = f"M{x - 4:.1f} {y - 4:.1f} L{x + 4:.1f} {y + 4:.1f} M{x - 4:.1f} {y + 4:.1f} L{x + 4:.1f} {y - 4:.1f}"
+    return f'<path class="cross" d="{arms}"/>'
+
+
 class _Scale:
     """Maps a value to a pixel."""
 
-    def __init__(self, low: float, high: float) -> None:
-        self._low = low
-        self._per_unit = (_WIDTH - 2 * _EDGE) / (high - low)
+    def __init__(self, ends: Ends, width: int) -> None:
+        self._low, self._width = ends[0], width
+        self._per_unit = (width - 2 * _EDGE) / (ends[1] - ends[0])
 
     def __call__(self, value: float) -> str:
         pixel = _EDGE + (value - self._low) * self._per_unit
-        return f"{min(max(pixel, 1), _WIDTH - 1):.1f}"
+        return f"{min(max(pixel, 1), self._width - 1):.1f}"
+
+
+def _axis(width: int) -> str:
+    middle = _ROW_HEIGHT // 2
+    return f'<line class="axis" x1="{_EDGE}" x2="{width - _EDGE}" y1="{middle}" y2="{middle}"/>'
+
+
+def _marks(place: _Scale, seen: tuple[float | None, float, float | None], base: float | None, tone: str) -> str:
+    """Interval, an arrow's shaft from the baseline, the baseline hollow, the value now filled."""
+    low, value, high = seen
+    middle, marks = _ROW_HEIGHT // 2, ""
+    if low is not None and high is not None:
+        marks += f'<line class="span {tone}" x1="{place(low)}" x2="{place(high)}" y1="{middle}" y2="{middle}"/>'
+    if base is not None:
+        marks += f'<line class="move" x1="{place(base)}" x2="{place(value)}" y1="{middle}" y2="{middle}"/>'
+        marks += f'<circle class="base" cx="{place(base)}" cy="{middle}" r="4"/>'
+    return marks + f'<circle class="now {tone}" cx="{place(value)}" cy="{middle}" r="4.5"/>'
 
 
 def _height(count: int, tallest: int) -> float:
@@ -93,10 +189,6 @@ def _threshold(need: str) -> float | None:
         return float(match[1]) if match else None
     except ValueError:
         return None
-
-
-def _tone(line: GateLine) -> str:
-    return line.outcome.replace(" ", "-")
 
 
 def _svg(width: int, height: int, title: str, described: str, body: str) -> str:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from evalkit.report.headline import ORDER
-from evalkit.report.numbers import RESOURCES, Style, bounds, dropped, estimated, figure
+from evalkit.report.numbers import RESOURCES, Style, bounds, difference, dropped, estimated, figure
 from evalkit.results import OVERALL, Cell, Check, CheckOutcome, Decision, Summary
 from evalkit.types import Metric
 
+Moved = Literal["worse", "better", "same"]
 FEW_CASES = 30
 """Below this many cases a cell is hatched."""
 
@@ -25,7 +27,12 @@ class CohortCell:
     missing: str
     """Cases without a score in words, empty where there are none."""
     base: str
+    base_value: float | None
     drop: str
+    drop_interval: str
+    change: str
+    """How far it moved from the baseline, without a sign: `18 pts`; empty where nothing was compared."""
+    moved: Moved | None
     outcome: CheckOutcome | None
     heat: int | None
     """0 (best) to 5 (worst) over the metric's range; `None` where there is no better and worse, or no value."""
@@ -110,6 +117,7 @@ def _worst_first(names: Iterable[str], cells: Mapping[tuple[str, str], Cell], me
 def _cohort_cell(cell: Cell, metric: Metric, checks: list[Check], style: Style) -> CohortCell:
     estimate = cell.estimate
     against = next((check for check in checks if check.baseline is not None), None)
+    drop = against.drop.value if against and against.drop else None
     missing = [(cell.n_unscored, "unscored"), (cell.n_errored, "errored")]
     return CohortCell(
         value=figure(estimate.value, style, estimate.n) if estimate.value is not None else "undefined",
@@ -117,7 +125,11 @@ def _cohort_cell(cell: Cell, metric: Metric, checks: list[Check], style: Style) 
         n=cell.n_scored,
         missing=", ".join(f"{count:,} {word}" for count, word in missing if count),
         base=figure(against.baseline, style, estimate.n) if against else "",
+        base_value=against.baseline if against else None,
         drop=dropped(against.drop, style) if against else "",
+        drop_interval=bounds(against.drop, style) if against and against.drop else "",
+        change=difference(abs(drop), style, estimate.n) if drop is not None else "",
+        moved=None if drop is None else "worse" if drop > 0 else "better" if drop < 0 else "same",
         outcome=min((check.outcome for check in checks), key=ORDER.index, default=None),
         heat=_heat(estimate.value, metric),
         few=cell.n_scored < FEW_CASES,

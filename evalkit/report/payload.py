@@ -3,130 +3,70 @@
 from __future__ import annotations
 
 import base64
-import json
-import math
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TextIO
 
-from evalkit.report.survey import Rows, verdict_of
+from evalkit.aggregate.agreement import Label
+from evalkit.report.bodies import Json, body_of, to_ascii
+from evalkit.report.columns import CHUNK, Columns
+from evalkit.report.shortened import Shortener
+from evalkit.report.survey import Rows
 from evalkit.report.view import View
-from evalkit.types import KINDS, SEVERITIES, Case, Output, Row, Score, Unscored, Usage
+from evalkit.types import Row
 
-CHUNK = 200
-SNIPPET_CHARS = 120
-VERDICTS = ("failed", "system_error", "unscored", "skipped", "scored", "passed", "removed")
-CHANGES = ("", "same", "new failure", "still failing", "fixed", "changed", "added", "removed")
 _GZIP = 31
-_LEVEL = 3
+_LEVEL = 6
 
-Json = dict[str, Any] | list[Any]
+Pair = tuple[Row | None, Row | None]
 
 
-def write_payload(file: TextIO, view: View, rows: Rows, baseline_rows: Rows | None) -> None:
-    """Write the data blocks; memory holds one chunk, the compressed index and a number per baseline row.
+def write_payload(
+    file: TextIO, view: View, rows: Rows, baseline_rows: Rows | None, labels: Sequence[Label], record: str
+) -> None:
+    """Write the data blocks; memory holds one chunk, the compressed index and the frequent words.
 
-    Baseline rows are written first, so that each candidate row can point to its own by case id and repeat.
+    Args:
+        file: text, written as UTF-8.
+        view: names, changes and metrics of the run.
+        rows: the candidate's, sorted by case id and repeat.
+        baseline_rows: the baseline's, sorted alike.
+        labels: of raters, on answers of this run or of others.
+        record: the release decision as Markdown.
     """
     removed = {case_id for case_id, change in view.changes.items() if change == "removed"}
-    columns = _Columns(view)
-    index = _Index()
-    base_at: dict[tuple[str, int], int] = {}
-    gone: list[Row] = []
-    chunks = _Chunks(file, "base")
-    for position, row in enumerate(baseline_rows() if baseline_rows is not None else ()):
-        base_at[(row.case.id, row.repeat)] = position
-        is_removed = row.case.id in removed
-        chunks.add(_body(row) if is_removed else _answer(row))
-        if is_removed:
-            gone.append(row)
+    columns, index, shortener = Columns(view, labels), _Index(), Shortener()
+    chunks = _Chunks(file, shortener)
+    for row, before in side_by_side(rows(), baseline_rows() if baseline_rows else ()):
+        if row is not None or (before is not None and before.case.id in removed):
+            index.add(columns.entry(row, before))
+            chunks.add(body_of(row, before))
     chunks.close()
-    chunks = _Chunks(file, "rows")
-    for row in rows():
-        index.add(columns.entry(row, base_at.get((row.case.id, row.repeat), -1)))
-        chunks.add(_body(row))
-    chunks.close()
-    for row in gone:
-        index.add(columns.entry(row, base_at[(row.case.id, row.repeat)], removed=True))
+    _write_block(file, "record", _packed(record))
+    _write_block(file, "words", _packed(to_ascii(shortener.words)))
     _write_block(file, "index", index.close(columns.legend()))
 
 
-class _Columns:
-    """Codes of cohorts and metrics as they turn up, and the index entry of a row."""
+def side_by_side(rows: Iterable[Row], baseline_rows: Iterable[Row]) -> Iterator[Pair]:
+    """Rows of two runs with one case id and repeat, beside each other; both are sorted by these."""
+    others = iter(baseline_rows)
+    other = next(others, None)
+    for row in rows:
+        while other is not None and _key(other) < _key(row):
+            yield None, other
+            other = next(others, None)
+        if other is not None and _key(other) == _key(row):
+            yield row, other
+            other = next(others, None)
+        else:
+            yield row, None
+    while other is not None:
+        yield None, other
+        other = next(others, None)
 
-    def __init__(self, view: View) -> None:
-        self._view = view
-        self._compared = view.comparison is not None
-        self._cohorts: dict[str, dict[str, int]] = {}
-        self._metrics: dict[str, int] = {}
 
-    def entry(self, row: Row, base: int, *, removed: bool = False) -> list[Any]:
-        """The row of the index: see `legend` for the names of its columns."""
-        case = row.case
-        change = self._view.changes.get(case.id, "same" if self._compared else "")
-        marks, values = self._grades(row)
-        return [
-            case.id,
-            row.repeat,
-            VERDICTS.index("removed" if removed else verdict_of(row, self._view.advisory)),
-            CHANGES.index(change),
-            KINDS.index(case.kind),
-            SEVERITIES.index(case.severity),
-            self._codes(case),
-            " ".join(case.question[: 2 * SNIPPET_CHARS].split())[:SNIPPET_CHARS],
-            row.output.latency_s if row.output else None,
-            marks,
-            values,
-            base,
-        ]
-
-    def legend(self) -> Json:
-        """What the entries mean."""
-        declared = self._view.declared
-        names = ("id", "repeat", "verdict", "change", "kind", "severity", "cohorts", "question", "latency_s")
-        return {
-            "columns": [*names, "marks", "values", "base"],
-            "chunk": CHUNK,
-            "verdicts": VERDICTS,
-            "changes": CHANGES,
-            "kinds": KINDS,
-            "severities": SEVERITIES,
-            "order": self._order(),
-            "cohorts": [[name, list(values)] for name, values in self._cohorts.items()],
-            "metrics": [
-                {
-                    "name": name,
-                    "judge": declared[name].judge if name in declared else None,
-                    "higher": declared[name].higher_is_better if name in declared else True,
-                    "advisory": name in self._view.advisory,
-                }
-                for name in self._metrics
-            ],
-        }
-
-    def _order(self) -> list[int]:
-        """Places of the metrics in the order in which the scorers declare them."""
-        ranks = {name: rank for rank, name in enumerate(self._view.declared)}
-        return sorted(self._metrics.values(), key=lambda place: ranks.get(list(self._metrics)[place], len(ranks)))
-
-    def _codes(self, case: Case) -> list[int]:
-        """A number per cohort name, -1 where the case is in none."""
-        for name in case.cohorts:
-            if name not in self._cohorts:
-                self._cohorts[name] = {}
-        given = case.cohorts
-        return [
-            codes.setdefault(given[name], len(codes)) if name in given else -1 for name, codes in self._cohorts.items()
-        ]
-
-    def _grades(self, row: Row) -> tuple[str, list[float | None]]:
-        """Marks (`p`assed, `f`ailed, `s`cored, `u`nscored, `-` absent) and values by metric."""
-        for name in row.scores:
-            if name not in self._metrics:
-                self._metrics[name] = len(self._metrics)
-        grades = [row.scores.get(name) for name in self._metrics]
-        values = [_finite(grade.value) if isinstance(grade, Score) else None for grade in grades]
-        return "".join(map(_mark, grades)), values
+def _key(row: Row) -> tuple[str, int]:
+    return row.case.id, row.repeat
 
 
 class _Index:
@@ -140,14 +80,14 @@ class _Index:
 
     def add(self, entry: list[Any]) -> None:
         """Append one entry."""
-        self._waiting.append(_json(entry))
+        self._waiting.append(to_ascii(entry))
         if len(self._waiting) == CHUNK:
             self._flush()
 
     def close(self, legend: Json) -> bytes:
         """End the index with its legend and give it as gzip."""
         self._flush()
-        self._packed.append(self._packer.compress(f'],"legend":{json.dumps(legend)}}}'.encode("ascii")))
+        self._packed.append(self._packer.compress(f'],"legend":{to_ascii(legend)}}}'.encode("ascii")))
         self._packed.append(self._packer.flush())
         return b"".join(self._packed)
 
@@ -159,125 +99,34 @@ class _Index:
 
 
 class _Chunks:
-    """Writes bodies in blocks of `CHUNK`."""
+    """Writes bodies in blocks of `CHUNK`, their frequent words shortened."""
 
-    def __init__(self, file: TextIO, name: str) -> None:
+    def __init__(self, file: TextIO, shortener: Shortener) -> None:
         self._file = file
-        self._name = name
+        self._shortener = shortener
         self._number = 0
         self._waiting: list[str] = []
 
     def add(self, body: Json) -> None:
         """Append one body."""
-        self._waiting.append(_json(body))
+        self._waiting.append(to_ascii(body))
         if len(self._waiting) == CHUNK:
             self.close()
 
     def close(self) -> None:
         """Write what waits."""
         if self._waiting:
-            packed = zlib.compress(f"[{','.join(self._waiting)}]".encode("ascii"), _LEVEL, _GZIP)
-            _write_block(self._file, f"{self._name}-{self._number}", packed)
+            text = self._shortener.shorten(f"[{','.join(self._waiting)}]")
+            _write_block(self._file, f"rows-{self._number}", _packed(text))
             self._number += 1
             self._waiting = []
+
+
+def _packed(text: str) -> bytes:
+    return zlib.compress(text.encode("utf-8", "replace"), _LEVEL, _GZIP)
 
 
 def _write_block(file: TextIO, name: str, packed: bytes) -> None:
     file.write(f'<script type="text/plain" id="{name}">')
     file.write(base64.b64encode(packed).decode("ascii"))
     file.write("</script>\n")
-
-
-def _body(row: Row) -> Json:
-    """All that the page of one case shows."""
-    case = row.case
-    text = case.input if isinstance(case.input, str) else [[turn.role, turn.content] for turn in case.input]
-    body: dict[str, Any] = {
-        "input": text,
-        "reference": case.reference,
-        "contexts": case.contexts,
-        "cluster": case.cluster,
-        "fields": dict(case.fields),
-        "place": case.place,
-    }
-    return body | _answer(row)
-
-
-def _answer(row: Row) -> dict[str, Any]:
-    """What a system gave for a case, and its grades."""
-    return {
-        "output": _output(row.output) if row.output else None,
-        "failure": [row.failure.kind, row.failure.message] if row.failure else None,
-        "skipped": row.skipped,
-        "scores": [_grade(grade) for grade in row.scores.values()],
-    }
-
-
-def _output(output: Output) -> Json:
-    return {
-        "text": output.text,
-        "contexts": output.contexts,
-        "usage": _usage(output.usage),
-        "tool_calls": [[call.name, dict(call.arguments)] for call in output.tool_calls or ()],
-        "trajectory": [dict(step) for step in output.trajectory or ()],
-        "latency_s": output.latency_s,
-        "ttft_s": output.ttft_s,
-        "replayed": output.replayed,
-    }
-
-
-def _grade(grade: Score | Unscored) -> Json:
-    if isinstance(grade, Unscored):
-        return {"metric": grade.metric, "unscored": grade.kind, "reason": grade.message, "usage": _usage(grade.usage)}
-    return {
-        "metric": grade.metric,
-        "value": grade.value,
-        "passed": grade.passed,
-        "reason": grade.reason,
-        "details": dict(grade.details),
-        "usage": _usage(grade.usage),
-    }
-
-
-def _usage(usage: Usage | None) -> Json | None:
-    if usage is None:
-        return None
-    return {
-        "input_tokens": usage.input_tokens,
-        "output_tokens": usage.output_tokens,
-        "cost_usd": usage.cost_usd,
-        "model": usage.model,
-    }
-
-
-def _mark(grade: Score | Unscored | None) -> str:
-    if grade is None:
-        return "-"
-    if isinstance(grade, Unscored):
-        return "u"
-    return "s" if grade.passed is None else "p" if grade.passed else "f"
-
-
-_ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False, default=str)
-
-
-def _json(value: Json) -> str:
-    """Compact ASCII JSON; NaN and infinities, which JSON lacks, become their names."""
-    try:
-        return _ENCODER.encode(value)
-    except ValueError:
-        return _ENCODER.encode(_named(value))
-
-
-def _named(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if math.isfinite(value) else str(value)
-    if isinstance(value, dict):
-        return {str(key): _named(entry) for key, entry in value.items()}
-    if isinstance(value, Iterable) and not isinstance(value, (str, bytes)):
-        return [_named(entry) for entry in value]
-    return value
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None

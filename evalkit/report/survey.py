@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import math
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from evalkit.report.distributions import Distributions, Histogram
 from evalkit.results import Check, Comparison, Decision
 from evalkit.types import SEVERITIES, Metric, Row, Score, Unscored
 
@@ -15,7 +16,6 @@ Rows = Callable[[], Iterable[Row]]
 Verdict = Literal["failed", "passed", "scored", "unscored", "system_error", "skipped"]
 NO_ADVISORY: frozenset[str] = frozenset()
 KEPT = 50
-BINS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,16 +26,6 @@ class FailedCase:
     before: Row | None = None
     failed: tuple[Score, ...] = ()
     """The scores that made it fail."""
-
-
-@dataclass(frozen=True, slots=True)
-class Histogram:
-    """Count of scores in equal bins from `low` to `high`."""
-
-    metric: str
-    low: float
-    high: float
-    counts: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +49,8 @@ class Survey:
     histograms: tuple[Histogram, ...] = ()
     errors: dict[str, Example] = field(default_factory=dict)
     unscored: dict[str, Example] = field(default_factory=dict)
+    unread: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    """Metric -> kind of missing score -> rows."""
 
 
 def verdict_of(row: Row, advisory: frozenset[str] = NO_ADVISORY) -> Verdict:
@@ -117,14 +109,12 @@ def walk(
     new_failures = set(decision.comparison.new_failures) if decision.comparison else set()
     found.is_new = bool(new_failures)
     rank = _Rank(decision.checks)
-    bins = {metric.name: _Bins(metric) for metric in metrics}
+    spread = Distributions(metrics)
     kept: list[Row] = []
     for row in rows():
         verdict = verdict_of(row, advisory)
         _note_errors(found, row, verdict)
-        for grade in row.scores.values():
-            if isinstance(grade, Score) and grade.metric in bins:
-                bins[grade.metric].add(grade.value)
+        spread.add(row)
         if row.case.id in new_failures if found.is_new else verdict == "failed":
             found.n_failing += 1
             kept.append(row)
@@ -135,7 +125,7 @@ def walk(
     found.failing = [
         FailedCase(row, before.get((row.case.id, row.repeat)), failed_scores(row, advisory)) for row in kept
     ]
-    found.histograms = tuple(entry.histogram() for entry in bins.values() if entry.n)
+    found.histograms = spread.histograms()
     return found
 
 
@@ -158,37 +148,15 @@ class _Rank:
         )
 
 
-class _Bins:
-    """Counts the values of one metric."""
-
-    def __init__(self, metric: Metric) -> None:
-        self._metric = metric
-        self._width = (metric.high - metric.low) / BINS
-        self._counts = [0] * BINS
-        bounded = math.isfinite(self._width) and self._width > 0
-        self._usable = bounded and not metric.binary and metric.unit not in ("s", "usd")
-        self.n = 0
-
-    def add(self, value: float) -> None:
-        """Count `value`; one outside of the declared range is not drawn."""
-        if self._usable and self._metric.low <= value <= self._metric.high:
-            self._counts[min(int((value - self._metric.low) / self._width), BINS - 1)] += 1
-            self.n += 1
-
-    def histogram(self) -> Histogram:
-        """Freeze the counts."""
-        return Histogram(self._metric.name, self._metric.low, self._metric.high, tuple(self._counts))
-
-
 def _note_errors(found: Survey, row: Row, verdict: Verdict) -> None:
     """Keep the first example of each kind."""
     if row.failure is not None and row.failure.kind not in found.errors:
         found.errors[row.failure.kind] = Example(row.failure.kind, row.case.id, row.failure.message)
-    if verdict in ("passed", "scored"):
-        return
     for grade in row.scores.values():
-        if isinstance(grade, Unscored) and grade.kind not in found.unscored:
-            found.unscored[grade.kind] = Example(grade.kind, row.case.id, grade.message)
+        if isinstance(grade, Unscored):
+            found.unread[grade.metric][grade.kind] += 1
+            if verdict not in ("passed", "scored") and grade.kind not in found.unscored:
+                found.unscored[grade.kind] = Example(grade.kind, row.case.id, grade.message)
 
 
 def _baseline_of(kept: Iterable[Row], baseline_rows: Rows | None) -> Mapping[tuple[str, int], Row]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,9 @@ from evalkit.report.cohort_table import (
     share_of,
 )
 from evalkit.report.corrections import correction_lines
+from evalkit.report.distributions import Histogram
 from evalkit.report.headline import ORDER, WORDS, headline, spoken, titled
+from evalkit.report.judges import JudgeLine, JudgePanel, judge_line, judge_panels
 from evalkit.report.numbers import (
     RESOURCES,
     Style,
@@ -29,8 +31,10 @@ from evalkit.report.numbers import (
     plural,
     style_of,
 )
-from evalkit.report.survey import Example, FailedCase, Histogram, Rows, changes_of, walk
-from evalkit.results import OVERALL, Agreement, Check, CheckOutcome, Comparison, Decision, Outcome, Summary
+from evalkit.report.survey import Example, FailedCase, Rows, changes_of, walk
+from evalkit.report.trend import Trend, trends
+from evalkit.results import OVERALL, Check, CheckOutcome, Comparison, Decision, Outcome, Summary
+from evalkit.store.history import PastRun
 from evalkit.types import Metric
 
 _FACTS = ("latency_p95_s", "cost_per_case_usd")
@@ -50,24 +54,6 @@ class GateLine:
     """The drop that the check would probably have found."""
     outcome: CheckOutcome
     check: Check
-
-
-@dataclass(frozen=True, slots=True)
-class JudgeLine:
-    """How far one judge may be trusted."""
-
-    name: str
-    verdict: str
-    """Its trust; of raters among themselves what that figure is for."""
-    kappa: str
-    gwet: str
-    """AC1 or AC2 with its name; empty where there is none."""
-    observed: str
-    prevalence: str
-    sensitivity: str
-    specificity: str
-    n: int
-    agreement: Agreement
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +85,13 @@ class View:
     advisory: frozenset[str]
     """Metrics that are shown and decide nothing."""
     cohorts: tuple[CohortRow, ...]
+    cohort_names: tuple[str, ...]
+    """Names that the suite reports by, derived ones included."""
+    gated: tuple[str, ...]
+    """Quality metrics that a check looks at, in the order of the table."""
     judges: tuple[JudgeLine, ...]
+    panels: tuple[JudgePanel, ...]
+    """The same judges, metric by metric."""
     corrections: tuple[str, ...]
     """What people's labels say of the judges' figures, a sentence each."""
     coverage: str
@@ -110,6 +102,9 @@ class View:
     n_failing: int
     failing_are_new: bool
     histograms: tuple[Histogram, ...]
+    trends: tuple[Trend, ...]
+    n_past_runs: int
+    """Runs that the trends are made of, this one included."""
     errors: tuple[ErrorLine, ...]
     notes: tuple[str, ...]
     provenance: tuple[tuple[str, str], ...]
@@ -132,6 +127,8 @@ def build_view(
     rows: Rows,
     baseline_rows: Rows | None,
     manifest: Mapping[str, Any],
+    *,
+    past: Sequence[PastRun] = (),
 ) -> View:
     """Put the results of a run into words; walks the rows once.
 
@@ -141,10 +138,13 @@ def build_view(
         rows: gives the candidate's rows, in a fixed order, as often as it is called.
         baseline_rows: the same for the baseline, `None` where there is none.
         manifest: the manifest of the run.
+        past: stored runs of the suite with this one, the oldest first.
     """
     styles, advisory = _styles(summary, decision), frozenset(manifest.get("advisory", ()))
     found = walk(rows, baseline_rows, decision, summary.metrics, advisory)
     quality = quality_metrics(summary, styles)
+    checked = {check.metric for check in decision.checks}
+    gated = tuple(metric.name for metric in quality if metric.name in checked)
     resources = tuple(dict.fromkeys(cell.metric for cell in summary.cells if styles[cell.metric].unit in RESOURCES))
     partial = manifest.get("partial") or None
     return View(
@@ -160,7 +160,10 @@ def build_view(
         declared={metric.name: metric for metric in summary.metrics},
         advisory=advisory,
         cohorts=cohort_rows(summary, decision, quality, styles),
-        judges=tuple(_judge(agreement) for agreement in summary.agreement),
+        cohort_names=tuple(manifest.get("cohorts", ())),
+        gated=gated,
+        judges=tuple(judge_line(agreement) for agreement in summary.agreement),
+        panels=judge_panels(summary, found.unread),
         corrections=correction_lines(summary, styles),
         coverage=share_of(*overall_coverage(summary)),
         resource_metrics=resources,
@@ -169,6 +172,8 @@ def build_view(
         n_failing=found.n_failing,
         failing_are_new=found.is_new,
         histograms=found.histograms,
+        trends=trends(past, summary, gated, styles),
+        n_past_runs=len(past),
         errors=_errors("system error", summary.error_kinds, found.errors)
         + _errors("unscored", summary.unscored_kinds, found.unscored),
         notes=_sight(decision.comparison) + summary.notes + _incomparable(decision.comparison),
@@ -222,22 +227,6 @@ def _gate(check: Check, style: Style) -> GateLine:
         smallest_drop="" if check.smallest_drop is None else difference(check.smallest_drop, style, n),
         outcome=check.outcome,
         check=check,
-    )
-
-
-def _judge(agreement: Agreement) -> JudgeLine:
-    share, n = Style("rate"), agreement.kappa.n
-    return JudgeLine(
-        name=f"{agreement.judge} on {agreement.metric}",
-        verdict="the ceiling of any judge" if agreement.between_raters else agreement.trust,
-        kappa=estimated(agreement.kappa, Style("number")),
-        gwet=f"{agreement.gwet.method} {estimated(agreement.gwet, Style('number'))}" if agreement.gwet else "",
-        observed=figure(agreement.observed, share, n),
-        prevalence=figure(agreement.prevalence, share, n),
-        sensitivity=figure(agreement.sensitivity, share, n),
-        specificity=figure(agreement.specificity, share, n),
-        n=n,
-        agreement=agreement,
     )
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from evalkit.aggregate.agreement import Label
 from evalkit.errors import StoreError
 from evalkit.report.survey import Rows
 from evalkit.report.view import View, build_view
 from evalkit.results import Decision, Summary
 from evalkit.store.folder import FAILURES, JUNIT, MARKDOWN, RECORD, REPORT, RunFolder
+from evalkit.store.history import past_runs
 from evalkit.store.index import sorted_rows
 
 SUMMARY_LIMIT_BYTES = 900_000
@@ -28,20 +30,28 @@ class Material:
     decision: Decision
     rows: Rows
     baseline_rows: Rows | None
+    baseline: RunFolder | None = None
+    labels: Sequence[Label] = ()
 
 
 def material_of(
-    folder: RunFolder, manifest: Mapping[str, Any], summary: Summary, decision: Decision, baseline: RunFolder | None
+    folder: RunFolder,
+    manifest: Mapping[str, Any],
+    summary: Summary,
+    decision: Decision,
+    baseline: RunFolder | None,
+    labels: Sequence[Label] = (),
 ) -> Material:
     """Everything that a run folder and its baseline give to the reports; no row is read yet."""
     before = None if baseline is None else sorted_rows(baseline.rows_file)
-    return Material(folder, manifest, summary, decision, sorted_rows(folder.rows_file), before)
+    return Material(folder, manifest, summary, decision, sorted_rows(folder.rows_file), before, baseline, labels)
 
 
 def view_of(material: Material, *, rows: bool = True) -> View:
     """The view that every renderer shows; without `rows` it lists no single case."""
     walked = (material.rows, material.baseline_rows) if rows else (tuple, None)
-    return build_view(material.summary, material.decision, *walked, material.manifest)
+    past = past_runs(material.folder, material.baseline, material.summary.suite) if rows else ()
+    return build_view(material.summary, material.decision, *walked, material.manifest, past=past)
 
 
 def write_reports(material: Material, view: View) -> None:
@@ -56,13 +66,15 @@ def write_reports(material: Material, view: View) -> None:
     from evalkit.report.records import failure_analysis_markdown, release_decision_markdown
 
     folder = material.folder
+    record = release_decision_markdown(view, material.manifest)
     try:
-        write_html(folder.file(REPORT), view, material.rows, material.baseline_rows)
+        rows = material.rows, material.baseline_rows
+        write_html(folder.file(REPORT), view, *rows, labels=material.labels, record=record)
         write_junit(folder.file(JUNIT), material.rows, material.summary, view.advisory)
     except OSError as error:
         raise StoreError(f"{folder.path}: a report cannot be written ({error}); free the disk") from error
     folder.write_text(MARKDOWN, summary_markdown(view, SUMMARY_LIMIT_BYTES))
-    folder.write_text(RECORD, release_decision_markdown(view, material.manifest))
+    folder.write_text(RECORD, record)
     folder.write_text(FAILURES, failure_analysis_markdown(view, material.rows))
 
 

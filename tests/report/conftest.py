@@ -10,6 +10,7 @@ import pytest
 import report_samples
 
 from evalkit.report.html import write_html
+from evalkit.report.records import release_decision_markdown
 from evalkit.report.view import View, build_view
 from evalkit.results import Decision, Summary
 
@@ -39,7 +40,9 @@ def view(summary: Summary, decision: Decision) -> View:
 def report_file(view: View, tmp_path: Path) -> Path:
     """The HTML report of the hand-made run."""
     path = tmp_path / "report.html"
-    write_html(path, view, report_samples.candidate_rows, report_samples.baseline_rows)
+    rows, before = report_samples.stored_rows, report_samples.stored_baseline_rows
+    record = release_decision_markdown(view, report_samples.manifest())
+    write_html(path, view, rows, before, labels=report_samples.labels(), record=record)
     return path
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
+from evalkit.aggregate.agreement import Label
 from evalkit.results import Agreement, Cell, Check, Comparison, Decision, Estimate, Summary
 from evalkit.types import Case, Failure, Message, Metric, Output, Row, Score, Unscored, Usage
 
@@ -110,6 +113,21 @@ def baseline_rows() -> list[Row]:
     """The baseline: without the last case, with one that was removed since."""
     gone = replace(case(4), id="aml-old", digest="f" * 64)
     return [*(row(number, baseline=True) for number in range(39)), replace(row(4, baseline=True), case=gone)]
+
+
+def in_order(rows: Iterable[Row]) -> list[Row]:
+    """Rows as a run folder gives them."""
+    return sorted(rows, key=lambda each: (each.case.id, each.repeat))
+
+
+def stored_rows() -> list[Row]:
+    """The candidate's rows as the report reads them."""
+    return in_order(candidate_rows())
+
+
+def stored_baseline_rows() -> list[Row]:
+    """The baseline's rows as the report reads them."""
+    return in_order(baseline_rows())
 
 
 def estimate(
@@ -286,6 +304,19 @@ def decision() -> Decision:
             incomparable={"similarity": "version"},
         ),
     )
+
+
+def labels() -> tuple[Label, ...]:
+    """A person reads three answers, and an author one; the fourth label is of another answer."""
+    said = ((0, "fail", "person"), (1, "pass", "person"), (13, "pass", "person"), (2, "pass", "author"))
+    found = [_label(row(number), label, kind) for number, label, kind in said]
+    return (*found, replace(found[0], case_id=case(3).id))
+
+
+def _label(of: Row, label: str, kind: Any) -> Label:
+    text = of.output.text if of.output else ""
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    return Label(of.case.id, digest, "correctness", label, "rater-1", rater_kind=kind)
 
 
 def manifest() -> dict[str, Any]:

@@ -17,11 +17,13 @@ from typing import Any
 import pytest
 import report_samples
 
+from evalkit.report.columns import CHANGES, CHUNK, FLAGS, VERDICTS
 from evalkit.report.html import write_html
-from evalkit.report.payload import CHANGES, CHUNK, VERDICTS
+from evalkit.report.records import release_decision_markdown
+from evalkit.report.shortened import Shortener
 from evalkit.report.view import View, build_view
 from evalkit.results import Decision
-from evalkit.types import Case, Output, Row
+from evalkit.types import Case, Output, Row, Score
 
 
 class Page(HTMLParser):
@@ -61,7 +63,13 @@ def page(report_file: Path) -> Page:
 def blocks(path: Path) -> dict[str, Any]:
     """The data blocks, opened."""
     found = re.findall(r'<script type="text/plain" id="([\w-]+)">([^<]*)</script>', path.read_text(encoding="utf-8"))
-    return {name: json.loads(gzip.decompress(base64.b64decode(text))) for name, text in found}
+    texts = {name: gzip.decompress(base64.b64decode(text)).decode() for name, text in found}
+    words = [f"{word} " for word in json.loads(texts["words"])]
+    record = {"record": texts.pop("record")}
+    longer = {
+        name: re.sub("[\ue000-\uf8ff]", lambda code: words[ord(code[0]) - 0xE000], text) for name, text in texts.items()
+    }
+    return {name: json.loads(text) for name, text in longer.items()} | record
 
 
 def test_nothing_but_our_own_script_and_style_may_run(page: Page) -> None:
@@ -117,16 +125,17 @@ def test_the_head_reads_without_script(page: Page) -> None:
     ):
         assert words in shown, words
     headings = [name for name, _ in page.tags if name in ("h1", "h2", "table", "svg", "caption")]
-    assert headings.count("h1") == 2
+    assert headings.count("h1") == 6  # one for each view that a script does not draw
     assert headings.count("table") >= 5
 
 
 def test_every_drawing_has_words_and_a_table(page: Page) -> None:
     """Each drawing has a title and a description; histograms have their counts as a table."""
     names = [name for name, _ in page.tags]
-    assert names.count("svg") == names.count("desc") == 8
+    gates, cohorts, scores, measures = 5, 7, 3, 4
+    assert names.count("svg") == names.count("desc") == gates + cohorts + scores + measures
     assert names.count("title") == 1 + names.count("svg")
-    assert names.count("figure") == 3
+    assert names.count("figure") == 1 + scores + measures
     assert "As a table" in page.shown
 
 
@@ -159,37 +168,91 @@ def test_the_index_lists_every_case_with_its_verdict(report_file: Path) -> None:
     assert domains[first["cohorts"][0]] == "aml"
 
 
+def whole(body: dict[str, Any]) -> dict[str, Any]:
+    """The baseline's answer with what is the same now, as the page puts it together."""
+    before = dict(body["before"])
+    before["scores"] = list(before.get("scores", ()))
+    kept = before.pop("kept", [])
+    before["scores"] += [grade for grade in body.get("scores", ()) if kept == 1 or grade["metric"] in kept]
+    if "output" in before:
+        before["output"] = {"text": body.get("output", {}).get("text"), **before["output"]}
+    return before
+
+
 def test_bodies_hold_the_whole_case_and_its_baseline(report_file: Path) -> None:
-    """Each row points to its full text and, where there is one, to the baseline's."""
+    """Each row has its full text and, where there is one, the baseline's beside it."""
     found = blocks(report_file)
     columns = found["index"]["legend"]["columns"]
-    for place, entry in enumerate(found["index"]["rows"][:40]):
-        line = dict(zip(columns, entry, strict=True))
-        body = found["rows-0"][place]
-        row = report_samples.row(place)
-        assert line["id"] == row.case.id
-        assert body["contexts"] == list(row.case.contexts)
-        assert (body["output"] and body["output"]["text"]) == (row.output and row.output.text)
-        before = found["base-0"][line["base"]] if line["base"] >= 0 else None
-        assert (before is None) is (place == 39)
-        if before:
-            wanted = report_samples.row(place, baseline=True).output
-            assert wanted is not None
-            assert before["output"]["text"] == wanted.text
-    assert found["rows-0"][39]["output"]["text"] == report_samples.HOSTILE
+    now = {row.case.id: row for row in report_samples.candidate_rows()}
+    old = {row.case.id: row for row in report_samples.baseline_rows()}
+    for place, entry in enumerate(found["index"]["rows"]):
+        line, body = dict(zip(columns, entry, strict=True)), found["rows-0"][place]
+        row, before = now.get(line["id"]), old.get(line["id"])
+        either = row or before
+        assert either is not None
+        assert body["contexts"] == list(either.case.contexts)
+        assert (body.get("input") or line["question"]) == (
+            either.case.input
+            if isinstance(either.case.input, str)
+            else [[m.role, m.content] for m in either.case.input]
+        )
+        assert body.get("output", {}).get("text") == (row.output.text if row and row.output else None)
+        assert ("before" in body) is (before is not None)
+        if before is None or before.output is None:
+            continue
+        shown = whole(body)
+        assert shown["output"]["text"] == before.output.text
+        assert {grade["metric"] for grade in shown["scores"]} == set(before.scores)
+        for grade in shown["scores"]:
+            score = before.scores[grade["metric"]]
+            assert grade.get("value") == (score.value if isinstance(score, Score) else None)
+    assert report_samples.HOSTILE in [body.get("output", {}).get("text") for body in found["rows-0"]]
 
 
 def test_a_removed_case_is_shown_from_the_baseline(report_file: Path) -> None:
-    """A case that is gone is listed with its old text."""
+    """A case that is gone is listed in its place with its old text."""
     found = blocks(report_file)
-    gone = dict(zip(found["index"]["legend"]["columns"], found["index"]["rows"][-1], strict=True))
-    assert (gone["id"], VERDICTS[gone["verdict"]], CHANGES[gone["change"]]) == ("aml-old", "removed", "removed")
-    assert found["base-0"][gone["base"]]["input"].startswith("When must a suspicious")
+    columns = found["index"]["legend"]["columns"]
+    lines = [dict(zip(columns, entry, strict=True)) for entry in found["index"]["rows"]]
+    place = next(at for at, line in enumerate(lines) if line["id"] == "aml-old")
+    assert (VERDICTS[lines[place]["verdict"]], CHANGES[lines[place]["change"]]) == ("removed", "removed")
+    body = found["rows-0"][place]
+    assert (body.get("input") or lines[place]["question"]).startswith("When must a suspicious")
+    assert "output" not in body
+    assert "Report it to the financial" in body["before"]["output"]["text"]
+
+
+def test_labels_are_beside_the_rows_that_they_are_about(report_file: Path) -> None:
+    """A row says what raters and judge say of its answer; a label of another answer is of no row."""
+    found = blocks(report_file)["index"]
+    columns = found["legend"]["columns"]
+    lines = [dict(zip(columns, entry, strict=True)) for entry in found["rows"]]
+    labelled = {line["id"]: line["opinions"] for line in lines if line["opinions"]}
+    assert labelled == {
+        "aml-0000": [["correctness", "person", "fail", "fail"]],
+        "privacy-0001": [["correctness", "person", "pass", "pass"]],
+        "privacy-0013": [["correctness", "person", "pass", "fail"]],
+        "consumer-0002": [["correctness", "author", "pass", "pass"]],
+    }
+    assert {line["id"] for line in lines if line["flags"] & 1 << FLAGS.index("labelled")} == set(labelled)
+
+
+def test_words_come_back_as_they_were() -> None:
+    """What is shortened with the words of earlier texts reads the same when they are put back."""
+    shortener = Shortener()
+    texts = [f"[{' '.join(f'word{i % 40}' for i in range(n, n + 300))}]" for n in range(30)] + ["", " ", "  a  b "]
+    short = [shortener.shorten(text) for text in texts]
+    words = [f"{word} " for word in shortener.words]
+    for text, packed in zip(texts, short, strict=True):
+        assert "".join(words[ord(c) - 0xE000] if "\ue000" <= c <= "\uf8ff" else c for c in packed) == f"{text} "
+    assert len(short[20]) < len(texts[20]) / 3
 
 
 def test_what_json_lacks_is_named(report_file: Path) -> None:
     """A NaN in a judge's reply reaches the page as its name, not as broken JSON."""
-    grades = {grade["metric"]: grade for grade in blocks(report_file)["rows-0"][39]["scores"]}
+    found = blocks(report_file)
+    place = next(at for at, entry in enumerate(found["index"]["rows"]) if entry[0] == report_samples.case(39).id)
+    grades = {grade["metric"]: grade for grade in found["rows-0"][place]["scores"]}
     assert grades["correctness"]["details"] == {"reply": report_samples.HOSTILE, "odd": "nan"}
 
 
@@ -249,7 +312,9 @@ def test_a_broken_write_leaves_the_old_report(tmp_path: Path, bare_view: View) -
 
 def test_the_same_run_gives_the_same_bytes(tmp_path: Path, view: View, report_file: Path) -> None:
     """Nothing in the file depends on when or where it is written."""
-    write_html(tmp_path / "again.html", view, report_samples.candidate_rows, report_samples.baseline_rows)
+    rows, before = report_samples.stored_rows, report_samples.stored_baseline_rows
+    record = release_decision_markdown(view, report_samples.manifest())
+    write_html(tmp_path / "again.html", view, rows, before, labels=report_samples.labels(), record=record)
     assert (tmp_path / "again.html").read_bytes() == report_file.read_bytes()
 
 

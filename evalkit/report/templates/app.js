@@ -1,46 +1,33 @@
-// Routes and keys. The view is in the address: `#/`, `#/cases?...`, `#/case/ID`.
-let lastFilters = "";
-
-function remembered(name, value) {
-  try {
-    if (value === undefined) return localStorage.getItem(name);
-    localStorage.setItem(name, value);
-  } catch (error) {
-    // A sandboxed frame has no storage: the choice lasts as long as the page.
-  }
-  return null;
-}
+// Views, keys and the theme. The view is in the address: `#/`, `#/cases?...`, `#/case/ID`, `#/judges` ...
+const VIEWS = [...document.querySelectorAll("main > [data-view]")].map((view) => view.id);
 
 function show(view) {
-  for (const name of ["overview", "cases", "case"]) $(name).hidden = name !== view;
-  for (const [tab, chosen] of [["tab-overview", view === "overview"], ["tab-cases", view !== "overview"]]) {
-    if (chosen) $(tab).setAttribute("aria-current", "page");
-    else $(tab).removeAttribute("aria-current");
+  for (const name of VIEWS) $(name).hidden = name !== view;
+  for (const tab of document.querySelectorAll("nav [data-tab]")) {
+    const chosen = tab.dataset.tab === (view === "case" ? "cases" : view);
+    if (chosen) tab.setAttribute("aria-current", "page");
+    else tab.removeAttribute("aria-current");
   }
 }
 
 async function route() {
   const {hash} = location;
-  if (hash && !hash.startsWith("#/")) { show("overview"); return; }
+  if (hash && !hash.startsWith("#/")) { showAround(hash.slice(1)); return; }
   const [path, query] = splitOnce(hash.slice(2), "?");
-  const parameters = new URLSearchParams(query);
-  if (path === "cases") {
-    lastFilters = query ? `?${query}` : "";
-    show("cases");
-    applyFilters(parameters);
-    drawRows(true);
-    document.title = `Cases – ${reportTitle}`;
-  } else if (path.startsWith("case/")) {
-    if (!table.key) applyFilters(new URLSearchParams());
-    show("case");
-    scrollTo(0, 0);
-    await showCase(decoded(path.slice(5)), parameters);
-    const title = $("case-title");
-    if (title) title.focus({preventScroll: true});
-  } else {
-    show("overview");
-    document.title = reportTitle;
-  }
+  const [name, rest] = splitOnce(path, "/");
+  const view = VIEWS.includes(name) ? name : "overview";
+  const changed = $(view).hidden;
+  show(view);
+  if (changed && view !== "case") scrollTo(0, 0);
+  document.title = view === "overview" ? reportTitle : `${$(view).dataset.view} – ${reportTitle}`;
+  if (routes[view] && data.legend) await routes[view](decoded(rest), new URLSearchParams(query), query);
+}
+
+// An anchor of a section, such as `#gate`: its view is shown.
+function showAround(id) {
+  const target = document.getElementById(decoded(id)), view = target && target.closest("[data-view]");
+  show(view ? view.id : "overview");
+  if (target) target.scrollIntoView();
 }
 
 function decoded(text) {
@@ -51,24 +38,11 @@ function decoded(text) {
   }
 }
 
-function filtersChanged() {
-  const parameters = new URLSearchParams();
-  for (const name of FILTERS) if ($(`f-${name}`).value) parameters.set(name, $(`f-${name}`).value);
-  const query = parameters.toString();
-  lastFilters = query ? `?${query}` : "";
-  applyFilters(parameters);
-  try {
-    history.replaceState(null, "", `#/cases${lastFilters}`);
-  } catch (error) {
-    location.hash = `#/cases${lastFilters}`;
-  }
-}
-
 let keysOn = true;
 function onKey(event) {
   if (event.ctrlKey || event.metaKey || event.altKey || $("help").open) return;
   if (event.target.closest("input, select, textarea")) return;
-  if (event.key === "Escape" && !$("case").hidden) { location.hash = `#/cases${lastFilters}`; return; }
+  if (event.key === "Escape" && !$("case").hidden) { location.hash = `#/cases${table.lastQuery}`; return; }
   if (!keysOn) return;
   if (event.key === "?") { $("help").showModal(); return; }
   if ($("case").hidden) return;
@@ -97,28 +71,19 @@ function setUpHelp() {
   $("help-close").addEventListener("click", () => $("help").close());
 }
 
-function setUpCases() {
-  fillFilters();
-  let waiting = 0;
-  $("filters").addEventListener("input", () => { clearTimeout(waiting); waiting = setTimeout(filtersChanged, 60); });
-  $("filters").addEventListener("submit", (event) => event.preventDefault());
-  $("filters").addEventListener("reset", () => setTimeout(filtersChanged));
-  $("grid-scroll").addEventListener("scroll", () => requestAnimationFrame(() => drawRows(false)), {passive: true});
-  $("grid-scroll").addEventListener("keydown", gridKey);
-  addEventListener("resize", () => { if (!$("cases").hidden) drawRows(true); });
-}
-
 const reportTitle = document.title;
 async function start() {
   setUpTheme();
   setUpHelp();
   document.addEventListener("keydown", onKey);
+  addEventListener("hashchange", () => route().catch(complain));
+  route().catch(complain);
   await loadIndex();
   $("count").textContent = count(data.rows.length);
-  setUpCases();
-  addEventListener("hashchange", () => route().catch(complain));
+  for (const setUp of setUps) await setUp();
   await route();
   document.documentElement.dataset.ready = "true";
+  performance.mark("ready");
 }
 
 function complain(error) {

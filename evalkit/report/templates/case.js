@@ -1,6 +1,14 @@
 // The page of one case.
 let shownCase = null;
 
+routes.case = async (rest, parameters) => {
+  if (!table.key) applyFilters(new URLSearchParams());
+  scrollTo(0, 0);
+  await showCase(rest, parameters);
+  const title = $("case-title");
+  if (title) title.focus({preventScroll: true});
+};
+
 function placeOf(id, repeat) {
   return data.rows.findIndex((row) => row[COL.id] === id && row[COL.repeat] === repeat);
 }
@@ -10,36 +18,47 @@ async function showCase(id, parameters) {
   const box = $("case");
   shownCase = place < 0 ? null : place;
   if (place < 0) {
-    box.replaceChildren(make("h1", {id: "case-title", text: `No case ${visible(id)}`}),
+    box.replaceChildren(make("h1", {id: "case-title", tabindex: -1, text: `No case ${visible(id)}`}),
       make("p", {}, make("a", {href: "#/cases", text: "All cases"})));
     return;
   }
-  const {now, before} = await bodiesOf(place);
+  const found = await bodiesOf(place);
   if (shownCase !== place) return;
-  const row = data.rows[place], body = now || before;
-  const parts = [caseHead(row), section("Input", ...inputParts(body.input)), answers(now, before),
-    scoreTable(now, before), listSection("Reference", body.reference), listSection("Contexts", contextsOf(body), true),
-    timings(now, before), extras(body)];
+  const row = data.rows[place], {the, now} = found, before = parameters.get("base") === "0" ? null : found.before;
+  const parts = [caseHead(row, found.before, before), section("Input", ...inputParts(the.input)), answers(now, before),
+    scoreTable(row, now, before), listSection("Reference", the.reference),
+    listSection(now && now.output && now.output.contexts ? "Contexts that the system used" : "Contexts", contextsOf(the), true),
+    opinionsOf(row), timings(now, before), extras(the)];
   box.replaceChildren(...parts.filter(Boolean));
-  document.title = `${row[COL.id]} – evalkit`;
+  document.title = `${visible(row[COL.id])} – evalkit`;
 }
 
 function section(title, ...children) {
   return make("section", {}, make("h2", {text: title}), ...children);
 }
 
-function caseHead(row) {
+function caseHead(row, hasBefore, before) {
   const facts = [data.legend.severities[row[COL.severity]], data.legend.kinds[row[COL.kind]], changeOf(row),
-    row[COL.repeat] ? `repeat ${row[COL.repeat]}` : "", ...cohortsOf(row)].filter(Boolean);
+    row[COL.repeat] ? `repeat ${row[COL.repeat]}` : "", ...cohortsOf(row), ...flagsOf(row)].filter(Boolean);
+  const at = table.found.indexOf(shownCase);
+  const toggle = hasBefore && make("button", {type: "button", "aria-pressed": String(Boolean(before)), text: "Baseline beside it",
+    on: {click: () => { location.hash = withBase(row, before ? "0" : "1"); }}});
   return make("header", {class: "case-head"},
     make("p", {class: "moves"},
-      make("a", {href: `#/cases${lastFilters}`, text: "All cases"}),
+      make("a", {href: `#/cases${table.lastQuery}`, text: "All cases"}),
       make("button", {type: "button", text: "Previous", on: {click: () => step(-1)}}),
       make("button", {type: "button", text: "Next", on: {click: () => step(1)}}),
       make("button", {type: "button", text: "Next failure", on: {click: () => step(1, true)}}),
-      make("button", {type: "button", id: "copy", text: "Copy link", on: {click: copyLink}})),
+      toggle,
+      make("button", {type: "button", id: "copy", text: "Copy link", on: {click: copyLink}}),
+      at < 0 ? null : make("span", {class: "note", text: `${count(at + 1)} of ${count(table.found.length)}`})),
     make("h1", {id: "case-title", dir: "auto", tabindex: -1}, verdictMark(verdictOf(row)), ` ${visible(row[COL.id])}`),
     make("ul", {class: "facts"}, ...facts.map((fact) => make("li", {dir: "auto", text: visible(fact)}))));
+}
+
+function withBase(row, base) {
+  const link = caseLink(row);
+  return `${link}${link.includes("?") ? "&" : "?"}base=${base}`;
 }
 
 function inputParts(input) {
@@ -52,10 +71,10 @@ function answers(now, before) {
   const diff = left !== null && right !== null ? wordDiff(left, right) : null;
   const boxes = [];
   if (before) boxes.push(answerBox("Baseline answer", before, diff && marked(diff.left, "del")));
-  boxes.push(answerBox("Answer", now, diff && marked(diff.right, "ins")));
+  boxes.push(answerBox("Answer now", now, diff && marked(diff.right, "ins")));
   const note = left === null || right === null ? null
     : diff === null ? "The answers are too long to mark the difference here."
-      : left === right ? "The answers are the same." : "Marked: words only in one of the answers.";
+      : left === right ? "The answers are the same." : "Struck out: only in the baseline's answer. Underlined: only in the answer now.";
   return section("Answer", make("div", {class: boxes.length > 1 ? "sides" : "side"}, ...boxes),
     note && make("p", {class: "note", text: note}));
 }
@@ -71,43 +90,65 @@ function answerBox(title, body, text) {
   return box;
 }
 
-function scoreTable(now, before) {
+function scoreTable(row, now, before) {
   const earlier = new Map((before ? before.scores : []).map((grade) => [grade.metric, grade]));
-  const grades = now ? now.scores : before.scores;
+  const grades = now ? now.scores : before ? before.scores : [];
   if (!grades.length) return null;
-  const head = ["Scorer", "Mark", "Baseline", "Score", "Reason"];
-  const body = make("tbody", {}, ...grades.map((grade) => scoreRow(grade, now ? earlier.get(grade.metric) : null)));
-  return section("Scores", make("table", {class: "stack scores"},
-    make("thead", {}, make("tr", {}, ...head.map((name) => make("th", {scope: "col", text: name})))), body));
+  const urgent = (grade) => grade.passed === false ? 0 : grade.unscored !== undefined ? 1 : 2;
+  const ordered = [...grades].sort((a, b) => urgent(a) - urgent(b));
+  const head = ["Scorer", "Mark", "Baseline", "Score", "Needs", "Reason"];
+  const body = make("tbody", {}, ...ordered.map((grade) => scoreRow(grade, now ? earlier.get(grade.metric) : null)));
+  return section("Scores", make("div", {class: "wide", role: "region", "aria-label": "Scores", tabindex: 0}, make("table", {class: "stack scores"},
+    make("thead", {}, make("tr", {}, ...head.map((name, place) => make("th", {scope: "col", class: place > 1 && place < 5 ? "num" : null, text: name})))), body)));
 }
 
 function scoreRow(grade, earlier) {
-  const verdict = grade.unscored !== undefined ? "unscored" : grade.passed === null ? "scored" : grade.passed ? "passed" : "failed";
-  const details = grade.details && Object.keys(grade.details).length ? grade.details : null;
+  const metric = data.legend.metrics.find((entry) => entry.name === grade.metric) || {};
+  const verdict = grade.unscored !== undefined ? "unscored" : grade.passed === undefined ? "scored" : grade.passed ? "passed" : "failed";
+  const needs = metric.pass_at === null || metric.pass_at === undefined ? "–" : `${metric.higher ? "≥" : "≤"} ${number(metric.pass_at)}`;
   const reason = make("td", {"data-label": "Reason"}, grade.unscored ? make("b", {text: visible(`${grade.unscored} `)}) : null,
-    grade.reason ? modelText(grade.reason) : null);
-  if (details) {
-    reason.append(make("details", {}, make("summary", {text: "Raw reply and details"}),
-      ...Object.entries(details).map(([name, value]) => make("div", {class: "raw"}, make("b", {text: visible(name)}),
-        make("pre", {dir: "auto", text: visible(pretty(value))})))));
-  }
+    grade.reason ? modelText(grade.reason) : null, spentOn(grade.usage), rawReply(grade.details));
+  const changed = earlier && earlier.value !== undefined && grade.value !== undefined && earlier.value !== grade.value;
   return make("tr", {},
-    make("th", {scope: "row", dir: "auto", text: visible(grade.metric)}, noteOf(grade.metric)),
+    make("th", {scope: "row", dir: "auto", text: visible(grade.metric)}, noteOf(metric)),
     make("td", {"data-label": "Mark"}, verdictMark(verdict)),
     make("td", {"data-label": "Baseline", class: "num", text: earlier && earlier.value !== undefined ? number(earlier.value) : "–"}),
-    make("td", {"data-label": "Score", class: "num", text: grade.unscored !== undefined ? "unscored" : number(grade.value)}),
+    make("td", {"data-label": "Score", class: "num"}, grade.unscored !== undefined ? "unscored" : number(grade.value),
+      changed ? make("small", {text: signed(grade.value - earlier.value)}) : null),
+    make("td", {"data-label": "Needs", class: "num", text: needs}),
     reason);
 }
 
+function spentOn(usage) {
+  if (!usage) return null;
+  const words = [usage.cached ? "kept reply" : "", usage.model ? visible(usage.model) : "",
+    usage.input_tokens === undefined ? "" : `${count(usage.input_tokens)} + ${count(usage.output_tokens)} tokens`,
+    usage.cost_usd === undefined ? "" : dollars(usage.cost_usd)].filter(Boolean);
+  return words.length ? make("small", {text: words.join(" · ")}) : null;
+}
+
+function rawReply(details) {
+  if (!details || !Object.keys(details).length) return null;
+  return make("details", {}, make("summary", {text: "raw" in details || "reply" in details ? "Raw reply and details" : "Details"}),
+    ...Object.entries(details).map(([name, value]) => make("div", {class: "raw"}, make("b", {text: visible(name)}),
+      make("pre", {dir: "auto", text: visible(pretty(value))}))));
+}
+
 // Says of a metric that a judge gave it, and that it decides nothing.
-function noteOf(name) {
-  const metric = data.legend.metrics.find((entry) => entry.name === name) || {};
+function noteOf(metric) {
   const words = [metric.judge ? `judge ${visible(metric.judge)}` : "", metric.advisory ? "advisory" : ""].filter(Boolean);
   return words.length ? make("small", {text: words.join(", ")}) : null;
 }
 
 function contextsOf(body) {
-  return body.output && body.output.contexts !== null ? body.output.contexts : body.contexts || [];
+  return body.output && body.output.contexts !== undefined ? body.output.contexts : body.contexts;
+}
+
+function opinionsOf(row) {
+  const opinions = row[COL.opinions] || [];
+  if (!opinions.length) return null;
+  return section("Labels", make("ul", {}, ...opinions.map(([metric, by, human, judge]) =>
+    make("li", {dir: "auto", text: visible(`${metric}: ${human} by a ${by}, ${judge || "no verdict"} by the judge`)}))));
 }
 
 function listSection(title, texts, folded) {
@@ -123,6 +164,7 @@ function timings(now, before) {
   const lines = [
     ["latency", (output) => seconds(output.latency_s) + (output.replayed ? " (stored answer)" : "")],
     ["first token", (output) => seconds(output.ttft_s)],
+    ["attempts", (output) => count(output.attempts || 1)],
     ["input tokens", (output) => count(output.usage && output.usage.input_tokens)],
     ["output tokens", (output) => count(output.usage && output.usage.output_tokens)],
     ["cost", (output) => dollars(output.usage && output.usage.cost_usd)],
@@ -138,8 +180,8 @@ function extras(body) {
   const shown = {...body.fields};
   if (body.cluster) shown.cluster = body.cluster;
   if (body.place) shown.place = body.place;
-  if (body.output && body.output.tool_calls.length) shown["tool calls"] = body.output.tool_calls;
-  if (body.output && body.output.trajectory.length) shown.trajectory = body.output.trajectory;
+  if (body.output && body.output.tool_calls) shown["tool calls"] = body.output.tool_calls;
+  if (body.output && body.output.trajectory) shown.trajectory = body.output.trajectory;
   if (!Object.keys(shown).length) return null;
   return section("More fields", make("dl", {class: "provenance"}, ...Object.entries(shown).map(([name, value]) =>
     make("div", {}, make("dt", {text: visible(name)}), make("dd", {}, make("pre", {dir: "auto", text: visible(pretty(value))}))))));

@@ -1,8 +1,8 @@
 // The data blocks: base64 gzip, opened when they are needed; eight chunks are kept.
 const KEPT_CHUNKS = 8;
 const COL = {id: 0, repeat: 1, verdict: 2, change: 3, kind: 4, severity: 5, cohorts: 6, question: 7, latency: 8,
-  marks: 9, values: 10, base: 11};
-const data = {rows: [], legend: null, candidates: 0};
+  marks: 9, values: 10, was: 11, flags: 12, error: 13, opinions: 14};
+const data = {rows: [], legend: null, words: null};
 const chunks = new Map();
 
 async function unpack(name) {
@@ -12,39 +12,78 @@ async function unpack(name) {
   const bytes = new Uint8Array(binary.length);
   for (let i = 0; i < binary.length; i += 1) bytes[i] = binary.charCodeAt(i);
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
-  return JSON.parse(await new Response(stream).text());
+  return new Response(stream).text();
 }
 
 async function loadIndex() {
-  const index = await unpack("index");
+  const index = JSON.parse(await unpack("index"));
   data.rows = index.rows;
   data.legend = index.legend;
-  const removed = data.legend.verdicts.indexOf("removed");
-  data.candidates = data.rows.length;
-  while (data.candidates > 0 && data.rows[data.candidates - 1][COL.verdict] === removed) data.candidates -= 1;
-  for (const row of data.rows) row.text = `${row[COL.id]}\n${row[COL.question]}`.toLowerCase();
 }
 
-async function bodyAt(kind, position) {
-  const name = `${kind}-${Math.floor(position / data.legend.chunk)}`;
+// What the search looks through; made when it is first asked for.
+function searched(row) {
+  if (row.text === undefined) row.text = `${row[COL.id]}\n${row[COL.question]}`.toLowerCase();
+  return row.text;
+}
+
+// Frequent words stand in the chunks as one character of the private use area each.
+async function lengthened(text) {
+  if (!data.words) data.words = JSON.parse(await unpack("words")).map((word) => `${word} `);
+  return text.replace(/[\ue000-\uf8ff]/g, (code) => data.words[code.charCodeAt(0) - 0xe000]);
+}
+
+async function bodyAt(place) {
+  const name = `rows-${Math.floor(place / data.legend.chunk)}`;
   let chunk = chunks.get(name);
   chunks.delete(name);
-  chunk = chunk || await unpack(name);
+  chunk = chunk || JSON.parse(await lengthened(await unpack(name)));
   chunks.set(name, chunk);
   if (chunks.size > KEPT_CHUNKS) chunks.delete(chunks.keys().next().value);
-  return chunk[position % data.legend.chunk];
+  return chunk[place % data.legend.chunk];
 }
 
-// The body of a row and that of its baseline; a removed case has only the latter.
+// The case, what the system gave now, and what the baseline gave; the latter holds only what differs.
 async function bodiesOf(place) {
-  const base = data.rows[place][COL.base];
-  const before = base >= 0 ? await bodyAt("base", base) : null;
-  return place < data.candidates ? {now: await bodyAt("rows", place), before} : {now: null, before};
+  const body = await bodyAt(place), row = data.rows[place];
+  const the = {input: row[COL.question], reference: [], contexts: [], fields: {}, ...body};
+  const now = verdictOf(row) === "removed" ? null : {scores: [], ...body};
+  return {the, now, before: body.before ? wholeBefore(body.before, now) : null};
+}
+
+function wholeBefore(before, now) {
+  const scores = before.scores ? [...before.scores] : [];
+  for (const grade of now ? now.scores : []) {
+    if (before.kept === 1 || (before.kept || []).includes(grade.metric)) scores.push(grade);
+  }
+  const output = before.output && (before.output.text === undefined
+    ? {...before.output, text: now.output.text} : before.output);
+  return {...before, scores, output};
 }
 
 const verdictOf = (row) => data.legend.verdicts[row[COL.verdict]];
 const changeOf = (row) => data.legend.changes[row[COL.change]];
 const isFailure = (row) => verdictOf(row) === "failed" || verdictOf(row) === "system_error";
+const flagsOf = (row) => data.legend.flags.filter((name, place) => row[COL.flags] & (1 << place));
+const errorOf = (row) => row[COL.error] < 0 ? "" : data.legend.errors[row[COL.error]];
+// The baseline's value of one metric; `undefined` where it has none.
+function wasOf(row, metric) {
+  const was = row[COL.was] === 0 ? row[COL.values] : row[COL.was];
+  const value = was ? was[metric] : undefined;
+  return value === null ? undefined : value;
+}
+// How much worse a row is than its baseline, as a share of the metric's range; the worst metric where none is named.
+function dropOf(row, chosen) {
+  let worst = -Infinity;
+  if (row[COL.was] === null) return worst;
+  data.legend.metrics.forEach((metric, place) => {
+    if (chosen >= 0 ? place !== chosen : metric.advisory) return;
+    const now = row[COL.values][place], was = wasOf(row, place);
+    if (was === undefined || now === null || now === undefined) return;
+    worst = Math.max(worst, (metric.higher ? was - now : now - was) / (metric.span || 1));
+  });
+  return worst;
+}
 function cohortsOf(row) {
   const named = [];
   data.legend.cohorts.forEach(([name, values], place) => {

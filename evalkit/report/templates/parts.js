@@ -1,4 +1,4 @@
-// Elements are only ever made with createElement and textContent: text from data stays text.
+// What every view shares. Elements are only ever made with createElement and textContent: text from data stays text.
 const $ = (id) => document.getElementById(id);
 const WORDS = {failed: "✗ failed", system_error: "✗ error", unscored: "? unscored", skipped: "– skipped",
   scored: "· scored", passed: "✓ passed", removed: "– removed"};
@@ -27,6 +27,7 @@ const seconds = (value) => value === null || value === undefined ? "unknown"
   : value < 1 ? `${Math.round(value * 1000)} ms` : `${value.toFixed(2)} s`;
 const dollars = (value) => value === null || value === undefined ? "unknown" : `$${value.toFixed(value < 1 ? 4 : 2)}`;
 const count = (value) => value === null || value === undefined ? "unknown" : value.toLocaleString("en");
+const signed = (value) => `${value > 0 ? "+" : value < 0 ? "\u2212" : "\u00b1"}${number(Math.abs(value))}`;
 const caseLink = (row) => `#/case/${encodeURIComponent(row[COL.id])}${row[COL.repeat] ? `?repeat=${row[COL.repeat]}` : ""}`;
 
 function pretty(value) {
@@ -39,57 +40,29 @@ function pretty(value) {
   }
 }
 
-// Word diff by longest common subsequence; `null` where the texts are too long to compare in the page.
-const DIFF_CELLS = 4e6;
-const DIFF_CHARS = 1e5;
-function words(text) {
-  return Array.from(new Intl.Segmenter(undefined, {granularity: "word"}).segment(text), (part) => part.segment);
+function splitOnce(text, mark) {
+  const place = text.indexOf(mark);
+  return place < 0 ? [text, ""] : [text.slice(0, place), text.slice(place + 1)];
 }
 
-function wordDiff(before, after) {
-  if (before.length + after.length > DIFF_CHARS) return null;
-  const a = words(before), b = words(after);
-  let start = 0, endA = a.length, endB = b.length;
-  while (start < endA && start < endB && a[start] === b[start]) start += 1;
-  while (endA > start && endB > start && a[endA - 1] === b[endB - 1]) { endA -= 1; endB -= 1; }
-  const rows = endA - start, columns = endB - start;
-  if (rows * columns > DIFF_CELLS) return null;
-  const length = new Uint16Array((rows + 1) * (columns + 1)), wide = columns + 1;
-  for (let i = rows - 1; i >= 0; i -= 1) {
-    for (let j = columns - 1; j >= 0; j -= 1) {
-      length[i * wide + j] = a[start + i] === b[start + j] ? length[(i + 1) * wide + j + 1] + 1
-        : Math.max(length[(i + 1) * wide + j], length[i * wide + j + 1]);
-    }
+function remembered(name, value) {
+  try {
+    if (value === undefined) return localStorage.getItem(name);
+    localStorage.setItem(name, value);
+  } catch (error) {
+    // A sandboxed frame has no storage: the choice lasts as long as the page.
   }
-  const left = a.slice(0, start).map((word) => [word, true]), right = b.slice(0, start).map((word) => [word, true]);
-  let i = 0, j = 0;
-  while (i < rows || j < columns) {
-    if (i < rows && j < columns && a[start + i] === b[start + j]) {
-      left.push([a[start + i], true]); right.push([b[start + j], true]); i += 1; j += 1;
-    } else if (j >= columns || (i < rows && length[(i + 1) * wide + j] >= length[i * wide + j + 1])) {
-      left.push([a[start + i], false]); i += 1;
-    } else {
-      right.push([b[start + j], false]); j += 1;
-    }
-  }
-  for (const word of a.slice(endA)) { left.push([word, true]); right.push([word, true]); }
-  return {left, right};
+  return null;
 }
 
-// Neighbouring words of one kind become one element (`tag` is `del` or `ins`); a space between changed words is changed.
-function marked(found, tag) {
-  const box = make("p", {class: "text", dir: "auto"});
-  const isGap = (at) => !found[at][0].trim() && at > 0 && at + 1 < found.length && !found[at - 1][1] && !found[at + 1][1];
-  let run = "", same = true;
-  const flush = () => {
-    if (run) box.append(same ? document.createTextNode(visible(run)) : make(tag, {text: visible(run)}));
-    run = "";
-  };
-  for (let at = 0; at < found.length; at += 1) {
-    const word = found[at][0], equal = found[at][1] && !isGap(at);
-    if (equal !== same) { flush(); same = equal; }
-    run += word;
-  }
-  flush();
-  return box;
+// Offers a text as a file; where a frame may not download, the text can still be copied from its box.
+function download(name, text) {
+  const link = make("a", {href: URL.createObjectURL(new Blob([text], {type: "text/plain;charset=utf-8"})), download: name});
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
 }
+
+// Views that a script draws: name in the address -> what to do with the rest of the path and the parameters.
+const routes = {};
+// What views do once the index is there.
+const setUps = [];

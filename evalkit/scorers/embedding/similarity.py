@@ -38,7 +38,7 @@ class Similarity:
     @property
     def metrics(self) -> tuple[Metric, ...]:
         """One cosine."""
-        return (Metric(name=self.name, low=-1.0, high=1.0),)
+        return (Metric(name=self.name, low=-1.0, high=1.0, pass_at=self.min),)
 
     @property
     def needs(self) -> frozenset[str]:
@@ -116,7 +116,8 @@ class TokenMatch:
     @property
     def metrics(self) -> tuple[Metric, ...]:
         """Precision, recall and F1."""
-        return tuple(Metric(name=f"{self.name}.{part}") for part in ("precision", "recall", "f1"))
+        marks = {"precision": None, "recall": None, "f1": self.min_f1}
+        return tuple(Metric(name=f"{self.name}.{part}", pass_at=mark) for part, mark in marks.items())
 
     @property
     def needs(self) -> frozenset[str]:

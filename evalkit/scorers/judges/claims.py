@@ -102,7 +102,7 @@ class BoundClaims:
         self.name = options.name
         self._pass_at = options.pass_at
         self._client = client
-        self.metrics = (Metric(options.name, judge=judge_name(client)),)
+        self.metrics = (Metric(options.name, judge=judge_name(client), pass_at=options.pass_at),)
         self.key_parts: Mapping[str, str] = {**judge_key(client), "prompt": f"claims {CLAIMS_PROMPT_VERSION}"}
 
     async def score(self, case: Case, output: Output) -> Score | Unscored:

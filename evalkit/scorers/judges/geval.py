@@ -78,7 +78,9 @@ class BoundGEval:
         self._samples = options.samples
         self._client = client
         self._system = system_text(rubric, rubric.scale)
-        self.metrics = (Metric(options.name, float(levels[0]), float(levels[1]), judge=judge_name(client)),)
+        self.metrics = (
+            Metric(options.name, float(levels[0]), float(levels[1]), judge=judge_name(client), pass_at=options.pass_at),
+        )
         self.needs = frozenset({"reference"}) & rubric.parts
         self.key_parts: Mapping[str, str] = {
             **judge_key(client),

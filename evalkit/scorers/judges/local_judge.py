@@ -114,7 +114,8 @@ class LocalCorrectness:
     @property
     def metrics(self) -> tuple[Metric, ...]:
         """The probability, as the opinion of this judge."""
-        return (Metric(name=self.name, judge=f"local:correctness@{provenance()['version']}"),)
+        judge = f"local:correctness@{provenance()['version']}"
+        return (Metric(name=self.name, judge=judge, pass_at=self.pass_at),)
 
     @property
     def needs(self) -> frozenset[str]:

@@ -95,7 +95,7 @@ class BoundPairwise:
         judge = judge_name(client)
         self._bias = f"{options.name}.position_bias"
         self.metrics = (
-            Metric(options.name, judge=judge),
+            Metric(options.name, judge=judge, pass_at=options.pass_at),
             Metric(self._bias, low=-1.0, judge=judge, diagnostic=True),
         )
         self.needs = frozenset() if stored is not None else frozenset({options.against}) | rubric.parts & {"reference"}

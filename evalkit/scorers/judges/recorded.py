@@ -52,7 +52,8 @@ class Recorded:
         """The verdict, as the opinion of that judge."""
         values = self.scale or tuple(self.levels.values()) or (0.0, 1.0)
         judge = f"recorded:{self.judge}"
-        return (Metric(self.name, min(values), max(values), binary=not self._graded, judge=judge),)
+        binary = not self._graded
+        return (Metric(self.name, min(values), max(values), binary=binary, judge=judge, pass_at=self.pass_at),)
 
     def score(self, case: Case, output: Output) -> Score | Unscored:
         """Read the verdict of one answer."""

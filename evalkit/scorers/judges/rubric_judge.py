@@ -93,7 +93,7 @@ class BoundJudge:
         self._judges = (client, *panel) if client else ()
         self._system = system_text(rubric, rubric.scale)
         self._schema = verdict_schema(rubric.scale, tuple(rubric.criteria))
-        self.metrics = (_metric(options.name, rubric.scale, judge_name(client, panel)),)
+        self.metrics = (_metric(options.name, rubric.scale, judge_name(client, panel), options.pass_at),)
         self.needs = frozenset({"reference"}) & rubric.parts
         self.key_parts: Mapping[str, str] = {
             **judge_key(client, panel),
@@ -138,10 +138,10 @@ def details_of(parsed: Parsed[Any]) -> Mapping[str, Any]:
     return {"rung": parsed.rung, "model": parsed.model, "raw": parsed.text[:SHOWN_CHARS]}
 
 
-def _metric(name: str, scale: Scale, judge: str) -> Metric:
+def _metric(name: str, scale: Scale, judge: str, pass_at: float | None) -> Metric:
     if isinstance(scale, str):
         return Metric(name, binary=scale == "pass_fail", judge=judge)
-    return Metric(name, float(scale[0]), float(scale[1]), judge=judge)
+    return Metric(name, float(scale[0]), float(scale[1]), judge=judge, pass_at=pass_at)
 
 
 def _passed(value: float, scale: Scale, pass_at: float | None) -> bool | None:

@@ -137,7 +137,8 @@ class BoundDeepeval:
 
 
 def _metric(prefix: str, entry: Entry, judge: str) -> Metric:
-    return Metric(f"{prefix}.{name_of(entry)}", judge=judge if DEEPEVAL_METRICS[entry[0]].llm else None)
+    asked = judge if DEEPEVAL_METRICS[entry[0]].llm else None
+    return Metric(f"{prefix}.{name_of(entry)}", judge=asked, pass_at=entry[1].get("min"))
 
 
 def _needs(entry: Entry) -> frozenset[str]:

@@ -54,7 +54,7 @@ class Ragas:
     @property
     def metrics(self) -> tuple[Metric, ...]:
         """One for each name; the judge's own name is known once bound."""
-        return tuple(_metric(self.name, name, "chat") for name, _ in self._entries())
+        return tuple(_metric(self.name, entry, "chat") for entry in self._entries())
 
     @property
     def needs(self) -> frozenset[str]:
@@ -77,7 +77,7 @@ class BoundRagas:
         self._options = {key: value for key, value in options.items() if key not in MARKS}
         self._client = services.llm
         self._embedder = services.embedder
-        metric = _metric(prefix, self._kind, judge_name(services.llm))
+        metric = _metric(prefix, entry, judge_name(services.llm))
         self._grader = Grader("ragas", metric, {key: options[key] for key in MARKS if key in options})
         self.metrics = (metric,)
         self.name = metric.name
@@ -135,7 +135,8 @@ class BoundRagas:
         return float(result.value), str(result.reason or "")
 
 
-def _metric(prefix: str, name: str, judge: str) -> Metric:
+def _metric(prefix: str, entry: Entry, judge: str) -> Metric:
+    name, options = entry
     spec = RAGAS_METRICS[name]
     return Metric(
         f"{prefix}.{name}",
@@ -144,6 +145,7 @@ def _metric(prefix: str, name: str, judge: str) -> Metric:
         higher_is_better=spec.higher_is_better,
         binary=spec.binary,
         judge=judge if spec.llm else None,
+        pass_at=options.get("min" if spec.higher_is_better else "max"),
     )
 
 

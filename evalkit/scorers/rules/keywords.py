@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from evalkit.scorers.rules.normalise import fold, has_words, join_thousands
 from evalkit.scorers.rules.rule import Share, case_texts, check_share, shown
-from evalkit.types import Case, Output, Score, Unscored
+from evalkit.types import Case, Metric, Output, Score, Unscored
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +37,11 @@ class Keywords(Share):
         check_share("min_recall", self.min_recall)
         if self.required_field is None and self.forbidden_field is None:
             raise ValueError("required_field: both fields are null; name the case field that holds the keywords")
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """The one metric, from 0 to 1."""
+        return (Metric(self.name, pass_at=self.min_recall),)
 
     @property
     def needs(self) -> frozenset[str]:

@@ -53,7 +53,7 @@ class Numbers(Share):
     def metrics(self) -> tuple[Metric, ...]:
         """The share supported, and with a reference the share of its numbers that are named."""
         recall = (Metric(f"{self.name}.recall"),) if self.against == "reference" else ()
-        return (Metric(self.name), *recall)
+        return (Metric(self.name, pass_at=self.min), *recall)
 
     @property
     def needs(self) -> frozenset[str]:

@@ -41,7 +41,7 @@ class Groundedness:
     @property
     def metrics(self) -> tuple[Metric, ...]:
         """The share of content words and the ROUGE-L precision."""
-        return (Metric(f"{self.name}.content_words"), Metric(f"{self.name}.rouge_l"))
+        return (Metric(f"{self.name}.content_words", pass_at=self.min), Metric(f"{self.name}.rouge_l"))
 
     @property
     def needs(self) -> frozenset[str]:

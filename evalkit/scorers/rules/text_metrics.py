@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal
 
 from evalkit.scorers.rules.normalise import fold, split_spaceless, well_formed, without_punctuation, words
 from evalkit.scorers.rules.rule import Share, check_share, no_reference
-from evalkit.types import Case, Output, Score, Unscored
+from evalkit.types import Case, Metric, Output, Score, Unscored
 
 _ASCII_SIGNS = str.maketrans("", "", string.punctuation)
 _ARTICLES = frozenset({"a", "an", "the"})
@@ -61,6 +61,11 @@ class AgainstReference(Share):
 
     def __post_init__(self) -> None:
         check_share("min", self.min)
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """The one metric, from 0 to 1."""
+        return (Metric(self.name, pass_at=self.min),)
 
     @property
     def needs(self) -> frozenset[str]:

@@ -46,7 +46,8 @@ class ToolCalls:
     @property
     def metrics(self) -> tuple[Metric, ...]:
         """Precision, recall and F1."""
-        return tuple(Metric(f"{self.name}.{part}") for part in ("precision", "recall", "f1"))
+        marks = {"precision": None, "recall": None, "f1": self.min_f1}
+        return tuple(Metric(f"{self.name}.{part}", pass_at=mark) for part, mark in marks.items())
 
     @property
     def needs(self) -> frozenset[str]:

@@ -1,0 +1,103 @@
+"""How far each judge may be trusted, in words: overall, by cohort, among the raters, and what it could not grade."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from evalkit.report.numbers import Style, estimated, figure
+from evalkit.results import OVERALL, Agreement, Summary
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeLine:
+    """How far one judge may be trusted."""
+
+    name: str
+    verdict: str
+    """Its trust; of raters among themselves what that figure is for."""
+    kappa: str
+    gwet: str
+    """AC1 or AC2 with its name; empty where there is none."""
+    observed: str
+    prevalence: str
+    sensitivity: str
+    specificity: str
+    n: int
+    agreement: Agreement
+
+
+@dataclass(frozen=True, slots=True)
+class JudgePanel:
+    """Everything that is known of one judge on one metric."""
+
+    metric: str
+    judge: str
+    overall: tuple[JudgeLine, ...]
+    """One for each kind of rater."""
+    cohorts: tuple[JudgeLine, ...]
+    raters: tuple[JudgeLine, ...]
+    """What raters agree on among themselves: the ceiling of any judge."""
+    ungraded: str
+    """Share of the answers that got no grade, with its kinds."""
+
+
+def judge_line(agreement: Agreement) -> JudgeLine:
+    """Put one agreement into words."""
+    share, n = Style("rate"), agreement.kappa.n
+    return JudgeLine(
+        name=f"{agreement.judge} on {agreement.metric}",
+        verdict="the ceiling of any judge" if agreement.between_raters else agreement.trust,
+        kappa=estimated(agreement.kappa, Style("number")),
+        gwet=f"{agreement.gwet.method} {estimated(agreement.gwet, Style('number'))}" if agreement.gwet else "",
+        observed=figure(agreement.observed, share, n),
+        prevalence=figure(agreement.prevalence, share, n),
+        sensitivity=figure(agreement.sensitivity, share, n),
+        specificity=figure(agreement.specificity, share, n),
+        n=n,
+        agreement=agreement,
+    )
+
+
+def judge_panels(summary: Summary, unread: Mapping[str, Mapping[str, int]]) -> tuple[JudgePanel, ...]:
+    """Group the agreements by metric, in the order of the summary.
+
+    Args:
+        summary: holds the agreements, and the cells that count what was not graded.
+        unread: metric -> kind of missing score -> rows.
+    """
+    judges = {metric.name: metric.judge for metric in summary.metrics}
+    names = dict.fromkeys(found.metric for found in summary.agreement)
+    return tuple(
+        _panel(
+            metric,
+            judges.get(metric) or next(each.judge for each in summary.agreement if each.metric == metric),
+            [judge_line(found) for found in summary.agreement if found.metric == metric],
+            _ungraded(summary, metric, unread.get(metric, {})),
+        )
+        for metric in names
+    )
+
+
+def _panel(metric: str, judge: str, lines: list[JudgeLine], ungraded: str) -> JudgePanel:
+    own = [line for line in lines if not line.agreement.between_raters]
+    overall = [line for line in own if line.agreement.cohort == OVERALL]
+    return JudgePanel(
+        metric=metric,
+        judge=judge,
+        overall=tuple(sorted(overall, key=lambda line: line.agreement.rater_kind != "person")),
+        cohorts=tuple(line for line in own if line.agreement.cohort != OVERALL),
+        raters=tuple(line for line in lines if line.agreement.between_raters),
+        ungraded=ungraded,
+    )
+
+
+def _ungraded(summary: Summary, metric: str, kinds: Mapping[str, int]) -> str:
+    """Write `0.4% (2 of 412): judge_error 2`; the cell counts the answers that the judge was asked about."""
+    cell = summary.cell(metric)
+    asked = cell.n_scored + cell.n_unscored if cell else 0
+    if cell is None or not asked:
+        return "undefined: the judge was not asked"
+    named = ", ".join(f"{kind} {count:,}" for kind, count in sorted(kinds.items()))
+    share = figure(cell.n_unscored / asked, Style("rate"), asked)
+    return f"{share} ({cell.n_unscored:,} of {asked:,})" + (f": {named}" if named else "")

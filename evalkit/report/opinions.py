@@ -1,0 +1,55 @@
+"""What raters said of single answers, beside what the judge said: the cells of a confusion matrix, case by case."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from evalkit.aggregate.agreement import AnswerKey, Label, answer_of
+from evalkit.aggregate.frame import answer_key
+from evalkit.aggregate.raters import Opinion, majority
+from evalkit.types import Metric, Row, Score
+
+Place = tuple[str, str, str, str]
+"""Metric, kind of rater, what most raters say, what the judge says (empty where it gave no grade)."""
+
+
+class Opinions:
+    """Labels by the answer that they are about; each answer counts once, at its first repeat."""
+
+    def __init__(self, labels: Sequence[Label]) -> None:
+        self._by_answer: dict[AnswerKey, list[Label]] = defaultdict(list)
+        for label in labels:
+            self._by_answer[answer_of(label)].append(label)
+        self._case_ids = {case_id for case_id, _ in self._by_answer}
+
+    def of(self, row: Row, metrics: dict[str, Metric]) -> list[Place]:
+        """What raters and judge say of the answer of a row; ties of raters are left out."""
+        if row.output is None or row.case.id not in self._case_ids:
+            return []
+        labels = self._by_answer.pop((row.case.id, answer_key(row.output.text)), [])
+        groups: dict[tuple[str, str, bool], list[Opinion]] = defaultdict(list)
+        for label in labels:
+            groups[label.metric, label.rater_kind, isinstance(label.label, str)].append(label.label)
+        found = []
+        for (metric, kind, in_words), opinions in groups.items():
+            rater = majority(opinions)
+            if rater is not None:
+                judge = _judge(row, metrics.get(metric), in_words=in_words)
+                found.append((metric, kind, _written(rater), judge))
+        return found
+
+
+def _judge(row: Row, metric: Metric | None, *, in_words: bool) -> str:
+    """The judge's opinion in the words of the confusion matrix."""
+    score = row.scores.get(metric.name) if metric else None
+    if metric is None or not isinstance(score, Score):
+        return ""
+    if not in_words:
+        return _written(score.value)
+    passed = (score.value == 1) == metric.higher_is_better if metric.binary else score.passed
+    return "" if passed is None else "pass" if passed else "fail"
+
+
+def _written(opinion: Opinion) -> str:
+    return opinion if isinstance(opinion, str) else f"{opinion:g}"

@@ -1,0 +1,85 @@
+"""One metric over the stored runs of a suite, cut where its figures stop being comparable."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from evalkit.report.numbers import Style, figure
+from evalkit.results import Summary
+from evalkit.store.history import PastRun
+
+_MOST_LINES = 6
+
+
+@dataclass(frozen=True, slots=True)
+class TrendPoint:
+    """One run."""
+
+    run_id: str
+    date: str
+    outcome: str
+    value: float | None
+    shown: str
+    break_before: str
+    """Why the value cannot be compared with the one before; empty where it can."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trend:
+    """One metric over the runs, the oldest first."""
+
+    metric: str
+    points: tuple[TrendPoint, ...]
+
+
+def trends(
+    past: Sequence[PastRun], summary: Summary, gated: Sequence[str], styles: Mapping[str, Style]
+) -> tuple[Trend, ...]:
+    """Lines of the metrics that the gate looks at; none where fewer than two runs are stored.
+
+    Args:
+        past: the oldest first, this run among them.
+        summary: of this run.
+        gated: metrics that the gate looks at, in the order of the table.
+        styles: of every metric.
+    """
+    if len(past) < 2:
+        return ()
+    declared = {metric.name for metric in summary.metrics}
+    return tuple(
+        Trend(metric, tuple(_points(past, metric, styles[metric], own=metric in declared)))
+        for metric in list(gated)[:_MOST_LINES]
+        if sum(metric in run.values for run in past) > 1
+    )
+
+
+def _points(past: Sequence[PastRun], metric: str, style: Style, *, own: bool) -> list[TrendPoint]:
+    points, before = [], None
+    for run in past:
+        value = run.values.get(metric)
+        points.append(
+            TrendPoint(
+                run_id=run.run_id,
+                date=run.finished_at[:16].replace("T", " "),
+                outcome=run.outcome,
+                value=value,
+                shown=figure(value, style, run.counts.get(metric, 0)),
+                break_before=_break(before, run, metric, own=own) if before else "",
+            )
+        )
+        before = run
+    return points
+
+
+def _break(before: PastRun, run: PastRun, metric: str, *, own: bool) -> str:
+    """A figure of one scorer is cut where that scorer changed, one of all of them where any did."""
+    if before.golden_sha256 != run.golden_sha256:
+        return "another golden set"
+    scorer = metric.removesuffix(".passed")
+    if own or scorer in run.score_keys:
+        changed = [scorer] if before.score_keys.get(scorer) != run.score_keys.get(scorer) else []
+    else:
+        names = {*before.score_keys, *run.score_keys}
+        changed = sorted(name for name in names if before.score_keys.get(name) != run.score_keys.get(name))
+    return f"another scorer: {', '.join(changed)}" if changed else ""
