@@ -25,7 +25,7 @@ def metric_of(record: Mapping[str, Any]) -> Metric:
     low, high = record["low"], record["high"]
     return Metric(
         **{
-            **{key: record[key] for key in METRIC_SHAPE},
+            **{key: record[key] for key in METRIC_SHAPE if key in record},
             "low": -math.inf if low is None else low,
             "high": math.inf if high is None else high,
         }

@@ -35,7 +35,10 @@ METRIC_SHAPE: Mapping[str, Any] = {
     "judge": str | None,
     "unit": str,
     "diagnostic": bool,
+    "pass_at": float | None,
 }
+_LATER = ("diagnostic", "pass_at")
+"""Keys of a metric that runs of earlier versions lack, such as stored baselines."""
 
 
 def manifest_problems(file: str, manifest: Mapping[str, Any]) -> list[Problem]:
@@ -44,7 +47,11 @@ def manifest_problems(file: str, manifest: Mapping[str, Any]) -> list[Problem]:
     metrics = manifest.get("metrics")
     for at, metric in enumerate(metrics if isinstance(metrics, list) else ()):
         record = metric if isinstance(metric, Mapping) else {}
-        keys += [(f"`metrics[{at}].{key}`", record.get(key, ...), hint) for key, hint in METRIC_SHAPE.items()]
+        keys += [
+            (f"`metrics[{at}].{key}`", record.get(key, ...), hint)
+            for key, hint in METRIC_SHAPE.items()
+            if key in record or key not in _LATER
+        ]
     return [
         Problem(file, f"{key} is {'missing' if value is ... else 'not what a run writes'}", "run the suite again")
         for key, value, hint in keys

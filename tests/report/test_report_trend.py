@@ -13,7 +13,7 @@ import report_samples
 from evalkit.report.html import write_html
 from evalkit.report.trend import trends
 from evalkit.report.view import build_view
-from evalkit.store.folder import DECISION, MANIFEST, SUMMARY, RunFolder
+from evalkit.store.folder import DECISION, FORMAT, MANIFEST, SUMMARY, RunFolder
 from evalkit.store.history import MOST_RUNS, PastRun, past_runs
 
 KEYS = {"keywords": {"scorer": "keywords 1"}, "citation": {"scorer": "citation 1"}}
@@ -23,7 +23,16 @@ def a_folder(path: Path, number: int, **changes: Any) -> RunFolder:
     """A run folder with what a trend reads of it."""
     path.mkdir(parents=True)
     manifest = {
-        "format": 1,
+        "format": FORMAT,
+        "suite_file": "suite.yaml",
+        "system": {},
+        "metrics": [],
+        "advisory": [],
+        "cohorts": [],
+        "seed": 0,
+        "repeats": 1,
+        "expected": 40,
+        "notices": [],
         "run_id": f"run-{number:03d}",
         "suite": "compliance",
         "started_at": f"2026-07-{number % 28 + 1:02d}T10:00:00+00:00",

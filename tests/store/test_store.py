@@ -14,6 +14,7 @@ from evalkit.store.folder import RunFolder, find_baseline, new_run_folder, to_js
 from evalkit.store.index import sorted_rows
 from evalkit.store.journal import Journal, read_rows
 from evalkit.store.rows import decode_row, encode_row, row_key
+from evalkit.stored import load_run
 from evalkit.types import Case, Failure, Message, Output, Row, Score, ToolCall, Unscored, Usage
 
 text = st.text(st.characters(exclude_categories=()), max_size=12)
@@ -180,3 +181,9 @@ def test_folders_are_refused_in_words(tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text('{"format": 99}', encoding="utf-8")
     with pytest.raises(InputError, match="format 99, this evalkit reads 1"):
         RunFolder(tmp_path).manifest()
+
+
+def test_the_stored_baseline_of_this_project_can_be_read() -> None:
+    """A baseline of an earlier version, whose metrics say less, is still a run."""
+    stored = load_run(RunFolder(Path(__file__).parents[2] / "reports" / "baselines" / "main"))
+    assert "keywords" in [metric.name for metric in stored.frame.metrics]
