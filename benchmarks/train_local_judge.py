@@ -2,10 +2,12 @@
 
 Usage: python benchmarks/train_local_judge.py judged.jsonl --name NQ301 [--write]
 
-Each row holds `group`, `input`, `reference` (string or list), `output`, `human.correct`, and in `cohorts.answer_form`
-whether the answer is short or long. Rows of one group share a question: folds and intervals go by group. Token F1
-(SQuAD) at the threshold that is best on the very rows it is measured on is printed as the figure to beat, and so are
-other judges stored with the rows (`judges`: verdicts, or a probability read at .5).
+Each row holds `group`, `input`, `reference` (string or list), `output`, `human.correct`, in `system` which systems
+answered so, and in `cohorts.answer_form` whether the answer is short or long. Rows of one group share a question: folds
+and intervals go by group. The figures to beat are those of token F1 (SQuAD), once at the threshold that is best on the
+very rows it is measured on and once at the threshold that is best on the rows the judge was trained on, and of the
+other judges stored with the rows (`judges`: verdicts, or a probability read at .5). "Left-out systems" holds out the
+questions of a fold and, at once, all answers of the system that is measured.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import json
 import re
 import string
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -29,7 +31,7 @@ import numpy.typing as npt
 from evalkit.scorers.embedding.embedders import WordLlama
 from evalkit.scorers.judges.answer_features import features
 
-JUDGE_VERSION = "1"
+JUDGE_VERSION = "2"
 """Raise it with every change of the features or of the coefficients."""
 FEATURES = ("meaning", "wording")
 SETTINGS = {"C": 1.0, "folds": 5, "repeats": 10, "bootstrap": 2000, "calibration_bins": 10, "seed": 7}
@@ -39,6 +41,7 @@ NOTE = "the features were chosen while looking at these rows, so the cross-valid
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
+Places = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,9 @@ class Data:
     labels: Bools
     groups: npt.NDArray[np.str_]
     forms: npt.NDArray[np.str_]
+
+    token_f1: Floats
+    """Per row, best over its references."""
 
     @property
     def best(self) -> Floats:
@@ -74,12 +80,13 @@ def read(path: Path) -> Data:
         labels=np.array([row["human"]["correct"] for row in rows]),
         groups=np.array([row["group"] for row in rows]),
         forms=np.array([row["cohorts"]["answer_form"] for row in rows]),
+        token_f1=np.array([max(token_f1(row["output"], text) for text in references_of(row)) for row in rows]),
     )
 
 
 def vectors_of(row: Mapping[str, Any], embedding: WordLlama) -> Floats:
     """Features of one answer against each of its references."""
-    found = [features(row["input"], text, row["output"], embedding) for text in references_of(row)]
+    found = features(row["input"], references_of(row), row["output"], embedding)
     return np.array([[one.meaning, one.wording] for one in found])
 
 
@@ -96,16 +103,24 @@ def probabilities(vectors: Sequence[Floats], weights: Floats) -> Floats:
     return np.array([1 / (1 + np.exp(-(weights[0] + vector @ weights[1:]).max())) for vector in vectors])
 
 
-def out_of_fold(data: Data) -> Floats:
-    """P(correct) by models that saw no answer to the same question: shape (repeats, rows)."""
+def folds(data: Data) -> Iterator[tuple[int, Places, Places]]:
+    """Repeat, rows to train on and rows to test on; no question is on both sides."""
     from sklearn.model_selection import StratifiedGroupKFold
 
+    for repeat in range(int(SETTINGS["repeats"])):
+        seed = int(SETTINGS["seed"]) + repeat
+        split = StratifiedGroupKFold(int(SETTINGS["folds"]), shuffle=True, random_state=seed)
+        for train, test in split.split(data.best, data.labels, data.groups):
+            yield repeat, train, test
+
+
+def out_of_fold(data: Data, hidden: Bools | None = None) -> Floats:
+    """P(correct) by models that saw no answer to the same question and no hidden row: shape (repeats, rows)."""
     held_out = np.zeros((int(SETTINGS["repeats"]), len(data.rows)))
-    for repeat, row in enumerate(held_out):
-        folds = StratifiedGroupKFold(int(SETTINGS["folds"]), shuffle=True, random_state=int(SETTINGS["seed"]) + repeat)
-        for train, test in folds.split(data.best, data.labels, data.groups):
-            weights = fit(data.best[train], data.labels[train])
-            row[test] = probabilities([data.vectors[index] for index in test], weights)
+    for repeat, train, test in folds(data):
+        seen = train if hidden is None else train[~hidden[train]]
+        weights = fit(data.best[seen], data.labels[seen])
+        held_out[repeat, test] = probabilities([data.vectors[index] for index in test], weights)
     return held_out
 
 
@@ -130,16 +145,20 @@ def interval(value: float, draws: Floats) -> dict[str, float]:
     return {"value": round(value, 3), "low": round(float(low), 3), "high": round(float(high), 3)}
 
 
-def resampled(data: Data, chosen: Bools, judges: Sequence[Bools]) -> Floats:
-    """Kappa of each judge on bootstrap samples of questions: shape (draws, judges)."""
+def samples(data: Data, chosen: Bools) -> Iterator[Places]:
+    """Bootstrap samples of questions, as places of rows."""
     random = np.random.default_rng(int(SETTINGS["seed"]))
     places = np.flatnonzero(chosen)
     members = [places[data.groups[places] == group] for group in sorted(set(data.groups[places]))]
-    draws = []
     for _ in range(int(SETTINGS["bootstrap"])):
-        sample = np.concatenate([members[index] for index in random.integers(len(members), size=len(members))])
-        draws.append([kappa(data.labels[sample], judge[:, sample]).mean() for judge in judges])
-    return np.array(draws)
+        yield np.concatenate([members[index] for index in random.integers(len(members), size=len(members))])
+
+
+def resampled(data: Data, chosen: Bools, judges: Sequence[Bools]) -> Floats:
+    """Kappa of each judge on bootstrap samples of questions: shape (draws, judges)."""
+    return np.array(
+        [[kappa(data.labels[sample], judge[:, sample]).mean() for judge in judges] for sample in samples(data, chosen)]
+    )
 
 
 def calibration_error(labels: Bools, given: Floats) -> float:
@@ -163,12 +182,24 @@ def squad_tokens(text: str) -> list[str]:
     return re.sub(r"\b(a|an|the)\b", " ", plain).split()
 
 
+def best_threshold(scores: Floats, labels: Bools) -> float:
+    """The threshold of highest kappa with the labels."""
+    cuts = np.unique(scores)
+    return float(cuts[kappa(labels, scores >= cuts[:, np.newaxis]).argmax()])
+
+
 def best_f1_verdicts(data: Data, chosen: Bools) -> Bools:
     """Verdicts of token F1 at the threshold that is best on the chosen rows themselves: shape (1, rows)."""
-    scores = np.array([max(token_f1(row["output"], text) for text in references_of(row)) for row in data.rows])
-    cuts = np.unique(scores[chosen])
-    found = kappa(data.labels[chosen], scores[chosen] >= cuts[:, np.newaxis])
-    return (scores >= cuts[found.argmax()])[np.newaxis]
+    return (data.token_f1 >= best_threshold(data.token_f1[chosen], data.labels[chosen]))[np.newaxis]
+
+
+def held_out_f1_verdicts(data: Data, hidden: Bools | None = None) -> Bools:
+    """Verdicts of token F1 at the threshold that is best on the rows to train on: shape (repeats, rows)."""
+    verdicts = np.zeros((int(SETTINGS["repeats"]), len(data.rows)), dtype=bool)
+    for repeat, train, test in folds(data):
+        seen = train if hidden is None else train[~hidden[train]]
+        verdicts[repeat, test] = data.token_f1[test] >= best_threshold(data.token_f1[seen], data.labels[seen])
+    return verdicts
 
 
 def stored_verdicts(data: Data) -> dict[str, Bools]:
@@ -180,20 +211,52 @@ def stored_verdicts(data: Data) -> dict[str, Bools]:
 def measure(data: Data) -> dict[str, Any]:
     """All figures, for all answers and by their form."""
     held_out = out_of_fold(data)
-    verdicts = held_out >= 0.5
     everything = np.ones(len(data.rows), dtype=bool)
-    measured: dict[str, Any] = {}
-    for form, chosen in {"all": everything, "short": data.forms == "short", "long": data.forms == "long"}.items():
-        f1 = best_f1_verdicts(data, chosen)
-        draws = resampled(data, chosen, [verdicts, f1])
-        gain = kappa(data.labels[chosen], verdicts[:, chosen]).mean() - kappa(data.labels[chosen], f1[:, chosen])[0]
-        measured[form] = figures(data, chosen, verdicts) | {
-            "calibration_error": calibration_error(data.labels[chosen], held_out.mean(axis=0)[chosen]),
-            "token_f1_best": figures(data, chosen, f1)["kappa"],
-            "gain_over_token_f1": interval(float(gain), draws[:, 0] - draws[:, 1]),
-            "other_judges": {name: figures(data, chosen, v)["kappa"] for name, v in stored_verdicts(data).items()},
-        }
-    return measured
+    forms = {"all": everything, "short": data.forms == "short", "long": data.forms == "long"}
+    return {form: measured(data, chosen, held_out) for form, chosen in forms.items()}
+
+
+def measured(data: Data, chosen: Bools, held_out: Floats) -> dict[str, Any]:
+    """The figures of the chosen rows."""
+    verdicts, best, fair = held_out >= 0.5, best_f1_verdicts(data, chosen), held_out_f1_verdicts(data)
+    draws = resampled(data, chosen, [verdicts, best, fair])
+    judge, *f1 = (float(kappa(data.labels[chosen], one[:, chosen]).mean()) for one in (verdicts, best, fair))
+    return figures(data, chosen, verdicts) | {
+        "calibration_error": calibration_error(data.labels[chosen], held_out.mean(axis=0)[chosen]),
+        "token_f1_best": interval(f1[0], draws[:, 1]),
+        "gain_over_token_f1": interval(judge - f1[0], draws[:, 0] - draws[:, 1]),
+        "token_f1_held_out": interval(f1[1], draws[:, 2]),
+        "gain_over_token_f1_held_out": interval(judge - f1[1], draws[:, 0] - draws[:, 2]),
+        "other_judges": {name: figures(data, chosen, v)["kappa"] for name, v in stored_verdicts(data).items()},
+    }
+
+
+def left_out_systems(data: Data) -> dict[str, Any]:
+    """Each system's answers by models that saw neither that system nor those questions, and the mean over systems."""
+    names = sorted({name for row in data.rows for name in row["system"]})
+    members = [np.array([name in row["system"] for row in data.rows]) for name in names]
+    sides = [
+        (out_of_fold(data, hidden) >= 0.5, best_f1_verdicts(data, hidden), held_out_f1_verdicts(data, hidden))
+        for hidden in members
+    ]
+
+    def kappas(sample: Places) -> Floats:  # shape (systems, 3)
+        kept = [sample[hidden[sample]] for hidden in members]
+        return np.array(
+            [[kappa(data.labels[k], v[:, k]).mean() for v in side] for k, side in zip(kept, sides, strict=True)]
+        )
+
+    each, everything = kappas(np.arange(len(data.rows))), np.ones(len(data.rows), dtype=bool)
+    mean, draws = each.mean(axis=0), np.array([kappas(one).mean(axis=0) for one in samples(data, everything)])
+    figures_of = [dict(zip(("kappa", "token_f1_best", "token_f1_held_out"), row.round(3), strict=True)) for row in each]
+    return {
+        "kappa": interval(mean[0], draws[:, 0]),
+        "token_f1_best": interval(mean[1], draws[:, 1]),
+        "gain_over_token_f1": interval(mean[0] - mean[1], draws[:, 0] - draws[:, 1]),
+        "token_f1_held_out": interval(mean[2], draws[:, 2]),
+        "gain_over_token_f1_held_out": interval(mean[0] - mean[2], draws[:, 0] - draws[:, 2]),
+        "systems": dict(zip(names, figures_of, strict=True)),
+    }
 
 
 def document(data: Data, path: Path, name: str) -> dict[str, Any]:
@@ -217,6 +280,7 @@ def document(data: Data, path: Path, name: str) -> dict[str, Any]:
         "versions": {package: version(package) for package in ("scikit-learn", "numpy", "wordllama", "rapidfuzz")},
         "note": NOTE,
         "figures": measure(data),
+        "left_out_systems": left_out_systems(data),
     }
 
 

@@ -7,39 +7,16 @@ and words of the question count for little, since an answer proves nothing by re
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
-from rapidfuzz import process
-from rapidfuzz.distance import Levenshtein
 
 from evalkit.scorers.embedding.batches import Vectors, unit_rows
 from evalkit.scorers.embedding.embedders import WordLlama
+from evalkit.scorers.judges.answer_matches import Floats, best_stretch, replaced_share, word_matches
+from evalkit.scorers.judges.answer_words import Words, quantities_agree, split, word_weights
 
-STOP_WORDS = frozenset(
-    "a an the of in on at to for from by with and or as is was are were be been being it its that this these those "
-    "he she they his her their them i you we do does did has have had which who whom what when where why how than "
-    "then there here into about around approximately over under after before during between also s t".split()
-)
-_ONES = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-    "eighteen nineteen twenty"
-).split()
-_ORDINALS = "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth".split()
-_TENS = "thirty forty fifty sixty seventy eighty ninety".split()
-_MONTHS = "january february march april may june july august september october november december".split()
-SAME = (
-    {word: str(value) for value, word in enumerate(_ONES)}
-    | {word: str(value) for value, word in enumerate(_ORDINALS, 1)}
-    | {word: str(value * 10) for value, word in enumerate(_TENS, 3)}
-    | {month[:3]: month for month in _MONTHS}
-    | {"sept": "september"}
-)
-"""Words that are written in two ways, and the way used here."""
-DATED_MONTHS = frozenset(_MONTHS) - {"may", "march"}  # the two are verbs as well
 YES = frozenset({"yes", "yeah", "true", "correct"})
 _NEGATION = re.compile(
     r"\b(?:not|no|never|cannot|none|neither|nor|nobody|nothing|without)\b"
@@ -52,20 +29,8 @@ _REFUSAL = re.compile(
     r"|\bdoes(n'?t| not) (say|mention|contain|provide|specify|state)",
     re.IGNORECASE,
 )
-_ORDINAL_ENDING = re.compile(r"(?<=\d)(st|nd|rd|th)\b")
-_WORD = re.compile(r"\d+(?:[.,:]\d+)*|[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff]|[^\W\d_]+(?:'[^\W\d_]+)*")
-_GROUPED = re.compile(r",(?=\d{3}(?!\d))")
-_YEAR = re.compile(r"1\d{3}|20\d\d")
 _CAPITALISED = re.compile(r"\b[A-Z][^\W\d_]*[a-z]\b")
 _SHORT_FORM = re.compile(r"\b[A-Z](?:\.?[A-Z]){1,5}\b")
-QUESTION_WEIGHT = 0.3
-STOP_WEIGHT = 0.1
-LOOSE_DATE_WEIGHT = 0.4
-"""Day and month beside a year: "1965" answers "1 August 1965"."""
-INITIAL_WEIGHT = 0.3
-SPELLING = 0.7
-"""Smallest similarity at which two spellings are taken for one word."""
-STEM_LETTERS = 5
 SENTENCE_WORDS = 4
 
 
@@ -74,93 +39,76 @@ class Features:
     """Agreement of one answer with one reference, each in 0 to 1."""
 
     meaning: float
-    """Cosine of the reference with the closest stretch of the answer that is as long, static token embeddings."""
+    """Cosine of the reference with the closest stretch of the answer that is as long (static token embeddings), or the
+    weighted share of its words that a stretch of the answer has, where that is more."""
     wording: float
-    """1 where the whole reference, or its abbreviation, stands in the answer, else its weighted word recall squared."""
+    """1 where the whole reference, or its abbreviation, stands in the answer; else that share of its words, squared.
+    Where the answer replaces part of a name, both figures are lowered by the share that is replaced."""
     excluded: str = ""
     """Why the two cannot both be right, whatever else they share; both figures are 0 then."""
 
 
-def features(question: str, reference: str, answer: str, embedding: WordLlama) -> Features:
-    """Compare an answer with one reference, neither of them blank."""
-    asked = frozenset(words(question))
-    wanted, given = words(reference) or [reference.strip()], words(answer) or [answer.strip()]
-    refused = _refuses(reference), _refuses(answer)
-    agrees = _yes_or_no(wanted, given, _negated(answer))
-    if agrees or all(refused):
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """A reference or an answer in every form that is compared."""
+
+    plain: str
+    words: Words
+    weights: Floats
+    """How much each word tells."""
+    rows: Vectors
+    """Raw vectors of the tokens."""
+    owner: Sequence[int]
+    """The word of each token; empty where the tokens do not tell."""
+
+
+def features(question: str, references: Sequence[str], answer: str, embedding: WordLlama) -> list[Features]:
+    """Compare an answer with each of its references, none of them blank."""
+    asked = frozenset(split(question).folded)
+    given, *wanted = (_text(text, asked, embedding) for text in (answer, *references))
+    other_number = _numbers_exclude([text.words for text in wanted], given.words, asked)
+    return [_compared(text, given, other_number) for text in wanted]
+
+
+def _text(plain: str, asked: Collection[str], embedding: WordLlama) -> _Text:
+    words = split(plain)
+    tokens, rows = embedding.token_rows(" ".join(words.folded))
+    owner = (np.cumsum([token.startswith("\u2581") for token in tokens]) - 1).tolist()  # the mark that opens a word
+    told = owner and owner[0] == 0 and owner[-1] == len(words.folded) - 1
+    return _Text(plain, words, word_weights(words, asked), rows, owner if told else [])
+
+
+def _compared(wanted: _Text, given: _Text, other_number: bool) -> Features:
+    agrees, excluded = _settled(wanted, given)
+    if agrees:
         return Features(1.0, 1.0)
+    if excluded or other_number:
+        return Features(0.0, 0.0, excluded or "another number or date")
+    meaning = closest_stretch(wanted, given)
+    if stands_in(wanted.words, given.words) or _abbreviates(wanted.plain, given.plain):
+        return Features(meaning, 1.0)
+    matches = best_stretch(word_matches(wanted.words, given.words), wanted.weights)
+    recall = float(wanted.weights @ matches.max(axis=1) / wanted.weights.sum())
+    kept = 1 - replaced_share(wanted.words, given.words, matches, (wanted.weights, given.weights))
+    return Features(max(meaning, recall) * kept, recall**2 * kept)
+
+
+def _settled(wanted: _Text, given: _Text) -> tuple[bool, str]:
+    """Whether they agree whatever their words, and what excludes that they do."""
+    refused = _refuses(wanted.plain), _refuses(given.plain)
+    agrees = _yes_or_no(wanted.words.folded, given.words.folded, _negated(given.plain))
+    if agrees or all(refused):
+        return True, ""
     if any(refused):
-        return Features(0.0, 0.0, "one gives no answer")
-    if agrees is False or _polarity_differs(reference, answer, wanted, given):
-        return Features(0.0, 0.0, "one denies what the other says")
-    if _numbers_exclude(wanted, given, asked):
-        return Features(0.0, 0.0, "another number or date")
-    weights = word_weights(wanted, asked), word_weights(given, asked)
-    whole = stands_in(wanted, given) or _abbreviates(reference, answer)
-    recall = float(np.dot(weights[0], [_found(word, set(given)) for word in wanted]) / weights[0].sum())
-    return Features(closest_stretch(wanted, given, weights, embedding), 1.0 if whole else recall**2)
+        return False, "one gives no answer"
+    denied = agrees is False or _polarity_differs(wanted, given)
+    return False, "one denies what the other says" if denied else ""
 
 
-def words(text: str) -> list[str]:
-    """Split into folded words: no accents, one form for numbers, ordinals and months."""
-    plain = unicodedata.normalize("NFKD", text.replace("\u2019", "'"))
-    plain = "".join(char for char in plain if not unicodedata.combining(char)).casefold()
-    return [_same(word) for word in _WORD.findall(_ORDINAL_ENDING.sub("", plain))]
-
-
-def _same(word: str) -> str:
-    if word[0].isdigit():
-        word = _GROUPED.sub("", word)
-        return word.rstrip("0").rstrip(".") if re.fullmatch(r"\d+\.\d+", word) else word
-    word = word.removesuffix("'s").replace("'", "")
-    return SAME.get(word, word)
-
-
-def word_weights(text: Sequence[str], asked: Collection[str]) -> npt.NDArray[np.float64]:
-    """How much each word of a reference or an answer tells, 0 to 1."""
-    dated = any(_YEAR.fullmatch(word) for word in text)
-    return np.array([_weight(word, asked, dated) for word in text])
-
-
-def _weight(word: str, asked: Collection[str], dated: bool) -> float:
-    if word in STOP_WORDS:
-        return STOP_WEIGHT
-    if word in asked:
-        return QUESTION_WEIGHT
-    if len(word) == 1 and word.isalpha() and word.isascii():
-        return INITIAL_WEIGHT
-    return LOOSE_DATE_WEIGHT if dated and _kind(word) in ("month", "number") else 1.0
-
-
-def _kind(word: str) -> str:
-    if word in DATED_MONTHS:
-        return "month"
-    if not word[0].isdigit():
-        return ""
-    return "year" if _YEAR.fullmatch(word) else "number"
-
-
-def _found(word: str, given: set[str]) -> float:
-    """Degree to which the answer has a word of the reference: same, other spelling, same stem, initial."""
-    if word in given:
-        return 1.0
-    if word[0].isdigit() or word in STOP_WORDS:
-        return 0.0
-    others = [other for other in given if not other[0].isdigit()]
-    if len(word) == 1:
-        return 0.6 if any(other[0] == word for other in others) else 0.0
-    spelled = process.extractOne(word, others, scorer=Levenshtein.normalized_similarity, score_cutoff=SPELLING)
-    if spelled:
-        return float(spelled[1])
-    if len(word) >= STEM_LETTERS and any(other.startswith(word[:STEM_LETTERS]) for other in others):
-        return SPELLING
-    return 0.6 if word[0] in given else 0.0
-
-
-def stands_in(wanted: Sequence[str], given: Sequence[str]) -> bool:
+def stands_in(wanted: Words, given: Words) -> bool:
     """Tell whether the reference stands in the answer word by word, stop words and gaps between words aside."""
-    needle = "".join(_telling(wanted))
-    kept = _telling(given)
+    needle = "".join(wanted.folded[place] for place in wanted.telling)
+    kept = [given.folded[place] for place in given.telling]
     starts = np.cumsum([0, *map(len, kept)]).tolist()
     hay, edges = "".join(kept), frozenset(starts)
     return any(hay.startswith(needle, start) and start + len(needle) in edges for start in starts[:-1])
@@ -182,43 +130,28 @@ def _undotted(short_form: str) -> str:
     return short_form.replace(".", "")
 
 
-def _telling(text: Sequence[str]) -> list[str]:
-    return [word for word in text if word not in STOP_WORDS] or list(text)
-
-
-def closest_stretch(
-    wanted: Sequence[str],
-    given: Sequence[str],
-    weights: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]],
-    embedding: WordLlama,
-) -> float:
+def closest_stretch(wanted: _Text, given: _Text) -> float:
     """Best cosine of the reference with a stretch of the answer as long as it, at least 0."""
     # The digits of two numbers look alike to an embedding, and other numbers are no likeness at all.
-    shared = np.array([word in wanted or not word[0].isdigit() for word in given])
-    target = _token_rows(wanted, weights[0], embedding)
-    rows = _token_rows(given, weights[1] * shared, embedding)
+    shared = [word in wanted.words.folded or not word[:1].isdigit() for word in given.words.folded]
+    target, rows = _weighted_rows(wanted, wanted.weights), _weighted_rows(given, given.weights * shared)
     size = min(len(target), len(rows))
     sums = np.concatenate([np.zeros((1, rows.shape[1])), np.cumsum(rows, axis=0, dtype=np.float64)])
     stretches = unit_rows(sums[size:] - sums[:-size])
     return max(0.0, min(1.0, float((stretches @ unit_rows(target.sum(axis=0, keepdims=True))[0]).max())))
 
 
-def _token_rows(text: Sequence[str], weights: npt.NDArray[np.float64], embedding: WordLlama) -> Vectors:
+def _weighted_rows(text: _Text, weights: Floats) -> Vectors:
     """Token vectors, each by the weight of its word."""
-    tokens, rows = embedding.token_rows(" ".join(text))
-    word = np.cumsum([token.startswith("\u2581") for token in tokens]) - 1  # the mark that opens a word
-    if len(word) and word[-1] == len(text) - 1 and word[0] == 0:
-        rows = rows * weights[word, np.newaxis].astype(np.float32)
-    return rows
+    return text.rows * weights[text.owner, np.newaxis].astype(np.float32) if text.owner else text.rows
 
 
-def _numbers_exclude(wanted: Sequence[str], given: Sequence[str], asked: Collection[str]) -> bool:
-    """Years, months or other numbers on both sides, none of them in common."""
-    said = set(given)
-    for kind in ("year", "month", "number"):
-        expected = {word for word in wanted if _kind(word) == kind}
-        stated = {word for word in said if _kind(word) == kind and word not in asked}
-        if expected and stated and not expected & said:
+def _numbers_exclude(references: Sequence[Words], given: Words, asked: Collection[str]) -> bool:
+    """Years, months, days or other numbers on both sides, and no reference has one that the answer has."""
+    for kind in ("year", "month", "day", "number"):
+        expected = frozenset[str]().union(*(text.of_kind(kind) for text in references))
+        stated = given.of_kind(kind) - frozenset(asked)
+        if expected and stated and not any(quantities_agree(one, other) for one in expected for other in given.folded):
             return True
     return False
 
@@ -231,18 +164,20 @@ def _negated(text: str) -> bool:
     return _NEGATION.search(text.casefold().replace("\u2019", "'")) is not None
 
 
-def _polarity_differs(reference: str, answer: str, wanted: Sequence[str], given: Sequence[str]) -> bool:
+def _polarity_differs(wanted: _Text, given: _Text) -> bool:
     """One of two sentences of similar length is negated, or a short reference is named after a `not`."""
-    if _negated(reference) == _negated(answer):
+    if _negated(wanted.plain) == _negated(given.plain):
         return False
-    if len(wanted) < SENTENCE_WORDS:
-        return not _negated(reference) and _denied(wanted, given)
+    sizes = len(wanted.words.folded), len(given.words.folded)
+    if sizes[0] < SENTENCE_WORDS:
+        return not _negated(wanted.plain) and _denied(wanted.words, given.words.folded)
     # A long answer negates something anyway.
-    return SENTENCE_WORDS <= len(given) <= 2 * len(wanted)
+    return SENTENCE_WORDS <= sizes[1] <= 2 * sizes[0]
 
 
-def _denied(wanted: Sequence[str], given: Sequence[str]) -> bool:
-    named = next((place for place, word in enumerate(given) if word == _telling(wanted)[0]), 0)
+def _denied(wanted: Words, given: Sequence[str]) -> bool:
+    opening = wanted.folded[wanted.telling[0]]
+    named = next((place for place, word in enumerate(given) if word == opening), 0)
     return not {"not", "never", "isnt", "wasnt"}.isdisjoint(given[max(0, named - 2) : named])
 
 

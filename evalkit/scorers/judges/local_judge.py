@@ -80,14 +80,14 @@ class LocalJudge:
             raise ValueError("references: none holds any text; give at least one")
         if not answer.strip():
             return Opinion(0.0, filled[0], Features(0.0, 0.0, "the answer is empty"))
-        opinions = (self._one(question, reference, answer) for reference in filled)
+        found = features(question, filled, answer, self._embedding)
+        opinions = [Opinion(self._probability(one), text, one) for text, one in zip(filled, found, strict=True)]
         return max(opinions, key=lambda opinion: opinion.probability)
 
-    def _one(self, question: str, reference: str, answer: str) -> Opinion:
-        found = features(question, reference, answer, self._embedding)
+    def _probability(self, found: Features) -> float:
         weights = self._coefficients
         logit = weights["intercept"] + weights["meaning"] * found.meaning + weights["wording"] * found.wording
-        return Opinion(1 / (1 + exp(-logit)), reference, found)
+        return 1 / (1 + exp(-logit))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,15 +96,16 @@ class LocalCorrectness:
 
     A small model calibrated on short answers to questions from search. It is no substitute for a judge that reads: it
     compares meaning and wording of the best fitting stretch of the answer with each acceptable reference, and knows
-    that another number, another date, a denial or a refusal is another answer. It cannot see one-word edits or
-    abstractive rewording, and knows nothing of the world. An empty answer scores 0.
+    that another number, another date, another first name, a denial or a refusal is another answer, and that a year or
+    a family name may stand for all of it. It cannot see one-word edits or abstractive rewording, and knows nothing of
+    the world. An empty answer scores 0.
     """
 
     name: str = "correctness"
     pass_at: float = field(default=0.5, metadata={"key": "pass"})
     """Smallest probability of being correct that passes, above 0 up to 1."""
 
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     shorthand: ClassVar[str] = "pass_at"
 
     def __post_init__(self) -> None:

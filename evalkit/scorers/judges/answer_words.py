@@ -1,0 +1,196 @@
+"""Texts as folded words for the local judge: one form for numbers, months and dates, and how much each word tells."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+STOP_WORDS = frozenset(
+    "a an the of in on at to for from by with and or as is was are were be been being it its that this these those "
+    "he she they his her their them i you we do does did has have had which who whom what when where why how than "
+    "then there here into about around approximately over under after before during between also s t".split()
+)
+TITLES = frozenset(
+    "king queen prince princess president general captain emperor pope saint st sir lord lady dr doctor professor mr "
+    "mrs ms miss madame jr sr".split()
+)
+_ONES = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
+    "eighteen nineteen twenty"
+).split()
+_ORDINALS = (
+    "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth fifteenth "
+    "sixteenth seventeenth eighteenth nineteenth twentieth"
+).split()
+_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+_ROMAN = "ii iii iv v vi vii viii ix x xi xii xiii xiv xv xvi xvii xviii xix xx".split()
+_MONTHS = "january february march april may june july august september october november december".split()
+SAME = (
+    {word: str(value) for value, word in enumerate(_ONES)}
+    | {word: str(value) for value, word in enumerate(_ORDINALS, 1)}
+    | {word: str(value * 10) for value, word in enumerate(_TENS, 2)}
+    | {word: str(value) for value, word in enumerate(_ROMAN, 2) if len(word) > 1}
+    | {month[:3]: month for month in _MONTHS}
+    | {"sept": "september"}
+)
+"""Words that are written in two ways, and the way used here."""
+MONTHS = frozenset(_MONTHS)
+_MAGNITUDES = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12}
+_VERBS_TOO = frozenset({"may", "march"})
+_ORDINAL_ENDING = re.compile(r"(?<=\d)(st|nd|rd|th)\b", re.IGNORECASE)
+_WORD = re.compile(r"\d+(?:[.,:]\d+)*|[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff]|[^\W\d_]+(?:'[^\W\d_]+)*")
+_GROUPED = re.compile(r",(?=\d{3}(?!\d))")
+_YEAR = re.compile(r"1\d{3}|20\d\d|\d{1,2}xx|\d{3}x")
+"""A year, or `15xx` for a century and `196x` for a decade."""
+_CONJUNCTIONS = frozenset({"and", "or"})
+_NUMBER = re.compile(r"\d+(?:\.\d+)?(?:e\d+)?")
+_PLAIN_NUMBER = re.compile(r"\d+(?:\.\d+)?")
+_TWO_DIGITS = re.compile(r"\d{1,2}")
+_PARTING = re.compile(r"[,;()/]")
+QUESTION_WEIGHT = 0.3
+STOP_WEIGHT = 0.1
+LOOSE_DATE_WEIGHT = 0.4
+"""Day and month beside a year: "1965" answers "1 August 1965"."""
+SMALL_WEIGHT = 0.3
+"""Initials and titles."""
+LAST_DAY = 31
+LAST_CENTURY = 21
+CLOSE = 0.03
+"""Largest relative difference of two measures that are taken for roundings of one another."""
+LOOSE = 0.6
+"""How well a measure agrees with its rounding, or a year with its century."""
+
+
+@dataclass(frozen=True)
+class Words:
+    """A text as folded words, and what was to be seen of each before."""
+
+    folded: tuple[str, ...]
+    """At least one."""
+    capital: tuple[bool, ...]
+    parted: tuple[bool, ...]
+    """Whether a comma, a bracket, `and` or `or` stands before it."""
+
+    @cached_property
+    def telling(self) -> list[int]:
+        """Places of the words that are no stop words; all of them where none is."""
+        every = range(len(self.folded))
+        return [place for place in every if self.folded[place] not in STOP_WORDS] or list(every)
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """Words with a capital letter that does not only open the text."""
+        telling = self.telling
+        capitals = [place for place in telling if self.capital[place]]
+        opened = capitals if len(capitals) == len(telling) else [place for place in capitals if place != telling[0]]
+        return frozenset(self.folded[place] for place in opened)
+
+    @cached_property
+    def kinds(self) -> list[str]:
+        """Of each word: year, month, day, number, or nothing."""
+        return [_kind(self.folded, place) for place in range(len(self.folded))]
+
+    def of_kind(self, kind: str) -> frozenset[str]:
+        """The words of that kind."""
+        return frozenset(word for word, one in zip(self.folded, self.kinds, strict=True) if one == kind)
+
+
+def split(text: str) -> Words:
+    """Split into folded words: no accents, one form for numbers, ordinals, months, decades and centuries."""
+    plain = unicodedata.normalize("NFKD", text.replace("\u2019", "'"))
+    plain = _ORDINAL_ENDING.sub("", "".join(char for char in plain if not unicodedata.combining(char)))
+    folded, capital, parted, end = [""], [False], [False], 0
+    for match in _WORD.finditer(plain):
+        word = _same(match[0].casefold())
+        joined = _joined(folded[-1], word, match[0].casefold())
+        if joined:
+            folded[-1] = joined
+        else:
+            parted.append(folded[-1] in _CONJUNCTIONS or _PARTING.search(plain, end, match.start()) is not None)
+            folded.append(word)
+            capital.append(match[0][0].isupper())
+        end = match.end()
+    if len(folded) == 1:
+        return Words((text.strip(),), (False,), (False,))
+    return Words(tuple(folded[1:]), tuple(capital[1:]), tuple(parted[1:]))
+
+
+def words(text: str) -> list[str]:
+    """The folded words alone."""
+    return list(split(text).folded)
+
+
+def _same(word: str) -> str:
+    if word[0].isdigit():
+        word = _GROUPED.sub("", word)
+        return word.rstrip("0").rstrip(".") if re.fullmatch(r"\d+\.\d+", word) else word
+    word = word.removesuffix("'s").replace("'", "")
+    return SAME.get(word, word)
+
+
+def _joined(before: str, word: str, raw: str) -> str:
+    """One word for two: `twenty` `five`, `1960` `s`, `16` `century`, `3` `million`."""
+    if word in _MAGNITUDES and _PLAIN_NUMBER.fullmatch(before):
+        return f"{before}e{_MAGNITUDES[word]}"
+    if raw in _ONES[1:10] and before in {str(ten) for ten in range(20, 100, 10)}:
+        return str(int(before) + int(word))
+    if word == "s" and re.fullmatch(r"\d{3}0", before):
+        return f"{before[:2]}xx" if before.endswith("00") else f"{before[:3]}x"
+    if word in ("century", "centuries") and _up_to(LAST_CENTURY, before):
+        return f"{int(before) - 1}xx"
+    return ""
+
+
+def _kind(text: Sequence[str], place: int) -> str:
+    word, beside = text[place], [*text[max(0, place - 1) : place], *text[place + 1 : place + 2]]
+    if word in MONTHS:
+        return "month" if word not in _VERBS_TOO or any(other[0].isdigit() for other in beside) else ""
+    if not word[:1].isdigit():
+        return ""
+    if _YEAR.fullmatch(word):
+        return "year"
+    return "day" if _up_to(LAST_DAY, word) and not MONTHS.isdisjoint(beside) else "number"
+
+
+def _up_to(largest: int, word: str) -> bool:
+    return _TWO_DIGITS.fullmatch(word) is not None and 0 < int(word) <= largest
+
+
+def quantities_agree(wanted: str, given: str) -> float:
+    """Agreement of two numbers or years, 0 to 1: a year lies in its century, and 2.45 may be rounded to 2.5."""
+    if wanted == given:
+        return 1.0
+    if "x" in wanted or "x" in given:
+        within = len(wanted) == len(given) and all(a == b or "x" in (a, b) for a, b in zip(wanted, given, strict=True))
+        return (LOOSE if given.count("x") > wanted.count("x") else 1.0) if within else 0.0
+    if not (_NUMBER.fullmatch(wanted) and _NUMBER.fullmatch(given)):
+        return 0.0
+    if float(wanted) == float(given):
+        return 1.0
+    bare = ("e" in wanted) != ("e" in given)  # "137" leaves out what "137 million" says
+    a, b = (float(number.partition("e")[0] if bare else number) for number in (wanted, given))
+    close = abs(a - b) <= CLOSE * max(a, b) if "." in wanted + given else a == b
+    return LOOSE if close else 0.0
+
+
+def word_weights(text: Words, asked: Collection[str]) -> npt.NDArray[np.float64]:
+    """How much each word of a reference or an answer tells, 0 to 1."""
+    kinds = text.kinds
+    dated = "year" in kinds
+    return np.array([_weight(word, kind, asked, dated) for word, kind in zip(text.folded, kinds, strict=True)])
+
+
+def _weight(word: str, kind: str, asked: Collection[str], dated: bool) -> float:
+    if word in STOP_WORDS:
+        return STOP_WEIGHT
+    if word in asked:
+        return QUESTION_WEIGHT
+    if word in TITLES or (len(word) == 1 and word.isalpha() and word.isascii()):
+        return SMALL_WEIGHT
+    return LOOSE_DATE_WEIGHT if dated and kind in ("month", "day", "number") else 1.0

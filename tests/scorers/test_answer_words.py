@@ -1,0 +1,93 @@
+"""Folded words of the local judge: one form, kinds of quantities, what replaces a name."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from evalkit.scorers.judges.answer_matches import best_stretch, replaced_share, word_matches
+from evalkit.scorers.judges.answer_words import quantities_agree, split, word_weights, words
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Café's 2nd, twelfth Sept. 1,200 3.50", "cafe 2 12 september 1200 3.5"),
+        ("twenty-five and Twenty", "25 and 20"),
+        ("the 1960s, the 1900s", "the 196x the 19xx"),
+        ("16th century, ninth century", "15xx 8xx"),
+        ("3 million, 2.50 billion, two hundred", "3e6 2.5e9 2e2"),
+        ("World War II", "world war 2"),
+        ("", ""),
+    ],
+)
+def test_words_have_one_form(text: str, expected: str) -> None:
+    """Accents, number words, ordinals, months, possessives, decades and magnitudes fall together."""
+    assert " ".join(words(text)) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "kinds"),
+    [
+        ("12 May 1990", ["day", "month", "year"]),
+        ("we may march for 40 miles", ["", "", "", "", "number", ""]),
+        ("September in the 1960s", ["month", "", "", "year"]),
+        ("0" * 5000, ["number"]),
+    ],
+)
+def test_kinds_of_words(text: str, kinds: list[str]) -> None:
+    """Days and the two months that are verbs are told by what stands beside them."""
+    assert split(text).kinds == kinds
+
+
+@pytest.mark.parametrize(
+    ("wanted", "given", "degree"),
+    [
+        ("1524", "15xx", 0.6),
+        ("15xx", "1524", 1.0),
+        ("1965", "196x", 0.6),
+        ("1975", "196x", 0.0),
+        ("1200000", "1.2e6", 1.0),
+        ("137", "137e6", 0.6),
+        ("3e3", "3e6", 0.0),
+        ("2.45e9", "2.4e9", 0.6),
+        ("3.99", "5.5", 0.0),
+        ("83", "84", 0.0),
+        ("1.2.3", "1.2", 0.0),
+        ("0", "0.1", 0.0),
+    ],
+)
+def test_quantities_agree(wanted: str, given: str, degree: float) -> None:
+    """A year lies in its century, a bare number leaves out the million, whole numbers are never rounded."""
+    assert quantities_agree(wanted, given) == degree
+
+
+@pytest.mark.parametrize(
+    ("reference", "answer", "replaced"),
+    [
+        ("Timmy Smith", "Emmitt Smith", True),
+        ("Atlanta Braves", "They were the Atlanta Falcons.", True),
+        ("Taylor Michel Momsen", "Taylor Momsen", False),
+        ("Aaron Harrison", "Aaron and Andrew", False),
+        ("Washington metropolitan area", "Washington, D.C.", False),
+        ("George Washington", "Then Washington crossed the river", False),
+        ("George Washington", "yesterday Washington crossed the river", False),
+        ("virtual reality simulator", "virtual reality world", False),
+    ],
+)
+def test_replaced_part_of_a_name(reference: str, answer: str, *, replaced: bool) -> None:
+    """Only another word in the very place of a missing word of a name replaces it."""
+    wanted, given = split(reference), split(answer)
+    weights = word_weights(wanted, ()), word_weights(given, ())
+    assert bool(replaced_share(wanted, given, word_matches(wanted, given), weights) > 0) is replaced
+
+
+def test_best_stretch_keeps_one_window() -> None:
+    """Of two places that hold a part each only one counts; a short answer is kept whole."""
+    matches = np.zeros((2, 40))
+    matches[0, 1] = matches[1, 30] = matches[0, 33] = 1.0
+    kept = best_stretch(matches, np.ones(2))
+    assert kept.sum() == 2
+    assert kept[0, 1] == 0
+    assert best_stretch(matches[:, :5], np.ones(2)) is not None
+    assert best_stretch(matches[:, :5], np.ones(2)).sum() == 1
