@@ -1,22 +1,19 @@
-"""A judge's stored verdicts against labels: the figures, the record, the answers to label next, and drift."""
+"""A judge's stored verdicts against labels: the figures, the record, and drift."""
 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from evalkit.aggregate.agreement import Floors, Label, agreement, labelled_rows
+from evalkit.aggregate.agreement import Floors, Label, agreement
 from evalkit.aggregate.calibration import Calibration
 from evalkit.aggregate.drift import Drift, drift_of
 from evalkit.aggregate.frozen import FrozenFrame
-from evalkit.aggregate.next_labels import next_labels
 from evalkit.errors import InputError, Problem
 from evalkit.golden.labels import read_labels
 from evalkit.paths import project_of
@@ -24,9 +21,7 @@ from evalkit.results import Agreement
 from evalkit.store.folder import RunFolder
 from evalkit.stored import StoredRun, load_run, suite_file_of
 from evalkit.suite.parse import load_suite
-from evalkit.types import Metric, Output
-
-LABEL_KEYS = ("case_id", "answer_sha256", "scorer", "label", "rater", "rater_kind", "inclusion_probability")
+from evalkit.types import Metric
 
 
 @dataclass(frozen=True)
@@ -45,6 +40,17 @@ class Judged:
     def judges(self) -> tuple[Metric, ...]:
         """The metrics that are a judge's opinion of an answer."""
         return tuple(each for each in self.frame.metrics if each.judge is not None and not each.diagnostic)
+
+    def one(self, metric: str | None, flag: str) -> str:
+        """The judge's metric that was named, or the only one there is.
+
+        Raises:
+            InputError: There are several; `flag` is what asks for one.
+        """
+        names = [each.name for each in self.judges]
+        if metric is None and len(names) > 1:
+            raise InputError(Problem(flag, f"the run has {len(names)} judges", f"choose --metric: {', '.join(names)}"))
+        return metric or names[0]
 
 
 def load_judged(folder: RunFolder, label_files: Sequence[Path], metric: str | None = None) -> Judged:
@@ -110,30 +116,6 @@ def record_of(judged: Judged, metric: str, found: Sequence[Agreement], today: da
         labels=label_hashes(judged.label_files, judged.root),
         agreement=tuple(each for each in own if each.judge == judge),
     )
-
-
-def label_template(judged: Judged, metric: str, n: int, seed: int) -> Iterator[Mapping[str, Any]]:
-    """Rows of a label file for the next `n` answers, `label` and `rater` to be filled in; the judge's view is hidden.
-
-    Yields:
-        In the order of case id; besides the keys of a label the input, reference and answer to be read.
-    """
-    column = next(each for each in judged.judges if each.name == metric)
-    known = labelled_rows(judged.frame, judged.labels, metric)
-    by = next(iter(judged.stored.manifest["cohorts"]), None)
-    rng = np.random.default_rng(seed)
-    drawn = next_labels(judged.frame, column, n, labelled=known, by=by, rng=rng)
-    chances = {(each.case_id, each.repeat): each.inclusion_probability for each in drawn}
-    for row in sorted(judged.stored.folder.rows(), key=lambda each: (each.case.id, each.repeat)):
-        chance = chances.pop((row.case.id, row.repeat), None)
-        if chance is not None and row.output is not None:
-            label = (row.case.id, _sha256(row.output), metric, None, "", "person", chance)
-            shown = {"input": row.case.question, "reference": list(row.case.reference), "answer": row.output.text}
-            yield dict(zip(LABEL_KEYS, label, strict=True)) | shown
-
-
-def _sha256(output: Output) -> str:
-    return hashlib.sha256(output.text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def drift(old: RunFolder, new: RunFolder, metric: str, label_files: Sequence[Path], seed: int) -> Drift:

@@ -21,6 +21,7 @@ RANKS = (
     {"assess"},
     {"session", "rescore", "inputs"},
     {"pipeline", "analysis", "health", "calibrate", "noise"},
+    {"labelling"},
     {"cli", "pytest_plugin", "__main__", "testing"},
 )
 """Rooms of the house, from the ground up; a module imports from lower floors only."""

@@ -16,6 +16,7 @@ from evalkit.cli.gate import gate
 from evalkit.cli.golden import golden
 from evalkit.cli.init import init
 from evalkit.cli.judge import judge
+from evalkit.cli.labels import labels
 from evalkit.cli.noise import noise, power
 from evalkit.cli.report import report
 from evalkit.cli.run import run
@@ -24,7 +25,7 @@ from evalkit.cli.verify import verify
 from evalkit.errors import EvalkitError, ExitCode
 
 COMMANDS = (init, check, run, gate, report, diff, score, verify, noise, power, doctor)
-GROUPS = (baseline, judge, golden)
+GROUPS = (baseline, judge, labels, golden)
 
 
 def _empty() -> typer.Typer:

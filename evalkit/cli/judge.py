@@ -55,15 +55,12 @@ def health(
 
 
 @judge.command()
-def calibrate(  # noqa: PLR0913 - typer reads the flags from the signature
+def calibrate(
     run: Annotated[Path, typer.Argument(help="Run folder whose answers were labelled.")],
     labels: Annotated[list[Path] | None, typer.Option(help="Label file; default: those of the suite.")] = None,
     metric: Annotated[str | None, typer.Option(help="Judge to look at; default: every one.")] = None,
     floor: Annotated[list[str] | None, typer.Option(help="Kappa to reach: 0.6, or COHORT=0.7.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write the record that suites name under `calibrations:`.")] = None,
-    draw: Annotated[int, typer.Option("--next", min=0, help="Draw so many answers to label next.")] = 0,
-    next_out: Annotated[Path, typer.Option(help="Label file to be filled in.")] = Path("next-labels.jsonl"),
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the draw.")] = 0,
     json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
     """Compare a judge's stored verdicts with labels, and say whether it is trusted.
@@ -84,9 +81,7 @@ def calibrate(  # noqa: PLR0913 - typer reads the flags from the signature
     else:
         print_calibration(found, Output().results)
     if out is not None:
-        _write_record(judged, _one(judged, metric, "--out"), found, out)
-    if draw:
-        _write_template(judged, _one(judged, metric, "--next"), draw, seed, next_out)
+        _write_record(judged, judged.one(metric, "--out"), found, out)
 
 
 @judge.command()
@@ -139,13 +134,6 @@ def _floors(given: Sequence[str], judged: "Judged") -> "Floors":
     return floors
 
 
-def _one(judged: "Judged", metric: str | None, flag: str) -> str:
-    names = [each.name for each in judged.judges]
-    if metric is None and len(names) > 1:
-        raise InputError(Problem(flag, f"the run has {len(names)} judges", f"choose --metric: {', '.join(names)}"))
-    return metric or names[0]
-
-
 def _write_record(judged: "Judged", metric: str, found: Sequence["Agreement"], out: Path) -> None:
     from datetime import UTC, datetime
 
@@ -154,24 +142,6 @@ def _write_record(judged: "Judged", metric: str, found: Sequence["Agreement"], o
 
     write_calibration(out, record_of(judged, metric, found, datetime.now(UTC).date()))
     typer.echo(f"record of {metric} in {out}; name it under `calibrations:` in the suite", err=True)
-
-
-def _write_template(judged: "Judged", metric: str, n: int, seed: int, out: Path) -> None:
-    import json
-
-    from evalkit.calibrate import label_template
-
-    rows = [json.dumps(row, ensure_ascii=False) for row in label_template(judged, metric, n, seed)]
-    if out.exists():
-        raise InputError(Problem(str(out), "is there already", "name another file with --next-out"))
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text("".join(f"{row}\n" for row in rows), encoding="utf-8", errors="backslashreplace")
-    except OSError as error:
-        raise InputError(
-            Problem(str(out), f"cannot be written ({error.strerror})", "name another with --next-out")
-        ) from None
-    typer.echo(f"{len(rows)} answers to label in {out}: fill in `label` and `rater`", err=True)
 
 
 def _print_json(found: Iterable[object]) -> None:

@@ -176,59 +176,6 @@ def test_drift_reads_words_by_the_pass_mark(judged: Project) -> None:
     assert kappa == pytest.approx(found["value"], abs=1e-9)
 
 
-def test_a_draw_of_repeats_can_be_filled_in(judged: Project) -> None:
-    """Answers that vary from repeat to repeat are drawn once each, and the filled template is taken."""
-    (judged.root / "bot.py").write_text(
-        "import itertools\ncount = itertools.count()\n"
-        "def answer(input: str, id: str, broken: str = ''):\n    return f'try {next(count) % 2}'\n",
-        encoding="utf-8",
-    )
-    with at_one_address(grade) as server:
-        write_suite(judged, server)
-        ran = judged.run("run", "suite.yaml", "--out", "varied", "--repeat", "3", "--concurrency", "1")
-    assert ran.returncode == 3, ran.stderr
-    drawn = judged.run("judge", "calibrate", "varied", "--labels", str(empty(judged)), "--next", "300")
-    assert drawn.returncode == 0, drawn.stderr
-    rows = [json.loads(line) for line in (judged.root / "next-labels.jsonl").read_text(encoding="utf-8").splitlines()]
-    assert len({(row["case_id"], row["answer_sha256"]) for row in rows}) == len(rows) > 120
-    filled = [json.dumps({**row, "label": "fail", "rater": "ana"}) for row in rows]
-    (judged.root / "filled.jsonl").write_text("\n".join(filled), encoding="utf-8")
-    taken = judged.run("judge", "calibrate", "varied", "--labels", "filled.jsonl", "--json")
-    assert taken.returncode == 0, taken.stderr
-    assert json.loads(taken.stdout)[0]["confusion"], taken.stdout
-
-
-def test_next_labels_are_balanced_and_blind(judged: Project) -> None:
-    """Half of the draw are answers that the judge fails, no verdict is shown, and filled in it calibrates by weight."""
-    ran = judged.run("judge", "calibrate", "first", "--labels", str(empty(judged)), "--next", "20")
-    assert ran.returncode == 0, ran.stderr
-    rows = [json.loads(line) for line in (judged.root / "next-labels.jsonl").read_text(encoding="utf-8").splitlines()]
-    assert len(rows) == 20
-    assert {"case_id", "answer_sha256", "label", "inclusion_probability", "input", "reference", "answer"} <= set(
-        rows[0]
-    )
-    assert not {"score", "reason", "verdict"} & set(rows[0])
-    fails = [row for row in rows if row["answer"] == "no idea" or row["input"].split(" ")[0].endswith("4")]
-    assert len(fails) == 10
-    for row in rows:
-        row |= {"label": "pass" if row["answer"] == row["reference"][0] else "fail", "rater": "ana"}
-    filled = judged.root / "filled.jsonl"
-    filled.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
-    weighed = judged.run("judge", "calibrate", "first", "--labels", "filled.jsonl", "--json")
-    (overall, *_) = json.loads(weighed.stdout)
-    assert overall["kappa"]["n"] == 20
-    again = judged.run("judge", "calibrate", "first", "--labels", "filled.jsonl", "--next", "20")
-    assert again.returncode == 2
-    assert "is there already" in again.stderr
-
-
-def empty(project: Project) -> Path:
-    """A label file without labels."""
-    file = project.root / "none.jsonl"
-    file.write_text("\n", encoding="utf-8")
-    return file
-
-
 def test_raters_show_the_ceiling(judged: Project) -> None:
     """Two raters' own agreement stands beside the judge's."""
     files = [write_labels(judged, "first"), write_labels(judged, "first", flip=6, rater="ben")]
@@ -270,8 +217,6 @@ def test_drift_names_a_judge_that_turned_harsh(judged: Project) -> None:
         (["calibrate", "first", "--floor", "high"], "holds no number"),
         (["calibrate", "first", "--floor", "group=up=0.7"], "no cohort 'group=up'"),
         (["calibrate", "first", "--floor", "7"], "no kappa to reach"),
-        (["calibrate", "first", "--next", "3", "--seed", "-1"], "--seed"),
-        (["calibrate", "first", "--next", "3", "--next-out", "bot.py/x.jsonl"], "bot.py/x.jsonl"),
         (["calibrate", "first", "--labels", "gone.jsonl"], "gone.jsonl"),
         (["drift", "first", "first", "--metric", "tone"], "no metric 'tone'"),
     ],

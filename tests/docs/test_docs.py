@@ -102,7 +102,7 @@ def write_judged_project(folder: Path, server: FakeModel) -> None:
         read = {"case_id": f"c{number}", "answer_sha256": hashlib.sha256(answer.encode()).hexdigest()}
         said = {"scorer": "correctness", "label": "pass" if number % 3 else "fail", "rater": "ana"}
         labels.append({**read, **said, "rater_kind": "person"})
-    for name, values in (("golden.jsonl", rows), ("people.jsonl", labels)):
+    for name, values in (("golden.jsonl", rows), ("labels-ana.jsonl", labels)):
         (folder / name).write_text("".join(json.dumps(value) + "\n" for value in values), encoding="utf-8")
 
 

@@ -1,0 +1,81 @@
+"""`evalkit labels`: draw answers for people to label, and take their labels in."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+labels = typer.Typer(
+    name="labels", help="Draw answers to label, and take labels in.", rich_markup_mode=None, no_args_is_help=True
+)
+
+
+@labels.callback()
+def _group() -> None:
+    """Draw answers to label, and take labels in."""
+
+
+@labels.command()
+def sample(  # noqa: PLR0913 - typer reads the flags from the signature
+    run: Annotated[Path, typer.Argument(help="Run folder.")],
+    n: Annotated[int, typer.Option("-n", "--answers", min=1, max=5000, help="Answers to draw.")] = 60,
+    metric: Annotated[str | None, typer.Option(help="Judge whose answers are labelled; default: the only one.")] = None,
+    by: Annotated[str | None, typer.Option(help="Cohort to spread over; default: the suite's first.")] = None,
+    known: Annotated[
+        list[Path] | None, typer.Option("--labels", help="Label file whose answers are left out; default: the suite's.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the draw and the order.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="The page; default: labels.html in the run folder.")] = None,
+) -> None:
+    """Draw answers and write a page in which a person labels them, blind to what the judge said.
+
+    The draw is balanced over the judge's verdicts, spread over a cohort, and every answer knows its chance to be drawn.
+    The page is one file that works from disk and sends nothing: hand it to as many raters as you like.
+
+    Example: evalkit labels sample reports/latest --answers 60
+
+    Exit codes: 0, or 2 where the run has no judge or no answer left to label.
+    """
+    from evalkit.calibrate import load_judged
+    from evalkit.errors import InputError, Problem
+    from evalkit.labelling import draw_queue
+    from evalkit.report.label_page import write_label_page
+    from evalkit.store.folder import RunFolder
+
+    judged = load_judged(RunFolder(run), known or [], metric)
+    queue = draw_queue(judged, judged.one(metric, "--metric"), n, by=by, seed=seed)
+    page = out or run / "labels.html"
+    try:
+        write_label_page(page, queue)
+    except OSError as error:
+        raise InputError(Problem(str(page), f"cannot be written ({error.strerror})", "name another --out")) from None
+    typer.echo(f"{len(queue.items)} answers to label in {page}")
+
+
+@labels.command(name="import")
+def import_(
+    run: Annotated[Path, typer.Argument(help="Run folder whose answers were labelled.")],
+    export: Annotated[list[Path], typer.Argument(help="Files that the labelling page exported.")],
+    into: Annotated[Path, typer.Option(help="Label file to add them to; name it under `labels:` in the suite.")],
+) -> None:
+    """Check exported labels against the run and add them to a label file: all of a file, or none.
+
+    Refused are labels of another answer or rubric, off the scale, or at odds with what the same rater said before.
+
+    Example: evalkit labels import reports/latest labels-ana.jsonl --into labels/people.jsonl
+
+    Exit codes: 0, or 2 with the line of every label that is refused.
+    """
+    from evalkit.calibrate import calibrated, load_judged
+    from evalkit.cli.judge_tables import print_calibration
+    from evalkit.cli.output import Output
+    from evalkit.labelling import take_labels
+    from evalkit.store.folder import RunFolder
+
+    judged = load_judged(RunFolder(run), [into] if into.is_file() else [])
+    for file in export:
+        taken = take_labels(judged, file, into)
+        known = f", {taken.known} were there already" if taken.known else ""
+        typer.echo(f"{taken.added} labels of {file} added to {into}{known}", err=True)
+    judged = load_judged(RunFolder(run), [into])
+    print_calibration(calibrated(judged, None, judged.floors), Output().results)

@@ -1,0 +1,79 @@
+"""One HTML file in which a person labels answers without knowing what the judge said of them."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from evalkit.report.files import replacing
+
+_TEMPLATES = Path(__file__).parent / "templates" / "labels"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Item:
+    """One answer to be labelled, with what a rater reads; nothing in it tells what the judge said."""
+
+    case_id: str
+    answer_sha256: str
+    inclusion_probability: float
+    input: str
+    reference: tuple[str, ...]
+    contexts: tuple[str, ...]
+    answer: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Queue:
+    """Answers of one run for one judge, in the order in which they are read."""
+
+    run_id: str
+    scorer: str
+    rubric: str
+    """What the judge is told to look at; empty where it has no rubric."""
+    rubric_sha256: str | None
+    labels: tuple[str, ...]
+    """The scale, from worst to best: `fail` and `pass`, or the levels."""
+    seed: int
+    items: tuple[Item, ...]
+
+
+def write_label_page(path: Path, queue: Queue) -> None:
+    """Write the page; it opens from disk, sends nothing, and keeps what is typed in the browser until it is exported.
+
+    Args:
+        path: where the file goes; an older one is replaced when the new one is whole.
+        queue: the answers; neither judge's scores nor other runs are in the file.
+    """
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
+
+    loader = FileSystemLoader(_TEMPLATES)
+    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    style, script = ((_TEMPLATES / name).read_text(encoding="utf-8") for name in ("labels.css", "labels.js"))
+    policy = (
+        f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; base-uri 'none'; "
+        "form-action 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+    )
+    page = environment.get_template("labels.html.j2").render(
+        queue=queue,
+        policy=policy,
+        style=Markup(style),  # noqa: S704 - our own file
+        script=Markup(script),  # noqa: S704 - our own file
+        data=base64.b64encode(json.dumps(_record(queue)).encode()).decode(),
+    )
+    with replacing(path) as file:
+        file.write(page)
+
+
+def _record(queue: Queue) -> dict[str, Any]:
+    return dataclasses.asdict(queue)
+
+
+def _hash(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
