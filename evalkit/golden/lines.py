@@ -52,7 +52,9 @@ def read_jsonl(path: Path, shown: str, note: Note) -> Iterator[RawRow]:
 def parse_row(line: bytes, place: str, note: Note) -> dict[str, Any] | None:
     """One JSON object from one line, or `None` after noting why not."""
     try:
-        row = json.loads(line.decode(), object_pairs_hook=_pairs, parse_constant=_constant, parse_int=_integer)
+        row = json.loads(
+            line.decode().rstrip("\r\n"), object_pairs_hook=_pairs, parse_constant=_constant, parse_int=_integer
+        )
     except UnicodeDecodeError as error:
         note(Problem(place, f"not UTF-8 at byte {error.start} of the line", "save the file as UTF-8"))
     except json.JSONDecodeError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, fields, replace
 from functools import partial
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from evalkit.errors import InputError, Problem
 from evalkit.gate.policy import NoRegression, policy_problems
 from evalkit.golden.read import GoldenSet, open_golden
+from evalkit.golden.survey import Need
 from evalkit.llm.budget import Budget
 from evalkit.runner.grading import Grader
 from evalkit.scorers.base import Services
@@ -21,6 +22,7 @@ from evalkit.store.journal import read_rows
 from evalkit.suite.model import ScorerEntry, Suite, SuiteOptions, has_field
 from evalkit.systems.base import Shared
 from evalkit.systems.chat import ChatSystem
+from evalkit.systems.template import has_placeholder
 from evalkit.types import Case, Metric
 
 if TYPE_CHECKING:
@@ -99,14 +101,13 @@ async def prepare(suite: Suite, env: Mapping[str, str], stack: AsyncExitStack, *
     services = await _services(suite, env, stack, (budget, cache), problems)
     graders = _graders(suite, services, problems) if services else []
     problems += _duplicates(suite, graders)
-    cohorts = set(suite.options.cohorts)
     golden = None
     try:
         golden = open_golden(
             suite.golden,
             suite.golden_file,
             suite.golden_shown,
-            need=lambda case: _lacks(graders, case, cohorts),
+            need=_need(suite, graders, problems.append),
             cohorts=suite.options.cohorts,
         )
         problems += _missing(graders, golden)
@@ -211,16 +212,33 @@ def _answers_of(suite: Suite, name: str) -> Mapping[str, str]:
     return {row.case.digest: row.output.text for row in rows if row.output}
 
 
-def _lacks(graders: Sequence[Grader], case: Case, cohorts: set[str]) -> Iterator[str]:
-    """`scorer:field` for what the case lacks, `cohort:name` for cohorts that the suite reports by."""
-    for index, grader in enumerate(graders):
-        if grader.scorer.needs and grader.applies(case):
-            for name in grader.scorer.needs:
-                if not has_field(case, name):
-                    yield f"{index}:{name}"
-    for cohort in cohorts - {"query_length", "kind", "severity"}:
-        if cohort not in case.cohorts:
-            yield f"cohort:{cohort}"
+def _need(suite: Suite, graders: Sequence[Grader], note: Callable[[Problem], None]) -> Need:
+    """What each case is asked for: `scorer:field`, `cohort:name` and `system:field` for what it lacks."""
+    cohorts = set(suite.options.cohorts) - {"query_length", "kind", "severity"}
+    fields = sorted(getattr(suite.system, "fields", ()))
+    readers = [grader for grader in graders if hasattr(grader.scorer, "check_case")]
+
+    def lacks(case: Case) -> Iterator[str]:
+        for index, grader in enumerate(graders):
+            if grader.scorer.needs and grader.applies(case):
+                for name in grader.scorer.needs:
+                    if not has_field(case, name):
+                        yield f"{index}:{name}"
+        yield from (f"cohort:{cohort}" for cohort in cohorts if cohort not in case.cohorts)
+        yield from (f"system:{name}" for name in fields if not has_placeholder(case, name))
+        for grader in readers:
+            if grader.applies(case):
+                _check_case(grader, case, note)
+
+    return lacks
+
+
+def _check_case(grader: Grader, case: Case, note: Callable[[Problem], None]) -> None:
+    try:
+        grader.scorer.check_case(case)  # type: ignore[attr-defined]
+    except ValueError as error:
+        what, _, mend = str(error).partition("; ")
+        note(Problem(f"{case.place} id {case.id}", f"scorer {grader.scorer.name}: {what}", mend))
 
 
 def _missing(graders: Sequence[Grader], golden: GoldenSet) -> Iterator[Problem]:
@@ -230,6 +248,10 @@ def _missing(graders: Sequence[Grader], golden: GoldenSet) -> Iterator[Problem]:
         if owner == "cohort":
             mend = f"add it, or remove {name} from `cohorts:`"
             yield Problem(lack.place, f"{some} cohort {name!r} ({lack})", mend)
+        elif owner == "system":
+            place = "system" if lack.n == golden.n_cases else lack.place
+            mend = "add the field to each row, or mend the placeholder"
+            yield Problem(place, f"{some} `{name}`, which the request asks for as {{{{{name}}}}} ({lack})", mend)
         else:
             scorer = graders[int(owner)].scorer.name
             mend = f"add it, or give the scorer `when: {{has: {name}}}`"

@@ -47,8 +47,9 @@ class Scorer(Protocol):
     def score(self, case: Case, output: Output) -> Grades | Awaitable[Grades]:
         """Grade `output`.
 
-        A bound scorer may also have `key_parts` (part -> value: what makes its scores incomparable where it differs)
-        and `notice` (a sentence that stands beside its figures in every report).
+        A bound scorer may also have `key_parts` (part -> value: what makes its scores incomparable where it differs),
+        `notice` (a sentence that stands beside its figures in every report) and `check_case` (raises `ValueError`,
+        before the first call, for a case whose fields it cannot read).
         """
 
 

@@ -117,6 +117,11 @@ class Negated:
         """The parts of the scorer's key."""
         return getattr(self.scorer, "key_parts", {})
 
+    def check_case(self, case: Case) -> None:
+        """Refuse what the scorer cannot read."""
+        check = getattr(self.scorer, "check_case", None)
+        check(case) if check else None
+
     def score(self, case: Case, output: Output) -> Grades | Awaitable[Grades]:
         """Grade and turn the grade around; what could not be scored stays unscored."""
         grades = self.scorer.score(case, output)

@@ -59,7 +59,8 @@ def parse(data: bytes, source: str) -> Document:
         loader = _Loader(text)
     except yaml.reader.ReaderError as error:
         what = f"a character that YAML does not allow: U+{error.character:04X}"
-        raise InputError(Problem(source, what, "remove it")) from None
+        place = f"{source}:{text.count(chr(10), 0, error.position) + 1}"
+        raise InputError(Problem(place, what, "remove it")) from None
     try:
         node = loader.get_single_node()
     except yaml.MarkedYAMLError as error:
@@ -84,11 +85,14 @@ def _decode(data: bytes, source: str) -> str:
     if len(data) > MAX_BYTES:
         raise InputError(Problem(source, f"{len(data)} bytes, more than 1 MiB", "keep data in the golden set"))
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        raise InputError(Problem(source, "UTF-16 text", "save the file as UTF-8"))
+        raise InputError(Problem(f"{source}:1:1", "UTF-16 text", "save the file as UTF-8"))
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise InputError(Problem(source, f"not UTF-8 at byte {error.start}", "save the file as UTF-8")) from None
+        line = data.count(10, 0, error.start) + 1
+        raise InputError(
+            Problem(f"{source}:{line}", f"not UTF-8 at byte {error.start}", "save the file as UTF-8")
+        ) from None
 
 
 def _syntax_problem(error: yaml.MarkedYAMLError, source: str) -> Problem:
@@ -97,7 +101,10 @@ def _syntax_problem(error: yaml.MarkedYAMLError, source: str) -> Problem:
     what = error.problem or "not readable as YAML"
     if "\\t" in what or "'\\t'" in str(error):
         return Problem(place, "a tab where YAML wants spaces", "indent with spaces")
-    return Problem(place, what, "see the line above it for an open quote, bracket or a missing colon")
+    if "another document" in what:
+        return Problem(place, "a second document begins", "keep one suite a file")
+    mend = "see the line above it for an open quote, bracket or a missing colon"
+    return Problem(place, what, error.note or mend)
 
 
 class _Loader(yaml.SafeLoader):
@@ -109,12 +116,14 @@ class _Loader(yaml.SafeLoader):
         event: Any = self.peek_event()  # type: ignore[no-untyped-call]
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
             raise yaml.MarkedYAMLError(
-                problem="anchors (&name) and aliases (*name) are refused: write the value out",
+                problem="anchors (&name) and aliases (*name) are refused",
                 problem_mark=event.start_mark,
+                note="write the value out",
             )
         self.depth += 1
         if self.depth > MAX_DEPTH:
-            raise yaml.MarkedYAMLError(problem=f"nested deeper than {MAX_DEPTH} levels", problem_mark=event.start_mark)
+            what = f"nested deeper than {MAX_DEPTH} levels"
+            raise yaml.MarkedYAMLError(problem=what, problem_mark=event.start_mark, note="write it flatter")
         node = super().compose_node(parent, index)
         self.depth -= 1
         return node

@@ -18,6 +18,7 @@ from evalkit.suite.build import Builder, choices, show
 from evalkit.suite.document import Document, dotted, parse
 from evalkit.suite.model import JudgeConfig, ScorerEntry, Suite, SuiteOptions, When
 from evalkit.suite.partial import ABSENT, usable
+from evalkit.suite.strings import check_strings
 from evalkit.systems import SYSTEMS
 from evalkit.systems.base import SystemConfig
 
@@ -44,6 +45,7 @@ def load_suite(path: Path, shown: str | None = None) -> Suite:
     policy, baseline_system = _policy(builder, options)
     labels = [files.resolve(name, ("labels", i)) for i, name in enumerate(options.labels)]
     records = [files.resolve(name, ("calibrations", i)) for i, name in enumerate(options.calibrations)]
+    check_strings(builder)
     if builder.problems or system is None:
         problems = list(builder.problems)
         with gathered(problems):

@@ -14,7 +14,7 @@ from evalkit.systems.chat_reply import ChatReply, read_chat, to_chat_output
 from evalkit.systems.endpoint import check_limits, connect, timed_by, url_problems
 from evalkit.systems.fingerprint import config_hash
 from evalkit.systems.secrets import filled, missing, names_in, secrets_of
-from evalkit.systems.template import as_text, chat_turns, compile_template
+from evalkit.systems.template import as_text, chat_turns, compile_template, fields_in
 from evalkit.types import Case, Failure, Message, Output
 
 if TYPE_CHECKING:
@@ -99,6 +99,11 @@ class ChatSystem:
                 what = f"no file {self.system_prompt_file!r} inside the project"
                 problems.append(Problem("system.system_prompt_file", what, "write its path from the suite's folder"))
         return problems
+
+    @property
+    def fields(self) -> frozenset[str]:
+        """Placeholders that each row has to fill."""
+        return fields_in(self.prompt)
 
     def fingerprint(self, shared: Shared) -> str | None:
         """Hash of the configuration and of the prompt file."""

@@ -15,7 +15,7 @@ from evalkit.systems.fingerprint import config_hash
 from evalkit.systems.output import OUTPUT_KEYS, USAGE_KEYS, parse_json, shown, to_output
 from evalkit.systems.pick import Pick, compile_path
 from evalkit.systems.secrets import filled, names_in, secrets_of
-from evalkit.systems.template import compile_template
+from evalkit.systems.template import compile_template, fields_in
 from evalkit.types import Case, Failure, Output
 
 TEXT_KEYS = ("text", "answer", "output")
@@ -64,6 +64,11 @@ class HttpSystem:
             *url_problems("system.http", self.http, shared.env),
             *header_problems("system.headers", self.headers, shared.env),
         ]
+
+    @property
+    def fields(self) -> frozenset[str]:
+        """Placeholders that each row has to fill."""
+        return fields_in(self.body)
 
     def fingerprint(self, shared: Shared) -> str | None:
         """Hash of the configuration without secrets."""

@@ -10,7 +10,16 @@ from urllib.parse import quote
 from evalkit.errors import Problem
 
 _NAME = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
-_SECRET_NAME = re.compile(r"(KEY|TOKEN|SECRET|PASSWORD|CREDENTIALS?)$", re.IGNORECASE)
+_SECRET_NAME = re.compile(
+    r"(KEY|TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIALS?|(^|_)(PASS|PAT|AUTH|AUTHORIZATION|COOKIE|DSN))$",
+    re.IGNORECASE,
+)
+_SECRET_VALUE = re.compile(
+    r"\b(sk-[\w-]{16,}|gh[pousr]_\w{20,}|github_pat_\w{20,}|glpat-[\w-]{16,}|xox[abprs]-[\w-]{10,}|hf_\w{20,}"
+    r"|AKIA[0-9A-Z]{16}|AIza[\w-]{30,}|eyJ[\w-]{10,}\.[\w-]{10,}\.[\w-]{10,})"
+    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----|://[^\s/:@${]+:[^\s/@${]+@"
+)
+"""Shapes of keys as vendors give them out, and a password inside an address."""
 MASK = "***"
 SHORTEST = 6
 """Characters; a shorter value is no secret, and blotting it out would shred messages."""
@@ -19,6 +28,16 @@ SHORTEST = 6
 def names_in(text: str) -> list[str]:
     """Names of the environment variables that a text asks for as `${NAME}`."""
     return _NAME.findall(text)
+
+
+def is_secret_name(name: str) -> bool:
+    """True where the name of a variable or of a key says that it holds a secret."""
+    return _SECRET_NAME.search(name) is not None
+
+
+def looks_secret(text: str) -> bool:
+    """True where a text has the shape of a vendor's key, of a private key, or is an address with a password."""
+    return _SECRET_VALUE.search(text) is not None
 
 
 def filled(text: str, env: Mapping[str, str]) -> str:

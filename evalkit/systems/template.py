@@ -61,6 +61,26 @@ def compile_template(template: Any) -> Fill:
     return lambda case: template
 
 
+def fields_in(template: Any) -> frozenset[str]:
+    """The placeholders of a template that a row has to fill: those that not every case has."""
+    if isinstance(template, str):
+        named = {_name(piece) for piece in _BRACES.split(template)[1::2]}
+        return frozenset(named - _FROM_CASE.keys())
+    items = template.values() if isinstance(template, Mapping) else template
+    if isinstance(items, str) or not isinstance(template, Mapping | list | tuple):
+        return frozenset()
+    return frozenset[str]().union(*(fields_in(item) for item in items))
+
+
+def has_placeholder(case: Case, name: str) -> bool:
+    """True where the row can fill a placeholder."""
+    try:
+        _getter(name)(case)
+    except CallFailed:
+        return False
+    return True
+
+
 def _compile_text(template: str) -> Fill:
     pieces = _BRACES.split(template)
     if len(pieces) == 1:

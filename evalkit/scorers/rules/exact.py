@@ -58,6 +58,11 @@ class Exact(PassFail):
         """The reference."""
         return frozenset({"reference"})
 
+    def check_case(self, case: Case) -> None:
+        """Refuse a reference without a number where numbers are compared."""
+        if self.mode == "numeric" and case.reference and not self._wanted(case):
+            raise ValueError(f"no number in the reference {shown(case.reference)}; write one, or compare as text")
+
     def score(self, case: Case, output: Output) -> Score | Unscored:
         """Compare the answer with every reference; one is enough."""
         if not case.reference:
@@ -77,7 +82,7 @@ class Exact(PassFail):
         return collapse(text) if self.ignore_whitespace else text
 
     def _numeric(self, case: Case, output: Output) -> Score | Unscored:
-        wanted = [number for text in case.reference for number in list(find_numbers(text, self.decimal))[-1:]]
+        wanted = self._wanted(case)
         if not wanted:
             return Unscored(self.name, "bad_reference", f"no number in the reference {shown(case.reference)}")
         found = self._extract(output.text)
@@ -85,6 +90,9 @@ class Exact(PassFail):
             return self.grade(False, found)
         passed = any(self._equal(found, number) for number in wanted)
         return self.grade(passed, f"{found.text}, expected {' or '.join(number.text for number in wanted)}")
+
+    def _wanted(self, case: Case) -> list[Number]:
+        return [number for text in case.reference for number in list(find_numbers(text, self.decimal))[-1:]]
 
     def _extract(self, text: str) -> Number | str:
         """Take the number that counts, or say why there is none."""

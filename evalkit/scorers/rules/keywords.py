@@ -48,6 +48,11 @@ class Keywords(Share):
         """The required keywords, or the forbidden ones where the suite wants no others."""
         return frozenset({self.required_field or self.forbidden_field or ""})
 
+    def check_case(self, case: Case) -> None:
+        """Refuse a row whose keywords are no texts."""
+        for field in (self.required_field, self.forbidden_field):
+            case_texts(case, field) if field else None
+
     def score(self, case: Case, output: Output) -> Score | Unscored:
         """Look for every entry."""
         absent = sorted(field for field in self.needs if field not in case.fields)

@@ -59,7 +59,7 @@ def case_texts(case: Case, field: str) -> tuple[str, ...]:
     found = case.fields.get(field, ())
     texts = (found,) if isinstance(found, str) else found
     if not isinstance(texts, list | tuple) or not all(isinstance(text, str) and text.strip() for text in texts):
-        raise ValueError(f"{case.place or case.id}: `{field}` must be a list of non-blank strings; mend the golden row")
+        raise ValueError(f'`{field}` must be a list of non-blank strings; write ["..."]')
     return tuple(texts)
 
 

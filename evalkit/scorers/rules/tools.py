@@ -54,6 +54,10 @@ class ToolCalls:
         """The calls that should be made."""
         return frozenset({EXPECTED})
 
+    def check_case(self, case: Case) -> None:
+        """Refuse a row whose expected calls have another form."""
+        _read(case) if EXPECTED in case.fields else None
+
     def score(self, case: Case, output: Output) -> tuple[Score | Unscored, ...]:
         """Match the calls made with those expected."""
         if EXPECTED not in case.fields:
@@ -97,9 +101,7 @@ def _read(case: Case) -> tuple[ToolCall, ...]:
     """
     calls = case.fields[EXPECTED]
     if not isinstance(calls, list | tuple) or not all(map(_is_call, calls)):
-        raise ValueError(
-            f"{case.place or case.id}: `{EXPECTED}` must be a list of {{name, arguments}}; mend the golden row"
-        )
+        raise ValueError(f"`{EXPECTED}` must be a list of {{name, arguments}}; write [] where no call is expected")
     return tuple(ToolCall(call["name"], call.get("arguments") or {}) for call in calls)
 
 

@@ -1,0 +1,55 @@
+"""Texts of a suite that should not stand in it: keys, and variables of the environment where nothing fills them in."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from evalkit.errors import Problem
+from evalkit.suite.build import Builder
+from evalkit.suite.document import Path
+from evalkit.systems.secrets import is_secret_name, looks_secret, names_in, redact
+
+_FILLED = {"http", "headers", "base_url"}
+"""Keys of a system whose `${NAME}` is filled in from the environment."""
+_AS_WRITTEN = {"command", "prompt", "system_prompt", "version"}
+"""Keys of a system whose text goes out as it is: a shell or a model may mean something else by `${NAME}`."""
+_CONFIGURED = {"system", "judge", "embedding", "golden", "labels", "calibrations"}
+
+
+def check_strings(builder: Builder) -> None:
+    """Note each text that is a secret, or that waits for a variable in vain; no problem repeats a secret."""
+    secrets = []
+    for path, text in _strings(builder.document.value, ()):
+        name = next((part for part in reversed(path) if isinstance(part, str)), "")
+        written = is_secret_name(name) and path[0] in ("system", "judge", "embedding") and not names_in(text)
+        if text and (looks_secret(text) or written):
+            secrets.append(text)
+            mend = "keep it in the environment: `api_key_env: MY_KEY`, or ${MY_KEY} in a header of the system"
+            builder.problem(path, "a secret is written into the suite; take it for known to others", mend)
+        elif names_in(text) and path[0] in _CONFIGURED and not _is_filled(path):
+            what = f"`${{{names_in(text)[0]}}}` is not filled in here"
+            builder.problem(path, what, "write the value; only http, headers and base_url of a system read variables")
+    builder.problems = [_without(problem, secrets) for problem in builder.problems]
+
+
+def _strings(value: Any, path: Path) -> Iterator[tuple[Path, str]]:
+    if isinstance(value, str):
+        yield path, value
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _strings(item, (*path, key))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _strings(item, (*path, index))
+
+
+def _is_filled(path: Path) -> bool:
+    return path[0] == "system" and bool((_FILLED | _AS_WRITTEN).intersection(path))
+
+
+def _without(problem: Problem, secrets: list[str]) -> Problem:
+    forms = [form for secret in secrets for form in (secret, re.escape(secret), repr(secret)[1:-1])]
+    return replace(problem, what=redact(problem.what, forms), mend=redact(problem.mend, forms))
