@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from evalkit.errors import InputError, Problem
 from evalkit.paths import inside_project, shown_path
 from evalkit.results import Decision, Summary
+from evalkit.runner.earlier import QUARANTINED
 from evalkit.store.folder import RunFolder, find_baseline, is_name
 from evalkit.store.journal import read_rows
 
@@ -87,11 +88,20 @@ def assess(
         summary,
         terms.policy,
         baseline=terms.baseline,
-        partial=terms.partial,
+        partial=terms.partial or _unfinished(frozen, expected, terms.policy.repeats),
         seed=terms.seed,
         final=final,
     )
     return summary, decision
+
+
+def _unfinished(frame: FrozenFrame, expected: int, repeats: int) -> str | None:
+    """Why the rows are not the whole run, however few are missing; `None` where they are."""
+    left_out = sum(count for reason, count in frame.skipped_reasons.items() if reason.startswith(QUARANTINED))
+    if left_out:
+        return f"{left_out} quarantined; try again with --retry-errors"
+    missing = expected - int((frame.repeats < repeats).sum())
+    return f"{missing} of {expected} rows are missing; go on with --resume" if missing > 0 else None
 
 
 def _with_judges(frame: FrozenFrame, summary: Summary, terms: Terms) -> Summary:

@@ -24,6 +24,7 @@ from evalkit.errors import ExitCode, InputError, NothingSelected, Problem
 from evalkit.inputs import other_problems, refuse_unfit, warnings_of
 from evalkit.rescore import answered_by
 from evalkit.results import Decision, Summary
+from evalkit.resume import Resume, enter
 from evalkit.runner.draw import draw
 from evalkit.runner.engine import Stop
 from evalkit.runner.manifest import manifest_of
@@ -35,6 +36,7 @@ from evalkit.store.chain import HEAD
 from evalkit.store.folder import DECISION, MANIFEST, SUMMARY, TIMINGS, RunFolder, new_run_folder
 from evalkit.store.journal import Journal
 from evalkit.store.records import summary_records
+from evalkit.store.running import Running, refuse_if_running
 from evalkit.stored import load_run, suite_file_of
 
 if TYPE_CHECKING:
@@ -50,12 +52,13 @@ class Request:
     suite: Path
     out: Path | None = None
     resume: bool = False
+    retry_errors: bool = False
+    """With `resume`: ask again what ended as an error, could not be graded, or was left out."""
     selection: Selection = dataclasses.field(default_factory=Selection)
     overrides: Mapping[str, float] = dataclasses.field(default_factory=dict)
-    """Suite options set for this run: `repeat`, `concurrency`, `seed`, `budget_usd`."""
+    """Suite options set for this run: `repeat`, `concurrency`, `seed`, `budget_usd`, `deadline_s`."""
     baseline: str | None = None
     """Name or run folder instead of the suite's; `none` compares with nothing."""
-    deadline_s: float | None = None
     answers: RunFolder | None = None
     """A stored run whose answers are graded again; the suite's system is not called."""
     cached: bool = True
@@ -96,22 +99,40 @@ async def run_suite(request: Request, watcher: Watcher, stop: Stop, env: Mapping
 
     suite = with_overrides(load_suite(request.suite), request.overrides)
     suite = suite if request.answers is None else answered_by(suite, request.answers)
+    if request.out is not None:
+        refuse_if_running(request.out)
     async with AsyncExitStack() as stack:
         prepared, terms = await ready(suite, request, env, stack)
         chosen, sample = _chosen(prepared, request.selection)
         terms = dataclasses.replace(terms, sample=sample)
         n_cases = prepared.golden.n_cases if chosen is None else len(chosen)
-        folder, manifest = _folder(prepared, request, n_cases * suite.options.repeat, sample)
-        session = Session(prepared, watcher, stop, folder, manifest, chosen)
-        if request.deadline_s is not None:
-            asyncio.get_running_loop().call_later(request.deadline_s, stop, f"deadline of {request.deadline_s:g} s")
+        manifest = manifest_of(
+            prepared,
+            now=datetime.now(UTC),
+            expected=n_cases * suite.options.repeat,
+            partial=request.selection.partial,
+            sample=sample,
+            command=request.command,
+        )
+        folder = new_run_folder(request.out or suite.root / "reports" / manifest["run_id"], resume=request.resume)
+        running = stack.enter_context(Running(folder.path))
+        place = enter(
+            folder, manifest, running, Resume(prepared, chosen, watcher, stop, request.resume, request.retry_errors)
+        )
+        session = Session(prepared, watcher, stop, place, chosen)
+        if (deadline_s := suite.options.deadline_s) is not None:
+            reason = f"deadline of {deadline_s:g} s reached; go on with --resume"
+            asyncio.get_running_loop().call_later(deadline_s, stop.at_once, reason)
         answer = await stack.enter_async_context(suite.system.open(prepared.shared))
         with Journal(folder.rows_file) as journal:
             summary, decision = await session.to_decision(answer, journal, terms)
-    finished = datetime.now(UTC).isoformat(timespec="seconds")
-    manifest = {**manifest, "finished_at": finished, "wall_s": session.wall_s}
-    folder.write_json(MANIFEST, manifest)
-    return _decided(folder, manifest, summary, decision, terms)
+        finished = datetime.now(UTC).isoformat(timespec="seconds")
+        manifest = {**place.manifest, "finished_at": finished, "wall_s": session.wall_s}
+        folder.write_json(MANIFEST, manifest)
+        result = _decided(folder, manifest, summary, decision, terms)
+        if stop.reason is None:
+            running.finished()
+    return result
 
 
 def decide_again(folder: RunFolder, suite_file: Path | None, baseline: str | None) -> Result:
@@ -127,6 +148,7 @@ def decide_again(folder: RunFolder, suite_file: Path | None, baseline: str | Non
     """
     from evalkit.suite.parse import load_suite
 
+    refuse_if_running(folder.path)
     stored = load_run(folder)
     found = suite_file or suite_file_of(stored)
     if found is None:
@@ -248,29 +270,3 @@ def _chosen(prepared: Prepared, selection: Selection) -> tuple[frozenset[str] | 
         mend = "see the ids and cohorts in the golden set"
         raise NothingSelected(Problem("", f"{selection.partial} selects no case of {prepared.golden.path}", mend))
     return chosen, None
-
-
-def _folder(
-    prepared: Prepared, request: Request, expected: int, sample: Mapping[str, Any] | None
-) -> tuple[RunFolder, Mapping[str, Any]]:
-    """The run's folder and manifest; a resumed run must be of the same suite, data and system."""
-    manifest = manifest_of(
-        prepared,
-        now=datetime.now(UTC),
-        expected=expected,
-        partial=request.selection.partial,
-        sample=sample,
-        command=request.command,
-    )
-    out = request.out or prepared.suite.root / "reports" / manifest["run_id"]
-    folder = new_run_folder(out, resume=request.resume)
-    if not request.resume:
-        folder.write_json(MANIFEST, manifest)
-        return folder, manifest
-    stored = folder.manifest()
-    parts = ("suite_sha256", "golden", "system", "baseline_system", "partial", "sample", "seed", "repeats")
-    changed = [part for part in parts if stored.get(part) != manifest[part]]
-    if changed:
-        what = f"the run in it had another {', '.join(changed)}"
-        raise InputError(Problem(str(folder.path), what, "start a new run"))
-    return folder, stored

@@ -13,18 +13,21 @@ from typing import TYPE_CHECKING, Any
 
 from evalkit.assess import Terms, assess, load_baseline, refuse_incomparable
 from evalkit.results import Decision, Summary
+from evalkit.runner.earlier import QUARANTINED, Earlier
 from evalkit.runner.engine import MakeRow, Stop, answered_and_graded, run_cases
 from evalkit.runner.grading import grade_all
 from evalkit.runner.plan import Key, drawn, plan
 from evalkit.runner.refusals import Refusals
+from evalkit.runner.trial import DEATHS, Trial
 from evalkit.runner.turns import TURNS, by_turns
-from evalkit.store.folder import RunFolder
+from evalkit.store.folder import DECISION, RunFolder
 from evalkit.store.journal import Journal, read_rows
-from evalkit.stored import empty_frame
+from evalkit.store.running import Running
 from evalkit.types import Case, Row
 
 if TYPE_CHECKING:
     from evalkit.gate.decide import NeedsRepeats
+    from evalkit.llm.budget import Budget
     from evalkit.runner.prepare import Prepared
     from evalkit.systems.base import Answer
 
@@ -48,39 +51,48 @@ class Watcher:
     """The checked suite, rows expected, rows already there, folder: the first call is about to be made."""
     row: Callable[[Row], None] = lambda row: None
     """A case x repeat has ended."""
+    note: Callable[[str], None] = lambda text: None
+    """Something that the user should know happened to the run."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a run stands on disk."""
+
+    folder: RunFolder
+    manifest: Mapping[str, Any]
+    running: Running
+    earlier: Earlier
+    """What an earlier process left there."""
 
 
 class Session:
     """One run from its first call to its decision."""
 
     def __init__(
-        self,
-        prepared: Prepared,
-        watcher: Watcher,
-        stop: Stop,
-        folder: RunFolder,
-        manifest: Mapping[str, Any],
-        chosen: Collection[str] | None,
+        self, prepared: Prepared, watcher: Watcher, stop: Stop, place: Place, chosen: Collection[str] | None
     ) -> None:
-        self.prepared, self.watcher, self.stop, self.folder, self.chosen = prepared, watcher, stop, folder, chosen
-        self.frame = empty_frame(manifest)
-        self.done: set[Key] = set()
+        self.prepared, self.watcher, self.stop, self.chosen = prepared, watcher, stop, chosen
+        self.folder, self.running, self.earlier = place.folder, place.running, place.earlier
+        self.frame, self.done = place.earlier.frame, place.earlier.done
         self.refusals = Refusals()
-        self.expected: int = manifest["expected"]
+        self.expected: int = place.manifest["expected"]
+        self._undecided = False
         self.wall_s: float | None = None
         """Seconds that the calls took, `None` where some were made in another process."""
 
     async def to_decision(self, answer: Answer, journal: Journal, terms: Terms) -> tuple[Summary, Decision]:
         """Ask what is not journalled yet, again where the gate wants it, and decide."""
-        self._replay()
-        self.watcher.begin(self.prepared, self.expected, len(self.done), self.folder)
+        self.watcher.begin(self.prepared, self.expected, len(self.done) - self.earlier.n_open, self.folder)
         warming = asyncio.create_task(asyncio.to_thread(_warm))
-        started, resumed = time.perf_counter(), bool(self.done)
-        make_row = answered_and_graded(answer, grade_all(self.prepared.graders))
+        started = time.perf_counter()
+        make_row = self._noted(answered_and_graded(answer, grade_all(self.prepared.graders)))
+        await self._call(self.earlier.ungraded(), self.earlier.graded_again(), journal, paid=True)
+        await self._ask_apart(journal)
         await self._call_all(make_row, journal, terms)
         if terms.policy.escalates and self.folder.old_rows_file.exists():
             terms = self._with_old_rows(terms)
-        self.wall_s = None if resumed else time.perf_counter() - started
+        self.wall_s = None if self.earlier.n_rows else time.perf_counter() - started
         await warming
         while True:
             if self.stop.reason is not None:
@@ -93,6 +105,41 @@ class Session:
             await self._call(iter(more), make_row, journal)
             if decision.both and self.stop.reason is None:
                 terms = await self._call_old(decision, terms)
+
+    def _noted(self, make_row: MakeRow) -> MakeRow:
+        """Note each case before it is asked: what a process that dies has noted was in flight."""
+
+        async def noted(case: Case, repeat: int) -> Row:
+            self.running.begins(case.digest, repeat)
+            return await make_row(case, repeat)
+
+        return noted
+
+    async def _ask_apart(self, journal: Journal) -> None:
+        """Ask in another process what two processes died with; what that one dies of too is left out."""
+        died = self.running.deaths
+        suspects = {key for key, count in died.items() if count >= DEATHS and key not in self.done}
+        suspects |= self.earlier.quarantined
+        if not suspects or self.stop.reason is not None:
+            return
+        self.watcher.note(f"in flight when the process died, so asked in another one: {len(suspects)} of the cases")
+        suite, killers = self.prepared.suite, dict[Key, str]()
+        trial = Trial(suite.path, suite.options.concurrency, self.prepared.cache is not None)
+
+        def take(row: Row) -> None:
+            charge(self.prepared.budget, self.stop, row, with_judges=True)
+            self._keep(row, journal)
+
+        async def ask() -> None:
+            killers.update(await trial.ask(sorted(suspects), take))
+
+        await self.stop.bound(ask())
+        if self.stop.signal is not None:
+            raise Interrupted(self.folder)
+        for case, repeat in plan(self.prepared.golden.open(), _repeats(killers), chosen=_digests(killers), done=()):
+            if ended := killers.get((case.digest, repeat)):
+                reason = f"{QUARANTINED}: processes died while it was asked, the last one by itself ({ended})"
+                self._keep(Row(case=case, repeat=repeat, skipped=reason), journal)
 
     async def _call_all(self, make_row: MakeRow, journal: Journal, terms: Terms) -> None:
         """Ask what is planned; where speed is compared, the baseline's system by turns with this one."""
@@ -107,16 +154,6 @@ class Session:
             with Journal(self.folder.old_rows_file) as old_journal:
                 paired = by_turns(make_row, ask_old, partial(self._keep_old, journal=old_journal), turns)
                 return await self._call(work, paired, journal)
-
-    def _replay(self) -> None:
-        """Take what an interrupted run has journalled, and what it has spent on either side."""
-        if self.folder.rows_file.exists():
-            for row in read_rows(self.folder.rows_file):
-                self._count(row)
-                self._spend(row, with_judges=True)
-        if self.folder.old_rows_file.exists():
-            for row in read_rows(self.folder.old_rows_file):
-                self._spend(row, with_judges=True)
 
     def _again(self, asked: NeedsRepeats, done: Collection[Key]) -> list[tuple[Case, int]]:
         wanted = frozenset(asked.case_ids)
@@ -143,24 +180,21 @@ class Session:
 
     def _keep_old(self, row: Row, journal: Journal) -> bool:
         journal.append(row)
-        self._spend(row, with_judges=False)
+        charge(self.prepared.budget, self.stop, row)
         return True
 
     def _with_old_rows(self, terms: Terms) -> Terms:
         baseline = load_baseline(terms.baseline_folder, self.prepared.score_keys, self.folder)
         return dataclasses.replace(terms, baseline=baseline)
 
-    async def _call(self, work: Iterator[tuple[Case, int]], make_row: MakeRow, journal: Journal) -> None:
-        def keep(row: Row) -> None:
-            journal.append(row)
-            self._count(row)
-            self.watcher.row(row)
-
+    async def _call(
+        self, work: Iterator[tuple[Case, int]], make_row: MakeRow, journal: Journal, *, paid: bool = False
+    ) -> None:
         def on_row(row: Row) -> bool:
-            self._spend(row, with_judges=False)
+            charge(None if paid else self.prepared.budget, self.stop, row)
             ready = self.refusals.take(row)
             for each in ready:
-                keep(each)
+                self._keep(each, journal)
             if self.refusals.reason:
                 self.stop(self.refusals.reason)
             return bool(ready)
@@ -171,22 +205,37 @@ class Session:
         if self.stop.signal is not None:
             raise Interrupted(self.folder)
         for row in held if self.stop.reason is None else ():
-            keep(row)
+            self._keep(row, journal)
 
-    def _count(self, row: Row) -> None:
+    def _keep(self, row: Row, journal: Journal) -> None:
+        """Write a row, count it and tell of it; what was decided of fewer rows is no decision any more."""
+        if not self._undecided:
+            self.folder.file(DECISION).unlink(missing_ok=True)
+            self._undecided = True
+        row = dataclasses.replace(row, scored_by=self.earlier.scoring.id)
+        journal.append(row)
         self.frame.add(row)
         self.done.add((row.case.digest, row.repeat))
+        self.watcher.row(row)
 
-    def _spend(self, row: Row, *, with_judges: bool) -> None:
-        """Charge the budget; a judge's client has charged its calls of this process itself."""
-        budget = self.prepared.budget
-        if budget is None:
-            return
-        budget.add(row.output.usage if row.output else None)
-        for grade in row.scores.values() if with_judges else ():
-            budget.add(grade.usage)
-        if budget.reached:
-            self.stop(budget.reason)
+
+def charge(budget: Budget | None, stop: Stop, row: Row, *, with_judges: bool = False) -> None:
+    """Charge the budget, and stop where it is spent; a judge's client has charged its calls of this process itself."""
+    if budget is None:
+        return
+    budget.add(row.output.usage if row.output else None)
+    for grade in row.scores.values() if with_judges else ():
+        budget.add(grade.usage)
+    if budget.reached:
+        stop(budget.reason)
+
+
+def _repeats(keys: Collection[Key]) -> list[int]:
+    return sorted({repeat for _, repeat in keys})
+
+
+def _digests(keys: Collection[Key]) -> frozenset[str]:
+    return frozenset(digest for digest, _ in keys)
 
 
 def _warm() -> None:

@@ -12,10 +12,13 @@ from evalkit.aggregate.frame import Frame
 from evalkit.aggregate.repeats import check_rule
 from evalkit.errors import InputError, Problem, StoreError
 from evalkit.paths import shown_path
+from evalkit.runner.manifest import scorings_of
+from evalkit.runner.scoring import Scorings
 from evalkit.store.chain import Damage
 from evalkit.store.folder import RunFolder
 from evalkit.store.journal import read_rows
 from evalkit.store.records import metric_of
+from evalkit.types import Row
 
 
 @dataclass(frozen=True)
@@ -48,10 +51,16 @@ def load_run(folder: RunFolder) -> StoredRun:
     manifest = folder.manifest()
     damaged: list[Damage] = []
     file = shown_path(folder.rows_file)
+    scorings, stale = scorings_of(manifest), set()
     try:
         frame = empty_frame(manifest)
         for row in read_rows(folder.rows_file, damaged):
-            frame.add(row)
+            key = (row.case.digest, row.repeat)
+            if _differs(row, scorings, manifest):
+                stale.add(key)
+            else:
+                stale.discard(key)
+                frame.add(row)
     except ValueError as error:
         what = f"the rows do not fit the manifest: {error}"
         raise InputError(Problem(file, what, "run the suite again")) from None
@@ -61,7 +70,21 @@ def load_run(folder: RunFolder) -> StoredRun:
             raise
         what = "is not there" if isinstance(cause, FileNotFoundError) else f"is cut or foreign ({cause or error})"
         raise InputError(Problem(file, what, "run the suite again, or save the baseline again")) from None
+    if stale:
+        what = f"{len(stale)} rows in it were graded by scorers that have changed since"
+        mend = "go on with `evalkit run SUITE --out RUN --resume`, which grades their stored answers again"
+        raise InputError(Problem(shown_path(folder.path), what, mend))
     return StoredRun(folder, manifest, frame, tuple(damaged))
+
+
+def _differs(row: Row, scorings: Scorings, manifest: Mapping[str, Any]) -> bool:
+    """True for a row that a resumed run has yet to grade with the scorers of today."""
+    if not row.scored_by or row.scored_by == manifest.get("scoring", ""):
+        return False
+    now, then = manifest["score_keys"], scorings.get(row.scored_by, {})
+    return row.output is not None and (
+        now.keys() != then.keys() or any(then.get(name) != now[name] for name in row.scores)
+    )
 
 
 def suite_file_of(stored: StoredRun) -> Path | None:

@@ -20,6 +20,7 @@ RANKS = (
     {"stored"},
     {"assess"},
     {"session", "rescore", "inputs"},
+    {"resume"},
     {"pipeline", "analysis", "health", "calibrate", "noise"},
     {"labelling"},
     {"cli", "pytest_plugin", "__main__", "testing"},

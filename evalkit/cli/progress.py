@@ -41,7 +41,7 @@ class Reporter:
         self._budget: Budget | None = None
         self._advisory: frozenset[str] = frozenset()
         self._started = self._last_line = time.monotonic()
-        self.watcher = Watcher(begin=self._begin, row=self._row)
+        self.watcher = Watcher(begin=self._begin, row=self._row, note=self._note)
 
     def __enter__(self) -> Self:
         """Nothing is shown before the first call."""
@@ -70,6 +70,9 @@ class Reporter:
             self._bar = _bar(self._console)
             self._bar.add_task("", total=expected, completed=done, counts="")
             self._bar.start()
+
+    def _note(self, text: str) -> None:
+        self._console.print(text, soft_wrap=True)
 
     def _row(self, row: Row) -> None:
         self._done += 1

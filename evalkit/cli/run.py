@@ -42,9 +42,14 @@ def run(  # noqa: PLR0913 - typer reads the flags from the signature
     budget: Annotated[
         float | None, typer.Option(min=0.0001, help="US dollars to spend; then no new call is made.")
     ] = None,
-    deadline: Annotated[float | None, typer.Option(min=0.001, help="Seconds after which no new call is made.")] = None,
+    deadline: Annotated[
+        float | None, typer.Option(min=0.001, help="Seconds; then calls in flight are cancelled: go on with --resume.")
+    ] = None,
     cache: Annotated[bool, typer.Option("--cache/--no-cache", help="Take judges' replies of earlier runs.")] = True,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the interrupted run in --out.")] = False,
+    retry_errors: Annotated[
+        bool, typer.Option("--retry-errors", help="Resume, and try again what ended as an error or ungraded.")
+    ] = False,
     reports: Annotated[
         bool, typer.Option("--report/--no-report", help="Write report.html, summary.md, junit.xml ...")
     ] = True,
@@ -70,17 +75,17 @@ def run(  # noqa: PLR0913 - typer reads the flags from the signature
     from evalkit.pipeline import Request
     from evalkit.runner.plan import Selection
 
-    given = {"repeat": repeat, "concurrency": concurrency, "seed": seed, "budget_usd": budget}
+    given = {"repeat": repeat, "concurrency": concurrency, "seed": seed, "budget_usd": budget, "deadline_s": deadline}
     request = Request(
         suite=suite,
         out=out,
-        resume=resume,
+        resume=resume or retry_errors,
+        retry_errors=retry_errors,
         selection=Selection(
             limit=limit, sample=sample, case_ids=tuple(case or ()), cohorts=tuple(cohort or ()), seed=seed or 0
         ),
         overrides={key: value for key, value in given.items() if value is not None},
         baseline=baseline,
-        deadline_s=deadline,
         cached=cache,
         command=shlex.join(["evalkit", *sys.argv[1:]]),
     )

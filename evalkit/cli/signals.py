@@ -7,8 +7,8 @@ import gc
 import os
 import shlex
 import signal
+import threading
 from collections.abc import Coroutine
-from contextlib import suppress
 from typing import Any
 
 import typer
@@ -19,6 +19,12 @@ from evalkit.errors import ExitCode
 from evalkit.pipeline import Request, Result, run_suite
 from evalkit.runner.engine import Stop
 from evalkit.session import Interrupted
+from evalkit.store.folder import RunFolder
+
+DRAIN_S = 8.0
+"""Seconds that calls in flight have to end after the first signal; a run has ended within 10."""
+FORCED_S = 0.8
+"""Seconds until a second signal ends the process, whatever still holds it."""
 
 
 def run_stoppable(request: Request, output: Output, progress: str) -> Result:
@@ -32,24 +38,46 @@ def run_stoppable(request: Request, output: Output, progress: str) -> Result:
             return asyncio.run(_stoppable(run_suite(request, reporter.watcher, stop, os.environ), stop))
     except (Interrupted, asyncio.CancelledError) as error:
         if isinstance(error, Interrupted):
-            again = (
-                f"evalkit run {shlex.quote(str(request.suite))} --out {shlex.quote(str(error.folder.path))} --resume"
-            )
-            output.say(f"interrupted; every finished case is kept. Go on with: {again}")
-        raise typer.Exit(ExitCode.TERMINATED if stop.signal == signal.SIGTERM else ExitCode.INTERRUPTED) from None
+            output.say(f"interrupted; every finished case is kept. Go on with: {again(request, error.folder)}")
+        raise typer.Exit(_exit_code(stop)) from None
+
+
+def again(request: Request, folder: RunFolder) -> str:
+    """The command that goes on with a run: the one that began it, with its folder."""
+    if request.answers is not None:
+        return request.command  # no call of a system is lost: stored answers are graded from the beginning
+    words = [word for word in shlex.split(request.command) if word != "--resume" and not word.startswith("--out=")]
+    if "--out" in words:
+        at = words.index("--out")
+        del words[at : at + 2]
+    return shlex.join([*words, "--out", str(folder.path), "--resume"])
 
 
 async def _stoppable(running: Coroutine[Any, Any, Result], stop: Stop) -> Result:
     """The first signal lets the calls in flight end, the second one does not."""
-    task = asyncio.current_task()
-    loop = asyncio.get_running_loop()
+    task, loop = asyncio.current_task(), asyncio.get_running_loop()
 
-    def on_signal(number: signal.Signals) -> None:
+    def drain(number: int) -> None:
         if stop.signal is not None and task is not None:
             task.cancel()
         stop.by_signal(number)
+        loop.call_later(DRAIN_S, stop.at_once, "")
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        with suppress(NotImplementedError):  # Windows has no handlers in the loop
-            loop.add_signal_handler(number, on_signal, number)
-    return await running
+    def on_signal(number: int, frame: object) -> None:
+        if stop.signal is not None:
+            # Rows are on disk as soon as they are made: nothing is lost where the loop does not come back.
+            forced = threading.Timer(FORCED_S, os._exit, [_exit_code(stop)])
+            forced.daemon = True
+            forced.start()
+        loop.call_soon_threadsafe(drain, number)
+
+    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        return await running
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _exit_code(stop: Stop) -> int:
+    return ExitCode.TERMINATED if stop.signal == signal.SIGTERM else ExitCode.INTERRUPTED

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from typing import Any
 
 from evalkit.errors import EvalkitError
 from evalkit.llm.budget import BudgetReached
@@ -21,12 +22,13 @@ FIRST_CALLS = 3
 
 
 class Stop:
-    """Asks the workers to take no new case; those in flight are finished."""
+    """Asks the workers to take no new case; those in flight are finished, unless they are cut off."""
 
     def __init__(self) -> None:
         """Nothing is asked yet."""
         self.reason: str | None = None
         self.signal: int | None = None
+        self._cut = asyncio.Event()
 
     def __call__(self, reason: str) -> None:
         """Stop for `reason`; the first one stays."""
@@ -37,6 +39,23 @@ class Stop:
         self(f"signal {number}")
         self.signal = number
 
+    def at_once(self, reason: str) -> None:
+        """Stop, and cancel the calls in flight: their cases stay open for a resumed run."""
+        self(reason)
+        self._cut.set()
+
+    async def bound(self, work: Coroutine[Any, Any, None]) -> None:
+        """Wait for `work`, which is cancelled where the calls in flight are cut off."""
+        task, cut = asyncio.ensure_future(work), asyncio.ensure_future(self._cut.wait())
+        try:
+            await asyncio.wait([task, cut], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            cut.cancel()
+            task.cancel()
+            await asyncio.wait([task])
+        if not task.cancelled():
+            task.result()
+
 
 async def run_cases(
     work: Iterator[tuple[Case, int]], make_row: MakeRow, on_row: OnRow, *, concurrency: int, stop: Stop
@@ -46,6 +65,12 @@ async def run_cases(
     Raises:
         EvalkitError: what `on_row` raises, such as `StoreError`; the other calls are cancelled.
     """
+    await stop.bound(_run_all(work, make_row, on_row, concurrency, stop))
+
+
+async def _run_all(
+    work: Iterator[tuple[Case, int]], make_row: MakeRow, on_row: OnRow, concurrency: int, stop: Stop
+) -> None:
     started = asyncio.Event()
 
     def taken(row: Row) -> bool:

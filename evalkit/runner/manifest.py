@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
+from evalkit.runner.scoring import Scoring, Scorings
 from evalkit.store.folder import FORMAT
 from evalkit.store.records import metric_record
 
@@ -60,6 +61,8 @@ def manifest_of(
         "metrics": [metric_record(metric) for metric in prepared.metrics],
         "advisory": sorted(prepared.advisory),
         "score_keys": {name: dict(key) for name, key in prepared.score_keys.items()},
+        "scoring": Scoring(prepared.graders, {}).id,
+        "earlier_scorings": {},
         "cohorts": list(suite.options.cohorts),
         "seed": suite.options.seed,
         "repeats": suite.options.repeat,
@@ -73,6 +76,18 @@ def manifest_of(
         "versions": _versions(),
         "host": {"system": platform.system(), "machine": platform.machine()},
     }
+
+
+def resumed(manifest: Mapping[str, Any], stored: Mapping[str, Any]) -> dict[str, Any]:
+    """The manifest of a run that goes on: its own id and beginning, and today's suite, golden set and scorers."""
+    own = {key: stored[key] for key in ("run_id", "started_at", "command")}
+    earlier = {id_: keys for id_, keys in scorings_of(stored).items() if id_ != manifest["scoring"]}
+    return {**manifest, **own, "earlier_scorings": earlier}
+
+
+def scorings_of(manifest: Mapping[str, Any]) -> Scorings:
+    """Every state of the scorers that rows of a run may have been graded by."""
+    return {**manifest.get("earlier_scorings", {}), manifest.get("scoring", ""): manifest["score_keys"]}
 
 
 def _old_fingerprint(prepared: Prepared) -> str | None:

@@ -16,6 +16,7 @@ from evalkit.errors import InputError, Problem, StoreError
 from evalkit.paths import shown_path
 from evalkit.store.chain import head_of, scan
 from evalkit.store.journal import read_rows
+from evalkit.store.running import RUNNING
 from evalkit.store.soundness import manifest_problems
 from evalkit.types import Row
 
@@ -25,6 +26,8 @@ TIMINGS = "timings.json"
 """Latency, speed and throughput: beside the summary, so that equal answers give equal summaries."""
 OLD_ROWS = "baseline_rows.jsonl"
 """What the baseline's system answered when cases were run again on both sides."""
+SET_ASIDE = "set_aside.jsonl"
+"""Damaged lines, and rows of cases that are gone from the golden set: what a resumed run took out of its journal."""
 REPORT, MARKDOWN, JUNIT = "report.html", "summary.md", "junit.xml"
 RECORD, FAILURES = "release_decision.md", "failure_analysis.md"
 BASELINES = Path("reports") / "baselines"
@@ -111,6 +114,12 @@ class RunFolder:
             raise StoreError(f"{target}: {error.strerror}, {len(text)} characters needed; {mend}") from error
         return target
 
+    def sweep(self) -> None:
+        """Remove drafts that a process left when it died; only for the one run that has the folder."""
+        for draft in self.path.glob(".*.tmp"):
+            with suppress(OSError):
+                draft.unlink()
+
     def head(self, decision: Mapping[str, Any] | None) -> str:
         """What stands for every row that counts, and for the decision made of them; see `chain`."""
         return head_of([scan(self.rows_file), scan(self.old_rows_file)], decision)
@@ -136,11 +145,12 @@ def new_run_folder(out: Path, *, resume: bool) -> RunFolder:
         InputError: if the folder holds something and `resume` is not asked, or is missing and it is.
         StoreError: if it cannot be made.
     """
-    if resume and not (out / MANIFEST).is_file():
+    begun = _begun(out)
+    if resume and not (out / MANIFEST).is_file() and not begun:
         raise InputError(
             Problem(str(out), "no run to resume in it", "name the folder that the interrupted run printed")
         )
-    if not resume and out.exists() and (not out.is_dir() or any(out.iterdir())):
+    if not resume and out.exists() and not begun and (not out.is_dir() or any(out.iterdir())):
         mend = "name a new folder with --out, or go on with --resume"
         raise InputError(Problem(str(out), "is not empty", mend))
     try:
@@ -148,6 +158,12 @@ def new_run_folder(out: Path, *, resume: bool) -> RunFolder:
     except OSError as error:
         raise StoreError(f"{out}: cannot be made ({error.strerror}); choose another folder with --out") from error
     return RunFolder(out)
+
+
+def _begun(out: Path) -> bool:
+    """True for the folder of a run that died before its manifest was written."""
+    names = {file.name for file in out.iterdir()} if out.is_dir() else set()
+    return RUNNING in names and all(name.startswith(".") for name in names)
 
 
 def is_name(text: str) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from evalkit.errors import StoreError
 from evalkit.store.chain import open_journal
 from evalkit.store.rows import RowKey, decode_row, row_key
 from evalkit.types import Row
@@ -32,6 +33,20 @@ def sorted_rows(path: Path) -> Callable[[], Iterator[Row]]:
                     yield row
 
     return rows
+
+
+def row_at(path: Path, place: int) -> Row:
+    """The row that begins at a byte of a journal.
+
+    Raises:
+        StoreError: no intact row begins there.
+    """
+    with path.open("rb") as file:
+        file.seek(place)
+        row = decode_row(file.readline())
+    if row is None:
+        raise StoreError(f"{path}: changed while it was read; leave the file alone during a run")
+    return row
 
 
 def _places(file: BinaryIO) -> array[int]:

@@ -58,9 +58,7 @@ class Journal:
             raise self._failed(self._sync_error)
         line = encode_row(row)
         try:
-            written = os.write(self._fd, line)
-            while written < len(line):
-                written += os.write(self._fd, line[written:])
+            _write(self._fd, line)
         except OSError as error:
             raise self._failed(error, len(line)) from error
         self._dirty.set()
@@ -77,7 +75,7 @@ class Journal:
         self._dirty.set()
         self._syncer.join()
         try:
-            os.fsync(self._fd)
+            _sync(self._fd)
         except OSError as failure:
             self._sync_error = self._sync_error or failure
         os.close(self._fd)
@@ -90,7 +88,7 @@ class Journal:
             self._dirty.wait()
             self._dirty.clear()
             try:
-                os.fsync(self._fd)
+                _sync(self._fd)
             except OSError as error:
                 self._sync_error = error
                 return
@@ -99,6 +97,16 @@ class Journal:
     def _failed(self, error: OSError, n_bytes: int = 0) -> StoreError:
         needed = f", {n_bytes} bytes needed" if n_bytes else ""
         return StoreError(f"{self._path}: {error.strerror}{needed}; free the disk, then go on with --resume")
+
+
+def _write(fd: int, line: bytes) -> None:
+    written = os.write(fd, line)
+    while written < len(line):
+        written += os.write(fd, line[written:])
+
+
+def _sync(fd: int) -> None:
+    os.fsync(fd)
 
 
 def _cut_torn_tail(fd: int) -> None:

@@ -132,6 +132,8 @@ class SuiteOptions:
     """True turns insufficient evidence into no decision."""
     budget_usd: float | None = None
     """US dollars that a run may spend on calls whose price is known; then it stops and can be resumed."""
+    deadline_s: float | None = None
+    """Seconds that the calls of a run may take; then those in flight are cancelled, and the run can be resumed."""
     production: Mapping[str, float] = field(default_factory=dict)
     """Shares of production by the values of one cohort: `{topic=hours: 0.6, topic=loans: 0.4}`; `pass_rate` is then
     also given for that mix."""
@@ -158,6 +160,8 @@ class SuiteOptions:
             raise ValueError("traffic_per_month: must be at least 1; remove the key where it is unknown")
         if self.budget_usd is not None and not 0 < self.budget_usd < float("inf"):
             raise ValueError("budget_usd: must be above 0; remove the key to spend without a limit")
+        if self.deadline_s is not None and not 0 < self.deadline_s < float("inf"):
+            raise ValueError("deadline_s: must be above 0; remove the key to run without a limit")
         check_mix(self.production, self.cohorts)
         self._check_sample()
         for cohort, floor in self.kappa_floors.items():

@@ -1,0 +1,113 @@
+"""The folder of a run as its process finds it: new, or left by an earlier process whose rows are taken over."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from evalkit.errors import InputError, Problem
+from evalkit.runner.earlier import Earlier
+from evalkit.runner.engine import Stop
+from evalkit.runner.manifest import resumed, scorings_of
+from evalkit.runner.scoring import Scoring
+from evalkit.session import Place, Watcher, charge
+from evalkit.store.folder import MANIFEST, ROWS, SET_ASIDE, RunFolder
+from evalkit.store.journal import read_rows
+from evalkit.store.running import Running
+from evalkit.stored import empty_frame
+from evalkit.types import Row
+
+if TYPE_CHECKING:
+    from evalkit.runner.prepare import Prepared
+
+SHOWN_LINES = 10
+_SAME = ("system", "baseline_system", "partial", "sample", "seed")
+"""Parts of a manifest that a resumed run shares with the run it goes on with; the others may be edited in between."""
+
+
+@dataclass(frozen=True)
+class Resume:
+    """What a run brings to a folder that may hold rows already."""
+
+    prepared: Prepared
+    chosen: Collection[str] | None
+    watcher: Watcher
+    stop: Stop
+    again: bool
+    """Whether the folder is that of an interrupted run."""
+    retry: bool
+
+
+def enter(folder: RunFolder, manifest: Mapping[str, Any], running: Running, resume: Resume) -> Place:
+    """Write the manifest of a run that begins, or take over what is there.
+
+    Raises:
+        InputError: the rows are another system's, or the folder was filled by a run that was faster.
+        StoreError: the disk refuses.
+    """
+    folder.sweep()
+    begun = folder.file(MANIFEST).is_file()
+    if begun and not resume.again:
+        mend = "name a new folder with --out, or go on with --resume"
+        raise InputError(Problem(str(folder.path), "is not empty", mend))
+    stored = folder.manifest() if begun else None
+    if stored is not None:
+        _refuse_others(folder, stored, manifest)
+        manifest = resumed(manifest, stored)
+    folder.write_json(MANIFEST, manifest)
+    wanted = _wanted(resume, stored)
+    earlier = _read(folder, manifest, resume, wanted, told=True)
+    if earlier.n_unwanted or any(not damage.torn for damage in earlier.damaged):
+        earlier.set_aside()
+        earlier = _read(folder, manifest, resume, wanted, told=False)
+    return Place(folder, manifest, running, earlier)
+
+
+def _refuse_others(folder: RunFolder, stored: Mapping[str, Any], manifest: Mapping[str, Any]) -> None:
+    changed = [part for part in _SAME if stored.get(part) != manifest[part]]
+    changed += ["repeats"] if stored["repeats"] > manifest["repeats"] else []
+    if changed:
+        what = f"the run in it had another {', '.join(changed)}"
+        raise InputError(Problem(str(folder.path), what, "start a new run"))
+
+
+def _wanted(resume: Resume, stored: Mapping[str, Any] | None) -> Collection[str] | None:
+    """Digests of the cases, where the golden set was edited since; `None` where every stored row belongs to it."""
+    golden = resume.prepared.golden
+    if stored is None or stored["golden"]["sha256"] == golden.sha256:
+        return None
+    return resume.chosen if resume.chosen is not None else frozenset(case.digest for case in golden.open())
+
+
+def _read(
+    folder: RunFolder, manifest: Mapping[str, Any], resume: Resume, wanted: Collection[str] | None, *, told: bool
+) -> Earlier:
+    scoring = Scoring(resume.prepared.graders, scorings_of(manifest))
+    earlier = Earlier(folder, empty_frame(manifest), scoring, wanted, resume.retry)
+    spend = partial(charge, resume.prepared.budget, resume.stop, with_judges=True) if told else _nothing
+    earlier.read(spend)
+    if told:
+        for row in read_rows(folder.old_rows_file) if folder.old_rows_file.exists() else ():
+            spend(row)
+        _tell(earlier, resume.watcher)
+    return earlier
+
+
+def _nothing(row: Row) -> None:
+    """Charge nothing."""
+
+
+def _tell(earlier: Earlier, watcher: Watcher) -> None:
+    altered = [str(damage.line) for damage in earlier.damaged if not damage.torn]
+    if altered:
+        more = f" and {len(altered) - SHOWN_LINES} more" if len(altered) > SHOWN_LINES else ""
+        lines = ", ".join(altered[:SHOWN_LINES]) + more
+        watcher.note(f"{ROWS}: damaged lines ({lines}) are kept in {SET_ASIDE}, their cases are run again")
+    if any(damage.torn for damage in earlier.damaged):
+        watcher.note(f"{ROWS}: the last line was torn by the end of the process, its case is run again")
+    if earlier.n_unwanted:
+        watcher.note(f"{ROWS}: rows of cases that are gone from the golden set are kept in {SET_ASIDE}")
+    if earlier.n_open:
+        watcher.note(f"stored answers that changed scorers grade again, without a call: {earlier.n_open}")

@@ -1,0 +1,111 @@
+"""What an earlier process of a run left in its folder: what stands, what is to be asked again, what is set aside."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, field
+
+from evalkit.aggregate.frame import Frame
+from evalkit.errors import StoreError
+from evalkit.runner.engine import MakeRow
+from evalkit.runner.plan import Key
+from evalkit.runner.scoring import Scoring
+from evalkit.store.chain import Damage, lines_of
+from evalkit.store.folder import SET_ASIDE, RunFolder
+from evalkit.store.index import row_at
+from evalkit.store.rows import decode_row
+from evalkit.types import Case, Row
+
+QUARANTINED = "quarantined"
+"""How the reason of a case begins that was left out because processes died of it."""
+
+
+@dataclass
+class Earlier:
+    """The rows of a journal, by what today's suite makes of them; the last row of a key counts."""
+
+    folder: RunFolder
+    frame: Frame
+    scoring: Scoring
+    wanted: Collection[str] | None = None
+    """Digests of the cases that the run is about, `None` where all that it holds are."""
+    retry: bool = False
+    """Whether system errors, grades that could not be given and cases that were left out are tried again."""
+    done: set[Key] = field(default_factory=set)
+    quarantined: set[Key] = field(default_factory=set)
+    """Left out before, and to be tried again."""
+    damaged: list[Damage] = field(default_factory=list)
+    n_rows: int = 0
+    n_unwanted: int = 0
+    _open: dict[Key, int] = field(default_factory=dict)
+
+    def read(self, charge: Callable[[Row], None]) -> None:
+        """Take every row; `charge` hears of each, for what it has cost."""
+        place = 0
+        path = self.folder.rows_file
+        for number, line in enumerate(lines_of(path) if path.exists() else (), 1):
+            row = decode_row(line)
+            if row is None:
+                self.damaged.append(Damage(number, torn=not line.endswith(b"\n")))
+            elif self.wanted is not None and row.case.digest not in self.wanted:
+                self.n_unwanted += 1
+            else:
+                self._take(row, place)
+                charge(row)
+            place += len(line)
+
+    def _take(self, row: Row, place: int) -> None:
+        key = (row.case.digest, row.repeat)
+        self.n_rows += 1
+        self._open.pop(key, None)
+        self.quarantined.discard(key)
+        self.done.add(key)
+        if self.retry and row.state in ("system_error", "skipped"):
+            self.done.discard(key)
+            if (row.skipped or "").startswith(QUARANTINED):
+                self.quarantined.add(key)
+        if self.scoring.stands(row):
+            self.frame.add(row)  # where it is tried again, it counts until the new row is there
+        if not self.scoring.stands(row, retry=self.retry):
+            self._open[key] = place
+
+    @property
+    def n_open(self) -> int:
+        """Stored answers that scorers have yet to grade."""
+        return len(self._open)
+
+    def ungraded(self) -> Iterator[tuple[Case, int]]:
+        """Case and repeat of each of them, in the order of the journal."""
+        for place in sorted(self._open.values()):
+            row = row_at(self.folder.rows_file, place)
+            yield row.case, row.repeat
+
+    def graded_again(self) -> MakeRow:
+        """Makes their rows, without a call of the system."""
+        return self.scoring.graded_again(
+            lambda digest, repeat: row_at(self.folder.rows_file, self._open[digest, repeat]), retry=self.retry
+        )
+
+    def set_aside(self) -> None:
+        """Take damaged lines, and rows of cases that are gone, out of the journal and keep them beside it.
+
+        Raises:
+            StoreError: if the disk refuses it; the journal stands as it was.
+        """
+        path, aside = self.folder.rows_file, self.folder.file(SET_ASIDE)
+        draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        try:
+            with draft.open("wb") as kept, aside.open("ab") as rest:
+                for line in lines_of(path):
+                    row = decode_row(line)
+                    fits = row is not None and (self.wanted is None or row.case.digest in self.wanted)
+                    (kept if fits else rest).write(line if line.endswith(b"\n") else line + b"\n")
+                for file in (rest, kept):
+                    file.flush()
+                    os.fsync(file.fileno())
+            draft.replace(path)
+        except OSError as error:
+            draft.unlink(missing_ok=True)
+            mend = "free the disk, then go on with --resume"
+            raise StoreError(f"{path}: {error.strerror}; {mend}") from error

@@ -1,0 +1,138 @@
+"""Who runs in a folder, and which calls are in flight there: one file, locked while its process lives."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from evalkit.errors import InputError, Problem, StoreError
+
+try:
+    import fcntl
+except ImportError:  # no such locks on Windows: there nothing keeps two runs out of one folder
+    fcntl = None  # type: ignore[assignment]
+
+RUNNING = ".running"
+_BEGIN, _END = "begin", "end"
+
+
+class Running:
+    """The only run of a folder, for as long as it lasts.
+
+    Every call is noted before it is made. What a process that died has noted, and the journal does not hold, was in
+    flight when it died. The lock dies with its process, so that nobody has to judge whether it is stale.
+
+    Attributes:
+        deaths: (digest of the case, repeat) -> how many processes died while it was in flight, ended calls included.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._file = folder / RUNNING
+        self.deaths: Counter[tuple[str, int]] = Counter()
+
+    def __enter__(self) -> Self:
+        """Take the folder.
+
+        Raises:
+            InputError: another process has it.
+            StoreError: the disk refuses.
+        """
+        try:
+            self._fd = _locked(self._file)
+            text = self._file.read_text(encoding="utf-8", errors="replace") if fcntl is None else _read(self._fd)
+            self.deaths = _deaths(text)
+            self._write(f"\n{_BEGIN} {os.getpid()}\n")
+        except OSError as error:
+            raise StoreError(f"{self._file}: {error.strerror}; free the disk, or choose another --out") from error
+        return self
+
+    def begins(self, digest: str, repeat: int) -> None:
+        """Note that a case is about to be asked.
+
+        Raises:
+            StoreError: if the disk refuses it; the run can be resumed.
+        """
+        try:
+            self._write(f"{digest} {repeat}\n")
+        except OSError as error:
+            mend = "free the disk, then go on with --resume"
+            raise StoreError(f"{self._file}: {error.strerror}; {mend}") from error
+
+    def finished(self) -> None:
+        """Forget everything: no call is open any more."""
+        with suppress(OSError):
+            self._file.unlink()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Let go of the folder in order: no case is to blame for this end."""
+        with suppress(OSError):
+            self._write(f"{_END}\n")
+        os.close(self._fd)
+
+    def _write(self, text: str) -> None:
+        os.write(self._fd, text.encode())
+
+
+def refuse_if_running(folder: Path) -> None:
+    """Refuse a folder that another process runs in, without touching it.
+
+    Raises:
+        InputError: naming the process.
+    """
+    file = folder / RUNNING
+    if fcntl is None or not file.is_file():
+        return
+    with suppress(PermissionError), file.open("rb") as held:
+        try:
+            fcntl.lockf(held, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            raise _taken(file) from None
+
+
+def _locked(file: Path) -> int:
+    while True:
+        fd = os.open(file, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        if fcntl is None:
+            return fd
+        try:
+            fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(fd)
+            raise _taken(file) from None
+        with suppress(FileNotFoundError):
+            if os.fstat(fd).st_ino == file.stat().st_ino:
+                return fd
+        os.close(fd)  # the run that had it has finished and taken the file away
+
+
+def _read(fd: int) -> str:
+    # Closing another descriptor of the file would give up the lock.
+    return os.pread(fd, os.fstat(fd).st_size, 0).decode("utf-8", "replace")
+
+
+def _taken(file: Path) -> InputError:
+    begun = [line for line in file.read_text(encoding="utf-8", errors="replace").splitlines() if _BEGIN in line]
+    process = begun[-1].removeprefix(_BEGIN).strip() if begun else "unknown"
+    what = f"process {process} is running in it"
+    return InputError(Problem(str(file.parent), what, "wait for it to end, or name another folder with --out"))
+
+
+def _deaths(text: str) -> Counter[tuple[str, int]]:
+    died: Counter[tuple[str, int]] = Counter()
+    noted: set[tuple[str, int]] = set()
+    for words in map(str.split, text.splitlines()):
+        if words == [_END]:
+            noted = set()
+        elif words[:1] == [_BEGIN]:
+            died.update(noted)
+            noted = set()
+        elif len(words) == 2 and words[1].isdecimal():
+            noted.add((words[0], int(words[1])))
+    died.update(noted)
+    return died
