@@ -83,24 +83,26 @@ def sight(tested: Sequence[Tested]) -> str:
     overall.sort(key=lambda each: each.gate.metric.name != PASS_RATE.name)
     if not overall:
         return ""
-    first = overall[0]
-    smallest, what = _smallest_drop(first), f"a drop of {first.gate.metric.name} overall"
-    start = (
-        f"no size of {what} would be found 4 times in 5"
-        if smallest is None
-        else (f"{what} would be found 4 times in 5 from {number(smallest)} on")
-    )
-    together = ", if cases of a cluster break together" if first.gate.n_independent < len(first.gate.cases) else ""
+    first, what = overall[0], f"a drop of {overall[0].gate.metric.name} overall"
+    if first.gate.n_independent < len(first.gate.cases):
+        together, alone = (_in_words(_smallest_drop(first, together=whole)) for whole in (True, False))
+        return f"{what} would be found 4 times in 5 {alone} where cases break one by one, {together} where clusters do"
     chances = [f"{100 * drop:g} % of its range {_power(first, drop):.0%} of the time" for drop in SHOWN_DROPS]
-    return f"{start}; one of {', one of '.join(chances)}{together}"
+    return f"{what} would be found 4 times in 5 {_in_words(_smallest_drop(first))}; one of {', one of '.join(chances)}"
 
 
-def _smallest_drop(tested: Tested) -> float | None:
-    """In units of the metric; `None` where no drop is detectable or the scale has no end."""
+def _in_words(smallest: float | None) -> str:
+    return "at no size" if smallest is None else f"from {number(smallest)} on"
+
+
+def _smallest_drop(tested: Tested, *, together: bool = True) -> float | None:
+    """In units of the metric, if cases of a cluster break together, or each alone; `None` where none is detectable."""
     reach = _reach(tested.gate)
     if not math.isfinite(reach) or reach <= 0:
         return None
     n, variance, critical = _noise(tested)
+    if not together:  # the noise of the clusters, spread over as many cases as they hold
+        n, variance = len(tested.gate.cases), variance * len(tested.gate.cases) / n
     found = paired.minimum_detectable_drop(n, variance, critical_value=critical)
     return None if found is None else found * reach
 

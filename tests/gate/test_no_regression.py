@@ -1,5 +1,7 @@
 """Comparison with a baseline on the same cases."""
 
+import re
+
 import numpy as np
 import pytest
 from gate_rows import GRADE, JUDGE, RULE, a_case, a_decision, a_row, frozen, passing
@@ -59,7 +61,11 @@ def test_a_comparison_says_which_drops_it_could_have_seen():
     assert told[1].endswith("one of 5 % of its range 100% of the time, one of 10 % of its range 100% of the time")
     assert "one of 5 % of its range 100%" not in told[0]
     few = frozen(passing(6, 6))
-    assert "no size of a drop of pass_rate overall" in a_decision(few, NoRegression(), baseline=few).comparison.sight
+    assert "4 times in 5 at no size" in a_decision(few, NoRegression(), baseline=few).comparison.sight
+    rows = [a_row(a_case(f"c{i:03}", cluster=f"k{i // 5}"), {"rule": float(i % 20 > 0)}) for i in range(300)]
+    clustered = a_decision(frozen(rows), NoRegression(), baseline=frozen(rows)).comparison.sight
+    alone, together = (float(found) for found in re.findall(r"from (\S+) on where", clustered))
+    assert 0.01 < alone < together / 4
 
 
 def test_one_gate_agrees_with_exact_mcnemar():
