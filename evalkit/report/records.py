@@ -9,6 +9,7 @@ from typing import Any
 
 from evalkit.report.markdown import MARKS, score_change
 from evalkit.report.numbers import plural
+from evalkit.report.page import line_markdown
 from evalkit.report.survey import FailedCase, Rows, failed_scores, verdict_of
 from evalkit.report.texts import code, plain
 from evalkit.report.view import GateLine, View
@@ -213,7 +214,10 @@ def _case(number: int, failed: FailedCase) -> str:
     ]
     if failed.before is not None and failed.before.output is not None:
         lines.append(f"- Answer of the baseline: {code(failed.before.output.text, _TEXT_CHARS)}")
-    lines += [f"- {score_change(score, failed)}: {plain(score.reason) or 'no reason given'}" for score in failed.failed]
+    lines += [
+        f"- {line_markdown(score_change(score, failed))}: {plain(score.reason) or 'no reason given'}"
+        for score in failed.failed
+    ]
     return "\n".join([*lines, f"- Cause: {BLANK}", f"- Remediation: {BLANK}"])
 
 

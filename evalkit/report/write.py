@@ -12,12 +12,9 @@ from evalkit.errors import StoreError
 from evalkit.report.survey import Rows
 from evalkit.report.view import View, build_view
 from evalkit.results import Decision, Summary
-from evalkit.store.folder import FAILURES, JUNIT, MARKDOWN, RECORD, REPORT, RunFolder
+from evalkit.store.folder import COMMENT, FAILURES, JUNIT, MARKDOWN, RECORD, REPORT, RunFolder
 from evalkit.store.history import past_runs
 from evalkit.store.index import sorted_rows
-
-SUMMARY_LIMIT_BYTES = 900_000
-"""A job summary over 1 MiB is refused whole."""
 
 
 @dataclass(frozen=True)
@@ -55,14 +52,15 @@ def view_of(material: Material, *, rows: bool = True) -> View:
 
 
 def write_reports(material: Material, view: View) -> None:
-    """Write report.html, summary.md, junit.xml, release_decision.md and failure_analysis.md.
+    """Write report.html, summary.md, comment.json, junit.xml, release_decision.md and failure_analysis.md.
 
     Raises:
         StoreError: if the disk refuses one of them.
     """
     from evalkit.report.html import write_html
     from evalkit.report.junit import write_junit
-    from evalkit.report.markdown import summary_markdown
+    from evalkit.report.markdown import page_of
+    from evalkit.report.page import markdown, to_json
     from evalkit.report.records import failure_analysis_markdown, release_decision_markdown
 
     folder = material.folder
@@ -73,7 +71,9 @@ def write_reports(material: Material, view: View) -> None:
         write_junit(folder.file(JUNIT), material.rows, material.summary, view.advisory)
     except OSError as error:
         raise StoreError(f"{folder.path}: a report cannot be written ({error}); free the disk") from error
-    folder.write_text(MARKDOWN, summary_markdown(view, SUMMARY_LIMIT_BYTES))
+    page = page_of(view)
+    folder.write_text(MARKDOWN, markdown(page))
+    folder.write_text(COMMENT, to_json(page))
     folder.write_text(RECORD, record)
     folder.write_text(FAILURES, failure_analysis_markdown(view, material.rows))
 
@@ -88,6 +88,6 @@ def append_to(target: Path, view: View) -> None:
 
     try:
         with target.open("a", encoding="utf-8", newline="\n", errors="replace") as file:
-            file.write(summary_markdown(view, SUMMARY_LIMIT_BYTES) + "\n")
+            file.write(summary_markdown(view) + "\n")
     except OSError as error:
         raise StoreError(f"{target}: {error.strerror}; name a file in a folder that exists") from error

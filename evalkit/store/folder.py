@@ -28,7 +28,7 @@ OLD_ROWS = "baseline_rows.jsonl"
 """What the baseline's system answered when cases were run again on both sides."""
 SET_ASIDE = "set_aside.jsonl"
 """Damaged lines, and rows of cases that are gone from the golden set: what a resumed run took out of its journal."""
-REPORT, MARKDOWN, JUNIT = "report.html", "summary.md", "junit.xml"
+REPORT, MARKDOWN, COMMENT, JUNIT = "report.html", "summary.md", "comment.json", "junit.xml"
 RECORD, FAILURES = "release_decision.md", "failure_analysis.md"
 BASELINES = Path("reports") / "baselines"
 

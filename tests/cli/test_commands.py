@@ -11,7 +11,7 @@ from cli_project import Project
 
 RUN_FILES = {
     "manifest.json", "rows.jsonl", "summary.json", "timings.json", "decision.json", "report.html", "summary.md",
-    "junit.xml", "release_decision.md", "failure_analysis.md",
+    "junit.xml", "release_decision.md", "failure_analysis.md", "comment.json",
 }  # fmt: skip
 
 

@@ -9,7 +9,8 @@ from dataclasses import replace
 import pytest
 import report_samples
 
-from evalkit.report.markdown import COMMENT_BYTES, STEP_SUMMARY_BYTES, marker, summary_markdown
+from evalkit.report.markdown import summary_markdown
+from evalkit.report.page import COMMENT_BYTES, STEP_SUMMARY_BYTES, marker
 from evalkit.report.view import View
 
 
@@ -66,7 +67,9 @@ def test_hostile_text_stays_text(view: View) -> None:
 
 def test_the_marker_holds_only_plain_characters() -> None:
     """A suite's name cannot end the comment that marks it."""
-    assert marker("a --> <b> @c") == "<!-- evalkit: a_b_c -->"
+    assert re.fullmatch(r"<!-- evalkit: a_b_c\.[0-9a-f]{8} -->", marker("a --> <b> @c"))
+    assert marker("compliance") == "<!-- evalkit: compliance -->"
+    assert marker("支援") != marker("審査")
 
 
 def test_a_partial_run_is_called_one(view: View) -> None:
