@@ -23,7 +23,7 @@ RANKS = (
     {"resume"},
     {"pipeline", "analysis", "health", "calibrate", "noise"},
     {"labelling"},
-    {"cli", "pytest_plugin", "__main__", "testing"},
+    {"cli", "ci", "pytest_plugin", "__main__", "testing"},
 )
 """Rooms of the house, from the ground up; a module imports from lower floors only."""
 SIBLINGS = {

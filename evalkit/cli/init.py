@@ -1,5 +1,7 @@
 """`evalkit init`: a suite that runs as it is."""
 
+import json
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -7,6 +9,7 @@ import typer
 
 STARTER = Path(__file__).parent / "starter"
 WORKFLOW = Path(".github") / "workflows" / "evalkit.yml"
+NO_COMMIT = "0" * 40
 
 
 def init(
@@ -24,7 +27,7 @@ def init(
         suite: _starter("suite.yaml").replace("BOT", _module(folder, root)),
         folder / "golden.jsonl": _starter("golden.jsonl"),
         folder / "bot.py": _starter("bot.py"),
-        root / WORKFLOW: _starter("workflow.yml").replace("SUITE_FILE", _inside(suite, root)),
+        root / WORKFLOW: _workflow(_inside(suite, root)),
     }
     _refuse_existing([*texts][:-1])
     for file, text in texts.items():
@@ -35,6 +38,38 @@ def init(
         file.write_text(text, encoding="utf-8")
         typer.echo(f"wrote {file}")
     typer.echo(f"\nnext: evalkit run {suite}\n      one of the five answers is wrong: the report shows which")
+    if NO_COMMIT in (root / WORKFLOW).read_text(encoding="utf-8"):
+        typer.echo(f"      in {WORKFLOW}: put the repository and commit of evalkit where it says OWNER/evalkit")
+
+
+def _workflow(suite: str) -> str:
+    owner, commit = _source(Path(__file__).parents[2])
+    text = _starter("workflow.yml").replace("SUITE_FILE", json.dumps(suite))
+    text = text.replace("COMMENT_SOURCE", f"{owner}/comment@{commit}")
+    return text.replace("ACTION_SOURCE", f"{owner}@{commit}")
+
+
+def _source(checkout: Path) -> tuple[str, str]:
+    """The repository and commit that this evalkit comes from; placeholders where it does not say."""
+    from importlib import metadata
+
+    from evalkit.errors import InputError
+    from evalkit.store.git import git
+
+    try:
+        text = metadata.distribution("evalkit-gate").read_text("direct_url.json")
+    except metadata.PackageNotFoundError:
+        text = None
+    given = json.loads(text or "{}")
+    url, commit = given.get("url", ""), given.get("vcs_info", {}).get("commit_id", "")
+    if not commit and (checkout / ".git").exists():
+        try:
+            url = git(checkout, "remote", "get-url", "origin").decode().strip()
+            commit = git(checkout, "rev-parse", "HEAD").decode().strip()
+        except InputError:
+            url = ""
+    found = re.search(r"[/:]([\w.-]+/[\w.-]+?)(?:\.git)?/?$", url) if re.match(r"https://|ssh://|git@", url) else None
+    return (found[1], commit) if found and commit else ("OWNER/evalkit", NO_COMMIT)
 
 
 def _starter(name: str) -> str:

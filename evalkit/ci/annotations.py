@@ -1,0 +1,86 @@
+"""Lines that a job's log turns into annotations: each failed gate on its line of the suite."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from evalkit.report.texts import one_line
+
+MOST = 8
+"""A step shows ten of a kind; the rest would be lost without a word."""
+_MESSAGE_CHARS = 300
+
+
+def annotations_of(checks: Iterable[Mapping[str, Any]], suite: Path, workspace: Path) -> list[str]:
+    """At most `MOST` error annotations, the blocking ones first.
+
+    Args:
+        checks: of a decision.json.
+        suite: the suite file that they were read from.
+        workspace: folder that annotations name files from.
+    """
+    failed = [check for check in checks if check["outcome"] in ("block", "no decision")]
+    failed.sort(key=lambda check: check["outcome"] != "block")
+    places = _gate_lines(suite)
+    file = _shown(suite, workspace)
+    return [
+        command("error", _words(check), file=file, line=str(_line(check, places)), title=f"evalkit: {_subject(check)}")
+        for check in failed[:MOST]
+    ]
+
+
+def command(name: str, message: str, **properties: str) -> str:
+    """One command to the runner; nothing in its words can end it or start another."""
+    given = ",".join(f"{key}={_escaped(one_line(value, 200), ':,')}" for key, value in properties.items())
+    return f"::{name}{' ' + given if given else ''}::{_escaped(one_line(message, _MESSAGE_CHARS))}\n"
+
+
+def _escaped(text: str, more: str = "") -> str:
+    return "".join(f"%{ord(char):02X}" if char in "%\r\n" + more else char for char in text)
+
+
+def _subject(check: Mapping[str, Any]) -> str:
+    what = check["metric"] or check["name"]
+    return what if check["cohort"] in ("overall", "") else f"{what} in {check['cohort']}"
+
+
+def _words(check: Mapping[str, Any]) -> str:
+    seen = (check.get("observed") or {}).get("value")
+    now = "" if seen is None else f"{seen:.3g}, "
+    was = "" if check.get("baseline") is None else f"was {check['baseline']:.3g}, "
+    reason = f": {check['reason']}" if check.get("reason") else ""
+    return f"{check['name']} {now}{was}need {check['need']}{reason}"
+
+
+def _gate_lines(suite: Path) -> list[tuple[str, str, int]]:
+    """Name, text and line of every entry below `gate:`; empty where the file cannot be read any more."""
+    from evalkit.errors import EvalkitError
+    from evalkit.suite.document import parse
+
+    try:
+        document = parse(suite.read_bytes(), str(suite))
+    except (OSError, EvalkitError):
+        return []
+    entries = document.value.get("gate")
+    found = []
+    for index, entry in enumerate(entries if isinstance(entries, list) else []):
+        name = next(iter(entry), "") if isinstance(entry, dict) else str(entry)
+        found.append((name, str(entry), document.marks.get(("gate", index), (1, 1))[0]))
+    return found
+
+
+def _line(check: Mapping[str, Any], places: list[tuple[str, str, int]]) -> int:
+    """The entry of that name, the one that holds the same limit where there are several; else the first line."""
+    own = [(text, line) for name, text, line in places if name == check["name"]]
+    limit = next(iter(re.findall(r"\d+(?:\.\d+)?", check["need"])), None)
+    same = [line for text, line in own if limit is not None and re.search(rf"\b{re.escape(limit)}\b", text)]
+    return (same or [line for _, line in own] or [1])[0]
+
+
+def _shown(suite: Path, workspace: Path) -> str:
+    whole = suite.resolve()
+    root = workspace.resolve()
+    return whole.relative_to(root).as_posix() if whole.is_relative_to(root) else suite.as_posix()

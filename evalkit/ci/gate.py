@@ -1,0 +1,202 @@
+"""`python -m evalkit.ci.gate`: one `evalkit run` inside a job, and everything that the job shows of it.
+
+Reads its inputs and the files to write to from the environment. It ends with 0 also for a blocked run, so that the
+report is kept; the last step of the action ends with the code that is handed on.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import shlex
+import subprocess
+import sys
+import tempfile
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from evalkit.ci.annotations import annotations_of, command
+from evalkit.errors import ExitCode
+from evalkit.report.page import ICONS, Code, Page, Section, markdown, read_page, to_json
+from evalkit.store.folder import COMMENT, DECISION, MANIFEST, MARKDOWN, REPORT
+
+COMMENT_WHEN = ("on-change", "always", "failures", "off")
+FAIL_ON = ("fail", "no-decision", "never")
+_SAID_LINES = 30
+_OUR_FLAGS = ("--out", "--json", "--progress", "--resume", "--no-report", "--baseline")
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What one run left behind."""
+
+    exit_code: int
+    """0 only with a complete decision.json that says so."""
+    outcome: str
+    """Empty where there is no decision."""
+    regressions: int | None
+    """New failures against the baseline, `None` where nothing was compared."""
+    checks: tuple[Mapping[str, Any], ...]
+    page: Page
+
+
+def main(env: Mapping[str, str]) -> int:
+    """Run, conclude, and write summary, outputs, annotations and the page to comment."""
+    problems = list(_problems(env))
+    if problems:
+        sys.stdout.write("".join(command("error", problem) for problem in problems))
+        return int(ExitCode.INVALID_INPUT)
+    folder = Path(tempfile.mkdtemp(prefix="evalkit.", dir=env["RUNNER_TEMP"]))
+    # Said first, so that a job that is cancelled keeps its rows.
+    _append(Path(env["GITHUB_OUTPUT"]), f"run-folder={folder / 'run'}\ncomment-path={folder / 'comment' / COMMENT}\n")
+    code, said = _run(_words(env, folder / "run"), env)
+    ended = conclude(folder / "run", code, said, env["SUITE"])
+    foot = f"Full report: artifact `{env['ARTIFACT_NAME']}`"
+    _append(Path(env["GITHUB_STEP_SUMMARY"]), markdown(ended.page, foot=foot))
+    if env["COMMENT"] != "off":
+        (folder / "comment").mkdir()
+        text = to_json(replace(ended.page, news=is_news(ended, env["COMMENT"])))
+        (folder / "comment" / COMMENT).write_text(text, encoding="utf-8")
+    workspace = Path(env.get("GITHUB_WORKSPACE", "."))
+    sys.stdout.write("".join(annotations_of(ended.checks, Path(env["SUITE"]), workspace)))
+    _append(Path(env["GITHUB_OUTPUT"]), _outputs(ended, folder / "run"))
+    return 0
+
+
+def conclude(folder: Path, code: int, said: Sequence[str], suite: str) -> Ended:
+    """What a run that ended with `code` comes to: an exit code of 0 counts only with a complete decision.json.
+
+    Args:
+        folder: of the run; it may be missing or half there.
+        code: how the process ended.
+        said: the last lines that it printed on stderr.
+        suite: path of the suite, which names a run that has no manifest.
+    """
+    decision, manifest = _json(folder / DECISION), _json(folder / MANIFEST)
+    complete = decision.get("outcome") in ICONS and decision.get("run_id") == manifest.get("run_id")
+    if complete and decision.get("exit_code") == code:
+        page = _page(folder) or _bare_page(str(manifest.get("suite")), str(decision["outcome"]), [])
+        found = decision.get("comparison")
+        regressions = None if found is None else len(found["new_failures"])
+        return Ended(code, decision["outcome"], regressions, tuple(decision["checks"]), page)
+    code = code or int(ExitCode.INTERNAL_ERROR)
+    page = _bare_page(str(manifest.get("suite") or _name_of(Path(suite))), "no decision", said, code)
+    return Ended(code, "", None, (), page)
+
+
+def _problems(env: Mapping[str, str]) -> list[str]:
+    """Inputs that cannot be meant."""
+    found = []
+    for name, known in (("COMMENT", COMMENT_WHEN), ("FAIL_ON", FAIL_ON)):
+        if env[name] not in known:
+            found.append(f"input {name.lower().replace('_', '-')}: {env[name]!r}; write one of {', '.join(known)}")
+    if not re.fullmatch(r"[\w.-]{1,100}", env["ARTIFACT_NAME"]):
+        found.append(f"input artifact-name: {env['ARTIFACT_NAME']!r}; use letters, digits, '.', '_' and '-'")
+    try:
+        words = shlex.split(env["ARGS"])
+    except ValueError as error:
+        return [*found, f"input args: {error}; close the quote"]
+    taken = sorted({word.partition("=")[0] for word in words} & set(_OUR_FLAGS))
+    return [*found, *(f"input args: {flag} is set by the action; leave it out" for flag in taken)]
+
+
+def _words(env: Mapping[str, str], out: Path) -> list[str]:
+    baseline = ["--baseline", env["BASELINE"]] if env["BASELINE"] else []
+    flags = [*shlex.split(env["ARGS"]), *baseline, "--out", str(out), "--progress", "lines"]
+    return [sys.executable, "-P", "-m", "evalkit", "run", *flags, "--", env["SUITE"]]
+
+
+def _run(words: Sequence[str], env: Mapping[str, str]) -> tuple[int, list[str]]:
+    """Run to the end; while it prints, no line of it is a command to the runner."""
+    token = secrets.token_hex(16)
+    said: deque[str] = deque(maxlen=_SAID_LINES)
+    sys.stdout.write(f"::stop-commands::{token}\n")
+    sys.stdout.flush()
+    try:
+        with subprocess.Popen(  # noqa: S603 - words of the action's inputs, without a shell
+            words, env=dict(env), stderr=subprocess.PIPE, text=True, encoding="utf-8", errors="replace"
+        ) as process:
+            assert process.stderr is not None  # noqa: S101 - asked for above
+            for line in process.stderr:
+                sys.stderr.write(line)
+                said.append(line.rstrip())
+    finally:
+        sys.stderr.flush()
+        # A line of its own, whatever was printed last.
+        sys.stdout.write(f"\n::{token}::\n")
+        sys.stdout.flush()
+    return (process.returncode if process.returncode >= 0 else 128 - process.returncode), list(said)
+
+
+def is_news(ended: Ended, when: str) -> bool:
+    """Whether a comment is to be made where there is none yet."""
+    failed = ended.exit_code != 0
+    return {"always": True, "failures": failed}.get(when, failed or ended.page.news)
+
+
+def _bare_page(suite: str, outcome: str, said: Sequence[str], code: int | None = None) -> Page:
+    """A page for a run that wrote none: how it ended, and its last words."""
+    headline = "" if code is None else f"the run ended with exit code {code} and without a decision: {_meaning(code)}"
+    last = tuple((Code(line),) for line in said if line.strip())
+    sections = (Section(title="What it said last", bullets=last),) if last else ()
+    return Page(suite=suite, outcome=outcome, headline=headline, sections=sections)
+
+
+def _meaning(code: int) -> str:
+    known = {
+        ExitCode.INVALID_INPUT: "the suite, its data, the flags or the baseline are invalid",
+        ExitCode.NOTHING_SELECTED: "no case was selected",
+        ExitCode.INTERRUPTED: "it was stopped",
+        ExitCode.TERMINATED: "it was stopped",
+    }
+    return next((words for number, words in known.items() if number == code), "evalkit or the disk failed")
+
+
+def _outputs(ended: Ended, run: Path) -> str:
+    values = {
+        "decision": ended.outcome or "none",
+        "exit-code": ended.exit_code,
+        "summary-path": run / MARKDOWN if (run / MARKDOWN).exists() else "",
+        "report-path": run / REPORT if (run / REPORT).exists() else "",
+        "regressions": "" if ended.regressions is None else ended.regressions,
+    }
+    # Paths of ours and words of a fixed set: none holds a line break.
+    return "".join(f"{name}={value}\n" for name, value in values.items())
+
+
+def _append(file: Path, text: str) -> None:
+    with file.open("a", encoding="utf-8", newline="\n", errors="replace") as target:
+        target.write(text)
+
+
+def _json(file: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(file.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _page(folder: Path) -> Page | None:
+    try:
+        return read_page((folder / COMMENT).read_bytes())
+    except (OSError, ValueError):
+        return None
+
+
+def _name_of(suite: Path) -> str:
+    """The suite's name where its text says so, so that the comment is the same one once it can be read."""
+    try:
+        found = re.search(r"^name: *([^\s#'\"]+)", suite.read_text(encoding="utf-8"), re.MULTILINE)
+    except (OSError, ValueError):
+        found = None
+    return found[1] if found else str(suite)
+
+
+if __name__ == "__main__":
+    sys.exit(main(os.environ))

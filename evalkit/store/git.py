@@ -1,0 +1,127 @@
+"""Files of a commit: `git:REF:PATH` as a folder, read without a checkout, a shell or a hook."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+from evalkit.errors import InputError, Problem
+
+PREFIX = "git:"
+MAX_BYTES = 2_000_000_000
+"""Of one file of a baseline."""
+_REF = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./+@~^-]*")
+_LFS = b"version https://git-lfs.github.com/spec/"
+_TIMEOUT_S = 60
+_NO_SURPRISES = {
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_OPTIONAL_LOCKS": "0",
+    # A partial clone would fetch what is missing: only configured endpoints are contacted.
+    "GIT_NO_LAZY_FETCH": "1",
+    "LC_ALL": "C",
+}
+
+
+def git(folder: Path, *words: str) -> bytes:
+    """What git prints for a command in `folder`.
+
+    Raises:
+        InputError: with git's own words, or where there is no git.
+    """
+    command = ["git", "-C", str(folder), "--literal-pathspecs", *words]
+    env = {**os.environ, **_NO_SURPRISES}
+    try:
+        ended = subprocess.run(command, env=env, capture_output=True, check=False, timeout=_TIMEOUT_S)  # noqa: S603
+    except FileNotFoundError:
+        raise InputError(Problem("git", "not found on this machine", "install git, or name a folder")) from None
+    except subprocess.TimeoutExpired:
+        raise InputError(Problem("git", f"no answer within {_TIMEOUT_S} s", "try it by hand")) from None
+    if ended.returncode:
+        said = ended.stderr.decode("utf-8", "replace").strip().partition("\n")[0]
+        raise InputError(Problem("git", said or f"exit code {ended.returncode}", "try it by hand"))
+    return ended.stdout
+
+
+def split(reference: str) -> tuple[str, str]:
+    """Ref and path of `git:REF:PATH`.
+
+    Raises:
+        InputError: where either could mean something else to git, or leaves the repository.
+    """
+    ref, found, path = reference.removeprefix(PREFIX).partition(":")
+    parts = PurePosixPath(path).parts
+    problem = None
+    if not found or not path:
+        problem = "expected git:REF:PATH"
+    elif not _REF.fullmatch(ref) or ".." in ref or "@{" in ref or ref.endswith((".lock", "/")):
+        problem = f"{ref!r} is no branch, tag or commit"
+    elif path.startswith(("/", "-", ":")) or ".." in parts or not path.isprintable() or "\\" in path:
+        problem = f"{path!r} is no path inside the repository"
+    if problem:
+        mend = "write it like git:origin/main:reports/baselines/main"
+        raise InputError(Problem(reference, problem, mend))
+    return ref, PurePosixPath(path).as_posix()
+
+
+def commit_of(reference: str, root: Path) -> str:
+    """The commit that a reference stands for, as a full hash.
+
+    Raises:
+        InputError: where there is no such commit here.
+    """
+    ref, _ = split(reference)
+    try:
+        return git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}").decode().strip()
+    except InputError as error:
+        said = error.problems[0].what
+        what = f"no commit {ref!r} here" if said.startswith("exit code") else f"git says: {said}"
+        mend = "fetch it first: `git fetch origin BRANCH`, in a workflow `fetch-depth: 0` of actions/checkout"
+        raise InputError(Problem(reference, what, mend)) from None
+
+
+def folder_at(reference: str, root: Path, names: Sequence[str]) -> Path | None:
+    """A temporary folder with those of the named files that `git:REF:PATH` has; `None` where there is no such path.
+
+    It lasts as long as the process.
+
+    Raises:
+        InputError: for a reference that git does not know, and for files that cannot be read.
+    """
+    commit, (_, path) = commit_of(reference, root), split(reference)
+    listed = git(root, "ls-tree", "-z", "-l", "--full-tree", commit, "--", f"{path}/").decode("utf-8", "replace")
+    there = [entry for entry in listed.split("\0") if entry]
+    if not there:
+        return None
+    target = Path(tempfile.mkdtemp(prefix="evalkit-git-"))
+    atexit.register(shutil.rmtree, target, ignore_errors=True)
+    for entry in there:
+        facts, _, whole = entry.partition("\t")
+        mode, kind, blob, size = facts.split()
+        name = PurePosixPath(whole).name
+        if name not in names or kind != "blob" or mode == "120000":
+            continue
+        if int(size) > MAX_BYTES:
+            raise InputError(Problem(f"{reference}/{name}", f"{size} bytes, at most {MAX_BYTES} are read"))
+        data = git(root, "cat-file", "blob", blob)
+        if data.startswith(_LFS):
+            raise InputError(Problem(f"{reference}/{name}", "a Git LFS pointer, not the file", "keep it in git itself"))
+        (target / name).write_bytes(data)
+    return target
+
+
+def text_at(reference: str, root: Path) -> bytes | None:
+    """One file of a commit, `None` where it is not there.
+
+    Raises:
+        InputError: for a reference that git does not know.
+    """
+    commit, (_, path) = commit_of(reference, root), split(reference)
+    listed = git(root, "ls-tree", "-z", "--full-tree", commit, "--", path).decode("utf-8", "replace")
+    found = re.match(r"100\d\d\d blob ([0-9a-f]+)\t", listed)
+    return git(root, "cat-file", "blob", found[1]) if found else None

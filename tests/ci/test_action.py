@@ -1,0 +1,192 @@
+"""The composite action, step by step, as a runner would run it."""
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from cli_project import Project
+from simulated_runner import ROOT, Job, job_in
+
+from evalkit.ci.gate import Ended, is_news
+from evalkit.report.page import Page, read_page
+
+ACTION = ROOT / "action.yml"
+GATE = {"suite": "suite.yaml"}
+
+
+def steps() -> list[dict[str, Any]]:
+    """The steps of the action."""
+    found: list[dict[str, Any]] = yaml.safe_load(ACTION.read_text(encoding="utf-8"))["runs"]["steps"]
+    return found
+
+
+def regress(project: Project) -> None:
+    """A baseline, and a system that broke in one cohort."""
+    project.cases(40)
+    assert project.run("run", "suite.yaml", "--out", "first").returncode == 0
+    assert project.run("baseline", "save", "first", "--name", "main").returncode == 0
+    project.suite("left")
+
+
+def test_a_green_run_gives_summary_outputs_and_artifacts(project: Project, job: Job) -> None:
+    """Approved: exit 0, every output set, the summary on the job's page, the run kept."""
+    job.use(ACTION, GATE)
+    assert not job.failed, job.log
+    assert job.outputs["decision"] == "approved with conditions"
+    assert job.outputs["exit-code"] == "0"
+    assert job.outputs["regressions"] == ""  # nothing was compared: that is no 0
+    assert Path(job.outputs["report-path"]).stat().st_size > 10_000
+    assert Path(job.outputs["summary-path"]).read_text(encoding="utf-8").startswith("<!-- evalkit: sums -->")
+    assert "evalkit: APPROVED WITH CONDITIONS" in job.summary
+    assert "artifact `evalkit-report`" in job.summary
+    assert (job.uploads["evalkit-report"] / "rows.jsonl").exists()
+    assert read_page(job.uploads["evalkit-report-comment"].read_bytes()).suite == "sums"
+
+
+def test_a_red_run_fails_the_job_and_still_keeps_its_report(project: Project, job: Job) -> None:
+    """Blocked: exit 1 after the upload; the annotation stands on the gate's line of the suite."""
+    regress(project)
+    job.use(ACTION, GATE)
+    assert job.failed
+    assert job.exit_code == 1
+    assert (job.outputs["decision"], job.outputs["exit-code"]) == ("blocked", "1")
+    decision = json.loads((job.uploads["evalkit-report"] / "decision.json").read_text(encoding="utf-8"))
+    assert int(job.outputs["regressions"]) == len(decision["comparison"]["new_failures"]) == 20
+    assert (job.uploads["evalkit-report"] / "report.html").exists()
+    assert "evalkit: BLOCKED" in job.summary
+    line = next(
+        n for n, text in enumerate((project.root / "suite.yaml").read_text().splitlines(), 1) if "no_regression" in text
+    )
+    found = re.findall(r"^::error file=suite\.yaml,line=(\d+),title=.*$", job.log, re.MULTILINE)
+    assert 1 <= len(found) <= 8
+    assert str(line) in found
+
+
+@pytest.mark.parametrize(
+    ("fail_on", "passing"),
+    [("no-decision", {"0"}), ("fail", {"0", "3"}), ("never", {"0", "1", "3"})],
+)
+@pytest.mark.parametrize("code", ["0", "1", "2", "3", "4", "5", "130", "143", ""])
+def test_fail_on_says_which_codes_fail_the_job(tmp_path: Path, fail_on: str, passing: set[str], code: str) -> None:
+    """Decisions may be let through; what is invalid, broken, stopped or unknown never is."""
+    job = job_in(tmp_path, tmp_path / "temp")
+    job.shell(steps()[-1], {"inputs": {"fail-on": fail_on}, "steps": {"run": {"exit-code": code}}}, ROOT)
+    assert job.failed is (code not in passing)
+    assert job.exit_code == (0 if code in passing else int(code or 4))
+
+
+def test_a_partial_run_is_no_decision_and_fails_the_job(project: Project, job: Job) -> None:
+    """Flags reach the run, and a part of the suite is never green."""
+    job.use(ACTION, {**GATE, "args": "--limit 5"})
+    assert job.failed
+    assert (job.outputs["decision"], job.outputs["exit-code"]) == ("no decision", "3")
+
+
+def test_an_invalid_suite_fails_and_says_why(project: Project, job: Job) -> None:
+    """Exit 2 is no decision that an input could let pass; the problems stand on the job's page and in the comment."""
+    project.suite(text="name: sums\nscorrers: [exact]\n")
+    job.use(ACTION, {**GATE, "fail-on": "never"})
+    assert job.failed
+    assert job.exit_code == 2
+    assert job.outputs["decision"] == "none"
+    assert "did you mean" in job.summary
+    assert job.summary.startswith("<!-- evalkit: sums -->")
+    assert read_page(job.uploads["evalkit-report-comment"].read_bytes()).outcome == "no decision"
+
+
+def test_exit_0_without_a_complete_decision_is_red(project: Project, job: Job) -> None:
+    """A run that ends with 0 and decided nothing, such as `--help`, is a failure of its own."""
+    job.use(ACTION, {**GATE, "args": "--help"})
+    assert job.failed
+    assert job.outputs["exit-code"] == "4"
+
+
+@pytest.mark.parametrize(
+    ("inputs", "said"),
+    [
+        ({"comment": "sometimes"}, "input comment: 'sometimes'; write one of on-change"),
+        ({"fail-on": "maybe"}, "input fail-on: 'maybe'"),
+        ({"artifact-name": "a\nb=c"}, "input artifact-name"),
+        ({"args": "--case 'a"}, "input args: No closing quotation"),
+        ({"args": "--out=x"}, "input args: --out is set by the action"),
+    ],
+)
+def test_inputs_that_cannot_be_meant_are_named(project: Project, job: Job, inputs: dict[str, str], said: str) -> None:
+    """A typo of an input is an error on the job's page, before any call."""
+    job.use(ACTION, {**GATE, **inputs})
+    assert job.failed
+    assert f"::error::{said}" in job.log.replace("%0A", "\n")
+    assert project.calls() == []
+
+
+@pytest.mark.parametrize(
+    ("when", "expected"),
+    [
+        ("on-change", {"nothing moved": False, "a case moved": True, "blocked": True}),
+        ("always", {"nothing moved": True, "a case moved": True, "blocked": True}),
+        ("failures", {"nothing moved": False, "a case moved": False, "blocked": True}),
+    ],
+)
+def test_when_a_comment_is_news(when: str, expected: dict[str, bool]) -> None:
+    """`on-change` is quiet where nothing moved, `failures` for every green run."""
+    quiet = Ended(0, "approved", 0, (), Page(suite="s", outcome="approved", headline="h", news=False))
+    ends = {
+        "nothing moved": quiet,
+        "a case moved": replace(quiet, page=replace(quiet.page, news=True)),
+        "blocked": replace(quiet, exit_code=1, page=replace(quiet.page, news=True)),
+    }
+    assert {name: is_news(ended, when) for name, ended in ends.items()} == expected
+
+
+def test_no_comment_is_wanted(project: Project, job: Job) -> None:
+    """`off` keeps no page at all."""
+    job.use(ACTION, {**GATE, "comment": "off"})
+    assert set(job.uploads) == {"evalkit-report"}
+
+
+def test_words_with_spaces_and_shell_signs_stay_words(project: Project, job: Job, tmp_path: Path) -> None:
+    """Inputs are words, never shell: a suite with spaces works, and nothing in it is run."""
+    project.suite(name="a $(touch pwned) suite.yaml")
+    job.use(ACTION, {"suite": "a $(touch pwned) suite.yaml", "args": "--case 'left-001' --case \"$(touch pwned)\""})
+    assert not (project.root / "pwned").exists()
+    assert job.outputs["exit-code"] == "3"
+
+
+def test_what_a_system_prints_is_no_command_to_the_runner(project: Project, job: Job) -> None:
+    """Lines of the run stand between stop-commands and its random token, also where the system prints."""
+    bot = project.root / "bot.py"
+    bot.write_text(
+        bot.read_text().replace("    a, b", "    print('::set-output name=x::y')\n    a, b"), encoding="utf-8"
+    )
+    job.use(ACTION, GATE)
+    token = re.search(r"^::stop-commands::([0-9a-f]{32})$", job.log, re.MULTILINE)
+    assert token is not None
+    inside = job.log[token.end() : job.log.index(f"\n::{token[1]}::\n")]
+    assert "::set-output name=x::y" in inside
+    assert job.log.count("::set-output") == inside.count("::set-output")
+
+
+def test_hostile_answers_and_ids_cannot_leave_their_place(project: Project, job: Job) -> None:
+    """Fences, mentions, images and commands in ids, answers and cohorts neither break the page nor the log."""
+    hostile = "::set-output name=a::b ```\n# @team ![x](http://evil.test) <img src=x onerror=alert(1)> | %0A::error::z"
+    regress(project)
+    bot = project.root / "bot.py"
+    bot.write_text(bot.read_text().replace('"no idea"', repr(hostile)), encoding="utf-8")
+    job.use(ACTION, GATE)
+    assert job.exit_code == 1
+    after = job.log[job.log.rindex("::stop-commands::") :].split("::\n", 1)[1]
+    assert not [line for line in after.splitlines() if line.startswith("::") and not line.startswith("::error file=")]
+    spans = re.sub(r"\\[^\w\s]|(?<!`)(`+)(?!`).*?(?<!`)\1(?!`)", "", job.summary)
+    assert not re.search(r"@\w|\]\(|<img|://", spans)
+
+
+def test_the_action_holds_no_expression_in_a_script_and_pins_what_it_uses() -> None:
+    """Inputs reach scripts through the environment only; other actions are named by their commit."""
+    for file in (ACTION, ROOT / "comment" / "action.yml"):
+        for step in yaml.safe_load(file.read_text(encoding="utf-8"))["runs"]["steps"]:
+            assert "${{" not in step.get("run", "")
+            assert "uses" not in step or re.fullmatch(r"[\w/-]+@[0-9a-f]{40}", step["uses"])
