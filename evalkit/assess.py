@@ -11,7 +11,8 @@ from evalkit.errors import InputError, Problem
 from evalkit.paths import inside_project, shown_path
 from evalkit.results import Decision, Summary
 from evalkit.runner.earlier import QUARANTINED
-from evalkit.store.folder import RunFolder, find_baseline, is_name
+from evalkit.store.baselines import find_baseline
+from evalkit.store.folder import RunFolder, is_name
 from evalkit.store.journal import read_rows
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evalkit.errors import InputError, Problem
-from evalkit.store.folder import RunFolder, find_baseline
+from evalkit.store.baselines import find_baseline
+from evalkit.store.folder import RunFolder
 from evalkit.types import Case, Failure, Output
 
 if TYPE_CHECKING:

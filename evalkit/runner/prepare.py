@@ -17,7 +17,7 @@ from evalkit.llm.budget import Budget
 from evalkit.runner.grading import Grader
 from evalkit.scorers.base import Services
 from evalkit.scorers.registry import Negated, bind, score_key
-from evalkit.store.folder import find_baseline
+from evalkit.store.baselines import find_baseline
 from evalkit.store.journal import read_rows
 from evalkit.suite.model import ScorerEntry, Suite, SuiteOptions, has_field
 from evalkit.systems.base import Shared

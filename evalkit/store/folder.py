@@ -171,24 +171,6 @@ def is_name(text: str) -> bool:
     return text.replace("-", "").replace("_", "").replace(".", "").isalnum() and not text.startswith(".")
 
 
-def find_baseline(name: str, root: Path) -> RunFolder | None:
-    """A saved baseline by name, or a run folder by path; `None` where there is none of that name yet.
-
-    Raises:
-        InputError: for a path that is no run folder.
-    """
-    if is_name(name):
-        saved = root / BASELINES / name
-        if (saved / MANIFEST).is_file():
-            return RunFolder(saved)
-        if not Path(name).is_dir():
-            return None
-    path = Path(name) if Path(name).is_absolute() or Path(name).exists() else root / name
-    if not (path / MANIFEST).is_file():
-        raise InputError(Problem(name, "no baseline there", "save one with `evalkit baseline save RUN --name main`"))
-    return RunFolder(path)
-
-
 def save_baseline(run: RunFolder, name: str, root: Path, accepted: str = "") -> RunFolder:
     """Copy manifest, rows (compressed, the same bytes for the same rows) and decision of a run under `name`.
 

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evalkit.errors import InputError, StoreError
+from evalkit.store.baselines import find_baseline
 from evalkit.store.chain import Damage
-from evalkit.store.folder import RunFolder, find_baseline, new_run_folder, to_json
+from evalkit.store.folder import RunFolder, new_run_folder, to_json
 from evalkit.store.index import sorted_rows
 from evalkit.store.journal import Journal, read_rows
 from evalkit.store.rows import decode_row, encode_row, row_key

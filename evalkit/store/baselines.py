@@ -1,0 +1,74 @@
+"""Where baselines are found: by name, as a folder or file, packed as an artifact, or in a commit."""
+
+from __future__ import annotations
+
+import atexit
+import shutil
+import tempfile
+import zipfile
+from pathlib import Path, PurePosixPath
+
+from evalkit.errors import InputError, Problem
+from evalkit.store.folder import BASELINES, DECISION, MANIFEST, ROWS, SUMMARY, RunFolder, is_name
+from evalkit.store.git import MAX_BYTES, PREFIX, folder_at
+
+FILES = (MANIFEST, f"{ROWS}.gz", ROWS, SUMMARY, DECISION)
+"""What a baseline is made of; nothing else is taken from a commit or an archive."""
+_PIECE_BYTES = 1 << 20
+
+
+def find_baseline(name: str, root: Path) -> RunFolder | None:
+    """The baseline that `name` stands for; `None` where there is none of that name yet.
+
+    Args:
+        name: of a saved baseline; a run folder, one of its files, or a zip of it; or `git:REF:PATH`.
+        root: the project.
+
+    Raises:
+        InputError: for what is no run, and for a commit that is not here.
+    """
+    if name.startswith(PREFIX):
+        found = folder_at(name, root, FILES)
+        return None if found is None else _sound(found, name)
+    if is_name(name):
+        saved = root / BASELINES / name
+        if (saved / MANIFEST).is_file():
+            return RunFolder(saved)
+        if not Path(name).exists():
+            return None
+    path = Path(name) if Path(name).is_absolute() or Path(name).exists() else root / name
+    if path.is_file():
+        path = _unpacked(path) if zipfile.is_zipfile(path) else path.parent
+    return _sound(path, name)
+
+
+def _sound(path: Path, name: str) -> RunFolder:
+    if not (path / MANIFEST).is_file():
+        raise InputError(Problem(name, "no baseline there", "save one with `evalkit baseline save RUN --name main`"))
+    return RunFolder(path)
+
+
+def _unpacked(file: Path) -> Path:
+    """A temporary folder with the files of a run in an archive, by their names alone: no path of it is followed."""
+    target = Path(tempfile.mkdtemp(prefix="evalkit-baseline-"))
+    atexit.register(shutil.rmtree, target, ignore_errors=True)
+    try:
+        with zipfile.ZipFile(file) as archive:
+            for member in archive.infolist():
+                name = PurePosixPath(member.filename).name
+                if name in FILES and not (target / name).exists():
+                    _copy(archive, member, target / name)
+    except (OSError, RuntimeError, NotImplementedError, zipfile.BadZipFile) as error:
+        raise InputError(Problem(str(file), f"cannot be unpacked: {error}", "fetch the artifact again")) from None
+    return target
+
+
+def _copy(archive: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path) -> None:
+    """Copy one member; what it claims to be long is not believed."""
+    left = MAX_BYTES
+    with archive.open(member) as source, target.open("wb") as file:
+        while piece := source.read(_PIECE_BYTES):
+            left -= len(piece)
+            if left < 0:
+                raise InputError(Problem(f"{archive.filename}/{target.name}", f"more than {MAX_BYTES} bytes"))
+            file.write(piece)
