@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from evalkit.errors import InputError, Problem
 from evalkit.paths import inside_project, shown_path
-from evalkit.results import Decision, Summary
+from evalkit.results import Amendment, Decision, Summary
 from evalkit.runner.earlier import QUARANTINED
-from evalkit.store.baselines import find_baseline
+from evalkit.store.baselines import find_baseline, how_to_save
 from evalkit.store.folder import RunFolder, is_name
 from evalkit.store.journal import read_rows
 
@@ -51,6 +51,9 @@ class Terms:
     seed: int = 0
     production: Mapping[str, float] = field(default_factory=dict)
     traffic_per_month: int | None = None
+    amendments: tuple[Amendment, ...] = ()
+    """What was changed in the rules since the baseline."""
+    amended_since: str = ""
     notes: tuple[str, ...] = ()
     """Sentences that go with the figures, such as where a judge was measured."""
 
@@ -69,6 +72,7 @@ def assess(
     """
     from evalkit.aggregate.sample import with_weights
     from evalkit.aggregate.summary import summarise
+    from evalkit.gate.amendments import amended
     from evalkit.gate.decide import decide
 
     frozen = with_weights(frame.freeze(), terms.sample)
@@ -93,6 +97,8 @@ def assess(
         seed=terms.seed,
         final=final,
     )
+    if isinstance(decision, Decision) and terms.baseline is not None and terms.partial is None:
+        decision = amended(decision, terms.amendments, terms.amended_since or f"baseline {terms.baseline.run_id}")
     return summary, decision
 
 
@@ -142,16 +148,14 @@ def find_baseline_of(suite: Suite, asked: str | None) -> RunFolder | None:
     Raises:
         InputError: if what was named is no run.
     """
-    named = named_baselines(suite)
-    name = asked or (named[0] if named else None)
-    if name is None or name == NO_BASELINE:
+    name = baseline_name_of(suite, asked)
+    if name is None:
         return None
     if asked is None:
         return _named_baseline(suite, name)
     folder = find_baseline(name, suite.root)
     if folder is None and asked is not None:
-        mend = f"save one with `evalkit baseline save RUN --name {name}`"
-        raise InputError(Problem("--baseline", f"no baseline called {name!r}", mend))
+        raise InputError(Problem("--baseline", f"no baseline called {name!r}", how_to_save(name)))
     return folder
 
 
@@ -166,6 +170,13 @@ def _named_baseline(suite: Suite, name: str) -> RunFolder | None:
         key = next(key for key in suite.lines if key.endswith("no_regression"))
         what, _, mend = text.removeprefix(f"{name}: ").partition("; ")
         raise InputError(Problem(suite.place(f"{key}.baseline"), f"{name!r}: {what}", mend)) from None
+
+
+def baseline_name_of(suite: Suite, asked: str | None) -> str | None:
+    """What the gate compares with, by the name that finds it; `None` for nothing."""
+    named = named_baselines(suite)
+    name = asked or (named[0] if named else None)
+    return None if name == NO_BASELINE else name
 
 
 def named_baselines(suite: Suite) -> tuple[str, ...]:

@@ -11,9 +11,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from evalkit.amended import rules_before
 from evalkit.assess import (
     Terms,
     assess,
+    baseline_name_of,
     find_baseline_of,
     load_baseline,
     named_baselines,
@@ -21,6 +23,7 @@ from evalkit.assess import (
     refuse_incomparable,
 )
 from evalkit.errors import ExitCode, InputError, NothingSelected, Problem
+from evalkit.gate.amendments import amendments
 from evalkit.inputs import other_problems, refuse_unfit, warnings_of
 from evalkit.rescore import answered_by
 from evalkit.results import Decision, Summary
@@ -38,6 +41,7 @@ from evalkit.store.journal import Journal
 from evalkit.store.records import summary_records
 from evalkit.store.running import Running, refuse_if_running
 from evalkit.stored import load_run, suite_file_of
+from evalkit.suite.rules import rules_of
 
 if TYPE_CHECKING:
     from evalkit.aggregate.agreement import Label
@@ -217,6 +221,8 @@ def _terms_of(prepared: Prepared, request: Request) -> Terms:
 
 def _terms(suite: Suite, manifest: Mapping[str, Any], baseline: str | None, run: RunFolder | None = None) -> Terms:
     compared = find_baseline_of(suite, baseline)
+    name = baseline_name_of(suite, baseline)
+    rules, since = rules_before(suite, name, compared) if name and compared else ({}, "")
     # The old system speaks for the run that the suite names beside it, and for no other.
     escalates = suite.policy.escalates and baseline in (None, *named_baselines(suite))
     policy = dataclasses.replace(suite.policy, escalates=escalates, repeats=manifest.get("repeats", 1))
@@ -234,6 +240,8 @@ def _terms(suite: Suite, manifest: Mapping[str, Any], baseline: str | None, run:
         seed=manifest["seed"],
         production=suite.options.production,
         traffic_per_month=suite.options.traffic_per_month,
+        amendments=amendments(rules, rules_of(suite)) if rules else (),
+        amended_since=since,
         notes=tuple(manifest["notices"]),
     )
 

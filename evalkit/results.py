@@ -148,6 +148,9 @@ class Comparison:
     added: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
+    removed_failing: tuple[str, ...] = ()
+    """Of the removed ones those that failed in the baseline."""
+    changed_failing: tuple[str, ...] = ()
     new_failures: tuple[str, ...] = ()
     fixed: tuple[str, ...] = ()
     still_failing: tuple[str, ...] = ()
@@ -155,6 +158,23 @@ class Comparison:
     """Metric -> the part of its score key that differs."""
     sight: str = ""
     """Which drops it could have seen, and how often."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Amendment:
+    """Something that a run is judged by and that is not what it was: a limit of the gate, labels, cases."""
+
+    what: str
+    """Such as `gate pass_rate.min`, or `3 cases removed`."""
+    before: str = ""
+    after: str = ""
+    note: str = ""
+    loosens: bool
+    """True where it lets more through, or where that cannot be told."""
+
+    def __str__(self) -> str:
+        change = f" {self.before} -> {self.after}" if self.before or self.after else ""
+        return f"{self.what}{change}{f' ({self.note})' if self.note else ''}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,3 +186,7 @@ class Decision:
     reasons: tuple[str, ...] = ()
     """Why it is not a plain approval, most important first."""
     comparison: Comparison | None = None
+    amendments: tuple[Amendment, ...] = ()
+    """What was changed in the rules along with the system, the looser ones first."""
+    amended_since: str = ""
+    """Where the rules before stood: `origin/main@9f2c1ab`, or a baseline's id."""

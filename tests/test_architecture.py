@@ -18,7 +18,7 @@ RANKS = (
     {"suite"},
     {"store", "runner", "report"},
     {"stored"},
-    {"assess"},
+    {"assess", "amended"},
     {"session", "rescore", "inputs"},
     {"resume"},
     {"pipeline", "analysis", "health", "calibrate", "noise"},

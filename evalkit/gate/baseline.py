@@ -96,14 +96,19 @@ def compare(pairing: Pairing, baseline: Baseline, incomparable: Mapping[str, str
     our_keys = dict(zip(ours.case_ids, ours.keys, strict=True))
     their_keys = dict(zip(theirs.case_ids, theirs.keys, strict=True))
     shared = our_keys.keys() & their_keys.keys()
+    removed = () if ours.weights is not None else tuple(sorted(their_keys.keys() - our_keys.keys()))
+    changed = tuple(sorted(name for name in shared if our_keys[name] != their_keys[name]))
+    failing_before = _failing(theirs)
     failed, fixed, still = _moves(pairing) if "pass_rate" not in incomparable else ((), (), ())
     return Comparison(
         baseline_id=baseline.run_id,
         n_paired=pairing.n_cases,
         overlap=pairing.overlap,
         added=tuple(sorted(our_keys.keys() - their_keys.keys())),
-        removed=() if ours.weights is not None else tuple(sorted(their_keys.keys() - our_keys.keys())),
-        changed=tuple(sorted(name for name in shared if our_keys[name] != their_keys[name])),
+        removed=removed,
+        changed=changed,
+        removed_failing=tuple(name for name in removed if name in failing_before),
+        changed_failing=tuple(name for name in changed if name in failing_before),
         new_failures=failed,
         fixed=fixed,
         still_failing=still,
@@ -160,6 +165,14 @@ def _moves(pairing: Pairing) -> tuple[tuple[str, ...], tuple[str, ...], tuple[st
     groups = (fails & ~failed, failed & ~fails, failed & fails)
     ids = [worst_first(pairing.candidate, np.flatnonzero(group).tolist(), drop) for group in groups]
     return ids[0], ids[1], ids[2]
+
+
+def _failing(frame: FrozenFrame) -> frozenset[str]:
+    """Ids of the cases that fail in half of their repeats or more."""
+    if "pass_rate" not in frame.cases:
+        return frozenset()
+    values = frame.cases["pass_rate"].values
+    return frozenset(frame.case_ids[case] for case in np.flatnonzero(values <= 0.5).tolist())
 
 
 def _taken(column: Column, rows: Ints) -> Column:

@@ -71,7 +71,8 @@ def regression_finding(frame: FrozenFrame, summary: Summary, baseline: Baseline 
     """
     policy = trial.policy
     if baseline is None:
-        reason = f"no baseline yet: save it with `evalkit baseline save` under the name `{policy.baseline}`"
+        where = "and commit it there" if ":" in policy.baseline else "under that name"
+        reason = f"no baseline `{policy.baseline}` yet: save it with `evalkit baseline save` {where}"
         return finding([_whole("insufficient evidence", reason)])
     pairing = pair(frame, baseline.frame)
     metrics = policy.metrics if policy.metrics is not None else _default_metrics(frame)

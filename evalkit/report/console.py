@@ -89,7 +89,7 @@ def _parts(view: View, verbose: bool) -> Iterator[Table | Text]:
     cohorts = _cohorts(view, verbose)
     if cohorts is not None:
         yield cohorts
-    lines = [*_reasons(view), *_judges(view), *_changes(view), *_errors(view), *_failing(view)]
+    lines = [*_reasons(view), *_judges(view), *_amendments(view), *_changes(view), *_errors(view), *_failing(view)]
     if lines:
         yield _text("\n").join(lines)
     if view.notes:
@@ -166,6 +166,15 @@ def _judges(view: View) -> Iterator[Text]:
             yield _text("judge   ", "bold").append(one_line(f"{line.name} {words}", 200), style="not bold")
     for sentence in view.corrections:
         yield _text("judge   ", "bold").append(one_line(sentence, 200), style="not bold")
+
+
+def _amendments(view: View) -> Iterator[Text]:
+    for each in view.amendments[:SHOWN_CASES]:
+        mark, style = ("! looser ", "yellow") if each.loosens else ("", "")
+        text = one_line(f"{mark}{each} since {view.amended_since}".replace(" -> ", " → "), 200)
+        yield _text("rules   ", "bold").append(text, style=style or "not bold")
+    if len(view.amendments) > SHOWN_CASES:
+        yield _text(f"        … and {len(view.amendments) - SHOWN_CASES} more", "dim")
 
 
 def _changes(view: View) -> Iterator[Text]:

@@ -12,7 +12,7 @@ from evalkit.report.page import STEP_SUMMARY_BYTES, Code, Line, Page, Section, T
 from evalkit.report.survey import FailedCase
 from evalkit.report.texts import MODEL_TEXT_CHARS, one_line
 from evalkit.report.view import GateLine, View
-from evalkit.results import Comparison
+from evalkit.results import Amendment, Comparison
 from evalkit.types import Score
 
 MARKS = {
@@ -37,7 +37,15 @@ def summary_markdown(view: View, limit_bytes: int = STEP_SUMMARY_BYTES) -> str:
 def page_of(view: View) -> Page:
     """What a reader has to know in ten seconds, and the rest folded below it."""
     found = view.comparison
-    moved = found is None or found.new_failures or found.fixed or found.removed or found.changed or found.added
+    moved = (
+        found is None
+        or found.new_failures
+        or found.fixed
+        or found.removed
+        or found.changed
+        or found.added
+        or view.amendments
+    )
     sections = tuple(section for build in _SECTIONS if (section := build(view)) is not None)
     return Page(
         suite=view.suite,
@@ -149,6 +157,25 @@ def _judges(view: View) -> Section | None:
     return Section(title="Judge trust", bullets=lines) if lines else None
 
 
+def _amendments(view: View) -> Section | None:
+    """What the same change did to its own rules, the looser ones marked."""
+    if not view.amendments:
+        return None
+    return Section(
+        title="Rules, labels and cases that changed",
+        note=f"since {one_line(view.amended_since, 80)}",
+        bullets=tuple(map(amendment_line, view.amendments[:_ROWS])),
+    )
+
+
+def amendment_line(each: Amendment) -> Line:
+    """Write ``! looser `gate pass_rate.min` 0.85 → 0.80``."""
+    change = f"{one_line(each.before, 100)} → {one_line(each.after, 100)}" if each.before or each.after else ""
+    words = " ".join(filter(None, (change, f"({each.note})" if each.note else "")))
+    mark = ("! looser:",) if each.loosens else ()
+    return (*mark, _code(each.what, 100), words) if words else (*mark, _code(each.what, 100))
+
+
 def _changes(view: View) -> Section | None:
     """What the comparison lists, in counts and first ids."""
     found = view.comparison
@@ -227,6 +254,7 @@ _SECTIONS: tuple[Callable[[View], Section | None], ...] = (
     _cohort_table,
     _worst,
     _judges,
+    _amendments,
     _changes,
     _errors,
     _notes,

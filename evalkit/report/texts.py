@@ -7,7 +7,7 @@ import re
 from evalkit.visible import visible
 
 _BREAKS = re.compile(r"[\s\x1c-\x1f\x85\u2028\u2029]+")
-_MARKDOWN = re.compile(r"([\\`*_|~!]|^[>+=-]|\[(?![−\d., $]+\](?:[^(\[:]|$))|\](?=[(\[:]))")
+_MARKDOWN = re.compile(r"([\\`*_|~!]|^>|^[+-](?= )|^-+$|^=+$|\[(?![−\d., $]+\](?:[^(\[:]|$))|\](?=[(\[:]))")
 _LINKS = re.compile(r"(@|#|://|\bwww\.|\bGH-)", re.IGNORECASE)
 _JOINER = "\u2060"
 MODEL_TEXT_CHARS = 140

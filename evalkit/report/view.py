@@ -33,7 +33,7 @@ from evalkit.report.numbers import (
 )
 from evalkit.report.survey import Example, FailedCase, Rows, changes_of, walk
 from evalkit.report.trend import Trend, trends
-from evalkit.results import OVERALL, Check, CheckOutcome, Comparison, Decision, Outcome, Summary
+from evalkit.results import OVERALL, Amendment, Check, CheckOutcome, Comparison, Decision, Outcome, Summary
 from evalkit.store.history import PastRun
 from evalkit.types import Metric
 
@@ -111,6 +111,9 @@ class View:
     head: str
     """What `evalkit verify --head` is given; empty where the run has none."""
     comparison: Comparison | None
+    amendments: tuple[Amendment, ...]
+    """What was changed in the rules along with the system, the looser ones first."""
+    amended_since: str
     changes: Mapping[str, str]
     """Case id -> what happened to it against the baseline."""
     styles: Mapping[str, Style]
@@ -180,6 +183,8 @@ def build_view(
         provenance=tuple(_flat(manifest)),
         head=manifest.get("head", ""),
         comparison=decision.comparison,
+        amendments=decision.amendments,
+        amended_since=decision.amended_since,
         changes=changes_of(decision.comparison),
         styles=styles,
     )
@@ -251,6 +256,8 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
     """Flatten the manifest to `(golden.sha256, ...)` pairs; empty values and tables are left out."""
     pairs: list[tuple[str, str]] = []
     for key, value in values.items():
+        if f"{prefix}{key}" == "rules":
+            continue  # what was changed in them is said in its own place
         if isinstance(value, Mapping):
             pairs += _flat(value, f"{prefix}{key}.")
         elif isinstance(value, list) and any(isinstance(entry, Mapping) for entry in value):

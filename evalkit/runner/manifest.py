@@ -9,14 +9,17 @@ from datetime import UTC, datetime
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
+from evalkit import __version__
 from evalkit.runner.scoring import Scoring, Scorings
 from evalkit.store.folder import FORMAT
+from evalkit.store.git import head_commit
 from evalkit.store.records import metric_record
+from evalkit.suite.rules import rules_of
 
 if TYPE_CHECKING:
     from evalkit.runner.prepare import Prepared
 
-_PACKAGES = ("evalkit-gate", "ragas", "deepeval", "wordllama", "numpy", "aiohttp")
+_PACKAGES = ("ragas", "deepeval", "wordllama", "numpy", "aiohttp")
 
 
 def new_run_id(now: datetime) -> str:
@@ -47,6 +50,7 @@ def manifest_of(
     return {
         "format": FORMAT,
         "run_id": new_run_id(now),
+        "commit": head_commit(suite.root),
         "suite": suite.name,
         "suite_file": suite.path.relative_to(suite.root).as_posix(),
         "suite_sha256": suite.sha256,
@@ -64,6 +68,7 @@ def manifest_of(
         "scoring": Scoring(prepared.graders, {}).id,
         "earlier_scorings": {},
         "cohorts": list(suite.options.cohorts),
+        "rules": rules_of(suite),
         "seed": suite.options.seed,
         "repeats": suite.options.repeat,
         "repeat_rule": suite.options.repeat_rule,
@@ -107,7 +112,7 @@ def _judge(prepared: Prepared) -> Mapping[str, Any] | None:
 
 
 def _versions() -> dict[str, str]:
-    versions = {"python": platform.python_version()}
+    versions = {"python": platform.python_version(), "evalkit-gate": __version__}
     for package in _PACKAGES:
         try:
             versions[package] = metadata.version(package)

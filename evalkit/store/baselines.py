@@ -42,6 +42,13 @@ def find_baseline(name: str, root: Path) -> RunFolder | None:
     return _sound(path, name)
 
 
+def how_to_save(name: str) -> str:
+    """What to do where there is no baseline called `name` yet."""
+    if name.startswith(PREFIX):
+        return "save one with `evalkit baseline save RUN --name main`, and commit reports/baselines/main to that branch"
+    return f"save one with `evalkit baseline save RUN --name {name}`"
+
+
 def _sound(path: Path, name: str) -> RunFolder:
     if not (path / MANIFEST).is_file():
         raise InputError(Problem(name, "no baseline there", "save one with `evalkit baseline save RUN --name main`"))

@@ -48,6 +48,14 @@ def git(folder: Path, *words: str) -> bytes:
     return ended.stdout
 
 
+def head_commit(folder: Path) -> str | None:
+    """The commit that is checked out where `folder` lies, `None` where there is none."""
+    try:
+        return git(folder, "rev-parse", "--verify", "HEAD").decode().strip()
+    except InputError:
+        return None
+
+
 def split(reference: str) -> tuple[str, str]:
     """Ref and path of `git:REF:PATH`.
 

@@ -1,0 +1,168 @@
+"""What a change did to the rules it is judged by: gate, evidence, labels, cases."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from evalkit.gate.policy import CHECKS, Threshold
+from evalkit.results import Amendment, Comparison, Decision
+from evalkit.stats.agreement.trust import FLOOR
+
+Rules = Mapping[str, Any]
+"""The rules of a run as its manifest holds them."""
+_LESS_IS_LOOSER = ("min", "beats_by", "by_cohort_min", "alpha")
+_MORE_IS_LOOSER = ("max", "margin", "max_slowdown", "max_cost_ratio")
+_FEWER_ARE_LOOSER = ("by", "critical", "metrics")
+_UNTIL_GIVEN = {"metrics", "by"}
+"""Keys of `no_regression` that mean everything where they are not written."""
+_NOT_RULES = ("why",)
+_NONE = "none"
+
+
+def amendments(before: Rules, after: Rules) -> tuple[Amendment, ...]:
+    """Every rule that differs, the looser ones first.
+
+    Args:
+        before: of the base branch, or of the baseline.
+        after: of the run to decide.
+    """
+    found = [
+        *_gate(before.get("gate", ()), after.get("gate", ())),
+        *_plain(before, after),
+        *_floors(before.get("kappa_floors", {}), after.get("kappa_floors", {})),
+        *_labels(before.get("labels", {}), after.get("labels", {})),
+    ]
+    return tuple(sorted(found, key=lambda each: not each.loosens))
+
+
+def amended(decision: Decision, found: Sequence[Amendment], since: str) -> Decision:
+    """A decision with what was amended since the baseline; what is looser is a condition of an approval."""
+    every = (*found, *_cases(decision.comparison))
+    if not every:
+        return decision
+    reasons = tuple(f"{each} since {since}" for each in every if each.loosens)
+    outcome = "approved with conditions" if decision.outcome == "approved" and reasons else decision.outcome
+    return replace(
+        decision,
+        outcome=outcome,
+        reasons=(*decision.reasons, *reasons),
+        amendments=tuple(sorted(every, key=lambda each: not each.loosens)),
+        amended_since=since,
+    )
+
+
+def _cases(found: Comparison | None) -> Iterator[Amendment]:
+    if found is None:
+        return
+    listed = (("removed", found.removed, found.removed_failing), ("changed", found.changed, found.changed_failing))
+    for word, ids, failing in listed:
+        if ids:
+            what = f"{len(ids):,} case{'' if len(ids) == 1 else 's'} {word}"
+            yield Amendment(what=what, note=f"{len(failing):,} of them failing before", loosens=bool(failing))
+
+
+def _gate(before: Sequence[Any], after: Sequence[Any]) -> Iterator[Amendment]:
+    old, new = _entries(before), _entries(after)
+    for name, options in old.items():
+        if name not in new:
+            yield Amendment(what=f"gate {name}", before=_shown(options), after="removed", loosens=True)
+            continue
+        for key in sorted({*options, *new[name]} - {*_NOT_RULES}):
+            was, now = options.get(key), new[name].get(key)
+            if was != now:
+                loosens = _is_looser(name, key, was, now)
+                yield Amendment(what=f"gate {name}.{key}", before=_shown(was), after=_shown(now), loosens=loosens)
+    for name in new.keys() - old.keys():
+        yield Amendment(what=f"gate {name}", before=_NONE, after=_shown(new[name]), loosens=False)
+
+
+def _entries(gate: Sequence[Any]) -> dict[str, Mapping[str, Any]]:
+    """Options by name; a second entry of one name is told by its severity or kind, else by its number."""
+    found: dict[str, Mapping[str, Any]] = {}
+    for item in gate:
+        name, value = next(iter(item.items())) if isinstance(item, Mapping) and item else (str(item), None)
+        options = _options(name, value)
+        told = [str(options[key]) for key in ("severity", "kind") if options.get(key)]
+        label = f"{name}({', '.join(told)})" if told else name
+        number = sum(each == label or each.startswith(f"{label} #") for each in found)
+        found[f"{label} #{number + 1}" if number else label] = options
+    return found
+
+
+def _options(name: str, value: Any) -> Mapping[str, Any]:
+    """Options as a mapping, one name as a list of one."""
+    shorthand: str = CHECKS.get(name, Threshold).shorthand
+    options = value if isinstance(value, Mapping) else {} if value is None else {shorthand: value}
+    return {
+        key: [given] if key in _FEWER_ARE_LOOSER and isinstance(given, str) else given for key, given in options.items()
+    }
+
+
+def _is_looser(name: str, key: str, was: Any, now: Any) -> bool:
+    """True also where it cannot be told."""
+    if key in _LESS_IS_LOOSER + _MORE_IS_LOOSER and all(_is_number(each) for each in (was, now)):
+        return bool(now < was) is (key in _LESS_IS_LOOSER)
+    if key in _LESS_IS_LOOSER + _MORE_IS_LOOSER and was is None and _is_number(now):
+        # A limit that was not there is one more; an error rate or a margin that is written is another one.
+        return key in ("alpha", "margin")
+    if key in _FEWER_ARE_LOOSER:
+        everything = key in _UNTIL_GIVEN and name.startswith("no_regression")
+        if was is None or now is None:
+            return (was is None) is everything
+        return not set(map(str, was)) <= set(map(str, now))
+    if key == "on_fail":
+        return now == "warn"
+    if key == "rule":
+        return now != "strict"
+    return True
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _plain(before: Rules, after: Rules) -> Iterator[Amendment]:
+    """Keys of the suite that rule how a run is judged."""
+    for key in ("require_evidence", "repeat", "repeat_rule", "cohorts", "production"):
+        if key not in before or before[key] == after[key]:
+            continue
+        was, now = before[key], after[key]
+        if key == "cohorts":
+            loosens = not set(was) <= set(now)
+        elif key == "repeat":
+            loosens = now < was
+        else:
+            loosens = not (key == "require_evidence" and now)
+        yield Amendment(what=key, before=_shown(was), after=_shown(now), loosens=loosens)
+
+
+def _floors(before: Mapping[str, float], after: Mapping[str, float]) -> Iterator[Amendment]:
+    for cohort in sorted({*before, *after}):
+        was, now = before.get(cohort, FLOOR), after.get(cohort, FLOOR)
+        if was != now:
+            what = f"kappa_floors {cohort}"
+            yield Amendment(what=what, before=_shown(was), after=_shown(now), loosens=now < was)
+
+
+def _labels(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Amendment]:
+    """Label files by content; labels that were only added loosen nothing."""
+    for file in sorted({*before, *after}):
+        was, now = before.get(file), after.get(file)
+        if was == now:
+            continue
+        counts = [f"{each['n']:,} labels" if each else _NONE for each in (was, now)]
+        lost = len({*(was or {}).get("rows", ())} - {*(now or {}).get("rows", ())})
+        note = f"{lost:,} edited or removed" if lost and now else ""
+        yield Amendment(what=f"labels {file}", before=counts[0], after=counts[1], note=note, loosens=lost > 0)
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return _NONE
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_shown(each)}" for key, each in value.items() if key not in _NOT_RULES) or "defaults"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_shown, value)) or _NONE
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,132 @@
+"""What a change did to its own rules."""
+
+from typing import Any
+
+import pytest
+
+from evalkit.gate.amendments import amended, amendments
+from evalkit.results import Comparison, Decision
+
+RULES: dict[str, Any] = {
+    "gate": [
+        {"pass_rate": {"min": 0.85, "by": "domain", "critical": ["aml"]}},
+        {"failures": {"severity": "critical", "max": 0}},
+        {"failures": {"severity": "high", "max": 2}},
+        {"canary": "strict"},
+        {"no_regression": "main"},
+    ],
+    "require_evidence": True,
+    "kappa_floors": {"overall": 0.7},
+    "cohorts": ["domain", "language"],
+    "repeat": 2,
+    "repeat_rule": "mean",
+    "production": {},
+    "labels": {"people.jsonl": {"n": 2, "rows": ["aaaaaaaa", "bbbbbbbb"]}},
+}
+
+
+def changed(**keys: Any) -> dict[str, Any]:
+    """The rules with other keys."""
+    return {**RULES, **keys}
+
+
+def gate(place: int, item: Any) -> dict[str, Any]:
+    """The rules with one entry of the gate replaced, or taken out."""
+    entries = [*RULES["gate"]]
+    entries[place : place + 1] = [] if item is None else [item]
+    return changed(gate=entries)
+
+
+@pytest.mark.parametrize(
+    ("after", "said", "loosens"),
+    [
+        (gate(0, {"pass_rate": {"min": 0.8, "by": "domain", "critical": ["aml"]}}), "gate pass_rate.min 0.85 -> 0.8", True),
+        (gate(0, {"pass_rate": {"min": 0.9, "by": ["domain"], "critical": "aml"}}), "gate pass_rate.min 0.85 -> 0.9", False),
+        (gate(0, {"pass_rate": {"min": 0.85, "critical": ["aml"]}}), "gate pass_rate.by domain -> none", True),
+        (gate(0, {"pass_rate": {"min": 0.85, "by": "domain"}}), "gate pass_rate.critical aml -> none", True),
+        (
+            gate(0, {"pass_rate": {"min": 0.85, "by": ["domain", "language"], "critical": ["aml"]}}),
+            "gate pass_rate.by domain -> domain, language", False,
+        ),
+        (
+            gate(0, {"pass_rate": {"min": 0.85, "by": "domain", "critical": ["aml"], "on_fail": "warn"}}),
+            "gate pass_rate.on_fail none -> warn", True,
+        ),
+        (gate(1, {"failures": {"severity": "critical", "max": 3}}), "gate failures(critical).max 0 -> 3", True),
+        (gate(2, {"failures": {"severity": "high", "max": 1}}), "gate failures(high).max 2 -> 1", False),
+        (gate(2, None), "gate failures(high) severity high, max 2 -> removed", True),
+        (gate(3, {"canary": {"rule": "2 of 3"}}), "gate canary.rule strict -> 2 of 3", True),
+        (gate(4, {"no_regression": {"baseline": "other"}}), "gate no_regression.baseline main -> other", True),
+        (gate(4, {"no_regression": {"baseline": "main", "metrics": ["exact"]}}), "gate no_regression.metrics none -> exact", True),
+        (gate(4, {"no_regression": {"baseline": "main", "alpha": 0.001}}), "gate no_regression.alpha none -> 0.001", True),
+        (gate(4, {"no_regression": {"baseline": "main", "max_slowdown": 1.1}}), "gate no_regression.max_slowdown none -> 1.1", False),
+        (changed(gate=[*RULES["gate"], {"cost_per_case_usd": {"max": 0.05}}]), "gate cost_per_case_usd none -> max 0.05", False),
+        (changed(require_evidence=False), "require_evidence true -> false", True),
+        (changed(kappa_floors={"overall": 0.65}), "kappa_floors overall 0.7 -> 0.65", True),
+        (changed(kappa_floors={}), "kappa_floors overall 0.7 -> 0.6", True),
+        (changed(kappa_floors={"overall": 0.8}), "kappa_floors overall 0.7 -> 0.8", False),
+        (changed(cohorts=["domain"]), "cohorts domain, language -> domain", True),
+        (changed(repeat=1), "repeat 2 -> 1", True),
+        (changed(repeat_rule="any"), "repeat_rule mean -> any", True),
+        (
+            changed(labels={"people.jsonl": {"n": 3, "rows": ["aaaaaaaa", "bbbbbbbb", "cccccccc"]}}),
+            "labels people.jsonl 2 labels -> 3 labels", False,
+        ),
+        (
+            changed(labels={"people.jsonl": {"n": 2, "rows": ["aaaaaaaa", "dddddddd"]}}),
+            "labels people.jsonl 2 labels -> 2 labels (1 edited or removed)", True,
+        ),
+        (changed(labels={}), "labels people.jsonl 2 labels -> none", True),
+    ],
+)  # fmt: skip
+def test_each_change_is_named_with_both_values(after: dict[str, Any], said: str, loosens: bool) -> None:
+    """One change is one finding, with the value that stood before and whether it lets more through."""
+    found = amendments(RULES, after)
+    assert [(str(each), each.loosens) for each in found] == [(said, loosens)]
+
+
+def test_reasons_and_order_of_writing_change_nothing() -> None:
+    """`why` is no rule, shorthand and mapping are one, and an unknown past is no finding."""
+    again = gate(4, {"no_regression": {"baseline": "main", "why": "it is what users have"}})
+    assert amendments(RULES, again) == ()
+    assert amendments({}, {}) == ()
+    assert amendments(RULES, changed(gate=RULES["gate"][::-1])) == ()
+
+
+def test_what_is_looser_comes_first() -> None:
+    """Tightened limits stand below loosened ones."""
+    after = changed(
+        gate=[{"pass_rate": {"min": 0.9, "by": "domain", "critical": ["aml"]}}, *RULES["gate"][1:]], repeat=1
+    )
+    assert [each.what for each in amendments(RULES, after)] == ["repeat", "gate pass_rate.min"]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "ended"),
+    [("approved", "approved with conditions"), ("blocked", "blocked"), ("no decision", "no decision")],
+)
+def test_a_looser_rule_is_a_condition(outcome: Any, ended: str) -> None:
+    """An approval under looser rules says so; it never saves a blocked run."""
+    found = amendments(RULES, changed(repeat=1))
+    decision = amended(Decision(outcome=outcome, checks=()), found, "origin/main@9f2c1ab")
+    assert decision.outcome == ended
+    assert decision.reasons == ("repeat 2 -> 1 since origin/main@9f2c1ab",)
+
+
+def test_a_tightened_rule_is_no_condition() -> None:
+    """More demanded than before: shown, and the approval stays plain."""
+    decision = amended(Decision(outcome="approved", checks=()), amendments(RULES, changed(repeat=3)), "x")
+    assert (decision.outcome, decision.reasons, len(decision.amendments)) == ("approved", (), 1)
+
+
+def test_removed_cases_are_counted_with_those_that_failed() -> None:
+    """Taking out failing cases is a condition; taking out passing ones is only said."""
+    compared = Comparison(
+        baseline_id="b", n_paired=9, overlap=1.0, removed=("a", "b", "c"), removed_failing=("a", "c"), changed=("d",)
+    )
+    decision = amended(Decision(outcome="approved", checks=(), comparison=compared), (), "b")
+    assert [str(each) for each in decision.amendments] == [
+        "3 cases removed (2 of them failing before)",
+        "1 case changed (0 of them failing before)",
+    ]
+    assert decision.outcome == "approved with conditions"
