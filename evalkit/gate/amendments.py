@@ -113,9 +113,9 @@ def _is_looser(name: str, key: str, was: Any, now: Any) -> bool:
             return (was is None) is everything
         return not set(map(str, was)) <= set(map(str, now))
     if key == "on_fail":
-        return now == "warn"
+        return str(now) == "warn"
     if key == "rule":
-        return now != "strict"
+        return str(now) != "strict"
     return True
 
 

@@ -55,7 +55,7 @@ def page_of(view: View) -> Page:
         partial=view.partial,
         head=view.head,
         sections=sections,
-        news=view.outcome != "approved" or bool(moved),
+        news=bool(view.outcome != "approved" or moved or view.amendments),
     )
 
 

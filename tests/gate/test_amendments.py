@@ -37,19 +37,32 @@ def gate(place: int, item: Any) -> dict[str, Any]:
     return changed(gate=entries)
 
 
+def rate(**options: Any) -> dict[str, Any]:
+    """The rules with another pass rate."""
+    return gate(0, {"pass_rate": {"min": 0.85, "by": "domain", "critical": ["aml"], **options}})
+
+
+def compared(**options: Any) -> dict[str, Any]:
+    """The rules with another comparison."""
+    return gate(4, {"no_regression": {"baseline": "main", **options}})
+
+
+COST = {"cost_per_case_usd": {"max": 0.05}}
+
+
 @pytest.mark.parametrize(
     ("after", "said", "loosens"),
     [
-        (gate(0, {"pass_rate": {"min": 0.8, "by": "domain", "critical": ["aml"]}}), "gate pass_rate.min 0.85 -> 0.8", True),
-        (gate(0, {"pass_rate": {"min": 0.9, "by": ["domain"], "critical": "aml"}}), "gate pass_rate.min 0.85 -> 0.9", False),
+        (rate(min=0.8), "gate pass_rate.min 0.85 -> 0.8", True),
+        (rate(min=0.9, by=["domain"], critical="aml"), "gate pass_rate.min 0.85 -> 0.9", False),
         (gate(0, {"pass_rate": {"min": 0.85, "critical": ["aml"]}}), "gate pass_rate.by domain -> none", True),
         (gate(0, {"pass_rate": {"min": 0.85, "by": "domain"}}), "gate pass_rate.critical aml -> none", True),
         (
-            gate(0, {"pass_rate": {"min": 0.85, "by": ["domain", "language"], "critical": ["aml"]}}),
+            rate(by=["domain", "language"]),
             "gate pass_rate.by domain -> domain, language", False,
         ),
         (
-            gate(0, {"pass_rate": {"min": 0.85, "by": "domain", "critical": ["aml"], "on_fail": "warn"}}),
+            rate(on_fail="warn"),
             "gate pass_rate.on_fail none -> warn", True,
         ),
         (gate(1, {"failures": {"severity": "critical", "max": 3}}), "gate failures(critical).max 0 -> 3", True),
@@ -57,10 +70,10 @@ def gate(place: int, item: Any) -> dict[str, Any]:
         (gate(2, None), "gate failures(high) severity high, max 2 -> removed", True),
         (gate(3, {"canary": {"rule": "2 of 3"}}), "gate canary.rule strict -> 2 of 3", True),
         (gate(4, {"no_regression": {"baseline": "other"}}), "gate no_regression.baseline main -> other", True),
-        (gate(4, {"no_regression": {"baseline": "main", "metrics": ["exact"]}}), "gate no_regression.metrics none -> exact", True),
-        (gate(4, {"no_regression": {"baseline": "main", "alpha": 0.001}}), "gate no_regression.alpha none -> 0.001", True),
-        (gate(4, {"no_regression": {"baseline": "main", "max_slowdown": 1.1}}), "gate no_regression.max_slowdown none -> 1.1", False),
-        (changed(gate=[*RULES["gate"], {"cost_per_case_usd": {"max": 0.05}}]), "gate cost_per_case_usd none -> max 0.05", False),
+        (compared(metrics=["exact"]), "gate no_regression.metrics none -> exact", True),
+        (compared(alpha=0.001), "gate no_regression.alpha none -> 0.001", True),
+        (compared(max_slowdown=1.1), "gate no_regression.max_slowdown none -> 1.1", False),
+        (changed(gate=[*RULES["gate"], COST]), "gate cost_per_case_usd none -> max 0.05", False),
         (changed(require_evidence=False), "require_evidence true -> false", True),
         (changed(kappa_floors={"overall": 0.65}), "kappa_floors overall 0.7 -> 0.65", True),
         (changed(kappa_floors={}), "kappa_floors overall 0.7 -> 0.6", True),
@@ -87,7 +100,7 @@ def test_each_change_is_named_with_both_values(after: dict[str, Any], said: str,
 
 def test_reasons_and_order_of_writing_change_nothing() -> None:
     """`why` is no rule, shorthand and mapping are one, and an unknown past is no finding."""
-    again = gate(4, {"no_regression": {"baseline": "main", "why": "it is what users have"}})
+    again = compared(why="it is what users have")
     assert amendments(RULES, again) == ()
     assert amendments({}, {}) == ()
     assert amendments(RULES, changed(gate=RULES["gate"][::-1])) == ()

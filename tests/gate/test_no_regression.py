@@ -38,7 +38,7 @@ def test_without_a_baseline_the_approval_has_a_condition():
     """The first run is approved with the condition to save it."""
     decision = a_decision(frozen(passing(50, 50)), NoRegression())
     assert decision.outcome == "approved with conditions"
-    assert "no baseline yet: save it with `evalkit baseline save`" in decision.reasons[0]
+    assert "no baseline `main` yet: save it with `evalkit baseline save`" in decision.reasons[0]
 
 
 def test_the_same_rows_twice_are_approved():
