@@ -85,8 +85,8 @@ def noise_of(
         raise ValueError("no case has two repeats; run the suite with repeats")
     rng = np.random.default_rng(seed)
     cohorts = within(frame.cohorts, policy.by)
-    counts = {name: {cohort: _applies(frame, name, cohort) for cohort in cohorts} for name in metrics}
-    flips = {(name, cohort): _flips(frame, name, cohort) for name in metrics for cohort in cohorts}
+    counts = {name: {cohort: cases_in(frame, name, cohort) for cohort in cohorts} for name in metrics}
+    flips = {(name, cohort): flips_in(frame, name, cohort) for name in metrics for cohort in cohorts}
     blocked = sum(_blocks_itself(frame, policy, metrics, critical, rng) for _ in range(trials))
     return Noise(
         repeats=frame.n_repeats,
@@ -135,7 +135,7 @@ def detectable(
     return tuple(found)
 
 
-def _applies(frame: FrozenFrame, metric: str, cohort: str) -> int:
+def cases_in(frame: FrozenFrame, metric: str, cohort: str) -> int:
     """Cases of a cohort that a metric applies to."""
     column = frame.cases[metric]
     return int((column.status[frame.cohorts[cohort]] != ABSENT).sum())
@@ -157,7 +157,7 @@ def _cases_needed(noise: float, least: float) -> int | None:
     return low
 
 
-def _flips(frame: FrozenFrame, metric: str, cohort: str) -> float | None:
+def flips_in(frame: FrozenFrame, metric: str, cohort: str) -> float | None:
     """Mean over the cases of a cohort of the squared difference between two of its repeats."""
     column = frame.rows[metric]
     reach = column.metric.high - column.metric.low

@@ -22,7 +22,7 @@ RANKS = (
     {"session", "rescore", "inputs"},
     {"resume"},
     {"pipeline", "analysis", "health", "calibrate", "noise"},
-    {"labelling"},
+    {"labelling", "vouching"},
     {"cli", "ci", "pytest_plugin", "__main__", "testing"},
 )
 """Rooms of the house, from the ground up; a module imports from lower floors only."""

@@ -1,7 +1,8 @@
-"""`evalkit baseline`: keep a run for later runs to be compared with."""
+"""`evalkit baseline`: keep a run for later runs to be compared with, and look at what was kept."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,14 +11,19 @@ import typer
 from evalkit.errors import InputError, Problem
 
 if TYPE_CHECKING:
-    from evalkit.store.folder import RunFolder
+    from evalkit.stored import StoredRun
+    from evalkit.vouching import Facts
 
-baseline = typer.Typer(name="baseline", help="Save a run as baseline.", rich_markup_mode=None, no_args_is_help=True)
+_HELP = "Save, show and verify baselines."
+_NAMES = "Name, run folder, packed artifact, or git:REF:PATH."
+_SHOWN_COHORTS = 6
+baseline = typer.Typer(name="baseline", help=_HELP, rich_markup_mode=None, no_args_is_help=True)
+Named = Annotated[str, typer.Argument(help=_NAMES)]
 
 
-@baseline.callback()
+@baseline.callback(help=_HELP)
 def _group() -> None:
-    """Save a run as baseline."""
+    """Commands below `evalkit baseline`."""
 
 
 @baseline.command()
@@ -32,19 +38,125 @@ def save(
     """
     from evalkit.paths import project_of
     from evalkit.store.folder import RunFolder, save_baseline
+    from evalkit.stored import load_run
+    from evalkit.vouching import faults_of
 
     folder = RunFolder(run)
-    _refuse_unsound(folder, accept)
+    faults = tuple(faults_of(load_run(folder), accept))
+    if faults:
+        raise InputError(faults)
     saved = save_baseline(folder, name, project_of(Path.cwd()), accept)
     typer.echo(f"saved {run} as baseline {name} in {saved.path}")
 
 
-def _refuse_unsound(folder: RunFolder, accept: str) -> None:
-    manifest, decision = folder.manifest(), folder.decision()
-    if manifest["partial"]:
-        raise InputError(Problem(str(folder.path), f"a partial run ({manifest['partial']})", "run the whole suite"))
-    if decision is None:
-        raise InputError(Problem(str(folder.path), "no decision: the run did not end", "go on with --resume"))
-    if decision["outcome"] in ("blocked", "no decision") and not accept:
-        what = f"the run's decision is {decision['outcome']!r}"
-        raise InputError(Problem(str(folder.path), what, 'say why it may be the baseline with --accept "..."'))
+@baseline.command()
+def show(
+    name: Named = "main",
+    json: Annotated[bool, typer.Option("--json", help="Print the facts as JSON.")] = False,
+) -> None:
+    """Say what a baseline is: its run, commit, system, data, counts, decision, and the smallest drop it can show.
+
+    Example: evalkit baseline show main
+
+    Exit codes: 0, 2 where there is no such baseline.
+    """
+    from evalkit.vouching import facts_of
+
+    stored = _stored(name)
+    facts = facts_of(stored)
+    if json:
+        _print_json(facts)
+        return
+    typer.echo(f"{name}")
+    for label, text in _lines(facts, stored):
+        typer.echo(f"  {label:<10} {text}")
+
+
+@baseline.command()
+def verify(
+    name: Named = "main",
+    suite: Annotated[Path | None, typer.Option(help="Suite to compare it with; default: the one of the run.")] = None,
+) -> None:
+    """Check every row of a baseline, its completeness, and that it can be compared with the suite as it is now.
+
+    Example: evalkit baseline verify main
+
+    Exit codes: 0 sound, 2 with every problem and what to do about it.
+    """
+    from evalkit.vouching import faults_of
+
+    stored = _stored(name)
+    problems = [*faults_of(stored, stored.manifest.get("accepted", "")), *_differences(stored, suite)]
+    if problems:
+        raise InputError(problems)
+    n_rows = len(stored.frame)
+    typer.echo(f"{name}: sound; {n_rows} rows fit their checksums, and can be compared with the suite")
+
+
+def _stored(name: str) -> StoredRun:
+    from evalkit.paths import project_of
+    from evalkit.store.baselines import find_baseline, how_to_save
+    from evalkit.stored import load_run
+
+    folder = find_baseline(name, project_of(Path.cwd()))
+    if folder is None:
+        raise InputError(Problem("", f"no baseline called {name!r}", how_to_save(name)))
+    return load_run(folder)
+
+
+def _differences(stored: StoredRun, suite: Path | None) -> Iterator[Problem]:
+    """What the suite and its golden set say against the baseline today."""
+    import asyncio
+    import os
+    from contextlib import AsyncExitStack
+
+    from evalkit.runner.prepare import prepare
+    from evalkit.stored import suite_file_of
+    from evalkit.suite.parse import load_suite
+    from evalkit.vouching import differences
+
+    async def compared() -> list[Problem]:
+        async with AsyncExitStack() as stack:
+            prepared = await prepare(load_suite(file), os.environ, stack)
+            return list(differences(stored, {case.digest for case in prepared.golden.open()}, prepared))
+
+    found = suite or suite_file_of(stored) or Path(stored.manifest["suite_file"])
+    if not found.is_file():
+        yield Problem(stored.run_id, f"its suite {found} is not there", "name one with --suite")
+        return
+    file = found
+    yield from asyncio.run(compared())
+
+
+def _lines(facts: Facts, stored: StoredRun) -> Iterator[tuple[str, str]]:
+    manifest = facts.manifest
+    system, golden = manifest["system"], manifest["golden"]
+    yield "run", f"{manifest['run_id']} · {manifest.get('finished_at') or manifest['started_at']}"
+    yield "suite", f"{manifest['suite']} · {manifest['suite_file']}"
+    yield "commit", manifest.get("commit") or "unknown"
+    version = system.get("version")
+    named = f"version {version} · " if version else ""
+    yield "system", f"{system['kind']} · {named}fingerprint {system.get('fingerprint') or 'unknown'}"
+    yield "golden", f"{golden['path']} · {golden['n_cases']} cases · sha256 {golden['sha256'][:12]}"
+    states = ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in facts.states.items() if count)
+    yield "rows", f"{facts.n_rows} of {manifest['expected']} · {states}"
+    if stored.damaged:
+        yield "damaged", f"{len(stored.damaged)} rows; see `evalkit baseline verify`"
+    yield "decision", facts.outcome or "none: the run did not end"
+    if manifest.get("accepted"):
+        yield "accepted", manifest["accepted"]
+    if facts.sees:
+        assumed = " where 8.5 % of the cases flip between runs" if facts.sees[0].flips is None else ""
+        yield "can show", f"a drop of the pass rate, 4 times in 5{assumed}, of"
+        for each in (facts.sees[0], *sorted(facts.sees[1:], key=lambda each: each.n)[:_SHOWN_COHORTS]):
+            drop = "none" if each.smallest_drop is None else f"{100 * each.smallest_drop:.1f} points"
+            yield "", f"{drop} in {each.cohort} ({each.n} cases)"
+        if len(facts.sees) > _SHOWN_COHORTS + 1:
+            yield "", f"and {len(facts.sees) - _SHOWN_COHORTS - 1} larger cohorts"
+
+
+def _print_json(facts: Facts) -> None:
+    import dataclasses
+    import json
+
+    typer.echo(json.dumps(dataclasses.asdict(facts), indent=1, sort_keys=True))

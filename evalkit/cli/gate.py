@@ -9,7 +9,9 @@ import typer
 def gate(
     run: Annotated[Path, typer.Argument(help="Run folder.")],
     suite: Annotated[Path | None, typer.Option(help="Suite whose gate decides; default: the one of the run.")] = None,
-    baseline: Annotated[str | None, typer.Option(help="Saved baseline or run folder; `none` for none.")] = None,
+    baseline: Annotated[
+        str | None, typer.Option(help="Baseline: a name, folder, artifact or git:REF:PATH; `none` for none.")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print decision.json on stdout, and nothing else.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="List every check and cohort.")] = False,
 ) -> None:

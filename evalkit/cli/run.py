@@ -23,7 +23,7 @@ def run(  # noqa: PLR0913 - typer reads the flags from the signature
         Path | None, typer.Option(help="Folder for the run; must be empty. Default: reports/<run-id>.")
     ] = None,
     baseline: Annotated[
-        str | None, typer.Option(help="Saved baseline or run folder to compare with; `none` for none.")
+        str | None, typer.Option(help="Baseline: a name, folder, artifact or git:REF:PATH; `none` for none.")
     ] = None,
     limit: Annotated[
         int | None, typer.Option(min=1, help="Draw this many cases (seeded): a partial run, not a gate.")

@@ -34,7 +34,7 @@ def find_baseline(name: str, root: Path) -> RunFolder | None:
         saved = root / BASELINES / name
         if (saved / MANIFEST).is_file():
             return RunFolder(saved)
-        if not Path(name).exists():
+        if not any(path.is_file() or (path / MANIFEST).is_file() for path in (Path(name), root / name)):
             return None
     path = Path(name) if Path(name).is_absolute() or Path(name).exists() else root / name
     if path.is_file():

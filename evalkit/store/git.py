@@ -19,6 +19,7 @@ MAX_BYTES = 2_000_000_000
 _REF = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./+@~^-]*")
 _LFS = b"version https://git-lfs.github.com/spec/"
 _TIMEOUT_S = 60
+_NO_GIT = "not found on this machine"
 _NO_SURPRISES = {
     "GIT_TERMINAL_PROMPT": "0",
     "GIT_OPTIONAL_LOCKS": "0",
@@ -39,7 +40,7 @@ def git(folder: Path, *words: str) -> bytes:
     try:
         ended = subprocess.run(command, env=env, capture_output=True, check=False, timeout=_TIMEOUT_S)  # noqa: S603
     except FileNotFoundError:
-        raise InputError(Problem("git", "not found on this machine", "install git, or name a folder")) from None
+        raise InputError(Problem("git", _NO_GIT, "install git, or name a folder")) from None
     except subprocess.TimeoutExpired:
         raise InputError(Problem("git", f"no answer within {_TIMEOUT_S} s", "try it by hand")) from None
     if ended.returncode:
@@ -88,6 +89,8 @@ def commit_of(reference: str, root: Path) -> str:
         return git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}").decode().strip()
     except InputError as error:
         said = error.problems[0].what
+        if said == _NO_GIT:
+            raise
         what = f"no commit {ref!r} here" if said.startswith("exit code") else f"git says: {said}"
         mend = "fetch it first: `git fetch origin BRANCH`, in a workflow `fetch-depth: 0` of actions/checkout"
         raise InputError(Problem(reference, what, mend)) from None

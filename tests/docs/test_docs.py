@@ -55,6 +55,9 @@ def test_every_suite_example_is_a_sound_suite(text: str, tmp_path: Path) -> None
     if isinstance(value, list):
         assert all("name" in step for step in value)
         return
+    if "jobs" in value:
+        check_workflow(text, value, tmp_path)
+        return
     (tmp_path / "pyproject.toml").touch()
     (tmp_path / "golden.jsonl").write_text('{"id": "a", "input": "q"}\n', encoding="utf-8")
     (tmp_path / "suite.yaml").write_text(text, encoding="utf-8")
@@ -62,6 +65,27 @@ def test_every_suite_example_is_a_sound_suite(text: str, tmp_path: Path) -> None
         (tmp_path / record).touch()
     assert load_suite(tmp_path / "suite.yaml").name == value["name"]
     jsonschema.Draft202012Validator(SCHEMA).validate(value)
+
+
+def check_workflow(text: str, value: dict[str, Any], folder: Path) -> None:
+    """A workflow to copy passes the linter, and gives our actions inputs that they have."""
+    (folder / ".github" / "workflows").mkdir(parents=True)
+    (folder / ".github" / "workflows" / "example.yml").write_text(text, encoding="utf-8")
+    program = Path(sys.executable).with_name("zizmor")
+    found = subprocess.run([program, "--offline", folder], capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stdout + found.stderr
+    for step in (step for job in value["jobs"].values() for step in job["steps"]):
+        name = step.get("uses", "").partition("@")[0]
+        if name.startswith("OWNER/evalkit"):
+            action = yaml.safe_load((ROOT / name.removeprefix("OWNER/evalkit").lstrip("/") / "action.yml").read_text())
+            assert set(step.get("with", {})) <= set(action["inputs"])
+
+
+def test_the_inputs_and_outputs_of_the_action_are_in_the_guide() -> None:
+    """No input is a secret."""
+    page = (ROOT / "docs" / "ci.md").read_text(encoding="utf-8")
+    action = yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))
+    assert all(f"`{name}`" in page for name in [*action["inputs"], *action["outputs"]])
 
 
 def test_the_commands_of_the_readme_run_in_their_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

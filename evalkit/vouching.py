@@ -1,0 +1,99 @@
+"""What a baseline is, and whether it can be compared with a suite as it is now."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from evalkit.errors import Problem
+from evalkit.gate.no_regression import MIN_OVERLAP
+from evalkit.noise import Detectable, cases_in, detectable, flips_in
+from evalkit.stored import StoredRun
+
+if TYPE_CHECKING:
+    from evalkit.runner.prepare import Prepared
+
+_AGAIN = "run the suite again and save that run"
+_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a stored run is."""
+
+    manifest: Mapping[str, Any]
+    outcome: str | None
+    """`None` where the run reached no decision."""
+    n_cases: int
+    n_rows: int
+    states: Mapping[str, int]
+    sees: tuple[Detectable, ...]
+    """The smallest drop of the pass rate that a comparison with it can show, by cohort."""
+
+
+def facts_of(stored: StoredRun) -> Facts:
+    """Read off a stored run what a reader wants to know of a baseline."""
+    frame, decision = stored.frame.freeze(), stored.folder.decision()
+    metric = "pass_rate"
+    sees: tuple[Detectable, ...] = ()
+    if metric in frame.cases:
+        counts = {metric: {cohort: cases_in(frame, metric, cohort) for cohort in frame.cohorts}}
+        flips = {(metric, cohort): flips_in(frame, metric, cohort) for cohort in frame.cohorts}
+        others = [each for each in frame.metrics if each.name not in frame.advisory]
+        sees = detectable(counts, flips, critical=frozenset(), alpha=0.01, metrics=1 + len(others))
+    outcome = None if decision is None else str(decision["outcome"])
+    return Facts(stored.manifest, outcome, frame.n_cases, len(frame.row_case), frame.states, sees)
+
+
+def faults_of(stored: StoredRun, accepted: str = "") -> Iterator[Problem]:
+    """What keeps a stored run from being a baseline, whatever it is compared with.
+
+    Args:
+        stored: the run.
+        accepted: why it may be one although it was not approved.
+    """
+    place, manifest, decision = str(stored.folder.path), stored.manifest, stored.folder.decision()
+    if stored.damaged:
+        lines = ", ".join(str(each.line) for each in stored.damaged[:_SHOWN])
+        more = f" and {len(stored.damaged) - _SHOWN} more" if len(stored.damaged) > _SHOWN else ""
+        word = "row does" if len(stored.damaged) == 1 else "rows do"
+        what = f"{len(stored.damaged)} {word} not fit its checksum, line {lines}{more}"
+        yield Problem(str(stored.folder.rows_file), what, _AGAIN)
+    n_rows = len(stored.frame.freeze().row_case)
+    if n_rows < manifest["expected"]:
+        yield Problem(place, f"{n_rows} of {manifest['expected']} rows are there", _AGAIN)
+    if manifest["partial"]:
+        yield Problem(place, f"a partial run ({manifest['partial']})", "run the whole suite and save that run")
+    if decision is None or decision.get("run_id") != manifest["run_id"]:
+        yield Problem(place, "no decision of this run beside its rows", _AGAIN)
+    elif decision["outcome"] in ("blocked", "no decision") and not accepted:
+        what = f"the run's decision is {decision['outcome']!r}"
+        yield Problem(place, what, 'say why it may be the baseline with --accept "...", or save another run')
+
+
+def differences(stored: StoredRun, digests: Collection[str], prepared: Prepared) -> Iterator[Problem]:
+    """What keeps a baseline from being compared with a suite.
+
+    Args:
+        stored: the baseline.
+        digests: of the cases of the golden set as it is now.
+        prepared: the checked suite.
+    """
+    place, theirs = f"baseline {stored.run_id}", stored.score_keys
+    known, now = {row.case.digest for row in stored.folder.rows()}, set(digests)
+    paired, larger = len(known & now), max(len(known), len(now))
+    if larger and paired / larger < MIN_OVERLAP:
+        what = f"{paired} of {larger} cases are those of {prepared.golden.path} today, need {MIN_OVERLAP:.0%}"
+        yield Problem(place, what, _AGAIN)
+    for metric, key in prepared.score_keys.items():
+        if metric in prepared.advisory:
+            continue
+        if metric not in theirs:
+            yield Problem(place, f"it has no scores of {metric}", "grade its stored answers with `evalkit score`")
+            continue
+        parts = sorted(part for part in {*key, *theirs[metric]} if key.get(part) != theirs[metric].get(part))
+        if parts:
+            what = f"its {metric} was scored otherwise: the {', '.join(parts)} differs"
+            mend = "grade its stored answers with `evalkit score`, and save that run as the baseline"
+            yield Problem(place, what, mend)
