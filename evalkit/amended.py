@@ -8,11 +8,23 @@ from typing import TYPE_CHECKING, Any
 
 from evalkit.errors import InputError
 from evalkit.store.git import PREFIX, commit_of, git, split, text_at
+from evalkit.store.soundness import fits
 from evalkit.suite.rules import rules_of_text
 
 if TYPE_CHECKING:
     from evalkit.store.folder import RunFolder
     from evalkit.suite.model import Suite
+
+_SHAPE: Mapping[str, Any] = {
+    "gate": list[Any],
+    "require_evidence": bool,
+    "kappa_floors": dict[str, float],
+    "cohorts": list[str],
+    "repeat": int,
+    "repeat_rule": str,
+    "production": dict[str, float],
+    "labels": dict[str, dict[str, Any]],
+}
 
 
 def rules_before(suite: Suite, reference: str, baseline: RunFolder) -> tuple[Mapping[str, Any], str]:
@@ -32,7 +44,9 @@ def rules_before(suite: Suite, reference: str, baseline: RunFolder) -> tuple[Map
         found = _at(commit, suite)
         if found is not None:
             return found, f"{ref}@{commit[:7]}"
-    return manifest.get("rules") or {}, f"baseline {manifest['run_id']}"
+    rules = manifest.get("rules")
+    whole = isinstance(rules, dict) and all(fits(rules.get(key, ...), hint) for key, hint in _SHAPE.items())
+    return (rules if isinstance(rules, dict) and whole else {}), f"baseline {manifest['run_id']}"
 
 
 def _at(commit: str, suite: Suite) -> Mapping[str, Any] | None:

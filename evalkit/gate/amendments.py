@@ -152,7 +152,7 @@ def _labels(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Ame
         was, now = before.get(file), after.get(file)
         if was == now:
             continue
-        counts = [f"{each['n']:,} labels" if each else _NONE for each in (was, now)]
+        counts = [f"{each.get('n', 0):,} labels" if each else _NONE for each in (was, now)]
         lost = len({*(was or {}).get("rows", ())} - {*(now or {}).get("rows", ())})
         note = f"{lost:,} edited or removed" if lost and now else ""
         yield Amendment(what=f"labels {file}", before=counts[0], after=counts[1], note=note, loosens=lost > 0)

@@ -149,7 +149,7 @@ def rewritten(file: Path, change: str) -> None:
     """Damage the packed rows."""
     lines = gzip.decompress(file.read_bytes()).split(b"\n")[:-1]
     if change == "altered":
-        lines[3] = lines[3].replace(b"right", b"wrong", 1)
+        lines[3] = lines[3].replace(b'"repeat":0', b'"repeat":1', 1)
     else:
         del lines[3]
     file.write_bytes(gzip.compress(b"".join(line + b"\n" for line in lines)))
