@@ -155,6 +155,23 @@ def test_dates_of_all_references_count() -> None:
     assert JUDGE.predict("when?", [vague, exact], "January 16, 2017") < 0.5
 
 
+@pytest.mark.parametrize(
+    ("references", "answer", "right"),
+    [
+        pytest.param(["Asha Bhosle"], "I'm not sure, but I think it is Asha Bhosle.", True, id="hedged"),
+        pytest.param(["gold"], "They found gold in a mine whose owner is unknown.", True, id="unknown something else"),
+        pytest.param(["Asha Bhosle"], "I'm not sure; India has many singers.", False, id="gives no answer"),
+        pytest.param(["The Lord of the Rings"], "The Lord of the Rings, not The Hobbit", True, id="denies another"),
+        pytest.param(["The Lord of the Rings"], "It was not The Lord of the Rings.", False, id="denies it"),
+        pytest.param(["115", "Roger Maris"], "Roger Maris, with 61 home runs", True, id="number beside a name"),
+        pytest.param(["115", "Roger Maris"], "61 home runs", False, id="another number alone"),
+    ],
+)
+def test_whole_reference_in_a_longer_answer(references: list[str], answer: str, *, right: bool) -> None:
+    """Where the whole reference stands in the answer, a hedge, another denial or another number does not undo it."""
+    assert (JUDGE.predict("who or what?", references, answer) >= 0.5) is right
+
+
 def test_scattered_words_are_no_agreement() -> None:
     """Words of the reference count where they stand together, not anywhere in a long answer."""
     together = "He was a judge. For many years he sat in a town by the sea, and people there called him district judge."
@@ -201,7 +218,7 @@ def test_scorer_holds_the_contract() -> None:
     """It is a scorer whose metric names the judge and whose key holds judge, coefficients and embedding."""
     bound = LocalCorrectness().bind(Services(root=Path()))
     assert isinstance(bound, Scorer)
-    assert bound.metrics[0].judge == "local:correctness@2"
+    assert bound.metrics[0].judge == "local:correctness@3"
     assert set(bound.key_parts) == {"judge", "coefficients", "embedding"}
     assert bound.needs == {"reference"}
 

@@ -15,7 +15,7 @@ import numpy as np
 from evalkit.scorers.embedding.batches import Vectors, unit_rows
 from evalkit.scorers.embedding.embedders import WordLlama
 from evalkit.scorers.judges.answer_matches import Floats, best_stretch, replaced_share, word_matches
-from evalkit.scorers.judges.answer_words import Words, quantities_agree, split, word_weights
+from evalkit.scorers.judges.answer_words import QUESTION_WEIGHT, Words, quantities_agree, split, word_weights
 
 YES = frozenset({"yes", "yeah", "true", "correct"})
 _NEGATION = re.compile(
@@ -79,13 +79,14 @@ def _text(plain: str, asked: Collection[str], embedding: WordLlama) -> _Text:
 
 
 def _compared(wanted: _Text, given: _Text, other_number: bool) -> Features:
-    agrees, excluded = _settled(wanted, given)
-    if agrees:
-        return Features(1.0, 1.0)
-    if excluded or other_number:
-        return Features(0.0, 0.0, excluded or "another number or date")
+    whole = stands_in(wanted.words, given.words) or _abbreviates(wanted.plain, given.plain)
+    agrees, excluded = _settled(wanted, given, whole)
+    if other_number and not agrees and any(wanted.words.kinds):
+        excluded = excluded or "another number or date"
+    if agrees or excluded:
+        return Features(float(agrees), float(agrees), excluded)
     meaning = closest_stretch(wanted, given)
-    if stands_in(wanted.words, given.words) or _abbreviates(wanted.plain, given.plain):
+    if whole:
         return Features(meaning, 1.0)
     matches = best_stretch(word_matches(wanted.words, given.words), wanted.weights)
     recall = float(wanted.weights @ matches.max(axis=1) / wanted.weights.sum())
@@ -93,15 +94,16 @@ def _compared(wanted: _Text, given: _Text, other_number: bool) -> Features:
     return Features(max(meaning, recall) * kept, recall**2 * kept)
 
 
-def _settled(wanted: _Text, given: _Text) -> tuple[bool, str]:
+def _settled(wanted: _Text, given: _Text, whole: bool) -> tuple[bool, str]:
     """Whether they agree whatever their words, and what excludes that they do."""
     refused = _refuses(wanted.plain), _refuses(given.plain)
     agrees = _yes_or_no(wanted.words.folded, given.words.folded, _negated(given.plain))
     if agrees or all(refused):
         return True, ""
-    if any(refused):
+    # "I'm not sure, but it is Paris" gives an answer.
+    if any(refused) and not (whole and wanted.weights.max() > QUESTION_WEIGHT):
         return False, "one gives no answer"
-    denied = agrees is False or _polarity_differs(wanted, given)
+    denied = agrees is False or _polarity_differs(wanted, given, whole)
     return False, "one denies what the other says" if denied else ""
 
 
@@ -164,12 +166,12 @@ def _negated(text: str) -> bool:
     return _NEGATION.search(text.casefold().replace("\u2019", "'")) is not None
 
 
-def _polarity_differs(wanted: _Text, given: _Text) -> bool:
-    """One of two sentences of similar length is negated, or a short reference is named after a `not`."""
+def _polarity_differs(wanted: _Text, given: _Text, whole: bool) -> bool:
+    """One of two sentences of similar length is negated, or a short or whole reference is named after a `not`."""
     if _negated(wanted.plain) == _negated(given.plain):
         return False
     sizes = len(wanted.words.folded), len(given.words.folded)
-    if sizes[0] < SENTENCE_WORDS:
+    if whole or sizes[0] < SENTENCE_WORDS:
         return not _negated(wanted.plain) and _denied(wanted.words, given.words.folded)
     # A long answer negates something anyway.
     return SENTENCE_WORDS <= sizes[1] <= 2 * sizes[0]
