@@ -23,6 +23,7 @@ from evalkit.runner.turns import TURNS, by_turns
 from evalkit.store.folder import DECISION, RunFolder
 from evalkit.store.journal import Journal, read_rows
 from evalkit.store.running import Running
+from evalkit.systems.secrets import without_secrets
 from evalkit.types import Case, Row
 
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ class Session:
         self.folder, self.running, self.earlier = place.folder, place.running, place.earlier
         self.frame, self.done = place.earlier.frame, place.earlier.done
         self.refusals = Refusals()
+        self.secrets = prepared.secrets
         self.expected: int = place.manifest["expected"]
         self._undecided = False
         self.wall_s: float | None = None
@@ -179,7 +181,7 @@ class Session:
         return self._with_old_rows(terms)
 
     def _keep_old(self, row: Row, journal: Journal) -> bool:
-        journal.append(row)
+        journal.append(without_secrets(row, self.secrets))
         charge(self.prepared.budget, self.stop, row)
         return True
 
@@ -212,7 +214,7 @@ class Session:
         if not self._undecided:
             self.folder.file(DECISION).unlink(missing_ok=True)
             self._undecided = True
-        row = dataclasses.replace(row, scored_by=self.earlier.scoring.id)
+        row = dataclasses.replace(without_secrets(row, self.secrets), scored_by=self.earlier.scoring.id)
         journal.append(row)
         self.frame.add(row)
         self.done.add((row.case.digest, row.repeat))

@@ -78,12 +78,21 @@ def overview() -> typer.Typer:
 app = _whole()
 
 
+def _shown(text: str) -> str:
+    """A message without the secrets of the environment."""
+    import os
+
+    from evalkit.systems.secrets import redact, secrets_of
+
+    return redact(text, secrets_of(os.environ))
+
+
 def main() -> None:
     """Run the command line; every ending has its exit code."""
     try:
         (overview() if sys.argv[1:] in ([], ["--help"], ["--version"]) else app)()
     except EvalkitError as error:
-        typer.echo(str(error), err=True)
+        typer.echo(_shown(str(error)), err=True)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(ExitCode.INTERRUPTED)
@@ -94,7 +103,7 @@ def main() -> None:
     except Exception as error:
         import traceback
 
-        traceback.print_exc()
+        typer.echo(_shown(traceback.format_exc()), err=True)
         typer.echo(
             f"evalkit: a bug in evalkit ({type(error).__name__}); please report it with the lines above", err=True
         )

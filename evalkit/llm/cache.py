@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -26,13 +26,15 @@ class ReplyCache:
     Args:
         file: The database. Its folder is made, and kept out of version control. A file that is no database is moved
             aside to `<name>.damaged`.
+        clean: Takes out of a reply what must not be kept.
 
     Attributes:
         problem: Why nothing is kept, empty where it is.
     """
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, clean: Callable[[Any], Any] = lambda reply: reply) -> None:
         self._file = file
+        self._clean = clean
         self._db: sqlite3.Connection | None = None
         self.problem = ""
 
@@ -65,7 +67,7 @@ class ReplyCache:
         """Keep a reply; where the disk refuses it, it is not kept."""
         if self._db is None:
             return
-        text = json.dumps(reply)
+        text = json.dumps(self._clean(reply))
         with suppress(sqlite3.Error, UnicodeDecodeError):
             self._db.execute("INSERT OR REPLACE INTO replies VALUES (?, ?, ?)", (key, _sum(key, text), text))
 

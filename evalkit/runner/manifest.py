@@ -15,6 +15,7 @@ from evalkit.store.folder import FORMAT
 from evalkit.store.git import head_commit
 from evalkit.store.records import metric_record
 from evalkit.suite.rules import rules_of
+from evalkit.systems.secrets import redact
 
 if TYPE_CHECKING:
     from evalkit.runner.prepare import Prepared
@@ -75,9 +76,9 @@ def manifest_of(
         "expected": expected,
         "partial": partial,
         "sample": sample,
-        "notices": list(prepared.notices),
+        "notices": [redact(notice, prepared.secrets) for notice in prepared.notices],
         "started_at": now.astimezone(UTC).isoformat(timespec="seconds"),
-        "command": command,
+        "command": redact(command, prepared.secrets),
         "versions": _versions(),
         "host": {"system": platform.system(), "machine": platform.machine()},
     }

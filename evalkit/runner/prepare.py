@@ -22,6 +22,7 @@ from evalkit.store.journal import read_rows
 from evalkit.suite.model import ScorerEntry, Suite, SuiteOptions, has_field
 from evalkit.systems.base import Shared
 from evalkit.systems.chat import ChatSystem
+from evalkit.systems.secrets import secrets_of, without_secrets
 from evalkit.systems.template import has_placeholder
 from evalkit.types import Case, Metric
 
@@ -61,6 +62,11 @@ class Prepared:
         return tuple(metric for grader in self.graders for metric in grader.scorer.metrics)
 
     @property
+    def secrets(self) -> tuple[str, ...]:
+        """What is blotted out of everything that is kept or shown."""
+        return secrets_of(self.shared.env, self.suite.variables)
+
+    @property
     def advisory(self) -> frozenset[str]:
         """Names of metrics that are shown and decide nothing."""
         return frozenset(
@@ -97,7 +103,7 @@ async def prepare(suite: Suite, env: Mapping[str, str], stack: AsyncExitStack, *
     limit_usd = suite.options.budget_usd
     budget = None if limit_usd is None else Budget(limit_usd)
     problems += _unpriced(suite) if budget else []
-    cache = _cache(suite, stack) if cached and _judges(suite) else None
+    cache = _cache(suite, env, stack) if cached and _judges(suite) else None
     services = await _services(suite, env, stack, (budget, cache), problems)
     graders = _graders(suite, services, problems) if services else []
     problems += _duplicates(suite, graders)
@@ -174,10 +180,11 @@ def _client(config: ChatConfig, suite: Suite, env: Mapping[str, str], spending: 
     return ChatClient(config, env=env, concurrency=suite.options.concurrency, budget=budget, cache=cache)
 
 
-def _cache(suite: Suite, stack: AsyncExitStack) -> ReplyCache:
+def _cache(suite: Suite, env: Mapping[str, str], stack: AsyncExitStack) -> ReplyCache:
     from evalkit.llm.cache import ReplyCache
 
-    return stack.enter_context(ReplyCache(suite.root / CACHE_FILE))
+    secrets = secrets_of(env, suite.variables)
+    return stack.enter_context(ReplyCache(suite.root / CACHE_FILE, partial(without_secrets, secrets=secrets)))
 
 
 def _judges(suite: Suite) -> tuple[ChatConfig, ...]:

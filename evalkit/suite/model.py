@@ -208,6 +208,9 @@ class Suite:
     lines: Mapping[str, str] = field(default_factory=dict)
     """Dotted key -> `file:line:column`, for problems that are found after reading."""
 
+    variables: tuple[str, ...] = ()
+    """Names of the variables of the environment that the suite asks for."""
+
     @property
     def name(self) -> str:
         """Name of the suite."""

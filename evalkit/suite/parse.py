@@ -18,7 +18,7 @@ from evalkit.suite.build import Builder, choices, show
 from evalkit.suite.document import Document, dotted, parse
 from evalkit.suite.model import JudgeConfig, ScorerEntry, Suite, SuiteOptions, When
 from evalkit.suite.partial import ABSENT, usable
-from evalkit.suite.strings import check_strings
+from evalkit.suite.strings import check_strings, variables_of
 from evalkit.systems import SYSTEMS
 from evalkit.systems.base import SystemConfig
 
@@ -70,6 +70,7 @@ def load_suite(path: Path, shown: str | None = None) -> Suite:
         label_files=tuple(file for file in labels if file),
         calibration_files=tuple(file for file in records if file),
         lines=_lines(builder.document),
+        variables=variables_of(builder.document.value),
     )
 
 

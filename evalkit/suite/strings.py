@@ -35,6 +35,15 @@ def check_strings(builder: Builder) -> None:
     builder.problems = [_without(problem, secrets) for problem in builder.problems]
 
 
+def variables_of(value: Any) -> tuple[str, ...]:
+    """Variables of the environment that a suite asks for: as `${NAME}`, or under a key such as `api_key_env`."""
+    found = []
+    for path, text in _strings(value, ()):
+        found += names_in(text)
+        found += [text] if str(path[-1]).endswith("_env") else []
+    return tuple(dict.fromkeys(found))
+
+
 def _strings(value: Any, path: Path) -> Iterator[tuple[Path, str]]:
     if isinstance(value, str):
         yield path, value

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
+import html
+import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 from evalkit.errors import Problem
@@ -20,6 +24,8 @@ _SECRET_VALUE = re.compile(
     r"|-----BEGIN [A-Z ]*PRIVATE KEY-----|://[^\s/:@${]+:[^\s/@${]+@"
 )
 """Shapes of keys as vendors give them out, and a password inside an address."""
+_ESCAPE = re.compile("%[0-9A-F]{2}")
+T = TypeVar("T")
 MASK = "***"
 SHORTEST = 6
 """Characters; a shorter value is no secret, and blotting it out would shred messages."""
@@ -59,15 +65,31 @@ def missing(place: str, names: Iterable[str], env: Mapping[str, str]) -> list[Pr
 
 
 def secrets_of(env: Mapping[str, str], named: Iterable[str] = ()) -> tuple[str, ...]:
-    """Values to blot out, longest first: as they are, URL-encoded and in base64.
+    """Values to blot out, longest first: as they are, and as they look encoded.
 
     They are the values of the variables that the suite names, and of those whose name says that they are secret.
     """
-    names = {*named, *(name for name in env if _SECRET_NAME.search(name))}
-    found = {env[name] for name in names if len(env.get(name, "")) >= SHORTEST}
-    forms = found | {quote(value, safe="") for value in found}
-    forms |= {base64.b64encode(value.encode("utf-8", "surrogateescape")).decode("ascii") for value in found}
+    names = {*named, *filter(is_secret_name, env)}
+    values = {env[name] for name in names if len(env.get(name, "")) >= SHORTEST}
+    forms = {form for value in values for form in _forms(value) if len(form) >= SHORTEST}
     return tuple(sorted(forms, key=lambda form: (-len(form), form)))
+
+
+def _forms(value: str) -> Iterator[str]:
+    """A value as it is, in an address, in hexadecimal, in JSON, in HTML, and in base64 wherever it begins there."""
+    data = value.encode("utf-8", "surrogateescape")
+    yield value
+    yield json.dumps(value)[1:-1]
+    yield html.escape(value)
+    for safe in ("", "/"):
+        quoted = quote(data, safe=safe)
+        yield from (quoted, _ESCAPE.sub(lambda found: found[0].lower(), quoted), quoted.replace("%20", "+"))
+    yield from (data.hex(), data.hex().upper())
+    for before in range(3):
+        # Three bytes make four characters: those at the ends are shared with what stands beside the value.
+        encoded = base64.b64encode(bytes(before) + data).decode("ascii").rstrip("=")
+        inner = encoded[(0, 2, 3)[before] : len(encoded) - (0 if (before + len(data)) % 3 == 0 else 1)]
+        yield from (inner, inner.replace("+", "-").replace("/", "_"))
 
 
 def redact(text: str, secrets: Iterable[str]) -> str:
@@ -75,3 +97,22 @@ def redact(text: str, secrets: Iterable[str]) -> str:
     for secret in secrets:
         text = text.replace(secret, MASK)
     return text
+
+
+def without_secrets(value: T, secrets: Sequence[str]) -> T:
+    """A copy of a value (text, list, mapping, dataclass) in which every secret of every text is blotted out."""
+    if not secrets:
+        return value
+    if isinstance(value, str):
+        return redact(value, secrets)  # type: ignore[return-value]
+    cleaned: Any = value
+    if isinstance(value, Mapping):
+        cleaned = {without_secrets(key, secrets): without_secrets(item, secrets) for key, item in value.items()}
+    elif isinstance(value, list | tuple):
+        cleaned = type(value)(without_secrets(item, secrets) for item in value)
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {each.name: getattr(value, each.name) for each in dataclasses.fields(value)}
+        found = {name: without_secrets(item, secrets) for name, item in fields.items()}
+        changed = {name: item for name, item in found.items() if item is not fields[name]}
+        return dataclasses.replace(value, **changed) if changed else value
+    return value if cleaned == value else cleaned
