@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Annotated
 
@@ -21,6 +22,7 @@ from evalkit.cli.noise import noise, power
 from evalkit.cli.report import report
 from evalkit.cli.run import run
 from evalkit.cli.score import score
+from evalkit.cli.streams import tamed
 from evalkit.cli.verify import verify
 from evalkit.errors import EvalkitError, ExitCode
 
@@ -79,16 +81,16 @@ app = _whole()
 
 
 def _shown(text: str) -> str:
-    """A message without the secrets of the environment."""
-    import os
-
+    """A message without the secrets of the environment, and without what a terminal would obey."""
     from evalkit.systems.secrets import redact, secrets_of
+    from evalkit.visible import visible
 
-    return redact(text, secrets_of(os.environ))
+    return visible(redact(text, secrets_of(os.environ)))
 
 
 def main() -> None:
     """Run the command line; every ending has its exit code."""
+    sys.stdout, sys.stderr = tamed(sys.stdout, os.environ), tamed(sys.stderr, os.environ)
     try:
         (overview() if sys.argv[1:] in ([], ["--help"], ["--version"]) else app)()
     except EvalkitError as error:

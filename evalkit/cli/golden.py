@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from evalkit.errors import InputError, Problem
+from evalkit.visible import visible
 
 if TYPE_CHECKING:
     from evalkit.results import Estimate
@@ -121,7 +122,7 @@ def _print(
     for cell in cells:
         lack = ENOUGH_CASES - held[cell]
         note = f"{lack} more to cover it" if lack > 0 else ""
-        table.add_row(" · ".join(cell), f"{calls[cell] / total:.1%}", str(held[cell]), note)
+        table.add_row(visible(" · ".join(cell)), f"{calls[cell] / total:.1%}", str(held[cell]), note)
     Output().results.print(table)
     extra = sum(count for cell, count in held.items() if cell not in calls)
     bound = f", at least {share_of(found.low)} (95 %)" if found.n else ""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from evalkit.errors import InputError, Problem
+from evalkit.visible import visible
 
 if TYPE_CHECKING:
     from evalkit.gate.policy import NoRegression, Policy
@@ -147,7 +148,7 @@ def _show(found: "Noise | Sequence[Detectable]", *, as_json: bool) -> None:
     elif all(each.flips is None for each in gates):
         typer.echo(f"assumed: {ASSUMED_FLIPS:.1%} of the cases flip between runs; measure it with `evalkit noise`")
     for line in advice_on(gates)[:SHOWN_ADVICE]:
-        typer.echo(f"  {line}")
+        typer.echo(f"  {visible(line)}")
 
 
 def _table(gates: Sequence["Detectable"]) -> None:
@@ -161,5 +162,5 @@ def _table(gates: Sequence["Detectable"]) -> None:
     for each in gates:
         flips = "unknown" if each.flips is None else f"{each.flips:.1%}"
         drop = "none" if each.smallest_drop is None else f"{100 * each.smallest_drop:.1f} pts"
-        table.add_row(each.metric, each.cohort, str(each.n), flips, drop)
+        table.add_row(visible(each.metric), visible(each.cohort), str(each.n), flips, drop)
     Output().results.print(table)

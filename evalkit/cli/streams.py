@@ -1,0 +1,42 @@
+"""Output on a CI runner: no line of ours is a command to it, whatever the data says."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, TextIO
+
+RUNNERS = ("GITHUB_ACTIONS", "TF_BUILD")
+"""Variables of the runners (GitHub and those like it, Azure) that read commands out of what is printed."""
+_COMMAND = re.compile(r"^([^\S\n]*):(?=:)|#(?=#(?:\[|vso\[))", re.MULTILINE)
+
+
+class Tame:
+    """A text stream on which no line begins with `::`, and `##[` never stands: the first sign shows as its number."""
+
+    def __init__(self, stream: TextIO) -> None:
+        """Write to `stream`."""
+        self._stream = stream
+        self._blank = True
+        """Whether nothing but white space stands on the line so far."""
+
+    def write(self, text: str) -> int:
+        """Write text, its commands made visible."""
+        before = "" if self._blank else "."
+        self._stream.write(_COMMAND.sub(_named, before + text)[len(before) :])
+        last = text.rpartition("\n")[2]
+        self._blank = not last.strip() and (self._blank or "\n" in text)
+        return len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        """Everything else is the stream's own."""
+        return getattr(self._stream, name)
+
+
+def tamed(stream: TextIO, env: Mapping[str, str]) -> TextIO:
+    """The stream as it is, or held back where a CI runner reads it."""
+    return Tame(stream) if any(env.get(name) for name in RUNNERS) else stream  # type: ignore[return-value]
+
+
+def _named(found: re.Match[str]) -> str:
+    return "<U+0023>" if found[0] == "#" else f"{found[1]}<U+003A>"
