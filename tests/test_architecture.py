@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[1] / "evalkit"
 MODULES = sorted(ROOT.rglob("*.py"))
 RANKS = (
     {"visible"},
-    {"types", "errors", "paths", "__init__"},
+    {"types", "errors", "paths", "waits", "__init__"},
     {"results"},
     {"stats"},
     {"aggregate", "llm"},

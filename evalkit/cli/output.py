@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from evalkit.report.texts import one_line
 from evalkit.store.chain import HEAD
 from evalkit.store.folder import DECISION, REPORT
 
@@ -21,9 +23,11 @@ class Output:
     def __init__(self, *, json: bool = False, verbose: bool = False, no_color: bool = False) -> None:
         """Choose the streams; colour is off for pipes, `NO_COLOR` and `TERM=dumb` in any case."""
         self.json, self.verbose = json, verbose
-        colour = None if not no_color else True
-        self.results = _console(no_color=colour)
-        self.messages = _console(stderr=True, no_color=colour)
+        # Without colours no style at all: bold is an escape sequence as well.
+        plain = no_color or bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
+        colours = {"color_system": None if plain else "auto"}
+        self.results = _console(**colours)
+        self.messages = _console(stderr=True, **colours)
 
     def say(self, text: str) -> None:
         """Print a message for people."""
@@ -48,6 +52,11 @@ class Output:
 
         print_view(view, self.results, verbose=self.verbose)
         self._say_where(result, reports=reports)
+        kept = result.baseline is not None and result.baseline.path.resolve().is_relative_to(Path.cwd())
+        if result.baseline is not None and kept and view.failing and view.failing_are_new:
+            words = ["evalkit", "diff", _short(result.baseline.path), _short(result.folder.path)]
+            again = shlex.join([*words, "--case", view.failing[0].row.case.id])
+            self.messages.print(f"next    {one_line(again, 300)}", soft_wrap=True)
 
     def _say_where(self, result: Result, *, reports: bool) -> None:
         shown = result.folder.file(REPORT if reports else DECISION)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from evalkit.report.survey import verdict_of
 from evalkit.report.texts import one_line
 from evalkit.session import Watcher
-from evalkit.types import Row, Score, Unscored
+from evalkit.types import Row, Score, Unscored, Usage
+from evalkit.waits import WAITS, Waits
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 LINE_INTERVAL_S = 10.0
 LINE_SHARE = 0.05
 SHOWN_FAILURES = 20
+SHOWN_ANSWER_CHARS = 60
 SHOWN_WARNINGS = 5
 
 
@@ -31,10 +34,12 @@ class Reporter:
     """Counts rows as they come and shows them in the chosen way."""
 
     def __init__(self, console: Console, mode: str) -> None:
-        """Choose bar or lines; a bar needs a terminal and no CI."""
-        live = console.is_terminal and not os.environ.get("CI")
+        """Choose bar or lines; a bar needs a real terminal and no CI, whatever is asked for or forced."""
         self._console = console
-        self._mode = mode if mode != "auto" else "bar" if live else "lines"
+        self._mode = mode if mode in ("lines", "none") else "bar" if _is_live(console) else "lines"
+        self._waits = Waits()
+        WAITS.set(self._waits)
+        self._replies = self._cached = 0
         self._bar: Progress | None = None
         self._expected = self._done = self._failed = self._unknown = self._told = 0
         self._cost_usd: float | None = None
@@ -67,9 +72,11 @@ class Reporter:
         names = f"{one_line(suite.name, 80)} · {expected} calls × {len(suite.scorers)} scorers"
         self._console.print(f"{names} · concurrency {suite.options.concurrency}{resumed}")
         if self._mode == "bar":
-            self._bar = _bar(self._console)
-            self._bar.add_task("", total=expected, completed=done, counts="")
+            self._bar = _bar(self._console, self._counts)
+            self._bar.add_task("", total=expected, completed=done)
             self._bar.start()
+        else:
+            self._tick()
 
     def _note(self, text: str) -> None:
         self._console.print(text, soft_wrap=True)
@@ -80,23 +87,39 @@ class Reporter:
         verdict = verdict_of(row, self._advisory)
         self._failed += verdict == "failed"
         self._unknown += verdict in ("unscored", "system_error")
-        for cost_usd in _costs(row):
-            self._cost_usd = (self._cost_usd or 0.0) + cost_usd
+        for usage in _usages(row):
+            if not usage.cached and usage.cost_usd is not None:
+                self._cost_usd = (self._cost_usd or 0.0) + usage.cost_usd
+        judged = [grade.usage for grade in row.scores.values() if grade.usage is not None]
+        self._replies += len(judged)
+        self._cached += sum(usage.cached for usage in judged)
         if self._mode == "none":
             return
-        if verdict in ("failed", "system_error", "unscored") and self._told < SHOWN_FAILURES:
+        if verdict in ("failed", "system_error", "unscored") and self._told <= SHOWN_FAILURES:
             self._told += 1
             self._tell(row)
         if self._bar is not None:
-            self._bar.update(self._bar.task_ids[0], completed=self._done, counts=self._counts())
+            self._bar.update(self._bar.task_ids[0], completed=self._done, total=self._expected)
         elif self._is_due():
-            self._last_line = time.monotonic()
-            share = 100 * self._done // max(1, self._expected)
-            self._console.print(f"{self._done}/{self._expected} {share}%  {self._counts()}{self._eta()}")
+            self._print_line()
+
+    def _print_line(self) -> None:
+        self._last_line = time.monotonic()
+        share = 100 * self._done // max(1, self._expected)
+        self._console.print(f"{self._done}/{self._expected} {share}%  {self._counts()}{self._eta()}", soft_wrap=True)
+
+    def _tick(self) -> None:
+        """A line also while nothing ends, so that a long wait is seen as one."""
+        if self._done < self._expected and time.monotonic() - self._last_line >= LINE_INTERVAL_S:
+            self._print_line()
+        asyncio.get_running_loop().call_later(LINE_INTERVAL_S / 4, self._tick)
 
     def _tell(self, row: Row) -> None:
         from rich.text import Text
 
+        if self._told > SHOWN_FAILURES:
+            self._console.print(f"  more than {SHOWN_FAILURES} cases failed: the others are in the report")
+            return
         self._console.print(
             Text(f"✗ {one_line(row.case.id, 40)}  {_why(row, self._advisory)}"), overflow="ellipsis", no_wrap=True
         )
@@ -107,6 +130,10 @@ class Reporter:
             parts.append(f"${self._budget.spent_usd:.2f} of ${self._budget.limit_usd:.2f}")
         elif self._cost_usd is not None:
             parts.append(f"${self._cost_usd:.4f}")
+        if self._cached:
+            parts.append(f"cache {100 * self._cached // self._replies}%")
+        if waits := str(self._waits):
+            parts.append(waits)
         return " · ".join(parts)
 
     def _is_due(self) -> bool:
@@ -120,26 +147,48 @@ class Reporter:
         return f" · {left:.0f} s left" if left >= 1 else ""
 
 
-def _costs(row: Row) -> Iterator[float]:
-    """What the answer and its grades cost, as far as it is known."""
+def _is_live(console: Console) -> bool:
+    """Whether lines can be drawn again: `FORCE_COLOR` makes no terminal of a pipe, and a CI log keeps every frame."""
+    terminal = console.file.isatty() and console.is_terminal and not console.is_dumb_terminal
+    return terminal and os.environ.get("CI", "").lower() in ("", "0", "false")
+
+
+def _usages(row: Row) -> Iterator[Usage]:
+    """What the answer and its grades took, as far as it is known."""
     usages = [row.output.usage if row.output else None, *(grade.usage for grade in row.scores.values())]
-    return (each.cost_usd for each in usages if each is not None and not each.cached and each.cost_usd is not None)
+    return (each for each in usages if each is not None)
 
 
 def _why(row: Row, advisory: frozenset[str]) -> str:
-    """The first thing that is wrong with a row, advisory scores aside."""
+    """The first thing that is wrong with a row, advisory scores aside: score, the answer's first words, the reason."""
     if row.failure is not None:
         return one_line(f"{row.failure.kind}: {row.failure.message}")
     for grade in (grade for name, grade in row.scores.items() if name not in advisory):
         if isinstance(grade, Unscored):
             return one_line(f"{grade.metric} unscored ({grade.kind}) {grade.message}")
         if isinstance(grade, Score) and grade.passed is False:
-            return one_line(f"{grade.metric} {grade.value:.2f}  {grade.reason}")
+            said = f'  "{one_line(row.output.text, SHOWN_ANSWER_CHARS)}"' if row.output else ""
+            return one_line(f"{grade.metric} {grade.value:.2f}{said}  {grade.reason}")
     return ""
 
 
-def _bar(console: Console) -> Progress:
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+def _bar(console: Console, counts: Callable[[], str]) -> Progress:
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        ProgressColumn,
+        Task,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+    from rich.text import Text
 
-    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.percentage:3.0f}%"), TimeRemainingColumn())
-    return Progress(*columns, TextColumn("{task.fields[counts]}", markup=False), console=console, transient=True)
+    class Counts(ProgressColumn):
+        """Asked anew for every frame: money is spent and waits run while no case ends."""
+
+        def render(self, task: Task) -> Text:
+            return Text(counts())
+
+    columns = (BarColumn(20), MofNCompleteColumn(), TextColumn("{task.percentage:3.0f}%"), TimeRemainingColumn())
+    return Progress(*columns, Counts(), console=console, transient=True)

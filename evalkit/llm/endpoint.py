@@ -23,6 +23,7 @@ from evalkit.llm.ladder import is_refusal
 from evalkit.llm.limits import Limits
 from evalkit.llm.retry import TimeLeft, is_retried, parse_retry_after, wait_s
 from evalkit.llm.wire import error_text, tokens_of
+from evalkit.waits import waiting
 
 MAX_REPLY_BYTES = 4 * 1024 * 1024
 READ_BYTES = 64 * 1024
@@ -164,7 +165,8 @@ class Endpoint:
             late = f"the next attempt is due in {seconds:.0f} s, {max(0.0, left.seconds):.0f} s are left"
             raise JudgeError(problem.kind, f"{problem.message}; {late}; raise deadline_s or ask less at once")
         left.spend(seconds)
-        await self._sleep(seconds)
+        with waiting(problem.kind, seconds):
+            await self._sleep(seconds)
 
     async def _paced(self, session: aiohttp.ClientSession, request: Mapping[str, Any], left: TimeLeft) -> _Exchanged:
         """One exchange once the endpoint's limits allow it; until then no slot is held and no deadline runs."""

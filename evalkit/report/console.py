@@ -44,6 +44,10 @@ def print_view(view: View, console: Console, *, verbose: bool = False) -> None:
     for part in _parts(view, verbose):
         console.print()
         console.print(Padding(part, (0, 0, 0, 2)))
+    if verbose:
+        # The first line has scrolled away by now.
+        console.print()
+        console.print(_verdict(view))
 
 
 def print_changes(view: View, console: Console) -> None:

@@ -20,6 +20,7 @@ from evalkit.systems.base import CallFailed
 from evalkit.systems.output import one_line
 from evalkit.systems.secrets import filled, missing, names_in
 from evalkit.types import Failure, Output
+from evalkit.waits import waiting
 
 if TYPE_CHECKING:
     import aiohttp
@@ -75,7 +76,8 @@ class Endpoint:
             wait_s = _wait_s(asked_s, attempt, deadline - time.monotonic())
             if wait_s is None:
                 raise _given_up(failure, attempt, asked_s)
-            await sleep(wait_s)
+            with waiting(failure.kind, wait_s):
+                await sleep(wait_s)
             attempt += 1
 
     async def _attempt(

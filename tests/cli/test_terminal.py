@@ -1,0 +1,179 @@
+"""Progress and messages as a terminal, a pipe and a CI job get them."""
+
+import asyncio
+import io
+import os
+import pty
+import re
+import subprocess
+import threading
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from cli_project import Project
+from rich.console import Console
+
+from evalkit.cli.progress import SHOWN_FAILURES, Reporter
+from evalkit.types import Case, Output, Row, Score, Usage
+from evalkit.waits import WAITS, waiting
+
+MOVES = re.compile(r"\x1b\[\d*[A-KJ]|\x1b\[\?25")
+"""What redraws a line: cursor moves, erasing, hiding the cursor."""
+
+
+def on_a_terminal(project: Project, *words: str, **env: str) -> str:
+    """Everything that a run prints on a real terminal of 80 columns."""
+    ours, theirs = pty.openpty()
+    clean = {name: text for name, text in os.environ.items() if name not in ("CI", "NO_COLOR", "FORCE_COLOR", "TERM")}
+    process = subprocess.Popen(
+        project.command("run", "suite.yaml", "--no-report", *words),
+        cwd=project.root, env={**clean, "TERM": "xterm-256color", "COLUMNS": "80", **env},
+        stdin=theirs, stdout=theirs, stderr=theirs,
+    )  # fmt: skip
+    os.close(theirs)
+    said = bytearray()
+
+    def read() -> None:
+        while True:
+            try:
+                data = os.read(ours, 65536)
+            except OSError:
+                return
+            if not data:
+                return
+            said.extend(data)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    process.wait(timeout=60)
+    reader.join(timeout=10)
+    os.close(ours)
+    return said.decode("utf-8", "replace")
+
+
+@pytest.mark.parametrize(
+    ("words", "env", "moves", "escapes"),
+    [
+        pytest.param((), {}, True, True, id="terminal"),
+        pytest.param((), {"CI": "true", "FORCE_COLOR": "1"}, False, True, id="ci with forced colour"),
+        pytest.param(("--progress", "bar"), {"CI": "true"}, False, True, id="ci with a bar asked for"),
+        pytest.param((), {"TERM": "dumb"}, False, False, id="dumb"),
+        pytest.param(("--progress", "lines"), {"NO_COLOR": "1"}, False, False, id="no colour"),
+        pytest.param(("--progress", "lines", "--no-color"), {"FORCE_COLOR": "1"}, False, False, id="flag over force"),
+    ],
+)
+def test_what_moves_and_what_is_coloured(
+    project: Project, words: tuple[str, ...], env: dict[str, str], moves: bool, escapes: bool
+) -> None:
+    """Only a real terminal outside CI is drawn on; `NO_COLOR`, `--no-color` and dumb terminals get no escape at all."""
+    project.cases(20)
+    said = on_a_terminal(project, "--out", "run", *words, **env)
+    assert "APPROVED" in said
+    assert bool(MOVES.search(said)) is moves
+    assert ("\x1b[" in said) is escapes
+
+
+def test_a_pipe_gets_plain_lines_under_force_color(project: Project) -> None:
+    """`FORCE_COLOR` colours a pipe and does not animate it; the answer of a failed case is beside its score."""
+    project.cases(40)
+    project.suite("left")
+    ran = project.run("run", "suite.yaml", "--out", "run", "--no-report", env={"FORCE_COLOR": "1", "CI": ""})
+    assert not MOVES.search(ran.stderr)
+    assert re.search(r'✗ left-\d+  exact 0\.00 "no idea"', ran.stderr)
+
+
+class Ticking:
+    """A reporter of lines, and what it prints."""
+
+    def __init__(self, expected: int, budget: Any = None) -> None:
+        self.file = io.StringIO()
+        self.reporter = Reporter(Console(file=self.file, width=100, color_system=None), "lines")
+        suite = SimpleNamespace(name="s", scorers=[1], options=SimpleNamespace(concurrency=1))
+        prepared: Any = SimpleNamespace(suite=suite, advisory=frozenset(), budget=budget, warnings=())
+        folder: Any = None
+        self.reporter.watcher.begin(prepared, expected, 0, folder)
+
+    def row(self, number: int, *, passed: bool, usage: Usage | None = None) -> None:
+        """One row ends."""
+        case = Case(id=f"c{number}", input="q")
+        score = Score("exact", float(passed), passed, "why", usage=usage)
+        self.reporter.watcher.row(
+            Row(case=case, output=Output(text="An answer\nof two lines"), scores={"exact": score})
+        )
+
+    @property
+    def lines(self) -> list[str]:
+        """What was printed."""
+        return self.file.getvalue().splitlines()
+
+
+def test_lines_come_every_twentieth_or_ten_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fast run of many cases prints few lines, a slow one a line every ten seconds, also while nothing ends."""
+    now = [0.0]
+    monkeypatch.setattr("evalkit.cli.progress.time.monotonic", lambda: now[0])
+
+    async def run() -> list[str]:
+        ticking = Ticking(1_000)
+        for number in range(999):
+            now[0] += 0.1
+            ticking.row(number, passed=True)
+        return ticking.lines
+
+    fast = asyncio.run(run())
+    assert 15 <= len(fast) <= 25
+    assert re.fullmatch(r"50/1000 5%  failed 0 · unknown 0 · 95 s left", fast[1])
+
+    async def stand_still() -> list[str]:
+        ticking = Ticking(1_000)
+        ticking.row(0, passed=True)
+        with waiting("http_429", 30.0), waiting("http_429", 8.0):
+            now[0] += 11.0
+            ticking.reporter._tick()
+        return ticking.lines
+
+    assert asyncio.run(stand_still())[-1].startswith("1/1000 0%  failed 0 · unknown 0 · retrying 2 (http_429, next ")
+
+
+def test_twenty_failures_are_told_and_the_rest_is_announced_once() -> None:
+    """Each with score, first words of the answer and reason; then one line that says where the others are."""
+
+    async def run() -> list[str]:
+        ticking = Ticking(50)
+        for number in range(50):
+            ticking.row(number, passed=False)
+        return ticking.lines
+
+    lines = asyncio.run(run())
+    told = [line for line in lines if line.startswith("✗")]
+    assert len(told) == SHOWN_FAILURES
+    assert told[0] == '✗ c0  exact 0.00 "An answer of two lines" why'
+    assert sum("the others are in the report" in line for line in lines) == 1
+
+
+def test_money_and_kept_replies_are_counted() -> None:
+    """Cost stands against its budget, and replies that were kept from earlier runs cost nothing again."""
+
+    async def run() -> str:
+        ticking = Ticking(2, budget=SimpleNamespace(spent_usd=0.84, limit_usd=5.0))
+        ticking.row(0, passed=True, usage=Usage(cost_usd=0.5, cached=True))
+        ticking.row(1, passed=True, usage=Usage(cost_usd=0.5))
+        return ticking.lines[-1]
+
+    assert asyncio.run(run()).endswith("$0.84 of $5.00 · cache 50%")
+
+
+def test_waits_are_counted_where_a_run_listens() -> None:
+    """Without a run nobody counts, and nothing changes."""
+    with waiting("http_503", 1.0):
+        assert WAITS.get() is None or str(WAITS.get()).startswith("retrying")
+
+
+def test_json_is_one_document_and_everything_else_is_on_stderr(project: Project) -> None:
+    """Stdout holds decision.json alone, whatever progress says."""
+    import json
+
+    project.cases(20)
+    ran = project.run("run", "suite.yaml", "--out", "run", "--json", "--progress", "lines", env={"FORCE_COLOR": "1"})
+    assert json.loads(ran.stdout)["outcome"] == "approved with conditions"
+    assert "20/20 100%" in ran.stderr

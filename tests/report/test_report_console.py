@@ -1,0 +1,47 @@
+"""What a terminal shows of a finished run, letter by letter."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+
+import pytest
+from rich.console import Console
+
+from evalkit.report.console import print_view
+from evalkit.report.view import View
+
+
+def printed(view: View, width: int, *, colour: bool = False, verbose: bool = False) -> str:
+    """Print a run at a width."""
+    file = io.StringIO()
+    system = "standard" if colour else None
+    options = {"force_terminal": colour, "highlight": False, "markup": False, "emoji": False}
+    print_view(view, Console(file=file, width=width, color_system=system, **options), verbose=verbose)  # type: ignore[arg-type]
+    return "\n".join(line.rstrip() for line in file.getvalue().split("\n"))
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_terminal_output_is_as_stored(view: View, same_as_golden: Callable[[str, str], None], width: int) -> None:
+    """The same run prints the same lines at 80 and 120 columns, none of them longer."""
+    text = printed(view, width)
+    assert max(map(len, text.splitlines())) <= width
+    assert "\x1b" not in text
+    same_as_golden(f"console-{width}.txt", text)
+
+
+def test_colours_change_no_letter(view: View, same_as_golden: Callable[[str, str], None]) -> None:
+    """A terminal shows the same lines in colour; every sign has its word."""
+    import re
+
+    text = printed(view, 80, colour=True)
+    assert "\x1b[1;31m" in text
+    assert [line.rstrip() for line in re.sub(r"\x1b\[[\d;]*m", "", text).split("\n")] == printed(view, 80).split("\n")
+    same_as_golden("console-80-colour.txt", text)
+
+
+def test_a_long_output_ends_with_the_verdict(view: View) -> None:
+    """Where every check is listed, the verdict stands first and last."""
+    lines = printed(view, 100, verbose=True).strip().split("\n")
+    assert lines[0].startswith("BLOCKED")
+    assert "BLOCKED" in "\n".join(lines[-2:])
