@@ -1,6 +1,6 @@
 """`evalkit` with report.html as the only report: what that one file costs. Takes the words of the command line."""
 
-from evalkit.report import junit, page, records
+from evalkit.report import failure_analysis, junit, page, records
 
 
 def nothing(*_: object) -> str:
@@ -12,7 +12,7 @@ if __name__ == "__main__":
     junit.write_junit = nothing  # type: ignore[assignment]
     page.markdown = page.to_json = nothing  # type: ignore[assignment]
     records.release_decision_markdown = nothing  # type: ignore[assignment]
-    records.failure_analysis_markdown = nothing  # type: ignore[assignment]
+    failure_analysis.failure_analysis_markdown = nothing  # type: ignore[assignment]
     from evalkit.cli.app import app
 
     app()

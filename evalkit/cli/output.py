@@ -35,14 +35,15 @@ class Output:
 
     def show_run(self, result: Result, *, reports: bool, summary: Path | None) -> None:
         """Write the reports of a run, print its decision, and say where everything is."""
-        from evalkit.report.write import append_to, material_of, view_of, write_reports
+        from evalkit.report.write import append_to, material_of, newer, view_of, write_reports
 
         material = material_of(
             result.folder, result.manifest, result.summary, result.decision, result.baseline, result.labels
         )
         view = view_of(material, rows=reports)
-        if reports:
-            write_reports(material, view)
+        kept = write_reports(material, view) if reports else ()
+        for name in kept:
+            self.say(f"kept    {name}: it was completed by hand; what the run says now is in {newer(name)}")
         if summary is not None:
             append_to(summary, view)
         if self.json:
@@ -52,8 +53,8 @@ class Output:
 
         print_view(view, self.results, verbose=self.verbose)
         self._say_where(result, reports=reports)
-        kept = result.baseline is not None and result.baseline.path.resolve().is_relative_to(Path.cwd())
-        if result.baseline is not None and kept and view.failing and view.failing_are_new:
+        here = result.baseline is not None and result.baseline.path.resolve().is_relative_to(Path.cwd())
+        if result.baseline is not None and here and view.failing and view.failing_are_new:
             words = ["evalkit", "diff", _short(result.baseline.path), _short(result.folder.path)]
             again = shlex.join([*words, "--case", view.failing[0].row.case.id])
             self.messages.print(f"next    {one_line(again, 300)}", soft_wrap=True)

@@ -40,6 +40,8 @@ class Threshold:
     critical: tuple[str, ...] = ()
     """Cohort values (`aml`, or `domain=aml`) that must prove the limit; `overall` may be one."""
     on_fail: OnFail = "block"
+    why: str = ""
+    """Why this limit and no other: goes into the release decision, and decides nothing."""
 
     def __post_init__(self) -> None:
         """Refuse a threshold that cannot be checked."""
@@ -63,6 +65,8 @@ class Failures:
     kind: str | None = None
     max: int = 0
     on_fail: OnFail = "block"
+    why: str = ""
+    """Why this limit and no other: goes into the release decision, and decides nothing."""
 
     def __post_init__(self) -> None:
         """Refuse unknown words and a negative count."""
@@ -86,6 +90,8 @@ class Canary:
     shorthand: ClassVar[str] = "rule"
     rule: Literal["2 of 3", "strict"] = "2 of 3"
     on_fail: OnFail = "block"
+    why: str = ""
+    """Why this limit and no other: goes into the release decision, and decides nothing."""
 
     def __post_init__(self) -> None:
         """Refuse unknown words."""
@@ -102,6 +108,8 @@ class Coverage:
     """Least share of the planned rows."""
     by_cohort_min: float = 0.95
     """Least share in each cohort; one missing row is allowed in any case."""
+    why: str = ""
+    """Why this limit and no other: goes into the release decision, and decides nothing."""
 
     def __post_init__(self) -> None:
         """Refuse shares outside 0 .. 1."""
@@ -137,6 +145,8 @@ class NoRegression:
     where the old system is called too, by turns: times of another day warn."""
     max_cost_ratio: float | None = None
     """How many times the baseline's cost is still none, such as 1.05; not compared where not given."""
+    why: str = ""
+    """Why this limit and no other: goes into the release decision, and decides nothing."""
 
     def __post_init__(self) -> None:
         """Refuse an alpha that is no error rate."""

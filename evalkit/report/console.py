@@ -128,7 +128,7 @@ def _gate_cells(line: GateLine) -> tuple[str, str, str]:
     where = "" if check.cohort in (OVERALL, "") else f" · {check.cohort}"
     compares = check.name in (check.metric, "no_regression") and check.metric
     name = check.metric if compares else f"{check.name} {check.metric}".strip()
-    now = line.now.split(" [")[0]
+    now = line.now.split(" [")[0].partition(":")[0]
     if line.base:
         against = f"was {line.base}, drop {line.drop}" if line.drop else f"was {line.base}, too few cases"
         return one_line(spoken(name) + where, 80), now, against

@@ -7,13 +7,13 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from evalkit.report.markdown import MARKS, score_change
+from evalkit.report.markdown import MARKS, amendment_line, judge_lines
 from evalkit.report.numbers import plural
 from evalkit.report.page import line_markdown
-from evalkit.report.survey import FailedCase, Rows, failed_scores, verdict_of
+from evalkit.report.survey import FailedCase
 from evalkit.report.texts import code, plain
 from evalkit.report.view import GateLine, View
-from evalkit.types import Row
+from evalkit.results import OVERALL
 
 BLANK = "(to be filled in)"
 _SAFETY = re.compile(r"safe|toxic|bias|inject|jailbreak|harm|refus|adversarial|canary|hallucin|faithful", re.IGNORECASE)
@@ -36,62 +36,13 @@ def release_decision_markdown(view: View, manifest: Mapping[str, Any]) -> str:
         "## Trust in the judges\n\n" + _judges(view),
         "## Known failures\n\n" + _known_failures(view),
         "## Thresholds as they stood before the run\n\n" + _thresholds(view, manifest),
-        f"## Residual risk\n\n{BLANK}" + _bullets(map(plain, view.notes)),
+        "## Rules, labels and cases that changed\n\n" + _amendments(view),
+        f"## Residual risk\n\n{BLANK}" + _bullets([*_unseen(view), *map(plain, view.notes)]),
         f"## Human oversight\n\n{BLANK}: who watches the system in use, and how it is stopped.",
         "## Required follow-up\n\n" + _follow_up(view),
-        _sign_off(),
+        _sign_off(view),
     ]
     return "\n\n".join(sections) + "\n"
-
-
-def failure_analysis_markdown(view: View, rows: Rows) -> str:
-    """Group the failing cases by severity, metric and cohort, then list the worst with room for cause and mend."""
-    tally = _Tally()
-    for row in rows():
-        tally.add(row, view)
-    title = "Worst new failures" if view.failing_are_new else "Worst failures"
-    sections = [
-        f"# Failure analysis: {plain(view.suite, 120)}",
-        f"**{view.word}**: {plain(view.headline)}",
-        f"{tally.n_failed:,} of {tally.n:,} rows failed, {tally.n_errors:,} had no answer, "
-        f"{tally.n_unscored:,} could not be scored in full.",
-        "## Where they are",
-        _counts("Severity", tally.severities),
-        _counts("Metric", tally.metrics),
-        _counts("Cohort", tally.cohorts),
-        _counts("Against the baseline", tally.changes),
-        f"## {title} ({min(len(view.failing), _LISTED):,} of {view.n_failing:,})" if view.failing else "",
-        *(_case(number, failed) for number, failed in enumerate(view.failing[:_LISTED], 1)),
-        "## Errors and missing scores\n\n" + _errors(view),
-        f"## Patterns and next steps\n\n{BLANK}",
-    ]
-    return "\n\n".join(section for section in sections if section) + "\n"
-
-
-class _Tally:
-    """Counts of the rows that did not pass."""
-
-    def __init__(self) -> None:
-        self.n = self.n_failed = self.n_errors = self.n_unscored = 0
-        self.severities: Counter[str] = Counter()
-        self.metrics: Counter[str] = Counter()
-        self.cohorts: Counter[str] = Counter()
-        self.changes: Counter[str] = Counter()
-
-    def add(self, row: Row, view: View) -> None:
-        """Count one row."""
-        verdict = verdict_of(row, view.advisory)
-        self.n += 1
-        self.n_errors += verdict == "system_error"
-        self.n_unscored += verdict == "unscored"
-        if verdict != "failed":
-            return
-        self.n_failed += 1
-        self.severities[row.case.severity] += 1
-        self.metrics.update(score.metric for score in failed_scores(row, view.advisory))
-        self.cohorts.update(f"{name}={value}" for name, value in row.case.cohorts.items())
-        if change := view.changes.get(row.case.id):
-            self.changes[change] += 1
 
 
 def _identity(view: View, manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -105,6 +56,8 @@ def _identity(view: View, manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("Data", _known(golden.get("path"))),
         ("Data version", f"{_known(golden.get('sha256'))}, {golden.get('n_cases', golden.get('n', 'unknown'))} cases"),
         ("Suite", _known(manifest.get("suite_file") or view.suite)),
+        ("Suite version", _known(manifest.get("suite_sha256"))),
+        ("Commit", _known(manifest.get("commit"))),
         ("Run", _known(manifest.get("run_id"))),
         ("Run finished", _known(manifest.get("finished_at"))),
         ("Coverage", plain(view.coverage)),
@@ -151,12 +104,7 @@ def _resources(view: View, unit: str) -> str:
 
 
 def _judges(view: View) -> str:
-    lines = [
-        f"- {code(line.name, 80)} against {plain(line.agreement.rater_kind, 40)} in {code(line.agreement.cohort, 60)}: "
-        f"kappa {plain(line.kappa, 160)}, {line.n:,} labels: {line.verdict}"
-        for line in view.judges
-    ]
-    lines += [f"- {plain(sentence, 300)}" for sentence in view.corrections]
+    lines = [f"- {line_markdown(line)}" for line in judge_lines(view)]
     return "\n".join(lines) or "No judge was compared with people in this run."
 
 
@@ -181,14 +129,54 @@ def _known_failure(failed: FailedCase, changes: Mapping[str, str]) -> str:
 
 def _thresholds(view: View, manifest: Mapping[str, Any]) -> str:
     """Each threshold once, with the number of cohorts that it holds for."""
-    held = Counter((line.check.name, line.check.metric, line.need) for line in view.gates)
+    held = Counter((line.check.name, line.check.metric, line.need, line.check.need) for line in view.gates)
+    whys = _whys(manifest)
     rows = [
-        f"| {code(name, 80, in_table=True)} | {code(metric, 80, in_table=True)} | {plain(need)} | {count} | {BLANK} |"
-        for (name, metric, need), count in sorted(held.items())
+        f"| {code(name, 80, in_table=True)} | {code(metric, 80, in_table=True)} | {plain(need)} | {count} "
+        f"| {plain(_why(name, written, whys)) or BLANK} |"
+        for (name, metric, need, written), count in sorted(held.items())
     ]
     place = code(str(manifest.get("suite_file") or view.suite), 120)
     head = ["| Check | Metric | Need | Cohorts | Why this value |", "| --- | --- | --- | --- | --- |"]
     return f"Read from {place}, which was fixed before the first call of this run.\n\n" + "\n".join([*head, *rows])
+
+
+def _whys(manifest: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Name, text and reason of each entry of the gate, as the manifest kept them before the first call."""
+    rules = manifest.get("rules")
+    entries = rules.get("gate") if isinstance(rules, Mapping) else None
+    found = []
+    for entry in entries if isinstance(entries, list) else ():
+        name, options = next(iter(entry.items())) if isinstance(entry, Mapping) and entry else (str(entry), None)
+        why = options.get("why") if isinstance(options, Mapping) else None
+        found.append((str(name), str(entry), str(why or "")))
+    return found
+
+
+def _why(name: str, need: str, whys: list[tuple[str, str, str]]) -> str:
+    """The reason of the entry of that name, of the one with the same limit where there are several."""
+    own = [(text, why) for entry, text, why in whys if entry == name]
+    limit = re.search(r"\d+(?:\.\d+)?", need)
+    same = [why for text, why in own if limit and re.search(rf"\b{re.escape(limit[0])}\b", text)]
+    return next(iter(same or [why for _, why in own]), "")
+
+
+def _amendments(view: View) -> str:
+    lines = [f"- {line_markdown(amendment_line(each))}" for each in view.amendments]
+    return "\n".join(lines) or "None, as far as the baseline tells." if view.comparison else "Nothing was compared."
+
+
+def _unseen(view: View) -> list[str]:
+    """What the run could not have shown."""
+    thin = sum(line.outcome == "insufficient evidence" for line in view.gates)
+    said = [f"{plural(thin, 'check')} had too few cases to say anything."] if thin else []
+    seen = [line for line in view.gates if line.smallest_drop and line.check.cohort == OVERALL]
+    said += [
+        f"{code(line.subject, 100)}: a drop below {plain(line.smallest_drop)} would probably not have been seen."
+        for line in seen[:3]
+    ]
+    unproven = [line.name for line in view.judges if line.agreement.cohort == OVERALL and line.verdict != "trusted"]
+    return said + [f"{code(name, 80)} is not shown to agree with people." for name in unproven]
 
 
 def _follow_up(view: View) -> str:
@@ -196,48 +184,11 @@ def _follow_up(view: View) -> str:
     return "\n".join(said) or f"{BLANK}: no check is open."
 
 
-def _sign_off() -> str:
-    rows = "\n".join(f"| {name} | {BLANK} |" for name in ("Decision", "Conditions", "Approvers", "Date"))
+def _sign_off(view: View) -> str:
+    asked = view.reasons if view.outcome == "approved with conditions" else ()
+    entries = {"Decision": "", "Conditions": "; ".join(map(plain, asked)), "Approvers": "", "Date": ""}
+    rows = "\n".join(f"| {name} | {entry or BLANK} |" for name, entry in entries.items())
     return f"## Decision of the people\n\n| Field | Entry |\n| --- | --- |\n{rows}"
-
-
-def _case(number: int, failed: FailedCase) -> str:
-    """One failing case with its texts and its blanks."""
-    row = failed.row
-    answer = row.output.text if row.output else f"no answer: {row.failure.message}" if row.failure else "no answer"
-    lines = [
-        f"### {number}. {code(row.case.id, 80)} ({row.case.severity}, {row.case.kind})",
-        "",
-        f"- Input: {code(row.case.question, _TEXT_CHARS)}",
-        f"- Answer: {code(answer, _TEXT_CHARS)}",
-        *(f"- Reference: {code(text, _TEXT_CHARS)}" for text in row.case.reference[:2]),
-    ]
-    if failed.before is not None and failed.before.output is not None:
-        lines.append(f"- Answer of the baseline: {code(failed.before.output.text, _TEXT_CHARS)}")
-    lines += [
-        f"- {line_markdown(score_change(score, failed))}: {plain(score.reason) or 'no reason given'}"
-        for score in failed.failed
-    ]
-    return "\n".join([*lines, f"- Cause: {BLANK}", f"- Remediation: {BLANK}"])
-
-
-def _counts(title: str, counts: Counter[str]) -> str:
-    if not counts:
-        return ""
-    rows = [
-        f"| {code(name, 80, in_table=True)} | {count:,} |"
-        for name, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    ]
-    return "\n".join([f"| {title} | Failed |", "| --- | --- |", *rows[:_LISTED]])
-
-
-def _errors(view: View) -> str:
-    lines = [
-        f"- {line.state} {code(line.kind, 60)} × {line.count:,}"
-        + (f", first {code(line.example.case_id, 60)}: {code(line.example.message)}" if line.example else "")
-        for line in view.errors
-    ]
-    return "\n".join(lines) or "None."
 
 
 def _fields(pairs: Iterable[tuple[str, str]]) -> str:

@@ -51,17 +51,21 @@ def view_of(material: Material, *, rows: bool = True) -> View:
     return build_view(material.summary, material.decision, *walked, material.manifest, past=past)
 
 
-def write_reports(material: Material, view: View) -> None:
+def write_reports(material: Material, view: View) -> tuple[str, ...]:
     """Write report.html, summary.md, comment.json, junit.xml, release_decision.md and failure_analysis.md.
+
+    Returns:
+        The records that a person has completed and that were therefore left as they are.
 
     Raises:
         StoreError: if the disk refuses one of them.
     """
+    from evalkit.report.failure_analysis import failure_analysis_markdown
     from evalkit.report.html import write_html
     from evalkit.report.junit import write_junit
     from evalkit.report.markdown import page_of
     from evalkit.report.page import markdown, to_json
-    from evalkit.report.records import failure_analysis_markdown, release_decision_markdown
+    from evalkit.report.records import release_decision_markdown
 
     folder = material.folder
     record = release_decision_markdown(view, material.manifest)
@@ -74,8 +78,27 @@ def write_reports(material: Material, view: View) -> None:
     page = page_of(view)
     folder.write_text(MARKDOWN, markdown(page))
     folder.write_text(COMMENT, to_json(page))
-    folder.write_text(RECORD, record)
-    folder.write_text(FAILURES, failure_analysis_markdown(view, material.rows))
+    records = {RECORD: record, FAILURES: failure_analysis_markdown(view, material.rows)}
+    return tuple(name for name, text in records.items() if not _write_record(folder, name, text))
+
+
+def newer(name: str) -> str:
+    """Where a record is written whose own file a person has completed."""
+    return name.removesuffix(".md") + ".new.md"
+
+
+def _write_record(folder: RunFolder, name: str, text: str) -> bool:
+    """Write a record; one that a person has completed stays, and the new one stands beside it."""
+    from evalkit.report.stamp import is_edited, stamped
+
+    try:
+        kept = is_edited(folder.file(name).read_text(encoding="utf-8", errors="backslashreplace"))
+    except FileNotFoundError:
+        kept = False
+    except OSError as error:
+        raise StoreError(f"{folder.file(name)}: {error.strerror}; check its permissions") from error
+    folder.write_text(newer(name) if kept else name, stamped(text))
+    return not kept
 
 
 def append_to(target: Path, view: View) -> None:

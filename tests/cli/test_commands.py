@@ -194,6 +194,22 @@ def test_the_gate_decides_again_without_a_call(project: Project) -> None:
     assert len(project.calls()) == asked
 
 
+def test_a_completed_record_is_not_overwritten(project: Project) -> None:
+    """What a person wrote into release_decision.md stays; the newer one stands beside it, and the command says so."""
+    project.cases(20)
+    assert project.run("run", "suite.yaml", "--out", "run").returncode == 0
+    record = project.root / "run" / "release_decision.md"
+    assert project.run("report", "run").returncode == 0
+    assert not (project.root / "run" / "release_decision.new.md").exists()
+    completed = record.read_text(encoding="utf-8").replace("| Approvers | (to be filled in) |", "| Approvers | ana |")
+    record.write_text(completed, encoding="utf-8")
+    ran = project.run("report", "run")
+    assert ran.returncode == 0
+    assert record.read_text(encoding="utf-8") == completed
+    assert "kept    release_decision.md: it was completed by hand" in ran.stderr
+    assert "(to be filled in)" in (project.root / "run" / "release_decision.new.md").read_text(encoding="utf-8")
+
+
 def test_another_scorer_option_is_no_silent_comparison(project: Project) -> None:
     """A baseline whose scores were made otherwise is refused with the part that differs."""
     assert project.run("run", "suite.yaml", "--out", "first").returncode == 0

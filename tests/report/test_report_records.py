@@ -9,7 +9,9 @@ from dataclasses import replace
 import pytest
 import report_samples
 
-from evalkit.report.records import BLANK, failure_analysis_markdown, release_decision_markdown
+from evalkit.report.failure_analysis import failure_analysis_markdown
+from evalkit.report.records import BLANK, release_decision_markdown
+from evalkit.report.stamp import is_edited, stamped
 from evalkit.report.view import View
 
 FIELDS = (
@@ -28,6 +30,9 @@ FIELDS = (
     "## Human oversight",
     "## Thresholds as they stood before the run",
     "| Why this value |",
+    "| Suite version |",
+    "| Commit |",
+    "## Rules, labels and cases that changed",
     "## Required follow-up",
     "| Decision |",
     "| Approvers |",
@@ -89,6 +94,45 @@ def test_the_analysis_counts_what_failed(view: View) -> None:
     for line in ("| `low` | 3 |", "| `correctness` | 7 |", "| `domain=aml` | 5 |", "| `new failure` | 4 |"):
         assert line in text
     assert text.count(f"- Cause: {BLANK}") == text.count(f"- Remediation: {BLANK}") == 4
+
+
+def test_the_reason_of_a_threshold_comes_from_the_suite(view: View) -> None:
+    """`why:` of the gate's entry, as the manifest kept it; of two entries that of the same limit."""
+    gate = [
+        {"pass_rate": {"min": 0.5, "why": "another one"}},
+        {"pass_rate": {"min": 0.85, "why": "what people accept | today"}},
+        {"latency_p95_s": 3},
+    ]
+    text = release_decision_markdown(view, {**report_samples.manifest(), "rules": {"gate": gate}})
+    assert "| `pass_rate` | `pass_rate` | ≥ 85% | 3 | what people accept \\| today |" in text
+    assert f"| `latency_p95_s` | `latency_p95_s` | ≤ 3 s | 1 | {BLANK} |" in text
+    for odd in ({"gate": 3}, {"gate": ["canary", {}, {"x": 1}]}, 7):
+        assert "## Thresholds" in release_decision_markdown(view, {**report_samples.manifest(), "rules": odd})
+
+
+def test_residual_risk_begins_with_what_the_run_could_not_show(view: View) -> None:
+    """Checks without evidence and judges without proof are risks that nobody has to look for."""
+    text = release_decision_markdown(view, report_samples.manifest())
+    risk = text.partition("## Residual risk")[2].partition("\n## ")[0]
+    assert "1 check had too few cases to say anything." in risk
+    assert BLANK in risk
+
+
+def test_conditions_are_those_of_the_gate(view: View) -> None:
+    """An approval with conditions names them; people may write others."""
+    conditional = replace(view, outcome="approved with conditions", reasons=("no baseline yet",))
+    text = release_decision_markdown(conditional, report_samples.manifest())
+    assert "| Conditions | no baseline yet |" in text
+    assert f"| Approvers | {BLANK} |" in text
+
+
+def test_a_touched_record_is_told_from_one_that_nobody_touched() -> None:
+    """The mark at the end holds for the text that was written, and for no other."""
+    text = stamped("# Record\n\n(to be filled in)\n")
+    assert not is_edited(text)
+    assert is_edited(text.replace("(to be filled in)", "ana, 2026-07-04"))
+    assert is_edited("# Record without a mark\n")
+    assert is_edited(text.partition("<!--")[0])
 
 
 def test_nothing_failed(view: View) -> None:

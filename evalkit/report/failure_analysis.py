@@ -1,0 +1,100 @@
+"""The analysis of failures: where they are, and room for cause and remedy of the worst."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from evalkit.report.markdown import error_lines, score_change
+from evalkit.report.page import line_markdown
+from evalkit.report.records import BLANK
+from evalkit.report.survey import FailedCase, Rows, failed_scores, verdict_of
+from evalkit.report.texts import code, plain
+from evalkit.report.view import View
+from evalkit.types import Row
+
+_LISTED = 100
+_TEXT_CHARS = 600
+
+
+def failure_analysis_markdown(view: View, rows: Rows) -> str:
+    """Group the failing cases by severity, metric and cohort, then list the worst with room for cause and mend."""
+    tally = _Tally()
+    for row in rows():
+        tally.add(row, view)
+    title = "Worst new failures" if view.failing_are_new else "Worst failures"
+    sections = [
+        f"# Failure analysis: {plain(view.suite, 120)}",
+        f"**{view.word}**: {plain(view.headline)}",
+        f"{tally.n_failed:,} of {tally.n:,} rows failed, {tally.n_errors:,} had no answer, "
+        f"{tally.n_unscored:,} could not be scored in full.",
+        "## Where they are",
+        _counts("Severity", tally.severities),
+        _counts("Metric", tally.metrics),
+        _counts("Cohort", tally.cohorts),
+        _counts("Against the baseline", tally.changes),
+        f"## {title} ({min(len(view.failing), _LISTED):,} of {view.n_failing:,})" if view.failing else "",
+        *(_case(number, failed) for number, failed in enumerate(view.failing[:_LISTED], 1)),
+        "## Errors and missing scores\n\n" + _errors(view),
+        f"## Patterns and next steps\n\n{BLANK}",
+    ]
+    return "\n\n".join(section for section in sections if section) + "\n"
+
+
+class _Tally:
+    """Counts of the rows that did not pass."""
+
+    def __init__(self) -> None:
+        self.n = self.n_failed = self.n_errors = self.n_unscored = 0
+        self.severities: Counter[str] = Counter()
+        self.metrics: Counter[str] = Counter()
+        self.cohorts: Counter[str] = Counter()
+        self.changes: Counter[str] = Counter()
+
+    def add(self, row: Row, view: View) -> None:
+        """Count one row."""
+        verdict = verdict_of(row, view.advisory)
+        self.n += 1
+        self.n_errors += verdict == "system_error"
+        self.n_unscored += verdict == "unscored"
+        if verdict != "failed":
+            return
+        self.n_failed += 1
+        self.severities[row.case.severity] += 1
+        self.metrics.update(score.metric for score in failed_scores(row, view.advisory))
+        self.cohorts.update(f"{name}={value}" for name, value in row.case.cohorts.items())
+        if change := view.changes.get(row.case.id):
+            self.changes[change] += 1
+
+
+def _case(number: int, failed: FailedCase) -> str:
+    """One failing case with its texts and its blanks."""
+    row = failed.row
+    answer = row.output.text if row.output else f"no answer: {row.failure.message}" if row.failure else "no answer"
+    lines = [
+        f"### {number}. {code(row.case.id, 80)} ({row.case.severity}, {row.case.kind})",
+        "",
+        f"- Input: {code(row.case.question, _TEXT_CHARS)}",
+        f"- Answer: {code(answer, _TEXT_CHARS)}",
+        *(f"- Reference: {code(text, _TEXT_CHARS)}" for text in row.case.reference[:2]),
+    ]
+    if failed.before is not None and failed.before.output is not None:
+        lines.append(f"- Answer of the baseline: {code(failed.before.output.text, _TEXT_CHARS)}")
+    lines += [
+        f"- {line_markdown(score_change(score, failed))}: {plain(score.reason) or 'no reason given'}"
+        for score in failed.failed
+    ]
+    return "\n".join([*lines, f"- Cause: {BLANK}", f"- Remediation: {BLANK}"])
+
+
+def _counts(title: str, counts: Counter[str]) -> str:
+    if not counts:
+        return ""
+    rows = [
+        f"| {code(name, 80, in_table=True)} | {count:,} |"
+        for name, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    ]
+    return "\n".join([f"| {title} | Failed |", "| --- | --- |", *rows[:_LISTED]])
+
+
+def _errors(view: View) -> str:
+    return "\n".join(f"- {line_markdown(line)}" for line in error_lines(view)) or "None."
