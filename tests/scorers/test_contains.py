@@ -61,9 +61,9 @@ def test_a_missing_field_is_unscored() -> None:
 
 
 @pytest.mark.parametrize("value", [5, ["a", 5], ["  "], {"a": 1}], ids=["number", "mixed", "blank", "mapping"])
-def test_a_bad_field_names_the_case(value: object) -> None:
-    """A field of the wrong type is an error that says where and how to mend it."""
-    with pytest.raises(ValueError, match=r"c: `required` must be a list of non-blank strings; mend"):
+def test_a_bad_field_says_how_to_mend_it(value: object) -> None:
+    """A field of the wrong type is an error; who calls adds the case and its place."""
+    with pytest.raises(ValueError, match=r"`required` must be a list of non-blank strings; write"):
         grade(Contains(all_field="required"), "a", required=value)
 
 

@@ -107,10 +107,10 @@ def test_unscored(fields: dict[str, object], calls: tuple[ToolCall, ...] | None,
 
 
 @pytest.mark.parametrize("value", ["book", [{"arguments": {}}], [{"name": "f", "arguments": [1]}]])
-def test_a_bad_field_names_the_case(value: object) -> None:
-    """Another form is an error that says where and how to mend it."""
+def test_a_bad_field_says_how_to_mend_it(value: object) -> None:
+    """Another form is an error; who calls adds the case and its place."""
     case = Case(id="c", input="q", fields={"expected_tool_calls": value})
-    with pytest.raises(ValueError, match=r"c: `expected_tool_calls` must be a list of {name, arguments}; mend"):
+    with pytest.raises(ValueError, match=r"`expected_tool_calls` must be a list of {name, arguments}; write"):
         ToolCalls().score(case, Output(text="", tool_calls=(ToolCall("f"),)))
 
 
