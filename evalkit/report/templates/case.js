@@ -98,7 +98,7 @@ function scoreTable(row, now, before) {
   const ordered = [...grades].sort((a, b) => urgent(a) - urgent(b));
   const head = ["Scorer", "Mark", "Baseline", "Score", "Needs", "Reason"];
   const body = make("tbody", {}, ...ordered.map((grade) => scoreRow(grade, now ? earlier.get(grade.metric) : null)));
-  return section("Scores", make("div", {class: "wide", role: "region", "aria-label": "Scores", tabindex: 0}, make("table", {class: "stack scores"},
+  return section("Scores", make("div", {class: "wide", role: "group", "aria-label": "Scores", tabindex: 0}, make("table", {class: "stack scores"},
     make("thead", {}, make("tr", {}, ...head.map((name, place) => make("th", {scope: "col", class: place > 1 && place < 5 ? "num" : null, text: name})))), body)));
 }
 

@@ -121,7 +121,7 @@ function drawPage() {
     make("span", {text: `page ${count(table.page + 1)} of ${count(pages)}`}));
   const rows = table.found.slice(from, from + PAGE_ROWS).map((place) => make("tr", {},
     ...cellsOf(data.rows[place], metrics).map(([name, children, label]) => make("td", {class: name, "data-label": label}, ...children))));
-  $("pages").replaceChildren(bar(), make("div", {class: "wide", role: "region", "aria-label": "Cases", tabindex: 0}, make("table", {class: "plain"},
+  $("pages").replaceChildren(bar(), make("div", {class: "wide", role: "group", "aria-label": "Cases", tabindex: 0}, make("table", {class: "plain"},
     make("caption", {tabindex: -1, text: `Cases ${count(Math.min(from + 1, table.found.length))} to ${count(Math.min(from + PAGE_ROWS, table.found.length))} of ${count(table.found.length)}`}),
     make("thead", {}, make("tr", {}, ...names.map((name) => make("th", {scope: "col", text: visible(name)})))),
     make("tbody", {}, ...rows))), bar());
