@@ -130,6 +130,8 @@ def decision(n_cases: int) -> Decision:
 
 FILTER_MS = """(async () => {
   const box = document.getElementById('f-q'), grid = document.getElementById('grid'), taken = [];
+  box.focus();
+  await new Promise(requestAnimationFrame);
   for (const word of ['a', 'case-01', 'the', 'zz', 'case-0499', '']) {
     const started = performance.now();
     box.value = word;
@@ -143,7 +145,7 @@ FILTER_MS = """(async () => {
   }
   return taken;
 })()"""
-"""From a key to the drawn rows; 40 ms of it is the wait for the next key."""
+"""From a key to the drawn rows; 25 ms of it is the wait for the next key."""
 SCROLL_MS = """new Promise((done) => {
   const box = document.getElementById('grid-scroll'), taken = [];
   let step = 0;

@@ -54,10 +54,8 @@ def dots_svg(metric: str, cohort: str, cell: CohortCell, ends: Ends) -> str:
     return _svg(_DOTS_WIDTH, _ROW_HEIGHT, f"{metric} in {cohort}", f"now {cell.value} {cell.interval}{was}", body)
 
 
-def shared_ends(cells: Sequence[CohortCell], style: Style) -> Ends | None:
-    """The scale of a metric over its cohorts: 0 to 1 for a rate, else what the figures span; `None` without one."""
-    if style.unit == "rate":
-        return (0.0, 1.0)
+def shared_ends(cells: Sequence[CohortCell]) -> Ends | None:
+    """The scale that the figures of a metric span over its cohorts, `None` where all are the same."""
     figures = [(cell.cell.estimate, cell.base_value) for cell in cells if cell.cell.estimate.value is not None]
     known = [each for seen, base in figures for each in (seen.low, seen.value, seen.high, base) if each is not None]
     return (min(known), max(known)) if known and min(known) < max(known) else None

@@ -80,7 +80,8 @@ def _columns(view: View) -> list[tuple[str, list[int]]]:
     return [(name, places) for name, places in groups if places]
 
 
-Plot = tuple[str, list[tuple[CohortRow, CohortCell, str]]]
+Plot = tuple[str, tuple[str, str], list[tuple[CohortRow, CohortCell, str]]]
+"""Metric, the ends of its scale, and a line for each cohort."""
 
 
 def _plots(view: View, safe: type[str]) -> list[Plot]:
@@ -93,10 +94,15 @@ def _plots(view: View, safe: type[str]) -> list[Plot]:
 def _plot(view: View, name: str, safe: type[str]) -> Plot | None:
     place = [metric.name for metric in view.metrics].index(name)
     cells = [(row, cell) for row in view.cohorts if (cell := row.cells[place]) and cell.cell.estimate.value is not None]
-    ends = shared_ends([cell for _, cell in cells], view.styles[name])
+    style = view.styles[name]
+    ends = shared_ends([cell for _, cell in cells])
     if ends is None or len(cells) < 2:
         return None
-    return name, [(row, cell, safe(dots_svg(name, row.cohort, cell, ends))) for row, cell in cells]
+    return (
+        name,
+        (figure(ends[0], style), figure(ends[1], style)),
+        [(row, cell, safe(dots_svg(name, row.cohort, cell, ends))) for row, cell in cells],
+    )
 
 
 def _drawn(entry: Histogram, view: View, safe: type[str]) -> dict[str, Any]:

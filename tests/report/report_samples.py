@@ -13,7 +13,7 @@ from evalkit.types import Case, Failure, Message, Metric, Output, Row, Score, Un
 
 HOSTILE = "</script><img src=x onerror=alert(1)>|`@team` ![x](http://evil.test/p.png) <!-- {{7*7}} \u202egnp\u2028\x00"
 METRICS = (
-    Metric("keywords"),
+    Metric("keywords", pass_at=0.7),
     Metric("citation", binary=True),
     Metric("similarity"),
     Metric("correctness", low=1, high=5, judge="local-correctness"),

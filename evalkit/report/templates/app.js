@@ -11,7 +11,7 @@ function show(view) {
 }
 
 async function route() {
-  const {hash} = location;
+  const hash = here();
   if (hash && !hash.startsWith("#/")) { showAround(hash.slice(1)); return; }
   const [path, query] = splitOnce(hash.slice(2), "?");
   const [name, rest] = splitOnce(path, "/");
@@ -38,11 +38,18 @@ function decoded(text) {
   }
 }
 
+function followLink(event) {
+  const link = event.target.closest("a[href^='#/']");
+  if (!link || event.defaultPrevented || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  event.preventDefault();
+  go(link.getAttribute("href"));
+}
+
 let keysOn = true;
 function onKey(event) {
   if (event.ctrlKey || event.metaKey || event.altKey || $("help").open) return;
   if (event.target.closest("input, select, textarea")) return;
-  if (event.key === "Escape" && !$("case").hidden) { location.hash = `#/cases${table.lastQuery}`; return; }
+  if (event.key === "Escape" && !$("case").hidden) { go(`#/cases${table.lastQuery}`); return; }
   if (!keysOn) return;
   if (event.key === "?") { $("help").showModal(); return; }
   if ($("case").hidden) return;
@@ -77,6 +84,7 @@ async function start() {
   setUpHelp();
   document.addEventListener("keydown", onKey);
   addEventListener("hashchange", () => route().catch(complain));
+  document.addEventListener("click", followLink);
   route().catch(complain);
   await loadIndex();
   $("count").textContent = count(data.rows.length);

@@ -42,7 +42,7 @@ function caseHead(row, hasBefore, before) {
     row[COL.repeat] ? `repeat ${row[COL.repeat]}` : "", ...cohortsOf(row), ...flagsOf(row)].filter(Boolean);
   const at = table.found.indexOf(shownCase);
   const toggle = hasBefore && make("button", {type: "button", "aria-pressed": String(Boolean(before)), text: "Baseline beside it",
-    on: {click: () => { location.hash = withBase(row, before ? "0" : "1"); }}});
+    on: {click: () => { go(withBase(row, before ? "0" : "1")); }}});
   return make("header", {class: "case-head"},
     make("p", {class: "moves"},
       make("a", {href: `#/cases${table.lastQuery}`, text: "All cases"}),
@@ -194,7 +194,7 @@ function step(by, failuresOnly = false) {
   for (at += by; at >= 0 && at < found.length; at += by) {
     if (!failuresOnly || isFailure(data.rows[found[at]])) {
       table.focus = at;
-      location.hash = caseLink(data.rows[found[at]]);
+      go(caseLink(data.rows[found[at]]));
       return;
     }
   }

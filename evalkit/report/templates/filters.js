@@ -147,9 +147,5 @@ function filtersChanged() {
   table.lastQuery = query ? `?${query}` : "";
   applyFilters(parameters);
   drawTable(true);
-  try {
-    history.replaceState(null, "", `#/cases${table.lastQuery}`);
-  } catch (error) {
-    location.hash = `#/cases${table.lastQuery}`;
-  }
+  go(`#/cases${table.lastQuery}`, true);
 }

@@ -12,14 +12,16 @@ routes.cases = (rest, parameters, query) => {
 setUps.push(() => {
   fillFilters();
   let waiting = 0;
-  $("filters").addEventListener("input", () => { clearTimeout(waiting); waiting = setTimeout(filtersChanged, 40); });
+  $("filters").addEventListener("input", () => { clearTimeout(waiting); waiting = setTimeout(filtersChanged, 25); });
+  // The texts are made, and laid flat by a first search, before the first key is pressed.
+  $("f-q").addEventListener("focus", () => data.rows.forEach((row) => searched(row).includes("\n\n")), {once: true});
   $("filters").addEventListener("submit", (event) => event.preventDefault());
   $("filters").addEventListener("reset", () => setTimeout(() => { table.opinion = {}; filtersChanged(); }));
   $("grid-scroll").addEventListener("scroll", () => requestAnimationFrame(() => drawRows(false)), {passive: true});
   $("grid-scroll").addEventListener("keydown", gridKey);
   $("grid-scroll").addEventListener("click", (event) => {
     const row = event.target.closest(".row");
-    if (row && !event.target.closest("a")) location.hash = caseLink(data.rows[table.found[row.getAttribute("aria-rowindex") - 2]]);
+    if (row && !event.target.closest("a")) go(caseLink(data.rows[table.found[row.getAttribute("aria-rowindex") - 2]]));
   });
   $("grid-scroll").addEventListener("focusin", (event) => {
     const row = event.target.closest(".row");
@@ -141,7 +143,7 @@ function gridKey(event) {
   const page = Math.max(1, Math.floor($("grid-scroll").clientHeight / table.high) - 1), last = table.found.length - 1;
   const next = {ArrowDown: table.focus + 1, ArrowUp: table.focus - 1, PageDown: table.focus + page,
     PageUp: table.focus - page, Home: 0, End: last}[event.key];
-  if (event.key === "Enter" && table.found.length) location.hash = caseLink(data.rows[table.found[table.focus]]);
+  if (event.key === "Enter" && table.found.length) go(caseLink(data.rows[table.found[table.focus]]));
   if (next === undefined || last < 0) return;
   event.preventDefault();
   table.focus = Math.min(Math.max(next, 0), last);

@@ -62,6 +62,25 @@ function download(name, text) {
   setTimeout(() => URL.revokeObjectURL(link.href), 1000);
 }
 
+// Where the reader is. The address says so, but for a sandboxed frame, which may not change it: it remembers it here.
+const addressed = window.parent === window || origin !== "null";
+let unaddressed = location.hash;
+const here = () => addressed ? location.hash : unaddressed;
+function go(hash, quietly = false) {
+  unaddressed = hash;
+  if (!addressed) { if (!quietly) dispatchEvent(new Event("hashchange")); }
+  else if (quietly) replaceAddress(hash);
+  else location.hash = hash;
+}
+
+function replaceAddress(hash) {
+  try {
+    history.replaceState(null, "", hash);
+  } catch (error) {
+    location.hash = hash;
+  }
+}
+
 // Views that a script draws: name in the address -> what to do with the rest of the path and the parameters.
 const routes = {};
 // What views do once the index is there.
