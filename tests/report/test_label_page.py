@@ -11,7 +11,8 @@ from pathlib import Path
 import chromium
 import pytest
 from chromium import Tab
-from test_report_browser import CONTRAST, PAYLOADS, SMALL_TARGETS
+from payloads import PAYLOADS
+from test_report_browser import CONTRAST, SMALL_TARGETS
 
 from evalkit.golden.labels import read_labels
 from evalkit.labelling import answer_sha256
