@@ -30,6 +30,7 @@ from evalkit.results import Decision, Summary
 from evalkit.resume import Resume, enter
 from evalkit.runner.draw import draw
 from evalkit.runner.engine import Stop
+from evalkit.runner.files import make_room
 from evalkit.runner.manifest import manifest_of
 from evalkit.runner.plan import Selection, select
 from evalkit.runner.prepare import prepare
@@ -103,6 +104,7 @@ async def run_suite(request: Request, watcher: Watcher, stop: Stop, env: Mapping
 
     suite = with_overrides(load_suite(request.suite), request.overrides)
     suite = suite if request.answers is None else answered_by(suite, request.answers)
+    make_room(suite)
     if request.out is not None:
         refuse_if_running(request.out)
     async with AsyncExitStack() as stack:

@@ -1,0 +1,39 @@
+"""Files that a run holds open at once, against what the process may open."""
+
+from __future__ import annotations
+
+from evalkit.errors import InputError, Problem
+from evalkit.suite.model import Suite
+
+try:
+    import resource
+except ImportError:  # Windows has no such limit
+    resource = None  # type: ignore[assignment]
+
+_OWN_FILES = 24
+_FILES_A_CALL = {"http": 1, "chat": 1, "command": 4}
+
+
+def make_room(suite: Suite) -> None:
+    """Raise the soft limit of open files as far as the run needs.
+
+    Raises:
+        InputError: the hard limit is below that: calls would fail one by one, and none of them would be to blame.
+    """
+    if resource is None:
+        return
+    judges = 1 + len(suite.judge.panel) if suite.judge is not None and suite.judge.chat is not None else 0
+    kinds = [suite.system_kind] + (["http"] if suite.baseline_system is not None else [])
+    needed = _OWN_FILES + suite.options.concurrency * (judges + sum(_FILES_A_CALL.get(kind, 0) for kind in kinds))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or needed <= soft:
+        return
+    if hard != resource.RLIM_INFINITY and needed > hard:
+        what = (
+            f"{suite.options.concurrency} calls in flight need some {needed} open files, this process may open {hard}"
+        )
+        least = max(1, suite.options.concurrency * (hard - _OWN_FILES) // (needed - _OWN_FILES))
+        raise InputError(
+            Problem(suite.place("concurrency"), what, f"run with --concurrency {least}, or `ulimit -n {needed}`")
+        )
+    resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
