@@ -27,7 +27,7 @@ from evalkit.gate.amendments import amendments
 from evalkit.inputs import other_problems, refuse_unfit, warnings_of
 from evalkit.rescore import answered_by
 from evalkit.results import Decision, Summary
-from evalkit.resume import Resume, enter
+from evalkit.resume import Resume, checked_golden, enter
 from evalkit.runner.draw import draw
 from evalkit.runner.engine import Stop
 from evalkit.runner.files import make_room
@@ -200,7 +200,8 @@ async def ready(
         InputError: with the problems of golden set, system, scorers, gate, labels, calibrations and baseline together.
     """
     try:
-        prepared = await prepare(suite, env, stack, cached=request.cached)
+        checked = checked_golden(request.out, suite) if request.resume else None
+        prepared = await prepare(suite, env, stack, cached=request.cached, checked=checked)
         terms = _terms_of(prepared, request)
         refuse_unfit(prepared, terms)
     except InputError as error:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evalkit.errors import InputError, Problem
+from evalkit import __version__
+from evalkit.errors import EvalkitError, InputError, Problem
 from evalkit.runner.earlier import Earlier
 from evalkit.runner.engine import Stop
 from evalkit.runner.manifest import resumed, scorings_of
@@ -21,6 +23,7 @@ from evalkit.types import Row
 
 if TYPE_CHECKING:
     from evalkit.runner.prepare import Prepared
+    from evalkit.suite.model import Suite
 
 SHOWN_LINES = 10
 _SAME = ("system", "baseline_system", "partial", "sample", "seed")
@@ -38,6 +41,16 @@ class Resume:
     again: bool
     """Whether the folder is that of an interrupted run."""
     retry: bool
+
+
+def checked_golden(out: Path | None, suite: Suite) -> Mapping[str, Any] | None:
+    """What the manifest of a run in `out` says of its golden set, where this very suite has checked it."""
+    try:
+        stored = RunFolder(out).manifest() if out is not None else {}
+    except EvalkitError:
+        return None  # told in its turn
+    same = stored.get("suite_sha256") == suite.sha256
+    return stored["golden"] if same and stored["versions"].get("evalkit-gate") == __version__ else None
 
 
 def enter(folder: RunFolder, manifest: Mapping[str, Any], running: Running, resume: Resume) -> Place:

@@ -146,6 +146,8 @@ class Session:
     async def _call_all(self, make_row: MakeRow, journal: Journal, terms: Terms) -> None:
         """Ask what is planned; where speed is compared, the baseline's system by turns with this one."""
         golden, options = self.prepared.golden, self.prepared.suite.options
+        if sum(repeat < options.repeat for _, repeat in self.done) >= self.expected:
+            return None
         work = plan(golden.open(), range(options.repeat), chosen=self.chosen, done=self.done)
         old_system = self.prepared.suite.baseline_system
         if not terms.policy.by_turns or old_system is None or terms.baseline is None:

@@ -10,6 +10,7 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 from evalkit import __version__
+from evalkit.golden.read import file_sha256
 from evalkit.runner.scoring import Scoring, Scorings
 from evalkit.store.folder import FORMAT
 from evalkit.store.git import head_commit
@@ -55,7 +56,12 @@ def manifest_of(
         "suite": suite.name,
         "suite_file": suite.path.relative_to(suite.root).as_posix(),
         "suite_sha256": suite.sha256,
-        "golden": {"path": golden.path, "sha256": golden.sha256, "n_cases": golden.n_cases},
+        "golden": {
+            "path": golden.path,
+            "sha256": golden.sha256,
+            "n_cases": golden.n_cases,
+            "file_sha256": file_sha256(suite.golden_file) if suite.golden_file is not None else None,
+        },
         "system": {
             "kind": suite.system_kind,
             "fingerprint": prepared.fingerprint,

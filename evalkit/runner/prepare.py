@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, fields, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from evalkit.errors import InputError, Problem
 from evalkit.gate.policy import NoRegression, policy_problems
-from evalkit.golden.read import GoldenSet, open_golden
+from evalkit.golden.read import GoldenSet, known_golden, open_golden
 from evalkit.golden.survey import Need
 from evalkit.llm.budget import Budget
 from evalkit.runner.grading import Grader
@@ -86,7 +86,14 @@ class Prepared:
         return tuple(dict.fromkeys(notice for notice in found if notice))
 
 
-async def prepare(suite: Suite, env: Mapping[str, str], stack: AsyncExitStack, *, cached: bool = False) -> Prepared:
+async def prepare(
+    suite: Suite,
+    env: Mapping[str, str],
+    stack: AsyncExitStack,
+    *,
+    cached: bool = False,
+    checked: Mapping[str, Any] | None = None,
+) -> Prepared:
     """Check and bind everything; sessions are entered on `stack`.
 
     Args:
@@ -94,6 +101,7 @@ async def prepare(suite: Suite, env: Mapping[str, str], stack: AsyncExitStack, *
         env: the environment, for secrets.
         stack: holds what has to be closed.
         cached: take judges' replies of earlier runs, and keep the new ones.
+        checked: `golden` of a run of this very suite: a set that did not change since is not checked once more.
 
     Raises:
         InputError: with the problems of the golden set, the system, the scorers and the gate together.
@@ -109,10 +117,10 @@ async def prepare(suite: Suite, env: Mapping[str, str], stack: AsyncExitStack, *
     problems += _duplicates(suite, graders)
     golden = None
     try:
-        golden = open_golden(
-            suite.golden,
-            suite.golden_file,
-            suite.golden_shown,
+        source = (suite.golden, suite.golden_file, suite.golden_shown)
+        golden = known_golden(*source, checked) if checked else None
+        golden = golden or open_golden(
+            *source,
             need=_need(suite, graders, problems.append),
             cohorts=suite.options.cohorts,
         )

@@ -1,6 +1,6 @@
 """The head of a run: one figure that stands for every row that counts and for the decision made of them.
 
-It is a hash chain over the checksums of the rows in the order of their keys, so that it does not depend on which row
+It is a hash chain over the checksums of the rows in an order of their keys, so that it does not depend on which row
 was finished first, on a resume, or on rows that were run again since (the last row of a key counts).
 """
 
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from evalkit.errors import StoreError
-from evalkit.store.rows import RowKey, row_key, row_sum
+from evalkit.store.rows import row_name, row_sum
 
 _START = b"evalkit head 1"
 _HEAD_BYTES = 16
@@ -37,8 +37,8 @@ class Damage:
 class Scan:
     """What stands in one journal."""
 
-    sums: Mapping[RowKey, bytes]
-    """Key -> checksum of the row that counts."""
+    sums: Mapping[bytes, bytes]
+    """What names a row -> checksum of the one that counts."""
     n_rows: int
     """Intact rows, those that were run again included."""
     damaged: tuple[Damage, ...]
@@ -50,15 +50,15 @@ def scan(path: Path) -> Scan:
     Raises:
         StoreError: if it cannot be read.
     """
-    sums: dict[RowKey, bytes] = {}
+    sums: dict[bytes, bytes] = {}
     damaged = []
     n_lines = 0
     for n_lines, line in enumerate(lines_of(path) if path.exists() else (), 1):
-        key = row_key(line)
-        if key is None:
+        name = row_name(line)
+        if name is None:
             damaged.append(Damage(n_lines, torn=not line.endswith(b"\n")))
         else:
-            sums[key] = row_sum(line)
+            sums[name] = row_sum(line)
     return Scan(sums, n_lines - len(damaged), tuple(damaged))
 
 
@@ -71,8 +71,8 @@ def head_of(journals: list[Scan], decision: Mapping[str, Any] | None) -> str:
     """
     link = _link(_START, b"")
     for journal in journals:
-        for key in sorted(journal.sums):
-            link = _link(link, journal.sums[key])
+        for name in sorted(journal.sums):
+            link = _link(link, journal.sums[name])
     if decision is not None:
         said = {key: value for key, value in decision.items() if key != HEAD}
         link = _link(link, json.dumps(said, sort_keys=True, allow_nan=False).encode())

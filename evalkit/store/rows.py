@@ -18,6 +18,7 @@ RowKey = tuple[str, str, int]
 """(case id, digest of the case, repeat): the last row of a key is the one that counts."""
 _TEXT = rb'"(?:[^"\\]|\\.)*"'
 _KEY = re.compile(rb'\{"v":1,"repeat":(\d+),"case":\{"id":(' + _TEXT + rb'),"digest":(' + _TEXT + rb")")
+_START, _AFTER_KEY = b'{"v":1,"repeat":', b'","input":'
 _encoder = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), allow_nan=False)
 _HEAD = b'{"sum":"'
 _MIDDLE = b'","row":'
@@ -55,6 +56,16 @@ def row_key(line: bytes) -> RowKey | None:
         return json.loads(found[2]), json.loads(found[3]), int(found[1])
     row = decode_row(line)
     return None if row is None else (row.case.id, row.case.digest, row.repeat)
+
+
+def row_name(line: bytes) -> bytes | None:
+    """What is the same for all rows of one key, and for no other: the beginning of an intact line's row."""
+    body = _body(line)
+    if body is not None and not body.startswith(_START):
+        row = decode_row(line)
+        body = None if row is None else _encoder.encode(_row_dict(row)).encode()
+    # Quotes inside an id are escaped, so that the first place of this mark is the end of id and digest.
+    return None if body is None else body[: body.index(_AFTER_KEY)]
 
 
 def row_sum(line: bytes) -> bytes:

@@ -6,6 +6,7 @@ For N = 1, 2, 3 ... until nothing fails any more, each in a fork of its own, and
 line of JSON for each N.
 """
 
+import importlib
 import json
 import os
 import pathlib
@@ -13,6 +14,12 @@ import sys
 import tempfile
 from collections.abc import Callable
 from typing import Any
+
+WARM = (
+    "scipy.special", "evalkit.aggregate.summary", "evalkit.gate.decide", "evalkit.cli.signals",
+    "evalkit.report.console", "evalkit.report.write", "evalkit.suite.parse", "evalkit.systems.replay",
+    "evalkit.scorers.rules.exact",
+)  # fmt: skip
 
 
 class Disk:
@@ -58,7 +65,7 @@ class Disk:
 
 def in_fork(words: list[str], disk: Disk | None) -> tuple[int, str, bool]:
     """Be evalkit in a fork: its exit code, what it said, and whether an operation was failed."""
-    with tempfile.TemporaryFile("w+") as said, tempfile.TemporaryFile("w+") as counted:
+    with tempfile.TemporaryFile("w+b") as said, tempfile.TemporaryFile("w+b") as counted:
         pid = os.fork()
         if pid == 0:
             os.dup2(said.fileno(), 1)
@@ -75,7 +82,7 @@ def in_fork(words: list[str], disk: Disk | None) -> tuple[int, str, bool]:
         code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
         said.seek(0)
         counted.seek(0)
-        return code, said.read(), disk is not None and int(counted.read()) >= disk.nth
+        return code, said.read().decode(), disk is not None and int(counted.read()) >= disk.nth
 
 
 def evalkit(words: list[str]) -> int:
@@ -92,7 +99,8 @@ def evalkit(words: list[str]) -> int:
 
 def run(folder: str, always: bool, errno: int, words: list[str]) -> None:
     """Fail operation after operation until there is none left."""
-    import evalkit.report.console  # noqa: F401 - imported once, for every fork
+    for name in WARM:  # once, for every fork
+        importlib.import_module(name)
 
     nth, failed = 0, True
     while failed:

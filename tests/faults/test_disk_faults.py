@@ -117,7 +117,7 @@ def test_sixty_four_file_descriptors(concurrency: int, project: FaultProject) ->
         assert json.loads((project.root / "run" / "summary.json").read_bytes())["error_kinds"] == {"http_500": 7}
     else:
         assert ended.returncode == 2
-        assert "64 files" in ended.stderr
+        assert "this process may open 64" in ended.stderr
         assert "--concurrency" in ended.stderr
         assert not project.asked()
 
@@ -139,16 +139,16 @@ def journal_of(path: Path, count: int) -> bytes:
 
 def test_cut_at_every_byte_of_the_last_twelve_rows(tmp_path: Path) -> None:
     """Exactly the whole rows are read, the torn one is named, and the next row starts a line of its own."""
-    data = journal_of(tmp_path / "whole", 20)
+    data = journal_of(tmp_path / "whole", 13)
     ends = [at + 1 for at, byte in enumerate(data) if byte == 10]
     path, rows = tmp_path / "cut", list(read_rows(tmp_path / "whole"))
-    for size in range(ends[7], len(data)):
+    for size in range(ends[0], len(data)):
         path.write_bytes(data[:size])
         damaged: list[Damage] = []
         whole = sum(end <= size for end in ends)
         assert list(read_rows(path, damaged)) == rows[:whole]
         assert [damage.torn for damage in damaged] == [True] * (size not in ends)
-        if size % 7 == 0:
+        if size % 211 == 0:
             with Journal(path) as journal:
                 journal.append(rows[0])
             assert list(read_rows(path)) == [*rows[:whole], rows[0]]
