@@ -21,12 +21,13 @@ from evalkit.cli.labels import labels
 from evalkit.cli.noise import noise, power
 from evalkit.cli.report import report
 from evalkit.cli.run import run
+from evalkit.cli.runs import runs
 from evalkit.cli.score import score
 from evalkit.cli.streams import tamed
 from evalkit.cli.verify import verify
 from evalkit.errors import EvalkitError, ExitCode
 
-COMMANDS = (init, check, run, gate, report, diff, score, verify, noise, power, doctor)
+COMMANDS = (init, check, run, gate, report, diff, runs, score, verify, noise, power, doctor)
 GROUPS = (baseline, judge, labels, golden)
 
 

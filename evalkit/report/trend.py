@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from evalkit.report.numbers import Style, figure
 from evalkit.results import Summary
-from evalkit.store.history import PastRun
+from evalkit.store.history import PastRun, break_between
 
 _MOST_LINES = 6
 
@@ -65,21 +65,8 @@ def _points(past: Sequence[PastRun], metric: str, style: Style, *, own: bool) ->
                 outcome=run.outcome,
                 value=value,
                 shown=figure(value, style, run.counts.get(metric, 0)),
-                break_before=_break(before, run, metric, own=own) if before else "",
+                break_before=break_between(before, run, metric, own=own) if before else "",
             )
         )
         before = run
     return points
-
-
-def _break(before: PastRun, run: PastRun, metric: str, *, own: bool) -> str:
-    """A figure of one scorer is cut where that scorer changed, one of all of them where any did."""
-    if before.golden_sha256 != run.golden_sha256:
-        return "another golden set"
-    scorer = metric.removesuffix(".passed")
-    if own or scorer in run.score_keys:
-        changed = [scorer] if before.score_keys.get(scorer) != run.score_keys.get(scorer) else []
-    else:
-        names = {*before.score_keys, *run.score_keys}
-        changed = sorted(name for name in names if before.score_keys.get(name) != run.score_keys.get(name))
-    return f"another scorer: {', '.join(changed)}" if changed else ""

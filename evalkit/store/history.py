@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from evalkit.errors import InputError
+from evalkit.paths import project_of
 from evalkit.results import OVERALL
-from evalkit.store.folder import MANIFEST, SUMMARY, RunFolder
+from evalkit.store.folder import DECISION, MANIFEST, SUMMARY, TIMINGS, RunFolder
+from evalkit.store.run_index import RunIndex
 
 MOST_RUNS = 50
+UNFINISHED = "not finished"
+INDEX = ".evalkit/runs.sqlite"
 _MOST_READ = 500
+_READ = (MANIFEST, DECISION, SUMMARY, TIMINGS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +35,56 @@ class PastRun:
     """Metric -> overall value; undefined ones are left out."""
     counts: Mapping[str, int] = field(default_factory=dict)
     """Metric -> cases behind the value."""
+    suite: str = ""
+    folder: str = ""
+    partial: str | None = None
+    advisory: tuple[str, ...] = ()
+    """Metrics that decide nothing."""
+    system: str = ""
+    """Version, else fingerprint; empty where neither is known."""
+    commit: str = ""
+
+
+def stored_runs(folder: Path, *, suite: str | None = None) -> tuple[PastRun, ...]:
+    """Every run in a folder, and in the baselines below it, the oldest first; partial and unfinished ones too.
+
+    An index in the project's `.evalkit/` remembers what was read. It holds for a run only while none of its files has
+    changed, and it can be deleted at any time.
+
+    Args:
+        folder: the folder around run folders, such as `reports`.
+        suite: only its runs.
+    """
+    found: dict[str, PastRun] = {}
+    with RunIndex(project_of(folder) / INDEX) as index:
+        files = [*folder.glob(f"*/{MANIFEST}"), *folder.glob(f"baselines/*/{MANIFEST}")]
+        for file in files:
+            past = _indexed(RunFolder(file.parent), index)
+            if past is not None and suite in (None, past.suite):
+                found.setdefault(past.run_id, past)
+    return tuple(sorted(found.values(), key=lambda past: (past.finished_at, past.run_id)))
+
+
+def break_between(before: PastRun, run: PastRun, metric: str, *, own: bool) -> str:
+    """Why a figure cannot be compared with that of the run before; empty where it can.
+
+    Args:
+        before: the earlier run.
+        run: the later one.
+        metric: of one scorer, which is cut where that scorer changed; or of all of them, cut where any did that counts.
+        own: whether the metric is one scorer's.
+    """
+    if before.golden_sha256 != run.golden_sha256:
+        return "another golden set"
+    scorer = metric.removesuffix(".passed")
+    everyone = {*before.score_keys, *run.score_keys} - {*before.advisory, *run.advisory}
+    names = [scorer] if own or scorer in run.score_keys else sorted(everyone)
+    keys = {name: (before.score_keys.get(name, {}), run.score_keys.get(name, {})) for name in names}
+    changed = [name for name, (was, now) in keys.items() if was != now]
+    judged = [name for name in changed if keys[name][0].get("judge") != keys[name][1].get("judge")]
+    others = [name for name in changed if name not in judged]
+    parts = [f"another judge: {', '.join(judged)}"] if judged else []
+    return "; ".join([*parts, f"another scorer: {', '.join(others)}"] if others else parts)
 
 
 def past_runs(run: RunFolder, baseline: RunFolder | None, suite: str) -> tuple[PastRun, ...]:
@@ -70,25 +125,59 @@ def _beside(run: RunFolder) -> Iterator[RunFolder]:
 
 
 def _past(folder: RunFolder, suite: str | None) -> PastRun | None:
+    """A whole run with its decision, `None` for any other."""
+    past = _read_run(folder)
+    whole = past is not None and past.outcome != UNFINISHED and not past.partial
+    return past if past is not None and whole and suite in (None, past.suite) else None
+
+
+def _indexed(folder: RunFolder, index: RunIndex) -> PastRun | None:
+    """From the index where the run's files are those of then, else read and remembered."""
+    stamp = index.stamp([folder.file(name) for name in _READ])
+    known = index.get(folder.path, stamp)
+    if known is not None:
+        try:
+            return PastRun(**{**known, "advisory": tuple(known["advisory"]), "folder": str(folder.path)})
+        except (TypeError, KeyError):
+            pass  # an index of another version: the run is read again
+    past = _read_run(folder)
+    if past is not None:
+        index.put(folder.path, stamp, asdict(past))
+    return past
+
+
+def _read_run(folder: RunFolder) -> PastRun | None:
+    """One run folder, `None` where it cannot be read."""
     try:
-        manifest = folder.manifest()
-        decision = folder.decision()
-        if decision is None or manifest.get("partial") or suite not in (None, manifest["suite"]):
+        manifest, decision = folder.manifest(), folder.decision()
+        if decision is None:
+            return _past_run(folder, manifest, UNFINISHED, [])
+        files = [file for file in (folder.file(SUMMARY), folder.file(TIMINGS)) if file.exists()]
+        cells = [cell for file in files for cell in json.loads(file.read_bytes())["cells"]]
+        if not folder.file(SUMMARY).exists():
             return None
-        return _read(manifest, decision, folder.file(SUMMARY))
+        return _past_run(folder, manifest, decision["outcome"], cells)
     except (InputError, OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def _read(manifest: Mapping[str, Any], decision: Mapping[str, Any], summary: Path) -> PastRun:
-    overall = [cell for cell in json.loads(summary.read_bytes())["cells"] if cell["cohort"] == OVERALL]
+def _past_run(
+    folder: RunFolder, manifest: Mapping[str, Any], outcome: str, cells: Sequence[Mapping[str, Any]]
+) -> PastRun:
+    overall = [cell for cell in cells if cell["cohort"] == OVERALL]
     known = {cell["metric"]: cell["estimate"] for cell in overall if cell["estimate"]["value"] is not None}
     return PastRun(
         run_id=manifest["run_id"],
         finished_at=manifest.get("finished_at") or manifest["started_at"],
-        outcome=decision["outcome"],
+        outcome=outcome,
         golden_sha256=manifest["golden"]["sha256"],
         score_keys=manifest["score_keys"],
         values={metric: estimate["value"] for metric, estimate in known.items()},
         counts={metric: estimate["n"] for metric, estimate in known.items()},
+        suite=manifest["suite"],
+        folder=str(folder.path),
+        partial=manifest.get("partial"),
+        advisory=tuple(manifest["advisory"]),
+        system=str(manifest["system"].get("version") or manifest["system"].get("fingerprint") or ""),
+        commit=str(manifest.get("commit") or ""),
     )

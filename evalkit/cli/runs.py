@@ -1,0 +1,141 @@
+"""`evalkit runs`: stored runs and their trend."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from evalkit.store.history import PastRun
+
+SHOWN = 50
+_BLOCKS = "▁▂▃▄▅▆▇█"
+_CUT = "┊"
+_RATE = "pass_rate"
+_SHORT = {"approved with conditions": "conditions"}
+
+
+def runs(
+    folder: Annotated[
+        Path | None, typer.Argument(help="Folder around run folders. Default: reports in the project.")
+    ] = None,
+    suite: Annotated[str | None, typer.Option(help="Only runs of this suite.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the runs as JSON, and nothing else.")] = False,
+) -> None:
+    """List stored runs by suite, the newest last, with their trend; it is cut where figures stop being comparable.
+
+    Example: evalkit runs reports --suite compliance
+
+    Exit codes: 0, 2 where there is no such folder.
+    """
+    from evalkit.errors import InputError, Problem
+    from evalkit.paths import project_of
+    from evalkit.store.history import stored_runs
+
+    place = folder or project_of(Path.cwd()) / "reports"
+    if folder is not None and not place.is_dir():
+        raise InputError(Problem(str(place), "no such folder", "name the folder that holds the run folders"))
+    found = stored_runs(place, suite=suite)
+    if json:
+        _print_json(found)
+        return
+    if not found:
+        typer.echo(f"no run in {place}" + (f" of suite {suite}" if suite else ""))
+    for name in dict.fromkeys(past.suite for past in found):
+        _show(name, [past for past in found if past.suite == name])
+
+
+def _print_json(found: Sequence[PastRun]) -> None:
+    import dataclasses
+    import json
+
+    breaks = dict(_breaks(found))
+    records = [{**dataclasses.asdict(past), "break_before": breaks.get(past.run_id, "")} for past in found]
+    typer.echo(json.dumps(records, indent=1, sort_keys=True, ensure_ascii=True))
+
+
+def _show(name: str, found: Sequence[PastRun]) -> None:
+    from rich.text import Text
+
+    from evalkit.cli.output import Output
+    from evalkit.report.numbers import plural
+    from evalkit.report.texts import one_line
+
+    output = Output().results
+    shown = found[-SHOWN:]
+    hidden = f", the last {len(shown)}" if len(shown) < len(found) else ""
+    output.print(Text(f"{one_line(name, 80)} · {plural(len(found), 'run')}{hidden}", "bold"))
+    whole = [past for past in shown if _counts(past)]
+    if len(whole) > 1:
+        output.print(Text(f"  {_RATE}  {_spark(whole)}  from {_value(whole[0], _RATE)} to {_value(whole[-1], _RATE)}"))
+    output.print(_table(shown))
+    output.print()
+
+
+def _table(shown: Sequence[PastRun]) -> Table:
+    """A run a line; one whose figures cannot be compared with those above it says why."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from evalkit.report.texts import one_line
+
+    table = Table(box=None, padding=(0, 1, 0, 2), show_edge=False, header_style="dim")
+    for heading in ("run", "day", "decision", _RATE, "n", "p95", "cost", ""):
+        table.add_column(heading, no_wrap=heading not in ("run", ""), overflow="fold", min_width=len(heading))
+    breaks = dict(_breaks(shown))
+    for past in shown:
+        reason = breaks.get(past.run_id, "")
+        cells = [
+            Path(past.folder).name,
+            past.finished_at[:10],
+            "partial" if past.partial else _SHORT.get(past.outcome, past.outcome),
+            _value(past, _RATE),
+            str(past.counts.get(_RATE, "")),
+            _value(past, "latency_p95_s"),
+            _value(past, "cost_per_case_usd"),
+        ]
+        cut = Text(f"{_CUT} {one_line(reason, 100)}" if reason else "", "yellow")
+        table.add_row(*(Text(one_line(cell, 60)) for cell in cells), cut)
+    return table
+
+
+def _value(past: PastRun, metric: str) -> str:
+    from evalkit.report.numbers import figure, style_of
+
+    value = past.values.get(metric)
+    return "–" if value is None else figure(value, style_of(metric), past.counts.get(metric, 0))
+
+
+def _counts(past: PastRun) -> bool:
+    """Whether a run is a point of the trend: a part of a suite is none."""
+    return not past.partial and _RATE in past.values
+
+
+def _breaks(found: Sequence[PastRun]) -> Iterator[tuple[str, str]]:
+    """Id of each run that cannot be compared with the one before it of its suite, and why."""
+    from evalkit.store.history import UNFINISHED, break_between
+
+    before: dict[str, PastRun] = {}
+    for past in found:
+        if past.partial or past.outcome == UNFINISHED:
+            continue
+        if past.suite in before and (reason := break_between(before[past.suite], past, _RATE, own=False)):
+            yield past.run_id, reason
+        before[past.suite] = past
+
+
+def _spark(whole: Sequence[PastRun]) -> str:
+    """A block a run, from the lowest to the highest value, with a cut where comparability ends."""
+    values = [past.values[_RATE] for past in whole]
+    low, high = min(values), max(values)
+    breaks = dict(_breaks(whole))
+    marks = []
+    for past, value in zip(whole, values, strict=True):
+        place = (value - low) / (high - low) if high > low else 1.0
+        marks.append((_CUT if past.run_id in breaks else "") + _BLOCKS[round(place * (len(_BLOCKS) - 1))])
+    return "".join(marks)

@@ -1,0 +1,85 @@
+"""An index of run folders: what was read of them, as long as their files are those of then."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+VERSION = 1
+_TABLE = "CREATE TABLE IF NOT EXISTS runs (folder TEXT PRIMARY KEY, stamp TEXT NOT NULL, record TEXT NOT NULL)"
+_BUSY_S = 2.0
+
+
+class RunIndex:
+    """Remembers records by folder; it is asked only to save reading, and whatever is wrong with it costs just that."""
+
+    def __init__(self, file: Path) -> None:
+        """Name the index; it is opened as a context."""
+        self._file = file
+        self._base: sqlite3.Connection | None = None
+
+    def __enter__(self) -> Self:
+        """Open the index; one that cannot be read is made anew, and without a place for it there is none."""
+        for _ in range(2):
+            try:
+                self._file.parent.mkdir(parents=True, exist_ok=True)
+                self._base = sqlite3.connect(self._file, timeout=_BUSY_S)
+                self._base.execute(_TABLE)
+                return self
+            except sqlite3.DatabaseError:
+                self._close()
+                with suppress(OSError):
+                    self._file.unlink(missing_ok=True)
+            except OSError:
+                break
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Keep what was learnt."""
+        if self._base is not None:
+            with suppress(sqlite3.Error):
+                self._base.commit()
+        self._close()
+
+    @staticmethod
+    def stamp(files: Sequence[Path]) -> str:
+        """What changes whenever one of the files does: size, and the times of its content and of its entry."""
+        known: list[object] = [VERSION]
+        for file in files:
+            try:
+                found = file.stat()
+                known.append([file.name, found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino])
+            except OSError:
+                known.append(file.name)
+        return json.dumps(known)
+
+    def get(self, folder: Path, stamp: str) -> Mapping[str, Any] | None:
+        """What was remembered of a folder, `None` where its files have changed since."""
+        if self._base is None:
+            return None
+        try:
+            query = "SELECT record FROM runs WHERE folder = ? AND stamp = ?"
+            row = self._base.execute(query, (str(folder.resolve()), stamp)).fetchone()
+            record = json.loads(row[0]) if row else None
+        except (sqlite3.Error, ValueError):
+            return None
+        return record if isinstance(record, dict) else None
+
+    def put(self, folder: Path, stamp: str, record: Mapping[str, Any]) -> None:
+        """Remember what was read of a folder."""
+        if self._base is not None:
+            with suppress(sqlite3.Error):
+                values = (str(folder.resolve()), stamp, json.dumps(record))
+                self._base.execute("INSERT OR REPLACE INTO runs VALUES (?, ?, ?)", values)
+
+    def _close(self) -> None:
+        if self._base is not None:
+            self._base.close()
+            self._base = None
