@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from typing import Annotated
@@ -23,12 +24,14 @@ from evalkit.cli.report import report
 from evalkit.cli.run import run
 from evalkit.cli.runs import runs
 from evalkit.cli.score import score
-from evalkit.cli.streams import tamed
+from evalkit.cli.streams import tamed, unheard
 from evalkit.cli.verify import verify
 from evalkit.errors import EvalkitError, ExitCode
 
 COMMANDS = (init, check, run, gate, report, diff, runs, score, verify, noise, power, doctor)
 GROUPS = (baseline, judge, labels, golden)
+
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG)
 
 
 def _empty() -> typer.Typer:
@@ -91,7 +94,7 @@ def _shown(text: str) -> str:
 
 def main() -> None:
     """Run the command line; every ending has its exit code."""
-    sys.stdout, sys.stderr = tamed(sys.stdout, os.environ), tamed(sys.stderr, os.environ)
+    sys.stdout, sys.stderr = tamed(sys.stdout, os.environ), unheard(tamed(sys.stderr, os.environ))
     try:
         (overview() if sys.argv[1:] in ([], ["--help"], ["--version"]) else app)()
     except EvalkitError as error:
@@ -106,6 +109,11 @@ def main() -> None:
     except Exception as error:
         import traceback
 
+        if isinstance(error, OSError) and error.errno in _DISK:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what stdout still holds would fail once more at the end
+            place = error.filename or "standard output"
+            typer.echo(f"{place}: {error.strerror}; free the disk: what was decided is in the run folder", err=True)
+            sys.exit(ExitCode.INTERNAL_ERROR)
         typer.echo(_shown(traceback.format_exc()), err=True)
         typer.echo(
             f"evalkit: a bug in evalkit ({type(error).__name__}); please report it with the lines above", err=True

@@ -1,9 +1,10 @@
-"""Output on a CI runner: no line of ours is a command to it, whatever the data says."""
+"""Output streams: on a CI runner no line of ours is a command to it, and messages that nobody hears end nothing."""
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TextIO
 
 RUNNERS = ("GITHUB_ACTIONS", "TF_BUILD")
@@ -33,9 +34,41 @@ class Tame:
         return getattr(self._stream, name)
 
 
+class Unheard:
+    """A stream for messages that goes on where nobody can be told any more: its reader left, or its disk is full."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write text, or nothing from now on."""
+        self._or_drop(lambda: self._stream.write(text))
+        return len(text)
+
+    def flush(self) -> None:
+        """Send what was written, or drop it."""
+        self._or_drop(self._stream.flush)
+
+    def _or_drop(self, send: Callable[[], object]) -> None:
+        try:
+            send()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
+
+    def __getattr__(self, name: str) -> Any:
+        """Everything else is the stream's own."""
+        return getattr(self._stream, name)
+
+
 def tamed(stream: TextIO, env: Mapping[str, str]) -> TextIO:
-    """The stream as it is, or held back where a CI runner reads it."""
-    return Tame(stream) if any(env.get(name) for name in RUNNERS) else stream  # type: ignore[return-value]
+    """The stream as it is, or held back where a CI runner reads it; a closed one is `None` and stays so."""
+    listened = stream is not None and any(env.get(name) for name in RUNNERS)
+    return Tame(stream) if listened else stream  # type: ignore[return-value]
+
+
+def unheard(stream: TextIO) -> TextIO:
+    """A stream whose failures end nothing; a closed one is `None` and stays so."""
+    return Unheard(stream) if stream is not None else stream  # type: ignore[return-value]
 
 
 def _named(found: re.Match[str]) -> str:

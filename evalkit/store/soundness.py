@@ -111,7 +111,7 @@ def _is_output(output: Output) -> bool:
     calls = output.tool_calls or ()
     return (
         isinstance(output.text, str)
-        and all(amount is None or fits(amount, float) for amount in amounts)
+        and all(amount is None or _is_number(amount) for amount in amounts)
         and all(isinstance(text, str) for text in output.contexts or ())
         and all(isinstance(call.name, str) and isinstance(call.arguments, dict) for call in calls)
         and all(isinstance(step, dict) for step in output.trajectory or ())
@@ -119,11 +119,15 @@ def _is_output(output: Output) -> bool:
     )
 
 
+def _is_number(value: Any) -> bool:
+    return type(value) is float or type(value) is int
+
+
 def _is_grade(grade: Any) -> bool:
     if not isinstance(grade, Score):
         return isinstance(grade.kind, str) and isinstance(grade.message, str)
     return (
-        fits(grade.value, float)
+        _is_number(grade.value)
         and (grade.passed is None or isinstance(grade.passed, bool))
         and isinstance(grade.reason, str)
         and isinstance(grade.details, dict)

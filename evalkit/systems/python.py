@@ -49,6 +49,8 @@ class PythonSystem:
     """`package.module:callable`."""
     arguments: Mapping[str, Any] = field(default_factory=dict)
     """Keyword arguments of every call, such as a model name."""
+    max_bytes: int = 10_000_000
+    """Longest answer, in bytes of UTF-8."""
     timeout_s: float = 60.0
     version: str | None = None
     """Your name for this state of the system; it stands in for the hash of the sources."""
@@ -60,6 +62,8 @@ class PythonSystem:
             if name in self.arguments:
                 raise ValueError(f"arguments: `{name}` cannot be set; remove it, the golden set gives it")
         check_seconds("timeout_s", self.timeout_s)
+        if self.max_bytes < 1:
+            raise ValueError(f"max_bytes: expected at least 1, got {self.max_bytes}; write a number such as 10000000")
 
     def problems(self, shared: Shared) -> list[Problem]:
         """Import the module and compare the callable's signature with what it will be given."""
@@ -77,7 +81,7 @@ class PythonSystem:
         path = _module_file(module, shared.project)
         if path is None:
             return None
-        return config_hash(self, ("timeout_s", "version"), source_files(path, module, shared.project))
+        return config_hash(self, ("timeout_s", "version", "max_bytes"), source_files(path, module, shared.project))
 
     def open(self, shared: Shared) -> AbstractAsyncContextManager[Answer]:
         """Import the callable and hold its threads."""
@@ -90,7 +94,7 @@ class PythonSystem:
             raise InputError(problems)
         threads = DaemonThreads(shared.concurrency)
         try:
-            answer = _answer(function, _keywords(function, self.arguments), threads)
+            answer = _capped(_answer(function, _keywords(function, self.arguments), threads), self.max_bytes)
             yield timed(answer, self.timeout_s, secrets_of(shared.env))
         finally:
             threads.close()
@@ -205,6 +209,21 @@ def _keywords(function: Callable[..., Any], arguments: Mapping[str, Any]) -> Cal
         return given
 
     return keywords
+
+
+def _capped(answer: Answer, max_bytes: int) -> Answer:
+    """The answer, or the failure that it is too long to keep and to grade."""
+
+    async def capped(case: Case, repeat: int) -> Output | Failure:
+        ended = await answer(case, repeat)
+        if isinstance(ended, Output) and len(ended.text) * 4 > max_bytes:
+            size = len(ended.text.encode("utf-8", "surrogatepass"))
+            if size > max_bytes:
+                what = f"the answer has {size} bytes, more than max_bytes ({max_bytes}); raise it if this is meant"
+                return Failure("too_large", what)
+        return ended
+
+    return capped
 
 
 def _answer(function: Callable[..., Any], keywords: Callable[[Case], dict[str, Any]], threads: DaemonThreads) -> Answer:

@@ -1,6 +1,7 @@
 """The commands as a user meets them: real processes, real files, exit codes."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -176,6 +177,24 @@ def test_a_reader_that_leaves_changes_no_exit_code(project: Project, flags: list
     assert process.returncode == 0, said
     assert b"Traceback" not in said
     assert project.json("run/decision.json")["exit_code"] == 0
+
+
+@pytest.mark.parametrize(
+    ("redirected", "code"),
+    [(">&- 2>&-", 0), (">/dev/null 2>/dev/full", 0), (">/dev/full", 4), ("--json >/dev/full", 4), ("| head -1", 0)],
+)
+def test_streams_that_fail_change_no_decision(redirected: str, code: int, project: Project) -> None:
+    """Closed, full, or left early: the decision stands, and nothing of it reads as another exit code."""
+    project.cases(20)
+    line = f"{sys.executable} -m evalkit run suite.yaml --out run {redirected}; exit ${{PIPESTATUS[0]}}"
+    for runner in ("", "GITHUB_ACTIONS=true "):
+        shutil.rmtree(project.root / "run", ignore_errors=True)
+        ended = subprocess.run(
+            ["bash", "-c", runner + line], cwd=project.root, capture_output=True, text=True, check=False
+        )
+        assert ended.returncode == code, ended.stderr
+        assert project.json("run/decision.json")["exit_code"] == 0
+        assert "Traceback" not in ended.stderr
 
 
 def test_the_gate_decides_again_without_a_call(project: Project) -> None:

@@ -190,3 +190,11 @@ def test_a_wrong_configuration_is_refused(options, message):
     """Each refusal names the field, what is wrong and the mend."""
     with pytest.raises(ValueError, match=message):
         PythonSystem(**options)
+
+
+def test_a_long_answer_is_flagged_and_not_kept(case, ask, apps):
+    """Bytes count, not letters; what is just short enough goes through."""
+    (kept,) = ask(system("echo", max_bytes=4), apps, case(input="äé"))
+    assert kept.text == "äé"
+    (long,) = ask(system("echo", max_bytes=3), apps, case(input="äé"))
+    assert long == Failure("too_large", "the answer has 4 bytes, more than max_bytes (3); raise it if this is meant")
