@@ -68,7 +68,7 @@ def _source(checkout: Path) -> tuple[str, str]:
             commit = git(checkout, "rev-parse", "HEAD").decode().strip()
         except InputError:
             url = ""
-    found = re.search(r"[/:]([\w.-]+/[\w.-]+?)(?:\.git)?/?$", url) if re.match(r"https://|ssh://|git@", url) else None
+    found = re.fullmatch(r"(?:https://[^/]+/|ssh://[^/]+/|git@[^:/]+:)([\w.-]+/[\w.-]+?)(?:\.git)?/?", url)
     return (found[1], commit) if found and commit else ("OWNER/evalkit", NO_COMMIT)
 
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
 from evalkit.report.cohort_table import CohortCell, CohortRow
-from evalkit.report.headline import ORDER
+from evalkit.report.headline import ORDER, subject
 from evalkit.report.numbers import plural
 from evalkit.report.page import STEP_SUMMARY_BYTES, Code, Line, Page, Section, Table, markdown
 from evalkit.report.survey import FailedCase
 from evalkit.report.texts import MODEL_TEXT_CHARS, one_line
 from evalkit.report.view import GateLine, View
-from evalkit.results import Amendment, Comparison
+from evalkit.results import OVERALL, Amendment, Comparison
 from evalkit.types import Score
 
 MARKS = {
@@ -24,6 +25,8 @@ MARKS = {
 }
 _ROWS = 30
 _CHECKS = 12
+_WARNINGS = 6
+"""Rows that warnings may fill up; what decides is shown beyond them."""
 _WORST = 10
 _LISTED = 100
 _GATE_HEAD: tuple[Line, ...] = (("Check",), ("Now",), ("Base",), ("Drop",), ("Need",), ("Outcome",))
@@ -67,12 +70,13 @@ def _gate_table(view: View) -> Section:
     """The checks that ask for action, and how many others there are."""
     if not view.gates:
         return Section(lines=(("No check was asked for.",),))
-    shown = view.pressing[:_CHECKS]
+    deciding = sum(line.outcome != "warn" for line in view.pressing)
+    shown = view.pressing[: min(_CHECKS, max(_WARNINGS, deciding))]
     counts = Counter(line.outcome for line in view.gates)
     hidden = len(view.pressing) - len(shown)
     others = [f"{hidden:,} more in the report"] if hidden else []
     others += [f"{MARKS[name]} × {counts[name]:,}" for name in ("insufficient evidence", "pass") if counts[name]]
-    said = [(_code(line.subject, 100), f": {one_line(line.check.reason, 300)}") for line in shown if line.check.reason]
+    said = [(_code(_name(line), 100), f": {one_line(line.check.reason, 300)}") for line in shown if line.check.reason]
     return Section(
         table=Table(_GATE_HEAD, tuple(map(_gate_cells, shown))) if shown else None,
         lines=((" · ".join(others),),) if others else (),
@@ -82,7 +86,12 @@ def _gate_table(view: View) -> Section:
 
 def _gate_cells(line: GateLine) -> tuple[Line, ...]:
     words = (line.now or "–", line.base or "–", line.drop or "–", line.need)
-    return ((_code(line.subject, 100),), *((one_line(word, 100),) for word in words), (MARKS[line.outcome],))
+    return ((_code(_name(line), 100),), *((one_line(word, 100),) for word in words), (MARKS[line.outcome],))
+
+
+def _name(line: GateLine) -> str:
+    """What a check looks at; base and drop beside it say where it is a comparison."""
+    return subject(line.check) if line.check.name == "no_regression" else line.subject
 
 
 def _cohort_table(view: View) -> Section | None:
@@ -153,8 +162,11 @@ def judge_lines(view: View) -> tuple[Line, ...]:
 
 
 def _judges(view: View) -> Section | None:
-    lines = judge_lines(view)
-    return Section(title="Judge trust", bullets=lines) if lines else None
+    """Overall; the cohorts of a judge are in the report."""
+    lines = judge_lines(replace(view, judges=tuple(each for each in view.judges if each.agreement.cohort == OVERALL)))
+    hidden = sum(each.agreement.cohort != OVERALL for each in view.judges)
+    more: tuple[Line, ...] = ((f"{plural(hidden, 'line')} by cohort in the report",),) if hidden else ()
+    return Section(title="Judge trust", bullets=(*lines, *more)) if lines else None
 
 
 def _amendments(view: View) -> Section | None:
