@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 from evalkit.aggregate.frame import Frame
 from evalkit.aggregate.repeats import check_rule
-from evalkit.errors import InputError, Problem, StoreError
+from evalkit.errors import InputError, Problem
 from evalkit.paths import shown_path
 from evalkit.runner.manifest import scorings_of
 from evalkit.runner.scoring import Scorings
@@ -64,12 +63,6 @@ def load_run(folder: RunFolder) -> StoredRun:
     except ValueError as error:
         what = f"the rows do not fit the manifest: {error}"
         raise InputError(Problem(file, what, "run the suite again")) from None
-    except StoreError as error:
-        cause = error.__cause__
-        if isinstance(cause, OSError) and not isinstance(cause, FileNotFoundError | gzip.BadGzipFile):
-            raise
-        what = "is not there" if isinstance(cause, FileNotFoundError) else f"is cut or foreign ({cause or error})"
-        raise InputError(Problem(file, what, "run the suite again, or save the baseline again")) from None
     if stale:
         what = f"{len(stale)} rows in it were graded by scorers that have changed since"
         mend = "go on with `evalkit run SUITE --out RUN --resume`, which grades their stored answers again"

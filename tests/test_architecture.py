@@ -11,7 +11,7 @@ MODULES = sorted(ROOT.rglob("*.py"))
 RANKS = (
     {"visible"},
     {"types", "errors", "paths", "waits", "__init__"},
-    {"results"},
+    {"results", "document"},
     {"stats"},
     {"aggregate", "llm"},
     {"gate", "golden", "systems", "scorers"},

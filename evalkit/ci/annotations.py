@@ -57,8 +57,8 @@ def _words(check: Mapping[str, Any]) -> str:
 
 def _gate_lines(suite: Path) -> list[tuple[str, str, int]]:
     """Name, text and line of every entry below `gate:`; empty where the file cannot be read any more."""
+    from evalkit.document import parse
     from evalkit.errors import EvalkitError
-    from evalkit.suite.document import parse
 
     try:
         document = parse(suite.read_bytes(), str(suite))

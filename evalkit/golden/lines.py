@@ -6,7 +6,9 @@ import csv
 import gzip
 import io
 import json
-from collections.abc import Callable, Iterator
+import math
+import zlib
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -24,6 +26,20 @@ class _Refused(ValueError):
 
 def read_jsonl(path: Path, shown: str, note: Note) -> Iterator[RawRow]:
     """Rows of a JSON Lines file, `.gz` included; a line ends at a line feed and nowhere else."""
+    yield from _readable(_jsonl_rows(path, shown, note), shown, note)
+
+
+def _readable(rows: Iterator[RawRow], shown: str, note: Note) -> Iterator[RawRow]:
+    """The rows, up to where the disk or the packing fails."""
+    try:
+        yield from rows
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        note(Problem(shown, f"cannot be unpacked: {error}", "pack it again with gzip"))
+    except OSError as error:
+        note(Problem(shown, f"cannot be read: {error.strerror}", "check the file and its permissions"))
+
+
+def _jsonl_rows(path: Path, shown: str, note: Note) -> Iterator[RawRow]:
     with _open(path) as file:
         for number, line in enumerate(iter(lambda: file.readline(MAX_LINE_BYTES + 1), b""), 1):
             if len(line) > MAX_LINE_BYTES:
@@ -52,9 +68,7 @@ def read_jsonl(path: Path, shown: str, note: Note) -> Iterator[RawRow]:
 def parse_row(line: bytes, place: str, note: Note) -> dict[str, Any] | None:
     """One JSON object from one line, or `None` after noting why not."""
     try:
-        row = json.loads(
-            line.decode().rstrip("\r\n"), object_pairs_hook=_pairs, parse_constant=_constant, parse_int=_integer
-        )
+        row = json.loads(line.decode().rstrip("\r\n"), object_pairs_hook=_pairs, parse_constant=_constant, **_NUMBERS)
     except UnicodeDecodeError as error:
         note(Problem(place, f"not UTF-8 at byte {error.start} of the line", "save the file as UTF-8"))
     except json.JSONDecodeError as error:
@@ -73,6 +87,10 @@ def parse_row(line: bytes, place: str, note: Note) -> dict[str, Any] | None:
 
 def read_csv(path: Path, shown: str, note: Note) -> Iterator[RawRow]:
     """Rows of a CSV file with a header; empty cells are absent, `cohorts.x` columns are gathered, lists are JSON."""
+    yield from _readable(_csv_file(path, shown, note), shown, note)
+
+
+def _csv_file(path: Path, shown: str, note: Note) -> Iterator[RawRow]:
     csv.field_size_limit(MAX_LINE_BYTES)
     with _open(path) as file, io.TextIOWrapper(file, encoding="utf-8-sig", newline="") as text:
         reader = csv.reader(text, strict=True)
@@ -142,6 +160,16 @@ def _integer(digits: str) -> int:
     if len(digits) > 300:
         raise _Refused(f"an integer of {len(digits)} digits; write it as text")
     return int(digits)
+
+
+def _decimal(digits: str) -> float:
+    value = float(digits)
+    if value in (math.inf, -math.inf):
+        raise _Refused(f"{digits[:40]} is larger than any number that can be reckoned with; write it as text")
+    return value
+
+
+_NUMBERS: Mapping[str, Any] = {"parse_int": _integer, "parse_float": _decimal}
 
 
 def _json_mend(line: bytes) -> str:

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from evalkit.errors import StoreError
+from evalkit.errors import InputError, Problem, StoreError
+from evalkit.paths import shown_path
 from evalkit.store.rows import row_name, row_sum
 
 _START = b"evalkit head 1"
@@ -83,12 +84,18 @@ def lines_of(path: Path) -> Iterator[bytes]:
     """The lines of a journal, which end at a line feed and nowhere else; a saved baseline is unpacked.
 
     Raises:
-        StoreError: if the file cannot be read.
+        InputError: if the file is not there, cut, or no packed journal.
+        StoreError: if the disk fails.
     """
+    mend = "run the suite again, or save the baseline again"
     try:
         with open_journal(path) as file:
             yield from file
-    except (OSError, EOFError, zlib.error) as error:
+    except FileNotFoundError:
+        raise InputError(Problem(shown_path(path), "is not there", mend)) from None
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise InputError(Problem(shown_path(path), f"is cut or foreign ({error})", mend)) from None
+    except OSError as error:
         raise StoreError(f"{path}: cannot be read ({error}); check the path and its permissions") from error
 
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from evalkit.errors import StoreError
+from evalkit.errors import InputError, Problem
 from evalkit.store.soundness import is_sound
 from evalkit.types import Case, Failure, Message, Output, Row, Score, ToolCall, Unscored, Usage
 
@@ -161,7 +161,8 @@ def _grade_dict(grade: Score | Unscored) -> dict[str, Any]:
 def _row(data: Mapping[str, Any]) -> Row:
     failure = data.get("failure")
     if data.get("v", ROW_FORMAT) != ROW_FORMAT:
-        raise StoreError(f"a row of format {data['v']}, this evalkit reads {ROW_FORMAT}; upgrade evalkit")
+        what = f"a row of format {data['v']}, this evalkit reads {ROW_FORMAT}"
+        raise InputError(Problem("rows", what, "upgrade evalkit"))
     return Row(
         case=_case(data["case"]),
         repeat=data["repeat"],

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from evalkit.document import Document, dotted, parse
 from evalkit.errors import InputError, Problem, gathered
 from evalkit.gate.policy import CHECKS, NoRegression, Policy, Threshold
 from evalkit.golden.labels import read_labels
@@ -15,7 +16,6 @@ from evalkit.golden.read import GoldenSource, open_golden
 from evalkit.paths import project_of
 from evalkit.scorers.registry import LOCAL_JUDGE, NEGATION, SCORERS, scorer_class
 from evalkit.suite.build import Builder, choices, show
-from evalkit.suite.document import Document, dotted, parse
 from evalkit.suite.model import JudgeConfig, ScorerEntry, Suite, SuiteOptions, When
 from evalkit.suite.partial import ABSENT, usable
 from evalkit.suite.strings import check_strings, variables_of

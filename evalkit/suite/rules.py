@@ -6,9 +6,9 @@ import hashlib
 from collections.abc import Callable
 from typing import Any
 
+from evalkit.document import parse
 from evalkit.errors import InputError
 from evalkit.suite.build import Builder
-from evalkit.suite.document import parse
 from evalkit.suite.model import Suite, SuiteOptions
 
 FINGERPRINT_HEX = 8

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from evalkit.document import Path
 from evalkit.errors import Problem
 from evalkit.suite.build import Builder
-from evalkit.suite.document import Path
 from evalkit.systems.secrets import is_secret_name, looks_secret, names_in, redact
 
 _FILLED = {"http", "headers", "base_url"}

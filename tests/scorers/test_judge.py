@@ -332,8 +332,11 @@ HEAD = b"---\nname: a\nversion: 1\nscale: [1, 5]\n---\n"
         (b"Grade {{answer}}.", "no front matter"),
         (b"---\nname: a\n---\n{{answer}}", "needs exactly the keys"),
         (HEAD.replace(b"version", b"versoin") + b"{{answer}}", "needs exactly the keys"),
-        (b"---\n[:\n---\n{{answer}}", "no YAML"),
-        (b"---\nname: !!python/object:os.system\nversion: 1\nscale: [1, 5]\n---\n{{answer}}", "no YAML"),
+        (b"---\n[:\n---\n{{answer}}", "r.md:2:2: "),
+        (
+            b"---\nname: !!python/object:os.system\nversion: 1\nscale: [1, 5]\n---\n{{answer}}",
+            "python/object:os.system. is refused",
+        ),
         (HEAD.replace(b"[1, 5]", b"[1, 1]") + b"{{answer}}", "no scale"),
         (HEAD.replace(b"[1, 5]", b"[1, true]") + b"{{answer}}", "no scale"),
         (HEAD.replace(b"[1, 5]", b"five") + b"{{answer}}", "no scale"),

@@ -78,7 +78,7 @@ def test_rows_of_another_version_are_told_apart() -> None:
 
     assert decode_row(sealed(body.replace(b'"v":1,', b""))) == a_row("a")
     assert row_key(sealed(body.replace(b'"v":1,', b""))) == ("a", "a", 0)
-    with pytest.raises(StoreError, match="format 2, this evalkit reads 1; upgrade"):
+    with pytest.raises(InputError, match="format 2, this evalkit reads 1; upgrade"):
         decode_row(sealed(body.replace(b'"v":1', b'"v":2')))
 
 

@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from evalkit.errors import InputError
 from evalkit.paths import inside_project
 
 Scale = tuple[int, int] | Literal["pass_fail", "criteria", "pairwise"]
@@ -132,13 +133,15 @@ def parse_rubric(content: bytes, source: str) -> Rubric:
 
 
 def _front_matter(text: str, source: str) -> dict[str, Any]:
-    import yaml
+    from evalkit.document import parse
 
     try:
-        head = yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError):
-        raise ValueError(f"rubric: {source}: the front matter is no YAML; write `key: value` lines") from None
-    if not isinstance(head, dict) or set(head) - {"criteria"} != KEYS:
+        # The line of the opening --- counts, so that places are those of the file.
+        head = dict(parse(f"\n{text}".encode(), source).value)
+    except InputError as error:
+        problem = error.problems[0]
+        raise ValueError(f"rubric: {problem.place}: {problem.what}; {problem.mend}") from None
+    if set(head) - {"criteria"} != KEYS:
         raise ValueError(f"rubric: {source}: the front matter needs exactly the keys {', '.join(sorted(KEYS))}; fix it")
     return head
 

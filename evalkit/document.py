@@ -17,6 +17,10 @@ MAX_BYTES = 1 << 20
 MAX_DEPTH = 50
 _OCTAL = re.compile(r"[-+]?0[0-9_]+$")
 _NOT_FINITE = re.compile(r"[-+]?\.(inf|nan)$", re.IGNORECASE)
+_TAGS = {f"tag:yaml.org,2002:{kind}" for kind in "str int float bool null timestamp value merge map seq".split()}
+"""What plain YAML reads without a tag being written."""
+_OPEN = re.compile(r"(?:[\[{]\s*){51}")
+"""YAML looks far ahead of the first bracket, at a cost that grows with the square of the depth."""
 _WORDS_FOR_BOOL = {"yes", "no", "on", "off", "y", "n"}
 
 
@@ -55,6 +59,9 @@ def parse(data: bytes, source: str) -> Document:
             repeated keys or scalars that YAML 1.1 reads as something else than what stands there.
     """
     text = _decode(data, source)
+    if deep := _OPEN.search(text):
+        place = f"{source}:{text.count(chr(10), 0, deep.start()) + 1}"
+        raise InputError(Problem(place, f"nested deeper than {MAX_DEPTH} levels", "write it flatter"))
     try:
         loader = _Loader(text)
     except yaml.reader.ReaderError as error:
@@ -139,7 +146,7 @@ class _Reader:
 
     def read(self, node: Any, path: Path) -> Any:
         self.marks.setdefault(path, _mark(node))
-        if not node.tag.startswith("tag:yaml.org,2002:") or node.tag.startswith("tag:yaml.org,2002:python"):
+        if node.tag not in _TAGS:
             self._problem(node, path, f"the tag {node.tag!r} is refused", "write plain values")
             return None
         if isinstance(node, yaml.MappingNode):
@@ -165,7 +172,7 @@ class _Reader:
 
     def _scalar(self, node: Any, path: Path) -> Any:
         text, kind = node.value, node.tag.rpartition(":")[2]
-        if node.style is not None or kind in ("str", "timestamp", "binary", "value", "merge"):
+        if node.style is not None or kind in ("str", "timestamp", "value", "merge"):
             return text
         trap = _trap(text, kind)
         if trap:
