@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from evalkit.errors import InputError
 from evalkit.store.git import PREFIX, commit_of, git, split, text_at
@@ -45,8 +45,17 @@ def rules_before(suite: Suite, reference: str, baseline: RunFolder) -> tuple[Map
         if found is not None:
             return found, f"{ref}@{commit[:7]}"
     rules = manifest.get("rules")
-    whole = isinstance(rules, dict) and all(fits(rules.get(key, ...), hint) for key, hint in _SHAPE.items())
-    return (rules if isinstance(rules, dict) and whole else {}), f"baseline {manifest['run_id']}"
+    return (rules if _is_whole(rules) else {}), f"baseline {manifest['run_id']}"
+
+
+def _is_whole(rules: Any) -> TypeGuard[Mapping[str, Any]]:
+    """True for rules as a run writes them."""
+    return (
+        isinstance(rules, dict)
+        and all(fits(rules.get(key, ...), hint) for key, hint in _SHAPE.items())
+        and all(fits(file.get("n", ...), int) for file in rules["labels"].values())
+        and all(fits(file.get("rows", ...), list[str]) for file in rules["labels"].values())
+    )
 
 
 def _at(commit: str, suite: Suite) -> Mapping[str, Any] | None:

@@ -149,6 +149,8 @@ class SuiteOptions:
             raise ValueError(
                 f"version: this evalkit reads version {SUITE_VERSION}, not {self.version}; upgrade evalkit"
             )
+        if isinstance(self.golden, str) and not self.golden.strip():
+            raise ValueError("golden: empty; name a file, such as `golden: cases.jsonl`")
         if not 1 <= self.concurrency <= MAX_CONCURRENCY:
             raise ValueError(
                 f"concurrency: {self.concurrency} is not within 1 to {MAX_CONCURRENCY}; 16 is a good start"
