@@ -21,6 +21,7 @@ _TAGS = {f"tag:yaml.org,2002:{kind}" for kind in "str int float bool null timest
 """What plain YAML reads without a tag being written."""
 _OPEN = re.compile(r"(?:[\[{]\s*){51}")
 """YAML looks far ahead of the first bracket, at a cost that grows with the square of the depth."""
+_HALF = re.compile("[\ud800-\udfff]")
 _WORDS_FOR_BOOL = {"yes", "no", "on", "off", "y", "n"}
 
 
@@ -159,7 +160,7 @@ class _Reader:
         seen: dict[str, int] = {}
         for key_node, value_node in node.value:
             key = key_node.value if isinstance(key_node, yaml.ScalarNode) else None
-            if key is None or key == "<<":
+            if key is None or key == "<<" or _HALF.search(key):
                 self._problem(key_node, path, "a key that is not plain text", "use a word as key")
                 continue
             line = key_node.start_mark.line + 1
@@ -172,6 +173,9 @@ class _Reader:
 
     def _scalar(self, node: Any, path: Path) -> Any:
         text, kind = node.value, node.tag.rpartition(":")[2]
+        if _HALF.search(text):
+            self._problem(node, path, "a lone surrogate, half of a character", "write the whole character")
+            return None
         if node.style is not None or kind in ("str", "timestamp", "value", "merge"):
             return text
         trap = _trap(text, kind)
