@@ -37,25 +37,29 @@ def snippet_of(case: Case) -> str:
 
 def _case(case: Case) -> dict[str, Any]:
     """The case; an input that the index holds whole is left out."""
-    text: Any = case.input if isinstance(case.input, str) else [[turn.role, turn.content] for turn in case.input]
-    return _filled(
-        input=None if text == snippet_of(case) else text,
-        reference=case.reference,
-        contexts=case.contexts,
-        cluster=case.cluster,
-        fields=case.fields,
-        place=case.place,
-    )
+    shown: dict[str, Any] = {}
+    if not isinstance(case.input, str):
+        shown["input"] = [[turn.role, turn.content] for turn in case.input]
+    elif len(case.input) > SNIPPET_CHARS or case.input != snippet_of(case):
+        shown["input"] = case.input
+    for key in ("reference", "contexts", "cluster", "fields", "place"):
+        if value := getattr(case, key):
+            shown[key] = value
+    return shown
 
 
 def _answer(row: Row) -> dict[str, Any]:
     """What a system gave for a case, and its grades."""
-    return _filled(
-        output=_output(row.output) if row.output else None,
-        failure=[row.failure.kind, row.failure.message] if row.failure else None,
-        skipped=row.skipped,
-        scores=[_grade(grade) for grade in row.scores.values()],
-    )
+    shown: dict[str, Any] = {}
+    if row.output is not None:
+        shown["output"] = _output(row.output)
+    if row.failure is not None:
+        shown["failure"] = [row.failure.kind, row.failure.message]
+    if row.skipped is not None:
+        shown["skipped"] = row.skipped
+    if row.scores:
+        shown["scores"] = [_grade(grade) for grade in row.scores.values()]
+    return shown
 
 
 def _less(before: dict[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
@@ -74,37 +78,47 @@ def _less(before: dict[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
     return less
 
 
-def _output(output: Output) -> Json:
-    rest = _filled(
-        usage=_usage(output.usage),
-        tool_calls=[[call.name, dict(call.arguments)] for call in output.tool_calls or ()],
-        trajectory=[dict(step) for step in output.trajectory or ()],
-        latency_s=rounded(output.latency_s),
-        ttft_s=rounded(output.ttft_s),
-        attempts=output.attempts if output.attempts > 1 else None,
-        replayed=output.replayed or None,
-    )
-    contexts = {} if output.contexts is None else {"contexts": output.contexts}
-    return {"text": output.text, **contexts, **rest}
+def _output(output: Output) -> dict[str, Any]:
+    shown: dict[str, Any] = {"text": output.text}
+    if output.contexts is not None:
+        shown["contexts"] = output.contexts
+    if output.usage is not None:
+        shown["usage"] = _usage(output.usage)
+    if output.tool_calls:
+        shown["tool_calls"] = [[call.name, dict(call.arguments)] for call in output.tool_calls]
+    if output.trajectory:
+        shown["trajectory"] = [dict(step) for step in output.trajectory]
+    if output.latency_s is not None:
+        shown["latency_s"] = rounded(output.latency_s)
+    if output.ttft_s is not None:
+        shown["ttft_s"] = rounded(output.ttft_s)
+    if output.attempts > 1:
+        shown["attempts"] = output.attempts
+    if output.replayed:
+        shown["replayed"] = True
+    return shown
 
 
 def _grade(grade: Score | Unscored) -> dict[str, Any]:
+    shown: dict[str, Any] = {"metric": grade.metric}
     if isinstance(grade, Unscored):
-        rest = _filled(reason=grade.message, usage=_usage(grade.usage))
-        return {"metric": grade.metric, "unscored": grade.kind, **rest}
-    return _filled(
-        metric=grade.metric,
-        value=grade.value,
-        passed=grade.passed,
-        reason=grade.reason,
-        details=grade.details,
-        usage=_usage(grade.usage),
-    )
+        shown["unscored"] = grade.kind
+        reason = grade.message
+    else:
+        shown["value"] = grade.value
+        if grade.passed is not None:
+            shown["passed"] = grade.passed
+        if grade.details:
+            shown["details"] = grade.details
+        reason = grade.reason
+    if reason:
+        shown["reason"] = reason
+    if grade.usage is not None:
+        shown["usage"] = _usage(grade.usage)
+    return shown
 
 
-def _usage(usage: Usage | None) -> Json | None:
-    if usage is None:
-        return None
+def _usage(usage: Usage) -> dict[str, Any]:
     return _filled(
         input_tokens=usage.input_tokens,
         output_tokens=usage.output_tokens,
@@ -126,7 +140,11 @@ def rounded(seconds: float | None) -> float | None:
     return None if seconds is None else round(seconds, 6)
 
 
-_ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False, default=str)
+def _plain(value: Any) -> Any:
+    return dict(value) if isinstance(value, Mapping) else str(value)
+
+
+_ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False, default=_plain)
 
 
 def to_ascii(value: Json) -> str:

@@ -75,12 +75,12 @@ class _Index:
     def __init__(self) -> None:
         self._packer = zlib.compressobj(_LEVEL, zlib.DEFLATED, _GZIP)
         self._packed = [self._packer.compress(b'{"rows":[')]
-        self._waiting: list[str] = []
+        self._waiting: list[list[Any]] = []
         self._first = True
 
     def add(self, entry: list[Any]) -> None:
         """Append one entry."""
-        self._waiting.append(to_ascii(entry))
+        self._waiting.append(entry)
         if len(self._waiting) == CHUNK:
             self._flush()
 
@@ -93,7 +93,7 @@ class _Index:
 
     def _flush(self) -> None:
         if self._waiting:
-            text = ("" if self._first else ",") + ",".join(self._waiting)
+            text = ("" if self._first else ",") + to_ascii(self._waiting)[1:-1]
             self._packed.append(self._packer.compress(text.encode("ascii")))
             self._waiting, self._first = [], False
 
@@ -105,18 +105,18 @@ class _Chunks:
         self._file = file
         self._shortener = shortener
         self._number = 0
-        self._waiting: list[str] = []
+        self._waiting: list[Json] = []
 
     def add(self, body: Json) -> None:
         """Append one body."""
-        self._waiting.append(to_ascii(body))
+        self._waiting.append(body)
         if len(self._waiting) == CHUNK:
             self.close()
 
     def close(self) -> None:
         """Write what waits."""
         if self._waiting:
-            text = self._shortener.shorten(f"[{','.join(self._waiting)}]")
+            text = self._shortener.shorten(to_ascii(self._waiting))
             _write_block(self._file, f"rows-{self._number}", _packed(text))
             self._number += 1
             self._waiting = []

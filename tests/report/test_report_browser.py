@@ -111,7 +111,9 @@ def test_a_reviewer_finds_the_cause(tmp_path: Path, report_file: Path) -> None:
         pytest.param("flag=unscored&sort=id", ["consumer-0038", "privacy-0017"], id="flag"),
         pytest.param("flag=labelled&scorer=correctness&by=person&human=pass&judge=fail", ["privacy-0013"], id="cell"),
         pytest.param("error=http_500", ["consumer-0022"], id="error"),
-        pytest.param("scorer=keywords&sort=drop&state=failed", NEW_FAILURES, id="drop"),
+        pytest.param(
+            "scorer=keywords&sort=drop&state=failed", ["aml-0024", "aml-0000", "aml-0016", "aml-0032"], id="drop"
+        ),
     ],
 )
 def test_filters_are_links(tmp_path: Path, report_file: Path, query: str, shown: list[str]) -> None:
@@ -119,9 +121,9 @@ def test_filters_are_links(tmp_path: Path, report_file: Path, query: str, shown:
 
     async def visit(tab: Tab) -> None:
         await tab.open(report_file, f"#/cases?{query}")
-        found = await tab.value(SHOWN_ROWS)
-        assert sorted(found[: len(shown)]) == sorted(shown) if "drop" in query else found == shown
-        assert await tab.value("document.getElementById('grid').getAttribute('aria-rowcount')") == str(len(found) + 1)
+        assert (await tab.value(SHOWN_ROWS))[: len(shown) or None] == shown
+        count = await tab.value("document.getElementById('grid').getAttribute('aria-rowcount')")
+        assert count == str(1 + (7 if "drop" in query else len(shown)))
 
     browse(tmp_path, visit)
 

@@ -1,5 +1,5 @@
 // The table of cases: rows drawn only where they are seen, or pages of 100 in a plain table.
-const DRAWN_BEYOND = 8;
+const DRAWN_BEYOND = 5;
 const PAGE_ROWS = 100;
 
 routes.cases = (rest, parameters, query) => {
@@ -21,11 +21,11 @@ setUps.push(() => {
   $("grid-scroll").addEventListener("keydown", gridKey);
   $("grid-scroll").addEventListener("click", (event) => {
     const row = event.target.closest(".row");
-    if (row && !event.target.closest("a")) go(caseLink(data.rows[table.found[row.getAttribute("aria-rowindex") - 2]]));
+    if (row && !event.target.closest("a")) go(caseLink(data.rows[table.found[placeIn(row)]]));
   });
   $("grid-scroll").addEventListener("focusin", (event) => {
     const row = event.target.closest(".row");
-    if (row) table.focus = row.getAttribute("aria-rowindex") - 2;
+    if (row) table.focus = placeIn(row);
   });
   addEventListener("resize", () => { if (!$("cases").hidden) drawTable(true); });
   setPlain(remembered("evalkit-plain") === "on");
@@ -72,13 +72,23 @@ function drawRows(fresh) {
   const last = Math.min(table.found.length, Math.ceil((scroll.scrollTop + scroll.clientHeight) / high) + DRAWN_BEYOND);
   if (!fresh && table.first === first && table.last === last) return;
   const hadFocus = space.contains(document.activeElement);
-  const kept = new Map();
-  if (!fresh) for (const row of space.children) kept.set(row.getAttribute("aria-rowindex") - 2, row);
+  // Rows that stay are not touched: taking them out and in again would lay them out again.
+  const kept = fresh ? [] : [...space.children].filter((row) => first <= placeIn(row) && placeIn(row) < last);
+  if (!kept.length) space.replaceChildren();
+  else for (const row of [...space.children]) if (!kept.includes(row)) row.remove();
+  const from = kept.length ? placeIn(kept[0]) : last, to = kept.length ? placeIn(kept[kept.length - 1]) + 1 : last;
   Object.assign(table, {first, last});
-  const metrics = shownMetrics(), drawn = [];
-  for (let at = first; at < last; at += 1) drawn.push(kept.get(at) || drawRow(at, high, metrics));
-  space.replaceChildren(...drawn);
+  space.prepend(...drawnRows(first, from));
+  space.append(...drawnRows(to, last));
   if (hadFocus) focusRow(false);
+}
+
+const placeIn = (row) => row.getAttribute("aria-rowindex") - 2;
+
+function drawnRows(from, to) {
+  const metrics = shownMetrics(), drawn = [];
+  for (let at = from; at < to; at += 1) drawn.push(drawRow(at, table.high, metrics));
+  return drawn;
 }
 
 // The cells of a row as [class, children]: what the grid and the plain table both show.
