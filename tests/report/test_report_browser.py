@@ -123,7 +123,7 @@ def test_filters_are_links(tmp_path: Path, report_file: Path, query: str, shown:
         await tab.open(report_file, f"#/cases?{query}")
         assert (await tab.value(SHOWN_ROWS))[: len(shown) or None] == shown
         count = await tab.value("document.getElementById('grid').getAttribute('aria-rowcount')")
-        assert count == str(1 + (7 if "drop" in query else len(shown)))
+        assert count == str(1 + (6 if "drop" in query else len(shown)))
 
     browse(tmp_path, visit)
 
