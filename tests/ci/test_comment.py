@@ -11,6 +11,8 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+import yaml
+from simulated_runner import ROOT, Job
 
 from evalkit.ci.comment import main
 from evalkit.report.page import Code, Page, Section, marker, to_json
@@ -244,3 +246,24 @@ def test_the_token_goes_to_no_plain_address(host: Host, tmp_path: Path) -> None:
     """An API address without TLS is refused."""
     host.url = "http://api.example.test"
     assert comment(host, tmp_path) == 1
+
+
+def test_the_step_of_the_action_comments_with_nothing_installed(host: Host, tmp_path: Path) -> None:
+    """Bash runs the step as a runner would, with the system's own python and without a checkout of the project."""
+    work, temp = tmp_path / "work", tmp_path / "temp"
+    (temp / "evalkit-comment").mkdir(parents=True)
+    work.mkdir()
+    (work / "evalkit.py").write_text("raise SystemExit('the workspace is not looked into')", encoding="utf-8")
+    (temp / "evalkit-comment" / "comment.json").write_text(to_json(PAGE), encoding="utf-8")
+    (temp / "event.json").write_text(json.dumps({"pull_request": {"number": 7}}), encoding="utf-8")
+    env = {
+        "GITHUB_EVENT_PATH": str(temp / "event.json"), "GITHUB_REPOSITORY": "o/r", "GITHUB_API_URL": host.url,
+        "GITHUB_SERVER_URL": "https://github.com", "GITHUB_RUN_ID": "99",
+    }  # fmt: skip
+    action = ROOT / "comment" / "action.yml"
+    job = Job(work, temp, env)
+    step = yaml.safe_load(action.read_text(encoding="utf-8"))["runs"]["steps"][-1]
+    job.shell(step, {"inputs": {"token": "secret"}, "steps": {}}, action.parent)
+    assert not job.failed, job.log
+    assert "::notice::#7: commented" in job.log.replace("%23", "#")
+    assert host.comments[0]["body"].startswith(marker("sums"))
