@@ -31,6 +31,8 @@ class Trend:
 
     metric: str
     points: tuple[TrendPoint, ...]
+    lowest: str
+    highest: str
 
 
 def trends(
@@ -47,11 +49,14 @@ def trends(
     if len(past) < 2:
         return ()
     declared = {metric.name for metric in summary.metrics}
-    return tuple(
-        Trend(metric, tuple(_points(past, metric, styles[metric], own=metric in declared)))
-        for metric in list(gated)[:_MOST_LINES]
-        if sum(metric in run.values for run in past) > 1
-    )
+    shown = [metric for metric in gated if sum(metric in run.values for run in past) > 1]
+    return tuple(_trend(past, metric, styles[metric], own=metric in declared) for metric in shown[:_MOST_LINES])
+
+
+def _trend(past: Sequence[PastRun], metric: str, style: Style, *, own: bool) -> Trend:
+    points = tuple(_points(past, metric, style, own=own))
+    known = sorted((point for point in points if point.value is not None), key=lambda point: point.value or 0.0)
+    return Trend(metric, points, known[0].shown, known[-1].shown)
 
 
 def _points(past: Sequence[PastRun], metric: str, style: Style, *, own: bool) -> list[TrendPoint]:
