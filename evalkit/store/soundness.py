@@ -26,6 +26,26 @@ MANIFEST_SHAPE: Mapping[str, Any] = {
     "notices": list[str],
 }
 """Key of a manifest -> what stands under it; further keys are shown and decide nothing."""
+LATER_SHAPE: Mapping[str, Any] = {
+    "accepted": str,
+    "baseline_system": str | None,
+    "command": str,
+    "commit": str | None,
+    "earlier_scorings": dict[str, dict[str, Any]],
+    "finished_at": str,
+    "head": str,
+    "host": dict[str, Any],
+    "judge": dict[str, Any] | None,
+    "repeat_rule": str,
+    "rules": dict[str, Any],
+    "sample": dict[str, Any] | None,
+    "scoring": str,
+    "started_at": str,
+    "suite_sha256": str,
+    "versions": dict[str, str],
+    "wall_s": float | None,
+}
+"""The same for keys that unfinished runs and runs of earlier versions lack."""
 METRIC_SHAPE: Mapping[str, Any] = {
     "name": str,
     "low": float | None,
@@ -44,6 +64,11 @@ _LATER = ("diagnostic", "pass_at")
 def manifest_problems(file: str, manifest: Mapping[str, Any]) -> list[Problem]:
     """Each key of a manifest that is missing or holds something else than this version writes."""
     keys = [(f"`{key}`", manifest.get(key, ...), hint) for key, hint in MANIFEST_SHAPE.items()]
+    keys += [(f"`{key}`", manifest[key], hint) for key, hint in LATER_SHAPE.items() if key in manifest]
+    if isinstance(sample := manifest.get("sample"), dict):
+        strata = sample.get("strata", ...)
+        whole = fits(strata, dict[str, list[float]]) and all(len(counts) == 2 for counts in strata.values())
+        keys += [("`sample.by`", sample.get("by", ...), str), ("`sample.strata`", whole or None, bool)]
     metrics = manifest.get("metrics")
     for at, metric in enumerate(metrics if isinstance(metrics, list) else ()):
         record = metric if isinstance(metric, Mapping) else {}
