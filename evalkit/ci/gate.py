@@ -24,6 +24,7 @@ from evalkit.ci.annotations import annotations_of, command
 from evalkit.errors import ExitCode
 from evalkit.report.page import ICONS, Code, Page, Section, markdown, read_page, to_json
 from evalkit.store.folder import COMMENT, DECISION, MANIFEST, MARKDOWN, REPORT
+from evalkit.systems.secrets import redact, secrets_of
 
 COMMENT_WHEN = ("on-change", "always", "failures", "off")
 FAIL_ON = ("fail", "no-decision", "never")
@@ -115,6 +116,8 @@ def _run(words: Sequence[str], env: Mapping[str, str]) -> tuple[int, list[str]]:
     """Run to the end; while it prints, no line of it is a command to the runner."""
     token = secrets.token_hex(16)
     said: deque[str] = deque(maxlen=_SAID_LINES)
+    # The runner masks its log, and no artifact and no comment.
+    secret = secrets_of(env)
     sys.stdout.write(f"::stop-commands::{token}\n")
     sys.stdout.flush()
     try:
@@ -124,7 +127,7 @@ def _run(words: Sequence[str], env: Mapping[str, str]) -> tuple[int, list[str]]:
             assert process.stderr is not None  # noqa: S101 - asked for above
             for line in process.stderr:
                 sys.stderr.write(line)
-                said.append(line.rstrip())
+                said.append(redact(line.rstrip(), secret))
     finally:
         sys.stderr.flush()
         # A line of its own, whatever was printed last.

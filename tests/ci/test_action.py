@@ -170,6 +170,20 @@ def test_what_a_system_prints_is_no_command_to_the_runner(project: Project, job:
     assert job.log.count("::set-output") == inside.count("::set-output")
 
 
+def test_last_words_hold_no_secret(project: Project, tmp_path: Path) -> None:
+    """What a system printed before the end reaches summary and comment without the keys of the environment."""
+    bot = project.root / "bot.py"
+    bot.write_text(
+        "import os, sys\nsys.stderr.write('key ' + os.environ['JUDGE_API_KEY'] + '\\n')\nraise OSError('no')\n"
+    )
+    job = Job(project.root, job_in(project.root, tmp_path / "temp").temp, {"JUDGE_API_KEY": "canary-1234567890"})
+    job.use(ACTION, GATE)
+    assert job.exit_code == 2
+    assert "What it said last" in job.summary
+    assert "canary" not in job.summary
+    assert b"canary" not in job.uploads["evalkit-report-comment"].read_bytes()
+
+
 def test_hostile_answers_and_ids_cannot_leave_their_place(project: Project, job: Job) -> None:
     """Fences, mentions, images and commands in ids, answers and cohorts neither break the page nor the log."""
     hostile = "::set-output name=a::b ```\n# @team ![x](http://evil.test) <img src=x onerror=alert(1)> | %0A::error::z"
