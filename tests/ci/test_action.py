@@ -166,8 +166,8 @@ def test_what_a_system_prints_is_no_command_to_the_runner(project: Project, job:
     token = re.search(r"^::stop-commands::([0-9a-f]{32})$", job.log, re.MULTILINE)
     assert token is not None
     inside = job.log[token.end() : job.log.index(f"\n::{token[1]}::\n")]
-    assert "::set-output name=x::y" in inside
-    assert job.log.count("::set-output") == inside.count("::set-output")
+    assert "set-output name=x::y" in inside
+    assert job.log.count("set-output") == inside.count("set-output")
 
 
 def test_last_words_hold_no_secret(project: Project, tmp_path: Path) -> None:
