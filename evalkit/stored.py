@@ -11,10 +11,12 @@ from evalkit.aggregate.frame import Frame
 from evalkit.aggregate.repeats import check_rule
 from evalkit.errors import InputError, Problem
 from evalkit.paths import shown_path
+from evalkit.report.survey import verdict_of
 from evalkit.runner.manifest import scorings_of
 from evalkit.runner.scoring import Scorings
 from evalkit.store.chain import Damage
 from evalkit.store.folder import RunFolder
+from evalkit.store.index import sorted_rows
 from evalkit.store.journal import read_rows
 from evalkit.store.records import metric_of
 from evalkit.types import Row
@@ -68,6 +70,18 @@ def load_run(folder: RunFolder) -> StoredRun:
         mend = "go on with `evalkit run SUITE --out RUN --resume`, which grades their stored answers again"
         raise InputError(Problem(shown_path(folder.path), what, mend))
     return StoredRun(folder, manifest, frame, tuple(damaged))
+
+
+def failed_ids(folder: RunFolder) -> tuple[str, ...]:
+    """Ids of the cases of a run that failed a pass mark in any repeat, or have no whole result.
+
+    Raises:
+        InputError: where it is no run folder.
+    """
+    advisory = frozenset(folder.manifest()["advisory"])
+    bad = ("failed", "system_error", "unscored", "skipped")
+    rows = sorted_rows(folder.rows_file)()
+    return tuple(dict.fromkeys(row.case.id for row in rows if verdict_of(row, advisory) in bad))
 
 
 def _differs(row: Row, scorings: Scorings, manifest: Mapping[str, Any]) -> bool:

@@ -36,6 +36,9 @@ def run(  # noqa: PLR0913 - typer reads the flags from the signature
     cohort: Annotated[
         list[str] | None, typer.Option(help="Only this cohort (name=value; !name=value leaves out). A partial run.")
     ] = None,
+    failed_from: Annotated[
+        Path | None, typer.Option(help="Only cases that failed or have no result in this run. A partial run.")
+    ] = None,
     repeat: Annotated[int | None, typer.Option(min=1, help="Ask each case this often.")] = None,
     concurrency: Annotated[int | None, typer.Option(min=1, help="Calls in flight.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of every random draw.")] = None,
@@ -82,7 +85,12 @@ def run(  # noqa: PLR0913 - typer reads the flags from the signature
         resume=resume or retry_errors,
         retry_errors=retry_errors,
         selection=Selection(
-            limit=limit, sample=sample, case_ids=tuple(case or ()), cohorts=tuple(cohort or ()), seed=seed or 0
+            limit=limit,
+            sample=sample,
+            case_ids=tuple(case or ()) if failed_from is None else _failed(failed_from, case),
+            ids_of="" if failed_from is None else f"--failed-from {failed_from}",
+            cohorts=tuple(cohort or ()),
+            seed=seed or 0,
         ),
         overrides={key: value for key, value in given.items() if value is not None},
         baseline=baseline,
@@ -93,3 +101,17 @@ def run(  # noqa: PLR0913 - typer reads the flags from the signature
     result = run_stoppable(request, output, progress.value)
     output.show_run(result, reports=reports, summary=summary)
     raise typer.Exit(int(result.exit_code))
+
+
+def _failed(run: Path, named: list[str] | None) -> tuple[str, ...]:
+    """Ids of the cases that failed in a run."""
+    from evalkit.errors import InputError, NothingSelected, Problem
+    from evalkit.store.folder import RunFolder
+    from evalkit.stored import failed_ids
+
+    if named:
+        raise InputError(Problem("--failed-from", "--case chooses cases too", "give one of them"))
+    found = failed_ids(RunFolder(run))
+    if not found:
+        raise NothingSelected(Problem("--failed-from", f"no case of {run} failed", "run the whole suite"))
+    return found

@@ -7,6 +7,7 @@ import heapq
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 from evalkit.types import Case
 
@@ -21,6 +22,8 @@ class Selection:
     limit: int | None = None
     sample: int | None = None
     case_ids: tuple[str, ...] = ()
+    ids_of: str = ""
+    """Where the case ids come from, such as `--failed-from reports/first`; empty where each was named."""
     cohorts: tuple[str, ...] = ()
     """`name=value`, or `!name=value` to leave it out."""
     seed: int = 0
@@ -28,7 +31,8 @@ class Selection:
     @property
     def partial(self) -> str | None:
         """Why the run is no gate, `None` for a whole run."""
-        parts = [f"--case {name}" for name in self.case_ids] + [f"--cohort {name}" for name in self.cohorts]
+        named = [self.ids_of] if self.ids_of else [f"--case {name}" for name in self.case_ids]
+        parts = named + [f"--cohort {name}" for name in self.cohorts]
         parts += [f"--limit {self.limit}"] if self.limit is not None else []
         parts += [f"--sample {self.sample}"] if self.sample is not None else []
         return " ".join(parts) or None
@@ -36,11 +40,15 @@ class Selection:
     @property
     def whole(self) -> bool:
         """Whether neither cases nor cohorts nor a limit are named: then a sample may be drawn."""
-        return not self.case_ids and not self.cohorts and self.limit is None
+        return not self.case_ids and not self.ids_of and not self.cohorts and self.limit is None
+
+    @cached_property
+    def _ids(self) -> frozenset[str]:
+        return frozenset(self.case_ids)
 
     def allows(self, case: Case) -> bool:
         """True where `--case` and `--cohort` let the case in."""
-        if self.case_ids and case.id not in self.case_ids:
+        if (self.case_ids or self.ids_of) and case.id not in self._ids:
             return False
         wanted = [cohort for cohort in self.cohorts if not cohort.startswith("!")]
         unwanted = [cohort[1:] for cohort in self.cohorts if cohort.startswith("!")]

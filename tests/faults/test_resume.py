@@ -165,6 +165,19 @@ def test_errors_are_tried_again_and_count_until_then(project: FaultProject) -> N
     assert json.loads((project.root / "run" / "summary.json").read_bytes())["error_kinds"] == {"http_500": 3}
 
 
+def test_what_failed_can_be_run_alone(project: FaultProject) -> None:
+    """Wrong answers and errors of a run, edited cases among them; it decides nothing."""
+    project.run("run")
+    edit(project, "cases.jsonl", '"9+2", "reference": "11"', '"9+2", "reference": "12"')
+    asked = project.asked()
+    ended = project.run("again", "--failed-from", "run")
+    assert ended.returncode == 3
+    assert "partial run (--failed-from run)" in " ".join(ended.stdout.split())
+    assert {int(question.split("+")[0]) for question in project.asked() - asked} == {9, 16, 19, 29, 33, 39, 49, 50, 59}
+    nothing = project.run("none", "--failed-from", "nowhere")
+    assert nothing.returncode == 2
+
+
 def test_damaged_rows_are_named_and_run_again(project: FaultProject) -> None:
     """The line is kept aside, the decision is that of a clean run, and the run verifies."""
     project.run("clean")
