@@ -9,6 +9,7 @@ import shlex
 import signal
 import threading
 from collections.abc import Coroutine
+from contextlib import suppress
 from typing import Any
 
 import typer
@@ -39,6 +40,8 @@ def run_stoppable(request: Request, output: Output, progress: str) -> Result:
     except (Interrupted, asyncio.CancelledError) as error:
         if isinstance(error, Interrupted):
             output.say(f"interrupted; every finished case is kept. Go on with: {again(request, error.folder)}")
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)  # the process is ending, and its exit code stands
         raise typer.Exit(_exit_code(stop)) from None
 
 
@@ -69,13 +72,14 @@ async def _stoppable(running: Coroutine[Any, Any, Result], stop: Stop) -> Result
             forced = threading.Timer(FORCED_S, os._exit, [_exit_code(stop)])
             forced.daemon = True
             forced.start()
-        loop.call_soon_threadsafe(drain, number)
+        with suppress(RuntimeError):  # the loop is closed: the process is ending
+            loop.call_soon_threadsafe(drain, number)
 
     before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         return await running
     finally:
-        for number, handler in before.items():
+        for number, handler in before.items() if stop.signal is None else ():
             signal.signal(number, handler)
 
 
