@@ -109,6 +109,7 @@ def is_sound(row: Row) -> bool:
         and (row.output is None or _is_output(row.output))
         and (failure is None or (isinstance(failure.kind, str) and isinstance(failure.message, str)))
         and (skipped is None or isinstance(skipped, str))
+        and isinstance(row.scored_by, str)
         and all(map(_is_grade, row.scores.values()))
     )
 
