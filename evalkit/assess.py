@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from evalkit.errors import InputError, Problem
 from evalkit.paths import inside_project, shown_path
@@ -14,6 +14,7 @@ from evalkit.runner.earlier import QUARANTINED
 from evalkit.store.baselines import find_baseline, how_to_save
 from evalkit.store.folder import RunFolder, is_name
 from evalkit.store.journal import read_rows
+from evalkit.types import Score
 
 if TYPE_CHECKING:
     from evalkit.aggregate.agreement import Label
@@ -46,8 +47,6 @@ class Terms:
     score_keys: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """Metric -> what its scores are made by; a calibration of anything else has expired."""
     partial: str | None = None
-    sample: Mapping[str, Any] | None = None
-    """How the cases were drawn, as the manifest has it."""
     seed: int = 0
     production: Mapping[str, float] = field(default_factory=dict)
     traffic_per_month: int | None = None
@@ -70,12 +69,11 @@ def assess(
         final: nothing can be run again: decide with what is there.
         wall_s: seconds that the calls took, `None` where unknown (a resumed or stored run).
     """
-    from evalkit.aggregate.sample import with_weights
     from evalkit.aggregate.summary import summarise
     from evalkit.gate.amendments import amended
     from evalkit.gate.decide import decide
 
-    frozen = with_weights(frame.freeze(), terms.sample)
+    frozen = frame.freeze()
     summary = summarise(
         frozen,
         suite=terms.suite,
@@ -205,6 +203,8 @@ def load_baseline(
     from evalkit.stored import load_run
 
     stored, first_calls = load_run(folder), None
+    # Runs are compared case by case: what the baseline's cases stood for plays no part.
+    stored.frame.sample = None
     _refuse_damaged(stored)
     if run is not None and run.old_rows_file.exists():
         first_calls = _add_old_rows(stored, run)
@@ -213,7 +213,7 @@ def load_baseline(
         frame=stored.frame.freeze(),
         score_keys=stored.score_keys,
         candidate_score_keys=score_keys,
-        by_turns=first_calls.freeze() if first_calls else None,
+        by_turns=first_calls.freeze() if first_calls is not None and len(first_calls) else None,
     )
 
 
@@ -233,14 +233,20 @@ def _refuse_damaged(stored: StoredRun) -> None:
 
 
 def _add_old_rows(stored: StoredRun, run: RunFolder) -> Frame:
-    """Add what the baseline's system answered during the candidate's run; gives its first repeats once more, alone."""
+    """Add what the baseline's system answered during the candidate's run; gives its first calls once more, alone.
+
+    A first call takes the place of the stored one only where it was answered and graded in full.
+    """
     from evalkit.stored import empty_frame
 
-    known, first_calls = {metric.name for metric in stored.frame.metrics}, empty_frame(stored.manifest)
+    known = {metric.name for metric in stored.frame.metrics}
+    first_calls = empty_frame({**stored.manifest, "sample": None})
     for row in read_rows(run.old_rows_file):
         scores = {name: grade for name, grade in row.scores.items() if name in known}
         fitting = dataclasses.replace(row, scores=scores)
-        stored.frame.add(fitting)
+        whole = row.output is not None and all(isinstance(grade, Score) for grade in scores.values())
+        if row.repeat > 0 or whole:
+            stored.frame.add(fitting)
         if row.repeat == 0:
             first_calls.add(fitting)
     return first_calls

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
-from collections.abc import Collection, Sequence
+import os
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +17,7 @@ from evalkit.aggregate.agreement import Label, labelled_rows
 from evalkit.aggregate.next_labels import next_labels
 from evalkit.calibrate import Judged
 from evalkit.errors import InputError, Problem
-from evalkit.golden.labels import read_labels
+from evalkit.golden.labels import half_drawn, label_problems, read_labels
 from evalkit.golden.lines import read_jsonl
 from evalkit.report.label_page import Item, Queue
 from evalkit.stored import suite_file_of
@@ -62,11 +65,18 @@ def draw_queue(judged: Judged, scorer: str, n: int, *, by: str | None, seed: int
 
 
 def scale_of(metric: Metric) -> tuple[str, ...]:
-    """The labels that a rater chooses from: whole levels where the judge grades by them, else fail and pass."""
+    """The labels that a rater chooses from: whole levels where the judge grades by them, else fail and pass.
+
+    Raises:
+        InputError: Neither would say anything of the judge's grades.
+    """
     span = metric.high - metric.low
-    if metric.binary or span != int(span) or not 1 < span < 10:
+    if not metric.binary and metric.low == int(metric.low) and span == int(span) and 1 < span < 10:
+        return tuple(str(level) for level in range(int(metric.low), int(metric.high) + 1))
+    if metric.binary or metric.pass_at is not None:
         return PASS_FAIL
-    return tuple(str(level) for level in range(int(metric.low), int(metric.high) + 1))
+    what = f"{metric.name} is graded from {metric.low:g} to {metric.high:g} without a pass mark: nothing to choose from"
+    raise InputError(Problem("--metric", what, "give the scorer a pass mark, or a scale of up to ten whole levels"))
 
 
 def answer_sha256(text: str) -> str:
@@ -123,7 +133,7 @@ class Taken:
 
 
 def take_labels(judged: Judged, export: Path, into: Path) -> Taken:
-    """Add exported labels to a label file, all of them or none.
+    """Add exported labels to a label file, all of them or none; others that add to it wait.
 
     Args:
         judged: the run whose answers were labelled.
@@ -133,62 +143,70 @@ def take_labels(judged: Judged, export: Path, into: Path) -> Taken:
     Raises:
         InputError: A label is broken, of another answer or rubric, off the scale, or contradicts one that is there.
     """
-    problems: list[Problem] = []
     if not export.is_file():
         raise InputError(Problem(str(export), "no such file", "name what the labelling page exported"))
+    if into.suffix == ".gz":
+        raise InputError(Problem(str(into), "a packed file cannot be added to", "name a plain .jsonl with --into"))
+    try:
+        into.parent.mkdir(parents=True, exist_ok=True)
+        with _alone_in(into.parent):
+            added, known = _checked(judged, export, into)
+            torn = into.is_file() and into.stat().st_size and not into.read_bytes().endswith(b"\n")
+            with into.open("ab") as file:
+                file.write((b"\n" if torn else b"") + "".join(f"{line}\n" for line in added).encode())
+    except OSError as error:
+        what = f"cannot be written ({error.strerror})"
+        raise InputError(Problem(str(into), what, "name another with --into")) from None
+    return Taken(len(added), known)
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Wait until no other import adds to a file of this folder."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _checked(judged: Judged, export: Path, into: Path) -> tuple[list[str], int]:
+    """The lines to add, and the number of labels that are there already."""
+    problems: list[Problem] = []
     new = read_labels([export], [str(export)])
-    rows = list(read_jsonl(export, str(export), problems.append))
-    there = {_key(label): label.label for label in (read_labels([into], [str(into)]) if into.is_file() else ())}
+    old = read_labels([into], [str(into)]) if into.is_file() else ()
+    rows = [raw for _, raw in read_jsonl(export, str(export), problems.append)]
+    there = {_key(label): label.label for label in old}
     answers = {(row.case.id, answer_sha256(row.output.text)) for row in judged.stored.folder.rows() if row.output}
-    added: list[str] = []
-    for label, (line, raw) in zip(new, rows, strict=True):
-        found = _stale(judged, label, answers)
-        if not found and there.get(_key(label), label.label) != label.label:
-            found = (
-                f"{label.rater} labelled this answer {there[_key(label)]!r} before",
-                f"keep one of the two, in {into}",
-            )
-        if found:
-            problems.append(Problem(f"{export}:{line}", *found))
-        elif _key(label) not in there:
-            added.append(json.dumps(raw, ensure_ascii=False, sort_keys=True))
+    fresh = [(label, raw) for label, raw in zip(new, rows, strict=True) if _key(label) not in there]
+    for label in new:
+        problems += [Problem(label.place, *found) for found in _stale(judged, label, answers)]
+        said = there.get(_key(label), label.label)
+        if said != label.label:
+            what = f"{label.rater} labelled this answer {said!r} before"
+            problems.append(Problem(label.place, what, f"keep one of the two, in {into}"))
+    problems += label_problems(new, judged.frame.case_ids, judged.frame.metrics)
+    problems += half_drawn([*old, *(label for label, _ in fresh)], str(into))
     if problems:
-        raise InputError(problems)
-    _append(into, added)
-    return Taken(len(added), len(new) - len(added))
+        raise InputError(dict.fromkeys(problems))
+    return [json.dumps(raw, sort_keys=True) for _, raw in fresh], len(new) - len(fresh)
 
 
-def _stale(judged: Judged, label: Label, answers: Collection[tuple[str, str]]) -> tuple[str, str] | None:
-    """What is wrong with a label beside the run, and how to mend it."""
-    metric = next((each for each in judged.judges if each.name == label.metric), None)
-    if metric is None:
-        names = ", ".join(each.name for each in judged.judges)
-        return f"no judge {label.metric!r} graded this run", f"choose the run that was labelled; its judges: {names}"
+def _stale(judged: Judged, label: Label, answers: Collection[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """What binds a label to another run, and how to mend it."""
+    names = [each.name for each in judged.judges]
+    if label.metric not in names:
+        mend = f"choose the run that was labelled; its judges: {', '.join(names)}"
+        yield f"no judge {label.metric!r} graded this run", mend
+        return
     if (label.case_id, label.answer_sha256) not in answers:
         what = f"stale: this run has no such answer to case {label.case_id!r}"
-        return what, "label the answers of this run: draw them with `evalkit labels sample`"
+        yield what, "label the answers of this run: draw them with `evalkit labels sample`"
     rubric = judged.stored.score_keys[label.metric].get("rubric")
     if rubric and label.rubric_sha256 and label.rubric_sha256[: len(rubric)] != rubric:
-        return "stale: labelled by another rubric than this run was judged by", "label again by the rubric of this run"
-    if isinstance(label.label, float) and not metric.low <= label.label <= metric.high:
-        scale = f"{metric.low:g} to {metric.high:g}"
-        return f"`label` is {label.label:g}, outside the scale {scale} of {metric.name}", "write a level of that scale"
-    return None
+        yield "stale: labelled by another rubric than this run was judged by", "label again by the rubric of this run"
 
 
 def _key(label: Label) -> tuple[str, str, str, str]:
     return label.case_id, label.answer_sha256, label.metric, label.rater
-
-
-def _append(into: Path, lines: Sequence[str]) -> None:
-    try:
-        before = into.read_text(encoding="utf-8") if into.is_file() else ""
-        into.parent.mkdir(parents=True, exist_ok=True)
-        partial = into.with_name(into.name + ".partial")
-        gap = "" if not before or before.endswith("\n") else "\n"
-        partial.write_text(before + gap + "".join(f"{line}\n" for line in lines), encoding="utf-8")
-        partial.replace(into)
-    except OSError as error:
-        raise InputError(
-            Problem(str(into), f"cannot be written ({error.strerror})", "name another with --into")
-        ) from None

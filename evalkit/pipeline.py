@@ -109,8 +109,7 @@ async def run_suite(request: Request, watcher: Watcher, stop: Stop, env: Mapping
         refuse_if_running(request.out)
     async with AsyncExitStack() as stack:
         prepared, terms = await ready(suite, request, env, stack)
-        chosen, sample = _chosen(prepared, request.selection)
-        terms = dataclasses.replace(terms, sample=sample)
+        chosen, sample = chosen_cases(prepared, request.selection)
         n_cases = prepared.golden.n_cases if chosen is None else len(chosen)
         manifest = manifest_of(
             prepared,
@@ -239,7 +238,6 @@ def _terms(suite: Suite, manifest: Mapping[str, Any], baseline: str | None, run:
         calibrations=read_calibrations(suite.calibration_files, suite.root),
         score_keys=manifest["score_keys"],
         partial=manifest["partial"],
-        sample=manifest.get("sample"),
         seed=manifest["seed"],
         production=suite.options.production,
         traffic_per_month=suite.options.traffic_per_month,
@@ -268,13 +266,23 @@ def _decided(
     return Result(folder, {**manifest, HEAD: head}, summary, decision, terms.baseline_folder, terms.labels)
 
 
-def _chosen(prepared: Prepared, selection: Selection) -> tuple[frozenset[str] | None, dict[str, Any] | None]:
-    """Digests of the cases to ask, `None` for all; and how they were drawn where they are a stratified sample."""
+def chosen_cases(prepared: Prepared, selection: Selection) -> tuple[frozenset[str] | None, dict[str, Any] | None]:
+    """Digests of the cases to ask, `None` for all; and how they were drawn where they are a stratified sample.
+
+    Raises:
+        InputError: the sample is too small for its strata, or beside another choice.
+        NothingSelected: no case is left.
+    """
     sample = prepared.suite.options.sample_of(selection.sample)
     if selection.sample is not None and not selection.whole:
         raise InputError(Problem("--sample", f"two choices of cases: {selection.partial}", "give one of them"))
     if sample is not None and selection.whole:
-        drawn = draw(prepared.golden.open(), sample, prepared.suite.options.seed)
+        try:
+            drawn = draw(prepared.golden.open(), sample, prepared.suite.options.seed)
+        except ValueError as error:
+            what, _, mend = str(error).partition("; ")
+            place = "--sample" if selection.sample is not None else prepared.suite.lines["sample"] + " sample"
+            raise InputError(Problem(place, what, mend)) from None
         return drawn.digests, drawn.record(sample)
     chosen = select(prepared.golden.open(), selection)
     if chosen is not None and not chosen:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from evalkit.suite.model import Suite
 
 SHOWN_LINES = 10
-_SAME = ("system", "baseline_system", "partial", "sample", "seed")
+_SAME = ("system", "baseline_system", "partial", "seed")
 """Parts of a manifest that a resumed run shares with the run it goes on with; the others may be edited in between."""
 
 
@@ -80,10 +80,16 @@ def enter(folder: RunFolder, manifest: Mapping[str, Any], running: Running, resu
 
 def _refuse_others(folder: RunFolder, stored: Mapping[str, Any], manifest: Mapping[str, Any]) -> None:
     changed = [part for part in _SAME if stored.get(part) != manifest[part]]
+    changed += ["sample"] if _drawn_as(stored.get("sample")) != _drawn_as(manifest["sample"]) else []
     changed += ["repeats"] if stored["repeats"] > manifest["repeats"] else []
     if changed:
         what = f"the run in it had another {', '.join(changed)}"
         raise InputError(Problem(str(folder.path), what, "start a new run"))
+
+
+def _drawn_as(sample: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """How a sample was asked for; how many of each stratum that makes changes with the golden set."""
+    return None if sample is None else {key: value for key, value in sample.items() if key != "strata"}
 
 
 def _wanted(resume: Resume, stored: Mapping[str, Any] | None) -> Collection[str] | None:

@@ -110,4 +110,4 @@ def empty_frame(manifest: Mapping[str, Any]) -> Frame:
     metrics = [metric_of(record) for record in manifest["metrics"]]
     rule = str(manifest.get("repeat_rule", "mean"))
     check_rule(rule)
-    return Frame(metrics, manifest["cohorts"], manifest["advisory"], rule)
+    return Frame(metrics, manifest["cohorts"], manifest["advisory"], rule, manifest.get("sample"))

@@ -10,7 +10,7 @@ import numpy as np
 from evalkit.aggregate.columns import Column, Floats, Ints
 from evalkit.aggregate.frame import ERRORED, SCORED, UNSCORED
 from evalkit.aggregate.frozen import FrozenFrame
-from evalkit.aggregate.sample import weighted
+from evalkit.aggregate.weighted import weighted
 from evalkit.results import Cell, Estimate
 from evalkit.stats import intervals
 from evalkit.types import Metric
@@ -106,16 +106,10 @@ def _estimate(frame: FrozenFrame, metric: Source, where: Ints, confidence_level:
         return Estimate(value=None, confidence_level=confidence_level, reason=_why_none(metric, where))
     if metric.quantile is not None:
         return intervals.quantile_bounds(values, metric.quantile, confidence_level=confidence_level)
-    if frame.weights is not None and len(np.unique(frame.weights[scored])) > 1:
-        weights = frame.weights[scored]
-        return weighted(
-            values,
-            weights,
-            np.unique(weights, return_inverse=True)[1],
-            frame.clusters[scored],
-            metric.metric,
-            confidence_level=confidence_level,
-        )
+    sample = frame.sample
+    if sample is not None and len(np.unique(sample.weights[scored])) > 1:
+        inside = replace(sample, weights=sample.weights[scored], strata=sample.strata[scored])
+        return weighted(values, inside, frame.clusters[scored], metric.metric, confidence_level=confidence_level)
     return mean(values, frame.clusters[scored], metric.metric, confidence_level=confidence_level)
 
 

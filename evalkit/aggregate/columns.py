@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,3 +22,26 @@ class Column:
     metric: Metric
     values: Floats
     status: Ints
+
+
+@dataclass(frozen=True, eq=False)
+class Sampled:
+    """Per case of a stratified sample, and per stratum."""
+
+    weights: Floats
+    """Cases of the golden set that each case stands for."""
+    strata: Ints
+    """Number of each case's stratum."""
+    sizes: Ints
+    """Cases drawn from each stratum, by its number."""
+
+
+def sampled(record: Mapping[str, Any], strata: Ints) -> Sampled:
+    """Weigh cases by the strata that a manifest records.
+
+    Args:
+        record: `strata`: label -> [cases of the golden set, cases drawn].
+        strata: per case, the place of its stratum in that list.
+    """
+    counts = np.array(list(record["strata"].values()), np.float64).reshape(-1, 2)
+    return Sampled(counts[strata, 0] / counts[strata, 1], strata, counts[:, 1].astype(np.int64))

@@ -120,7 +120,7 @@ def _corrected(
     name = cell.metric.removesuffix(".passed")
     trusted = trust_in(found, next(each for each in frame.metrics if each.name == name)) == "trusted"
     made = [_estimate(replace(graded, values=values, people=people), trusted, level) for level in (0.95, ONE_SIDED_95)]
-    if frame.weights is not None and len({frame.weights[case] for case in values}) > 1:
+    if frame.sample is not None and len({frame.sample.weights[case] for case in values}) > 1:
         made = [replace(each, value=None, low=None, high=None, reason=WEIGHTED) for each in made]
     then = None
     if made[0].value is None and graded.rate and not graded.people and name in earlier and values:

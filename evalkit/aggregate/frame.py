@@ -9,8 +9,8 @@ from __future__ import annotations
 import hashlib
 import math
 from array import array
-from collections.abc import Callable, Collection, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from evalkit.types import Case, Metric, Row, Score, Usage
 
@@ -56,6 +56,18 @@ def cohort_value(case: Case, name: str) -> str | None:
     return value
 
 
+CANARIES = "kind=canary"
+"""The stratum of canaries in a sample: all of them are asked."""
+
+
+def stratum_of(case: Case, by: str) -> str:
+    """The stratum of a case in a sample: canaries, the value of a cohort, or its lack."""
+    if case.kind == "canary":
+        return CANARIES
+    value = cohort_value(case, by)
+    return f"no {by}" if value is None else f"{by}={value}"
+
+
 def answer_key(text: str) -> bytes:
     """First 16 bytes of the SHA-256 of an answer, by which a label finds the answer that its rater read."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:KEY_BYTES]
@@ -97,6 +109,7 @@ class Frame:
         cohorts: Sequence[str],
         advisory: Collection[str] = (),
         repeat_rule: str = "mean",
+        sample: Mapping[str, Any] | None = None,
     ) -> None:
         """Open an empty frame.
 
@@ -105,6 +118,8 @@ class Frame:
             cohorts: names to report by; `query_length`, `kind` and `severity` are derived where a case lacks them.
             advisory: metrics that are shown but count neither in `pass_rate` nor in coverage.
             repeat_rule: how `pass_rate` reads a case with repeats, see `repeats.RULES`.
+            sample: how the cases were drawn, as the manifest has it: `by`, and `strata`: label -> [cases of the golden
+                set, cases drawn]; `None` where all were asked.
 
         Raises:
             ValueError: if two metrics share a name, or one takes the name of a metric that every run has.
@@ -113,6 +128,9 @@ class Frame:
         self.cohorts = tuple(dict.fromkeys(cohorts))
         self.advisory = frozenset(advisory)
         self.repeat_rule = repeat_rule
+        self.sample = sample
+        self.strata = array("i")
+        self._strata = {label: number for number, label in enumerate(sample["strata"] if sample else ())}
         _check_names(self.metrics)
         self._specs = tuple((metric.name, metric.low, metric.high) for metric in self.metrics)
         self._hashes_answers = any(metric.judge is not None for metric in self.metrics)
@@ -164,8 +182,17 @@ class Frame:
         self.kinds.append(self.kind_names(case.kind))
         self.severities.append(self.severity_names(case.severity))
         self.clusters.append(self.cluster_names(case.cluster))
+        self._add_stratum(case)
         for name, codes, names in zip(self.cohorts, self.cohort_codes, self.cohort_names, strict=True):
             codes.append(names(cohort_value(case, name)))
+
+    def _add_stratum(self, case: Case) -> None:
+        if self.sample is None:
+            return
+        label = stratum_of(case, self.sample["by"])
+        if label not in self._strata:
+            raise ValueError(f"case {case.id!r} is of stratum {label!r}, which was not drawn from")
+        self.strata.append(self._strata[label])
 
     def _add_ungraded(self, row: Row) -> None:
         skipped = row.skipped is not None

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evalkit.aggregate.columns import Column, Floats, Ints
+from evalkit.aggregate.columns import Column, Floats, Ints, Sampled, sampled
 from evalkit.aggregate.frame import (
     ABSENT,
     ERRORED,
@@ -75,8 +75,8 @@ class FrozenFrame:
     error_kinds: Mapping[str, int]
     skipped_reasons: Mapping[str, int]
     n_replayed: int
-    weights: Floats | None = None
-    """Per case: cases of the golden set that it stands for; `None` where every case was asked."""
+    sample: Sampled | None = None
+    """What each case stands for; `None` where every case was asked."""
 
     @property
     def n_cases(self) -> int:
@@ -131,6 +131,7 @@ def freeze(frame: Frame) -> FrozenFrame:
         error_kinds=_ends(frame, order[states == STATES.index("system_error")]),
         skipped_reasons=_ends(frame, order[states == STATES.index("skipped")]),
         n_replayed=int((np.frombuffer(bytes(frame.flags), np.uint8)[order] & REPLAYED_BIT).astype(bool).sum()),
+        sample=sampled(frame.sample, np.array(frame.strata, np.int64)[of_case]) if frame.sample else None,
     )
 
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from evalkit.aggregate.columns import Floats, Ints
+from evalkit.aggregate.columns import Floats, Ints, Sampled
 from evalkit.aggregate.frame import SCORED
 from evalkit.aggregate.frozen import PASS_RATE, FrozenFrame
-from evalkit.aggregate.sample import weighted
+from evalkit.aggregate.weighted import weighted
 from evalkit.results import OVERALL, Cell, Estimate
 from evalkit.stats.quantiles import ONE_SIDED_95
 from evalkit.types import Metric
@@ -76,13 +76,12 @@ def _rate(
     if few:
         reason = f"fewer than {MIN_CASES} cases of {', '.join(few)}"
         return Estimate(value=None, n=len(chosen), method="weighted", confidence_level=level, reason=reason)
-    own = np.ones(len(chosen)) if frame.weights is None else frame.weights[chosen]
+    own = np.ones(len(chosen)) if frame.sample is None else frame.sample.weights[chosen]
     weights = own / np.bincount(strata, own, len(mix))[strata] * np.array(list(mix.values()))[strata]
     live = weights > 0
     return weighted(
         values[chosen][live],
-        weights[live],
-        strata[live],
+        Sampled(weights[live], strata[live], counts),
         frame.clusters[chosen][live],
         PRODUCTION_RATE,
         confidence_level=level,

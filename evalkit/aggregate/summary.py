@@ -128,8 +128,8 @@ def _throughput(frame: FrozenFrame, wall_s: float | None) -> list[tuple[Metric, 
 
 
 def _weighting(frame: FrozenFrame) -> Iterator[str]:
-    if frame.weights is not None:
-        total, worth = round(float(frame.weights.sum())), effective_n(frame.weights)
+    if frame.sample is not None:
+        total, worth = round(float(frame.sample.weights.sum())), effective_n(frame.sample.weights)
         what = f"a sample: {frame.n_cases} cases stand for {total}, worth {worth:.0f} drawn alike"
         yield f"{what}; rates and means are weighted, quantiles and tests against the baseline are those of the sample"
 

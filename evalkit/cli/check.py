@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -34,19 +35,21 @@ async def _found(suite_file: Path) -> list[str]:
     import os
     from contextlib import AsyncExitStack
 
-    from evalkit.pipeline import Request, ready
+    from evalkit.pipeline import Request, chosen_cases, ready
+    from evalkit.runner.plan import Selection
     from evalkit.suite.parse import load_suite
 
     suite = load_suite(suite_file)
     async with AsyncExitStack() as stack:
         prepared, terms = await ready(suite, Request(suite=suite_file, cached=False), os.environ, stack)
     baseline = terms.baseline_folder.path.name if terms.baseline_folder else "none yet"
-    return _facts(prepared, len(terms.labels), baseline)
+    chosen, _ = chosen_cases(prepared, Selection())
+    return _facts(prepared, chosen, len(terms.labels), baseline)
 
 
-def _facts(prepared: Prepared, n_labels: int, baseline: str) -> list[str]:
+def _facts(prepared: Prepared, chosen: Collection[str] | None, n_labels: int, baseline: str) -> list[str]:
     suite, golden = prepared.suite, prepared.golden
-    calls = golden.n_cases * suite.options.repeat
+    calls = (golden.n_cases if chosen is None else len(chosen)) * suite.options.repeat
     return [
         f"{suite.name}: sound",
         f"  golden     {golden.path} · {golden.n_cases} cases · sha256 {golden.sha256[:12]}",

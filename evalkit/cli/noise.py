@@ -87,6 +87,7 @@ def power(
     from evalkit.golden.read import open_golden
     from evalkit.noise import detectable
     from evalkit.results import OVERALL
+    from evalkit.runner.draw import draw
     from evalkit.suite.parse import load_suite
 
     if flips is not None and not math.isfinite(flips):
@@ -95,8 +96,12 @@ def power(
     policy = _regression(loaded.policy)
     golden = open_golden(loaded.golden, loaded.golden_file, loaded.golden_shown)
     wanted = loaded.options.cohorts if policy.by is None else policy.by
-    counts: Counter[str] = Counter({OVERALL: golden.n_cases})
+    sample = loaded.options.sample_of(None)
+    chosen = draw(golden.open(), sample, loaded.options.seed).digests if sample is not None else None
+    counts: Counter[str] = Counter({OVERALL: golden.n_cases if chosen is None else len(chosen)})
     for case in golden.open():
+        if chosen is not None and case.digest not in chosen:
+            continue
         counts.update(f"{name}={value}" for name in wanted if (value := cohort_value(case, name)) is not None)
     ordered = {OVERALL: counts.pop(OVERALL), **dict(sorted(counts.items()))}
     known = {("pass_rate", label): flips for label in ordered}

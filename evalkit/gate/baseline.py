@@ -56,7 +56,7 @@ class Pairing:
     @property
     def n_comparable(self) -> int:
         """Cases that could be paired: a sample says nothing of those that were not drawn."""
-        if self.candidate.weights is not None:
+        if self.candidate.sample is not None:
             return self.candidate.n_cases
         return max(self.candidate.n_cases, self.baseline.n_cases)
 
@@ -96,7 +96,7 @@ def compare(pairing: Pairing, baseline: Baseline, incomparable: Mapping[str, str
     our_keys = dict(zip(ours.case_ids, ours.keys, strict=True))
     their_keys = dict(zip(theirs.case_ids, theirs.keys, strict=True))
     shared = our_keys.keys() & their_keys.keys()
-    removed = () if ours.weights is not None else tuple(sorted(their_keys.keys() - our_keys.keys()))
+    removed = () if ours.sample is not None else tuple(sorted(their_keys.keys() - our_keys.keys()))
     changed = tuple(sorted(name for name in shared if our_keys[name] != their_keys[name]))
     failing_before = _failing(theirs)
     failed, fixed, still = _moves(pairing) if "pass_rate" not in incomparable else ((), (), ())

@@ -16,6 +16,7 @@ from evalkit.results import OVERALL, Check, Estimate
 from evalkit.stats import intervals, paired
 from evalkit.types import Metric
 
+ENOUGH_POWER, SMALL_STEP = 0.799, 1.02
 SHOWN_DROPS = (0.05, 0.10)
 """Drops whose chance of being found is told, as shares of the metric's scale."""
 
@@ -96,7 +97,10 @@ def _in_words(smallest: float | None) -> str:
 
 
 def _smallest_drop(tested: Tested, *, together: bool = True) -> float | None:
-    """In units of the metric, if cases of a cluster break together, or each alone; `None` where none is detectable."""
+    """In units of the metric, if cases of a cluster break together, or each alone; `None` where none is detectable.
+
+    In small runs the normal approximation promises too much: there the exact power decides.
+    """
     reach = _reach(tested.gate)
     if not math.isfinite(reach) or reach <= 0:
         return None
@@ -104,6 +108,8 @@ def _smallest_drop(tested: Tested, *, together: bool = True) -> float | None:
     if not together:  # the noise of the clusters, spread over as many cases as they hold
         n, variance = len(tested.gate.cases), variance * len(tested.gate.cases) / n
     found = paired.minimum_detectable_drop(n, variance, critical_value=critical)
+    while found is not None and paired.detection_power(found, n, variance, critical_value=critical) < ENOUGH_POWER:
+        found = found * SMALL_STEP if found * SMALL_STEP < 1 else None
     return None if found is None else found * reach
 
 

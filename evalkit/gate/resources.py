@@ -39,19 +39,28 @@ def resource_checks(frame: FrozenFrame, baseline: Baseline, policy: NoRegression
         margin, timed = policy.max_slowdown, baseline.by_turns
         cases, before, after = _measured(frame, timed or baseline.frame, "latency_s")
         typical, p_value = typical_ratio(before, after, margin=margin)
-        checks = [_judged(_blank("slowdown", "latency_s", margin), typical, p_value, worse=p_value <= ALPHA)]
+        checks = [_judged(_blank("slowdown", "latency_ratio", margin), typical, p_value, worse=p_value <= ALPHA)]
         tail, p_value = tail_ratio(before, after, rng=np.random.default_rng(seed))
         slower = p_value <= TAIL_ALPHA and (tail.value or 0.0) > margin
-        check = _judged(_blank("slowdown of the slowest", "latency_p95_s", margin), tail, p_value, worse=slower)
+        check = _judged(_blank("slowdown of the slowest", "latency_p95_ratio", margin), tail, p_value, worse=slower)
         checks.append(only_warns(check) if tail.n < MIN_TAIL_PAIRS else check)
-        checks = checks if timed else [_another_day(each) for each in checks]
+        checks = [_told(each, timed) if timed else _another_day(each) for each in checks]
         yield from (_blamed(each, frame, cases, after / before) for each in checks)
     if policy.max_cost_ratio is not None:
         cases, before, after = _measured(frame, baseline.frame, "cost_usd")
         margin, rng = policy.max_cost_ratio, np.random.default_rng(seed)
         total, p_value = total_ratio(before, after, margin=margin, rng=rng)
-        check = _judged(_blank("cost increase", "cost_per_case_usd", margin), total, p_value, worse=p_value <= ALPHA)
+        check = _judged(_blank("cost increase", "cost_ratio", margin), total, p_value, worse=p_value <= ALPHA)
         yield _blamed(check, frame, cases, after - before)
+
+
+def _told(check: Check, timed: FrozenFrame) -> Check:
+    """The old system's failures leave fewer pairs, and the reason has to say why."""
+    failed = timed.states["system_error"]
+    if not failed:
+        return check
+    why = ", ".join(timed.error_kinds)
+    return replace(check, reason=f"{check.reason}; the old system failed in {failed} of {len(timed.row_case)} ({why})")
 
 
 def _another_day(check: Check) -> Check:
@@ -77,7 +86,7 @@ def _measured(ours: FrozenFrame, theirs: FrozenFrame, measure: str) -> tuple[lis
 
 
 def _blank(name: str, metric: str, margin: float) -> Check:
-    need = f"ratio <= {number(margin)}"
+    need = f"<= {number(margin)}"
     return Check(name=name, metric=metric, cohort=OVERALL, outcome="insufficient evidence", need=need)
 
 
@@ -87,7 +96,7 @@ def _judged(blank: Check, estimate: Estimate, p_value: float, *, worse: bool) ->
         return replace(blank, reason=reason)
     what = f"{blank.name}: {number(estimate.value)} times the baseline ({estimate.n} cases, p = {p_value:.4f})"
     outcome: CheckOutcome = "block" if worse else "pass"
-    need = f"need {blank.need}" if worse else blank.need
+    need = f"need {blank.need}" if worse else f"allowed {blank.need}"
     return replace(blank, outcome=outcome, observed=estimate, p_value=p_value, reason=f"{what}, {need}")
 
 

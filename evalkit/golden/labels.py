@@ -42,7 +42,7 @@ def read_labels(files: Sequence[Path], shown: Sequence[str]) -> tuple[Label, ...
                 what = f"{label.rater} labels {label.metric} of case {label.case_id!r} again, first at {first}"
                 problems.append(Problem(place, what, "keep one of the two"))
             labels.append(label)
-    problems += _half_drawn(labels, ", ".join(shown))
+    problems += half_drawn(labels, ", ".join(shown))
     if problems:
         raise InputError(problems)
     return tuple(labels)
@@ -90,7 +90,7 @@ def unknown_metrics(labels: Iterable[Label], metrics: Collection[str]) -> Iterat
             yield Problem(label.place, f"no metric {label.metric!r} in this suite", mend)
 
 
-def _half_drawn(labels: Sequence[Label], shown: str) -> Iterator[Problem]:
+def half_drawn(labels: Sequence[Label], shown: str) -> Iterator[Problem]:
     """Weighted and unweighted labels together would be neither."""
     drawn: dict[tuple[str, str], set[bool]] = {}
     for label in labels:
@@ -113,7 +113,7 @@ def _label(raw: dict[str, Any], place: str, note: Note) -> Label | None:
         answer_sha256=raw["answer_sha256"],
         metric=raw["scorer"],
         label=value if isinstance(value, str) else float(value),
-        rater=raw["rater"],
+        rater=raw["rater"].strip(),
         rater_kind=raw["rater_kind"],
         rubric_sha256=raw.get("rubric_sha256"),
         inclusion_probability=raw.get("inclusion_probability"),

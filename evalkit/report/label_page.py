@@ -72,7 +72,9 @@ def write_label_page(path: Path, queue: Queue) -> None:
 
 
 def _record(queue: Queue) -> dict[str, Any]:
-    return dataclasses.asdict(queue)
+    """The queue, with a name of its own: what is kept in a browser belongs to these very answers."""
+    record = dataclasses.asdict(queue)
+    return {**record, "id": hashlib.sha256(json.dumps(record).encode()).hexdigest()[:32]}
 
 
 def _hash(text: str) -> str:

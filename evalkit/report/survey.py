@@ -111,15 +111,17 @@ def walk(
     rank = _Rank(decision.checks)
     spread = Distributions(metrics)
     kept: list[Row] = []
+    failing: set[str] = set()
     for row in rows():
         verdict = verdict_of(row, advisory)
         _note_errors(found, row, verdict)
         spread.add(row)
         if row.case.id in new_failures if found.is_new else verdict == "failed":
-            found.n_failing += 1
+            failing.add(row.case.id)
             kept.append(row)
             if len(kept) > 4 * KEPT:
                 kept = sorted(kept, key=rank)[:KEPT]
+    found.n_failing = len(failing)
     kept = sorted(kept, key=rank)[:KEPT]
     before = _baseline_of(kept, baseline_rows)
     found.failing = [

@@ -9,11 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from evalkit.aggregate.sample import CANARIES, stratum_of
+from evalkit.aggregate.frame import CANARIES, stratum_of
 from evalkit.runner.plan import draw_key
 from evalkit.stats.sampling import allocate_floor
 from evalkit.suite.model import Sample
 from evalkit.types import Case
+
+LEAST = 2
+"""Cases of each stratum, as far as it has them: one alone says nothing of its spread."""
 
 
 @dataclass(frozen=True)
@@ -30,13 +33,22 @@ class Drawn:
 
 
 def draw(cases: Iterable[Case], sample: Sample, seed: int) -> Drawn:
-    """Take every canary, and of each value of a cohort the first by hash: at least `floor`, the rest in proportion."""
+    """Take every canary, and of each value of a cohort the first by hash: at least `floor`, the rest in proportion.
+
+    Raises:
+        ValueError: too few to take every canary, and two cases of each value.
+    """
     members: dict[str, list[str]] = {}
     for case in cases:
         members.setdefault(stratum_of(case, sample.by), []).append(case.digest)
     canaries = members.pop(CANARIES, [])
-    labels = sorted(members)
-    counts = _allocated(max(0, sample.n - len(canaries)), [len(members[label]) for label in labels], sample.floor)
+    labels, rest = sorted(members), sample.n - len(canaries)
+    sizes = [len(members[label]) for label in labels]
+    least = sum(min(LEAST, size) for size in sizes)
+    if rest < least:
+        what = f"{sample.n} cases cannot hold all {len(canaries)} canaries and {LEAST} of each {sample.by}"
+        raise ValueError(f"{what}; take at least {len(canaries) + least}")
+    counts = _allocated(rest, sizes, max(LEAST, sample.floor))
     digests, strata = set(canaries), {CANARIES: (len(canaries), len(canaries))} if canaries else {}
     for label, count in zip(labels, counts, strict=True):
         digests.update(heapq.nsmallest(count, members[label], key=lambda digest: draw_key(digest, seed)))

@@ -17,14 +17,12 @@ def by_turns(new: MakeRow, old: MakeRow, keep_old: Callable[[Row], object], case
     Args:
         new: makes the rows of this run.
         old: makes those of the baseline's system.
-        keep_old: takes each of them that was answered; an old system that fails measures nothing.
+        keep_old: takes each of them.
         cases: digests of the cases; half of them, by digest, are asked of the old system first.
     """
 
     async def ask_old(case: Case, repeat: int) -> None:
-        row = await old(case, repeat)
-        if row.output is not None:
-            keep_old(row)
+        keep_old(await old(case, repeat))
 
     async def make_row(case: Case, repeat: int) -> Row:
         if repeat > 0 or case.digest not in cases:

@@ -181,7 +181,8 @@ def minimum_detectable_drop(n: int, variance: float, *, critical_value: float, p
 def detection_power(drop: float, n: int, variance: float, *, critical_value: float) -> float:
     """Probability that the gate finds a drop D of a rate: what `minimum_detectable_drop` solves, read the other way.
 
-    Phi((D sqrt(n) - c sqrt(v + D)) / sqrt(v + D - D^2)).
+    Phi((D sqrt(n) - c sqrt(v + D)) / sqrt(v + D - D^2)), and no more than the chance that enough cases get worse at
+    all: the sign-flip test needs k of them to be significant, with 2^-k <= P(Z > c), of Binomial(n, D + v / 2).
 
     Args:
         drop: D, a fraction in (0, 1).
@@ -194,8 +195,13 @@ def detection_power(drop: float, n: int, variance: float, *, critical_value: flo
     """
     if n < 0 or not variance >= 0 or not critical_value >= 0 or not 0 < drop < 1:
         raise ValueError("need n >= 0, variance >= 0, critical_value >= 0 and 0 < drop < 1")
+    from scipy.special import bdtrc
+
     reach = drop * math.sqrt(n) - critical_value * math.sqrt(variance + drop)
-    return normal_cdf(reach / math.sqrt(variance + drop - drop * drop))
+    near = normal_cdf(reach / math.sqrt(variance + drop - drop * drop))
+    needed = math.ceil(-math.log2(1 - normal_cdf(critical_value)))
+    enough = float(bdtrc(needed - 1, n, min(1.0, drop + variance / 2))) if n >= needed else 0.0
+    return min(near, enough)
 
 
 def _upper_tail(count: int, total: int, method: str) -> float:

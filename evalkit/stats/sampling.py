@@ -132,25 +132,34 @@ def post_stratified(
 
 
 def weighted_mean(
-    values: ArrayLike, weights: ArrayLike, strata: ArrayLike, clusters: ArrayLike, *, confidence_level: float = 0.95
+    values: ArrayLike,
+    weights: ArrayLike,
+    strata: ArrayLike,
+    clusters: ArrayLike,
+    *,
+    sizes: ArrayLike,
+    confidence_level: float = 0.95,
 ) -> Estimate:
     """Mean of what the cases stand for, m = sum w x / sum w, with a t interval from the linearised variance.
 
-    With u = w (x - m) / sum w, SE^2 = sum over strata of n_k / (n_k - 1) sum (u - mean of u in k)^2; a stratum of one
-    case counts its u^2. Where clusters hold several cases it is c / (c - 1) sum (sum of u in the cluster)^2 over the c
-    clusters, without regard to strata. The golden set itself is taken as a sample: no correction for its end.
+    With u = w (x - m) / sum w, and u = 0 for cases of the sample that are not among the values (another cohort, no
+    score), SE^2 = sum over strata of n_k / (n_k - 1) (sum u^2 - (sum u)^2 / n_k), with Satterthwaite's degrees of
+    freedom. Where every stratum is flat, the differences between strata stand in for those within. Where clusters hold
+    several cases it is c / (c - 1) sum (sum of u in the cluster)^2 over the c clusters, without regard to strata. The
+    golden set itself is taken as a sample: no correction for its end.
 
     Args:
         values: Shape (n,), finite.
         weights: What each case stands for, shape (n,), above 0.
-        strata: Number of each case's stratum, shape (n,).
+        strata: Number of each case's stratum, 0 to K - 1, shape (n,).
         clusters: Number of each case's cluster, shape (n,).
+        sizes: Cases drawn from each stratum, n_k, shape (K,); at least as many as are among the values.
         confidence_level: In (0, 1).
 
     Returns:
         Undefined for fewer than 2 independent cases.
 
-    Source: Saerndal, Swensson and Wretman 1992, Model Assisted Survey Sampling, sections 5.7 and 5.8.
+    Source: Saerndal, Swensson and Wretman 1992, Model Assisted Survey Sampling, sections 5.7, 5.8 and 10.3.
     """
     found, weight = np.asarray(values, np.float64), np.asarray(weights, np.float64)
     _, groups = np.unique(np.asarray(clusters), return_inverse=True)
@@ -160,11 +169,15 @@ def weighted_mean(
         return Estimate(value=None, n=len(found), method="weighted", confidence_level=confidence_level, reason=reason)
     value = float((weight * found).sum() / weight.sum())
     parts = weight * (found - value) / weight.sum()
-    if independent < len(found):
-        variance = independent / (independent - 1) * float((np.bincount(groups, parts) ** 2).sum())
-    else:
-        variance = _within(parts, np.asarray(strata))
-    spread = two_sided_t(confidence_level, independent - 1) * math.sqrt(variance)
+    sums, freedom = np.bincount(groups, parts), float(independent - 1)
+    variance = independent / freedom * float((sums**2).sum())
+    if independent == len(found):
+        by_stratum = _within(parts, np.asarray(strata, np.int64), np.asarray(sizes, np.int64))
+        if by_stratum.sum() > 0:
+            variance = float(by_stratum.sum())
+            degrees = np.maximum(1, np.asarray(sizes, np.float64) - 1)
+            freedom = max(1.0, variance**2 / float((by_stratum**2 / degrees).sum()))
+    spread = two_sided_t(confidence_level, freedom) * math.sqrt(variance)
     low, high = value - spread, value + spread
     return Estimate(value=value, low=low, high=high, n=len(found), method="weighted", confidence_level=confidence_level)
 
@@ -221,14 +234,14 @@ def production_coverage(
     )
 
 
-def _within(parts: NDArray[np.float64], strata: NDArray[np.int64]) -> float:
-    """Sum over strata of the variance of each one's sum of parts."""
-    _, codes = np.unique(strata, return_inverse=True)
-    counts = np.bincount(codes)
-    single = counts[codes] == 1
-    means = np.where(single, 0.0, (np.bincount(codes, parts) / counts)[codes])
-    factors = (counts / np.maximum(1, counts - 1))[codes]
-    return float((factors * (parts - means) ** 2).sum())
+def _within(parts: NDArray[np.float64], strata: NDArray[np.int64], sizes: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Variance of each stratum's sum of parts, whose other drawn cases are 0; of a single case its square."""
+    squares, sums = np.bincount(strata, parts**2, len(sizes)), np.bincount(strata, parts, len(sizes))
+    several = sizes > 1
+    spread = squares - np.divide(sums**2, sizes, out=np.zeros(len(sizes)), where=several)
+    found: NDArray[np.float64] = np.where(several, sizes / np.maximum(1, sizes - 1), 1.0) * np.maximum(0.0, spread)
+    # Rounding leaves a trace where all cases are alike.
+    return np.where(found > 1e-15 * squares, found, 0.0)
 
 
 def _too_few(counts: NDArray[np.int64], shares: NDArray[np.float64]) -> str:

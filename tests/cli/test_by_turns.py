@@ -116,10 +116,13 @@ def test_a_resumed_run_asks_no_pair_again(project: Project) -> None:
 
 
 def test_an_old_system_that_is_down_is_missing_evidence(project: Project) -> None:
-    """The stored run still speaks for quality; for speed nothing does."""
+    """The stored run still speaks for quality; for speed nothing does, and the reason says why."""
     write(project, seconds="0.06", baseline=OLD.replace("side: old", "side: old, down: true"))
     ran = project.run("run", "suite.yaml", "--out", "down")
     assert ran.returncode == 0, ran.stdout + ran.stderr
     found = slowdown(project, "down")
-    assert found["outcome"] == "warn"
-    assert "timed on another occasion" in found["reason"]
+    assert found["outcome"] == "insufficient evidence"
+    assert "0 cases were measured in both runs" in found["reason"]
+    assert "the old system failed in 120 of 120 (exception)" in found["reason"]
+    (quality,) = [c for c in project.json("down/decision.json")["checks"] if c["name"] == "no_regression"]
+    assert quality["outcome"] == "pass"

@@ -6,6 +6,7 @@ import base64
 import json
 import re
 import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -145,6 +146,7 @@ def test_answers_that_vary_from_repeat_to_repeat_are_drawn_once_each(judged: Pro
         ({"scorer": "tone"}, "no judge 'tone' graded this run"),
         ({"label": "good"}, "`label` is 'good'"),
         ({"rater": ""}, "`rater` is missing"),
+        ({"label": 2.5}, "between two levels of correctness"),
     ],
 )
 def test_what_does_not_fit_the_run_is_refused_whole(judged: Project, changes: dict[str, Any], message: str) -> None:
@@ -184,3 +186,36 @@ def test_what_cannot_be_used_for_labels_is_named(judged: Project, words: list[st
     ran = judged.run("labels", *words)
     assert ran.returncode == 2, ran.stdout
     assert message in ran.stderr and "Traceback" not in ran.stderr
+
+
+def test_an_export_that_cannot_stand_beside_the_file_leaves_it_as_it_was(judged: Project) -> None:
+    """Labels with and without a chance of being drawn would be neither; and a packed file cannot be added to."""
+    queue = draw(judged, "first", "--answers", "6")
+    plain = [json.loads(line) for line in export(judged, queue).read_text(encoding="utf-8").splitlines()]
+    for row in plain:
+        del row["inclusion_probability"]
+    people = judged.root / "people.jsonl"
+    people.write_text("".join(json.dumps(row) + "\n" for row in plain[:3]), encoding="utf-8")
+    before = people.read_bytes()
+    ran = judged.run("labels", "import", "first", export(judged, queue).name, "--into", "people.jsonl")
+    assert ran.returncode == 2
+    assert "others have none" in ran.stderr
+    assert people.read_bytes() == before
+    packed = judged.run("labels", "import", "first", "labels-ana.jsonl", "--into", "people.jsonl.gz")
+    assert packed.returncode == 2
+    assert "cannot be added to" in packed.stderr
+
+
+def test_labels_of_several_processes_are_all_kept(judged: Project) -> None:
+    """Imports wait for each other; notes may hold half a character."""
+    queue = draw(judged, "first", "--answers", "20")
+    files = [export(judged, queue, f"rater{number}", note="\ud800").name for number in range(4)]
+    words = ["labels", "import", "first"]
+    running = [
+        subprocess.Popen(
+            judged.command(*words, file, "--into", "people.jsonl"), cwd=judged.root, stdout=subprocess.DEVNULL
+        )
+        for file in files
+    ]
+    assert [process.wait() for process in running] == [0] * 4
+    assert len((judged.root / "people.jsonl").read_text(encoding="utf-8").splitlines()) == 80

@@ -102,6 +102,11 @@ def test_the_flag_is_a_partial_run(project: Project) -> None:
         ("sample: {n: 10, by: tpoic}", (), "'tpoic' is no cohort of the suite"),
         ("sample: {n: 10, floor: -1}", (), "-1 is negative"),
         ("", ("--sample", "10", "--limit", "5"), "two choices of cases"),
+        (
+            "sample: 3",
+            (),
+            "suite.yaml:6:1 sample: 3 cases cannot hold all 0 canaries and 2 of each topic; take at least 4",
+        ),
     ],
 )
 def test_samples_that_cannot_be_meant_are_refused(
@@ -112,3 +117,23 @@ def test_samples_that_cannot_be_meant_are_refused(
     ran = project.run("run", "suite.yaml", "--out", "none", *flags)
     assert ran.returncode == 2
     assert message in ran.stderr.replace("\n", " ")
+
+
+def test_a_sampled_run_goes_on_after_the_golden_set_was_edited(project: Project) -> None:
+    """Paid answers stay; the counts of the strata are those of the set as it is now."""
+    write(project, "sample: 200")
+    assert project.run("run", "suite.yaml", "--out", "first").returncode == 0
+    (project.root / "first" / "decision.json").unlink()
+    cases = project.root / "many.jsonl"
+    cases.write_text("".join(cases.read_text(encoding="utf-8").splitlines(keepends=True)[1:]), encoding="utf-8")
+    ran = project.run("run", "suite.yaml", "--out", "first", "--resume")
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert project.json("first/manifest.json")["sample"]["strata"]["topic=common"][0] == 899
+
+
+def test_power_and_check_speak_of_the_sample(project: Project) -> None:
+    """They tell what a run will do."""
+    write(project, "sample: 200")
+    assert "a run asks 200 calls" in project.run("check", "suite.yaml").stdout
+    told = json.loads(project.run("power", "suite.yaml", "--json").stdout)
+    assert json.dumps(told).count('"n": 200') >= 1

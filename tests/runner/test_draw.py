@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -67,10 +68,16 @@ def test_the_same_seed_draws_the_same_cases_also_after_some_were_added() -> None
 def test_a_draw_has_the_size_that_was_asked_and_no_stratum_is_overdrawn(
     sizes: dict[str, int], n: int, floor: int, canaries: int
 ) -> None:
-    """Whatever the set; canaries come on top of a sample that is smaller than they are many."""
+    """Whatever the set; one that cannot hold two cases of each topic and every canary is refused."""
     pool = a_set(sizes, canaries)
+    least = canaries + sum(min(2, size) for size in sizes.values())
+    if n < least:
+        with pytest.raises(ValueError, match=f"take at least {least}"):
+            draw(pool, Sample(n=n, by="topic", floor=floor), 0)
+        return
     drawn = draw(pool, Sample(n=n, by="topic", floor=floor), 0)
-    assert len(drawn.digests) == max(canaries, min(n, len(pool)))
+    assert len(drawn.digests) == min(n, len(pool))
+    assert all(count >= min(2, total) for total, count in drawn.strata.values())
     assert sum(count for _, count in drawn.strata.values()) == len(drawn.digests)
     assert all(0 <= count <= total for total, count in drawn.strata.values())
     found = Counter(case.cohorts["topic"] for case in pool if case.digest in drawn.digests and case.kind != "canary")

@@ -309,6 +309,8 @@ def test_the_power_of_a_drop_is_the_same_equation_read_the_other_way() -> None:
         drop = minimum_detectable_drop(300, 0.085, critical_value=2.4, power=power)
         assert detection_power(drop, 300, 0.085, critical_value=2.4) == pytest.approx(power, abs=1e-9)
     assert detection_power(0.05, 500, 0.085, critical_value=3.07) == pytest.approx(0.489, abs=0.001)
+    # Of 100 cases that never flip, 7 have to break to be significant at .01: Bin(100, .05) gives as many in .234.
+    assert detection_power(0.05, 100, 0.0, critical_value=2.326) == pytest.approx(stats.binom.sf(6, 100, 0.05))
     # (.1 sqrt(100) - 2 sqrt(.1 + .1)) / sqrt(.2 - .01) = (1 - .894427) / .435890 = .242201
     assert detection_power(0.1, 100, 0.1, critical_value=2.0) == pytest.approx(stats.norm.cdf(0.242201), abs=1e-6)
 

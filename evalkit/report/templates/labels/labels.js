@@ -3,7 +3,7 @@
   const $ = (id) => document.getElementById(id);
   const queue = JSON.parse(new TextDecoder().decode(Uint8Array.from(atob($("queue").textContent), (c) => c.charCodeAt(0))));
   const items = queue.items;
-  const slot = `evalkit-labels:${queue.run_id}:${queue.scorer}:${queue.seed}:${items.length}:${items[0].answer_sha256}`;
+  const slot = `evalkit-labels:${queue.id}`;
   const words = {pass: "Pass", fail: "Fail"}, ends = {0: " · worst", [queue.labels.length - 1]: " · best"};
   // What is typed: rater, place, label and note by position, and the order of labelling for undo.
   const state = {rater: "", place: 0, labels: {}, notes: {}, done: []};
@@ -94,7 +94,7 @@
     const label = state.labels[place], item = items[place];
     return {
       case_id: item.case_id, answer_sha256: item.answer_sha256, scorer: queue.scorer, rubric_sha256: queue.rubric_sha256,
-      label: label in words ? label : Number(label), rater: state.rater, rater_kind: "person",
+      label: label in words ? label : Number(label), rater: state.rater.trim(), rater_kind: "person",
       inclusion_probability: item.inclusion_probability, note: state.notes[place] || null, at: new Date().toISOString(),
       run_id: queue.run_id, seed: queue.seed, blind: true,
     };

@@ -1,0 +1,46 @@
+"""The mean of cases that stand for unlike numbers of cases, in a sample or at production's mix."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+
+from evalkit.aggregate.columns import Floats, Ints, Sampled
+from evalkit.results import Estimate
+from evalkit.stats.bounds import wilson_bounds
+from evalkit.stats.quantiles import two_sided_z
+from evalkit.stats.sampling import effective_n, weighted_mean
+from evalkit.types import Metric
+
+
+def weighted(values: Floats, sample: Sampled, clusters: Ints, metric: Metric, *, confidence_level: float) -> Estimate:
+    """Weighted mean over cases: a rate has Wilson's interval on the number of independent cases that it is worth.
+
+    That number is p (1 - p) / variance, never more than Kish's of the weights, and no more than the clusters.
+
+    Args:
+        values: one finite number per case, shape (n,), n >= 1.
+        sample: what each of them stands for, with the sizes of the strata that they were drawn from.
+        clusters: cluster number per case, shape (n,).
+        metric: gives the range, and whether the values are rates.
+        confidence_level: two-sided.
+    """
+    weights = sample.weights
+    found = weighted_mean(
+        values, weights, sample.strata, clusters, sizes=sample.sizes, confidence_level=confidence_level
+    )
+    if found.value is None or found.low is None or found.high is None:
+        return found
+    reach = metric.high - metric.low
+    if not metric.binary and (values.min() < values.max() or not math.isfinite(reach)):
+        return replace(found, low=max(found.low, metric.low), high=min(found.high, metric.high))
+    share = (found.value - metric.low) / reach
+    worth = effective_n(weights) * len(np.unique(clusters)) / len(clusters)
+    error = (found.high - found.low) / 2 / two_sided_z(confidence_level) / reach
+    if error > 0:
+        worth = min(worth, share * (1 - share) / error**2)
+    low, high = wilson_bounds(share * worth, worth, two_sided_z(confidence_level))
+    method = f"{found.method}, wilson on the effective n"
+    return replace(found, low=metric.low + low * reach, high=metric.low + high * reach, method=method)
