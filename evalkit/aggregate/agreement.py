@@ -10,6 +10,7 @@ from typing import Literal
 
 from evalkit.aggregate.frame import KEY_BYTES, SCORED
 from evalkit.aggregate.frozen import FrozenFrame
+from evalkit.aggregate.next_labels import pooled_chances
 from evalkit.aggregate.raters import PASS_FAIL, Opinion, alpha_of, compare, majority
 from evalkit.results import OVERALL, Agreement, Estimate, Trust
 from evalkit.stats.agreement import FLOOR
@@ -249,6 +250,10 @@ def _opinions(frame: FrozenFrame, scale: _Scale) -> tuple[list[_Pair], int]:
             ties += 1
         elif judge is not None:
             pairs.append(_Pair(row, rater, judge, by_row[row][0].inclusion_probability))
+    chances = {pair.row: pair.probability for pair in pairs if pair.probability is not None}
+    if len(chances) == len(pairs):
+        pooled = pooled_chances(frame, scale.metric, chances)
+        pairs = [replace(pair, probability=pooled[pair.row]) for pair in pairs]
     return pairs, ties
 
 

@@ -64,6 +64,28 @@ def next_labels(
     )
 
 
+def pooled_chances(frame: FrozenFrame, metric: Metric, chances: Mapping[int, float]) -> dict[int, float]:
+    """Chances of labels that may come from several draws, scaled so that each verdict of the judge weighs as it should.
+
+    A later draw leaves out what is labelled, so its chances are those among the rest; within a verdict that does no
+    harm, but the verdicts together would be out of proportion. Labels of one whole draw keep their chances.
+
+    Args:
+        frame: the run.
+        metric: of the judge.
+        chances: row -> chance with which it was drawn.
+    """
+    passes = _passes(frame, metric)
+    there, claimed = {False: 0.0, True: 0.0}, {False: 0.0, True: 0.0}
+    for (verdict, _), rows in _strata(frame, metric, frozenset(), None).items():
+        there[verdict] += len(rows)
+    for row, chance in chances.items():
+        claimed[bool(passes[row])] += 1 / chance
+    found = {row: chance * claimed[bool(passes[row])] / there[bool(passes[row])] for row, chance in chances.items()}
+    most = max(found.values(), default=1.0)
+    return {row: chance / max(1.0, most) for row, chance in found.items()}
+
+
 def _strata(
     frame: FrozenFrame, metric: Metric, labelled: frozenset[int], by: str | None
 ) -> Mapping[Stratum, list[int]]:
