@@ -16,7 +16,7 @@ ROW_FORMAT = 1
 """Version of a row's fields; it stands in each row."""
 RowKey = tuple[str, str, int]
 """(case id, digest of the case, repeat): the last row of a key is the one that counts."""
-_TEXT = rb'"(?:[^"\\]|\\.)*"'
+_TEXT = rb'"[^"\\]*(?:\\.[^"\\]*)*"'
 _KEY = re.compile(rb'\{"v":1,"repeat":(\d+),"case":\{"id":(' + _TEXT + rb'),"digest":(' + _TEXT + rb")")
 _START, _AFTER_KEY = b'{"v":1,"repeat":', b'","input":'
 _encoder = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), allow_nan=False)
