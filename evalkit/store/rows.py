@@ -20,6 +20,7 @@ _TEXT = rb'"[^"\\]*(?:\\.[^"\\]*)*"'
 _KEY = re.compile(rb'\{"v":1,"repeat":(\d+),"case":\{"id":(' + _TEXT + rb'),"digest":(' + _TEXT + rb")")
 _START, _AFTER_KEY = b'{"v":1,"repeat":', b'","input":'
 _encoder = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), allow_nan=False)
+_decoder = json.JSONDecoder()
 _HEAD = b'{"sum":"'
 _MIDDLE = b'","row":'
 _SUM_HEX = 32
@@ -40,7 +41,7 @@ def decode_row(line: bytes) -> Row | None:
     if body is None:
         return None
     try:
-        row = _row(json.loads(body))
+        row = _row(_decoder.decode(body.decode()))
         return row if is_sound(row) else None
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None

