@@ -321,7 +321,7 @@ def single_gate(job: tuple[str, int, int]) -> dict[str, int]:
 
 PARTS: dict[str, tuple[Callable[[tuple[str, int, int]], dict[str, int]], tuple[str, ...], int]] = {
     "False blocks, 24 gates, n = 500": (false_blocks, ("A/A", "churn"), 3000),
-    "False blocks of the whole decision, by check": (whole_decision, ("A/A", "churn"), 200),
+    "False blocks of the whole decision, by check": (whole_decision, ("A/A", "churn"), 3000),
     "The same decision on a system that is worse": (whole_decision, (WORSE,), 60),
     "False blocks by single critical cases (20 of them)": (guards, ("A/A",), 20000),
     "False blocks of one gate at .02": (single_gate, ("A/A",), 3000),
@@ -336,12 +336,15 @@ def main() -> None:
     """Run every part in two processes and print shares."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--runs", type=int, help="Runs of each setting instead of the default.")
+    parser.add_argument("--only", default="", help="Words of the title of the parts to run.")
     parser.add_argument("--seed", type=int, default=2026)
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args()
     began, found = time.monotonic(), {}
     with ProcessPoolExecutor(max_workers=2) as pool:
         for title, (part, settings, runs) in PARTS.items():
+            if asked.only.lower() not in title.lower():
+                continue
             count = asked.runs or runs
             jobs = [(setting, count, asked.seed + number) for number, setting in enumerate(settings)]
             shares = zip(settings, pool.map(part, jobs), strict=True)

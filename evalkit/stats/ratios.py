@@ -135,8 +135,8 @@ def _upper_p(excess: float, error: float, degrees: int) -> float:
 def _bootstrap(
     first: NDArray[np.float64], second: NDArray[np.float64], count: int, rng: np.random.Generator
 ) -> NDArray[np.float64]:
-    weights = rng.multinomial(len(first), np.full(len(first), 1 / len(first)), size=count).astype(np.float64)
-    ratios: NDArray[np.float64] = (weights @ second) / (weights @ first)
+    drawn = rng.integers(len(first), size=(count, len(first)))
+    ratios: NDArray[np.float64] = np.take(second, drawn).sum(axis=1) / np.take(first, drawn).sum(axis=1)
     return ratios
 
 
