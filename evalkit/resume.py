@@ -105,7 +105,7 @@ def _read(
 ) -> Earlier:
     scoring = Scoring(resume.prepared.graders, scorings_of(manifest))
     earlier = Earlier(folder, empty_frame(manifest), scoring, wanted, resume.retry)
-    spend = partial(charge, resume.prepared.budget, resume.stop) if told else _nothing
+    spend = partial(charge, resume.prepared.budget, resume.stop, with_judges=True) if told else _nothing
     earlier.read(spend)
     if told:
         for row in read_rows(folder.old_rows_file) if folder.old_rows_file.exists() else ():

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from evalkit.assess import Terms, assess, load_baseline, refuse_incomparable
 from evalkit.results import Decision, Summary
 from evalkit.runner.earlier import QUARANTINED, Earlier
-from evalkit.runner.engine import Ask, Grading, Stop, answered_and_graded, run_cases
+from evalkit.runner.engine import MakeRow, Stop, answered_and_graded, run_cases
 from evalkit.runner.grading import grade_all
 from evalkit.runner.plan import Key, drawn, plan
 from evalkit.runner.refusals import Refusals
@@ -24,7 +24,7 @@ from evalkit.store.folder import DECISION, RunFolder
 from evalkit.store.journal import Journal, read_rows
 from evalkit.store.running import Running
 from evalkit.systems.secrets import without_secrets
-from evalkit.types import Case, Failure, Output, Row, Usage
+from evalkit.types import Case, Row
 
 if TYPE_CHECKING:
     from evalkit.gate.decide import NeedsRepeats
@@ -88,10 +88,10 @@ class Session:
         self.watcher.begin(self.prepared, self.expected, len(self.done) - self.earlier.n_open, self.folder)
         warming = asyncio.create_task(asyncio.to_thread(_warm))
         started = time.perf_counter()
-        ask = self._noted(self._asking(answer))
-        await self._call(self.earlier.ungraded(), self.earlier.graded_again(), journal)
+        make_row = self._noted(answered_and_graded(answer, grade_all(self.prepared.graders)))
+        await self._call(self.earlier.ungraded(), self.earlier.graded_again(), journal, paid=True)
         await self._ask_apart(journal)
-        await self._call_all(ask, journal, terms)
+        await self._call_all(make_row, journal, terms)
         if terms.policy.escalates and self.folder.old_rows_file.exists():
             terms = self._with_old_rows(terms)
         self.wall_s = None if self.earlier.n_rows else time.perf_counter() - started
@@ -104,28 +104,16 @@ class Session:
                 refuse_incomparable(decision)
                 return summary, decision
             more = self._again(decision, self.done)
-            await self._call(iter(more), ask, journal)
+            await self._call(iter(more), make_row, journal)
             if decision.both and self.stop.reason is None:
                 terms = await self._call_old(decision, terms)
 
-    def _asking(self, answer: Answer) -> Ask:
-        """Ask a system, charge what the answer has cost, and have it graded; judges' clients charge for themselves."""
-        budget = self.prepared.budget
-
-        async def charged(case: Case, repeat: int) -> Output | Failure:
-            output = await answer(case, repeat)
-            if budget is not None:
-                _spend(budget, self.stop, output.usage if isinstance(output, Output) else None)
-            return output
-
-        return answered_and_graded(charged, grade_all(self.prepared.graders))
-
-    def _noted(self, ask: Ask) -> Ask:
+    def _noted(self, make_row: MakeRow) -> MakeRow:
         """Note each case before it is asked: what a process that dies has noted was in flight."""
 
-        async def noted(case: Case, repeat: int) -> Grading | Row:
+        async def noted(case: Case, repeat: int) -> Row:
             self.running.begins(case.digest, repeat)
-            return await ask(case, repeat)
+            return await make_row(case, repeat)
 
         return noted
 
@@ -141,7 +129,7 @@ class Session:
         trial = Trial(suite.path, suite.options.concurrency, self.prepared.cache is not None)
 
         def take(row: Row) -> None:
-            charge(self.prepared.budget, self.stop, row)
+            charge(self.prepared.budget, self.stop, row, with_judges=True)
             self._keep(row, journal)
 
         async def ask() -> None:
@@ -155,7 +143,7 @@ class Session:
                 reason = f"{QUARANTINED}: processes died while it was asked, the last one by itself ({ended})"
                 self._keep(Row(case=case, repeat=repeat, skipped=reason), journal)
 
-    async def _call_all(self, ask: Ask, journal: Journal, terms: Terms) -> None:
+    async def _call_all(self, make_row: MakeRow, journal: Journal, terms: Terms) -> None:
         """Ask what is planned; where speed is compared, the baseline's system by turns with this one."""
         golden, options = self.prepared.golden, self.prepared.suite.options
         if sum(repeat < options.repeat for _, repeat in self.done) >= self.expected:
@@ -163,12 +151,12 @@ class Session:
         work = plan(golden.open(), range(options.repeat), chosen=self.chosen, done=self.done)
         old_system = self.prepared.suite.baseline_system
         if not terms.policy.by_turns or old_system is None or terms.baseline is None:
-            return await self._call(work, ask, journal)
+            return await self._call(work, make_row, journal)
         turns = drawn(golden.open(), TURNS, options.seed, among=self.chosen)
         async with old_system.open(self.prepared.shared) as answer:
-            ask_old = self._asking(answer)
+            ask_old = answered_and_graded(answer, grade_all(self.prepared.graders))
             with Journal(self.folder.old_rows_file) as old_journal:
-                paired = by_turns(ask, ask_old, partial(self._keep_old, journal=old_journal), turns)
+                paired = by_turns(make_row, ask_old, partial(self._keep_old, journal=old_journal), turns)
                 return await self._call(work, paired, journal)
 
     def _again(self, asked: NeedsRepeats, done: Collection[Key]) -> list[tuple[Case, int]]:
@@ -187,23 +175,27 @@ class Session:
         async with suite.baseline_system.open(prepared.shared) as answer:
             with Journal(self.folder.old_rows_file) as journal:
                 work = iter(self._again(asked, done))
-                ask = self._asking(answer)
+                make_row = answered_and_graded(answer, grade_all(prepared.graders))
                 on_row = partial(self._keep_old, journal=journal)
-                await run_cases(work, ask, on_row, concurrency=suite.options.concurrency, stop=self.stop)
+                await run_cases(work, make_row, on_row, concurrency=suite.options.concurrency, stop=self.stop)
         if self.stop.signal is not None:
             raise Interrupted(self.folder)
         return self._with_old_rows(terms)
 
     def _keep_old(self, row: Row, journal: Journal) -> bool:
         journal.append(without_secrets(row, self.secrets))
+        charge(self.prepared.budget, self.stop, row)
         return True
 
     def _with_old_rows(self, terms: Terms) -> Terms:
         baseline = load_baseline(terms.baseline_folder, self.prepared.score_keys, self.folder)
         return dataclasses.replace(terms, baseline=baseline)
 
-    async def _call(self, work: Iterator[tuple[Case, int]], ask: Ask, journal: Journal) -> None:
+    async def _call(
+        self, work: Iterator[tuple[Case, int]], make_row: MakeRow, journal: Journal, *, paid: bool = False
+    ) -> None:
         def on_row(row: Row) -> bool:
+            charge(None if paid else self.prepared.budget, self.stop, row)
             ready = self.refusals.take(row)
             for each in ready:
                 self._keep(each, journal)
@@ -212,7 +204,7 @@ class Session:
             return bool(ready)
 
         concurrency = self.prepared.suite.options.concurrency
-        await run_cases(work, ask, on_row, concurrency=concurrency, stop=self.stop)
+        await run_cases(work, make_row, on_row, concurrency=concurrency, stop=self.stop)
         held = self.refusals.release()
         if self.stop.signal is not None:
             raise Interrupted(self.folder)
@@ -231,17 +223,13 @@ class Session:
         self.watcher.row(row)
 
 
-def charge(budget: Budget | None, stop: Stop, row: Row) -> None:
-    """Charge what another process has spent on a row, its judges included, and stop where the budget is spent."""
+def charge(budget: Budget | None, stop: Stop, row: Row, *, with_judges: bool = False) -> None:
+    """Charge the budget, and stop where it is spent; a judge's client has charged its calls of this process itself."""
     if budget is None:
         return
-    _spend(budget, stop, row.output.usage if row.output else None)
-    for grade in row.scores.values():
-        _spend(budget, stop, grade.usage)
-
-
-def _spend(budget: Budget, stop: Stop, usage: Usage | None) -> None:
-    budget.add(usage)
+    budget.add(row.output.usage if row.output else None)
+    for grade in row.scores.values() if with_judges else ():
+        budget.add(grade.usage)
     if budget.reached:
         stop(budget.reason)
 

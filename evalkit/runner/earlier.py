@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from evalkit.aggregate.frame import Frame
 from evalkit.errors import StoreError
-from evalkit.runner.engine import Ask
+from evalkit.runner.engine import MakeRow
 from evalkit.runner.plan import Key
 from evalkit.runner.scoring import Scoring
 from evalkit.store.chain import Damage, lines_of
@@ -81,7 +81,7 @@ class Earlier:
             row = row_at(self.folder.rows_file, place)
             yield row.case, row.repeat
 
-    def graded_again(self) -> Ask:
+    def graded_again(self) -> MakeRow:
         """Makes their rows, without a call of the system."""
         return self.scoring.graded_again(
             lambda digest, repeat: row_at(self.folder.rows_file, self._open[digest, repeat]), retry=self.retry

@@ -1,10 +1,9 @@
-"""The runner: workers take the next case and call the system; the answer is graded while the next call is in flight."""
+"""The runner: workers take the next case, call the system, grade the answer and hand the row on."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
-from functools import partial
 from typing import Any
 
 from evalkit.errors import EvalkitError
@@ -12,12 +11,10 @@ from evalkit.llm.budget import BudgetReached
 from evalkit.llm.repeat import REPEAT
 from evalkit.runner.grading import GradeAll
 from evalkit.systems.base import Answer
-from evalkit.types import Case, Failure, Output, Row
+from evalkit.types import Case, Failure, Row
 
-Grading = Callable[[], Awaitable[Row]]
-"""Grades an answer that is there, and makes its row."""
-Ask = Callable[[Case, int], Awaitable[Grading | Row]]
-"""Asks the system for a case x repeat; a call that failed is a row at once."""
+MakeRow = Callable[[Case, int], Awaitable[Row]]
+"""Asks the system for a case x repeat, and grades what it says."""
 OnRow = Callable[[Row], bool]
 """Takes a row; true where it was kept, false where it may be the fault of a key that is refused."""
 FIRST_CALLS = 3
@@ -60,16 +57,20 @@ class Stop:
             task.result()
 
 
-async def run_cases(work: Iterator[tuple[Case, int]], ask: Ask, on_row: OnRow, *, concurrency: int, stop: Stop) -> None:
+async def run_cases(
+    work: Iterator[tuple[Case, int]], make_row: MakeRow, on_row: OnRow, *, concurrency: int, stop: Stop
+) -> None:
     """Run every case x repeat of `work`, at most `concurrency` at once; memory does not grow with their number.
 
     Raises:
         EvalkitError: what `on_row` raises, such as `StoreError`; the other calls are cancelled.
     """
-    await stop.bound(_run_all(work, ask, on_row, concurrency, stop))
+    await stop.bound(_run_all(work, make_row, on_row, concurrency, stop))
 
 
-async def _run_all(work: Iterator[tuple[Case, int]], ask: Ask, on_row: OnRow, concurrency: int, stop: Stop) -> None:
+async def _run_all(
+    work: Iterator[tuple[Case, int]], make_row: MakeRow, on_row: OnRow, concurrency: int, stop: Stop
+) -> None:
     started = asyncio.Event()
 
     def taken(row: Row) -> bool:
@@ -81,7 +82,7 @@ async def _run_all(work: Iterator[tuple[Case, int]], ask: Ask, on_row: OnRow, co
     try:
         async with asyncio.TaskGroup() as group:
             first = [
-                group.create_task(_worker(work, ask, taken, stop, group)) for _ in range(min(FIRST_CALLS, concurrency))
+                group.create_task(_worker(work, make_row, taken, stop)) for _ in range(min(FIRST_CALLS, concurrency))
             ]
             waiting = asyncio.ensure_future(started.wait())
             try:
@@ -89,55 +90,35 @@ async def _run_all(work: Iterator[tuple[Case, int]], ask: Ask, on_row: OnRow, co
             finally:
                 waiting.cancel()
             for _ in range(concurrency - len(first)):
-                group.create_task(_worker(work, ask, on_row, stop, group))
+                group.create_task(_worker(work, make_row, on_row, stop))
     except* EvalkitError as errors:
         raise next(_leaves(errors)) from None
 
 
-async def _worker(
-    work: Iterator[tuple[Case, int]], ask: Ask, on_row: OnRow, stop: Stop, group: asyncio.TaskGroup
-) -> None:
-    """Call the system for one case after another; while a call is in flight, the answer before it is graded."""
-    graded: asyncio.Task[None] | None = None
+async def _worker(work: Iterator[tuple[Case, int]], make_row: MakeRow, on_row: OnRow, stop: Stop) -> None:
     while stop.reason is None:
         # The iterator is shared: each item goes to exactly one worker, in the order of the golden set.
         item = next(work, None)
         if item is None:
-            break
+            return
         try:
-            answered = await ask(*item)
+            on_row(await make_row(*item))
         except BudgetReached as reached:
-            stop(str(reached))  # the case stays open: a resumed run asks it again
-            break
-        if graded is not None:
-            await graded
-        if isinstance(answered, Row):
-            on_row(answered)
-        else:
-            graded = group.create_task(_settle(answered, on_row, stop))
+            # The case stays open: a resumed run asks it again.
+            stop(str(reached))
 
 
-async def _settle(grading: Grading, on_row: OnRow, stop: Stop) -> None:
-    try:
-        on_row(await grading())
-    except BudgetReached as reached:
-        stop(str(reached))
-
-
-def answered_and_graded(answer: Answer, grade: GradeAll) -> Ask:
+def answered_and_graded(answer: Answer, grade: GradeAll) -> MakeRow:
     """Make the row of a case x repeat by one system and the suite's scorers."""
 
-    async def graded(case: Case, repeat: int, output: Output) -> Row:
-        REPEAT.set(repeat)
-        return Row(case=case, repeat=repeat, output=output, scores=await grade(case, output))
-
-    async def ask(case: Case, repeat: int) -> Grading | Row:
+    async def make_row(case: Case, repeat: int) -> Row:
         output = await answer(case, repeat)
         if isinstance(output, Failure):
             return Row(case=case, repeat=repeat, failure=output)
-        return partial(graded, case, repeat, output)
+        REPEAT.set(repeat)
+        return Row(case=case, repeat=repeat, output=output, scores=await grade(case, output))
 
-    return ask
+    return make_row
 
 
 def _leaves(group: BaseExceptionGroup[EvalkitError]) -> Iterator[EvalkitError]:

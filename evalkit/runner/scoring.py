@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 
 from evalkit.llm.repeat import REPEAT
-from evalkit.runner.engine import Ask, Grading
 from evalkit.runner.grading import Grader, grade_all
 from evalkit.types import Case, Row, Unscored
 
@@ -55,7 +54,7 @@ class Scoring:
     def _applied(self, row: Row) -> set[str]:
         return {name for each in self.graders if each.applies(row.case) for name in _names(each)}
 
-    def graded_again(self, stored: Callable[[str, int], Row], *, retry: bool) -> Ask:
+    def graded_again(self, stored: Callable[[str, int], Row], *, retry: bool) -> Callable[[Case, int], Awaitable[Row]]:
         """Make the row of a stored answer: grades that stand are kept, the others are given anew.
 
         Args:
@@ -63,17 +62,15 @@ class Scoring:
             retry: grades that could not be given are asked for again.
         """
 
-        async def graded(row: Row) -> Row:
+        async def make_row(case: Case, repeat: int) -> Row:
+            row = stored(case.digest, repeat)
             assert row.output is not None  # noqa: S101 - rows without an answer stand
-            REPEAT.set(row.repeat)
+            REPEAT.set(repeat)
             given = {**row.scores, **await grade_all(self.open_to(row, retry=retry))(row.case, row.output)}
             kept = self._applied(row)
             return replace(row, scores={name: given[name] for name in given if name in kept})
 
-        async def ask(case: Case, repeat: int) -> Grading | Row:
-            return partial(graded, stored(case.digest, repeat))
-
-        return ask
+        return make_row
 
 
 def _names(grader: Grader) -> Iterator[str]:

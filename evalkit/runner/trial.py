@@ -132,8 +132,8 @@ async def _ask(asked: dict[str, Any], rows: int) -> None:
         repeats = sorted({repeat for _, repeat in keys})
         cases = ((case, repeat) for case in prepared.golden.open() for repeat in repeats)
         work = (each for each in cases if (each[0].digest, each[1]) in keys)
-        asking = answered_and_graded(answer, grade_all(prepared.graders))
-        await run_cases(work, asking, on_row, concurrency=asked["concurrency"], stop=Stop())
+        make_row = answered_and_graded(answer, grade_all(prepared.graders))
+        await run_cases(work, make_row, on_row, concurrency=asked["concurrency"], stop=Stop())
 
 
 if __name__ == "__main__":
