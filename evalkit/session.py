@@ -88,7 +88,7 @@ class Session:
         self.watcher.begin(self.prepared, self.expected, len(self.done) - self.earlier.n_open, self.folder)
         warming = asyncio.create_task(asyncio.to_thread(_warm))
         started = time.perf_counter()
-        make_row = self._noted(answered_and_graded(answer, grade_all(self.prepared.graders)))
+        make_row = self._noted(answered_and_graded(answer, grade_all(self.prepared.graders), self.earlier.scoring.id))
         await self._call(self.earlier.ungraded(), self.earlier.graded_again(), journal, paid=True)
         await self._ask_apart(journal)
         await self._call_all(make_row, journal, terms)
@@ -130,7 +130,7 @@ class Session:
 
         def take(row: Row) -> None:
             charge(self.prepared.budget, self.stop, row, with_judges=True)
-            self._keep(row, journal)
+            self._count(self._keep(row, journal))
 
         async def ask() -> None:
             killers.update(await trial.ask(sorted(suspects), take))
@@ -141,7 +141,7 @@ class Session:
         for case, repeat in plan(self.prepared.golden.open(), _repeats(killers), chosen=_digests(killers), done=()):
             if ended := killers.get((case.digest, repeat)):
                 reason = f"{QUARANTINED}: processes died while it was asked, the last one by itself ({ended})"
-                self._keep(Row(case=case, repeat=repeat, skipped=reason), journal)
+                self._count(self._keep(Row(case=case, repeat=repeat, skipped=reason), journal))
 
     async def _call_all(self, make_row: MakeRow, journal: Journal, terms: Terms) -> None:
         """Ask what is planned; where speed is compared, the baseline's system by turns with this one."""
@@ -176,16 +176,16 @@ class Session:
             with Journal(self.folder.old_rows_file) as journal:
                 work = iter(self._again(asked, done))
                 make_row = answered_and_graded(answer, grade_all(prepared.graders))
-                on_row = partial(self._keep_old, journal=journal)
-                await run_cases(work, make_row, on_row, concurrency=suite.options.concurrency, stop=self.stop)
+                keep = partial(self._keep_old, journal=journal)
+                await run_cases(work, make_row, keep, concurrency=suite.options.concurrency, stop=self.stop)
         if self.stop.signal is not None:
             raise Interrupted(self.folder)
         return self._with_old_rows(terms)
 
-    def _keep_old(self, row: Row, journal: Journal) -> bool:
+    def _keep_old(self, row: Row, journal: Journal) -> list[Row]:
         journal.append(without_secrets(row, self.secrets))
         charge(self.prepared.budget, self.stop, row)
-        return True
+        return [row]
 
     def _with_old_rows(self, terms: Terms) -> Terms:
         baseline = load_baseline(terms.baseline_folder, self.prepared.score_keys, self.folder)
@@ -194,32 +194,33 @@ class Session:
     async def _call(
         self, work: Iterator[tuple[Case, int]], make_row: MakeRow, journal: Journal, *, paid: bool = False
     ) -> None:
-        def on_row(row: Row) -> bool:
+        def keep(row: Row) -> list[Row]:
             charge(None if paid else self.prepared.budget, self.stop, row)
-            ready = self.refusals.take(row)
-            for each in ready:
-                self._keep(each, journal)
+            kept = [self._keep(each, journal) for each in self.refusals.take(row)]
             if self.refusals.reason:
                 self.stop(self.refusals.reason)
-            return bool(ready)
+            return kept
 
         concurrency = self.prepared.suite.options.concurrency
-        await run_cases(work, make_row, on_row, concurrency=concurrency, stop=self.stop)
+        await run_cases(work, make_row, keep, count=self._count, concurrency=concurrency, stop=self.stop)
         held = self.refusals.release()
         if self.stop.signal is not None:
             raise Interrupted(self.folder)
         for row in held if self.stop.reason is None else ():
-            self._keep(row, journal)
+            self._count(self._keep(row, journal))
 
-    def _keep(self, row: Row, journal: Journal) -> None:
-        """Write a row, count it and tell of it; what was decided of fewer rows is no decision any more."""
+    def _keep(self, row: Row, journal: Journal) -> Row:
+        """Write a row; what was decided of fewer rows is no decision any more."""
         if not self._undecided:
             self.folder.file(DECISION).unlink(missing_ok=True)
             self._undecided = True
-        row = dataclasses.replace(without_secrets(row, self.secrets), scored_by=self.earlier.scoring.id)
+        row = without_secrets(row, self.secrets)
         journal.append(row)
-        self.frame.add(row)
         self.done.add((row.case.digest, row.repeat))
+        return row
+
+    def _count(self, row: Row) -> None:
+        self.frame.add(row)
         self.watcher.row(row)
 
 

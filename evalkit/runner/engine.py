@@ -1,9 +1,16 @@
-"""The runner: workers take the next case, call the system, grade the answer and hand the row on."""
+"""The runner: workers take the next case, call the system, grade the answer and hand the row on.
+
+Only what a kill could lose stands between two calls of a worker. The rest, reading cases and counting rows, is done
+while calls are in flight.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections import deque
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from evalkit.errors import EvalkitError
@@ -13,10 +20,14 @@ from evalkit.runner.grading import GradeAll
 from evalkit.systems.base import Answer
 from evalkit.types import Case, Failure, Row
 
+Work = Iterator[tuple[Case, int]]
+"""The cases x repeats that a run asks for."""
 MakeRow = Callable[[Case, int], Awaitable[Row]]
 """Asks the system for a case x repeat, and grades what it says."""
-OnRow = Callable[[Row], bool]
-"""Takes a row; true where it was kept, false where it may be the fault of a key that is refused."""
+Keep = Callable[[Row], Collection[Row]]
+"""Writes a row; gives the rows written, none where it may be the fault of a key that is refused."""
+Count = Callable[[Row], object]
+"""Takes a row that was written; it has time until the next calls are on their way."""
 FIRST_CALLS = 3
 """Cases in flight until the first row was kept: a refused key costs few calls."""
 
@@ -58,65 +69,102 @@ class Stop:
 
 
 async def run_cases(
-    work: Iterator[tuple[Case, int]], make_row: MakeRow, on_row: OnRow, *, concurrency: int, stop: Stop
+    work: Work, make_row: MakeRow, keep: Keep, *, count: Count = lambda row: None, concurrency: int, stop: Stop
 ) -> None:
     """Run every case x repeat of `work`, at most `concurrency` at once; memory does not grow with their number.
 
+    Every row that was kept is counted before this ends, however it ends.
+
     Raises:
-        EvalkitError: what `on_row` raises, such as `StoreError`; the other calls are cancelled.
+        EvalkitError: what `keep` or `work` raises, such as `StoreError`; the other calls are cancelled.
     """
-    await stop.bound(_run_all(work, make_row, on_row, concurrency, stop))
+    meanwhile = _Meanwhile(work, count, concurrency)
+    try:
+        await stop.bound(_run_all(meanwhile, _Worker(meanwhile, make_row, keep, stop), concurrency))
+    finally:
+        meanwhile.count_all()
 
 
-async def _run_all(
-    work: Iterator[tuple[Case, int]], make_row: MakeRow, on_row: OnRow, concurrency: int, stop: Stop
-) -> None:
-    started = asyncio.Event()
+class _Meanwhile:
+    """What is done while calls are in flight: rows are counted, and the next cases are read."""
 
-    def taken(row: Row) -> bool:
-        kept = on_row(row)
-        if kept:
-            started.set()
-        return kept
+    def __init__(self, work: Work, count: Count, n_ahead: int) -> None:
+        self._work, self._count, self._n_ahead = work, count, n_ahead
+        self._cases: deque[tuple[Case, int]] = deque()
+        self._rows: deque[Row] = deque()
+        self._asked = asyncio.Event()
 
+    def next_case(self) -> tuple[Case, int] | None:
+        """Each goes to exactly one worker, in the order of the golden set."""
+        self._asked.set()
+        return self._cases.popleft() if self._cases else next(self._work, None)
+
+    def count_later(self, rows: Collection[Row]) -> None:
+        self._rows.extend(rows)
+        self._asked.set()
+
+    def count_all(self) -> None:
+        while self._rows:
+            self._count(self._rows.popleft())
+
+    async def run(self) -> None:
+        while True:
+            await self._asked.wait()
+            self._asked.clear()
+            await asyncio.sleep(0)  # the workers that are about to make a call come first
+            self.count_all()
+            self._cases.extend(islice(self._work, self._n_ahead - len(self._cases)))
+
+
+@dataclass(frozen=True)
+class _Worker:
+    meanwhile: _Meanwhile
+    make_row: MakeRow
+    keep: Keep
+    stop: Stop
+    started: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when a row was kept."""
+
+    async def run(self) -> None:
+        while self.stop.reason is None and (item := self.meanwhile.next_case()) is not None:
+            try:
+                kept = self.keep(await self.make_row(*item))
+            except BudgetReached as reached:
+                # The case stays open: a resumed run asks it again.
+                self.stop(str(reached))
+            else:
+                self.meanwhile.count_later(kept)
+                if kept:
+                    self.started.set()
+
+
+async def _run_all(meanwhile: _Meanwhile, worker: _Worker, concurrency: int) -> None:
     try:
         async with asyncio.TaskGroup() as group:
-            first = [
-                group.create_task(_worker(work, make_row, taken, stop)) for _ in range(min(FIRST_CALLS, concurrency))
-            ]
-            waiting = asyncio.ensure_future(started.wait())
+            aside = group.create_task(meanwhile.run())
+            workers = [group.create_task(worker.run()) for _ in range(min(FIRST_CALLS, concurrency))]
+            waiting = asyncio.ensure_future(worker.started.wait())
             try:
-                await asyncio.wait([waiting, *first], return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait([waiting, *workers], return_when=asyncio.FIRST_COMPLETED)
             finally:
                 waiting.cancel()
-            for _ in range(concurrency - len(first)):
-                group.create_task(_worker(work, make_row, on_row, stop))
+            workers += [group.create_task(worker.run()) for _ in range(concurrency - len(workers))]
+            await asyncio.wait(workers)
+            aside.cancel()
     except* EvalkitError as errors:
         raise next(_leaves(errors)) from None
 
 
-async def _worker(work: Iterator[tuple[Case, int]], make_row: MakeRow, on_row: OnRow, stop: Stop) -> None:
-    while stop.reason is None:
-        # The iterator is shared: each item goes to exactly one worker, in the order of the golden set.
-        item = next(work, None)
-        if item is None:
-            return
-        try:
-            on_row(await make_row(*item))
-        except BudgetReached as reached:
-            # The case stays open: a resumed run asks it again.
-            stop(str(reached))
-
-
-def answered_and_graded(answer: Answer, grade: GradeAll) -> MakeRow:
-    """Make the row of a case x repeat by one system and the suite's scorers."""
+def answered_and_graded(answer: Answer, grade: GradeAll, scored_by: str = "") -> MakeRow:
+    """Make the row of a case x repeat by one system and the suite's scorers, which `scored_by` stands for."""
 
     async def make_row(case: Case, repeat: int) -> Row:
         output = await answer(case, repeat)
         if isinstance(output, Failure):
-            return Row(case=case, repeat=repeat, failure=output)
+            return Row(case=case, repeat=repeat, failure=output, scored_by=scored_by)
         REPEAT.set(repeat)
-        return Row(case=case, repeat=repeat, output=output, scores=await grade(case, output))
+        scores = await grade(case, output)
+        return Row(case=case, repeat=repeat, output=output, scores=scores, scored_by=scored_by)
 
     return make_row
 

@@ -68,7 +68,7 @@ class Scoring:
             REPEAT.set(repeat)
             given = {**row.scores, **await grade_all(self.open_to(row, retry=retry))(row.case, row.output)}
             kept = self._applied(row)
-            return replace(row, scores={name: given[name] for name in given if name in kept})
+            return replace(row, scores={name: given[name] for name in given if name in kept}, scored_by=self.id)
 
         return make_row
 

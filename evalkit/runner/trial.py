@@ -18,6 +18,7 @@ from evalkit.runner.engine import Stop, answered_and_graded, run_cases
 from evalkit.runner.grading import grade_all
 from evalkit.runner.plan import Key
 from evalkit.runner.prepare import prepare
+from evalkit.runner.scoring import Scoring
 from evalkit.store.rows import decode_row, encode_row
 from evalkit.suite.parse import load_suite
 from evalkit.types import Row
@@ -120,11 +121,11 @@ async def _ask(asked: dict[str, Any], rows: int) -> None:
     suite = load_suite(Path(asked["suite"]))
     keys = {(digest, repeat) for digest, repeat in asked["keys"]}
 
-    def on_row(row: Row) -> bool:
+    def keep(row: Row) -> list[Row]:
         line = encode_row(row)
         while line:
             line = line[os.write(rows, line) :]
-        return True
+        return [row]
 
     async with AsyncExitStack() as stack:
         prepared = await prepare(suite, os.environ, stack, cached=asked["cached"])
@@ -132,8 +133,8 @@ async def _ask(asked: dict[str, Any], rows: int) -> None:
         repeats = sorted({repeat for _, repeat in keys})
         cases = ((case, repeat) for case in prepared.golden.open() for repeat in repeats)
         work = (each for each in cases if (each[0].digest, each[1]) in keys)
-        make_row = answered_and_graded(answer, grade_all(prepared.graders))
-        await run_cases(work, make_row, on_row, concurrency=asked["concurrency"], stop=Stop())
+        make_row = answered_and_graded(answer, grade_all(prepared.graders), Scoring(prepared.graders, {}).id)
+        await run_cases(work, make_row, keep, concurrency=asked["concurrency"], stop=Stop())
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -129,34 +129,80 @@ async def echo(case: Case, repeat: int) -> Output | Failure:
     return Failure("timeout", "") if case.id == "c1" else Output(text=case.id)
 
 
+def kept_in(rows: list[Row]) -> Callable[[Row], list[Row]]:
+    """Keep rows in a list."""
+
+    def keep(row: Row) -> list[Row]:
+        rows.append(row)
+        return [row]
+
+    return keep
+
+
 def test_every_case_ends_as_one_row_and_a_stop_takes_no_new_one() -> None:
     """Rows for outputs and failures alike; after a stop the calls in flight are still finished."""
     rows: list[Row] = []
     work = [(case, 0) for case in cases(["golden"] * 5)]
-    asyncio.run(
-        run_cases(iter(work), answered_and_graded(echo, grade_all([])), rows.append, concurrency=2, stop=Stop())
-    )
+    ask = answered_and_graded(echo, grade_all([]))
+    asyncio.run(run_cases(iter(work), ask, kept_in(rows), concurrency=2, stop=Stop()))
     assert sorted(row.case.id for row in rows) == [case.id for case, _ in work]
     assert {row.case.id: row.state for row in rows}["c1"] == "system_error"
     stop = Stop()
     few: list[Row] = []
 
-    def stopping(row: Row) -> None:
-        few.append(row)
+    def stopping(row: Row) -> list[Row]:
         stop("enough")
+        return kept_in(few)(row)
 
-    asyncio.run(run_cases(iter(work), answered_and_graded(echo, grade_all([])), stopping, concurrency=2, stop=stop))
+    asyncio.run(run_cases(iter(work), ask, stopping, concurrency=2, stop=stop))
     assert len(few) == 2
     assert stop.reason == "enough"
 
 
 def test_a_disk_failure_ends_the_run_as_itself() -> None:
-    """The store's error comes out plain, not inside a group."""
+    """The store's error comes out plain, not inside a group; what was kept before is counted."""
+    kept: list[Row] = []
+    counted: list[Row] = []
 
-    def failing(row: Row) -> None:
-        raise StoreError("full")
+    def failing(row: Row) -> list[Row]:
+        if kept:
+            raise StoreError("full")
+        return kept_in(kept)(row)
 
+    work = iter([(case, 0) for case in cases(["golden"] * 9)])
+    ask = answered_and_graded(echo, grade_all([]))
     with pytest.raises(StoreError, match="full"):
-        asyncio.run(
-            run_cases(iter([(CASE, 0)]), answered_and_graded(echo, grade_all([])), failing, concurrency=3, stop=Stop())
+        asyncio.run(run_cases(work, ask, failing, count=counted.append, concurrency=3, stop=Stop()))
+    assert counted == kept
+
+
+def test_rows_are_counted_and_cases_read_when_the_next_call_was_made() -> None:
+    """Only the first case is read, and no row is counted, before a call; in the end each is counted once, in order."""
+    happened: list[str] = []
+
+    def read() -> Iterator[tuple[Case, int]]:
+        for case in cases(["golden"] * 4):
+            happened.append(f"read {case.id}")
+            yield case, 0
+
+    async def answer(case: Case, repeat: int) -> Output:
+        happened.append(f"called {case.id}")
+        await asyncio.sleep(0.01)
+        return Output(text=case.id)
+
+    def keep(row: Row) -> list[Row]:
+        happened.append(f"kept {row.case.id}")
+        return [row]
+
+    asyncio.run(
+        run_cases(
+            read(),
+            answered_and_graded(answer, grade_all([])),
+            keep,
+            count=lambda row: happened.append(f"counted {row.case.id}"),
+            concurrency=1,
+            stop=Stop(),
         )
+    )
+    assert happened[:7] == ["read c0", "called c0", "read c1", "kept c0", "called c1", "counted c0", "read c2"]
+    assert [what for what in happened if what.startswith("counted")] == [f"counted c{i}" for i in range(4)]
