@@ -82,8 +82,10 @@ def _jobs(folder: Path, n_cases: int, url: str, peers: Sequence[str]) -> dict[st
     run = (sys.executable, "-m", "evalkit", "run", str(folder / "suite.yaml"), "--out", str(out), "--progress", "none")
     bare = (sys.executable, str(HERE / "bare.py"), url, str(cases), str(CONCURRENCY), str(folder / "bare.out"))
     html = (sys.executable, str(HERE / "html_only.py"), *run[3:])
+    unwritten = (sys.executable, str(HERE / "no_journal.py"), *run[3:], "--no-report")
     jobs = {
         "bare loop": fresh(*bare),
+        "evalkit, no journal": fresh(*unwritten),
         "evalkit": fresh(*run, "--no-report"),
         "evalkit, report.html": fresh(*html),
         "evalkit, all reports": fresh(*run),
