@@ -263,6 +263,6 @@ def refuse_incomparable(decision: Decision) -> None:
         mend = "score its stored answers again with `evalkit score`, and save that run as the baseline"
         place = f"baseline {found.baseline_id}"
         raise InputError(
-            Problem(place, f"its {name} was scored otherwise: the {part} differs", mend)
+            Problem(place, f"its {name} was scored otherwise ({part})", mend)
             for name, part in found.incomparable.items()
         )

@@ -59,7 +59,7 @@ def _other_scores(prepared: Prepared, terms: Terms) -> Iterator[Problem]:
                 if name.removesuffix(".passed") in prepared.score_keys:
                     part = differing_parts(name.removesuffix(".passed"), terms.baseline)
                     if part:
-                        yield Problem(place, f"its {name} was scored otherwise: the {part} differs", mend)
+                        yield Problem(place, f"its {name} was scored otherwise ({part})", mend)
 
 
 def warnings_of(prepared: Prepared, terms: Terms) -> tuple[Problem, ...]:
