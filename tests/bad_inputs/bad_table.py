@@ -126,7 +126,8 @@ def fewer_cases(lab: Lab) -> None:
 def changing(lab: Lab) -> None:
     """A system that changes the golden set while it is asked."""
     spoiling = "pathlib.Path(__file__).with_name('cases.jsonl').write_text('{}')"
-    lab.swap("bot.py", "    return", f"    {spoiling}\n    return")
+    waiting = "__import__('time').sleep(0.3)"  # until the next case was read
+    lab.swap("bot.py", "    return", f"    {waiting}\n    {spoiling}\n    return")
     lab.swap("suite.yaml", "concurrency: 2", "concurrency: 1")
     lab.write("cases.jsonl", jsonl([{**each, "notes": "x" * 50_000} for each in CASES]))  # more than one read takes
 
