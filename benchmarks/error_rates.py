@@ -23,7 +23,7 @@ import numpy as np
 from scipy import stats as scipy_stats
 
 from evalkit.aggregate.frame import Frame
-from evalkit.aggregate.frozen import FrozenFrame
+from evalkit.aggregate.frozen import FrozenFrame, freeze
 from evalkit.aggregate.summary import summarise
 from evalkit.gate.baseline import Baseline
 from evalkit.gate.decide import MORE_RUNS, decide
@@ -242,7 +242,7 @@ def frame_of(cases: list[Case], metrics: list[Metric], runs: list[Floats], rng: 
             }
             output = Output(text="x", latency_s=float(seconds[place]), usage=Usage(cost_usd=float(usd[place])))
             frame.add(Row(case=case, repeat=repeat, output=output, scores=scores))
-    return frame.freeze()
+    return freeze(frame)
 
 
 def guards(job: tuple[str, int, int]) -> dict[str, int]:

@@ -69,11 +69,12 @@ def assess(
         final: nothing can be run again: decide with what is there.
         wall_s: seconds that the calls took, `None` where unknown (a resumed or stored run).
     """
+    from evalkit.aggregate.frozen import freeze
     from evalkit.aggregate.summary import summarise
     from evalkit.gate.amendments import amended
     from evalkit.gate.decide import decide
 
-    frozen = frame.freeze()
+    frozen = freeze(frame)
     summary = summarise(
         frozen,
         suite=terms.suite,
@@ -199,6 +200,7 @@ def load_baseline(
     """
     if folder is None:
         return None
+    from evalkit.aggregate.frozen import freeze
     from evalkit.gate.baseline import Baseline
     from evalkit.stored import load_run
 
@@ -210,10 +212,10 @@ def load_baseline(
         first_calls = _add_old_rows(stored, run)
     return Baseline(
         run_id=stored.run_id,
-        frame=stored.frame.freeze(),
+        frame=freeze(stored.frame),
         score_keys=stored.score_keys,
         candidate_score_keys=score_keys,
-        by_turns=first_calls.freeze() if first_calls is not None and len(first_calls) else None,
+        by_turns=freeze(first_calls) if first_calls is not None and len(first_calls) else None,
     )
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from evalkit.aggregate.agreement import Floors, Label, agreement
 from evalkit.aggregate.calibration import Calibration
 from evalkit.aggregate.drift import Drift, drift_of
-from evalkit.aggregate.frozen import FrozenFrame
+from evalkit.aggregate.frozen import FrozenFrame, freeze
 from evalkit.errors import InputError, Problem
 from evalkit.golden.labels import read_labels
 from evalkit.paths import project_of
@@ -68,7 +68,7 @@ def load_judged(folder: RunFolder, label_files: Sequence[Path], metric: str | No
     files = tuple(label_files) or (suite.label_files if suite else ())
     root = suite.root if suite else project_of(Path.cwd())
     floors = suite.options.kappa_floors if suite else {}
-    judged = Judged(stored, stored.frame.freeze(), _read(files), files, root, floors)
+    judged = Judged(stored, freeze(stored.frame), _read(files), files, root, floors)
     names = [each.name for each in judged.judges]
     if not names or metric not in (None, *names):
         what = f"no judge {metric!r} in this run" if names else "no judge graded this run"
@@ -127,7 +127,7 @@ def drift(old: RunFolder, new: RunFolder, metric: str, label_files: Sequence[Pat
     before, after = load_run(old), load_run(new)
     frames = []
     for stored in (before, after):
-        frame = stored.frame.freeze()
+        frame = freeze(stored.frame)
         if metric not in {each.name for each in frame.metrics}:
             known = ", ".join(each.name for each in frame.metrics)
             raise InputError(Problem("--metric", f"{stored.folder.path} has no metric {metric!r}", f"known: {known}"))

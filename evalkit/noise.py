@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from evalkit.aggregate.columns import Ints
-from evalkit.aggregate.frame import ABSENT, SCORED
 from evalkit.aggregate.frozen import FrozenFrame
+from evalkit.aggregate.statuses import ABSENT, SCORED
 from evalkit.gate.baseline import Pairing
 from evalkit.gate.policy import NoRegression, within
 from evalkit.gate.regression import ALPHA, gates_of, run_tests

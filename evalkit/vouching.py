@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from evalkit.aggregate.frozen import freeze
 from evalkit.errors import Problem
 from evalkit.gate.no_regression import MIN_OVERLAP
 from evalkit.noise import Detectable, cases_in, detectable, flips_in
@@ -34,7 +35,7 @@ class Facts:
 
 def facts_of(stored: StoredRun) -> Facts:
     """Read off a stored run what a reader wants to know of a baseline."""
-    frame, decision = stored.frame.freeze(), stored.folder.decision()
+    frame, decision = freeze(stored.frame), stored.folder.decision()
     metric = "pass_rate"
     sees: tuple[Detectable, ...] = ()
     if metric in frame.cases:
@@ -60,7 +61,7 @@ def faults_of(stored: StoredRun, accepted: str = "") -> Iterator[Problem]:
         word = "row does" if len(stored.damaged) == 1 else "rows do"
         what = f"{len(stored.damaged)} {word} not fit its checksum, line {lines}{more}"
         yield Problem(str(stored.folder.rows_file), what, _AGAIN)
-    n_rows = len(stored.frame.freeze().row_case)
+    n_rows = len(freeze(stored.frame).row_case)
     if n_rows < manifest["expected"]:
         yield Problem(place, f"{n_rows} of {manifest['expected']} rows are there", _AGAIN)
     if manifest["partial"]:

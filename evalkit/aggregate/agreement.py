@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 from itertools import combinations
 from typing import Literal
 
-from evalkit.aggregate.frame import KEY_BYTES, SCORED
 from evalkit.aggregate.frozen import FrozenFrame
 from evalkit.aggregate.next_labels import pooled_chances
 from evalkit.aggregate.raters import PASS_FAIL, Opinion, alpha_of, compare, majority
+from evalkit.aggregate.statuses import KEY_BYTES, SCORED
 from evalkit.results import OVERALL, Agreement, Estimate, Trust
 from evalkit.stats.agreement import FLOOR
 from evalkit.types import Metric

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from evalkit.aggregate.columns import Column, Floats, Ints
-from evalkit.aggregate.frame import ERRORED, SCORED, UNSCORED
 from evalkit.aggregate.frozen import FrozenFrame
+from evalkit.aggregate.statuses import ERRORED, SCORED, UNSCORED
 from evalkit.aggregate.weighted import weighted
 from evalkit.results import Cell, Estimate
 from evalkit.stats import intervals

@@ -13,9 +13,9 @@ import numpy as np
 
 from evalkit.aggregate.agreement import AnswerKey, Label, answer_of, person_labels, trust_in
 from evalkit.aggregate.calibration import Calibration
-from evalkit.aggregate.frame import SCORED
 from evalkit.aggregate.frozen import FrozenFrame
 from evalkit.aggregate.raters import Opinion
+from evalkit.aggregate.statuses import SCORED
 from evalkit.results import OVERALL, Agreement, Cell, Estimate
 from evalkit.stats.correction import MIN_LABELS, double_sampling, ppi_mean, rogan_gladen
 from evalkit.stats.intervals import mean_t

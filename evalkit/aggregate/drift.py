@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from evalkit.aggregate.agreement import Label, person_labels
-from evalkit.aggregate.frame import SCORED
 from evalkit.aggregate.frozen import FrozenFrame
 from evalkit.aggregate.raters import MAX_LEVELS, Opinion, levels_of
+from evalkit.aggregate.statuses import SCORED
 from evalkit.stats.agreement import KappaDifference, Weights, confusion, kappa_difference, stuart_maxwell
 from evalkit.stats.multiplicity import holm
 from evalkit.stats.paired import mcnemar

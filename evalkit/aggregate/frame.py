@@ -1,6 +1,6 @@
 """A run as compact columns, built row by row while the run goes on.
 
-Rows are not kept: a row costs a few microseconds and about 250 bytes however long its answer is. `Frame.freeze`
+Rows are not kept: a row costs a few microseconds and about 250 bytes however long its answer is. `frozen.freeze`
 sorts the columns, so that any order of completion gives the same figures.
 """
 
@@ -9,63 +9,26 @@ from __future__ import annotations
 import hashlib
 import math
 from array import array
-from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
+from evalkit.aggregate.cohorts import cohort_value, stratum_of
+from evalkit.aggregate.statuses import (
+    ABSENT,
+    DERIVED_METRICS,
+    ERRORED,
+    FAILED_BIT,
+    JUDGE_USAGE_BIT,
+    KEY_BYTES,
+    PASSED_BIT,
+    REPLAYED_BIT,
+    SCORED,
+    STATES,
+    UNSCORED,
+)
 from evalkit.types import Case, Metric, Row, Score, Usage
 
-if TYPE_CHECKING:
-    from evalkit.aggregate.frozen import FrozenFrame
-
-ABSENT, SCORED, UNSCORED, ERRORED = range(4)
-"""Status of a metric in a row: the suite does not apply it, or how its grade ended."""
-STATUS_MASK, PASSED_BIT, FAILED_BIT = 3, 4, 8
-"""A status byte holds the status in its low bits, and the pass mark's verdict where the scorer has one."""
-REPLAYED_BIT, JUDGE_USAGE_BIT = 1, 2
-STATES = ("scored", "unscored", "system_error", "skipped")
-DERIVED_METRICS = frozenset(
-    "pass_rate pass_rate_production pass_any pass_all pass_spread latency_p50_s latency_p95_s latency_p99_s "
-    "ttft_p50_s tokens_per_s cost_per_case_usd judge_cost_usd_per_case monthly_cost_usd throughput_per_s".split()
-)
-"""Metrics that every run has without a scorer; a scorer may not take their names."""
-KEY_BYTES = 16
-SHORT_WORDS, MEDIUM_WORDS = 8, 20
 _NAN = math.nan
-
-
-def query_length(case: Case) -> str:
-    """Name the length of the question: `short` up to 8 words, `medium` up to 20, else `long`."""
-    words = len(case.question.split())
-    if words <= SHORT_WORDS:
-        return "short"
-    return "medium" if words <= MEDIUM_WORDS else "long"
-
-
-_DERIVED_COHORTS: dict[str, Callable[[Case], str]] = {
-    "query_length": query_length,
-    "kind": lambda case: case.kind,
-    "severity": lambda case: case.severity,
-}
-
-
-def cohort_value(case: Case, name: str) -> str | None:
-    """Find the value of one cohort: the case's own, else the derived one, else `None`."""
-    value = case.cohorts.get(name)
-    if value is None and name in _DERIVED_COHORTS:
-        return _DERIVED_COHORTS[name](case)
-    return value
-
-
-CANARIES = "kind=canary"
-"""The stratum of canaries in a sample: all of them are asked."""
-
-
-def stratum_of(case: Case, by: str) -> str:
-    """The stratum of a case in a sample: canaries, the value of a cohort, or its lack."""
-    if case.kind == "canary":
-        return CANARIES
-    value = cohort_value(case, by)
-    return f"no {by}" if value is None else f"{by}={value}"
 
 
 def answer_key(text: str) -> bytes:
@@ -168,12 +131,6 @@ class Frame:
         else:
             self._add_graded(row)
         self._add_case(row.case, row.repeat)
-
-    def freeze(self) -> FrozenFrame:
-        """Sort, fold repeats into cases, and derive the metrics that every run has."""
-        from evalkit.aggregate.frozen import freeze
-
-        return freeze(self)
 
     def _add_case(self, case: Case, repeat: int) -> None:
         self.ids.append(case.id)

@@ -11,7 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evalkit.aggregate.columns import Column, Floats, Ints, Sampled, sampled
-from evalkit.aggregate.frame import (
+from evalkit.aggregate.frame import Frame
+from evalkit.aggregate.repeats import by_rule, of_repeats
+from evalkit.aggregate.statuses import (
     ABSENT,
     ERRORED,
     FAILED_BIT,
@@ -23,9 +25,7 @@ from evalkit.aggregate.frame import (
     STATES,
     STATUS_MASK,
     UNSCORED,
-    Frame,
 )
-from evalkit.aggregate.repeats import by_rule, of_repeats
 from evalkit.results import OVERALL
 from evalkit.types import Metric
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from evalkit.aggregate.frame import SCORED
 from evalkit.aggregate.frozen import FrozenFrame
+from evalkit.aggregate.statuses import SCORED
 from evalkit.types import Metric
 
 Stratum = tuple[bool, str]

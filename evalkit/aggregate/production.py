@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from evalkit.aggregate.columns import Floats, Ints, Sampled
-from evalkit.aggregate.frame import SCORED
 from evalkit.aggregate.frozen import PASS_RATE, FrozenFrame
+from evalkit.aggregate.statuses import SCORED
 from evalkit.aggregate.weighted import weighted
 from evalkit.results import OVERALL, Cell, Estimate
 from evalkit.stats.quantiles import ONE_SIDED_95

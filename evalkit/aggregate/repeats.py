@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from evalkit.aggregate.columns import Column, Ints
-from evalkit.aggregate.frame import ABSENT, SCORED
+from evalkit.aggregate.statuses import ABSENT, SCORED
 from evalkit.types import Metric
 
 RULES = ("mean", "all", "any", "majority")

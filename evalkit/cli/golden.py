@@ -39,7 +39,7 @@ def coverage(
 
     Exit codes: 0, 2 where suite, file or mix cannot be used.
     """
-    from evalkit.aggregate.frame import cohort_value
+    from evalkit.aggregate.cohorts import cohort_value
     from evalkit.golden.read import open_golden
     from evalkit.stats.sampling import effective_n, production_coverage
     from evalkit.suite.parse import load_suite

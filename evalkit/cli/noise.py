@@ -36,6 +36,7 @@ def noise(
     import shlex
     import sys
 
+    from evalkit.aggregate.frozen import freeze
     from evalkit.cli.output import Output
     from evalkit.cli.signals import run_stoppable
     from evalkit.noise import noise_of
@@ -50,7 +51,7 @@ def noise(
         request = Request(suite=suite, out=out, overrides=overrides, baseline="none", command=command)
         folder = run_stoppable(request, Output(json=True), "auto").folder
     stored = load_run(folder)
-    frame = stored.frame.freeze()
+    frame = freeze(stored.frame)
     if frame.n_repeats < 2:
         raise InputError(Problem(str(folder.path), "every case was run once", "run it with --repeat 4"))
     file = suite if suite.is_file() else suite_file_of(stored)
@@ -82,7 +83,7 @@ def power(
     """
     import math
 
-    from evalkit.aggregate.frame import cohort_value
+    from evalkit.aggregate.cohorts import cohort_value
     from evalkit.gate.regression import ALPHA
     from evalkit.golden.read import open_golden
     from evalkit.noise import detectable

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from evalkit.aggregate.columns import Column, Floats, Ints
-from evalkit.aggregate.frame import SCORED
 from evalkit.aggregate.frozen import FrozenFrame
+from evalkit.aggregate.statuses import SCORED
 from evalkit.gate.words import worst_first
 from evalkit.results import Comparison
 

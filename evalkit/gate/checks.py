@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from evalkit.aggregate.frame import ABSENT, SCORED
 from evalkit.aggregate.frozen import FrozenFrame
+from evalkit.aggregate.statuses import ABSENT, SCORED
 from evalkit.gate.findings import only_warns
 from evalkit.gate.policy import Canary, Coverage, Failures
 from evalkit.gate.words import calibrate_first, number, some, unproven_judges, worst_first

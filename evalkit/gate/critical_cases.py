@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from evalkit.aggregate.frame import SCORED
 from evalkit.aggregate.frozen import FrozenFrame
+from evalkit.aggregate.statuses import SCORED
 from evalkit.gate.baseline import Pairing
 from evalkit.gate.findings import Finding, finding
 from evalkit.gate.words import some

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import ClassVar, Literal
 
-from evalkit.aggregate.frame import DERIVED_METRICS
+from evalkit.aggregate.statuses import DERIVED_METRICS
 from evalkit.results import OVERALL
 from evalkit.types import KINDS, SEVERITIES, Metric
 

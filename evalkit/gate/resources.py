@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 
 from evalkit.aggregate.columns import Floats
-from evalkit.aggregate.frame import SCORED
 from evalkit.aggregate.frozen import FrozenFrame
+from evalkit.aggregate.statuses import SCORED
 from evalkit.gate.baseline import Baseline
 from evalkit.gate.findings import only_warns
 from evalkit.gate.policy import NoRegression

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from evalkit.aggregate.cells import MEASURES, cell, source
-from evalkit.aggregate.frame import SCORED
 from evalkit.aggregate.frozen import FrozenFrame
+from evalkit.aggregate.statuses import SCORED
 from evalkit.gate.findings import only_warns
 from evalkit.gate.policy import Threshold, is_critical, within
 from evalkit.gate.words import about, calibrate_first, number, unproven_judges, worst_first

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from evalkit.aggregate.frame import CANARIES, stratum_of
+from evalkit.aggregate.cohorts import CANARIES, stratum_of
 from evalkit.runner.plan import draw_key
 from evalkit.stats.sampling import allocate_floor
 from evalkit.suite.model import Sample

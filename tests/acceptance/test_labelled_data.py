@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from evalkit.aggregate.agreement import Label, agreement
 from evalkit.aggregate.frame import Frame
+from evalkit.aggregate.frozen import freeze
 from evalkit.cli.app import app
 from evalkit.results import OVERALL, Agreement
 from evalkit.types import Case, Metric, Output, Row, Score
@@ -44,7 +45,7 @@ def agreed(pairs: list[tuple[dict[str, Any], bool, bool]]) -> Agreement:
                 case_id=row["id"], answer_sha256=sha, metric=JUDGE.name, label=word, rater="people", rater_kind="person"
             )
         )
-    found = agreement(frame.freeze(), labels)
+    found = agreement(freeze(frame), labels)
     return next(one for one in found if one.cohort == OVERALL and one.rater_kind == "person")
 
 

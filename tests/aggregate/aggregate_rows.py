@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 
 from evalkit.aggregate.frame import Frame
-from evalkit.aggregate.frozen import FrozenFrame
+from evalkit.aggregate.frozen import FrozenFrame, freeze
 from evalkit.types import Case, Metric, Output, Row, Score, Unscored
 
 RULE = Metric(name="rule", binary=True)
@@ -47,4 +47,4 @@ def frozen(
     frame = Frame(metrics, cohorts, advisory)
     for row in rows:
         frame.add(row)
-    return frame.freeze()
+    return freeze(frame)

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from aggregate_rows import GRADE, OTHER, RULE, a_case, a_row, frozen
 
-from evalkit.aggregate.frame import ABSENT, ERRORED, SCORED, UNSCORED, Frame
+from evalkit.aggregate.frame import Frame
+from evalkit.aggregate.statuses import ABSENT, ERRORED, SCORED, UNSCORED
 from evalkit.types import Failure, Message, Metric, Output, Row, Usage
 
 

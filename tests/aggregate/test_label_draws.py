@@ -11,7 +11,7 @@ from aggregate_rows import a_case, a_row
 
 from evalkit.aggregate.agreement import Label, agreement, labelled_rows
 from evalkit.aggregate.frame import Frame
-from evalkit.aggregate.frozen import FrozenFrame
+from evalkit.aggregate.frozen import FrozenFrame, freeze
 from evalkit.aggregate.next_labels import next_labels, pooled_chances
 from evalkit.types import Metric
 
@@ -30,7 +30,7 @@ def run_of(rng: np.random.Generator) -> tuple[FrozenFrame, dict[str, str], dict[
         frame.add(row)
         people[row.case.id] = "pass" if right else "fail"
         digests[row.case.id] = hashlib.sha256(f"answer {i}".encode()).hexdigest()
-    return frame.freeze(), people, digests
+    return freeze(frame), people, digests
 
 
 def kappa_of(

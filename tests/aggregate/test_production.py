@@ -6,7 +6,7 @@ import pytest
 from aggregate_rows import a_case, a_row
 
 from evalkit.aggregate.frame import Frame
-from evalkit.aggregate.frozen import FrozenFrame
+from evalkit.aggregate.frozen import FrozenFrame, freeze
 from evalkit.aggregate.production import check_mix
 from evalkit.aggregate.summary import summarise
 from evalkit.types import Metric
@@ -18,7 +18,7 @@ def run_of(counts: dict[str, tuple[int, int]]) -> FrozenFrame:
     for topic, (passing, n) in counts.items():
         for i in range(n):
             frame.add(a_row(a_case(f"{topic}{i:03}", cohorts={"topic": topic}), {"rule": float(i < passing)}))
-    return frame.freeze()
+    return freeze(frame)
 
 
 MIX = {"topic=hours": 0.8, "topic=loans": 0.2}

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evalkit.aggregate.frame import Frame
-from evalkit.aggregate.frozen import FrozenFrame
+from evalkit.aggregate.frozen import FrozenFrame, freeze
 from evalkit.aggregate.repeats import check_rule
 from evalkit.aggregate.summary import summarise
 
@@ -22,7 +22,7 @@ def run_of(verdicts: list[list[int | None]], rule: str = "mean") -> FrozenFrame:
     for number, runs in enumerate(verdicts):
         for repeat, passed in enumerate(runs):
             frame.add(a_row(f"c{number}", {"rule": None if passed is None else float(passed)}, repeat=repeat))
-    return frame.freeze()
+    return freeze(frame)
 
 
 @pytest.mark.parametrize(

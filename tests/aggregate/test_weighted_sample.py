@@ -10,7 +10,7 @@ import pytest
 from aggregate_rows import a_case, a_row
 
 from evalkit.aggregate.frame import Frame
-from evalkit.aggregate.frozen import FrozenFrame
+from evalkit.aggregate.frozen import FrozenFrame, freeze
 from evalkit.aggregate.summary import summarise
 from evalkit.results import Cell
 from evalkit.types import Metric
@@ -29,7 +29,7 @@ def run_of(
         for i in range(n):
             cohorts = {"topic": topic, **({"language": "fr" if i % 2 else "en"} if languages else {})}
             frame.add(a_row(a_case(f"{topic}{i:03}", cohorts=cohorts), {"rule": float(i < passing)}))
-    return frame.freeze()
+    return freeze(frame)
 
 
 def rate(frame: FrozenFrame, cohort: str = "overall") -> Cell:
@@ -100,7 +100,7 @@ def test_a_sample_by_kind_needs_no_cohort_of_that_name() -> None:
     for i in range(100):
         kind = "golden" if i < 50 else "adversarial"
         frame.add(a_row(a_case(f"c{i:03}", kind=kind), {"rule": float(i < 50)}))
-    assert rate(frame.freeze()).estimate.value == pytest.approx(0.9)
+    assert rate(freeze(frame)).estimate.value == pytest.approx(0.9)
 
 
 def test_a_case_of_a_stratum_that_was_not_drawn_from_is_no_row_of_the_run() -> None:
@@ -121,7 +121,7 @@ def test_intervals_of_means_in_a_cohort_across_the_strata_hold_the_truth() -> No
             topic = "a" if i < 100 else "b"
             cohorts = {"topic": topic, "dom": "x" if rng.random() < 0.3 else "y"}
             frame.add(a_row(a_case(f"c{i:03}", cohorts=cohorts), {"grade": 0.9 if topic == "a" else 0.0}))
-        cell = summarise(frame.freeze(), suite="s", expected=200).cell("grade", "dom=x")
+        cell = summarise(freeze(frame), suite="s", expected=200).cell("grade", "dom=x")
         assert cell is not None and cell.estimate.low is not None and cell.estimate.high is not None
         held += cell.estimate.low <= 0.6 <= cell.estimate.high
     assert held / 200 >= 0.92

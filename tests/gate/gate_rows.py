@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from evalkit.aggregate.agreement import Label
 from evalkit.aggregate.frame import Frame
-from evalkit.aggregate.frozen import FrozenFrame
+from evalkit.aggregate.frozen import FrozenFrame, freeze
 from evalkit.aggregate.summary import summarise
 from evalkit.gate.baseline import Baseline
 from evalkit.gate.decide import NeedsRepeats, decide
@@ -59,7 +59,7 @@ def frozen(
     frame = Frame(metrics, cohorts, advisory)
     for row in rows:
         frame.add(row)
-    return frame.freeze()
+    return freeze(frame)
 
 
 def decided(

@@ -1,0 +1,44 @@
+"""The cohorts of a case: those that the golden set names, those that are derived, and the stratum of a sample."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from evalkit.types import Case
+
+SHORT_WORDS, MEDIUM_WORDS = 8, 20
+
+
+def query_length(case: Case) -> str:
+    """Name the length of the question: `short` up to 8 words, `medium` up to 20, else `long`."""
+    words = len(case.question.split())
+    if words <= SHORT_WORDS:
+        return "short"
+    return "medium" if words <= MEDIUM_WORDS else "long"
+
+
+_DERIVED_COHORTS: dict[str, Callable[[Case], str]] = {
+    "query_length": query_length,
+    "kind": lambda case: case.kind,
+    "severity": lambda case: case.severity,
+}
+
+
+def cohort_value(case: Case, name: str) -> str | None:
+    """Find the value of one cohort: the case's own, else the derived one, else `None`."""
+    value = case.cohorts.get(name)
+    if value is None and name in _DERIVED_COHORTS:
+        return _DERIVED_COHORTS[name](case)
+    return value
+
+
+CANARIES = "kind=canary"
+"""The stratum of canaries in a sample: all of them are asked."""
+
+
+def stratum_of(case: Case, by: str) -> str:
+    """The stratum of a case in a sample: canaries, the value of a cohort, or its lack."""
+    if case.kind == "canary":
+        return CANARIES
+    value = cohort_value(case, by)
+    return f"no {by}" if value is None else f"{by}={value}"

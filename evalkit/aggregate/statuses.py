@@ -1,0 +1,14 @@
+"""How a metric of a row ended, as the bytes and bits that the columns hold."""
+
+ABSENT, SCORED, UNSCORED, ERRORED = range(4)
+"""Status of a metric in a row: the suite does not apply it, or how its grade ended."""
+STATUS_MASK, PASSED_BIT, FAILED_BIT = 3, 4, 8
+"""A status byte holds the status in its low bits, and the pass mark's verdict where the scorer has one."""
+REPLAYED_BIT, JUDGE_USAGE_BIT = 1, 2
+STATES = ("scored", "unscored", "system_error", "skipped")
+DERIVED_METRICS = frozenset(
+    "pass_rate pass_rate_production pass_any pass_all pass_spread latency_p50_s latency_p95_s latency_p99_s "
+    "ttft_p50_s tokens_per_s cost_per_case_usd judge_cost_usd_per_case monthly_cost_usd throughput_per_s".split()
+)
+"""Metrics that every run has without a scorer; a scorer may not take their names."""
+KEY_BYTES = 16
