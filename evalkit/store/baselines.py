@@ -10,7 +10,8 @@ from pathlib import Path, PurePosixPath
 
 from evalkit.errors import InputError, Problem
 from evalkit.store.folder import BASELINES, DECISION, MANIFEST, ROWS, SUMMARY, RunFolder, is_name
-from evalkit.store.git import MAX_BYTES, PREFIX, folder_at
+from evalkit.store.git import PREFIX, folder_at
+from evalkit.store.packed import unpacked_limit
 
 FILES = (MANIFEST, f"{ROWS}.gz", ROWS, SUMMARY, DECISION)
 """What a baseline is made of; nothing else is taken from a commit or an archive."""
@@ -72,10 +73,11 @@ def _unpacked(file: Path) -> Path:
 
 def _copy(archive: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path) -> None:
     """Copy one member; what it claims to be long is not believed."""
-    left = MAX_BYTES
+    limit = left = unpacked_limit(Path(archive.filename or "").stat().st_size)
     with archive.open(member) as source, target.open("wb") as file:
         while piece := source.read(_PIECE_BYTES):
             left -= len(piece)
             if left < 0:
-                raise InputError(Problem(f"{archive.filename}/{target.name}", f"more than {MAX_BYTES} bytes"))
+                what = f"unpacks to more than {limit} bytes"
+                raise InputError(Problem(f"{archive.filename}/{target.name}", what, "fetch the artifact again"))
             file.write(piece)

@@ -6,10 +6,8 @@ was finished first, on a resume, or on rows that were run again since (the last 
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import json
-import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +15,12 @@ from typing import Any, BinaryIO
 
 from evalkit.errors import InputError, Problem, StoreError
 from evalkit.paths import shown_path
+from evalkit.store.packed import open_packed
 from evalkit.store.rows import row_name, row_sum
 
 _START = b"evalkit head 1"
 _HEAD_BYTES = 16
+MAX_DAMAGED = 10_000
 HEAD = "head"
 """The key in `decision.json`."""
 
@@ -52,15 +52,27 @@ def scan(path: Path) -> Scan:
         StoreError: if it cannot be read.
     """
     sums: dict[bytes, bytes] = {}
-    damaged = []
+    damaged: list[Damage] = []
     n_lines = 0
     for n_lines, line in enumerate(lines_of(path) if path.exists() else (), 1):
         name = row_name(line)
         if name is None:
-            damaged.append(Damage(n_lines, torn=not line.endswith(b"\n")))
+            note_damage(damaged, path, n_lines, line)
         else:
             sums[name] = row_sum(line)
     return Scan(sums, n_lines - len(damaged), tuple(damaged))
+
+
+def note_damage(damaged: list[Damage], path: Path, number: int, line: bytes) -> None:
+    """Add a line that cannot be believed.
+
+    Raises:
+        InputError: where there are so many that this never was a journal.
+    """
+    if len(damaged) == MAX_DAMAGED:
+        mend = "run the suite again, or save the baseline again"
+        raise InputError(Problem(shown_path(path), f"more than {MAX_DAMAGED:,} damaged rows", mend))
+    damaged.append(Damage(number, torn=not line.endswith(b"\n")))
 
 
 def head_of(journals: list[Scan], decision: Mapping[str, Any] | None) -> str:
@@ -84,7 +96,7 @@ def lines_of(path: Path) -> Iterator[bytes]:
     """The lines of a journal, which end at a line feed and nowhere else; a saved baseline is unpacked.
 
     Raises:
-        InputError: if the file is not there, cut, or no packed journal.
+        InputError: if the file is not there, or is no packed journal.
         StoreError: if the disk fails.
     """
     mend = "run the suite again, or save the baseline again"
@@ -93,15 +105,13 @@ def lines_of(path: Path) -> Iterator[bytes]:
             yield from file
     except FileNotFoundError:
         raise InputError(Problem(shown_path(path), "is not there", mend)) from None
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise InputError(Problem(shown_path(path), f"is cut or foreign ({error})", mend)) from None
     except OSError as error:
         raise StoreError(f"{path}: cannot be read ({error}); check the path and its permissions") from error
 
 
 def open_journal(path: Path) -> BinaryIO:
-    """The bytes of a journal, compressed in a saved baseline."""
-    return gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")  # type: ignore[return-value]
+    """The bytes of a journal; of a saved baseline no more than `packed` allows."""
+    return open_packed(path) if path.suffix == ".gz" else path.open("rb")
 
 
 def _link(before: bytes, added: bytes) -> bytes:

@@ -14,7 +14,7 @@ from typing import Any
 
 from evalkit.errors import InputError, Problem, StoreError
 from evalkit.paths import shown_path
-from evalkit.store.chain import head_of, scan
+from evalkit.store.chain import head_of, open_journal, scan
 from evalkit.store.journal import read_rows
 from evalkit.store.running import RUNNING
 from evalkit.store.soundness import manifest_problems
@@ -31,6 +31,7 @@ SET_ASIDE = "set_aside.jsonl"
 REPORT, MARKDOWN, COMMENT, JUNIT = "report.html", "summary.md", "comment.json", "junit.xml"
 RECORD, FAILURES = "release_decision.md", "failure_analysis.md"
 BASELINES = Path("reports") / "baselines"
+_MAX_JSON_BYTES = 16 << 20
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class RunFolder:
         """
         file = self.path / MANIFEST
         try:
-            manifest = json.loads(file.read_bytes())
+            manifest = _small_json(file)
         except FileNotFoundError:
             mend = "name a folder that `evalkit run` wrote"
             what = f"no {MANIFEST} in it, so it is no run folder"
@@ -88,7 +89,7 @@ class RunFolder:
     def decision(self) -> Mapping[str, Any] | None:
         """The stored decision, `None` where the run never reached one."""
         try:
-            stored = json.loads((self.path / DECISION).read_bytes())
+            stored = _small_json(self.path / DECISION)
         except (OSError, ValueError, RecursionError):
             return None
         return stored if isinstance(stored, dict) and isinstance(stored.get("outcome"), str) else None
@@ -127,6 +128,19 @@ class RunFolder:
     def write_json(self, name: str, value: Any) -> Path:
         """Write sorted JSON, whole or not at all."""
         return self.write_text(name, to_json(value))
+
+
+def _small_json(file: Path) -> Any:
+    """The value in a file, which may be anybody's.
+
+    Raises:
+        ValueError: if it is no JSON, or longer than what evalkit writes.
+    """
+    with file.open("rb") as content:
+        data = content.read(_MAX_JSON_BYTES + 1)
+    if len(data) > _MAX_JSON_BYTES:
+        raise ValueError(f"more than {_MAX_JSON_BYTES >> 20} MiB")
+    return json.loads(data)
 
 
 def to_json(value: Any) -> str:
@@ -194,7 +208,7 @@ def save_baseline(run: RunFolder, name: str, root: Path, accepted: str = "") -> 
         for file in (DECISION, SUMMARY):
             shutil.copyfile(run.file(file), draft / file)
         RunFolder(draft).write_json(MANIFEST, {**run.manifest(), "accepted": accepted})
-        with run.rows_file.open("rb") as rows, (draft / f"{ROWS}.gz").open("wb") as packed:
+        with open_journal(run.rows_file) as rows, (draft / f"{ROWS}.gz").open("wb") as packed:
             with gzip.GzipFile(filename="", mode="wb", fileobj=packed, mtime=0) as stream:
                 shutil.copyfileobj(rows, stream)
         shutil.rmtree(target, ignore_errors=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import io
+import shutil
+import tempfile
 from array import array
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -64,6 +65,13 @@ def _open(path: Path) -> BinaryIO:
     file = open_journal(path)
     if path.suffix != ".gz":
         return file
-    # A compressed baseline is unpacked into memory: seeking back in gzip would unpack it again each time.
-    with file:
-        return io.BytesIO(file.read())
+    # A compressed baseline is unpacked beside: seeking back in gzip would unpack it again each time.
+    unpacked: BinaryIO = tempfile.TemporaryFile()
+    try:
+        with file:
+            shutil.copyfileobj(file, unpacked)
+        unpacked.seek(0)
+    except BaseException:
+        unpacked.close()
+        raise
+    return unpacked

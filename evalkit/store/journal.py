@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from evalkit.errors import StoreError
-from evalkit.store.chain import Damage, lines_of
+from evalkit.store.chain import Damage, lines_of, note_damage
 from evalkit.store.rows import decode_row, encode_row
 from evalkit.types import Row
 
@@ -21,6 +21,7 @@ def read_rows(path: Path, damaged: list[Damage] | None = None) -> Iterator[Row]:
     """Intact rows in the order written; torn and altered lines are left out and added to `damaged`.
 
     Raises:
+        InputError: if it is no journal.
         StoreError: if the file cannot be read.
     """
     for number, line in enumerate(lines_of(path), 1):
@@ -28,7 +29,7 @@ def read_rows(path: Path, damaged: list[Damage] | None = None) -> Iterator[Row]:
         if row is not None:
             yield row
         elif damaged is not None:
-            damaged.append(Damage(number, torn=not line.endswith(b"\n")))
+            note_damage(damaged, path, number, line)
 
 
 class Journal:
