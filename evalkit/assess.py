@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from evalkit.errors import InputError, Problem
@@ -13,6 +14,7 @@ from evalkit.results import Amendment, Decision, Summary
 from evalkit.runner.earlier import QUARANTINED
 from evalkit.store.baselines import find_baseline, how_to_save
 from evalkit.store.folder import RunFolder, is_name
+from evalkit.store.git import PREFIX
 from evalkit.store.journal import read_rows
 from evalkit.types import Score
 
@@ -40,6 +42,8 @@ class Terms:
     baseline: Baseline | None = None
     baseline_folder: RunFolder | None = None
     """Where the baseline's rows stand, for reports that show both answers."""
+    baseline_title: str = ""
+    """What the baseline is called in one word; empty where nothing is compared."""
     labels: tuple[Label, ...] = ()
     kappa_floors: Mapping[str, float] = field(default_factory=dict)
     calibrations: tuple[Calibration, ...] = ()
@@ -176,6 +180,20 @@ def baseline_name_of(suite: Suite, asked: str | None) -> str | None:
     named = named_baselines(suite)
     name = asked or (named[0] if named else None)
     return None if name == NO_BASELINE else name
+
+
+def baseline_title(name: str | None, folder: RunFolder | None) -> str:
+    """What a baseline is called in one word: its name, the commit's that it is read from, or its folder's; `@commit`.
+
+    Args:
+        name: what finds it, `None` for no comparison.
+        folder: where it was found, `None` where there is none of that name yet.
+    """
+    if name is None or folder is None:
+        return "" if name is None else f"{name} (none yet)"
+    short = name.removeprefix(PREFIX).partition(":")[0] if name.startswith(PREFIX) else PurePath(name).name
+    commit = str(folder.manifest().get("commit") or "")
+    return f"{short}@{commit[:7]}" if commit else short
 
 
 def named_baselines(suite: Suite) -> tuple[str, ...]:

@@ -48,8 +48,8 @@ class Interrupted(Exception):
 class Watcher:
     """Who hears how a run goes."""
 
-    begin: Callable[[Prepared, int, int, RunFolder], None] = lambda prepared, expected, done, folder: None
-    """The checked suite, rows expected, rows already there, folder: the first call is about to be made."""
+    begin: Callable[[Prepared, int, int, str], None] = lambda prepared, expected, done, baseline: None
+    """The checked suite, rows expected, rows already there, title of the baseline: the first call is about to come."""
     row: Callable[[Row], None] = lambda row: None
     """A case x repeat has ended."""
     note: Callable[[str], None] = lambda text: None
@@ -85,7 +85,7 @@ class Session:
 
     async def to_decision(self, answer: Answer, journal: Journal, terms: Terms) -> tuple[Summary, Decision]:
         """Ask what is not journalled yet, again where the gate wants it, and decide."""
-        self.watcher.begin(self.prepared, self.expected, len(self.done) - self.earlier.n_open, self.folder)
+        self.watcher.begin(self.prepared, self.expected, len(self.done) - self.earlier.n_open, terms.baseline_title)
         warming = asyncio.create_task(asyncio.to_thread(_warm))
         started = time.perf_counter()
         make_row = self._noted(answered_and_graded(answer, grade_all(self.prepared.graders), self.earlier.scoring.id))

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from evalkit.report.numbers import plural
 from evalkit.report.survey import verdict_of
 from evalkit.report.texts import one_line
 from evalkit.session import Watcher
@@ -21,13 +22,15 @@ if TYPE_CHECKING:
 
     from evalkit.llm.budget import Budget
     from evalkit.runner.prepare import Prepared
-    from evalkit.store.folder import RunFolder
+    from evalkit.suite.model import Suite
 
 LINE_INTERVAL_S = 10.0
 LINE_SHARE = 0.05
 SHOWN_FAILURES = 20
 SHOWN_ANSWER_CHARS = 60
 SHOWN_WARNINGS = 5
+HEADER_CHARS = 80
+_NAMES_CHARS = 12
 
 
 class Reporter:
@@ -59,18 +62,20 @@ class Reporter:
         if self._bar is not None:
             self._bar.stop()
 
-    def _begin(self, prepared: Prepared, expected: int, done: int, folder: RunFolder) -> None:
+    def _begin(self, prepared: Prepared, expected: int, done: int, baseline: str) -> None:
         self._expected, self._done, self._advisory = expected, done, prepared.advisory
         suite, self._budget = prepared.suite, prepared.budget
         if self._mode == "none":
             return
-        resumed = f" · {done} already there" if done else ""
+        from rich.text import Text
+
         for warning in prepared.warnings[:SHOWN_WARNINGS]:
             self._console.print(f"warning {warning}", soft_wrap=True)
         if len(prepared.warnings) > SHOWN_WARNINGS:
             self._console.print(f"warning {len(prepared.warnings) - SHOWN_WARNINGS} more: see `evalkit check`")
-        names = f"{one_line(suite.name, 80)} · {expected} calls × {len(suite.scorers)} scorers"
-        self._console.print(f"{names} · concurrency {suite.options.concurrency}{resumed}")
+        self._console.print(Text(header(suite, expected, baseline)), soft_wrap=True)
+        if done:
+            self._console.print(f"{done} of {expected} already there")
         if self._mode == "bar":
             self._bar = _bar(self._console, self._counts)
             self._bar.add_task("", total=expected, completed=done)
@@ -145,6 +150,23 @@ class Reporter:
         spent = time.monotonic() - self._started
         left = (self._expected - self._done) * spent / max(1, self._done)
         return f" · {left:.0f} s left" if left >= 1 else ""
+
+
+def header(suite: Suite, expected: int, baseline: str) -> str:
+    """What is about to run, in one line of at most `HEADER_CHARS`: long names give way.
+
+    Args:
+        suite: gives its name, scorers, repeats and concurrency.
+        expected: rows that the plan asks for.
+        baseline: what it is compared with; empty for nothing.
+    """
+    options = suite.options
+    repeats = f" × {options.repeat} repeats" if options.repeat > 1 else ""
+    work = f" · {plural(expected // options.repeat, 'case')}{repeats} × {plural(len(suite.scorers), 'scorer')}"
+    work += f" · concurrency {options.concurrency}" + (" · baseline " if baseline else "")
+    room = max(_NAMES_CHARS, HEADER_CHARS - len(work))
+    shown = one_line(baseline, max(room // 2, room - len(suite.name)))
+    return one_line(suite.name, room - len(shown)) + work + shown
 
 
 def _is_live(console: Console) -> bool:

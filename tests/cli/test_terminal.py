@@ -14,7 +14,7 @@ import pytest
 from cli_project import Project
 from rich.console import Console
 
-from evalkit.cli.progress import SHOWN_FAILURES, Reporter
+from evalkit.cli.progress import HEADER_CHARS, SHOWN_FAILURES, Reporter, header
 from evalkit.types import Case, Output, Row, Score, Usage
 from evalkit.waits import WAITS, waiting
 
@@ -89,10 +89,9 @@ class Ticking:
     def __init__(self, expected: int, budget: Any = None) -> None:
         self.file = io.StringIO()
         self.reporter = Reporter(Console(file=self.file, width=100, color_system=None), "lines")
-        suite = SimpleNamespace(name="s", scorers=[1], options=SimpleNamespace(concurrency=1))
+        suite = SimpleNamespace(name="s", scorers=[1], options=SimpleNamespace(concurrency=1, repeat=1))
         prepared: Any = SimpleNamespace(suite=suite, advisory=frozenset(), budget=budget, warnings=())
-        folder: Any = None
-        self.reporter.watcher.begin(prepared, expected, 0, folder)
+        self.reporter.watcher.begin(prepared, expected, 0, "")
 
     def row(self, number: int, *, passed: bool, usage: Usage | None = None) -> None:
         """One row ends."""
@@ -106,6 +105,41 @@ class Ticking:
     def lines(self) -> list[str]:
         """What was printed."""
         return self.file.getvalue().splitlines()
+
+
+@pytest.mark.parametrize(
+    ("name", "repeat", "baseline", "line"),
+    [
+        pytest.param(
+            "support-bot", 1, "main@9f2c1ab",
+            "support-bot · 412 cases × 3 scorers · concurrency 16 · baseline main@9f2c1ab", id="all",
+        ),
+        pytest.param("support-bot", 1, "", "support-bot · 412 cases × 3 scorers · concurrency 16", id="no baseline"),
+        pytest.param(
+            "support-bot", 2, "main",
+            "support-bot · 206 cases × 2 repeats × 3 scorers · concurrency 16 · baseline main", id="repeats",
+        ),
+        pytest.param(
+            "compliance-of-the-whole-house", 1, "release/2026-07@9f2c1ab",
+            "compliance-of… · 412 cases × 3 scorers · concurrency 16 · baseline release/2026…", id="long names",
+        ),
+    ],
+)  # fmt: skip
+def test_the_first_line_says_what_runs_against_what(name: str, repeat: int, baseline: str, line: str) -> None:
+    """Suite, cases, scorers, concurrency and baseline stand in one line of a terminal; long names give way."""
+    suite: Any = SimpleNamespace(name=name, scorers=[1, 2, 3], options=SimpleNamespace(concurrency=16, repeat=repeat))
+    assert header(suite, 412, baseline) == line
+    assert len(line) <= HEADER_CHARS
+
+
+def test_a_run_names_its_baseline_before_the_first_call(project: Project) -> None:
+    """A name that is not saved yet is called so; a saved one stands with the commit that it was run at."""
+    project.cases(4)
+    first = project.run("run", "suite.yaml", "--out", "first", "--no-report", "--progress", "lines")
+    assert "· baseline main (none yet)\n" in first.stderr
+    assert project.run("baseline", "save", "first", "--name", "main").returncode == 0
+    again = project.run("run", "suite.yaml", "--out", "again", "--no-report", "--progress", "lines")
+    assert re.search(r"4 cases × 1 scorer · concurrency \d+ · baseline main(@[0-9a-f]{7})?\n", again.stderr)
 
 
 def test_lines_come_every_twentieth_or_ten_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
