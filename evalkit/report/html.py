@@ -91,9 +91,10 @@ def _hash(text: str) -> str:
 
 
 def _script() -> str:
-    """Join the scripts in one scope."""
+    """Join the scripts in one scope; where theme.js has found that the cases cannot be unpacked, they do nothing."""
     parts = "\n".join(_read(name) for name in _SCRIPTS)
-    return f'"use strict";\n(() => {{\n{parts}\n}})();'
+    able = 'if (!document.documentElement.classList.contains("js")) return;'
+    return f'"use strict";\n(() => {{\n{able}\n{parts}\n}})();'
 
 
 def _read(name: str) -> str:
