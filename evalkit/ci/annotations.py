@@ -1,17 +1,23 @@
-"""Lines that a job's log turns into annotations: each failed gate on its line of the suite."""
+"""Lines that a job's log turns into annotations: failed gates in the suite, new failures in the golden set."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from evalkit.report.survey import first_wrong, verdict_of
 from evalkit.report.texts import one_line
+from evalkit.types import SEVERITIES, Row
 
 MOST = 8
-"""A step shows ten of a kind; the rest would be lost without a word."""
+"""Errors. A step shows ten of a kind, and one tells that it failed; the rest would be lost without a word."""
+MOST_CASES = 10
+"""Warnings: a kind of their own, so that no case takes the place of a gate."""
 _MESSAGE_CHARS = 300
+_LINED = (".jsonl", ".ndjson", ".csv")
+"""Golden sets that a code host shows line by line."""
 
 
 def annotations_of(checks: Iterable[Mapping[str, Any]], suite: Path, workspace: Path) -> list[str]:
@@ -30,6 +36,43 @@ def annotations_of(checks: Iterable[Mapping[str, Any]], suite: Path, workspace: 
         command("error", _words(check), file=file, line=str(_line(check, places)), title=f"evalkit: {_subject(check)}")
         for check in failed[:MOST]
     ]
+
+
+def case_annotations(
+    rows: Iterable[Row],
+    new_failures: Sequence[str],
+    root: Path,
+    workspace: Path,
+    advisory: frozenset[str] = frozenset(),
+) -> list[str]:
+    """At most `MOST_CASES` warnings, one for each new failure on the line of its case, the most severe first.
+
+    Args:
+        rows: of the run.
+        new_failures: ids of cases, worst first among those of one severity.
+        root: the project, from which the golden set is named.
+        workspace: folder that annotations name files from; a case of a file elsewhere has no line to show.
+        advisory: metrics that decide nothing.
+    """
+    order = {case_id: place for place, case_id in enumerate(new_failures)}
+    failed: dict[str, Row] = {}
+    for row in rows:
+        if row.case.id in order and verdict_of(row, advisory) in ("failed", "system_error"):
+            failed.setdefault(row.case.id, row)
+    worst = sorted(failed.values(), key=lambda row: (-SEVERITIES.index(row.case.severity), order[row.case.id]))
+    found: list[str] = []
+    for row in worst:
+        file, _, line = row.case.place.rpartition(":")
+        if len(found) < MOST_CASES and line.isdecimal() and _is_lined(root / file, workspace):
+            title = f"evalkit: new failure of {one_line(row.case.id, 80)} ({row.case.severity})"
+            place = {"file": _shown(root / file, workspace), "line": line}
+            found.append(command("warning", first_wrong(row, advisory), **place, title=title))
+    return found
+
+
+def _is_lined(file: Path, workspace: Path) -> bool:
+    whole = file.resolve()
+    return file.suffix in _LINED and whole.is_file() and whole.is_relative_to(workspace.resolve())
 
 
 def command(name: str, message: str, **properties: str) -> str:

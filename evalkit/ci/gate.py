@@ -20,10 +20,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from evalkit.ci.annotations import annotations_of, command
+from evalkit.ci.annotations import annotations_of, case_annotations, command
 from evalkit.errors import ExitCode
+from evalkit.paths import project_of
 from evalkit.report.page import ICONS, Code, Page, Section, markdown, read_page, to_json
-from evalkit.store.folder import COMMENT, DECISION, MANIFEST, MARKDOWN, REPORT
+from evalkit.store.folder import COMMENT, DECISION, MANIFEST, MARKDOWN, REPORT, RunFolder
 from evalkit.systems.secrets import redact, secrets_of
 
 COMMENT_WHEN = ("on-change", "always", "failures", "off")
@@ -40,8 +41,8 @@ class Ended:
     """0 only with a complete decision.json that says so."""
     outcome: str
     """Empty where there is no decision."""
-    regressions: int | None
-    """New failures against the baseline, `None` where nothing was compared."""
+    new_failures: tuple[str, ...] | None
+    """Ids of cases that the baseline passed, worst first; `None` where nothing was compared."""
     checks: tuple[Mapping[str, Any], ...]
     page: Page
 
@@ -64,7 +65,13 @@ def main(env: Mapping[str, str]) -> int:
         text = to_json(replace(ended.page, news=is_news(ended, env["COMMENT"])))
         (folder / "comment" / COMMENT).write_text(text, encoding="utf-8")
     workspace = Path(env.get("GITHUB_WORKSPACE", "."))
-    sys.stdout.write("".join(annotations_of(ended.checks, Path(env["SUITE"]), workspace)))
+    suite = Path(env["SUITE"])
+    told = annotations_of(ended.checks, suite, workspace)
+    if ended.exit_code and ended.new_failures:
+        advisory = frozenset(_json(folder / "run" / MANIFEST).get("advisory", ()))
+        rows = RunFolder(folder / "run").rows()
+        told += case_annotations(rows, ended.new_failures, project_of(suite.parent), workspace, advisory)
+    sys.stdout.write("".join(told))
     _append(Path(env["GITHUB_OUTPUT"]), _outputs(ended, folder / "run"))
     return 0
 
@@ -83,11 +90,18 @@ def conclude(folder: Path, code: int, said: Sequence[str], suite: str) -> Ended:
     if complete and decision.get("exit_code") == code:
         page = _page(folder) or _bare_page(str(manifest.get("suite")), str(decision["outcome"]), [])
         found = decision.get("comparison")
-        regressions = None if found is None else len(found["new_failures"])
-        return Ended(code, decision["outcome"], regressions, tuple(decision["checks"]), page)
+        new = None if found is None else tuple(_worst_first(found["new_failures"], decision["checks"]))
+        return Ended(code, decision["outcome"], new, tuple(decision["checks"]), page)
     code = code or int(ExitCode.INTERNAL_ERROR)
     page = _bare_page(str(manifest.get("suite") or _name_of(Path(suite))), "no decision", said, code)
     return Ended(code, "", None, (), page)
+
+
+def _worst_first(new_failures: Sequence[str], checks: Sequence[Mapping[str, Any]]) -> list[str]:
+    """New failures in the order in which blocking checks name them, then the others."""
+    named = [case_id for check in checks if check["outcome"] == "block" for case_id in check.get("case_ids", ())]
+    new = set(new_failures)
+    return list(dict.fromkeys([*(case_id for case_id in named if case_id in new), *new_failures]))
 
 
 def _problems(env: Mapping[str, str]) -> list[str]:
@@ -166,7 +180,7 @@ def _outputs(ended: Ended, run: Path) -> str:
         "exit-code": ended.exit_code,
         "summary-path": run / MARKDOWN if (run / MARKDOWN).exists() else "",
         "report-path": run / REPORT if (run / REPORT).exists() else "",
-        "regressions": "" if ended.regressions is None else ended.regressions,
+        "regressions": "" if ended.new_failures is None else len(ended.new_failures),
     }
     # Paths of ours and words of a fixed set: none holds a line break.
     return "".join(f"{name}={value}\n" for name, value in values.items())

@@ -10,10 +10,10 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from evalkit.report.numbers import plural
-from evalkit.report.survey import verdict_of
+from evalkit.report.survey import first_wrong, verdict_of
 from evalkit.report.texts import one_line
 from evalkit.session import Watcher
-from evalkit.types import Row, Score, Unscored, Usage
+from evalkit.types import Row, Usage
 from evalkit.waits import WAITS, Waits
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 LINE_INTERVAL_S = 10.0
 LINE_SHARE = 0.05
 SHOWN_FAILURES = 20
-SHOWN_ANSWER_CHARS = 60
 SHOWN_WARNINGS = 5
 HEADER_CHARS = 80
 _NAMES_CHARS = 12
@@ -126,7 +125,9 @@ class Reporter:
             self._console.print(f"  more than {SHOWN_FAILURES} cases failed: the others are in the report")
             return
         self._console.print(
-            Text(f"✗ {one_line(row.case.id, 40)}  {_why(row, self._advisory)}"), overflow="ellipsis", no_wrap=True
+            Text(f"✗ {one_line(row.case.id, 40)}  {first_wrong(row, self._advisory)}"),
+            overflow="ellipsis",
+            no_wrap=True,
         )
 
     def _counts(self) -> str:
@@ -179,19 +180,6 @@ def _usages(row: Row) -> Iterator[Usage]:
     """What the answer and its grades took, as far as it is known."""
     usages = [row.output.usage if row.output else None, *(grade.usage for grade in row.scores.values())]
     return (each for each in usages if each is not None)
-
-
-def _why(row: Row, advisory: frozenset[str]) -> str:
-    """The first thing that is wrong with a row, advisory scores aside: score, the answer's first words, the reason."""
-    if row.failure is not None:
-        return one_line(f"{row.failure.kind}: {row.failure.message}")
-    for grade in (grade for name, grade in row.scores.items() if name not in advisory):
-        if isinstance(grade, Unscored):
-            return one_line(f"{grade.metric} unscored ({grade.kind}) {grade.message}")
-        if isinstance(grade, Score) and grade.passed is False:
-            said = f'  "{one_line(row.output.text, SHOWN_ANSWER_CHARS)}"' if row.output else ""
-            return one_line(f"{grade.metric} {grade.value:.2f}{said}  {grade.reason}")
-    return ""
 
 
 def _bar(console: Console, counts: Callable[[], str]) -> Progress:

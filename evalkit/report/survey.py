@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from evalkit.report.distributions import Distributions, Histogram
+from evalkit.report.texts import one_line
 from evalkit.results import Check, Comparison, Decision
 from evalkit.types import SEVERITIES, Metric, Row, Score, Unscored
 
@@ -16,6 +17,7 @@ Rows = Callable[[], Iterable[Row]]
 Verdict = Literal["failed", "passed", "scored", "unscored", "system_error", "skipped"]
 NO_ADVISORY: frozenset[str] = frozenset()
 KEPT = 50
+ANSWER_CHARS = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,19 @@ def failed_scores(row: Row, advisory: frozenset[str] = NO_ADVISORY) -> tuple[Sco
         for grade in row.scores.values()
         if isinstance(grade, Score) and grade.passed is False and grade.metric not in advisory
     )
+
+
+def first_wrong(row: Row, advisory: frozenset[str] = NO_ADVISORY) -> str:
+    """The first thing that is wrong with a row, in one line: score, the answer's first words, the reason."""
+    if row.failure is not None:
+        return one_line(f"{row.failure.kind}: {row.failure.message}")
+    for grade in (grade for name, grade in row.scores.items() if name not in advisory):
+        if isinstance(grade, Unscored):
+            return one_line(f"{grade.metric} unscored ({grade.kind}) {grade.message}")
+        if isinstance(grade, Score) and grade.passed is False:
+            said = f'  "{one_line(row.output.text, ANSWER_CHARS)}"' if row.output else ""
+            return one_line(f"{grade.metric} {grade.value:.2f}{said}  {grade.reason}")
+    return ""
 
 
 def changes_of(comparison: Comparison | None) -> dict[str, str]:

@@ -64,6 +64,11 @@ def test_a_red_run_fails_the_job_and_still_keeps_its_report(project: Project, jo
     found = re.findall(r"^::error file=suite\.yaml,line=(\d+),title=.*$", job.log, re.MULTILINE)
     assert 1 <= len(found) <= 8
     assert str(line) in found
+    cases = (project.root / "cases.jsonl").read_text(encoding="utf-8").splitlines()
+    told = re.findall(r"^::warning file=cases\.jsonl,line=(\d+),title=evalkit%3A new failure", job.log, re.MULTILINE)
+    assert len(told) == 10
+    assert all('"left-' in cases[int(each) - 1] for each in told)
+    assert job.log.rindex("::error file=suite.yaml") < job.log.index("::warning file=cases.jsonl")
 
 
 @pytest.mark.parametrize(
@@ -133,7 +138,7 @@ def test_inputs_that_cannot_be_meant_are_named(project: Project, job: Job, input
 )
 def test_when_a_comment_is_news(when: str, expected: dict[str, bool]) -> None:
     """`on-change` is quiet where nothing moved, `failures` for every green run."""
-    quiet = Ended(0, "approved", 0, (), Page(suite="s", outcome="approved", headline="h", news=False))
+    quiet = Ended(0, "approved", (), (), Page(suite="s", outcome="approved", headline="h", news=False))
     ends = {
         "nothing moved": quiet,
         "a case moved": replace(quiet, page=replace(quiet.page, news=True)),
@@ -193,7 +198,8 @@ def test_hostile_answers_and_ids_cannot_leave_their_place(project: Project, job:
     job.use(ACTION, GATE)
     assert job.exit_code == 1
     after = job.log[job.log.rindex("::stop-commands::") :].split("::\n", 1)[1]
-    assert not [line for line in after.splitlines() if line.startswith("::") and not line.startswith("::error file=")]
+    ours = ("::error file=", "::warning file=")
+    assert not [line for line in after.splitlines() if line.startswith("::") and not line.startswith(ours)]
     spans = re.sub(r"\\[^\w\s]|(?<!`)(`+)(?!`).*?(?<!`)\1(?!`)", "", job.summary)
     assert not re.search(r"@\w|\]\(|<img|://", spans)
 

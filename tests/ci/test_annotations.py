@@ -7,7 +7,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalkit.ci.annotations import MOST, annotations_of, command
+from evalkit.ci.annotations import MOST, MOST_CASES, annotations_of, case_annotations, command
+from evalkit.types import Case, Output, Row, Score, Severity
 
 SUITE = """\
 name: s
@@ -54,6 +55,42 @@ def test_at_most_eight_and_the_blocking_ones_first(tmp_path: Path) -> None:
     found = annotations_of(checks, tmp_path / "gone.yaml", tmp_path)
     assert len(found) == MOST
     assert all("d" in line.rpartition("::")[2] for line in found)
+
+
+def row(case_id: str, severity: Severity = "low", place: str = "g.jsonl:1", **more: Any) -> Row:
+    """A case that failed."""
+    score = Score("keywords", 0.25, more.pop("passed", False), "found 1 of 4\n::error::x")
+    case = Case(id=case_id, input="?", severity=severity, place=place)
+    return Row(case=case, output=Output(text="no, never"), scores={"keywords": score}, **more)
+
+
+def test_new_failures_stand_on_the_lines_of_their_cases(tmp_path: Path) -> None:
+    """The most severe first, ten of them, one for each case; what did not fail newly is none."""
+    (tmp_path / "evals").mkdir()
+    (tmp_path / "evals" / "g, 1.jsonl").touch()
+    rows = [row(f"c{i:02d}", place=f"g, 1.jsonl:{i + 1}") for i in range(20)]
+    rows += [row("bad", "critical", "g, 1.jsonl:31", repeat=repeat, passed=repeat == 0) for repeat in range(3)]
+    rows += [row("mid", "high", "g, 1.jsonl:32"), row("old", "critical", "g, 1.jsonl:33")]
+    new = [*(f"c{i:02d}" for i in range(20)), "mid", "bad"]
+    found = case_annotations(rows, new, tmp_path / "evals", tmp_path)
+    assert len(found) == MOST_CASES
+    assert [re.search(r",line=(\d+),", line)[1] for line in found[:3]] == ["31", "32", "1"]  # type: ignore[index]
+    assert found[0] == (
+        "::warning file=evals/g%2C 1.jsonl,line=31,title=evalkit%3A new failure of bad (critical)::"
+        'keywords 0.25 "no, never" found 1 of 4 ::error::x\n'
+    )
+
+
+def test_only_lines_of_files_in_the_repository_are_annotated(tmp_path: Path) -> None:
+    """A packed file, a table, an address, a file that is gone or elsewhere: a case of these has no line to show."""
+    root = tmp_path / "work"
+    root.mkdir()
+    for name in ("g.jsonl.gz", "g.parquet", "../out.jsonl", "ok.csv"):
+        (root / name).touch()
+    places = ["g.jsonl.gz:1", "g.parquet:1", "../out.jsonl:1", "gone.jsonl:1", "https://host/g.jsonl:1", "", "g:x"]
+    rows = [row(f"c{i}", place=place) for i, place in enumerate([*places, "ok.csv:2"])]
+    found = case_annotations(rows, [each.case.id for each in rows], root, root)
+    assert [line.partition(",title")[0] for line in found] == ["::warning file=ok.csv,line=2"]
 
 
 @given(st.text(), st.text())
