@@ -23,17 +23,17 @@ from evalkit.assess import (
     read_labels_of,
     refuse_incomparable,
 )
-from evalkit.errors import ExitCode, InputError, NothingSelected, Problem
+from evalkit.errors import ExitCode, InputError, Problem
 from evalkit.gate.amendments import amendments
 from evalkit.inputs import other_problems, refuse_unfit, warnings_of
 from evalkit.rescore import answered_by
 from evalkit.results import Decision, Summary
 from evalkit.resume import Resume, checked_golden, enter
-from evalkit.runner.draw import draw
+from evalkit.runner.draw import chosen_cases
 from evalkit.runner.engine import Stop
 from evalkit.runner.files import make_room
 from evalkit.runner.manifest import manifest_of
-from evalkit.runner.plan import Selection, select
+from evalkit.runner.plan import Selection
 from evalkit.runner.prepare import prepare
 from evalkit.session import Session, Watcher
 from evalkit.store.calibrations import read_calibrations
@@ -73,6 +73,19 @@ class Request:
 
 
 @dataclass(frozen=True)
+class Planned:
+    """A run that was checked and has not begun."""
+
+    prepared: Prepared
+    terms: Terms
+    chosen: frozenset[str] | None
+    """Digests of its cases, `None` for all."""
+    manifest: Mapping[str, Any]
+    out: Path
+    """Where its folder is, or will be."""
+
+
+@dataclass(frozen=True)
 class Result:
     """A run that ended."""
 
@@ -101,30 +114,14 @@ async def run_suite(request: Request, watcher: Watcher, stop: Stop, env: Mapping
         StoreError: if the disk fails; what was journalled stays.
         Interrupted: if the user stopped it.
     """
-    from evalkit.suite.parse import load_suite
-
-    suite = with_overrides(load_suite(request.suite), request.overrides)
-    suite = suite if request.answers is None else answered_by(suite, request.answers)
-    make_room(suite)
-    if request.out is not None:
-        refuse_if_running(request.out)
     async with AsyncExitStack() as stack:
-        prepared, terms = await ready(suite, request, env, stack)
-        chosen, sample = chosen_cases(prepared, request.selection)
-        n_cases = prepared.golden.n_cases if chosen is None else len(chosen)
-        manifest = manifest_of(
-            prepared,
-            now=datetime.now(UTC),
-            expected=n_cases * suite.options.repeat,
-            partial=request.selection.partial,
-            sample=sample,
-            command=request.command,
-        )
-        folder = new_run_folder(request.out or suite.root / "reports" / manifest["run_id"], resume=request.resume)
+        planned = await plan_run(request, env, stack)
+        prepared, terms, chosen = planned.prepared, planned.terms, planned.chosen
+        suite = prepared.suite
+        folder = new_run_folder(planned.out, resume=request.resume)
         running = stack.enter_context(Running(folder.path))
-        place = enter(
-            folder, manifest, running, Resume(prepared, chosen, watcher, stop, request.resume, request.retry_errors)
-        )
+        resume = Resume(prepared, chosen, watcher, stop, request.resume, request.retry_errors)
+        place = enter(folder, planned.manifest, running, resume)
         session = Session(prepared, watcher, stop, place, chosen)
         if (deadline_s := suite.options.deadline_s) is not None:
             reason = f"deadline of {deadline_s:g} s reached; go on with --resume"
@@ -139,6 +136,34 @@ async def run_suite(request: Request, watcher: Watcher, stop: Stop, env: Mapping
         if stop.reason is None:
             running.finished()
     return result
+
+
+async def plan_run(request: Request, env: Mapping[str, str], stack: AsyncExitStack) -> Planned:
+    """Check everything that a run rests on and choose its cases; nothing is called, and nothing written.
+
+    Raises:
+        InputError: with every problem of suite, data, flags and baseline.
+        NothingSelected: no case is left.
+    """
+    from evalkit.suite.parse import load_suite
+
+    suite = with_overrides(load_suite(request.suite), request.overrides)
+    suite = suite if request.answers is None else answered_by(suite, request.answers)
+    make_room(suite)
+    if request.out is not None:
+        refuse_if_running(request.out)
+    prepared, terms = await ready(suite, request, env, stack)
+    chosen, sample = chosen_cases(prepared, request.selection)
+    n_cases = prepared.golden.n_cases if chosen is None else len(chosen)
+    manifest = manifest_of(
+        prepared,
+        now=datetime.now(UTC),
+        expected=n_cases * suite.options.repeat,
+        partial=request.selection.partial,
+        sample=sample,
+        command=request.command,
+    )
+    return Planned(prepared, terms, chosen, manifest, request.out or suite.root / "reports" / manifest["run_id"])
 
 
 def decide_again(folder: RunFolder, suite_file: Path | None, baseline: str | None) -> Result:
@@ -266,28 +291,3 @@ def _decided(
     head = folder.head(record)
     folder.write_json(DECISION, {**record, HEAD: head})
     return Result(folder, {**manifest, HEAD: head}, summary, decision, terms.baseline_folder, terms.labels)
-
-
-def chosen_cases(prepared: Prepared, selection: Selection) -> tuple[frozenset[str] | None, dict[str, Any] | None]:
-    """Digests of the cases to ask, `None` for all; and how they were drawn where they are a stratified sample.
-
-    Raises:
-        InputError: the sample is too small for its strata, or beside another choice.
-        NothingSelected: no case is left.
-    """
-    sample = prepared.suite.options.sample_of(selection.sample)
-    if selection.sample is not None and not selection.whole:
-        raise InputError(Problem("--sample", f"two choices of cases: {selection.partial}", "give one of them"))
-    if sample is not None and selection.whole:
-        try:
-            drawn = draw(prepared.golden.open(), sample, prepared.suite.options.seed)
-        except ValueError as error:
-            what, _, mend = str(error).partition("; ")
-            place = "--sample" if selection.sample is not None else prepared.suite.lines["sample"] + " sample"
-            raise InputError(Problem(place, what, mend)) from None
-        return drawn.digests, drawn.record(sample)
-    chosen = select(prepared.golden.open(), selection)
-    if chosen is not None and not chosen:
-        mend = "see the ids and cohorts in the golden set"
-        raise NothingSelected(Problem("", f"{selection.partial} selects no case of {prepared.golden.path}", mend))
-    return chosen, None

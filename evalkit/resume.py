@@ -61,6 +61,25 @@ def enter(folder: RunFolder, manifest: Mapping[str, Any], running: Running, resu
         StoreError: the disk refuses.
     """
     folder.sweep()
+    manifest, wanted = _taken_over(folder, manifest, resume)
+    folder.write_json(MANIFEST, manifest)
+    earlier = _read(folder, manifest, resume, wanted, told=True)
+    if earlier.n_unwanted or any(not damage.torn for damage in earlier.damaged):
+        earlier.set_aside()
+        earlier = _read(folder, manifest, resume, wanted, told=False)
+    return Place(folder, manifest, running, earlier)
+
+
+def look(folder: RunFolder, manifest: Mapping[str, Any], resume: Resume) -> Earlier:
+    """What `enter` would find, with the same refusals; nothing is written."""
+    manifest, wanted = _taken_over(folder, manifest, resume)
+    return _read(folder, manifest, resume, wanted, told=True)
+
+
+def _taken_over(
+    folder: RunFolder, manifest: Mapping[str, Any], resume: Resume
+) -> tuple[Mapping[str, Any], Collection[str] | None]:
+    """The manifest of the run as it stands in its folder, and the cases that stored rows may be of."""
     begun = folder.file(MANIFEST).is_file()
     if begun and not resume.again:
         mend = "name a new folder with --out, or go on with --resume"
@@ -69,13 +88,7 @@ def enter(folder: RunFolder, manifest: Mapping[str, Any], running: Running, resu
     if stored is not None:
         _refuse_others(folder, stored, manifest)
         manifest = resumed(manifest, stored)
-    folder.write_json(MANIFEST, manifest)
-    wanted = _wanted(resume, stored)
-    earlier = _read(folder, manifest, resume, wanted, told=True)
-    if earlier.n_unwanted or any(not damage.torn for damage in earlier.damaged):
-        earlier.set_aside()
-        earlier = _read(folder, manifest, resume, wanted, told=False)
-    return Place(folder, manifest, running, earlier)
+    return manifest, _wanted(resume, stored)
 
 
 def _refuse_others(folder: RunFolder, stored: Mapping[str, Any], manifest: Mapping[str, Any]) -> None:

@@ -21,8 +21,8 @@ RANKS = (
     {"assess", "amended"},
     {"session", "rescore", "inputs"},
     {"resume"},
-    {"pipeline", "analysis", "health", "calibrate", "noise"},
-    {"labelling", "vouching"},
+    {"pipeline", "analysis", "health", "calibrate", "noise", "estimate"},
+    {"labelling", "vouching", "dry_run"},
     {"cli", "ci", "pytest_plugin", "__main__", "testing"},
 )
 """Rooms of the house, from the ground up; a module imports from lower floors only."""

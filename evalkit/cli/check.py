@@ -35,7 +35,8 @@ async def _found(suite_file: Path) -> list[str]:
     import os
     from contextlib import AsyncExitStack
 
-    from evalkit.pipeline import Request, chosen_cases, ready
+    from evalkit.pipeline import Request, ready
+    from evalkit.runner.draw import chosen_cases
     from evalkit.runner.plan import Selection
     from evalkit.suite.parse import load_suite
 

@@ -53,6 +53,9 @@ def run(  # noqa: PLR0913 - typer reads the flags from the signature
     retry_errors: Annotated[
         bool, typer.Option("--retry-errors", help="Resume, and try again what ended as an error or ungraded.")
     ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check everything, say what the run would ask and cost, and send nothing.")
+    ] = False,
     reports: Annotated[
         bool, typer.Option("--report/--no-report", help="Write report.html, summary.md, junit.xml ...")
     ] = True,
@@ -98,6 +101,10 @@ def run(  # noqa: PLR0913 - typer reads the flags from the signature
         command=shlex.join(["evalkit", *sys.argv[1:]]),
     )
     output = Output(json=json, verbose=verbose, no_color=no_color)
+    if dry_run:
+        from evalkit.cli.estimate import show_dry_run
+
+        return show_dry_run(request, output)
     result = run_stoppable(request, output, progress.value)
     output.show_run(result, reports=reports, summary=summary)
     raise typer.Exit(int(result.exit_code))

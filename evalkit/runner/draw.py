@@ -5,15 +5,19 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from evalkit.aggregate.cohorts import CANARIES, stratum_of
-from evalkit.runner.plan import draw_key
+from evalkit.errors import InputError, NothingSelected, Problem
+from evalkit.runner.plan import Selection, draw_key, select
 from evalkit.stats.sampling import allocate_floor
 from evalkit.suite.model import Sample
 from evalkit.types import Case
+
+if TYPE_CHECKING:
+    from evalkit.runner.prepare import Prepared
 
 LEAST = 2
 """Cases of each stratum, as far as it has them: one alone says nothing of its spread."""
@@ -54,6 +58,31 @@ def draw(cases: Iterable[Case], sample: Sample, seed: int) -> Drawn:
         digests.update(heapq.nsmallest(count, members[label], key=lambda digest: draw_key(digest, seed)))
         strata[label] = (len(members[label]), count)
     return Drawn(frozenset(digests), strata)
+
+
+def chosen_cases(prepared: Prepared, selection: Selection) -> tuple[frozenset[str] | None, dict[str, Any] | None]:
+    """Digests of the cases to ask, `None` for all; and how they were drawn where they are a stratified sample.
+
+    Raises:
+        InputError: the sample is too small for its strata, or beside another choice.
+        NothingSelected: no case is left.
+    """
+    sample = prepared.suite.options.sample_of(selection.sample)
+    if selection.sample is not None and not selection.whole:
+        raise InputError(Problem("--sample", f"two choices of cases: {selection.partial}", "give one of them"))
+    if sample is not None and selection.whole:
+        try:
+            drawn = draw(prepared.golden.open(), sample, prepared.suite.options.seed)
+        except ValueError as error:
+            what, _, mend = str(error).partition("; ")
+            place = "--sample" if selection.sample is not None else prepared.suite.lines["sample"] + " sample"
+            raise InputError(Problem(place, what, mend)) from None
+        return drawn.digests, drawn.record(sample)
+    chosen = select(prepared.golden.open(), selection)
+    if chosen is not None and not chosen:
+        mend = "see the ids and cohorts in the golden set"
+        raise NothingSelected(Problem("", f"{selection.partial} selects no case of {prepared.golden.path}", mend))
+    return chosen, None
 
 
 def _allocated(n: int, sizes: list[int], floor: int) -> list[int]:

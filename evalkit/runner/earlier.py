@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from evalkit.aggregate.frame import Frame
 from evalkit.errors import StoreError
 from evalkit.runner.engine import MakeRow
+from evalkit.runner.grading import Grader
 from evalkit.runner.plan import Key
 from evalkit.runner.scoring import Scoring
 from evalkit.store.chain import Damage, lines_of
@@ -77,9 +78,14 @@ class Earlier:
 
     def ungraded(self) -> Iterator[tuple[Case, int]]:
         """Case and repeat of each of them, in the order of the journal."""
-        for place in sorted(self._open.values()):
-            row = row_at(self.folder.rows_file, place)
-            yield row.case, row.repeat
+        return ((row.case, row.repeat) for row in self._open_rows())
+
+    def asked_again(self) -> Iterator[tuple[Case, list[Grader]]]:
+        """Case of each of them, and the scorers that have yet to grade it."""
+        return ((row.case, self.scoring.open_to(row, retry=self.retry)) for row in self._open_rows())
+
+    def _open_rows(self) -> Iterator[Row]:
+        return (row_at(self.folder.rows_file, place) for place in sorted(self._open.values()))
 
     def graded_again(self) -> MakeRow:
         """Makes their rows, without a call of the system."""

@@ -48,9 +48,20 @@ class Scorer(Protocol):
         """Grade `output`.
 
         A bound scorer may also have `key_parts` (part -> value: what makes its scores incomparable where it differs),
-        `notice` (a sentence that stands beside its figures in every report) and `check_case` (raises `ValueError`,
-        before the first call, for a case whose fields it cannot read).
+        `notice` (a sentence that stands beside its figures in every report), `check_case` (raises `ValueError`,
+        before the first call, for a case whose fields it cannot read) and `questions` (case -> `Questions` that grading
+        an answer to it puts to each judge).
         """
+
+
+@dataclass(frozen=True)
+class Questions:
+    """Questions that one answer puts to one judge, where it can be graded; `None` where only the answer tells."""
+
+    judge: ChatClient
+    least: int
+    likely: int | None
+    most: int | None
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from evalkit.scorers.base import Grades, Scorer, Services
+from evalkit.scorers.base import Grades, Questions, Scorer, Services
 from evalkit.types import Case, Metric, Output, Score, Unscored
 
 SCORERS: Mapping[str, str] = {
@@ -80,6 +80,12 @@ def score_key(kind: str, options: Any, scorer: Scorer) -> Mapping[str, str]:
     }
 
 
+def questions_of(scorer: Scorer, case: Case) -> tuple[Questions, ...]:
+    """What grading an answer to `case` asks of judges; nothing where the scorer asks none."""
+    asked = getattr(scorer, "questions", None)
+    return tuple(asked(case)) if asked else ()
+
+
 @dataclass(frozen=True)
 class Negated:
     """`not_` before a scorer's name: a pass is a fail and 1 is 0; only for metrics of passes and fails."""
@@ -121,6 +127,10 @@ class Negated:
         """Refuse what the scorer cannot read."""
         check = getattr(self.scorer, "check_case", None)
         check(case) if check else None
+
+    def questions(self, case: Case) -> tuple[Questions, ...]:
+        """What the scorer asks of its judges."""
+        return questions_of(self.scorer, case)
 
     def score(self, case: Case, output: Output) -> Grades | Awaitable[Grades]:
         """Grade and turn the grade around; what could not be scored stays unscored."""

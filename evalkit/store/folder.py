@@ -159,6 +159,20 @@ def new_run_folder(out: Path, *, resume: bool) -> RunFolder:
         InputError: if the folder holds something and `resume` is not asked, or is missing and it is.
         StoreError: if it cannot be made.
     """
+    refuse_folder(out, resume=resume)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"{out}: cannot be made ({error.strerror}); choose another folder with --out") from error
+    return RunFolder(out)
+
+
+def refuse_folder(out: Path, *, resume: bool) -> None:
+    """Refuse a folder that holds something where none is to be resumed, and the other way round.
+
+    Raises:
+        InputError: naming the mend.
+    """
     begun = _begun(out)
     if resume and not (out / MANIFEST).is_file() and not begun:
         raise InputError(
@@ -167,11 +181,6 @@ def new_run_folder(out: Path, *, resume: bool) -> RunFolder:
     if not resume and out.exists() and not begun and (not out.is_dir() or any(out.iterdir())):
         mend = "name a new folder with --out, or go on with --resume"
         raise InputError(Problem(str(out), "is not empty", mend))
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StoreError(f"{out}: cannot be made ({error.strerror}); choose another folder with --out") from error
-    return RunFolder(out)
 
 
 def _begun(out: Path) -> bool:

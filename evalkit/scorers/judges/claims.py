@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from evalkit.scorers.base import Services, contexts_of
+from evalkit.scorers.base import Questions, Services, contexts_of
 from evalkit.scorers.judges.asking import NO_ENDPOINT, Question, ask, total_usage
 from evalkit.scorers.judges.identity import judge_key, judge_name
 from evalkit.scorers.judges.prompt import framed, numbered, question_text
@@ -104,6 +104,10 @@ class BoundClaims:
         self._client = client
         self.metrics = (Metric(options.name, judge=judge_name(client), pass_at=options.pass_at),)
         self.key_parts: Mapping[str, str] = {**judge_key(client), "prompt": f"claims {CLAIMS_PROMPT_VERSION}"}
+
+    def questions(self, case: Case) -> tuple[Questions, ...]:
+        """One lists the claims, and a second checks them where there are any."""
+        return (Questions(self._client, 1, 2, 2),) if self._client else ()
 
     async def score(self, case: Case, output: Output) -> Score | Unscored:
         """Grade one answer."""

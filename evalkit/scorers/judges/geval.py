@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
-from evalkit.scorers.base import Services, contexts_of
+from evalkit.scorers.base import Questions, Services, contexts_of
 from evalkit.scorers.judges.asking import NO_ENDPOINT, Question, ask, lacking
 from evalkit.scorers.judges.identity import judge_key, judge_name
 from evalkit.scorers.judges.opinions import Opinion, check_samples, combined
@@ -87,6 +87,11 @@ class BoundGEval:
             "rubric": rubric.sha256[:16],
             "prompt": PROMPT_VERSION,
         }
+
+    def questions(self, case: Case) -> tuple[Questions, ...]:
+        """One where the endpoint shows probabilities, else one for each opinion."""
+        likely = 1 if self._samples == 1 else None
+        return (Questions(self._client, 1, likely, self._samples),) if self._client else ()
 
     async def score(self, case: Case, output: Output) -> Score | Unscored:
         """Grade one answer."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from evalkit.scorers.base import Services, contexts_of
+from evalkit.scorers.base import Questions, Services, contexts_of
 from evalkit.scorers.judges.asking import NO_ENDPOINT, Question, ask, lacking, total_usage
 from evalkit.scorers.judges.identity import judge_key, judge_name
 from evalkit.scorers.judges.prompt import INSTRUCTION, PROMPT_VERSION, context_blocks, framed
@@ -104,6 +104,11 @@ class BoundPairwise:
             "rubric": rubric.sha256[:16],
             "prompt": PROMPT_VERSION,
         }
+
+    def questions(self, case: Case) -> tuple[Questions, ...]:
+        """One for each order, and none where the two answers are the same."""
+        n = 0 if self._rival(case) is None else 2
+        return (Questions(self._client, 0, n, n),) if self._client else ()
 
     async def score(self, case: Case, output: Output) -> tuple[Score | Unscored, ...]:
         """Compare one answer with its rival."""

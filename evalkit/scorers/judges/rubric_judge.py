@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from evalkit.scorers.base import Services, contexts_of
+from evalkit.scorers.base import Questions, Services, contexts_of
 from evalkit.scorers.judges.asking import NO_ENDPOINT, Question, ask, lacking
 from evalkit.scorers.judges.identity import judge_key, judge_name
 from evalkit.scorers.judges.opinions import Combine, Opinion, check_samples, combined
@@ -100,6 +100,10 @@ class BoundJudge:
             "rubric": rubric.sha256[:16],
             "prompt": PROMPT_VERSION,
         }
+
+    def questions(self, case: Case) -> tuple[Questions, ...]:
+        """Each opinion is one question, to every member of the panel."""
+        return tuple(Questions(judge, self._samples, self._samples, self._samples) for judge in self._judges)
 
     async def score(self, case: Case, output: Output) -> Score | Unscored:
         """Grade one answer."""

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from evalkit.scorers.base import Services
+from evalkit.scorers.base import Questions, Services
 from evalkit.scorers.judges.asking import NO_ENDPOINT
 from evalkit.scorers.judges.identity import judge_key, judge_name
 from evalkit.scorers.libraries.asked import Asked, NotApplicable
@@ -87,6 +87,10 @@ class BoundRagas:
             **(judge_key(services.llm) if self._spec.llm else {}),
             **({"embedding": services.embedder.name} if self._spec.embeddings and services.embedder else {}),
         }
+
+    def questions(self, case: Case) -> tuple[Questions, ...]:
+        """The library asks at least once; how often depends on the answer."""
+        return (Questions(self._client, 1, None, None),) if self._client and self._spec.llm else ()
 
     async def score(self, case: Case, output: Output) -> Score | Unscored:
         """Grade one answer, against each of its references, and keep the best."""

@@ -1,0 +1,123 @@
+"""What `evalkit run --dry-run` prints."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import os
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from evalkit.dry_run import dry_run
+from evalkit.estimate import UNKNOWN, Estimate, Span
+from evalkit.report.numbers import plural
+from evalkit.report.texts import one_line
+from evalkit.store.folder import to_json
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from evalkit.cli.output import Output
+    from evalkit.pipeline import Request
+
+Show = Callable[[float], str]
+
+
+def show_dry_run(request: Request, output: Output) -> None:
+    """Check a run, and print what it would do."""
+    found = asyncio.run(dry_run(request, os.environ))
+    if output.json:
+        output.results.out(_document(found), end="", highlight=False)
+        return
+    from rich.padding import Padding
+    from rich.text import Text
+
+    console = output.results
+    console.print(Text(one_line(f"{found.suite}: dry run, nothing was sent and nothing was written", 200), "bold"))
+    for label, words in _facts(found, request.selection.partial):
+        console.print(Padding(Text(f"{label:<9}", "bold").append(words, style="not bold"), (0, 0, 0, 2), expand=False))
+    console.print()
+    console.print(Padding(_table(found), (0, 0, 0, 2), expand=False))
+    console.print()
+    for note in _notes(found):
+        console.print(Padding(Text(note, "dim"), (0, 0, 0, 2), expand=False))
+
+
+def _document(found: Estimate) -> str:
+    record = dataclasses.asdict(found)
+    record |= {"total_usd": dataclasses.asdict(found.total_usd), "budget": found.budget_word}
+    return to_json(record)
+
+
+def _facts(found: Estimate, partial: str | None) -> Iterator[tuple[str, str]]:
+    of = "" if found.n_cases == found.n_golden else f" of {found.n_golden}"
+    why = f" ({one_line(partial, 200)}: a partial run, not a gate)" if partial else ""
+    yield "cases", f"{found.n_cases:,}{of}{why}"
+    done = f", {found.n_done:,} are there already" if found.n_done else ""
+    yield "asks", f"{plural(found.n_rows, 'answer')}: {found.repeats} a case{done}; {found.concurrency} at once"
+    again = f", {found.n_regraded:,} of stored answers" if found.n_regraded else ""
+    yield "grades", f"{found.n_grades:,} by {plural(found.n_scorers, 'scorer')}{again}"
+
+
+def _table(found: Estimate) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, padding=(0, 3, 0, 0), show_edge=False, header_style="dim")
+    table.add_column("")
+    table.add_column("", max_width=28, overflow="fold")
+    for name in ("low", "likely", "high"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for what, name, cells in _lines(found):
+        table.add_row(Text(what, "bold"), Text(one_line(name, 60)), *(Text(cell) for cell in cells))
+    return table
+
+
+def _lines(found: Estimate) -> Iterator[tuple[str, str, tuple[str, str, str]]]:
+    for what, spans, show in (
+        ("calls", found.calls, _count),
+        ("tokens", found.tokens, _count),
+        ("cost", {**found.cost_usd, **({"all": found.total_usd} if len(found.cost_usd) > 1 else {})}, _dollars),
+    ):
+        for at, (name, span) in enumerate(spans.items()):
+            yield what if at == 0 else "", name, _cells(span, show)
+    yield "time", "", _cells(found.seconds, _time)
+
+
+def _cells(span: Span, show: Show) -> tuple[str, str, str]:
+    low, likely, high = (None if end is None else show(end) for end in (span.low, span.likely, span.high))
+    if low is likely is high is None:
+        return "", span.why or UNKNOWN, ""
+    return low or UNKNOWN, likely or UNKNOWN, high or UNKNOWN
+
+
+def _notes(found: Estimate) -> Iterator[str]:
+    if found.budget_usd is not None:
+        yield f"Budget: ${found.budget_usd:,.2f} left: {found.budget_word}."
+    yield (
+        "Calls of judges: low without repairs of replies, high with all of them; attempts after errors come on top."
+        if len(found.calls) > 1
+        else "Attempts after errors come on top."
+    )
+    known = any(span.likely is not None for span in (*found.tokens.values(), found.seconds))
+    if found.typical and known:
+        yield f"Tokens, cost and time: as in {found.typical}, its mean, its cheapest and its dearest tenth."
+    else:
+        yield "Tokens, cost and time are unknown until there is a run of the suite, or one of a --limit 10."
+    yield from found.notes
+
+
+def _count(value: float) -> str:
+    return f"{value:,.0f}"
+
+
+def _dollars(value: float) -> str:
+    return f"${value:,.2f}" if value >= 1 or value == 0 else f"${value:.2g}"
+
+
+def _time(value: float) -> str:
+    seconds = round(value)
+    if seconds < 60:
+        return f"{value:.2g} s" if value < 10 else f"{seconds} s"
+    minutes, rest = divmod(seconds, 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
