@@ -11,7 +11,12 @@ def project_of(folder: Path) -> Path:
     """The nearest folder, from `folder` upwards, that looks like a project; else `folder` itself."""
     whole = folder.resolve()
     above = (whole, *whole.parents)
-    return next((up for up in above if any((up / mark).exists() for mark in PROJECT_MARKS)), whole)
+    return next((up for up in above if is_project(up)), whole)
+
+
+def is_project(folder: Path) -> bool:
+    """Whether a folder is the root of a project."""
+    return any((folder / mark).exists() for mark in PROJECT_MARKS)
 
 
 def shown_path(path: Path) -> str:

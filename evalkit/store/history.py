@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from evalkit.errors import InputError
-from evalkit.paths import project_of
+from evalkit.paths import is_project, project_of
 from evalkit.results import OVERALL
 from evalkit.store.folder import DECISION, MANIFEST, SUMMARY, TIMINGS, RunFolder
 from evalkit.store.run_index import RunIndex
@@ -45,19 +45,23 @@ class PastRun:
     commit: str = ""
 
 
-def stored_runs(folder: Path, *, suite: str | None = None) -> tuple[PastRun, ...]:
+def stored_runs(folder: Path, *, suite: str | None = None, most_read: int | None = None) -> tuple[PastRun, ...]:
     """Every run in a folder, and in the baselines below it, the oldest first; partial and unfinished ones too.
 
     An index in the project's `.evalkit/` remembers what was read. It holds for a run only while none of its files has
-    changed, and it can be deleted at any time.
+    changed, and it can be deleted at any time. Outside of every project there is none.
 
     Args:
         folder: the folder around run folders, such as `reports`.
         suite: only its runs.
+        most_read: folders that are looked at, those begun last; `None` for all.
     """
     found: dict[str, PastRun] = {}
-    with RunIndex(project_of(folder) / INDEX) as index:
+    project = project_of(folder)
+    with RunIndex(project / INDEX if is_project(project) else None) as index:
         files = [*folder.glob(f"*/{MANIFEST}"), *folder.glob(f"baselines/*/{MANIFEST}")]
+        if most_read is not None and len(files) > most_read:
+            files = sorted(files, key=_last_changed, reverse=True)[:most_read]
         for file in files:
             past = _indexed(RunFolder(file.parent), index)
             if past is not None and suite in (None, past.suite):
@@ -93,42 +97,23 @@ def past_runs(run: RunFolder, baseline: RunFolder | None, suite: str) -> tuple[P
     Partial runs and folders that cannot be read are left out: a trend that lacks a point is better than none.
 
     Args:
-        run: a finished run; the folders beside it are looked through, the newest `MOST_RUNS` count.
+        run: a finished run; of the runs that `stored_runs` finds around it the newest `MOST_RUNS` count.
         baseline: what it was compared with, whatever its suite is called.
         suite: name of the suite.
     """
-    found: dict[str, PastRun] = {}
-    for folder, wanted in [
-        (run, None),
-        *((each, suite) for each in _beside(run)),
-        *([(baseline, None)] if baseline else []),
-    ]:
-        past = _past(folder, wanted)
-        if past is not None:
-            found.setdefault(past.run_id, past)
-        if len(found) >= MOST_RUNS:
-            break
-    return tuple(sorted(found.values(), key=lambda past: (past.finished_at, past.run_id)))
+    around = stored_runs(run.path.resolve().parent, suite=suite, most_read=_MOST_READ)
+    own = [past for folder in (run, baseline) if folder is not None and (past := _read_run(folder)) is not None]
+    newest_first = [past for past in (*own, *reversed(around)) if past.outcome != UNFINISHED and not past.partial]
+    found = {past.run_id: past for past in reversed(newest_first)}
+    kept = list(dict.fromkeys(past.run_id for past in newest_first))[:MOST_RUNS]
+    return tuple(sorted((found[run_id] for run_id in kept), key=lambda past: (past.finished_at, past.run_id)))
 
 
-def _beside(run: RunFolder) -> Iterator[RunFolder]:
-    """Run folders beside a run, the newest first."""
-    dated = []
-    for file in run.path.resolve().parent.glob(f"*/{MANIFEST}"):
-        try:
-            dated.append((file.stat().st_mtime_ns, file))
-        except OSError:
-            continue
-    for _, file in sorted(dated, reverse=True)[:_MOST_READ]:
-        if file.parent != run.path.resolve():
-            yield RunFolder(file.parent)
-
-
-def _past(folder: RunFolder, suite: str | None) -> PastRun | None:
-    """A whole run with its decision, `None` for any other."""
-    past = _read_run(folder)
-    whole = past is not None and past.outcome != UNFINISHED and not past.partial
-    return past if past is not None and whole and suite in (None, past.suite) else None
+def _last_changed(file: Path) -> int:
+    try:
+        return file.stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def _indexed(folder: RunFolder, index: RunIndex) -> PastRun | None:

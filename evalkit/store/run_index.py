@@ -18,19 +18,25 @@ _BUSY_S = 2.0
 class RunIndex:
     """Remembers records by folder; it is asked only to save reading, and whatever is wrong with it costs just that."""
 
-    def __init__(self, file: Path) -> None:
-        """Name the index; it is opened as a context."""
+    def __init__(self, file: Path | None) -> None:
+        """Name the index, `None` for none; it is opened as a context."""
         self._file = file
+        self._learnt: list[tuple[str, str, str]] = []
         self._base: sqlite3.Connection | None = None
 
     def __enter__(self) -> Self:
         """Open the index; one that cannot be read is made anew, and without a place for it there is none."""
+        if self._file is None:
+            return self
         for _ in range(2):
             try:
                 self._file.parent.mkdir(parents=True, exist_ok=True)
                 self._base = sqlite3.connect(self._file, timeout=_BUSY_S)
                 self._base.execute(_TABLE)
                 return self
+            except sqlite3.OperationalError:
+                self._close()  # it cannot be opened, or another process has it: this time without
+                break
             except sqlite3.DatabaseError:
                 self._close()
                 with suppress(OSError):
@@ -42,9 +48,10 @@ class RunIndex:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Keep what was learnt."""
-        if self._base is not None:
+        """Keep what was learnt, all at once: others that read runs meanwhile are not kept waiting."""
+        if self._base is not None and self._learnt:
             with suppress(sqlite3.Error):
+                self._base.executemany("INSERT OR REPLACE INTO runs VALUES (?, ?, ?)", self._learnt)
                 self._base.commit()
         self._close()
 
@@ -74,10 +81,7 @@ class RunIndex:
 
     def put(self, folder: Path, stamp: str, record: Mapping[str, Any]) -> None:
         """Remember what was read of a folder."""
-        if self._base is not None:
-            with suppress(sqlite3.Error):
-                values = (str(folder.resolve()), stamp, json.dumps(record))
-                self._base.execute("INSERT OR REPLACE INTO runs VALUES (?, ?, ?)", values)
+        self._learnt.append((str(folder.resolve()), stamp, json.dumps(record)))
 
     def _close(self) -> None:
         if self._base is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ from evalkit.report.html import write_html
 from evalkit.report.trend import trends
 from evalkit.report.view import build_view
 from evalkit.store.folder import DECISION, FORMAT, MANIFEST, SUMMARY, RunFolder
-from evalkit.store.history import MOST_RUNS, PastRun, past_runs
+from evalkit.store.history import INDEX, MOST_RUNS, PastRun, past_runs, stored_runs
+from evalkit.store.run_index import RunIndex
 
 KEYS = {"keywords": {"scorer": "keywords 1"}, "citation": {"scorer": "citation 1"}}
 
@@ -61,9 +63,10 @@ def test_runs_of_the_suite_count_and_others_do_not(tmp_path: Path) -> None:
     a_folder(tmp_path / "reports" / "other", 3, suite="other")
     (a_folder(tmp_path / "reports" / "torn", 4).path / SUMMARY).write_text("{", encoding="utf-8")
     (a_folder(tmp_path / "reports" / "running", 5).path / DECISION).unlink()
+    a_folder(tmp_path / "reports" / "baselines" / "main", 7)
     baseline = a_folder(tmp_path / "elsewhere", 6, suite="other")
     found = past_runs(run, baseline, "compliance")
-    assert [past.run_id for past in found] == ["run-001", "run-006", "run-009"]
+    assert [past.run_id for past in found] == ["run-001", "run-006", "run-007", "run-009"]
     assert found[-1].values == {"pass_rate": pytest.approx(0.545)}
 
 
@@ -74,6 +77,46 @@ def test_only_the_last_runs_count(tmp_path: Path) -> None:
     found = past_runs(RunFolder(tmp_path / "003"), None, "compliance")
     assert len(found) == MOST_RUNS
     assert "run-003" in [past.run_id for past in found]
+
+
+def test_the_trend_and_the_list_of_runs_come_from_one_index(tmp_path: Path) -> None:
+    """What `evalkit runs` has read the report does not read again, and the other way round."""
+    (tmp_path / "pyproject.toml").touch()
+    run = a_folder(tmp_path / "reports" / "now", 9)
+    first = a_folder(tmp_path / "reports" / "first", 1)
+    assert [past.run_id for past in past_runs(run, None, "compliance")] == ["run-001", "run-009"]
+    with sqlite3.connect(tmp_path / INDEX) as base:
+        base.execute("UPDATE runs SET record = replace(record, '\"run-001\"', '\"from the index\"')")
+    base.close()
+    assert [past.run_id for past in past_runs(run, None, "compliance")] == ["from the index", "run-009"]
+    assert [past.run_id for past in stored_runs(tmp_path / "reports")] == ["from the index", "run-009"]
+    first.file(SUMMARY).touch()
+    assert [past.run_id for past in past_runs(run, None, "compliance")] == ["run-001", "run-009"]
+
+
+def test_no_index_is_left_where_there_is_no_project(tmp_path: Path) -> None:
+    """A run whose folder lies outside of every project leaves nothing beside it."""
+    run = a_folder(tmp_path / "runs" / "now", 9)
+    assert [past.run_id for past in past_runs(run, None, "compliance")] == ["run-009"]
+    assert [each.name for each in tmp_path.rglob("*")] == ["runs", "now", *[n.name for n in run.path.iterdir()]]
+
+
+def test_who_reads_runs_keeps_nobody_waiting(tmp_path: Path) -> None:
+    """While runs are read others can write to the index; one that another process holds is done without, and kept."""
+    file, run = tmp_path / "runs.sqlite", a_folder(tmp_path / "1", 1).path
+    with RunIndex(file) as index:
+        index.put(run, "stamp", {"a": 1})
+        with sqlite3.connect(file, timeout=0) as other:
+            other.execute("CREATE TABLE other (x)")
+    with RunIndex(file) as index:
+        assert index.get(run, "stamp") == {"a": 1}
+    other.execute("BEGIN EXCLUSIVE")
+    with RunIndex(file) as index:
+        assert index.get(run, "stamp") is None
+    other.rollback()
+    with RunIndex(file) as index:
+        assert index.get(run, "stamp") == {"a": 1}
+    other.close()
 
 
 def past(number: int, **changes: Any) -> PastRun:
