@@ -35,7 +35,7 @@ from evalkit.runner.files import make_room
 from evalkit.runner.manifest import manifest_of
 from evalkit.runner.plan import Selection
 from evalkit.runner.prepare import prepare
-from evalkit.session import Session, Watcher
+from evalkit.session import Session, Watcher, stopping_early
 from evalkit.store.calibrations import read_calibrations
 from evalkit.store.chain import HEAD
 from evalkit.store.folder import DECISION, MANIFEST, SUMMARY, TIMINGS, RunFolder, new_run_folder
@@ -67,6 +67,8 @@ class Request:
     """Name or run folder instead of the suite's; `none` compares with nothing."""
     answers: RunFolder | None = None
     """A stored run whose answers are graded again; the suite's system is not called."""
+    fail_fast: int | None = None
+    """Failed cases after which no new one is asked."""
     cached: bool = True
     """Whether judges' replies of earlier runs are taken."""
     command: str = ""
@@ -122,6 +124,8 @@ async def run_suite(request: Request, watcher: Watcher, stop: Stop, env: Mapping
         running = stack.enter_context(Running(folder.path))
         resume = Resume(prepared, chosen, watcher, stop, request.resume, request.retry_errors)
         place = enter(folder, planned.manifest, running, resume)
+        if request.fail_fast is not None:
+            watcher = stopping_early(watcher, stop, request.fail_fast, prepared.advisory)
         session = Session(prepared, watcher, stop, place, chosen)
         if (deadline_s := suite.options.deadline_s) is not None:
             reason = f"deadline of {deadline_s:g} s reached; go on with --resume"

@@ -12,6 +12,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from evalkit.assess import Terms, assess, load_baseline, refuse_incomparable
+from evalkit.report.numbers import plural
+from evalkit.report.survey import FAILED, verdict_of
 from evalkit.results import Decision, Summary
 from evalkit.runner.earlier import QUARANTINED, Earlier
 from evalkit.runner.engine import MakeRow, Stop, answered_and_graded, run_cases
@@ -54,6 +56,28 @@ class Watcher:
     """A case x repeat has ended."""
     note: Callable[[str], None] = lambda text: None
     """Something that the user should know happened to the run."""
+
+
+def stopping_early(watcher: Watcher, stop: Stop, n_cases: int, advisory: frozenset[str]) -> Watcher:
+    """A watcher that stops a run once so many of its cases failed or gave no result, unless none is open any more."""
+    failed: set[str] = set()
+    n_open = 0
+
+    def begin(prepared: Prepared, expected: int, done: int, baseline: str) -> None:
+        nonlocal n_open
+        n_open = expected - done
+        watcher.begin(prepared, expected, done, baseline)
+
+    def row(ended: Row) -> None:
+        nonlocal n_open
+        n_open -= 1
+        watcher.row(ended)
+        if verdict_of(ended, advisory) in FAILED:
+            failed.add(ended.case.digest)
+        if len(failed) >= n_cases and n_open > 0:
+            stop(f"--fail-fast {n_cases}: stopped after {plural(len(failed), 'failed case')}; go on with --resume")
+
+    return dataclasses.replace(watcher, begin=begin, row=row)
 
 
 @dataclass(frozen=True)

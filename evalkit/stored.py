@@ -11,7 +11,7 @@ from evalkit.aggregate.frame import Frame
 from evalkit.aggregate.repeats import check_rule
 from evalkit.errors import InputError, Problem
 from evalkit.paths import shown_path
-from evalkit.report.survey import verdict_of
+from evalkit.report.survey import FAILED, verdict_of
 from evalkit.runner.manifest import scorings_of
 from evalkit.runner.scoring import Scorings
 from evalkit.store.chain import Damage
@@ -79,9 +79,8 @@ def failed_ids(folder: RunFolder) -> tuple[str, ...]:
         InputError: where it is no run folder.
     """
     advisory = frozenset(folder.manifest()["advisory"])
-    bad = ("failed", "system_error", "unscored", "skipped")
     rows = sorted_rows(folder.rows_file)()
-    return tuple(dict.fromkeys(row.case.id for row in rows if verdict_of(row, advisory) in bad))
+    return tuple(dict.fromkeys(row.case.id for row in rows if verdict_of(row, advisory) in FAILED))
 
 
 def _differs(row: Row, scorings: Scorings, manifest: Mapping[str, Any]) -> bool:

@@ -7,6 +7,7 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from evalkit.errors import InputError, Problem
 from evalkit.report.texts import one_line
 from evalkit.store.chain import HEAD
 from evalkit.store.folder import DECISION, REPORT
@@ -20,9 +21,13 @@ if TYPE_CHECKING:
 class Output:
     """The two streams of a command and how much to say on them."""
 
-    def __init__(self, *, json: bool = False, verbose: bool = False, no_color: bool = False) -> None:
+    def __init__(
+        self, *, json: bool = False, verbose: bool = False, quiet: bool = False, no_color: bool = False
+    ) -> None:
         """Choose the streams; colour is off for pipes, `NO_COLOR` and `TERM=dumb` in any case."""
-        self.json, self.verbose = json, verbose
+        if verbose and quiet:
+            raise InputError(Problem("--quiet", "--verbose asks for more", "give one of them"))
+        self.json, self.verbose, self.quiet = json, verbose, quiet
         # Without colours no style at all: bold is an escape sequence as well.
         plain = no_color or bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
         colours = {"color_system": None if plain else "auto"}
@@ -33,9 +38,9 @@ class Output:
         """Print a message for people."""
         self.messages.print(text, soft_wrap=True)
 
-    def show_run(self, result: Result, *, reports: bool, summary: Path | None) -> None:
+    def show_run(self, result: Result, *, reports: bool, summary: Path | None, junit: Path | None = None) -> None:
         """Write the reports of a run, print its decision, and say where everything is."""
-        from evalkit.report.write import append_to, material_of, newer, view_of, write_reports
+        from evalkit.report.write import append_to, junit_to, material_of, newer, view_of, write_reports
 
         material = material_of(
             result.folder, result.manifest, result.summary, result.decision, result.baseline, result.labels
@@ -46,11 +51,16 @@ class Output:
             self.say(f"kept    {name}: it was completed by hand; what the run says now is in {newer(name)}")
         if summary is not None:
             append_to(summary, view)
+        if junit is not None:
+            junit_to(junit, material, view)
         if self.json:
             self.results.out(result.folder.file(DECISION).read_text(encoding="utf-8"), end="", highlight=False)
             return
-        from evalkit.report.console import print_view
+        from evalkit.report.console import print_failures, print_view
 
+        if self.quiet:
+            print_failures(view, self.results)
+            return
         print_view(view, self.results, verbose=self.verbose)
         self._say_where(result, reports=reports)
         here = result.baseline is not None and result.baseline.path.resolve().is_relative_to(Path.cwd())

@@ -48,6 +48,9 @@ def run(  # noqa: PLR0913 - typer reads the flags from the signature
     deadline: Annotated[
         float | None, typer.Option(min=0.001, help="Seconds; then calls in flight are cancelled: go on with --resume.")
     ] = None,
+    fail_fast: Annotated[
+        int | None, typer.Option(min=1, help="Ask no new case after this many failed ones: a partial run.")
+    ] = None,
     cache: Annotated[bool, typer.Option("--cache/--no-cache", help="Take judges' replies of earlier runs.")] = True,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the interrupted run in --out.")] = False,
     retry_errors: Annotated[
@@ -62,9 +65,13 @@ def run(  # noqa: PLR0913 - typer reads the flags from the signature
     summary: Annotated[
         Path | None, typer.Option(help="Append summary.md to this file, such as $GITHUB_STEP_SUMMARY.")
     ] = None,
+    junit: Annotated[Path | None, typer.Option(help="Write junit.xml to this file as well.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print decision.json on stdout, and nothing else.")] = False,
     progress: Annotated[Progress, typer.Option(help="How to show progress on stderr.")] = Progress.AUTO,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="List every check and cohort.")] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Print the verdict and what failed, and no progress.")
+    ] = False,
     no_color: Annotated[bool, typer.Option("--no-color", help="Print without colour.")] = False,
 ) -> None:
     """Run a suite: call the system, grade every answer, decide.
@@ -97,16 +104,17 @@ def run(  # noqa: PLR0913 - typer reads the flags from the signature
         ),
         overrides={key: value for key, value in given.items() if value is not None},
         baseline=baseline,
+        fail_fast=fail_fast,
         cached=cache,
         command=shlex.join(["evalkit", *sys.argv[1:]]),
     )
-    output = Output(json=json, verbose=verbose, no_color=no_color)
+    output = Output(json=json, verbose=verbose, quiet=quiet, no_color=no_color)
     if dry_run:
         from evalkit.cli.estimate import show_dry_run
 
         return show_dry_run(request, output)
-    result = run_stoppable(request, output, progress.value)
-    output.show_run(result, reports=reports, summary=summary)
+    result = run_stoppable(request, output, "none" if quiet else progress.value)
+    output.show_run(result, reports=reports, summary=summary, junit=junit)
     raise typer.Exit(int(result.exit_code))
 
 

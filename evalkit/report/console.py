@@ -50,6 +50,12 @@ def print_view(view: View, console: Console, *, verbose: bool = False) -> None:
         console.print(_verdict(view))
 
 
+def print_failures(view: View, console: Console) -> None:
+    """Print the verdict with its first reason, the other reasons, and the cases that failed."""
+    for line in (_verdict(view), *list(_reasons(view))[1:], *_errors(view), *_failing(view)):
+        console.print(line)
+
+
 def print_changes(view: View, console: Console) -> None:
     """Print how two runs differ: every comparison, and the cases that changed sides."""
     console.print(_text(" · ".join(view.facts), "dim"))

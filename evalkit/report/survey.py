@@ -15,6 +15,8 @@ from evalkit.types import SEVERITIES, Metric, Row, Score, Unscored
 Rows = Callable[[], Iterable[Row]]
 """Gives the rows of a run in a fixed order, as often as it is called."""
 Verdict = Literal["failed", "passed", "scored", "unscored", "system_error", "skipped"]
+FAILED: frozenset[Verdict] = frozenset({"failed", "system_error", "unscored", "skipped"})
+"""A failed pass mark, or no whole result."""
 NO_ADVISORY: frozenset[str] = frozenset()
 KEPT = 50
 ANSWER_CHARS = 60

@@ -101,6 +101,20 @@ def _write_record(folder: RunFolder, name: str, text: str) -> bool:
     return not kept
 
 
+def junit_to(target: Path, material: Material, view: View) -> None:
+    """Write junit.xml to a place of its own as well.
+
+    Raises:
+        StoreError: if it cannot be written.
+    """
+    from evalkit.report.junit import write_junit
+
+    try:
+        write_junit(target, material.rows, material.summary, view.advisory)
+    except OSError as error:
+        raise StoreError(f"{target}: {error.strerror}; name a file in a folder that exists") from error
+
+
 def append_to(target: Path, view: View) -> None:
     """Append the summary to a file that others write to as well, such as a job summary.
 
