@@ -141,10 +141,13 @@ def _worst_line(failed: FailedCase) -> Line:
 
 
 def score_change(score: Score, failed: FailedCase) -> Line:
-    """Write `faithfulness 0.92 → 0.31`, or the new value alone where the baseline has none."""
+    """Write `faithfulness 0.92 → 0.31`, the new value alone without a baseline, `failed` where nothing moved."""
     before = failed.before.scores.get(score.metric) if failed.before else None
-    was = f"{before.value:.3g} → " if isinstance(before, Score) and before.value != score.value else ""
-    return (_code(score.metric, 60), f"{was}{score.value:.3g}")
+    was = before.value if isinstance(before, Score) else None
+    change = (
+        "failed" if was == score.value else f"{score.value:.3g}" if was is None else f"{was:.3g} → {score.value:.3g}"
+    )
+    return (_code(score.metric, 60), change)
 
 
 def judge_lines(view: View) -> tuple[Line, ...]:

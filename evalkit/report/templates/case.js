@@ -106,6 +106,7 @@ function scoreRow(grade, earlier) {
   const metric = data.legend.metrics.find((entry) => entry.name === grade.metric) || {};
   const verdict = grade.unscored !== undefined ? "unscored" : grade.passed === undefined ? "scored" : grade.passed ? "passed" : "failed";
   const needs = metric.pass_at === null || metric.pass_at === undefined ? "–" : `${metric.higher ? "≥" : "≤"} ${number(metric.pass_at)}`;
+  const otherwise = failedOtherwise(metric, grade.value, grade.passed === false);
   const reason = make("td", {"data-label": "Reason"}, grade.unscored ? make("b", {text: visible(`${grade.unscored} `)}) : null,
     grade.reason ? modelText(grade.reason) : null, spentOn(grade.usage), rawReply(grade.details));
   const changed = earlier && earlier.value !== undefined && grade.value !== undefined && earlier.value !== grade.value;
@@ -115,7 +116,7 @@ function scoreRow(grade, earlier) {
     make("td", {"data-label": "Baseline", class: "num", text: earlier && earlier.value !== undefined ? number(earlier.value) : "–"}),
     make("td", {"data-label": "Score", class: "num"}, grade.unscored !== undefined ? "unscored" : number(grade.value),
       changed ? make("small", {text: signed(grade.value - earlier.value)}) : null),
-    make("td", {"data-label": "Needs", class: "num", text: needs}),
+    make("td", {"data-label": "Needs", class: "num"}, needs, otherwise ? make("small", {text: "see the reason"}) : null),
     reason);
 }
 

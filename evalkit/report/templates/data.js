@@ -63,6 +63,11 @@ function wholeBefore(before, now) {
 
 const verdictOf = (row) => data.legend.verdicts[row[COL.verdict]];
 const changeOf = (row) => data.legend.changes[row[COL.change]];
+// A failed score whose figure reaches the pass mark: something else than the figure failed it.
+function failedOtherwise(metric, value, failed) {
+  const mark = metric.pass_at;
+  return failed && mark !== null && mark !== undefined && (metric.higher ? value >= mark : value <= mark);
+}
 const isFailure = (row) => verdictOf(row) === "failed" || verdictOf(row) === "system_error";
 const flagsOf = (row) => data.legend.flags.filter((name, place) => row[COL.flags] & (1 << place));
 const errorOf = (row) => row[COL.error] < 0 ? "" : data.legend.errors[row[COL.error]];

@@ -107,7 +107,8 @@ function cellsOf(row, metrics) {
 
 function scoreCell(row, metric) {
   const mark = row[COL.marks][metric] || "-", value = row[COL.values][metric], was = wasOf(row, metric);
-  const text = mark === "u" ? "unscored" : `${mark === "f" ? "✗ " : ""}${number(value)}`;
+  const shown = failedOtherwise(data.legend.metrics[metric], value, mark === "f") ? "failed" : number(value);
+  const text = mark === "u" ? "unscored" : `${mark === "f" ? "✗ " : ""}${shown}`;
   const moved = was !== undefined && value !== null && value !== undefined && was !== value;
   return [`num m-${mark === "-" ? "none" : mark}`, [text, moved ? make("small", {text: `was ${number(was)}`}) : null],
     visible(data.legend.metrics[metric].name)];
