@@ -11,6 +11,7 @@ import typer
 
 from evalkit import __version__
 from evalkit.cli.baseline import baseline
+from evalkit.cli.cache import cache
 from evalkit.cli.check import check
 from evalkit.cli.diff import diff
 from evalkit.cli.doctor import doctor
@@ -29,7 +30,7 @@ from evalkit.cli.verify import verify
 from evalkit.errors import EvalkitError, ExitCode
 
 COMMANDS = (init, check, run, gate, report, diff, runs, score, verify, noise, power, doctor)
-GROUPS = (baseline, judge, labels, golden)
+GROUPS = (baseline, judge, labels, golden, cache)
 
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG)
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -15,9 +16,17 @@ from pydantic import BaseModel
 from evalkit.llm.wire import Parsed, Reply, Token, find_value
 from evalkit.types import Usage
 
+try:
+    import fcntl
+except ImportError:  # no such locks on Windows: there replies are taken out beside a run, which asks again
+    fcntl = None  # type: ignore[assignment]
+
 T = TypeVar("T", bound=BaseModel)
 FORMAT = 1
 """Version of what a key covers and of what is kept; it is part of every key."""
+
+LOCK = "cache.lock"
+"""Beside the file: shared by runs, held alone by who takes replies out."""
 
 
 class ReplyCache:
@@ -36,6 +45,7 @@ class ReplyCache:
         self._file = file
         self._clean = clean
         self._db: sqlite3.Connection | None = None
+        self._using = ExitStack()
         self.problem = ""
 
     def __enter__(self) -> Self:
@@ -49,6 +59,7 @@ class ReplyCache:
         if self._db is not None:
             self._db.close()
             self._db = None
+        self._using.close()
 
     def get(self, key: str) -> dict[str, Any] | None:
         """What was kept under a key, whole and unchanged, or `None`."""
@@ -69,20 +80,22 @@ class ReplyCache:
             return
         text = json.dumps(self._clean(reply))
         with suppress(sqlite3.Error, UnicodeDecodeError):
-            self._db.execute("INSERT OR REPLACE INTO replies VALUES (?, ?, ?)", (key, _sum(key, text), text))
+            values = (key, _sum(key, text), text, time.time())
+            self._db.execute("INSERT OR REPLACE INTO replies (key, sum, reply, kept_at) VALUES (?, ?, ?, ?)", values)
 
     def _open(self) -> sqlite3.Connection:
         self._file.parent.mkdir(parents=True, exist_ok=True)
         ignored = self._file.with_name(".gitignore")
         if not ignored.exists():
             ignored.write_text("*\n", encoding="utf-8")
+        self._using.enter_context(in_use(self._file))
         try:
-            return _connect(self._file)
+            return connect(self._file)
         except sqlite3.OperationalError:
             raise
         except (sqlite3.DatabaseError, UnicodeDecodeError):
             self._file.replace(self._file.with_name(f"{self._file.name}.damaged"))
-            return _connect(self._file)
+            return connect(self._file)
 
 
 def key_of(parts: Iterable[Any]) -> str:
@@ -90,13 +103,43 @@ def key_of(parts: Iterable[Any]) -> str:
     return hashlib.sha256(json.dumps(list(parts), sort_keys=True).encode()).hexdigest()
 
 
-def _connect(file: Path) -> sqlite3.Connection:
+@contextmanager
+def in_use(file: Path, *, alone: bool = False) -> Iterator[bool]:
+    """Say that the replies are being used, or ask to be the only one who does.
+
+    Yields:
+        Whether it holds: `alone` does not while another process uses them.
+    """
+    if fcntl is None:
+        yield True
+        return
+    with file.with_name(LOCK).open("a") as held:
+        free = True
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB if alone else fcntl.LOCK_SH)
+        except BlockingIOError:
+            free = False
+        except OSError:
+            pass  # a disk without locks: what is taken out beside a run is asked again
+        yield free
+
+
+def connect(file: Path) -> sqlite3.Connection:
+    """Open the database, made or brought up to date where it has to be.
+
+    Raises:
+        sqlite3.Error: it is none, or the disk refuses.
+    """
     db = sqlite3.connect(file, timeout=5, isolation_level=None, check_same_thread=False)
     try:
         # Commits that wait for no disk: what a power cut takes is asked again.
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = NORMAL")
         db.execute("CREATE TABLE IF NOT EXISTS replies (key TEXT PRIMARY KEY, sum TEXT, reply TEXT) WITHOUT ROWID")
+        if "kept_at" not in {column[1] for column in db.execute("PRAGMA table_info(replies)")}:
+            with suppress(sqlite3.OperationalError):  # another process was faster
+                # Of what an earlier version kept nobody knows the age: it is counted from today.
+                db.execute(f"ALTER TABLE replies ADD COLUMN kept_at REAL NOT NULL DEFAULT {time.time()}")
     except (sqlite3.Error, UnicodeDecodeError):
         db.close()
         raise
