@@ -6,6 +6,7 @@ import base64
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import quote
 
 from evalkit.aggregate.agreement import Label
 from evalkit.report.columns import CHANGE_SLUGS
@@ -67,6 +68,8 @@ def _page(view: View) -> str:
         finalize=lambda value: visible(value) if type(value) is str else value,
     )
     environment.filters["clipped"] = lambda text: clipped(text, _TEXT_CHARS)
+    # As jinja's own, for half characters too: a stored row may hold one in its id.
+    environment.filters["urlencode"] = lambda text: quote(text, safe="/", errors="replace")
     environment.filters["slug"] = lambda change: CHANGE_SLUGS[change]
     assets = {"style": _read("report.css"), "theme": _read("theme.js"), "script": _script()}
     return environment.get_template("report.html.j2").render(

@@ -7,7 +7,8 @@ import re
 from evalkit.visible import visible
 
 _BREAKS = re.compile(r"[\s\x1c-\x1f\x85\u2028\u2029]+")
-_MARKDOWN = re.compile(r"([\\`*_|~!]|^>|^[+-](?= )|^-+$|^=+$|\[(?![−\d., $]+\](?:[^(\[:]|$))|\](?=[(\[:]))")
+_MARKDOWN = re.compile(r"([\\`*_|~!]|^>|^[+-](?= |$)|^-+$|^=+$|\[(?![−\d., $]+\](?:[^(\[:]|$))|\](?=[(\[:]))")
+_NUMBERED = re.compile(r"^(\d{1,9})([.)])(?= |$)")
 _LINKS = re.compile(r"(@|#|://|\bwww\.|\bGH-)", re.IGNORECASE)
 _JOINER = "\u2060"
 MODEL_TEXT_CHARS = 140
@@ -40,7 +41,7 @@ def code(text: str, limit: int = MODEL_TEXT_CHARS, *, in_table: bool = False) ->
 def plain(text: str, limit: int = 400) -> str:
     """Escape `text` for Markdown prose: no emphasis, link, image, mention, reference, table cell or HTML."""
     line = one_line(text, limit).replace("&", "&amp;").replace("<", "&lt;")
-    line = _MARKDOWN.sub(r"\\\1", line)
+    line = _NUMBERED.sub(r"\1\\\2", _MARKDOWN.sub(r"\\\1", line))
     return _LINKS.sub(lambda match: _broken(match[0]), line)
 
 

@@ -1,0 +1,180 @@
+"""A run whose every text is one and the same."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import report_samples
+
+from evalkit.aggregate.agreement import Label
+from evalkit.aggregate.frame import answer_key
+from evalkit.report.html import write_html
+from evalkit.report.records import release_decision_markdown
+from evalkit.report.view import View, build_view
+from evalkit.results import Cell, Check, Comparison, Decision, Estimate, Summary
+from evalkit.store.history import PastRun
+from evalkit.types import Case, Failure, Message, Metric, Output, Row, Score, ToolCall, Unscored, Usage
+
+HARMLESS = "plain words"
+
+
+def write(path: Path, payload: str) -> Path:
+    """Write the report of a run whose every text is the payload."""
+    view, manifest = a_view(payload), a_manifest(payload)
+    rows, before = in_order(a_run(payload)), in_order(a_baseline(payload))
+    record = release_decision_markdown(view, manifest)
+    write_html(path, view, lambda: rows, lambda: before, labels=some_labels(payload), record=record)
+    return path
+
+
+def in_order(rows: list[Row]) -> list[Row]:
+    """As a run folder gives them."""
+    return sorted(rows, key=lambda row: (row.case.id, row.repeat))
+
+
+def a_view(payload: str) -> View:
+    """The view of the run."""
+    rows, before = a_run(payload), a_baseline(payload)
+    summary, decision, manifest = a_summary(payload), a_decision(payload), a_manifest(payload)
+    return build_view(summary, decision, lambda: rows, lambda: before, manifest, past=some_runs(payload))
+
+
+def a_manifest(payload: str) -> dict[str, Any]:
+    """Names of files, versions, hosts, the command."""
+    return {
+        "run_id": payload,
+        "suite": payload,
+        "suite_file": f"{payload}.yaml",
+        "golden": {"path": payload, "sha256": payload},
+        "system": {"kind": payload, "version": payload},
+        "cohorts": [payload],
+        "command": payload,
+        "versions": {payload: payload},
+        "seed": 3,
+    }
+
+
+def a_case(payload: str, place: int) -> Case:
+    """Ids end in a number, so that there are several."""
+    return Case(
+        id=f"{payload}{place}",
+        input=payload if place else (Message(payload, payload), Message("user", payload)),
+        reference=(payload,),
+        contexts=(payload,),
+        cohorts={payload: payload, "domain": payload},
+        cluster=payload,
+        fields={payload: payload},
+        place=f"{payload}.jsonl:1",
+    )
+
+
+def a_run(payload: str) -> list[Row]:
+    """A failed answer with everything, a failed call, a judge that found its mark, a row that was skipped."""
+    usage = Usage(input_tokens=3, output_tokens=4, cost_usd=0.1, model=payload, cached=True)
+    output = Output(
+        text=payload,
+        contexts=(payload,),
+        usage=usage,
+        tool_calls=(ToolCall(payload, {payload: payload}),),
+        trajectory=({payload: payload},),
+        latency_s=0.2,
+        attempts=3,
+    )
+    scores: dict[str, Score | Unscored] = {
+        payload: Score(
+            payload, 0, False, payload, {payload: payload, "raw": f'{{"why": {json.dumps(payload)}}}'}, usage
+        ),
+    }
+    missing: dict[str, Score | Unscored] = {payload: Unscored(payload, f"echoed {payload}", payload)}
+    return [
+        Row(case=a_case(payload, 0), output=output, scores=scores),
+        Row(case=a_case(payload, 1), failure=Failure(payload, payload)),
+        Row(case=a_case(payload, 2), output=Output(text=payload), scores=missing),
+        Row(case=a_case(payload, 3), skipped=payload),
+    ]
+
+
+def a_baseline(payload: str) -> list[Row]:
+    """Other answers and grades, and a case that was removed."""
+    score: dict[str, Score | Unscored] = {payload: Score(payload, 1, True, payload, {payload: payload})}
+    texts = (HARMLESS, payload, HARMLESS, HARMLESS, payload)
+    return [
+        Row(case=a_case(payload, place), output=Output(text=text), scores=score) for place, text in enumerate(texts)
+    ]
+
+
+def some_labels(payload: str) -> tuple[Label, ...]:
+    """A label on the first answer."""
+    digest = answer_key(payload).hex() + "0" * 32
+    return (Label(f"{payload}0", digest, payload, payload, payload),)
+
+
+def some_runs(payload: str) -> list[PastRun]:
+    """Two stored runs, the scorers of the second are others."""
+    values = {f"pass_rate{payload}": 0.5, payload: 0.5}
+    keys: list[dict[str, dict[str, str]]] = [{payload: {"a": payload}}, {payload: {"a": "b"}}]
+    return [
+        PastRun(
+            run_id=payload, finished_at=payload, outcome=payload, golden_sha256=payload, score_keys=key, values=values
+        )
+        for key in keys
+    ]
+
+
+def a_summary(payload: str) -> Summary:
+    """Metrics, cohorts, judges, kinds of errors and notes."""
+    estimate = Estimate(value=0.5, low=0.4, high=0.6, n=40)
+    undefined = Estimate(value=None, reason=payload)
+    cohorts = ("overall", f"domain={payload}", f"{payload}=x")
+    cells = [
+        Cell(metric=payload, cohort=cohort, estimate=each, n_cases=4, n_scored=3, n_unscored=1)
+        for cohort, each in zip(cohorts, (estimate, replace(estimate, value=0.3), undefined), strict=True)
+    ]
+    resource = replace(cells[0], metric="latency_p95_s")
+    sample = report_samples.agreement()[0]
+    judges = [
+        replace(sample, metric=payload, judge=payload, note=payload, cohort=cohort, categories=(payload, "pass"))
+        for cohort in cohorts
+    ]
+    return replace(
+        report_samples.summary(),
+        suite=payload,
+        metrics=(Metric(payload, judge=payload, pass_at=0.5), Metric(f"other {payload}")),
+        cells=(*cells, resource, replace(cells[0], metric=f"other {payload}")),
+        coverage={"overall": (3, 4), cohorts[1]: (1, 2)},
+        agreement=(*judges, replace(judges[0], judge=f"rater {payload} / x", rater_kind=payload)),
+        error_kinds={payload: 1},
+        unscored_kinds={f"echoed {payload}": 1},
+        notes=(payload,),
+    )
+
+
+def a_decision(payload: str) -> Decision:
+    """Checks with every text, and a comparison that names cases."""
+    seen = Estimate(value=0.5, low=0.4, high=0.6, n=40)
+    check = Check(
+        name=payload,
+        metric=payload,
+        cohort=f"domain={payload}",
+        outcome="block",
+        need=payload,
+        observed=seen,
+        baseline=0.9,
+        drop=replace(seen, value=0.4),
+        reason=payload,
+        case_ids=tuple(f"{payload}{place}" for place in range(4)),
+    )
+    compared = Comparison(
+        baseline_id=payload,
+        n_paired=4,
+        overlap=0.8,
+        new_failures=(f"{payload}0",),
+        removed=(f"{payload}4",),
+        incomparable={payload: payload},
+    )
+    reasons = tuple(f"{place} {payload}" for place in range(5))
+    checks = (check, replace(check, outcome="warn", observed=replace(seen, value=None, reason=payload)))
+    return Decision(outcome="blocked", checks=checks, reasons=reasons, comparison=compared)
