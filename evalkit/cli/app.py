@@ -22,7 +22,7 @@ from evalkit.cli.judge import judge
 from evalkit.cli.labels import labels
 from evalkit.cli.noise import noise, power
 from evalkit.cli.report import report
-from evalkit.cli.run import run
+from evalkit.cli.run import ENV_PREFIX, run
 from evalkit.cli.runs import runs
 from evalkit.cli.score import score
 from evalkit.cli.streams import tamed, unheard
@@ -65,7 +65,7 @@ def _whole() -> typer.Typer:
     made = _empty()
     made.callback()(_root)
     for command in COMMANDS:
-        made.command()(command)
+        made.command(context_settings={"auto_envvar_prefix": ENV_PREFIX} if command is run else None)(command)
     for group in GROUPS:
         made.add_typer(group)
     return made

@@ -1,11 +1,16 @@
 """`evalkit run`: call the system, grade, aggregate, gate, report."""
 
 import enum
+import inspect
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+ENV_PREFIX = "EVALKIT"
+"""Flags may stand in the environment: `EVALKIT_LIMIT` is `--limit`."""
 
 
 class Progress(enum.StrEnum):
@@ -57,9 +62,14 @@ def run(  # noqa: PLR0913 - typer reads the flags from the signature
         bool, typer.Option("--retry-errors", help="Resume, and try again what ended as an error or ungraded.")
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Check everything, say what the run would ask and cost, and send nothing.")
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Check everything, say what the run would ask and cost, and send nothing.",
+            allow_from_autoenv=False,  # a forgotten variable would end a gate with 0
+        ),
     ] = False,
-    reports: Annotated[
+    report: Annotated[
         bool, typer.Option("--report/--no-report", help="Write report.html, summary.md, junit.xml ...")
     ] = True,
     summary: Annotated[
@@ -106,7 +116,7 @@ def run(  # noqa: PLR0913 - typer reads the flags from the signature
         baseline=baseline,
         fail_fast=fail_fast,
         cached=cache,
-        command=shlex.join(["evalkit", *sys.argv[1:]]),
+        command=shlex.join([*_environment(), "evalkit", *sys.argv[1:]]),
     )
     output = Output(json=json, verbose=verbose, quiet=quiet, no_color=no_color)
     if dry_run:
@@ -114,8 +124,15 @@ def run(  # noqa: PLR0913 - typer reads the flags from the signature
 
         return show_dry_run(request, output)
     result = run_stoppable(request, output, "none" if quiet else progress.value)
-    output.show_run(result, reports=reports, summary=summary, junit=junit)
+    output.show_run(result, reports=report, summary=summary, junit=junit)
     raise typer.Exit(int(result.exit_code))
+
+
+def _environment() -> list[str]:
+    """Words that set the flags which stand in the environment, so that the command of a run can be repeated."""
+    names = {f"{ENV_PREFIX}_{name.upper()}" for name in inspect.signature(run).parameters}
+    given = [f"{name}={os.environ[name]}" for name in sorted(names & os.environ.keys()) if os.environ[name]]
+    return ["env", *given] if given else []
 
 
 def _failed(run: Path, named: list[str] | None) -> tuple[str, ...]:
