@@ -3,7 +3,9 @@
     python benchmarks/report.py --cases 10000 50000 [--keep FOLDER]
 
 Every case has about 1.5 kB of random words of a vocabulary of 4,000, which no compressor can shorten much, four scores
-with reasons, and an answer of the baseline that differs in every tenth case. Prints medians.
+with reasons, and an answer of the baseline that differs in every tenth case. Prints medians, and what a filter and a
+frame of scrolling cost the page in CPU time by kind of work, which other programs on the machine change little; being
+traced makes the wall clock's figures worse.
 """
 
 import argparse
@@ -24,6 +26,7 @@ from evalkit.types import Case, Metric, Output, Row, Score, Usage
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "report"))
 
+import browser_cpu
 import chromium
 
 METRICS = (
@@ -133,6 +136,7 @@ FILTER_MS = """(async () => {
   box.focus();
   await new Promise(requestAnimationFrame);
   for (const word of ['a', 'case-01', 'the', 'zz', 'case-0499', '']) {
+    performance.mark('step');
     const started = performance.now();
     box.value = word;
     await new Promise((done) => {
@@ -143,6 +147,7 @@ FILTER_MS = """(async () => {
     grid.getBoundingClientRect();
     taken.push(performance.now() - started);
   }
+  performance.mark('step');
   return taken;
 })()"""
 """From a key to the drawn rows; 25 ms of it is the wait for the next key."""
@@ -153,21 +158,23 @@ SCROLL_MS = """new Promise((done) => {
     taken.push(performance.now() - started);
     if (taken.length === 200) { done(taken.slice(1)); return; }
     box.scrollTop += taken.length % 10 ? 397 : 40000;
-    requestAnimationFrame(() => { started = performance.now(); port2.postMessage(0); });
+    requestAnimationFrame(() => { performance.mark('step'); started = performance.now(); port2.postMessage(0); });
   };
   port2.postMessage(0);
 })"""
 """From the begin of a frame to its end: the rows are drawn, laid out and painted in between."""
 
 
-async def browse(path: Path, profile: Path) -> dict[str, float]:
-    """Open the report in a fresh browser and measure."""
+async def browse(path: Path, profile: Path) -> tuple[dict[str, float], list[str]]:
+    """Open the report in a fresh browser and measure: figures, and what a filter and a frame cost by kind of work."""
     async with chromium.opened_tab(profile) as tab:
         await tab.open(path)
         ready = await tab.value("performance.getEntriesByName('ready')[0]?.startTime ?? -1")
         await tab.go("#/cases", "#grid-space .row")
-        filters = await tab.value(FILTER_MS)
-        scrolls = sorted(await tab.value(SCROLL_MS))
+        async with browser_cpu.traced(tab) as filtering:
+            filters = await tab.value(FILTER_MS)
+        async with browser_cpu.traced(tab) as scrolling:
+            scrolls = sorted(await tab.value(SCROLL_MS))
         opened = []
         for number in (0, 777, 3333, 5000, 9999):
             started = time.perf_counter()
@@ -175,13 +182,15 @@ async def browse(path: Path, profile: Path) -> dict[str, float]:
             await tab.until(f"document.getElementById('case-title').textContent.includes('case-{number:06d}')")
             opened.append((time.perf_counter() - started) * 1000)
         heap = await tab.value("performance.memory ? performance.memory.usedJSHeapSize / 1e6 : 0")
+        traces = (("a filter", filtering), ("a frame", scrolling))
+        costs = [f"{name}: {browser_cpu.described(browser_cpu.by_mark(each, 'step'))}" for name, each in traces]
         return {
             "ready_ms": ready,
             "filter_ms": max(filters),
             "scroll_p95_ms": scrolls[int(len(scrolls) * 0.95)],
             "open_ms": statistics.median(opened),
             "heap_mb": heap,
-        }
+        }, costs
 
 
 def main() -> None:
@@ -199,8 +208,9 @@ def main() -> None:
             if chromium.PROGRAM is None:
                 print("no Chromium")
                 continue
-            found = asyncio.run(browse(path, Path(folder) / "profile"))
+            found, costs = asyncio.run(browse(path, Path(folder) / "profile"))
             print("  ".join(f"{name} {value:.0f}" for name, value in found.items()))
+            print("".join(f"{'':15}{cost}\n" for cost in costs), end="")
 
 
 if __name__ == "__main__":

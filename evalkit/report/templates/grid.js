@@ -91,7 +91,7 @@ function drawnRows(from, to) {
   return drawn;
 }
 
-// The cells of a row as [class, children]: what the grid and the plain table both show.
+// The cells of a row as [class, children, label, direction]: what the grid and the plain table both show.
 function cellsOf(row, metrics) {
   const change = changeOf(row);
   const notes = [row[COL.repeat] ? `repeat ${row[COL.repeat]}` : "", ...cohortsOf(row).map((name) => splitOnce(name, "=")[1])];
@@ -99,7 +99,7 @@ function cellsOf(row, metrics) {
     ["state", [verdictMark(verdictOf(row)), change && change !== "same" ? make("small", {text: change}) : null]],
     ["id", [make("a", {href: caseLink(row), dir: "auto", text: visible(row[COL.id])}),
       make("small", {dir: "auto", text: visible(notes.filter(Boolean).join(" · "))})]],
-    ["question", [make("span", {dir: "auto", text: visible(row[COL.question])})]],
+    ["question", [visible(row[COL.question])], null, "auto"],
     ...metrics.map((metric) => scoreCell(row, metric)),
     ["num", [row[COL.latency] === null ? "–" : seconds(row[COL.latency])], "latency"],
   ];
@@ -115,8 +115,8 @@ function scoreCell(row, metric) {
 }
 
 function drawRow(at, high, metrics) {
-  const cells = cellsOf(data.rows[table.found[at]], metrics).map(([name, children, label], place) =>
-    make("span", {role: "gridcell", "aria-colindex": place + 1, class: name, "data-label": label}, ...children));
+  const cells = cellsOf(data.rows[table.found[at]], metrics).map(([name, children, label, dir], place) =>
+    make("span", {role: "gridcell", "aria-colindex": place + 1, class: name, "data-label": label, dir}, ...children));
   cells[1].firstChild.tabIndex = -1;
   const element = make("div", {class: "row", role: "row", "aria-rowindex": at + 2, tabindex: at === table.focus ? 0 : -1}, ...cells);
   element.style.top = `${at * high}px`;
@@ -133,7 +133,7 @@ function drawPage() {
   const bar = () => make("p", {class: "moves"}, turn(-1, "Previous page"), turn(1, "Next page"),
     make("span", {text: `page ${count(table.page + 1)} of ${count(pages)}`}));
   const rows = table.found.slice(from, from + PAGE_ROWS).map((place) => make("tr", {},
-    ...cellsOf(data.rows[place], metrics).map(([name, children, label]) => make("td", {class: name, "data-label": label}, ...children))));
+    ...cellsOf(data.rows[place], metrics).map(([name, children, label, dir]) => make("td", {class: name, "data-label": label, dir}, ...children))));
   $("pages").replaceChildren(bar(), make("div", {class: "wide", role: "group", "aria-label": "Cases", tabindex: 0}, make("table", {class: "plain"},
     make("caption", {tabindex: -1, text: `Cases ${count(Math.min(from + 1, table.found.length))} to ${count(Math.min(from + PAGE_ROWS, table.found.length))} of ${count(table.found.length)}`}),
     make("thead", {}, make("tr", {}, ...names.map((name) => make("th", {scope: "col", text: visible(name)})))),
