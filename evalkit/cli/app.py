@@ -32,6 +32,8 @@ from evalkit.errors import EvalkitError, ExitCode
 COMMANDS = (init, check, run, gate, report, diff, runs, score, verify, noise, power, doctor)
 GROUPS = (baseline, judge, labels, golden, cache)
 
+COMPLETING = "_EVALKIT_COMPLETE"
+"""Set by a shell that asks for what may come next."""
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG)
 
 
@@ -43,7 +45,6 @@ def _empty() -> typer.Typer:
         # Rich help costs three times the start-up of everything else.
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
-        add_completion=False,
     )
 
 
@@ -97,7 +98,8 @@ def main() -> None:
     """Run the command line; every ending has its exit code."""
     sys.stdout, sys.stderr = tamed(sys.stdout, os.environ), unheard(tamed(sys.stderr, os.environ))
     try:
-        (overview() if sys.argv[1:] in ([], ["--help"], ["--version"]) else app)()
+        brief = sys.argv[1:] in ([], ["--help"], ["--version"]) and COMPLETING not in os.environ
+        (overview() if brief else app)(prog_name="evalkit")
     except EvalkitError as error:
         typer.echo(_shown(str(error)), err=True)
         sys.exit(error.exit_code)

@@ -237,7 +237,7 @@ def test_another_scorer_option_is_no_silent_comparison(project: Project) -> None
     project.suite(text=text)
     ran = project.run("run", "suite.yaml", "--out", "second")
     assert ran.returncode == 2
-    assert "options differs" in ran.stderr
+    assert "its exact was scored otherwise (options)" in ran.stderr
 
 
 def test_a_folder_that_holds_something_is_not_written_into(project: Project) -> None:
