@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 from evalkit.aggregate.calibration import Calibration
 from evalkit.errors import InputError, Problem, StoreError
 from evalkit.results import Agreement, Estimate
-from evalkit.store.folder import to_json
+from evalkit.store.folder import read_json, to_json
 
 CALIBRATION_FORMAT = 1
 
@@ -54,7 +53,7 @@ def read_calibrations(files: Sequence[Path], root: Path) -> tuple[Calibration, .
     records: list[Calibration] = []
     for file in files:
         try:
-            records.append(_record(json.loads(file.read_bytes()), _shown(file, root), root))
+            records.append(_record(read_json(file), _shown(file, root), root))
         except (OSError, ValueError, TypeError, KeyError, AttributeError):
             mend = "write it again with `evalkit judge calibrate RUN --out FILE`"
             problems.append(Problem(_shown(file, root), f"no calibration record of format {CALIBRATION_FORMAT}", mend))

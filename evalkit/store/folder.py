@@ -67,7 +67,7 @@ class RunFolder:
         """
         file = self.path / MANIFEST
         try:
-            manifest = _small_json(file)
+            manifest = read_json(file)
         except FileNotFoundError:
             mend = "name a folder that `evalkit run` wrote"
             what = f"no {MANIFEST} in it, so it is no run folder"
@@ -75,7 +75,7 @@ class RunFolder:
         except json.JSONDecodeError as error:
             place = f"{shown_path(file)}:{error.lineno}:{error.colno}"
             raise InputError(Problem(place, f"not JSON: {error.msg}", "run the suite again")) from None
-        except (OSError, ValueError, RecursionError) as error:
+        except (OSError, ValueError) as error:
             what = f"cannot be read: {str(error).splitlines()[0]}"
             raise InputError(Problem(shown_path(file), what, "run the suite again")) from None
         if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
@@ -89,8 +89,8 @@ class RunFolder:
     def decision(self) -> Mapping[str, Any] | None:
         """The stored decision, `None` where the run never reached one."""
         try:
-            stored = _small_json(self.path / DECISION)
-        except (OSError, ValueError, RecursionError):
+            stored = read_json(self.path / DECISION)
+        except (OSError, ValueError):
             return None
         return stored if isinstance(stored, dict) and isinstance(stored.get("outcome"), str) else None
 
@@ -130,17 +130,21 @@ class RunFolder:
         return self.write_text(name, to_json(value))
 
 
-def _small_json(file: Path) -> Any:
+def read_json(file: Path) -> Any:
     """The value in a file, which may be anybody's.
 
     Raises:
-        ValueError: if it is no JSON, or longer than what evalkit writes.
+        OSError: if it cannot be read.
+        ValueError: if it is no JSON, or longer or deeper than what evalkit writes.
     """
     with file.open("rb") as content:
         data = content.read(_MAX_JSON_BYTES + 1)
     if len(data) > _MAX_JSON_BYTES:
         raise ValueError(f"more than {_MAX_JSON_BYTES >> 20} MiB")
-    return json.loads(data)
+    try:
+        return json.loads(data)
+    except RecursionError:
+        raise ValueError("nested too deep") from None
 
 
 def to_json(value: Any) -> str:

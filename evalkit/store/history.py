@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 from evalkit.errors import InputError
 from evalkit.paths import is_project, project_of
 from evalkit.results import OVERALL
-from evalkit.store.folder import DECISION, MANIFEST, SUMMARY, TIMINGS, RunFolder
+from evalkit.store.folder import DECISION, MANIFEST, SUMMARY, TIMINGS, RunFolder, read_json
 from evalkit.store.run_index import RunIndex
 
 MOST_RUNS = 50
@@ -138,7 +137,7 @@ def _read_run(folder: RunFolder) -> PastRun | None:
         if decision is None:
             return _past_run(folder, manifest, UNFINISHED, [])
         files = [file for file in (folder.file(SUMMARY), folder.file(TIMINGS)) if file.exists()]
-        cells = [cell for file in files for cell in json.loads(file.read_bytes())["cells"]]
+        cells = [cell for file in files for cell in read_json(file)["cells"]]
         if not folder.file(SUMMARY).exists():
             return None
         return _past_run(folder, manifest, decision["outcome"], cells)

@@ -174,6 +174,20 @@ def test_spoilt_input_is_told_or_harmless(sound: Lab) -> None:
     spoil_everything(sound, keep=24)
 
 
+def test_no_file_is_too_deep(sound: Lab) -> None:
+    """JSON that is nested beyond what can be read, in every file of a run that holds JSON, and in a calibration."""
+    folder = sound.root / "reports" / "baselines" / "main"
+    for name in ("summary.json", "decision.json", "manifest.json"):
+        kept = (folder / name).read_bytes()
+        (folder / name).write_bytes(b"[" * 100_000)
+        for words in (["gate", "old"], ["report", str(folder)], ["verify", "main"], ["runs", "capitals"]):
+            assert_told(sound, f"{words[0]}: {name}", *words, codes=(0, 1, 2, 3, 5))
+        (folder / name).write_bytes(kept)
+    sound.write("suite.yaml", SUITE + "calibrations: [deep.json]\n")
+    sound.write("deep.json", "[" * 100_000)
+    assert_told(sound, "calibration", "check", "suite.yaml", codes=(2,))
+
+
 @pytest.mark.long
 def test_every_place_spoilt(sound: Lab) -> None:
     """Every place and every byte."""
