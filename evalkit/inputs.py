@@ -65,7 +65,12 @@ def _other_scores(prepared: Prepared, terms: Terms) -> Iterator[Problem]:
 def warnings_of(prepared: Prepared, terms: Terms) -> tuple[Problem, ...]:
     """What is allowed and probably not meant: each with its place."""
     metrics = {metric.name for metric in prepared.metrics}
-    return (*prepared.golden.warnings, *_own_judge(prepared.suite), *unknown_metrics(terms.labels, metrics))
+    return (
+        *prepared.golden.warnings,
+        *prepared.golden.learnt,
+        *_own_judge(prepared.suite),
+        *unknown_metrics(terms.labels, metrics),
+    )
 
 
 def _own_judge(suite: Suite) -> Iterator[Problem]:

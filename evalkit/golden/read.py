@@ -36,6 +36,9 @@ class GoldenSource:
     """Commit of the hub data set; without it a run cannot be made again."""
     make_ids: bool = False
     """Give rows without an id one made of their content."""
+    trained_on: tuple[str, ...] = ()
+    """Files of the project with what the system or a judge learnt from, training rows or examples of a prompt, of the
+    same kinds as `path`; cases that ask what stands there are named in a warning."""
 
     def __post_init__(self) -> None:
         """Refuse a source that names nothing, or several things."""
@@ -66,6 +69,8 @@ class GoldenSet:
     Raises:
         InputError: when the set turns out not to be the one that was checked.
     """
+    learnt: tuple[Problem, ...] = ()
+    """Where cases ask what the system or its judge learnt from; see `overlap`."""
 
 
 def open_golden(
@@ -91,7 +96,7 @@ def open_golden(
             raise InputError(problems)
 
     survey = Survey(note, need)
-    for line, case in _cases(source, file, shown, note):
+    for line, case in read_cases(source, file, shown, note):
         survey.add(case, line)
     problems.extend(survey.spellings())
     if not survey.n_cases and not problems:
@@ -146,7 +151,7 @@ def _again(source: GoldenSource, file: Path | None, shown: str, sha256: str) -> 
     """The cases once more, held against what was checked."""
     content = hashlib.sha256()
     try:
-        for _, case in _cases(source, file, shown, _changed):
+        for _, case in read_cases(source, file, shown, _changed):
             content.update(case.digest.encode())
             yield case
     except OSError as error:
@@ -155,7 +160,8 @@ def _again(source: GoldenSource, file: Path | None, shown: str, sha256: str) -> 
         _changed(Problem(shown, "other cases than those that were checked"))
 
 
-def _cases(source: GoldenSource, file: Path | None, shown: str, note: Note) -> Iterator[tuple[int, Case]]:
+def read_cases(source: GoldenSource, file: Path | None, shown: str, note: Note) -> Iterator[tuple[int, Case]]:
+    """The sound cases of a set with their lines; `note` hears of every problem."""
     for line, raw in _raw_rows(source, file, shown, note):
         place = f"{shown}:{line}"
         label = f"{place} id {str(raw.get('id'))[:60]}" if "id" in raw else place

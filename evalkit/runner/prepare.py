@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from evalkit.errors import InputError, Problem
 from evalkit.gate.policy import NoRegression, policy_problems
+from evalkit.golden.overlap import overlap
 from evalkit.golden.read import GoldenSet, known_golden, open_golden
 from evalkit.golden.survey import Need
 from evalkit.llm.budget import Budget
@@ -80,9 +81,10 @@ class Prepared:
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """Sentences that a scorer wants to stand beside its figures."""
+        """Sentences that stand beside the figures: of scorers, of the cache, and of cases that were learnt."""
         found = [getattr(grader.scorer, "notice", "") for grader in self.graders]
         found += [self.cache.problem] if self.cache else []
+        found += [problem.what for problem in self.golden.learnt]
         return tuple(dict.fromkeys(notice for notice in found if notice))
 
 
@@ -125,6 +127,8 @@ async def prepare(
             cohorts=suite.options.cohorts,
         )
         problems += _missing(graders, golden)
+        known = ((file, file.relative_to(suite.root).as_posix()) for file in suite.learnt_files)
+        golden = replace(golden, learnt=tuple(overlap(golden, known)))
     except InputError as error:
         problems += error.problems
     problems += _policy(suite, graders)

@@ -207,6 +207,8 @@ class Suite:
     """The old system, where it can still be called."""
     label_files: tuple[Path, ...] = ()
     calibration_files: tuple[Path, ...] = ()
+    learnt_files: tuple[Path, ...] = ()
+    """What the system or its judge was trained on."""
     lines: Mapping[str, str] = field(default_factory=dict)
     """Dotted key -> `file:line:column`, for problems that are found after reading."""
 

@@ -39,6 +39,7 @@ def load_suite(path: Path, shown: str | None = None) -> Suite:
     golden = options.golden if isinstance(options.golden, GoldenSource) else GoldenSource(path=options.golden)
     files = _Files(builder, path.resolve().parent, root)
     golden_file = files.resolve(golden.path, ("golden",)) if golden.path else None
+    learnt = [files.resolve(name, ("golden", "trained_on", i)) for i, name in enumerate(golden.trained_on)]
     judge = _judge(builder, options.judge)
     system_kind, system = ("", None) if options.system is ABSENT else _system(builder, options.system)
     scorers = _scorers(builder, options.scorers, judge)
@@ -69,6 +70,7 @@ def load_suite(path: Path, shown: str | None = None) -> Suite:
         baseline_system=baseline_system,
         label_files=tuple(file for file in labels if file),
         calibration_files=tuple(file for file in records if file),
+        learnt_files=tuple(file for file in learnt if file),
         lines=_lines(builder.document),
         variables=variables_of(builder.document.value),
     )

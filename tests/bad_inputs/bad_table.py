@@ -123,6 +123,13 @@ def fewer_cases(lab: Lab) -> None:
     lab.write("labels.jsonl", jsonl(LABELS[:3]))
 
 
+def trained(lab: Lab) -> None:
+    """Training rows that ask two of the cases, in other letters and with other spaces."""
+    asked = ["What is yours?", f"what IS  the\ncapital of {CASES[2]['input'].split('of ')[1]}", CASES[1]["input"]]
+    lab.write("t.jsonl", jsonl([{"question": each, "answer": "x"} for each in asked]))
+    lab.swap("suite.yaml", "golden: cases.jsonl", "golden: {path: cases.jsonl, trained_on: [t.jsonl]}")
+
+
 def changing(lab: Lab) -> None:
     """A system that changes the golden set while it is asked."""
     spoiling = "pathlib.Path(__file__).with_name('cases.jsonl').write_text('{}')"
@@ -240,7 +247,13 @@ DATA = (
         code=0,
         because="allowed: the context of a conversation may lie outside the row",
     ),
-    Bad(74, "a declared training set", suite("golden: cases.jsonl", "golden: {path: cases.jsonl, train: t.jsonl}")),
+    Bad(
+        74,
+        "cases that stand in the declared training set",
+        trained,
+        code=0,
+        because="allowed: only who trained it can tell which of the two to change",
+    ),
 )
 OTHERS = (
     Bad(75, "a label of an unknown case", label(2, case_id="c11")),
@@ -304,6 +317,14 @@ OTHERS = (
 )
 TABLE = (*SUITES, *DATA, *OTHERS)
 ALSO = (
+    Bad(
+        74,
+        "a training set that is none",
+        both(
+            lambda lab: lab.write("t.jsonl", '{"text": "x"}\n'),
+            suite("golden: cases.jsonl", "golden: {path: cases.jsonl, trained_on: [t.jsonl]}"),
+        ),
+    ),
     Bad(43, "a baseline asked for by a flag", lambda lab: None, (*RUN, "--baseline", "mian")),
     Bad(
         44,

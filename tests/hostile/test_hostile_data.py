@@ -85,7 +85,7 @@ def test_templates_in_data_go_out_as_they_are(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "key", ["golden", "labels", "rubric", "replay", "calibrations", "baseline", "system_prompt_file"]
+    "key", ["golden", "trained_on", "labels", "rubric", "replay", "calibrations", "baseline", "system_prompt_file"]
 )
 def test_no_path_leaves_the_project(tmp_path: Path, key: str) -> None:
     """Dots, roots, encodings, other systems' paths, NUL and links, under every key that names a file."""
@@ -97,6 +97,7 @@ def test_no_path_leaves_the_project(tmp_path: Path, key: str) -> None:
         written = json.dumps(path)
         suite = {
             "golden": SUITE.replace("cases.jsonl", written),
+            "trained_on": SUITE.replace("cases.jsonl", f"{{path: cases.jsonl, trained_on: [{written}]}}"),
             "labels": f"labels: [{written}]\n{SUITE}",
             "calibrations": f"calibrations: [{written}]\n{SUITE}",
             "rubric": SUITE.replace("- exact", f"- judge: {{rubric: {json.dumps('./' + path)}, name: j}}"),
@@ -139,7 +140,8 @@ def test_an_id_is_no_file_name(tmp_path: Path) -> None:
     )
     before = {file.name for file in tmp_path.iterdir()}
     assert command(tmp_path, "run", "suite.yaml", "--out", "run", "--progress", "none").code in (0, 1, 3)
-    assert {file.name for file in tmp_path.iterdir()} - before == {"run"}
+    assert {file.name for file in tmp_path.iterdir()} - before == {"run", ".evalkit"}
+    assert {file.name for file in (tmp_path / ".evalkit").iterdir()} <= {"runs.sqlite", ".gitignore"}
     assert all(re.fullmatch(r"[a-z_]+\.(json|jsonl|html|md|xml)", file.name) for file in (tmp_path / "run").rglob("*"))
 
 

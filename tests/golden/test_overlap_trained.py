@@ -1,0 +1,69 @@
+"""Cases that stand in a declared training set."""
+
+import json
+import sys
+import tracemalloc
+from pathlib import Path
+
+import pytest
+
+sys.path.append(str(Path(__file__).parents[1] / "bad_inputs"))
+
+from bad_lab import CASES, Lab, jsonl
+
+from evalkit.errors import InputError
+from evalkit.golden.overlap import overlap
+from evalkit.golden.read import GoldenSet, GoldenSource, open_golden
+
+
+def golden_of(folder: Path, inputs: list[object]) -> GoldenSet:
+    """A checked set of these inputs."""
+    file = folder / "cases.jsonl"
+    file.write_text(jsonl([{"id": f"c{i}", "input": each} for i, each in enumerate(inputs)]), encoding="utf-8")
+    return open_golden(GoldenSource(path="cases.jsonl"), file, "cases.jsonl")
+
+
+def test_the_same_question_in_another_form_is_found(tmp_path: Path) -> None:
+    """NFC, case and white space do not matter; of a conversation the last question counts; words do."""
+    turns = [{"role": "user", "content": "first"}, {"role": "user", "content": "STRASSE"}]
+    golden = golden_of(tmp_path, ["Où est l'\u00c9cole ?", "Who?", turns, "another  one"])
+    train = tmp_path / "train.jsonl"
+    chat = {"messages": [{"role": "user", "content": "straße"}, {"role": "assistant", "content": "Who?"}]}
+    rows = [{"prompt": "none of them"}, chat, {"prompt": "  où EST\n l'e\u0301cole ? "}, {"prompt": "anotherone"}]
+    train.write_text(jsonl(rows), encoding="utf-8")
+    (warned,) = overlap(golden, [(train, "train.jsonl")])
+    assert str(warned).startswith("cases.jsonl:1: 2 of 4 cases ask what stands in `trained_on`: c0, c2; the first at ")
+    assert "train.jsonl:3;" in str(warned)
+    train.write_text(jsonl(rows[:1]), encoding="utf-8")
+    assert not list(overlap(golden, [(train, "train.jsonl")]))
+
+
+def test_a_training_set_is_streamed(tmp_path: Path) -> None:
+    """Twenty megabytes of it take a fraction of that; a row that cannot be read is told."""
+    golden, train = golden_of(tmp_path, ["row 7"]), tmp_path / "train.jsonl"
+    with train.open("w", encoding="utf-8") as file:
+        for number in range(2_000):
+            file.write(json.dumps({"input": f"row {number}", "text": "x" * 10_000}) + "\n")
+    tracemalloc.start()
+    (warned,) = overlap(golden, [(train, "train.jsonl")])
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert "train.jsonl:8;" in str(warned)
+    assert peak < 2_000_000
+    train.write_text('{"input": "row 7"}\n{"text": "no input"}\n{"input"\n', encoding="utf-8")
+    with pytest.raises(InputError, match=r"train.jsonl:2: `input` is missing.*\n.*train.jsonl:3:9: not JSON"):
+        list(overlap(golden, [(train, "train.jsonl")]))
+
+
+def test_it_is_said_beside_the_decision(tmp_path: Path) -> None:
+    """By `check`, at the start of a run, in its notes, and again by a resumed run."""
+    lab = Lab(tmp_path)
+    lab.write("t.jsonl", jsonl([{"input": CASES[1]["input"]}]))
+    lab.swap("suite.yaml", "golden: cases.jsonl", "golden: {path: cases.jsonl, trained_on: [t.jsonl]}")
+    said = "1 of 4 cases ask what stands in `trained_on`: c1; the first at t.jsonl:1"
+    assert said in " ".join(lab.run("check", "suite.yaml").out.split())
+    for more in ((), ("--resume",)):
+        ran = lab.run("run", "suite.yaml", "--out", "run", "--progress", "none", *more)
+        assert ran.code == 0, ran
+        assert said in json.loads((tmp_path / "run" / "summary.json").read_bytes())["notes"]
+    assert "trained" in (tmp_path / "run" / "summary.md").read_text(encoding="utf-8")
