@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from hostile_run import HARMLESS, a_manifest, a_run, a_summary, a_view, in_order, write
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
@@ -105,6 +105,7 @@ def static(page: Skeleton) -> list[str]:
 
 
 @FEW
+@example(payload="\ud800")
 @given(payload=ANY)
 def test_the_html_is_the_same_page_whatever_the_text(tmp_path: Path, harmless: Skeleton, payload: str) -> None:
     """The same elements, attributes, addresses, scripts and styles; the data are base64 that opens as JSON."""
