@@ -252,7 +252,8 @@ def charge(budget: Budget | None, stop: Stop, row: Row, *, with_judges: bool = F
     """Charge the budget, and stop where it is spent; a judge's client has charged its calls of this process itself."""
     if budget is None:
         return
-    budget.add(row.output.usage if row.output else None)
+    if row.output is not None and not row.output.replayed:
+        budget.add(row.output.usage)
     for grade in row.scores.values() if with_judges else ():
         budget.add(grade.usage)
     if budget.reached:

@@ -132,3 +132,18 @@ def test_one_refused_case_among_answered_ones_is_a_failed_case(project: Project)
         write(project, server, system=chat(server))
         ran = project.run("run", "suite.yaml", "--out", "first")
     assert len(rows(project)) == 30, ran.stdout + ran.stderr
+
+
+def test_what_stored_answers_have_cost_is_spent_no_second_time(project: Project) -> None:
+    """Replayed answers that were dear once leave the whole budget to the judge."""
+    with FakeModel(reply, usage=CENT_A_CALL) as server:
+        write(project, server, system="{replay: golden}", budget="budget_usd: 1")
+        stored = {"text": "2", "usage": {"cost_usd": 5.0}}
+        rows_ = [
+            {"id": f"c{i}", "input": f"{i}+1", "reference": "2", "output": stored, "cohorts": {"group": "a"}}
+            for i in range(3)
+        ]
+        (project.root / "cases.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows_), encoding="utf-8")
+        ran = project.run("run", "suite.yaml", "--out", "first")
+    assert ran.returncode == 0, ran.stderr
+    assert [row["output"]["usage"]["cost_usd"] for row in rows(project)] == [5.0] * 3
