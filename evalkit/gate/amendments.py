@@ -92,11 +92,12 @@ def _entries(gate: Sequence[Any]) -> dict[str, Mapping[str, Any]]:
 
 
 def _options(name: str, value: Any) -> Mapping[str, Any]:
-    """Options as a mapping, one name as a list of one."""
+    """Options as a mapping, one name as a list of one; a stored gate may hold anything there."""
     shorthand: str = CHECKS.get(name, Threshold).shorthand
     options = value if isinstance(value, Mapping) else {} if value is None else {shorthand: value}
     return {
-        key: [given] if key in _FEWER_ARE_LOOSER and isinstance(given, str) else given for key, given in options.items()
+        key: [given] if key in _FEWER_ARE_LOOSER and not isinstance(given, list | None) else given
+        for key, given in options.items()
     }
 
 

@@ -3,6 +3,8 @@
 from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from evalkit.gate.amendments import amended, amendments
 from evalkit.results import Comparison, Decision
@@ -47,6 +49,14 @@ def compared(**options: Any) -> dict[str, Any]:
     return gate(4, {"no_regression": {"baseline": "main", **options}})
 
 
+NAMES = st.sampled_from(
+    ["pass_rate", "no_regression", "failures", "canary", "by", "min", "critical", "severity", "alpha"]
+)
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=3),
+    max_leaves=12,
+)
 COST = {"cost_per_case_usd": {"max": 0.05}}
 
 
@@ -104,6 +114,14 @@ def test_reasons_and_order_of_writing_change_nothing() -> None:
     assert amendments(RULES, again) == ()
     assert amendments({}, {}) == ()
     assert amendments(RULES, changed(gate=RULES["gate"][::-1])) == ()
+
+
+@given(st.lists(ANYTHING | st.dictionaries(NAMES, ANYTHING, min_size=1, max_size=1), max_size=4))
+@example([{"pass_rate": {"by": 10**30}}])
+def test_a_stored_gate_may_hold_anything(stored: list[Any]) -> None:
+    """A baseline is data: whatever its gate says is another rule, and no crash."""
+    for each in (*amendments(changed(gate=stored), RULES), *amendments(RULES, changed(gate=stored))):
+        assert str(each)
 
 
 def test_what_is_looser_comes_first() -> None:
