@@ -35,7 +35,7 @@ from evalkit.runner.files import make_room
 from evalkit.runner.manifest import manifest_of
 from evalkit.runner.plan import Selection
 from evalkit.runner.prepare import prepare
-from evalkit.session import Session, Watcher, stopping_early
+from evalkit.session import Session, Watcher
 from evalkit.store.calibrations import read_calibrations
 from evalkit.store.chain import HEAD
 from evalkit.store.folder import DECISION, MANIFEST, SUMMARY, TIMINGS, RunFolder, new_run_folder
@@ -124,9 +124,7 @@ async def run_suite(request: Request, watcher: Watcher, stop: Stop, env: Mapping
         running = stack.enter_context(Running(folder.path))
         resume = Resume(prepared, chosen, watcher, stop, request.resume, request.retry_errors)
         place = enter(folder, planned.manifest, running, resume)
-        if request.fail_fast is not None:
-            watcher = stopping_early(watcher, stop, request.fail_fast, prepared.advisory)
-        session = Session(prepared, watcher, stop, place, chosen)
+        session = Session(prepared, watcher, stop, place, chosen, request.fail_fast)
         if (deadline_s := suite.options.deadline_s) is not None:
             reason = f"deadline of {deadline_s:g} s reached; go on with --resume"
             asyncio.get_running_loop().call_later(deadline_s, stop.at_once, reason)

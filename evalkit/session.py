@@ -12,7 +12,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from evalkit.assess import Terms, assess, load_baseline, refuse_incomparable
-from evalkit.report.numbers import plural
 from evalkit.report.survey import FAILED, verdict_of
 from evalkit.results import Decision, Summary
 from evalkit.runner.earlier import QUARANTINED, Earlier
@@ -58,28 +57,6 @@ class Watcher:
     """Something that the user should know happened to the run."""
 
 
-def stopping_early(watcher: Watcher, stop: Stop, n_cases: int, advisory: frozenset[str]) -> Watcher:
-    """A watcher that stops a run once so many of its cases failed or gave no result, unless none is open any more."""
-    failed: set[str] = set()
-    n_open = 0
-
-    def begin(prepared: Prepared, expected: int, done: int, baseline: str) -> None:
-        nonlocal n_open
-        n_open = expected - done
-        watcher.begin(prepared, expected, done, baseline)
-
-    def row(ended: Row) -> None:
-        nonlocal n_open
-        n_open -= 1
-        watcher.row(ended)
-        if verdict_of(ended, advisory) in FAILED:
-            failed.add(ended.case.digest)
-        if len(failed) >= n_cases and n_open > 0:
-            stop(f"--fail-fast {n_cases}: stopped after {plural(len(failed), 'failed case')}; go on with --resume")
-
-    return dataclasses.replace(watcher, begin=begin, row=row)
-
-
 @dataclass(frozen=True)
 class Place:
     """Where a run stands on disk."""
@@ -95,7 +72,13 @@ class Session:
     """One run from its first call to its decision."""
 
     def __init__(
-        self, prepared: Prepared, watcher: Watcher, stop: Stop, place: Place, chosen: Collection[str] | None
+        self,
+        prepared: Prepared,
+        watcher: Watcher,
+        stop: Stop,
+        place: Place,
+        chosen: Collection[str] | None,
+        fail_fast: int | None = None,
     ) -> None:
         self.prepared, self.watcher, self.stop, self.chosen = prepared, watcher, stop, chosen
         self.folder, self.running, self.earlier = place.folder, place.running, place.earlier
@@ -103,6 +86,10 @@ class Session:
         self.refusals = Refusals()
         self.secrets = prepared.secrets
         self.expected: int = place.manifest["expected"]
+        self.fail_fast = fail_fast
+        """Failed cases after which no other is asked."""
+        self._failed: set[str] = set()
+        self._n_open = self.expected - len(self.done) + place.earlier.n_open
         self._undecided = False
         self.wall_s: float | None = None
         """Seconds that the calls took, `None` where some were made in another process."""
@@ -241,7 +228,19 @@ class Session:
         row = without_secrets(row, self.secrets)
         journal.append(row)
         self.done.add((row.case.digest, row.repeat))
+        self._stop_early(row)
         return row
+
+    def _stop_early(self, row: Row) -> None:
+        """Stop once so many cases failed or gave no result, unless that leaves no case out."""
+        self._n_open -= 1
+        if verdict_of(row, self.prepared.advisory) in FAILED:
+            self._failed.add(row.case.digest)
+        enough = f"--fail-fast {self.fail_fast}: stopped after so many failed cases; go on with --resume"
+        if self.fail_fast is not None and len(self._failed) >= self.fail_fast:
+            self.stop(enough)
+        if self._n_open == 0 and self.stop.reason == enough:
+            self.stop.reason = None  # the last cases were in flight already: nothing was left out
 
     def _count(self, row: Row) -> None:
         self.frame.add(row)

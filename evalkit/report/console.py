@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from evalkit.report.headline import spoken
@@ -52,7 +53,8 @@ def print_view(view: View, console: Console, *, verbose: bool = False) -> None:
 
 def print_failures(view: View, console: Console) -> None:
     """Print the verdict with its first reason, the other reasons, and the cases that failed."""
-    for line in (_verdict(view), *list(_reasons(view))[1:], *_errors(view), *_failing(view)):
+    others = replace(view, reasons=tuple(reason for reason in view.reasons if reason not in view.headline))
+    for line in (_verdict(view), *_reasons(others), *_errors(view), *_failing(view)):
         console.print(line)
 
 

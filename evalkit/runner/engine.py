@@ -93,15 +93,26 @@ class _Meanwhile:
         self._cases: deque[tuple[Case, int]] = deque()
         self._rows: deque[Row] = deque()
         self._asked = asyncio.Event()
+        self._unread: Exception | None = None
 
     def next_case(self) -> tuple[Case, int] | None:
-        """Each goes to exactly one worker, in the order of the golden set."""
+        """Each goes to exactly one worker, in the order of the golden set.
+
+        Raises:
+            Exception: what reading has met, at its place in the order.
+        """
         self._asked.set()
-        return self._cases.popleft() if self._cases else next(self._work, None)
+        if self._cases:
+            return self._cases.popleft()
+        if self._unread is not None:
+            raise self._unread
+        return next(self._work, None)
 
     def count_later(self, rows: Collection[Row]) -> None:
         self._rows.extend(rows)
         self._asked.set()
+        if len(self._rows) > self._n_ahead:  # calls that never wait would leave no turn to count
+            self.count_all()
 
     def count_all(self) -> None:
         while self._rows:
@@ -113,7 +124,13 @@ class _Meanwhile:
             self._asked.clear()
             await asyncio.sleep(0)  # the workers that are about to make a call come first
             self.count_all()
+            self._read_ahead()
+
+    def _read_ahead(self) -> None:
+        try:
             self._cases.extend(islice(self._work, self._n_ahead - len(self._cases)))
+        except Exception as error:  # told when the cases before it were asked
+            self._unread = error
 
 
 @dataclass(frozen=True)

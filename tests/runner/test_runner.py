@@ -206,3 +206,39 @@ def test_rows_are_counted_and_cases_read_when_the_next_call_was_made() -> None:
     )
     assert happened[:7] == ["read c0", "called c0", "read c1", "kept c0", "called c1", "counted c0", "read c2"]
     assert [what for what in happened if what.startswith("counted")] == [f"counted c{i}" for i in range(4)]
+
+
+def test_calls_that_never_wait_are_counted_on_the_way() -> None:
+    """No more rows wait to be counted than cases may be in flight."""
+    kept: list[Row] = []
+    counted: list[Row] = []
+    most = 0
+
+    async def at_once(case: Case, repeat: int) -> Output:
+        return Output(text=case.id)
+
+    def keep(row: Row) -> list[Row]:
+        nonlocal most
+        most = max(most, len(kept) - len(counted))
+        return kept_in(kept)(row)
+
+    work = iter([(case, 0) for case in cases(["golden"] * 200)])
+    ask = answered_and_graded(at_once, grade_all([]))
+    asyncio.run(run_cases(work, ask, keep, count=counted.append, concurrency=4, stop=Stop()))
+    assert most <= 5
+    assert counted == kept
+    assert len(kept) == 200
+
+
+def test_what_cannot_be_read_is_told_when_the_cases_before_it_were_asked() -> None:
+    """The reader is ahead of the calls, and its error is not."""
+    rows: list[Row] = []
+
+    def read() -> Iterator[tuple[Case, int]]:
+        yield from ((case, 0) for case in cases(["golden"] * 6))
+        raise StoreError("changed")
+
+    ask = answered_and_graded(echo, grade_all([]))
+    with pytest.raises(StoreError, match="changed"):
+        asyncio.run(run_cases(read(), ask, kept_in(rows), concurrency=1, stop=Stop()))
+    assert [row.case.id for row in rows] == [f"c{i}" for i in range(6)]
