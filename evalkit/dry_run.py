@@ -21,6 +21,7 @@ from evalkit.runner.plan import plan
 from evalkit.runner.prepare import CACHE_FILE
 from evalkit.runner.turns import TURNS
 from evalkit.session import Watcher
+from evalkit.store.chain import scan
 from evalkit.store.folder import MANIFEST, RunFolder, refuse_folder
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 MOST_ROWS = 2_000
 """Rows of an earlier run that are looked at for what a call takes."""
 LEAST_ROWS = 10
-"""Rows of a partial run that may speak for the whole one."""
+"""Answers of a partial run, or of one that was stopped early, that may speak for the whole one."""
 MOST_RUNS = 50
 
 
@@ -48,7 +49,8 @@ async def dry_run(request: Request, env: Mapping[str, str]) -> Estimate:
         resume = Resume(prepared, planned.chosen, Watcher(), Stop(), request.resume, request.retry_errors)
         earlier = look(RunFolder(planned.out), planned.manifest, resume)
         work = _work(planned, earlier)
-        return estimate(prepared, work, _typical(planned), _notes(planned, request))
+        typical = _typical(planned)
+        return estimate(prepared, work, typical, _notes(planned, request, typical))
 
 
 def _work(planned: Planned, earlier: Earlier) -> Work:
@@ -72,9 +74,11 @@ def _typical(planned: Planned) -> Typical | None:
         with suppress(EvalkitError):
             manifest = folder.manifest()
             rows = [row for row in islice(folder.rows(), MOST_ROWS) if row.output is not None]
-            if len(rows) >= (1 if manifest["partial"] is None else LEAST_ROWS):
+            n_timed = min(len(scan(folder.rows_file).sums), manifest["expected"])  # what the gate asked again is not
+            whole = manifest["partial"] is None and n_timed == manifest["expected"]
+            if len(rows) >= (1 if whole else LEAST_ROWS):
                 wall_s = manifest.get("wall_s")
-                seconds = None if wall_s is None else wall_s / max(1, manifest["expected"])
+                seconds = None if wall_s is None else wall_s / max(1, n_timed)
                 return Typical(shown_path(folder.path), rows, manifest["score_keys"], seconds)
     return None
 
@@ -92,9 +96,11 @@ def _earlier_runs(planned: Planned) -> Iterator[RunFolder]:
         yield planned.terms.baseline_folder
 
 
-def _notes(planned: Planned, request: Request) -> Iterator[str]:
+def _notes(planned: Planned, request: Request, typical: Typical | None) -> Iterator[str]:
     """What the figures do not hold."""
     prepared = planned.prepared
+    if typical is not None and typical.seconds_a_row is not None:
+        yield "Time: at the earlier run's concurrency, which is not kept."
     if prepared.suite.system_kind == "replay":
         yield "The system's answers are stored ones: reading them is no call."
     if prepared.services.llm is not None:

@@ -59,7 +59,7 @@ class Typical:
     score_keys: Mapping[str, Mapping[str, str]]
     """What its grades were made by; those of another judge say nothing."""
     seconds_a_row: float | None = None
-    """Wall time of the run by its rows, `None` where unknown."""
+    """Wall time of the run by its rows, at its own concurrency; `None` where unknown."""
 
 
 @dataclass(frozen=True)

@@ -166,6 +166,20 @@ def test_what_only_the_answer_tells_is_no_number(project: Project) -> None:
     assert ends(library["calls"]["grader"]) == (20, None, None)
 
 
+def test_a_stopped_run_speaks_by_the_rows_that_it_has(project: Project) -> None:
+    """Its time is divided by them and not by its plan, at a concurrency that is not known; nine rows say nothing."""
+    project.suite(broken="left")
+    project.run("run", "suite.yaml", "--out", "reports/first", "--baseline", "none", "--fail-fast", "12")
+    rows = project.root / "reports" / "first" / "rows.jsonl"
+    lines, manifest = rows.read_bytes().splitlines(keepends=True), project.json("reports/first/manifest.json")
+    assert 12 <= len(lines) < 120
+    found = planned(project, "--baseline", "none")
+    assert found["seconds"]["likely"] == pytest.approx(manifest["wall_s"] / len(lines) * 120)
+    assert "Time: at the earlier run's concurrency, which is not kept." in found["notes"]
+    rows.write_bytes(b"".join(lines[:9]))
+    assert planned(project, "--baseline", "none")["typical"] is None
+
+
 REFUSED = [("--baseline", "nowhere/at-all"), ("--case", "nobody"), ("--out", "full"), ("--resume",)]
 
 
