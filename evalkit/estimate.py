@@ -114,11 +114,12 @@ class Estimate:
 
     @property
     def budget_word(self) -> str:
-        """Whether the budget covers it."""
+        """Whether the budget covers it; what calls above the likely number cost is in no figure."""
         left, cost = self.budget_usd, self.total_usd
         if left is None:
             return "none set"
-        if cost.high is not None and cost.high <= left:
+        counted = all(calls.high is not None and calls.high == calls.likely for calls in self.calls.values())
+        if counted and cost.high is not None and cost.high <= left:
             return "enough"
         if cost.low is not None and cost.low > left:
             return "not enough"

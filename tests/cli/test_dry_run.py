@@ -10,6 +10,7 @@ import pytest
 from cli_project import Project
 from test_spending import CENT_A_CALL, PRICES, chat, reply
 
+from evalkit.estimate import Estimate, Span
 from evalkit.testing import FakeModel
 
 JUDGED = """\
@@ -178,6 +179,26 @@ def test_a_stopped_run_speaks_by_the_rows_that_it_has(project: Project) -> None:
     assert "Time: at the earlier run's concurrency, which is not kept." in found["notes"]
     rows.write_bytes(b"".join(lines[:9]))
     assert planned(project, "--baseline", "none")["typical"] is None
+
+
+@pytest.mark.parametrize(
+    ("judge", "word"),
+    [
+        (Span.exactly(20), "enough"),
+        (Span(20, 20, 60), "probably enough"),
+        (Span(20, 20, None), "probably enough"),
+        (Span(20, None, None), "probably enough"),
+    ],
+    ids=["exact", "repairs", "no-most", "unknown"],
+)
+def test_a_budget_is_enough_only_where_every_call_is_priced(judge: Span, word: str) -> None:
+    """The high cost holds no repairs of judges' replies, so it promises nothing where there may be some."""
+    counts = dict.fromkeys(("n_golden", "n_cases", "repeats", "n_scorers", "n_rows", "n_done", "n_regraded"), 1)
+    found = Estimate(
+        suite="s", n_grades=20, concurrency=4, calls={"system": Span.exactly(20), "grader": judge}, tokens={},
+        cost_usd={"judges": Span(0.1, 0.2, 0.4)}, seconds=Span(), budget_usd=0.5, typical="first", **counts,
+    )  # fmt: skip
+    assert found.budget_word == word
 
 
 REFUSED = [("--baseline", "nowhere/at-all"), ("--case", "nobody"), ("--out", "full"), ("--resume",)]
