@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from evalkit.types import KINDS, SEVERITIES, Case, Message
@@ -62,6 +62,30 @@ def to_case(raw: Mapping[str, Any], place: str, complain: Complain, *, make_id: 
     if faults or identity is None:
         return None
     return Case(id=identity, digest=digest, place=place, **values)  # type: ignore[arg-type]
+
+
+def questions_of(raw: Mapping[str, Any]) -> Iterator[str]:
+    """What a row of any tool asks, under each name that is read as the input; of a conversation the last turn.
+
+    Nothing else of the row is looked at, and nothing is refused: a row may ask nothing.
+    """
+    for alias in ALIASES["input"]:
+        value = raw.get(alias)
+        if isinstance(value, Mapping):
+            value = _opened(value, _INPUT_KEYS, alias, lambda what, mend: None)
+        text = value if isinstance(value, str) else _last_turn(value)
+        if text.strip():
+            yield text
+
+
+def _last_turn(value: Any) -> str:
+    """Text of the last turn of the user, of the last turn at all where there is none."""
+    turns = [turn for turn in value if isinstance(turn, Mapping)] if isinstance(value, list) else []
+    asked = [turn for turn in turns if turn.get("role") == "user"] or turns
+    content = asked[-1].get("content") if asked else None
+    parts = content if isinstance(content, list) else [{"text": content}]
+    texts = (part.get("text") for part in parts if isinstance(part, Mapping))
+    return "".join(text for text in texts if isinstance(text, str))
 
 
 def _our_names(raw: Mapping[str, Any], note: Complain) -> dict[str, Any]:

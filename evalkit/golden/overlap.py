@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from evalkit.errors import InputError, Problem
-from evalkit.golden.read import MAX_PROBLEMS, GoldenSet, GoldenSource, read_cases
+from evalkit.golden.fields import ALIASES, questions_of
+from evalkit.golden.read import MAX_PROBLEMS, GoldenSet, GoldenSource, raw_rows
 from evalkit.golden.survey import Lack
-from evalkit.types import Case
 
 _KEY_BYTES = 16
 
@@ -19,46 +20,69 @@ def overlap(golden: GoldenSet, learnt: Iterable[tuple[Path, str]]) -> Iterator[P
     """A warning where cases ask what stands in a declared training set, with their number and the first of them.
 
     Inputs are equal where their text is, after Unicode form NFC, without regard to case and to the amount of white
-    space; of a conversation the last turn of the user counts. Hashes of the golden set's inputs are held, and nothing
-    of the training set.
+    space; of a conversation the last turn of the user counts. Of a training row nothing else is read; a file of which
+    some rows have no question has a warning of its own. Hashes of the golden set's inputs are held, and nothing of the
+    training set.
 
     Args:
         golden: the checked set; it is read twice.
         learnt: the training files, each with the name by which it is shown; they are streamed.
 
     Raises:
-        InputError: with every problem of the training files (at most 200).
+        InputError: with every problem of the training files (at most 200); one of which no row has a question is one.
     """
-    asked = {_key(case) for case in golden.open()}
+    asked = {_key(case.question) for case in golden.open()}
     places: dict[bytes, str] = {}
-    for case in _learnt(learnt):
-        if (key := _key(case)) in asked:
-            places.setdefault(key, case.place)
+    warnings: list[Problem] = []
+    for place, question in _learnt(learnt, warnings):
+        if (key := _key(question)) in asked:
+            places.setdefault(key, place)
     found, at = None, ""
     for case in golden.open() if places else ():
-        if (key := _key(case)) in places:
+        if (key := _key(case.question)) in places:
             found, at = found or Lack(case.place), at or places[key]
             found.add(case.id)
     if found is not None:
         what = f"{found.n} of {golden.n_cases} cases ask what stands in `trained_on`: {found}; the first at {at}"
         yield Problem(found.place, what, "leave them out of one of the two: their scores measure memory")
+    yield from warnings
 
 
-def _learnt(files: Iterable[tuple[Path, str]]) -> Iterator[Case]:
+def _learnt(files: Iterable[tuple[Path, str]], warnings: list[Problem]) -> Iterator[tuple[str, str]]:
+    """Place and text of every question; rows without one are told in `warnings`."""
     problems: list[Problem] = []
 
     def note(problem: Problem) -> None:
+        column = re.split("[.:]", problem.place.removeprefix(shown).partition(" ")[2])[0]
+        if column and column not in ALIASES["input"]:
+            return  # a cell of a table or a CSV file, which is not read
         problems.append(problem)
         if len(problems) >= MAX_PROBLEMS:
             raise InputError(problems)
 
     for file, shown in files:
-        source = GoldenSource(path=str(file), make_ids=True)
-        yield from (case for _, case in read_cases(source, file, shown, note))
+        n_rows = n_mute = 0
+        for line, raw in raw_rows(GoldenSource(path=str(file)), file, shown, note):
+            questions = list(questions_of(raw))
+            n_rows, n_mute = n_rows + 1, n_mute + (not questions)
+            yield from ((f"{shown}:{line}", question) for question in questions)
+        if n_mute:
+            tell = problems if n_mute == n_rows else warnings
+            tell.append(_mute(shown, n_mute, n_rows))
     if problems:
         raise InputError(problems)
 
 
-def _key(case: Case) -> bytes:
-    text = " ".join(unicodedata.normalize("NFC", case.question.casefold()).split())
+def _mute(shown: str, n_mute: int, n_rows: int) -> Problem:
+    """Rows of a training file that have no question."""
+    mend = "name it `input`, `question`, `prompt` or `messages`, so that it is compared"
+    if n_mute == n_rows:
+        return Problem(f"{shown}:1", f"none of its {n_rows:,} rows has a question", mend)
+    return Problem(
+        f"{shown}:1", f"{n_mute:,} of {n_rows:,} rows of {shown} have no question and were not compared", mend
+    )
+
+
+def _key(question: str) -> bytes:
+    text = " ".join(unicodedata.normalize("NFC", question.casefold()).split())
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=_KEY_BYTES).digest()

@@ -162,7 +162,7 @@ def _again(source: GoldenSource, file: Path | None, shown: str, sha256: str) -> 
 
 def read_cases(source: GoldenSource, file: Path | None, shown: str, note: Note) -> Iterator[tuple[int, Case]]:
     """The sound cases of a set with their lines; `note` hears of every problem."""
-    for line, raw in _raw_rows(source, file, shown, note):
+    for line, raw in raw_rows(source, file, shown, note):
         place = f"{shown}:{line}"
         label = f"{place} id {str(raw.get('id'))[:60]}" if "id" in raw else place
 
@@ -174,7 +174,8 @@ def read_cases(source: GoldenSource, file: Path | None, shown: str, note: Note) 
             yield line, case
 
 
-def _raw_rows(source: GoldenSource, file: Path | None, shown: str, note: Note) -> Iterator[RawRow]:
+def raw_rows(source: GoldenSource, file: Path | None, shown: str, note: Note) -> Iterator[RawRow]:
+    """The rows of a set as they stand, with their lines; `note` hears of those that cannot be read."""
     if source.url is not None:
         from evalkit.golden.tables import fetch
 

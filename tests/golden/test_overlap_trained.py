@@ -51,8 +51,49 @@ def test_a_training_set_is_streamed(tmp_path: Path) -> None:
     assert "train.jsonl:8;" in str(warned)
     assert peak < 2_000_000
     train.write_text('{"input": "row 7"}\n{"text": "no input"}\n{"input"\n', encoding="utf-8")
-    with pytest.raises(InputError, match=r"train.jsonl:2: `input` is missing.*\n.*train.jsonl:3:9: not JSON"):
+    with pytest.raises(InputError, match=r"train.jsonl:3:9: not JSON"):
         list(overlap(golden, [(train, "train.jsonl")]))
+
+
+TRAINING: list[dict[str, object]] = [
+    {"input": "Q", "severity": "sev1", "cohorts": 5, "kind": "sft", "reference": 3, "contexts": "text", "id": ["x"]},
+    {"prompt": "q", "question": "other", "outputs": {"a": 1, "b": 2}},
+    {"messages": [{"role": "user", "content": "Q"}, {"role": "assistant", "content": None, "tool_calls": [{}]}]},
+    {"messages": [{"role": "developer", "content": "D"}, {"role": "user", "content": [{"type": "text", "text": "Q"}]}]},
+    {"vars": {"question": "Q", "more": None}},
+]
+
+
+@pytest.mark.parametrize("row", TRAINING, ids=lambda row: next(iter(row)))
+def test_of_a_training_row_the_question_alone_is_read(tmp_path: Path, row: dict[str, object]) -> None:
+    """What else stands in it has the form of its own tool, and refuses nothing."""
+    golden, train = golden_of(tmp_path, ["q"]), tmp_path / "train.jsonl"
+    train.write_text(jsonl([row]), encoding="utf-8")
+    (warned,) = overlap(golden, [(train, "train.jsonl")])
+    assert "1 of 1 cases ask" in str(warned)
+
+
+def test_rows_without_a_question_are_counted(tmp_path: Path) -> None:
+    """They are told, and refused only where no row of the file has one."""
+    golden, train = golden_of(tmp_path, ["q"]), tmp_path / "train.jsonl"
+    image = {"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}
+    rows = [{"text": "q"}, {"input": None}, {"input": ["q"]}, image, {"input": "other"}]
+    train.write_text(jsonl(rows), encoding="utf-8")
+    (warned,) = overlap(golden, [(train, "train.jsonl")])
+    assert str(warned).startswith("train.jsonl:1: 4 of 5 rows of train.jsonl have no question and were not compared;")
+    train.write_text(jsonl(rows[:4]), encoding="utf-8")
+    with pytest.raises(InputError, match=r"train.jsonl:1: none of its 4 rows has a question; name it `input`"):
+        list(overlap(golden, [(train, "train.jsonl")]))
+
+
+def test_a_cell_of_another_column_refuses_nothing(tmp_path: Path) -> None:
+    """Half a list in a column that is not read is no problem; in the question it is told."""
+    golden, train = golden_of(tmp_path, ["q"]), tmp_path / "train.csv"
+    train.write_text("prompt,notes\nq,[a]\n", encoding="utf-8")
+    assert len(list(overlap(golden, [(train, "train.csv")]))) == 1
+    train.write_text("prompt,notes\n[a],b\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"train\.csv:2 prompt"):
+        list(overlap(golden, [(train, "train.csv")]))
 
 
 def test_it_is_said_beside_the_decision(tmp_path: Path) -> None:
