@@ -15,24 +15,28 @@ pytestmark = pytest.mark.skipif(chromium.PROGRAM is None, reason="Chromium is no
 SEEN = "(id) => document.getElementById(id).checkVisibility()"
 
 
-async def open_old(tab: Tab, report: Path, route: str = "") -> None:
-    """Open the report where there is no DecompressionStream."""
-    await tab.call("Page.addScriptToEvaluateOnNewDocument", source="delete window.DecompressionStream")
+OLD = ("window.DecompressionStream", "Element.prototype.replaceChildren")
+
+
+async def open_old(tab: Tab, report: Path, route: str = "", lacks: str = OLD[0]) -> None:
+    """Open the report where one part of a browser is missing."""
+    await tab.call("Page.addScriptToEvaluateOnNewDocument", source=f"delete {lacks}")
     await tab.call("Page.navigate", url=report.as_uri() + route)
     await tab.until("document.readyState === 'complete'")
-    assert await tab.value("typeof DecompressionStream") == "undefined"
+    assert await tab.value(f"typeof {lacks}") == "undefined"
 
 
+@pytest.mark.parametrize("lacks", OLD)
 @pytest.mark.parametrize("route", ["", "#/cases", "#/case/aml-0024"])
 def test_it_says_which_browsers_open_the_cases_and_shows_the_rest(
-    tmp_path: Path, report_file: Path, route: str
+    tmp_path: Path, report_file: Path, route: str, lacks: str
 ) -> None:
     """In place of the table: what is missing, what opens it, where the same stands. Nothing is logged."""
 
     async def visit(tab: Tab) -> None:
-        await open_old(tab, report_file, route)
+        await open_old(tab, report_file, route, lacks)
         said = await tab.value("document.getElementById('no-cases').innerText")
-        for words in ("Chrome 80", "Edge 80", "Firefox 113", "Safari 16.4", "summary.md", "rows.jsonl"):
+        for words in ("Chrome 86", "Edge 86", "Firefox 113", "Safari 16.4", "summary.md", "rows.jsonl"):
             assert words in said
         shown = "['no-cases', 'headline', 'gate', 'worst', 'judges-title', 'trend', 'provenance']"
         assert await tab.value(f"{shown}.filter((id) => !({SEEN})(id))") == []
@@ -41,6 +45,18 @@ def test_it_says_which_browsers_open_the_cases_and_shows_the_rest(
         await tab.value("document.querySelector('.tiles a').click()")
         assert await tab.value("document.getElementById('no-cases').getBoundingClientRect().top") < 300
         assert await tab.value(CONTRAST) == []
+
+    browse(tmp_path, visit)
+
+
+def test_without_a_segmenter_words_are_told_apart_by_spaces(tmp_path: Path, report_file: Path) -> None:
+    """A case that changed shows its two answers and what differs."""
+
+    async def visit(tab: Tab) -> None:
+        await tab.call("Page.addScriptToEvaluateOnNewDocument", source="delete Intl.Segmenter")
+        await tab.open(report_file, "#/case/aml-0024")
+        assert await tab.value("typeof Intl.Segmenter") == "undefined"
+        assert await tab.value("document.querySelectorAll('#case ins, #case del').length") >= 2
 
     browse(tmp_path, visit)
 

@@ -2,6 +2,7 @@
 const DIFF_CELLS = 4e6;
 const DIFF_CHARS = 1e5;
 function words(text) {
+  if (!Intl.Segmenter) return text.split(/(\s+)/).filter(Boolean);
   return Array.from(new Intl.Segmenter(undefined, {granularity: "word"}).segment(text), (part) => part.segment);
 }
 

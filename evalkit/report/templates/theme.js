@@ -1,6 +1,6 @@
-// Runs before the first paint, so that a chosen theme does not flash. In a browser that cannot unpack the cases the page
+// Runs before the first paint, so that a chosen theme does not flash. In a browser that cannot unpack or show the cases the page
 // stays as it is without scripts, and links to cases lead to the words that say so. It is written for such browsers.
-if (typeof DecompressionStream === "function") {
+if (typeof DecompressionStream === "function" && "replaceChildren" in Element.prototype) {
   document.documentElement.classList.add("js");
 } else {
   document.documentElement.classList.add("old");
