@@ -19,6 +19,8 @@ _MESSAGE_CHARS = 300
 _LINED = (".jsonl", ".ndjson", ".csv")
 """Golden sets that a code host shows line by line."""
 
+_NUMBER = re.compile("[1-9][0-9]{0,8}")
+
 
 def annotations_of(checks: Iterable[Mapping[str, Any]], suite: Path, workspace: Path) -> list[str]:
     """At most `MOST` error annotations, the blocking ones first.
@@ -63,7 +65,7 @@ def case_annotations(
     found: list[str] = []
     for row in worst:
         file, _, line = row.case.place.rpartition(":")
-        if len(found) < MOST_CASES and line.isdecimal() and _is_lined(root / file, workspace):
+        if len(found) < MOST_CASES and _NUMBER.fullmatch(line) and _is_lined(root / file, workspace):
             title = f"evalkit: new failure of {one_line(row.case.id, 80)} ({row.case.severity})"
             place = {"file": _shown(root / file, workspace), "line": line}
             found.append(command("warning", first_wrong(row, advisory), **place, title=title))
@@ -71,8 +73,11 @@ def case_annotations(
 
 
 def _is_lined(file: Path, workspace: Path) -> bool:
-    whole = file.resolve()
-    return file.suffix in _LINED and whole.is_file() and whole.is_relative_to(workspace.resolve())
+    try:
+        whole = file.resolve()
+        return file.suffix in _LINED and whole.is_file() and whole.is_relative_to(workspace.resolve())
+    except (OSError, ValueError):  # a place of a stored row that no file can have
+        return False
 
 
 def command(name: str, message: str, **properties: str) -> str:

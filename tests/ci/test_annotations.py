@@ -88,6 +88,7 @@ def test_only_lines_of_files_in_the_repository_are_annotated(tmp_path: Path) -> 
     for name in ("g.jsonl.gz", "g.parquet", "../out.jsonl", "ok.csv"):
         (root / name).touch()
     places = ["g.jsonl.gz:1", "g.parquet:1", "../out.jsonl:1", "gone.jsonl:1", "https://host/g.jsonl:1", "", "g:x"]
+    places += ["a\0.jsonl:1", f"{'x' * 5000}.jsonl:1", "ok.csv:٣", "ok.csv:0"]
     rows = [row(f"c{i}", place=place) for i, place in enumerate([*places, "ok.csv:2"])]
     found = case_annotations(rows, [each.case.id for each in rows], root, root)
     assert [line.partition(",title")[0] for line in found] == ["::warning file=ok.csv,line=2"]
