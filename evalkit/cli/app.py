@@ -5,9 +5,10 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from evalkit import __version__
 from evalkit.cli.baseline import baseline
@@ -62,11 +63,24 @@ def _root(
     """Eval harness and regression gate for LLM systems."""
 
 
+class _FromEnvironment(TyperCommand):
+    """A command whose flags may stand in the environment; that it is to print its help may not."""
+
+    def get_help_option(self, ctx: Any) -> Any:
+        found = super().get_help_option(ctx)
+        if found is not None:
+            found.allow_from_autoenv = False  # a forgotten variable would end a gate with 0
+        return found
+
+
 def _whole() -> typer.Typer:
     made = _empty()
     made.callback()(_root)
     for command in COMMANDS:
-        made.command(context_settings={"auto_envvar_prefix": ENV_PREFIX} if command is run else None)(command)
+        if command is run:
+            made.command(cls=_FromEnvironment, context_settings={"auto_envvar_prefix": ENV_PREFIX})(command)
+        else:
+            made.command()(command)
     for group in GROUPS:
         made.add_typer(group)
     return made

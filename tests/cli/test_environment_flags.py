@@ -6,6 +6,15 @@ import json
 
 import pytest
 from cli_project import Project
+from typer.main import get_command
+
+from evalkit.cli.app import app
+
+READ = (
+    "out baseline limit sample case cohort failed_from repeat concurrency seed budget deadline fail_fast cache resume "
+    "retry_errors report summary junit json progress verbose quiet no_color"
+).split()
+"""What docs/ci.md says: every flag but `--dry-run` and `--help`."""
 
 
 @pytest.mark.parametrize(
@@ -37,3 +46,22 @@ def test_a_value_that_is_none_is_refused_like_that_of_the_flag(project: Project)
     assert ran.returncode == 2
     assert "'--limit': 'many'" in ran.stderr
     assert project.calls() == []
+
+
+def test_only_the_flags_of_the_documentation_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every parameter of the command as it is built, its help among them."""
+    command = get_command(app).commands["run"]  # type: ignore[attr-defined]
+    context = command.make_context("run", ["suite.yaml"], resilient_parsing=True, auto_envvar_prefix="EVALKIT")
+    parameters = command.get_params(context)
+    assert {"help", "suite", "dry_run"} < {each.name for each in parameters}
+    for each in parameters:
+        monkeypatch.setenv(f"EVALKIT_{each.name.upper()}", "1")
+    assert [each.name for each in parameters if each.value_from_envvar(context) is not None] == READ
+
+
+def test_no_variable_asks_for_help_instead_of_a_run(project: Project) -> None:
+    """A gate that asks nothing would be green."""
+    project.cases(10)
+    ran = project.run("run", "suite.yaml", "--baseline", "none", env={"EVALKIT_HELP": "1"})
+    assert "Usage:" not in ran.stdout
+    assert len(project.calls()) == 10
