@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evalkit.assess import Terms, find_baseline_of, load_baseline, read_labels_of
@@ -30,6 +32,21 @@ def other_problems(suite: Suite, baseline: str | None) -> list[Problem]:
     with gathered(problems):
         load_baseline(find_baseline_of(suite, baseline), {})
     return problems
+
+
+def refuse_folders(targets: Iterable[Path]) -> None:
+    """Refuse files to write that cannot become files, before anything is asked.
+
+    Raises:
+        InputError: naming each one.
+    """
+    problems = [Problem(str(each), "it is a folder", "name a file in it") for each in targets if os.path.isdir(each)]
+    for each in targets:
+        above = next(parent for parent in each.absolute().parents if os.path.exists(parent))
+        if not above.is_dir():
+            problems.append(Problem(str(each), f"{above} is no folder", "name a file in a folder"))
+    if problems:
+        raise InputError(problems)
 
 
 def refuse_unfit(prepared: Prepared, terms: Terms) -> None:

@@ -25,7 +25,7 @@ from evalkit.assess import (
 )
 from evalkit.errors import ExitCode, InputError, Problem
 from evalkit.gate.amendments import amendments
-from evalkit.inputs import other_problems, refuse_unfit, warnings_of
+from evalkit.inputs import other_problems, refuse_folders, refuse_unfit, warnings_of
 from evalkit.rescore import answered_by
 from evalkit.results import Decision, Summary
 from evalkit.resume import Resume, checked_golden, enter
@@ -71,6 +71,8 @@ class Request:
     """Failed cases after which no new one is asked."""
     cached: bool = True
     """Whether judges' replies of earlier runs are taken."""
+    written: tuple[Path, ...] = ()
+    """Files that the caller writes once it is decided."""
     command: str = ""
 
 
@@ -149,6 +151,7 @@ async def plan_run(request: Request, env: Mapping[str, str], stack: AsyncExitSta
     """
     from evalkit.suite.parse import load_suite
 
+    refuse_folders(request.written)
     suite = with_overrides(load_suite(request.suite), request.overrides)
     suite = suite if request.answers is None else answered_by(suite, request.answers)
     make_room(suite)

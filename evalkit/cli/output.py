@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from evalkit.pipeline import Result
+    from evalkit.report.view import View
 
 
 class Output:
@@ -39,7 +40,7 @@ class Output:
         self.messages.print(text, soft_wrap=True)
 
     def show_run(self, result: Result, *, reports: bool, summary: Path | None, junit: Path | None = None) -> None:
-        """Write the reports of a run, print its decision, and say where everything is."""
+        """Write the reports of a run, print its decision, and write the files that its caller wants besides."""
         from evalkit.report.write import append_to, junit_to, material_of, newer, view_of, write_reports
 
         material = material_of(
@@ -49,10 +50,13 @@ class Output:
         kept = write_reports(material, view) if reports else ()
         for name in kept:
             self.say(f"kept    {name}: it was completed by hand; what the run says now is in {newer(name)}")
+        self._print_decision(result, view, reports=reports)
         if summary is not None:
             append_to(summary, view)
         if junit is not None:
             junit_to(junit, material, view)
+
+    def _print_decision(self, result: Result, view: View, *, reports: bool) -> None:
         if self.json:
             self.results.out(result.folder.file(DECISION).read_text(encoding="utf-8"), end="", highlight=False)
             return

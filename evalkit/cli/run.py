@@ -116,6 +116,7 @@ def run(  # noqa: PLR0913 - typer reads the flags from the signature
         baseline=baseline,
         fail_fast=fail_fast,
         cached=cache,
+        written=tuple(file for file in (summary, junit) if file is not None),
         command=shlex.join([*_environment(), "evalkit", *sys.argv[1:]]),
     )
     output = Output(json=json, verbose=verbose, quiet=quiet, no_color=no_color)

@@ -102,7 +102,7 @@ def _write_record(folder: RunFolder, name: str, text: str) -> bool:
 
 
 def junit_to(target: Path, material: Material, view: View) -> None:
-    """Write junit.xml to a place of its own as well.
+    """Write junit.xml to a place of its own as well; its folder is made.
 
     Raises:
         StoreError: if it cannot be written.
@@ -110,13 +110,14 @@ def junit_to(target: Path, material: Material, view: View) -> None:
     from evalkit.report.junit import write_junit
 
     try:
+        target.parent.mkdir(parents=True, exist_ok=True)
         write_junit(target, material.rows, material.summary, view.advisory)
     except OSError as error:
-        raise StoreError(f"{target}: {error.strerror}; name a file in a folder that exists") from error
+        raise StoreError(f"{target}: {error.strerror}; name a file that can be written") from error
 
 
 def append_to(target: Path, view: View) -> None:
-    """Append the summary to a file that others write to as well, such as a job summary.
+    """Append the summary to a file that others write to as well, such as a job summary; its folder is made.
 
     Raises:
         StoreError: if it cannot be written.
@@ -124,7 +125,8 @@ def append_to(target: Path, view: View) -> None:
     from evalkit.report.markdown import summary_markdown
 
     try:
+        target.parent.mkdir(parents=True, exist_ok=True)
         with target.open("a", encoding="utf-8", newline="\n", errors="replace") as file:
             file.write(summary_markdown(view) + "\n")
     except OSError as error:
-        raise StoreError(f"{target}: {error.strerror}; name a file in a folder that exists") from error
+        raise StoreError(f"{target}: {error.strerror}; name a file that can be written") from error
