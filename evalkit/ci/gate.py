@@ -31,6 +31,8 @@ COMMENT_WHEN = ("on-change", "always", "failures", "off")
 FAIL_ON = ("fail", "no-decision", "never")
 _SAID_LINES = 30
 _OUR_FLAGS = ("--out", "--json", "--progress", "--resume", "--no-report", "--baseline")
+_OUR_VARIABLES = {"EVALKIT_" + flag.removeprefix("--").removeprefix("no-").upper() for flag in _OUR_FLAGS}
+"""The same flags in the environment."""
 
 
 @dataclass(frozen=True)
@@ -132,11 +134,12 @@ def _run(words: Sequence[str], env: Mapping[str, str]) -> tuple[int, list[str]]:
     said: deque[str] = deque(maxlen=_SAID_LINES)
     # The runner masks its log, and no artifact and no comment.
     secret = secrets_of(env)
+    child = {name: value for name, value in env.items() if name not in _OUR_VARIABLES}
     sys.stdout.write(f"::stop-commands::{token}\n")
     sys.stdout.flush()
     try:
         with subprocess.Popen(  # noqa: S603 - words of the action's inputs, without a shell
-            words, env=dict(env), stderr=subprocess.PIPE, text=True, encoding="utf-8", errors="replace"
+            words, env=child, stderr=subprocess.PIPE, text=True, encoding="utf-8", errors="replace"
         ) as process:
             assert process.stderr is not None  # noqa: S101 - asked for above
             for line in process.stderr:

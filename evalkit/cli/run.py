@@ -11,6 +11,8 @@ import typer
 
 ENV_PREFIX = "EVALKIT"
 """Flags may stand in the environment: `EVALKIT_LIMIT` is `--limit`."""
+_UNREAD = {"suite", "dry_run"}
+"""Parameters that no variable sets."""
 
 
 class Progress(enum.StrEnum):
@@ -131,7 +133,7 @@ def run(  # noqa: PLR0913 - typer reads the flags from the signature
 
 def _environment() -> list[str]:
     """Words that set the flags which stand in the environment, so that the command of a run can be repeated."""
-    names = {f"{ENV_PREFIX}_{name.upper()}" for name in inspect.signature(run).parameters}
+    names = {f"{ENV_PREFIX}_{name.upper()}" for name in inspect.signature(run).parameters.keys() - _UNREAD}
     given = [f"{name}={os.environ[name]}" for name in sorted(names & os.environ.keys()) if os.environ[name]]
     return ["env", *given] if given else []
 

@@ -10,6 +10,7 @@ import signal
 import threading
 from collections.abc import Coroutine
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -21,6 +22,7 @@ from evalkit.pipeline import Request, Result, run_suite
 from evalkit.runner.engine import Stop
 from evalkit.session import Interrupted
 from evalkit.store.folder import RunFolder
+from evalkit.systems.secrets import names_in, redact, secrets_of
 
 DRAIN_S = 8.0
 """Seconds that calls in flight have to end after the first signal; a run has ended within 10."""
@@ -39,7 +41,8 @@ def run_stoppable(request: Request, output: Output, progress: str) -> Result:
             return asyncio.run(_stoppable(run_suite(request, reporter.watcher, stop, os.environ), stop))
     except (Interrupted, asyncio.CancelledError) as error:
         if isinstance(error, Interrupted):
-            output.say(f"interrupted; every finished case is kept. Go on with: {again(request, error.folder)}")
+            command = _without_secrets(again(request, error.folder), request.suite)
+            output.say(f"interrupted; every finished case is kept. Go on with: {command}")
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)  # the process is ending, and its exit code stands
         raise typer.Exit(_exit_code(stop)) from None
@@ -54,6 +57,13 @@ def again(request: Request, folder: RunFolder) -> str:
         at = words.index("--out")
         del words[at : at + 2]
     return shlex.join([*words, "--out", str(folder.path), "--resume"])
+
+
+def _without_secrets(text: str, suite: Path) -> str:
+    named: list[str] = []
+    with suppress(OSError, ValueError):
+        named = names_in(suite.read_text(encoding="utf-8"))
+    return redact(text, secrets_of(os.environ, named))
 
 
 async def _stoppable(running: Coroutine[Any, Any, Result], stop: Stop) -> Result:

@@ -175,6 +175,21 @@ def test_what_a_system_prints_is_no_command_to_the_runner(project: Project, job:
     assert job.log.count("set-output") == inside.count("set-output")
 
 
+def test_flags_that_are_the_action_s_own_do_not_come_in_by_the_environment(project: Project, tmp_path: Path) -> None:
+    """The report is written, the baseline compared and stdout kept, whatever the job exports."""
+    regress(project)
+    loose = {"EVALKIT_REPORT": "false", "EVALKIT_BASELINE": "none", "EVALKIT_JSON": "1", "EVALKIT_REPEAT": "1"}
+    job = Job(project.root, job_in(project.root, tmp_path / "temp").temp, loose)
+    job.use(ACTION, GATE)
+    assert job.exit_code == 1
+    assert job.outputs["regressions"] == "20"
+    kept = job.uploads["evalkit-report"]
+    assert (kept / "report.html").exists()
+    assert json.loads((kept / "manifest.json").read_text(encoding="utf-8"))["command"].startswith(
+        "env EVALKIT_REPEAT=1 "
+    )
+
+
 def test_last_words_hold_no_secret(project: Project, tmp_path: Path) -> None:
     """What a system printed before the end reaches summary and comment without the keys of the environment."""
     bot = project.root / "bot.py"

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import time
 
 import pytest
 from cli_project import Project
@@ -24,7 +28,7 @@ READ = (
         pytest.param((), {"EVALKIT_REPEAT": "3"}, 30, id="environment"),
         pytest.param(("--repeat", "1"), {"EVALKIT_REPEAT": "3"}, 10, id="flag"),
         pytest.param((), {"EVALKIT_CASE": "left-001 right-002"}, 4, id="several"),
-        pytest.param((), {"EVALKIT_REPEAT": "", "EVALKIT_DRY_RUN": "1"}, 20, id="nothing"),
+        pytest.param((), {"EVALKIT_REPEAT": "", "EVALKIT_DRY_RUN": "1", "EVALKIT_SUITE": "s"}, 20, id="nothing"),
     ],
 )
 def test_a_flag_goes_before_the_environment_and_that_before_the_suite(
@@ -37,7 +41,9 @@ def test_a_flag_goes_before_the_environment_and_that_before_the_suite(
     assert ran.returncode == (3 if "EVALKIT_CASE" in env else 0), ran.stdout + ran.stderr
     assert len(project.calls()) == rows
     command = json.loads((project.root / "first" / "manifest.json").read_text(encoding="utf-8"))["command"]
-    assert all(value in command for name, value in env.items() if name != "EVALKIT_DRY_RUN")
+    assert "EVALKIT_DRY_RUN" not in command
+    assert "EVALKIT_SUITE" not in command
+    assert all(value in command for name, value in env.items() if name not in ("EVALKIT_DRY_RUN", "EVALKIT_SUITE"))
 
 
 def test_a_value_that_is_none_is_refused_like_that_of_the_flag(project: Project) -> None:
@@ -65,3 +71,23 @@ def test_no_variable_asks_for_help_instead_of_a_run(project: Project) -> None:
     ran = project.run("run", "suite.yaml", "--baseline", "none", env={"EVALKIT_HELP": "1"})
     assert "Usage:" not in ran.stdout
     assert len(project.calls()) == 10
+
+
+def test_the_command_to_go_on_with_holds_no_secret(project: Project) -> None:
+    """What Ctrl-C prints is blotted out as the manifest's command is."""
+    canary = {"JUDGE_API_KEY": "canary-1234567890", "EVALKIT_JUNIT": "canary-1234567890.xml"}
+    with subprocess.Popen(
+        project.command("run", "suite.yaml", "--baseline", "none"),
+        cwd=project.root,
+        env={**os.environ, **canary, "BOT_DELAY_S": "0.3"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as running:
+        while running.poll() is None and not project.calls():
+            time.sleep(0.05)
+        running.send_signal(signal.SIGINT)
+        said = "".join(running.communicate(timeout=60))
+    assert "EVALKIT_JUNIT=" in said
+    assert "--resume" in said
+    assert "canary" not in said
