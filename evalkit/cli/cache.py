@@ -81,7 +81,11 @@ def _file(folder: Path | None) -> Path:
 
     if folder is not None and not folder.is_dir():
         raise InputError(Problem(str(folder), "no such folder", "name a folder of the project"))
-    return project_of(folder or Path.cwd()) / CACHE_FILE
+    root = project_of(folder or Path.cwd())
+    file = root / CACHE_FILE
+    if not file.resolve().is_relative_to(root.resolve()):
+        raise InputError(Problem(str(file), f"it leads out of the project, to {file.resolve()}", "remove the link"))
+    return file
 
 
 def _read(flag: str, text: str, units: dict[str, int], example: str) -> float:

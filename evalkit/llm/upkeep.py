@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -12,17 +13,20 @@ from pathlib import Path
 from evalkit.errors import InputError, Problem, StoreError
 from evalkit.llm.cache import connect, in_use
 
-_MODEL = "CASE WHEN json_valid(reply) THEN coalesce(json_extract(reply, '$.model'), '') ELSE '' END"
-_SIZE = "length(CAST(reply AS BLOB)) + length(key) + length(sum)"
-_BY_MODEL = f"""
-    SELECT {_MODEL}, count(*), sum({_SIZE}), min(kept_at), max(kept_at) FROM replies GROUP BY 1 ORDER BY 2 DESC, 1
-"""  # noqa: S608 - made of our own words only
+# Cast, because a damaged row may hold anything.
+_REPLY = "CAST(reply AS TEXT)"
+_MODEL = (
+    f"CASE WHEN json_valid({_REPLY}) THEN CAST(coalesce(json_extract({_REPLY}, '$.model'), '') AS TEXT) ELSE '' END"
+)
+_SIZE = "coalesce(length(CAST(reply AS BLOB)), 0) + coalesce(length(key), 0) + coalesce(length(sum), 0)"
+_KEPT_AT = "CAST(kept_at AS REAL)"
 _BEYOND = f"""
     DELETE FROM replies WHERE key IN (
-        SELECT key FROM (SELECT key, sum({_SIZE}) OVER (ORDER BY kept_at DESC, key) AS filled FROM replies)
+        SELECT key FROM (SELECT key, sum({_SIZE}) OVER (ORDER BY {_KEPT_AT} DESC, key) AS filled FROM replies)
         WHERE filled > ?
     )
 """  # noqa: S608 - made of our own words only
+_COLUMNS = {"key", "sum", "reply"}
 
 
 @dataclass(frozen=True)
@@ -58,10 +62,13 @@ def contents(file: Path) -> Contents:
     Raises:
         InputError: it is no file of kept replies.
     """
-    if not file.is_file():
+    if not _is_there(file):
         return Contents(0, ())
-    with _opened(file) as db:
-        models = tuple(Kept(*row) for row in db.execute(_BY_MODEL))
+    with _told(file), closing(_reading(file)) as db:
+        # Of what an earlier version kept nobody knows the age: it is counted from today.
+        kept_at = _KEPT_AT if "kept_at" in _columns(file, db) else repr(time.time())
+        found = f"SELECT {_MODEL}, count(*), sum({_SIZE}), min({kept_at}), max({kept_at}) FROM replies"  # noqa: S608
+        models = tuple(Kept(*row) for row in db.execute(f"{found} GROUP BY 1 ORDER BY 2 DESC, 1"))
     return Contents(_on_disk(file), models)
 
 
@@ -80,15 +87,17 @@ def prune(file: Path, *, before: float | None = None, max_bytes: int | None = No
         InputError: it is no file of kept replies, or a run is using it.
         StoreError: the disk refuses.
     """
-    if not file.is_file():
+    if not _is_there(file):
         return 0
+    with _told(file), closing(_reading(file)) as db:
+        _columns(file, db)
     with in_use(file, alone=True) as free:
         if not free:
             raise InputError(Problem(str(file), "a run is using it", "wait for it to end"))
-        with _opened(file) as db:
+        with _told(file), closing(connect(file)) as db:
             gone = 0
             if before is not None:
-                gone += db.execute("DELETE FROM replies WHERE kept_at < ?", (before,)).rowcount
+                gone += db.execute("DELETE FROM replies WHERE CAST(kept_at AS REAL) < ?", (before,)).rowcount
             if max_bytes is not None:
                 gone += db.execute(_BEYOND, (max_bytes,)).rowcount
             db.execute("VACUUM")
@@ -96,11 +105,28 @@ def prune(file: Path, *, before: float | None = None, max_bytes: int | None = No
     return gone
 
 
+def _is_there(file: Path) -> bool:
+    """Whether there is something to read: an empty file is no database yet, and is not made one."""
+    return file.is_file() and file.stat().st_size > 0
+
+
+def _reading(file: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True, timeout=5)
+
+
+def _columns(file: Path, db: sqlite3.Connection) -> set[str]:
+    """Names of the columns of kept replies; a database of something else is refused before it is written to."""
+    found = {column[1] for column in db.execute("PRAGMA table_info(replies)")}
+    if found - {"kept_at"} != _COLUMNS:
+        raise InputError(Problem(str(file), "no file of kept replies: another database", "move it to another place"))
+    return found
+
+
 @contextmanager
-def _opened(file: Path) -> Iterator[sqlite3.Connection]:
+def _told(file: Path) -> Iterator[None]:
+    """What SQLite says, as an error of ours."""
     try:
-        with closing(connect(file)) as db:
-            yield db
+        yield
     except sqlite3.OperationalError as error:
         raise StoreError(f"{file}: {error}; close what holds it, or free the disk") from None
     except (sqlite3.DatabaseError, UnicodeDecodeError) as error:

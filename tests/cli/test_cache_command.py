@@ -109,3 +109,55 @@ def test_a_file_of_something_else_is_named(project: Project) -> None:
     assert ran.returncode == 2, ran.stderr
     assert "no file of kept replies" in ran.stderr
     assert file.read_bytes().startswith(b"no database")
+
+
+@pytest.mark.parametrize("words", [("ls",), ("prune", "--older-than", "1d")])
+def test_another_database_stays_as_it_was(project: Project, words: tuple[str, ...]) -> None:
+    """Also where it has a table of that name: exit 2, and not a byte is another."""
+    file = project.root / ".evalkit" / "cache.sqlite"
+    file.parent.mkdir()
+    db = sqlite3.connect(file)
+    with db:
+        db.execute("CREATE TABLE replies (key TEXT, kept_at REAL, mail TEXT)")
+        db.execute("INSERT INTO replies VALUES ('a', 1, 'text')")
+    db.close()
+    before = file.read_bytes()
+    ran = project.run("cache", *words)
+    assert ran.returncode == 2, ran.stderr
+    assert "no file of kept replies" in ran.stderr
+    assert file.read_bytes() == before
+
+
+def test_an_empty_file_is_made_no_database(project: Project) -> None:
+    """Nothing is kept, and nothing is written."""
+    file = project.root / ".evalkit" / "cache.sqlite"
+    file.parent.mkdir()
+    file.touch()
+    assert figures(project, "ls")["n_replies"] == 0
+    assert file.stat().st_size == 0
+
+
+def test_damaged_rows_are_counted_and_taken_out(project: Project) -> None:
+    """No traceback, whatever a row holds."""
+    file = keep(project, 0, 0, 0, 0)
+    db = sqlite3.connect(file)
+    with db:
+        db.execute("UPDATE replies SET reply = NULL WHERE key = 'grader-0'")
+        db.execute("""UPDATE replies SET reply = '{"model": 5}' WHERE key = 'grader-1'""")
+        db.execute("UPDATE replies SET kept_at = 'abc' WHERE key = 'grader-2'")
+    db.close()
+    shown = project.run("cache", "ls")
+    assert shown.returncode == 0, shown.stderr
+    assert sorted(each["model"] for each in figures(project, "ls")["models"]) == ["", "5", "grader"]
+    assert figures(project, "prune", "--older-than", "1d")["n_taken_out"] == 1
+
+
+def test_a_link_out_of_the_project_is_not_followed(project: Project, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Replies of another project are not taken out from here."""
+    file = keep(project, 40)
+    other = tmp_path_factory.mktemp("other") / "cache.sqlite"
+    file.replace(other)
+    file.symlink_to(other)
+    ran = project.run("cache", "prune", "--older-than", "1d")
+    assert ran.returncode == 2, ran.stderr
+    assert "out of the project" in ran.stderr
