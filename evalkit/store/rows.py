@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from evalkit.errors import InputError, Problem
-from evalkit.store.soundness import is_sound
-from evalkit.types import Case, Failure, Message, Output, Row, Score, ToolCall, Unscored, Usage
+from evalkit.types import Case, Failure, Output, Row, Score, Unscored, Usage
 
 ROW_FORMAT = 1
 """Version of a row's fields; it stands in each row."""
@@ -20,10 +22,10 @@ _TEXT = rb'"[^"\\]*(?:\\.[^"\\]*)*"'
 _KEY = re.compile(rb'\{"v":1,"repeat":(\d+),"case":\{"id":(' + _TEXT + rb'),"digest":(' + _TEXT + rb")")
 _START, _AFTER_KEY = b'{"v":1,"repeat":', b'","input":'
 _encoder = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), allow_nan=False)
-_decoder = json.JSONDecoder()
 _HEAD = b'{"sum":"'
 _MIDDLE = b'","row":'
 _SUM_HEX = 32
+_MAX_REPEATS = 1 << 31
 
 
 def encode_row(row: Row) -> bytes:
@@ -41,9 +43,8 @@ def decode_row(line: bytes) -> Row | None:
     if body is None:
         return None
     try:
-        row = _row(_decoder.decode(body.decode()))
-        return row if is_sound(row) else None
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return _row(_stored(body))
+    except (ValueError, AttributeError, RecursionError):
         return None
 
 
@@ -159,56 +160,87 @@ def _grade_dict(grade: Score | Unscored) -> dict[str, Any]:
     return data
 
 
-def _row(data: Mapping[str, Any]) -> Row:
-    failure = data.get("failure")
+@dataclass(frozen=True, slots=True)
+class _StoredGrade:
+    """A `Score` (with a value) or an `Unscored` (with a kind), without its metric, which is its key in the row."""
+
+    value: float | None = None
+    passed: bool | None = None
+    reason: str = ""
+    details: Mapping[str, Any] = field(default_factory=dict)
+    usage: Usage | None = None
+    unscored: str | None = None
+    message: str = ""
+
+    def of(self, metric: str) -> Score | Unscored:
+        if self.unscored is not None:
+            return Unscored(metric, self.unscored, self.message, self.usage)
+        if self.value is None:
+            raise ValueError("neither a value nor why there is none")
+        return Score(metric, self.value, self.passed, self.reason, self.details, self.usage)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _StoredRow:
+    """What stands under `row` in a line; a row that was read has exactly these types."""
+
+    case: Case
+    repeat: int
+    scores: Mapping[str, _StoredGrade]
+    v: int = ROW_FORMAT
+    output: Output | None = None
+    failure: Failure | None = None
+    skipped: str | None = None
+    scored_by: str = ""
+
+
+@functools.cache
+def _parse() -> Callable[[bytes], _StoredRow]:
+    import msgspec  # a run that reads no rows does without
+
+    return msgspec.json.Decoder(_StoredRow).decode
+
+
+def _stored(body: bytes) -> _StoredRow:
+    try:
+        stored = _parse()(body)
+    except ValueError:
+        stored = _stored_otherwise(body)
+    if stored.v != ROW_FORMAT:
+        raise _other_format(stored.v)
+    return stored
+
+
+def _stored_otherwise(body: bytes) -> _StoredRow:
+    """A row with half a character in it, which UTF-8 cannot hold and the quick parser does not read."""
+    import msgspec
+
+    data = json.loads(body, parse_constant=_finite, parse_float=_finite)
     if data.get("v", ROW_FORMAT) != ROW_FORMAT:
-        what = f"a row of format {data['v']}, this evalkit reads {ROW_FORMAT}"
-        raise InputError(Problem("rows", what, "upgrade evalkit"))
+        raise _other_format(data["v"])
+    return msgspec.convert(data, _StoredRow)
+
+
+def _finite(text: str) -> float:
+    if not math.isfinite(value := float(text)):
+        raise ValueError(f"{text} is no number")
+    return value
+
+
+def _other_format(found: Any) -> InputError:
+    what = f"a row of format {found}, this evalkit reads {ROW_FORMAT}"
+    return InputError(Problem("rows", what, "upgrade evalkit"))
+
+
+def _row(stored: _StoredRow) -> Row:
+    if not 0 <= stored.repeat < _MAX_REPEATS or stored.case.input == ():
+        raise ValueError("no run writes such a row")
     return Row(
-        case=_case(data["case"]),
-        repeat=data["repeat"],
-        output=_output(data["output"]) if "output" in data else None,
-        failure=Failure(**failure) if failure else None,
-        scores={name: _grade(name, grade) for name, grade in data["scores"].items()},
-        skipped=data.get("skipped"),
-        scored_by=data.get("scored_by", ""),
+        case=stored.case,
+        repeat=stored.repeat,
+        output=stored.output,
+        failure=stored.failure,
+        scores={metric: grade.of(metric) for metric, grade in stored.scores.items()},
+        skipped=stored.skipped,
+        scored_by=stored.scored_by,
     )
-
-
-def _case(data: Mapping[str, Any]) -> Case:
-    given = data["input"]
-    return Case(
-        id=data["id"],
-        digest=data["digest"],
-        input=given if isinstance(given, str) else tuple(Message(**turn) for turn in given),
-        kind=data["kind"],
-        severity=data["severity"],
-        reference=tuple(data.get("reference", ())),
-        contexts=tuple(data.get("contexts", ())),
-        cohorts=data.get("cohorts", {}),
-        cluster=data.get("cluster"),
-        fields=data.get("fields", {}),
-        place=data.get("place", ""),
-    )
-
-
-def _output(data: Mapping[str, Any]) -> Output:
-    calls = data.get("tool_calls")
-    return Output(
-        text=data["text"],
-        contexts=tuple(data["contexts"]) if "contexts" in data else None,
-        usage=Usage(**data["usage"]) if "usage" in data else None,
-        tool_calls=None if calls is None else tuple(ToolCall(call["name"], call["arguments"]) for call in calls),
-        trajectory=tuple(data["trajectory"]) if "trajectory" in data else None,
-        latency_s=data.get("latency_s"),
-        ttft_s=data.get("ttft_s"),
-        attempts=data.get("attempts", 1),
-        replayed=data.get("replayed", False),
-    )
-
-
-def _grade(name: str, data: Mapping[str, Any]) -> Score | Unscored:
-    usage = Usage(**data["usage"]) if "usage" in data else None
-    if "unscored" in data:
-        return Unscored(name, data["unscored"], data["message"], usage)
-    return Score(name, data["value"], data.get("passed"), data.get("reason", ""), data.get("details", {}), usage)

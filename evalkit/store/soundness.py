@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from evalkit.errors import Problem
-from evalkit.types import KINDS, SEVERITIES, Case, Message, Output, Row, Score
 
 MANIFEST_SHAPE: Mapping[str, Any] = {
     "run_id": str,
@@ -57,7 +56,6 @@ METRIC_SHAPE: Mapping[str, Any] = {
     "diagnostic": bool,
     "pass_at": float | None,
 }
-_TEXTS, _AMOUNTS = frozenset({str}), frozenset({int, float, type(None)})
 _LATER = ("diagnostic", "pass_at")
 """Keys of a metric that runs of earlier versions lack, such as stored baselines."""
 
@@ -98,69 +96,3 @@ def fits(value: Any, hint: Any) -> bool:
         return any(fits(value, part) for part in parts)
     wanted = (int, float) if hint is float else hint
     return isinstance(value, wanted) and (hint is bool or not isinstance(value, bool))
-
-
-def is_sound(row: Row) -> bool:
-    """True where every part of a row that was read back has its type."""
-    repeat, failure, skipped = row.repeat, row.failure, row.skipped
-    return (
-        type(repeat) is int
-        and 0 <= repeat < 1 << 31
-        and _is_case(row.case)
-        and (row.output is None or _is_output(row.output))
-        and (failure is None or (isinstance(failure.kind, str) and isinstance(failure.message, str)))
-        and (skipped is None or isinstance(skipped, str))
-        and isinstance(row.scored_by, str)
-        and all(map(_is_grade, row.scores.values()))
-    )
-
-
-def _is_case(case: Case) -> bool:
-    texts = (case.id, case.digest, case.place, *case.reference, *case.contexts, *case.cohorts.values())
-    return (
-        _are_texts(texts)
-        and (isinstance(case.input, str) or (len(case.input) > 0 and all(map(_is_message, case.input))))
-        and case.kind in KINDS
-        and case.severity in SEVERITIES
-        and (case.cluster is None or isinstance(case.cluster, str))
-        and isinstance(case.fields, dict)
-    )
-
-
-def _is_message(message: Message) -> bool:
-    return isinstance(message.role, str) and isinstance(message.content, str)
-
-
-def _is_output(output: Output) -> bool:
-    usage = output.usage
-    counts = () if usage is None else (usage.input_tokens, usage.output_tokens, usage.cost_usd)
-    amounts = (output.latency_s, output.ttft_s, *counts)
-    calls = output.tool_calls or ()
-    return (
-        isinstance(output.text, str)
-        and _AMOUNTS.issuperset(map(type, amounts))
-        and (not output.contexts or _are_texts(output.contexts))
-        and all(isinstance(call.name, str) and isinstance(call.arguments, dict) for call in calls)
-        and all(isinstance(step, dict) for step in output.trajectory or ())
-        and type(output.attempts) is int
-    )
-
-
-def _are_texts(texts: Iterable[Any]) -> bool:
-    # JSON knows no subclasses, so that the types say it all.
-    return _TEXTS.issuperset(map(type, texts))
-
-
-def _is_number(value: Any) -> bool:
-    return type(value) is float or type(value) is int
-
-
-def _is_grade(grade: Any) -> bool:
-    if not isinstance(grade, Score):
-        return isinstance(grade.kind, str) and isinstance(grade.message, str)
-    return (
-        _is_number(grade.value)
-        and (grade.passed is None or isinstance(grade.passed, bool))
-        and isinstance(grade.reason, str)
-        and isinstance(grade.details, dict)
-    )

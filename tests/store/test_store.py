@@ -2,6 +2,7 @@
 
 import hashlib
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -67,19 +68,59 @@ def test_a_row_survives_the_journal(given_row: Row) -> None:
     assert row_key(line) == (given_row.case.id, given_row.case.digest, given_row.repeat)
 
 
-def test_rows_of_another_version_are_told_apart() -> None:
+def sealed(body: bytes) -> bytes:
+    """A line whose checksum fits, whatever it holds."""
+    digest = hashlib.blake2b(body, digest_size=16).hexdigest().encode()
+    return b'{"sum":"' + digest + b'","row":' + body + b"}\n"
+
+
+def body_of(row: Row) -> bytes:
+    """What stands under `row` in the line of a row."""
+    line = encode_row(row)
+    return line[line.index(b'"row":') + 6 : -2]
+
+
+HALF = "half \ud83d of a character"
+
+
+@pytest.mark.parametrize("answer", ["said", HALF])
+def test_rows_of_another_version_are_told_apart(answer: str) -> None:
     """Rows without a version are the first one's; a later one is refused in words, and not read as damage."""
-    line = encode_row(a_row("a"))
-    body = line[line.index(b'"row":') + 6 : -2]
-
-    def sealed(text: bytes) -> bytes:
-        digest = hashlib.blake2b(text, digest_size=16).hexdigest().encode()
-        return b'{"sum":"' + digest + b'","row":' + text + b"}\n"
-
-    assert decode_row(sealed(body.replace(b'"v":1,', b""))) == a_row("a")
+    body = body_of(a_row("a", answer))
+    assert decode_row(sealed(body.replace(b'"v":1,', b""))) == a_row("a", answer)
     assert row_key(sealed(body.replace(b'"v":1,', b""))) == ("a", "a", 0)
     with pytest.raises(InputError, match="format 2, this evalkit reads 1; upgrade"):
         decode_row(sealed(body.replace(b'"v":1', b'"v":2')))
+
+
+SPOILT = {
+    "a repeat below 0": (b'"repeat":0', b'"repeat":-1'),
+    "a repeat of text": (b'"repeat":0', b'"repeat":"0"'),
+    "a conversation of nothing": (b'"input":"q"', b'"input":[]'),
+    "an id that is a number": (b'"id":"a"', b'"id":1'),
+    "a severity of its own": (b'"severity":"medium"', b'"severity":"grave"'),
+    "a score that is yes": (b'"value":1.0', b'"value":true'),
+    "a score that is text": (b'"value":1.0', b'"value":"1.0"'),
+    "a score of NaN": (b'"value":1.0', b'"value":NaN'),
+    "a score beyond all numbers": (b'"value":1.0', b'"value":1e999'),
+    "a grade that says nothing": (b'"value":1.0', b'"message":"m"'),
+    "passed by a number": (b'"passed":true', b'"passed":1'),
+    "a latency below words": (b'"latency_s":0.5', b'"latency_s":"soon"'),
+}
+
+
+@pytest.mark.parametrize("answer", ["said", HALF])
+@pytest.mark.parametrize("spoilt", SPOILT)
+def test_a_line_that_no_run_writes_is_no_row(spoilt: str, answer: str) -> None:
+    """A checksum that fits proves nothing about the types."""
+    whole = replace(
+        a_row("a"), output=Output(text=answer, latency_s=0.5), scores={"m": Score("m", 1.0, passed=True, reason="why")}
+    )
+    before, after = SPOILT[spoilt]
+    body = body_of(whole)
+    assert body.count(before) == 1
+    assert decode_row(sealed(body)) == whole
+    assert decode_row(sealed(body.replace(before, after))) is None
 
 
 def a_row(name: str, answer: str = "said", repeat: int = 0) -> Row:
