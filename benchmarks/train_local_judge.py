@@ -1,18 +1,20 @@
 """Train the local judge of correctness, measure it by grouped cross-validation, and write its coefficients.
 
-Usage: python benchmarks/train_local_judge.py judged.jsonl --name NQ301 [--write]
+Usage: python benchmarks/train_local_judge.py judged.jsonl --name NQ301 [--elsewhere other.jsonl.gz NAME] [--write]
 
 Each row holds `group`, `input`, `reference` (string or list), `output`, `human.correct`, in `system` which systems
 answered so, and in `cohorts.answer_form` whether the answer is short or long. Rows of one group share a question: folds
 and intervals go by group. The figures to beat are those of token F1 (SQuAD), once at the threshold that is best on the
 very rows it is measured on and once at the threshold that is best on the rows the judge was trained on, and of the
 other judges stored with the rows (`judges`: verdicts, or a probability read at .5). "Left-out systems" holds out the
-questions of a fold and, at once, all answers of the system that is measured.
+questions of a fold and, at once, all answers of the system that is measured. Sets named by `--elsewhere` take no part
+in the training: they may be labelled by a program (`auto.correct`).
 """
 
 from __future__ import annotations
 
 import argparse
+import gzip
 import hashlib
 import json
 import re
@@ -31,12 +33,12 @@ import numpy.typing as npt
 from evalkit.scorers.embedding.embedders import WordLlama
 from evalkit.scorers.judges.answer_features import features
 
-JUDGE_VERSION = "3"
+JUDGE_VERSION = "4"
 """Raise it with every change of the features or of the coefficients."""
 FEATURES = ("meaning", "wording")
 SETTINGS = {"C": 1.0, "folds": 5, "repeats": 10, "bootstrap": 2000, "calibration_bins": 10, "seed": 7}
 OUT = Path(__file__).parents[1] / "evalkit" / "scorers" / "judges" / "local_judge.json"
-LABEL = "human.correct"
+LABEL, AUTO_LABEL = "human.correct", "auto.correct"
 NOTE = "the features were chosen while looking at these rows, so the cross-validated figures lean to the good side"
 
 Floats = npt.NDArray[np.float64]
@@ -67,21 +69,29 @@ class Data:
 def references_of(row: Mapping[str, Any]) -> list[str]:
     """The acceptable answers that hold any text."""
     given = row["reference"]
-    return [text for text in ([given] if isinstance(given, str) else given) if text.strip()]
+    return [str(text) for text in (given if isinstance(given, list) else [given]) if str(text).strip()]
 
 
 def read(path: Path) -> Data:
     """Read the judged answers and compute their features."""
     embedding = WordLlama()
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    data = path.read_bytes()
+    text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode()
+    rows = [json.loads(line) for line in text.split("\n") if line]
     return Data(
         rows=rows,
         vectors=[vectors_of(row, embedding) for row in rows],
-        labels=np.array([row["human"]["correct"] for row in rows]),
+        labels=np.array([label_of(row)[1] for row in rows]),
         groups=np.array([row["group"] for row in rows]),
-        forms=np.array([row["cohorts"]["answer_form"] for row in rows]),
+        forms=np.array([row["cohorts"].get("answer_form", "") for row in rows]),
         token_f1=np.array([max(token_f1(row["output"], text) for text in references_of(row)) for row in rows]),
     )
+
+
+def label_of(row: Mapping[str, Any]) -> tuple[str, bool]:
+    """Whose label it is, a person's or a program's, and the label."""
+    person = row.get("human", {}).get("correct")
+    return (AUTO_LABEL, row["auto"]["correct"]) if person is None else (LABEL, person)
 
 
 def vectors_of(row: Mapping[str, Any], embedding: WordLlama) -> Floats:
@@ -259,8 +269,26 @@ def left_out_systems(data: Data) -> dict[str, Any]:
     }
 
 
-def document(data: Data, path: Path, name: str) -> dict[str, Any]:
-    """What `local_judge.json` holds."""
+def elsewhere(data: Data, path: Path, weights: Floats) -> dict[str, Any]:
+    """The finished judge on a set that it was not trained on."""
+    everything = np.ones(len(data.rows), dtype=bool)
+    sides = [(probabilities(data.vectors, weights) >= 0.5)[np.newaxis], best_f1_verdicts(data, everything)]
+    judge, f1 = (float(kappa(data.labels, side).mean()) for side in sides)
+    draws = resampled(data, everything, sides)
+    return {
+        "file": path.name,
+        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "label": ", ".join(sorted({label_of(row)[0] for row in data.rows})),
+        "rows": len(data.rows),
+        "groups": len(set(data.groups)),
+        "kappa": interval(judge, draws[:, 0]),
+        "token_f1_best": interval(f1, draws[:, 1]),
+        "gain_over_token_f1": interval(judge - f1, draws[:, 0] - draws[:, 1]),
+    }
+
+
+def document(data: Data, path: Path, name: str, others: Mapping[str, Path]) -> dict[str, Any]:
+    """What `local_judge.json` holds; `others` are sets it is not trained on."""
     weights = fit(data.best, data.labels)
     return {
         "version": JUDGE_VERSION,
@@ -281,6 +309,7 @@ def document(data: Data, path: Path, name: str) -> dict[str, Any]:
         "note": NOTE,
         "figures": measure(data),
         "left_out_systems": left_out_systems(data),
+        "elsewhere": {name: elsewhere(read(other), other, weights) for name, other in others.items()},
     }
 
 
@@ -289,9 +318,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("data", type=Path)
     parser.add_argument("--name", required=True, help="how the data are called in texts")
+    parser.add_argument("--elsewhere", nargs=2, action="append", default=[], metavar=("FILE", "NAME"))
     parser.add_argument("--write", action="store_true", help=f"replace {OUT.name}")
     options = parser.parse_args()
-    text = json.dumps(document(read(options.data), options.data, options.name), indent=2) + "\n"
+    others = {name: Path(file) for file, name in options.elsewhere}
+    text = json.dumps(document(read(options.data), options.data, options.name, others), indent=2) + "\n"
     print(text, end="")
     if options.write:
         OUT.write_text(text, encoding="utf-8")

@@ -29,6 +29,10 @@ _REFUSAL = re.compile(
     r"|\bdoes(n'?t| not) (say|mention|contain|provide|specify|state)",
     re.IGNORECASE,
 )
+_CONCLUSION = re.compile(
+    r"(?:^\W*a(?:ns(?:wer)?)?\W*:|\banswer(?: is| was)?\W*:|\banswer (?:is|was)\b|^\W*#{4}|\\boxed\{)(?P<said>.*\w.*)",
+    re.IGNORECASE,
+)
 _CAPITALISED = re.compile(r"\b[A-Z][^\W\d_]*[a-z]\b")
 _SHORT_FORM = re.compile(r"\b[A-Z](?:\.?[A-Z]){1,5}\b")
 SENTENCE_WORDS = 4
@@ -63,11 +67,25 @@ class _Text:
 
 
 def features(question: str, references: Sequence[str], answer: str, embedding: WordLlama) -> list[Features]:
-    """Compare an answer with each of its references, none of them blank."""
+    """Compare an answer with each of its references, none of them blank.
+
+    Where the answer ends in a line that says what it comes to ("... Answer: 42"), a reference that is no longer than
+    that is compared with it alone, since the steps before it name whatever they pass.
+    """
     asked = frozenset(split(question).folded)
-    given, *wanted = (_text(text, asked, embedding) for text in (answer, *references))
-    other_number = _numbers_exclude([text.words for text in wanted], given.words, asked)
-    return [_compared(text, given, other_number) for text in wanted]
+    whole, said, *wanted = (_text(text, asked, embedding) for text in (answer, conclusion(answer), *references))
+    sides = [said if len(text.words.folded) <= len(said.words.folded) else whole for text in wanted]
+    named = [text.words for text in wanted]
+    other_number = {id(side): _numbers_exclude(named, side.words, asked) for side in (whole, said)}
+    return [_compared(text, side, other_number[id(side)]) for text, side in zip(wanted, sides, strict=True)]
+
+
+def conclusion(answer: str) -> str:
+    r"""What follows a mark such as "Answer:", "the answer is", `####` or `\boxed{` in the last line, else all of it."""
+    last = answer.strip().rpartition("\n")[2]
+    found = _CONCLUSION.search(last)
+    kept = found is None or _refuses(last) or _negated(last[: found.start()])
+    return answer if kept or found is None else found["said"]
 
 
 def _text(plain: str, asked: Collection[str], embedding: WordLlama) -> _Text:
