@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 from evalkit.errors import InputError, Problem
@@ -16,7 +16,7 @@ from evalkit.golden.survey import Lack
 _KEY_BYTES = 16
 
 
-def overlap(golden: GoldenSet, learnt: Iterable[tuple[Path, str]]) -> Iterator[Problem]:
+def overlap(golden: GoldenSet, learnt: Collection[tuple[Path, str]]) -> Iterator[Problem]:
     """A warning where cases ask what stands in a declared training set, with their number and the first of them.
 
     Inputs are equal where their text is, after Unicode form NFC, without regard to case and to the amount of white
@@ -25,13 +25,13 @@ def overlap(golden: GoldenSet, learnt: Iterable[tuple[Path, str]]) -> Iterator[P
     training set.
 
     Args:
-        golden: the checked set; it is read twice.
+        golden: the checked set; it is read twice, where there is a training file at all.
         learnt: the training files, each with the name by which it is shown; they are streamed.
 
     Raises:
         InputError: with every problem of the training files (at most 200); one of which no row has a question is one.
     """
-    asked = {_key(case.question) for case in golden.open()}
+    asked = {_key(case.question) for case in golden.open()} if learnt else set()
     places: dict[bytes, str] = {}
     warnings: list[Problem] = []
     for place, question in _learnt(learnt, warnings):

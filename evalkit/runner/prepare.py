@@ -127,7 +127,7 @@ async def prepare(
             cohorts=suite.options.cohorts,
         )
         problems += _missing(graders, golden)
-        known = ((file, file.relative_to(suite.root).as_posix()) for file in suite.learnt_files)
+        known = [(file, file.relative_to(suite.root).as_posix()) for file in suite.learnt_files]
         golden = replace(golden, learnt=tuple(overlap(golden, known)))
     except InputError as error:
         problems += error.problems

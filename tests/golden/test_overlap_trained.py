@@ -3,7 +3,9 @@
 import json
 import sys
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
+from typing import Never
 
 import pytest
 
@@ -36,6 +38,18 @@ def test_the_same_question_in_another_form_is_found(tmp_path: Path) -> None:
     assert "train.jsonl:3;" in str(warned)
     train.write_text(jsonl(rows[:1]), encoding="utf-8")
     assert not list(overlap(golden, [(train, "train.jsonl")]))
+
+
+def test_without_a_training_set_the_golden_set_is_not_read(tmp_path: Path) -> None:
+    """Of 10,000 cases a further reading would cost a run as much as its journal."""
+
+    def unread() -> Never:
+        raise AssertionError("read")
+
+    golden = replace(golden_of(tmp_path, ["Who?"]), open=unread)
+    assert list(overlap(golden, [])) == []
+    with pytest.raises(AssertionError, match="read"):
+        list(overlap(golden, [(tmp_path / "train.jsonl", "train.jsonl")]))
 
 
 def test_a_training_set_is_streamed(tmp_path: Path) -> None:
