@@ -5,17 +5,12 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-import math
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from typing import Any
 
-from evalkit.errors import InputError, Problem
-from evalkit.types import Case, Failure, Output, Row, Score, Unscored, Usage
+from evalkit.types import Case, Output, Row, Score, Unscored, Usage
 
-ROW_FORMAT = 1
-"""Version of a row's fields; it stands in each row."""
 RowKey = tuple[str, str, int]
 """(case id, digest of the case, repeat): the last row of a key is the one that counts."""
 _TEXT = rb'"[^"\\]*(?:\\.[^"\\]*)*"'
@@ -25,7 +20,6 @@ _encoder = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), allow_nan=
 _HEAD = b'{"sum":"'
 _MIDDLE = b'","row":'
 _SUM_HEX = 32
-_MAX_REPEATS = 1 << 31
 
 
 def encode_row(row: Row) -> bytes:
@@ -43,9 +37,16 @@ def decode_row(line: bytes) -> Row | None:
     if body is None:
         return None
     try:
-        return _row(_stored(body))
+        return _reader()(body)
     except (ValueError, AttributeError, RecursionError):
         return None
+
+
+@functools.cache
+def _reader() -> Callable[[bytes], Row]:
+    from evalkit.store.stored_row import read_row  # a run that reads no rows does without its library
+
+    return read_row
 
 
 def row_key(line: bytes) -> RowKey | None:
@@ -87,7 +88,7 @@ def _checksum(body: bytes) -> bytes:
 
 
 def _row_dict(row: Row) -> dict[str, Any]:
-    data: dict[str, Any] = {"v": ROW_FORMAT, "repeat": row.repeat, "case": _case_dict(row.case)}
+    data: dict[str, Any] = {"v": 1, "repeat": row.repeat, "case": _case_dict(row.case)}
     if row.output is not None:
         data["output"] = _output_dict(row.output)
     if row.failure is not None:
@@ -158,89 +159,3 @@ def _grade_dict(grade: Score | Unscored) -> dict[str, Any]:
     if grade.usage is not None:
         data["usage"] = _usage_dict(grade.usage)
     return data
-
-
-@dataclass(frozen=True, slots=True)
-class _StoredGrade:
-    """A `Score` (with a value) or an `Unscored` (with a kind), without its metric, which is its key in the row."""
-
-    value: float | None = None
-    passed: bool | None = None
-    reason: str = ""
-    details: Mapping[str, Any] = field(default_factory=dict)
-    usage: Usage | None = None
-    unscored: str | None = None
-    message: str = ""
-
-    def of(self, metric: str) -> Score | Unscored:
-        if self.unscored is not None:
-            return Unscored(metric, self.unscored, self.message, self.usage)
-        if self.value is None:
-            raise ValueError("neither a value nor why there is none")
-        return Score(metric, self.value, self.passed, self.reason, self.details, self.usage)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _StoredRow:
-    """What stands under `row` in a line; a row that was read has exactly these types."""
-
-    case: Case
-    repeat: int
-    scores: Mapping[str, _StoredGrade]
-    v: int = ROW_FORMAT
-    output: Output | None = None
-    failure: Failure | None = None
-    skipped: str | None = None
-    scored_by: str = ""
-
-
-@functools.cache
-def _parse() -> Callable[[bytes], _StoredRow]:
-    import msgspec  # a run that reads no rows does without
-
-    return msgspec.json.Decoder(_StoredRow).decode
-
-
-def _stored(body: bytes) -> _StoredRow:
-    try:
-        stored = _parse()(body)
-    except ValueError:
-        stored = _stored_otherwise(body)
-    if stored.v != ROW_FORMAT:
-        raise _other_format(stored.v)
-    return stored
-
-
-def _stored_otherwise(body: bytes) -> _StoredRow:
-    """A row with half a character in it, which UTF-8 cannot hold and the quick parser does not read."""
-    import msgspec
-
-    data = json.loads(body, parse_constant=_finite, parse_float=_finite)
-    if data.get("v", ROW_FORMAT) != ROW_FORMAT:
-        raise _other_format(data["v"])
-    return msgspec.convert(data, _StoredRow)
-
-
-def _finite(text: str) -> float:
-    if not math.isfinite(value := float(text)):
-        raise ValueError(f"{text} is no number")
-    return value
-
-
-def _other_format(found: Any) -> InputError:
-    what = f"a row of format {found}, this evalkit reads {ROW_FORMAT}"
-    return InputError(Problem("rows", what, "upgrade evalkit"))
-
-
-def _row(stored: _StoredRow) -> Row:
-    if not 0 <= stored.repeat < _MAX_REPEATS or stored.case.input == ():
-        raise ValueError("no run writes such a row")
-    return Row(
-        case=stored.case,
-        repeat=stored.repeat,
-        output=stored.output,
-        failure=stored.failure,
-        scores={metric: grade.of(metric) for metric, grade in stored.scores.items()},
-        skipped=stored.skipped,
-        scored_by=stored.scored_by,
-    )
