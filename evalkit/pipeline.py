@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -74,6 +74,8 @@ class Request:
     written: tuple[Path, ...] = ()
     """Files that the caller writes once it is decided."""
     command: str = ""
+    meanwhile: Callable[[], object] = lambda: None
+    """Called in a thread while calls are in flight, to prepare for the end."""
 
 
 @dataclass(frozen=True)
@@ -131,8 +133,10 @@ async def run_suite(request: Request, watcher: Watcher, stop: Stop, env: Mapping
             reason = f"deadline of {deadline_s:g} s reached; go on with --resume"
             asyncio.get_running_loop().call_later(deadline_s, stop.at_once, reason)
         answer = await stack.enter_async_context(suite.system.open(prepared.shared))
+        preparing = asyncio.create_task(asyncio.to_thread(request.meanwhile))
         with Journal(folder.rows_file) as journal:
             summary, decision = await session.to_decision(answer, journal, terms)
+        await preparing
         finished = datetime.now(UTC).isoformat(timespec="seconds")
         manifest = {**place.manifest, "finished_at": finished, "wall_s": session.wall_s}
         folder.write_json(MANIFEST, manifest)

@@ -120,6 +120,7 @@ def run(  # noqa: PLR0913 - typer reads the flags from the signature
         cached=cache,
         written=tuple(file for file in (summary, junit) if file is not None),
         command=shlex.join([*_environment(), "evalkit", *sys.argv[1:]]),
+        meanwhile=_prepare_reports if report else lambda: None,
     )
     output = Output(json=json, verbose=verbose, quiet=quiet, no_color=no_color)
     if dry_run:
@@ -129,6 +130,12 @@ def run(  # noqa: PLR0913 - typer reads the flags from the signature
     result = run_stoppable(request, output, "none" if quiet else progress.value)
     output.show_run(result, reports=report, summary=summary, junit=junit)
     raise typer.Exit(int(result.exit_code))
+
+
+def _prepare_reports() -> None:
+    from evalkit.report.write import prepare_reports
+
+    prepare_reports()
 
 
 def _environment() -> list[str]:

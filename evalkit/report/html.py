@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from evalkit.aggregate.agreement import Label
@@ -17,6 +19,9 @@ from evalkit.report.survey import Rows
 from evalkit.report.texts import clipped
 from evalkit.report.view import View
 from evalkit.visible import visible
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _SCRIPTS = (
@@ -54,10 +59,16 @@ def write_html(
         file.write(tail)
 
 
-def _page(view: View) -> str:
-    """Render everything but the data."""
+def compile_templates() -> None:
+    """Do ahead what takes longest of a small report."""
+    for name in _environment().list_templates(extensions=["j2"]):
+        if "/" not in name:
+            _environment().get_template(name)
+
+
+@functools.cache
+def _environment() -> Environment:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    from markupsafe import Markup
 
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),
@@ -71,12 +82,23 @@ def _page(view: View) -> str:
     # As jinja's own, for half characters too: a stored row may hold one in its id.
     environment.filters["urlencode"] = lambda text: quote(text, safe="/", errors="replace")
     environment.filters["slug"] = lambda change: CHANGE_SLUGS[change]
+    return environment
+
+
+def _page(view: View) -> str:
+    """Render everything but the data."""
+    from markupsafe import Markup
+
     assets = {"style": _read("report.css"), "theme": _read("theme.js"), "script": _script()}
-    return environment.get_template("report.html.j2").render(
-        view=view,
-        policy=_policy(assets),
-        **{name: Markup(text) for name, text in assets.items()},  # noqa: S704 - our own files
-        **words_of(view, Markup),
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            view=view,
+            policy=_policy(assets),
+            **{name: Markup(text) for name, text in assets.items()},  # noqa: S704 - our own files
+            **words_of(view, Markup),
+        )
     )
 
 

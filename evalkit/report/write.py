@@ -51,6 +51,13 @@ def view_of(material: Material, *, rows: bool = True) -> View:
     return build_view(material.summary, material.decision, *walked, material.manifest, past=past)
 
 
+def prepare_reports() -> None:
+    """Import and compile ahead what the reports of any run need, while there is time."""
+    from evalkit.report import failure_analysis, html, junit, page, records  # noqa: F401
+
+    html.compile_templates()
+
+
 def write_reports(material: Material, view: View) -> tuple[str, ...]:
     """Write report.html, summary.md, comment.json, junit.xml, release_decision.md and failure_analysis.md.
 

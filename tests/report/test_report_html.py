@@ -16,12 +16,14 @@ from typing import Any
 
 import pytest
 import report_samples
+from jinja2 import FileSystemLoader
 
 from evalkit.report.columns import CHANGES, CHUNK, FLAGS, VERDICTS
 from evalkit.report.html import write_html
 from evalkit.report.records import release_decision_markdown
 from evalkit.report.shortened import Shortener
 from evalkit.report.view import View, build_view
+from evalkit.report.write import prepare_reports
 from evalkit.results import Decision
 from evalkit.types import Case, Output, Row, Score
 
@@ -324,3 +326,13 @@ def test_each_outcome_has_its_word(tmp_path: Path, view: View, outcome: Any) -> 
     words = {"approved": "APPROVED", "blocked": "BLOCKED"}.get(outcome, outcome.upper())
     write_html(tmp_path / "r.html", replace(view, outcome=outcome, word=words), list, None)
     assert f"</span> {words}</p>" in (tmp_path / "r.html").read_text(encoding="utf-8")
+
+
+def test_templates_are_compiled_ahead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once prepared, a report reads no template any more: that was done while calls were in flight."""
+    prepare_reports()
+    monkeypatch.setattr(FileSystemLoader, "get_source", None)
+    rows = report_samples.stored_rows
+    view = build_view(report_samples.summary(), report_samples.decision(), rows, None, report_samples.manifest())
+    write_html(tmp_path / "report.html", view, rows, None)
+    assert (tmp_path / "report.html").stat().st_size > 10_000
