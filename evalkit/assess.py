@@ -19,10 +19,10 @@ from evalkit.store.journal import read_rows
 from evalkit.types import Score
 
 if TYPE_CHECKING:
-    from evalkit.aggregate.agreement import Label
     from evalkit.aggregate.calibration import Calibration
     from evalkit.aggregate.frame import Frame
     from evalkit.aggregate.frozen import FrozenFrame
+    from evalkit.aggregate.labels import Label
     from evalkit.gate.baseline import Baseline
     from evalkit.gate.decide import NeedsRepeats
     from evalkit.gate.policy import Policy

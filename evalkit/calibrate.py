@@ -10,10 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
-from evalkit.aggregate.agreement import Floors, Label, agreement
+from evalkit.aggregate.agreement import agreement
 from evalkit.aggregate.calibration import Calibration
 from evalkit.aggregate.drift import Drift, drift_of
 from evalkit.aggregate.frozen import FrozenFrame, freeze
+from evalkit.aggregate.labels import Floors, Label
 from evalkit.errors import InputError, Problem
 from evalkit.golden.labels import read_labels
 from evalkit.paths import project_of

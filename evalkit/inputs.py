@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from evalkit.assess import Terms, find_baseline_of, load_baseline, read_labels_of
 from evalkit.errors import InputError, Problem, gathered
-from evalkit.gate.baseline import differing_parts
 from evalkit.gate.policy import NoRegression
 from evalkit.golden.labels import label_problems, unknown_metrics
 from evalkit.paths import shown_path
@@ -74,7 +73,7 @@ def _other_scores(prepared: Prepared, terms: Terms) -> Iterator[Problem]:
         if isinstance(check, NoRegression):
             for name in check.metrics or every:
                 if name.removesuffix(".passed") in prepared.score_keys:
-                    part = differing_parts(name.removesuffix(".passed"), terms.baseline)
+                    part = terms.baseline.differing_parts(name.removesuffix(".passed"))
                     if part:
                         yield Problem(place, f"its {name} was scored otherwise ({part})", mend)
 

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from evalkit.aggregate.agreement import Label, labelled_rows
+from evalkit.aggregate.agreement import labelled_rows
+from evalkit.aggregate.labels import Label
 from evalkit.aggregate.next_labels import next_labels
 from evalkit.calibrate import Judged
 from evalkit.errors import InputError, Problem

@@ -46,7 +46,7 @@ from evalkit.stored import load_run, suite_file_of
 from evalkit.suite.rules import rules_of
 
 if TYPE_CHECKING:
-    from evalkit.aggregate.agreement import Label
+    from evalkit.aggregate.labels import Label
     from evalkit.runner.prepare import Prepared
     from evalkit.suite.model import Suite
 

@@ -11,6 +11,8 @@ from evalkit.types import Metric
 Outcome = Literal["approved", "approved with conditions", "blocked", "no decision"]
 CheckOutcome = Literal["pass", "warn", "block", "insufficient evidence", "no decision"]
 Trust = Literal["trusted", "provisional", "untrusted"]
+KAPPA_FLOOR = 0.6
+"""Agreement with people that a judge has to reach where nothing else is asked."""
 
 OVERALL = "overall"
 """Name of the cohort that holds every case."""

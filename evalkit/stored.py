@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from evalkit.aggregate.frame import Frame
-from evalkit.aggregate.repeats import check_rule
+from evalkit.aggregate.repeat_rules import check_rule
 from evalkit.errors import InputError, Problem
 from evalkit.paths import shown_path
 from evalkit.report.survey import FAILED, verdict_of

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import combinations
-from typing import Literal
 
 from evalkit.aggregate.frozen import FrozenFrame
+from evalkit.aggregate.labels import Floors, Label
 from evalkit.aggregate.next_labels import pooled_chances
 from evalkit.aggregate.raters import PASS_FAIL, Opinion, alpha_of, compare, majority
 from evalkit.aggregate.statuses import KEY_BYTES, SCORED
-from evalkit.results import OVERALL, Agreement, Estimate, Trust
-from evalkit.stats.agreement import FLOOR
+from evalkit.results import KAPPA_FLOOR, OVERALL, Agreement, Estimate, Trust
 from evalkit.types import Metric
 
-Floors = Mapping[str, float]
-"""Cohort (`overall`, or `name=value`) -> kappa that a judge has to reach there; `overall` stands for those left out."""
-RaterKind = Literal["person", "author", "program"]
 MIN_SHARED = 10
 """Answers that two raters must share before their agreement is shown."""
 MIN_COHORT_LABELS = 40
@@ -27,25 +23,6 @@ MIN_COHORT_LABELS = 40
 
 AnswerKey = tuple[str, bytes]
 """Id of the case, and the first bytes of the answer's digest."""
-
-
-@dataclass(frozen=True, slots=True)
-class Label:
-    """What one rater said about one answer."""
-
-    case_id: str
-    answer_sha256: str
-    """Hex digest of the answer's UTF-8 text; a label of another answer does not count."""
-    metric: str
-    label: str | float
-    """`pass` or `fail`, or a number on the metric's scale."""
-    rater: str
-    rater_kind: RaterKind = "person"
-    rubric_sha256: str | None = None
-    inclusion_probability: float | None = None
-    """Chance with which the answer was drawn for labelling, where answers were not drawn alike."""
-    place: str = field(default="", compare=False)
-    """`file:line` that it was read from."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +42,7 @@ class _Scale:
             judge=judge or self.metric.judge or "",
             rater_kind=self.kind,
             cohort=cohort,
-            floor=self.floors.get(cohort, self.floors.get(OVERALL, FLOOR)),
+            floor=self.floors.get(cohort, self.floors.get(OVERALL, KAPPA_FLOOR)),
             kappa=Estimate(value=None, reason="no labels"),
         )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from evalkit.aggregate.agreement import Floors
+from evalkit.aggregate.labels import Floors
 from evalkit.results import OVERALL, Agreement, Trust
 
 

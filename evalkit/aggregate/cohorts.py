@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 from evalkit.types import Case
 
 SHORT_WORDS, MEDIUM_WORDS = 8, 20
+SUM_SLACK = 1e-3
+"""How far shares that were rounded may be from 1 together."""
 
 
 def query_length(case: Case) -> str:
@@ -42,3 +44,22 @@ def stratum_of(case: Case, by: str) -> str:
         return CANARIES
     value = cohort_value(case, by)
     return f"no {by}" if value is None else f"{by}={value}"
+
+
+def check_mix(mix: Mapping[str, float], cohorts: Sequence[str]) -> None:
+    """Refuse shares that are no mix of the values of one declared cohort.
+
+    Raises:
+        ValueError: `production: what; mend`.
+    """
+    if not mix:
+        return
+    names = {label.partition("=")[0] for label in mix}
+    if len(names) > 1 or not all("=" in label for label in mix):
+        raise ValueError("production: shares of several cohorts, or of none; write name=value of one: {topic=hours: 1}")
+    if not names <= set(cohorts):
+        raise ValueError(f"production: {min(names)!r} is no cohort of the suite; name it under `cohorts:` too")
+    if min(mix.values()) < 0 or abs(sum(mix.values()) - 1) > SUM_SLACK:
+        raise ValueError(
+            f"production: the shares sum to {sum(mix.values()):g}; write shares of at least 0 that sum to 1"
+        )

@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from evalkit.aggregate.agreement import AnswerKey, Label, answer_of, person_labels, trust_in
+from evalkit.aggregate.agreement import AnswerKey, answer_of, person_labels, trust_in
 from evalkit.aggregate.calibration import Calibration
 from evalkit.aggregate.frozen import FrozenFrame
+from evalkit.aggregate.labels import Label
 from evalkit.aggregate.raters import Opinion
 from evalkit.aggregate.statuses import SCORED
 from evalkit.results import OVERALL, Agreement, Cell, Estimate

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evalkit.aggregate.agreement import Label, person_labels
+from evalkit.aggregate.agreement import person_labels
 from evalkit.aggregate.frozen import FrozenFrame
+from evalkit.aggregate.labels import Label
 from evalkit.aggregate.raters import MAX_LEVELS, Opinion, levels_of
 from evalkit.aggregate.statuses import SCORED
 from evalkit.stats.agreement import KappaDifference, Weights, confusion, kappa_difference, stuart_maxwell

@@ -80,7 +80,7 @@ class Frame:
             metrics: what the suite's scorers declare; a row may hold no other.
             cohorts: names to report by; `query_length`, `kind` and `severity` are derived where a case lacks them.
             advisory: metrics that are shown but count neither in `pass_rate` nor in coverage.
-            repeat_rule: how `pass_rate` reads a case with repeats, see `repeats.RULES`.
+            repeat_rule: how `pass_rate` reads a case with repeats, see `repeat_rules.RULES`.
             sample: how the cases were drawn, as the manifest has it: `by`, and `strata`: label -> [cases of the golden
                 set, cases drawn]; `None` where all were asked.
 

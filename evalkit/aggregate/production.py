@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -15,28 +15,8 @@ from evalkit.stats.quantiles import ONE_SIDED_95
 from evalkit.types import Metric
 
 PRODUCTION_RATE = Metric(name="pass_rate_production", binary=True)
-SLACK = 1e-3
 MIN_CASES = 2
 """Cases of a value of the mix below which nothing speaks for that part of production."""
-
-
-def check_mix(mix: Mapping[str, float], cohorts: Sequence[str]) -> None:
-    """Refuse shares that are no mix of the values of one declared cohort.
-
-    Raises:
-        ValueError: `production: what; mend`.
-    """
-    if not mix:
-        return
-    names = {label.partition("=")[0] for label in mix}
-    if len(names) > 1 or not all("=" in label for label in mix):
-        raise ValueError("production: shares of several cohorts, or of none; write name=value of one: {topic=hours: 1}")
-    if not names <= set(cohorts):
-        raise ValueError(f"production: {min(names)!r} is no cohort of the suite; name it under `cohorts:` too")
-    if min(mix.values()) < 0 or abs(sum(mix.values()) - 1) > SLACK:
-        raise ValueError(
-            f"production: the shares sum to {sum(mix.values()):g}; write shares of at least 0 that sum to 1"
-        )
 
 
 def production_cell(frame: FrozenFrame, mix: Mapping[str, float]) -> Cell | None:

@@ -5,27 +5,16 @@ from __future__ import annotations
 import numpy as np
 
 from evalkit.aggregate.columns import Column, Ints
+from evalkit.aggregate.repeat_rules import check_rule, rate_of
 from evalkit.aggregate.statuses import ABSENT, SCORED
 from evalkit.types import Metric
 
-RULES = ("mean", "all", "any", "majority")
-"""How `pass_rate` reads a case with repeats; `rate:0.8` is another: passed where so large a share of its runs did."""
 PASS_ANY = Metric(name="pass_any", binary=True)
 """pass@k with k the runs of the case: at least one passed (Chen et al. 2021, arXiv 2107.03374)."""
 PASS_ALL = Metric(name="pass_all", binary=True)
 """pass^k with k the runs of the case: every one passed (Yao et al. 2024, arXiv 2406.12045)."""
 PASS_SPREAD = Metric(name="pass_spread", high=1.0, higher_is_better=False, diagnostic=True)
 """Share of pairs of runs of one case that disagree: 0 for a steady system."""
-
-
-def check_rule(rule: str) -> None:
-    """Refuse what is no rule.
-
-    Raises:
-        ValueError: with the rules there are.
-    """
-    if rule not in RULES and _rate_of(rule) is None:
-        raise ValueError(f"repeat_rule: {rule!r} is no rule; write {', '.join(RULES)}, or rate:0.8")
 
 
 def by_rule(case: Column, rule: str) -> Column:
@@ -37,7 +26,7 @@ def by_rule(case: Column, rule: str) -> Column:
     check_rule(rule)
     if rule == "mean":
         return case
-    least = {"all": 1.0, "any": 1e-9, "majority": 0.5 + 1e-9}.get(rule) or _rate_of(rule)
+    least = {"all": 1.0, "any": 1e-9, "majority": 0.5 + 1e-9}.get(rule) or rate_of(rule)
     assert least is not None  # noqa: S101 - the rule was checked
     values = np.where(case.status == SCORED, (case.values >= least - 1e-12).astype(float), np.nan)
     return Column(case.metric, values, case.status)
@@ -72,12 +61,3 @@ def _unknown(rows: Column, row_case: Ints, n_cases: int) -> Ints:
     status = np.full(n_cases, ABSENT)
     np.maximum.at(status, row_case[rows.status != SCORED], rows.status[rows.status != SCORED])
     return status
-
-
-def _rate_of(rule: str) -> float | None:
-    name, _, share = rule.partition(":")
-    try:
-        rate = float(share)
-    except ValueError:
-        return None
-    return rate if name == "rate" and 0 < rate <= 1 else None

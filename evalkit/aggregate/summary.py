@@ -8,9 +8,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from evalkit.aggregate.agreement import Label, agreement
+from evalkit.aggregate.agreement import agreement
 from evalkit.aggregate.cells import Source, cell, sources
 from evalkit.aggregate.frozen import FrozenFrame
+from evalkit.aggregate.labels import Label
 from evalkit.aggregate.production import PRODUCTION_RATE, production_cell
 from evalkit.results import OVERALL, Cell, Estimate, Summary
 from evalkit.stats.sampling import effective_n

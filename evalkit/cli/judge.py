@@ -9,7 +9,7 @@ import typer
 from evalkit.errors import ExitCode, InputError, Problem
 
 if TYPE_CHECKING:
-    from evalkit.aggregate.agreement import Floors
+    from evalkit.aggregate.labels import Floors
     from evalkit.calibrate import Judged
     from evalkit.results import Agreement
 

@@ -7,8 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from evalkit.gate.policy import CHECKS, Threshold
-from evalkit.results import Amendment, Comparison, Decision
-from evalkit.stats.agreement.trust import FLOOR
+from evalkit.results import KAPPA_FLOOR, Amendment, Comparison, Decision
 
 Rules = Mapping[str, Any]
 """The rules of a run as its manifest holds them."""
@@ -141,7 +140,7 @@ def _plain(before: Rules, after: Rules) -> Iterator[Amendment]:
 
 def _floors(before: Mapping[str, float], after: Mapping[str, float]) -> Iterator[Amendment]:
     for cohort in sorted({*before, *after}):
-        was, now = before.get(cohort, FLOOR), after.get(cohort, FLOOR)
+        was, now = before.get(cohort, KAPPA_FLOOR), after.get(cohort, KAPPA_FLOOR)
         if was != now:
             what = f"kappa_floors {cohort}"
             yield Amendment(what=what, before=_shown(was), after=_shown(now), loosens=now < was)

@@ -28,6 +28,11 @@ class Baseline:
     by_turns: FrozenFrame | None = None
     """What the baseline's system answered in turns with the candidate, where it was called: the only fair times."""
 
+    def differing_parts(self, metric: str) -> str:
+        """The parts of a scorer's metric that were not made the same way in both runs; empty where nothing differs."""
+        ours, theirs = self.candidate_score_keys.get(metric, {}), self.score_keys.get(metric, {})
+        return ", ".join(part for part in sorted({*ours, *theirs}) if ours.get(part) != theirs.get(part))
+
 
 @dataclass(frozen=True, eq=False)
 class Pairing:
@@ -132,7 +137,7 @@ def incomparable_metrics(candidate: FrozenFrame, baseline: Baseline, metrics: tu
         if name == "pass_rate":
             reason = _pass_rate_difference(candidate, baseline)
         else:
-            reason = differing_parts(name.removesuffix(".passed"), baseline)
+            reason = baseline.differing_parts(name.removesuffix(".passed"))
             if not reason and name not in baseline.frame.rows:
                 reason = "the baseline does not have the metric"
         if reason:
@@ -144,14 +149,8 @@ def _pass_rate_difference(candidate: FrozenFrame, baseline: Baseline) -> str:
     ours, theirs = set(candidate.voters), set(baseline.frame.voters)
     if ours != theirs:
         return f"scorers that make it up differ: {', '.join(sorted(ours ^ theirs))}"
-    parts = {name: differing_parts(name, baseline) for name in sorted(ours)}
+    parts = {name: baseline.differing_parts(name) for name in sorted(ours)}
     return "; ".join(f"{name}: {part}" for name, part in parts.items() if part)
-
-
-def differing_parts(metric: str, baseline: Baseline) -> str:
-    """The parts of a scorer's metric that were not made the same way in both runs; empty where nothing differs."""
-    ours, theirs = baseline.candidate_score_keys.get(metric, {}), baseline.score_keys.get(metric, {})
-    return ", ".join(part for part in sorted({*ours, *theirs}) if ours.get(part) != theirs.get(part))
 
 
 def _moves(pairing: Pairing) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:

@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from evalkit.aggregate.agreement import Label
+from evalkit.aggregate.labels import Label
 from evalkit.errors import InputError, Problem
 from evalkit.golden.lines import Note, read_jsonl
 from evalkit.types import Metric

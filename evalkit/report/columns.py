@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from evalkit.aggregate.agreement import Label
 from evalkit.aggregate.cohorts import cohort_value
+from evalkit.aggregate.labels import Label
 from evalkit.report.bodies import Json, rounded, snippet_of
 from evalkit.report.opinions import Opinions
 from evalkit.report.survey import verdict_of

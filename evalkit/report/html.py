@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from evalkit.aggregate.agreement import Label
+from evalkit.aggregate.labels import Label
 from evalkit.report.columns import CHANGE_SLUGS
 from evalkit.report.files import replacing
 from evalkit.report.html_words import words_of

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
-from evalkit.aggregate.agreement import AnswerKey, Label, answer_of
+from evalkit.aggregate.agreement import AnswerKey, answer_of
 from evalkit.aggregate.frame import answer_key
+from evalkit.aggregate.labels import Label
 from evalkit.aggregate.raters import Opinion, majority
 from evalkit.types import Metric, Row, Score
 

@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TextIO
 
-from evalkit.aggregate.agreement import Label
+from evalkit.aggregate.labels import Label
 from evalkit.report.bodies import Json, body_of, to_ascii
 from evalkit.report.columns import CHUNK, Columns
 from evalkit.report.shortened import Shortener

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evalkit.aggregate.agreement import Label
+from evalkit.aggregate.labels import Label
 from evalkit.errors import StoreError
 from evalkit.report.survey import Rows
 from evalkit.report.view import View, build_view

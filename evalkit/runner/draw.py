@@ -7,12 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from evalkit.aggregate.cohorts import CANARIES, stratum_of
 from evalkit.errors import InputError, NothingSelected, Problem
 from evalkit.runner.plan import Selection, draw_key, select
-from evalkit.stats.sampling import allocate_floor
 from evalkit.suite.model import Sample
 from evalkit.types import Case
 
@@ -87,6 +84,10 @@ def chosen_cases(prepared: Prepared, selection: Selection) -> tuple[frozenset[st
 
 def _allocated(n: int, sizes: list[int], floor: int) -> list[int]:
     """Cases to draw of each stratum; what a small one cannot give, the others do."""
+    import numpy as np
+
+    from evalkit.stats.sampling import allocate_floor
+
     if n >= sum(sizes):
         return sizes
     counts, whole = np.zeros(len(sizes), np.int64), np.zeros(len(sizes), bool)

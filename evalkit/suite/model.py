@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from evalkit.aggregate.production import check_mix
-from evalkit.aggregate.repeats import check_rule
+from evalkit.aggregate.cohorts import check_mix
+from evalkit.aggregate.repeat_rules import check_rule
 from evalkit.gate.policy import Policy
 from evalkit.golden.read import GoldenSource
 from evalkit.systems.base import SystemConfig

@@ -11,9 +11,10 @@ import pytest
 from sklearn.metrics import cohen_kappa_score
 from typer.testing import CliRunner
 
-from evalkit.aggregate.agreement import Label, agreement
+from evalkit.aggregate.agreement import agreement
 from evalkit.aggregate.frame import Frame
 from evalkit.aggregate.frozen import freeze
+from evalkit.aggregate.labels import Label
 from evalkit.cli.app import app
 from evalkit.results import OVERALL, Agreement
 from evalkit.types import Case, Metric, Output, Row, Score

@@ -6,7 +6,8 @@ import pytest
 from aggregate_rows import a_case, a_row, frozen
 from sklearn.metrics import cohen_kappa_score
 
-from evalkit.aggregate.agreement import Label, agreement, trust_in
+from evalkit.aggregate.agreement import agreement, trust_in
+from evalkit.aggregate.labels import Label
 from evalkit.aggregate.raters import compare
 from evalkit.results import Agreement, Estimate
 from evalkit.types import Metric

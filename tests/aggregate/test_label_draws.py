@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from aggregate_rows import a_case, a_row
 
-from evalkit.aggregate.agreement import Label, agreement, labelled_rows
+from evalkit.aggregate.agreement import agreement, labelled_rows
 from evalkit.aggregate.frame import Frame
 from evalkit.aggregate.frozen import FrozenFrame, freeze
+from evalkit.aggregate.labels import Label
 from evalkit.aggregate.next_labels import next_labels, pooled_chances
 from evalkit.types import Metric
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from aggregate_rows import a_case, a_row
 
+from evalkit.aggregate.cohorts import check_mix
 from evalkit.aggregate.frame import Frame
 from evalkit.aggregate.frozen import FrozenFrame, freeze
-from evalkit.aggregate.production import check_mix
 from evalkit.aggregate.summary import summarise
 from evalkit.types import Metric
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from evalkit.aggregate.frame import Frame
 from evalkit.aggregate.frozen import FrozenFrame, freeze
-from evalkit.aggregate.repeats import check_rule
+from evalkit.aggregate.repeat_rules import check_rule
 from evalkit.aggregate.summary import summarise
 
 

@@ -307,6 +307,22 @@ def test_help_imports_nothing_heavy() -> None:
     assert ran.stderr.strip() == "[]"
 
 
+def test_the_first_call_waits_for_no_library_of_the_decision(project: Project) -> None:
+    """What only the aggregate, the gate and stored rows need is imported while calls are in flight, or never."""
+    code = (
+        "import sys, evalkit.cli.app, evalkit.runner.engine as engine\n"
+        "called = engine.run_cases\n"
+        "def first(*given, **named):\n"
+        "    print([name for name in ('numpy', 'scipy', 'msgspec', 'pydantic') if name in sys.modules])\n"
+        "    raise SystemExit\n"
+        "engine.run_cases = first\n"
+        "sys.argv = ['evalkit', 'run', 'suite.yaml', '--no-report']\n"
+        "evalkit.cli.app.main()\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], cwd=project.root, capture_output=True, text=True, check=False)
+    assert ended.stdout.strip() == "[]", ended.stderr
+
+
 @pytest.mark.parametrize("words", [["--help"], [], ["--version"]], ids=str)
 def test_the_short_way_to_the_overview_says_the_same(words: list[str]) -> None:
     """Listing the commands without building their flags changes no letter."""

@@ -3,9 +3,9 @@
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 
-from evalkit.aggregate.agreement import Label
 from evalkit.aggregate.frame import Frame
 from evalkit.aggregate.frozen import FrozenFrame, freeze
+from evalkit.aggregate.labels import Label
 from evalkit.aggregate.summary import summarise
 from evalkit.gate.baseline import Baseline
 from evalkit.gate.decide import NeedsRepeats, decide

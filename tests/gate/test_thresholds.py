@@ -5,7 +5,7 @@ import hashlib
 import pytest
 from gate_rows import GRADE, JUDGE, RULE, a_case, a_decision, a_failure, a_row, frozen, passing
 
-from evalkit.aggregate.agreement import Label
+from evalkit.aggregate.labels import Label
 from evalkit.gate.policy import Coverage, Threshold
 from evalkit.types import Metric
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import report_samples
 
-from evalkit.aggregate.agreement import Label
 from evalkit.aggregate.frame import answer_key
+from evalkit.aggregate.labels import Label
 from evalkit.report.html import write_html
 from evalkit.report.records import release_decision_markdown
 from evalkit.report.view import View, build_view

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from evalkit.aggregate.agreement import Label
+from evalkit.aggregate.labels import Label
 from evalkit.results import Agreement, Cell, Check, Comparison, Decision, Estimate, Summary
 from evalkit.types import Case, Failure, Message, Metric, Output, Row, Score, Unscored, Usage
 

@@ -7,10 +7,9 @@ from evalkit.stats.agreement.alpha import krippendorff_alpha
 from evalkit.stats.agreement.change import KappaDifference, kappa_difference, stuart_maxwell
 from evalkit.stats.agreement.gwet import gwet_ac
 from evalkit.stats.agreement.kappa import MIN_RARER_LABELS, Weights, cohen_kappa, confusion, rarer_labels
-from evalkit.stats.agreement.trust import FLOOR, labels_needed, trust
+from evalkit.stats.agreement.trust import labels_needed, trust
 
 __all__ = [
-    "FLOOR",
     "MIN_RARER_LABELS",
     "KappaDifference",
     "Weights",

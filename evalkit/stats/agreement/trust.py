@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 
-from evalkit.results import Trust
+from evalkit.results import KAPPA_FLOOR, Trust
 from evalkit.stats.agreement.kappa import MIN_RARER_LABELS
 
-FLOOR = 0.6
-"""Kappa that a judge has to reach where nothing else is asked."""
 ONE_SIDED_Z, POWER_Z = 1.6449, 0.8416
 
 
-def trust(kappa_lower_bound: float | None, point: float | None, *, smallest_class: int, floor: float = FLOOR) -> Trust:
+def trust(
+    kappa_lower_bound: float | None, point: float | None, *, smallest_class: int, floor: float = KAPPA_FLOOR
+) -> Trust:
     """Say what a judge may do: decide ("trusted"), warn ("provisional"), or only be shown ("untrusted").
 
     Args:
@@ -30,7 +30,9 @@ def trust(kappa_lower_bound: float | None, point: float | None, *, smallest_clas
     return "provisional" if point is not None and point >= floor else "untrusted"
 
 
-def labels_needed(n: int, kappa_lower_bound: float | None, point: float | None, *, floor: float = FLOOR) -> int | None:
+def labels_needed(
+    n: int, kappa_lower_bound: float | None, point: float | None, *, floor: float = KAPPA_FLOOR
+) -> int | None:
     """Labels in all with which a judge of this kappa would be trusted with probability .8.
 
     n' = n ((1.645 + .842) SE / (kappa - floor))^2, rounded up, with the SE that the Fisher-z bound was made of:

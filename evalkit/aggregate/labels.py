@@ -1,0 +1,30 @@
+"""What raters say of single answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+Floors = Mapping[str, float]
+"""Cohort (`overall`, or `name=value`) -> kappa that a judge has to reach there; `overall` stands for those left out."""
+RaterKind = Literal["person", "author", "program"]
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """What one rater said about one answer."""
+
+    case_id: str
+    answer_sha256: str
+    """Hex digest of the answer's UTF-8 text; a label of another answer does not count."""
+    metric: str
+    label: str | float
+    """`pass` or `fail`, or a number on the metric's scale."""
+    rater: str
+    rater_kind: RaterKind = "person"
+    rubric_sha256: str | None = None
+    inclusion_probability: float | None = None
+    """Chance with which the answer was drawn for labelling, where answers were not drawn alike."""
+    place: str = field(default="", compare=False)
+    """`file:line` that it was read from."""
