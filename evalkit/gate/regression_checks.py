@@ -144,12 +144,20 @@ def _paid_for(tested: Tested, improved: frozenset[str]) -> str:
     return f", while {gate.metric.name} {'rose' if gate.metric.higher_is_better else 'fell'} overall"
 
 
+_MOVES = {
+    True: (("newly fails", "newly fail"), ("newly passes", "newly pass")),
+    False: (("is worse", "are worse"), ("is better", "are better")),
+}
+"""Of a pass rate or of another metric: what one case does, and what several do, for the worse and for the better."""
+
+
 def _sentence(tested: Tested) -> str:
     gate = tested.gate
     before, after = number(float(np.mean(gate.before))), number(float(np.mean(gate.after)))
     worse, better = int((gate.drops > 0).sum()), int((gate.drops < 0).sum())
-    words = ("newly fail", "newly pass") if gate.metric.binary else ("are worse", "are better")
-    counts = f"{worse} of {len(gate.cases)} cases {words[0]}, {better} {words[1]}, p = {tested.p_value:.4f}"
+    fell, rose = _MOVES[gate.metric.binary]
+    moved = f"{worse} of {len(gate.cases)} cases {fell[worse != 1]}, {better} {rose[better != 1]}"
+    counts = f"{moved}, p = {tested.p_value:.4f}"
     start = about(gate.metric.name, gate.cohort)
     if tested.outcome == "pass":
         return f"{start} {before} -> {after}: no drop beyond noise ({counts})"

@@ -166,7 +166,8 @@ def _reasons(view: View) -> Iterator[Text]:
     for reason in view.reasons[:SHOWN_REASONS]:
         yield _text("because ", "bold").append(one_line(reason, 300), style="not bold")
     if len(view.reasons) > SHOWN_REASONS:
-        yield _text(f"        … and {len(view.reasons) - SHOWN_REASONS} more reasons", "dim")
+        more = len(view.reasons) - SHOWN_REASONS
+        yield _text(f"        … and {more} more reason{'s' * (more > 1)}", "dim")
 
 
 def _judges(view: View) -> Iterator[Text]:

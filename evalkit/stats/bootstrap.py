@@ -10,8 +10,7 @@ from evalkit.stats.quantiles import tail_probability
 
 FEW_LEVELS = 50
 """Distinct values up to which their counts are drawn instead of the cases."""
-BLOCK_CELLS = 2**19
-SHORT_INDEX = 2**16
+BLOCK_CELLS = 2**17
 
 
 def bootstrap(
@@ -35,7 +34,7 @@ def bootstrap(
     Raises:
         ValueError: A value is not finite, or `draws` < 1.
 
-    Source: Efron 1979, doi 10.1214/aos/1176344552.
+    Source: Efron 1979, doi 10.1214/aos/1176344552; draws of places after Lemire 2019, doi 10.1145/3230636.
     """
     sample = np.asarray(values, dtype=np.float64)
     if sample.ndim != 1 or not np.isfinite(sample).all():
@@ -74,10 +73,19 @@ def _resampled(sample: NDArray[np.float64], draws: int, rng: np.random.Generator
     n, center = sample.size, sample.mean()
     # Distances from the mean in half the bytes: twice as fast, and off by a millionth of their spread.
     distances = (sample - center).astype(np.float32)
-    index = np.uint16 if n <= SHORT_INDEX else np.uint32
     block = max(1, BLOCK_CELLS // n)
     parts = []
     for start in range(0, draws, block):
-        chosen = rng.integers(0, n, size=(min(block, draws - start), n), dtype=index)
+        chosen = _places(n, min(block, draws - start), rng)
         parts.append(np.take(distances, chosen).mean(axis=1))
     return np.asarray(center + np.concatenate(parts).astype(np.float64))
+
+
+def _places(n: int, rows: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Draws from 0 to n - 1, shape (rows, n), each with a chance that is 1 / n to a share of n / 2^32."""
+    # A multiplication and a shift take half the time of the generator's own bounded integers.
+    words = rng.integers(0, 2**64, size=(rows * n + 1) // 2, dtype=np.uint64).view(np.uint32)[: rows * n]
+    places = words.astype(np.int64).reshape(rows, n)
+    places *= n
+    places >>= 32
+    return places
