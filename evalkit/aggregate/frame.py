@@ -47,20 +47,20 @@ def content_key(case: Case) -> bytes:
     return hashlib.sha256((case.digest or case.id).encode("utf-8", "surrogatepass")).digest()[:KEY_BYTES]
 
 
-class Codes:
-    """Small integers for strings that repeat; 0 stands for none."""
+class Codes(dict[str | None, int]):
+    """Small integers for strings that repeat, a new one for each at first sight; 0 stands for none."""
 
     def __init__(self) -> None:
-        self._codes: dict[str | None, int] = {None: 0}
+        super().__init__({None: 0})
 
-    def __call__(self, text: str | None) -> int:
-        """Find the code of a string, a new one at first sight."""
-        return self._codes.setdefault(text, len(self._codes))
+    def __missing__(self, text: str | None) -> int:
+        self[text] = code = len(self)
+        return code
 
     @property
     def names(self) -> tuple[str, ...]:
         """The strings by code; the first is the empty stand-in for none."""
-        return tuple("" if name is None else name for name in self._codes)
+        return tuple("" if name is None else name for name in self)
 
 
 class Frame:
@@ -136,12 +136,12 @@ class Frame:
         self.ids.append(case.id)
         self.content += content_key(case)
         self.repeats.append(repeat)
-        self.kinds.append(self.kind_names(case.kind))
-        self.severities.append(self.severity_names(case.severity))
-        self.clusters.append(self.cluster_names(case.cluster))
+        self.kinds.append(self.kind_names[case.kind])
+        self.severities.append(self.severity_names[case.severity])
+        self.clusters.append(self.cluster_names[case.cluster])
         self._add_stratum(case)
         for name, codes, names in zip(self.cohorts, self.cohort_codes, self.cohort_names, strict=True):
-            codes.append(names(cohort_value(case, name)))
+            codes.append(names[cohort_value(case, name)])
 
     def _add_stratum(self, case: Case) -> None:
         if self.sample is None:
@@ -155,7 +155,7 @@ class Frame:
         skipped = row.skipped is not None
         count = len(self._specs)
         self.states.append(STATES.index(row.state))
-        self.ends.append(self.end_names(row.skipped if skipped else row.failure.kind if row.failure else None))
+        self.ends.append(self.end_names[row.skipped if skipped else row.failure.kind if row.failure else None])
         self.flags.append(0)
         self.answers += bytes(KEY_BYTES)
         self.values.extend([_NAN] * count)
@@ -174,13 +174,13 @@ class Frame:
             if grade is not None:
                 found += 1
                 if not isinstance(grade, Score):
-                    code, kind, state = UNSCORED, self.unscored_names(grade.kind), 1
+                    code, kind, state = UNSCORED, self.unscored_names[grade.kind], 1
                 elif low <= grade.value <= high and math.isfinite(grade.value):
                     value, code = grade.value, SCORED
                     if grade.passed is not None:
                         code |= PASSED_BIT if grade.passed else FAILED_BIT
                 else:
-                    code, kind, state = UNSCORED, self.unscored_names(_bad_value(grade.value)), 1
+                    code, kind, state = UNSCORED, self.unscored_names[_bad_value(grade.value)], 1
             values.append(value)
             status.append(code)
             unscored.append(kind)
@@ -198,7 +198,7 @@ class Frame:
         output = row.output
         usages = [each.usage for each in row.scores.values() if each.usage is not None and not each.usage.cached]
         flags = JUDGE_USAGE_BIT if usages else 0
-        judge_cost = math.fsum(map(_cost, usages))
+        judge_cost = math.fsum(map(_cost, usages)) if usages else 0.0
         if output is None:
             self.answers += bytes(KEY_BYTES)
             self.flags.append(flags)

@@ -66,9 +66,10 @@ class Earlier:
             self.done.discard(key)
             if (row.skipped or "").startswith(QUARANTINED):
                 self.quarantined.add(key)
-        if self.scoring.stands(row):
+        stands = self.scoring.stands(row)
+        if stands:
             self.frame.add(row)  # where it is tried again, it counts until the new row is there
-        if not self.scoring.stands(row, retry=self.retry):
+        if not (self.scoring.stands(row, retry=True) if self.retry else stands):
             self._open[key] = place
 
     @property
