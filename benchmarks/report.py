@@ -150,7 +150,7 @@ FILTER_MS = """(async () => {
   performance.mark('step');
   return taken;
 })()"""
-"""From a key to the drawn rows; 25 ms of it is the wait for the next key."""
+"""From a key to the drawn rows."""
 SCROLL_MS = """new Promise((done) => {
   const box = document.getElementById('grid-scroll'), taken = [], {port1, port2} = new MessageChannel();
   let started = 0;

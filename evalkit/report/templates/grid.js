@@ -12,7 +12,7 @@ routes.cases = (rest, parameters, query) => {
 setUps.push(() => {
   fillFilters();
   let waiting = 0;
-  $("filters").addEventListener("input", () => { clearTimeout(waiting); waiting = setTimeout(filtersChanged, 25); });
+  $("filters").addEventListener("input", () => { clearTimeout(waiting); waiting = setTimeout(filtersChanged); });
   // The texts are made, and laid flat by a first search, before the first key is pressed.
   $("f-q").addEventListener("focus", () => data.rows.forEach((row) => searched(row).includes("\n\n")), {once: true});
   $("filters").addEventListener("submit", (event) => event.preventDefault());
