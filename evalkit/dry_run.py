@@ -26,6 +26,7 @@ from evalkit.store.folder import MANIFEST, RunFolder, refuse_folder
 
 if TYPE_CHECKING:
     from evalkit.runner.earlier import Earlier
+    from evalkit.runner.prepare import Replies
 
 MOST_ROWS = 2_000
 """Rows of an earlier run that are looked at for what a call takes."""
@@ -43,7 +44,7 @@ async def dry_run(request: Request, env: Mapping[str, str]) -> Estimate:
     """
     async with AsyncExitStack() as stack:
         # The cache of replies is a file that opening it would make.
-        planned = await plan_run(dataclasses.replace(request, cached=False), env, stack)
+        planned = await plan_run(dataclasses.replace(request, replies="none"), env, stack)
         prepared = planned.prepared
         refuse_folder(planned.out, resume=request.resume)
         resume = Resume(prepared, planned.chosen, Watcher(), Stop(), request.resume, request.retry_errors)
@@ -104,7 +105,7 @@ def _notes(planned: Planned, request: Request, typical: Typical | None) -> Itera
     if prepared.suite.system_kind == "replay":
         yield "The system's answers are stored ones: reading them is no call."
     if prepared.services.llm is not None:
-        yield _kept_replies(prepared.suite.root, cached=request.cached)
+        yield _kept_replies(prepared.suite.root, request.replies)
     if isinstance(prepared.services.embedder, AbstractAsyncContextManager):
         if any("embedding" in grader.key for grader in prepared.graders):
             yield "Calls of the embedding endpoint are not counted."
@@ -112,9 +113,10 @@ def _notes(planned: Planned, request: Request, typical: Typical | None) -> Itera
         yield from _asked_by_gate(planned)
 
 
-def _kept_replies(root: Path, *, cached: bool) -> str:
-    if not cached:
-        return "Judges' replies of earlier runs are not taken (--no-cache)."
+def _kept_replies(root: Path, replies: Replies) -> str:
+    if replies != "taken":
+        flag = "--no-cache" if replies == "none" else "--refresh-cache"
+        return f"Judges' replies of earlier runs are not taken ({flag})."
     if not (root / CACHE_FILE).is_file():
         return "Judges' replies of earlier runs: none is kept."
     return "Judges' replies of earlier runs cost nothing; how many fit is known only when the answers are there."

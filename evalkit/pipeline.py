@@ -47,7 +47,7 @@ from evalkit.suite.rules import rules_of
 
 if TYPE_CHECKING:
     from evalkit.aggregate.labels import Label
-    from evalkit.runner.prepare import Prepared
+    from evalkit.runner.prepare import Prepared, Replies
     from evalkit.suite.model import Suite
 
 
@@ -62,15 +62,15 @@ class Request:
     """With `resume`: ask again what ended as an error, could not be graded, or was left out."""
     selection: Selection = dataclasses.field(default_factory=Selection)
     overrides: Mapping[str, float] = dataclasses.field(default_factory=dict)
-    """Suite options set for this run: `repeat`, `concurrency`, `seed`, `budget_usd`, `deadline_s`."""
+    """Suite options set for this run (`repeat`, `concurrency`, `seed`, `budget_usd`, `deadline_s`), and `timeout_s`."""
     baseline: str | None = None
     """Name or run folder instead of the suite's; `none` compares with nothing."""
     answers: RunFolder | None = None
     """A stored run whose answers are graded again; the suite's system is not called."""
     fail_fast: int | None = None
     """Failed cases after which no new one is asked."""
-    cached: bool = True
-    """Whether judges' replies of earlier runs are taken."""
+    replies: Replies = "taken"
+    """What becomes of judges' replies of earlier runs."""
     written: tuple[Path, ...] = ()
     """Files that the caller writes once it is decided."""
     command: str = ""
@@ -215,8 +215,11 @@ def with_overrides(suite: Suite, overrides: Mapping[str, float]) -> Suite:
     Raises:
         InputError: for a value that the option does not take.
     """
+    given = dict(overrides)
+    timeout_s = given.pop("timeout_s", None)
     try:
-        options = dataclasses.replace(suite.options, **overrides)  # type: ignore[arg-type]
+        suite = suite if timeout_s is None else suite.with_timeout(timeout_s)
+        options = dataclasses.replace(suite.options, **given)  # type: ignore[arg-type]
         policy = dataclasses.replace(suite.policy, repeats=options.repeat)
         return dataclasses.replace(suite, options=options, policy=policy)
     except ValueError as error:
@@ -235,7 +238,7 @@ async def ready(
     """
     try:
         checked = checked_golden(request.out, suite) if request.resume else None
-        prepared = await prepare(suite, env, stack, cached=request.cached, checked=checked)
+        prepared = await prepare(suite, env, stack, replies=request.replies, checked=checked)
         terms = _terms_of(prepared, request)
         refuse_unfit(prepared, terms)
     except InputError as error:

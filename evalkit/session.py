@@ -137,7 +137,10 @@ class Session:
             return
         self.watcher.note(f"in flight when the process died, so asked in another one: {len(suspects)} of the cases")
         suite, killers = self.prepared.suite, dict[Key, str]()
-        trial = Trial(suite.path, suite.options.concurrency, self.prepared.cache is not None)
+        cache = self.prepared.cache
+        trial = Trial(
+            suite.path, suite.options.concurrency, "none" if cache is None else "taken" if cache.taken else "renewed"
+        )
 
         def take(row: Row) -> None:
             charge(self.prepared.budget, self.stop, row, with_judges=True)

@@ -8,13 +8,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from evalkit.cli.suite_file import SuiteFile, named_or_nearest
 from evalkit.visible import visible
 
 if TYPE_CHECKING:
     from evalkit.runner.prepare import Prepared
+    from evalkit.suite.model import Suite
 
 
-def check(suite: Annotated[Path, typer.Argument(help="Suite file.")]) -> None:
+def check(
+    suite: SuiteFile = None,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="List every setting of a run, and where it comes from.")
+    ] = False,
+) -> None:
     """Check a suite, its golden set, labels, scorers and gate without calling anything.
 
     Example: evalkit check suites/compliance.yaml
@@ -26,11 +33,11 @@ def check(suite: Annotated[Path, typer.Argument(help="Suite file.")]) -> None:
     from evalkit.cli.output import Output
 
     output = Output()
-    for line in asyncio.run(_found(suite)):
+    for line in asyncio.run(_found(named_or_nearest(suite), verbose=verbose)):
         output.results.print(visible(line), soft_wrap=True)
 
 
-async def _found(suite_file: Path) -> list[str]:
+async def _found(suite_file: Path, *, verbose: bool) -> list[str]:
     """What is known of a suite, line by line."""
     import os
     from contextlib import AsyncExitStack
@@ -42,10 +49,20 @@ async def _found(suite_file: Path) -> list[str]:
 
     suite = load_suite(suite_file)
     async with AsyncExitStack() as stack:
-        prepared, terms = await ready(suite, Request(suite=suite_file, cached=False), os.environ, stack)
+        prepared, terms = await ready(suite, Request(suite=suite_file, replies="none"), os.environ, stack)
     baseline = terms.baseline_folder.path.name if terms.baseline_folder else "none yet"
     chosen, _ = chosen_cases(prepared, Selection())
-    return _facts(prepared, chosen, len(terms.labels), baseline)
+    return [*_facts(prepared, chosen, len(terms.labels), baseline), *(_settings(suite) if verbose else ())]
+
+
+def _settings(suite: Suite) -> list[str]:
+    import os
+
+    from evalkit.cli.settings import settings
+
+    lines = list(settings(suite, os.environ))
+    widths = [max(len(line[column]) for line in lines) for column in (0, 1)]
+    return ["", *(f"  {name:<{widths[0]}}  {value:<{widths[1]}}  {source}" for name, value, source in lines)]
 
 
 def _facts(prepared: Prepared, chosen: Collection[str] | None, n_labels: int, baseline: str) -> list[str]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from evalkit.cli.suite_file import SuiteFile, named_or_nearest
 from evalkit.errors import InputError, Problem
 from evalkit.visible import visible
 
@@ -24,7 +25,7 @@ def _group() -> None:
 
 @golden.command()
 def coverage(
-    suite: Annotated[Path, typer.Argument(help="Suite file.")],
+    suite: SuiteFile = None,
     production: Annotated[Path | None, typer.Option(help="Calls of production: JSON Lines with the cohorts.")] = None,
     mix: Annotated[str | None, typer.Option(help="Declared shares instead: aml=0.3,privacy=0.7")] = None,
     by: Annotated[list[str] | None, typer.Option(help="Cohort names; default: the suite's first.")] = None,
@@ -44,7 +45,7 @@ def coverage(
     from evalkit.stats.sampling import effective_n, production_coverage
     from evalkit.suite.parse import load_suite
 
-    loaded = load_suite(suite)
+    loaded = load_suite(named_or_nearest(suite))
     names = tuple(by or loaded.options.cohorts[:1])
     unknown = sorted(set(names) - set(loaded.options.cohorts))
     if unknown or not names:

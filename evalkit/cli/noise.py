@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from evalkit.cli.suite_file import SuiteFile, named_or_nearest
 from evalkit.errors import InputError, Problem
 from evalkit.visible import visible
 
@@ -71,7 +72,7 @@ def noise(
 
 
 def power(
-    suite: Annotated[Path, typer.Argument(help="Suite file.")],
+    suite: SuiteFile = None,
     flips: Annotated[float | None, typer.Option(min=0, max=1, help="Share of cases that flip between runs.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
@@ -93,7 +94,7 @@ def power(
 
     if flips is not None and not math.isfinite(flips):
         raise InputError(Problem("--flips", "is no number", "write a share such as 0.05"))
-    loaded = load_suite(suite)
+    loaded = load_suite(named_or_nearest(suite))
     policy = _regression(loaded.policy)
     golden = open_golden(loaded.golden, loaded.golden_file, loaded.golden_shown)
     wanted = loaded.options.cohorts if policy.by is None else policy.by

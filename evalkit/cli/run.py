@@ -5,9 +5,14 @@ import inspect
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from evalkit.cli.suite_file import SuiteFile, named_or_nearest
+
+if TYPE_CHECKING:
+    from evalkit.runner.prepare import Replies
 
 ENV_PREFIX = "EVALKIT"
 """Flags may stand in the environment: `EVALKIT_LIMIT` is `--limit`."""
@@ -25,7 +30,7 @@ class Progress(enum.StrEnum):
 
 
 def run(  # noqa: PLR0913 - typer reads the flags from the signature
-    suite: Annotated[Path, typer.Argument(help="Suite file.")],
+    suite: SuiteFile = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder for the run; must be empty. Default: reports/<run-id>.")
     ] = None,
@@ -55,10 +60,16 @@ def run(  # noqa: PLR0913 - typer reads the flags from the signature
     deadline: Annotated[
         float | None, typer.Option(min=0.001, help="Seconds; then calls in flight are cancelled: go on with --resume.")
     ] = None,
+    timeout: Annotated[
+        float | None, typer.Option(min=0.001, help="Seconds that one call of the system may take.")
+    ] = None,
     fail_fast: Annotated[
         int | None, typer.Option(min=1, help="Ask no new case after this many failed ones: a partial run.")
     ] = None,
     cache: Annotated[bool, typer.Option("--cache/--no-cache", help="Take judges' replies of earlier runs.")] = True,
+    refresh_cache: Annotated[
+        bool, typer.Option("--refresh-cache", help="Ask judges anew, and keep what they reply.")
+    ] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the interrupted run in --out.")] = False,
     retry_errors: Annotated[
         bool, typer.Option("--retry-errors", help="Resume, and try again what ended as an error or ungraded.")
@@ -101,8 +112,9 @@ def run(  # noqa: PLR0913 - typer reads the flags from the signature
     from evalkit.runner.plan import Selection
 
     given = {"repeat": repeat, "concurrency": concurrency, "seed": seed, "budget_usd": budget, "deadline_s": deadline}
+    given["timeout_s"] = timeout
     request = Request(
-        suite=suite,
+        suite=named_or_nearest(suite),
         out=out,
         resume=resume or retry_errors,
         retry_errors=retry_errors,
@@ -117,7 +129,7 @@ def run(  # noqa: PLR0913 - typer reads the flags from the signature
         overrides={key: value for key, value in given.items() if value is not None},
         baseline=baseline,
         fail_fast=fail_fast,
-        cached=cache,
+        replies=_replies(cache=cache, refresh=refresh_cache),
         written=tuple(file for file in (summary, junit) if file is not None),
         command=shlex.join([*_environment(), "evalkit", *sys.argv[1:]]),
         meanwhile=_prepare_reports if report else lambda: None,
@@ -130,6 +142,14 @@ def run(  # noqa: PLR0913 - typer reads the flags from the signature
     result = run_stoppable(request, output, "none" if quiet else progress.value)
     output.show_run(result, reports=report, summary=summary, junit=junit)
     raise typer.Exit(int(result.exit_code))
+
+
+def _replies(*, cache: bool, refresh: bool) -> "Replies":
+    from evalkit.errors import InputError, Problem
+
+    if refresh and not cache:
+        raise InputError(Problem("--refresh-cache", "--no-cache keeps no reply", "give one of them"))
+    return "renewed" if refresh else "taken" if cache else "none"
 
 
 def _prepare_reports() -> None:

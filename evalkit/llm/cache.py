@@ -36,14 +36,15 @@ class ReplyCache:
         file: The database. Its folder is made, and kept out of version control. A file that is no database is moved
             aside to `<name>.damaged`.
         clean: Takes out of a reply what must not be kept.
+        taken: False where every question is asked anew, and the reply kept in the place of the old one.
 
     Attributes:
         problem: Why nothing is kept, empty where it is.
     """
 
-    def __init__(self, file: Path, clean: Callable[[Any], Any] = lambda reply: reply) -> None:
+    def __init__(self, file: Path, clean: Callable[[Any], Any] = lambda reply: reply, *, taken: bool = True) -> None:
         self._file = file
-        self._clean = clean
+        self._clean, self.taken = clean, taken
         self._db: sqlite3.Connection | None = None
         self._using = ExitStack()
         self.problem = ""
@@ -63,7 +64,7 @@ class ReplyCache:
 
     def get(self, key: str) -> dict[str, Any] | None:
         """What was kept under a key, whole and unchanged, or `None`."""
-        if self._db is None:
+        if self._db is None or not self.taken:
             return None
         try:
             found = self._db.execute("SELECT sum, reply FROM replies WHERE key = ?", (key,)).fetchone()

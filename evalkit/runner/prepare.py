@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, fields, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from evalkit.errors import InputError, Problem
 from evalkit.gate.policy import NoRegression, policy_problems
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from evalkit.llm.config import ChatConfig
 
 SUITE_KEYS = frozenset(field.name for field in fields(SuiteOptions))
+Replies = Literal["taken", "renewed", "none"]
+"""Judges' replies of earlier runs are taken; or all are asked for anew and kept; or neither taken nor kept."""
 CACHE_FILE = ".evalkit/cache.sqlite"
 """Below the project's root."""
 
@@ -93,7 +95,7 @@ async def prepare(
     env: Mapping[str, str],
     stack: AsyncExitStack,
     *,
-    cached: bool = False,
+    replies: Replies = "none",
     checked: Mapping[str, Any] | None = None,
 ) -> Prepared:
     """Check and bind everything; sessions are entered on `stack`.
@@ -102,7 +104,7 @@ async def prepare(
         suite: what to make ready.
         env: the environment, for secrets.
         stack: holds what has to be closed.
-        cached: take judges' replies of earlier runs, and keep the new ones.
+        replies: what becomes of judges' replies of earlier runs.
         checked: `golden` of a run of this very suite: a set that did not change since is not checked once more.
 
     Raises:
@@ -113,7 +115,7 @@ async def prepare(
     limit_usd = suite.options.budget_usd
     budget = None if limit_usd is None else Budget(limit_usd)
     problems += _unpriced(suite) if budget else []
-    cache = _cache(suite, env, stack) if cached and _judges(suite) else None
+    cache = _cache(suite, env, stack, replies) if replies != "none" and _judges(suite) else None
     services = await _services(suite, env, stack, (budget, cache), problems)
     graders = _graders(suite, services, problems) if services else []
     problems += _duplicates(suite, graders)
@@ -192,11 +194,12 @@ def _client(config: ChatConfig, suite: Suite, env: Mapping[str, str], spending: 
     return ChatClient(config, env=env, concurrency=suite.options.concurrency, budget=budget, cache=cache)
 
 
-def _cache(suite: Suite, env: Mapping[str, str], stack: AsyncExitStack) -> ReplyCache:
+def _cache(suite: Suite, env: Mapping[str, str], stack: AsyncExitStack, replies: Replies) -> ReplyCache:
     from evalkit.llm.cache import ReplyCache
 
     secrets = secrets_of(env, suite.variables)
-    return stack.enter_context(ReplyCache(suite.root / CACHE_FILE, partial(without_secrets, secrets=secrets)))
+    clean = partial(without_secrets, secrets=secrets)
+    return stack.enter_context(ReplyCache(suite.root / CACHE_FILE, clean, taken=replies == "taken"))
 
 
 def _judges(suite: Suite) -> tuple[ChatConfig, ...]:

@@ -17,7 +17,7 @@ from evalkit.errors import EvalkitError, RunError
 from evalkit.runner.engine import Stop, answered_and_graded, run_cases
 from evalkit.runner.grading import grade_all
 from evalkit.runner.plan import Key
-from evalkit.runner.prepare import prepare
+from evalkit.runner.prepare import Replies, prepare
 from evalkit.runner.scoring import Scoring
 from evalkit.store.rows import decode_row, encode_row
 from evalkit.suite.parse import load_suite
@@ -35,7 +35,7 @@ class Trial:
 
     suite: Path
     concurrency: int
-    cached: bool
+    replies: Replies
 
     async def ask(self, keys: Sequence[Key], on_row: Callable[[Row], object]) -> dict[Key, str]:
         """Ask cases apart: all of them in one process; if that dies, each that is open in one of its own.
@@ -81,7 +81,7 @@ class Trial:
         assert process.stdout is not None  # noqa: S101
         said = b""
         try:
-            asked = {"suite": str(self.suite), "concurrency": self.concurrency, "cached": self.cached, "keys": keys}
+            asked = {"suite": str(self.suite), "concurrency": self.concurrency, "replies": self.replies, "keys": keys}
             process.stdin.write(json.dumps(asked).encode() + b"\n")
             async for line in process.stdout:
                 row = decode_row(line)
@@ -128,7 +128,7 @@ async def _ask(asked: dict[str, Any], rows: int) -> None:
         return [row]
 
     async with AsyncExitStack() as stack:
-        prepared = await prepare(suite, os.environ, stack, cached=asked["cached"])
+        prepared = await prepare(suite, os.environ, stack, replies=asked["replies"])
         answer = await stack.enter_async_context(suite.system.open(prepared.shared))
         repeats = sorted({repeat for _, repeat in keys})
         cases = ((case, repeat) for case in prepared.golden.open() for repeat in repeats)

@@ -215,6 +215,19 @@ class Suite:
     variables: tuple[str, ...] = ()
     """Names of the variables of the environment that the suite asks for."""
 
+    def with_timeout(self, timeout_s: float) -> Suite:
+        """The suite whose systems, the old one too, have so many seconds for each call.
+
+        Raises:
+            ValueError: `timeout_s: what; mend`.
+        """
+        old = self.baseline_system
+        return replace(
+            self,
+            system=replace(self.system, timeout_s=timeout_s),  # type: ignore[type-var]
+            baseline_system=None if old is None else replace(old, timeout_s=timeout_s),  # type: ignore[type-var]
+        )
+
     @property
     def name(self) -> str:
         """Name of the suite."""

@@ -32,16 +32,29 @@ def cell(project: Project, run: str, metric: str) -> dict[str, Any]:
 
 
 def test_a_second_run_asks_no_judge(project: Project) -> None:
-    """Same figures, no call, no fresh cost; `--no-cache` asks again; a repeat is another opinion."""
+    """Same figures, no call, no fresh cost; `--no-cache` asks again; a repeat is another opinion.
+
+    `--refresh-cache` asks again as well, and what it heard is kept in the place of the old.
+    """
     project.cases(20)
-    with FakeModel(reply) as server:
+    levels = [5]
+    with FakeModel(lambda request: {"reason": "r", "score": levels[-1]}) as server:
         project.suite(text=SUITE.replace("BASE_URL", server.base_url).replace("PRICES", PRICES))
         asked = []
         for run, flags in (("a", ()), ("b", ()), ("c", ("--no-cache",)), ("d", ("--repeat", "2"))):
             ran = project.run("run", "suite.yaml", "--out", run, *flags)
             assert ran.returncode == 0, ran.stdout + ran.stderr
             asked.append(len(server.requests))
-    assert asked == [20, 20, 40, 60]
+        levels.append(4)
+        for run, flags in (("e", ()), ("f", ("--refresh-cache",)), ("g", ())):
+            assert project.run("run", "suite.yaml", "--out", run, *flags).returncode == 0
+            asked.append(len(server.requests))
+        both = project.run("run", "suite.yaml", "--refresh-cache", "--no-cache")
+    assert asked == [20, 20, 40, 60, 60, 80, 80]
+    figures = [cell(project, run, "correctness")["estimate"]["value"] for run in "aefg"]
+    assert figures[0] == figures[1] != figures[2] == figures[3]
+    assert both.returncode == 2
+    assert "--no-cache" in both.stderr
     assert cell(project, "a", "correctness")["estimate"] == cell(project, "b", "correctness")["estimate"]
     assert cell(project, "a", "judge_cost_usd_per_case")["estimate"]["value"] > 0
     cells: Any = project.json("b/summary.json")["cells"]

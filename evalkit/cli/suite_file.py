@@ -1,0 +1,34 @@
+"""The suite that a command is about: the one that is named, else the nearest `evalkit.yaml`."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from evalkit.errors import InputError, Problem
+from evalkit.paths import is_project
+
+NAME = "evalkit.yaml"
+SuiteFile = Annotated[
+    Path | None,
+    typer.Argument(help="Suite file. Default: the nearest evalkit.yaml, here or above in the project."),
+]
+
+
+def named_or_nearest(suite: Path | None) -> Path:
+    """The suite that was named, else the nearest one called `evalkit.yaml`, up to the root of the project.
+
+    Raises:
+        InputError: there is none.
+    """
+    here = Path.cwd()
+    for folder in (here, *here.parents) if suite is None else ():
+        if (folder / NAME).is_file():
+            return Path(os.path.relpath(folder / NAME))
+        if is_project(folder):
+            break
+    if suite is None:
+        mend = "name a suite, such as `evalkit run suites/NAME.yaml`, or make one with `evalkit init`"
+        raise InputError(Problem("suite", f"none is named, and there is no {NAME} here or above in the project", mend))
+    return suite
