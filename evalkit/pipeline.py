@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from collections.abc import Callable, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -133,7 +133,7 @@ async def run_suite(request: Request, watcher: Watcher, stop: Stop, env: Mapping
             reason = f"deadline of {deadline_s:g} s reached; go on with --resume"
             asyncio.get_running_loop().call_later(deadline_s, stop.at_once, reason)
         answer = await stack.enter_async_context(suite.system.open(prepared.shared))
-        preparing = asyncio.create_task(asyncio.to_thread(request.meanwhile))
+        preparing = asyncio.create_task(_aside(request.meanwhile))
         with Journal(folder.rows_file) as journal:
             summary, decision = await session.to_decision(answer, journal, terms)
         await preparing
@@ -144,6 +144,11 @@ async def run_suite(request: Request, watcher: Watcher, stop: Stop, env: Mapping
         if stop.reason is None:
             running.finished()
     return result
+
+
+async def _aside(prepare: Callable[[], object]) -> None:
+    with suppress(Exception):  # what cannot be prepared is told where it is needed
+        await asyncio.to_thread(prepare)
 
 
 async def plan_run(request: Request, env: Mapping[str, str], stack: AsyncExitStack) -> Planned:

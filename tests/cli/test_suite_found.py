@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import os
 import subprocess
 from pathlib import Path
 
 import pytest
 from cli_project import SUITE, Project
+
+from evalkit.pipeline import Request, run_suite
+from evalkit.runner.engine import Stop
+from evalkit.session import Watcher
 
 
 def below(project: Project, *words: str) -> subprocess.CompletedProcess[str]:
@@ -82,3 +88,25 @@ def test_a_check_says_where_each_setting_comes_from(project: Project) -> None:
     assert any(line.startswith("cohorts group suite.yaml:6") for line in lines), said
     plain = project.run("check", "suite.yaml", env=env).stdout
     assert "default" not in plain
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_what_is_prepared_for_the_end_costs_no_decision(project: Project, *, fails: bool) -> None:
+    """It is called once while the system is asked; where it fails, the decision stands all the same."""
+    called = []
+
+    def prepare() -> None:
+        called.append((project.root / "run" / "manifest.json").exists())
+        if fails:
+            raise RuntimeError("no such library")
+
+    called_system = 'system: {python: "bot:answer", arguments: {broken: "BROKEN"}}'
+    project.suite(text=SUITE.replace(called_system, "system: {replay: golden}"))
+    cases = project.root / "cases.jsonl"
+    rows = [json.loads(line) for line in cases.read_text("utf-8").splitlines()]
+    cases.write_text("".join(json.dumps({**row, "output": row["reference"]}) + "\n" for row in rows), "utf-8")
+    request = Request(suite=project.root / "suite.yaml", out=project.root / "run", meanwhile=prepare)
+    result = asyncio.run(run_suite(request, Watcher(), Stop(), os.environ))
+    assert called == [True]
+    assert result.exit_code == 0
+    assert (project.root / "run" / "decision.json").is_file()

@@ -140,6 +140,20 @@ def test_graded_scores_and_repeats_are_compared_by_case():
     assert "20 of 40 cases are worse" in check.reason
 
 
+def test_one_case_is_said_as_one():
+    """Sentences are read aloud in meetings."""
+    before, after = flips(60, broken=9, fixed=1)
+    assert (
+        "9 of 60 cases newly fail, 1 newly passes"
+        in the_check(a_decision(after, ONLY_PASS_RATE, baseline=before)).reason
+    )
+    before, after = flips(60, broken=1, fixed=0)
+    assert (
+        "1 of 60 cases newly fails, 0 newly pass"
+        in the_check(a_decision(after, ONLY_PASS_RATE, baseline=before)).reason
+    )
+
+
 def test_clusters_are_one_piece_of_evidence_each():
     """Ten broken cases of two documents are two flips, not ten: no block."""
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
 
-from evalkit.report.console import print_view
+from evalkit.report.console import SHOWN_REASONS, print_view
 from evalkit.report.view import View
 
 
@@ -45,3 +46,10 @@ def test_a_long_output_ends_with_the_verdict(view: View) -> None:
     lines = printed(view, 100, verbose=True).strip().split("\n")
     assert lines[0].startswith("BLOCKED")
     assert "BLOCKED" in "\n".join(lines[-2:])
+
+
+def test_reasons_left_out_are_counted(view: View) -> None:
+    """One is one."""
+    for extra, said in ((1, "… and 1 more reason\n"), (3, "… and 3 more reasons\n")):
+        many = replace(view, reasons=tuple(f"reason {number}" for number in range(SHOWN_REASONS + extra)))
+        assert said in printed(many, 80)

@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import importlib.util
 import json
+import time
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -119,7 +120,13 @@ def grade(answer: str, *references: str, **options: Any) -> Score | Unscored:
         pytest.param("what animal?", "dog", "dogs", True, id="plural"),
         pytest.param("how many?", "20", "20 hens x 40 cups = 800 cups.\nA: 800", False, id="a step, not the answer"),
         pytest.param("how many?", "800", "20 hens x 40 cups = 800 cups.\n#### 800", True, id="final number"),
-        pytest.param("how many?", "40", "20 and 40 make 60, so the answer is 60.", False, id="another final number"),
+        pytest.param("how many?", "40", "20 and 40 make 60.\nThe answer is: 60", False, id="another final number"),
+        pytest.param("how many?", "40", "20 and 40 make 60.\nAns: 60", False, id="another final number, cut short"),
+        pytest.param("how many?", "3 years 2 months", "3 years 2 months\nA: 3", True, id="number of the whole"),
+        pytest.param("where?", "Paris", "Paris. My answer is based on document 3.", True, id="answer as a word"),
+        pytest.param("where?", "Paris", "Paris is the answer: it is the capital.", True, id="answer in a sentence"),
+        pytest.param("which?", "A", "A: Paris", True, id="letter of a choice"),
+        pytest.param("where?", "Paris", "It is Paris.\n#### Sources: the 2020 handbook", True, id="a heading"),
         pytest.param("how many?", "60", "20 + 40\n$$\\boxed{60}$$", True, id="boxed"),
         pytest.param("where?", "Lyon", "Paris or Lyon?\n**Final answer:** Paris", False, id="another final answer"),
         pytest.param("where?", "Paris", "Lyon is big.\nAnswer: not Paris", False, id="final answer denied"),
@@ -160,16 +167,28 @@ def test_blind_to_likeness(reference: str, answer: str) -> None:
 @pytest.mark.parametrize(
     "answer",
     [
-        "It cannot be that the answer is Paris.",
-        "I cannot answer: Ann is not in the text.",
+        "Answer: Paris",
+        "It cannot be\nthat the answer: Paris",
+        "I cannot say.\nI cannot answer: Ann is not in the text.",
         "Answer: Paris\nLyon is the larger one.",
-        "Answer:",
+        "Paris\nAnswer:",
+        "Paris\nAnswer: _",
+        "Paris\n#### Sources",
         "",
     ],
 )
 def test_no_conclusion(answer: str) -> None:
-    """A denied mark, a refusal, a mark before the last line and an empty one conclude nothing."""
-    assert conclusion(answer) == answer
+    """A single line, a mark within a line or before the last one, and an empty one conclude nothing."""
+    assert conclusion(answer) is None
+
+
+@pytest.mark.parametrize("mark", ["#", ":", "*", " ", "a:", "Answer", "Answer:", "answer is ", "\\boxed{", "####1"])
+def test_a_million_marks_take_no_time(mark: str) -> None:
+    """Seconds would be hours, were it quadratic: 16,000 took 7 once."""
+    started = time.process_time()
+    conclusion("x\n" + mark * (1_000_000 // len(mark)))
+    conclusion("x\nAnswer" + mark * (1_000_000 // len(mark)))
+    assert time.process_time() - started < 5
 
 
 def test_dates_of_all_references_count() -> None:
@@ -323,9 +342,7 @@ def test_stated_figures_beat_token_f1() -> None:
     assert figures["short"]["gain_over_token_f1"]["low"] > 0
     assert unseen["gain_over_token_f1"]["value"] > 0
     assert all(one["kappa"] > 0.4 for one in unseen["systems"].values())
-    sets = [unseen, *provenance()["elsewhere"].values()]
-    assert len(sets) > 1
-    assert sum(one["gain_over_token_f1"]["value"] for one in sets) / len(sets) >= 0.05
+    assert provenance()["elsewhere"]["GSM8K"]["gain_over_token_f1"]["low"] > 0.05
 
 
 @needs_nq301
@@ -340,6 +357,7 @@ def test_kappa_of_the_training_script_is_cohens() -> None:
 
 
 @needs_nq301
+@needs_gsm8k
 @pytest.mark.long
 def test_training_is_reproducible() -> None:
     """Training again on the same file gives the shipped coefficients and every stated figure."""
@@ -353,7 +371,9 @@ def test_training_is_reproducible() -> None:
             assert again["figures"][form][name] == pytest.approx(figures[name], abs=0.01), (form, name)
     for name in ("kappa", "token_f1_best", "gain_over_token_f1", "gain_over_token_f1_held_out"):
         assert again["left_out_systems"][name] == pytest.approx(shipped["left_out_systems"][name], abs=0.01), name
-    assert again["elsewhere"]["GSM8K"]["kappa"] == pytest.approx(shipped["elsewhere"]["GSM8K"]["kappa"], abs=0.01)
+    for name, value in shipped["elsewhere"]["GSM8K"].items():
+        expected = pytest.approx(value, abs=0.01) if isinstance(value, dict) else value
+        assert again["elsewhere"]["GSM8K"][name] == expected, name
 
 
 @needs_gsm8k

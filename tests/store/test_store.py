@@ -95,6 +95,7 @@ def test_rows_of_another_version_are_told_apart(answer: str) -> None:
 
 SPOILT = {
     "a repeat below 0": (b'"repeat":0', b'"repeat":-1'),
+    "a repeat beyond all counting": (b'"repeat":0', b'"repeat":2147483648'),
     "a repeat of text": (b'"repeat":0', b'"repeat":"0"'),
     "a conversation of nothing": (b'"input":"q"', b'"input":[]'),
     "an id that is a number": (b'"id":"a"', b'"id":1'),

@@ -29,10 +29,13 @@ _REFUSAL = re.compile(
     r"|\bdoes(n'?t| not) (say|mention|contain|provide|specify|state)",
     re.IGNORECASE,
 )
+# Short gaps, since an answer may be a million marks.
 _CONCLUSION = re.compile(
-    r"(?:^\W*a(?:ns(?:wer)?)?\W*:|\banswer(?: is| was)?\W*:|\banswer (?:is|was)\b|^\W*#{4}|\\boxed\{)(?P<said>.*\w.*)",
+    r"[^\w#]{0,8}(?:(?:(?:the )?(?:final |correct )?answer(?: is)?|ans|a)[^\w:]{0,8}:"
+    r"|#{4} {0,8}(?=[-$\u20ac\u00a3]?\d))",
     re.IGNORECASE,
 )
+_BOXED = re.compile(r"\\boxed\{([^{}]{1,200})\}")
 _CAPITALISED = re.compile(r"\b[A-Z][^\W\d_]*[a-z]\b")
 _SHORT_FORM = re.compile(r"\b[A-Z](?:\.?[A-Z]){1,5}\b")
 SENTENCE_WORDS = 4
@@ -69,23 +72,31 @@ class _Text:
 def features(question: str, references: Sequence[str], answer: str, embedding: WordLlama) -> list[Features]:
     """Compare an answer with each of its references, none of them blank.
 
-    Where the answer ends in a line that says what it comes to ("... Answer: 42"), a reference that is no longer than
-    that is compared with it alone, since the steps before it name whatever they pass.
+    Where the answer ends in a line that says what it comes to ("Answer: 42"), a reference that is no longer than that
+    is compared with it alone, since the steps before it name whatever they pass.
     """
     asked = frozenset(split(question).folded)
-    whole, said, *wanted = (_text(text, asked, embedding) for text in (answer, conclusion(answer), *references))
-    sides = [said if len(text.words.folded) <= len(said.words.folded) else whole for text in wanted]
+    last = conclusion(answer)
+    whole, *wanted = (_text(text, asked, embedding) for text in (answer, *references))
+    said = whole if last is None else _text(last, asked, embedding)
     named = [text.words for text in wanted]
-    other_number = {id(side): _numbers_exclude(named, side.words, asked) for side in (whole, said)}
-    return [_compared(text, side, other_number[id(side)]) for text, side in zip(wanted, sides, strict=True)]
+    other_in_whole, other_in_said = (_numbers_exclude(named, side.words, asked) for side in (whole, said))
+    return [
+        _compared(text, said, other_in_said)
+        if len(text.words.folded) <= len(said.words.folded)
+        else _compared(text, whole, other_in_whole)
+        for text in wanted
+    ]
 
 
-def conclusion(answer: str) -> str:
-    r"""What follows a mark such as "Answer:", "the answer is", `####` or `\boxed{` in the last line, else all of it."""
-    last = answer.strip().rpartition("\n")[2]
-    found = _CONCLUSION.search(last)
-    kept = found is None or _refuses(last) or _negated(last[: found.start()])
-    return answer if kept or found is None else found["said"]
+def conclusion(answer: str) -> str | None:
+    r"""What the last of several lines gives after `Answer:`, `A:`, before a number `####`, or in `\boxed{}`, if any."""
+    before, _, last = answer.strip().rpartition("\n")
+    if not before:
+        return None
+    boxed, found = _BOXED.findall(last), _CONCLUSION.match(last)
+    said = boxed[-1] if boxed else last[found.end() :] if found else ""
+    return said if any(map(str.isalnum, said)) else None
 
 
 def _text(plain: str, asked: Collection[str], embedding: WordLlama) -> _Text:
