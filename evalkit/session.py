@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from evalkit.runner.prepare import Prepared
     from evalkit.systems.base import Answer
 
-_WARMED = ("scipy.special", "evalkit.aggregate.summary", "evalkit.gate.decide", "jinja2")
+_WARMED = ("scipy.special", "evalkit.aggregate.summary", "evalkit.gate.decide")
 """Imported in a thread while the first calls are in flight, so that nobody waits for them at the end."""
 
 

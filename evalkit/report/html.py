@@ -62,7 +62,7 @@ def write_html(
 def compile_templates() -> None:
     """Do ahead what takes longest of a small report."""
     for name in _environment().list_templates(extensions=["j2"]):
-        if "/" not in name:
+        if "/" not in name:  # in folders stand those of other pages
             _environment().get_template(name)
 
 

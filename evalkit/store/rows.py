@@ -11,6 +11,8 @@ from typing import Any
 
 from evalkit.types import Case, Output, Row, Score, Unscored, Usage
 
+ROW_FORMAT = 1
+"""Version of a row's fields; it stands in each row."""
 RowKey = tuple[str, str, int]
 """(case id, digest of the case, repeat): the last row of a key is the one that counts."""
 _TEXT = rb'"[^"\\]*(?:\\.[^"\\]*)*"'
@@ -88,7 +90,7 @@ def _checksum(body: bytes) -> bytes:
 
 
 def _row_dict(row: Row) -> dict[str, Any]:
-    data: dict[str, Any] = {"v": 1, "repeat": row.repeat, "case": _case_dict(row.case)}
+    data: dict[str, Any] = {"v": ROW_FORMAT, "repeat": row.repeat, "case": _case_dict(row.case)}
     if row.output is not None:
         data["output"] = _output_dict(row.output)
     if row.failure is not None:

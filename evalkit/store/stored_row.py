@@ -9,10 +9,9 @@ from typing import Any
 import msgspec
 
 from evalkit.errors import InputError, Problem
+from evalkit.store.rows import ROW_FORMAT
 from evalkit.types import Case, Failure, Output, Row, Score, Unscored, Usage
 
-ROW_FORMAT = 1
-"""Version of a row's fields; it stands in each row as `v`."""
 _MAX_REPEATS = 1 << 31
 
 
