@@ -79,6 +79,8 @@ def failed_ids(folder: RunFolder) -> tuple[str, ...]:
         InputError: where it is no run folder.
     """
     advisory = frozenset(folder.manifest()["advisory"])
+    if not folder.rows_file.is_file():
+        raise InputError(Problem(shown_path(folder.rows_file), "no such file", "name a run that has its rows"))
     rows = sorted_rows(folder.rows_file)()
     return tuple(dict.fromkeys(row.case.id for row in rows if verdict_of(row, advisory) in FAILED))
 

@@ -35,6 +35,7 @@ GROUPS = (baseline, judge, labels, golden, cache)
 
 COMPLETING = "_EVALKIT_COMPLETE"
 """Set by a shell that asks for what may come next."""
+_NO_PATH = (errno.ENAMETOOLONG, errno.ELOOP)
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG)
 
 
@@ -126,6 +127,9 @@ def main() -> None:
     except Exception as error:
         import traceback
 
+        if isinstance(error, OSError) and error.errno in _NO_PATH:
+            typer.echo(_shown(f"{str(error.filename)[:200]}: {error.strerror}; write another path"), err=True)
+            sys.exit(ExitCode.INVALID_INPUT)
         if isinstance(error, OSError) and error.errno in _DISK:
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what stdout still holds would fail once more at the end
             place = error.filename or "standard output"

@@ -85,6 +85,11 @@ def _sampled(file: Path, names: Sequence[str]) -> Mapping[Cell, float]:
         if missing:
             problems.append(Problem(f"{file}:{line}", f"no {missing[0]!r}", "add it, beside `cohorts` or within"))
             continue
+        odd = [name for name in names if isinstance(given[name], dict | list | None)]
+        if odd:
+            what = f"`{odd[0]}` is {'empty' if given[odd[0]] is None else 'no text'}"
+            problems.append(Problem(f"{file}:{line}", what, "write the value of the cohort"))
+            continue
         counts[tuple(str(given[name]) for name in names)] += 1
     if problems or not counts:
         raise InputError(problems or Problem(str(file), "holds no call", "add one JSON object a line"))

@@ -19,8 +19,10 @@ def report(
     Exit codes: 0 when the reports are written, whatever the decision was.
     """
     from evalkit.cli.output import Output
+    from evalkit.inputs import refuse_folders
     from evalkit.pipeline import decide_again
     from evalkit.store.folder import RunFolder
 
+    refuse_folders([] if summary is None else [summary])
     result = decide_again(RunFolder(run), None, baseline)
     Output(verbose=verbose).show_run(result, reports=True, summary=summary)

@@ -54,7 +54,7 @@ def to_case(raw: Mapping[str, Any], place: str, complain: Complain, *, make_id: 
         "kind": _one_of(row.get("kind", "golden"), "kind", KINDS, note),
         "severity": _one_of(row.get("severity", "medium"), "severity", SEVERITIES, note),
         "cohorts": _cohorts(row.get("cohorts"), note),
-        "cluster": None if row.get("cluster") is None else str(row["cluster"]),
+        "cluster": _cluster(row.get("cluster"), note),
         "fields": {key: value for key, value in row.items() if key not in _OWN},
     }
     digest = _digest(row, note)
@@ -174,6 +174,13 @@ def _one_of(value: Any, name: str, allowed: tuple[str, ...], note: Complain) -> 
     if value not in allowed:
         note(f"`{name}` is {_show(value)}", f"choose from {', '.join(allowed)}")
     return str(value)
+
+
+def _cluster(value: Any, note: Complain) -> str | None:
+    if value is None or (isinstance(value, str | int | float) and not isinstance(value, bool)):
+        return None if value is None else str(value)
+    note(f"`cluster` is {_show(value)}", "write a short text")
+    return None
 
 
 def _cohorts(value: Any, note: Complain) -> dict[str, str]:

@@ -124,7 +124,11 @@ def _csv_row(cells: dict[str, str], place: str, note: Note) -> dict[str, Any]:
             continue
         value = _csv_value(cell, f"{place} {column}", note)
         group, dot, name = column.partition(".")
-        if dot:
+        taken = row.get(group) if dot else row.get(column)
+        if taken is not None and not (dot and isinstance(taken, dict)):
+            held = "a text" if dot else "parts"
+            note(Problem(f"{place} {column}", f"the column `{group}` holds {held} already", "keep one of the two"))
+        elif dot:
             row.setdefault(group, {})[name] = value
         else:
             row[column] = value

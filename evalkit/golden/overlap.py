@@ -66,6 +66,10 @@ def _learnt(files: Iterable[tuple[Path, str]], warnings: list[Problem]) -> Itera
             questions = list(questions_of(raw))
             n_rows, n_mute = n_rows + 1, n_mute + (not questions)
             yield from ((f"{shown}:{line}", question) for question in questions)
+        if not n_rows:
+            problems.append(
+                Problem(f"{shown}:1", "no row in it", "write the rows, or take the file out of `trained_on`")
+            )
         if n_mute:
             tell = problems if n_mute == n_rows else warnings
             tell.append(_mute(shown, n_mute, n_rows))

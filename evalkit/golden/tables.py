@@ -26,7 +26,7 @@ def read_table(source: GoldenSource, file: Path | None, shown: str, note: Note) 
     Raises:
         InputError: if the file or the data set cannot be opened.
     """
-    rows = _hub_rows(source, shown) if file is None else _file_rows(file, shown)
+    rows = _hub_rows(source, shown) if file is None else _whole(_file_rows(file, shown), file, shown)
     for number, row in enumerate(rows, 1):
         place = f"{shown}:{number}"
         kept = {name: _plain(value, f"{place} {name}", note) for name, value in row.items() if value is not None}
@@ -71,20 +71,40 @@ def _file_rows(file: Path, shown: str) -> Iterator[Mapping[str, Any]]:
     datasets.disable_progress_bars()
     try:
         if file.suffix == ".parquet":
+            if not _parquet_rows(file):
+                return iter(())  # `datasets` cannot stream a file of no rows
             features = datasets.Features.from_arrow_schema(_parquet_schema(file))
             return iter(
                 datasets.load_dataset("parquet", data_files=str(file), split="train", features=features, streaming=True)
             )
         return iter(datasets.Dataset.from_file(str(file)))
     except (OSError, ValueError) as error:
-        what = f"cannot be read as {file.suffix[1:]}: {_first_line(error)}"
-        raise InputError(Problem(shown, what, "write it again with pandas or `datasets`")) from None
+        raise _unreadable(error, file, shown) from None
+
+
+def _whole(rows: Iterator[Mapping[str, Any]], file: Path, shown: str) -> Iterator[Mapping[str, Any]]:
+    """The rows; pages of a file are read after its head, and may be damaged where that is sound."""
+    try:
+        yield from rows
+    except (OSError, ValueError) as error:
+        raise _unreadable(error, file, shown) from None
+
+
+def _unreadable(error: Exception, file: Path, shown: str) -> InputError:
+    what = f"cannot be read as {file.suffix[1:]}: {_first_line(error)}"
+    return InputError(Problem(shown, what, "write it again with pandas or `datasets`"))
 
 
 def _parquet_schema(file: Path) -> Any:
     import pyarrow.parquet
 
     return pyarrow.parquet.read_schema(file).remove_metadata()
+
+
+def _parquet_rows(file: Path) -> int:
+    import pyarrow.parquet
+
+    return int(pyarrow.parquet.read_metadata(file).num_rows)
 
 
 def _hub_rows(source: GoldenSource, shown: str) -> Iterator[Mapping[str, Any]]:

@@ -16,6 +16,7 @@ from evalkit.golden.read import GoldenSet, known_golden, open_golden
 from evalkit.golden.survey import Need
 from evalkit.llm.budget import Budget
 from evalkit.runner.grading import Grader
+from evalkit.runner.names import foreign_cohorts, metric_name_problems
 from evalkit.scorers.base import Services
 from evalkit.scorers.registry import Negated, bind, score_key
 from evalkit.store.baselines import find_baseline
@@ -118,7 +119,7 @@ async def prepare(
     cache = _cache(suite, env, stack, replies) if replies != "none" and _judges(suite) else None
     services = await _services(suite, env, stack, (budget, cache), problems)
     graders = _graders(suite, services, problems) if services else []
-    problems += _duplicates(suite, graders)
+    problems += metric_name_problems(graders)
     golden = None
     try:
         source = (suite.golden, suite.golden_file, suite.golden_shown)
@@ -128,7 +129,7 @@ async def prepare(
             need=_need(suite, graders, problems.append),
             cohorts=suite.options.cohorts,
         )
-        problems += _missing(graders, golden)
+        problems += [*_missing(graders, golden), *foreign_cohorts(suite, golden)]
         known = [(file, file.relative_to(suite.root).as_posix()) for file in suite.learnt_files]
         golden = replace(golden, learnt=tuple(overlap(golden, known)))
     except InputError as error:
@@ -278,16 +279,6 @@ def _missing(graders: Sequence[Grader], golden: GoldenSet) -> Iterator[Problem]:
             scorer = graders[int(owner)].scorer.name
             mend = f"add it, or give the scorer `when: {{has: {name}}}`"
             yield Problem(lack.place, f"{some} `{name}`, which scorer {scorer} needs ({lack})", mend)
-
-
-def _duplicates(suite: Suite, graders: Sequence[Grader]) -> Iterator[Problem]:
-    seen: set[str] = set()
-    for grader in graders:
-        for metric in grader.scorer.metrics:
-            if metric.name in seen:
-                what = f"another scorer gives the metric {metric.name!r} already"
-                yield Problem(f"scorers[{grader.index}]", what, "give one of them another `name:`")
-            seen.add(metric.name)
 
 
 def _policy(suite: Suite, graders: Sequence[Grader]) -> Iterator[Problem]:

@@ -81,7 +81,7 @@ def _record(raw: Mapping[str, Any], source: str, root: Path) -> Calibration:
 
 def _digest(file: Path) -> str | None:
     try:
-        return hashlib.sha256(file.read_bytes()).hexdigest()
+        return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else None
     except OSError:
         return None
 

@@ -178,6 +178,8 @@ def refuse_folder(out: Path, *, resume: bool) -> None:
         InputError: naming the mend.
     """
     begun = _begun(out)
+    if (above := next((up for up in out.absolute().parents if up.exists()), None)) and not above.is_dir():
+        raise InputError(Problem(str(out), f"{above} is no folder", "name another folder with --out"))
     if resume and not (out / MANIFEST).is_file() and not begun:
         raise InputError(
             Problem(str(out), "no run to resume in it", "name the folder that the interrupted run printed")

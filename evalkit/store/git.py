@@ -9,13 +9,16 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path, PurePosixPath
 
 from evalkit.errors import InputError, Problem
 
 PREFIX = "git:"
 MAX_BYTES = 2_000_000_000
-"""Of one file of a baseline."""
+"""Of one file of a baseline, which goes to the disk."""
+MAX_TEXT_BYTES = 64 << 20
+"""Of one file that is read as text, which is held in memory."""
 _REF = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./+@~^-]*")
 _LFS = b"version https://git-lfs.github.com/spec/"
 _TIMEOUT_S = 60
@@ -29,8 +32,8 @@ _NO_SURPRISES = {
 }
 
 
-def git(folder: Path, *words: str) -> bytes:
-    """What git prints for a command in `folder`.
+def git(folder: Path, *words: str, into: Path | None = None) -> bytes:
+    """What git prints for a command in `folder`; nothing where it is written `into` a file.
 
     Raises:
         InputError: with git's own words, or where there is no git.
@@ -38,7 +41,10 @@ def git(folder: Path, *words: str) -> bytes:
     command = ["git", "-C", str(folder), "--literal-pathspecs", *words]
     env = {**os.environ, **_NO_SURPRISES}
     try:
-        ended = subprocess.run(command, env=env, capture_output=True, check=False, timeout=_TIMEOUT_S)  # noqa: S603
+        with into.open("wb") if into else nullcontext(subprocess.PIPE) as out:
+            ended = subprocess.run(  # noqa: S603
+                command, env=env, stdout=out, stderr=subprocess.PIPE, check=False, timeout=_TIMEOUT_S
+            )
     except FileNotFoundError:
         raise InputError(Problem("git", _NO_GIT, "install git, or name a folder")) from None
     except subprocess.TimeoutExpired:
@@ -46,7 +52,7 @@ def git(folder: Path, *words: str) -> bytes:
     if ended.returncode:
         said = ended.stderr.decode("utf-8", "replace").strip().partition("\n")[0]
         raise InputError(Problem("git", said or f"exit code {ended.returncode}", "try it by hand"))
-    return ended.stdout
+    return ended.stdout or b""
 
 
 def head_commit(folder: Path) -> str | None:
@@ -118,11 +124,12 @@ def folder_at(reference: str, root: Path, names: Sequence[str]) -> Path | None:
         if name not in names or kind != "blob" or mode == "120000":
             continue
         if int(size) > MAX_BYTES:
-            raise InputError(Problem(f"{reference}/{name}", f"{size} bytes, at most {MAX_BYTES} are read"))
-        data = git(root, "cat-file", "blob", blob)
-        if data.startswith(_LFS):
+            raise _too_large(f"{reference}/{name}", int(size), MAX_BYTES)
+        git(root, "cat-file", "blob", blob, into=target / name)
+        with (target / name).open("rb") as file:
+            pointer = file.read(len(_LFS)) == _LFS
+        if pointer:
             raise InputError(Problem(f"{reference}/{name}", "a Git LFS pointer, not the file", "keep it in git itself"))
-        (target / name).write_bytes(data)
     return target
 
 
@@ -130,9 +137,15 @@ def text_at(reference: str, root: Path) -> bytes | None:
     """One file of a commit, `None` where it is not there.
 
     Raises:
-        InputError: for a reference that git does not know.
+        InputError: for a reference that git does not know, and for a file of more than `MAX_TEXT_BYTES`.
     """
     commit, (_, path) = commit_of(reference, root), split(reference)
-    listed = git(root, "ls-tree", "-z", "--full-tree", commit, "--", path).decode("utf-8", "replace")
-    found = re.match(r"100\d\d\d blob ([0-9a-f]+)\t", listed)
+    listed = git(root, "ls-tree", "-z", "-l", "--full-tree", commit, "--", path).decode("utf-8", "replace")
+    found = re.match(r"100\d\d\d blob ([0-9a-f]+) +(\d+)\t", listed)
+    if found and int(found[2]) > MAX_TEXT_BYTES:
+        raise _too_large(reference, int(found[2]), MAX_TEXT_BYTES)
     return git(root, "cat-file", "blob", found[1]) if found else None
+
+
+def _too_large(place: str, size: int, limit: int) -> InputError:
+    return InputError(Problem(place, f"{size:,} bytes, at most {limit:,} are read", "keep a smaller file in git"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -12,11 +13,22 @@ from evalkit.paths import is_project, project_of
 from evalkit.results import OVERALL
 from evalkit.store.folder import DECISION, MANIFEST, SUMMARY, TIMINGS, RunFolder, read_json
 from evalkit.store.run_index import RunIndex
+from evalkit.store.soundness import fits
 
 MOST_RUNS = 50
 UNFINISHED = "not finished"
 INDEX = ".evalkit/runs.sqlite"
 _MOST_READ = 500
+_TEXTS = ("run_id", "finished_at", "outcome", "golden_sha256", "suite", "folder", "system", "commit")
+_SHAPE: Mapping[str, Any] = {
+    **dict.fromkeys(_TEXTS, str),
+    "score_keys": dict[str, dict[str, str]],
+    "values": dict[str, float],
+    "counts": dict[str, int],
+    "partial": str | None,
+    "advisory": list[str],
+}
+"""Key of a remembered record -> what stands under it."""
 _READ = (MANIFEST, DECISION, SUMMARY, TIMINGS)
 
 
@@ -119,15 +131,18 @@ def _indexed(folder: RunFolder, index: RunIndex) -> PastRun | None:
     """From the index where the run's files are those of then, else read and remembered."""
     stamp = index.stamp([folder.file(name) for name in _READ])
     known = index.get(folder.path, stamp)
-    if known is not None:
-        try:
-            return PastRun(**{**known, "advisory": tuple(known["advisory"]), "folder": str(folder.path)})
-        except (TypeError, KeyError):
-            pass  # an index of another version: the run is read again
+    if known is not None and _is_record(known):
+        return PastRun(**{**known, "advisory": tuple(known["advisory"]), "folder": str(folder.path)})
+    # An index of another version, or of a foreign hand: the run is read again.
     past = _read_run(folder)
     if past is not None:
         index.put(folder.path, stamp, asdict(past))
     return past
+
+
+def _is_record(known: Mapping[str, Any]) -> bool:
+    shaped = known.keys() == _SHAPE.keys() and all(fits(known[key], hint) for key, hint in _SHAPE.items())
+    return shaped and all(map(math.isfinite, known["values"].values()))
 
 
 def _read_run(folder: RunFolder) -> PastRun | None:

@@ -75,7 +75,7 @@ class RunIndex:
             query = "SELECT record FROM runs WHERE folder = ? AND stamp = ?"
             row = self._base.execute(query, (str(folder.resolve()), stamp)).fetchone()
             record = json.loads(row[0]) if row else None
-        except (sqlite3.Error, ValueError):
+        except (sqlite3.Error, ValueError, TypeError, RecursionError):
             return None
         return record if isinstance(record, dict) else None
 

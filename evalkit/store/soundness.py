@@ -45,6 +45,8 @@ LATER_SHAPE: Mapping[str, Any] = {
     "wall_s": float | None,
 }
 """The same for keys that unfinished runs and runs of earlier versions lack."""
+GOLDEN_SHAPE: Mapping[str, Any] = {"path": str, "sha256": str, "n_cases": int}
+MAX_REPEATS = 100
 METRIC_SHAPE: Mapping[str, Any] = {
     "name": str,
     "low": float | None,
@@ -68,6 +70,11 @@ def manifest_problems(file: str, manifest: Mapping[str, Any]) -> list[Problem]:
         strata = sample.get("strata", ...)
         whole = fits(strata, dict[str, list[float]]) and all(len(counts) == 2 for counts in strata.values())
         keys += [("`sample.by`", sample.get("by", ...), str), ("`sample.strata`", whole or None, bool)]
+    golden, repeats = manifest.get("golden"), manifest.get("repeats")
+    for name, hint in GOLDEN_SHAPE.items():
+        keys += [(f"`golden.{name}`", golden.get(name, ...), hint)] if isinstance(golden, dict) else []
+    if isinstance(repeats, int) and not 1 <= repeats <= MAX_REPEATS:
+        keys.append(("`repeats`", None, bool))
     metrics = manifest.get("metrics")
     for at, metric in enumerate(metrics if isinstance(metrics, list) else ()):
         record = metric if isinstance(metric, Mapping) else {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from evalkit.aggregate.repeat_rules import check_rule
 from evalkit.gate.policy import Policy
 from evalkit.golden.read import GoldenSource
 from evalkit.systems.base import SystemConfig
-from evalkit.types import Case
+from evalkit.types import KINDS, SEVERITIES, Case
 
 SUITE_VERSION = 1
 MAX_CONCURRENCY = 1_000
@@ -27,6 +28,15 @@ class When:
     has: tuple[str, ...] = ()
     """Fields that must be there and not empty."""
     cohorts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse words that no case can have."""
+        for key, given, known in (("kind", self.kind, KINDS), ("severity", self.severity, SEVERITIES)):
+            for word in given:
+                if word not in known:
+                    near = get_close_matches(word, known, n=1)
+                    mend = f"did you mean `{near[0]}`?" if near else f"choose from {', '.join(known)}"
+                    raise ValueError(f"{key}: {word!r} is not known; {mend}")
 
     def matches(self, case: Case) -> bool:
         """True where the scorer applies to `case`."""

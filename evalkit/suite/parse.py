@@ -45,6 +45,9 @@ def load_suite(path: Path, shown: str | None = None) -> Suite:
     scorers = _scorers(builder, options.scorers, judge)
     policy, baseline_system = _policy(builder, options)
     labels = [files.resolve(name, ("labels", i)) for i, name in enumerate(options.labels)]
+    for at, file in enumerate(labels):
+        if file is not None and file in labels[:at]:
+            builder.problem(("labels", at), f"{options.labels[at]!r} is named twice", "its labels would count twice")
     records = [files.resolve(name, ("calibrations", i)) for i, name in enumerate(options.calibrations)]
     check_strings(builder)
     if builder.problems or system is None:
@@ -102,7 +105,11 @@ class _Files:
         if "\0" in name or "\\" in name:
             self.builder.problem(path, "a path with NUL or backslash", "write it with /")
             return None
-        file = (self.base / name).resolve()
+        try:
+            file = (self.base / name).resolve()
+        except RuntimeError:
+            self.builder.problem(path, f"{name!r} is a link that leads back to itself", "name the file itself")
+            return None
         if not file.is_relative_to(self.root):
             self.builder.problem(
                 path, f"{name!r} leaves the project {self.root.name}/", "move the file into the project"

@@ -33,6 +33,8 @@ JITTER_S = 1.0
 """Added on top of every wait, so that calls refused together do not come back together."""
 SHOWN_BYTES = 2048
 _BIG_BODY = 1 << 20
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+"""A token of RFC 9110, section 5.6.2."""
 _SECRET_HEADER = re.compile(r"authorization|cookie|(api|access|auth|subscription)[-_]?(key|token)", re.IGNORECASE)
 
 
@@ -234,6 +236,8 @@ def header_problems(place: str, headers: Mapping[str, str], env: Mapping[str, st
             problems.append(Problem(f"{place}.{name}", "a secret is written into the suite", mend))
         if re.search(r"[\r\n\0]", name + text):
             problems.append(Problem(f"{place}.{name}", "a header holds a line break", "remove it"))
+        elif not _HEADER_NAME.fullmatch(name):
+            problems.append(Problem(f"{place}.{name}", "no name of a header", "write letters, digits and -"))
     return problems
 
 

@@ -149,7 +149,8 @@ def _index(path: Path, field: str) -> tuple[dict[_Key, _Span], list[Problem]]:
         except ValueError as error:
             # A run that was killed may leave half a row; its case was never answered.
             if is_whole:
-                problems.append(Problem(f"{path.name}:{number}", one_line(error, 300)))
+                what, _, mend = one_line(error, 300).partition("; ")
+                problems.append(Problem(f"{path.name}:{number}", what, mend or "mend the line, or remove it"))
             continue
         if key in lines and not is_run_row:
             what = f"`id` {key[0]!r}, repeat {key[1]}, repeats line {lines[key]}"

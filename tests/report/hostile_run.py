@@ -48,7 +48,7 @@ def a_manifest(payload: str) -> dict[str, Any]:
         "run_id": payload,
         "suite": payload,
         "suite_file": f"{payload}.yaml",
-        "golden": {"path": payload, "sha256": payload},
+        "golden": {"path": payload, "sha256": payload, "n_cases": 1},
         "system": {"kind": payload, "version": payload},
         "cohorts": [payload],
         "command": payload,

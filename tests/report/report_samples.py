@@ -327,7 +327,7 @@ def manifest() -> dict[str, Any]:
         "suite_file": "suites/compliance/suite.yaml",
         "started_at": "2026-07-03T10:22:41+00:00",
         "finished_at": "2026-07-03T10:24:45+00:00",
-        "golden": {"path": "golden_sets/compliance/cases.jsonl", "sha256": "ab" * 32, "n": 40},
+        "golden": {"path": "golden_sets/compliance/cases.jsonl", "sha256": "ab" * 32, "n_cases": 40},
         "system": {"kind": "python", "fingerprint": "cd" * 16, "version": "2.4.0"},
         "seed": 7,
         "versions": {"evalkit": "0.1.0", "python": "3.11.9"},

@@ -39,7 +39,7 @@ def a_folder(path: Path, number: int, **changes: Any) -> RunFolder:
         "suite": "compliance",
         "started_at": f"2026-07-{number % 28 + 1:02d}T10:00:00+00:00",
         "finished_at": f"2026-{number // 28 + 1:02d}-{number % 28 + 1:02d}T10:01:00+00:00",
-        "golden": {"sha256": "ab"},
+        "golden": {"path": "g.jsonl", "sha256": "ab", "n_cases": 1},
         "score_keys": KEYS,
         "partial": None,
     }

@@ -28,7 +28,7 @@ MANIFEST = {
     "format": 1, "run_id": "r", "suite": "sums", "suite_file": "suite.yaml", "score_keys": {}, "expected": 12,
     "metrics": [{**METRIC, "name": "exact", "binary": True}, {**METRIC, "name": "token_f1", "binary": False}],
     "advisory": [], "cohorts": ["group", "query_length"], "repeats": 2, "partial": None, "seed": 0, "notices": [],
-    "golden": {}, "system": {},
+    "golden": {"path": "g.jsonl", "sha256": "ab", "n_cases": 1}, "system": {},
 }  # fmt: skip
 KEYS = [(number, repeat) for number in range(6) for repeat in range(2)]
 

@@ -28,6 +28,8 @@ from evalkit.paths import inside_project
 Scale = tuple[int, int] | Literal["pass_fail", "criteria", "pairwise"]
 
 MAX_BYTES = 64 * 1024
+MAX_LEVELS = 100
+"""Each is listed in the schema that a judge's reply is held to."""
 PARTS = ("question", "answer", "reference", "contexts")
 PAIR_PARTS = ("question", "first", "second", "reference", "contexts")
 SLOT = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}")
@@ -143,6 +145,9 @@ def _front_matter(text: str, source: str) -> dict[str, Any]:
         raise ValueError(f"rubric: {problem.place}: {problem.what}; {problem.mend}") from None
     if set(head) - {"criteria"} != KEYS:
         raise ValueError(f"rubric: {source}: the front matter needs exactly the keys {', '.join(sorted(KEYS))}; fix it")
+    for key in ("name", "version"):
+        if not isinstance(head[key], str | int | float) or not str(head[key]).strip():
+            raise ValueError(f"rubric: {source}: {key}: expected a text; write one such as `{key}: correctness`")
     return head
 
 
@@ -173,6 +178,8 @@ def read_scale(value: Any, place: str) -> Scale:
     levels = tuple(value) if isinstance(value, list | tuple) else ()
     if len(levels) != 2 or not all(type(level) is int for level in levels) or levels[0] >= levels[1]:
         raise ValueError(f"{place}: no scale; write pass_fail, criteria, pairwise, or [lowest, highest] such as [1, 5]")
+    if levels[1] - levels[0] >= MAX_LEVELS:
+        raise ValueError(f"{place}: more than {MAX_LEVELS} levels; write one such as [1, 5], or [0, 10]")
     return levels[0], levels[1]
 
 
