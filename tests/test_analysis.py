@@ -15,7 +15,8 @@ from evalkit.types import Case, Failure, Output, Row, Score, Unscored
 
 CLAPNQ = Path(__file__).parents[2] / "shared" / "data" / "rag_clapnq_dev.jsonl"
 
-MANIFEST = """{"format": 1, "run_id": "r", "suite": "s", "suite_file": "s.yaml", "golden": {"path": "g", "sha256": "ab", "n_cases": 1}, "system": {},
+MANIFEST = """{"format": 1, "run_id": "r", "suite": "s", "suite_file": "s.yaml",
+"golden": {"path": "g", "sha256": "ab", "n_cases": 1}, "system": {},
 "metrics": [],
 "advisory": [], "score_keys": {}, "cohorts": [], "seed": 0, "repeats": 1, "expected": 3, "partial": null, "notices": []}
 """
