@@ -75,13 +75,17 @@ def secrets_of(env: Mapping[str, str], named: Iterable[str] = ()) -> tuple[str, 
     return tuple(sorted(forms, key=lambda form: (-len(form), form)))
 
 
+_SAFE = ("", "/", "/?:,@!$'()*", "/?:,@!$'()*;+=&", "/:,@!$'()*;+=&")
+"""What stays as it is in an address: in a word of it, in a path, and where aiohttp mends a query or a path."""
+
+
 def _forms(value: str) -> Iterator[str]:
     """A value as it is, in an address, in hexadecimal, in JSON, in HTML, and in base64 wherever it begins there."""
     data = value.encode("utf-8", "surrogateescape")
     yield value
     yield json.dumps(value)[1:-1]
     yield html.escape(value)
-    for safe in ("", "/"):
+    for safe in _SAFE:
         quoted = quote(data, safe=safe)
         yield from (quoted, _ESCAPE.sub(lambda found: found[0].lower(), quoted), quoted.replace("%20", "+"))
     yield from (data.hex(), data.hex().upper())

@@ -11,6 +11,7 @@ import sys
 
 import numpy as np
 import pytest
+from yarl import URL
 
 from evalkit.systems import timed
 from evalkit.systems.endpoint import _wait_s, retry_after_s
@@ -186,6 +187,25 @@ def test_paths_that_cannot_be_read(path):
     """A path that is not understood is refused whole."""
     with pytest.raises(ValueError, match="cannot be read"):
         compile_path(path)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        lambda value: URL(f"http://host/p?key={value}"),
+        lambda value: URL("http://host/p").with_query({"key": value}),
+        lambda value: URL(f"http://host/{value.replace('?', '')}/p"),
+    ],
+    ids=["query", "given query", "path"],
+)
+def test_secrets_are_blotted_out_of_addresses_as_they_are_sent(address):
+    """Some marks are escaped and some are not; a service that echoes its address gives them back so."""
+    value = "zQ7+pelican/marsh=44%&x y~|[]é:;,@!$'()*"
+    sent = str(address(value))
+    assert value not in sent
+    cleaned = redact(sent, secrets_of({"A_KEY": value}))
+    assert "pelican" not in cleaned
+    assert "44" not in cleaned
 
 
 def test_secrets_are_blotted_out_in_every_form():
