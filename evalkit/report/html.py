@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import functools
 import hashlib
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,8 +25,9 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 _TEMPLATES = Path(__file__).parent / "templates"
+_HALF = re.compile("[\ud800-\udfff]")
 _SCRIPTS = (
-    *("data.js", "parts.js", "diff.js", "filters.js", "grid.js", "case.js", "decision.js"),
+    *("visible.js", "data.js", "parts.js", "diff.js", "filters.js", "grid.js", "case.js", "decision.js"),
     "app.js",
 )
 """In this order, in one scope; a view adds itself to `routes` and `setUps`."""
@@ -79,8 +81,8 @@ def _environment() -> Environment:
         finalize=lambda value: visible(value) if type(value) is str else value,
     )
     environment.filters["clipped"] = lambda text: clipped(text, _TEXT_CHARS)
-    # As jinja's own, for half characters too: a stored row may hold one in its id.
-    environment.filters["urlencode"] = lambda text: quote(text, safe="/", errors="replace")
+    # As jinja's own, for half characters too: a stored row may hold one in its id; `whole` of parts.js.
+    environment.filters["urlencode"] = lambda text: quote(_HALF.sub("\ufffd", text), safe="/")
     environment.filters["slug"] = lambda change: CHANGE_SLUGS[change]
     return environment
 

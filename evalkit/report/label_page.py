@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from evalkit.report.files import replacing
+from evalkit.visible import visible
 
 _TEMPLATES = Path(__file__).parent / "templates" / "labels"
+_SCRIPT = _TEMPLATES / "labels.js"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,8 +56,15 @@ def write_label_page(path: Path, queue: Queue) -> None:
     from markupsafe import Markup
 
     loader = FileSystemLoader(_TEMPLATES)
-    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    style, script = ((_TEMPLATES / name).read_text(encoding="utf-8") for name in ("labels.css", "labels.js"))
+    environment = Environment(
+        loader=loader,
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        finalize=lambda value: visible(value) if type(value) is str else value,
+    )
+    style = (_TEMPLATES / "labels.css").read_text(encoding="utf-8")
+    script = "".join(file.read_text(encoding="utf-8") for file in (_TEMPLATES.parent / "visible.js", _SCRIPT))
     policy = (
         f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; base-uri 'none'; "
         "form-action 'none'; require-trusted-types-for 'script'; trusted-types 'none'"

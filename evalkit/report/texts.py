@@ -10,6 +10,8 @@ _BREAKS = re.compile(r"[\s\x1c-\x1f\x85\u2028\u2029]+")
 _MARKDOWN = re.compile(r"([\\`*_|~!]|^>|^[+-](?= |$)|^-+$|^=+$|\[(?![−\d., $]+\](?:[^(\[:]|$))|\](?=[(\[:]))")
 _NUMBERED = re.compile(r"^(\d{1,9})([.)])(?= |$)")
 _LINKS = re.compile(r"(@|#|://|\bwww\.|\bGH-)", re.IGNORECASE)
+_FORMULA = re.compile(r"\$(?!\d)")
+_PICTURE = re.compile(r":(?=(?:[a-z][\w+-]*|[+-]1|100):)", re.IGNORECASE)
 _JOINER = "\u2060"
 MODEL_TEXT_CHARS = 140
 
@@ -39,10 +41,12 @@ def code(text: str, limit: int = MODEL_TEXT_CHARS, *, in_table: bool = False) ->
 
 
 def plain(text: str, limit: int = 400) -> str:
-    """Escape `text` for Markdown prose: no emphasis, link, image, mention, reference, table cell or HTML."""
+    """Escape `text` for Markdown prose: no emphasis, link, image, mention, reference, formula, table cell or HTML."""
     line = one_line(text, limit).replace("&", "&amp;").replace("<", "&lt;")
     line = _NUMBERED.sub(r"\1\\\2", _MARKDOWN.sub(r"\\\1", line))
-    return _LINKS.sub(lambda match: _broken(match[0]), line)
+    line = _PICTURE.sub(":" + _JOINER, _LINKS.sub(lambda match: _broken(match[0]), line))
+    # The only way that the code host documents to write a dollar that begins or ends no formula.
+    return _FORMULA.sub("<span>$</span>", line)
 
 
 def _broken(mark: str) -> str:

@@ -88,6 +88,9 @@ TEMPLATES = (
     "<!--data-->",
     "\ue000\ue001\uf8ff words of the private use area",
     "\u202egnp.exe\u2066 \ufeff\U000e0041",
+    "\ud800 half a character \udfff",
+    "\u00adsoft\u034f\u180e\u3164\ufff9hidden",
+    "$\\color{red}{x}$ :warning: $$y$$",
     "../../x",
     "</p></td></tr></table></section></main>",
 )

@@ -17,6 +17,7 @@ from test_report_browser import CONTRAST, SMALL_TARGETS
 from evalkit.golden.labels import read_labels
 from evalkit.labelling import answer_sha256
 from evalkit.report.label_page import Item, Queue, write_label_page
+from evalkit.visible import visible
 
 pytestmark = pytest.mark.skipif(chromium.PROGRAM is None, reason="Chromium is not installed")
 
@@ -152,12 +153,45 @@ def test_what_a_model_wrote_stays_text(tmp_path: Path) -> None:
     async def visit(tab: Tab) -> None:
         for payload in PAYLOADS:
             for place in ("input", "reference", "contexts", "answer"):
-                assert await tab.value(f"document.getElementById({json.dumps(place)}).textContent") == payload
+                shown = await tab.value(f"document.getElementById({json.dumps(place)}).textContent")
+                assert shown == visible(payload)
             assert await tab.value("document.querySelectorAll('main :is(img, svg, iframe, script, a)').length") == 0
             await tab.key("j")
         assert not await tab.value("window.hacked")
 
     browse(tmp_path, visit, replace(QUEUE, items=hostile, rubric=PAYLOADS[0], scorer=PAYLOADS[1]))
+
+
+def test_what_is_hidden_is_named_to_the_rater_and_exported_as_it_is(tmp_path: Path) -> None:
+    """A rater sees the characters that hide or reorder; the label names the case by its own id."""
+    odd = "\u202egnp.exe\u2066 \u00ad"
+    item = replace(QUEUE.items[0], case_id=odd, input=odd, reference=(odd,), contexts=(odd,), answer=odd)
+
+    async def visit(tab: Tab) -> None:
+        await tab.value("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
+        shown = await tab.value("document.body.innerText + document.title")
+        assert shown.count("<U+202E>gnp.exe<U+2066> <U+00AD>") == 7
+        assert "\u202e" not in shown
+        await type_name(tab, "Ana")
+        await tab.key("1")
+        await tab.key("e")
+        assert json.loads(await downloaded(tmp_path / "down" / "labels-Ana.jsonl"))["case_id"] == odd
+
+    browse(tmp_path, visit, replace(QUEUE, items=(item,), rubric=odd, scorer=odd))
+
+
+def test_page_and_console_agree_on_what_is_hidden(tmp_path: Path) -> None:
+    """One set of characters in Python and in the pages."""
+    ranges = ((0, 0x10000), (0x1BCA0, 0x1BCA4), (0x1D173, 0x1D17B), (0xE0000, 0xE1000))
+    here = [place for low, high in ranges for place in range(low, high) if visible(chr(place)) != chr(place)]
+    both = f"{json.dumps(ranges)}.flatMap(([a, b]) => Array.from({{length: b - a}}, (_, i) => a + i))"
+
+    async def visit(tab: Tab) -> None:
+        found = f"{both}.filter((place) => visible(String.fromCodePoint(place)) !== String.fromCodePoint(place))"
+        assert await tab.value(found) == here
+        assert await tab.value("visible('\\ud83d\\ude00 \\ude00')") == "\U0001f600 <U+DE00>"
+
+    browse(tmp_path, visit)
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -132,8 +132,8 @@ DOCUMENTS: dict[str, Callable[[str], str]] = {
 
 
 def skeleton(text: str) -> list[str]:
-    """The blocks of a Markdown document with what stands in each but words; our own HTML is named."""
-    return [part for token in COMMONMARK.parse(text) for part in parts(token)]
+    """The blocks of a Markdown document with what stands in each but words; our own HTML is named, save for dollars."""
+    return [part for token in COMMONMARK.parse(text.replace("<span>$</span>", "$")) for part in parts(token)]
 
 
 def parts(token: Token) -> Iterator[str]:

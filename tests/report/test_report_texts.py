@@ -58,7 +58,11 @@ def test_prose_has_no_live_markup(text: str) -> None:
         pytest.param("a\x1b[31mb", "a<U+001B>[31mb", id="terminal"),
         pytest.param("a\ud800b", "a<U+D800>b", id="half a character"),
         pytest.param("a\U000e0041b", "a<U+E0041>b", id="tag"),
+        pytest.param("a\u00ad\u034fb", "a<U+00AD><U+034F>b", id="soft hyphen and joiner"),
+        pytest.param("a\u180e\u3164b", "a<U+180E><U+3164>b", id="separator and filler"),
+        pytest.param("a\ufff9b\U000e0100", "a<U+FFF9>b<U+E0100>", id="annotation and selector"),
         pytest.param("two\nlines", "two\nlines", id="newline stays"),
+        pytest.param("\u2764\ufe0f", "\u2764\ufe0f", id="emoji stays"),
     ],
 )
 def test_what_hides_is_shown(text: str, shown: str) -> None:
@@ -80,3 +84,16 @@ def test_an_interval_stays_readable(text: str) -> None:
     """Our own intervals need no escape, since nothing follows that would make them a link."""
     assert plain(text) == text
     assert plain(f"{text}(x)") != f"{text}(x)"
+
+
+@pytest.mark.parametrize("text", ["$x$", "$$x$$", "$1x$", "a $\\color{red}{b}$ c", "$7*7$"])
+def test_dollars_make_no_formula(text: str) -> None:
+    """A code host draws what stands between two dollars: the second one is never followed by a figure."""
+    assert not re.search(r"\$[^$\s].*\$(?!\d)", plain(text).replace("<span>$</span>", ""))
+
+
+@pytest.mark.parametrize("text", [":warning:", "a:white_check_mark:b", "::error::", ":+1:", ":-1:", ":100:"])
+def test_colons_make_no_picture(text: str) -> None:
+    """A code host draws a name between colons; a time of day is none."""
+    assert not re.search(r":[\w+-]+:", plain(text))
+    assert plain("12:30:45 a: b") == "12:30:45 a: b"

@@ -10,7 +10,7 @@ routes.case = async (rest, parameters) => {
 };
 
 function placeOf(id, repeat) {
-  return data.rows.findIndex((row) => row[COL.id] === id && row[COL.repeat] === repeat);
+  return data.rows.findIndex((row) => whole(row[COL.id]) === id && row[COL.repeat] === repeat);
 }
 
 async function showCase(id, parameters) {

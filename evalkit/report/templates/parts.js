@@ -15,10 +15,6 @@ function make(tag, options = {}, ...children) {
   return element;
 }
 
-// Control, direction and half characters are shown, so that nothing hides or reorders.
-const UNSEEN = new RegExp(String.raw`[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]|\udb40[\udc00-\udc7f]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]`, "g");  // old browsers cannot read it as a literal
-const visible = (text) => String(text).replace(UNSEEN,
-  (found) => `<U+${found.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}>`);
 const modelText = (text, tag = "p") => make(tag, {class: "text", dir: "auto", text: visible(text)});
 const verdictMark = (verdict) => make("span", {class: `mark ${verdict}`, text: WORDS[verdict]});
 const number = (value) => value === null || value === undefined ? "–"
@@ -28,7 +24,9 @@ const seconds = (value) => value === null || value === undefined ? "unknown"
 const dollars = (value) => value === null || value === undefined ? "unknown" : `$${value.toFixed(value < 1 ? 4 : 2)}`;
 const count = (value) => value === null || value === undefined ? "unknown" : value.toLocaleString("en");
 const signed = (value) => `${value > 0 ? "+" : value < 0 ? "\u2212" : "\u00b1"}${number(Math.abs(value))}`;
-const caseLink = (row) => `#/case/${encodeURIComponent(row[COL.id])}${row[COL.repeat] ? `?repeat=${row[COL.repeat]}` : ""}`;
+// An address holds no half character.
+const whole = (text) => text.replace(HALF, "\ufffd");
+const caseLink = (row) => `#/case/${encodeURIComponent(whole(row[COL.id]))}${row[COL.repeat] ? `?repeat=${row[COL.repeat]}` : ""}`;
 
 function pretty(value) {
   if (typeof value !== "string") return JSON.stringify(value, null, 2);

@@ -1,5 +1,5 @@
-"use strict";
 (() => {
+  "use strict";
   const $ = (id) => document.getElementById(id);
   const queue = JSON.parse(new TextDecoder().decode(Uint8Array.from(atob($("queue").textContent), (c) => c.charCodeAt(0))));
   const items = queue.items;
@@ -40,20 +40,20 @@
     const box = document.createElement("div");
     box.className = "text part";
     box.dir = "auto";
-    box.textContent = text;
+    box.textContent = visible(text);
     return box;
   }
 
   function show(focus = true) {
     const item = items[state.place];
     $("title").textContent = `Answer ${state.place + 1} of ${items.length}`;
-    $("input").textContent = item.input;
+    $("input").textContent = visible(item.input);
     $("references").hidden = !item.reference.length;
     $("reference").replaceChildren(...item.reference.map(part));
     $("context-box").hidden = !item.contexts.length;
     $("context-box").firstElementChild.textContent = `Contexts (${item.contexts.length})`;
     $("contexts").replaceChildren(...item.contexts.map(part));
-    $("answer").textContent = item.answer || "(empty answer)";
+    $("answer").textContent = visible(item.answer) || "(empty answer)";
     $("note").value = state.notes[state.place] ?? "";
     for (const button of $("choices").children) {
       button.setAttribute("aria-pressed", String(state.labels[state.place] === button.value));
