@@ -29,6 +29,7 @@ from evalkit.systems.secrets import redact, secrets_of
 
 COMMENT_WHEN = ("on-change", "always", "failures", "off")
 FAIL_ON = ("fail", "no-decision", "never")
+_NEEDED = ("RUNNER_TEMP", "GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY")
 _SAID_LINES = 30
 _OUR_FLAGS = ("--out", "--json", "--progress", "--resume", "--no-report", "--baseline")
 _OUR_VARIABLES = {"EVALKIT_" + flag.removeprefix("--").removeprefix("no-").upper() for flag in _OUR_FLAGS}
@@ -54,6 +55,8 @@ def main(env: Mapping[str, str]) -> int:
     problems = list(_problems(env))
     if problems:
         sys.stdout.write("".join(command("error", problem) for problem in problems))
+        if "GITHUB_OUTPUT" in env:
+            _append(Path(env["GITHUB_OUTPUT"]), f"decision=none\nexit-code={int(ExitCode.INVALID_INPUT)}\n")
         return int(ExitCode.INVALID_INPUT)
     folder = Path(tempfile.mkdtemp(prefix="evalkit.", dir=env["RUNNER_TEMP"]))
     # Said first, so that a job that is cancelled keeps its rows.
@@ -108,7 +111,7 @@ def _worst_first(new_failures: Sequence[str], checks: Sequence[Mapping[str, Any]
 
 def _problems(env: Mapping[str, str]) -> list[str]:
     """Inputs that cannot be meant."""
-    found = []
+    found = [f"{name} is not set: this action needs a runner that sets it" for name in _NEEDED if not env.get(name)]
     for name, known in (("COMMENT", COMMENT_WHEN), ("FAIL_ON", FAIL_ON)):
         if env[name] not in known:
             found.append(f"input {name.lower().replace('_', '-')}: {env[name]!r}; write one of {', '.join(known)}")
@@ -211,11 +214,14 @@ def _page(folder: Path) -> Page | None:
 
 def _name_of(suite: Path) -> str:
     """The suite's name where its text says so, so that the comment is the same one once it can be read."""
+    from yaml import YAMLError, safe_load
+
     try:
-        found = re.search(r"^name: *([^\s#'\"]+)", suite.read_text(encoding="utf-8"), re.MULTILINE)
-    except (OSError, ValueError):
-        found = None
-    return found[1] if found else str(suite)
+        found = re.search(r"^name:.*", suite.read_text(encoding="utf-8"), re.MULTILINE)
+        name = safe_load(found[0])["name"] if found else None
+    except (OSError, ValueError, YAMLError):
+        name = None
+    return name if name and isinstance(name, str) else str(suite)
 
 
 if __name__ == "__main__":

@@ -23,9 +23,11 @@ from evalkit.visible import visible
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+    from markupsafe import Markup
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _HALF = re.compile("[\ud800-\udfff]")
+_INTERVAL = re.compile(r"(\[[−\d][−\d., ]*\])")
 _SCRIPTS = (
     *("visible.js", "data.js", "parts.js", "diff.js", "filters.js", "grid.js", "case.js", "decision.js"),
     "app.js",
@@ -83,8 +85,18 @@ def _environment() -> Environment:
     environment.filters["clipped"] = lambda text: clipped(text, _TEXT_CHARS)
     # As jinja's own, for half characters too: a stored row may hold one in its id; `whole` of parts.js.
     environment.filters["urlencode"] = lambda text: quote(_HALF.sub("\ufffd", text), safe="/")
+    environment.filters["held"] = _held
     environment.filters["slug"] = lambda change: CHANGE_SLUGS[change]
     return environment
+
+
+def _held(figures: str) -> Markup:
+    """Figures whose interval stays on one line."""
+    from markupsafe import Markup, escape
+
+    held = Markup('<span class="nb">{}</span>')
+    parts = _INTERVAL.split(visible(figures))
+    return Markup().join(held.format(part) if place % 2 else escape(part) for place, part in enumerate(parts))
 
 
 def _page(view: View) -> str:

@@ -23,6 +23,8 @@ class Job:
     """The workspace."""
     temp: Path
     env: Mapping[str, str] = field(default_factory=dict)
+    lacks: tuple[str, ...] = ()
+    """Variables that the runner leaves empty."""
     outputs: dict[str, str] = field(default_factory=dict)
     """Of the action."""
     uploads: dict[str, Path] = field(default_factory=dict)
@@ -71,6 +73,7 @@ class Job:
             **{name: str(file) for name, file in files.items()},
             **{name: filled(str(value), known) for name, value in step.get("env", {}).items()},
         }  # fmt: skip
+        env |= dict.fromkeys(self.lacks, "") if step.get("id") == "run" else {}
         script = self.temp / "step.sh"
         script.write_text(step["run"], encoding="utf-8")
         ran = subprocess.run(

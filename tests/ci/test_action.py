@@ -12,7 +12,7 @@ from cli_project import Project
 from simulated_runner import ROOT, Job, job_in
 
 from evalkit.ci.gate import Ended, is_news
-from evalkit.report.page import Page, read_page
+from evalkit.report.page import Page, marker, read_page
 
 ACTION = ROOT / "action.yml"
 GATE = {"suite": "suite.yaml"}
@@ -103,6 +103,25 @@ def test_an_invalid_suite_fails_and_says_why(project: Project, job: Job) -> None
     assert read_page(job.uploads["evalkit-report-comment"].read_bytes()).outcome == "no decision"
 
 
+@pytest.mark.parametrize("written", ["name: two words  # why", "name: 'two words'", 'name: "two words"'])
+def test_a_suite_that_is_invalid_has_the_same_comment(project: Project, job: Job, written: str) -> None:
+    """The hidden marker is that of the suite once it can be read, whatever its name and however it is quoted."""
+    project.suite(text=f"{written}\nscorrers: [exact]\n")
+    job.use(ACTION, GATE)
+    assert job.summary.startswith(marker("two words"))
+
+
+@pytest.mark.parametrize("name", ["GITHUB_STEP_SUMMARY", "RUNNER_TEMP"])
+def test_a_runner_that_sets_too_little_is_told_before_any_call(project: Project, job: Job, name: str) -> None:
+    """What is missing is an error on the job's page, and no traceback after a run that is paid for."""
+    job.lacks = (name,)
+    job.use(ACTION, GATE)
+    assert job.failed
+    assert f"::error::{name} is not set" in job.log
+    assert "Traceback" not in job.log
+    assert project.calls() == []
+
+
 def test_exit_0_without_a_complete_decision_is_red(project: Project, job: Job) -> None:
     """A run that ends with 0 and decided nothing, such as `--help`, is a failure of its own."""
     job.use(ACTION, {**GATE, "args": "--help"})
@@ -124,6 +143,7 @@ def test_inputs_that_cannot_be_meant_are_named(project: Project, job: Job, input
     """A typo of an input is an error on the job's page, before any call."""
     job.use(ACTION, {**GATE, **inputs})
     assert job.failed
+    assert (job.exit_code, job.outputs["exit-code"], job.outputs["decision"]) == (2, "2", "none")
     assert f"::error::{said}" in job.log.replace("%0A", "\n")
     assert project.calls() == []
 

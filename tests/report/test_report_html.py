@@ -113,7 +113,7 @@ def test_hostile_text_is_never_markup(report_file: Path, page: Page) -> None:
 
 def test_the_head_reads_without_script(page: Page) -> None:
     """Verdict, gate, cohorts, worst cases, judges, errors and provenance are plain HTML."""
-    shown = " ".join(page.shown)
+    shown = " ".join(" ".join(page.shown).split())
     for words in (
         "pass rate in domain=aml fell 90% → 50% (need ≥ 85%)",
         "40 pts [18, 61]",

@@ -25,6 +25,21 @@ CUT = """[...document.querySelectorAll('#grid-space .row')].map((row) => [row, r
     .filter(([, own]) => own.top < box.top - 1 || own.bottom > box.bottom + 1).map(([text]) => text))"""
 
 
+BROKEN = """[...document.querySelectorAll('td, dd')].flatMap((cell) => {
+  const text = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT), found = [];
+  for (let node = text.nextNode(); node; node = text.nextNode()) {
+    for (const part of node.data.matchAll(/\\[[\u2212\\d][^\\]]*\\]/g)) {
+      const range = document.createRange();
+      range.setStart(node, part.index);
+      range.setEnd(node, part.index + part[0].length);
+      if (new Set([...range.getClientRects()].map((box) => box.top)).size > 1) found.push(part[0]);
+    }
+  }
+  return found;
+})"""
+"""Intervals in tables that are written on more than one line."""
+
+
 @pytest.fixture
 def report(tmp_path: Path) -> Path:
     """Cases that fail in every score, and one that has all its words and fails for what it may not say."""
@@ -79,5 +94,22 @@ def test_a_failure_that_its_figure_does_not_show_is_called_one(tmp_path: Path, r
         await tab.go("#/case/b", ".scores tbody td")
         needs = "[...document.querySelectorAll('.scores [data-label=Needs]')].map((cell) => cell.textContent)"
         assert await tab.value(needs) == ["≥ 1see the reason", "≥ 1", "≥ 1", "≥ 1"]
+
+    browse(tmp_path, visit)
+
+
+@pytest.mark.parametrize("width", [320, 768])
+def test_no_interval_is_broken(tmp_path: Path, report_file: Path, width: int) -> None:
+    """An interval is read in one glance: gate, cohorts, judges and figures keep it on one line."""
+
+    async def visit(tab: Tab) -> None:
+        size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+        await tab.call("Emulation.setDeviceMetricsOverride", **size)
+        await tab.open(report_file)
+        for view in ("", "judges", "figures"):
+            await tab.go(f"#/{view}", f"#{view or 'overview'}:not([hidden])")
+            await tab.value("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
+            assert await tab.value(BROKEN) == []
+        assert await tab.value("document.documentElement.scrollWidth") <= width
 
     browse(tmp_path, visit)
