@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from evalkit.report.survey import first_wrong, verdict_of
+from evalkit.report.survey import WRONG, first_wrong, verdict_of
 from evalkit.report.texts import one_line
 from evalkit.types import SEVERITIES, Row
 
@@ -59,7 +59,7 @@ def case_annotations(
     order = {case_id: place for place, case_id in enumerate(new_failures)}
     failed: dict[str, Row] = {}
     for row in rows:
-        if row.case.id in order and verdict_of(row, advisory) in ("failed", "system_error"):
+        if row.case.id in order and verdict_of(row, advisory) in WRONG:
             failed.setdefault(row.case.id, row)
     worst = sorted(failed.values(), key=lambda row: (-SEVERITIES.index(row.case.severity), order[row.case.id]))
     found: list[str] = []

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from evalkit.report.numbers import plural
-from evalkit.report.survey import first_wrong, verdict_of
+from evalkit.report.survey import UNKNOWN, WRONG, first_wrong, verdict_of
 from evalkit.report.texts import one_line
 from evalkit.session import Watcher
 from evalkit.types import Row, Usage
@@ -90,7 +90,7 @@ class Reporter:
         self._expected = max(self._expected, self._done)  # cases may be run again beyond the plan
         verdict = verdict_of(row, self._advisory)
         self._failed += verdict == "failed"
-        self._unknown += verdict in ("unscored", "system_error")
+        self._unknown += verdict in UNKNOWN
         for usage in _usages(row):
             if not usage.cached and usage.cost_usd is not None:
                 self._cost_usd = (self._cost_usd or 0.0) + usage.cost_usd
@@ -99,7 +99,7 @@ class Reporter:
         self._cached += sum(usage.cached for usage in judged)
         if self._mode == "none":
             return
-        if verdict in ("failed", "system_error", "unscored") and self._told <= SHOWN_FAILURES:
+        if verdict in WRONG | UNKNOWN and self._told <= SHOWN_FAILURES:
             self._told += 1
             self._tell(row)
         if self._bar is not None:

@@ -10,7 +10,7 @@ from evalkit.aggregate.cohorts import cohort_value
 from evalkit.aggregate.labels import Label
 from evalkit.report.bodies import Json, rounded, snippet_of
 from evalkit.report.opinions import Opinions
-from evalkit.report.survey import verdict_of
+from evalkit.report.survey import WRONG, verdict_of
 from evalkit.report.view import View
 from evalkit.types import KINDS, SEVERITIES, Case, Row, Score, Unscored
 
@@ -74,6 +74,7 @@ class Columns:
             "columns": COLUMNS,
             "chunk": CHUNK,
             "verdicts": VERDICTS,
+            "wrong": sorted(WRONG),
             "changes": CHANGES,
             "slugs": list(CHANGE_SLUGS.values()),
             "flags": FLAGS,

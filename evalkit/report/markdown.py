@@ -23,7 +23,7 @@ MARKS = {
     "insufficient evidence": "? unproven",
     "no decision": "? undecided",
 }
-_ROWS = 30
+_ROWS, _COLUMNS, _SCORES = 30, 30, 8
 _CHECKS = 12
 _WARNINGS = 6
 """Rows that warnings may fill up; what decides is shown beyond them."""
@@ -76,12 +76,19 @@ def _gate_table(view: View) -> Section:
     hidden = len(view.pressing) - len(shown)
     others = [f"{hidden:,} more in the report"] if hidden else []
     others += [f"{MARKS[name]} × {counts[name]:,}" for name in ("insufficient evidence", "pass") if counts[name]]
-    said = [(_code(_name(line), 100), f": {one_line(line.check.reason, 300)}") for line in shown if line.check.reason]
+    said = [_said(line) for line in shown if line.check.reason]
     return Section(
         table=Table(_GATE_HEAD, tuple(map(_gate_cells, shown))) if shown else None,
         lines=((" · ".join(others),),) if others else (),
         bullets=tuple(said[:3]),
     )
+
+
+def _said(line: GateLine) -> Line:
+    """The reason of a check, after its name where the reason does not name it."""
+    reason = one_line(line.check.reason, 300)
+    names = {line.check.metric, line.check.cohort} - {OVERALL, ""}
+    return (reason,) if all(name in reason for name in names) else (_code(_name(line), 100), f": {reason}")
 
 
 def _gate_cells(line: GateLine) -> tuple[Line, ...]:
@@ -106,9 +113,12 @@ def _cohort_table(view: View) -> Section | None:
 def _cohorts(
     view: View, title: str, rows: Iterable[CohortRow], columns: Sequence[int], *, folded: bool = False
 ) -> Section:
-    head: tuple[Line, ...] = (("Cohort",), *((_code(view.metrics[place].name, 60),) for place in columns))
-    body = [((_code(row.cohort, 80),), *(_cohort_cell(row.cells[place]) for place in columns)) for row in rows]
-    return _tabled(title, head, body, folded=folded)
+    shown, hidden = columns[:_COLUMNS], len(columns) - _COLUMNS
+    head: tuple[Line, ...] = (("Cohort",), *((_code(view.metrics[place].name, 60),) for place in shown))
+    body = [((_code(row.cohort, 80),), *(_cohort_cell(row.cells[place]) for place in shown)) for row in rows]
+    section = _tabled(title, head, body, folded=folded)
+    more = ((f"{plural(hidden, 'more metric')} in the report",),) if hidden > 0 else ()
+    return replace(section, lines=(*section.lines, *more))
 
 
 def _cohort_cell(cell: CohortCell | None) -> Line:
@@ -135,8 +145,9 @@ def _worst(view: View) -> Section | None:
 def _worst_line(failed: FailedCase) -> Line:
     row = failed.row
     said = row.output.text if row.output else f"{row.failure.kind}: {row.failure.message}" if row.failure else ""
-    scores = [span for score in failed.failed for span in (*score_change(score, failed), ",")][:-1]
-    state = scores or [row.state.replace("_", " ")]
+    scores = [span for score in failed.failed[:_SCORES] for span in (*score_change(score, failed), ",")][:-1]
+    hidden = len(failed.failed) - _SCORES
+    state = [*scores, f"and {hidden:,} more"] if hidden > 0 else scores or [row.state.replace("_", " ")]
     return (_code(row.case.id, 80), f"{row.case.severity} ·", *state, "· answer", _code(said))
 
 

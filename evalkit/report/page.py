@@ -95,9 +95,7 @@ def markdown(page: Page, limit_bytes: int = STEP_SUMMARY_BYTES, *, foot: str = "
         hidden = len(sections) - kept
         parts = [_head(page), *sections[:kept]]
         if hidden:
-            parts.append(
-                f"_{hidden} section{'' if hidden == 1 else 's'} hidden to fit the size limit; see the report._"
-            )
+            parts.append(f"_{_hidden(hidden)}_")
         text = "\n\n".join([*parts, foot] if foot else parts) + "\n"
         if len(text.encode("utf-8", "replace")) <= limit_bytes:
             return text
@@ -114,7 +112,8 @@ def marker(suite: str) -> str:
 
 def _head(page: Page) -> str:
     """Marker, verdict, facts."""
-    partial = f"\n\n**Partial run, not a gate:** {plain(page.partial)}" if page.partial else ""
+    told = not page.partial or page.partial in page.headline
+    partial = "" if told else f"\n\n**Partial run, not a gate:** {plain(page.partial or '')}"
     facts = "".join(f" · {plain(fact, 120)}" for fact in page.facts)
     title = f"### {ICONS[page.outcome]} evalkit: {page.outcome.upper()} — {plain(page.headline)}"
     head = f"\n\nhead {code(page.head)}" if page.head else ""
@@ -146,8 +145,18 @@ def line_markdown(line: Line, *, in_table: bool = False) -> str:
     return text
 
 
-def to_json(page: Page) -> str:
-    """A page as JSON."""
+def to_json(page: Page, limit_bytes: int = PAGE_BYTES) -> str:
+    """A page as JSON that `read_page` reads: sections that make it longer are dropped from the bottom and counted."""
+    for kept in range(len(page.sections), 0, -1):
+        text = _json(page, kept)
+        if len(text) <= limit_bytes:
+            return text
+    return _json(page, 0)
+
+
+def _json(page: Page, kept: int) -> str:
+    hidden = len(page.sections) - kept
+    last = (Section(lines=((_hidden(hidden),),)),) if hidden else ()
     record = {
         "format": FORMAT,
         "suite": page.suite,
@@ -157,9 +166,13 @@ def to_json(page: Page) -> str:
         "partial": page.partial,
         "head": page.head,
         "news": page.news,
-        "sections": [_section_record(section) for section in page.sections],
+        "sections": [_section_record(section) for section in (*page.sections[:kept], *last)],
     }
     return json.dumps(record, ensure_ascii=True) + "\n"
+
+
+def _hidden(count: int) -> str:
+    return f"{count} section{'' if count == 1 else 's'} hidden to fit the size limit; see the report."
 
 
 def _section_record(section: Section) -> dict[str, Any]:

@@ -15,8 +15,12 @@ from evalkit.types import SEVERITIES, Metric, Row, Score, Unscored
 Rows = Callable[[], Iterable[Row]]
 """Gives the rows of a run in a fixed order, as often as it is called."""
 Verdict = Literal["failed", "passed", "scored", "unscored", "system_error", "skipped"]
-FAILED: frozenset[Verdict] = frozenset({"failed", "system_error", "unscored", "skipped"})
-"""A failed pass mark, or no whole result."""
+WRONG: frozenset[Verdict] = frozenset({"failed", "system_error"})
+"""A failed pass mark, or no answer: what a reader looks into."""
+UNKNOWN: frozenset[Verdict] = frozenset({"unscored", "system_error"})
+"""A whole result was asked for, and there is none."""
+FAILED: frozenset[Verdict] = WRONG | UNKNOWN | {"skipped"}
+"""Not known to be good: what `--fail-fast` counts and `--failed-from` runs again."""
 NO_ADVISORY: frozenset[str] = frozenset()
 KEPT = 50
 ANSWER_CHARS = 60

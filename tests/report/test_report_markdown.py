@@ -75,3 +75,15 @@ def test_the_marker_holds_only_plain_characters() -> None:
 def test_a_partial_run_is_called_one(view: View) -> None:
     """A partial run says why below the verdict."""
     assert "**Partial run, not a gate:** --limit 5" in summary_markdown(replace(view, partial="--limit 5"))
+    told = summary_markdown(replace(view, partial="--limit 5", headline="partial run, not a gate: --limit 5"))
+    assert told.count("--limit 5") == told.count("artial run, not a gate") == 1
+
+
+def test_a_reason_that_names_its_check_stands_alone(view: View) -> None:
+    """Metric and cohort are said once a line."""
+    check = replace(view.pressing[0].check, metric="keywords", cohort="domain=aml", reason="domain=aml: keywords fell")
+    bare = replace(check, reason="the judge is not trusted")
+    lines = [replace(view.pressing[0], subject="keywords in domain=aml", check=each) for each in (check, bare)]
+    text = summary_markdown(replace(view, gates=tuple(lines)))
+    assert "\n- domain=aml: keywords fell\n" in text
+    assert "\n- `keywords in domain=aml`: the judge is not trusted\n" in text

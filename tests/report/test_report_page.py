@@ -60,7 +60,7 @@ def test_no_text_becomes_markup(page: Page) -> None:
     text = markdown(page)
     assert text.startswith(f"{marker(page.suite)}\n### ❌ evalkit: BLOCKED")
     prose = re.sub(r"\\[^\w\s]|(?<!`)(`+)(?!`).*?(?<!`)\1(?!`)", "", text)
-    ours = re.sub(r"<!-- evalkit: [\w.]* -->|</?details>|</?summary>", "", prose)
+    ours = re.sub(r"<!-- evalkit: [\w.]* -->|</?details>|</?summary>|<span>\$</span>", "", prose)
     assert "<" not in ours
     assert not re.search(r"\]\(|[@#]\w|://", ours)
     assert not re.search(r"^\s*(#+ (?!❌ evalkit)|```|~~~|[-+=]+$)", ours, re.MULTILINE)
@@ -125,3 +125,23 @@ def test_the_page_needs_only_the_standard_library() -> None:
     )
     ran = subprocess.run([sys.executable, "-S", "-I", "-c", program], capture_output=True, text=True, check=False)
     assert ran.stdout.strip() == "[]", ran.stderr
+
+
+def test_a_page_of_any_size_is_read_again(view: View) -> None:
+    """Two hundred metrics and the longest texts: what is written is what the job that comments can read."""
+    row, metric = view.cohorts[0], view.metrics[0]
+    wide = replace(
+        view,
+        metrics=tuple(replace(metric, name=f"{place}\U0001f3f3" * 30) for place in range(250)),
+        cohorts=tuple(replace(row, cells=(row.cells[0],) * 250) for _ in range(40)),
+        notes=("\U0001f3f3" * 9_000,) * 300,
+        failing=(replace(view.failing[0], failed=view.failing[0].failed[:1] * 250),),
+    )
+    page = page_of(wide)
+    assert "more metrics in the report" in markdown(page)
+    assert markdown(read_page(to_json(page).encode())) == markdown(page)
+    cut = read_page(to_json(page, 40_000).encode())
+    assert len(to_json(page, 40_000)) <= 40_000
+    assert cut.headline == page.headline
+    assert cut.sections[: len(cut.sections) - 1] == page.sections[: len(cut.sections) - 1]
+    assert "hidden to fit the size limit" in markdown(cut)

@@ -68,7 +68,7 @@ function failedOtherwise(metric, value, failed) {
   const mark = metric.pass_at;
   return failed && mark !== null && mark !== undefined && (metric.higher ? value >= mark : value <= mark);
 }
-const isFailure = (row) => verdictOf(row) === "failed" || verdictOf(row) === "system_error";
+const isFailure = (row) => data.legend.wrong.includes(verdictOf(row));
 const flagsOf = (row) => data.legend.flags.filter((name, place) => row[COL.flags] & (1 << place));
 const errorOf = (row) => row[COL.error] < 0 ? "" : data.legend.errors[row[COL.error]];
 // The baseline's value of one metric; `undefined` where it has none.
