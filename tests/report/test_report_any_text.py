@@ -177,7 +177,7 @@ def test_junit_is_the_same_document_whatever_the_text(tmp_path: Path, payload: s
 @given(ANY)
 def test_escaped_prose_is_one_text_to_a_parser(payload: str) -> None:
     """At the beginning of a line, of a bullet and of a quotation, prose is words and nothing else."""
-    said = plain(payload)
+    said = plain(payload).replace("<span>$</span>", "$")
     for before, outer in (("", 0), ("- ", 1), ("> ", 1), ("1. ", 1)):
         tokens = COMMONMARK.parse(f"{before}{said}\n")
         blocks = [token.type for token in tokens if token.nesting == 1]
