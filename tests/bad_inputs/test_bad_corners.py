@@ -98,7 +98,7 @@ CASES: dict[str, tuple[Spoil, tuple[str, ...], str]] = {
     "no rows": (parquet({"id": [], "input": []}), CHECK, "g.parquet:1: no case in it; "),
     "no columns": (parquet({}), CHECK, "g.parquet:1: no case in it; "),
     "a column twice": (parquet({**ROW, "input ": ["s", "t"]}), CHECK, "g.parquet: cannot be read"),
-    "a scale without end": (judged("rubric.md", "[1, 5]=>[1, 1000000000000]"), CHECK, "more than 100 levels; "),
+    "a scale without end": (judged("rubric.md", "[1, 5]=>[1, 1000000000000]"), CHECK, "more than 101 levels; "),
     "a rubric without a name": (judged("rubric.md", "name: right=>name:"), CHECK, "name: expected a text; "),
     "an unknown kind": (
         suite("  - exact\n", "  - exact: {when: {kind: goldn}}\n"),

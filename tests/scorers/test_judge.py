@@ -14,7 +14,7 @@ from evalkit.llm.config import ChatConfig
 from evalkit.llm.wire import json_objects
 from evalkit.scorers.base import Services
 from evalkit.scorers.judges.attacks import ATTACKS, Attack
-from evalkit.scorers.judges.rubric import SHIPPED, parse_rubric, read_rubric
+from evalkit.scorers.judges.rubric import SHIPPED, parse_rubric, read_rubric, read_scale
 from evalkit.scorers.judges.rubric_judge import Judge
 from evalkit.testing import FakeModel, Fault
 from evalkit.types import Case, Message, Metric, Output, Score, Unscored
@@ -404,3 +404,10 @@ def test_every_shipped_rubric_is_tested_above() -> None:
     """A new rubric file without a line above is noticed."""
     names = {file.stem for file in SHIPPED.glob("*.md")}
     assert names == {"citation_accuracy", "completeness", "correctness", "faithfulness", "pairwise", "refusal", "tone"}
+
+
+def test_a_scale_of_a_hundred_is_the_longest() -> None:
+    """From 0 to 100; every level is written into the schema of the reply."""
+    assert read_scale([0, 100], "scale") == (0, 100)
+    with pytest.raises(ValueError, match="more than 101 levels"):
+        read_scale([0, 101], "scale")

@@ -28,8 +28,8 @@ from evalkit.paths import inside_project
 Scale = tuple[int, int] | Literal["pass_fail", "criteria", "pairwise"]
 
 MAX_BYTES = 64 * 1024
-MAX_LEVELS = 100
-"""Each is listed in the schema that a judge's reply is held to."""
+MAX_LEVELS = 101
+"""From 0 to 100; each is listed in the schema that a judge's reply is held to."""
 PARTS = ("question", "answer", "reference", "contexts")
 PAIR_PARTS = ("question", "first", "second", "reference", "contexts")
 SLOT = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}")
