@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import os
+import sys
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stdout
 from typing import TYPE_CHECKING
 
 from evalkit.dry_run import dry_run
@@ -25,7 +27,8 @@ Show = Callable[[float], str]
 
 def show_dry_run(request: Request, output: Output) -> None:
     """Check a run, and print what it would do."""
-    found = asyncio.run(dry_run(request, os.environ))
+    with redirect_stdout(sys.stderr):  # a python system may print where it is imported
+        found = asyncio.run(dry_run(request, os.environ))
     if output.json:
         output.results.out(_document(found), end="", highlight=False)
         return

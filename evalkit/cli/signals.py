@@ -7,9 +7,10 @@ import gc
 import os
 import shlex
 import signal
+import sys
 import threading
 from collections.abc import Coroutine
-from contextlib import suppress
+from contextlib import redirect_stdout, suppress
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,8 @@ def run_stoppable(request: Request, output: Output, progress: str) -> Result:
     stop = Stop()
     reporter = Reporter(output.messages, progress)
     try:
-        with reporter:
+        # Standard output is the result's alone; what a system of the user's prints is a message.
+        with redirect_stdout(sys.stderr), reporter:
             return asyncio.run(_stoppable(run_suite(request, reporter.watcher, stop, os.environ), stop))
     except (Interrupted, asyncio.CancelledError) as error:
         if isinstance(error, Interrupted):

@@ -160,6 +160,18 @@ def test_a_stopped_run_says_how_to_go_on(project: Project, number: signal.Signal
     assert project.run("run", "suite.yaml", "--out", "stopped", "--resume").returncode == 0
 
 
+@pytest.mark.parametrize("flags", [(), ("--dry-run",)], ids=str)
+def test_what_a_system_prints_is_no_part_of_the_result(project: Project, flags: tuple[str, ...]) -> None:
+    """A forgotten `print` of the user's goes where messages go, and breaks no document."""
+    bot = project.root / "bot.py"
+    code = bot.read_text(encoding="utf-8").replace("    a, b =", '    print("asked", id)\n    a, b =')
+    bot.write_text('print("imported")\n' + code, encoding="utf-8")
+    ran = project.run("run", "suite.yaml", "--json", "--progress", "none", *flags)
+    assert isinstance(json.loads(ran.stdout), dict)
+    assert "imported" in ran.stderr
+    assert ran.stderr.count("asked") == (0 if flags else 120)
+
+
 def test_json_prints_the_decision_and_nothing_else(project: Project) -> None:
     """`--json` puts decision.json on stdout."""
     ran = project.run("run", "suite.yaml", "--out", "run", "--json")
@@ -313,7 +325,8 @@ def test_the_first_call_waits_for_no_library_of_the_decision(project: Project) -
         "import sys, evalkit.cli.app, evalkit.runner.engine as engine\n"
         "called = engine.run_cases\n"
         "def first(*given, **named):\n"
-        "    print([name for name in ('numpy', 'scipy', 'msgspec', 'pydantic') if name in sys.modules])\n"
+        "    found = [name for name in ('numpy', 'scipy', 'msgspec', 'pydantic') if name in sys.modules]\n"
+        "    print(found, file=sys.__stdout__)\n"
         "    raise SystemExit\n"
         "engine.run_cases = first\n"
         "sys.argv = ['evalkit', 'run', 'suite.yaml', '--no-report']\n"
