@@ -77,7 +77,8 @@ def test_markdown_shows_data_as_text(folder: Path, name: str) -> None:
         assert not re.search(r"(?<!\\)!\[", prose), line
         assert "javascript:alert" not in re.sub(r"\\", "", prose) or "](" not in prose.replace("\\]", ""), line
         assert not re.search(r"(?<!:\u2060)//evil", prose), line
-        assert not re.search(r"<(?!!-- evalkit|br>|/?(sub|details|summary|U\+))", prose.replace("<=", "")), line
+        tags = prose.replace("<span>$</span>", "$").replace("<=", "")
+        assert not re.search(r"<(?!!-- evalkit|br>|/?(sub|details|summary|U\+))", tags), line
         assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f\u202a-\u202e]", line), line
     widths = [len(re.findall(r"(?<!\\)\|", CODE.sub("C", line))) for line in text.splitlines() if line.startswith("|")]
     assert not widths or min(widths) >= 3
