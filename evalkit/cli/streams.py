@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import threading
 from collections.abc import Callable, Mapping
 from typing import Any, TextIO
 
@@ -18,15 +19,17 @@ class Tame:
     def __init__(self, stream: TextIO) -> None:
         """Write to `stream`."""
         self._stream = stream
+        self._one_at_a_time = threading.Lock()
         self._blank = True
         """Whether nothing but white space stands on the line so far."""
 
     def write(self, text: str) -> int:
         """Write text, its commands made visible."""
-        before = "" if self._blank else "."
-        self._stream.write(_COMMAND.sub(_named, before + text)[len(before) :])
-        last = text.rpartition("\n")[2]
-        self._blank = not last.strip() and (self._blank or "\n" in text)
+        with self._one_at_a_time:  # a system may print in several threads
+            before = "" if self._blank else "."
+            self._stream.write(_COMMAND.sub(_named, before + text)[len(before) :])
+            last = text.rpartition("\n")[2]
+            self._blank = not last.strip() and (self._blank or "\n" in text)
         return len(text)
 
     def __getattr__(self, name: str) -> Any:

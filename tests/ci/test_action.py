@@ -182,17 +182,21 @@ def test_words_with_spaces_and_shell_signs_stay_words(project: Project, job: Job
 
 
 def test_what_a_system_prints_is_no_command_to_the_runner(project: Project, job: Job) -> None:
-    """Lines of the run stand between stop-commands and its random token, also where the system prints."""
+    """Lines of the run stand between stop-commands and its random token; what the system prints begins no command."""
     bot = project.root / "bot.py"
     bot.write_text(
-        bot.read_text().replace("    a, b", "    print('::set-output name=x::y')\n    a, b"), encoding="utf-8"
+        bot.read_text().replace("    a, b", "    print('::set-output name=x::y')\n    print('##[error]z')\n    a, b"),
+        encoding="utf-8",
     )
     job.use(ACTION, GATE)
     token = re.search(r"^::stop-commands::([0-9a-f]{32})$", job.log, re.MULTILINE)
     assert token is not None
     inside = job.log[token.end() : job.log.index(f"\n::{token[1]}::\n")]
-    assert "set-output name=x::y" in inside
-    assert job.log.count("set-output") == inside.count("set-output")
+    assert "APPROVED" in inside
+    assert job.log.count("set-output name=x::y") == 120
+    assert not re.search(r"^\s*::set-output", job.log, re.MULTILINE)
+    assert "<U+003A>:set-output name=x::y" in job.log
+    assert "##[error]" not in job.log
 
 
 def test_flags_that_are_the_action_s_own_do_not_come_in_by_the_environment(project: Project, tmp_path: Path) -> None:
