@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from evalkit.golden import promptfoo
 from evalkit.types import KINDS, SEVERITIES, Case, Message
 
 Complain = Callable[[str, str], None]
@@ -23,13 +24,14 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
         "ground_truths",
         "expected",
         "reference_outputs",
-        "__expected",
     ),
     "contexts": ("contexts", "retrieved_contexts", "retrieval_context"),
     "output": ("output", "response", "actual_output", "answer"),
     "cohorts": ("cohorts", "cohort"),  # one word under `cohort` is the cohort of that name
 }
-"""Our name -> the column names that are read as it: ours, ragas, deepeval, promptfoo, langsmith."""
+"""Our name -> the column names that are read as it: ours, ragas, deepeval, promptfoo, langsmith.
+
+What promptfoo expects (`__expected`, `assert`) may be more than an answer: see `golden.promptfoo`."""
 _canonical = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 _OUR_NAME = {alias: name for name, aliases in ALIASES.items() for alias in aliases}
 _OWN = {"id", "input", "reference", "contexts", "kind", "severity", "cohorts", "cluster"}
@@ -92,8 +94,10 @@ def _our_names(raw: Mapping[str, Any], note: Complain) -> dict[str, Any]:
     """Rename aliases; langsmith's `outputs` is the reference, its `inputs` and promptfoo's `vars` are opened."""
     row: dict[str, Any] = {}
     origin: dict[str, str] = {}
-    for key, value in raw.items():
-        name = "reference" if key == "outputs" and "inputs" in raw else _OUR_NAME.get(key, key)
+    expected = promptfoo.answers(raw, note)
+    for key, value in {**raw, **expected}.items():
+        is_reference = key in expected or (key == "outputs" and "inputs" in raw)
+        name = "reference" if is_reference else _OUR_NAME.get(key, key)
         if name in origin:
             note(f"`{origin[name]}` and `{key}` both give the {name}", "keep one of the two")
             continue

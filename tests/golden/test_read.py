@@ -51,6 +51,46 @@ def test_column_names_of_other_tools_are_read(tmp_path: Path, row: dict[str, Any
     assert (case.question, case.reference, case.contexts) == ("q", ("r",), ("c",))
 
 
+def test_an_equals_assertion_of_promptfoo_is_the_reference(tmp_path: Path) -> None:
+    """`equals: 4` and `4` are one answer there; a colon of the answer's own stays."""
+    for cell, answer in (("equals: 4", "4"), ("Answer: 4", "Answer: 4"), ("containsion: x", "containsion: x")):
+        (case,) = cases_of(jsonl(tmp_path, json.dumps({"id": "a", "question": "q", "__expected": cell})))
+        assert case.reference == (answer,)
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ({"__expected": "contains: Paris"}, "`__expected` is an assertion of promptfoo (contains)"),
+        ({"__expected": "similar(0.8): Paris"}, "(similar)"),
+        ({"__expected": "not-equals: Rome"}, "(not-equals)"),
+        ({"__expected": "is-json"}, "(is-json)"),
+        ({"__expected": "file://check.py"}, "(file)"),
+        (
+            {"__expected": "Paris", "__expected2": "contains: P"},
+            "`__expected2` is an assertion of promptfoo (contains)",
+        ),
+        ({"__expected1": "Paris", "__expected2": "Lyon"}, "`__expected1` and `__expected2` both give the reference"),
+        ({"assert": [{"type": "contains", "value": "Paris"}]}, "`assert` is an assertion of promptfoo (contains)"),
+        ({"assert": [{"type": "assert-set", "assert": []}]}, "`assert` is an assertion of promptfoo (assert-set)"),
+    ],
+)
+def test_an_assertion_of_promptfoo_is_never_taken_for_an_answer(tmp_path: Path, row: dict[str, Any], said: str) -> None:
+    """Graded against the text `contains: Paris` every answer is wrong; left out, every answer is right."""
+    problem = "".join(problems_of(jsonl(tmp_path, json.dumps({"id": "a", "vars": {"question": "q"}, **row}))))
+    assert said in problem
+    assert "`required`" in problem or "keep one of the two" in problem
+
+
+def test_assert_is_a_field_like_any_other_where_promptfoo_is_not_met(tmp_path: Path) -> None:
+    """Without `vars` the word says nothing; an `equals` beside `vars` is the reference."""
+    (case,) = cases_of(jsonl(tmp_path, json.dumps({"id": "a", "input": "q", "assert": "yes"})))
+    assert case.fields == {"assert": "yes"}
+    row = {"id": "a", "vars": {"question": "q"}, "assert": [{"type": "equals", "value": "4"}]}
+    (case,) = cases_of(jsonl(tmp_path, json.dumps(row)))
+    assert (case.reference, case.fields) == (("4",), {})
+
+
 def test_a_stored_answer_stays_with_its_case(tmp_path: Path) -> None:
     """`response`, `actual_output` and `answer` are what a system said, never the reference."""
     for name in ("output", "response", "actual_output", "answer"):

@@ -1,0 +1,61 @@
+"""What a row of promptfoo expects: an answer is the reference; any other assertion is refused, never read as one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+Complain = Callable[[str, str], None]
+
+_COLUMN = re.compile(r"__expected\d*")
+_ASSERTION = re.compile(
+    r"(file(?=://)|(?:not-)?(?:equals|i?contains(?:-[a-z]+)?|is-[a-z-]+|starts-with|regex|similar|levenshtein|rouge-n|"
+    r"bleu|gleu|meteor|llm-rubric|grade|g-eval|factuality|model-graded-[a-z-]+|answer-relevance|context-[a-z]+|"
+    r"javascript|fn|eval|python|ruby|webhook|classifier|moderation|cost|latency|perplexity|guardrails|select-best))"
+    r"(?:\([^)]*\))?(?::|$)",
+    re.ASCII,
+)
+_MEND = (
+    "write the answer as `reference`, or the words it must hold as `required` (scorer `keywords`); "
+    "what else is to be checked is a scorer of the suite"
+)
+
+
+def answers(raw: Mapping[str, Any], note: Complain) -> dict[str, Any]:
+    """Column -> the answer that it expects: `__expected`, `__expected1` ..., and `assert` beside `vars`.
+
+    `note` hears of every assertion that is no answer, such as `contains: Paris`; `equals: Paris` is one. Source:
+    promptfoo.dev/docs/configuration/expected-outputs.
+    """
+    found = {key: _cell(key, value, note) for key, value in raw.items() if _COLUMN.fullmatch(key)}
+    if "vars" in raw and isinstance(raw.get("assert"), list):
+        found["assert"] = _list(raw["assert"], note)
+    return found
+
+
+def _cell(column: str, value: Any, note: Complain) -> Any:
+    match = _ASSERTION.match(value) if isinstance(value, str) else None
+    if match is None:
+        return value
+    if match[1] == "equals":
+        return value[match.end() :].strip()
+    _refuse(column, match[1], note)
+    return None
+
+
+def _list(assertions: list[Any], note: Complain) -> list[str]:
+    expected = []
+    for item in assertions:
+        kind, value = (item.get("type"), item.get("value")) if isinstance(item, Mapping) else (None, None)
+        if kind == "equals" and isinstance(value, str):
+            expected.append(value)
+        else:
+            _refuse("assert", str(kind), note)
+    if len(expected) > 1:
+        note("`assert` names several answers, which must all be met", "keep one of them")
+    return expected
+
+
+def _refuse(column: str, kind: str, note: Complain) -> None:
+    note(f"`{column}` is an assertion of promptfoo ({kind})", _MEND)
