@@ -259,8 +259,23 @@ def test_cancelled_scorer_leaves_the_others_their_vectors() -> None:
     assert np.shape(asked(server, work)) == (1, 3)
 
 
+def test_a_model_that_cannot_be_loaded_is_told_before_any_call() -> None:
+    """A wrong name is a fault of the suite, not of each case."""
+
+    def load() -> Callable[[list[str]], object]:
+        raise OSError("no file model.safetensors\nin /nowhere")
+
+    async def work() -> None:
+        async with BatchedEmbedder(LocalModel("fastembed m", load)):
+            raise AssertionError("opened")
+
+    with pytest.raises(InputError, match=r"embedding: cannot load fastembed m: .*no file model.safetensors") as raised:
+        asyncio.run(work())
+    assert "a folder that holds the model" in str(raised.value)
+
+
 def test_local_model_loads_once_and_wrong_counts_are_errors() -> None:
-    """A library's model is loaded at its first use only; a wrong number of vectors is an error."""
+    """A library's model is loaded once, when it is opened; a wrong number of vectors is an error."""
     loads: list[int] = []
 
     def load() -> Callable[[list[str]], object]:

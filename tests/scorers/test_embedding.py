@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +37,9 @@ class Fixed:
 
     def __init__(self, rows: list[list[float]] | None) -> None:
         self.rows = rows
+
+    async def open(self) -> None:
+        """Nothing to open."""
 
     async def raw(self, texts: list[str]) -> Vectors:
         """The fixed rows, or a fault."""
@@ -186,10 +189,61 @@ def test_wrong_pass_marks_are_refused(mark: float) -> None:
         TokenMatch(min_f1=mark)
 
 
-def test_token_match_refuses_an_embedding_without_tokens() -> None:
-    """An endpoint has one vector per text: token matching over it is refused before the run, with the mend."""
-    with pytest.raises(ValueError, match="use `embedding: wordllama`"):
-        TokenMatch().bind(Services(root=Path(), embedder=BatchedEmbedder(Fixed([]))))
+class ByWord:
+    """A model of whole texts: each distinct word has a direction of its own, `sum` and `total` nearly the same."""
+
+    name = "by word"
+    rows: Mapping[str, tuple[float, ...]] = {
+        "the": (1.0, 0.0, 0.0, 0.0),
+        "sum": (0.0, 1.0, 0.0, 0.0),
+        "total": (0.0, 0.8, 0.6, 0.0),
+        "five": (0.0, 0.0, 0.0, 1.0),
+    }
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    async def open(self) -> None:
+        """Nothing to open."""
+
+    async def raw(self, texts: list[str]) -> Sequence[Sequence[float]]:
+        """Each text's row; a text that is no single word of these has none."""
+        self.asked += texts
+        return [self.rows[text] for text in texts]
+
+    async def close(self) -> None:
+        """Nothing to release."""
+
+
+def test_token_match_over_a_model_of_whole_texts_matches_word_by_word() -> None:
+    """Each distinct word is embedded once, by itself; the figures are those of the greedy match by hand."""
+    source = ByWord()
+
+    async def main() -> Sequence[Score | Unscored]:
+        async with BatchedEmbedder(source) as embedder:
+            bound = TokenMatch().bind(Services(root=Path(), embedder=embedder))
+            await bound.score(Case(id="0", input="?", reference=("the sum",)), Output(text="the total"))
+            return await bound.score(Case(id="1", input="?", reference=("the sum",)), Output(text="The total: five."))
+
+    precision, recall, f1 = asyncio.run(main())
+    assert isinstance(precision, Score)
+    assert isinstance(recall, Score)
+    assert isinstance(f1, Score)
+    assert (precision.value, recall.value) == (pytest.approx((1 + 0.8 + 0) / 3, abs=1e-6), pytest.approx(0.9))
+    assert f1.value == pytest.approx(2 * 0.6 * 0.9 / 1.5, abs=1e-6)
+    assert "by word" in f1.reason
+    assert sorted(source.asked) == ["five", "sum", "the", "total"]
+
+
+def test_an_answer_of_signs_alone_is_one_token() -> None:
+    """`?!` has no word: it is embedded as it stands."""
+
+    async def main() -> tuple[list[str], Vectors]:
+        async with BatchedEmbedder(Fixed([[1.0, 0.0]])) as embedder:
+            return await embedder.tokens("?!")
+
+    tokens, vectors = asyncio.run(main())
+    assert (tokens, vectors.tolist()) == (["?!"], [[1.0, 0.0]])
 
 
 def test_scorers_without_any_embedding_say_so() -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from evalkit.errors import RunError
+from evalkit.scorers.rules.normalise import words
 
 Vectors = npt.NDArray[np.float32]
 
@@ -31,6 +32,13 @@ class RawEmbedder(Protocol):
     @property
     def name(self) -> str:
         """See `Embedder.name`."""
+
+    async def open(self) -> None:
+        """Make ready what takes long or may be missing.
+
+        Raises:
+            InputError: with the mend.
+        """
 
     async def raw(self, texts: list[str]) -> npt.ArrayLike:
         """Embed one batch: shape (n, d), of any length.
@@ -89,8 +97,6 @@ def _size(text: str, row: Vectors) -> int:
 class BatchedEmbedder:
     """Puts requests of concurrent scorers together, embeds equal texts once, and remembers the latest vectors."""
 
-    has_tokens = False
-
     def __init__(self, inner: RawEmbedder, *, batch_size: int = 64, wait_s: float = 0.003) -> None:
         self.name = inner.name
         self._inner = inner
@@ -108,10 +114,17 @@ class BatchedEmbedder:
         return np.stack(rows) if rows else np.zeros((0, 0), dtype=np.float32)
 
     async def tokens(self, text: str) -> tuple[list[str], Vectors]:
-        """Not available: one vector per text is all there is."""
-        raise EmbeddingError(f"{self.name} gives no vectors of single tokens; token matching needs wordllama")
+        """See `Embedder.tokens`; a token is a word, embedded by itself as a text would be, or a text without words."""
+        pieces = words(text) or [text]
+        return pieces, await self.embed(pieces)
 
     async def __aenter__(self) -> Self:
+        """Make the source ready.
+
+        Raises:
+            InputError: its model cannot be loaded.
+        """
+        await self._inner.open()
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:

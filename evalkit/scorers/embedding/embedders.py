@@ -37,10 +37,6 @@ class Embedder(Protocol):
     def name(self) -> str:
         """Everything that makes two embeddings incomparable: library, model, size."""
 
-    @property
-    def has_tokens(self) -> bool:
-        """Whether `tokens` is available: an endpoint that returns one vector per text has none."""
-
     async def embed(self, texts: Sequence[str]) -> Vectors:
         """Embed `texts`: shape (n, d), rows of length 1; a text without any token is a row of zeros.
 
@@ -61,7 +57,6 @@ class WordLlama:
     """
 
     name = "wordllama l2_supercat 256"
-    has_tokens = True
 
     def __init__(self) -> None:
         from tokenizers import Tokenizer
@@ -130,19 +125,26 @@ def _map_table(path: Path, tensor: str) -> npt.NDArray[np.float16]:
 
 
 class LocalModel:
-    """A model of an optional library, loaded at its first use and run in a thread: it computes for long."""
+    """A model of an optional library, loaded before the first call and run in a thread: both take long."""
 
     def __init__(self, name: str, load: Callable[[], Encode]) -> None:
         self.name = name
         self._load = load
-        self._encode: Encode | None = None
+        self._encode: Encode
         self._lock = asyncio.Lock()
+
+    async def open(self) -> None:
+        """See `RawEmbedder.open`."""
+        try:
+            self._encode = await asyncio.to_thread(self._load)
+        except Exception as error:  # a library's own: no such model, no network, a cut file
+            what = f"cannot load {self.name}: {type(error).__name__}: {' '.join(str(error).split())[:300]}"
+            mend = "check the name; without network, give a folder that holds the model"
+            raise InputError(Problem("embedding", what, mend)) from error
 
     async def raw(self, texts: list[str]) -> npt.ArrayLike:
         """See `RawEmbedder.raw`."""
         async with self._lock:
-            if self._encode is None:
-                self._encode = await asyncio.to_thread(self._load)
             vectors: npt.ArrayLike = await asyncio.to_thread(self._encode, texts)
         return vectors
 

@@ -126,6 +126,9 @@ class EndpointEmbedder:
         key = self._endpoint.api_key
         return (body.replace(key, "***") if key else body)[:SHOWN_CHARS].strip()
 
+    async def open(self) -> None:
+        """Nothing is asked before the first text."""
+
     async def close(self) -> None:
         """Close the session."""
         if self._session is not None:

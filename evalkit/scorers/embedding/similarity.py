@@ -98,8 +98,9 @@ class BoundSimilarity:
 class TokenMatch:
     """Greedy matching of tokens by cosine: precision over the answer, recall over the reference, F1.
 
-    The matching of BERTScore (arXiv:1904.09675, without idf weights and without rescaling) over the suite's embedding:
-    with the offline default the token vectors know no context, so figures are comparable only under the same embedding.
+    The matching of BERTScore (arXiv:1904.09675, without idf weights and without rescaling) over the suite's embedding.
+    Tokens are those of the offline default; any other embedding gives one vector a text, so each word is embedded by
+    itself. No vector knows its context, and figures are comparable only under the same embedding.
     Cosines below 0 count as 0. Over several references the one with the best F1 counts.
     """
 
@@ -125,16 +126,8 @@ class TokenMatch:
         return NEEDS_REFERENCE
 
     def bind(self, services: Services) -> BoundTokenMatch:
-        """Take the run's embedder.
-
-        Raises:
-            ValueError: the embedding has no vectors of single tokens.
-        """
-        embedder = _embedder(services)
-        if not embedder.has_tokens:
-            mend = "use `embedding: wordllama`, or the scorer `similarity`"
-            raise ValueError(f"embedding: {embedder.name} gives no vectors of single tokens; {mend}")
-        return BoundTokenMatch(self, embedder)
+        """Take the run's embedder."""
+        return BoundTokenMatch(self, _embedder(services))
 
 
 class BoundTokenMatch:
