@@ -34,13 +34,15 @@ SIBLINGS = {
 }
 SCORER_ROOMS = {
     "rules": {"base"},
-    "embedding": {"base"},
+    "embedding": {"base", "rules"},
     "judges": {"base", "embedding"},
     "libraries": {"base", "embedding", "judges"},
     "registry": {"base"},
     "base": {"embedding"},
 }
-"""Rooms of `evalkit/scorers/` and which of the others each may use; `base` knows the embedder by type only."""
+"""Rooms of `evalkit/scorers/` and which of the others each may use.
+
+`base` knows the embedder by type only, and `embedding` of `rules` what a word is."""
 LATE = {
     "ragas",
     "deepeval",

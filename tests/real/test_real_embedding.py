@@ -79,5 +79,5 @@ def test_a_model_that_is_not_there_ends_before_the_first_call(tmp_path: Path) ->
     outcome = ran(tmp_path, str(tmp_path / "nowhere"))
     assert outcome.returncode == 2
     assert "suite.yaml:4:1 embedding: cannot load sentence-transformers" in outcome.stderr
-    assert "a folder that holds the model" in outcome.stderr
+    assert "that the model is on this machine" in outcome.stderr
     assert "Traceback" not in outcome.stderr

@@ -271,7 +271,7 @@ def test_a_model_that_cannot_be_loaded_is_told_before_any_call() -> None:
 
     with pytest.raises(InputError, match=r"embedding: cannot load fastembed m: .*no file model.safetensors") as raised:
         asyncio.run(work())
-    assert "a folder that holds the model" in str(raised.value)
+    assert "that the model is on this machine" in str(raised.value)
 
 
 def test_local_model_loads_once_and_wrong_counts_are_errors() -> None:

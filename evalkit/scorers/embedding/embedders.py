@@ -138,8 +138,8 @@ class LocalModel:
         try:
             self._encode = await asyncio.to_thread(self._load)
         except Exception as error:  # a library's own: no such model, no network, a cut file
-            what = f"cannot load {self.name}: {type(error).__name__}: {' '.join(str(error).split())[:300]}"
-            mend = "check the name; without network, give a folder that holds the model"
+            what = f"cannot load {self.name}: {type(error).__name__}: {' '.join(str(error).split())[:300].rstrip('.')}"
+            mend = "check the name, and where there is no network, that the model is on this machine"
             raise InputError(Problem("embedding", what, mend)) from error
 
     async def raw(self, texts: list[str]) -> npt.ArrayLike:
