@@ -37,7 +37,7 @@ SCORER_ROOMS = {
     "embedding": {"base", "rules"},
     "judges": {"base", "embedding"},
     "libraries": {"base", "embedding", "judges"},
-    "registry": {"base"},
+    "registry": {"base", "libraries"},
     "base": {"embedding"},
 }
 """Rooms of `evalkit/scorers/` and which of the others each may use.

@@ -48,6 +48,21 @@ SCORERS: Mapping[str, str] = {
     "tool_calls": "rules.tools:ToolCalls",
 }
 """Name in a suite -> `module:class` below `evalkit.scorers`."""
+ELSEWHERE: Mapping[str, str] = {
+    "bert_score": "token_match",
+    "bertscore": "token_match",
+    "f1": "token_f1",
+    "g_eval": "geval",
+    "icontains": "contains",
+    "is_json": "json",
+    "json_schema": "json",
+    "llm_judge": "judge",
+    "llm_rubric": "judge",
+    "pii": "leak",
+    "similar": "similarity",
+    "tool_call": "tool_calls",
+}
+"""What other tools call a scorer -> its name here."""
 LOCAL_JUDGE = "judges.local_judge:LocalCorrectness"
 NEGATION = "not_"
 
@@ -57,6 +72,19 @@ def scorer_class(target: str) -> type[Any]:
     module, _, name = target.partition(":")
     cls = getattr(importlib.import_module(f"evalkit.scorers.{module}"), name)
     return cls  # type: ignore[no-any-return]
+
+
+def known_elsewhere(name: str) -> str | None:
+    """What to write for a scorer that other tools know by `name`; a metric of a library is used through its family."""
+    from evalkit.scorers.libraries.deepeval_metrics import DEEPEVAL_METRICS
+    from evalkit.scorers.libraries.ragas_metrics import RAGAS_METRICS
+
+    plain = name.lower().replace("-", "_").rpartition(".")[2]
+    if plain in ELSEWHERE:
+        return f"here it is `{ELSEWHERE[plain]}`"
+    families = {"ragas": RAGAS_METRICS, "deepeval": DEEPEVAL_METRICS}
+    uses = [f"`{family}: {{use: [{plain}]}}`" for family, metrics in families.items() if plain in metrics]
+    return f"write {' or '.join(uses)}" if uses else None
 
 
 def bind(options: Any, services: Services) -> tuple[Scorer, ...]:

@@ -14,7 +14,7 @@ from evalkit.gate.policy import CHECKS, NoRegression, Policy, Threshold
 from evalkit.golden.labels import read_labels
 from evalkit.golden.read import GoldenSource, open_golden
 from evalkit.paths import project_of
-from evalkit.scorers.registry import LOCAL_JUDGE, NEGATION, SCORERS, scorer_class
+from evalkit.scorers.registry import LOCAL_JUDGE, NEGATION, SCORERS, known_elsewhere, scorer_class
 from evalkit.suite.build import Builder, choices, show
 from evalkit.suite.model import JudgeConfig, ScorerEntry, Suite, SuiteOptions, When
 from evalkit.suite.partial import ABSENT, usable
@@ -193,7 +193,7 @@ def _scorer(
     negated = name.startswith(NEGATION)
     kind = name.removeprefix(NEGATION)
     if kind not in SCORERS:
-        builder.problem(path, f"no scorer called {kind!r}", choices(kind, SCORERS))
+        builder.problem(path, f"no scorer called {kind!r}", known_elsewhere(kind) or choices(kind, SCORERS))
         return None
     cls = scorer_class(LOCAL_JUDGE if kind == "judge" and judge and judge.local else SCORERS[kind])
     options, common = _options(cls, value)

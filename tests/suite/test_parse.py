@@ -85,6 +85,15 @@ FAULTS = {
     "tag": (changed("name: s", "name: !!python/object:os.system x"), "is refused; write plain values"),
     "deep": (changed("name: s", "name: " + "[" * 60 + "]" * 60), "nested deeper than 50 levels"),
     "unknown scorer": (changed("[exact]", "[exakt]"), "no scorer called 'exakt'; did you mean `exact`?"),
+    "scorer of both libraries": (
+        changed("[exact]", "[faithfulness]"),
+        "'faithfulness'; write `ragas: {use: [faithfulness]}` or `deepeval: {use: [faithfulness]}`",
+    ),
+    "scorer as reports name it": (
+        changed("[exact]", "[ragas.context_recall]"),
+        "'ragas.context_recall'; write `ragas: {use: [context_recall]}`",
+    ),
+    "scorer as others name it": (changed("[exact]", "[llm-rubric]"), "'llm-rubric'; here it is `judge`"),
     "unknown option": (
         changed("[exact]", "[exact: {moode: text}]"),
         "scorers[0].exact.moode: unknown key; did you mean `mode`?",
