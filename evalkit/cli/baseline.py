@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from evalkit.errors import InputError, Problem
+from evalkit.report.numbers import plural
 
 if TYPE_CHECKING:
     from evalkit.stored import StoredRun
@@ -150,7 +151,7 @@ def _lines(facts: Facts, stored: StoredRun) -> Iterator[tuple[str, str]]:
         yield "can show", f"a drop of the pass rate, 4 times in 5{assumed}, of"
         for each in (facts.sees[0], *sorted(facts.sees[1:], key=lambda each: each.n)[:_SHOWN_COHORTS]):
             drop = "none" if each.smallest_drop is None else f"{100 * each.smallest_drop:.1f} points"
-            yield "", f"{drop} in {each.cohort} ({each.n} cases)"
+            yield "", f"{drop} in {each.cohort} ({plural(each.n, 'case')})"
         if len(facts.sees) > _SHOWN_COHORTS + 1:
             yield "", f"and {len(facts.sees) - _SHOWN_COHORTS - 1} larger cohorts"
 

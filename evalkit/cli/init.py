@@ -19,7 +19,7 @@ def init(
 
     Example: evalkit init evals && evalkit run evals/suite.yaml
     """
-    from evalkit.paths import project_of
+    from evalkit.paths import project_of, shown_path
 
     suite = folder / "suite.yaml"
     root = project_of(suite.parent)
@@ -32,12 +32,14 @@ def init(
     _refuse_existing([*texts][:-1])
     for file, text in texts.items():
         if file.exists():
-            typer.echo(f"kept  {file} (it was there)")
+            typer.echo(f"kept  {shown_path(file)} (it was there)")
             continue
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, encoding="utf-8")
-        typer.echo(f"wrote {file}")
-    typer.echo(f"\nnext: evalkit run {suite}\n      one of the five answers is wrong: the report shows which")
+        typer.echo(f"wrote {shown_path(file)}")
+    typer.echo(
+        f"\nnext: evalkit run {shown_path(suite)}\n      one of the five answers is wrong: the report shows which"
+    )
     if NO_COMMIT in (root / WORKFLOW).read_text(encoding="utf-8"):
         typer.echo(f"      in {WORKFLOW}: put the repository and commit of evalkit where it says OWNER/evalkit")
 

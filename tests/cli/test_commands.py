@@ -279,11 +279,14 @@ def test_failed_calls_are_no_decision(project: Project) -> None:
 
 def test_init_runs_without_editing_and_fails_one_case_honestly(project: Project) -> None:
     """`evalkit init` gives a suite that checks, runs, and shows one wrong answer."""
-    assert project.run("init", "evals").returncode == 0
+    began = project.run("init", "evals")
+    assert began.returncode == 0
+    assert str(project.root) not in began.stdout
     assert project.run("check", "evals/suite.yaml").returncode == 0
     ran = project.run("run", "evals/suite.yaml", "--out", "run")
     assert ran.returncode == 0, ran.stderr
     assert "1 failing cards-1" in ran.stdout
+    assert "the golden set has no such case" not in ran.stdout
     again = project.run("init", "evals")
     assert again.returncode == 2
     assert "is already there" in again.stderr
