@@ -175,7 +175,7 @@ class Amendment:
     """True where it lets more through, or where that cannot be told."""
 
     def __str__(self) -> str:
-        change = f" {self.before} -> {self.after}" if self.before or self.after else ""
+        change = f" {self.before} → {self.after}" if self.before or self.after else ""
         return f"{self.what}{change}{f' ({self.note})' if self.note else ''}"
 
 

@@ -12,7 +12,7 @@ RANKS = (
     {"visible"},
     {"types", "errors", "paths", "waits", "__init__"},
     {"results", "document"},
-    {"stats"},
+    {"stats", "figures"},
     {"aggregate", "llm"},
     {"gate", "golden", "systems", "scorers"},
     {"suite"},

@@ -12,6 +12,7 @@ from evalkit.aggregate.labels import Floors, Label
 from evalkit.aggregate.next_labels import pooled_chances
 from evalkit.aggregate.raters import PASS_FAIL, Opinion, alpha_of, compare, majority
 from evalkit.aggregate.statuses import KEY_BYTES, SCORED
+from evalkit.figures import plural
 from evalkit.results import KAPPA_FLOOR, OVERALL, Agreement, Estimate, Trust
 from evalkit.types import Metric
 
@@ -150,7 +151,7 @@ def _bind(
             left_out["of an answer that the judge did not grade"] += 1
         else:
             bound.append((row, label))
-    return bound, "; ".join(f"{count} labels left out ({why})" for why, count in sorted(left_out.items()))
+    return bound, "; ".join(f"{plural(count, 'label')} left out ({why})" for why, count in sorted(left_out.items()))
 
 
 def _answer(label: Label) -> bytes:
@@ -177,7 +178,7 @@ def _of_scale(frame: FrozenFrame, scale: _Scale, left_out: str) -> Iterator[Agre
     pooled = _compared(scale.blank(), pairs, mark)
     notes = [
         left_out,
-        f"{ties} answers left out (raters tie)" if ties else "",
+        f"{plural(ties, 'answer')} left out (raters tie)" if ties else "",
         "" if scale.kind == "person" else f"labels of kind `{scale.kind}` never feed trust",
         pooled.note,
     ]
@@ -194,7 +195,7 @@ def _of_scale(frame: FrozenFrame, scale: _Scale, left_out: str) -> Iterator[Agre
 def _in_cohort(found: Agreement, pooled: Trust, labels: int) -> Agreement:
     if labels >= MIN_COHORT_LABELS:
         return found
-    note = f"not verified here: {labels} labels, {MIN_COHORT_LABELS} are needed; the overall trust stands in"
+    note = f"not verified here: {plural(labels, 'label')}, {MIN_COHORT_LABELS} are needed; the overall trust stands in"
     return replace(found, trust=pooled, note="; ".join(filter(None, [note, found.note])))
 
 
@@ -265,18 +266,16 @@ def _between_raters(scale: _Scale, mark: float | None) -> Iterator[Agreement]:
     for row, label in scale.labels:
         by_rater[label.rater][row] = label.label
     raters = sorted(by_rater)
-    gaps = False
     for first, second in combinations(raters, 2):
         shared = sorted(by_rater[first].keys() & by_rater[second].keys())
-        gaps = gaps or len(shared) < max(len(by_rater[first]), len(by_rater[second]))
         if len(shared) >= MIN_SHARED:
             ours, theirs = ([by_rater[rater][row] for row in shared] for rater in (first, second))
             found = compare(scale.blank(f"rater {first} / {second}"), ours, theirs, mark)
             note = f"{len(shared)} answers that both raters read: how far raters agree with each other"
             yield replace(found, trust="untrusted", labels_needed=None, note=note)
-    if len(raters) > 2 or (len(raters) == 2 and gaps):
+    if len(raters) > 2:
         answers = sorted({row for row, _ in scale.labels})
         alpha = alpha_of([[by_rater[rater].get(row) for rater in raters] for row in answers])
         if alpha.n >= MIN_SHARED:
-            note = f"{len(raters)} raters with gaps: how far they agree with each other, the most a judge can reach"
+            note = f"{len(raters)} raters, with gaps: how far they agree with each other"
             yield replace(scale.blank(f"{len(raters)} raters"), kappa=alpha, note=note)

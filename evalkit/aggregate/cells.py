@@ -163,4 +163,5 @@ def _why_none(metric: Source, where: Ints) -> str:
     if unscored + errored == 0:
         return "applies to no case"
     word = "unscored" if metric.metric.name not in _BY_NAME else "unknown"
-    return f"no case has a value: {unscored} {word}, {errored} without an answer"
+    missing = [(unscored, word), (errored, "without an answer")]
+    return "no case has a value: " + ", ".join(f"{count:,} {why}" for count, why in missing if count)

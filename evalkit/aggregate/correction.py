@@ -17,6 +17,7 @@ from evalkit.aggregate.frozen import FrozenFrame
 from evalkit.aggregate.labels import Label
 from evalkit.aggregate.raters import Opinion
 from evalkit.aggregate.statuses import SCORED
+from evalkit.figures import plural
 from evalkit.results import OVERALL, Agreement, Cell, Estimate
 from evalkit.stats.correction import MIN_LABELS, double_sampling, ppi_mean, rogan_gladen
 from evalkit.stats.intervals import mean_t
@@ -170,7 +171,7 @@ def _mean(graded: _Graded, trusted: bool, level: float) -> Estimate:
         judged = [graded.values[case] for case in sorted(graded.values)]
         return ppi_mean(judged, [graded.values[case] for case in cases], people, confidence_level=level)
     if len(people) < MIN_LABELS:
-        reason = f"{len(people)} labels, {MIN_LABELS} are needed"
+        reason = f"{plural(len(people), 'label')}, {MIN_LABELS} are needed"
         return Estimate(value=None, n=len(people), confidence_level=level, reason=reason)
     return replace(mean_t(people, confidence_level=level), method="labels only, the judge is not trusted")
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from evalkit.dry_run import dry_run
 from evalkit.estimate import UNKNOWN, Estimate, Span
-from evalkit.report.numbers import plural
+from evalkit.figures import plural
 from evalkit.report.texts import one_line
 from evalkit.store.folder import to_json
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from evalkit.figures import plural
 from evalkit.results import OVERALL, Agreement, Estimate
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def _of_one(each: Agreement, head: Agreement) -> bool:
 
 def _overall_lines(head: Agreement) -> Iterator[str]:
     name = f"{head.weights} weighted kappa" if head.weights else "kappa"
-    yield f"{head.kappa.n} labels of kind {head.rater_kind}"
+    yield f"{plural(head.kappa.n, 'label')} of kind {head.rater_kind}"
     bound = "unknown" if head.bound is None else f"{head.bound:.2f}"
     yield f"{name} {_kappa(head.kappa)}, lower bound {bound}, floor {head.floor:.2f}"
     for other, estimate in head.other_kappas.items():
@@ -141,14 +142,14 @@ def print_drift(found: Drift, console: Console) -> None:
     """What changed between two versions of a judge."""
     changed = f" (the {' and the '.join(found.changed)} changed)" if found.changed else ""
     console.print(f"{found.metric} · {found.n} answers graded by both{changed}", style="bold", soft_wrap=True)
-    console.print(f"  mean grade {_plain(found.old_mean)} -> {_plain(found.new_mean)}")
+    console.print(f"  mean grade {_plain(found.old_mean)} → {_plain(found.new_mean)}")
     console.print(f"  {found.stricter} answers graded worse than before, {found.milder} better")
     console.print(f"  the same use of grades: p = {_plain(found.verdicts_p, 4)} ({found.test})", soft_wrap=True)
     if found.kappa is None:
         console.print("  agreement with people: no labels of these answers", soft_wrap=True)
     else:
         first, second = _kappa(found.kappa.first), _kappa(found.kappa.second)
-        console.print(f"  kappa with people {first} -> {second}: p = {_plain(found.kappa_p, 4)}", soft_wrap=True)
+        console.print(f"  kappa with people {first} → {second}: p = {_plain(found.kappa_p, 4)}", soft_wrap=True)
     console.print(f"  {_verdict(found)}", style="bold", soft_wrap=True)
 
 

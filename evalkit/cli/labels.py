@@ -38,6 +38,7 @@ def sample(  # noqa: PLR0913 - typer reads the flags from the signature
     """
     from evalkit.calibrate import load_judged
     from evalkit.errors import InputError, Problem
+    from evalkit.figures import plural
     from evalkit.labelling import draw_queue
     from evalkit.report.label_page import write_label_page
     from evalkit.store.folder import RunFolder
@@ -49,7 +50,7 @@ def sample(  # noqa: PLR0913 - typer reads the flags from the signature
         write_label_page(page, queue)
     except OSError as error:
         raise InputError(Problem(str(page), f"cannot be written ({error.strerror})", "name another --out")) from None
-    typer.echo(f"{len(queue.items)} answers to label in {page}")
+    typer.echo(f"{plural(len(queue.items), 'answer')} to label in {page}")
 
 
 @labels.command(name="import")
@@ -69,6 +70,7 @@ def import_(
     from evalkit.calibrate import calibrated, load_judged
     from evalkit.cli.judge_tables import print_calibration
     from evalkit.cli.output import Output
+    from evalkit.figures import plural
     from evalkit.labelling import take_labels
     from evalkit.store.folder import RunFolder
 
@@ -76,6 +78,6 @@ def import_(
     for file in export:
         taken = take_labels(judged, file, into)
         known = f", {taken.known} were there already" if taken.known else ""
-        typer.echo(f"{taken.added} labels of {file} added to {into}{known}", err=True)
+        typer.echo(f"{plural(taken.added, 'label')} of {file} added to {into}{known}", err=True)
     judged = load_judged(RunFolder(run), [into])
     print_calibration(calibrated(judged, None, judged.floors), Output().results)

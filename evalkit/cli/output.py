@@ -69,9 +69,15 @@ class Output:
         self._say_where(result, reports=reports)
         here = result.baseline is not None and result.baseline.path.resolve().is_relative_to(Path.cwd())
         if result.baseline is not None and here and view.failing and view.failing_are_new:
-            words = ["evalkit", "diff", _short(result.baseline.path), _short(result.folder.path)]
-            again = shlex.join([*words, "--case", view.failing[0].row.case.id])
-            self.messages.print(f"next    {one_line(again, 300)}", soft_wrap=True)
+            self._say_next(_short(result.baseline.path), _short(result.folder.path), view.failing[0].row.case.id)
+
+    def _say_next(self, before: str, after: str, case_id: str) -> None:
+        """A command to copy: at a narrow width a part a line, and none where an id cannot be shown as it is."""
+        if one_line(case_id, len(case_id)) != case_id:
+            return
+        parts = [f"evalkit diff {shlex.quote(before)}", shlex.quote(after), f"--case {shlex.quote(case_id)}"]
+        fits = len("next    " + " ".join(parts)) <= self.messages.width
+        self.messages.print("next    " + (" " if fits else " \\\n          ").join(parts), soft_wrap=True)
 
     def _say_where(self, result: Result, *, reports: bool) -> None:
         shown = result.folder.file(REPORT if reports else DECISION)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from evalkit.report.numbers import plural
+from evalkit.figures import plural
 from evalkit.report.survey import UNKNOWN, WRONG, first_wrong, verdict_of
 from evalkit.report.texts import one_line
 from evalkit.session import Watcher

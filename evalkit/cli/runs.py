@@ -63,7 +63,7 @@ def _show(name: str, found: Sequence[PastRun]) -> None:
     from rich.text import Text
 
     from evalkit.cli.output import Output
-    from evalkit.report.numbers import plural
+    from evalkit.figures import plural
     from evalkit.report.texts import one_line
 
     output = Output().results
@@ -105,7 +105,7 @@ def _table(shown: Sequence[PastRun]) -> Table:
 
 
 def _value(past: PastRun, metric: str) -> str:
-    from evalkit.report.numbers import figure, style_of
+    from evalkit.figures import figure, style_of
 
     value = past.values.get(metric)
     return "–" if value is None else figure(value, style_of(metric), past.counts.get(metric, 0))

@@ -152,7 +152,7 @@ def coverage_checks(summary: Summary, policy: Coverage, critical: frozenset[str]
 def _overall_coverage(counts: tuple[int, int], policy: Coverage) -> Check:
     scored, expected = counts
     enough = expected > 0 and scored >= policy.min * expected
-    reason = f"{scored} of {expected} rows are scored, need {number(policy.min)} of them"
+    reason = f"{scored} of {expected} rows are scored, need {100 * policy.min:g}% of them"
     return Check(
         name="coverage",
         metric="coverage",

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from evalkit.figures import difference, limit, style_of
 from evalkit.gate.policy import NoRegression
 from evalkit.gate.regression import MIN_PAIRED, Gate
 from evalkit.gate.regression_checks import drop_of
-from evalkit.gate.words import about, number
+from evalkit.gate.words import about
 from evalkit.results import OVERALL, Check, CheckOutcome
 from evalkit.stats.quantiles import ONE_SIDED_95
 
@@ -34,18 +35,17 @@ def _not_inferior(gate: Gate, margin: float) -> Check:
     drop = drop_of(gate, ONE_SIDED_95)
     worst = drop.high
     shown = worst is not None and worst < margin
-    bound = "not known" if worst is None else number(worst)
-    reason = (
-        f"{about(gate.metric.name, gate.cohort)}: the drop is at most {bound} (one-sided 95 %), need < {number(margin)}"
-    )
+    style, subject = style_of(gate.metric.name, gate.metric), about(gate.metric.name, gate.cohort)
+    bound = "not known" if worst is None else difference(worst, style, drop.n)
+    most = limit(margin, style)
     return Check(
         name="non-inferiority",
         metric=gate.metric.name,
         cohort=gate.cohort,
         outcome="pass" if shown else "warn",
-        need=f"drop < {number(margin)}",
+        need=f"drop < {most}",
         drop=drop,
-        reason=reason,
+        reason=f"{subject}: the drop is at most {bound} (one-sided 95 %), need < {most}",
     )
 
 
@@ -57,14 +57,15 @@ def _superior(gate: Gate, gain: float) -> Check:
         outcome = "pass"
     elif drop.low is not None and -drop.low < gain:
         outcome = "block"
-    bounds = "unknown" if drop.low is None or drop.high is None else f"{number(-drop.high)} to {number(-drop.low)}"
-    reason = f"{gate.metric.name}: the gain is {bounds} (one-sided 95 % bounds), need >= {number(gain)}"
+    style, bounds = style_of(gate.metric.name, gate.metric), "unknown"
+    if drop.low is not None and drop.high is not None:
+        bounds = " to ".join(difference(-end, style, drop.n) for end in (drop.high, drop.low))
     return Check(
         name="superiority",
         metric=gate.metric.name,
         cohort=gate.cohort,
         outcome=outcome,
-        need=f"gain >= {number(gain)}",
+        need=f"gain >= {limit(gain, style)}",
         drop=drop,
-        reason=reason,
+        reason=f"{gate.metric.name}: the gain is {bounds} (one-sided 95 % bounds), need ≥ {limit(gain, style)}",
     )

@@ -208,6 +208,6 @@ def _echo_reasons(echoes: Sequence[Tested]) -> list[tuple[CheckOutcome, str]]:
 
 
 def _echoes(count: int, verb: str) -> str:
-    """Say that further gates fail for a reason that was given already."""
+    """Say that further gates fail for the cases of one that is named."""
     subject = "1 more gate " + verb + "s" if count == 1 else f"{count} more gates {verb}"
-    return f"{subject}, but only through the cases named before"
+    return f"{subject} because of the same cases"

@@ -10,6 +10,7 @@ import numpy as np
 
 from evalkit.aggregate.cells import mean
 from evalkit.aggregate.frozen import PASS_RATE, FrozenFrame
+from evalkit.figures import change, difference, style_of
 from evalkit.gate.regression import MIN_PAIRED, Gate, Tested
 from evalkit.gate.words import about, number, worst_first
 from evalkit.results import OVERALL, Check, Estimate
@@ -86,14 +87,18 @@ def sight(tested: Sequence[Tested]) -> str:
         return ""
     first, what = overall[0], f"a drop of {overall[0].gate.metric.name} overall"
     if first.gate.n_independent < len(first.gate.cases):
-        together, alone = (_in_words(_smallest_drop(first, together=whole)) for whole in (True, False))
+        together, alone = (_in_words(first, _smallest_drop(first, together=whole)) for whole in (True, False))
         return f"{what} would be found 4 times in 5 {alone} where cases break one by one, {together} where clusters do"
     chances = [f"{100 * drop:g} % of its range {_power(first, drop):.0%} of the time" for drop in SHOWN_DROPS]
-    return f"{what} would be found 4 times in 5 {_in_words(_smallest_drop(first))}; one of {', one of '.join(chances)}"
+    smallest = _in_words(first, _smallest_drop(first))
+    return f"{what} would be found 4 times in 5 {smallest}; one of {', one of '.join(chances)}"
 
 
-def _in_words(smallest: float | None) -> str:
-    return "at no size" if smallest is None else f"from {number(smallest)} on"
+def _in_words(tested: Tested, smallest: float | None) -> str:
+    if smallest is None:
+        return "at no size"
+    metric = tested.gate.metric
+    return f"from {difference(smallest, style_of(metric.name, metric), len(tested.gate.cases))} on"
 
 
 def _smallest_drop(tested: Tested, *, together: bool = True) -> float | None:
@@ -153,14 +158,15 @@ _MOVES = {
 
 def _sentence(tested: Tested) -> str:
     gate = tested.gate
-    before, after = number(float(np.mean(gate.before))), number(float(np.mean(gate.after)))
+    before, after = float(np.mean(gate.before)), float(np.mean(gate.after))
+    levels = change(before, after, style_of(gate.metric.name, gate.metric), len(gate.cases))
     worse, better = int((gate.drops > 0).sum()), int((gate.drops < 0).sum())
     fell, rose = _MOVES[gate.metric.binary]
     moved = f"{worse} of {len(gate.cases)} cases {fell[worse != 1]}, {better} {rose[better != 1]}"
     counts = f"{moved}, p = {tested.p_value:.4f}"
     start = about(gate.metric.name, gate.cohort)
     if tested.outcome == "pass":
-        return f"{start} {before} -> {after}: no drop beyond noise ({counts})"
+        return f"{start} {levels}: no drop beyond noise ({counts})"
     verb = "fell" if gate.metric.higher_is_better else "rose"
     tail = "" if gate.may_block else "; its judge is not trusted, so it cannot block"
-    return f"{start} {verb} {before} -> {after} ({counts}){tail}"
+    return f"{start} {verb} {levels} ({counts}){tail}"

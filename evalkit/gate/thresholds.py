@@ -9,6 +9,7 @@ import numpy as np
 from evalkit.aggregate.cells import MEASURES, cell, source
 from evalkit.aggregate.frozen import FrozenFrame
 from evalkit.aggregate.statuses import SCORED
+from evalkit.figures import Style, figure, needed, plural, style_of
 from evalkit.gate.findings import only_warns
 from evalkit.gate.policy import Threshold, is_critical, within
 from evalkit.gate.words import about, calibrate_first, number, unproven_judges, worst_first
@@ -80,11 +81,14 @@ def _check(frame: FrozenFrame, summary: Summary, threshold: Threshold, cohort: s
     quantile = threshold.metric in _QUANTILES
     outcomes = [(_judge(estimate, limit, critical, quantile), limit) for limit in limits]
     outcome, limit = max(outcomes, key=lambda pair: _RANK.index(pair[0]))
+    style = _style(frame, threshold.metric)
     return replace(
         blank,
         observed=estimate,
         outcome=outcome,
-        reason=_sentence(threshold.metric, cohort, estimate, limit, outcome) + _correction(summary, threshold, cohort),
+        reason=about(threshold.metric, cohort)
+        + _sentence(estimate, limit, outcome, style)
+        + _correction(summary, threshold, cohort, style),
         case_ids=() if outcome == "pass" else _cases_beyond(frame, threshold.metric, cohort, limit),
     )
 
@@ -130,21 +134,26 @@ def _judge(estimate: Estimate, limit: _Limit, critical: bool, quantile: bool) ->
     return "insufficient evidence" if quantile and worst is None else "pass"
 
 
-def _sentence(metric: str, cohort: str, estimate: Estimate, limit: _Limit, outcome: CheckOutcome) -> str:
-    value = estimate.value if estimate.value is not None else float("nan")
-    start = f"{about(metric, cohort)} is {number(value)}, need {limit} (n = {estimate.n}"
+def _style(frame: FrozenFrame, metric: str) -> Style:
+    found = source(frame, metric)
+    return style_of(metric, found.metric if found else None)
+
+
+def _sentence(estimate: Estimate, limit: _Limit, outcome: CheckOutcome, style: Style) -> str:
+    n = estimate.n
+    start = f" is {figure(estimate.value, style, n)}, need {needed(str(limit), style)} (n = {n}"
     best, worst = limit.best(estimate), limit.worst(estimate)
     if outcome == "block" and best is not None:
-        return f"{start}; even the favourable 95 % bound is {number(best)})"
+        return f"{start}; even the favourable 95 % bound is {figure(best, style, n)})"
     if outcome == "insufficient evidence":
-        bound = number(worst) if worst is not None else "not known at this n"
+        bound = figure(worst, style, n) if worst is not None else "not known at this n"
         return f"{start}): not proved, the unfavourable 95 % bound is {bound}"
     if outcome == "warn":
         return f"{start}): within noise of the limit"
     return f"{start})"
 
 
-def _correction(summary: Summary, threshold: Threshold, cohort: str) -> str:
+def _correction(summary: Summary, threshold: Threshold, cohort: str, style: Style) -> str:
     """How a judge's own figure was corrected, or that it was not; empty where no judge speaks."""
     made = summary.cell(threshold.metric, cohort)
     if made is None or made.corrected is None:
@@ -152,7 +161,7 @@ def _correction(summary: Summary, threshold: Threshold, cohort: str) -> str:
     corrected, said = made.corrected, made.estimate.value
     if corrected.value is None or said is None:
         return f"; {corrected.reason}"
-    return f"; corrected by {corrected.n} labels, the judge says {number(said)}"
+    return f"; corrected by {plural(corrected.n, 'label')}, the judge says {figure(said, style, made.estimate.n)}"
 
 
 def _cases_beyond(frame: FrozenFrame, metric: str, cohort: str, limit: _Limit) -> tuple[str, ...]:

@@ -6,9 +6,9 @@ import re
 from collections.abc import Sequence
 from html import escape
 
+from evalkit.figures import Style, figure
 from evalkit.report.cohort_table import CohortCell
 from evalkit.report.distributions import Histogram
-from evalkit.report.numbers import Style, figure
 from evalkit.report.trend import Trend
 from evalkit.report.view import GateLine
 from evalkit.types import Metric

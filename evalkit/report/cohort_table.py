@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from evalkit.figures import RESOURCES, Style, bounds, difference, dropped, estimated, figure
 from evalkit.report.headline import ORDER
-from evalkit.report.numbers import RESOURCES, Style, bounds, difference, dropped, estimated, figure
 from evalkit.results import OVERALL, Cell, Check, CheckOutcome, Decision, Summary
 from evalkit.types import Metric
 
@@ -145,6 +145,13 @@ def _heat(value: float | None, metric: Metric) -> int | None:
     share = (value - metric.low) / (metric.high - metric.low)
     good = share if metric.higher_is_better else 1 - share
     return sum(good < edge for edge in (0.95, 0.9, 0.8, 0.7, 0.5))
+
+
+def known_overall_only(summary: Summary, names: Iterable[str]) -> tuple[str, ...]:
+    """Metrics of latency and cost that no cohort has a value of, where there are cohorts: they are no column."""
+    apart = [cell for cell in summary.cells if cell.cohort != OVERALL]
+    known = {cell.metric for cell in apart if cell.estimate.value is not None}
+    return tuple(name for name in names if apart and name not in known)
 
 
 def resource_rows(summary: Summary, names: tuple[str, ...], styles: Mapping[str, Style]) -> tuple[ResourceRow, ...]:

@@ -115,7 +115,7 @@ def _verdict(view: View) -> Text:
 
 def _gates(view: View, verbose: bool) -> Table:
     """Every check that did not pass, and how many did."""
-    table = _table("", "check", "now", "against")
+    table = _table("", "check", "now", "was", "drop, or need")
     table.columns[1].max_width = CHECK_COLUMNS
     table.columns[2].no_wrap = True
     shown = [line for line in view.gates if verbose or line.outcome != "pass"][: None if verbose else SHOWN_CHECKS]
@@ -130,17 +130,16 @@ def _gates(view: View, verbose: bool) -> Table:
     return table
 
 
-def _gate_cells(line: GateLine) -> tuple[str, str, str]:
-    """What is checked, its value, and what it is held against: the baseline, or the limit."""
+def _gate_cells(line: GateLine) -> tuple[str, str, str, str]:
+    """What is checked, its value, that of the baseline, and how far it dropped; without a baseline the limit."""
     check = line.check
     where = "" if check.cohort in (OVERALL, "") else f" · {check.cohort}"
     compares = check.name in (check.metric, "no_regression") and check.metric
     name = check.metric if compares else f"{check.name} {check.metric}".strip()
     now = line.now.split(" [")[0].partition(":")[0]
     if line.base:
-        against = f"was {line.base}, drop {line.drop}" if line.drop else f"was {line.base}, too few cases"
-        return one_line(spoken(name) + where, 80), now, against
-    return one_line(spoken(name) + where, 80), now, f"need {line.need}"
+        return one_line(spoken(name) + where, 80), now, line.base, line.drop or "too few cases"
+    return one_line(spoken(name) + where, 80), now, "", f"need {line.need}"
 
 
 def _cohorts(view: View, verbose: bool) -> Table | None:
@@ -163,20 +162,18 @@ def _cohorts(view: View, verbose: bool) -> Table | None:
 
 
 def _reasons(view: View) -> Iterator[Text]:
-    for reason in view.reasons[:SHOWN_REASONS]:
+    reasons = [reason for reason in view.reasons if reason != view.headline]
+    for reason in reasons[:SHOWN_REASONS]:
         yield _text("because ", "bold").append(one_line(reason, 300), style="not bold")
-    if len(view.reasons) > SHOWN_REASONS:
-        more = len(view.reasons) - SHOWN_REASONS
+    if len(reasons) > SHOWN_REASONS:
+        more = len(reasons) - SHOWN_REASONS
         yield _text(f"        … and {more} more reason{'s' * (more > 1)}", "dim")
 
 
 def _judges(view: View) -> Iterator[Text]:
-    for line in view.judges:
-        agreement = line.agreement
-        if agreement.cohort == OVERALL:
-            found = f"kappa {line.kappa}, {line.n} {agreement.rater_kind} labels" if line.n else "no labels of people"
-            words = f"{line.verdict}: {found}"
-            yield _text("judge   ", "bold").append(one_line(f"{line.name} {words}", 200), style="not bold")
+    for panel in view.panels:
+        words = f"{panel.metric} ({panel.judge}) {panel.standing}"
+        yield _text("judge   ", "bold").append(one_line(words, 300), style="not bold")
     for sentence in view.corrections:
         yield _text("judge   ", "bold").append(one_line(sentence, 200), style="not bold")
 
@@ -184,7 +181,7 @@ def _judges(view: View) -> Iterator[Text]:
 def _amendments(view: View) -> Iterator[Text]:
     for each in view.amendments[:SHOWN_CASES]:
         mark, style = ("! looser ", "yellow") if each.loosens else ("", "")
-        text = one_line(f"{mark}{each} since {view.amended_since}".replace(" -> ", " → "), 200)
+        text = one_line(f"{mark}{each} since {view.amended_since}", 200)
         yield _text("rules   ", "bold").append(text, style=style or "not bold")
     if len(view.amendments) > SHOWN_CASES:
         yield _text(f"        … and {len(view.amendments) - SHOWN_CASES} more", "dim")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from evalkit.report.numbers import Style, bounds, difference, estimated, figure
+from evalkit.figures import Style, bounds, difference, estimated, figure, plural
 from evalkit.results import OVERALL, Cell, Estimate, Summary
 
 
@@ -25,7 +25,7 @@ def correction_lines(summary: Summary, styles: Mapping[str, Style]) -> tuple[str
             )
         elif cell.cohort == OVERALL:
             plain.setdefault(corrected.reason, []).append(_as_it_is(cell, style))
-    return (*lines, *(f"{'; '.join(figures)}, {reason}" for reason, figures in plain.items()))
+    return (*lines, *(f"{', '.join(figures)} by the judge alone, {reason}" for reason, figures in plain.items()))
 
 
 def _where(cell: Cell) -> str:
@@ -38,11 +38,11 @@ def _judge(cell: Cell, style: Style) -> str:
 
 def _corrected(corrected: Estimate, bias: float, style: Style) -> str:
     now = f"{figure(corrected.value, style, corrected.n)} {bounds(corrected, style)}".rstrip()
-    return f"corrected {now}, {corrected.n} labels, bias {difference(bias, style, corrected.n)}"
+    return f"corrected {now}, {plural(corrected.n, 'label')}, bias {difference(bias, style, corrected.n)}"
 
 
 def _as_it_is(cell: Cell, style: Style) -> str:
     then = cell.if_as_then
     known = then is not None and then.value is not None
     aside = f" ({estimated(then, style)} if the judge errs as it did then)" if then is not None and known else ""
-    return f"{cell.metric} {_judge(cell, style)}{aside}"
+    return f"{cell.metric} {figure(cell.estimate.value, style, cell.estimate.n)}{aside}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from evalkit.report.numbers import Style, difference, figure, needed, plural
+from evalkit.figures import Style, change, difference, figure, needed, plural
 from evalkit.report.texts import one_line
 from evalkit.results import OVERALL, Check, CheckOutcome, Decision
 
@@ -19,6 +19,13 @@ _DECIDED_BY: dict[str, tuple[CheckOutcome, ...]] = {
     "no decision": ("no decision", "insufficient evidence"),
     "approved with conditions": ("warn", "insufficient evidence"),
 }
+_VERBS: dict[CheckOutcome, tuple[str, str]] = {
+    "block": ("blocks", "block"),
+    "warn": ("warns", "warn"),
+    "no decision": ("cannot say", "cannot say"),
+    "insufficient evidence": ("is unproven", "are unproven"),
+}
+"""What one check does, and what several do."""
 _HEADLINE_CHARS = 300
 
 
@@ -30,7 +37,7 @@ def headline(decision: Decision, styles: dict[str, Style], partial: str | None) 
     if causes:
         causes.sort(key=lambda check: (ORDER.index(check.outcome), not _named_first(check, decision.reasons)))
         others = sum(check.outcome == causes[0].outcome for check in causes[1:])
-        more = f"; {plural(others, 'more check')} like it" if others else ""
+        more = f"; {plural(others, 'more check')} {_VERBS[causes[0].outcome][others > 1]}" if others else ""
         cause = _cause(causes[0], styles.get(causes[0].metric) or Style("number"))
         return one_line(cause, _HEADLINE_CHARS - len(more)) + more
     if decision.reasons:
@@ -74,7 +81,7 @@ def _cause(check: Check, style: Style) -> str:
     need = f" (need {needed(check.need, style)})" if check.need.startswith((">", "<")) else ""
     if check.baseline is not None and check.baseline != seen.value:
         verb = "fell" if seen.value < check.baseline else "rose"
-        return f"{name} {verb} {figure(check.baseline, style, seen.n)} → {now}{need}"
+        return f"{name} {verb} {change(check.baseline, seen.value, style, seen.n)}{need}"
     if check.drop is not None and check.drop.value is not None:
         return f"{name} is {now}, worse by {difference(check.drop.value, style, check.drop.n)}{need}"
     return f"{name} is {now}, need {needed(check.need, style)}"

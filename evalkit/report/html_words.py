@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+from evalkit.figures import Style, figure
 from evalkit.report.charts import dots_svg, histogram_rows, histogram_svg, range_svg, shared_ends, trend_svg
 from evalkit.report.cohort_table import FEW_CASES, CohortCell, CohortRow
 from evalkit.report.distributions import Histogram
-from evalkit.report.numbers import Style, figure
+from evalkit.report.judges import KINDS
 from evalkit.report.survey import changes_of
 from evalkit.report.view import GateLine, View
 from evalkit.types import Score
@@ -32,6 +33,7 @@ def words_of(view: View, safe: type[str]) -> dict[str, Any]:
     """What the templates need beside the view; `safe` marks drawings as markup of our own."""
     return {
         "icons": ICONS,
+        "kinds": KINDS,
         "short": SHORT,
         "few_cases": FEW_CASES,
         "tone": TONES[view.outcome],

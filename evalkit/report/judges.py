@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from evalkit.report.numbers import Style, estimated, figure
+from evalkit.figures import Style, estimated, figure, plural
 from evalkit.results import OVERALL, Agreement, Summary
+
+KINDS = {"person": "people", "author": "authors", "program": "programs"}
+"""Who labelled, by the kind that stands in a label."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,8 @@ class JudgePanel:
     """What raters agree on among themselves: the ceiling of any judge."""
     ungraded: str
     """Share of the answers that got no grade, with its kinds."""
+    standing: str
+    """Its trust in one sentence: against people, against others, and what raters reach among themselves."""
 
 
 def judge_line(agreement: Agreement) -> JudgeLine:
@@ -85,11 +90,33 @@ def _panel(metric: str, judge: str, lines: list[JudgeLine], ungraded: str) -> Ju
     return JudgePanel(
         metric=metric,
         judge=judge,
-        overall=tuple(sorted(overall, key=lambda line: line.agreement.rater_kind != "person")),
+        overall=tuple(_people_first(overall)),
         cohorts=tuple(line for line in own if line.agreement.cohort != OVERALL),
         raters=tuple(line for line in lines if line.agreement.between_raters),
         ungraded=ungraded,
+        standing="; ".join([*map(_against, _people_first(overall)), *_ceilings(lines)]),
     )
+
+
+def _people_first(lines: Iterable[JudgeLine]) -> list[JudgeLine]:
+    return sorted(lines, key=lambda line: line.agreement.rater_kind != "person")
+
+
+def _against(line: JudgeLine) -> str:
+    """`untrusted: no labels by people`, `kappa 0.86 [0.69, 0.94] with 116 labels by authors`."""
+    kind = line.agreement.rater_kind
+    by = KINDS.get(kind, kind)
+    found = f"kappa {line.kappa} with {plural(line.n, 'label')} by {by}" if line.n else f"no labels by {by}"
+    return f"{line.verdict}: {found}" if kind == "person" else found
+
+
+def _ceilings(lines: Iterable[JudgeLine]) -> list[str]:
+    """The most that a judge can reach, once for each kind of rater: all raters where there are more than two."""
+    widest = {line.agreement.rater_kind: line for line in lines if line.agreement.between_raters}
+    return [
+        f"{line.agreement.judge.removeprefix('rater ')} agree at {line.kappa} (n={line.n}), the ceiling of any judge"
+        for line in _people_first(widest.values())
+    ]
 
 
 def _ungraded(summary: Summary, metric: str, kinds: Mapping[str, int]) -> str:

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
+from evalkit.figures import plural
 from evalkit.report.cohort_table import CohortCell, CohortRow
 from evalkit.report.headline import ORDER, subject
-from evalkit.report.numbers import plural
 from evalkit.report.page import STEP_SUMMARY_BYTES, Code, Line, Page, Section, Table, markdown
 from evalkit.report.survey import FailedCase
 from evalkit.report.texts import MODEL_TEXT_CHARS, one_line
@@ -164,23 +164,16 @@ def score_change(score: Score, failed: FailedCase) -> Line:
 def judge_lines(view: View) -> tuple[Line, ...]:
     """Trust of every judge, one line each, and what people's labels say of its figures."""
     lines: list[Line] = [
-        (
-            _code(line.name, 80),
-            f"against {one_line(line.agreement.rater_kind, 40)} in",
-            _code(line.agreement.cohort, 60),
-            f": kappa {one_line(line.kappa, 160)}, {plural(line.n, 'label')}: {line.verdict}",
-        )
-        for line in view.judges[:_ROWS]
+        (_code(panel.metric, 60), "by", _code(panel.judge, 80), one_line(panel.standing, 300))
+        for panel in view.panels[:_ROWS]
     ]
     return (*lines, *((one_line(sentence, 300),) for sentence in view.corrections[:_ROWS]))
 
 
 def _judges(view: View) -> Section | None:
     """Overall; the cohorts of a judge are in the report."""
-    lines = judge_lines(replace(view, judges=tuple(each for each in view.judges if each.agreement.cohort == OVERALL)))
-    hidden = sum(each.agreement.cohort != OVERALL for each in view.judges)
-    more: tuple[Line, ...] = ((f"{plural(hidden, 'line')} by cohort in the report",),) if hidden else ()
-    return Section(title="Judge trust", bullets=(*lines, *more)) if lines else None
+    lines = judge_lines(view)
+    return Section(title="Judge trust", bullets=lines) if lines else None
 
 
 def _amendments(view: View) -> Section | None:
@@ -233,13 +226,14 @@ def _listed(found: Comparison) -> tuple[tuple[str, tuple[str, ...]], ...]:
 
 
 def _resources(view: View) -> Section | None:
+    alone = tuple((_code(name, 60), one_line(value, 120)) for name, value in view.resources_alone)
     if not view.resources:
-        return None
+        return Section(title="Latency and cost", folded=True, bullets=alone) if alone else None
     head: tuple[Line, ...] = (("Cohort",), *((_code(name, 60),) for name in view.resource_metrics))
     rows: list[tuple[Line, ...]] = [
         ((_code(row.cohort, 80),), *((one_line(value, 120) or "–",) for value in row.values)) for row in view.resources
     ]
-    return _tabled("Latency and cost", head, rows, folded=True)
+    return replace(_tabled("Latency and cost", head, rows, folded=True), bullets=alone)
 
 
 def error_lines(view: View) -> tuple[Line, ...]:

@@ -7,8 +7,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from evalkit.figures import plural
+from evalkit.report.judges import JudgeLine
 from evalkit.report.markdown import MARKS, amendment_line, judge_lines
-from evalkit.report.numbers import plural
 from evalkit.report.page import line_markdown
 from evalkit.report.survey import FailedCase
 from evalkit.report.texts import code, plain
@@ -93,7 +94,8 @@ def _checks(lines: list[GateLine]) -> str:
 def _resources(view: View, unit: str) -> str:
     """Overall figures of one unit, and the checks on it."""
     overall = view.resources[0].values if view.resources else ()
-    measured = [(name, value) for name, value in zip(view.resource_metrics, overall, strict=False) if value]
+    by_cohort = [(name, value) for name, value in zip(view.resource_metrics, overall, strict=False) if value]
+    measured = [*by_cohort, *view.resources_alone]
     said = [f"- {code(name, 60)}: {plain(value, 160)}" for name, value in measured if view.styles[name].unit == unit]
     said += [
         f"- {MARKS[line.outcome]}: {code(line.subject, 100)} {plain(line.now, 160)}, need {plain(line.need, 100)}"
@@ -105,6 +107,12 @@ def _resources(view: View, unit: str) -> str:
 
 def _judges(view: View) -> str:
     lines = [f"- {line_markdown(line)}" for line in judge_lines(view)]
+    lines += [
+        f"- {code(line.name, 80)} in {code(line.agreement.cohort, 60)}, labels by {line.agreement.rater_kind}: "
+        f"kappa {plain(line.kappa, 160)}, {plural(line.n, 'label')}: {line.verdict}"
+        for line in view.judges
+        if line.agreement.cohort != OVERALL
+    ]
     return "\n".join(lines) or "No judge was compared with people in this run."
 
 
@@ -170,13 +178,22 @@ def _unseen(view: View) -> list[str]:
     """What the run could not have shown."""
     thin = sum(line.outcome == "insufficient evidence" for line in view.gates)
     said = [f"{plural(thin, 'check')} had too few cases to say anything."] if thin else []
-    seen = [line for line in view.gates if line.smallest_drop and line.check.cohort == OVERALL]
+    seen = [line for line in view.gates if line.smallest_drop and _passed_overall(line)]
     said += [
         f"{code(line.subject, 100)}: a drop below {plain(line.smallest_drop)} would probably not have been seen."
         for line in seen[:3]
     ]
-    unproven = [line.name for line in view.judges if line.agreement.cohort == OVERALL and line.verdict != "trusted"]
-    return said + [f"{code(name, 80)} is not shown to agree with people." for name in unproven]
+    unproven = [panel for panel in view.panels if any(map(_untrusted, panel.overall))]
+    names = dict.fromkeys(f"{panel.judge} on {panel.metric}" for panel in unproven)
+    return said + [f"{code(name, 80)} is not shown to agree with people." for name in names]
+
+
+def _untrusted(line: JudgeLine) -> bool:
+    return line.agreement.rater_kind == "person" and line.verdict != "trusted"
+
+
+def _passed_overall(line: GateLine) -> bool:
+    return line.outcome == "pass" and line.check.cohort == OVERALL
 
 
 def _follow_up(view: View) -> str:

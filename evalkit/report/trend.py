@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from evalkit.report.numbers import Style, figure
+from evalkit.figures import Style, figure
 from evalkit.results import Summary
 from evalkit.store.history import PastRun, break_between
 

@@ -6,20 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from evalkit.report.cohort_table import (
-    CohortRow,
-    ResourceRow,
-    cohort_rows,
-    overall_coverage,
-    quality_metrics,
-    resource_rows,
-    share_of,
-)
-from evalkit.report.corrections import correction_lines
-from evalkit.report.distributions import Histogram
-from evalkit.report.headline import ORDER, WORDS, headline, spoken, titled
-from evalkit.report.judges import JudgeLine, JudgePanel, judge_line, judge_panels
-from evalkit.report.numbers import (
+from evalkit.figures import (
     RESOURCES,
     Style,
     difference,
@@ -31,6 +18,20 @@ from evalkit.report.numbers import (
     plural,
     style_of,
 )
+from evalkit.report.cohort_table import (
+    CohortRow,
+    ResourceRow,
+    cohort_rows,
+    known_overall_only,
+    overall_coverage,
+    quality_metrics,
+    resource_rows,
+    share_of,
+)
+from evalkit.report.corrections import correction_lines
+from evalkit.report.distributions import Histogram
+from evalkit.report.headline import ORDER, WORDS, headline, spoken, titled
+from evalkit.report.judges import JudgeLine, JudgePanel, judge_line, judge_panels
 from evalkit.report.survey import Example, FailedCase, Rows, changes_of, walk
 from evalkit.report.trend import Trend, trends
 from evalkit.results import OVERALL, Amendment, Check, CheckOutcome, Comparison, Decision, Outcome, Summary
@@ -96,8 +97,10 @@ class View:
     """What people's labels say of the judges' figures, a sentence each."""
     coverage: str
     resource_metrics: tuple[str, ...]
-    """Names of the metrics of latency and cost."""
+    """Names of the metrics of latency and cost that cohorts have."""
     resources: tuple[ResourceRow, ...]
+    resources_alone: tuple[tuple[str, str], ...]
+    """Those of latency and cost that only the whole run has a value of, or that are unknown: name and figure."""
     failing: tuple[FailedCase, ...]
     n_failing: int
     failing_are_new: bool
@@ -149,6 +152,7 @@ def build_view(
     checked = {check.metric for check in decision.checks}
     gated = tuple(metric.name for metric in quality if metric.name in checked)
     resources = tuple(dict.fromkeys(cell.metric for cell in summary.cells if styles[cell.metric].unit in RESOURCES))
+    alone = known_overall_only(summary, resources)
     partial = manifest.get("partial") or None
     return View(
         suite=summary.suite,
@@ -169,8 +173,9 @@ def build_view(
         panels=judge_panels(summary, found.unread),
         corrections=correction_lines(summary, styles),
         coverage=share_of(*overall_coverage(summary)),
-        resource_metrics=resources,
-        resources=resource_rows(summary, resources, styles),
+        resource_metrics=tuple(name for name in resources if name not in alone),
+        resources=resource_rows(summary, tuple(name for name in resources if name not in alone), styles),
+        resources_alone=_overall_figures(summary, alone, styles),
         failing=tuple(found.failing),
         n_failing=found.n_failing,
         failing_are_new=found.is_new,
@@ -215,6 +220,13 @@ def _facts(
     return tuple(facts)
 
 
+def _overall_figures(
+    summary: Summary, names: tuple[str, ...], styles: Mapping[str, Style]
+) -> tuple[tuple[str, str], ...]:
+    cells = [cell for cell in summary.cells if cell.cohort == OVERALL and cell.metric in names]
+    return tuple((cell.metric, estimated(cell.estimate, styles[cell.metric])) for cell in cells)
+
+
 def _gates(decision: Decision, styles: Mapping[str, Style]) -> tuple[GateLine, ...]:
     """The checks, most urgent first; equal ones keep the order of the suite."""
     ordered = sorted(decision.checks, key=lambda check: ORDER.index(check.outcome))
@@ -252,17 +264,29 @@ def _incomparable(comparison: Comparison | None) -> tuple[str, ...]:
     )
 
 
+def _score_key(parts: Any) -> str:
+    """Write what a score depends on in one line: `keywords 1, options 619a519312fa85bc`."""
+    if not isinstance(parts, Mapping):
+        return str(parts)
+    named = [f"{name} {value}" for name, value in parts.items() if name != "scorer" and value not in (None, "")]
+    return ", ".join([str(parts["scorer"]), *named] if "scorer" in parts else named)
+
+
 def _flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
     """Flatten the manifest to `(golden.sha256, ...)` pairs; empty values and tables are left out."""
     pairs: list[tuple[str, str]] = []
     for key, value in values.items():
         if f"{prefix}{key}" == "rules":
             continue  # what was changed in them is said in its own place
+        if f"{prefix}{key}" == "score_keys" and isinstance(value, Mapping):
+            pairs += [(f"scorer {name}", _score_key(parts)) for name, parts in value.items()]
+            continue
         if isinstance(value, Mapping):
             pairs += _flat(value, f"{prefix}{key}.")
         elif isinstance(value, list) and any(isinstance(entry, Mapping) for entry in value):
             continue
         elif value not in (None, "", [], ()):
-            text = " ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+            shown = round(value, 3) if isinstance(value, float) else value
+            text = " ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(shown)
             pairs.append((f"{prefix}{key}", text))
     return pairs

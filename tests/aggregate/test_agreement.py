@@ -99,7 +99,7 @@ def test_labels_of_other_answers_do_not_count():
     assert entry.kappa.n == 1
     assert entry.kappa.value is None
     for part in ("(stale, of another answer)", "(of a case outside this run)", "(of an answer that the judge did not"):
-        assert f"1 labels left out {part}" in entry.note
+        assert f"1 label left out {part}" in entry.note
 
 
 def test_raters_decide_by_majority_and_ties_are_left_out():
@@ -110,7 +110,7 @@ def test_raters_decide_by_majority_and_ties_are_left_out():
     ]
     entry = overall(agreement(judged([1.0, 0.0, 1.0]), labels))
     assert entry.confusion == ((1, 0), (0, 1))
-    assert "1 answers left out (raters tie)" in entry.note
+    assert "1 answer left out (raters tie)" in entry.note
 
 
 def test_one_class_only_is_undefined_and_not_perfect():

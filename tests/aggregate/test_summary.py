@@ -90,7 +90,7 @@ def test_a_metric_without_any_grade_has_no_value():
     """A judge that failed everywhere gives a cell without a number, and says why."""
     found = estimate_of(summary_of([a_row("c", {"grade": None})], [GRADE]), "grade")
     assert (found.value, found.low, found.high) == (None, None, None)
-    assert found.reason == "no case has a value: 1 unscored, 0 without an answer"
+    assert found.reason == "no case has a value: 1 unscored"
 
 
 def test_a_graded_metric_with_a_pass_mark_is_reported_both_ways():

@@ -63,43 +63,43 @@ COST = {"cost_per_case_usd": {"max": 0.05}}
 @pytest.mark.parametrize(
     ("after", "said", "loosens"),
     [
-        (rate(min=0.8), "gate pass_rate.min 0.85 -> 0.8", True),
-        (rate(min=0.9, by=["domain"], critical="aml"), "gate pass_rate.min 0.85 -> 0.9", False),
-        (gate(0, {"pass_rate": {"min": 0.85, "critical": ["aml"]}}), "gate pass_rate.by domain -> none", True),
-        (gate(0, {"pass_rate": {"min": 0.85, "by": "domain"}}), "gate pass_rate.critical aml -> none", True),
+        (rate(min=0.8), "gate pass_rate.min 0.85 → 0.8", True),
+        (rate(min=0.9, by=["domain"], critical="aml"), "gate pass_rate.min 0.85 → 0.9", False),
+        (gate(0, {"pass_rate": {"min": 0.85, "critical": ["aml"]}}), "gate pass_rate.by domain → none", True),
+        (gate(0, {"pass_rate": {"min": 0.85, "by": "domain"}}), "gate pass_rate.critical aml → none", True),
         (
             rate(by=["domain", "language"]),
-            "gate pass_rate.by domain -> domain, language", False,
+            "gate pass_rate.by domain → domain, language", False,
         ),
         (
             rate(on_fail="warn"),
-            "gate pass_rate.on_fail none -> warn", True,
+            "gate pass_rate.on_fail none → warn", True,
         ),
-        (gate(1, {"failures": {"severity": "critical", "max": 3}}), "gate failures(critical).max 0 -> 3", True),
-        (gate(2, {"failures": {"severity": "high", "max": 1}}), "gate failures(high).max 2 -> 1", False),
-        (gate(2, None), "gate failures(high) severity high, max 2 -> removed", True),
-        (gate(3, {"canary": {"rule": "2 of 3"}}), "gate canary.rule strict -> 2 of 3", True),
-        (gate(4, {"no_regression": {"baseline": "other"}}), "gate no_regression.baseline main -> other", True),
-        (compared(metrics=["exact"]), "gate no_regression.metrics none -> exact", True),
-        (compared(alpha=0.001), "gate no_regression.alpha none -> 0.001", True),
-        (compared(max_slowdown=1.1), "gate no_regression.max_slowdown none -> 1.1", False),
-        (changed(gate=[*RULES["gate"], COST]), "gate cost_per_case_usd none -> max 0.05", False),
-        (changed(require_evidence=False), "require_evidence true -> false", True),
-        (changed(kappa_floors={"overall": 0.65}), "kappa_floors overall 0.7 -> 0.65", True),
-        (changed(kappa_floors={}), "kappa_floors overall 0.7 -> 0.6", True),
-        (changed(kappa_floors={"overall": 0.8}), "kappa_floors overall 0.7 -> 0.8", False),
-        (changed(cohorts=["domain"]), "cohorts domain, language -> domain", True),
-        (changed(repeat=1), "repeat 2 -> 1", True),
-        (changed(repeat_rule="any"), "repeat_rule mean -> any", True),
+        (gate(1, {"failures": {"severity": "critical", "max": 3}}), "gate failures(critical).max 0 → 3", True),
+        (gate(2, {"failures": {"severity": "high", "max": 1}}), "gate failures(high).max 2 → 1", False),
+        (gate(2, None), "gate failures(high) severity high, max 2 → removed", True),
+        (gate(3, {"canary": {"rule": "2 of 3"}}), "gate canary.rule strict → 2 of 3", True),
+        (gate(4, {"no_regression": {"baseline": "other"}}), "gate no_regression.baseline main → other", True),
+        (compared(metrics=["exact"]), "gate no_regression.metrics none → exact", True),
+        (compared(alpha=0.001), "gate no_regression.alpha none → 0.001", True),
+        (compared(max_slowdown=1.1), "gate no_regression.max_slowdown none → 1.1", False),
+        (changed(gate=[*RULES["gate"], COST]), "gate cost_per_case_usd none → max 0.05", False),
+        (changed(require_evidence=False), "require_evidence true → false", True),
+        (changed(kappa_floors={"overall": 0.65}), "kappa_floors overall 0.7 → 0.65", True),
+        (changed(kappa_floors={}), "kappa_floors overall 0.7 → 0.6", True),
+        (changed(kappa_floors={"overall": 0.8}), "kappa_floors overall 0.7 → 0.8", False),
+        (changed(cohorts=["domain"]), "cohorts domain, language → domain", True),
+        (changed(repeat=1), "repeat 2 → 1", True),
+        (changed(repeat_rule="any"), "repeat_rule mean → any", True),
         (
             changed(labels={"people.jsonl": {"n": 3, "rows": ["aaaaaaaa", "bbbbbbbb", "cccccccc"]}}),
-            "labels people.jsonl 2 labels -> 3 labels", False,
+            "labels people.jsonl 2 labels → 3 labels", False,
         ),
         (
             changed(labels={"people.jsonl": {"n": 2, "rows": ["aaaaaaaa", "dddddddd"]}}),
-            "labels people.jsonl 2 labels -> 2 labels (1 edited or removed)", True,
+            "labels people.jsonl 2 labels → 2 labels (1 edited or removed)", True,
         ),
-        (changed(labels={}), "labels people.jsonl 2 labels -> none", True),
+        (changed(labels={}), "labels people.jsonl 2 labels → none", True),
     ],
 )  # fmt: skip
 def test_each_change_is_named_with_both_values(after: dict[str, Any], said: str, loosens: bool) -> None:
@@ -141,7 +141,7 @@ def test_a_looser_rule_is_a_condition(outcome: Any, ended: str) -> None:
     found = amendments(RULES, changed(repeat=1))
     decision = amended(Decision(outcome=outcome, checks=()), found, "origin/main@9f2c1ab")
     assert decision.outcome == ended
-    assert decision.reasons == ("repeat 2 -> 1 since origin/main@9f2c1ab",)
+    assert decision.reasons == ("repeat 2 → 1 since origin/main@9f2c1ab",)
 
 
 def test_a_tightened_rule_is_no_condition() -> None:

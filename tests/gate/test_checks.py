@@ -146,7 +146,7 @@ def test_a_block_outweighs_a_missing_decision():
         frozen(passing(100, 10)), Threshold(metric="nowhere", min=0), Threshold(metric="pass_rate", min=0.9)
     )
     assert decision.outcome == "blocked"
-    assert decision.reasons[0].startswith("pass_rate is 0.1")
+    assert decision.reasons[0].startswith("pass_rate is 10%, need ≥ 90%")
 
 
 def test_evidence_can_be_required():

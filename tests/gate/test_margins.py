@@ -38,7 +38,7 @@ def test_many_cases_rule_a_drop_out_and_few_do_not() -> None:
     assert set(checks(large, "non-inferiority")) == {"overall", "domain=small"}
     assert small.outcome == "approved with conditions"
     assert checks(small, "non-inferiority")["overall"].outcome == "warn"
-    assert "need < 0.02" in checks(small, "non-inferiority")["overall"].reason
+    assert "need < 2 pts" in checks(small, "non-inferiority")["overall"].reason
 
 
 def test_only_overall_and_critical_cohorts_are_held_to_it() -> None:

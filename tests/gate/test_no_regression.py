@@ -57,15 +57,15 @@ def test_a_comparison_says_which_drops_it_could_have_seen():
     small, large = (frozen(passing(n, n - 9)) for n in (60, 2000))
     told = [a_decision(each, NoRegression(), baseline=each).comparison.sight for each in (small, large)]
     check = the_check(a_decision(large, NoRegression(), baseline=large))
-    assert f"4 times in 5 from {check.smallest_drop:.3g} on" in told[1]
+    assert f"4 times in 5 from {100 * check.smallest_drop:.1f} pts on" in told[1]
     assert told[1].endswith("one of 5 % of its range 100% of the time, one of 10 % of its range 100% of the time")
     assert "one of 5 % of its range 100%" not in told[0]
     few = frozen(passing(6, 6))
     assert "4 times in 5 at no size" in a_decision(few, NoRegression(), baseline=few).comparison.sight
     rows = [a_row(a_case(f"c{i:03}", cluster=f"k{i // 5}"), {"rule": float(i % 20 > 0)}) for i in range(300)]
     clustered = a_decision(frozen(rows), NoRegression(), baseline=frozen(rows)).comparison.sight
-    alone, together = (float(found) for found in re.findall(r"from (\S+) on where", clustered))
-    assert 0.01 < alone < together / 4
+    alone, together = (float(found) for found in re.findall(r"from (\S+) pts on where", clustered))
+    assert 1 < alone < together / 4
 
 
 def test_one_gate_agrees_with_exact_mcnemar():
@@ -117,7 +117,7 @@ def test_where_lower_is_better_a_rise_is_the_regression():
     check = the_check(risen, "bad")
     assert (check.outcome, fallen.outcome) == ("block", "approved")
     assert check.drop is not None and check.drop.value == pytest.approx(0.3)
-    assert check.reason.startswith("bad rose 0 -> 0.3")
+    assert check.reason.startswith("bad rose 0% → 30%")
 
 
 def test_graded_scores_and_repeats_are_compared_by_case():
@@ -279,7 +279,7 @@ def test_a_drop_everywhere_is_named_as_overall():
         )
 
     decision = a_decision(run(True), ONLY_PASS_RATE, baseline=run(False))
-    assert decision.reasons[0].startswith("pass_rate fell 1 -> 0.8 (40 of 200 cases newly fail")
+    assert decision.reasons[0].startswith("pass_rate fell 100% → 80.0% (40 of 200 cases newly fail")
 
 
 def test_repeats_pair_only_with_the_same_repeat():

@@ -53,3 +53,10 @@ def test_reasons_left_out_are_counted(view: View) -> None:
     for extra, said in ((1, "… and 1 more reason\n"), (3, "… and 3 more reasons\n")):
         many = replace(view, reasons=tuple(f"reason {number}" for number in range(SHOWN_REASONS + extra)))
         assert said in printed(many, 80)
+
+
+def test_the_headline_is_not_said_again(view: View) -> None:
+    """A reason that is the headline, word for word, is no further reason."""
+    text = printed(replace(view, headline="no baseline yet", reasons=("no baseline yet", "another")), 100)
+    assert text.count("no baseline yet") == 1
+    assert "because another" in text

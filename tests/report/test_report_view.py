@@ -59,7 +59,7 @@ def test_a_row_reads_as_one_verdict(row: Row, verdict: str) -> None:
         ),
         pytest.param(
             Decision(outcome="blocked", checks=(a_check(observed=Estimate(value=0.5, n=10)), a_check())),
-            "pass rate in domain=aml is 50%, need ≥ 85%; 1 more check like it",
+            "pass rate in domain=aml is 50%, need ≥ 85%; 1 more check blocks",
             id="blocked by a level",
         ),
         pytest.param(
@@ -71,7 +71,7 @@ def test_a_row_reads_as_one_verdict(row: Row, verdict: str) -> None:
                 ),
                 reasons=("second", "first"),
             ),
-            "citation in domain=aml is 40%, need ≥ 85%; 1 more check like it",
+            "citation in domain=aml is 40%, need ≥ 85%; 1 more check blocks",
             id="the most important reason is named",
         ),
         pytest.param(
@@ -233,3 +233,26 @@ def test_an_advisory_metric_decides_nothing() -> None:
     view = a_view(Decision(outcome="approved", checks=()), advisory=["correctness"])
     assert {score.metric for failed in view.failing for score in failed.failed} == {"keywords", "citation"}
     assert view.n_failing == 6
+
+
+def test_what_only_the_whole_run_knows_is_no_column(summary: Summary, decision: Decision) -> None:
+    """A cost that is unknown everywhere is said once, with its reason, and not in every row of the table."""
+    unknown = Estimate(value=None, reason="no case has a value: 40 unknown")
+    costs = [
+        replace(cell, metric="cost_per_case_usd", cohort=cohort, estimate=unknown)
+        for cell in summary.cells[:1]
+        for cohort in ("overall", "domain=aml")
+    ]
+    others = [cell for cell in summary.cells if cell.metric != "cost_per_case_usd"]
+    rows = report_samples.candidate_rows
+    view = build_view(replace(summary, cells=(*others, *costs)), decision, rows, None, report_samples.manifest())
+    assert view.resources_alone == (("cost_per_case_usd", "undefined: no case has a value: 40 unknown"),)
+    assert "cost_per_case_usd" not in view.resource_metrics
+
+
+def test_a_score_key_is_one_line(decision: Decision) -> None:
+    """What a score depends on stands in one line of the provenance, and times have no noise behind the point."""
+    keys = {"keywords": {"scorer": "keywords 1", "options": "619a", "judge": None}}
+    provenance = dict(a_view(decision, score_keys=keys, wall_s=1.8447442939).provenance)
+    assert provenance["scorer keywords"] == "keywords 1, options 619a"
+    assert provenance["wall_s"] == "1.845"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+from evalkit.figures import plural
 from evalkit.scorers.rules.normalise import fold, has_words, well_formed
 from evalkit.scorers.rules.pattern import compile_pattern
 from evalkit.scorers.rules.rule import PassFail, no_contexts, passages, shown
@@ -60,11 +61,11 @@ class Citation(PassFail):
         unknown = self._unknown(cited, contexts or ()) if self.in_contexts else []
         wanted = self._wanted(case)
         problems = [
-            *([f"{len(cited)} citations, needs {self.min}"] if len(cited) < self.min else []),
+            *([f"{plural(len(cited), 'citation')}, needs {self.min}"] if len(cited) < self.min else []),
             *([f"not in the contexts: {shown(unknown)}"] if unknown else []),
             *([f"does not cite {shown(wanted)}"] if wanted and not _same(wanted, cited) else []),
         ]
-        reason = "; ".join(problems) or f"{len(cited)} citations, all accounted for"
+        reason = "; ".join(problems) or f"{plural(len(cited), 'citation')}, all accounted for"
         return self.grade(not problems, reason, cited=cited, unknown=unknown)
 
     def _unknown(self, cited: list[str], contexts: tuple[str, ...]) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from evalkit.report.numbers import Style, dropped, elapsed, estimated, figure, needed, plural, style_of
+from evalkit.figures import Style, change, dropped, elapsed, estimated, figure, needed, plural, style_of
 from evalkit.results import Estimate
 from evalkit.types import Metric
 
@@ -74,6 +74,21 @@ def test_a_drop_of_a_rate_is_in_points() -> None:
     assert dropped(Estimate(value=0.12, low=0.05, high=0.19, n=58), RATE) == "12 pts [5, 19]"
     assert dropped(Estimate(value=-0.01, low=-0.05, high=0.03, n=58), RATE) == "−1 pt [−5, 3]"
     assert dropped(None, RATE) == ""
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "style", "n", "text"),
+    [
+        pytest.param(0.894, 0.658, NUMBER, 73, "0.89 → 0.66", id="graded"),
+        pytest.param(0.902, 0.851, RATE, 315, "90.2% → 85.1%", id="rate"),
+        pytest.param(0.8939, 0.8902, NUMBER, 73, "0.8939 → 0.8902", id="alike after rounding"),
+        pytest.param(0.953, 0.951, RATE, 73, "95.3% → 95.1%", id="a rate alike after rounding"),
+        pytest.param(1.0, 1.0, RATE, 73, "100% → 100%", id="the same"),
+    ],
+)
+def test_a_move_is_written_in_one_form(before: float, after: float, style: Style, n: int, text: str) -> None:
+    """Both figures in the style of the metric; they look alike only where they are."""
+    assert change(before, after, style, n) == text
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
@@ -99,6 +99,20 @@ def difference(value: float, style: Style, n: int = 0) -> str:
         return figure(value, style, n)
     text = signed(100 * value, _rate_decimals(n))
     return f"{text} {'pt' if text in ('1', f'{MINUS}1') else 'pts'}"
+
+
+def change(before: float, after: float, style: Style, n: int = 0) -> str:
+    """Write `0.89 → 0.66`; two figures that differ and would look alike get more digits."""
+    pair = figure(before, style, n), figure(after, style, n)
+    if pair[0] == pair[1] and before != after:
+        finer, many = replace(style, decimals=style.decimals + 2), max(n, DECIMAL_FROM_N)
+        pair = figure(before, finer, many), figure(after, finer, many)
+    return " → ".join(pair)
+
+
+def limit(value: float, style: Style) -> str:
+    """Write what a difference is held against: points for a rate, never rounded."""
+    return f"{100 * value:g} {'pt' if value == 0.01 else 'pts'}" if style.unit == "rate" else f"{value:g}"
 
 
 def needed(need: str, style: Style) -> str:

@@ -1,0 +1,80 @@
+"""What is said of a judge: one line, its trust, and the ceiling once."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+
+import report_samples
+from rich.console import Console
+
+from evalkit.report.console import print_view
+from evalkit.report.judges import judge_panels
+from evalkit.report.markdown import summary_markdown
+from evalkit.report.records import release_decision_markdown
+from evalkit.report.view import View, build_view
+from evalkit.results import Agreement, Decision, Estimate, Summary
+
+PERSON = report_samples.agreement()[0]
+AUTHOR = replace(PERSON, rater_kind="author", trust="untrusted", kappa=Estimate(value=0.86, low=0.69, high=0.94, n=116))
+NOBODY = Agreement(
+    metric="correctness",
+    judge="local-correctness",
+    rater_kind="person",
+    cohort="overall",
+    kappa=Estimate(value=None, reason="no labels"),
+)
+PAIR = replace(AUTHOR, judge="rater ana / ben", kappa=Estimate(value=0.95, low=0.66, high=0.99, n=38))
+ALL = replace(AUTHOR, judge="3 raters", kappa=Estimate(value=0.91, low=0.8, high=0.97, n=44))
+
+
+def standing(*agreement: Agreement) -> str:
+    """The one line of the judge."""
+    (panel,) = judge_panels(replace(report_samples.summary(), agreement=agreement), {})
+    return panel.standing
+
+
+def view_with(agreement: tuple[Agreement, ...], summary: Summary, decision: Decision) -> View:
+    """The hand-made run with other labels."""
+    rows = report_samples.candidate_rows
+    return build_view(replace(summary, agreement=agreement), decision, rows, None, report_samples.manifest())
+
+
+def test_people_come_first_and_others_behind_them() -> None:
+    """Trust is said with the labels that it rests on; other labels follow under their own name."""
+    assert (
+        standing(AUTHOR, NOBODY) == "untrusted: no labels by people; kappa 0.86 [0.69, 0.94] with 116 labels by authors"
+    )
+    assert standing(PERSON) == "trusted: kappa 0.78 [0.66, 0.88] with 120 labels by people"
+
+
+def test_the_ceiling_is_said_once() -> None:
+    """Two raters give one figure; of more than two that of all of them stands for the pairs."""
+    assert standing(PERSON, PAIR).endswith("; ana / ben agree at 0.95 [0.66, 0.99] (n=38), the ceiling of any judge")
+    said = standing(PERSON, PAIR, ALL)
+    assert said.count("ceiling") == 1
+    assert "3 raters agree at 0.91" in said
+
+
+def test_every_place_has_one_line_a_judge(summary: Summary, decision: Decision) -> None:
+    """Terminal and summary name a judge once; the raters are no judges there."""
+    view = view_with((AUTHOR, PAIR, NOBODY), summary, decision)
+    file = io.StringIO()
+    print_view(view, Console(file=file, width=200, color_system=None))
+    lines = [line for line in file.getvalue().splitlines() if "local-correctness" in line]
+    assert len(lines) == 1, lines
+    section = summary_markdown(view).partition("**Judge trust**")[2].partition("**")[0]
+    assert [line for line in section.splitlines() if line.startswith("- ")] == [
+        "- `correctness` by `local-correctness` untrusted: no labels by people; "
+        "kappa 0.86 [0.69, 0.94] with 116 labels by authors; "
+        "ana / ben agree at 0.95 [0.66, 0.99] (n=38), the ceiling of any judge"
+    ]
+
+
+def test_the_record_doubts_judges_and_no_raters(summary: Summary, decision: Decision) -> None:
+    """Residual risk names a judge that people have not confirmed, and never what people reach among themselves."""
+    risk = release_decision_markdown(view_with((AUTHOR, PAIR, NOBODY), summary, decision), report_samples.manifest())
+    doubts = [line for line in risk.splitlines() if "is not shown to agree with people" in line]
+    assert doubts == ["- `local-correctness on correctness` is not shown to agree with people."]
+    sure = release_decision_markdown(view_with((PERSON, AUTHOR), summary, decision), report_samples.manifest())
+    assert "is not shown to agree" not in sure
