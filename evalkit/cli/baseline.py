@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from evalkit.errors import InputError, Problem
-from evalkit.report.numbers import plural
+from evalkit.figures import plural
 
 if TYPE_CHECKING:
     from evalkit.stored import StoredRun
