@@ -33,7 +33,7 @@ import numpy.typing as npt
 from evalkit.scorers.embedding.embedders import WordLlama
 from evalkit.scorers.judges.answer_features import features
 
-JUDGE_VERSION = "4"
+JUDGE_VERSION = "5"
 """Raise it with every change of the features or of the coefficients."""
 FEATURES = ("meaning", "wording")
 SETTINGS = {"C": 1.0, "folds": 5, "repeats": 10, "bootstrap": 2000, "calibration_bins": 10, "seed": 7}

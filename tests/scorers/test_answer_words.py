@@ -18,6 +18,10 @@ from evalkit.scorers.judges.answer_words import quantities_agree, split, word_we
         ("16th century, ninth century", "15xx 8xx"),
         ("3 million, 2.50 billion, two hundred", "3e6 2.5e9 2e2"),
         ("World War II", "world war 2"),
+        ("EUR 10 000, 1\u202f234\u00a0567 and 10'000", "eur 10000 1234567 and 10000"),
+        ("in 2003 200 people, 12 3456, version 1.2 300", "in 2003 200 people 12 3456 version 1.2 300"),
+        ("10k, 2.5K a day, 3bn, 1.5M and 2mn", "10e3 2.5e3 a day 3e9 1.5e6 and 2e6"),
+        ("5 km, k 5, 3 bn, 300km, 5m tall", "5 km k 5 3 bn 300 km 5 m tall"),
         ("", ""),
     ],
 )

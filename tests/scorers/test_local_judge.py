@@ -116,6 +116,10 @@ def grade(answer: str, *references: str, **options: Any) -> Score | Unscored:
         pytest.param("how many?", "1.2 million", "1,200,000", True, id="million written out"),
         pytest.param("how many?", "about 2.45 million", "2.4 million", True, id="rounded"),
         pytest.param("how many?", "about 2.45 million", "4.2 million", False, id="another decimal"),
+        pytest.param("from which sum?", "EUR 10 000", "From EUR 10,000 on.", True, id="thousands parted by a space"),
+        pytest.param("from which sum?", "EUR 10 000", "From EUR 15 000 on.", False, id="another number of thousands"),
+        pytest.param("how many?", "10,000", "About 10k", True, id="a magnitude at its number"),
+        pytest.param("how many?", "3 million", "3bn", False, id="another magnitude"),
         pytest.param("which war?", "World War II", "the Second World War", True, id="roman number"),
         pytest.param("what animal?", "dog", "dogs", True, id="plural"),
         pytest.param("how many?", "20", "20 hens x 40 cups = 800 cups.\nA: 800", False, id="a step, not the answer"),
@@ -261,7 +265,7 @@ def test_scorer_holds_the_contract() -> None:
     """It is a scorer whose metric names the judge and whose key holds judge, coefficients and embedding."""
     bound = LocalCorrectness().bind(Services(root=Path()))
     assert isinstance(bound, Scorer)
-    assert bound.metrics[0].judge == "local:correctness@4"
+    assert bound.metrics[0].judge == "local:correctness@5"
     assert set(bound.key_parts) == {"judge", "coefficients", "embedding"}
     assert bound.needs == {"reference"}
 

@@ -46,6 +46,11 @@ _VERBS_TOO = frozenset({"may", "march"})
 _ORDINAL_ENDING = re.compile(r"(?<=\d)(st|nd|rd|th)\b", re.IGNORECASE)
 _WORD = re.compile(r"\d+(?:[.,:]\d+)*|[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff]|[^\W\d_]+(?:'[^\W\d_]+)*")
 _GROUPED = re.compile(r",(?=\d{3}(?!\d))")
+_SPACED = re.compile(r"(?<![\d.,:])\d{1,3}(?:[ ']\d{3})+(?!\d)")
+"""Thousands parted by spaces (ISO 80000-1) or apostrophes."""
+_UNITS = {"k": "thousand", "m": "million", "mn": "million", "bn": "billion"}
+_ATTACHED = re.compile(r"(?<=\d)(?:[kK]|M|[mMbB]n)\b")
+"""A magnitude that is written at its number; `5m` may be metres."""
 _YEAR = re.compile(r"1\d{3}|20\d\d|\d{1,2}xx|\d{3}x")
 """A year, or `15xx` for a century and `196x` for a decade."""
 _CONJUNCTIONS = frozenset({"and", "or"})
@@ -105,6 +110,8 @@ def split(text: str) -> Words:
     """Split into folded words: no accents, one form for numbers, ordinals, months, decades and centuries."""
     plain = unicodedata.normalize("NFKD", text.replace("\u2019", "'"))
     plain = _ORDINAL_ENDING.sub("", "".join(char for char in plain if not unicodedata.combining(char)))
+    plain = _SPACED.sub(lambda number: re.sub(r"\D", "", number[0]), plain)
+    plain = _ATTACHED.sub(lambda unit: f" {_UNITS[unit[0].casefold()]}", plain)
     folded, capital, parted, end = [""], [False], [False], 0
     for match in _WORD.finditer(plain):
         word = _same(match[0].casefold())

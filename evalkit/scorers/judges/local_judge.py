@@ -105,7 +105,7 @@ class LocalCorrectness:
     pass_at: float = field(default=0.5, metadata={"key": "pass"})
     """Smallest probability of being correct that passes, above 0 up to 1."""
 
-    version: ClassVar[str] = "4"
+    version: ClassVar[str] = "5"
     shorthand: ClassVar[str] = "pass_at"
 
     def __post_init__(self) -> None:
