@@ -64,7 +64,8 @@ def load_judged(folder: RunFolder, label_files: Sequence[Path], metric: str | No
     suite_file = suite_file_of(stored)
     if suite_file is None and not label_files:
         what = f"its suite {stored.manifest['suite_file']} is not there"
-        raise InputError(Problem(str(folder.path), what, "name label files with --labels"))
+        mend = "run this in the suite's project, or name label files with --labels"
+        raise InputError(Problem(str(folder.path), what, mend))
     suite = load_suite(suite_file) if suite_file else None
     files = tuple(label_files) or (suite.label_files if suite else ())
     root = suite.root if suite else project_of(Path.cwd())

@@ -39,6 +39,8 @@ class _Graded:
     """Inverse of the chance with which each labelled answer was drawn, 1 where all were drawn alike."""
     rate: bool
     drawn_alike: bool
+    labelled_otherwise: bool = False
+    """Whether people said pass or fail of what is a grade, or gave grades to what is a rate."""
 
 
 def with_corrections(
@@ -85,7 +87,8 @@ def _graded(frame: FrozenFrame, metric: Metric, labels: Sequence[Label]) -> dict
     if not metric.binary:
         numbers = {key: float(said) for key, said in people.items() if not isinstance(said, str)}
         made[metric.name] = _first_answers(frame, metric.name, numbers, weights, rate=False)
-    return made
+    labelled = any(each.people for each in made.values())
+    return {name: replace(each, labelled_otherwise=labelled and not each.people) for name, each in made.items()}
 
 
 def _first_answers(
@@ -132,7 +135,9 @@ def _corrected(
 
 def _estimate(graded: _Graded, trusted: bool, level: float) -> Estimate:
     if not graded.people:
-        return Estimate(value=None, confidence_level=level, reason="uncorrected: no labels of these answers by people")
+        kind = ("pass or fail " if graded.rate else "graded ") if graded.labelled_otherwise else ""
+        reason = f"uncorrected: no {kind}labels of these answers by people"
+        return Estimate(value=None, confidence_level=level, reason=reason)
     found = _rate(graded, level) if graded.rate else _mean(graded, trusted, level)
     return replace(found, reason=f"uncorrected: {found.reason}") if found.value is None else found
 

@@ -24,5 +24,5 @@ def gate(
     from evalkit.store.folder import RunFolder
 
     result = decide_again(RunFolder(run), suite, baseline)
-    Output(json=json, verbose=verbose).show_run(result, reports=True, summary=None)
+    Output(json=json, verbose=verbose).show_run(result, reports=True)
     raise typer.Exit(int(result.exit_code))

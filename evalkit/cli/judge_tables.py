@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from evalkit.figures import plural
 from evalkit.results import OVERALL, Agreement, Estimate
@@ -131,7 +131,8 @@ def _confusion(head: Agreement) -> Iterator[str]:
 def _cohort_table(own: Sequence[Agreement]) -> Table:
     table = _table()
     for heading in ("  cohort", "labels", "kappa", "agreement", "trust"):
-        table.add_column(heading, justify="right" if heading in ("labels", "agreement") else "left")
+        justify: Literal["left", "right"] = "right" if heading in ("labels", "agreement") else "left"
+        table.add_column(heading, justify=justify, overflow="fold")
     for each in own:
         trust = "not verified here" if "not verified here" in each.note else each.trust
         table.add_row(f"  {each.cohort}", str(each.kappa.n), _kappa(each.kappa), _percent(each.observed), trust)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,23 @@ if TYPE_CHECKING:
 
     from evalkit.pipeline import Result
     from evalkit.report.view import View
+
+
+@dataclass(frozen=True)
+class Files:
+    """What a caller wants written besides the run folder."""
+
+    summary: Path | None = None
+    """Appended to."""
+    junit: Path | None = None
+    csv: Path | None = None
+
+    def named(self) -> list[Path]:
+        """Those that were asked for."""
+        return [file for file in (self.summary, self.junit, self.csv) if file is not None]
+
+
+NO_FILES = Files()
 
 
 class Output:
@@ -39,9 +57,9 @@ class Output:
         """Print a message for people."""
         self.messages.print(text, soft_wrap=True)
 
-    def show_run(self, result: Result, *, reports: bool, summary: Path | None, junit: Path | None = None) -> None:
+    def show_run(self, result: Result, *, reports: bool, files: Files = NO_FILES) -> None:
         """Write the reports of a run, print its decision, and write the files that its caller wants besides."""
-        from evalkit.report.write import append_to, junit_to, material_of, newer, view_of, write_reports
+        from evalkit.report.write import append_to, junit_to, material_of, newer, table_to, view_of, write_reports
 
         material = material_of(
             result.folder, result.manifest, result.summary, result.decision, result.baseline, result.labels
@@ -51,10 +69,12 @@ class Output:
         for name in kept:
             self.say(f"kept    {name}: it was completed by hand; what the run says now is in {newer(name)}")
         self._print_decision(result, view, reports=reports)
-        if summary is not None:
-            append_to(summary, view)
-        if junit is not None:
-            junit_to(junit, material, view)
+        if files.summary is not None:
+            append_to(files.summary, view)
+        if files.junit is not None:
+            junit_to(files.junit, material, view)
+        if files.csv is not None:
+            table_to(files.csv, material, view)
 
     def _print_decision(self, result: Result, view: View, *, reports: bool) -> None:
         if self.json:

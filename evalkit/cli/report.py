@@ -10,19 +10,21 @@ def report(
     run: Annotated[Path, typer.Argument(help="Run folder.")],
     baseline: Annotated[str | None, typer.Option(help="Saved baseline or run folder to show beside.")] = None,
     summary: Annotated[Path | None, typer.Option(help="Append summary.md to this file.")] = None,
+    csv: Annotated[Path | None, typer.Option(help="Write the cases as a table for spreadsheets and pandas.")] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="List every check and cohort.")] = False,
 ) -> None:
     """Write report.html, summary.md, junit.xml and the decision records of a run again, and print the decision.
 
-    Example: evalkit report reports/latest
+    Example: evalkit report reports/latest --csv cases.csv
 
     Exit codes: 0 when the reports are written, whatever the decision was.
     """
-    from evalkit.cli.output import Output
+    from evalkit.cli.output import Files, Output
     from evalkit.inputs import refuse_folders
     from evalkit.pipeline import decide_again
     from evalkit.store.folder import RunFolder
 
-    refuse_folders([] if summary is None else [summary])
+    files = Files(summary=summary, csv=csv)
+    refuse_folders(files.named())
     result = decide_again(RunFolder(run), None, baseline)
-    Output(verbose=verbose).show_run(result, reports=True, summary=summary)
+    Output(verbose=verbose).show_run(result, reports=True, files=files)

@@ -106,13 +106,14 @@ def run(  # noqa: PLR0913 - typer reads the flags from the signature
     """
     import shlex
 
-    from evalkit.cli.output import Output
+    from evalkit.cli.output import Files, Output
     from evalkit.cli.signals import run_stoppable
     from evalkit.pipeline import Request
     from evalkit.runner.plan import Selection
 
     given = {"repeat": repeat, "concurrency": concurrency, "seed": seed, "budget_usd": budget, "deadline_s": deadline}
     given["timeout_s"] = timeout
+    files = Files(summary=summary, junit=junit)
     request = Request(
         suite=named_or_nearest(suite),
         out=out,
@@ -130,7 +131,7 @@ def run(  # noqa: PLR0913 - typer reads the flags from the signature
         baseline=baseline,
         fail_fast=fail_fast,
         replies=_replies(cache=cache, refresh=refresh_cache),
-        written=tuple(file for file in (summary, junit) if file is not None),
+        written=tuple(files.named()),
         command=shlex.join([*_environment(), "evalkit", *sys.argv[1:]]),
         meanwhile=_prepare_reports if report else lambda: None,
     )
@@ -140,7 +141,7 @@ def run(  # noqa: PLR0913 - typer reads the flags from the signature
 
         return show_dry_run(request, output)
     result = run_stoppable(request, output, "none" if quiet else progress.value)
-    output.show_run(result, reports=report, summary=summary, junit=junit)
+    output.show_run(result, reports=report, files=files)
     raise typer.Exit(int(result.exit_code))
 
 

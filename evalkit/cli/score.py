@@ -36,5 +36,5 @@ def score(
     request = Request(suite=suite, out=out, baseline=baseline, answers=answers, command=command)
     output = Output(json=json)
     result = run_stoppable(request, output, "auto")
-    output.show_run(result, reports=True, summary=None)
+    output.show_run(result, reports=True)
     raise typer.Exit(int(result.exit_code))

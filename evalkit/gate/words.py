@@ -67,7 +67,7 @@ def calibrate_first(metric: str, cohort: str, judges: Sequence[str]) -> str:
     """Say why a judge may not decide, and what earns it the vote."""
     return (
         f"{about(metric, cohort)} rests on a judge whose agreement with people is not shown ({', '.join(judges)}): "
-        "label its answers with `evalkit judge calibrate`, or make the scorer advisory"
+        "draw answers to label with `evalkit labels sample RUN`, or make the scorer advisory"
     )
 
 

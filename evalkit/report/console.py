@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from evalkit.figures import plural
 from evalkit.report.headline import spoken
 from evalkit.report.texts import clipped, one_line
 from evalkit.report.view import GateLine, View
@@ -176,6 +177,8 @@ def _judges(view: View) -> Iterator[Text]:
         yield _text("judge   ", "bold").append(one_line(words, 300), style="not bold")
     for sentence in view.corrections:
         yield _text("judge   ", "bold").append(one_line(sentence, 200), style="not bold")
+    if view.cohort_corrections:
+        yield _text(f"        … and {plural(len(view.cohort_corrections), 'corrected figure')} by cohort", "dim")
 
 
 def _amendments(view: View) -> Iterator[Text]:

@@ -8,24 +8,26 @@ from evalkit.figures import Style, bounds, difference, estimated, figure, plural
 from evalkit.results import OVERALL, Cell, Estimate, Summary
 
 
-def correction_lines(summary: Summary, styles: Mapping[str, Style]) -> tuple[str, ...]:
-    """One sentence for each corrected figure, and one for all that stay as they are for the same reason.
+def correction_lines(summary: Summary, styles: Mapping[str, Style]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Of the whole run, then by cohort: one sentence a corrected figure, one for all that stay for the same reason.
 
     `correctness: judge 81 %, corrected 85 % [77, 92], 50 labels, bias -4 pts`
     """
     lines: list[str] = []
+    apart: list[str] = []
     plain: dict[str, list[str]] = {}
     for cell in summary.cells:
         style, said, corrected = styles[cell.metric], cell.estimate.value, cell.corrected
         if corrected is None or said is None:
             continue
         if corrected.value is not None:
-            lines.append(
+            (lines if cell.cohort == OVERALL else apart).append(
                 f"{_where(cell)}: {_judge(cell, style)}, {_corrected(corrected, said - corrected.value, style)}"
             )
         elif cell.cohort == OVERALL:
             plain.setdefault(corrected.reason, []).append(_as_it_is(cell, style))
-    return (*lines, *(f"{', '.join(figures)} by the judge alone, {reason}" for reason, figures in plain.items()))
+    whole = (*lines, *(f"{', '.join(figures)} by the judge alone, {reason}" for reason, figures in plain.items()))
+    return whole, tuple(apart)
 
 
 def _where(cell: Cell) -> str:

@@ -113,6 +113,7 @@ def _judges(view: View) -> str:
         for line in view.judges
         if line.agreement.cohort != OVERALL
     ]
+    lines += [f"- {plain(sentence)}" for sentence in view.cohort_corrections]
     return "\n".join(lines) or "No judge was compared with people in this run."
 
 

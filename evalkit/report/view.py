@@ -94,7 +94,9 @@ class View:
     panels: tuple[JudgePanel, ...]
     """The same judges, metric by metric."""
     corrections: tuple[str, ...]
-    """What people's labels say of the judges' figures, a sentence each."""
+    """What people's labels say of the judges' figures over the whole run, a sentence each."""
+    cohort_corrections: tuple[str, ...]
+    """The same by cohort."""
     coverage: str
     resource_metrics: tuple[str, ...]
     """Names of the metrics of latency and cost that cohorts have."""
@@ -152,6 +154,7 @@ def build_view(
     checked = {check.metric for check in decision.checks}
     gated = tuple(metric.name for metric in quality if metric.name in checked)
     resources = tuple(dict.fromkeys(cell.metric for cell in summary.cells if styles[cell.metric].unit in RESOURCES))
+    corrections, cohort_corrections = correction_lines(summary, styles)
     alone = known_overall_only(summary, resources)
     partial = manifest.get("partial") or None
     return View(
@@ -171,7 +174,8 @@ def build_view(
         gated=gated,
         judges=tuple(judge_line(agreement) for agreement in summary.agreement),
         panels=judge_panels(summary, found.unread),
-        corrections=correction_lines(summary, styles),
+        corrections=corrections,
+        cohort_corrections=cohort_corrections,
         coverage=share_of(*overall_coverage(summary)),
         resource_metrics=tuple(name for name in resources if name not in alone),
         resources=resource_rows(summary, tuple(name for name in resources if name not in alone), styles),

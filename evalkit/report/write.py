@@ -123,6 +123,21 @@ def junit_to(target: Path, material: Material, view: View) -> None:
         raise StoreError(f"{target}: {error.strerror}; name a file that can be written") from error
 
 
+def table_to(target: Path, material: Material, view: View) -> None:
+    """Write the cases as CSV to a place that the caller names; its folder is made.
+
+    Raises:
+        StoreError: if it cannot be written.
+    """
+    from evalkit.report.table import write_table
+
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write_table(target, view, material.rows, material.baseline_rows)
+    except OSError as error:
+        raise StoreError(f"{target}: {error.strerror}; name a file that can be written") from error
+
+
 def append_to(target: Path, view: View) -> None:
     """Append the summary to a file that others write to as well, such as a job summary; its folder is made.
 

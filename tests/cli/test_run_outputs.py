@@ -75,3 +75,16 @@ def test_a_file_that_the_disk_refuses_hides_no_decision(project: Project, flags:
     ran = project.run("run", "suite.yaml", "--baseline", "none", "--junit", "e" * 300, *flags)
     assert ran.returncode == 4
     assert "approved" in ran.stdout.lower()
+
+
+def test_the_cases_are_written_as_a_table(project: Project) -> None:
+    """`report --csv` writes a row a case to the named place; a place that can be no file is refused."""
+    project.cases(10)
+    assert project.run("run", "suite.yaml", "--out", "run", "--no-report", "--baseline", "none").returncode == 0
+    made = project.run("report", "run", "--csv", "tables/cases.csv")
+    assert made.returncode == 0, made.stderr
+    text = (project.root / "tables/cases.csv").read_text(encoding="utf-8-sig")
+    assert text.startswith("case_id,repeat,kind,severity,")
+    assert len(text.splitlines()) == 11
+    refused = project.run("report", "run", "--csv", ".")
+    assert refused.returncode == 2

@@ -239,7 +239,7 @@ def test_an_untrusted_judge_can_warn_but_not_block():
     assert decision.outcome == "approved with conditions"
     asked = a_decision(after, NoRegression(metrics=("grade",)), baseline=before)
     assert asked.outcome == "no decision"
-    assert "calibrate" in asked.reasons[0]
+    assert "evalkit labels sample" in asked.reasons[0]
 
 
 def test_advisory_metrics_are_not_compared_by_default():

@@ -145,7 +145,7 @@ def test_a_judge_without_labels_decides_nothing(metric: str):
     """A blocking check that rests on an unproven judge gives no decision and names `calibrate`."""
     decision = a_decision(frozen(judged_rows(100), [JUDGE, RULE]), Threshold(metric=metric, min=0.1))
     assert decision.outcome == "no decision"
-    assert "calibrate" in decision.reasons[0]
+    assert "evalkit labels sample" in decision.reasons[0]
 
 
 def test_a_judge_that_agrees_with_people_decides():
@@ -174,4 +174,4 @@ def test_no_pass_metric_lets_an_unproven_judge_decide(metric: str) -> None:
     ]
     decision = a_decision(frozen(rows, (JUDGE,)), Threshold(metric=metric, min=0.95))
     assert decision.outcome == "no decision"
-    assert "label its answers" in decision.reasons[0]
+    assert "draw answers to label" in decision.reasons[0]
