@@ -22,6 +22,13 @@ from evalkit.scorers.judges.answer_words import quantities_agree, split, word_we
         ("in 2003 200 people, 12 3456, version 1.2 300", "in 2003 200 people 12 3456 version 1.2 300"),
         ("10k, 2.5K a day, 3bn, 1.5M and 2mn", "10e3 2.5e3 a day 3e9 1.5e6 and 2e6"),
         ("5 km, k 5, 3 bn, 300km, 5m tall", "5 km k 5 3 bn 300 km 5 m tall"),
+        ("$5m, EUR 2.5m and \u20ac 3m", "5e6 eur 2.5e6 and 3e6"),
+        ("2003-05-01, 01.05.2003, 05/01/2003", "1 may 2003 1 may 2003 05 01 2003"),
+        ("2003-25-01, 1.13.2003, 12.5.6", "2003 25 01 1.13.2003 12.5.6"),
+        ("3:30 pm, 3.30 p.m., 3 PM, 12 am, 15:30", "15:30 15:30 15:00 0:00 15:30"),
+        ("I am 15 pmol from 13 pm", "i am 15 pmol from 13 pm"),
+        ("20 \u00b0C, 20\u00b0 C, 20 degrees Celsius, 5 degrees F", "20 celsius 20 celsius 20 celsius 5 fahrenheit"),
+        ("5 kilometres, 5 kilometers, 5 km up Mt. Everest", "5 km 5 km 5 km up mount everest"),
         ("", ""),
     ],
 )

@@ -39,6 +39,8 @@ _BOXED = re.compile(r"\\boxed\{([^{}]{1,200})\}")
 _CAPITALISED = re.compile(r"\b[A-Z][^\W\d_]*[a-z]\b")
 _SHORT_FORM = re.compile(r"\b[A-Z](?:\.?[A-Z]){1,5}\b")
 SENTENCE_WORDS = 4
+TELLING_SHARE = 0.25
+"""Share of a reference's weight from which on a number in it cannot be left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,8 @@ def _compared(wanted: _Text, given: _Text, other_number: bool) -> Features:
     agrees, excluded = _settled(wanted, given, whole)
     if other_number and not agrees and any(wanted.words.kinds):
         excluded = excluded or "another number or date"
+    if not agrees and not whole and _lacks_number(wanted, given.words):
+        excluded = excluded or "no number"
     if agrees or excluded:
         return Features(float(agrees), float(agrees), excluded)
     meaning = closest_stretch(wanted, given)
@@ -185,6 +189,12 @@ def _numbers_exclude(references: Sequence[Words], given: Words, asked: Collectio
         if expected and stated and not any(quantities_agree(one, other) for one in expected for other in given.folded):
             return True
     return False
+
+
+def _lacks_number(wanted: _Text, given: Words) -> bool:
+    """A number tells a good part of the reference, and the answer has none: "kilometres" for "5 km"."""
+    told = sum(weight for kind, weight in zip(wanted.words.kinds, wanted.weights, strict=True) if kind == "number")
+    return told >= TELLING_SHARE * wanted.weights.sum() and not any(word[:1].isdigit() for word in given.folded)
 
 
 def _refuses(text: str) -> bool:

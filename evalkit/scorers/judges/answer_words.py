@@ -1,15 +1,16 @@
-"""Texts as folded words for the local judge: one form for numbers, months and dates, and how much each word tells."""
+"""Texts as folded words for the local judge: what kind of word each is, and how much it tells."""
 
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
+
+from evalkit.scorers.judges.answer_forms import MONTH_NAMES, one_form
 
 STOP_WORDS = frozenset(
     "a an the of in on at to for from by with and or as is was are were be been being it its that this these those "
@@ -30,27 +31,27 @@ _ORDINALS = (
 ).split()
 _TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
 _ROMAN = "ii iii iv v vi vii viii ix x xi xii xiii xiv xv xvi xvii xviii xix xx".split()
-_MONTHS = "january february march april may june july august september october november december".split()
+_UNITS = {
+    "km": ("kilometre", "kilometer"),
+    "cm": ("centimetre", "centimeter"),
+    "mm": ("millimetre", "millimeter"),
+    "kg": ("kilogram", "kilogramme"),
+}
 SAME = (
     {word: str(value) for value, word in enumerate(_ONES)}
     | {word: str(value) for value, word in enumerate(_ORDINALS, 1)}
     | {word: str(value * 10) for value, word in enumerate(_TENS, 2)}
     | {word: str(value) for value, word in enumerate(_ROMAN, 2) if len(word) > 1}
-    | {month[:3]: month for month in _MONTHS}
-    | {"sept": "september"}
+    | {month[:3]: month for month in MONTH_NAMES}
+    | {"sept": "september", "mt": "mount", "none": "0"}
+    | {name + end: unit for unit, names in _UNITS.items() for name in names for end in ("", "s")}
 )
 """Words that are written in two ways, and the way used here."""
-MONTHS = frozenset(_MONTHS)
+MONTHS = frozenset(MONTH_NAMES)
 _MAGNITUDES = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12}
 _VERBS_TOO = frozenset({"may", "march"})
-_ORDINAL_ENDING = re.compile(r"(?<=\d)(st|nd|rd|th)\b", re.IGNORECASE)
 _WORD = re.compile(r"\d+(?:[.,:]\d+)*|[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff]|[^\W\d_]+(?:'[^\W\d_]+)*")
 _GROUPED = re.compile(r",(?=\d{3}(?!\d))")
-_SPACED = re.compile(r"(?<![\d.,:])\d{1,3}(?:[ ']\d{3})+(?!\d)")
-"""Thousands parted by spaces (ISO 80000-1) or apostrophes."""
-_UNITS = {"k": "thousand", "m": "million", "mn": "million", "bn": "billion"}
-_ATTACHED = re.compile(r"(?<=\d)(?:[kK]|M|[mMbB]n)\b")
-"""A magnitude that is written at its number; `5m` may be metres."""
 _YEAR = re.compile(r"1\d{3}|20\d\d|\d{1,2}xx|\d{3}x")
 """A year, or `15xx` for a century and `196x` for a decade."""
 _CONJUNCTIONS = frozenset({"and", "or"})
@@ -108,10 +109,7 @@ class Words:
 
 def split(text: str) -> Words:
     """Split into folded words: no accents, one form for numbers, ordinals, months, decades and centuries."""
-    plain = unicodedata.normalize("NFKD", text.replace("\u2019", "'"))
-    plain = _ORDINAL_ENDING.sub("", "".join(char for char in plain if not unicodedata.combining(char)))
-    plain = _SPACED.sub(lambda number: re.sub(r"\D", "", number[0]), plain)
-    plain = _ATTACHED.sub(lambda unit: f" {_UNITS[unit[0].casefold()]}", plain)
+    plain = one_form(text)
     folded, capital, parted, end = [""], [False], [False], 0
     for match in _WORD.finditer(plain):
         word = _same(match[0].casefold())
