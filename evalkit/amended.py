@@ -37,6 +37,9 @@ def rules_before(suite: Suite, reference: str, baseline: RunFolder) -> tuple[Map
 
     Returns:
         Empty rules where neither the base branch nor the baseline tells them.
+
+    Raises:
+        InputError: for a file of the base branch that is there and cannot be read, or is too large.
     """
     manifest = baseline.manifest()
     if reference.startswith(PREFIX):
@@ -65,10 +68,12 @@ def _at(commit: str, suite: Suite) -> Mapping[str, Any] | None:
 
     def read(name: str) -> bytes | None:
         path = posixpath.normpath(posixpath.join(posixpath.dirname(file), name))
+        reference = f"{PREFIX}{commit}:{path}"
         try:
-            return text_at(f"{PREFIX}{commit}:{path}", suite.root)
+            split(reference)
         except InputError:
-            return None
+            return None  # no commit holds a file of such a name
+        return text_at(reference, suite.root)
 
     text = read(posixpath.basename(file))
     return None if text is None else rules_of_text(text, file, read)

@@ -41,8 +41,8 @@ def refuse_folders(targets: Iterable[Path]) -> None:
     """
     problems = [Problem(str(each), "it is a folder", "name a file in it") for each in targets if os.path.isdir(each)]
     for each in targets:
-        above = next(parent for parent in each.absolute().parents if os.path.exists(parent))
-        if not above.is_dir():
+        above = next((parent for parent in each.absolute().parents if os.path.exists(parent)), None)
+        if above is not None and not above.is_dir():
             problems.append(Problem(str(each), f"{above} is no folder", "name a file in a folder"))
     if problems:
         raise InputError(problems)

@@ -176,6 +176,8 @@ def _checked(judged: Judged, export: Path, into: Path) -> tuple[list[str], int]:
     """The lines to add, and the number of labels that are there already."""
     problems: list[Problem] = []
     new = read_labels([export], [str(export)])
+    if not new:
+        raise InputError(Problem(f"{export}:1", "no label in it", "export the labels from the page again"))
     old = read_labels([into], [str(into)]) if into.is_file() else ()
     rows = [raw for _, raw in read_jsonl(export, str(export), problems.append)]
     there = {_key(label): label.label for label in old}

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from evalkit import __version__
 from evalkit.errors import EvalkitError, InputError, Problem
-from evalkit.paths import shown_path
 from evalkit.runner.earlier import Earlier
 from evalkit.runner.engine import Stop
 from evalkit.runner.manifest import resumed, scorings_of
@@ -120,11 +119,7 @@ def _read(
     scoring = Scoring(resume.prepared.graders, scorings_of(manifest))
     earlier = Earlier(folder, empty_frame(manifest), scoring, wanted, resume.retry)
     spend = partial(charge, resume.prepared.budget, resume.stop, with_judges=True) if told else _nothing
-    try:
-        earlier.read(spend)
-    except ValueError as error:
-        what = f"the rows do not fit the manifest: {error}"
-        raise InputError(Problem(shown_path(folder.rows_file), what, "start a run in another folder")) from None
+    earlier.read(spend)
     if told:
         for row in read_rows(folder.old_rows_file) if folder.old_rows_file.exists() else ():
             spend(row)

@@ -15,7 +15,7 @@ from evalkit.report.survey import FAILED, verdict_of
 from evalkit.runner.manifest import scorings_of
 from evalkit.runner.scoring import Scorings
 from evalkit.store.chain import Damage
-from evalkit.store.folder import RunFolder
+from evalkit.store.folder import MANIFEST, RunFolder
 from evalkit.store.index import sorted_rows
 from evalkit.store.journal import read_rows
 from evalkit.store.records import metric_of
@@ -53,8 +53,8 @@ def load_run(folder: RunFolder) -> StoredRun:
     damaged: list[Damage] = []
     file = shown_path(folder.rows_file)
     scorings, stale = scorings_of(manifest), set()
+    frame = empty_frame(manifest, shown_path(folder.file(MANIFEST)))
     try:
-        frame = empty_frame(manifest)
         for row in read_rows(folder.rows_file, damaged):
             key = (row.case.digest, row.repeat)
             if _differs(row, scorings, manifest):
@@ -63,8 +63,7 @@ def load_run(folder: RunFolder) -> StoredRun:
                 stale.discard(key)
                 frame.add(row)
     except ValueError as error:
-        what = f"the rows do not fit the manifest: {error}"
-        raise InputError(Problem(file, what, "run the suite again")) from None
+        raise InputError(Problem(file, str(error), "run the suite again")) from None
     if stale:
         what = f"{len(stale)} rows in it were graded by scorers that have changed since"
         mend = "go on with `evalkit run SUITE --out RUN --resume`, which grades their stored answers again"
@@ -102,13 +101,20 @@ def suite_file_of(stored: StoredRun) -> Path | None:
     return next((root / file for root in roots if (root / file).is_file()), None)
 
 
-def empty_frame(manifest: Mapping[str, Any]) -> Frame:
+def empty_frame(manifest: Mapping[str, Any], shown: str = MANIFEST) -> Frame:
     """The frame that a manifest describes.
 
+    Args:
+        manifest: of the run.
+        shown: how its file is named in messages.
+
     Raises:
-        ValueError: its metrics share a name, or its rule of repeats is none.
+        InputError: its metrics share a name, or its rule of repeats is none.
     """
     metrics = [metric_of(record) for record in manifest["metrics"]]
     rule = str(manifest.get("repeat_rule", "mean"))
-    check_rule(rule)
-    return Frame(metrics, manifest["cohorts"], manifest["advisory"], rule, manifest.get("sample"))
+    try:
+        check_rule(rule)
+        return Frame(metrics, manifest["cohorts"], manifest["advisory"], rule, manifest.get("sample"))
+    except ValueError as error:
+        raise InputError(Problem(shown, str(error).partition("; ")[0], "run the suite again")) from None

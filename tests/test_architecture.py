@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[1] / "evalkit"
 MODULES = sorted(ROOT.rglob("*.py"))
 RANKS = (
     {"visible"},
-    {"types", "errors", "paths", "waits", "__init__"},
+    {"types", "errors", "paths", "sealed", "waits", "__init__"},
     {"results", "document"},
     {"stats", "figures"},
     {"aggregate", "llm"},

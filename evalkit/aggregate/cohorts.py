@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from evalkit.types import Case
+from evalkit.types import KINDS, SEVERITIES, Case
 
 SHORT_WORDS, MEDIUM_WORDS = 8, 20
 SUM_SLACK = 1e-3
@@ -24,6 +24,14 @@ _DERIVED_COHORTS: dict[str, Callable[[Case], str]] = {
     "kind": lambda case: case.kind,
     "severity": lambda case: case.severity,
 }
+
+
+DERIVED_VALUES: Mapping[str, Sequence[str]] = {
+    "query_length": ("short", "medium", "long"),
+    "kind": KINDS,
+    "severity": SEVERITIES,
+}
+"""What each of them can be."""
 
 
 def cohort_value(case: Case, name: str) -> str | None:

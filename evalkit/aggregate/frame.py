@@ -186,7 +186,7 @@ class Frame:
             unscored.append(kind)
         if found != len(scores):
             unknown = next(name for name in scores if all(name != spec[0] for spec in self._specs))
-            raise ValueError(f"case {row.case.id!r}: metric {unknown!r} was not declared; add its scorer to the frame")
+            raise ValueError(f"case {row.case.id!r} has a grade of {unknown!r}, which no scorer of this run gives")
         self.values.extend(values)
         self.status += bytes(status)
         self.unscored.extend(unscored)

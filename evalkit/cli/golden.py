@@ -102,8 +102,12 @@ def _declared(mix: str, names: Sequence[str]) -> Mapping[Cell, float]:
     shares: dict[Cell, float] = {}
     for part in mix.split(","):
         value, _, number = part.rpartition("=")
+        cell = (value.strip(),)
+        if not value.strip() or cell in shares:
+            what = f"{value.strip()!r} stands twice" if value.strip() else f"{part!r} names no value"
+            raise InputError(Problem("--mix", what, "write each value once: aml=0.3,privacy=0.7"))
         try:
-            shares[value.strip(),] = float(number)
+            shares[cell] = float(number)
         except ValueError:
             raise InputError(Problem("--mix", f"{part!r} holds no share", "write aml=0.3,privacy=0.7")) from None
     if not min(shares.values()) >= 0 or not abs(sum(shares.values()) - 1) <= 0.001:

@@ -34,14 +34,23 @@ def init(
         if file.exists():
             typer.echo(f"kept  {shown_path(file)} (it was there)")
             continue
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text, encoding="utf-8")
+        _write(file, text)
         typer.echo(f"wrote {shown_path(file)}")
     typer.echo(
         f"\nnext: evalkit run {shown_path(suite)}\n      one of the five answers is wrong: the report shows which"
     )
     if NO_COMMIT in (root / WORKFLOW).read_text(encoding="utf-8"):
         typer.echo(f"      in {WORKFLOW}: put the repository and commit of evalkit where it says OWNER/evalkit")
+
+
+def _write(file: Path, text: str) -> None:
+    from evalkit.errors import InputError, Problem
+
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InputError(Problem(str(file), f"cannot be written ({error.strerror})", "choose another folder")) from None
 
 
 def _workflow(suite: str) -> str:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
-    from evalkit.store.chain import Scan
+    from evalkit.store.chain import Damage
     from evalkit.store.folder import RunFolder
 
 SHOWN_LINES = 20
@@ -34,16 +34,21 @@ def verify(
     from evalkit.paths import project_of
     from evalkit.rescore import stored_run
     from evalkit.store.chain import HEAD, head_of, scan
+    from evalkit.store.journal import read_rows
 
     folder = stored_run(run, project_of(Path.cwd()))
     manifest, decision = folder.manifest(), folder.decision()
     journals = {file.name: scan(file) for file in (folder.rows_file, folder.old_rows_file) if file.exists()}
     found = head_of(list(journals.values()), decision)
-    wrong = [line for name, journal in journals.items() for line in _damaged(name, journal)]
+    wrong: list[str] = []
+    n_rows: list[int] = []
+    for name, journal in journals.items():
+        damaged: list[Damage] = []
+        n_rows.append(sum(1 for _ in read_rows(folder.file(name), damaged)))
+        wrong += _damaged(name, damaged, {each.line for each in journal.damaged})
     stored = (decision or {}).get(HEAD)
     wrong += _unlike(folder, found, stored, head)
-    rows = next(iter(journals.values())).n_rows if journals else 0
-    typer.echo(f"rows      {rows} intact, {manifest['expected']} planned")
+    typer.echo(f"rows      {n_rows[0] if n_rows else 0} intact, {manifest['expected']} planned")
     typer.echo(f"head      {found}")
     typer.echo(f"decision  {decision['outcome'] if decision else 'none yet'}")
     for line in wrong:
@@ -53,11 +58,12 @@ def verify(
     typer.echo("intact    " + _claim(stored is not None, head))
 
 
-def _damaged(name: str, journal: Scan) -> Iterator[str]:
-    for damage in journal.damaged[:SHOWN_LINES]:
-        what = "torn, as a kill leaves it" if damage.torn else "altered: its checksum does not fit"
+def _damaged(name: str, damaged: Sequence[Damage], unsummed: Collection[int]) -> Iterator[str]:
+    for damage in damaged[:SHOWN_LINES]:
+        what = "altered: its checksum does not fit" if damage.line in unsummed else "altered: no run writes such a row"
+        what = "torn, as a kill leaves it" if damage.torn else what
         yield f"{name}:{damage.line}: {what}; `evalkit run SUITE --out RUN --resume` runs its case again"
-    hidden = len(journal.damaged) - SHOWN_LINES
+    hidden = len(damaged) - SHOWN_LINES
     if hidden > 0:
         yield f"... and {hidden} more"
 

@@ -161,6 +161,8 @@ class NoRegression:
             ratio = getattr(self, name)
             if ratio is not None and not 1 <= ratio < math.inf:
                 raise ValueError(f"{name}: {ratio:g} is no margin; write a ratio such as 1.10")
+        if self.metrics == ():
+            raise ValueError("metrics: the list is empty, so nothing would be compared; name one, or remove the key")
         if not self.baseline:
             raise ValueError("baseline: empty; name a saved baseline such as `main`, or a run folder")
 
@@ -265,9 +267,16 @@ def _regression_problems(
 ) -> list[tuple[str, str]]:
     quality = _quality(metrics)
     unknown = [name for name in check.metrics or () if name not in quality or name in PASS_METRICS[1:]]
-    return [_unknown("quality metric", name, list(quality)) for name in unknown] + _cohort_problems(
-        check.by or (), cohorts
-    )
+    found = [_unknown("quality metric", name, list(quality)) for name in unknown]
+    compared = [
+        quality[name] for name in check.metrics or ("pass_rate", *(each.name for each in metrics)) if name in quality
+    ]
+    widest = max((metric.high - metric.low for metric in compared), default=math.inf)
+    for name, value in (("margin", check.margin), ("beats_by", check.beats_by)):
+        if value is not None and value >= widest:
+            what = f"{name} {value:g} is as wide as the whole range of every metric that is compared ({widest:g})"
+            found.append((what, "write it in units of the metrics, such as 0.02"))
+    return found + _cohort_problems(check.by or (), cohorts)
 
 
 def _quality(metrics: Sequence[Metric]) -> dict[str, Metric]:

@@ -156,16 +156,20 @@ def _messages(value: list[Any], note: Complain) -> tuple[Message, ...] | None:
             note(f"`input[{index}]` is not a chat message", "write {role: system|user|assistant|tool, content: text}")
             return None
         messages.append(Message(role, content))
+    if not any(message.content.strip() for message in messages):
+        note("`input` is a conversation without a word", "write what is asked")
+        return None
     return tuple(messages)
 
 
 def _texts(value: Any, name: str, note: Complain, *, single: bool = True) -> tuple[str, ...]:
     if value is None or value == "":
         return ()
-    if isinstance(value, str) and single:
-        return (value,)
-    if isinstance(value, list) and all(isinstance(item, str) for item in value):
-        return tuple(value)
+    texts = [value] if isinstance(value, str) and single else value
+    if isinstance(texts, list) and all(isinstance(item, str) for item in texts):
+        if name == "reference" and not all(item.strip() for item in texts):
+            note("`reference` holds an empty text", "remove it: an empty answer would be right")
+        return tuple(texts)
     want = "a text or a list of texts" if single else "a list of texts"
     note(
         f"`{name}` is {_show(value)}, expected {want}",

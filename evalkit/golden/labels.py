@@ -14,6 +14,8 @@ from evalkit.errors import InputError, Problem
 from evalkit.golden.lines import Note, read_jsonl
 from evalkit.types import Metric
 
+_OPTIONAL = {"rubric_sha256", "inclusion_probability"}
+_KEYS = {"case_id", "answer_sha256", "scorer", "label", "rater", "rater_kind", *_OPTIONAL}
 RATER_KINDS = ("person", "author", "program")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -133,6 +135,10 @@ def _faults(raw: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield f"`rater_kind` is {raw.get('rater_kind')!r}", f"choose from {', '.join(RATER_KINDS)}"
     value = raw.get("label")
     number = _is_number(value)
+    for key in raw.keys() - _KEYS:
+        near = get_close_matches(key, _OPTIONAL - raw.keys(), n=1, cutoff=0.85)
+        if near:
+            yield f"unknown key `{key}`", f"did you mean `{near[0]}`?"
     chance = raw.get("inclusion_probability")
     if chance is not None and not (_is_number(chance) and 0 < chance <= 1):
         yield f"`inclusion_probability` is {chance!r}", "write a number above 0, up to 1, or remove the key"

@@ -30,7 +30,7 @@ def read_table(source: GoldenSource, file: Path | None, shown: str, note: Note) 
     for number, row in enumerate(rows, 1):
         place = f"{shown}:{number}"
         kept = {name: _plain(value, f"{place} {name}", note) for name, value in row.items() if value is not None}
-        if isinstance(kept.get("id"), int):
+        if type(kept.get("id")) is int:
             kept["id"] = str(kept["id"])
         yield number, kept
 

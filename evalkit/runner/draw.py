@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from evalkit.aggregate.cohorts import CANARIES, stratum_of
 from evalkit.errors import InputError, NothingSelected, Problem
-from evalkit.runner.plan import Selection, draw_key, select
+from evalkit.runner.plan import Selection, draw_key, select, unknown_choices
 from evalkit.suite.model import Sample
 from evalkit.types import Case
 
@@ -79,6 +79,10 @@ def chosen_cases(prepared: Prepared, selection: Selection) -> tuple[frozenset[st
     if chosen is not None and not chosen:
         mend = "see the ids and cohorts in the golden set"
         raise NothingSelected(Problem("", f"{selection.partial} selects no case of {prepared.golden.path}", mend))
+    if unknown := unknown_choices(prepared.golden.open(), selection):
+        mend = "mend it, or leave it out"
+        what = "no case of the golden set answers to"
+        raise NothingSelected(Problem(flag, f"{what} {word!r}", mend) for flag, word in unknown)
     return chosen, None
 
 

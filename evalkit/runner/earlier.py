@@ -7,7 +7,8 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 
 from evalkit.aggregate.frame import Frame
-from evalkit.errors import StoreError
+from evalkit.errors import InputError, Problem, StoreError
+from evalkit.paths import shown_path
 from evalkit.runner.engine import MakeRow
 from evalkit.runner.grading import Grader
 from evalkit.runner.plan import Key
@@ -42,7 +43,11 @@ class Earlier:
     _open: dict[Key, int] = field(default_factory=dict)
 
     def read(self, charge: Callable[[Row], None]) -> None:
-        """Take every row; `charge` hears of each, for what it has cost."""
+        """Take every row; `charge` hears of each, for what it has cost.
+
+        Raises:
+            InputError: for a sound row that is none of this run, with its line.
+        """
         place = 0
         path = self.folder.rows_file
         for number, line in enumerate(lines_of(path) if path.exists() else (), 1):
@@ -52,7 +57,11 @@ class Earlier:
             elif self.wanted is not None and row.case.digest not in self.wanted:
                 self.n_unwanted += 1
             else:
-                self._take(row, place)
+                try:
+                    self._take(row, place)
+                except ValueError as error:
+                    mend = "start a run in another folder"
+                    raise InputError(Problem(f"{shown_path(path)}:{number}", str(error), mend)) from None
                 charge(row)
             place += len(line)
 

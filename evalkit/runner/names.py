@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from difflib import get_close_matches
 
+from evalkit.aggregate.cohorts import DERIVED_VALUES
 from evalkit.aggregate.statuses import DERIVED_METRICS
 from evalkit.errors import Problem
+from evalkit.gate.policy import NoRegression, Threshold, is_critical, within
 from evalkit.golden.read import GoldenSet
+from evalkit.results import OVERALL
 from evalkit.runner.grading import Grader
 from evalkit.suite.model import Suite
 
@@ -40,3 +44,34 @@ def foreign_cohorts(suite: Suite, golden: GoldenSet) -> Iterator[Problem]:
             if name not in known:
                 place = f"scorers[{entry.index}].{entry.kind}.when.{name}"
                 yield Problem(place, f"unknown cohort `{name}`", f"write one that cases have: {', '.join(known)}")
+
+
+def foreign_values(suite: Suite, golden: GoldenSet) -> Iterator[Problem]:
+    """Values of cohorts, under `production` and `critical`, that no case has: nothing could be said of them."""
+    if not golden.cohort_counts and set(suite.options.cohorts) - DERIVED_VALUES.keys():
+        return  # a set that an earlier run has checked, or whose lack of cohorts is told
+    counted = [*_labels(suite, golden)]
+    for label, share in suite.options.production.items():
+        if share > 0 and label not in counted:
+            name = label.partition("=")[0]
+            yield _foreign(f"production.{label}", label, [each for each in counted if each.startswith(f"{name}=")])
+    for index, check in enumerate(suite.policy.checks):
+        if isinstance(check, Threshold | NoRegression):
+            key = check.metric if isinstance(check, Threshold) else "no_regression"
+            labels = within([OVERALL, *counted], check.by)
+            for value in check.critical:
+                if not any(is_critical(label, [value]) for label in labels):
+                    yield _foreign(f"gate[{index}].{key}.critical", value, labels)
+
+
+def _labels(suite: Suite, golden: GoldenSet) -> Iterator[str]:
+    for name in suite.options.cohorts:
+        values = {**dict.fromkeys(DERIVED_VALUES.get(name, ())), **golden.cohort_counts.get(name, {})}
+        yield from (f"{name}={value}" for value in values)
+
+
+def _foreign(place: str, value: str, labels: Iterable[str]) -> Problem:
+    known = [each for label in labels for each in (label, label.partition("=")[2]) if each]
+    near = get_close_matches(value, known, n=1)
+    mend = f"did you mean `{near[0]}`?" if near else f"write one that cases have: {', '.join(labels)}"
+    return Problem(place, f"no case belongs to `{value}`", mend)

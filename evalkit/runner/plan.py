@@ -52,9 +52,24 @@ class Selection:
             return False
         wanted = [cohort for cohort in self.cohorts if not cohort.startswith("!")]
         unwanted = [cohort[1:] for cohort in self.cohorts if cohort.startswith("!")]
-        has = {f"{name}={value}" for name, value in case.cohorts.items()} | {f"kind={case.kind}"}
-        has |= {f"severity={case.severity}", *case.cohorts.values()}
+        has = cohorts_of(case)
         return not has.intersection(unwanted) and (not wanted or bool(has.intersection(wanted)))
+
+
+def cohorts_of(case: Case) -> set[str]:
+    """What `--cohort` may call a case by: `name=value`, and each value of its own cohorts alone."""
+    has = {f"{name}={value}" for name, value in case.cohorts.items()} | {f"kind={case.kind}"}
+    return has | {f"severity={case.severity}", *case.cohorts.values()}
+
+
+def unknown_choices(cases: Iterable[Case], selection: Selection) -> list[tuple[str, str]]:
+    """Flag and word of each choice that no case answers to, such as a misspelt one beside a sound one."""
+    ids = set() if selection.ids_of else set(selection.case_ids)
+    cohorts = {cohort.removeprefix("!") for cohort in selection.cohorts}
+    for case in cases if ids or cohorts else ():
+        ids.discard(case.id)
+        cohorts -= cohorts_of(case)
+    return [*(("--case", word) for word in sorted(ids)), *(("--cohort", word) for word in sorted(cohorts))]
 
 
 def select(cases: Iterable[Case], selection: Selection) -> frozenset[str] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, fields, replace
 from functools import partial
@@ -13,20 +13,19 @@ from evalkit.errors import InputError, Problem
 from evalkit.gate.policy import NoRegression, policy_problems
 from evalkit.golden.overlap import overlap
 from evalkit.golden.read import GoldenSet, known_golden, open_golden
-from evalkit.golden.survey import Need
 from evalkit.llm.budget import Budget
 from evalkit.runner.grading import Grader
-from evalkit.runner.names import foreign_cohorts, metric_name_problems
+from evalkit.runner.names import foreign_cohorts, foreign_values, metric_name_problems
+from evalkit.runner.needs import missing, need_of
 from evalkit.scorers.base import Services
 from evalkit.scorers.registry import Negated, bind, score_key
 from evalkit.store.baselines import find_baseline
 from evalkit.store.journal import read_rows
-from evalkit.suite.model import ScorerEntry, Suite, SuiteOptions, has_field
+from evalkit.suite.model import ScorerEntry, Suite, SuiteOptions
 from evalkit.systems.base import Shared
 from evalkit.systems.chat import ChatSystem
 from evalkit.systems.secrets import secrets_of, without_secrets
-from evalkit.systems.template import has_placeholder
-from evalkit.types import Case, Metric
+from evalkit.types import Metric
 
 if TYPE_CHECKING:
     from evalkit.llm.cache import ReplyCache
@@ -126,10 +125,10 @@ async def prepare(
         golden = known_golden(*source, checked) if checked else None
         golden = golden or open_golden(
             *source,
-            need=_need(suite, graders, problems.append),
+            need=need_of(suite, graders, shared, problems.append),
             cohorts=suite.options.cohorts,
         )
-        problems += [*_missing(graders, golden), *foreign_cohorts(suite, golden)]
+        problems += [*missing(suite, graders, golden), *foreign_cohorts(suite, golden), *foreign_values(suite, golden)]
         known = [(file, file.relative_to(suite.root).as_posix()) for file in suite.learnt_files]
         golden = replace(golden, learnt=tuple(overlap(golden, known)))
     except InputError as error:
@@ -233,52 +232,6 @@ def _answers_of(suite: Suite, name: str) -> Mapping[str, str]:
         raise ValueError(f"against: no baseline or run folder called {name!r}; {mend}")
     rows = (row for row in read_rows(folder.rows_file) if row.output is not None and row.repeat == 0)
     return {row.case.digest: row.output.text for row in rows if row.output}
-
-
-def _need(suite: Suite, graders: Sequence[Grader], note: Callable[[Problem], None]) -> Need:
-    """What each case is asked for: `scorer:field`, `cohort:name` and `system:field` for what it lacks."""
-    cohorts = set(suite.options.cohorts) - {"query_length", "kind", "severity"}
-    fields = sorted(getattr(suite.system, "fields", ()))
-    readers = [grader for grader in graders if hasattr(grader.scorer, "check_case")]
-
-    def lacks(case: Case) -> Iterator[str]:
-        for index, grader in enumerate(graders):
-            if grader.scorer.needs and grader.applies(case):
-                for name in grader.scorer.needs:
-                    if not has_field(case, name):
-                        yield f"{index}:{name}"
-        yield from (f"cohort:{cohort}" for cohort in cohorts if cohort not in case.cohorts)
-        yield from (f"system:{name}" for name in fields if not has_placeholder(case, name))
-        for grader in readers:
-            if grader.applies(case):
-                _check_case(grader, case, note)
-
-    return lacks
-
-
-def _check_case(grader: Grader, case: Case, note: Callable[[Problem], None]) -> None:
-    try:
-        grader.scorer.check_case(case)  # type: ignore[attr-defined]
-    except ValueError as error:
-        what, _, mend = str(error).partition("; ")
-        note(Problem(f"{case.place} id {case.id}", f"scorer {grader.scorer.name}: {what}", mend))
-
-
-def _missing(graders: Sequence[Grader], golden: GoldenSet) -> Iterator[Problem]:
-    for key, lack in golden.missing.items():
-        owner, _, name = key.partition(":")
-        some = f"{lack.n} of {golden.n_cases} cases have no"
-        if owner == "cohort":
-            mend = f"add it, or remove {name} from `cohorts:`"
-            yield Problem(lack.place, f"{some} cohort {name!r} ({lack})", mend)
-        elif owner == "system":
-            place = "system" if lack.n == golden.n_cases else lack.place
-            mend = "add the field to each row, or mend the placeholder"
-            yield Problem(place, f"{some} `{name}`, which the request asks for as {{{{{name}}}}} ({lack})", mend)
-        else:
-            scorer = graders[int(owner)].scorer.name
-            mend = f"add it, or give the scorer `when: {{has: {name}}}`"
-            yield Problem(lack.place, f"{some} `{name}`, which scorer {scorer} needs ({lack})", mend)
 
 
 def _policy(suite: Suite, graders: Sequence[Grader]) -> Iterator[Problem]:

@@ -15,8 +15,9 @@ from typing import Any, BinaryIO
 
 from evalkit.errors import InputError, Problem, StoreError
 from evalkit.paths import shown_path
+from evalkit.sealed import sum_of
 from evalkit.store.packed import open_packed
-from evalkit.store.rows import row_name, row_sum
+from evalkit.store.rows import row_name
 
 _START = b"evalkit head 1"
 _HEAD_BYTES = 16
@@ -59,7 +60,7 @@ def scan(path: Path) -> Scan:
         if name is None:
             note_damage(damaged, path, n_lines, line)
         else:
-            sums[name] = row_sum(line)
+            sums[name] = sum_of(line)
     return Scan(sums, n_lines - len(damaged), tuple(damaged))
 
 
@@ -96,7 +97,7 @@ def lines_of(path: Path) -> Iterator[bytes]:
     """The lines of a journal, which end at a line feed and nowhere else; a saved baseline is unpacked.
 
     Raises:
-        InputError: if the file is not there, or is no packed journal.
+        InputError: if the file is not there, is a folder, or is no packed journal.
         StoreError: if the disk fails.
     """
     mend = "run the suite again, or save the baseline again"
@@ -105,6 +106,8 @@ def lines_of(path: Path) -> Iterator[bytes]:
             yield from file
     except FileNotFoundError:
         raise InputError(Problem(shown_path(path), "is not there", mend)) from None
+    except IsADirectoryError:
+        raise InputError(Problem(shown_path(path), "is a folder", mend)) from None
     except OSError as error:
         raise StoreError(f"{path}: cannot be read ({error}); check the path and its permissions") from error
 

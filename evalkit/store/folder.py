@@ -31,6 +31,7 @@ SET_ASIDE = "set_aside.jsonl"
 REPORT, MARKDOWN, COMMENT, JUNIT = "report.html", "summary.md", "comment.json", "junit.xml"
 RECORD, FAILURES = "release_decision.md", "failure_analysis.md"
 BASELINES = Path("reports") / "baselines"
+_MAX_NAME = 100
 _MAX_JSON_BYTES = 16 << 20
 
 
@@ -213,8 +214,9 @@ def save_baseline(run: RunFolder, name: str, root: Path, accepted: str = "") -> 
         InputError: for a name that is no plain word.
         StoreError: if it cannot be written.
     """
-    if not is_name(name):
-        raise InputError(Problem("--name", f"{name!r} is no plain word", "use letters, digits, - and _"))
+    if not is_name(name) or len(name) > _MAX_NAME:
+        what = f"{name[:_MAX_NAME]!r} is no plain word of up to {_MAX_NAME} letters"
+        raise InputError(Problem("--name", what, "use letters, digits, - and _"))
     target = root / BASELINES / name
     draft = target.with_name(f".{name}.tmp")
     try:

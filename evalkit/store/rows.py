@@ -3,39 +3,33 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import json
 import re
 from collections.abc import Callable
 from typing import Any
 
+from evalkit.sealed import ROW_FORMAT, body_of, seal
 from evalkit.types import Case, Output, Row, Score, Unscored, Usage
 
-ROW_FORMAT = 1
-"""Version of a row's fields; it stands in each row."""
 RowKey = tuple[str, str, int]
 """(case id, digest of the case, repeat): the last row of a key is the one that counts."""
 _TEXT = rb'"[^"\\]*(?:\\.[^"\\]*)*"'
 _KEY = re.compile(rb'\{"v":1,"repeat":(\d+),"case":\{"id":(' + _TEXT + rb'),"digest":(' + _TEXT + rb")")
 _START, _AFTER_KEY = b'{"v":1,"repeat":', b'","input":'
 _encoder = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), allow_nan=False)
-_HEAD = b'{"sum":"'
-_MIDDLE = b'","row":'
-_SUM_HEX = 32
 
 
 def encode_row(row: Row) -> bytes:
-    """A row as one line, its checksum in front: `{"sum":"<32 hex>","row":{...}}` and a line feed.
+    """A row as one sealed line.
 
     The text is ASCII, so that a lone surrogate or U+2028 of an answer survives and never ends a line.
     """
-    body = _encoder.encode(_row_dict(row)).encode()
-    return _HEAD + _checksum(body) + _MIDDLE + body + b"}\n"
+    return seal(_encoder.encode(_row_dict(row)).encode())
 
 
 def decode_row(line: bytes) -> Row | None:
     """The row of one line, `None` where the line is torn, its checksum does not fit, or it holds no row of ours."""
-    body = _body(line)
+    body = body_of(line)
     if body is None:
         return None
     try:
@@ -53,7 +47,7 @@ def _reader() -> Callable[[bytes], Row]:
 
 def row_key(line: bytes) -> RowKey | None:
     """The key of an intact line, `None` for any other."""
-    body = _body(line)
+    body = body_of(line)
     if body is None:
         return None
     found = _KEY.match(body)
@@ -65,28 +59,12 @@ def row_key(line: bytes) -> RowKey | None:
 
 def row_name(line: bytes) -> bytes | None:
     """What is the same for all rows of one key, and for no other: the beginning of an intact line's row."""
-    body = _body(line)
+    body = body_of(line)
     if body is not None and not body.startswith(_START):
         row = decode_row(line)
         body = None if row is None else _encoder.encode(_row_dict(row)).encode()
     # Quotes inside an id are escaped, so that the first place of this mark is the end of id and digest.
     return None if body is None else body[: body.index(_AFTER_KEY)]
-
-
-def row_sum(line: bytes) -> bytes:
-    """The checksum that an intact line carries."""
-    return line[len(_HEAD) : len(_HEAD) + _SUM_HEX]
-
-
-def _body(line: bytes) -> bytes | None:
-    start = len(_HEAD) + _SUM_HEX
-    body = line[start + len(_MIDDLE) : -2]
-    whole = line.startswith(_HEAD) and line[start : start + len(_MIDDLE)] == _MIDDLE and line.endswith(b"}\n")
-    return body if whole and line[len(_HEAD) : start] == _checksum(body) else None
-
-
-def _checksum(body: bytes) -> bytes:
-    return hashlib.blake2b(body, digest_size=_SUM_HEX // 2).hexdigest().encode()
 
 
 def _row_dict(row: Row) -> dict[str, Any]:

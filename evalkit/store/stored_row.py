@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 
 from evalkit.errors import InputError, Problem
-from evalkit.store.rows import ROW_FORMAT
-from evalkit.types import Case, Failure, Output, Row, Score, Unscored, Usage
+from evalkit.sealed import ROW_FORMAT
+from evalkit.types import Case, Failure, Kind, Message, Output, Row, Score, Severity, Unscored, Usage
 
 _MAX_REPEATS = 1 << 31
 
@@ -27,6 +27,8 @@ class _StoredGrade(msgspec.Struct, frozen=True):
     message: str = ""
 
     def of(self, metric: str) -> Score | Unscored:
+        if self.unscored is not None and self.value is not None:
+            raise ValueError("both a value and why there is none")
         if self.unscored is not None:
             return Unscored(metric, self.unscored, self.message, self.usage)
         if self.value is None:
@@ -34,8 +36,29 @@ class _StoredGrade(msgspec.Struct, frozen=True):
         return Score(metric, self.value, self.passed, self.reason, self.details, self.usage)
 
 
+class _StoredCase(msgspec.Struct, frozen=True, kw_only=True):
+    """A `Case` whose identity, kind and severity are written, never taken for granted."""
+
+    id: str
+    digest: str
+    input: str | tuple[Message, ...]
+    kind: Kind
+    severity: Severity
+    reference: tuple[str, ...] = ()
+    contexts: tuple[str, ...] = ()
+    cohorts: dict[str, str] = {}
+    cluster: str | None = None
+    fields: dict[str, Any] = {}
+    place: str = ""
+
+    def case(self) -> Case:
+        if not (self.id and self.digest and self.input):
+            raise ValueError("a case without an id, a digest or an input")
+        return Case(**msgspec.structs.asdict(self))
+
+
 class _StoredRow(msgspec.Struct, frozen=True, kw_only=True):
-    case: Case
+    case: _StoredCase
     repeat: int
     scores: dict[str, _StoredGrade]
     v: int = ROW_FORMAT
@@ -61,10 +84,11 @@ def read_row(body: bytes) -> Row:
         stored = _parse_otherwise(body)
     if stored.v != ROW_FORMAT:
         raise _other_format(stored.v)
-    if not 0 <= stored.repeat < _MAX_REPEATS or stored.case.input == ():
+    ends = (stored.output, stored.failure, stored.skipped)
+    if not 0 <= stored.repeat < _MAX_REPEATS or sum(end is not None for end in ends) != 1:
         raise ValueError("no run writes such a row")
     return Row(
-        case=stored.case,
+        case=stored.case.case(),
         repeat=stored.repeat,
         output=stored.output,
         failure=stored.failure,

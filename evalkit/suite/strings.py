@@ -16,6 +16,11 @@ _FILLED = {"http", "headers", "base_url"}
 """Keys of a system whose `${NAME}` is filled in from the environment."""
 _AS_WRITTEN = {"command", "prompt", "system_prompt", "version"}
 """Keys of a system whose text goes out as it is: a shell or a model may mean something else by `${NAME}`."""
+_KEY_IN_QUERY = re.compile(
+    r"://[^\s#]*[?&]([\w-]*(api|access|auth|subscription)[-_]?(key|token)|key|token|secret|password|sig)=(?!\$\{)[^&#\s]{6}",
+    re.IGNORECASE,
+)
+"""A key as a parameter of an address."""
 _CONFIGURED = {"system", "judge", "embedding", "golden", "labels", "calibrations"}
 
 
@@ -25,7 +30,7 @@ def check_strings(builder: Builder) -> None:
     for path, text in _strings(builder.document.value, ()):
         name = next((part for part in reversed(path) if isinstance(part, str)), "")
         written = is_secret_name(name) and path[0] in ("system", "judge", "embedding") and not names_in(text)
-        if text and (looks_secret(text) or written):
+        if text and (looks_secret(text) or written or (path[0] in _CONFIGURED and _KEY_IN_QUERY.search(text))):
             secrets.append(text)
             mend = "keep it in the environment: `api_key_env: MY_KEY`, or ${MY_KEY} in a header of the system"
             builder.problem(path, "a secret is written into the suite; take it for known to others", mend)

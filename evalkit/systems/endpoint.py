@@ -219,7 +219,8 @@ def url_problems(place: str, url: str, env: Mapping[str, str]) -> list[Problem]:
         return problems
     try:
         parts = urlsplit(filled(url, env))
-        if parts.scheme in ("http", "https") and parts.hostname and (parts.port or 0) >= 0:
+        sound = parts.scheme in ("http", "https") and parts.hostname and not re.search(r"\s", parts.netloc)
+        if sound and (parts.port or 0) >= 0:
             return []
     except ValueError:
         pass

@@ -171,17 +171,25 @@ def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is no JSON number")
 
 
+def _refuse_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    row = dict(pairs)
+    if len(row) < len(pairs):
+        raise ValueError("a key stands twice")
+    return row
+
+
 _DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
+_STRICT_DECODER = json.JSONDecoder(parse_constant=_refuse_constant, object_pairs_hook=_refuse_repeats)
 
 
-def parse_json(text: str, place: str = "") -> Any:
-    """Parse JSON text; NaN and Infinity are refused.
+def parse_json(text: str, place: str = "", *, strict: bool = False) -> Any:
+    """Parse JSON text; NaN and Infinity are refused, and where it is to be `strict` a key that stands twice too.
 
     Raises:
         ValueError: Says what is wrong and shows how the text begins.
     """
     try:
-        return _DECODER.decode(text.removeprefix("\ufeff"))
+        return (_STRICT_DECODER if strict else _DECODER).decode(text.removeprefix("\ufeff"))
     except (ValueError, RecursionError) as error:
         what = "nested too deeply" if isinstance(error, RecursionError) else one_line(error, 120)
         prefix = f"{place}: " if place else ""

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import functools
+import json
 import os
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from evalkit.errors import InputError, Problem
+from evalkit.sealed import ROW_FORMAT, body_of, is_sealed
 from evalkit.systems.base import Answer, CallFailed, Shared, check_seconds, inside, timed
 from evalkit.systems.fingerprint import config_hash
-from evalkit.systems.output import OUTPUT_KEYS, one_line, parse_json, shown, to_output
+from evalkit.systems.output import one_line, parse_json, shown, to_output
 from evalkit.systems.secrets import secrets_of
 from evalkit.types import Case, Failure, Output
 
 _PLACE = "system.replay"
+_OF_ITS_CALL = ("attempts", "replayed")
+"""What a run notes of an output besides what the system said."""
 _Key = tuple[str, int]
 _Span = tuple[int, int]
 
@@ -55,6 +60,24 @@ class ReplaySystem:
             return []
         path = self._path(shared)
         return [path] if isinstance(path, Problem) else _index(path, self.field)[1]
+
+    def answered(self, shared: Shared) -> Callable[[Case], bool]:
+        """Tells whether a case has a stored answer.
+
+        What it gives raises `ValueError` where the golden row's own answer is none that can be read.
+        """
+        if self.from_golden:
+            return lambda case: self.field in case.fields and _is_read(self.field, case.fields[self.field])
+        path = self._path(shared)
+        index = None if isinstance(path, Problem) else _index(path, self.field)[0]
+        return lambda case: index is None or (case.id, 0) in index
+
+    @property
+    def mend(self) -> str:
+        """What to do where no case has an answer."""
+        if self.from_golden:
+            return f"add `{self.field}` to the rows of the golden set, or name theirs with `field:`"
+        return "store answers under the ids of this golden set"
 
     def fingerprint(self, shared: Shared) -> str | None:
         """Hash of the stored answers; those of golden rows are part of each case's own digest."""
@@ -117,7 +140,7 @@ def _stored_answer(file: int, index: Mapping[_Key, _Span], field: str) -> Answer
         row = _row(os.pread(file, length, offset))
         failure = row.get("failure")
         if failure is not None:
-            return Failure(str(failure.get("kind")), str(failure.get("message", "")))
+            return Failure(str(failure["kind"]), str(failure.get("message", "")))
         if row.get(field) is None:  # a case that the stored run skipped
             raise _not_recorded(case, repeat)
         return _replayed(row[field])
@@ -132,51 +155,83 @@ def _not_recorded(case: Case, repeat: int) -> CallFailed:
 
 
 def _replayed(stored: object) -> Output | Failure:
-    if isinstance(stored, Mapping):  # a stored output also says whether it was replayed itself
-        stored = {key: value for key, value in stored.items() if key in OUTPUT_KEYS}
+    if isinstance(stored, Mapping):
+        stored = {key: value for key, value in stored.items() if key not in _OF_ITS_CALL}
     output = to_output(stored)
     return output if isinstance(output, Failure) else replace(output, replayed=True)
 
 
-def _index(path: Path, field: str) -> tuple[dict[_Key, _Span], list[Problem]]:
+def _is_read(field: str, stored: object) -> bool:
+    """True, for an answer that can be replayed.
+
+    Raises:
+        ValueError: it cannot.
+    """
+    if isinstance(ended := _replayed(stored), Failure):
+        raise ValueError(f"`{field}`: {ended.message}")
+    return True
+
+
+def _index(path: Path, field: str) -> tuple[Mapping[_Key, _Span], list[Problem]]:
     """Where each answer lies in the file, so that memory holds ids and not answers."""
+    facts = path.stat()
+    index, problems = _indexed(path, field, (facts.st_size, facts.st_mtime_ns))
+    return index, [*problems]
+
+
+@functools.lru_cache(maxsize=2)
+def _indexed(path: Path, field: str, _state: tuple[int, int]) -> tuple[Mapping[_Key, _Span], tuple[Problem, ...]]:
+    """The index of a file in one state; each part of a run that asks for it has the same."""
     index: dict[_Key, _Span] = {}
     lines: dict[_Key, int] = {}
     problems: list[Problem] = []
-    for number, offset, line, is_whole in _lines(path):
+    for number, offset, line in _lines(path):
         try:
             key, is_run_row = _key(_row(line), field)
         except ValueError as error:
-            # A run that was killed may leave half a row; its case was never answered.
-            if is_whole:
-                what, _, mend = one_line(error, 300).partition("; ")
-                problems.append(Problem(f"{path.name}:{number}", what, mend or "mend the line, or remove it"))
+            what, _, mend = one_line(error, 300).partition("; ")
+            problems.append(Problem(f"{path.name}:{number}", what, mend or "mend the line, or remove it"))
             continue
         if key in lines and not is_run_row:
             what = f"`id` {key[0]!r}, repeat {key[1]}, repeats line {lines[key]}"
             problems.append(Problem(f"{path.name}:{number}", what, "give each answer its own id or `repeat`"))
         lines[key] = number
         index[key] = (offset, len(line))
-    return index, problems
+    if not index and not problems:
+        problems.append(Problem(f"{path.name}:1", "no answer in it", "name a file of answers, or a run that has rows"))
+    return index, tuple(problems)
 
 
-def _lines(path: Path) -> Iterator[tuple[int, int, bytes, bool]]:
-    """(number, offset, bytes, ends with a line feed) of each line that is not blank."""
+def _lines(path: Path) -> Iterator[tuple[int, int, bytes]]:
+    """(number, offset, bytes) of each line that is not blank, but for what a kill left of a run's last row."""
     offset = 0
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
-            if line.strip():
-                yield number, offset, line, line.endswith(b"\n")
+            torn = is_sealed(line) and not line.endswith(b"\n")  # its case was never answered
+            if line.strip() and not torn:
+                yield number, offset, line
             offset += len(line)
 
 
 def _row(line: bytes) -> Any:
-    row = parse_json(line.decode("utf-8"))
-    # The journal of a run writes each row with its checksum around it.
-    return row["row"] if isinstance(row, Mapping) and row.keys() == {"sum", "row"} else row
+    """What a line holds: `{id, output}` as somebody wrote it, or a sealed row of a run."""
+    if not is_sealed(line):
+        return parse_json(line.decode("utf-8"), strict=True)
+    body = body_of(line)
+    if body is None:
+        raise ValueError("altered: its checksum does not fit; run the case again, or remove the line")
+    row = json.loads(body)
+    if row.get("v", ROW_FORMAT) != ROW_FORMAT:
+        raise ValueError(f"a row of format {shown(row['v'])}, this evalkit reads {ROW_FORMAT}; upgrade evalkit")
+    return row
 
 
 def _key(row: Any, field: str) -> tuple[_Key, bool]:
+    """Id and repeat of a sound row, and whether a run wrote it.
+
+    Raises:
+        ValueError: what is wrong with it; how to mend it.
+    """
     if not isinstance(row, Mapping):
         raise ValueError(f"expected an object, got {shown(row)}; write {{id, {field}}}")
     is_run_row = isinstance(row.get("case"), Mapping)
@@ -186,6 +241,11 @@ def _key(row: Any, field: str) -> tuple[_Key, bool]:
     repeat = row.get("repeat", 0)
     if isinstance(repeat, bool) or not isinstance(repeat, int) or repeat < 0:
         raise ValueError(f"`repeat`: expected 0, 1, 2 ..., got {shown(repeat)}")
-    if field not in row and row.get("failure") is None and not is_run_row:
+    failure = row.get("failure")
+    if failure is not None and not (isinstance(failure, Mapping) and isinstance(failure.get("kind"), str)):
+        raise ValueError(f"`failure`: expected {{kind, message}}, got {shown(failure)}")
+    if row.get(field) is not None:
+        _is_read(field, row[field])
+    elif failure is None and not is_run_row:
         raise ValueError(f"no `{field}`; add the answer, or name its field with `field:`")
     return (str(identity), repeat), is_run_row

@@ -167,7 +167,7 @@ def test_the_latency_of_a_case_is_its_first_measured_one():
 
 def test_an_undeclared_score_is_refused():
     """A score that no declared metric takes is never dropped in silence."""
-    with pytest.raises(ValueError, match="case 'x': metric 'tone' was not declared"):
+    with pytest.raises(ValueError, match="case 'x' has a grade of 'tone', which no scorer of this run gives"):
         frozen([a_row("x", {"rule": 1.0, "tone": 0.5})])
 
 

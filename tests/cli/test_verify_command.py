@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from cli_project import Project
 
+from evalkit.sealed import body_of, seal
 from evalkit.store.folder import DECISION, RunFolder
 from evalkit.store.journal import read_rows
 from evalkit.store.rows import encode_row
@@ -57,6 +58,19 @@ def test_an_edited_decision_shows(ran: Project) -> None:
     found = ran.run("verify", "run")
     assert found.returncode == 1
     assert "holds no head" in found.stderr
+
+
+def test_a_row_that_no_run_writes_is_named(ran: Project) -> None:
+    """Its checksum fits, and it says neither what was answered nor why nothing was."""
+    journal = ran.root / "run" / "rows.jsonl"
+    lines = journal.read_bytes().splitlines(keepends=True)
+    body = body_of(lines[2])
+    assert body is not None
+    journal.write_bytes(b"".join([*lines[:2], seal(body.replace(b'"output":', b'"outptu":')), *lines[3:]]))
+    found = ran.run("verify", "run")
+    assert found.returncode == 1
+    assert "rows.jsonl:3: altered: no run writes such a row; `evalkit run SUITE --out RUN --resume`" in found.stderr
+    assert "29 intact, 30 planned" in found.stdout
 
 
 def test_a_deliberate_edit_shows_against_the_published_head(ran: Project) -> None:

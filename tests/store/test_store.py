@@ -20,19 +20,20 @@ from evalkit.stored import load_run
 from evalkit.types import Case, Failure, Message, Output, Row, Score, ToolCall, Unscored, Usage
 
 text = st.text(st.characters(exclude_categories=()), max_size=12)
+some_text = st.text(st.characters(exclude_categories=()), min_size=1, max_size=12)
 usage = st.builds(
     Usage, input_tokens=st.none() | st.integers(0, 9), cost_usd=st.none() | st.floats(0, 1), model=st.none() | text
 )
 case = st.builds(
     Case,
-    id=text,
-    input=text | st.lists(st.builds(Message, text, text), min_size=1, max_size=2).map(tuple),
+    id=some_text,
+    input=some_text | st.lists(st.builds(Message, text, text), min_size=1, max_size=2).map(tuple),
     reference=st.lists(text, max_size=2).map(tuple),
     contexts=st.lists(text, max_size=2).map(tuple),
     cohorts=st.dictionaries(text, text, max_size=2),
     cluster=st.none() | st.text(min_size=1, max_size=3),
     fields=st.dictionaries(text, text | st.booleans(), max_size=2),
-    digest=text,
+    digest=some_text,
 )
 output = st.builds(
     Output,
@@ -46,14 +47,17 @@ output = st.builds(
 )
 grade = st.builds(Score, st.just("m"), st.floats(0, 1), st.none() | st.booleans(), text, usage=st.none() | usage)
 unknown = st.builds(Unscored, st.just("m"), text, text)
+ends = st.one_of(
+    st.fixed_dictionaries({"output": output}),
+    st.fixed_dictionaries({"failure": st.builds(Failure, text, text)}),
+    st.fixed_dictionaries({"skipped": text}),
+)
 row = st.builds(
-    Row,
+    lambda end, **parts: Row(**end, **parts),
+    ends,
     case=case,
     repeat=st.integers(0, 3),
-    output=st.none() | output,
-    failure=st.none() | st.builds(Failure, text, text),
     scores=st.dictionaries(st.just("m"), grade | unknown, max_size=1),
-    skipped=st.none() | text,
     scored_by=st.sampled_from(["", "0123456789ab"]),
 )
 
@@ -107,6 +111,17 @@ SPOILT = {
     "a grade that says nothing": (b'"value":1.0', b'"message":"m"'),
     "passed by a number": (b'"passed":true', b'"passed":1'),
     "a latency below words": (b'"latency_s":0.5', b'"latency_s":"soon"'),
+    "no id": (b'"id":"a",', b""),
+    "an id of nothing": (b'"id":"a"', b'"id":""'),
+    "no digest": (b'"digest":"a",', b""),
+    "a digest of nothing": (b'"digest":"a"', b'"digest":""'),
+    "no kind": (b'"kind":"golden",', b""),
+    "no severity": (b',"severity":"medium"', b""),
+    "a question of nothing": (b'"input":"q"', b'"input":""'),
+    "two ends": (b'"scores":', b'"failure":{"kind":"k","message":""},"scores":'),
+    "an answer that was left out": (b'"scores":', b'"skipped":"why","scores":'),
+    "no end": (b'"output":', b'"outptu":'),
+    "a grade and why there is none": (b'"value":1.0', b'"value":1.0,"unscored":"k"'),
 }
 
 

@@ -8,6 +8,7 @@ import json
 import pytest
 
 from evalkit.errors import InputError
+from evalkit.sealed import body_of, seal
 from evalkit.store.rows import encode_row
 from evalkit.systems import ReplaySystem
 from evalkit.types import Failure, Output, Row, ToolCall, Usage
@@ -71,6 +72,41 @@ def test_the_rows_of_a_run_are_replayed(tmp_path, shared, ask, case):
     ] == ask(system, shared, case(id="a"), case(id="b"), case(id="c"))
 
 
+ALTERED = {
+    "an answer": (b'"text":"one"', b'"text":"two"'),
+    "the checksum": (b'{"sum":"', b'{"sum":"0'),
+    "its end": (b"}\n", b" }\n"),
+}
+
+
+@pytest.mark.parametrize("altered", ALTERED)
+def test_an_altered_row_of_a_run_is_no_answer(altered, tmp_path, shared, case):
+    """It is named with its line before the first call; the others stand."""
+    lines = [encode_row(Row(case=case(id=name), output=Output(text="one"))) for name in "ab"]
+    (tmp_path / "rows.jsonl").write_bytes(lines[0] + lines[1].replace(*ALTERED[altered]))
+    (found,) = ReplaySystem(replay="rows.jsonl").problems(shared)
+    assert str(found).startswith("rows.jsonl:2: altered: its checksum does not fit; run the case again")
+
+
+def test_rows_of_a_later_evalkit_are_refused(tmp_path, shared, case):
+    """What their fields mean is not known here."""
+    body = body_of(encode_row(Row(case=case(id="a"), output=Output(text="one"))))
+    (tmp_path / "rows.jsonl").write_bytes(seal(body.replace(b'"v":1', b'"v":2')))
+    (found,) = ReplaySystem(replay="rows.jsonl").problems(shared)
+    assert str(found) == "rows.jsonl:1: a row of format int 2, this evalkit reads 1; upgrade evalkit"
+
+
+def test_it_is_known_which_cases_have_an_answer(tmp_path, shared, case):
+    """By id; of golden rows by the field, whose answer has to be one."""
+    write(tmp_path / "answers.jsonl", {"id": "a", "output": "x"}, {"id": "b", "repeat": 1, "output": "x"})
+    answered = ReplaySystem(replay="answers.jsonl").answered(shared)
+    assert [answered(case(id=name)) for name in "abc"] == [True, False, False]
+    own = ReplaySystem(replay="golden", field="said").answered(shared)
+    assert [own(case(fields={"said": "x"})), own(case())] == [True, False]
+    with pytest.raises(ValueError, match="`said`: expected a string or"):
+        own(case(fields={"said": 5}))
+
+
 @pytest.mark.parametrize("replay", [None, "golden"])
 def test_golden_rows_may_hold_the_answers(replay, shared, ask, case):
     """Without a path the row's own field is the answer."""
@@ -96,6 +132,25 @@ def test_golden_rows_may_hold_the_answers(replay, shared, ask, case):
         ('{"id": "a", "output": "x"}\n[]\n', "answers.jsonl:2: expected an object, got list"),
         ('{"id": "a", "output": NaN}\n', "answers.jsonl:1: not JSON (NaN is no JSON number)"),
         ('{"id": "a", "output": "x", "repeat": true}\n', "answers.jsonl:1: `repeat`: expected 0, 1, 2 ..., got bool"),
+        ('{"id": "a", "output": "x", "output": "y"}\n', "answers.jsonl:1: not JSON (a key stands twice)"),
+        ('{"id": "a", "output": 5}\n', "answers.jsonl:1: `output`: expected a string or {text, contexts, usage"),
+        (
+            '{"id": "a", "output": {"txt": ""}}\n',
+            "answers.jsonl:1: `output`: unknown key str 'txt'; did you mean `text`?",
+        ),
+        (
+            '{"id": "a", "output": {"text": "", "usage": {"cost_usd": 1e999}}}\n',
+            "answers.jsonl:1: `output`: usage.cost_usd",
+        ),
+        (
+            '{"id": "a", "failure": "broken"}\n',
+            "answers.jsonl:1: `failure`: expected {kind, message}, got str 'broken'; ",
+        ),
+        ('{"id": "a", "output": null}\n', "answers.jsonl:1: no `output`; add the answer"),
+        ('{"id": "a", "output": "x"', "answers.jsonl:1: not JSON (Expecting ',' delimiter"),
+        ("", "answers.jsonl:1: no answer in it; "),
+        (" \n\n", "answers.jsonl:1: no answer in it; "),
+        ('{"sum":"0123', "answers.jsonl:1: no answer in it; "),
         ('{"id": "a", "output": "x"}\n' * 2, "answers.jsonl:2: `id` 'a', repeat 0, repeats line 1; give each answer"),
     ],
 )

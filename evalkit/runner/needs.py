@@ -1,0 +1,74 @@
+"""What each case has to hold for the system, the scorers and the cohorts of a suite; told before the first call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from evalkit.errors import Problem
+from evalkit.golden.read import GoldenSet
+from evalkit.golden.survey import Need
+from evalkit.runner.grading import Grader
+from evalkit.suite.model import Suite, has_field
+from evalkit.systems.base import Shared
+from evalkit.systems.replay import ReplaySystem
+from evalkit.systems.template import has_placeholder
+from evalkit.types import Case
+
+
+def need_of(suite: Suite, graders: Sequence[Grader], shared: Shared, note: Callable[[Problem], None]) -> Need:
+    """What each case is asked for: `scorer:field`, `cohort:name`, `system:field` and `answer:` for what it lacks."""
+    cohorts = set(suite.options.cohorts) - {"query_length", "kind", "severity"}
+    fields = sorted(getattr(suite.system, "fields", ()))
+    readers = [grader for grader in graders if hasattr(grader.scorer, "check_case")]
+    answered = suite.system.answered(shared) if isinstance(suite.system, ReplaySystem) else None
+
+    def lacks(case: Case) -> Iterator[str]:
+        for index, grader in enumerate(graders):
+            if grader.scorer.needs and grader.applies(case):
+                for name in grader.scorer.needs:
+                    if not has_field(case, name):
+                        yield f"{index}:{name}"
+        yield from (f"cohort:{cohort}" for cohort in cohorts if cohort not in case.cohorts)
+        yield from (f"system:{name}" for name in fields if not has_placeholder(case, name))
+        if answered is not None:
+            with _told(f"{case.place} id {case.id}", "", note):
+                yield from () if answered(case) else ("answer:",)
+        for grader in readers:
+            if grader.applies(case):
+                with _told(f"{case.place} id {case.id}", f"scorer {grader.scorer.name}: ", note):
+                    grader.scorer.check_case(case)  # type: ignore[attr-defined]
+
+    return lacks
+
+
+@contextmanager
+def _told(place: str, who: str, note: Callable[[Problem], None]) -> Iterator[None]:
+    """Note what a check of a case raises, and go on."""
+    try:
+        yield
+    except ValueError as error:
+        what, _, mend = str(error).partition("; ")
+        note(Problem(place, f"{who}{what}", mend or "mend it, or remove it"))
+
+
+def missing(suite: Suite, graders: Sequence[Grader], golden: GoldenSet) -> Iterator[Problem]:
+    """What was found lacking, as problems."""
+    for key, lack in golden.missing.items():
+        owner, _, name = key.partition(":")
+        some = f"{lack.n} of {golden.n_cases} cases have no"
+        if owner == "cohort":
+            mend = f"add it, or remove {name} from `cohorts:`"
+            yield Problem(lack.place, f"{some} cohort {name!r} ({lack})", mend)
+        elif owner == "answer":
+            if lack.n == golden.n_cases:
+                mend = suite.system.mend  # type: ignore[attr-defined]
+                yield Problem("system.replay", f"none of the {lack.n} cases has a stored answer", mend)
+        elif owner == "system":
+            place = "system" if lack.n == golden.n_cases else lack.place
+            mend = "add the field to each row, or mend the placeholder"
+            yield Problem(place, f"{some} `{name}`, which the request asks for as {{{{{name}}}}} ({lack})", mend)
+        else:
+            scorer = graders[int(owner)].scorer.name
+            mend = f"add it, or give the scorer `when: {{has: {name}}}`"
+            yield Problem(lack.place, f"{some} `{name}`, which scorer {scorer} needs ({lack})", mend)
