@@ -103,13 +103,14 @@ def _declared(mix: str, names: Sequence[str]) -> Mapping[Cell, float]:
     for part in mix.split(","):
         value, _, number = part.rpartition("=")
         cell = (value.strip(),)
+        try:
+            share = float(number)
+        except ValueError:
+            raise InputError(Problem("--mix", f"{part!r} holds no share", "write aml=0.3,privacy=0.7")) from None
         if not value.strip() or cell in shares:
             what = f"{value.strip()!r} stands twice" if value.strip() else f"{part!r} names no value"
             raise InputError(Problem("--mix", what, "write each value once: aml=0.3,privacy=0.7"))
-        try:
-            shares[cell] = float(number)
-        except ValueError:
-            raise InputError(Problem("--mix", f"{part!r} holds no share", "write aml=0.3,privacy=0.7")) from None
+        shares[cell] = share
     if not min(shares.values()) >= 0 or not abs(sum(shares.values()) - 1) <= 0.001:
         what = f"the shares sum to {sum(shares.values()):g}"
         raise InputError(Problem("--mix", what, "write shares of at least 0 that sum to 1"))

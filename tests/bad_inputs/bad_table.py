@@ -264,7 +264,7 @@ OTHERS = (
         RUN,
         code=0,
         because="only the answers of the run tell; it is left out, and counted",
-        said="3 person labels",
+        said="3 labels by people",
     ),
     Bad(77, "a label off the scale", label(2, label=5)),
     Bad(

@@ -230,7 +230,9 @@ def test_grades_of_a_foreign_metric_are_no_rows_of_the_run(stored: Lab) -> None:
     stored.write("old/rows.jsonl", line_of({**row, "scores": {"zzz": {"value": 1.0}}}) + b"\n".join(lines[1:]) + b"\n")
     ran = stored.run("run", "suite.yaml", "--out", "old", "--resume", "--progress", "none")
     assert ran.code == 2, ran
-    said = "rows.jsonl:1: case 'c0' has a grade of 'zzz', which no scorer of this run gives; start a run in another"
+    said = (
+        f"rows.jsonl:1: case {row['case']['id']!r} has a grade of 'zzz', which no scorer of this run gives; start a run"
+    )
     assert said in ran.err, ran.err
     assert stored.calls() == []
 

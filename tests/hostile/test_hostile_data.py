@@ -260,19 +260,22 @@ BANNED = {
     "os.system", "os.popen", "pickle.load", "pickle.loads", "marshal.loads", "shelve.open", "joblib.load", "torch.load",
     "dill.loads", "cloudpickle.loads", "csv.writer", "csv.DictWriter", "tempfile.mktemp",
 }  # fmt: skip
+ALLOWED = {("report/table.py", "csv.writer")}
+"""The one table that is written; tests/report/test_report_table.py shows that no cell of it is a formula."""
 FOREIGN = {"pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib", "nest_asyncio"}
 
 
 @pytest.mark.parametrize("file", sorted(PACKAGE.rglob("*.py")), ids=lambda file: file.relative_to(PACKAGE).as_posix())
 def test_nothing_is_unpickled_or_evaluated(file: Path) -> None:
-    """Nor given to a shell, nor read as YAML otherwise than by the strict reader; and no CSV is written anywhere."""
+    """Nor given to a shell, nor read as YAML otherwise than by the strict reader; and one module alone writes CSV."""
+    allowed = {called for name, called in ALLOWED if file.as_posix().endswith(f"evalkit/{name}")}
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
         names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
         assert not FOREIGN.intersection(name.split(".")[0] for name in names), names
         if isinstance(node, ast.Call):
             called = ast.unparse(node.func)
-            assert called not in BANNED, (called, node.lineno)
+            assert called not in BANNED - allowed, (called, node.lineno)
             assert not called.endswith((".to_csv", ".from_string", "create_subprocess_shell")), (called, node.lineno)
             given = {word.arg: ast.unparse(word.value) for word in node.keywords}
             assert given.get("shell", "False") == "False", node.lineno
