@@ -36,6 +36,8 @@ MEASURES: tuple[Measure, ...] = tuple(
         ("latency_p95_s", "latency_s", 0.95, "s", False, False),
         ("latency_p99_s", "latency_s", 0.99, "s", False, False),
         ("ttft_p50_s", "ttft_s", 0.50, "s", False, True),
+        ("ttft_p95_s", "ttft_s", 0.95, "s", False, True),
+        ("ttft_p99_s", "ttft_s", 0.99, "s", False, True),
         ("tokens_per_s", "tokens_per_s", None, "tokens/s", True, True),
         ("cost_per_case_usd", "cost_usd", None, "USD", False, False),
         ("judge_cost_usd_per_case", "judge_cost_usd", None, "USD", False, True),

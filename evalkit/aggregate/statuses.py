@@ -8,7 +8,8 @@ REPLAYED_BIT, JUDGE_USAGE_BIT = 1, 2
 STATES = ("scored", "unscored", "system_error", "skipped")
 DERIVED_METRICS = frozenset(
     "pass_rate pass_rate_production pass_any pass_all pass_spread latency_p50_s latency_p95_s latency_p99_s "
-    "ttft_p50_s tokens_per_s cost_per_case_usd judge_cost_usd_per_case monthly_cost_usd throughput_per_s".split()
+    "ttft_p50_s ttft_p95_s ttft_p99_s tokens_per_s cost_per_case_usd judge_cost_usd_per_case "
+    "monthly_cost_usd throughput_per_s".split()
 )
 """Metrics that every run has without a scorer; a scorer may not take their names."""
 KEY_BYTES = 16

@@ -133,6 +133,13 @@ def test_latency_is_summarised_by_quantiles():
     assert summary.cell("ttft_p50_s") is None
 
 
+def test_time_to_the_first_token_is_summarised_by_the_same_quantiles():
+    """A limit on the slowest starts can be gated, where the system streams."""
+    summary = summary_of(measured(100, ttft_s=0.25))
+    for name, q in (("ttft_p50_s", 0.5), ("ttft_p95_s", 0.95), ("ttft_p99_s", 0.99)):
+        assert estimate_of(summary, name) == intervals.quantile_bounds([0.25] * 100, q)
+
+
 def test_replayed_latencies_are_left_out_and_said():
     """A stored answer's time is no measurement of today."""
     summary = summary_of(measured(5, replayed=True))

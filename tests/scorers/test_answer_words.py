@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 
+from evalkit.scorers.judges.answer_forms import one_form
 from evalkit.scorers.judges.answer_matches import best_stretch, replaced_share, word_matches
 from evalkit.scorers.judges.answer_words import quantities_agree, split, word_weights, words
 
@@ -35,6 +38,14 @@ from evalkit.scorers.judges.answer_words import quantities_agree, split, word_we
 def test_words_have_one_form(text: str, expected: str) -> None:
     """Accents, number words, ordinals, months, possessives, decades and magnitudes fall together."""
     assert " ".join(words(text)) == expected
+
+
+@pytest.mark.parametrize("part", ["123 ", "123 1234 ", "1'234", "$1,1.1", "2003-05-", "3:30 p", "\u00b0", "1.1.1.1."])
+def test_forms_of_a_million_characters_take_no_time(part: str) -> None:
+    """Hours, were it quadratic."""
+    started = time.process_time()
+    one_form(part * (1_000_000 // len(part)))
+    assert time.process_time() - started < 5
 
 
 @pytest.mark.parametrize(
