@@ -177,6 +177,7 @@ async def plan_run(request: Request, env: Mapping[str, str], stack: AsyncExitSta
         sample=sample,
         command=request.command,
     )
+    manifest["baseline"] = request.baseline
     return Planned(prepared, terms, chosen, manifest, request.out or suite.root / "reports" / manifest["run_id"])
 
 

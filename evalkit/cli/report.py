@@ -8,7 +8,9 @@ import typer
 
 def report(
     run: Annotated[Path, typer.Argument(help="Run folder.")],
-    baseline: Annotated[str | None, typer.Option(help="Saved baseline or run folder to show beside.")] = None,
+    baseline: Annotated[
+        str | None, typer.Option(help="Saved baseline or run folder to show beside; default: the one of the run.")
+    ] = None,
     summary: Annotated[Path | None, typer.Option(help="Append summary.md to this file.")] = None,
     csv: Annotated[Path | None, typer.Option(help="Write the cases as a table for spreadsheets and pandas.")] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="List every check and cohort.")] = False,
@@ -26,5 +28,6 @@ def report(
 
     files = Files(summary=summary, csv=csv)
     refuse_folders(files.named())
-    result = decide_again(RunFolder(run), None, baseline)
+    folder = RunFolder(run)
+    result = decide_again(folder, None, baseline or folder.manifest().get("baseline"))
     Output(verbose=verbose).show_run(result, reports=True, files=files)

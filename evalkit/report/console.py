@@ -165,7 +165,7 @@ def _cohorts(view: View, verbose: bool) -> Table | None:
 def _reasons(view: View) -> Iterator[Text]:
     reasons = [reason for reason in view.reasons if reason != view.headline]
     for reason in reasons[:SHOWN_REASONS]:
-        yield _text("because ", "bold").append(one_line(reason, 300), style="not bold")
+        yield _text("why     ", "bold").append(one_line(reason, 300), style="not bold")
     if len(reasons) > SHOWN_REASONS:
         more = len(reasons) - SHOWN_REASONS
         yield _text(f"        … and {more} more reason{'s' * (more > 1)}", "dim")

@@ -112,7 +112,7 @@ def _drawn(entry: Histogram, view: View, safe: type[str]) -> dict[str, Any]:
     style = _UNITS.get(entry.unit, Style("number"))
     metric = view.declared.get(entry.metric)
     ends = (entry.low, entry.high)
-    low, high = (figure(end, style) for end in ends) if entry.unit else (f"{end:g}" for end in ends)
+    low, high = (figure(end, style) if entry.unit and end else f"{end:g}" for end in ends)
     sign = "≤" if metric and not metric.higher_is_better else "≥"
     return {
         "title": entry.metric,

@@ -20,6 +20,7 @@ BLANK = "(to be filled in)"
 _SAFETY = re.compile(r"safe|toxic|bias|inject|jailbreak|harm|refus|adversarial|canary|hallucin|faithful", re.IGNORECASE)
 _PRIVACY = re.compile(r"pii|privacy|leak|gdpr|secret|redact|personal", re.IGNORECASE)
 _LISTED = 100
+_FEW_CHECKS = 12
 _TEXT_CHARS = 600
 
 
@@ -75,20 +76,28 @@ def _topic(line: GateLine) -> str:
 
 
 def _checks(lines: list[GateLine]) -> str:
-    """Checks that passed or ask for action in full; those short of evidence as a count."""
+    """Checks that ask for action or passed overall in full; the others as counts where they are many."""
     if not lines:
         return f"{BLANK}: no check of this suite is named for it."
+    shown = [line for line in lines if line.outcome != "insufficient evidence" and not _passed_in_a_cohort(line)]
+    if len(lines) <= _FEW_CHECKS:
+        shown = [line for line in lines if line.outcome != "insufficient evidence"]
     said = [
         f"- {MARKS[line.outcome]}: {code(line.subject, 100)} {plain(line.now, 160)}, need {plain(line.need, 100)}"
         + (f", baseline {plain(line.base, 40)}, drop {plain(line.drop, 160)}" if line.drop else "")
         + (f": {plain(line.check.reason)}" if line.check.reason and not line.now else "")
-        for line in lines
-        if line.outcome != "insufficient evidence"
+        for line in shown
     ]
-    thin = len(lines) - len(said)
-    return "\n".join(
-        [*said, f"- {MARKS['insufficient evidence']}: {plural(thin, 'check')}, in the report"] if thin else said
-    )
+    counts = Counter(line.outcome for line in lines if line not in shown)
+    said += [f"- {MARKS['pass']}: {plural(counts['pass'], 'check')} by cohort, in the report"] * bool(counts["pass"])
+    thin = counts["insufficient evidence"]
+    said += [f"- {MARKS['insufficient evidence']}: {plural(thin, 'check')}, in the report"] * bool(thin)
+    return "\n".join(said)
+
+
+def _passed_in_a_cohort(line: GateLine) -> bool:
+    """Whether a check is one of many that a reader of a record need not see one by one."""
+    return line.outcome == "pass" and line.check.cohort != OVERALL and not _PRIVACY.search(line.check.cohort)
 
 
 def _resources(view: View, unit: str) -> str:

@@ -52,7 +52,8 @@ def _names(view: View, rows: Rows) -> tuple[list[str], list[str]]:
     for row in rows():
         cohorts.update(dict.fromkeys(row.case.cohorts))
         metrics.update(dict.fromkeys(row.scores))
-    return list(cohorts), list(metrics)
+    declared = [name for name in view.declared if name in metrics]
+    return list(cohorts), list(dict.fromkeys([*declared, *metrics]))
 
 
 def _header(cohorts: list[str], metrics: list[str], *, compared: bool) -> list[str]:

@@ -27,6 +27,7 @@ MANIFEST_SHAPE: Mapping[str, Any] = {
 """Key of a manifest -> what stands under it; further keys are shown and decide nothing."""
 LATER_SHAPE: Mapping[str, Any] = {
     "accepted": str,
+    "baseline": str | None,
     "baseline_system": str | None,
     "command": str,
     "commit": str | None,

@@ -88,3 +88,18 @@ def test_the_cases_are_written_as_a_table(project: Project) -> None:
     assert len(text.splitlines()) == 11
     refused = project.run("report", "run", "--csv", ".")
     assert refused.returncode == 2
+
+
+@pytest.mark.parametrize("given", ["base", "none"])
+def test_reports_are_made_again_against_the_baseline_of_the_run(project: Project, given: str) -> None:
+    """What was decided stays decided, though the suite names another baseline that is there by now."""
+    project.cases(40)
+    assert project.run("run", "suite.yaml", "--out", "base", "--baseline", "none").returncode == 0
+    project.suite(broken="left")
+    project.run("run", "suite.yaml", "--out", "run", "--baseline", given)
+    decided = (project.root / "run" / "decision.json").read_bytes()
+    saved = project.run("baseline", "save", "run", "--name", "main", "--accept", "it is what we have")
+    assert saved.returncode == 0, saved.stderr
+    made = project.run("report", "run")
+    assert made.returncode == 0, made.stderr
+    assert (project.root / "run" / "decision.json").read_bytes() == decided

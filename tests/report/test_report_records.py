@@ -140,3 +140,15 @@ def test_nothing_failed(view: View) -> None:
     clean = replace(view, failing=(), n_failing=0, errors=())
     assert "None in this run." in release_decision_markdown(clean, report_samples.manifest())
     assert failure_analysis_markdown(clean, list).count("### ") == 0
+
+
+def test_many_passed_checks_are_counted_and_what_asks_for_action_is_listed(view: View) -> None:
+    """A reader of the record sees each cause and each overall figure, and how many cohorts passed."""
+    blocked = [line for line in view.gates if line.outcome == "block"]
+    checks = [replace(blocked[0].check, cohort=f"language=l{number}", outcome="pass") for number in range(20)]
+    cohorts = [replace(blocked[0], check=check, outcome="pass") for check in checks]
+    text = release_decision_markdown(replace(view, gates=(*blocked, *cohorts)), report_samples.manifest())
+    quality = text.partition("## Quality")[2].partition("## Safety")[0]
+    assert "✓ pass: 20 checks by cohort, in the report" in quality
+    assert quality.count("✗ block") == len(blocked)
+    assert len(quality.strip().splitlines()) == len(blocked) + 1
