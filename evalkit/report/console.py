@@ -126,7 +126,7 @@ def _gates(view: View, verbose: bool) -> Table:
         table.add_row(_text(mark, style), *(_text(cell) for cell in _gate_cells(line)))
     if not verbose:
         hidden = len(view.gates) - len(shown) - passed
-        more = f", {hidden} more not shown" if hidden > 0 else ""
+        more = f", {hidden} not shown" if hidden > 0 else ""
         table.add_row(_text("✓ pass", "green"), _text(f"{passed} of {len(view.gates)} checks{more}", "dim"))
     return table
 

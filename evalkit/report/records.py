@@ -17,6 +17,8 @@ from evalkit.report.view import GateLine, View
 from evalkit.results import OVERALL
 
 BLANK = "(to be filled in)"
+NO_REASON = "the suite gave none"
+"""Of a threshold: a reason that is written after the run is no reason of before it."""
 _SAFETY = re.compile(r"safe|toxic|bias|inject|jailbreak|harm|refus|adversarial|canary|hallucin|faithful", re.IGNORECASE)
 _PRIVACY = re.compile(r"pii|privacy|leak|gdpr|secret|redact|personal", re.IGNORECASE)
 _LISTED = 100
@@ -151,7 +153,7 @@ def _thresholds(view: View, manifest: Mapping[str, Any]) -> str:
     whys = _whys(manifest)
     rows = [
         f"| {code(name, 80, in_table=True)} | {code(metric, 80, in_table=True)} | {plain(need)} | {count} "
-        f"| {plain(_why(name, written, whys)) or BLANK} |"
+        f"| {plain(_why(name, written, whys)) or NO_REASON} |"
         for (name, metric, need, written), count in sorted(held.items())
     ]
     place = code(str(manifest.get("suite_file") or view.suite), 120)
@@ -207,8 +209,10 @@ def _passed_overall(line: GateLine) -> bool:
 
 
 def _follow_up(view: View) -> str:
-    said = [f"- [ ] {code(line.subject, 100)}: {MARKS[line.outcome]}; owner and date {BLANK}" for line in view.pressing]
-    return "\n".join(said) or f"{BLANK}: no check is open."
+    said = [f"- [ ] {code(line.subject, 100)}: {MARKS[line.outcome]}" for line in view.pressing]
+    return (
+        "\n".join([f"{BLANK}: what is done, by whom and by when.\n", *said]) if said else f"{BLANK}: no check is open."
+    )
 
 
 def _sign_off(view: View) -> str:

@@ -308,6 +308,23 @@ def test_people_complete_the_release_decision(tmp_path: Path, report_file: Path)
         for name, value in (("Decision", "Block"), ("Approvers", "A. Reviewer"), ("Date", "2026-07-03")):
             assert f"| {name} | {value} |" in text
         assert "Still blank: remediation." in await tab.value("document.getElementById('decision-blank').textContent")
+        await tab.value(
+            """(() => {
+          const form = document.getElementById('decision-form');
+          for (const field of form.querySelectorAll('[data-asked=remediation]')) field.value = 'rebuild the index';
+          form.elements.namedItem('conditions').value = '';
+          form.dispatchEvent(new Event('input'));
+          document.getElementById('decision-preview').open = true;
+        })()"""
+        )
+        await tab.until("document.getElementById('decision-text').value")
+        whole = await tab.value("document.getElementById('decision-text').value")
+        assert "| Conditions | none |" in whole
+        left = whole.count("(to be filled in)")
+        said = await tab.value("document.getElementById('decision-blank').textContent")
+        assert said.startswith("Every field")
+        assert (f"{left} more in the record" in said) is (left > 0), (left, said)
+        assert "(to be filled in)" not in whole.partition("## Required follow-up")[2]
         assert "| `pass_rate` | `pass_rate` | \u2265 85% | 3 |" in text
 
     browse(tmp_path, visit, files=1)

@@ -37,8 +37,14 @@ function restoreEntries(form) {
 
 function showRecord(form) {
   const blank = [...form.querySelectorAll("[data-asked]")].filter((field) => !asked(form, field)).map((field) => field.dataset.asked);
-  $("decision-blank").textContent = blank.length ? `Still blank: ${[...new Set(blank)].join(", ")}.` : "Every field is filled in.";
+  $("decision-blank").textContent = blank.length ? `Still blank: ${[...new Set(blank)].join(", ")}.` : allFilled(filledRecord(form));
   if ($("decision-preview").open) $("decision-text").value = filledRecord(form);
+}
+
+// A topic that no check is named for has no field here.
+function allFilled(text) {
+  const left = text.split(BLANK).length - 1;
+  return left ? `Every field here is filled in. ${left} more in the record: look for "${BLANK}".` : "Every field is filled in.";
 }
 
 const asked = (form, field) => (field.type === "radio" ? form.elements.namedItem(field.name).value : field.value.trim());
@@ -49,9 +55,10 @@ function filledRecord(form) {
   text = inSection(text, "Known failures", (body) => withRemediations(body, entry));
   text = inSection(text, "Residual risk", (body) => body.replace(BLANK, () => entry("risk") || BLANK));
   text = inSection(text, "Human oversight", (body) => entry("oversight") || body);
-  text = inSection(text, "Required follow-up", (body) => [entry("follow_up"), body].filter(Boolean).join("\n\n"));
-  return inSection(text, "Decision of the people", (body) => [["Decision", "decision"], ["Conditions", "conditions"],
-    ["Approvers", "approvers"], ["Date", "date"]].reduce((rows, [name, field]) => withCell(rows, name, entry(field)), body));
+  text = inSection(text, "Required follow-up", (body) => entry("follow_up") ? withoutBlank(body, entry("follow_up")) : body);
+  const conditions = entry("conditions") || (["Approve", "Block"].includes(entry("decision")) ? "none" : "");
+  return inSection(text, "Decision of the people", (body) => [["Decision", entry("decision")], ["Conditions", conditions],
+    ["Approvers", entry("approvers")], ["Date", entry("date")]].reduce((rows, [name, value]) => withCell(rows, name, value), body));
 }
 
 // Gives the text of one section to `change`; a section that is not there is added at the end.
@@ -61,6 +68,9 @@ function inSection(text, title, change) {
   const from = start + head.length, next = text.indexOf("\n## ", from), to = next < 0 ? text.length : next;
   return `${text.slice(0, from)}\n${change(text.slice(from, to).trim())}\n${text.slice(to)}`;
 }
+
+// What was entered, in the place of the line that asks for it; the list below that line stays.
+const withoutBlank = (body, entered) => body.startsWith(BLANK) ? entered + body.slice(`${body}\n`.indexOf("\n")) : `${entered}\n\n${body}`;
 
 const cellText = (value) => value.replaceAll("|", "\u00a6").replace(/\s+/g, " ");
 
