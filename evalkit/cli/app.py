@@ -26,7 +26,7 @@ from evalkit.cli.report import report
 from evalkit.cli.run import ENV_PREFIX, run
 from evalkit.cli.runs import runs
 from evalkit.cli.score import score
-from evalkit.cli.streams import tamed, unheard
+from evalkit.cli.streams import spelled, tamed, unheard
 from evalkit.cli.verify import verify
 from evalkit.errors import EvalkitError, ExitCode
 
@@ -111,7 +111,8 @@ def _shown(text: str) -> str:
 
 def main() -> None:
     """Run the command line; every ending has its exit code."""
-    sys.stdout, sys.stderr = tamed(sys.stdout, os.environ), unheard(tamed(sys.stderr, os.environ))
+    sys.stdout = tamed(spelled(sys.stdout), os.environ)
+    sys.stderr = unheard(tamed(spelled(sys.stderr), os.environ))
     try:
         brief = sys.argv[1:] in ([], ["--help"], ["--version"]) and COMPLETING not in os.environ
         (overview() if brief else app)(prog_name="evalkit")

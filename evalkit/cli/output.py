@@ -35,6 +35,8 @@ class Files:
 
 
 NO_FILES = Files()
+_USUAL, _WIDEST = 80, 1000
+"""Columns; `COLUMNS` may say anything, and 0 is no width."""
 
 
 class Output:
@@ -114,7 +116,9 @@ def _console(**options: Any) -> Console:
             self.quiet = True
             os.dup2(os.open(os.devnull, os.O_WRONLY), self.file.fileno())
 
-    return Patient(highlight=False, markup=False, emoji=False, **options)
+    made = Patient(highlight=False, markup=False, emoji=False, **options)
+    made.width = min(made.width, _WIDEST) or _USUAL
+    return made
 
 
 def _short(path: Path) -> str:

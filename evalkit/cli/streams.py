@@ -1,7 +1,9 @@
-"""Output streams: on a CI runner no line of ours is a command to it, and messages that nobody hears end nothing."""
+"""Output streams: no line is a command to a CI runner, and what nobody hears or no encoding holds ends nothing."""
 
 from __future__ import annotations
 
+import codecs
+import io
 import os
 import re
 import threading
@@ -67,6 +69,21 @@ def tamed(stream: TextIO, env: Mapping[str, str]) -> TextIO:
     """The stream as it is, or held back where a CI runner reads it; a closed one is `None` and stays so."""
     listened = stream is not None and any(env.get(name) for name in RUNNERS)
     return Tame(stream) if listened else stream  # type: ignore[return-value]
+
+
+def spelled(stream: TextIO) -> TextIO:
+    """The stream, on which a character beyond its encoding is spelled by its number as in JSON, and ends nothing."""
+    codecs.register_error("spelled", _spelled)
+    if isinstance(stream, io.TextIOWrapper) and codecs.lookup(stream.encoding).name != "utf-8":
+        stream.reconfigure(errors="spelled")
+    return stream
+
+
+def _spelled(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    units = error.object[error.start : error.end].encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{high:02x}{low:02x}" for high, low in zip(units[::2], units[1::2], strict=True)), error.end
 
 
 def unheard(stream: TextIO) -> TextIO:

@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import json
 import os
 import pty
 import re
@@ -15,6 +16,7 @@ from cli_project import Project
 from rich.console import Console
 
 from evalkit.cli.progress import HEADER_CHARS, SHOWN_FAILURES, Reporter, header
+from evalkit.cli.streams import spelled
 from evalkit.types import Case, Output, Row, Score, Usage
 from evalkit.waits import WAITS, waiting
 
@@ -211,3 +213,34 @@ def test_json_is_one_document_and_everything_else_is_on_stderr(project: Project)
     ran = project.run("run", "suite.yaml", "--out", "run", "--json", "--progress", "lines", env={"FORCE_COLOR": "1"})
     assert json.loads(ran.stdout)["outcome"] == "approved with conditions"
     assert "20/20 100%" in ran.stderr
+
+
+@pytest.mark.parametrize(
+    "env",
+    [
+        {"PYTHONIOENCODING": "ascii"},
+        {"PYTHONIOENCODING": "ascii:strict"},
+        {"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+        {"COLUMNS": "9" * 30},
+        {"COLUMNS": "0"},
+        {"COLUMNS": "1"},
+    ],
+    ids=str,
+)
+def test_an_odd_terminal_ends_no_run(project: Project, env: dict[str, str]) -> None:
+    """What its encoding lacks is spelled as in JSON, and its width is believed up to a point."""
+    clean = {name: text for name, text in os.environ.items() if name not in ("PYTHONUTF8", "LC_ALL")}
+    ran = project.run("run", "suite.yaml", "--no-report", "--out", "run", env={**clean, **env})
+    assert "Traceback" not in ran.stderr
+    assert ran.returncode == project.json("run/decision.json")["exit_code"]
+    shown = project.run("gate", "run", "--json", env={**clean, **env})
+    assert json.loads(shown.stdout) == project.json("run/decision.json")
+
+
+def test_characters_beyond_an_encoding_are_spelled_as_in_json() -> None:
+    """Those of the upper planes by their halves; what fits stands as it is."""
+    file = io.BytesIO()
+    stream = spelled(io.TextIOWrapper(file, encoding="latin-1"))
+    stream.write("\xb7 ≤ \U0001f600")
+    stream.flush()
+    assert file.getvalue() == b"\xb7 \\u2264 \\ud83d\\ude00"
