@@ -10,7 +10,7 @@ import numpy as np
 
 from evalkit.aggregate.cells import mean
 from evalkit.aggregate.frozen import PASS_RATE, FrozenFrame
-from evalkit.figures import change, difference, style_of
+from evalkit.figures import change, difference, plural, style_of
 from evalkit.gate.regression import MIN_PAIRED, Gate, Tested
 from evalkit.gate.words import about, number, worst_first
 from evalkit.results import OVERALL, Check, Estimate
@@ -49,7 +49,7 @@ def tested_check(frame: FrozenFrame, tested: Tested, improved: frozenset[str] = 
 def untested_check(gate: Gate) -> Check:
     """Write a gate that has too few paired cases for a test."""
     name = about(gate.metric.name, gate.cohort)
-    reason = f"{name} has {gate.n_independent} independent pairs, {MIN_PAIRED} are needed to test it"
+    reason = f"{name} has {plural(gate.n_independent, 'independent pair')}, {MIN_PAIRED} are needed to test it"
     return replace(_blank(gate, "no drop"), outcome="insufficient evidence", reason=reason)
 
 

@@ -116,14 +116,17 @@ def _verdict(view: View) -> Text:
 
 def _gates(view: View, verbose: bool) -> Table:
     """Every check that did not pass, and how many did."""
-    table = _table("", "check", "now", "was", "drop, or need")
+    compared = any(line.base for line in view.gates)
+    table = _table("", "check", "now", *(("was", "drop, or need") if compared else ("against",)))
     table.columns[1].max_width = CHECK_COLUMNS
     table.columns[2].no_wrap = True
     shown = [line for line in view.gates if verbose or line.outcome != "pass"][: None if verbose else SHOWN_CHECKS]
     passed = sum(line.outcome == "pass" for line in view.gates)
     for line in shown:
         mark, style = MARKS[line.outcome]
-        table.add_row(_text(mark, style), *(_text(cell) for cell in _gate_cells(line)))
+        name, now, was, against = _gate_cells(line)
+        cells = (name, now, was, against) if compared else (name, now, against)
+        table.add_row(_text(mark, style), *map(_text, cells))
     if not verbose:
         hidden = len(view.gates) - len(shown) - passed
         more = f", {hidden} not shown" if hidden > 0 else ""
@@ -163,7 +166,8 @@ def _cohorts(view: View, verbose: bool) -> Table | None:
 
 
 def _reasons(view: View) -> Iterator[Text]:
-    reasons = [reason for reason in view.reasons if reason != view.headline]
+    elsewhere = {view.headline, *(f"{each} since {view.amended_since}" for each in view.amendments[:SHOWN_CASES])}
+    reasons = [reason for reason in view.reasons if reason not in elsewhere]
     for reason in reasons[:SHOWN_REASONS]:
         yield _text("why     ", "bold").append(one_line(reason, 300), style="not bold")
     if len(reasons) > SHOWN_REASONS:

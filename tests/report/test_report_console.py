@@ -11,6 +11,7 @@ from rich.console import Console
 
 from evalkit.report.console import SHOWN_REASONS, print_view
 from evalkit.report.view import View
+from evalkit.results import Amendment
 
 
 def printed(view: View, width: int, *, colour: bool = False, verbose: bool = False) -> str:
@@ -60,3 +61,21 @@ def test_the_headline_is_not_said_again(view: View) -> None:
     text = printed(replace(view, headline="no baseline yet", reasons=("no baseline yet", "another")), 100)
     assert text.count("no baseline yet") == 1
     assert "why     another" in text
+
+
+def test_without_a_baseline_there_is_no_column_of_it(view: View) -> None:
+    """What was not compared has a limit, and no empty column before it."""
+    alone = replace(view, gates=tuple(replace(line, base="", drop="") for line in view.gates))
+    assert "drop, or need" in printed(view, 100)
+    text = printed(alone, 100)
+    assert "drop" not in text.partition("cohort")[0]
+    assert "need ≥ 85%" in text
+
+
+def test_a_changed_rule_is_said_under_its_own_word(view: View) -> None:
+    """A looser gate that is a reason as well stands once, with its mark."""
+    looser = Amendment(what="gate pass_rate.min", before="0.8", after="0.5", loosens=True)
+    reasons = (f"{looser} since main@9f2c1ab", "another")
+    text = printed(replace(view, amendments=(looser,), amended_since="main@9f2c1ab", reasons=reasons), 120)
+    assert text.count("0.8 → 0.5") == 1
+    assert "rules   ! looser gate pass_rate.min 0.8 → 0.5 since main@9f2c1ab" in text

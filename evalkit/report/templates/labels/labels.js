@@ -113,7 +113,7 @@
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 1000);
     exported = true;
-    $("kept").textContent = `${places.length} labels exported as ${link.download}.`;
+    $("kept").textContent = `${places.length} ${places.length === 1 ? "label" : "labels"} exported as ${link.download}.`;
   }
 
   const actions = {u: undo, s: onward, j: () => move(1), k: () => move(-1), e: save};
