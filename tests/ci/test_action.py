@@ -176,6 +176,9 @@ def test_no_comment_is_wanted(project: Project, job: Job) -> None:
 def test_words_with_spaces_and_shell_signs_stay_words(project: Project, job: Job, tmp_path: Path) -> None:
     """Inputs are words, never shell: a suite with spaces works, and nothing in it is run."""
     project.suite(name="a $(touch pwned) suite.yaml")
+    with (project.root / "cases.jsonl").open("a", encoding="utf-8") as file:
+        odd = {"id": "$(touch pwned)", "input": "77 + 1", "reference": "78", "cohorts": {"group": "left"}}
+        file.write(json.dumps(odd) + "\n")
     job.use(ACTION, {"suite": "a $(touch pwned) suite.yaml", "args": "--case 'left-001' --case \"$(touch pwned)\""})
     assert not (project.root / "pwned").exists()
     assert job.outputs["exit-code"] == "3"
