@@ -53,6 +53,7 @@ JWT = "eyJ" + "hbGciOiJIUzI1NiJ9" + "." + "eyJzdWIiOiIxMjM0In0" + "." + "abcdefg
         ("s" + "k_live_" + "a1" * 10, "stripe_key", "s" + "k_live_" + "a1" * 10),
         ("-----BEGIN " + "RSA PRIVATE KEY-----", "private_key", "-----BEGIN " + "RSA PRIVATE KEY-----"),
         (f"Bearer {JWT}", "jwt", JWT),
+        ("planted in a test: jane.doe@example.com.", "email", "jane.doe@example.com"),
     ],
 )
 def test_found(text: str, label: str, data: str) -> None:
@@ -66,7 +67,7 @@ def test_found(text: str, label: str, data: str) -> None:
     "text",
     [
         "",
-        "me@example.com and a@b.test",
+        "me@localhost and @here",
         "DE88 3704 0044 0532 0130 00",
         "DE89 3704 0044 0532 0130",
         "4111111111111112",

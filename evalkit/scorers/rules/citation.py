@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -23,8 +24,9 @@ class Citation(PassFail):
     """
 
     name: str = "citation"
-    pattern: str = r"\[([^\]\s:]+)[^\]]*\]"
-    """How a citation looks, with one group for the id (RE2 syntax); the default finds `[doc-3]` and `[doc-3: p. 4]`."""
+    pattern: str = r"\[([^\]\s:,;]+(?:[,;] ?[^\]\s:,;]+)*)[^\]]*\]"
+    """How a citation looks, with one group for the id, or for ids between commas (RE2 syntax); the default finds
+    `[doc-3]`, `[1, 2]` and `[doc-3: p. 4]`."""
     min: int = 1
     """Fewest citations that pass; 0 where an answer need not cite."""
     in_contexts: bool = True
@@ -34,7 +36,7 @@ class Citation(PassFail):
     source_field: str | None = None
     """Case field with the id (or ids, any of which will do) that must be among the cited."""
 
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     shorthand: ClassVar[str] = "pattern"
 
     def __post_init__(self) -> None:
@@ -54,7 +56,7 @@ class Citation(PassFail):
     def score(self, case: Case, output: Output) -> Score | Unscored:
         """Take every citation out of the answer and look it up."""
         found = compile_pattern("pattern", self.pattern).finditer(well_formed(output.text))
-        cited = [match[1] or "" for match in found]
+        cited = [id_ for match in found for id_ in _ids(match[0], match[1] or "", match.end(1) - match.start())]
         contexts = passages(case, output)
         if self.in_contexts and contexts is None:
             return no_contexts(self.name)
@@ -83,6 +85,13 @@ class Citation(PassFail):
         if not ids:
             raise ValueError(f"{case.place or case.id}: `{self.source_field}` names no source; add the id to the case")
         return ids
+
+
+def _ids(citation: str, group: str, end: int) -> list[str]:
+    """The ids between commas; the last piece is none where the words of a sentence follow: `[doc-3, page 4]`."""
+    ids = re.split(r"[,;]\s*", group)
+    goes_on = citation[end : end + 1].isspace() and citation[end:].lstrip()[:1].isalnum()
+    return ids[:-1] if len(ids) > 1 and goes_on else ids
 
 
 def _anywhere(id_: str, contexts: list[str]) -> bool:

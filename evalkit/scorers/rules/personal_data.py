@@ -31,11 +31,6 @@ _CARD = re.compile(
 )
 """Issuer prefixes and lengths of Visa, Mastercard, American Express, Discover, UnionPay, Diners, JCB, Maestro."""
 
-_RESERVED_MAIL = re.compile(
-    r"@(?:[\w.-]+\.)?(?:example\.(?:com|net|org)|example|test|invalid|localhost)$", re.IGNORECASE
-)
-"""Domains that RFC 2606 sets aside for examples."""
-
 
 @dataclass(frozen=True, slots=True)
 class Found:
@@ -160,13 +155,7 @@ _DETECTORS = (
     _detector("secret", "google_key", r"(?-i:AIza)[\w-]{35}"),
     _detector("secret", "stripe_key", r"[sr]k_live_[A-Za-z0-9]{16,255}"),
     _detector("secret", "api_key", r"sk-(?=[\w-]*\d)(?=[\w-]*[A-Za-z])[\w-]{20,255}"),
-    _detector(
-        "email",
-        "email",
-        r"(?u:[\w.+-]{1,64}@(?:[\w-]{1,63}\.){1,8}[^\W\d_]{2,24})",
-        lambda text: not _RESERVED_MAIL.search(text),
-        raw=True,
-    ),
+    _detector("email", "email", r"(?u:[\w.+-]{1,64}@(?:[\w-]{1,63}\.){1,8}[^\W\d_]{2,24})", raw=True),
     _detector("iban", "iban", rf"(?P<data>{_IBAN})", iban),
     _detector("national_id", "fr_nir", r"[12] ?\d\d ?\d\d ?(?:\d\d|2[AB]) ?\d{3} ?\d{3} ?\d\d", _french),
     _detector(
