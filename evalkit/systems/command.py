@@ -139,7 +139,9 @@ class _Call(asyncio.SubprocessProtocol):
 
     def pipe_data_received(self, fd: int, data: bytes) -> None:
         if fd == 2:
-            self.errors = (self.errors + data)[-_SHOWN_STDERR:]
+            said = self.errors + data
+            # A word that is cut in two may be half of a secret.
+            self.errors = said if len(said) <= _SHOWN_STDERR else said[-_SHOWN_STDERR:].split(maxsplit=1)[-1]
         elif len(self.printed) + len(data) <= self._max_bytes:
             self.printed += data
         elif not self.done.done():

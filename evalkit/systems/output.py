@@ -216,6 +216,7 @@ def one_line(value: object, limit: int = MESSAGE_CHARS) -> str:
         text = str(value)
     except Exception:  # an exception of the system's own may fail to print
         return f"(a {type(value).__name__} that cannot be shown)"
-    text = " ".join(text[: limit * 4].split())
-    text = "".join(char if char.isprintable() else "\ufffd" for char in text)
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+    line = " ".join(text[: limit * 4].split())
+    line = "".join(char if char.isprintable() else "\ufffd" for char in line)
+    whole = len(line) <= limit and len(text) <= limit * 4
+    return line if whole else line[: limit - 1] + "…"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import functools
 import html
 import json
 import re
@@ -25,6 +26,8 @@ _SECRET_VALUE = re.compile(
 )
 """Shapes of keys as vendors give them out, and a password inside an address."""
 _ESCAPE = re.compile("%[0-9A-F]{2}")
+_ELLIPSIS, _CLOSING = "…", "'\"`)]}. "
+_LONGEST_STUMP = 4096
 T = TypeVar("T")
 MASK = "***"
 SHORTEST = 6
@@ -97,10 +100,28 @@ def _forms(value: str) -> Iterator[str]:
 
 
 def redact(text: str, secrets: Iterable[str]) -> str:
-    """Blot out every secret."""
+    """Blot out every secret, and what a cut has left of one: at the end of the text, and before an ellipsis."""
+    secrets = tuple(secrets)
     for secret in secrets:
         text = text.replace(secret, MASK)
+    return _ELLIPSIS.join(_without_stump(part, secrets) for part in text.split(_ELLIPSIS)) if secrets else text
+
+
+def _without_stump(text: str, secrets: tuple[str, ...]) -> str:
+    """The text without the beginning of a secret at its end, up to signs that close a quotation."""
+    heads, longest = _heads(secrets)
+    end = len(text.rstrip(_CLOSING))
+    for found in heads.finditer(text, max(0, end - longest), end):
+        if any(secret.startswith(text[found.start() : end]) for secret in secrets):
+            return text[: found.start()] + MASK + text[end:]
     return text
+
+
+@functools.lru_cache(maxsize=8)
+def _heads(secrets: tuple[str, ...]) -> tuple[re.Pattern[str], int]:
+    """Finds where any of them may begin; and how long a stump is looked for."""
+    heads = sorted({re.escape(secret[:SHORTEST]) for secret in secrets})
+    return re.compile(f"(?=({'|'.join(heads)}))"), min(max(map(len, secrets)), _LONGEST_STUMP)
 
 
 def without_secrets(value: T, secrets: Sequence[str]) -> T:

@@ -1,5 +1,6 @@
 """A key of the environment is in no file of a run and on neither stream, however it was encoded on the way."""
 
+import asyncio
 import base64
 import gzip
 import json
@@ -15,8 +16,9 @@ from hostile_lab import HERE, command, write_project
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evalkit.systems.secrets import redact, secrets_of, without_secrets
-from evalkit.types import Case, Output, Row, Score, ToolCall
+from evalkit.systems.base import timed
+from evalkit.systems.secrets import MASK, SHORTEST, redact, secrets_of, without_secrets
+from evalkit.types import Case, Failure, Output, Row, Score, ToolCall
 
 CANARY = "kanarie/0+Bird?&\"tweet'"
 ENV = {"CANARY_API_KEY": CANARY, "NAMED_BY_SUITE": "swallow-4471-é"}
@@ -181,3 +183,31 @@ def test_without_a_secret_nothing_is_copied() -> None:
         scores={"s": Score("s", 0.5, details={"b": float("nan")})},
     )
     assert without_secrets(row, secrets_of(ENV)) is row
+
+
+LONG_KEY = "egret-9f8e7d6c5b4a-of-the-lagoon"
+
+
+@pytest.mark.parametrize("before", range(440, 505, 4))
+def test_a_key_that_a_cut_goes_through_is_no_less_a_key(before: int) -> None:
+    """Messages are cut after some hundred characters: what is left of a key goes as well."""
+
+    async def answer(case: Case, repeat: int) -> Output | Failure:
+        raise ValueError("x " * (before // 2) + LONG_KEY)
+
+    secrets = secrets_of({"A_TOKEN": LONG_KEY})
+    ended = asyncio.run(timed(answer, 5, secrets)(Case(id="a", input="q"), 0))
+    assert isinstance(ended, Failure)
+    assert LONG_KEY[:SHORTEST] not in ended.message
+
+
+@pytest.mark.parametrize("size", range(SHORTEST, len(LONG_KEY)))
+@pytest.mark.parametrize(
+    "frame", ["{}", "{}…", "got str '{}…'", "got '{}'", "{}… and more", "a {}...", '{{"a": "{}"}}']
+)
+def test_what_a_cut_leaves_of_a_key_is_blotted_out(size: int, frame: str) -> None:
+    """At the end of a text and before an ellipsis; in hexadecimal too."""
+    secrets = secrets_of({"A_TOKEN": LONG_KEY})
+    assert redact(frame.format(LONG_KEY[:size]), secrets) == frame.format(MASK)
+    assert redact(frame.format(LONG_KEY.encode().hex()[:size]), secrets) == frame.format(MASK)
+    assert redact(f"{LONG_KEY[:size]} stays where it is a word", secrets).startswith(LONG_KEY[:size])
