@@ -34,10 +34,12 @@ def evalkit_gate(tmp_path_factory: pytest.TempPathFactory) -> Gate:
         try:
             result = _run(Path(suite), folder, baseline)
         except EvalkitError as error:
-            pytest.fail(str(error), pytrace=False)
-        if result.decision.outcome in ("blocked", "no decision"):
-            pytest.fail(_words(result), pytrace=False)
-        return result.decision
+            problem = str(error)
+        else:
+            if result.decision.outcome not in ("blocked", "no decision"):
+                return result.decision
+            problem = _words(result)
+        pytest.fail(problem, pytrace=False)
 
     return gate
 

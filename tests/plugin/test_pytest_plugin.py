@@ -64,6 +64,7 @@ def test_a_broken_suite_fails_with_its_problems(project: Path) -> None:
     ran = run_pytest(project, THREE_LINES, at_least="many")
     assert ran.returncode == 1
     assert "suite.yaml:6" in ran.stdout
+    assert "During handling" not in ran.stdout
     assert "Traceback" not in ran.stdout
 
 
