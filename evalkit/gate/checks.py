@@ -11,7 +11,7 @@ from evalkit.aggregate.frozen import FrozenFrame
 from evalkit.aggregate.statuses import ABSENT, SCORED
 from evalkit.gate.findings import only_warns
 from evalkit.gate.policy import Canary, Coverage, Failures
-from evalkit.gate.words import calibrate_first, number, some, unproven_judges, worst_first
+from evalkit.gate.words import SHOWN_CASES, calibrate_first, number, some, unproven_judges, worst_first
 from evalkit.results import OVERALL, Check, CheckOutcome, Summary
 
 CANARY_RUNS = 3
@@ -55,7 +55,7 @@ def _failures(frame: FrozenFrame, summary: Summary, policy: Failures, blank: Che
     flaky = [i for i in chosen if 0.5 < column.values[i] < 1]
     unknown = [i for i in chosen if column.status[i] not in (SCORED, ABSENT)]
     ids = worst_first(frame, [*failing, *flaky], 1 - np.nan_to_num(column.values, nan=1.0))
-    check = replace(blank, case_ids=ids)
+    check = replace(blank, case_ids=ids[:SHOWN_CASES])
     if len(failing) > policy.max:
         return replace(check, outcome="block", reason=f"{len(failing)} cases fail, need {blank.need}: {some(ids)}")
     if len(failing) + len(unknown) > policy.max:

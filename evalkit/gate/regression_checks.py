@@ -12,7 +12,7 @@ from evalkit.aggregate.cells import mean
 from evalkit.aggregate.frozen import PASS_RATE, FrozenFrame
 from evalkit.figures import change, difference, plural, style_of
 from evalkit.gate.regression import MIN_PAIRED, Gate, Tested
-from evalkit.gate.words import about, number, worst_first
+from evalkit.gate.words import SHOWN_CASES, about, number, worst_first
 from evalkit.results import OVERALL, Check, Estimate
 from evalkit.stats import intervals, paired
 from evalkit.types import Metric
@@ -42,7 +42,7 @@ def tested_check(frame: FrozenFrame, tested: Tested, improved: frozenset[str] = 
         p_value=tested.p_value,
         smallest_drop=_smallest_drop(tested),
         reason=_sentence(tested) + _paid_for(tested, improved) + _alone(tested),
-        case_ids=worst_first(frame, worse, badness),
+        case_ids=worst_first(frame, worse, badness)[:SHOWN_CASES],
     )
 
 

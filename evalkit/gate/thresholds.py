@@ -12,7 +12,7 @@ from evalkit.aggregate.statuses import SCORED
 from evalkit.figures import Style, figure, needed, plural, style_of
 from evalkit.gate.findings import only_warns
 from evalkit.gate.policy import Threshold, is_critical, within
-from evalkit.gate.words import about, calibrate_first, number, unproven_judges, worst_first
+from evalkit.gate.words import SHOWN_CASES, about, calibrate_first, number, unproven_judges, worst_first
 from evalkit.results import OVERALL, Check, CheckOutcome, Estimate, Summary
 from evalkit.stats.quantiles import ONE_SIDED_95
 
@@ -171,4 +171,4 @@ def _cases_beyond(frame: FrozenFrame, metric: str, cohort: str, limit: _Limit) -
     values = np.where(found.column.status == SCORED, found.column.values, limit.value)
     badness = values - limit.value if limit.upper else limit.value - values
     where = frame.cohorts[cohort]
-    return worst_first(frame, where[badness[where] > 0].tolist(), badness)
+    return worst_first(frame, where[badness[where] > 0].tolist(), badness)[:SHOWN_CASES]

@@ -40,7 +40,7 @@ def worst_first(frame: FrozenFrame, positions: Iterable[int], badness: Floats) -
         positions,
         key=lambda i: (-float(badness[i]), -_severity(frame.severities[i]), frame.case_ids[i]),
     )
-    return tuple(frame.case_ids[i] for i in ranked[:SHOWN_CASES])
+    return tuple(frame.case_ids[i] for i in ranked)
 
 
 def some(ids: Sequence[str], count: int = 5) -> str:

@@ -9,7 +9,8 @@ from statsmodels.stats.contingency_tables import mcnemar
 
 from evalkit.aggregate.frozen import FrozenFrame
 from evalkit.gate.baseline import Baseline, pair
-from evalkit.gate.policy import NoRegression
+from evalkit.gate.policy import Failures, NoRegression
+from evalkit.gate.words import SHOWN_CASES
 from evalkit.results import Check
 from evalkit.types import Metric, Row
 
@@ -50,6 +51,21 @@ def test_the_same_rows_twice_are_approved():
     assert check.drop is not None and check.drop.value == 0
     assert check.smallest_drop is not None and 0 < check.smallest_drop < 0.2
     assert decision.comparison is not None and decision.comparison.overlap == 1
+
+
+def test_every_case_that_moved_is_counted_and_a_check_lists_the_worst():
+    """A list cut at 100 would be read as a count: 250 new failures are 250, of which a check names 100."""
+    before, after = flips(600, broken=250, fixed=110)
+    decision = a_decision(after, ONLY_PASS_RATE, baseline=before)
+    assert decision.comparison is not None
+    assert (len(decision.comparison.new_failures), len(decision.comparison.fixed)) == (250, 110)
+    assert len(the_check(decision).case_ids) == SHOWN_CASES
+    again = a_decision(after, ONLY_PASS_RATE, Failures(severity="medium", max=0), baseline=after)
+    assert again.comparison is not None
+    assert len(again.comparison.still_failing) == 250
+    (failures,) = [check for check in again.checks if check.name == "failures"]
+    assert "and 245 more" in failures.reason
+    assert len(failures.case_ids) == SHOWN_CASES
 
 
 def test_a_comparison_says_which_drops_it_could_have_seen():
