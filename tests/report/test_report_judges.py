@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 from dataclasses import replace
+from pathlib import Path
 
 import report_samples
 from rich.console import Console
 
 from evalkit.report.console import print_view
+from evalkit.report.html import write_html
 from evalkit.report.judges import judge_panels
 from evalkit.report.markdown import summary_markdown
 from evalkit.report.records import release_decision_markdown
@@ -78,3 +80,17 @@ def test_the_record_doubts_judges_and_no_raters(summary: Summary, decision: Deci
     assert doubts == ["- `local-correctness on correctness` is not shown to agree with people."]
     sure = release_decision_markdown(view_with((PERSON, AUTHOR), summary, decision), report_samples.manifest())
     assert "is not shown to agree" not in sure
+
+
+def test_a_cohort_that_borrows_its_trust_says_so(tmp_path: Path, summary: Summary, decision: Decision) -> None:
+    """Only labels of a cohort give it a mark of its own; labels by others have no mark of trust anywhere."""
+    note = "not verified here: 3 labels, 40 are needed; the overall trust stands in"
+    here = replace(PERSON, cohort="domain=aml", note=note)
+    view = view_with((PERSON, here, AUTHOR), summary, decision)
+    path = tmp_path / "r.html"
+    write_html(path, view, report_samples.stored_rows, None)
+    page = path.read_text(encoding="utf-8")
+    assert page.count("</span> trusted</span>") == 1
+    assert '<span class="mark scored">trusted overall</span>' in page
+    assert '<span class="mark scored">shown only</span>' in page
+    assert "</span> untrusted</span>" not in page
