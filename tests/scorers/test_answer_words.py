@@ -31,6 +31,7 @@ from evalkit.scorers.judges.answer_words import quantities_agree, split, word_we
         ("3:30 pm, 3.30 p.m., 3 PM, 12 am, 15:30", "15:30 15:30 15:00 0:00 15:30"),
         ("I am 15 pmol from 13 pm", "i am 15 pmol from 13 pm"),
         ("20 \u00b0C, 20\u00b0 C, 20 degrees Celsius, 5 degrees F", "20 celsius 20 celsius 20 celsius 5 fahrenheit"),
+        ("10 miles per second, 1 second, the second one, 500 BCE", "10 miles per sec 1 sec the 2 1 500 bc"),
         ("5 kilometres, 5 kilometers, 5 km up Mt. Everest", "5 km 5 km 5 km up mount everest"),
         ("", ""),
     ],

@@ -123,6 +123,7 @@ def grade(answer: str, *references: str, **options: Any) -> Score | Unscored:
         pytest.param("how far?", "5 km", "five kilometres", True, id="number and unit in words"),
         pytest.param("when?", "3:30 pm", "at 15:30", True, id="time of day"),
         pytest.param("when?", "2003-05-01", "on 1 May 2003", True, id="date of ISO 8601"),
+        pytest.param("speed?", "186,000 miles per second", "300,000 km per second", False, id="a second is no 2"),
         pytest.param("how many?", "0", "none of them", True, id="none is zero"),
         pytest.param("how many?", "3 million", "3bn", False, id="another magnitude"),
         pytest.param("which war?", "World War II", "the Second World War", True, id="roman number"),
