@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from evalkit.assess import Terms, find_baseline_of, load_baseline, read_labels_of
 from evalkit.errors import InputError, Problem, gathered
+from evalkit.gate.baseline import NO_ANSWERS
 from evalkit.gate.policy import NoRegression
 from evalkit.golden.labels import label_problems, unknown_metrics
 from evalkit.paths import shown_path
@@ -68,6 +69,8 @@ def _other_scores(prepared: Prepared, terms: Terms) -> Iterator[Problem]:
         return
     place = shown_path(terms.baseline_folder.file(MANIFEST))
     mend = "score its stored answers again with `evalkit score`, and save that run as the baseline"
+    if not terms.baseline.frame.has_answers:
+        yield Problem(place, NO_ANSWERS, "save a run as the baseline in which the system answered")
     every = tuple(metric.name for metric in prepared.metrics if metric.name not in prepared.advisory)
     for check in terms.policy.checks:
         if isinstance(check, NoRegression):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from evalkit.aggregate.frozen import freeze
 from evalkit.errors import Problem
+from evalkit.gate.baseline import NO_ANSWERS
 from evalkit.gate.no_regression import MIN_OVERLAP
 from evalkit.noise import Detectable, cases_in, detectable, flips_in
 from evalkit.stored import StoredRun
@@ -61,7 +62,10 @@ def faults_of(stored: StoredRun, accepted: str = "") -> Iterator[Problem]:
         word = "row does" if len(stored.damaged) == 1 else "rows do"
         what = f"{len(stored.damaged)} {word} not fit its checksum, line {lines}{more}"
         yield Problem(str(stored.folder.rows_file), what, _AGAIN)
-    n_rows = len(freeze(stored.frame).row_case)
+    frame = freeze(stored.frame)
+    n_rows = len(frame.row_case)
+    if n_rows and not frame.has_answers:
+        yield Problem(place, NO_ANSWERS, _AGAIN)
     if n_rows < manifest["expected"]:
         yield Problem(place, f"{n_rows} of {manifest['expected']} rows are there", _AGAIN)
     if manifest["partial"]:

@@ -84,6 +84,11 @@ class FrozenFrame:
         return len(self.case_ids)
 
     @property
+    def has_answers(self) -> bool:
+        """True where the system answered at all."""
+        return self.states["scored"] + self.states["unscored"] > 0
+
+    @property
     def n_repeats(self) -> int:
         """Most rows that any case has."""
         return int(np.bincount(self.row_case).max()) if len(self.row_case) else 0

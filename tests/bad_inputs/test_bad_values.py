@@ -172,6 +172,25 @@ def test_a_choice_that_no_case_answers_to_is_told(tmp_path: Path, words: tuple[s
     assert lab.calls() == []
 
 
+def test_a_run_without_answers_is_no_baseline(tmp_path: Path) -> None:
+    """It is not saved; one that was saved by others is told before the first call."""
+    lab = Lab(tmp_path / "project")
+    sound = (lab.root / "bot.py").read_text(encoding="utf-8")
+    lab.write("bot.py", sound.replace("    return", '    raise ValueError("down")\n    return'))
+    assert lab.run("run", "suite.yaml", "--out", "old", "--no-report", "--progress", "none").code == 3
+    ran = lab.run("baseline", "save", "old", "--accept", "why not")
+    assert ran.code == 2, ran
+    assert "old: none of its rows has an answer, so nothing can be compared with it; " in ran.err
+    shutil.copytree(lab.root / "old", lab.root / "reports" / "baselines" / "main")
+    lab.write("bot.py", sound)
+    (lab.root / "calls.log").unlink()
+    for words in (CHECK, RUN):
+        ran = lab.run(*words)
+        assert ran.code == 2, ran
+        assert "main/manifest.json: none of its rows has an answer, so nothing can be compared with it; " in ran.err
+    assert lab.calls() == []
+
+
 def test_a_name_beyond_any_file_is_no_baseline(tmp_path: Path) -> None:
     """The name is to blame, not the disk."""
     lab = Lab(tmp_path / "project")
