@@ -95,14 +95,24 @@ def cohort_rows(
     )
 
 
+def standing(cell: Cell, metric: Metric) -> float:
+    """How good the cohort may be at best: a cohort that is surely bad comes before one of a single failed case.
+
+    The bound of the interval that speaks for it, the value where there is none, infinity where nothing is known.
+    """
+    made = cell.estimate
+    if made.value is None:
+        return math.inf
+    bound = made.high if metric.higher_is_better else made.low
+    best = made.value if bound is None else bound
+    return best if metric.higher_is_better else -best
+
+
 def _worst_first(names: Iterable[str], cells: Mapping[tuple[str, str], Cell], metric: Metric) -> list[str]:
     """By the first metric of the table; what has no value comes last."""
 
     def badness(name: str) -> float:
-        value = cells[name, metric.name].estimate.value if (name, metric.name) in cells else None
-        if value is None:
-            return math.inf
-        return value if metric.higher_is_better else -value
+        return standing(cells[name, metric.name], metric) if (name, metric.name) in cells else math.inf
 
     groups: dict[str, float] = {}
     for name in names:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from evalkit.figures import plural
+from evalkit.report.cohort_table import standing
 from evalkit.report.headline import spoken
 from evalkit.report.texts import clipped, one_line
 from evalkit.report.view import GateLine, View
@@ -150,11 +151,11 @@ def _cohorts(view: View, verbose: bool) -> Table | None:
     """Pass rate (or the first metric) by cohort, worst first."""
     if not view.metrics or len(view.cohorts) < 2:
         return None
-    name = view.metrics[0].name
+    metric = view.metrics[0]
     cells = [(row.cohort, row.cells[0]) for row in view.cohorts if row.cells and row.cells[0] is not None]
     known = [(cohort, cell) for cohort, cell in cells if cell.cell.estimate.value is not None]
-    known.sort(key=lambda pair: (pair[0] != OVERALL, pair[1].cell.estimate.value))
-    table = _table("cohort", name, "95 %", "n", "")
+    known.sort(key=lambda pair: (pair[0] != OVERALL, standing(pair[1].cell, metric), pair[1].cell.estimate.value))
+    table = _table("cohort", metric.name, "95 %", "n", "")
     for cohort, cell in known if verbose else known[: SHOWN_CASES + 1]:
         few = _text("few cases", "yellow") if cell.few else _text("")
         table.add_row(

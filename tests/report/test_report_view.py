@@ -7,10 +7,11 @@ from dataclasses import replace
 import pytest
 import report_samples
 
+from evalkit.report.cohort_table import standing
 from evalkit.report.survey import KEPT, verdict_of
 from evalkit.report.view import View, build_view
-from evalkit.results import Check, Comparison, Decision, Estimate, Summary
-from evalkit.types import Case, Failure, Output, Row, Score, Unscored
+from evalkit.results import Cell, Check, Comparison, Decision, Estimate, Summary
+from evalkit.types import Case, Failure, Metric, Output, Row, Score, Unscored
 
 CASE = Case(id="one", input="?")
 PASSED, FAILED = Score("a", 1, True), Score("a", 0, False)
@@ -130,6 +131,27 @@ def test_a_gate_line_has_all_its_figures(view: View) -> None:
         "21 pts",
     )
     assert view.gates[1].now == "undefined: every label is a pass"
+
+
+@pytest.mark.parametrize("higher", [True, False])
+def test_a_cohort_that_is_surely_bad_stands_before_one_failed_case(*, higher: bool) -> None:
+    """The bound that speaks for a cohort orders them; of one case it may still be good, and the unknown comes last."""
+    metric = Metric(name="m", higher_is_better=higher)
+    sign = 1 if higher else -1
+
+    def cell(name: str, value: float | None, low: float | None, high: float | None) -> Cell:
+        bounds = (low, high) if higher or low is None or high is None else (-high, -low)
+        made = Estimate(value=None if value is None else sign * value, low=bounds[0], high=bounds[1])
+        return Cell(metric="m", cohort=name, estimate=made, n_cases=1, n_scored=1, n_unscored=0, n_errored=0)
+
+    surely, one, bare, unknown = (
+        cell("surely", 0.74, 0.71, 0.77),
+        cell("one", 0.0, 0.0, 0.79),
+        cell("bare", 0.9, None, None),
+        cell("unknown", None, None, None),
+    )
+    ordered = sorted([unknown, bare, one, surely], key=lambda each: standing(each, metric))
+    assert [each.cohort for each in ordered] == ["surely", "one", "bare", "unknown"]
 
 
 def test_the_cohort_table_holds_estimates_baseline_and_outcome(view: View) -> None:
