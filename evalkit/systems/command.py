@@ -141,7 +141,7 @@ class _Call(asyncio.SubprocessProtocol):
         if fd == 2:
             said = self.errors + data
             # A word that is cut in two may be half of a secret.
-            self.errors = said if len(said) <= _SHOWN_STDERR else said[-_SHOWN_STDERR:].split(maxsplit=1)[-1]
+            self.errors = said if len(said) <= _SHOWN_STDERR else b"".join(said[-_SHOWN_STDERR:].split(maxsplit=1)[-1:])
         elif len(self.printed) + len(data) <= self._max_bytes:
             self.printed += data
         elif not self.done.done():

@@ -81,6 +81,12 @@ def test_an_exit_code_is_a_failure(code, failure, tmp_path, ask, case):
     assert [failure] == ask(program(code), shared, case())
 
 
+def test_blank_lines_on_standard_error_raise_nothing(shared, ask, case, caplog):
+    """More of them than is kept of the errors."""
+    (output,) = ask(program("import sys; sys.stderr.write('\\n' * 200_000); print('done')"), shared, case())
+    assert ("done", []) == (output.text, caplog.records)
+
+
 def test_output_is_capped(shared, ask, case):
     """A program that prints without end is stopped."""
     (ended,) = ask(program("while True: print('x' * 1000)", max_bytes=100_000), shared, case())
