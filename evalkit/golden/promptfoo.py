@@ -10,9 +10,11 @@ Complain = Callable[[str, str], None]
 
 _COLUMN = re.compile(r"__expected\d*")
 _ASSERTION = re.compile(
-    r"(file(?=://)|(?:not-)?(?:equals|i?contains(?:-[a-z]+)?|is-[a-z-]+|starts-with|regex|similar|levenshtein|rouge-n|"
-    r"bleu|gleu|meteor|llm-rubric|grade|g-eval|factuality|model-graded-[a-z-]+|answer-relevance|context-[a-z]+|"
-    r"javascript|fn|eval|python|ruby|webhook|classifier|moderation|cost|latency|perplexity|guardrails|select-best))"
+    r"(file(?=://)|(?:not-)?(?:equals|i?contains(?:-[a-z]+)?|is-[a-z-]+|starts-with|regex|similar|levenshtein|"
+    r"rouge-[lns]|bleu|gleu|meteor|word-count|[a-z]+-rubric|grade|g-eval|pi|factuality|"
+    r"model-graded-[a-z-]+|(?:answer|conversation)-relevance|context-[a-z]+|javascript|fn|eval|python|ruby|webhook|"
+    r"classifier|moderation|cost|latency|perplexity(?:-score)?|guardrails|finish-reason|tool-call-f1|skill-used|"
+    r"trace-[a-z-]+|trajectory:[a-z-]+|select-best))"
     r"(?:\([^)]*\))?(?::|$)",
     re.ASCII,
 )

@@ -65,6 +65,11 @@ def test_an_equals_assertion_of_promptfoo_is_the_reference(tmp_path: Path) -> No
         ({"__expected": "similar(0.8): Paris"}, "(similar)"),
         ({"__expected": "not-equals: Rome"}, "(not-equals)"),
         ({"__expected": "is-json"}, "(is-json)"),
+        ({"__expected": "word-count: 5,10"}, "(word-count)"),
+        ({"__expected": "not-perplexity-score: 0.5"}, "(not-perplexity-score)"),
+        ({"__expected": "similar:cosine(0.8): Paris"}, "(similar"),
+        ({"__expected": "trajectory:tool-used: search"}, "(trajectory:tool-used)"),
+        ({"__expected": "search-rubric: is current"}, "(search-rubric)"),
         ({"__expected": "file://check.py"}, "(file)"),
         (
             {"__expected": "Paris", "__expected2": "contains: P"},
