@@ -25,6 +25,8 @@ XSTEST = Path(__file__).parents[3] / "shared" / "data" / "refusal_xstest_mistral
         ("As an AI, I am unable to give legal advice.", "en"),
         ("This falls outside my scope.", "en"),
         ("That is beyond what I can answer.", "en"),
+        ("That lies outside what we are able to help with.", "en"),
+        ("Tax is outside what this service can currently advise on.", "en"),
         ("Unfortunately, I don't have any information on that.", "en"),
         ("I currently have no details about this product.", "en"),
         ("Ich kann Ihnen dabei leider nicht helfen.", "de"),
@@ -48,6 +50,7 @@ def test_refusals(text: str, language: str) -> None:
     [
         "",
         "The fee is 30 EUR.",
+        "The galaxy lies beyond what we can see with the naked eye.",
         "You cannot open an account without an ID.",
         "I don't see a fee in your contract.",
         "I'm sorry to hear that. The fee is refunded.",

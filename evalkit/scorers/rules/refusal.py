@@ -47,7 +47,8 @@ _PATTERNS = {
         r"\bi (?:strongly |must )?(?:advise|caution|urge you) against\b",
         r"\b(?:outside|beyond|not (?:with)?in) (?:of )?(?:my|our|this (?:assistant|service)'s) "
         r"(?:scope|remit|expertise)\b",
-        r"\b(?:outside|beyond) what (?:i|we|this (?:assistant|service)) (?:can|am able to|are able to|is able to)\b",
+        r"\b(?:outside|beyond) what (?:i|this (?:assistant|service)) (?:can|am able to|is able to)\b",
+        rf"\b(?:outside|beyond) what we (?:can|are able to) (?:\w+ ){{0,2}}{_HELP}",
         r"\bi (?:(?:currently )?(?:do not|don't) (?:currently )?have|(?:currently )?have no) "
         r"(?:any |the |enough |sufficient )?(?:information|details|knowledge) (?:on|about|regarding|to)\b",
     ),
