@@ -24,7 +24,7 @@ class Citation(PassFail):
     """
 
     name: str = "citation"
-    pattern: str = r"\[([^\]\s:,;]+(?:[,;] ?[^\]\s:,;]+)*)[^\]]*\]"
+    pattern: str = r"\[([^\]\s:,;]+(?:\s*[,;]\s*[^\]\s:,;]+)*)[^\]]*\]"
     """How a citation looks, with one group for the id, or for ids between commas (RE2 syntax); the default finds
     `[doc-3]`, `[1, 2]` and `[doc-3: p. 4]`."""
     min: int = 1
@@ -89,7 +89,7 @@ class Citation(PassFail):
 
 def _ids(citation: str, group: str, end: int) -> list[str]:
     """The ids between commas; the last piece is none where the words of a sentence follow: `[doc-3, page 4]`."""
-    ids = re.split(r"[,;]\s*", group)
+    ids = re.split(r"\s*[,;]\s*", group)
     goes_on = citation[end : end + 1].isspace() and citation[end:].lstrip()[:1].isalnum()
     return ids[:-1] if len(ids) > 1 and goes_on else ids
 
