@@ -10,13 +10,13 @@ from typing import Any
 from evalkit.aggregate.frame import Frame
 from evalkit.aggregate.repeat_rules import check_rule
 from evalkit.errors import InputError, Problem
+from evalkit.figures import plural
 from evalkit.paths import shown_path
 from evalkit.report.survey import FAILED, verdict_of
 from evalkit.runner.manifest import scorings_of
 from evalkit.runner.scoring import Scorings
 from evalkit.store.chain import Damage
 from evalkit.store.folder import MANIFEST, RunFolder
-from evalkit.store.index import sorted_rows
 from evalkit.store.journal import read_rows
 from evalkit.store.records import metric_of
 from evalkit.types import Row
@@ -75,13 +75,18 @@ def failed_ids(folder: RunFolder) -> tuple[str, ...]:
     """Ids of the cases of a run that failed a pass mark in any repeat, or have no whole result.
 
     Raises:
-        InputError: where it is no run folder.
+        InputError: where it is no run folder, or rows of it are damaged.
     """
     advisory = frozenset(folder.manifest()["advisory"])
     if not folder.rows_file.is_file():
         raise InputError(Problem(shown_path(folder.rows_file), "no such file", "name a run that has its rows"))
-    rows = sorted_rows(folder.rows_file)()
-    return tuple(dict.fromkeys(row.case.id for row in rows if verdict_of(row, advisory) in FAILED))
+    damaged: list[Damage] = []
+    verdicts = {(row.case.id, row.repeat): verdict_of(row, advisory) for row in read_rows(folder.rows_file, damaged)}
+    if damaged:
+        what = f"{plural(len(damaged), 'row')} damaged, so which cases failed is not known"
+        mend = "mend it with `evalkit run SUITE --out RUN --resume`"
+        raise InputError(Problem(shown_path(folder.rows_file), what, mend))
+    return tuple(dict.fromkeys(case_id for (case_id, _), verdict in sorted(verdicts.items()) if verdict in FAILED))
 
 
 def _differs(row: Row, scorings: Scorings, manifest: Mapping[str, Any]) -> bool:

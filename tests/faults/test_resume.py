@@ -176,6 +176,13 @@ def test_what_failed_can_be_run_alone(project: FaultProject) -> None:
     assert {int(question.split("+")[0]) for question in project.asked() - asked} == {9, 16, 19, 29, 33, 39, 49, 50, 59}
     nothing = project.run("none", "--failed-from", "nowhere")
     assert nothing.returncode == 2
+    rows = project.root / "run" / "rows.jsonl"
+    rows.write_bytes(rows.read_bytes().replace(b'"repeat":0', b'"repeat":9', 3))
+    asked = project.asked()
+    unknown = project.run("unknown", "--failed-from", "run")
+    assert unknown.returncode == 2
+    assert "3 rows damaged, so which cases failed is not known; mend it with" in unknown.stderr
+    assert project.asked() == asked
 
 
 def test_damaged_rows_are_named_and_run_again(project: FaultProject) -> None:
