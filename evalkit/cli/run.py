@@ -111,8 +111,14 @@ def run(  # noqa: PLR0913 - typer reads the flags from the signature
     from evalkit.pipeline import Request
     from evalkit.runner.plan import Selection
 
-    given = {"repeat": repeat, "concurrency": concurrency, "seed": seed, "budget_usd": budget, "deadline_s": deadline}
-    given["timeout_s"] = timeout
+    given = {
+        "repeat": repeat,
+        "concurrency": concurrency,
+        "seed": seed,
+        "budget_usd": budget,
+        "deadline_s": deadline,
+        "timeout_s": timeout,
+    }
     files = Files(summary=summary, junit=junit)
     request = Request(
         suite=named_or_nearest(suite),
