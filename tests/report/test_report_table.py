@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -103,3 +104,16 @@ def test_a_column_of_a_metric_never_hides_another(tmp_path: Path, view: View) ->
     with path.open(encoding="utf-8-sig", newline="") as file:
         header = next(csv.reader(file))
     assert len(header) == len(set(header))
+
+
+def test_a_pipe_is_written_to_and_stays_one(tmp_path: Path, view: View) -> None:
+    """As `--csv /dev/stdout` asks; a file is replaced, a device never."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        write_table(pipe, view, lambda: [], None)
+        assert pipe.is_fifo()
+        assert os.read(reader, 100).startswith(b"\xef\xbb\xbfcase_id,")
+    finally:
+        os.close(reader)
