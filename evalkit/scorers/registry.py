@@ -79,11 +79,15 @@ def known_elsewhere(name: str) -> str | None:
     from evalkit.scorers.libraries.deepeval_metrics import DEEPEVAL_METRICS
     from evalkit.scorers.libraries.ragas_metrics import RAGAS_METRICS
 
-    plain = name.lower().replace("-", "_").rpartition(".")[2]
+    library, _, plain = name.lower().replace("-", "_").rpartition(".")
     if plain in ELSEWHERE:
         return f"here it is `{ELSEWHERE[plain]}`"
     families = {"ragas": RAGAS_METRICS, "deepeval": DEEPEVAL_METRICS}
-    uses = [f"`{family}: {{use: [{plain}]}}`" for family, metrics in families.items() if plain in metrics]
+    uses = [
+        f"`{family}: {{use: [{plain}]}}`"
+        for family, metrics in families.items()
+        if plain in metrics and library in ("", family)
+    ]
     return f"write {' or '.join(uses)}" if uses else None
 
 

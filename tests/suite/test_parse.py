@@ -93,6 +93,10 @@ FAULTS = {
         changed("[exact]", "[ragas.context_recall]"),
         "'ragas.context_recall'; write `ragas: {use: [context_recall]}`",
     ),
+    "scorer of a library that is named": (
+        changed("[exact]", "[deepeval.faithfulness]"),
+        "'deepeval.faithfulness'; write `deepeval: {use: [faithfulness]}`",
+    ),
     "scorer as others name it": (changed("[exact]", "[llm-rubric]"), "'llm-rubric'; here it is `judge`"),
     "unknown option": (
         changed("[exact]", "[exact: {moode: text}]"),
