@@ -69,8 +69,8 @@ class ReplaySystem:
         if self.from_golden:
             return lambda case: self.field in case.fields and _is_read(self.field, case.fields[self.field])
         path = self._path(shared)
-        index = None if isinstance(path, Problem) else _index(path, self.field)[0]
-        return lambda case: index is None or (case.id, 0) in index
+        index, problems = ({}, [path]) if isinstance(path, Problem) else _index(path, self.field)
+        return lambda case: bool(problems) or (case.id, 0) in index  # what cannot be read is told by its line
 
     @property
     def mend(self) -> str:

@@ -96,6 +96,14 @@ def test_rows_of_a_later_evalkit_are_refused(tmp_path, shared, case):
     assert str(found) == "rows.jsonl:1: a row of format int 2, this evalkit reads 1; upgrade evalkit"
 
 
+def test_of_a_file_with_faults_no_case_is_said_to_lack_its_answer(tmp_path, shared, case):
+    """The fault is the answer's own, and told by its line."""
+    (tmp_path / "stored.jsonl").write_text('{"id": "c1", "output": ["x"]}\n', encoding="utf-8")
+    system = ReplaySystem(replay="stored.jsonl")
+    assert system.problems(shared)
+    assert system.answered(shared)(case(id="c1"))
+
+
 def test_it_is_known_which_cases_have_an_answer(tmp_path, shared, case):
     """By id; of golden rows by the field, whose answer has to be one."""
     write(tmp_path / "answers.jsonl", {"id": "a", "output": "x"}, {"id": "b", "repeat": 1, "output": "x"})
