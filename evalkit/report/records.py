@@ -85,7 +85,7 @@ def _checks(lines: list[GateLine]) -> str:
     if len(lines) <= _FEW_CHECKS:
         shown = [line for line in lines if line.outcome != "insufficient evidence"]
     said = [
-        f"- {MARKS[line.outcome]}: {code(line.subject, 100)} {plain(line.now, 160)}, need {plain(line.need, 100)}"
+        _held(line)
         + (f", baseline {plain(line.base, 40)}, drop {plain(line.drop, 160)}" if line.drop else "")
         + (f": {plain(line.check.reason)}" if line.check.reason and not line.now else "")
         for line in shown
@@ -95,6 +95,12 @@ def _checks(lines: list[GateLine]) -> str:
     thin = counts["insufficient evidence"]
     said += [f"- {MARKS['insufficient evidence']}: {plural(thin, 'check')}, in the report"] * bool(thin)
     return "\n".join(said)
+
+
+def _held(line: GateLine) -> str:
+    """A check, its figure where it has one, and what that is held against."""
+    now = f" {plain(line.now, 160)}" if line.now else ""
+    return f"- {MARKS[line.outcome]}: {code(line.subject, 100)}{now}, need {plain(line.need, 100)}"
 
 
 def _passed_in_a_cohort(line: GateLine) -> bool:
@@ -108,11 +114,7 @@ def _resources(view: View, unit: str) -> str:
     by_cohort = [(name, value) for name, value in zip(view.resource_metrics, overall, strict=False) if value]
     measured = [*by_cohort, *view.resources_alone]
     said = [f"- {code(name, 60)}: {plain(value, 160)}" for name, value in measured if view.styles[name].unit == unit]
-    said += [
-        f"- {MARKS[line.outcome]}: {code(line.subject, 100)} {plain(line.now, 160)}, need {plain(line.need, 100)}"
-        for line in view.gates
-        if view.styles[line.check.metric].unit == unit
-    ]
+    said += [_held(line) for line in view.gates if view.styles[line.check.metric].unit == unit]
     return "\n".join(said) or f"{BLANK}: not measured in this run."
 
 

@@ -135,6 +135,15 @@ def test_a_touched_record_is_told_from_one_that_nobody_touched() -> None:
     assert is_edited(text.partition("<!--")[0])
 
 
+def test_a_check_without_a_figure_leaves_no_gap(view: View) -> None:
+    """As of the coverage, which stands in its reason."""
+    text = release_decision_markdown(
+        replace(view, gates=tuple(replace(line, now="") for line in view.gates)), report_samples.manifest()
+    )
+    assert ", need" in text
+    assert " , need" not in text
+
+
 def test_nothing_failed(view: View) -> None:
     """A run without failures says so instead of showing an empty table."""
     clean = replace(view, failing=(), n_failing=0, errors=())
