@@ -100,11 +100,15 @@ def _forms(value: str) -> Iterator[str]:
 
 
 def redact(text: str, secrets: Iterable[str]) -> str:
-    """Blot out every secret, and what a cut has left of one: at the end of the text, and before an ellipsis."""
+    """Blot out every secret, and what a cut, which is marked by an ellipsis, has left of one.
+
+    A whole text that ends as a secret begins is no stump: an answer of `London` stays where `London-2024` is secret.
+    """
     secrets = tuple(secrets)
     for secret in secrets:
         text = text.replace(secret, MASK)
-    return _ELLIPSIS.join(_without_stump(part, secrets) for part in text.split(_ELLIPSIS)) if secrets else text
+    *cut, whole = text.split(_ELLIPSIS)
+    return _ELLIPSIS.join([*(_without_stump(part, secrets) for part in cut), whole]) if secrets else text
 
 
 def _without_stump(text: str, secrets: tuple[str, ...]) -> str:

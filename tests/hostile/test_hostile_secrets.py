@@ -202,12 +202,17 @@ def test_a_key_that_a_cut_goes_through_is_no_less_a_key(before: int) -> None:
 
 
 @pytest.mark.parametrize("size", range(SHORTEST, len(LONG_KEY)))
-@pytest.mark.parametrize(
-    "frame", ["{}", "{}…", "got str '{}…'", "got '{}'", "{}… and more", "a {}...", '{{"a": "{}"}}']
-)
+@pytest.mark.parametrize("frame", ["{}…", "got str '{}…'", "{}… and more"])
 def test_what_a_cut_leaves_of_a_key_is_blotted_out(size: int, frame: str) -> None:
-    """At the end of a text and before an ellipsis; in hexadecimal too."""
+    """Before the ellipsis that marks a cut; in hexadecimal too."""
     secrets = secrets_of({"A_TOKEN": LONG_KEY})
     assert redact(frame.format(LONG_KEY[:size]), secrets) == frame.format(MASK)
     assert redact(frame.format(LONG_KEY.encode().hex()[:size]), secrets) == frame.format(MASK)
     assert redact(f"{LONG_KEY[:size]} stays where it is a word", secrets).startswith(LONG_KEY[:size])
+
+
+@pytest.mark.parametrize("said", ["London", "It is London.", '"London"', "a system called postgresql"])
+def test_an_answer_that_ends_as_a_secret_begins_stays_whole(said: str) -> None:
+    """Nothing was cut there: blotting it out would grade another answer at the next resume."""
+    secrets = secrets_of({"A_TOKEN": "London-2024-secret", "B_TOKEN": "postgresql://me:password@host/db"})
+    assert redact(said, secrets) == said
