@@ -39,8 +39,12 @@ _BOXED = re.compile(r"\\boxed\{([^{}]{1,200})\}")
 _CAPITALISED = re.compile(r"\b[A-Z][^\W\d_]*[a-z]\b")
 _SHORT_FORM = re.compile(r"\b[A-Z](?:\.?[A-Z]){1,5}\b")
 SENTENCE_WORDS = 4
-TELLING_SHARE = 0.25
-"""Share of a reference's weight from which on a number in it cannot be left out."""
+MEASURE_WORDS = 3
+"""A number, its unit and what it is of."""
+NUMERALS = frozenset(
+    "hundred thousand million billion trillion dozen half quarter third once twice thrice both pair couple noon "
+    "midday midnight none no nothing zero several".split()
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,9 +196,10 @@ def _numbers_exclude(references: Sequence[Words], given: Words, asked: Collectio
 
 
 def _lacks_number(wanted: _Text, given: Words) -> bool:
-    """A number tells a good part of the reference, and the answer has none: "kilometres" for "5 km"."""
-    told = sum(weight for kind, weight in zip(wanted.words.kinds, wanted.weights, strict=True) if kind == "number")
-    return told >= TELLING_SHARE * wanted.weights.sum() and not any(word[:1].isdigit() for word in given.folded)
+    """A short reference begins with a number, and the answer names none: "kilometres" for "5 km"."""
+    telling = wanted.words.telling
+    begins = wanted.words.kinds[telling[0]] == "number" and len(telling) <= MEASURE_WORDS
+    return begins and not any(word[:1].isdigit() or word in NUMERALS for word in given.folded)
 
 
 def _refuses(text: str) -> bool:

@@ -7,7 +7,6 @@ import unicodedata
 from collections.abc import Callable, Sequence
 
 MONTH_NAMES = "january february march april may june july august september october november december".split()
-NOON = 12
 
 _MAGNITUDES = {"k": "thousand", "m": "million", "mn": "million", "bn": "billion"}
 
@@ -19,9 +18,8 @@ def _date(day: str, month: str, year: str, whole: str) -> str:
     return f"{int(day)} {MONTH_NAMES[int(month) - 1]} {year}" if known else whole
 
 
-def _clock(time: re.Match[str]) -> str:
-    hour = int(time[1]) % NOON + (NOON if time[3] in "pP" else 0)
-    return f"{hour}:{time[2] or '00'}"
+def _joined(number: re.Match[str]) -> str:
+    return re.sub(r"\D", "", number[0])
 
 
 _RULES: Sequence[tuple[re.Pattern[str], Replacement]] = (
@@ -30,10 +28,12 @@ _RULES: Sequence[tuple[re.Pattern[str], Replacement]] = (
     # 2003-05-01 (ISO 8601) and 01.05.2003; 05/01/2003 is one day here and another there
     (re.compile(r"\b(\d{4})-(\d\d)-(\d\d)\b"), lambda date: _date(date[3], date[2], date[1], date[0])),
     (re.compile(r"\b(\d{1,2})\.(\d{1,2})\.(\d{4})\b"), lambda date: _date(date[1], date[2], date[3], date[0])),
-    # 3:30 pm, 3.30 p.m., 3 pm
-    (re.compile(r"\b(1[0-2]|0?[1-9])(?:[:.]([0-5]\d))? ?([aApP])\.?[mM]\b\.?"), _clock),
-    # 10 000 (ISO 80000-1), 10'000
-    (re.compile(r"(?<![\d.,:])\d{1,3}(?:[ ']\d{3})+(?!\d)"), lambda number: re.sub(r"\D", "", number[0])),
+    # 3.30 p.m. as 3:30 pm, and 09:00 as 9:00
+    (re.compile(r"(?<=\d)\.([0-5]\d)(?= ?[aApP]\.?[mM]\b)"), r":\1"),
+    (re.compile(r"(?<=\d) ?([aApP])\.?[mM]\b\.?"), r" \1m"),
+    (re.compile(r"(?<![\d:])0(?=\d:[0-5]\d)"), ""),
+    # 10 000 (ISO 80000-1), 10'000; 555 123 456 may be a telephone, and 747 400 an aeroplane
+    (re.compile(r"(?<![\d.,:])(?:\d{1,2}(?:[ ']\d{3}){1,5}|\d{3}(?:[ ']\d{3}){0,4}[ ']000)(?![ ']?\d)"), _joined),
     # 10k, 1.5M, 3bn, and $5m: 5m alone may be metres
     (re.compile(r"(?<=\d)([kK]|M|[mMbB]n)\b"), lambda unit: f" {_MAGNITUDES[unit[1].casefold()]}"),
     (re.compile(r"((?:[$\u20ac\u00a3]|\b(?:EUR|USD|GBP)) ?\d[\d.,]{0,20})m\b"), r"\1 million"),

@@ -12,6 +12,12 @@ from evalkit.scorers.rules.pattern import compile_pattern
 from evalkit.scorers.rules.rule import PassFail, no_contexts, passages, shown
 from evalkit.types import Case, Output, Score, Unscored
 
+BRACKETS = r"\[([^\]]*[^\]\s][^\]]*)\]"
+_BETWEEN = re.compile(r"[,;&]|\band\b")
+_PLACE = re.compile(
+    r"(?:pp?|pages?|arts?|articles?|secs?|sections?|paras?|paragraphs?|lines?|ch|chapters?|\W)\.?\d*", re.I
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Citation(PassFail):
@@ -24,9 +30,9 @@ class Citation(PassFail):
     """
 
     name: str = "citation"
-    pattern: str = r"\[([^\]\s:,;]+(?:\s*[,;]\s*[^\]\s:,;]+)*)[^\]]*\]"
-    """How a citation looks, with one group for the id, or for ids between commas (RE2 syntax); the default finds
-    `[doc-3]`, `[1, 2]` and `[doc-3: p. 4]`."""
+    pattern: str = BRACKETS
+    """How a citation looks, with one group for the id (RE2 syntax); the default finds every id of `[doc-3]`, `[1, 2]`,
+    `[doc-3 and doc-4]` and `[doc-3: p. 4]`."""
     min: int = 1
     """Fewest citations that pass; 0 where an answer need not cite."""
     in_contexts: bool = True
@@ -56,7 +62,8 @@ class Citation(PassFail):
     def score(self, case: Case, output: Output) -> Score | Unscored:
         """Take every citation out of the answer and look it up."""
         found = compile_pattern("pattern", self.pattern).finditer(well_formed(output.text))
-        cited = [id_ for match in found for id_ in _ids(match[0], match[1] or "", match.end(1) - match.start())]
+        groups = [match[1] or "" for match in found]
+        cited = [id_ for group in groups for id_ in _bracketed(group)] if self.pattern == BRACKETS else groups
         contexts = passages(case, output)
         if self.in_contexts and contexts is None:
             return no_contexts(self.name)
@@ -87,11 +94,16 @@ class Citation(PassFail):
         return ids
 
 
-def _ids(citation: str, group: str, end: int) -> list[str]:
-    """The ids between commas; the last piece is none where the words of a sentence follow: `[doc-3, page 4]`."""
-    ids = re.split(r"\s*[,;]\s*", group)
-    goes_on = citation[end : end + 1].isspace() and citation[end:].lstrip()[:1].isalnum()
-    return ids[:-1] if len(ids) > 1 and goes_on else ids
+def _bracketed(text: str) -> list[str]:
+    """The ids within brackets: the first word, and further ones that are no place within a source such as `p. 4`."""
+    pieces = [piece.split() for piece in _BETWEEN.split(text.partition(":")[0]) if piece.strip()]
+    first = [piece[0] for piece in pieces[:1]]
+    more = [
+        piece[0]
+        for piece in pieces[1:]
+        if not _PLACE.fullmatch(piece[0]) and (len(piece) == 1 or any(map(str.isdigit, piece[0])))
+    ]
+    return [*first, *more]
 
 
 def _anywhere(id_: str, contexts: list[str]) -> bool:

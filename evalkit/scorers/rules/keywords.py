@@ -60,19 +60,26 @@ class Keywords(Share):
             return Unscored(self.name, f"missing_{absent[0]}", f"the case has no `{absent[0]}`")
         required = case_texts(case, self.required_field) if self.required_field else ()
         forbidden = case_texts(case, self.forbidden_field) if self.forbidden_field else ()
-        answer = join_thousands(fold(output.text))
-        missing = [entry for entry in required if not _names(answer, entry)]
-        wrong = [entry for entry in forbidden if _names(answer, entry)]
+        answer = fold(output.text)
+        joined = join_thousands(answer)
+        missing = [entry for entry in required if not _names(answer, joined, entry)]
+        wrong = [entry for entry in forbidden if _names(answer, joined, entry)]
         recall = 1 - len(missing) / len(required) if required else 1.0
         details = {"missing": missing, "forbidden_found": wrong}
         reason = _reason(len(required), missing, wrong)
         return Score(self.name, recall, recall >= self.min_recall and not wrong, reason, details)
 
 
-def _names(answer: str, entry: str) -> bool:
-    """Tell whether a folded answer, its thousands joined, holds one of the alternatives of an entry."""
+def _names(answer: str, joined: str, entry: str) -> bool:
+    """Tell whether a folded answer holds one of the alternatives of an entry; `joined` has its thousands joined.
+
+    A bare number is looked for there alone: `10` is not in `10 000`. Of `2 100 mg tablets` nobody can tell.
+    """
     alternatives = filter(None, map(fold, entry.split("|")))
-    return any(has_words(answer, join_thousands(text)) for text in alternatives)
+    return any(
+        has_words(joined, join_thousands(text)) or (not text.isdigit() and has_words(answer, text))
+        for text in alternatives
+    )
 
 
 def _reason(n_required: int, missing: list[str], wrong: list[str]) -> str:
