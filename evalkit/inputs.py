@@ -14,7 +14,7 @@ from evalkit.gate.policy import NoRegression
 from evalkit.golden.labels import label_problems, unknown_metrics
 from evalkit.paths import shown_path
 from evalkit.store.calibrations import read_calibrations
-from evalkit.store.folder import MANIFEST
+from evalkit.store.folder import DECISION, MANIFEST, ROWS, SUMMARY
 from evalkit.systems.chat import ChatSystem
 
 if TYPE_CHECKING:
@@ -34,13 +34,19 @@ def other_problems(suite: Suite, baseline: str | None) -> list[Problem]:
     return problems
 
 
-def refuse_folders(targets: Iterable[Path]) -> None:
-    """Refuse files to write that cannot become files, before anything is asked.
+def refuse_places(targets: Iterable[Path]) -> None:
+    """Refuse files to write that cannot become files, or that a run rests on, before anything is asked.
 
     Raises:
         InputError: naming each one.
     """
     problems = [Problem(str(each), "it is a folder", "name a file in it") for each in targets if os.path.isdir(each)]
+    kept = {MANIFEST, ROWS, SUMMARY, DECISION}
+    problems += [
+        Problem(str(each), "it is a file of a run", "name another place")
+        for each in targets
+        if each.name in kept and os.path.exists(each.parent / MANIFEST)
+    ]
     for each in targets:
         above = next((parent for parent in each.absolute().parents if os.path.exists(parent)), None)
         if above is not None and not above.is_dir():

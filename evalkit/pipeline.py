@@ -25,7 +25,7 @@ from evalkit.assess import (
 )
 from evalkit.errors import ExitCode, InputError, Problem
 from evalkit.gate.amendments import amendments
-from evalkit.inputs import other_problems, refuse_folders, refuse_unfit, warnings_of
+from evalkit.inputs import other_problems, refuse_places, refuse_unfit, warnings_of
 from evalkit.rescore import answered_by
 from evalkit.results import Decision, Summary
 from evalkit.resume import Resume, checked_golden, enter
@@ -160,7 +160,7 @@ async def plan_run(request: Request, env: Mapping[str, str], stack: AsyncExitSta
     """
     from evalkit.suite.parse import load_suite
 
-    refuse_folders(request.written)
+    refuse_places(request.written)
     suite = with_overrides(load_suite(request.suite), request.overrides)
     suite = suite if request.answers is None else answered_by(suite, request.answers)
     make_room(suite)

@@ -22,12 +22,12 @@ def report(
     Exit codes: 0 when the reports are written, whatever the decision was.
     """
     from evalkit.cli.output import Files, Output
-    from evalkit.inputs import refuse_folders
+    from evalkit.inputs import refuse_places
     from evalkit.pipeline import decide_again
     from evalkit.store.folder import RunFolder
 
     files = Files(summary=summary, csv=csv)
-    refuse_folders(files.named())
+    refuse_places(files.named())
     folder = RunFolder(run)
     result = decide_again(folder, None, baseline or folder.manifest().get("baseline"))
     Output(verbose=verbose).show_run(result, reports=True, files=files)

@@ -88,6 +88,12 @@ def test_the_cases_are_written_as_a_table(project: Project) -> None:
     assert len(text.splitlines()) == 11
     refused = project.run("report", "run", "--csv", ".")
     assert refused.returncode == 2
+    evidence = (project.root / "run/rows.jsonl").read_bytes()
+    refused = project.run("report", "run", "--csv", "run/rows.jsonl", "--summary", "run/manifest.json")
+    assert refused.returncode == 2
+    assert "run/rows.jsonl: it is a file of a run; name another place" in refused.stderr
+    assert "run/manifest.json: it is a file of a run" in refused.stderr
+    assert (project.root / "run/rows.jsonl").read_bytes() == evidence
 
 
 @pytest.mark.parametrize("given", ["base", "none"])
