@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from evalkit.assess import Terms, find_baseline_of, load_baseline, read_labels_of
 from evalkit.errors import InputError, Problem, gathered
-from evalkit.gate.baseline import NO_ANSWERS
 from evalkit.gate.policy import NoRegression
 from evalkit.golden.labels import label_problems, unknown_metrics
 from evalkit.paths import shown_path
+from evalkit.store.baselines import NO_ANSWERS
 from evalkit.store.calibrations import read_calibrations
 from evalkit.store.folder import DECISION, MANIFEST, ROWS, SUMMARY
 from evalkit.systems.chat import ChatSystem

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from evalkit.aggregate.frozen import freeze
 from evalkit.errors import Problem
-from evalkit.gate.baseline import NO_ANSWERS
 from evalkit.gate.no_regression import MIN_OVERLAP
 from evalkit.noise import Detectable, cases_in, detectable, flips_in
+from evalkit.store.baselines import NO_ANSWERS
 from evalkit.stored import StoredRun
 
 if TYPE_CHECKING:

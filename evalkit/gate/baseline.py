@@ -16,9 +16,6 @@ from evalkit.results import Comparison
 ScoreKeys = Mapping[str, Mapping[str, str]]
 """Metric -> part (`version`, `rubric`, `judge` ...) -> its value."""
 
-NO_ANSWERS = "none of its rows has an answer, so nothing can be compared with it"
-"""What a run is no baseline for."""
-
 
 @dataclass(frozen=True, eq=False)
 class Baseline:

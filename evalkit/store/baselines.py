@@ -15,6 +15,8 @@ from evalkit.store.packed import unpacked_limit
 
 FILES = (MANIFEST, f"{ROWS}.gz", ROWS, SUMMARY, DECISION)
 """What a baseline is made of; nothing else is taken from a commit or an archive."""
+NO_ANSWERS = "none of its rows has an answer, so nothing can be compared with it"
+"""What a run is no baseline for."""
 _PIECE_BYTES = 1 << 20
 
 
