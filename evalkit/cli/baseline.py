@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from evalkit.errors import InputError, Problem
-from evalkit.figures import plural
 
 if TYPE_CHECKING:
     from evalkit.stored import StoredRun
@@ -130,6 +129,8 @@ def _differences(stored: StoredRun, suite: Path | None) -> Iterator[Problem]:
 
 
 def _lines(facts: Facts, stored: StoredRun) -> Iterator[tuple[str, str]]:
+    from evalkit.figures import plural
+
     manifest = facts.manifest
     system, golden = manifest["system"], manifest["golden"]
     yield "run", f"{manifest['run_id']} · {manifest.get('finished_at') or manifest['started_at']}"

@@ -310,7 +310,7 @@ def test_help_leads_with_an_example(project: Project, command: str) -> None:
 
 def test_help_imports_nothing_heavy() -> None:
     """`evalkit --help` leaves the heavy packages alone."""
-    heavy = "ragas deepeval datasets pandas sklearn numpy scipy aiohttp pydantic yaml rich jinja2".split()
+    heavy = "ragas deepeval datasets pandas sklearn numpy scipy aiohttp pydantic yaml rich jinja2 evalkit.types".split()
     program = (
         "import sys; sys.argv = ['evalkit', '--help']\n"
         "from evalkit.cli.app import main\n"
