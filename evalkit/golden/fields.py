@@ -5,14 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from evalkit.golden import promptfoo
+from evalkit.golden.promptfoo import Complain, answers
 from evalkit.types import KINDS, SEVERITIES, Case, Message
-
-Complain = Callable[[str, str], None]
-"""Notes one problem of the row: what is wrong, and the mend."""
 
 ALIASES: Mapping[str, tuple[str, ...]] = {
     "id": ("id", "case_id"),
@@ -94,7 +91,7 @@ def _our_names(raw: Mapping[str, Any], note: Complain) -> dict[str, Any]:
     """Rename aliases; langsmith's `outputs` is the reference, its `inputs` and promptfoo's `vars` are opened."""
     row: dict[str, Any] = {}
     origin: dict[str, str] = {}
-    expected = promptfoo.answers(raw, note)
+    expected = answers(raw, note)
     for key, value in {**raw, **expected}.items():
         is_reference = key in expected or (key == "outputs" and "inputs" in raw)
         name = "reference" if is_reference else _OUR_NAME.get(key, key)

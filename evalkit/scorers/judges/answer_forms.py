@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 MONTH_NAMES = "january february march april may june july august september october november december".split()
 
-_MAGNITUDES = {"k": "thousand", "m": "million", "mn": "million", "bn": "billion"}
+_WRITTEN_OUT = {"k": "thousand", "m": "million", "mn": "million", "bn": "billion"}
 
 Replacement = str | Callable[[re.Match[str]], str]
 
@@ -35,7 +35,7 @@ _RULES: Sequence[tuple[re.Pattern[str], Replacement]] = (
     # 10 000 (ISO 80000-1), 10'000; 555 123 456 may be a telephone, and 747 400 an aeroplane
     (re.compile(r"(?<![\d.,:])(?:\d{1,2}(?:[ ']\d{3}){1,5}|\d{3}(?:[ ']\d{3}){0,4}[ ']000)(?![ ']?\d)"), _joined),
     # 10k, 1.5M, 3bn, and $5m: 5m alone may be metres
-    (re.compile(r"(?<=\d)([kK]|M|[mMbB]n)\b"), lambda unit: f" {_MAGNITUDES[unit[1].casefold()]}"),
+    (re.compile(r"(?<=\d)([kK]|M|[mMbB]n)\b"), lambda unit: f" {_WRITTEN_OUT[unit[1].casefold()]}"),
     (re.compile(r"((?:[$\u20ac\u00a3]|\b(?:EUR|USD|GBP)) ?\d[\d.,]{0,20})m\b"), r"\1 million"),
     # the unit, which is no ordinal
     (re.compile(r"(?<=\bper )second\b|(?<=\d )second\b", re.IGNORECASE), "sec"),
