@@ -31,13 +31,15 @@ def answers(raw: Mapping[str, Any], note: Complain) -> dict[str, Any]:
     `note` hears of every assertion that is no answer, such as `contains: Paris`; `equals: Paris` is one. Source:
     promptfoo.dev/docs/configuration/expected-outputs.
     """
-    found = {key: _cell(key, value, note) for key, value in raw.items() if _COLUMN.fullmatch(key)}
-    if "vars" in raw and isinstance(raw.get("assert"), list):
+    found = {key: _cell(key, value, note) for key, value in raw.items() if _COLUMN.fullmatch(key) and value}
+    if "vars" in raw and raw.get("assert") and isinstance(raw["assert"], list):
         found["assert"] = _list(raw["assert"], note)
     return found
 
 
 def _cell(column: str, value: Any, note: Complain) -> Any:
+    if isinstance(value, list):
+        return [_cell(column, item, note) for item in value]
     match = _ASSERTION.match(value) if isinstance(value, str) else None
     if match is None:
         return value
@@ -51,8 +53,8 @@ def _list(assertions: list[Any], note: Complain) -> list[str]:
     expected = []
     for item in assertions:
         kind, value = (item.get("type"), item.get("value")) if isinstance(item, Mapping) else (None, None)
-        if kind == "equals" and isinstance(value, str):
-            expected.append(value)
+        if kind == "equals" and isinstance(value, str | int | float):
+            expected.append(str(value))
         else:
             _refuse("assert", str(kind), note)
     if len(expected) > 1:

@@ -77,6 +77,7 @@ def test_an_equals_assertion_of_promptfoo_is_the_reference(tmp_path: Path) -> No
         ),
         ({"__expected1": "Paris", "__expected2": "Lyon"}, "`__expected1` and `__expected2` both give the reference"),
         ({"assert": [{"type": "contains", "value": "Paris"}]}, "`assert` is an assertion of promptfoo (contains)"),
+        ({"__expected": ["Paris", "contains: P"]}, "`__expected` is an assertion of promptfoo (contains)"),
         ({"assert": [{"type": "assert-set", "assert": []}]}, "`assert` is an assertion of promptfoo (assert-set)"),
     ],
 )
@@ -91,7 +92,10 @@ def test_assert_is_a_field_like_any_other_where_promptfoo_is_not_met(tmp_path: P
     """Without `vars` the word says nothing; an `equals` beside `vars` is the reference."""
     (case,) = cases_of(jsonl(tmp_path, json.dumps({"id": "a", "input": "q", "assert": "yes"})))
     assert case.fields == {"assert": "yes"}
-    row = {"id": "a", "vars": {"question": "q"}, "assert": [{"type": "equals", "value": "4"}]}
+    empty = {"id": "a", "vars": {"question": "q"}, "reference": "4", "assert": [], "__expected": ""}
+    (case,) = cases_of(jsonl(tmp_path, json.dumps(empty)))
+    assert case.reference == ("4",)
+    row = {"id": "a", "vars": {"question": "q"}, "assert": [{"type": "equals", "value": 4}]}
     (case,) = cases_of(jsonl(tmp_path, json.dumps(row)))
     assert (case.reference, case.fields) == (("4",), {})
 
