@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,8 @@ from evalkit.store.baselines import NO_ANSWERS
 from evalkit.store.calibrations import read_calibrations
 from evalkit.store.folder import DECISION, MANIFEST, ROWS, SUMMARY
 from evalkit.systems.chat import ChatSystem
+from evalkit.systems.python import PythonSystem
+from evalkit.systems.shadowed import shadowed_packages
 
 if TYPE_CHECKING:
     from evalkit.runner.prepare import Prepared
@@ -94,8 +97,15 @@ def warnings_of(prepared: Prepared, terms: Terms) -> tuple[Problem, ...]:
         *prepared.golden.warnings,
         *prepared.golden.learnt,
         *_own_judge(prepared.suite),
+        *_own_packages(prepared.suite),
         *unknown_metrics(terms.labels, metrics),
     )
+
+
+def _own_packages(suite: Suite) -> Iterator[Problem]:
+    """A python system shares the packages of evalkit's environment."""
+    if isinstance(suite.system, PythonSystem):
+        yield from (replace(each, place=suite.place(each.place)) for each in shadowed_packages())
 
 
 def _own_judge(suite: Suite) -> Iterator[Problem]:

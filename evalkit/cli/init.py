@@ -55,7 +55,7 @@ def _write(file: Path, text: str) -> None:
 
 def _workflow(suite: str) -> str:
     owner, commit = _source(Path(__file__).parents[2])
-    text = _starter("workflow.yml").replace("SUITE_FILE", json.dumps(suite))
+    text = _starter("workflow.yml").replace("SUITE_FILE", json.dumps(suite)).replace("OWNER/evalkit", owner)
     text = text.replace("COMMENT_SOURCE", f"{owner}/comment@{commit}")
     return text.replace("ACTION_SOURCE", f"{owner}@{commit}")
 
@@ -63,6 +63,8 @@ def _workflow(suite: str) -> str:
 def _source(checkout: Path) -> tuple[str, str]:
     """The repository and commit that this evalkit comes from; placeholders where it does not say."""
     from importlib import metadata
+    from urllib.parse import urlsplit
+    from urllib.request import url2pathname
 
     from evalkit.errors import InputError
     from evalkit.store.git import git
@@ -73,6 +75,8 @@ def _source(checkout: Path) -> tuple[str, str]:
         text = None
     given = json.loads(text or "{}")
     url, commit = given.get("url", ""), given.get("vcs_info", {}).get("commit_id", "")
+    if url.startswith("file:"):
+        checkout = Path(url2pathname(urlsplit(url).path))
     if not commit and (checkout / ".git").exists():
         try:
             url = git(checkout, "remote", "get-url", "origin").decode().strip()

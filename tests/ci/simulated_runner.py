@@ -73,7 +73,7 @@ class Job:
             **{name: str(file) for name, file in files.items()},
             **{name: filled(str(value), known) for name, value in step.get("env", {}).items()},
         }  # fmt: skip
-        env |= dict.fromkeys(self.lacks, "") if step.get("id") == "run" else {}
+        env |= dict.fromkeys(self.lacks, "")
         script = self.temp / "step.sh"
         script.write_text(step["run"], encoding="utf-8")
         ran = subprocess.run(
@@ -116,6 +116,7 @@ def job_in(folder: Path, temp: Path) -> Job:
     wrapper = binaries / "python"
     wrapper.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n', encoding="utf-8")
     wrapper.chmod(0o755)
+    (temp / "evalkit-venv" / "installed-from").write_text(str(ROOT), encoding="utf-8")
     return Job(folder, temp)
 
 

@@ -1,7 +1,9 @@
 """The composite action, step by step, as a runner would run it."""
 
 import json
+import os
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -111,15 +113,55 @@ def test_a_suite_that_is_invalid_has_the_same_comment(project: Project, job: Job
     assert job.summary.startswith(marker("two words"))
 
 
-@pytest.mark.parametrize("name", ["GITHUB_STEP_SUMMARY", "RUNNER_TEMP"])
-def test_a_runner_that_sets_too_little_is_told_before_any_call(project: Project, job: Job, name: str) -> None:
-    """What is missing is an error on the job's page, and no traceback after a run that is paid for."""
-    job.lacks = (name,)
+NEEDED = ("RUNNER_TEMP", "GITHUB_ACTION_PATH", "GITHUB_WORKSPACE", "GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY")
+
+
+@pytest.mark.parametrize("names", [*((name,) for name in NEEDED), NEEDED], ids="+".join)
+def test_a_runner_that_sets_too_little_is_refused_before_anything_is_done(
+    project: Project, job: Job, names: tuple[str, ...]
+) -> None:
+    """Everything that is missing is an error on the job's page; nothing is installed, and no case is run."""
+    shutil.rmtree(job.temp / "evalkit-venv")
+    there = set(Path("/").iterdir())
+    job.lacks = names
     job.use(ACTION, GATE)
     assert job.failed
-    assert f"::error::{name} is not set" in job.log
+    assert all(f"::error::{name} is not set" in job.log for name in names)
     assert "Traceback" not in job.log
     assert project.calls() == []
+    assert not (job.temp / "evalkit-venv").exists()
+    assert set(Path("/").iterdir()) == there
+
+
+def test_an_old_python_is_refused_before_anything_is_done(job: Job, tmp_path: Path) -> None:
+    """The runner's python3 is older than evalkit needs."""
+    shutil.rmtree(job.temp / "evalkit-venv")
+    old = tmp_path / "old" / "python3"
+    old.parent.mkdir()
+    old.write_text("#!/bin/sh\nexit 1\n", encoding="utf-8")
+    old.chmod(0o755)
+    job.env = {"PATH": f"{old.parent}:{os.environ['PATH']}"}
+    job.use(ACTION, GATE)
+    assert job.failed
+    assert "::error::evalkit needs Python 3.11 or newer" in job.log
+    assert not (job.temp / "evalkit-venv").exists()
+
+
+@pytest.mark.parametrize("left", ["an installation that was cut short", "one of another commit"])
+def test_what_is_there_is_used_only_where_it_is_whole_and_this_commit(job: Job, tmp_path: Path, left: str) -> None:
+    """The environment is made again; a python3 that records its arguments shows it."""
+    marker_file = job.temp / "evalkit-venv" / "installed-from"
+    if left == "one of another commit":
+        marker_file.write_text("/actions/another-commit", encoding="utf-8")
+    else:
+        marker_file.unlink()
+    spy = tmp_path / "spy" / "python3"
+    spy.parent.mkdir()
+    spy.write_text(f'#!/bin/sh\necho "$*" >> {tmp_path}/asked\n[ "$1" != -m ]\n', encoding="utf-8")
+    spy.chmod(0o755)
+    job.env = {"PATH": f"{spy.parent}:{os.environ['PATH']}"}
+    job.use(ACTION, GATE)
+    assert "-m venv --clear" in (tmp_path / "asked").read_text(encoding="utf-8")
 
 
 def test_exit_0_without_a_complete_decision_is_red(project: Project, job: Job) -> None:

@@ -1,0 +1,52 @@
+"""Packages that a python system would import in another version than the one installed for it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import site
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from evalkit.errors import Problem
+
+SHOWN_PACKAGES = 5
+"""Names that a warning lists before it counts the others."""
+
+
+def shadowed_packages() -> Iterator[Problem]:
+    """Warn where evalkit's environment hides packages of the interpreter it was made from.
+
+    An environment made with `--system-site-packages`, as the GitHub action makes one, shows both sets of packages and
+    imports its own first. A package of which both hold the same version is not listed.
+
+    Yields:
+        At most one warning, with the versions used and hidden, at `system.python`.
+    """
+    folders = _hidden_folders()
+    used: dict[str, str] = {}
+    for found in importlib.metadata.distributions(path=[each for each in sys.path if each not in folders]):
+        used.setdefault(_normal(found.name), found.version)
+    hidden = {_normal(each.name): each.version for each in importlib.metadata.distributions(path=folders)}
+    differing = sorted(name for name, version in hidden.items() if used.get(name, version) != version)
+    if not differing:
+        return
+    shown = ", ".join(f"{name} {used[name]} instead of {hidden[name]}" for name in differing[:SHOWN_PACKAGES])
+    more = f", and {len(differing) - SHOWN_PACKAGES} more" if len(differing) > SHOWN_PACKAGES else ""
+    yield Problem(
+        "system.python",
+        f"the system imports packages of evalkit's environment: {shown}{more}",
+        "to test it with its own packages, call it with `command:` or `http:` from its own environment",
+    )
+
+
+def _hidden_folders() -> list[str]:
+    """Folders of packages on the path that belong to the interpreter below a virtual environment."""
+    if sys.prefix == sys.base_prefix:
+        return []
+    folders = {Path(each).resolve() for each in (*site.getsitepackages([sys.base_prefix]), site.getusersitepackages())}
+    return [each for each in sys.path if each and Path(each).resolve() in folders]
+
+
+def _normal(name: str) -> str:
+    return name.lower().replace("_", "-").replace(".", "-")
