@@ -23,7 +23,7 @@ def answer(input: str, id: str) -> str:
 SUITE = """\
 name: capitals
 golden: cases.jsonl
-system: {python: "bot:answer", timeout_s: 5}
+system: {python: "bot:answer", timeout_s: 60}
 judge: {local: correctness}
 scorers:
   - exact

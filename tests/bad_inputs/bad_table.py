@@ -14,7 +14,7 @@ HTTP = "{http: SERVER, body: {q: '{{input}}'}}"
 CHAT_JUDGE = "judge: {chat: {model: big, base_url: SERVER}}"
 LOCAL_JUDGE = "judge: {local: correctness}"
 RULE = "  - judge: {name: correctness, advisory: true}"
-BOT_LINE = '{python: "bot:answer", timeout_s: 5}'
+BOT_LINE = '{python: "bot:answer", timeout_s: 60}'
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,7 @@ SUITES = (
     Bad(7, "a list as suite", text("- name: x\n")),
     Bad(8, "two documents", more("---\nname: second\n")),
     Bad(9, "an unknown key", suite("concurrency: 2", "concurency: 2")),
-    Bad(10, "a required key left out", suite('system: {python: "bot:answer", timeout_s: 5}\n', "")),
+    Bad(10, "a required key left out", suite('system: {python: "bot:answer", timeout_s: 60}\n', "")),
     Bad(11, "a value of the wrong type", suite("cohorts: [topic]", "cohorts: {topic: 1}")),
     Bad(12, "words that YAML reads as true or false", both(suite("capitals", "no"), suite("[topic]", "[topic, on]"))),
     Bad(
@@ -195,7 +195,7 @@ SUITES = (
     Bad(37, "a suite that is not UTF-8", text(SUITE.encode().replace(b"capitals", b"capit\xe4ls"))),
     Bad(38, "a suite in UTF-16", text(SUITE.encode("utf-16"))),
     Bad(39, "no or endless concurrency", suite("concurrency: 2", "concurrency: 10000")),
-    Bad(40, "a timeout in words", suite("timeout_s: 5", "timeout_s: 5 minutes")),
+    Bad(40, "a timeout in words", suite("timeout_s: 60", "timeout_s: 60 minutes")),
     Bad(41, "an address that is none", system("{http: 'ftp://host/x'}")),
     Bad(42, "a budget of nothing", option("budget_usd: 0")),
     Bad(43, "a baseline that is not there", suite("{baseline: main}", "{baseline: reports/gone}")),

@@ -78,7 +78,7 @@ class Job:
         script.write_text(step["run"], encoding="utf-8")
         ran = subprocess.run(
             ["bash", "--noprofile", "--norc", "-e", "-o", "pipefail", script],
-            cwd=self.folder, env=env, capture_output=True, text=True, check=False, timeout=100,
+            cwd=self.folder, env=env, capture_output=True, text=True, check=False, timeout=600,
         )  # fmt: skip
         self.log += ran.stdout + ran.stderr
         self.failed |= ran.returncode != 0

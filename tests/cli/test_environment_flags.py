@@ -87,7 +87,7 @@ def test_the_command_to_go_on_with_holds_no_secret(project: Project) -> None:
         while running.poll() is None and not project.calls():
             time.sleep(0.05)
         running.send_signal(signal.SIGINT)
-        said = "".join(running.communicate(timeout=60))
+        said = "".join(running.communicate(timeout=600))
     assert "EVALKIT_JUNIT=" in said
     assert "--resume" in said
     assert "canary" not in said

@@ -48,8 +48,8 @@ def on_a_terminal(project: Project, *words: str, **env: str) -> str:
 
     reader = threading.Thread(target=read)
     reader.start()
-    process.wait(timeout=60)
-    reader.join(timeout=10)
+    process.wait(timeout=600)
+    reader.join(timeout=600)
     os.close(ours)
     return said.decode("utf-8", "replace")
 

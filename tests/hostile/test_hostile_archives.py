@@ -79,7 +79,7 @@ def spoil(root: Path, tmp_path: Path) -> Callable[[bytes], Path]:
 def measured(root: Path, *words: str) -> tuple[int, int, str]:
     """Exit code, peak memory in MiB, and what a command in a process of its own says."""
     process = [sys.executable, "-c", MEASURED, sys.executable, "-m", "evalkit", *words]
-    ran = subprocess.run(process, cwd=root, capture_output=True, text=True, check=True, timeout=120)
+    ran = subprocess.run(process, cwd=root, capture_output=True, text=True, check=True, timeout=600)
     code, mebibytes = ran.stdout.split()
     return int(code), int(mebibytes), ran.stderr
 

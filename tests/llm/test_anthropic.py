@@ -38,7 +38,7 @@ def ask(server: FakeModel, schema: type[BaseModel] = Verdict, *, sample: int = 0
     async def run() -> Any:
         async with server:
             settings = {"model": "claude-x", "base_url": server.base_url, "dialect": "anthropic", **changes}
-            config = ChatConfig(**{"timeout_s": 5.0, "max_retries": 1, **settings})
+            config = ChatConfig(**{"timeout_s": 60.0, "max_retries": 1, **settings})
             async with ChatClient(config, env={"KEY": "sk-secret"}, sleep=asyncio.sleep) as client:
                 return await client.structured("grade this", schema, sample=sample, logprobs=True)
 

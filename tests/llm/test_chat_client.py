@@ -39,7 +39,7 @@ GOOD = {"reason": "fits", "score": 4}
 
 def config_of(server: FakeModel, **changes: Any) -> ChatConfig:
     """Settings for the local server: patient, but short of breath."""
-    settings = {"model": "judge-1", "base_url": server.base_url, "timeout_s": 5.0, "deadline_s": 600.0, **changes}
+    settings = {"model": "judge-1", "base_url": server.base_url, "timeout_s": 60.0, "deadline_s": 600.0, **changes}
     return ChatConfig(**settings)
 
 
@@ -375,7 +375,7 @@ def test_waiting_call_frees_its_slot() -> None:
                 second_done.set()
                 await first
 
-    asyncio.run(asyncio.wait_for(run(), timeout=10))
+    asyncio.run(asyncio.wait_for(run(), timeout=600))
     assert order == ["second", "first"]
 
 

@@ -15,7 +15,7 @@ from evalkit.testing import FakeModel, Fault
 
 def post(url: str, body: dict[str, Any]) -> dict[str, Any]:
     """Send a request with the standard library."""
-    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=10)
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=600)
     connection.request("POST", urlsplit(url).path, json.dumps(body), {"Content-Type": "application/json"})
     decoded: dict[str, Any] = json.load(connection.getresponse())
     connection.close()

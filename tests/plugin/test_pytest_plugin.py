@@ -36,7 +36,7 @@ def run_pytest(project: Path, test: str, *, at_least: str = "0.5") -> subprocess
     (project / "suite.yaml").write_text(SUITE.replace("MIN", at_least), encoding="utf-8")
     (project / "test_gate.py").write_text(test, encoding="utf-8")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:deepeval", "-p", "no:langsmith_plugin", "--no-cov"]
-    return subprocess.run(command, cwd=project, capture_output=True, text=True, check=False, timeout=120)
+    return subprocess.run(command, cwd=project, capture_output=True, text=True, check=False, timeout=600)
 
 
 THREE_LINES = 'def test_gate(evalkit_gate):\n    decision = evalkit_gate("suite.yaml")\n    assert decision.outcome\n'

@@ -25,7 +25,7 @@ FLAGS = (
     "--disable-features=IsolateSandboxedIframes",
     "--remote-debugging-port=0",
 )
-WAIT_S = 30
+WAIT_S = 300
 KEY_CODES = {"Enter": 13, "Escape": 27, "ArrowUp": 38, "ArrowDown": 40}
 NOISE = ("Runtime.exceptionThrown", "Runtime.consoleAPICalled", "Log.entryAdded", "Page.javascriptDialogOpening")
 

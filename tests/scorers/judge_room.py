@@ -38,7 +38,7 @@ def graded(
             clients = []
             for number, server in enumerate(members, 1):
                 await stack.enter_async_context(server)
-                config = ChatConfig(model=f"m-{number}", base_url=server.base_url, timeout_s=5, max_retries=1)
+                config = ChatConfig(model=f"m-{number}", base_url=server.base_url, timeout_s=60, max_retries=1)
                 clients.append(await stack.enter_async_context(ChatClient(config, env={}, sleep=no_wait)))
             services = Services(root, llm=clients[0], panel=tuple(clients[1:]), answers_of=answers_of)
             grade = options.bind(services).score(case, Output(text=text))

@@ -47,7 +47,7 @@ def test_forms_of_a_million_characters_take_no_time(part: str) -> None:
     """Hours, were it quadratic."""
     started = time.process_time()
     one_form(part * (1_000_000 // len(part)))
-    assert time.process_time() - started < 5
+    assert time.process_time() - started < 120  # a tenth of a second where it is linear
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,7 @@ def graded(
 async def grades(metric: str | Mapping[str, Any], server: FakeModel, pairs: list[tuple[Case, Output]]) -> Any:
     """Grade several answers at once with one metric."""
     async with server:
-        config = ChatConfig(model="m-1", base_url=server.base_url, timeout_s=5, max_retries=1)
+        config = ChatConfig(model="m-1", base_url=server.base_url, timeout_s=60, max_retries=1)
         async with ChatClient(config, env={}, sleep=no_wait) as client:
             (scorer,) = Deepeval(use=(metric,)).bind(Services(Path(), llm=client))
             return await asyncio.gather(*(scorer.score(case, output) for case, output in pairs))

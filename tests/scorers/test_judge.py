@@ -43,7 +43,7 @@ def judged(
 
     async def run() -> Any:
         async with server:
-            config = ChatConfig(model="m-1", base_url=server.base_url, timeout_s=5, max_retries=1)
+            config = ChatConfig(model="m-1", base_url=server.base_url, timeout_s=60, max_retries=1)
             async with ChatClient(config, env={}, sleep=no_wait) as client:
                 judge = Judge(rubric="rubric.md", **options).bind(Services(folder, llm=client))
                 return await judge.score(case, Output(text=text))

@@ -116,7 +116,7 @@ def graded(
 
     async def run() -> Any:
         async with server or FakeModel(good_judge) as live:
-            config = ChatConfig(model="m-1", base_url=live.base_url, timeout_s=5, max_retries=1)
+            config = ChatConfig(model="m-1", base_url=live.base_url, timeout_s=60, max_retries=1)
             async with ChatClient(config, env={}, sleep=no_wait) as client:
                 (scorer,) = Ragas(use=(metric,)).bind(Services(Path(), Letters(), client))  # type: ignore[arg-type]
                 return await scorer.score(case, output)

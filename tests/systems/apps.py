@@ -61,7 +61,7 @@ def structured(input):
 
 def wait(input):
     """Block until the tests release it."""
-    RELEASE.wait(30)
+    RELEASE.wait(600)
     return "late"
 
 

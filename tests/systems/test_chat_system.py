@@ -15,7 +15,7 @@ from evalkit.types import Failure, Message, Output, ToolCall, Usage
 
 def system(url, **options):
     """A system that does not wait long."""
-    return ChatSystem(**{"chat": "m1", "base_url": f"{url}/v1", "timeout_s": 10, "retries": 0, **options})
+    return ChatSystem(**{"chat": "m1", "base_url": f"{url}/v1", "timeout_s": 60, "retries": 0, **options})
 
 
 def completion(message, **fields):

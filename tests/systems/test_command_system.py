@@ -18,7 +18,7 @@ from evalkit.types import Failure, Message, Output, Usage
 
 def program(code, **options):
     """A system that runs python code."""
-    return CommandSystem(**{"command": (sys.executable, "-c", code), "timeout_s": 20, **options})
+    return CommandSystem(**{"command": (sys.executable, "-c", code), "timeout_s": 60, **options})
 
 
 def test_the_case_is_json_on_standard_input(shared, ask, case):
@@ -112,7 +112,7 @@ def is_running(pid):
 
 def gone(pid):
     """Wait until a process is gone."""
-    for _ in range(200):
+    for _ in range(30_000):
         if not is_running(pid):
             return True
         time.sleep(0.02)
@@ -121,8 +121,11 @@ def gone(pid):
 
 def test_a_time_out_kills_the_whole_group(tmp_path, shared, ask, case):
     """At the time-out the program is killed with the processes that it started."""
-    (ended,) = ask(replace(HANGING, timeout_s=1.5), shared, case())
-    assert Failure("timeout", "no answer within 1.5 s") == ended
+    for timeout_s in (1.5, 15, 150):  # a busy machine may need longer to start the program
+        (ended,) = ask(replace(HANGING, timeout_s=timeout_s), shared, case())
+        assert Failure("timeout", f"no answer within {timeout_s} s") == ended
+        if (tmp_path / "pids").exists() and (tmp_path / "pids").read_text(encoding="utf-8"):
+            break
     assert gone(int((tmp_path / "pids").read_text(encoding="utf-8")))
 
 
@@ -142,7 +145,7 @@ def test_cancellation_kills_the_whole_group(starting_s, tmp_path, shared, case):
         loop.subprocess_exec = slow_start
         async with HANGING.open(shared) as answer:
             task = asyncio.create_task(answer(case(), 0))
-            for _ in range(2000):
+            for _ in range(60_000):
                 if (tmp_path / "pids").exists() and (tmp_path / "pids").read_text(encoding="utf-8"):
                     break
                 await asyncio.sleep(0.01)

@@ -16,7 +16,7 @@ from evalkit.types import Failure, Message, Output, ToolCall, Usage
 
 def system(url, **options):
     """A system that does not wait long."""
-    return HttpSystem(**{"http": f"{url}/ask", "timeout_s": 10, **options})
+    return HttpSystem(**{"http": f"{url}/ask", "timeout_s": 60, **options})
 
 
 def replying(value, **options):
@@ -246,7 +246,7 @@ async def denied(request):
 def test_a_fault_is_a_failure_of_its_case(handler, kind, message, serve, case, tmp_path):
     """Every broken reply ends its call as a named failure in one short line, without the key."""
     shared = Shared(root=tmp_path, project=tmp_path, env={"KEY": "canary-secret"})
-    options = {"headers": {"Authorization": "Bearer ${KEY}"}, "timeout_s": 1 if kind == "timeout" else 10}
+    options = {"headers": {"Authorization": "Bearer ${KEY}"}, "timeout_s": 1 if kind == "timeout" else 60}
     (ended,) = serve(handler, lambda url: system(url, **options), shared, case())
     assert kind == ended.kind
     assert message in ended.message
