@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -67,7 +67,7 @@ def test_bound_scorers_hold_the_contract() -> None:
     for options in (Similarity(), TokenMatch()):
         bound = options.bind(SERVICES)
         assert isinstance(bound, Scorer)
-        assert bound.key_parts == {"embedding": "wordllama l2_supercat 256"}
+        assert bound.key_parts == {"embedding": "wordllama l2_supercat 256, case-folded"}
         assert bound.metrics == options.metrics
 
 
@@ -87,6 +87,16 @@ def test_similarity_is_the_cosine_of_the_vectors() -> None:
     assert score.value == pytest.approx(float(rows[0] @ rows[1]), abs=1e-5)
     assert score.details["reference"] == "A cat is asleep."
     assert score.passed is None
+
+
+@pytest.mark.parametrize("change", [str.upper, str.lower, str.title, str.swapcase])
+@pytest.mark.parametrize(
+    "text", ["Firms report to the FIU within 24 hours.", "Straße nach Zürich", "ПРИВЕТ, мир", "Σίσυφος"]
+)
+def test_case_does_not_count(text: str, change: Callable[[str], str]) -> None:
+    """A copy in another case scores 1, as a whole and token by token."""
+    scores = [similarity(change(text), text, minimum=1.0), *token_match(change(text), text)]
+    assert [one.value for one in scores if isinstance(one, Score)] == [1.0] * 4
 
 
 @pytest.mark.parametrize("answer", ["", " \n\t"], ids=["empty", "blank"])

@@ -22,6 +22,7 @@ BLOCK_ROWS = 1024
 class Similarity:
     """Cosine of answer and reference under the suite's embedding, best over the acceptable references.
 
+    The offline default ignores upper and lower case.
     An empty answer has similarity 0. A reference without text, or a vector that is not finite, gives no score.
     """
 
