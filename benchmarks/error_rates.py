@@ -15,7 +15,7 @@ import hashlib
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -176,6 +176,61 @@ POWER: dict[str, tuple[int, int | None, float]] = {
 }
 
 
+FOUR_BY_ONE, FOUR_BY_FOUR, ONE_BY_FOUR = "4 x 1", "4 x 1, suspects again: 4 x 4", "1 x 4"
+"""Runs of a stored baseline x of the candidate. Again: three more of the candidate alone, in both stages at .02."""
+ASKED_AGAIN = "cases asked again"
+
+
+def blocks_of_repeats(
+    model: Model, old: Floats, new: Floats, drop: Floats | float = 0.0
+) -> tuple[dict[str, Floats], float]:
+    """Which gates block where one side holds four runs, and the share of the cases that the second look asks again."""
+    before = [model.run(old) for _ in range(1 + MORE_RUNS)]
+    after = [model.run(new, drop) for _ in range(1 + MORE_RUNS)]
+    stored, fresh = np.mean(before, axis=0), np.mean(after, axis=0)
+    first = p_values_of(model.gates(stored - after[0]), model.rng)
+    reversed_ = p_values_of(model.gates(before[0] - fresh), model.rng)
+    blocks = {FOUR_BY_ONE: first <= ALPHA / 2, ONE_BY_FOUR: reversed_ <= ALPHA / 2, FOUR_BY_FOUR: np.zeros(24, bool)}
+    suspect = first <= SUSPECT_AT
+    inside = np.array([suspect[:4].any() or suspect[4 * (k + 1) : 4 * (k + 2)].any() for k in range(len(COHORTS))])
+    again = inside[model.cohort]
+    if suspect.any():
+        second = p_values_of(model.gates(stored - np.where(again[:, None], fresh, after[0])), model.rng)
+        blocks[FOUR_BY_FOUR] = suspect & (second <= CONFIRMED_ALPHA / 2)
+    return blocks, float(again.mean())
+
+
+def false_blocks_of_repeats(job: tuple[str, int, int]) -> dict[str, float]:
+    """Unchanged systems blocked where one side holds four runs, of `runs`; the setting is "null, n = cases"."""
+    what, runs, seed = job
+    null, n = what.split(", n = ")
+    rng = np.random.default_rng(seed)
+    found: dict[str, float] = dict.fromkeys((FOUR_BY_ONE, FOUR_BY_FOUR, ONE_BY_FOUR, ASKED_AGAIN), 0)
+    for _ in range(runs):
+        model = Model(int(n), rng)
+        new = model.chances if null == "A/A" else model.churned()
+        blocks, again = blocks_of_repeats(model, model.chances, new)
+        for design, blocked in blocks.items():
+            found[design] += bool(blocked.any())
+        found[ASKED_AGAIN] += again
+    return found
+
+
+def power_of_repeats(job: tuple[str, int, int]) -> dict[str, float]:
+    """Runs in which a true drop of the first metric blocks, where one side holds four runs."""
+    what, runs, seed = job
+    rng = np.random.default_rng(seed)
+    n, size, drop = POWER[what]
+    found: dict[str, float] = dict.fromkeys((FOUR_BY_ONE, FOUR_BY_FOUR, ONE_BY_FOUR), 0)
+    for _ in range(runs):
+        model = Model(n, rng, size)
+        hit = model.cohort == SMALLEST if size is not None else np.ones(n, bool)
+        lost = np.where(hit & (rng.random(n) < drop / 0.85), 1.0, 0.0)
+        for design, blocks in blocks_of_repeats(model, model.chances, model.chances, lost)[0].items():
+            found[design] += bool(blocks.any())
+    return found
+
+
 WORSE = "10 points worse"
 """What the same decision has to block: a table of zeros alone would prove nothing."""
 
@@ -319,13 +374,19 @@ def single_gate(job: tuple[str, int, int]) -> dict[str, int]:
     return found
 
 
-PARTS: dict[str, tuple[Callable[[tuple[str, int, int]], dict[str, int]], tuple[str, ...], int]] = {
+PARTS: dict[str, tuple[Callable[[tuple[str, int, int]], Mapping[str, float]], tuple[str, ...], int]] = {
     "False blocks, 24 gates, n = 500": (false_blocks, ("A/A", "churn"), 3000),
     "False blocks of the whole decision, by check": (whole_decision, ("A/A", "churn"), 3000),
     "The same decision on a system that is worse": (whole_decision, (WORSE,), 60),
     "False blocks by single critical cases (20 of them)": (guards, ("A/A",), 20000),
     "False blocks of one gate at .02": (single_gate, ("A/A",), 3000),
     "Power": (power, tuple(POWER), 600),
+    "False blocks against repeats, 24 gates": (
+        false_blocks_of_repeats,
+        ("A/A, n = 500", "churn, n = 500", "A/A, n = 100", "churn, n = 100"),
+        3000,
+    ),
+    "Power against repeats": (power_of_repeats, tuple(POWER), 600),
     "Trust in a judge": (trusted, tuple(TRUST), 4000),
     "Coverage of the corrected pass rate": (corrected, tuple(CORRECTION), 2000),
 }

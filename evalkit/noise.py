@@ -185,7 +185,7 @@ def _blocks_itself(
 ) -> bool:
     """Whether one half of a system's repeats blocks the other."""
     first, second = _two_repeats(frame, rng)
-    pairing = Pairing(frame, frame, second, first)
+    pairing = Pairing(frame, frame, np.arange(frame.n_cases), second, first)
     gates = gates_of(pairing, policy, dict.fromkeys(metrics, True), critical)
     tested = run_tests(frame, gates, alpha=policy.alpha or ALPHA, seed=int(rng.integers(2**31)))
     return any(each.outcome == "block" for each in tested)

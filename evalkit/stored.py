@@ -120,6 +120,7 @@ def empty_frame(manifest: Mapping[str, Any], shown: str = MANIFEST) -> Frame:
     rule = str(manifest.get("repeat_rule", "mean"))
     try:
         check_rule(rule)
-        return Frame(metrics, manifest["cohorts"], manifest["advisory"], rule, manifest.get("sample"))
+        sample, planned = manifest.get("sample"), manifest.get("repeats")
+        return Frame(metrics, manifest["cohorts"], manifest["advisory"], rule, sample, planned_repeats=planned)
     except ValueError as error:
         raise InputError(Problem(shown, str(error).partition("; ")[0], "run the suite again")) from None

@@ -73,6 +73,8 @@ class Frame:
         advisory: Collection[str] = (),
         repeat_rule: str = "mean",
         sample: Mapping[str, Any] | None = None,
+        *,
+        planned_repeats: int | None = None,
     ) -> None:
         """Open an empty frame.
 
@@ -83,6 +85,8 @@ class Frame:
             repeat_rule: how `pass_rate` reads a case with repeats, see `repeat_rules.RULES`.
             sample: how the cases were drawn, as the manifest has it: `by`, and `strata`: label -> [cases of the golden
                 set, cases drawn]; `None` where all were asked.
+            planned_repeats: rows of each case that the run set out with; further ones come from asking suspect cases
+                again. `None` where the plan is not known.
 
         Raises:
             ValueError: if two metrics share a name, or one takes the name of a metric that every run has.
@@ -92,6 +96,7 @@ class Frame:
         self.advisory = frozenset(advisory)
         self.repeat_rule = repeat_rule
         self.sample = sample
+        self.planned_repeats = planned_repeats
         self.strata = array("i")
         self._strata = {label: number for number, label in enumerate(sample["strata"] if sample else ())}
         _check_names(self.metrics)

@@ -77,6 +77,8 @@ class FrozenFrame:
     n_replayed: int
     sample: Sampled | None = None
     """What each case stands for; `None` where every case was asked."""
+    planned_repeats: int | None = None
+    """Rows of each case that the run set out with; `None` where the plan is not known, so that every row counts."""
 
     @property
     def n_cases(self) -> int:
@@ -137,6 +139,7 @@ def freeze(frame: Frame) -> FrozenFrame:
         skipped_reasons=_ends(frame, order[states == STATES.index("skipped")]),
         n_replayed=int((np.frombuffer(bytes(frame.flags), np.uint8)[order] & REPLAYED_BIT).astype(bool).sum()),
         sample=sampled(frame.sample, np.array(frame.strata, np.int64)[of_case]) if frame.sample else None,
+        planned_repeats=frame.planned_repeats,
     )
 
 

@@ -1,20 +1,23 @@
-"""The stored run that a candidate is compared with, and the pairing of the two by case content and repeat."""
+"""The stored run that a candidate is compared with, and the pairing of the two by case content."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from evalkit.aggregate.columns import Column, Floats, Ints
-from evalkit.aggregate.frozen import FrozenFrame
-from evalkit.aggregate.statuses import SCORED
+from evalkit.aggregate.frozen import FrozenFrame, fold
 from evalkit.gate.words import worst_first
 from evalkit.results import Comparison
 
 ScoreKeys = Mapping[str, Mapping[str, str]]
 """Metric -> part (`version`, `rubric`, `judge` ...) -> its value."""
+Repeats = tuple[int | None, int | None]
+"""Rows of each case that count, of baseline and candidate; `None` for all of them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,22 +39,30 @@ class Baseline:
 
 @dataclass(frozen=True, eq=False)
 class Pairing:
-    """Rows of both runs with the same case content and repeat, in the candidate's order."""
+    """The cases that two runs share, and the rows of each that count.
+
+    A case is compared by the mean over each side's own rows, so the two may hold different numbers of repeats.
+    """
 
     candidate: FrozenFrame
     baseline: FrozenFrame
+    partners: Ints
+    """Per case of the candidate: position of the same case in the baseline, -1 where it is not there."""
     candidate_rows: Ints
     baseline_rows: Ints
 
     @property
-    def cases(self) -> Ints:
-        """Per pair of rows: the candidate's position of the case."""
-        return self.candidate.row_case[self.candidate_rows]
+    def paired(self) -> NDArray[np.bool_]:
+        """Per case of the candidate: both runs hold rows of it that count."""
+        ours = _rows_per_case(self.candidate, self.candidate_rows) > 0
+        theirs = _rows_per_case(self.baseline, self.baseline_rows) > 0
+        paired: NDArray[np.bool_] = ours & self._of_partners(theirs, False).astype(bool)
+        return paired
 
     @property
     def n_cases(self) -> int:
-        """Cases with at least one pair of rows."""
-        return len(np.unique(self.cases))
+        """Cases of which both runs hold rows that count."""
+        return int(self.paired.sum())
 
     @property
     def overlap(self) -> float:
@@ -66,27 +77,40 @@ class Pairing:
         return max(self.candidate.n_cases, self.baseline.n_cases)
 
     def means(self, metric: str) -> tuple[Floats, Floats]:
-        """Baseline and candidate mean of a metric per candidate case, over the repeats that both have scored.
+        """Baseline and candidate mean of a metric per candidate case, each over the rows that its side has scored.
 
         Returns:
-            Two arrays of shape (candidate cases,), NaN where no repeat is scored in both.
+            Two arrays of shape (candidate cases,), both NaN where either side has no scored row.
         """
-        before = _taken(self.baseline.rows[metric], self.baseline_rows)
-        after = _taken(self.candidate.rows[metric], self.candidate_rows)
-        both = (before.status == SCORED) & (after.status == SCORED)
-        cases, size = self.cases[both], self.candidate.n_cases
-        counts = np.bincount(cases, minlength=size)
-        sums = [np.bincount(cases, column.values[both], size) for column in (before, after)]
-        first, second = (np.divide(total, counts, out=np.full(size, np.nan), where=counts > 0) for total in sums)
-        return first, second
+        after = _mean(self.candidate, metric, self.candidate_rows)
+        before = self._of_partners(_mean(self.baseline, metric, self.baseline_rows), np.nan)
+        unknown = np.isnan(before) | np.isnan(after)
+        return np.where(unknown, np.nan, before), np.where(unknown, np.nan, after)
+
+    def answered(self) -> tuple[Ints, Ints]:
+        """Rows of baseline and candidate per candidate case that hold an answer with every grade that counts."""
+        ours = _rows_per_case(self.candidate, self.candidate_rows[self.candidate.covered[self.candidate_rows]])
+        theirs = _rows_per_case(self.baseline, self.baseline_rows[self.baseline.covered[self.baseline_rows]])
+        return self._of_partners(theirs, 0), ours
+
+    def _of_partners(self, values: NDArray[Any], absent: float) -> NDArray[Any]:
+        """Values per case of the baseline, in the candidate's order."""
+        if not self.baseline.n_cases:
+            return np.full(self.candidate.n_cases, absent)
+        return np.where(self.partners >= 0, values[self.partners], absent)
 
 
-def pair(candidate: FrozenFrame, baseline: FrozenFrame, *, repeats: int | None = None) -> Pairing:
-    """Match rows by case content and repeat; of each case the first `repeats`, all of them where that is `None`."""
-    theirs = {key: row for row, key in enumerate(_row_keys(baseline)) if repeats is None or key[1] < repeats}
-    matches = [(row, theirs[key]) for row, key in enumerate(_row_keys(candidate)) if key in theirs]
-    rows = np.array(matches, np.int64).reshape(-1, 2)
-    return Pairing(candidate, baseline, rows[:, 0], rows[:, 1])
+def pair(candidate: FrozenFrame, baseline: FrozenFrame, *, repeats: Repeats = (None, None)) -> Pairing:
+    """Match cases by their content.
+
+    Args:
+        candidate: the run to decide.
+        baseline: the stored run.
+        repeats: of baseline and candidate: rows whose repeat number is below it count; `None` for all of them.
+    """
+    places = {key: case for case, key in enumerate(baseline.keys)}
+    partners = np.array([places.get(key, -1) for key in candidate.keys], np.int64)
+    return Pairing(candidate, baseline, partners, _first(candidate, repeats[1]), _first(baseline, repeats[0]))
 
 
 def compare(pairing: Pairing, baseline: Baseline, incomparable: Mapping[str, str]) -> Comparison:
@@ -174,11 +198,17 @@ def _failing(frame: FrozenFrame) -> frozenset[str]:
     return frozenset(frame.case_ids[case] for case in np.flatnonzero(values <= 0.5).tolist())
 
 
-def _taken(column: Column, rows: Ints) -> Column:
-    return Column(column.metric, column.values[rows], column.status[rows])
+def _first(frame: FrozenFrame, repeats: int | None) -> Ints:
+    return np.flatnonzero(frame.repeats < repeats) if repeats is not None else np.arange(len(frame.row_case))
 
 
-def _row_keys(frame: FrozenFrame) -> list[tuple[bytes, int]]:
-    return [
-        (frame.keys[case], repeat) for case, repeat in zip(frame.row_case.tolist(), frame.repeats.tolist(), strict=True)
-    ]
+def _rows_per_case(frame: FrozenFrame, rows: Ints) -> Ints:
+    return np.bincount(frame.row_case[rows], minlength=frame.n_cases)
+
+
+def _mean(frame: FrozenFrame, metric: str, rows: Ints) -> Floats:
+    """Per case of a run: the mean over the given rows that are scored, NaN where none is."""
+    column = frame.rows[metric]
+    return fold(
+        Column(column.metric, column.values[rows], column.status[rows]), frame.row_case[rows], frame.n_cases
+    ).values

@@ -23,7 +23,7 @@ EXIT_CODES: dict[Outcome, ExitCode] = {
     "no decision": ExitCode.NO_DECISION,
 }
 MORE_RUNS = 3
-"""Further runs, on both sides, of cases that look worse."""
+"""Further runs of cases that look worse, where both systems can be called."""
 _MOST_IMPORTANT_FIRST: tuple[CheckOutcome, ...] = ("block", "no decision", "warn", "insufficient evidence")
 
 
@@ -94,19 +94,35 @@ def _to_repeat(
     if baseline is None or compared is None:
         return None
     cases = suspects_to_repeat(frame, baseline, both=policy.escalates)
-    if not policy.escalates:
+    trial = _trial(compared, policy, frame, baseline, seed)
+    if trial.again == "neither":
         return NeedsRepeats(cases, RUNS) if cases else None
-    repeats = max(RUNS, policy.repeats + MORE_RUNS)
-    worse = escalated_cases(frame, summary, baseline, _trial(compared, policy, frame, seed))
+    both = trial.again == "both"
+    repeats = max(RUNS, policy.repeats + MORE_RUNS) if both else RUNS
+    worse = escalated_cases(frame, summary, baseline, trial)
     key_of = dict(zip(frame.case_ids, frame.keys, strict=True))
-    rows = [Counter(each.keys[case] for case in each.row_case.tolist()) for each in (frame, baseline.frame)]
+    asked = (frame, baseline.frame) if both else (frame,)
+    rows = [Counter(each.keys[case] for case in each.row_case.tolist()) for each in asked]
     open_ = [case for case in dict.fromkeys([*cases, *worse]) if min(count[key_of[case]] for count in rows) < repeats]
-    return NeedsRepeats(tuple(open_), repeats, both=True) if open_ else None
+    return NeedsRepeats(tuple(open_), repeats, both=both) if open_ else None
 
 
-def _trial(check: NoRegression, policy: Policy, frame: FrozenFrame, seed: int) -> Trial:
-    repeats = policy.repeats if policy.escalates else None
-    return Trial(check, policy.critical_in(frame.cohorts), seed, repeats)
+def _trial(check: NoRegression, policy: Policy, frame: FrozenFrame, baseline: Baseline | None, seed: int) -> Trial:
+    """How the two runs are compared.
+
+    Where the baseline's system can be called, both run suspect cases again. Else the candidate does so alone, if the
+    baseline holds as many repeats as it will then have. Against fewer the baseline's noise would stay in both looks.
+    """
+    critical = policy.critical_in(frame.cohorts)
+    if baseline is None:
+        return Trial(check, critical, seed)
+    ours = policy.repeats if frame.planned_repeats is None else frame.planned_repeats
+    theirs = baseline.frame.planned_repeats
+    if policy.escalates:
+        return Trial(check, critical, seed, (policy.repeats if theirs is None else theirs, ours), "both")
+    if ours < RUNS <= (baseline.frame.n_repeats if theirs is None else theirs):
+        return Trial(check, critical, seed, (theirs, ours), "candidate")
+    return Trial(check, critical, seed, (theirs, frame.planned_repeats))
 
 
 def _findings(
@@ -115,7 +131,7 @@ def _findings(
     """Regressions first: they name the cause that absolute limits only feel."""
     critical = policy.critical_in(frame.cohorts)
     found = [
-        regression_finding(frame, summary, baseline, _trial(check, policy, frame, seed))
+        regression_finding(frame, summary, baseline, _trial(check, policy, frame, baseline, seed))
         for check in policy.checks
         if isinstance(check, NoRegression)
     ]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
 from evalkit.aggregate.frozen import FrozenFrame
-from evalkit.gate.baseline import Baseline, Pairing, compare, incomparable_metrics, pair
+from evalkit.gate.baseline import Baseline, Pairing, Repeats, compare, incomparable_metrics, pair
 from evalkit.gate.critical_cases import critical_case_finding, critical_cases_to_repeat
 from evalkit.gate.findings import Finding, finding
 from evalkit.gate.margins import margin_checks
@@ -33,6 +34,13 @@ from evalkit.results import OVERALL, Check, CheckOutcome, Summary
 MIN_OVERLAP = 0.9
 """Share of either run's cases that must be paired before a comparison says anything."""
 
+Again = Literal["neither", "candidate", "both"]
+NOT_AGAIN: Mapping[Again, str] = {
+    "candidate": "its cases were not run again on the candidate, so the planned runs decide this alone",
+    "both": "the old system did not answer again, so this is decided by single runs",
+}
+"""Why a gate that looked worse had no second look."""
+
 
 @dataclass(frozen=True)
 class Trial:
@@ -44,15 +52,17 @@ class Trial:
     """Cohorts that are tested in a family of their own."""
     seed: int
     """Of the sign flips."""
-    repeats: int | None = None
-    """Planned ones, where cases that look worse are run again on both sides; `None` where they cannot be."""
+    planned: Repeats = (None, None)
+    """Rows of each case that count in the first look, of baseline and candidate."""
+    again: Again = "neither"
+    """Which systems run cases that look worse again, so that there is a second look."""
 
     @property
     def alpha(self) -> float:
         """Chance that any gate blocks an unchanged system."""
         if self.policy.alpha is not None:
             return self.policy.alpha
-        return ALPHA if self.repeats is None else CONFIRMED_ALPHA
+        return ALPHA if self.again == "neither" else CONFIRMED_ALPHA
 
     def tested(self, pairing: Pairing, may_block: Mapping[str, bool]) -> tuple[list[Gate], list[Tested]]:
         """Every gate, and the tests of those that are large enough."""
@@ -75,6 +85,7 @@ def regression_finding(frame: FrozenFrame, summary: Summary, baseline: Baseline 
         reason = f"no baseline `{policy.baseline}` yet: save it with `evalkit baseline save` {where}"
         return finding([_whole("insufficient evidence", reason)])
     pairing = pair(frame, baseline.frame)
+    planned = pair(frame, baseline.frame, repeats=trial.planned)
     metrics = policy.metrics if policy.metrics is not None else _default_metrics(frame)
     incomparable = incomparable_metrics(frame, baseline, tuple(name for name in metrics if name in frame.rows))
     comparison = compare(pairing, baseline, incomparable)
@@ -87,10 +98,10 @@ def regression_finding(frame: FrozenFrame, summary: Summary, baseline: Baseline 
             *_uncompared(frame, policy, metrics, incomparable),
             *_unproven(frame, summary, comparable, may_block),
         ]
-        gates, tested = trial.tested(pairing, may_block)
-        if trial.repeats is not None:
-            _, first = trial.tested(pair(frame, baseline.frame, repeats=trial.repeats), may_block)
-            tested = confirmed(first, tested, _answered_again(pairing, trial.repeats))
+        gates, tested = trial.tested(planned, may_block)
+        if trial.again != "neither":
+            first, (gates, tested) = tested, trial.tested(pairing, may_block)
+            tested = confirmed(first, tested, _answered_again(pairing, trial), NOT_AGAIN[trial.again])
         comparison = replace(comparison, sight=sight(tested))
         found = _join(refused, gates, tested, frame)
         if "pass_rate" in comparable:
@@ -102,11 +113,10 @@ def regression_finding(frame: FrozenFrame, summary: Summary, baseline: Baseline 
     return replace(found, comparison=comparison)
 
 
-def _answered_again(pairing: Pairing, repeats: int) -> frozenset[int]:
-    """Positions of the cases that both runs have answered more often than was planned."""
-    answered = [pairing.candidate.covered[pairing.candidate_rows], pairing.baseline.covered[pairing.baseline_rows]]
-    counts = np.bincount(pairing.cases[answered[0] & answered[1]], minlength=pairing.candidate.n_cases)
-    return frozenset(np.flatnonzero(counts > repeats).tolist())
+def _answered_again(pairing: Pairing, trial: Trial) -> frozenset[int]:
+    """Positions of the cases that both runs have answered more often than the candidate planned to."""
+    least = np.minimum(*pairing.answered())
+    return frozenset(np.flatnonzero(least > (trial.planned[1] or 0)).tolist())
 
 
 def suspects_to_repeat(frame: FrozenFrame, baseline: Baseline, *, both: bool) -> tuple[str, ...]:
@@ -123,12 +133,12 @@ def suspects_to_repeat(frame: FrozenFrame, baseline: Baseline, *, both: bool) ->
 
 
 def escalated_cases(frame: FrozenFrame, summary: Summary, baseline: Baseline, trial: Trial) -> tuple[str, ...]:
-    """Name the cases of gates that look worse in the planned repeats: to be run again on both sides."""
+    """Name the cases of gates that look worse in the planned repeats: to be run again."""
     policy = trial.policy
     names = policy.metrics if policy.metrics is not None else _default_metrics(frame)
     incomparable = incomparable_metrics(frame, baseline, tuple(name for name in names if name in frame.rows))
     comparable = tuple(name for name in names if name in frame.rows and name not in incomparable)
-    planned = pair(frame, baseline.frame, repeats=trial.repeats)
+    planned = pair(frame, baseline.frame, repeats=trial.planned)
     _, tested = trial.tested(planned, _votes(frame, summary, policy, comparable))
     return tuple(frame.case_ids[case] for case in sorted(suspect_cases(tested)))
 

@@ -24,11 +24,11 @@ MIN_PAIRED = 5
 """Paired cases (clusters where there are any) below which a gate is not tested."""
 WARN_AT = 0.10
 SUSPECT_AT = 0.10
-"""Adjusted p value of the planned repeats up to which a gate's cases are run again, where both systems can be."""
+"""Adjusted p value of the planned repeats up to which a gate's cases are run again, where they can be."""
 CONFIRMED_WARN_AT = 0.05
 ALPHA, CONFIRMED_ALPHA = 0.01, 0.02
 ENOUGH_AGAIN = 0.9
-"""Share of a gate's cases that both systems have to have answered again for a second look."""
+"""Share of a gate's cases that must have been answered again for a second look."""
 RESIDUAL_T = 2.33
 """Statistic (one-sided 1 %) that a gate must reach without a cause's cases, else it only echoes that cause."""
 STEEPER = 1.5
@@ -78,8 +78,8 @@ class Tested:
     alpha: float
     family_size: int
     warn_at: float = WARN_AT
-    unconfirmed: bool = False
-    """True where a second look was due and the old system gave too few answers for it: decided by the first alone."""
+    unconfirmed: str = ""
+    """Why the first look decides alone although a second was due; empty where it does not."""
     suspect: bool = True
     """False where the planned repeats alone gave no reason to look again: it then neither blocks nor warns."""
 
@@ -160,7 +160,7 @@ def run_tests(frame: FrozenFrame, gates: Sequence[Gate], *, alpha: float, seed: 
     return [Tested(gate, float(statistics[i]), float(p_values[i]), share, sizes[i]) for i, gate in enumerate(large)]
 
 
-def confirmed(first: Sequence[Tested], pooled: Sequence[Tested], again: Collection[int]) -> list[Tested]:
+def confirmed(first: Sequence[Tested], pooled: Sequence[Tested], again: Collection[int], why_not: str) -> list[Tested]:
     """The tests of all repeats, of which only those may block or warn that the planned repeats gave reason for.
 
     Both stages have to find a gate, so its error rate is below that of the pooled test alone. Where the second look was
@@ -169,14 +169,15 @@ def confirmed(first: Sequence[Tested], pooled: Sequence[Tested], again: Collecti
     Args:
         first: tests of the planned repeats.
         pooled: tests of those and of what was run again.
-        again: positions of the cases that both systems answered again.
+        again: positions of the cases that were answered again.
+        why_not: what is said of a gate whose cases were not.
     """
     suspects = {_name(each.gate): each for each in first if each.p_value <= SUSPECT_AT}
     found = []
     for each in pooled:
         alone = suspects.get(_name(each.gate))
         if alone is not None and _share_in(each.gate, again) < ENOUGH_AGAIN:
-            found.append(replace(alone, alpha=alone.alpha * ALPHA / CONFIRMED_ALPHA, unconfirmed=True))
+            found.append(replace(alone, alpha=alone.alpha * ALPHA / CONFIRMED_ALPHA, unconfirmed=why_not))
         else:
             found.append(replace(each, suspect=alone is not None, warn_at=CONFIRMED_WARN_AT))
     return found
@@ -187,7 +188,7 @@ def _share_in(gate: Gate, again: Collection[int]) -> float:
 
 
 def suspect_cases(tested: Sequence[Tested]) -> frozenset[int]:
-    """Positions of the cases of every gate that looks worse: what is run again on both sides."""
+    """Positions of the cases of every gate that looks worse: what is run again."""
     found = [each.gate for each in tested if each.p_value <= SUSPECT_AT and each.gate.may_block]
     return frozenset(case for gate in found for case in gate.cases.tolist())
 

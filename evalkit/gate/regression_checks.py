@@ -68,8 +68,7 @@ def _blank(gate: Gate, need: str) -> Check:
 def drop_of(gate: Gate, confidence_level: float = 0.95) -> Estimate:
     """Newcombe's interval for single runs of pass/fail cases that are independent, else t on the differences."""
     before, after = (gate.before, gate.after) if gate.metric.higher_is_better else (gate.after, gate.before)
-    whole = bool(np.isin(np.concatenate([before, after]), (0.0, 1.0)).all())
-    if gate.metric.binary and whole and gate.n_independent == len(gate.cases):
+    if gate.metric.binary and _is_whole(gate) and gate.n_independent == len(gate.cases):
         first, second = before == 1, after == 1
         table = (first & second, first & ~second, ~first & second, ~first & ~second)
         both, only_first, only_second, neither = (int(part.sum()) for part in table)
@@ -137,9 +136,7 @@ def _reach(gate: Gate) -> float:
 
 
 def _alone(tested: Tested) -> str:
-    if not tested.unconfirmed:
-        return ""
-    return "; the old system did not answer again, so this is decided by single runs"
+    return f"; {tested.unconfirmed}" if tested.unconfirmed else ""
 
 
 def _paid_for(tested: Tested, improved: frozenset[str]) -> str:
@@ -150,10 +147,22 @@ def _paid_for(tested: Tested, improved: frozenset[str]) -> str:
 
 
 _MOVES = {
-    True: (("newly fails", "newly fail"), ("newly passes", "newly pass")),
-    False: (("is worse", "are worse"), ("is better", "are better")),
+    "verdict": (("newly fails", "newly fail"), ("newly passes", "newly pass")),
+    "share": (("passes less often", "pass less often"), ("passes more often", "pass more often")),
+    "value": (("is worse", "are worse"), ("is better", "are better")),
 }
-"""Of a pass rate or of another metric: what one case does, and what several do, for the worse and for the better."""
+"""By what a case has (one verdict, a share of its repeats, a value): what it does for the worse and for the better."""
+
+
+def _measure(gate: Gate) -> str:
+    if not gate.metric.binary or not gate.metric.higher_is_better:
+        return "value"
+    return "verdict" if _is_whole(gate) else "share"
+
+
+def _is_whole(gate: Gate) -> bool:
+    """True where every case has one verdict on either side, as from a single run."""
+    return bool(np.isin(np.concatenate([gate.before, gate.after]), (0.0, 1.0)).all())
 
 
 def _sentence(tested: Tested) -> str:
@@ -161,7 +170,7 @@ def _sentence(tested: Tested) -> str:
     before, after = float(np.mean(gate.before)), float(np.mean(gate.after))
     levels = change(before, after, style_of(gate.metric.name, gate.metric), len(gate.cases))
     worse, better = int((gate.drops > 0).sum()), int((gate.drops < 0).sum())
-    fell, rose = _MOVES[gate.metric.binary]
+    fell, rose = _MOVES[_measure(gate)]
     moved = f"{worse} of {len(gate.cases)} cases {fell[worse != 1]}, {better} {rose[better != 1]}"
     counts = f"{moved}, p = {tested.p_value:.4f}"
     start = about(gate.metric.name, gate.cohort)

@@ -54,9 +54,10 @@ def frozen(
     metrics: Sequence[Metric] = (RULE,),
     cohorts: Sequence[str] = ("domain",),
     advisory: Sequence[str] = (),
+    **options: object,
 ) -> FrozenFrame:
     """Freeze rows."""
-    frame = Frame(metrics, cohorts, advisory)
+    frame = Frame(metrics, cohorts, advisory, **options)  # type: ignore[arg-type]
     for row in rows:
         frame.add(row)
     return freeze(frame)
@@ -70,6 +71,7 @@ def decided(
     partial: str | None = None,
     require_evidence: bool = False,
     expected: int | None = None,
+    final: bool = False,
 ) -> Decision | NeedsRepeats:
     """Decide with a policy of the given checks."""
     if isinstance(baseline, FrozenFrame):
@@ -77,7 +79,7 @@ def decided(
     planned = len(frame.row_case) if expected is None else expected
     summary = summarise(frame, suite="demo", expected=planned, labels=labels)
     policy = Policy(tuple(checks), require_evidence)  # type: ignore[arg-type]
-    return decide(frame, summary, policy, baseline=baseline, partial=partial, seed=7)
+    return decide(frame, summary, policy, baseline=baseline, partial=partial, seed=7, final=final)
 
 
 def a_decision(frame: FrozenFrame, *checks: object, **options: object) -> Decision:

@@ -8,7 +8,7 @@ from gate_rows import GRADE, JUDGE, RULE, a_case, a_decision, a_row, frozen, pas
 from statsmodels.stats.contingency_tables import mcnemar
 
 from evalkit.aggregate.frozen import FrozenFrame
-from evalkit.gate.baseline import Baseline, pair
+from evalkit.gate.baseline import Baseline
 from evalkit.gate.policy import Failures, NoRegression
 from evalkit.gate.words import SHOWN_CASES
 from evalkit.results import Check
@@ -296,11 +296,3 @@ def test_a_drop_everywhere_is_named_as_overall():
 
     decision = a_decision(run(True), ONLY_PASS_RATE, baseline=run(False))
     assert decision.reasons[0].startswith("pass_rate fell 100% → 80.0% (40 of 200 cases newly fail")
-
-
-def test_repeats_pair_only_with_the_same_repeat():
-    """A candidate with one repeat is compared with the baseline's first only."""
-    case = a_case("x")
-    before = frozen([a_row(case, {"rule": value}, repeat=k) for k, value in enumerate((1.0, 0.0, 0.0))])
-    first, second = pair(frozen([a_row(case, {"rule": 1.0})]), before).means("rule")
-    assert (first.tolist(), second.tolist()) == ([1.0], [1.0])
