@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from evalkit.aggregate.frozen import freeze
 from evalkit.errors import Problem
+from evalkit.figures import plural
+from evalkit.gate.critical_cases import RUNS
 from evalkit.gate.no_regression import MIN_OVERLAP
 from evalkit.noise import Detectable, cases_in, detectable, flips_in
 from evalkit.store.baselines import NO_ANSWERS
@@ -46,6 +49,15 @@ def facts_of(stored: StoredRun) -> Facts:
         sees = detectable(counts, flips, critical=frozenset(), alpha=0.01, metrics=1 + len(others))
     outcome = None if decision is None else str(decision["outcome"])
     return Facts(stored.manifest, outcome, frame.n_cases, len(frame.row_case), frame.states, sees)
+
+
+def more_repeats(manifest: Mapping[str, Any]) -> str:
+    """Recommend a baseline of four runs, with the command to copy; empty where it has as many."""
+    repeats = manifest.get("repeats", 1)
+    if repeats >= RUNS:
+        return ""
+    has = f"it holds {plural(repeats, 'run')} of each case; {RUNS} find smaller drops at the same rate of false blocks"
+    return f"{has}: evalkit run {shlex.quote(manifest['suite_file'])} --repeat {RUNS}"
 
 
 def faults_of(stored: StoredRun, accepted: str = "") -> Iterator[Problem]:

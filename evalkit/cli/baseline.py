@@ -39,7 +39,7 @@ def save(
     from evalkit.paths import project_of
     from evalkit.store.folder import RunFolder, save_baseline
     from evalkit.stored import load_run
-    from evalkit.vouching import faults_of
+    from evalkit.vouching import faults_of, more_repeats
 
     folder = RunFolder(run)
     faults = tuple(faults_of(load_run(folder), accept))
@@ -47,6 +47,8 @@ def save(
         raise InputError(faults)
     saved = save_baseline(folder, name, project_of(Path.cwd()), accept)
     typer.echo(f"saved {run} as baseline {name} in {saved.path}")
+    if hint := more_repeats(folder.manifest()):
+        typer.echo(hint)
 
 
 @baseline.command()

@@ -184,3 +184,47 @@ def test_deciding_again_changes_neither_coverage_nor_decision(project: Project) 
             "group=right": [60, 60],
         }
     )
+
+
+def saved_with_four_repeats(project: Project) -> None:
+    """Replace the baseline by one of four runs, and forget the calls."""
+    write(project, new="", baseline="main")
+    assert project.run("run", "suite.yaml", "--out", "four", "--repeat", "4", "--baseline", "none").returncode == 0
+    saved = project.run("baseline", "save", "four", "--name", "main")
+    assert saved.returncode == 0, saved.stderr
+    assert "--repeat" not in saved.stdout
+    (project.root / "new.log").unlink()
+
+
+def test_against_four_stored_runs_the_candidate_alone_is_asked_again(project: Project) -> None:
+    """Only the cases of gates that look worse, up to four runs of each; deciding again says the same."""
+    saved_with_four_repeats(project)
+    write(project, new=f"wrong: '{FIRST}'", baseline="main")
+    ran = project.run("run", "suite.yaml", "--out", "worse")
+    assert ran.returncode == 1, ran.stdout + ran.stderr
+    new = calls(project, "new")
+    assert {case for case in set(new) if new.count(case) == 4} >= {f"left-{n:03d}" for n in range(1, 120, 2)}
+    assert set(map(new.count, new)) <= {1, 4}
+    decided = (project.root / "worse" / "decision.json").read_bytes()
+    checks = json.loads(decided)["checks"]
+    (left,) = [each for each in checks if (each["name"], each["cohort"]) == ("no_regression", "group=left")]
+    assert (left["outcome"], left["need"]) == ("block", "no drop at p <= 0.02")
+    assert project.run("gate", "worse").returncode == 1
+    assert (project.root / "worse" / "decision.json").read_bytes() == decided
+
+
+def test_a_flake_does_not_block_against_four_stored_runs(project: Project) -> None:
+    """Four cases that fail once look worse at .10; four runs of each do not say so."""
+    saved_with_four_repeats(project)
+    four = " ".join(FIRST.split()[:4])
+    write(project, new=f"once: '{four}'", baseline="main")
+    ran = project.run("run", "suite.yaml", "--out", "flaky")
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert len(calls(project, "new")) > 120
+
+
+def test_saving_a_single_run_recommends_four(project: Project) -> None:
+    """One stored run finds half as much as four; the line to run is printed."""
+    saved = project.run("baseline", "save", "first", "--name", "main")
+    assert saved.returncode == 0, saved.stderr
+    assert "evalkit run suite.yaml --repeat 4" in saved.stdout
