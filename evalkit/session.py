@@ -6,13 +6,13 @@ import asyncio
 import dataclasses
 import importlib
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from evalkit.assess import Terms, assess, load_baseline, refuse_incomparable
-from evalkit.report.survey import FAILED, verdict_of
 from evalkit.results import Decision, Summary
 from evalkit.runner.earlier import QUARANTINED, Earlier
 from evalkit.runner.engine import MakeRow, Stop, answered_and_graded, run_cases
@@ -25,7 +25,7 @@ from evalkit.store.folder import DECISION, RunFolder
 from evalkit.store.journal import Journal, read_rows
 from evalkit.store.running import Running
 from evalkit.systems.secrets import without_secrets
-from evalkit.types import Case, Row
+from evalkit.types import FAILED, Case, Row, fails, verdict_of
 
 if TYPE_CHECKING:
     from evalkit.gate.decide import NeedsRepeats
@@ -88,6 +88,8 @@ class Session:
         self.expected: int = place.manifest["expected"]
         self.fail_fast = fail_fast
         """Failed cases after which no other is asked."""
+        self._not_passed: Counter[str] = Counter()
+        """Case digest -> its runs so far that are not known to be good."""
         self._failed: set[str] = set()
         self._n_open = self.expected - len(self.done) + place.earlier.n_open
         self._undecided = False
@@ -235,10 +237,14 @@ class Session:
         return row
 
     def _stop_early(self, row: Row) -> None:
-        """Stop once so many cases failed or gave no result, unless that leaves no case out."""
+        """Stop once so many cases are sure to fail or to have no result, unless that leaves no case out."""
         self._n_open -= 1
         if verdict_of(row, self.prepared.advisory) in FAILED:
-            self._failed.add(row.case.digest)
+            digest, options = row.case.digest, self.prepared.suite.options
+            self._not_passed[digest] += 1
+            n_bad = self._not_passed[digest]
+            if fails(max(0, options.repeat - n_bad), n_bad, options.repeat_rule):
+                self._failed.add(digest)
         enough = f"--fail-fast {self.fail_fast}: stopped after so many failed cases; go on with --resume"
         if self.fail_fast is not None and len(self._failed) >= self.fail_fast:
             self.stop(enough)

@@ -12,14 +12,13 @@ from evalkit.aggregate.repeat_rules import check_rule
 from evalkit.errors import InputError, Problem
 from evalkit.figures import plural
 from evalkit.paths import shown_path
-from evalkit.report.survey import FAILED, verdict_of
 from evalkit.runner.manifest import scorings_of
 from evalkit.runner.scoring import Scorings
 from evalkit.store.chain import Damage
 from evalkit.store.folder import MANIFEST, RunFolder
 from evalkit.store.journal import read_rows
 from evalkit.store.records import metric_of
-from evalkit.types import Row
+from evalkit.types import FAILED, Row, Verdict, case_verdict, verdict_of
 
 
 @dataclass(frozen=True)
@@ -72,21 +71,24 @@ def load_run(folder: RunFolder) -> StoredRun:
 
 
 def failed_ids(folder: RunFolder) -> tuple[str, ...]:
-    """Ids of the cases of a run that failed a pass mark in any repeat, or have no whole result.
+    """Ids of the cases of a run that fail by its `repeat_rule`, or have a run without a complete result.
 
     Raises:
         InputError: where it is no run folder, or rows of it are damaged.
     """
-    advisory = frozenset(folder.manifest()["advisory"])
+    manifest = folder.manifest()
+    advisory, rule = frozenset(manifest["advisory"]), _repeat_rule(manifest, shown_path(folder.file(MANIFEST)))
     if not folder.rows_file.is_file():
         raise InputError(Problem(shown_path(folder.rows_file), "no such file", "name a run that has its rows"))
     damaged: list[Damage] = []
-    verdicts = {(row.case.id, row.repeat): verdict_of(row, advisory) for row in read_rows(folder.rows_file, damaged)}
+    runs: dict[str, dict[int, Verdict]] = {}
+    for row in read_rows(folder.rows_file, damaged):
+        runs.setdefault(row.case.id, {})[row.repeat] = verdict_of(row, advisory)
     if damaged:
         what = f"{plural(len(damaged), 'row')} damaged, so which cases failed is not known"
         mend = "mend it with `evalkit run SUITE --out RUN --resume`"
         raise InputError(Problem(shown_path(folder.rows_file), what, mend))
-    return tuple(dict.fromkeys(case_id for (case_id, _), verdict in sorted(verdicts.items()) if verdict in FAILED))
+    return tuple(case_id for case_id in sorted(runs) if case_verdict([*runs[case_id].values()], rule) in FAILED)
 
 
 def _differs(row: Row, scorings: Scorings, manifest: Mapping[str, Any]) -> bool:
@@ -117,10 +119,22 @@ def empty_frame(manifest: Mapping[str, Any], shown: str = MANIFEST) -> Frame:
         InputError: its metrics share a name, or its rule of repeats is none.
     """
     metrics = [metric_of(record) for record in manifest["metrics"]]
-    rule = str(manifest.get("repeat_rule", "mean"))
+    rule = _repeat_rule(manifest, shown)
     try:
-        check_rule(rule)
         sample, planned = manifest.get("sample"), manifest.get("repeats")
         return Frame(metrics, manifest["cohorts"], manifest["advisory"], rule, sample, planned_repeats=planned)
     except ValueError as error:
-        raise InputError(Problem(shown, str(error).partition("; ")[0], "run the suite again")) from None
+        raise _unreadable(shown, error) from None
+
+
+def _repeat_rule(manifest: Mapping[str, Any], shown: str) -> str:
+    rule = str(manifest.get("repeat_rule", "mean"))
+    try:
+        check_rule(rule)
+    except ValueError as error:
+        raise _unreadable(shown, error) from None
+    return rule
+
+
+def _unreadable(shown: str, error: ValueError) -> InputError:
+    return InputError(Problem(shown, str(error).partition("; ")[0], "run the suite again"))

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Kind = Literal["golden", "adversarial", "regression", "canary"]
 Severity = Literal["low", "medium", "high", "critical"]
 State = Literal["scored", "unscored", "system_error", "skipped"]
+Verdict = Literal["failed", "passed", "scored", "unscored", "system_error", "skipped"]
+"""How a run of a case, or a case with all its runs, reads: `scored` where no scorer has a pass mark."""
 
 KINDS: tuple[Kind, ...] = ("golden", "adversarial", "regression", "canary")
 SEVERITIES: tuple[Severity, ...] = ("low", "medium", "high", "critical")
+WRONG: frozenset[Verdict] = frozenset({"failed", "system_error"})
+"""A missed pass mark, or no answer: what a reader looks into."""
+UNKNOWN: frozenset[Verdict] = frozenset({"unscored", "system_error"})
+"""A complete result was asked for, and part of it is missing."""
+FAILED: frozenset[Verdict] = WRONG | UNKNOWN | {"skipped"}
+"""Not known to be good: what `--fail-fast` counts and `--failed-from` runs again."""
+REPEAT_RULES = ("mean", "all", "any", "majority")
+"""Values of `repeat_rule`; a share such as `rate:0.8` is another."""
+_LEAST_SHARES = {"mean": 0.5 + 1e-6, "majority": 0.5 + 1e-6, "all": 1.0, "any": 1e-6}
+"""The extra millionth makes exactly half too few; a case has far fewer runs than that could matter to."""
+_SLACK = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,3 +184,93 @@ class Row:
         if any(isinstance(score, Unscored) for score in self.scores.values()):
             return "unscored"
         return "scored"
+
+
+def verdict_of(row: Row, advisory: Collection[str] = frozenset()) -> Verdict:
+    """The verdict of one run of a case: a missed pass mark is a failure even where another score is missing.
+
+    Args:
+        row: one case x repeat.
+        advisory: metrics that are shown and decide nothing.
+    """
+    if row.skipped is not None:
+        return "skipped"
+    grades = [grade for grade in row.scores.values() if grade.metric not in advisory]
+    marks = [grade.passed for grade in grades if isinstance(grade, Score)]
+    return verdict_from(
+        errored=row.failure is not None,
+        failed=False in marks,
+        unscored=len(marks) < len(grades),
+        passed=True in marks,
+    )
+
+
+def verdict_from(*, errored: bool, failed: bool, unscored: bool, passed: bool) -> Verdict:
+    """The verdict of one run from what is known of it.
+
+    Args:
+        errored: the system gave no answer.
+        failed: some pass mark was missed.
+        unscored: some score is missing.
+        passed: some pass mark was met.
+    """
+    if errored:
+        return "system_error"
+    if failed:
+        return "failed"
+    if unscored:
+        return "unscored"
+    return "passed" if passed else "scored"
+
+
+def case_verdict(runs: Collection[Verdict], repeat_rule: str = "mean") -> Verdict:
+    """The verdict of a case from those of its runs.
+
+    A case fails where too small a share of its known runs passed (see `fails`). One that does not fail has the first
+    unknown state of its runs: an answer that is missing is never read as a pass.
+
+    Raises:
+        ValueError: `repeat_rule` is unknown.
+    """
+    known = [run for run in runs if run in ("passed", "failed")]
+    if fails(known.count("passed"), known.count("failed"), repeat_rule):
+        return "failed"
+    unknown: tuple[Verdict, ...] = ("system_error", "unscored", "skipped")
+    return next((state for state in unknown if state in runs), "passed" if "passed" in known else "scored")
+
+
+def fails(n_passed: Any, n_failed: Any, repeat_rule: str = "mean") -> Any:
+    """Tell whether a case fails: the one definition, used by the gate, comparisons, lists and counts.
+
+    Args:
+        n_passed: runs of the case that passed; an integer, or an array of one a case.
+        n_failed: runs that missed a pass mark, alike.
+        repeat_rule: the suite's. `mean` makes no verdict of its own, so a case fails there as under `majority`: where
+            half of its runs or more failed.
+
+    Returns:
+        A boolean, or an array of them. A case without a failed run does not fail, whatever is missing.
+
+    Raises:
+        ValueError: `repeat_rule` is unknown.
+    """
+    needed = least_share(repeat_rule) * (n_passed + n_failed)
+    return (n_failed > 0) & (n_passed < needed - _SLACK)
+
+
+def least_share(repeat_rule: str) -> float:
+    """The smallest share of passing runs with which a case passes, from 0 to 1.
+
+    Raises:
+        ValueError: `repeat_rule` is unknown.
+    """
+    name, _, share = repeat_rule.partition(":")
+    if repeat_rule in _LEAST_SHARES:
+        return _LEAST_SHARES[repeat_rule]
+    try:
+        rate = float(share) if name == "rate" else 0.0
+    except ValueError:
+        rate = 0.0
+    if not 0 < rate <= 1:
+        raise ValueError(f"repeat_rule: {repeat_rule!r} is no rule; write {', '.join(REPEAT_RULES)}, or rate:0.8")
+    return rate

@@ -25,8 +25,9 @@ from evalkit.aggregate.statuses import (
     SCORED,
     STATES,
     UNSCORED,
+    VERDICTS,
 )
-from evalkit.types import Case, Metric, Row, Score, Usage
+from evalkit.types import Case, Metric, Row, Score, Usage, verdict_of
 
 _NAN = math.nan
 
@@ -82,7 +83,7 @@ class Frame:
             metrics: what the suite's scorers declare; a row may hold no other.
             cohorts: names to report by; `query_length`, `kind` and `severity` are derived where a case lacks them.
             advisory: metrics that are shown but count neither in `pass_rate` nor in coverage.
-            repeat_rule: how `pass_rate` reads a case with repeats, see `repeat_rules.RULES`.
+            repeat_rule: how `pass_rate` reads a case with repeats, see `types.fails`.
             sample: how the cases were drawn, as the manifest has it: `by`, and `strata`: label -> [cases of the golden
                 set, cases drawn]; `None` where all were asked.
             planned_repeats: rows of each case that the run set out with; further ones come from asking suspect cases
@@ -107,6 +108,7 @@ class Frame:
         self.answers = bytearray()
         self.repeats = array("i")
         self.states = bytearray()
+        self.verdicts = bytearray()
         self.ends = array("i")
         self.flags = bytearray()
         self.kinds = array("i")
@@ -135,6 +137,7 @@ class Frame:
             self._add_ungraded(row)
         else:
             self._add_graded(row)
+        self.verdicts.append(VERDICTS.index(verdict_of(row, self.advisory)))
         self._add_case(row.case, row.repeat)
 
     def _add_case(self, case: Case, repeat: int) -> None:

@@ -25,9 +25,10 @@ from evalkit.aggregate.statuses import (
     STATES,
     STATUS_MASK,
     UNSCORED,
+    VERDICTS,
 )
 from evalkit.results import OVERALL
-from evalkit.types import Metric
+from evalkit.types import Metric, Verdict, fails, verdict_from
 
 PASS_RATE = Metric(name="pass_rate", binary=True)
 
@@ -64,8 +65,12 @@ class FrozenFrame:
     `pass_any`, `pass_all` and `pass_spread`."""
     verdicts: Column
     """Per row: 0 where any pass mark was missed, even if another grade is missing; 1 where every one was met."""
-    case_verdicts: Column
-    """The same per case: the mean over its known repeats."""
+    n_passed: Ints
+    """Per case: runs whose verdict is `passed`."""
+    n_failed: Ints
+    """Per case: runs whose verdict is `failed`."""
+    repeat_rule: str
+    """The suite's rule for a case with several runs, see `types.fails`."""
     measures: Mapping[str, Column]
     """Per case: `latency_s` and `ttft_s` (first measured repeat), `tokens_per_s`, `cost_usd`, `judge_cost_usd`."""
     voters: tuple[str, ...]
@@ -84,6 +89,16 @@ class FrozenFrame:
     def n_cases(self) -> int:
         """Cases with at least one row."""
         return len(self.case_ids)
+
+    @property
+    def fails(self) -> NDArray[np.bool_]:
+        """Per case: True where it fails by the suite's `repeat_rule`."""
+        return self.fails_by(self.repeat_rule)
+
+    def fails_by(self, repeat_rule: str) -> NDArray[np.bool_]:
+        """Per case: True where it fails by a rule, such as that of the run which this one is compared with."""
+        failing: NDArray[np.bool_] = fails(self.n_passed, self.n_failed, repeat_rule)
+        return failing
 
     @property
     def has_answers(self) -> bool:
@@ -131,7 +146,9 @@ def freeze(frame: Frame) -> FrozenFrame:
         cases=cases,
         measures=_measures(frame, order, row_case, len(first), states),
         verdicts=verdicts,
-        case_verdicts=fold(verdicts, row_case, len(first)),
+        n_passed=_counted(frame, "passed", order, row_case, len(first)),
+        n_failed=_counted(frame, "failed", order, row_case, len(first)),
+        repeat_rule=frame.repeat_rule,
         voters=tuple(frame.metrics[i].name for i in votes),
         states={state: int((states == code).sum()) for code, state in enumerate(STATES)},
         unscored_kinds=_unscored_kinds(frame, order),
@@ -207,18 +224,35 @@ def _pass_rate(raw: Ints) -> Column:
     return Column(PASS_RATE, values, np.where(incomplete, UNSCORED, status))
 
 
+_BITS = (1, 2, 4, 8)
+_BY_BITS: tuple[Verdict, ...] = tuple(
+    verdict_from(errored=bool(code & 1), failed=bool(code & 2), unscored=bool(code & 4), passed=bool(code & 8))
+    for code in range(16)
+)
+_VALUES = np.array([{"failed": 0.0, "passed": 1.0}.get(verdict, np.nan) for verdict in _BY_BITS])
+_STATUSES = np.array(
+    [
+        {"failed": SCORED, "passed": SCORED, "unscored": UNSCORED, "system_error": ERRORED}.get(verdict, ABSENT)
+        for verdict in _BY_BITS
+    ]
+)
+
+
 def _verdicts(raw: Ints) -> Column:
-    """What is known of each row: a failed pass mark is a failure even where another grade is missing."""
+    """The verdict of each row by the metrics that vote: 1 passed, 0 failed, the others unknown or absent."""
     status = raw & STATUS_MASK
-    failed = (raw & FAILED_BIT != 0).any(axis=1)
-    unscored = (status == UNSCORED).any(axis=1)
-    passed = (raw & PASSED_BIT != 0).any(axis=1)
-    conditions = [(status == ERRORED).any(axis=1), failed, unscored, passed]
-    return Column(
-        PASS_RATE,
-        np.select(conditions, [np.nan, 0.0, np.nan, 1.0], np.nan),
-        np.select(conditions, [ERRORED, SCORED, UNSCORED, SCORED], ABSENT),
-    )
+    facts = (status == ERRORED, raw & FAILED_BIT != 0, status == UNSCORED, raw & PASSED_BIT != 0)
+    codes = np.zeros(len(raw), np.int64)
+    for bit, fact in zip(_BITS, facts, strict=True):
+        codes += bit * fact.any(axis=1)
+    return Column(PASS_RATE, _VALUES[codes], _STATUSES[codes])
+
+
+def _counted(frame: Frame, verdict: Verdict, order: Ints, row_case: Ints, n_cases: int) -> Ints:
+    """Rows of each case with a verdict."""
+    found = np.frombuffer(bytes(frame.verdicts), np.uint8)[order] == VERDICTS.index(verdict)
+    counts: Ints = np.bincount(row_case[found], minlength=n_cases).astype(np.int64)
+    return counts
 
 
 def _passed(metric: Metric, raw: Ints, marked: NDArray[np.bool_]) -> Column:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from evalkit.aggregate.columns import Column, Ints
-from evalkit.aggregate.repeat_rules import check_rule, rate_of
 from evalkit.aggregate.statuses import ABSENT, SCORED
-from evalkit.types import Metric
+from evalkit.types import Metric, least_share
 
 PASS_ANY = Metric(name="pass_any", binary=True)
 """pass@k with k the runs of the case: at least one passed (Chen et al. 2021, arXiv 2107.03374)."""
@@ -23,12 +22,10 @@ def by_rule(case: Column, rule: str) -> Column:
     Raises:
         ValueError: it is no rule; what is written in a run's folder is data like any other.
     """
-    check_rule(rule)
+    least = least_share(rule)
     if rule == "mean":
         return case
-    least = {"all": 1.0, "any": 1e-9, "majority": 0.5 + 1e-9}.get(rule) or rate_of(rule)
-    assert least is not None  # noqa: S101 - the rule was checked
-    values = np.where(case.status == SCORED, (case.values >= least - 1e-12).astype(float), np.nan)
+    values = np.where(case.status == SCORED, (case.values >= least - 1e-9).astype(float), np.nan)
     return Column(case.metric, values, case.status)
 
 

@@ -1,10 +1,13 @@
 """How a metric of a row ended, as the bytes and bits that the columns hold."""
 
+from evalkit.types import Verdict
+
 ABSENT, SCORED, UNSCORED, ERRORED = range(4)
 """Status of a metric in a row: the suite does not apply it, or how its grade ended."""
 STATUS_MASK, PASSED_BIT, FAILED_BIT = 3, 4, 8
 """A status byte holds the status in its low bits, and the pass mark's verdict where the scorer has one."""
 REPLAYED_BIT, JUDGE_USAGE_BIT = 1, 2
+VERDICTS: tuple[Verdict, ...] = ("failed", "passed", "scored", "unscored", "system_error", "skipped")
 STATES = ("scored", "unscored", "system_error", "skipped")
 DERIVED_METRICS = frozenset(
     "pass_rate pass_rate_production pass_any pass_all pass_spread latency_p50_s latency_p95_s latency_p99_s "

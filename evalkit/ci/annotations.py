@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from evalkit.report.survey import WRONG, first_wrong, verdict_of
+from evalkit.report.survey import first_wrong
 from evalkit.report.texts import one_line
-from evalkit.types import SEVERITIES, Row
+from evalkit.types import SEVERITIES, WRONG, Row, verdict_of
 
 MOST = 8
 """Errors. A step shows ten of a kind, and one tells that it failed; the rest would be lost without a word."""

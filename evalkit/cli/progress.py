@@ -10,10 +10,10 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from evalkit.figures import plural
-from evalkit.report.survey import UNKNOWN, WRONG, first_wrong, verdict_of
+from evalkit.report.survey import first_wrong
 from evalkit.report.texts import one_line
 from evalkit.session import Watcher
-from evalkit.types import Row, Usage
+from evalkit.types import UNKNOWN, WRONG, Row, Usage, verdict_of
 from evalkit.waits import WAITS, Waits
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ class Reporter:
         from rich.text import Text
 
         if self._told > SHOWN_FAILURES:
-            self._console.print(f"  more than {SHOWN_FAILURES} cases failed: the others are in the report")
+            self._console.print(f"  more than {SHOWN_FAILURES} runs failed: the others are in the report")
             return
         self._console.print(
             Text(f"✗ {one_line(row.case.id, 40)}  {first_wrong(row, self._advisory)}"),

@@ -127,7 +127,7 @@ def compare(pairing: Pairing, baseline: Baseline, incomparable: Mapping[str, str
     shared = our_keys.keys() & their_keys.keys()
     removed = () if ours.sample is not None else tuple(sorted(their_keys.keys() - our_keys.keys()))
     changed = tuple(sorted(name for name in shared if our_keys[name] != their_keys[name]))
-    failing_before = _failing(theirs)
+    failing_before = _failing(theirs, ours.repeat_rule)
     failed, fixed, still = _moves(pairing) if "pass_rate" not in incomparable else ((), (), ())
     return Comparison(
         baseline_id=baseline.run_id,
@@ -178,24 +178,31 @@ def _pass_rate_difference(candidate: FrozenFrame, baseline: Baseline) -> str:
 
 
 def _moves(pairing: Pairing) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
-    """New failures, mended cases, and cases that fail in both; a case fails where half of its repeats do."""
+    """New failures, fixed cases, and cases that fail in both, by the candidate's `repeat_rule`."""
     if "pass_rate" not in pairing.candidate.rows or "pass_rate" not in pairing.baseline.rows:
         return (), (), ()
     before, after = pairing.means("pass_rate")
-    known = ~np.isnan(before)
-    failed, fails = known & (before <= 0.5), known & (after <= 0.5)
-    drop = np.where(known, before - after, 0.0)
+    failed, fails = _both_fail(pairing)
+    drop = np.where(np.isnan(before), 0.0, before - after)
     groups = (fails & ~failed, failed & ~fails, failed & fails)
     ids = [worst_first(pairing.candidate, np.flatnonzero(group).tolist(), drop) for group in groups]
     return ids[0], ids[1], ids[2]
 
 
-def _failing(frame: FrozenFrame) -> frozenset[str]:
-    """Ids of the cases that fail in half of their repeats or more."""
-    if "pass_rate" not in frame.cases:
-        return frozenset()
-    values = frame.cases["pass_rate"].values
-    return frozenset(frame.case_ids[case] for case in np.flatnonzero(values <= 0.5).tolist())
+def _both_fail(pairing: Pairing) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Whether each case fails in the baseline and in the candidate; False for both where either has no verdict."""
+    ours, theirs = pairing.candidate, pairing.baseline
+    place = {key: case for case, key in enumerate(theirs.keys)}
+    there = np.array([place.get(key, -1) for key in ours.keys], np.int64)
+    judged_there = np.append(theirs.n_passed + theirs.n_failed > 0, False)
+    known = judged_there[there] & (ours.n_passed + ours.n_failed > 0)
+    rule = ours.repeat_rule
+    return known & np.append(theirs.fails_by(rule), False)[there], known & ours.fails
+
+
+def _failing(frame: FrozenFrame, repeat_rule: str) -> frozenset[str]:
+    """Ids of the cases that fail."""
+    return frozenset(frame.case_ids[case] for case in np.flatnonzero(frame.fails_by(repeat_rule)).tolist())
 
 
 def _first(frame: FrozenFrame, repeats: int | None) -> Ints:

@@ -13,13 +13,14 @@ from evalkit.gate.findings import only_warns
 from evalkit.gate.policy import Canary, Coverage, Failures
 from evalkit.gate.words import SHOWN_CASES, calibrate_first, number, some, unproven_judges, worst_first
 from evalkit.results import OVERALL, Check, CheckOutcome, Summary
+from evalkit.types import fails
 
 CANARY_RUNS = 3
 """Runs of a canary that `2 of 3` looks at."""
 
 
 def failure_checks(frame: FrozenFrame, summary: Summary, policy: Failures) -> list[Check]:
-    """Count the cases of a severity that fail `pass_rate` in at least half of their scored repeats."""
+    """Count the failing cases of a severity (see `types.fails`)."""
     chosen = _chosen(frame, policy)
     words = " ".join(filter(None, [policy.severity, policy.kind]))
     blank = Check(
@@ -43,7 +44,6 @@ def _chosen(frame: FrozenFrame, policy: Failures) -> list[int]:
 
 
 def _failures(frame: FrozenFrame, summary: Summary, policy: Failures, blank: Check, chosen: list[int]) -> Check:
-    column = frame.case_verdicts
     if not frame.voters:
         return replace(blank, reason="failures cannot be counted: no scorer of this run has a pass mark")
     if not chosen:
@@ -51,20 +51,36 @@ def _failures(frame: FrozenFrame, summary: Summary, policy: Failures, blank: Che
     judges = unproven_judges(frame, summary, "pass_rate", OVERALL)
     if judges and policy.on_fail == "block":
         return replace(blank, reason=calibrate_first("failures", OVERALL, judges))
-    failing = [i for i in chosen if column.values[i] <= 0.5]
-    flaky = [i for i in chosen if 0.5 < column.values[i] < 1]
-    unknown = [i for i in chosen if column.status[i] not in (SCORED, ABSENT)]
-    ids = worst_first(frame, [*failing, *flaky], 1 - np.nan_to_num(column.values, nan=1.0))
+    failing = [i for i in chosen if frame.fails[i]]
+    known = np.maximum(1, frame.n_passed + frame.n_failed)
+    ids = worst_first(frame, failing, frame.n_failed / known)
     check = replace(blank, case_ids=ids[:SHOWN_CASES])
     if len(failing) > policy.max:
-        return replace(check, outcome="block", reason=f"{len(failing)} cases fail, need {blank.need}: {some(ids)}")
+        reason = f"{_cases_fail(len(failing))}, need {blank.need}: {some(ids)}"
+        return replace(check, outcome="block", reason=reason)
+    unknown = _might_fail(frame, chosen)
     if len(failing) + len(unknown) > policy.max:
         ids = tuple(frame.case_ids[i] for i in unknown)
         reason = f"{len(unknown)} cases without a grade might fail, need {blank.need}: {some(ids)}"
         return replace(check, outcome="insufficient evidence", reason=reason)
-    if flaky:
-        return replace(check, outcome="warn", reason=f"{len(flaky)} cases fail in some repeats only: {some(ids)}")
+    flaky = [i for i in chosen if frame.n_failed[i] and not frame.fails[i]]
+    if flaky and frame.repeat_rule == "mean":
+        ids = worst_first(frame, [*failing, *flaky], frame.n_failed / known)
+        reason = f"{len(flaky)} cases fail in some repeats only: {some(ids)}"
+        return replace(check, outcome="warn", reason=reason, case_ids=ids[:SHOWN_CASES])
     return replace(check, outcome="pass", reason=f"{len(failing)} of {len(chosen)} cases fail, need {blank.need}")
+
+
+def _cases_fail(count: int) -> str:
+    return "1 case fails" if count == 1 else f"{count} cases fail"
+
+
+def _might_fail(frame: FrozenFrame, chosen: Sequence[int]) -> list[int]:
+    """Cases that do not fail, and would if every run without a verdict had failed."""
+    unknown = (frame.verdicts.status != SCORED) & (frame.verdicts.status != ABSENT)
+    missing = np.bincount(frame.row_case[unknown], minlength=frame.n_cases)
+    might = fails(frame.n_passed, frame.n_failed + missing, frame.repeat_rule) & (missing > 0) & ~frame.fails
+    return [i for i in chosen if might[i]]
 
 
 def canaries_to_repeat(frame: FrozenFrame, policy: Canary) -> tuple[str, ...]:

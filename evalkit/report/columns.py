@@ -10,13 +10,13 @@ from evalkit.aggregate.cohorts import cohort_value
 from evalkit.aggregate.labels import Label
 from evalkit.report.bodies import Json, rounded, snippet_of
 from evalkit.report.opinions import Opinions
-from evalkit.report.survey import WRONG, verdict_of
+from evalkit.report.survey import run_verdict
 from evalkit.report.view import View
-from evalkit.types import KINDS, SEVERITIES, Case, Row, Score, Unscored
+from evalkit.types import KINDS, SEVERITIES, WRONG, Case, Row, Score, Unscored
 
 CHUNK = 200
 """Bodies in one block of the file."""
-VERDICTS = ("failed", "system_error", "unscored", "skipped", "scored", "passed", "removed")
+VERDICTS = ("failed", "system_error", "unscored", "skipped", "flaky", "scored", "passed", "removed")
 CHANGES = ("", "same", "new failure", "still failing", "fixed", "changed", "added", "removed")
 CHANGE_SLUGS = {change: change.replace("failure", "fail").replace(" ", "_") for change in CHANGES}
 """How an address names a change: `new_fail`."""
@@ -52,7 +52,7 @@ class Columns:
         return [
             case.id,
             shown.repeat,
-            VERDICTS.index(verdict_of(row, self._view.advisory) if row else "removed"),
+            VERDICTS.index(run_verdict(row, self._view.advisory, self._view.failing_ids) if row else "removed"),
             CHANGES.index(change),
             KINDS.index(case.kind),
             SEVERITIES.index(case.severity),

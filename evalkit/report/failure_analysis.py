@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
+from evalkit.figures import plural
 from evalkit.report.markdown import error_lines, score_change
 from evalkit.report.page import line_markdown
 from evalkit.report.records import BLANK
-from evalkit.report.survey import FailedCase, Rows, failed_scores, verdict_of
+from evalkit.report.survey import FailedCase, Rows, cases_of, failed_scores
 from evalkit.report.texts import code, plain
 from evalkit.report.view import View
-from evalkit.types import Row
+from evalkit.types import Row, Verdict, verdict_of
 
 _LISTED = 100
 _TEXT_CHARS = 600
@@ -19,14 +21,14 @@ _TEXT_CHARS = 600
 def failure_analysis_markdown(view: View, rows: Rows) -> str:
     """Group the failing cases by severity, metric and cohort, then list the worst with room for cause and mend."""
     tally = _Tally()
-    for row in rows():
-        tally.add(row, view)
+    for verdict, runs in cases_of(rows(), view.advisory, view.repeat_rule):
+        tally.add(verdict, runs, view)
     title = "Worst new failures" if view.failing_are_new else "Worst failures"
     sections = [
         f"# Failure analysis: {plain(view.suite, 120)}",
         f"**{view.word}**: {plain(view.headline)}",
-        f"{tally.n_failed:,} of {tally.n:,} rows failed, {tally.n_errors:,} had no answer, "
-        f"{tally.n_unscored:,} could not be scored in full.",
+        f"{tally.n_failed:,} of {plural(tally.n, 'case')} failed. Of {plural(tally.n_runs, 'run')}, "
+        f"{tally.n_errors:,} had no answer and {tally.n_unscored:,} could not be scored in full.",
         "## Where they are",
         _counts("Severity", tally.severities),
         _counts("Metric", tally.metrics),
@@ -41,28 +43,30 @@ def failure_analysis_markdown(view: View, rows: Rows) -> str:
 
 
 class _Tally:
-    """Counts of the rows that did not pass."""
+    """Counts of the cases that fail, and of the runs that are unknown."""
 
     def __init__(self) -> None:
-        self.n = self.n_failed = self.n_errors = self.n_unscored = 0
+        self.n = self.n_runs = self.n_failed = self.n_errors = self.n_unscored = 0
         self.severities: Counter[str] = Counter()
         self.metrics: Counter[str] = Counter()
         self.cohorts: Counter[str] = Counter()
         self.changes: Counter[str] = Counter()
 
-    def add(self, row: Row, view: View) -> None:
-        """Count one row."""
-        verdict = verdict_of(row, view.advisory)
+    def add(self, verdict: Verdict, runs: Sequence[Row], view: View) -> None:
+        """Count one case with its runs."""
+        verdicts = [verdict_of(row, view.advisory) for row in runs]
         self.n += 1
-        self.n_errors += verdict == "system_error"
-        self.n_unscored += verdict == "unscored"
+        self.n_runs += len(runs)
+        self.n_errors += verdicts.count("system_error")
+        self.n_unscored += verdicts.count("unscored")
         if verdict != "failed":
             return
+        case = runs[0].case
         self.n_failed += 1
-        self.severities[row.case.severity] += 1
-        self.metrics.update(score.metric for score in failed_scores(row, view.advisory))
-        self.cohorts.update(f"{name}={value}" for name, value in row.case.cohorts.items())
-        if change := view.changes.get(row.case.id):
+        self.severities[case.severity] += 1
+        self.metrics.update({score.metric for row in runs for score in failed_scores(row, view.advisory)})
+        self.cohorts.update(f"{name}={value}" for name, value in case.cohorts.items())
+        if change := view.changes.get(case.id):
             self.changes[change] += 1
 
 
@@ -73,6 +77,7 @@ def _case(number: int, failed: FailedCase) -> str:
     lines = [
         f"### {number}. {code(row.case.id, 80)} ({row.case.severity}, {row.case.kind})",
         "",
+        *([f"- Failed: {failed.runs}"] if failed.runs else []),
         f"- Input: {code(row.case.question, _TEXT_CHARS)}",
         f"- Answer: {code(answer, _TEXT_CHARS)}",
         *(f"- Reference: {code(text, _TEXT_CHARS)}" for text in row.case.reference[:2]),

@@ -8,26 +8,30 @@ from pathlib import Path
 from xml.sax.saxutils import escape, quoteattr
 
 from evalkit.report.files import replacing
-from evalkit.report.survey import NO_ADVISORY, Rows, failed_scores, verdict_of
+from evalkit.report.survey import NO_ADVISORY, Rows, cases_of, failed_scores
 from evalkit.results import OVERALL, Summary
-from evalkit.types import Row, Unscored
+from evalkit.types import Row, Unscored, Verdict, verdict_of
 
 _ILLEGAL = re.compile(r"[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufdcf\ufdf0-\ufffd\U00010000-\U0010ffff]")
 _TAGS = {"failed": "failure", "system_error": "error", "unscored": "skipped", "skipped": "skipped"}
 _BODY_CHARS = 2_000
 
 
-def write_junit(path: Path, rows: Rows, summary: Summary, advisory: frozenset[str] = NO_ADVISORY) -> None:
+def write_junit(
+    path: Path, rows: Rows, summary: Summary, advisory: frozenset[str] = NO_ADVISORY, repeat_rule: str = "mean"
+) -> None:
     r"""Write one `testcase` for each row.
 
-    `failure` is a score below its pass mark, `error` a row without output, `skipped` one without a score. The suites
+    `failure` is a score below its pass mark, `error` a row without output, `skipped` one without a score. A run that
+    failed while its case does not fail by the suite's `repeat_rule` passes, with a note in `system-out`. The suites
     are the values of the first cohort of the summary, else the kinds of cases. Characters that XML 1.0 cannot hold are
     written as `\uXXXX`.
     """
     cohort = _first_cohort(summary)
     suites: dict[str, _Suite] = {}
-    for row in rows():
-        suites.setdefault(_suite_name(row, cohort), _Suite()).add(row, advisory)
+    for verdict, runs in cases_of(rows(), advisory, repeat_rule):
+        for row in runs:
+            suites.setdefault(_suite_name(row, cohort), _Suite()).add(row, advisory, verdict)
     total = _Suite.total(suites)
     with replacing(path) as file:
         file.write(f'<?xml version="1.0" encoding="utf-8"?>\n<testsuites name={_attribute(summary.suite)}{total}>\n')
@@ -46,14 +50,20 @@ class _Suite:
         self.counts = {"failure": 0, "error": 0, "skipped": 0}
         self.time_s = 0.0
 
-    def add(self, row: Row, advisory: frozenset[str]) -> None:
-        """Render one row."""
-        tag = _TAGS.get(verdict_of(row, advisory))
+    def add(self, row: Row, advisory: frozenset[str], case: Verdict) -> None:
+        """Render one row of a case."""
+        verdict = verdict_of(row, advisory)
+        is_flaky = verdict == "failed" and case != "failed"
+        tag = None if is_flaky else _TAGS.get(verdict)
         latency_s = row.output.latency_s if row.output and not row.output.replayed else None
         self.time_s += latency_s or 0.0
         name = row.case.id if row.repeat == 0 else f"{row.case.id} #{row.repeat}"
         time = f' time="{latency_s:.3f}"' if latency_s is not None else ""
         head = f"<testcase classname={_attribute(row.case.kind)} name={_attribute(name)}{time}"
+        if is_flaky:
+            said = f"this run failed, its case does not fail: {_explained(row, advisory)[1]}"
+            self.lines.append(f"{head}><system-out>{_text(said)}</system-out></testcase>\n")
+            return
         if tag is None:
             self.lines.append(f"{head}/>\n")
             return

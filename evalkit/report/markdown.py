@@ -148,7 +148,8 @@ def _worst_line(failed: FailedCase) -> Line:
     scores = [span for score in failed.failed[:_SCORES] for span in (*score_change(score, failed), ",")][:-1]
     hidden = len(failed.failed) - _SCORES
     state = [*scores, f"and {hidden:,} more"] if hidden > 0 else scores or [row.state.replace("_", " ")]
-    return (_code(row.case.id, 80), f"{row.case.severity} ·", *state, "· answer", _code(said))
+    runs = [f"{failed.runs} ·"] if failed.runs else []
+    return (_code(row.case.id, 80), f"{row.case.severity} ·", *runs, *state, "· answer", _code(said))
 
 
 def score_change(score: Score, failed: FailedCase) -> Line:

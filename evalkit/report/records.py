@@ -144,9 +144,10 @@ def _known_failures(view: View) -> str:
 def _known_failure(failed: FailedCase, changes: Mapping[str, str]) -> str:
     row = failed.row
     metrics = ", ".join(code(score.metric, 60, in_table=True) for score in failed.failed)
+    runs = f" ({failed.runs})" if failed.runs else ""
     change = changes.get(row.case.id, "not compared")
     case_id = code(row.case.id, 80, in_table=True)
-    return f"| {case_id} | {row.case.severity} | {metrics or row.state} | {change} | {BLANK} |"
+    return f"| {case_id} | {row.case.severity} | {metrics or row.state}{runs} | {change} | {BLANK} |"
 
 
 def _thresholds(view: View, manifest: Mapping[str, Any]) -> str:

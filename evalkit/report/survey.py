@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import groupby
 from typing import Literal
 
 from evalkit.report.distributions import Distributions, Histogram
 from evalkit.report.texts import one_line
 from evalkit.results import Check, Comparison, Decision
-from evalkit.types import SEVERITIES, Metric, Row, Score, Unscored
+from evalkit.types import SEVERITIES, WRONG, Metric, Row, Score, Unscored, Verdict, case_verdict, verdict_of
 
 Rows = Callable[[], Iterable[Row]]
 """Gives the rows of a run in a fixed order, as often as it is called."""
-Verdict = Literal["failed", "passed", "scored", "unscored", "system_error", "skipped"]
-WRONG: frozenset[Verdict] = frozenset({"failed", "system_error"})
-"""A failed pass mark, or no answer: what a reader looks into."""
-UNKNOWN: frozenset[Verdict] = frozenset({"unscored", "system_error"})
-"""A whole result was asked for, and there is none."""
-FAILED: frozenset[Verdict] = WRONG | UNKNOWN | {"skipped"}
-"""Not known to be good: what `--fail-fast` counts and `--failed-from` runs again."""
 NO_ADVISORY: frozenset[str] = frozenset()
 KEPT = 50
 ANSWER_CHARS = 60
@@ -28,12 +22,21 @@ ANSWER_CHARS = 60
 
 @dataclass(frozen=True, slots=True)
 class FailedCase:
-    """A case that did not pass, with the baseline's row where there is one."""
+    """A case that fails, with the baseline's row where there is one."""
 
     row: Row
+    """Its first run that is wrong."""
     before: Row | None = None
     failed: tuple[Score, ...] = ()
     """The scores that made it fail."""
+    n_wrong: int = 1
+    """Its runs that missed a pass mark or gave no answer."""
+    n_runs: int = 1
+
+    @property
+    def runs(self) -> str:
+        """How many of several runs are wrong: `3 of 10 runs`; empty for a single run."""
+        return f"{self.n_wrong} of {self.n_runs} runs" if self.n_runs > 1 else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,9 @@ class Survey:
     """What one walk over the rows found."""
 
     failing: list[FailedCase] = field(default_factory=list)
-    """At most `KEPT`, worst first."""
+    """At most `KEPT`, one for each case, worst first."""
+    failing_ids: set[str] = field(default_factory=set)
+    """Every case that fails, whether or not it failed in the baseline."""
     n_failing: int = 0
     is_new: bool = False
     """True where `failing` holds only failures that the baseline did not have."""
@@ -61,24 +66,23 @@ class Survey:
     """Metric -> kind of missing score -> rows."""
 
 
-def verdict_of(row: Row, advisory: frozenset[str] = NO_ADVISORY) -> Verdict:
-    """How a reader sees a row: a failed score is a failure even where another score is missing.
+def cases_of(rows: Iterable[Row], advisory: Collection[str], repeat_rule: str) -> Iterator[tuple[Verdict, list[Row]]]:
+    """The verdict of each case with its rows.
 
     Args:
-        row: one case x repeat.
+        rows: sorted by case id.
         advisory: metrics that are shown and decide nothing.
+        repeat_rule: the suite's.
     """
-    if row.skipped is not None:
-        return "skipped"
-    if row.failure is not None:
-        return "system_error"
-    grades = [grade for grade in row.scores.values() if grade.metric not in advisory]
-    marks = [grade.passed for grade in grades if isinstance(grade, Score)]
-    if False in marks:
-        return "failed"
-    if len(marks) < len(grades):
-        return "unscored"
-    return "passed" if True in marks else "scored"
+    for _, runs in groupby(rows, key=lambda row: row.case.id):
+        case = list(runs)
+        yield case_verdict([verdict_of(row, advisory) for row in case], repeat_rule), case
+
+
+def run_verdict(row: Row, advisory: Collection[str], failing_ids: Collection[str]) -> Verdict | Literal["flaky"]:
+    """The verdict of a run as reports show it: `flaky` where it failed and its case, with all its runs, does not."""
+    verdict = verdict_of(row, advisory)
+    return "flaky" if verdict == "failed" and row.case.id not in failing_ids else verdict
 
 
 def failed_scores(row: Row, advisory: frozenset[str] = NO_ADVISORY) -> tuple[Score, ...]:
@@ -124,32 +128,39 @@ def walk(
     decision: Decision,
     metrics: Iterable[Metric],
     advisory: frozenset[str] = NO_ADVISORY,
+    repeat_rule: str = "mean",
 ) -> Survey:
-    """Collect what the head of a report shows; memory does not grow with the rows."""
+    """Collect what the head of a report shows; of the rows, memory holds those of one case and the kept ones."""
     found = Survey()
     new_failures = set(decision.comparison.new_failures) if decision.comparison else set()
     found.is_new = bool(new_failures)
     rank = _Rank(decision.checks)
     spread = Distributions(metrics)
-    kept: list[Row] = []
-    failing: set[str] = set()
-    for row in rows():
-        verdict = verdict_of(row, advisory)
-        _note_errors(found, row, verdict)
-        spread.add(row)
-        if row.case.id in new_failures if found.is_new else verdict == "failed":
-            failing.add(row.case.id)
-            kept.append(row)
+    kept: list[FailedCase] = []
+    for verdict, runs in cases_of(rows(), advisory, repeat_rule):
+        for row in runs:
+            _note_errors(found, row, verdict_of(row, advisory))
+            spread.add(row)
+        case_id = runs[0].case.id
+        if verdict == "failed":
+            found.failing_ids.add(case_id)
+        if case_id in new_failures if found.is_new else verdict == "failed":
+            found.n_failing += 1
+            kept.append(_failed_case(runs, advisory))
             if len(kept) > 4 * KEPT:
                 kept = sorted(kept, key=rank)[:KEPT]
-    found.n_failing = len(failing)
     kept = sorted(kept, key=rank)[:KEPT]
-    before = _baseline_of(kept, baseline_rows)
-    found.failing = [
-        FailedCase(row, before.get((row.case.id, row.repeat)), failed_scores(row, advisory)) for row in kept
-    ]
+    before = _baseline_of([failed.row for failed in kept], baseline_rows)
+    found.failing = [replace(each, before=before.get((each.row.case.id, each.row.repeat))) for each in kept]
     found.histograms = spread.histograms()
     return found
+
+
+def _failed_case(runs: Collection[Row], advisory: frozenset[str]) -> FailedCase:
+    wrong = [row for row in runs if verdict_of(row, advisory) in WRONG]
+    missed = [row for row in wrong if row.failure is None]
+    row = next(iter([*missed, *wrong, *runs]))
+    return FailedCase(row, None, failed_scores(row, advisory), len(wrong), len(runs))
 
 
 class _Rank:
@@ -162,7 +173,8 @@ class _Rank:
                 for place, case_id in enumerate(check.case_ids):
                     self._place[case_id] = min(place, self._place.get(case_id, place))
 
-    def __call__(self, row: Row) -> tuple[int, int, str, int]:
+    def __call__(self, failed: FailedCase) -> tuple[int, int, str, int]:
+        row = failed.row
         return (
             -SEVERITIES.index(row.case.severity),
             self._place.get(row.case.id, len(self._place)),

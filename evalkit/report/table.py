@@ -10,7 +10,7 @@ from pathlib import Path
 from evalkit.aggregate.cohorts import cohort_value
 from evalkit.report.files import replacing
 from evalkit.report.payload import side_by_side
-from evalkit.report.survey import Rows, verdict_of
+from evalkit.report.survey import Rows, run_verdict
 from evalkit.report.view import View
 from evalkit.types import Row, Score, Unscored
 from evalkit.visible import visible
@@ -77,7 +77,7 @@ def _apart(names: list[str]) -> Iterator[str]:
 
 
 def _case(row: Row, view: View, cohorts: list[str]) -> list[Cell]:
-    case, verdict = row.case, verdict_of(row, view.advisory)
+    case, verdict = row.case, run_verdict(row, view.advisory, view.failing_ids)
     known = "same" if view.comparison else ""
     return [
         case.id,
@@ -86,7 +86,7 @@ def _case(row: Row, view: View, cohorts: list[str]) -> list[Cell]:
         case.severity,
         *(cohort_value(case, name) for name in cohorts),
         row.state,
-        verdict if verdict in ("passed", "failed") else None,
+        verdict if verdict in ("passed", "failed", "flaky") else None,
         view.changes.get(case.id, known),
         case.question,
         "\n".join(case.reference),

@@ -104,8 +104,12 @@ class View:
     resources_alone: tuple[tuple[str, str], ...]
     """Those of latency and cost that only the whole run has a value of, or that are unknown: name and figure."""
     failing: tuple[FailedCase, ...]
+    """The worst of the failing cases, or of the newly failing ones; `n_failing` counts all of these."""
     n_failing: int
     failing_are_new: bool
+    failing_ids: frozenset[str]
+    """Every case that fails, new or not."""
+    repeat_rule: str
     histograms: tuple[Histogram, ...]
     trends: tuple[Trend, ...]
     n_past_runs: int
@@ -149,7 +153,8 @@ def build_view(
         past: stored runs of the suite with this one, the oldest first.
     """
     styles, advisory = _styles(summary, decision), frozenset(manifest.get("advisory", ()))
-    found = walk(rows, baseline_rows, decision, summary.metrics, advisory)
+    repeat_rule = str(manifest.get("repeat_rule", "mean"))
+    found = walk(rows, baseline_rows, decision, summary.metrics, advisory, repeat_rule)
     quality = quality_metrics(summary, styles)
     checked = {check.metric for check in decision.checks}
     gated = tuple(metric.name for metric in quality if metric.name in checked)
@@ -183,6 +188,8 @@ def build_view(
         failing=tuple(found.failing),
         n_failing=found.n_failing,
         failing_are_new=found.is_new,
+        failing_ids=frozenset(found.failing_ids),
+        repeat_rule=repeat_rule,
         histograms=found.histograms,
         trends=trends(past, summary, gated, styles),
         n_past_runs=len(past),

@@ -79,7 +79,7 @@ def write_reports(material: Material, view: View) -> tuple[str, ...]:
     try:
         rows = material.rows, material.baseline_rows
         write_html(folder.file(REPORT), view, *rows, labels=material.labels, record=record)
-        write_junit(folder.file(JUNIT), material.rows, material.summary, view.advisory)
+        write_junit(folder.file(JUNIT), material.rows, material.summary, view.advisory, view.repeat_rule)
     except OSError as error:
         raise StoreError(f"{folder.path}: a report cannot be written ({error}); free the disk") from error
     page = page_of(view)
@@ -118,7 +118,7 @@ def junit_to(target: Path, material: Material, view: View) -> None:
 
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        write_junit(target, material.rows, material.summary, view.advisory)
+        write_junit(target, material.rows, material.summary, view.advisory, view.repeat_rule)
     except OSError as error:
         raise StoreError(f"{target}: {error.strerror}; name a file that can be written") from error
 

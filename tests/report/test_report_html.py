@@ -155,6 +155,7 @@ def test_the_index_lists_every_case_with_its_verdict(report_file: Path) -> None:
         "system_error": 2,
         "unscored": 2,
         "skipped": 1,
+        "flaky": 0,
         "scored": 0,
         "passed": 28,
         "removed": 1,

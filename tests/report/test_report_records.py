@@ -90,7 +90,7 @@ def test_checks_are_sorted_by_what_they_protect(view: View) -> None:
 def test_the_analysis_counts_what_failed(view: View) -> None:
     """Failures are counted by severity, metric, cohort and change, and the worst have room for cause and remedy."""
     text = failure_analysis_markdown(view, report_samples.candidate_rows)
-    assert "7 of 40 rows failed, 2 had no answer, 2 could not be scored in full." in text
+    assert "7 of 40 cases failed. Of 40 runs, 2 had no answer and 2 could not be scored in full." in text
     for line in ("| `low` | 3 |", "| `correctness` | 7 |", "| `domain=aml` | 5 |", "| `new failure` | 4 |"):
         assert line in text
     assert text.count(f"- Cause: {BLANK}") == text.count(f"- Remediation: {BLANK}") == 4

@@ -8,10 +8,10 @@ import pytest
 import report_samples
 
 from evalkit.report.cohort_table import standing
-from evalkit.report.survey import KEPT, verdict_of
+from evalkit.report.survey import KEPT
 from evalkit.report.view import View, build_view
 from evalkit.results import Cell, Check, Comparison, Decision, Estimate, Summary
-from evalkit.types import Case, Failure, Metric, Output, Row, Score, Unscored
+from evalkit.types import Case, Failure, Metric, Output, Row, Score, Unscored, verdict_of
 
 CASE = Case(id="one", input="?")
 PASSED, FAILED = Score("a", 1, True), Score("a", 0, False)

@@ -1,7 +1,7 @@
 // What every view shares. Elements are only ever made with createElement and textContent: text from data stays text.
 const $ = (id) => document.getElementById(id);
 const WORDS = {failed: "✗ failed", system_error: "✗ error", unscored: "? unscored", skipped: "– skipped",
-  scored: "· scored", passed: "✓ passed", removed: "– removed"};
+  flaky: "~ failed this run", scored: "· scored", passed: "✓ passed", removed: "– removed"};
 
 function make(tag, options = {}, ...children) {
   const element = document.createElement(tag);
