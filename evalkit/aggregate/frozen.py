@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from evalkit.aggregate.columns import Column, Floats, Ints, Sampled, sampled
 from evalkit.aggregate.frame import Frame
 from evalkit.aggregate.repeats import by_rule, of_repeats
+from evalkit.aggregate.row_verdicts import counted, verdict_column
 from evalkit.aggregate.statuses import (
     ABSENT,
     ERRORED,
@@ -25,10 +26,9 @@ from evalkit.aggregate.statuses import (
     STATES,
     STATUS_MASK,
     UNSCORED,
-    VERDICTS,
 )
 from evalkit.results import OVERALL
-from evalkit.types import Metric, Verdict, fails, verdict_from
+from evalkit.types import Metric, fails
 
 PASS_RATE = Metric(name="pass_rate", binary=True)
 
@@ -121,7 +121,7 @@ def freeze(frame: Frame) -> FrozenFrame:
     values = np.array(frame.values, np.float64).reshape(len(frame), count)[order]
     row_case, first = _cases_of([keys[i] for i in order], [frame.ids[i] for i in order])
     rows, votes = _quality(frame, values, raw)
-    verdicts = _verdicts(raw[:, votes])
+    verdicts = verdict_column(PASS_RATE, raw[:, votes])
     of_case = order[first]
     cases = {name: fold(column, row_case, len(first)) for name, column in rows.items()}
     if PASS_RATE.name in rows:
@@ -146,8 +146,8 @@ def freeze(frame: Frame) -> FrozenFrame:
         cases=cases,
         measures=_measures(frame, order, row_case, len(first), states),
         verdicts=verdicts,
-        n_passed=_counted(frame, "passed", order, row_case, len(first)),
-        n_failed=_counted(frame, "failed", order, row_case, len(first)),
+        n_passed=counted(frame.verdicts, "passed", order, row_case, len(first)),
+        n_failed=counted(frame.verdicts, "failed", order, row_case, len(first)),
         repeat_rule=frame.repeat_rule,
         voters=tuple(frame.metrics[i].name for i in votes),
         states={state: int((states == code).sum()) for code, state in enumerate(STATES)},
@@ -218,41 +218,10 @@ def _pass_rate(raw: Ints) -> Column:
     A row that lacks a grade is unscored even where another scorer failed it: counting only the failures among such rows
     would pull the rate towards 0 whenever a scorer breaks.
     """
-    status = _verdicts(raw).status
+    status = verdict_column(PASS_RATE, raw).status
     incomplete = (raw & STATUS_MASK == UNSCORED).any(axis=1) & (status == SCORED)
-    values = np.where(incomplete, np.nan, _verdicts(raw).values)
+    values = np.where(incomplete, np.nan, verdict_column(PASS_RATE, raw).values)
     return Column(PASS_RATE, values, np.where(incomplete, UNSCORED, status))
-
-
-_BITS = (1, 2, 4, 8)
-_BY_BITS: tuple[Verdict, ...] = tuple(
-    verdict_from(errored=bool(code & 1), failed=bool(code & 2), unscored=bool(code & 4), passed=bool(code & 8))
-    for code in range(16)
-)
-_VALUES = np.array([{"failed": 0.0, "passed": 1.0}.get(verdict, np.nan) for verdict in _BY_BITS])
-_STATUSES = np.array(
-    [
-        {"failed": SCORED, "passed": SCORED, "unscored": UNSCORED, "system_error": ERRORED}.get(verdict, ABSENT)
-        for verdict in _BY_BITS
-    ]
-)
-
-
-def _verdicts(raw: Ints) -> Column:
-    """The verdict of each row by the metrics that vote: 1 passed, 0 failed, the others unknown or absent."""
-    status = raw & STATUS_MASK
-    facts = (status == ERRORED, raw & FAILED_BIT != 0, status == UNSCORED, raw & PASSED_BIT != 0)
-    codes = np.zeros(len(raw), np.int64)
-    for bit, fact in zip(_BITS, facts, strict=True):
-        codes += bit * fact.any(axis=1)
-    return Column(PASS_RATE, _VALUES[codes], _STATUSES[codes])
-
-
-def _counted(frame: Frame, verdict: Verdict, order: Ints, row_case: Ints, n_cases: int) -> Ints:
-    """Rows of each case with a verdict."""
-    found = np.frombuffer(bytes(frame.verdicts), np.uint8)[order] == VERDICTS.index(verdict)
-    counts: Ints = np.bincount(row_case[found], minlength=n_cases).astype(np.int64)
-    return counts
 
 
 def _passed(metric: Metric, raw: Ints, marked: NDArray[np.bool_]) -> Column:
