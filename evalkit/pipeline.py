@@ -23,6 +23,7 @@ from evalkit.assess import (
     read_labels_of,
     refuse_incomparable,
 )
+from evalkit.decided import of_answers, of_resumed, of_stored_rows, write_decision
 from evalkit.errors import ExitCode, InputError, Problem
 from evalkit.gate.amendments import amendments
 from evalkit.inputs import other_problems, refuse_places, refuse_unfit, warnings_of
@@ -38,9 +39,8 @@ from evalkit.runner.prepare import prepare
 from evalkit.session import Session, Watcher
 from evalkit.store.calibrations import read_calibrations
 from evalkit.store.chain import HEAD
-from evalkit.store.folder import DECISION, MANIFEST, SUMMARY, TIMINGS, RunFolder, new_run_folder
+from evalkit.store.folder import MANIFEST, RunFolder, new_run_folder
 from evalkit.store.journal import Journal
-from evalkit.store.records import summary_records
 from evalkit.store.running import Running, refuse_if_running
 from evalkit.stored import load_run, suite_file_of
 from evalkit.suite.rules import rules_of
@@ -140,7 +140,11 @@ async def run_suite(request: Request, watcher: Watcher, stop: Stop, env: Mapping
         finished = datetime.now(UTC).isoformat(timespec="seconds")
         manifest = {**place.manifest, "finished_at": finished, "wall_s": session.wall_s}
         folder.write_json(MANIFEST, manifest)
-        result = _decided(folder, manifest, summary, decision, terms)
+        earlier = of_resumed(place.before)
+        if request.answers is not None:
+            earlier = of_answers(request.answers, suite.root) + earlier
+        decision, head = write_decision(folder, manifest, summary, decision, earlier, suite.root)
+        result = _result(folder, {**manifest, HEAD: head}, summary, decision, terms)
         if stop.reason is None:
             running.finished()
     return result
@@ -212,7 +216,9 @@ def decide_again(folder: RunFolder, suite_file: Path | None, baseline: str | Non
     if not isinstance(decision, Decision):
         raise TypeError("a final assessment asks for no repeats")
     refuse_incomparable(decision)
-    return _decided(folder, stored.manifest, summary, decision, terms)
+    earlier = of_stored_rows(folder, suite.root)
+    decision, head = write_decision(folder, stored.manifest, summary, decision, earlier, suite.root)
+    return _result(folder, {**stored.manifest, HEAD: head}, summary, decision, terms)
 
 
 def with_overrides(suite: Suite, overrides: Mapping[str, float]) -> Suite:
@@ -292,20 +298,7 @@ def _terms(suite: Suite, manifest: Mapping[str, Any], baseline: str | None, run:
     )
 
 
-def _decided(
-    folder: RunFolder,
-    manifest: Mapping[str, Any],
-    summary: Summary,
-    decision: Decision,
-    terms: Terms,
+def _result(
+    folder: RunFolder, manifest: Mapping[str, Any], summary: Summary, decision: Decision, terms: Terms
 ) -> Result:
-    """Write summary and timings, then `decision.json`, the last file of a run: without it there is no decision."""
-    from evalkit.gate.decide import exit_code
-
-    compared, timings = summary_records(summary)
-    folder.write_json(SUMMARY, compared)
-    folder.write_json(TIMINGS, timings)
-    record = {"run_id": manifest["run_id"], "exit_code": int(exit_code(decision)), **dataclasses.asdict(decision)}
-    head = folder.head(record)
-    folder.write_json(DECISION, {**record, HEAD: head})
-    return Result(folder, {**manifest, HEAD: head}, summary, decision, terms.baseline_folder, terms.labels)
+    return Result(folder, manifest, summary, decision, terms.baseline_folder, terms.labels)

@@ -180,6 +180,26 @@ class Amendment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Decided:
+    """A decision that was made earlier: of the same run, or of another run of the same suite and commit."""
+
+    run_id: str
+    outcome: Outcome
+    why: str = ""
+    """Its most important reason."""
+    decided_at: str = ""
+    """ISO 8601; empty where unknown."""
+    commit: str = ""
+    system: str = ""
+    """Version, else fingerprint of the system; empty where neither is known."""
+
+    def __str__(self) -> str:
+        why = f" ({self.why})" if self.why else ""
+        at = f" at {self.decided_at}" if self.decided_at else ""
+        return f"decided before: {self.outcome}{why}{at} in run {self.run_id}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
     """The answer of the gate."""
 
@@ -192,3 +212,5 @@ class Decision:
     """What was changed in the rules along with the system, the looser ones first."""
     amended_since: str = ""
     """Where the rules before stood: `origin/main@9f2c1ab`, or a baseline's id."""
+    decided_before: tuple[Decided, ...] = ()
+    """Earlier decisions that blocked, where this one does not: of this run, and of others of its suite and commit."""

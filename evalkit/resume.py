@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evalkit import __version__
+from evalkit.decided import found_in
 from evalkit.errors import EvalkitError, InputError, Problem
 from evalkit.runner.earlier import Earlier
 from evalkit.runner.engine import Stop
 from evalkit.runner.manifest import resumed, scorings_of
 from evalkit.runner.scoring import Scoring
 from evalkit.session import Place, Watcher, charge
+from evalkit.store.breach import Before
 from evalkit.store.folder import MANIFEST, ROWS, SET_ASIDE, RunFolder
 from evalkit.store.journal import read_rows
 from evalkit.store.running import Running
@@ -62,18 +64,28 @@ def enter(folder: RunFolder, manifest: Mapping[str, Any], running: Running, resu
     """
     folder.sweep()
     manifest, wanted = _taken_over(folder, manifest, resume)
+    before = _before(folder, resume, running.noted)
     folder.write_json(MANIFEST, manifest)
-    earlier = _read(folder, manifest, resume, wanted, told=True)
-    if earlier.n_unwanted or any(not damage.torn for damage in earlier.damaged):
+    for sentence in (*before.rows.sentences(), *before.old_rows.sentences(), before.seal):
+        if sentence:
+            resume.watcher.note(sentence)
+    earlier = _read(folder, manifest, resume, wanted, before, told=True)
+    if earlier.n_unwanted or earlier.n_by_hand or any(not damage.torn for damage in earlier.damaged):
         earlier.set_aside()
-        earlier = _read(folder, manifest, resume, wanted, told=False)
-    return Place(folder, manifest, running, earlier)
+        earlier = _read(folder, manifest, resume, wanted, before, told=False)
+    return Place(folder, manifest, running, earlier, before)
 
 
 def look(folder: RunFolder, manifest: Mapping[str, Any], resume: Resume) -> Earlier:
     """What `enter` would find, with the same refusals; nothing is written."""
     manifest, wanted = _taken_over(folder, manifest, resume)
-    return _read(folder, manifest, resume, wanted, told=True)
+    return _read(folder, manifest, resume, wanted, _before(folder, resume, None), told=True)
+
+
+def _before(folder: RunFolder, resume: Resume, noted: frozenset[tuple[str, int]] | None) -> Before:
+    """What was decided of the run before, and how its rows differ from that; nothing of a run that begins."""
+    begun = folder.file(MANIFEST).is_file()
+    return found_in(folder, resume.prepared.suite.root, noted) if begun else Before()
 
 
 def _taken_over(
@@ -114,10 +126,16 @@ def _wanted(resume: Resume, stored: Mapping[str, Any] | None) -> Collection[str]
 
 
 def _read(
-    folder: RunFolder, manifest: Mapping[str, Any], resume: Resume, wanted: Collection[str] | None, *, told: bool
+    folder: RunFolder,
+    manifest: Mapping[str, Any],
+    resume: Resume,
+    wanted: Collection[str] | None,
+    before: Before,
+    *,
+    told: bool,
 ) -> Earlier:
     scoring = Scoring(resume.prepared.graders, scorings_of(manifest))
-    earlier = Earlier(folder, empty_frame(manifest), scoring, wanted, resume.retry)
+    earlier = Earlier(folder, empty_frame(manifest), scoring, wanted, resume.retry, counts=before.rows.counts)
     spend = partial(charge, resume.prepared.budget, resume.stop, with_judges=True) if told else _nothing
     earlier.read(spend)
     if told:
@@ -141,5 +159,7 @@ def _tell(earlier: Earlier, watcher: Watcher) -> None:
         watcher.note(f"{ROWS}: the last line was torn by the end of the process, its case is run again")
     if earlier.n_unwanted:
         watcher.note(f"{ROWS}: rows of cases that are gone from the golden set are kept in {SET_ASIDE}")
+    if earlier.n_by_hand:
+        watcher.note(f"{ROWS}: rows that no run wrote are kept in {SET_ASIDE}, and count for nothing")
     if earlier.n_open:
         watcher.note(f"stored answers that changed scorers grade again, without a call: {earlier.n_open}")

@@ -21,6 +21,7 @@ from evalkit.runner.plan import Key, drawn, plan
 from evalkit.runner.refusals import Refusals
 from evalkit.runner.trial import DEATHS, Trial
 from evalkit.runner.turns import TURNS, by_turns
+from evalkit.store.breach import Before
 from evalkit.store.folder import DECISION, RunFolder
 from evalkit.store.journal import Journal, read_rows
 from evalkit.store.running import Running
@@ -66,6 +67,8 @@ class Place:
     running: Running
     earlier: Earlier
     """What an earlier process left there."""
+    before: Before
+    """What was decided of it before."""
 
 
 class Session:
@@ -102,7 +105,7 @@ class Session:
         warming = asyncio.create_task(asyncio.to_thread(_warm))
         started = time.perf_counter()
         make_row = self._noted(answered_and_graded(answer, grade_all(self.prepared.graders), self.earlier.scoring.id))
-        await self._call(self.earlier.ungraded(), self.earlier.graded_again(), journal, paid=True)
+        await self._call(self.earlier.ungraded(), self._noted(self.earlier.graded_again()), journal, paid=True)
         await self._ask_apart(journal)
         await self._call_all(make_row, journal, terms)
         if terms.policy.escalates and self.folder.old_rows_file.exists():

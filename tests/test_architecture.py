@@ -18,7 +18,7 @@ RANKS = (
     {"suite"},
     {"store", "runner", "report"},
     {"stored"},
-    {"assess", "amended"},
+    {"assess", "amended", "decided"},
     {"session", "rescore", "inputs"},
     {"resume"},
     {"pipeline", "analysis", "health", "calibrate", "noise", "estimate"},

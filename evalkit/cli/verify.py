@@ -22,40 +22,45 @@ def verify(
         str | None, typer.Option(help="The head as it was published: console, summary.md, decision.json.")
     ] = None,
 ) -> None:
-    """Check every row of a run, and that rows and decision still have the head that was written with them.
+    """Check every row of a run, and that rows and files are those that its decision rests on.
 
-    Accidental edits always show. Deliberate ones show with --head, where that head was published elsewhere: whoever
-    can write the folder can write its own head too.
+    Rows that are gone, edited or added since the decision are named, and every decision that was made is listed.
+    Whoever can write the folder can write a seal and a head of their own too: that shows with --head, where the head
+    was published elsewhere.
 
     Example: evalkit verify reports/latest --head 5b0e6c0a1d7e4f22a8c93d17f0b6e954
 
     Exit codes: 0 nothing was changed, 1 something was, 2 no run.
     """
+    from evalkit.decided import found_in
     from evalkit.paths import project_of
+    from evalkit.report.texts import one_line
     from evalkit.rescore import stored_run
     from evalkit.store.chain import HEAD, head_of, scan
     from evalkit.store.journal import read_rows
 
-    folder = stored_run(run, project_of(Path.cwd()))
+    root = project_of(Path.cwd())
+    folder = stored_run(run, root)
     manifest, decision = folder.manifest(), folder.decision()
     journals = {file.name: scan(file) for file in (folder.rows_file, folder.old_rows_file) if file.exists()}
-    found = head_of(list(journals.values()), decision)
+    found = head_of(journals.values(), decision)
     wrong: list[str] = []
     n_rows: list[int] = []
     for name, journal in journals.items():
         damaged: list[Damage] = []
         n_rows.append(sum(1 for _ in read_rows(folder.file(name), damaged)))
         wrong += _damaged(name, damaged, {each.line for each in journal.damaged})
-    stored = (decision or {}).get(HEAD)
-    wrong += _unlike(folder, found, stored, head)
+    before = found_in(folder, root)
+    wrong += [f"{folder.path}: {sentence}" for sentence in before.sentences()]
+    wrong += _unlike(folder, found, (decision or {}).get(HEAD), head)
     typer.echo(f"rows      {n_rows[0] if n_rows else 0} intact, {manifest['expected']} planned")
     typer.echo(f"head      {found}")
-    typer.echo(f"decision  {decision['outcome'] if decision else 'none yet'}")
+    typer.echo(f"decision  {', then '.join(each.outcome for each in before.decisions) or 'none yet'}")
     for line in wrong:
-        typer.echo(line, err=True)
+        typer.echo(one_line(line, len(line)), err=True)
     if wrong:
         raise typer.Exit(DIFFERS)
-    typer.echo("intact    " + _claim(stored is not None, head))
+    typer.echo("intact    " + _claim(decision is not None, bool(before.decisions), head))
 
 
 def _damaged(name: str, damaged: Sequence[Damage], unsummed: Collection[int]) -> Iterator[str]:
@@ -73,15 +78,15 @@ def _unlike(folder: RunFolder, found: str, stored: str | None, published: str | 
 
     if stored is None and folder.file(DECISION).exists():
         yield f"{folder.file(DECISION)}: holds no head; `evalkit gate RUN` decides again from the rows"
-    if stored is not None and stored != found:
-        yield f"{folder.path}: rows or decision were changed since the decision, whose head was {stored}"
     if published is not None and published.strip().lower() != found:
         yield f"--head: {published} was published, this run has another: rows or decision are not those of then"
 
 
-def _claim(decided: bool, published: str | None) -> str:
+def _claim(decided: bool, begun_again: bool, published: str | None) -> str:
     if published is not None:
         return "rows and decision are those that the published head stands for"
     if decided:
         return "no accidental change; compare with a published head (--head) to rule out a deliberate one"
+    if begun_again:
+        return "a run has gone on since the decision and has not ended; finish it with --resume"
     return "every row is whole; before a decision nothing shows whether rows were taken away"

@@ -195,7 +195,7 @@ def build_view(
         n_past_runs=len(past),
         errors=_errors("system error", summary.error_kinds, found.errors)
         + _errors("unscored", summary.unscored_kinds, found.unscored),
-        notes=_sight(decision.comparison) + summary.notes + _incomparable(decision.comparison),
+        notes=_sight(decision.comparison) + summary.notes + _incomparable(decision.comparison) + _before(decision),
         provenance=tuple(_flat(manifest)),
         head=manifest.get("head", ""),
         comparison=decision.comparison,
@@ -265,6 +265,11 @@ def _errors(state: str, kinds: Mapping[str, int], examples: Mapping[str, Example
 
 def _sight(comparison: Comparison | None) -> tuple[str, ...]:
     return (comparison.sight,) if comparison and comparison.sight else ()
+
+
+def _before(decision: Decision) -> tuple[str, ...]:
+    """Earlier blocks that bear on nothing here, such as those of another system at the same commit."""
+    return tuple(text for each in decision.decided_before if (text := str(each)) not in decision.reasons)
 
 
 def _incomparable(comparison: Comparison | None) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from evalkit.aggregate.frame import Frame
@@ -13,10 +13,11 @@ from evalkit.runner.engine import MakeRow
 from evalkit.runner.grading import Grader
 from evalkit.runner.plan import Key
 from evalkit.runner.scoring import Scoring
+from evalkit.sealed import sum_of
 from evalkit.store.chain import Damage, lines_of
 from evalkit.store.folder import SET_ASIDE, RunFolder
 from evalkit.store.index import row_at
-from evalkit.store.rows import decode_row
+from evalkit.store.rows import decode_row, row_name
 from evalkit.types import Case, Row
 
 QUARANTINED = "quarantined"
@@ -37,9 +38,12 @@ class Earlier:
     done: set[Key] = field(default_factory=set)
     quarantined: set[Key] = field(default_factory=set)
     """Left out before, and to be tried again."""
+    counts: Mapping[bytes, bytes | None] = field(default_factory=dict)
+    """Name of a row that was edited or added by hand -> checksum of the one line that counts; `None`: no line does."""
     damaged: list[Damage] = field(default_factory=list)
     n_rows: int = 0
     n_unwanted: int = 0
+    n_by_hand: int = 0
     _open: dict[Key, int] = field(default_factory=dict)
 
     def read(self, charge: Callable[[Row], None]) -> None:
@@ -56,6 +60,8 @@ class Earlier:
                 self.damaged.append(Damage(number, torn=not line.endswith(b"\n")))
             elif self.wanted is not None and row.case.digest not in self.wanted:
                 self.n_unwanted += 1
+            elif self._is_by_hand(line):
+                self.n_by_hand += 1
             else:
                 try:
                     self._take(row, place)
@@ -64,6 +70,13 @@ class Earlier:
                     raise InputError(Problem(f"{shown_path(path)}:{number}", str(error), mend)) from None
                 charge(row)
             place += len(line)
+
+    def _is_by_hand(self, line: bytes) -> bool:
+        """Whether an intact line is not one that a run wrote."""
+        if not self.counts:
+            return False
+        name = row_name(line) or b""
+        return name in self.counts and self.counts[name] != sum_of(line)
 
     def _take(self, row: Row, place: int) -> None:
         key = (row.case.digest, row.repeat)
@@ -104,7 +117,7 @@ class Earlier:
         )
 
     def set_aside(self) -> None:
-        """Take damaged lines, and rows of cases that are gone, out of the journal and keep them beside it.
+        """Take damaged lines, rows by hand and rows of cases that are gone out of the journal; keep them beside it.
 
         Raises:
             StoreError: if the disk refuses it; the journal stands as it was.
@@ -116,6 +129,7 @@ class Earlier:
                 for line in lines_of(path):
                     row = decode_row(line)
                     fits = row is not None and (self.wanted is None or row.case.digest in self.wanted)
+                    fits = fits and not self._is_by_hand(line)
                     (kept if fits else rest).write(line if line.endswith(b"\n") else line + b"\n")
                 for file in (rest, kept):
                     file.flush()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -44,6 +44,8 @@ class Scan:
     n_rows: int
     """Intact rows, those that were run again included."""
     damaged: tuple[Damage, ...]
+    superseded: frozenset[bytes] = frozenset()
+    """Checksums of the rows that were run again since."""
 
 
 def scan(path: Path) -> Scan:
@@ -53,6 +55,7 @@ def scan(path: Path) -> Scan:
         StoreError: if it cannot be read.
     """
     sums: dict[bytes, bytes] = {}
+    superseded: set[bytes] = set()
     damaged: list[Damage] = []
     n_lines = 0
     for n_lines, line in enumerate(lines_of(path) if path.exists() else (), 1):
@@ -60,8 +63,10 @@ def scan(path: Path) -> Scan:
         if name is None:
             note_damage(damaged, path, n_lines, line)
         else:
+            if name in sums:
+                superseded.add(sums[name])
             sums[name] = sum_of(line)
-    return Scan(sums, n_lines - len(damaged), tuple(damaged))
+    return Scan(sums, n_lines - len(damaged), tuple(damaged), frozenset(superseded))
 
 
 def note_damage(damaged: list[Damage], path: Path, number: int, line: bytes) -> None:
@@ -76,7 +81,7 @@ def note_damage(damaged: list[Damage], path: Path, number: int, line: bytes) -> 
     damaged.append(Damage(number, torn=not line.endswith(b"\n")))
 
 
-def head_of(journals: list[Scan], decision: Mapping[str, Any] | None) -> str:
+def head_of(journals: Iterable[Scan], decision: Mapping[str, Any] | None) -> str:
     """The head as 32 hex digits.
 
     Args:

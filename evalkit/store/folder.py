@@ -14,7 +14,7 @@ from typing import Any
 
 from evalkit.errors import InputError, Problem, StoreError
 from evalkit.paths import shown_path
-from evalkit.store.chain import head_of, open_journal, scan
+from evalkit.store.chain import Scan, head_of, open_journal, scan
 from evalkit.store.journal import read_rows
 from evalkit.store.running import RUNNING
 from evalkit.store.soundness import manifest_problems
@@ -28,6 +28,8 @@ OLD_ROWS = "baseline_rows.jsonl"
 """What the baseline's system answered when cases were run again on both sides."""
 SET_ASIDE = "set_aside.jsonl"
 """Damaged lines, and rows of cases that are gone from the golden set: what a resumed run took out of its journal."""
+SEAL = "seal.txt"
+"""Which rows and files the decision rests on, and every decision made of the run so far."""
 REPORT, MARKDOWN, COMMENT, JUNIT = "report.html", "summary.md", "comment.json", "junit.xml"
 RECORD, FAILURES = "release_decision.md", "failure_analysis.md"
 BASELINES = Path("reports") / "baselines"
@@ -122,9 +124,13 @@ class RunFolder:
             with suppress(OSError):
                 draft.unlink()
 
+    def scans(self) -> tuple[Scan, Scan]:
+        """Every line of the run's own rows checked, and of those of the baseline's system."""
+        return scan(self.rows_file), scan(self.old_rows_file)
+
     def head(self, decision: Mapping[str, Any] | None) -> str:
         """What stands for every row that counts, and for the decision made of them; see `chain`."""
-        return head_of([scan(self.rows_file), scan(self.old_rows_file)], decision)
+        return head_of(self.scans(), decision)
 
     def write_json(self, name: str, value: Any) -> Path:
         """Write sorted JSON, whole or not at all."""

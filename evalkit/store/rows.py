@@ -67,6 +67,19 @@ def row_name(line: bytes) -> bytes | None:
     return None if body is None else body[: body.index(_AFTER_KEY)]
 
 
+def key_of_name(name: bytes) -> RowKey:
+    """The key that a name of `row_name` stands for.
+
+    Raises:
+        ValueError: it is not such a name.
+    """
+    try:
+        row = json.loads(name + b'"}}')
+        return str(row["case"]["id"]), str(row["case"]["digest"]), int(row["repeat"])
+    except (KeyError, TypeError, RecursionError):
+        raise ValueError("not the name of a row") from None
+
+
 def _row_dict(row: Row) -> dict[str, Any]:
     data: dict[str, Any] = {"v": ROW_FORMAT, "repeat": row.repeat, "case": _case_dict(row.case)}
     if row.output is not None:

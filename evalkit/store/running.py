@@ -28,11 +28,13 @@ class Running:
 
     Attributes:
         deaths: (digest of the case, repeat) -> how many processes died while it was in flight, ended calls included.
+        noted: every (digest of the case, repeat) that processes have begun since the run last ended in order.
     """
 
     def __init__(self, folder: Path) -> None:
         self._file = folder / RUNNING
         self.deaths: Counter[tuple[str, int]] = Counter()
+        self.noted: frozenset[tuple[str, int]] = frozenset()
 
     def __enter__(self) -> Self:
         """Take the folder.
@@ -44,7 +46,7 @@ class Running:
         try:
             self._fd = _locked(self._file)
             text = self._file.read_text(encoding="utf-8", errors="replace") if fcntl is None else _read(self._fd)
-            self.deaths = _deaths(text)
+            self.deaths, self.noted = _deaths(text), _noted(text)
             self._write(f"\n{_BEGIN} {os.getpid()}\n")
         except OSError as error:
             raise StoreError(f"{self._file}: {error.strerror}; free the disk, or choose another --out") from error
@@ -95,6 +97,14 @@ def refuse_if_running(folder: Path) -> None:
             raise _taken(file) from None
 
 
+def noted_in(folder: Path) -> frozenset[tuple[str, int]]:
+    """Calls that were begun in a folder since its run last ended in order, without taking the folder."""
+    try:
+        return _noted((folder / RUNNING).read_text(encoding="utf-8", errors="replace"))
+    except OSError:
+        return frozenset()
+
+
 def _locked(file: Path) -> int:
     while True:
         fd = os.open(file, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
@@ -121,6 +131,13 @@ def _taken(file: Path) -> InputError:
     process = begun[-1].removeprefix(_BEGIN).strip() if begun else "unknown"
     what = f"process {process} is running in it"
     return InputError(Problem(str(file.parent), what, "wait for it to end, or name another folder with --out"))
+
+
+def _noted(text: str) -> frozenset[tuple[str, int]]:
+    lines = map(str.split, text.splitlines())
+    return frozenset(
+        (words[0], int(words[1])) for words in lines if len(words) == 2 and words[0] != _BEGIN and words[1].isdecimal()
+    )
 
 
 def _deaths(text: str) -> Counter[tuple[str, int]]:

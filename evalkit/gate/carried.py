@@ -1,0 +1,45 @@
+"""A decision with those before it: what was blocked is not approved without a word."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from evalkit.results import Decided, Decision
+
+_APPROVALS = ("approved", "approved with conditions")
+
+
+def carried(
+    decision: Decision,
+    before: Sequence[Decided],
+    *,
+    system: str,
+    asked_again: Sequence[str] = (),
+    withheld: Sequence[str] = (),
+) -> Decision:
+    """Add what was blocked before, and what was done to the rows since.
+
+    An approval becomes one with conditions where a decision of the same system was blocked before, or where rows were
+    taken away and asked again; and no decision where both are so: rows that somebody chose say nothing of the system.
+
+    Args:
+        decision: by the rows as they are.
+        before: decisions of the same run, and of runs of the same suite and commit.
+        system: version or fingerprint of this run's system; earlier blocks of another one are only listed.
+        asked_again: a sentence for each kind of change to rows that has been undone by asking their cases again.
+        withheld: a sentence for each change that has not been undone, which leaves nothing to decide from.
+    """
+    if decision.outcome == "blocked":
+        return replace(decision, reasons=(*decision.reasons, *withheld))
+    blocked = tuple(each for each in before if each.outcome == "blocked")
+    said = [str(each) for each in blocked if each.system == system]
+    approved = decision.outcome in _APPROVALS
+    again = list(asked_again) if approved else []
+    outcome = decision.outcome
+    if approved and (withheld or (said and again)):
+        outcome = "no decision"
+    elif approved and (said or again):
+        outcome = "approved with conditions"
+    reasons = (*withheld, *said, *again, *decision.reasons)
+    return replace(decision, outcome=outcome, reasons=reasons, decided_before=blocked)

@@ -1,0 +1,159 @@
+"""The seal of a decided run: which rows and files its decision rests on, and every decision made of it so far.
+
+`seal.txt` begins with one checksummed line of JSON. Each further line is a row: the journal it is in (`r` for
+`rows.jsonl`, `b` for `baseline_rows.jsonl`), its checksum, and the beginning of its JSON, which names case and repeat.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import typing
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, fields
+from typing import Any, BinaryIO
+
+from evalkit.errors import StoreError
+from evalkit.results import Decided, Outcome
+from evalkit.sealed import body_of, seal
+from evalkit.store.chain import Scan
+from evalkit.store.folder import MANIFEST, OLD_ROWS, ROWS, SEAL, SUMMARY, TIMINGS, RunFolder
+from evalkit.store.soundness import fits
+
+FORMAT = 1
+FILES = (MANIFEST, SUMMARY, TIMINGS)
+"""Sealed by their SHA-256; `decision.json` is sealed by its head."""
+SINCE = "decided_before"
+"""A key of `decision.json` in every run that has a seal: runs of earlier versions have neither."""
+_MARKS = {b"r": ROWS, b"b": OLD_ROWS}
+_MAX_LINE_BYTES = 64 << 20
+_OUTCOMES = typing.get_args(Outcome)
+_DECIDED = {each.name for each in fields(Decided)}
+_EDITED = "edited or cut since the decision"
+
+
+@dataclass(frozen=True)
+class Seal:
+    """What stands in a seal."""
+
+    head: str
+    files: Mapping[str, str]
+    """Name -> SHA-256."""
+    decisions: tuple[Decided, ...]
+    """Every decision of the run, the latest last; before them those that it took over from another run."""
+    rows: Mapping[str, dict[bytes, bytes]]
+    """Journal -> name of a row -> checksum of the one that counted."""
+
+
+def write_seal(
+    folder: RunFolder, head: str, journals: tuple[Scan, Scan], decisions: Sequence[Decided], files: Mapping[str, str]
+) -> None:
+    """Seal a decision, whole or not at all.
+
+    Args:
+        folder: of the run.
+        head: of its rows and decision.
+        journals: the run's own rows, and those of the baseline's system.
+        decisions: every decision so far, this one last.
+        files: name -> SHA-256 of the files that it rests on.
+
+    Raises:
+        StoreError: if the disk refuses it.
+    """
+    target = folder.file(SEAL)
+    draft = target.with_name(f".{SEAL}.{os.getpid()}.tmp")
+    lines = [
+        b"%b %b %b\n" % (mark, journal.sums[name], name)
+        for mark, journal in zip(_MARKS, journals, strict=True)
+        for name in sorted(journal.sums)
+    ]
+    digest = hashlib.sha256()
+    for line in lines:
+        digest.update(line)
+    record = {
+        "format": FORMAT,
+        "head": head,
+        "files": dict(files),
+        "decisions": [asdict(each) for each in decisions],
+        "rows_sha256": digest.hexdigest(),
+    }
+    try:
+        with draft.open("wb") as file:
+            file.write(seal(json.dumps(record, sort_keys=True, allow_nan=False).encode()))
+            file.writelines(lines)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(target)
+    except OSError as error:
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
+        raise StoreError(f"{target}: {error.strerror}; free the disk, then go on with --resume") from error
+
+
+def read_seal(folder: RunFolder) -> Seal | None:
+    """The seal of a run folder, `None` where there is none.
+
+    Raises:
+        ValueError: it was edited or cut, or another version wrote it.
+    """
+    try:
+        file = folder.file(SEAL).open("rb")
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise ValueError(f"cannot be read ({error.strerror})") from None
+    with file:
+        body = body_of(file.readline(_MAX_LINE_BYTES))
+        if body is None:
+            raise ValueError(_EDITED)
+        try:
+            record = json.loads(body)
+            found = record["format"], record["rows_sha256"]
+            head, files, decisions = record["head"], record["files"], [decided_of(each) for each in record["decisions"]]
+        except (KeyError, TypeError, RecursionError):
+            raise ValueError(_EDITED) from None
+        if found[0] != FORMAT:
+            raise ValueError(f"format {str(found[0])[:40]}, this evalkit reads {FORMAT}")
+        rows, digest = _rows(file)
+    if digest != found[1] or not decisions or not fits(head, str) or not fits(files, dict[str, str]):
+        raise ValueError(_EDITED)
+    return Seal(head, files, tuple(decisions), rows)
+
+
+def decided_of(record: Any) -> Decided:
+    """An earlier decision, as it was written.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    if not fits(record, dict[str, str]) or record.keys() != _DECIDED or record["outcome"] not in _OUTCOMES:
+        raise ValueError(_EDITED)
+    return Decided(**record)
+
+
+def file_sums(folder: RunFolder) -> dict[str, str]:
+    """Name -> SHA-256 of those of `FILES` that are there.
+
+    Raises:
+        StoreError: if one cannot be read.
+    """
+    try:
+        found = {name: folder.file(name) for name in FILES if folder.file(name).is_file()}
+        return {name: hashlib.sha256(file.read_bytes()).hexdigest() for name, file in found.items()}
+    except OSError as error:
+        raise StoreError(f"{folder.path}: cannot be read ({error}); check its permissions") from error
+
+
+def _rows(file: BinaryIO) -> tuple[dict[str, dict[bytes, bytes]], str]:
+    """The sealed rows by journal, and the SHA-256 of their lines."""
+    rows: dict[str, dict[bytes, bytes]] = {name: {} for name in _MARKS.values()}
+    digest = hashlib.sha256()
+    while line := file.readline(_MAX_LINE_BYTES):
+        digest.update(line)
+        mark, _, rest = line.rstrip(b"\n").partition(b" ")
+        checksum, _, name = rest.partition(b" ")
+        if mark in _MARKS:
+            rows[_MARKS[mark]][name] = checksum
+    return rows, digest.hexdigest()
