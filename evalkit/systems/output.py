@@ -214,7 +214,7 @@ def one_line(value: object, limit: int = MESSAGE_CHARS) -> str:
     """Show a value as one printable line of at most `limit` characters."""
     try:
         text = str(value)
-    except Exception:  # an exception of the system's own may fail to print
+    except BaseException:  # an exception of the system's own may fail to print
         return f"(a {type(value).__name__} that cannot be shown)"
     line = " ".join(text[: limit * 4].split())
     line = "".join(char if char.isprintable() else "\ufffd" for char in line)

@@ -23,7 +23,7 @@ from evalkit.systems.fingerprint import config_hash, source_files
 from evalkit.systems.output import one_line, to_output
 from evalkit.systems.secrets import secrets_of
 from evalkit.systems.template import chat_turns
-from evalkit.systems.threads import DaemonThreads
+from evalkit.systems.threads import DaemonThreads, OwnLoop
 from evalkit.types import Case, Failure, Output
 
 _SPELLING = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
@@ -42,7 +42,8 @@ class PythonSystem:
 
     The callable gets `input` (a string, or a list of {role, content}), those of `id`, `contexts`, `cohorts`, `kind`
     and the row's own fields that its signature names, and `arguments`. It never gets the reference. It returns a
-    string or {text, contexts, usage, tool_calls, trajectory, ttft_s}. A sync callable runs on a thread of its own.
+    string or {text, contexts, usage, tool_calls, trajectory, ttft_s}. A sync callable runs on a thread of its own, an
+    async one on an event loop of its own.
     """
 
     python: str
@@ -92,12 +93,13 @@ class PythonSystem:
         function = self._load(shared)
         if problems := _signature_problems(function, self.arguments):
             raise InputError(problems)
-        threads = DaemonThreads(shared.concurrency)
+        own = _Own(DaemonThreads(shared.concurrency), OwnLoop(shared.concurrency))
         try:
-            answer = _capped(_answer(function, _keywords(function, self.arguments), threads), self.max_bytes)
+            answer = _capped(_answer(function, _keywords(function, self.arguments), own), self.max_bytes)
             yield timed(answer, self.timeout_s, secrets_of(shared.env))
         finally:
-            threads.close()
+            own.threads.close()
+            await own.loop.close()
 
     def _load(self, shared: Shared) -> Callable[..., Any]:
         name, _, attribute = self.python.partition(":")
@@ -116,7 +118,7 @@ def _import(name: str, project: Path) -> ModuleType:
     _put_on_path(project)
     try:
         module = importlib.import_module(name)
-    except (Exception, SystemExit) as error:
+    except BaseException as error:  # also what an extension raises when it panics, and `pytest.skip`
         what = f"importing {name} failed: {type(error).__name__}: {one_line(error)}"
         mend = f"see that `python -c 'import {name}'` works in the project's root, {project}"
         raise InputError(Problem(_PLACE, what, mend)) from None
@@ -144,7 +146,7 @@ def _module_file(module: str, project: Path) -> Path | None:
         return ours
     try:
         spec = importlib.util.find_spec(module)
-    except (Exception, SystemExit):  # a parent package that fails to import is reported by `problems`
+    except BaseException:  # a parent package that fails to import is reported by `problems`
         return None
     if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
         return None
@@ -226,19 +228,37 @@ def _capped(answer: Answer, max_bytes: int) -> Answer:
     return capped
 
 
-def _answer(function: Callable[..., Any], keywords: Callable[[Case], dict[str, Any]], threads: DaemonThreads) -> Answer:
+@dataclass(frozen=True)
+class _Own:
+    """Where the callable runs: never on the thread of the run."""
+
+    threads: DaemonThreads
+    loop: OwnLoop
+
+
+def _answer(function: Callable[..., Any], keywords: Callable[[Case], dict[str, Any]], own: _Own) -> Answer:
     is_async = inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
         getattr(function, "__call__", None)  # noqa: B004 -- asks whether an object's call is async, not if it has one
     )
 
+    async def awaited(value: Any) -> Output | Failure:
+        return to_output(await value)
+
+    async def asked(given: dict[str, Any]) -> Output | Failure:
+        return to_output(await function(**given))
+
+    def called(given: dict[str, Any]) -> Any:
+        value = function(**given)
+        # What the system returned may be an object of its own, so it is read where the system runs.
+        return value if type(value) is not str and inspect.isawaitable(value) else to_output(value)
+
     async def answer(case: Case, repeat: int) -> Output | Failure:
         given = keywords(case)
         if is_async:
-            value = await function(**given)
-        else:
-            value = await threads.run(functools.partial(function, **given))
-            if type(value) is not str and inspect.isawaitable(value):
-                value = await value
-        return to_output(value)
+            return await own.loop.run(functools.partial(asked, given))  # type: ignore[no-any-return]
+        value = await own.threads.run(functools.partial(called, given))
+        if isinstance(value, Output | Failure):
+            return value
+        return await own.loop.run(functools.partial(awaited, value))  # type: ignore[no-any-return]
 
     return answer

@@ -1,20 +1,48 @@
-"""Run blocking calls without blocking the event loop, on threads that never keep the process alive."""
+"""Run a python system on threads and an event loop of its own, none of which keeps the process alive.
+
+Whatever the system raises or does to its tasks and its loop stays there: it reaches the run as a value, an `Exception`
+or a `CallFailed`.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from queue import SimpleQueue
 from typing import Any
 
 from evalkit.systems.base import CallFailed
+from evalkit.systems.output import one_line
 
 MAX_HUNG = 100
-"""Calls past their time-out that may still hold a thread, before further calls are refused."""
+"""Calls past their time-out that may still hold a thread or a task, before further calls are refused."""
+LEAVE_S = 1.0
+"""Seconds that tasks which the system left behind have to end after the last call."""
 
 _Outcome = tuple[bool, Any]
 _Job = tuple[Callable[[], Any], asyncio.Future[_Outcome]]
+
+
+def value_of(outcome: _Outcome) -> Any:
+    """What a call returned.
+
+    Raises:
+        Exception: What the call raised.
+        CallFailed: `exception`, where that would end more than the call: `SystemExit`, `KeyboardInterrupt`,
+            `CancelledError` and every other `BaseException`.
+    """
+    returned, value = outcome
+    if returned:
+        return value
+    if isinstance(value, asyncio.CancelledError):
+        raise CallFailed("exception", "CancelledError: the system cancelled its own call")
+    if isinstance(value, Exception):
+        raise value
+    text = one_line(value)
+    raise CallFailed("exception", f"{type(value).__name__}: {text}" if text else type(value).__name__)
 
 
 class DaemonThreads:
@@ -35,8 +63,8 @@ class DaemonThreads:
         """Wait for `call`; when the wait is cancelled, its thread is left behind.
 
         Raises:
-            CallFailed: `hung`, when too many calls were left behind.
-            BaseException: What the call raised.
+            CallFailed: `hung`, when too many calls were left behind; or what `value_of` says.
+            Exception: What the call raised.
         """
         if self._busy >= self._limit:
             raise CallFailed("hung", f"{self._busy} earlier calls are still running past their time-out")
@@ -46,10 +74,7 @@ class DaemonThreads:
         self._busy += 1
         future: asyncio.Future[_Outcome] = self._loop.create_future()
         self._jobs.put((call, future))
-        returned, value = await future
-        if returned:
-            return value
-        raise value
+        return value_of(await future)
 
     def close(self) -> None:
         """Let idle threads end; those that hang die with the process."""
@@ -72,5 +97,109 @@ class DaemonThreads:
 
     def _done(self, future: asyncio.Future[_Outcome], outcome: _Outcome) -> None:
         self._busy -= 1
-        if not future.done():
-            future.set_result(outcome)
+        _settle(future, outcome)
+
+
+class OwnLoop:
+    """An event loop for the coroutines of a system, on a daemon thread.
+
+    A system may block its loop, stop it, cancel every task on it, swallow its own cancellation, or end it with
+    `sys.exit`: the run's loop, and with it time-outs, deadline and signals, goes on. The thread starts with the first
+    call.
+    """
+
+    def __init__(self, concurrency: int) -> None:
+        self._ours = asyncio.get_running_loop()
+        self._limit = concurrency + MAX_HUNG
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._awaited: set[asyncio.Future[_Outcome]] = set()
+        """Calls that the run waits for."""
+        self._tasks: set[asyncio.Task[Any]] = set()
+        """Calls that have not ended, those that nobody waits for included."""
+        self._over = False
+
+    async def run(self, call: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+        """Wait for the coroutine that `call` makes; when the wait is cancelled, its task is cancelled and left behind.
+
+        Raises:
+            CallFailed: `hung`, when too many calls were left behind; or what `value_of` says.
+            Exception: What the call raised.
+        """
+        if len(self._tasks) >= self._limit:
+            raise CallFailed("hung", f"{len(self._tasks)} earlier calls are still running past their time-out")
+        loop = self._turning()
+        future: asyncio.Future[_Outcome] = self._ours.create_future()
+        started: list[asyncio.Task[Any]] = []
+        self._awaited.add(future)
+        try:
+            loop.call_soon_threadsafe(self._start, call, future, started)
+            return value_of(await future)
+        except asyncio.CancelledError:
+            with suppress(RuntimeError):  # the system has closed its loop
+                loop.call_soon_threadsafe(lambda: [task.cancel() for task in started])
+            raise
+        finally:
+            self._awaited.discard(future)
+
+    async def close(self) -> None:
+        """Cancel what the system left behind, and give it `LEAVE_S` to end."""
+        if self._loop is None or self._loop.is_closed():
+            return
+        leaving = asyncio.run_coroutine_threadsafe(self._leave(), self._loop)
+        await asyncio.wait([asyncio.wrap_future(leaving)], timeout=2 * LEAVE_S)
+        self._over = True
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._loop.stop)
+
+    async def _leave(self) -> None:
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in left:
+            task.cancel()
+        if left:
+            await asyncio.wait(left, timeout=LEAVE_S)
+        await asyncio.get_running_loop().shutdown_asyncgens()
+
+    def _turning(self) -> asyncio.AbstractEventLoop:
+        if self._loop is None or self._loop.is_closed():
+            self._loop = asyncio.new_event_loop()
+            threading.Thread(target=self._turn, args=[self._loop], name="system-loop", daemon=True).start()
+        return self._loop
+
+    def _turn(self, loop: asyncio.AbstractEventLoop) -> None:
+        asyncio.set_event_loop(loop)
+        while not (self._over or loop.is_closed()):
+            with suppress(BaseException):  # a task or a callback of the system's has called `sys.exit`, or `loop.stop`
+                loop.run_forever()
+        loop.close()
+        with suppress(RuntimeError):
+            self._ours.call_soon_threadsafe(self._lose)
+
+    def _lose(self) -> None:
+        """End the calls whose loop is gone."""
+        for future in self._awaited:
+            if not future.done():
+                future.set_result((False, RuntimeError("the system closed its event loop")))
+
+    def _start(
+        self,
+        call: Callable[[], Coroutine[Any, Any, Any]],
+        future: asyncio.Future[_Outcome],
+        started: list[asyncio.Task[Any]],
+    ) -> None:
+        task = asyncio.get_running_loop().create_task(call())
+        started.append(task)
+        self._tasks.add(task)
+        # A task that is cancelled before its first step never enters its coroutine.
+        task.add_done_callback(functools.partial(self._ended, future))
+
+    def _ended(self, future: asyncio.Future[_Outcome], task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        error = asyncio.CancelledError() if task.cancelled() else task.exception()
+        outcome = (True, task.result()) if error is None else (False, error)
+        with suppress(RuntimeError):  # the run is over
+            self._ours.call_soon_threadsafe(_settle, future, outcome)
+
+
+def _settle(future: asyncio.Future[_Outcome], outcome: _Outcome) -> None:
+    if not future.done():
+        future.set_result(outcome)
