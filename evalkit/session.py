@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import importlib
-import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from time import perf_counter  # by name: a system may patch the module
 from typing import TYPE_CHECKING, Any
 
 from evalkit.assess import Terms, assess, load_baseline, refuse_incomparable
@@ -103,14 +103,14 @@ class Session:
         """Ask what is not journalled yet, again where the gate wants it, and decide."""
         self.watcher.begin(self.prepared, self.expected, len(self.done) - self.earlier.n_open, terms.baseline_title)
         warming = asyncio.create_task(asyncio.to_thread(_warm))
-        started = time.perf_counter()
+        started = perf_counter()
         make_row = self._noted(answered_and_graded(answer, grade_all(self.prepared.graders), self.earlier.scoring.id))
         await self._call(self.earlier.ungraded(), self._noted(self.earlier.graded_again()), journal, paid=True)
         await self._ask_apart(journal)
         await self._call_all(make_row, journal, terms)
         if terms.policy.escalates and self.folder.old_rows_file.exists():
             terms = self._with_old_rows(terms)
-        self.wall_s = None if self.earlier.n_rows else time.perf_counter() - started
+        self.wall_s = None if self.earlier.n_rows else perf_counter() - started
         await warming
         while True:
             if self.stop.reason is not None:

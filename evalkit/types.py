@@ -13,6 +13,8 @@ Verdict = Literal["failed", "passed", "scored", "unscored", "system_error", "ski
 """How a run of a case, or a case with all its runs, reads: `scored` where no scorer has a pass mark."""
 
 KINDS: tuple[Kind, ...] = ("golden", "adversarial", "regression", "canary")
+MOST = 10**12
+"""Tokens, US dollars or seconds of one call from which on a figure is absurd; sums of smaller ones stay finite."""
 SEVERITIES: tuple[Severity, ...] = ("low", "medium", "high", "critical")
 WRONG: frozenset[Verdict] = frozenset({"failed", "system_error"})
 """A missed pass mark, or no answer: what a reader looks into."""

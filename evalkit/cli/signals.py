@@ -21,6 +21,7 @@ from evalkit.cli.progress import Reporter
 from evalkit.errors import ExitCode
 from evalkit.pipeline import Request, Result, run_suite
 from evalkit.runner.engine import Stop
+from evalkit.runner.event_loop import run_to_end
 from evalkit.session import Interrupted
 from evalkit.store.folder import RunFolder
 from evalkit.systems.secrets import names_in, redact, secrets_of
@@ -40,7 +41,7 @@ def run_stoppable(request: Request, output: Output, progress: str) -> Result:
     try:
         # Standard output is the result's alone; what a system of the user's prints is a message.
         with redirect_stdout(sys.stderr), reporter:
-            return asyncio.run(_stoppable(run_suite(request, reporter.watcher, stop, os.environ), stop))
+            return run_to_end(_stoppable(run_suite(request, reporter.watcher, stop, os.environ), stop))
     except (Interrupted, asyncio.CancelledError) as error:
         if isinstance(error, Interrupted):
             command = _without_secrets(again(request, error.folder), request.suite)

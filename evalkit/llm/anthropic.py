@@ -74,11 +74,12 @@ def _usage(usage: Any) -> dict[str, Any] | None:
     """Tokens as the chat API counts them: what was read from the provider's cache is input too."""
     if not isinstance(usage, dict):
         return None
-    read = usage.get("cache_read_input_tokens") or 0
-    written = usage.get("cache_creation_input_tokens") or 0
-    fresh = usage.get("input_tokens")
+    fresh, read, written = (
+        value if isinstance(value := usage.get(name), int) else None
+        for name in ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
+    )
     return {
-        "prompt_tokens": fresh + read + written if isinstance(fresh, int) else None,
+        "prompt_tokens": None if fresh is None else fresh + (read or 0) + (written or 0),
         "completion_tokens": usage.get("output_tokens"),
         "prompt_tokens_details": {"cached_tokens": read},
     }

@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from evalkit.llm.errors import JudgeError
-from evalkit.types import Usage
+from evalkit.types import MOST, Usage
 
 T = TypeVar("T", bound=BaseModel)
 Messages = str | Sequence[Mapping[str, str]]
@@ -147,7 +147,7 @@ def error_text(body: Any) -> str:
 
 
 def tokens_of(body: Mapping[str, Any]) -> tuple[int | None, int | None, int]:
-    """Read (input, output, cached input) tokens; `None` where the endpoint reports none."""
+    """Read (input, output, cached input) tokens; `None` where the endpoint reports none, or an absurd number."""
     usage = body.get("usage")
     if not isinstance(usage, dict):
         return None, None, 0
@@ -157,7 +157,7 @@ def tokens_of(body: Mapping[str, Any]) -> tuple[int | None, int | None, int]:
 
 
 def _count(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < MOST else None
 
 
 def add_usage(first: Usage | None, second: Usage) -> Usage:

@@ -7,6 +7,7 @@ while calls are in flight.
 from __future__ import annotations
 
 import asyncio
+from asyncio import sleep  # by name: a system may patch the module
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator
 from dataclasses import dataclass, field
@@ -122,7 +123,7 @@ class _Meanwhile:
         while True:
             await self._asked.wait()
             self._asked.clear()
-            await asyncio.sleep(0)  # the workers that are about to make a call come first
+            await sleep(0)  # the workers that are about to make a call come first
             self.count_all()
             self._read_ahead()
 

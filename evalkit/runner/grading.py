@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import math
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from evalkit.errors import RunError
-from evalkit.scorers.base import Grade, Grades, Scorer
+from evalkit.llm.budget import BudgetReached
+from evalkit.scorers.base import Grade, Scorer
 from evalkit.suite.model import When
+from evalkit.systems.output import one_line, shown
 from evalkit.types import Case, Metric, Output, Score, Unscored
 
 GradeAll = Callable[[Case, Output], Awaitable[Mapping[str, Grade]]]
@@ -53,20 +56,34 @@ async def _asked(scorer: Scorer, case: Case, output: Output, expected: Mapping[s
         given = scorer.score(case, output)
         if inspect.isawaitable(given):
             given = await given
+        grades = (given,) if isinstance(given, Score | Unscored) else tuple(given)
     except RunError as error:
         return _all_unscored(expected, "judge_error", str(error))
-    except Exception as error:
-        return _all_unscored(expected, "scorer_error", f"{type(error).__name__}: {error}"[:500])
-    return _checked(given, expected)
+    except BaseException as error:
+        if _is_ours(error):
+            raise
+        return _all_unscored(expected, "scorer_error", f"{type(error).__name__}: {one_line(error)}")
+    return _checked(grades, expected)
+
+
+def _is_ours(error: BaseException) -> bool:
+    """True for what ends more than one grade: the budget, a cancelled run, a coroutine that is closed unfinished.
+
+    Every other `BaseException`, `SystemExit` and `KeyboardInterrupt` included, was raised by a scorer's library: the
+    signals of a run are handled elsewhere.
+    """
+    if isinstance(error, asyncio.CancelledError):
+        task = asyncio.current_task()
+        return task is None or task.cancelling() > 0
+    return isinstance(error, BudgetReached | GeneratorExit)
 
 
 def _all_unscored(expected: Mapping[str, Metric], kind: str, message: str) -> Iterator[Grade]:
     return (Unscored(name, kind, message) for name in expected)
 
 
-def _checked(given: Grades, expected: Mapping[str, Metric]) -> Iterator[Grade]:
+def _checked(grades: Sequence[Grade], expected: Mapping[str, Metric]) -> Iterator[Grade]:
     """Exactly one grade for each expected metric, finite and within its range."""
-    grades = (given,) if isinstance(given, Score | Unscored) else tuple(given)
     by_name = {grade.metric: grade for grade in grades}
     for name, metric in expected.items():
         grade = by_name.get(name)
@@ -80,9 +97,9 @@ def _sound(grade: Grade, metric: Metric) -> Grade:
     if isinstance(grade, Unscored):
         return grade
     value = grade.value
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        return Unscored(grade.metric, "not_finite", f"the scorer returned {value!r}", grade.usage)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < math.inf:
+        return Unscored(grade.metric, "not_finite", f"the scorer returned {shown(value)}", grade.usage)
     if not metric.low - _SLACK <= value <= metric.high + _SLACK:
-        message = f"the scorer returned {value!r}, outside {metric.low:g} to {metric.high:g}"
+        message = f"the scorer returned {shown(value)}, outside {metric.low:g} to {metric.high:g}"
         return Unscored(grade.metric, "out_of_range", message, grade.usage)
     return grade

@@ -15,6 +15,7 @@ from typing import Any
 
 from evalkit.errors import EvalkitError, RunError
 from evalkit.runner.engine import Stop, answered_and_graded, run_cases
+from evalkit.runner.event_loop import run_to_end
 from evalkit.runner.grading import grade_all
 from evalkit.runner.plan import Key
 from evalkit.runner.prepare import Replies, prepare
@@ -106,7 +107,7 @@ def main() -> None:
     os.dup2(2, 1)  # what the system prints is no row
     threading.Thread(target=_die_with_parent, daemon=True).start()
     try:
-        asyncio.run(_ask(asked, rows))
+        run_to_end(_ask(asked, rows))
     except EvalkitError as error:
         os.write(rows, " ".join(str(error).split()).encode("utf-8", "replace"))
         os._exit(_REFUSED)

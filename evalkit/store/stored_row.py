@@ -10,7 +10,7 @@ import msgspec
 
 from evalkit.errors import InputError, Problem
 from evalkit.sealed import ROW_FORMAT
-from evalkit.types import Case, Failure, Kind, Message, Output, Row, Score, Severity, Unscored, Usage
+from evalkit.types import MOST, Case, Failure, Kind, Message, Output, Row, Score, Severity, Unscored, Usage
 
 _MAX_REPEATS = 1 << 31
 
@@ -85,6 +85,8 @@ def read_row(body: bytes) -> Row:
     if stored.v != ROW_FORMAT:
         raise _other_format(stored.v)
     ends = (stored.output, stored.failure, stored.skipped)
+    if _absurd(stored):
+        raise ValueError("a figure that no call has")
     if not 0 <= stored.repeat < _MAX_REPEATS or sum(end is not None for end in ends) != 1:
         raise ValueError("no run writes such a row")
     return Row(
@@ -96,6 +98,18 @@ def read_row(body: bytes) -> Row:
         skipped=stored.skipped,
         scored_by=stored.scored_by,
     )
+
+
+def _absurd(stored: _StoredRow) -> bool:
+    """True for a row whose tokens, cost or times would make sums overflow; no row of this version holds such."""
+    usages = [grade.usage for grade in stored.scores.values()]
+    figures: list[float | None] = []
+    if stored.output is not None:
+        usages.append(stored.output.usage)
+        figures += (stored.output.latency_s, stored.output.ttft_s)
+    for usage in usages:
+        figures += () if usage is None else (usage.input_tokens, usage.output_tokens, usage.cost_usd)
+    return any(figure is not None and not 0 <= figure < MOST for figure in figures)
 
 
 def _parse_otherwise(body: bytes) -> _StoredRow:

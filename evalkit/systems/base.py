@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import math
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from time import perf_counter  # by name: a system may patch the module
 from typing import Protocol, runtime_checkable
 
 from evalkit.errors import Problem
@@ -86,7 +86,7 @@ def timed(answer: Answer, timeout_s: float, secrets: tuple[str, ...] = ()) -> An
 
     async def call(case: Case, repeat: int) -> Output | Failure:
         limit = asyncio.timeout(timeout_s)
-        started = time.perf_counter()
+        started = perf_counter()
         try:
             async with limit:
                 ended = await answer(case, repeat)
@@ -94,7 +94,7 @@ def timed(answer: Answer, timeout_s: float, secrets: tuple[str, ...] = ()) -> An
             ended = _failure(error, limit.expired(), timeout_s)
         if type(ended) is Output:
             if ended.latency_s is None and not ended.replayed:
-                return replace(ended, latency_s=time.perf_counter() - started)
+                return replace(ended, latency_s=perf_counter() - started)
             return ended
         return _without_secrets(ended, secrets)
 

@@ -8,14 +8,17 @@ import math
 import numbers
 import operator
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
-from evalkit.types import Failure, Output, ToolCall, Usage
+from evalkit.types import MOST, Failure, Output, ToolCall, Usage
 
 OUTPUT_KEYS = ("text", "contexts", "usage", "tool_calls", "trajectory", "latency_s", "ttft_s")
 USAGE_KEYS = ("input_tokens", "output_tokens", "cost_usd", "model")
 MESSAGE_CHARS = 500
 MAX_DEPTH = 50
+_MAX_INT_BITS = 13_000
+"""Some 3,900 digits; Python writes and reads no more than 4,300."""
 
 
 def to_output(value: object) -> Output | Failure:
@@ -88,7 +91,7 @@ def _amount(place: str, value: object) -> float | None:
         return None
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise ValueError(f"{place}: expected a number, got {shown(value)}")
-    amount = float(value)
+    amount = _below_most(place, value)
     if not (0 <= amount < math.inf):
         raise ValueError(f"{place}: expected a finite number of at least 0, got {shown(value)}")
     return amount
@@ -99,7 +102,16 @@ def _count(place: str, value: object) -> int | None:
         return None
     if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 0:
         raise ValueError(f"{place}: expected a whole number of at least 0, got {shown(value)}")
+    _below_most(place, value)
     return operator.index(value)
+
+
+def _below_most(place: str, value: numbers.Real) -> float:
+    with suppress(OverflowError):
+        amount = float(value)
+        if not MOST <= amount < math.inf:
+            return amount
+    raise ValueError(f"{place}: {shown(value)} is too large; no call has {MOST:.0e}")
 
 
 def _usage(value: object) -> Usage | None:
@@ -154,10 +166,15 @@ def plain(place: str, value: object, depth: int = 0) -> Any:
     Raises:
         ValueError: Names the place that JSON cannot hold.
     """
-    if value is None or isinstance(value, bool | str | int):
+    if value is None or isinstance(value, bool):
         return value
+    # A subclass of the system's own may say anything of itself: what is kept is the plain value.
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, int) and int.bit_length(value) <= _MAX_INT_BITS:
+        return int.__int__(value)
     if isinstance(value, float) and math.isfinite(value):
-        return value
+        return float.__float__(value)
     if depth > MAX_DEPTH:
         raise ValueError(f"{place}: nested deeper than {MAX_DEPTH}")
     if isinstance(value, Mapping):

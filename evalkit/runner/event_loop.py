@@ -1,0 +1,62 @@
+"""Run a coroutine to its end, whatever code that shares its event loop does to the loop."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from collections.abc import Coroutine
+from contextlib import suppress
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+LEAVE_S = 1.0
+"""Seconds that tasks which a library left behind have to end."""
+_monotonic = time.monotonic
+"""Taken before a system can patch the module, so that time-outs hold."""
+
+
+def run_to_end(main: Coroutine[Any, Any, T]) -> T:
+    """Run `main` on a new event loop, as `asyncio.run` does, and give its result.
+
+    A library that stops the loop, calls `sys.exit` in a task, or leaves a task behind that swallows its cancellation
+    neither ends the run nor keeps it.
+
+    Raises:
+        BaseException: What `main` raised.
+    """
+    loop = asyncio.new_event_loop()
+    loop.time = _monotonic  # type: ignore[method-assign]
+    task = loop.create_task(main)
+    try:
+        asyncio.set_event_loop(loop)
+        _until(loop, task)
+        return task.result()
+    finally:
+        try:
+            _until(loop, loop.create_task(_leave()))
+        finally:
+            asyncio.set_event_loop(None)
+            loop.close()
+
+
+def _until(loop: asyncio.AbstractEventLoop, task: asyncio.Task[Any]) -> None:
+    while not task.done():
+        try:
+            loop.run_until_complete(task)
+        except BaseException as error:
+            # Its own error is read by the caller. Else a library called `sys.exit` or stopped the loop: go on.
+            if isinstance(error, KeyboardInterrupt) and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+                raise
+
+
+async def _leave() -> None:
+    """Cancel what is left, and wait a little for it."""
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in left:
+        task.cancel()
+    if left:
+        await asyncio.wait(left, timeout=LEAVE_S)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(LEAVE_S):
+            await asyncio.get_running_loop().shutdown_asyncgens()
