@@ -21,7 +21,10 @@ def is_project(folder: Path) -> bool:
 
 def shown_path(path: Path) -> str:
     """A path as people see it: from the current folder where it lies below, else whole."""
-    here = Path.cwd()
+    try:
+        here = Path.cwd()
+    except FileNotFoundError:  # deleted under us
+        return str(path)
     return str(path.relative_to(here)) if path.is_absolute() and path.is_relative_to(here) else str(path)
 
 

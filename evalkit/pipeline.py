@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from collections.abc import Callable, Mapping
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack, ExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -120,23 +120,25 @@ async def run_suite(request: Request, watcher: Watcher, stop: Stop, env: Mapping
         StoreError: if the disk fails; what was journalled stays.
         Interrupted: if the user stopped it.
     """
-    async with AsyncExitStack() as stack:
-        planned = await plan_run(request, env, stack)
-        prepared, terms, chosen = planned.prepared, planned.terms, planned.chosen
-        suite = prepared.suite
-        folder = new_run_folder(planned.out, resume=request.resume)
-        running = stack.enter_context(Running(folder.path))
-        resume = Resume(prepared, chosen, watcher, stop, request.resume, request.retry_errors)
-        place = enter(folder, planned.manifest, running, resume)
-        session = Session(prepared, watcher, stop, place, chosen, request.fail_fast)
-        if (deadline_s := suite.options.deadline_s) is not None:
-            reason = f"deadline of {deadline_s:g} s reached; go on with --resume"
-            asyncio.get_running_loop().call_later(deadline_s, stop.at_once, reason)
-        answer = await stack.enter_async_context(suite.system.open(prepared.shared))
-        preparing = asyncio.create_task(_aside(request.meanwhile))
-        with Journal(folder.rows_file) as journal:
-            summary, decision = await session.to_decision(answer, journal, terms)
-        await preparing
+    with ExitStack() as holding:
+        async with AsyncExitStack() as stack:
+            planned = await plan_run(request, env, stack)
+            prepared, terms, chosen = planned.prepared, planned.terms, planned.chosen
+            suite = prepared.suite
+            folder = new_run_folder(planned.out.absolute(), resume=request.resume)
+            running = holding.enter_context(Running(folder.path))
+            resume = Resume(prepared, chosen, watcher, stop, request.resume, request.retry_errors)
+            place = enter(folder, planned.manifest, running, resume)
+            session = Session(prepared, watcher, stop, place, chosen, request.fail_fast)
+            if (deadline_s := suite.options.deadline_s) is not None:
+                reason = f"deadline of {deadline_s:g} s reached; go on with --resume"
+                asyncio.get_running_loop().call_later(deadline_s, stop.at_once, reason)
+            answer = await stack.enter_async_context(suite.system.open(prepared.shared))
+            preparing = asyncio.create_task(_aside(request.meanwhile))
+            with Journal(folder.rows_file) as journal:
+                summary, decision = await session.to_decision(answer, journal, terms)
+            await preparing
+        # Everything that ran code of the system is closed, and the process is as it was before.
         finished = datetime.now(UTC).isoformat(timespec="seconds")
         manifest = {**place.manifest, "finished_at": finished, "wall_s": session.wall_s}
         folder.write_json(MANIFEST, manifest)

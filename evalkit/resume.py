@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from evalkit import __version__
 from evalkit.decided import found_in
 from evalkit.errors import EvalkitError, InputError, Problem
+from evalkit.paths import shown_path
 from evalkit.runner.earlier import Earlier
 from evalkit.runner.engine import Stop
 from evalkit.runner.manifest import resumed, scorings_of
@@ -95,7 +96,7 @@ def _taken_over(
     begun = folder.file(MANIFEST).is_file()
     if begun and not resume.again:
         mend = "name a new folder with --out, or go on with --resume"
-        raise InputError(Problem(str(folder.path), "is not empty", mend))
+        raise InputError(Problem(shown_path(folder.path), "is not empty", mend))
     stored = folder.manifest() if begun else None
     if stored is not None:
         _refuse_others(folder, stored, manifest)
@@ -109,7 +110,7 @@ def _refuse_others(folder: RunFolder, stored: Mapping[str, Any], manifest: Mappi
     changed += ["repeats"] if stored["repeats"] > manifest["repeats"] else []
     if changed:
         what = f"the run in it had another {', '.join(changed)}"
-        raise InputError(Problem(str(folder.path), what, "start a new run"))
+        raise InputError(Problem(shown_path(folder.path), what, "start a new run"))
 
 
 def _drawn_as(sample: Mapping[str, Any] | None) -> Mapping[str, Any] | None:

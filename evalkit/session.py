@@ -7,6 +7,7 @@ import dataclasses
 import importlib
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from time import perf_counter  # by name: a system may patch the module
@@ -31,7 +32,7 @@ from evalkit.types import FAILED, Case, Row, fails, verdict_of
 if TYPE_CHECKING:
     from evalkit.gate.decide import NeedsRepeats
     from evalkit.llm.budget import Budget
-    from evalkit.runner.prepare import Prepared
+    from evalkit.runner.prepare import Prepared, Replies
     from evalkit.systems.base import Answer
 
 _WARMED = ("scipy.special", "evalkit.aggregate.summary", "evalkit.gate.decide")
@@ -115,6 +116,7 @@ class Session:
         while True:
             if self.stop.reason is not None:
                 terms = dataclasses.replace(terms, partial=self.stop.reason)
+            self.prepared.process.back()
             summary, decision = assess(self.frame, terms, expected=self.expected, wall_s=self.wall_s)
             if isinstance(decision, Decision):
                 refuse_incomparable(decision)
@@ -143,9 +145,8 @@ class Session:
         self.watcher.note(f"in flight when the process died, so asked in another one: {len(suspects)} of the cases")
         suite, killers = self.prepared.suite, dict[Key, str]()
         cache = self.prepared.cache
-        trial = Trial(
-            suite.path, suite.options.concurrency, "none" if cache is None else "taken" if cache.taken else "renewed"
-        )
+        replies: Replies = "none" if cache is None else "taken" if cache.taken else "renewed"
+        trial = Trial(suite.path, suite.options.concurrency, replies, self.prepared.shared.env)
 
         def take(row: Row) -> None:
             charge(self.prepared.budget, self.stop, row, with_judges=True)
@@ -281,4 +282,5 @@ def _digests(keys: Collection[Key]) -> frozenset[str]:
 
 def _warm() -> None:
     for name in _WARMED:
-        importlib.import_module(name)
+        with suppress(Exception):  # a system may have changed the path; it is imported again where it is needed
+            importlib.import_module(name)

@@ -19,6 +19,7 @@ import typer
 from evalkit.cli.output import Output
 from evalkit.cli.progress import Reporter
 from evalkit.errors import ExitCode
+from evalkit.paths import shown_path
 from evalkit.pipeline import Request, Result, run_suite
 from evalkit.runner.engine import Stop
 from evalkit.runner.event_loop import run_to_end
@@ -59,7 +60,7 @@ def again(request: Request, folder: RunFolder) -> str:
     if "--out" in words:
         at = words.index("--out")
         del words[at : at + 2]
-    return shlex.join([*words, "--out", str(folder.path), "--resume"])
+    return shlex.join([*words, "--out", shown_path(folder.path), "--resume"])
 
 
 def _without_secrets(text: str, suite: Path) -> str:

@@ -54,9 +54,15 @@ class Unheard:
         """Send what was written, or drop it."""
         self._or_drop(self._stream.flush)
 
+    def close(self) -> None:
+        """Stay open: a system that closes its standard streams closes no one else's."""
+        self.flush()
+
     def _or_drop(self, send: Callable[[], object]) -> None:
         try:
             send()
+        except ValueError:
+            self._stream = open(os.devnull, "w", encoding="utf-8")
         except OSError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
 

@@ -24,6 +24,7 @@ from evalkit.store.journal import read_rows
 from evalkit.suite.model import ScorerEntry, Suite, SuiteOptions
 from evalkit.systems.base import Shared
 from evalkit.systems.chat import ChatSystem
+from evalkit.systems.process import Process
 from evalkit.systems.secrets import secrets_of, without_secrets
 from evalkit.types import Metric
 
@@ -50,6 +51,8 @@ class Prepared:
     graders: tuple[Grader, ...]
     shared: Shared
     fingerprint: str | None
+    process: Process
+    """What is put back once the system's code has run."""
     services: Services
     """What the scorers were bound to."""
     budget: Budget | None = None
@@ -110,6 +113,9 @@ async def prepare(
     Raises:
         InputError: with the problems of the golden set, the system, the scorers and the gate together.
     """
+    env = dict(env)  # a system may empty the process's own
+    process = Process()
+    stack.enter_context(process.shared())
     shared = Shared(suite.path.parent, suite.root, suite.options.concurrency, env)
     problems: list[Problem] = [*suite.system.problems(shared), *_old_problems(suite, shared)]
     limit_usd = suite.options.budget_usd
@@ -136,7 +142,8 @@ async def prepare(
     problems += _policy(suite, graders)
     if problems or golden is None or services is None:
         raise InputError(_placed(suite, problem) for problem in problems)
-    return Prepared(suite, golden, tuple(graders), shared, suite.system.fingerprint(shared), services, budget, cache)
+    fingerprint = suite.system.fingerprint(shared)
+    return Prepared(suite, golden, tuple(graders), shared, fingerprint, process, services, budget, cache)
 
 
 def _old_problems(suite: Suite, shared: Shared) -> Iterator[Problem]:

@@ -7,7 +7,7 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +37,7 @@ class Trial:
     suite: Path
     concurrency: int
     replies: Replies
+    env: Mapping[str, str]
 
     async def ask(self, keys: Sequence[Key], on_row: Callable[[Row], object]) -> dict[Key, str]:
         """Ask cases apart: all of them in one process; if that dies, each that is open in one of its own.
@@ -76,6 +77,7 @@ class Trial:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
             limit=_LINE_BYTES,
+            env=dict(self.env),
             start_new_session=True,  # a Ctrl-C is ours to pass on
         )
         assert process.stdin is not None  # noqa: S101

@@ -39,7 +39,7 @@ def find_baseline(name: str, root: Path) -> RunFolder | None:
             return RunFolder(saved)
         if not any(path.is_file() or (path / MANIFEST).is_file() for path in (Path(name), root / name)):
             return None
-    path = Path(name) if Path(name).is_absolute() or Path(name).exists() else root / name
+    path = Path(name).absolute() if Path(name).is_absolute() or Path(name).exists() else root / name
     if path.is_file():
         path = _unpacked(path) if zipfile.is_zipfile(path) else path.parent
     return _sound(path, name)

@@ -18,6 +18,7 @@ from evalkit.errors import Problem
 from evalkit.systems.base import Answer, CallFailed, Shared, check_seconds, inside, timed
 from evalkit.systems.fingerprint import config_hash, source_files
 from evalkit.systems.output import one_line, parse_json, to_output
+from evalkit.systems.process import handed_on
 from evalkit.systems.secrets import secrets_of
 from evalkit.systems.template import chat_turns
 from evalkit.types import Case, Failure, Output
@@ -31,7 +32,8 @@ class CommandSystem:
 
     It reads one JSON object {id, input, contexts, cohorts, kind} from its standard input. What it prints is the
     answer: a JSON object with `text` (and contexts, usage, tool_calls, trajectory, ttft_s), or else plain text. An
-    exit code other than 0 is a failure. At the time-out its whole process group is killed.
+    exit code other than 0 is a failure. At the time-out its whole process group is killed. Its environment is that of
+    the run without the files and tokens of a CI runner.
     """
 
     command: str | tuple[str, ...]
@@ -178,7 +180,7 @@ async def _start(argv: tuple[str, ...], shared: Shared, max_bytes: int) -> tuple
             lambda: _Call(max_bytes),
             *argv,
             cwd=shared.root,
-            env=dict(shared.env),
+            env=handed_on(shared.env),
             start_new_session=True,  # its children share its process group, and can be killed with it
         )
     )

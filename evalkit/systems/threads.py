@@ -19,6 +19,8 @@ from evalkit.systems.output import one_line
 
 MAX_HUNG = 100
 """Calls past their time-out that may still hold a thread or a task, before further calls are refused."""
+STUCK_S = 1.0
+"""Seconds in which an event loop has to take its next step; after that the system is blocking it."""
 LEAVE_S = 1.0
 """Seconds that tasks which the system left behind have to end after the last call."""
 
@@ -111,7 +113,10 @@ class OwnLoop:
     def __init__(self, concurrency: int) -> None:
         self._ours = asyncio.get_running_loop()
         self._limit = concurrency + MAX_HUNG
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._loops: list[asyncio.AbstractEventLoop] = []
+        """The last one is used; those before it were blocked or closed by the system."""
+        self._in_doubt: asyncio.Future[_Outcome] | None = None
+        """Done when the loop has shown that it turns, after a call that did not end in time."""
         self._awaited: set[asyncio.Future[_Outcome]] = set()
         """Calls that the run waits for."""
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -127,7 +132,7 @@ class OwnLoop:
         """
         if len(self._tasks) >= self._limit:
             raise CallFailed("hung", f"{len(self._tasks)} earlier calls are still running past their time-out")
-        loop = self._turning()
+        loop = await self._turning()
         future: asyncio.Future[_Outcome] = self._ours.create_future()
         started: list[asyncio.Task[Any]] = []
         self._awaited.add(future)
@@ -135,21 +140,24 @@ class OwnLoop:
             loop.call_soon_threadsafe(self._start, call, future, started)
             return value_of(await future)
         except asyncio.CancelledError:
+            self._in_doubt = self._ours.create_future()
             with suppress(RuntimeError):  # the system has closed its loop
-                loop.call_soon_threadsafe(lambda: [task.cancel() for task in started])
+                loop.call_soon_threadsafe(self._cancel, started, self._in_doubt)
             raise
         finally:
             self._awaited.discard(future)
 
     async def close(self) -> None:
         """Cancel what the system left behind, and give it `LEAVE_S` to end."""
-        if self._loop is None or self._loop.is_closed():
+        if not self._loops:
             return
-        leaving = asyncio.run_coroutine_threadsafe(self._leave(), self._loop)
-        await asyncio.wait([asyncio.wrap_future(leaving)], timeout=2 * LEAVE_S)
+        with suppress(RuntimeError):  # the system has closed its loop
+            leaving = asyncio.run_coroutine_threadsafe(self._leave(), self._loops[-1])
+            await asyncio.wait([asyncio.wrap_future(leaving)], timeout=2 * LEAVE_S)
         self._over = True
-        with suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._loop.stop)
+        for loop in self._loops:
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(loop.stop)
 
     async def _leave(self) -> None:
         left = asyncio.all_tasks() - {asyncio.current_task()}
@@ -159,11 +167,22 @@ class OwnLoop:
             await asyncio.wait(left, timeout=LEAVE_S)
         await asyncio.get_running_loop().shutdown_asyncgens()
 
-    def _turning(self) -> asyncio.AbstractEventLoop:
-        if self._loop is None or self._loop.is_closed():
-            self._loop = asyncio.new_event_loop()
-            threading.Thread(target=self._turn, args=[self._loop], name="system-loop", daemon=True).start()
-        return self._loop
+    async def _turning(self) -> asyncio.AbstractEventLoop:
+        """The loop, or a new one where the system blocks it."""
+        stuck = False
+        if self._in_doubt is not None:
+            stuck = not (await asyncio.wait([self._in_doubt], timeout=STUCK_S))[0]
+            self._in_doubt = None
+        if not self._loops or stuck or self._loops[-1].is_closed():
+            self._loops.append(asyncio.new_event_loop())
+            threading.Thread(target=self._turn, args=[self._loops[-1]], name="system-loop", daemon=True).start()
+        return self._loops[-1]
+
+    def _cancel(self, started: list[asyncio.Task[Any]], turns: asyncio.Future[_Outcome]) -> None:
+        for task in started:
+            task.cancel()
+        with suppress(RuntimeError):  # the run is over
+            self._ours.call_soon_threadsafe(_settle, turns, (True, None))
 
     def _turn(self, loop: asyncio.AbstractEventLoop) -> None:
         asyncio.set_event_loop(loop)

@@ -1,0 +1,213 @@
+"""A system that raises, cancels, blocks, leaks, lies about numbers or changes the process costs its own case only."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+BODIES = {
+    # What is raised.
+    "exits": "sys.exit(0)",
+    "exits_in_words": "sys.exit('done')",
+    "interrupts": "raise KeyboardInterrupt",
+    "closes_generator": "raise GeneratorExit",
+    "panics": "raise Panic('index out of bounds')",
+    "panics_in_a_group": "raise BaseExceptionGroup('g', [KeyboardInterrupt(), ValueError(1)])",
+    "stops_iterating": "raise StopIteration(5)",
+    "cancels": "raise asyncio.CancelledError",
+    "cannot_be_shown": "raise Unshown",
+    "recurses": "f = lambda: f(); f()",
+    "lacks_memory": "raise MemoryError",
+    # Numbers that no call has.
+    "tokens_of_400_digits": "return {'text': ok, 'usage': {'input_tokens': 10**400}}",
+    "tokens_of_6000_digits": "return {'text': ok, 'usage': {'output_tokens': 10**6000}}",
+    "tokens_beyond_64_bits": "return {'text': ok, 'usage': {'input_tokens': 2**63}}",
+    "negative_tokens": "return {'text': ok, 'usage': {'input_tokens': -1}}",
+    "true_tokens": "return {'text': ok, 'usage': {'input_tokens': True}}",
+    "spelled_tokens": "return {'text': ok, 'usage': {'input_tokens': '3'}}",
+    "listed_tokens": "return {'text': ok, 'usage': {'input_tokens': [3]}}",
+    "listed_usage": "return {'text': ok, 'usage': [3]}",
+    "cost_of_1e308": "return {'text': ok, 'usage': {'cost_usd': 1e308}}",
+    "infinite_cost": "return {'text': ok, 'usage': {'cost_usd': float('inf')}}",
+    "cost_that_is_none": "return {'text': ok, 'usage': {'cost_usd': float('nan')}}",
+    "latency_of_1e308": "return {'text': ok, 'latency_s': 1e308}",
+    "first_token_of_1e300": "return {'text': ok, 'ttft_s': 1e300}",
+    "argument_of_6000_digits": "return {'text': ok, 'tool_calls': [{'name': 'f', 'arguments': {'a': 10**6000}}]}",
+    "step_of_6000_digits": "return {'text': ok, 'trajectory': [{'a': [10**6000]}]}",
+    "infinite_argument": "return {'text': ok, 'tool_calls': [{'name': 'f', 'arguments': {'a': float('inf')}}]}",
+    # Values that are not what they seem.
+    "no_string": "return b'Paris'",
+    "evil_mapping": "return Evil(text=ok)",
+    "answer_in_itself": "a = {}; a['a'] = a; return {'text': ok, 'trajectory': [a]}",
+}
+"""What the system does with one case, which then has no answer."""
+HARMLESS = {
+    # What stays behind, or is changed.
+    "evil_string": "return {'text': Text(ok), 'tool_calls': [{'name': Text('f'), 'arguments': {'a': Text('v')}}]}",
+    "lying_integer": "return {'text': ok, 'usage': {'input_tokens': Count(3)}}",
+    "raises_when_collected": "Dying(); return ok",
+    "thread_without_end": "threading.Thread(target=time.sleep, args=[100000]).start(); return ok",
+    "thread_that_exits": "t = threading.Thread(target=sys.exit); t.start(); t.join(); return ok",
+    "goes_elsewhere": "os.chdir('/'); return ok",
+    "goes_nowhere": "d = tempfile.mkdtemp(); os.chdir(d); os.rmdir(d); return ok",
+    "empties_environment": "os.environ.clear(); return ok",
+    "masks_files": "os.umask(0o777); return ok",
+    "hates_warnings": "warnings.simplefilter('error'); return ok",
+    "silences_logging": "logging.disable(50); return ok",
+    "seeds": "random.seed(0); return ok",
+    "no_sockets": "socket.setdefaulttimeout(1e-6); return ok",
+    "closes_output": "sys.stdout.close(); sys.stderr.close(); return ok",
+    "closes_descriptors": "os.close(0); os.close(1); os.close(2); return ok",
+    "stops_the_clock": "time.monotonic = time.perf_counter = lambda: 0.0; return ok",
+    "sleeps_otherwise": "asyncio.sleep = None; return ok",
+    "forgets_modules": "sys.path.clear(); return ok",
+    "switches_rarely": "sys.setswitchinterval(100); return ok",
+    "freezes": "gc.freeze(); gc.disable(); return ok",
+    "new_policy": "asyncio.set_event_loop_policy(None); return ok",
+    "shallow": "sys.setrecursionlimit(150); return ok",
+    "writes_commands": "print('::set-output name=x::y'); return ok",
+}
+"""What it does before it gives a right answer."""
+ASYNC = {
+    "swallows_cancellation": "while True:\n        try: await asyncio.sleep(1000)\n        except: pass",
+    "blocks": "time.sleep(1000)",
+    "cancels_its_task": "asyncio.current_task().cancel(); await asyncio.sleep(1)",
+    "cancels_every_task": "[t.cancel() for t in asyncio.all_tasks()]; await asyncio.sleep(1)",
+    "closes_the_loop": "asyncio.get_running_loop().close()",
+    "exits_in_a_task": "await asyncio.create_task(leave())",
+    "interrupts_in_a_gathering": "await asyncio.gather(leave(KeyboardInterrupt), leave(ValueError))",
+}
+ASYNC_HARMLESS = {
+    "stops_the_loop": "asyncio.get_running_loop().stop(); await asyncio.sleep(0); return ok",
+    "exits_in_a_callback": "asyncio.get_running_loop().call_soon(sys.exit); await asyncio.sleep(0.01); return ok",
+    "leaks_a_task": "asyncio.create_task(swallow()); return ok",
+    "leaks_an_executor": "asyncio.get_running_loop().run_in_executor(None, time.sleep, 100000); return ok",
+    "leaks_a_generator": "g = endless(); await anext(g); return ok",
+}
+BOT = """\
+import asyncio, gc, logging, os, random, socket, sys, tempfile, threading, time, warnings
+ok = 'Paris'
+class Panic(BaseException): pass
+class Unshown(Exception):
+    def __str__(self): raise Panic('no words')
+    __repr__ = __str__
+class Evil(dict):
+    def __iter__(self): raise KeyboardInterrupt
+    get = items = __getitem__ = __iter__
+class Text(str):
+    def __str__(self): raise Panic('no text')
+    def encode(self, *a): raise Panic('no bytes')
+    def __len__(self): return 0
+class Count(int):
+    def __repr__(self): return 'evil'
+class Dying:
+    def __del__(self): raise Panic('dying')
+async def leave(error=SystemExit): raise error
+async def swallow():
+    while True:
+        try: await asyncio.sleep(1000)
+        except asyncio.CancelledError: pass
+async def endless():
+    try:
+        while True: yield 1
+    finally: sys.exit(0)
+"""
+SUITE = """\
+name: hostile
+golden: cases.jsonl
+system: {python: "bot:answer", version: "1", timeout_s: TIMEOUT}
+scorers: [exact]
+concurrency: 4
+gate:
+  - pass_rate: 0.01
+  - coverage: {min: 0.01}
+"""
+
+
+class Ended(NamedTuple):
+    """A run, and how each of its cases ended."""
+
+    code: int
+    said: str
+    rows: dict[str, dict[str, Any]]
+    folder: Path
+
+
+def project(root: Path, bot: str, ids: list[str], timeout: float = 30) -> None:
+    """Write a project with a case for each id."""
+    (root / "pyproject.toml").touch()
+    (root / "bot.py").write_text(bot, encoding="utf-8")
+    (root / "suite.yaml").write_text(SUITE.replace("TIMEOUT", str(timeout)), encoding="utf-8")
+    rows = [{"id": name, "input": name, "reference": "Paris"} for name in ids]
+    (root / "cases.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+
+def evalkit(root: Path, *words: str, env: dict[str, str] | None = None) -> "subprocess.CompletedProcess[str]":
+    """Run the command as a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "evalkit", *words], cwd=root, env={**os.environ, **(env or {})},
+        capture_output=True, text=True, check=False, timeout=180, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+
+
+def ended(root: Path, *flags: str, env: dict[str, str] | None = None) -> Ended:
+    """Run the suite to its end."""
+    ran = evalkit(root, "run", "suite.yaml", "--out", "o", "--progress", "none", *flags, env=env)
+    journal = root / "o" / "rows.jsonl"
+    lines = journal.read_text(encoding="utf-8").splitlines() if journal.exists() else []
+    rows = [json.loads(line)["row"] for line in lines]
+    return Ended(ran.returncode, ran.stdout + ran.stderr, {row["case"]["id"]: row for row in rows}, root / "o")
+
+
+def one_function_each(bodies: dict[str, str], prefix: str) -> str:
+    """A bot that does with each case what its id says."""
+    made = [f"{prefix} {name}():\n    {body}\n" for name, body in bodies.items()]
+    call = "await found()" if prefix.startswith("async") else "found()"
+    last = f"{prefix} answer(input):\n    found = globals().get(input)\n    return {call} if found else ok\n"
+    return BOT + "".join([*made, last])
+
+
+def decided(run: Ended) -> bool:
+    """Whether a complete decision of the run is there."""
+    file = run.folder / "decision.json"
+    if not file.exists():
+        return False
+    decision = json.loads(file.read_bytes())
+    return bool(decision["run_id"] == json.loads((run.folder / "manifest.json").read_bytes())["run_id"])
+
+
+@pytest.mark.parametrize(("prefix", "more"), [("def", {}), ("async def", ASYNC)], ids=["sync", "async"])
+def test_what_a_system_does_to_one_case_ends_no_other(prefix: str, more: dict[str, str], tmp_path: Path) -> None:
+    """Each has a row with a named failure, the others are answered, and the stored rows can be reported and resumed."""
+    bodies = {**BODIES, **more}
+    ids = [name for pair in zip((f"sound{n}" for n in range(len(bodies))), bodies, strict=True) for name in pair]
+    project(tmp_path, one_function_each(bodies, prefix), ids, timeout=4 if more else 30)
+    run = ended(tmp_path)
+    assert set(run.rows) == set(ids), run.said
+    assert {name for name in bodies if "failure" not in run.rows[name]} == set()
+    assert all(run.rows[name]["failure"]["kind"] in ("exception", "bad_output", "timeout") for name in bodies)
+    numbers = [name for name in BODIES if "return {" in BODIES[name]]
+    assert {run.rows[name]["failure"]["kind"] for name in numbers} == {"bad_output"}
+    hit = sum("failure" in run.rows[f"sound{number}"] for number in range(len(bodies)))
+    assert hit <= (6 if more else 0)  # on the loop that was blocked, or whose every task was cancelled
+    assert decided(run)
+    assert run.code == json.loads((run.folder / "decision.json").read_bytes())["exit_code"]
+    assert evalkit(tmp_path, "report", "o").returncode == 0
+    assert ended(tmp_path, "--resume").code == run.code
+
+
+@pytest.mark.parametrize(("prefix", "more"), [("def", {}), ("async def", ASYNC_HARMLESS)], ids=["sync", "async"])
+def test_what_a_system_changes_or_leaves_behind_ends_nothing(prefix: str, more: dict[str, str], tmp_path: Path) -> None:
+    """Every answer is graded, the decision is written where it belongs, and the process ends."""
+    bodies = {**HARMLESS, **more}
+    project(tmp_path, one_function_each(bodies, prefix), list(bodies))
+    run = ended(tmp_path)
+    assert {name: row.get("failure") for name, row in run.rows.items()} == dict.fromkeys(bodies), run.said
+    assert run.code == 0, run.said
+    assert decided(run)
+    assert (run.folder / "report.html").stat().st_mode & 0o600 == 0o600
+    assert "approved" in run.said.lower()
