@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 
 from evalkit.errors import Problem
+from evalkit.systems.secret_values import SHORTEST, secret_values
 
 _NAME = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _SECRET_NAME = re.compile(
@@ -30,8 +31,6 @@ _ELLIPSIS, _CLOSING = "…", "'\"`)]}. "
 _LONGEST_STUMP = 4096
 T = TypeVar("T")
 MASK = "***"
-SHORTEST = 6
-"""Characters; a shorter value is no secret, and blotting it out would shred messages."""
 
 
 def names_in(text: str) -> list[str]:
@@ -70,11 +69,11 @@ def missing(place: str, names: Iterable[str], env: Mapping[str, str]) -> list[Pr
 def secrets_of(env: Mapping[str, str], named: Iterable[str] = ()) -> tuple[str, ...]:
     """Values to blot out, longest first: as they are, and as they look encoded.
 
-    They are the values of the variables that the suite names, and of those whose name says that they are secret.
+    Args:
+        env: the environment; `secret_values` says which of its values are secret.
+        named: variables that the suite asks for.
     """
-    names = {*named, *filter(is_secret_name, env)}
-    values = {env[name] for name in names if len(env.get(name, "")) >= SHORTEST}
-    forms = {form for value in values for form in _forms(value) if len(form) >= SHORTEST}
+    forms = {form for value in secret_values(env, frozenset(named)) for form in _forms(value) if len(form) >= SHORTEST}
     return tuple(sorted(forms, key=lambda form: (-len(form), form)))
 
 
