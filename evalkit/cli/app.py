@@ -26,7 +26,7 @@ from evalkit.cli.report import report
 from evalkit.cli.run import ENV_PREFIX, run
 from evalkit.cli.runs import runs
 from evalkit.cli.score import score
-from evalkit.cli.streams import spelled, tamed, unheard
+from evalkit.cli.streams import discreet, spelled, tamed, unheard
 from evalkit.cli.verify import verify
 from evalkit.errors import EvalkitError, ExitCode
 
@@ -115,6 +115,8 @@ def main() -> None:
     sys.stderr = unheard(tamed(spelled(sys.stderr), os.environ))
     try:
         brief = sys.argv[1:] in ([], ["--help"], ["--version"]) and COMPLETING not in os.environ
+        if not brief:  # that text is evalkit's own
+            sys.stdout, sys.stderr = discreet(sys.stdout, os.environ), discreet(sys.stderr, os.environ)
         (overview() if brief else app)(prog_name="evalkit")
     except EvalkitError as error:
         typer.echo(_shown(str(error)), err=True)

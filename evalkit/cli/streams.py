@@ -1,4 +1,4 @@
-"""Output streams: no line is a command to a CI runner, and what nobody hears or no encoding holds ends nothing."""
+"""Output streams: no line commands a CI runner, no secret is shown, and what cannot be written ends nothing."""
 
 from __future__ import annotations
 
@@ -69,6 +69,41 @@ class Unheard:
     def __getattr__(self, name: str) -> Any:
         """Everything else is the stream's own."""
         return getattr(self._stream, name)
+
+
+class Discreet:
+    """A text stream on which secrets of the environment are blotted out, whoever writes: evalkit, a system, a library.
+
+    What a child process, or C code, writes to the descriptor itself does not pass through here.
+    """
+
+    def __init__(self, stream: TextIO, env: Mapping[str, str]) -> None:
+        self._stream, self._env = stream, env
+        self._known: tuple[int, tuple[str, ...]] = (-1, ())
+
+    def write(self, text: str) -> int:
+        """Write text without secrets."""
+        from evalkit.systems.secrets import redact
+
+        self._stream.write(redact(text, self._secrets()))
+        return len(text)
+
+    def _secrets(self) -> tuple[str, ...]:
+        """The secrets, searched again where variables were added since, as a `.env` file does."""
+        from evalkit.systems.secrets import secrets_of
+
+        if self._known[0] != len(self._env):
+            self._known = (len(self._env), secrets_of(self._env))
+        return self._known[1]
+
+    def __getattr__(self, name: str) -> Any:
+        """Everything else is the stream's own."""
+        return getattr(self._stream, name)
+
+
+def discreet(stream: TextIO, env: Mapping[str, str]) -> TextIO:
+    """The stream without secrets of the environment; a closed one is `None` and stays so."""
+    return Discreet(stream, env) if stream is not None else stream  # type: ignore[return-value]
 
 
 def tamed(stream: TextIO, env: Mapping[str, str]) -> TextIO:

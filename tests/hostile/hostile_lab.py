@@ -13,7 +13,7 @@ sys.path.append(str(Path(__file__).parents[1] / "bad_inputs"))
 
 from bad_lab import Ran, command
 
-__all__ = ["HERE", "Ran", "command", "write_project"]
+__all__ = ["HERE", "SUITE", "Ran", "command", "write_project"]
 
 BOT = """\
 def answer(input: str, id: str, said: str = "Paris"):

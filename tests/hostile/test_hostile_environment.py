@@ -1,9 +1,14 @@
 """Which values of an environment are secret, and which are not, one row each."""
 
+import sys
+from pathlib import Path
+
 import pytest
+from hostile_lab import SUITE, command, write_project
+from test_hostile_secrets import forms, texts
 
 from evalkit.systems.secret_values import secret_values
-from evalkit.systems.secrets import redact, secrets_of
+from evalkit.systems.secrets import SHORTEST, redact, secrets_of
 
 # ruff: noqa: E501, S108
 
@@ -141,3 +146,88 @@ def test_what_a_suite_names_is_secret_unless_it_hides_nothing() -> None:
     """The suite says that the variable is one; a plain address is still none."""
     env = {"NAMED": "p/ss word", "BASE": "http://localhost:8000/v1", "WHO": "admin"}
     assert secret_values(env, env.keys()) == {"p/ss word"}
+
+
+LEAKY = """\
+import base64, json, os, sys, urllib.parse
+
+def answer(input: str, id: str):
+    value = os.environ[input]
+    mode = id.rpartition(":")[2]
+    if mode == "raise":
+        try:
+            raise ValueError(value)
+        except ValueError as error:
+            raise RuntimeError("cannot use " + repr(value)) from error
+    if mode == "print":
+        print("value", value)
+        print("value", value, file=sys.stderr)
+        sys.stderr.write(json.dumps({value: value}) + "\\\\n")
+    if mode == "keys":
+        return {"text": "x", "of " + value: 1}
+    if mode == "encoded":
+        data = value.encode()
+        forms = [urllib.parse.quote(value, safe=""), urllib.parse.quote_plus(value), json.dumps(value), data.hex()]
+        return " ".join([*forms, base64.b64encode(data).decode(), base64.b64encode(b"u:" + data).decode()])
+    steps = [{"name": value, "arguments": {value: [value, {"x": value}]}}]
+    return {"text": "got " + value, "contexts": [value], "tool_calls": steps, "trajectory": [{value: value}],
+            "usage": {"model": value}}
+"""
+SCRIPT = """\
+import json, os, sys
+
+asked = json.load(sys.stdin)
+value = os.environ[asked["input"]]
+print("failed with", value, file=sys.stderr)
+if asked["id"].endswith(":raise"):
+    sys.exit(3)
+print(json.dumps({"text": value, "tool_calls": [{"name": "f", "arguments": {value: value}}]}))
+"""
+
+
+def leaks(root: Path, ignored: set[Path]) -> list[str]:
+    """Every form of a secret, or of a part of one, in any file."""
+    wanted = {form for _, value, part in SECRET for each in (value, part) if each for form in forms(each)}
+    # Two characters of base64 at each end are shared with what is beside them, and may leave nothing to look for.
+    wanted = {form for form in wanted if len(form) >= SHORTEST}
+    return [f"{form} in {name}" for name, text in texts(root, ignored) for form in wanted if form in text]
+
+
+@pytest.mark.parametrize(
+    ("system", "modes", "names"),
+    [
+        ('{python: "bot:answer"}', ["text", "raise", "print", "keys", "encoded"], len(SECRET)),
+        (f"{{command: [{sys.executable}, script.py]}}", ["text", "raise"], 12),
+    ],
+    ids=["python", "command"],
+)
+def test_no_secret_of_the_environment_is_left_anywhere(
+    tmp_path: Path, system: str, modes: list[str], names: int
+) -> None:
+    """Answers, contexts, tool calls, keys, exception texts and both streams: nothing in a file or on the console."""
+    cases = [
+        {"id": f"c{at}:{mode}", "input": name, "reference": "Paris", "cohorts": {"topic": "t"}}
+        for at, (name, _, _) in enumerate(SECRET[:names])
+        for mode in modes
+    ]
+    suite = SUITE.replace('{python: "bot:answer"}', system)
+    sources = write_project(tmp_path, bot=LEAKY, suite=suite, cases=cases)
+    (tmp_path / "script.py").write_text(SCRIPT, encoding="utf-8")
+    env = {name: value for name, value, _ in SECRET}
+    secret = env["DB_PASSWORD"]
+    streams = ""
+    for words in (
+        ["run", "suite.yaml", "--out", "run", "--progress", "lines", "--summary", "step.md", "--verbose"],
+        ["run", "suite.yaml", "--out", "new", "--case", f"c{secret}"],
+        ["baseline", "save", "run", "--accept", "as it is"],
+        ["report", "run"],
+        ["diff", "run", "run", "--case", "c0:text"],
+    ):
+        ran = command(tmp_path, *words, env=env)
+        assert ran.code in (0, 1, 2, 3, 5), ran
+        streams += ran.out + ran.err
+    (tmp_path / "streams.txt").write_text(streams, encoding="utf-8")
+    assert leaks(tmp_path, {*sources, tmp_path / "script.py"}) == []
+    rows = (tmp_path / "run" / "rows.jsonl").read_text(encoding="utf-8").splitlines()
+    assert len(rows) == len(cases)
+    assert all("***" in row for row in rows if ":print" not in row and ":text" in row)
