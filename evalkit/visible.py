@@ -23,5 +23,13 @@ def on_one_line(text: str) -> str:
     return _BREAKS.sub(_named, visible(text))
 
 
+def cut(text: str, limit: int) -> str:
+    """At most `limit` characters, the last one an ellipsis where text is left out.
+
+    The ellipsis also marks where half of a secret may be left; see `systems.secrets.redact`.
+    """
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
 def _named(found: re.Match[str]) -> str:
     return f"<U+{ord(found[0]):04X}>"

@@ -135,7 +135,7 @@ def _run(words: Sequence[str], env: Mapping[str, str]) -> tuple[int, list[str]]:
     """Run to the end; while it prints, no line of it is a command to the runner."""
     token = secrets.token_hex(16)
     said: deque[str] = deque(maxlen=_SAID_LINES)
-    # The runner masks its log, and no artifact and no comment.
+    # The runner masks the secrets that it knows, in its log only; a system may write past evalkit's own streams.
     secret = secrets_of(env)
     child = {name: value for name, value in env.items() if name not in _OUR_VARIABLES}
     sys.stdout.write(f"::stop-commands::{token}\n")
@@ -146,8 +146,9 @@ def _run(words: Sequence[str], env: Mapping[str, str]) -> tuple[int, list[str]]:
         ) as process:
             assert process.stderr is not None  # noqa: S101 - asked for above
             for line in process.stderr:
-                sys.stderr.write(line)
-                said.append(redact(line.rstrip(), secret))
+                shown = redact(line, secret)
+                sys.stderr.write(shown)
+                said.append(shown.rstrip())
     finally:
         sys.stderr.flush()
         # A line of its own, whatever was printed last.

@@ -17,6 +17,7 @@ from evalkit.golden.fields import to_case
 from evalkit.golden.lines import Note, RawRow, read_csv, read_jsonl
 from evalkit.golden.survey import Lack, Need, Survey
 from evalkit.types import Case
+from evalkit.visible import cut
 
 MAX_PROBLEMS = 200
 
@@ -164,7 +165,7 @@ def read_cases(source: GoldenSource, file: Path | None, shown: str, note: Note) 
     """The sound cases of a set with their lines; `note` hears of every problem."""
     for line, raw in raw_rows(source, file, shown, note):
         place = f"{shown}:{line}"
-        label = f"{place} id {str(raw.get('id'))[:60]}" if "id" in raw else place
+        label = f"{place} id {cut(str(raw.get('id')), 60)}" if "id" in raw else place
 
         def complain(what: str, mend: str, label: str = label) -> None:
             note(Problem(label, what, mend))

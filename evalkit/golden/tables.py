@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from evalkit.errors import InputError, Problem
 from evalkit.golden.lines import Note, RawRow
+from evalkit.visible import cut
 
 if TYPE_CHECKING:
     from evalkit.golden.read import GoldenSource
@@ -134,4 +135,4 @@ def _plain(value: Any, place: str, note: Note) -> Any:
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [""])[0][:200]
+    return cut((str(error).splitlines() or [""])[0], 200)

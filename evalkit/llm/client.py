@@ -46,6 +46,7 @@ from evalkit.llm.wire import (
     tokens_of,
 )
 from evalkit.types import Usage
+from evalkit.visible import cut
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -282,7 +283,7 @@ class ChatClient:
             raise JudgeError("truncated", f"the reply was cut at {self.config.max_tokens} tokens; raise max_tokens")
         if spoken.refusal or spoken.finish_reason == "content_filter":
             said = str(spoken.refusal or "stopped by the provider's content filter")
-            raise JudgeError("refusal", f"the model declined: {said[:500]}")
+            raise JudgeError("refusal", f"the model declined: {cut(said, 500)}")
 
     def _sampling(self, sample: int) -> dict[str, Any]:
         fields: dict[str, Any] = {"model": self.config.model}

@@ -23,6 +23,7 @@ from evalkit.llm.ladder import is_refusal
 from evalkit.llm.limits import Limits
 from evalkit.llm.retry import TimeLeft, is_retried, parse_retry_after, wait_s
 from evalkit.llm.wire import error_text, tokens_of
+from evalkit.visible import cut
 from evalkit.waits import waiting
 
 MAX_REPLY_BYTES = 4 * 1024 * 1024
@@ -194,7 +195,7 @@ class Endpoint:
             except TimeoutError:
                 raise JudgeError("timeout", f"no reply within {limit_s:.3g} s; raise timeout_s") from None
             except (aiohttp.ClientError, OSError) as error:
-                raise JudgeError("transport", f"{type(error).__name__}: {error}"[:500]) from None
+                raise JudgeError("transport", cut(f"{type(error).__name__}: {error}", 500)) from None
             finally:
                 left.spend(monotonic() - began)
 
@@ -267,7 +268,7 @@ def _as_object(body: bytes) -> dict[str, Any]:
     try:
         decoded = json.loads(body)
     except (ValueError, RecursionError):
-        shown = body[:80].decode("utf-8", "replace")
+        shown = cut(body[:400].decode("utf-8", "replace"), 80)
         raise JudgeError("bad_reply", f"status 200 without JSON, starting with {shown!r}; check base_url") from None
     if not isinstance(decoded, dict):
         raise JudgeError("bad_reply", "status 200 with JSON that is no object; check base_url")
@@ -278,4 +279,4 @@ def _said(body: bytes) -> str:
     try:
         return error_text(json.loads(body))
     except (ValueError, RecursionError):
-        return body[:500].decode("utf-8", "replace")
+        return cut(body[:2500].decode("utf-8", "replace"), 500)

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from evalkit.llm.errors import JudgeError
 from evalkit.types import MOST, Usage
+from evalkit.visible import cut
 
 T = TypeVar("T", bound=BaseModel)
 Messages = str | Sequence[Mapping[str, str]]
@@ -143,7 +144,7 @@ def error_text(body: Any) -> str:
     error = body.get("error", body) if isinstance(body, dict) else body
     if isinstance(error, dict):
         error = error.get("message", error.get("detail", error))
-    return (error if isinstance(error, str) else json.dumps(error, ensure_ascii=False))[:500]
+    return cut(error if isinstance(error, str) else json.dumps(error, ensure_ascii=False), 500)
 
 
 def tokens_of(body: Mapping[str, Any]) -> tuple[int | None, int | None, int]:

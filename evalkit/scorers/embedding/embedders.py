@@ -22,6 +22,7 @@ import numpy.typing as npt
 
 from evalkit.errors import InputError, Problem
 from evalkit.scorers.embedding.batches import BatchedEmbedder, VectorCache, Vectors, unit_rows
+from evalkit.visible import cut
 
 Encode = Callable[[list[str]], Any]
 
@@ -140,7 +141,9 @@ class LocalModel:
         try:
             self._encode = await asyncio.to_thread(self._load)
         except Exception as error:  # a library's own: no such model, no network, a cut file
-            what = f"cannot load {self.name}: {type(error).__name__}: {' '.join(str(error).split())[:300].rstrip('.')}"
+            what = (
+                f"cannot load {self.name}: {type(error).__name__}: {cut(' '.join(str(error).split()), 300).rstrip('.')}"
+            )
             mend = "check the name, and where there is no network, that the model is on this machine"
             raise InputError(Problem("embedding", what, mend)) from error
 

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from evalkit.errors import InputError, Problem
 from evalkit.scorers.embedding.batches import BatchRejected, EmbeddingError
+from evalkit.visible import cut
 
 if TYPE_CHECKING:
     from aiohttp import ClientResponse, ClientSession
@@ -23,6 +24,9 @@ PASSING = frozenset({408, 409, 429, 500, 502, 503, 504})
 """Statuses after which the same request may succeed."""
 MAX_WAIT_S = 30.0
 SHOWN_CHARS = 300
+READ_BYTES = 1 << 16
+MOST_BYTES_A_TEXT = 1 << 20
+"""Of a reply: a vector of 4,096 numbers, written with 20 digits each, takes about 100 kB."""
 OPTIONS = frozenset({"model", "base_url", "api_key_env"})
 
 
@@ -107,13 +111,18 @@ class EndpointEmbedder:
         raise EmbeddingError(f"{self.name}: {problem} (after {self._endpoint.tries} tries)")
 
     async def _post(self, texts: list[str]) -> tuple[int, float | None, str]:
-        headers = {"Authorization": f"Bearer {self._endpoint.api_key}"} if self._endpoint.api_key else {}
+        headers = {"Accept-Encoding": "identity"}
+        if self._endpoint.api_key:
+            headers["Authorization"] = f"Bearer {self._endpoint.api_key}"
         request = {"model": self._endpoint.model, "input": texts}
         # A redirect would carry texts to an address that nobody configured.
         async with self._open().post(
-            f"{self._endpoint.base_url}/embeddings", json=request, headers=headers, allow_redirects=False
+            f"{self._endpoint.base_url}/embeddings",
+            json=request,
+            headers=headers,
+            allow_redirects=False,
         ) as response:
-            return response.status, _retry_after(response), await response.text(errors="replace")
+            return response.status, _retry_after(response), await _read_capped(response, len(texts))
 
     def _open(self) -> ClientSession:
         import aiohttp
@@ -124,7 +133,7 @@ class EndpointEmbedder:
 
     def _shown(self, body: str) -> str:
         key = self._endpoint.api_key
-        return (body.replace(key, "***") if key else body)[:SHOWN_CHARS].strip()
+        return cut((body.replace(key, "***") if key else body).strip(), SHOWN_CHARS)
 
     async def open(self) -> None:
         """Nothing is asked before the first text."""
@@ -144,14 +153,31 @@ def _retry_after(response: ClientResponse) -> float | None:
     return seconds if 0 <= seconds < float("inf") else None
 
 
+async def _read_capped(response: ClientResponse, n_texts: int) -> str:
+    """The body as text.
+
+    Raises:
+        EmbeddingError: It is longer than any vectors of so many texts.
+    """
+    parts, left = [], MOST_BYTES_A_TEXT * (n_texts + 1)
+    async for part in response.content.iter_chunked(READ_BYTES):
+        left -= len(part)
+        if left < 0:
+            response.close()
+            most = MOST_BYTES_A_TEXT * (n_texts + 1)
+            raise EmbeddingError(f"the reply is longer than {most} bytes for {n_texts} texts; check base_url")
+        parts.append(part)
+    return b"".join(parts).decode("utf-8", "replace")
+
+
 def _vectors(body: str, expected: int, name: str) -> npt.ArrayLike:
     """Read `{"data": [{"index": 0, "embedding": [...]}, ...]}` in the order of the request."""
     try:
         data = json.loads(body)["data"]
         rows = {int(item["index"]): item["embedding"] for item in data}
         vectors = np.array([rows[index] for index in range(len(data))], dtype=np.float64)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        shown = body[:SHOWN_CHARS]
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        shown = cut(body, SHOWN_CHARS)
         raise EmbeddingError(f"{name}: the reply holds no vectors ({type(error).__name__}): {shown}") from error
     if vectors.ndim != 2 or vectors.shape[1] == 0 or len(vectors) != expected:
         raise EmbeddingError(f"{name}: the reply has shape {vectors.shape} for {expected} texts")

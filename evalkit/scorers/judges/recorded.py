@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from evalkit.types import Case, Metric, Output, Score, Unscored
+from evalkit.visible import cut
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +62,7 @@ class Recorded:
         value = self._value(found)
         if value is None:
             what = f"no verdict at {self.at}" if found is None else f"{found!r} is none of the verdicts"
-            return Unscored(self.name, "no_verdict", what[:300])
+            return Unscored(self.name, "no_verdict", cut(what, 300))
         passed = value >= self.pass_at if self.pass_at is not None else None if self._graded else value == 1.0
         return Score(self.name, value, passed, f"{self.judge}: {found}")
 

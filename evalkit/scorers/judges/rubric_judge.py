@@ -15,6 +15,7 @@ from evalkit.scorers.judges.prompt import PROMPT_VERSION, case_blocks, system_te
 from evalkit.scorers.judges.rubric import Rubric, Scale, read_rubric, read_scale
 from evalkit.scorers.judges.verdicts import value_of, verdict_schema
 from evalkit.types import Case, Metric, Output, Score, Unscored
+from evalkit.visible import cut
 
 if TYPE_CHECKING:
     from evalkit.llm.client import ChatClient
@@ -139,7 +140,7 @@ class BoundJudge:
 
 def details_of(parsed: Parsed[Any]) -> Mapping[str, Any]:
     """What is kept of a reply: how it was asked for, who gave it, and its words."""
-    return {"rung": parsed.rung, "model": parsed.model, "raw": parsed.text[:SHOWN_CHARS]}
+    return {"rung": parsed.rung, "model": parsed.model, "raw": cut(parsed.text, SHOWN_CHARS)}
 
 
 def _metric(name: str, scale: Scale, judge: str, pass_at: float | None) -> Metric:

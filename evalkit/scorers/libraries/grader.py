@@ -12,6 +12,7 @@ from evalkit.errors import RunError
 from evalkit.llm.errors import JudgeError
 from evalkit.scorers.libraries.asked import Asked, NotApplicable
 from evalkit.types import Metric, Score, Unscored
+from evalkit.visible import cut
 
 Attempt = Mapping[str, Any]
 Run = Callable[[Attempt], Awaitable[tuple[float, str]]]
@@ -50,7 +51,7 @@ class Grader:
             except RunError as error:
                 return self.unscored("embedding_error", str(error), asked)
             except Exception as error:  # whatever a library raises is its failure, not the answer's
-                return self.unscored(f"{self.library}_error", f"{type(error).__name__}: {error}"[:500], asked)
+                return self.unscored(f"{self.library}_error", cut(f"{type(error).__name__}: {error}", 500), asked)
             problem = self._out_of_range(value)
             if problem:
                 return self.unscored(problem, f"{self.library} gave {value}", asked)

@@ -18,6 +18,7 @@ from evalkit.scorers.rules.normalise import well_formed
 from evalkit.scorers.rules.pattern import compile_pattern
 from evalkit.scorers.rules.rule import PassFail
 from evalkit.types import Case, Output, Score
+from evalkit.visible import cut
 
 MAX_DEPTH = 50
 """Validation takes several frames of the interpreter for each level."""
@@ -148,7 +149,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
         twice = next(key for key in found if [name for name, _ in pairs].count(key) > 1)
-        raise _Refused(f"key '{twice[:60]}' given twice")
+        raise _Refused(f"key '{cut(twice, 60)}' given twice")
     return found
 
 
@@ -196,7 +197,7 @@ def _validator(frozen: str) -> Any:
     try:
         draft.check_schema(schema, format_checker=jsonschema.FormatChecker(formats=()))
     except jsonschema.SchemaError as error:
-        raise ValueError(f"schema: {error.json_path}: {error.message[:200]}; mend it after draft 2020-12") from None
+        raise ValueError(f"schema: {error.json_path}: {cut(error.message, 200)}; mend it after draft 2020-12") from None
     for keyword, value in _keywords(schema):
         if keyword == "pattern":
             compile_pattern("schema", value)
@@ -246,4 +247,6 @@ def _match_pattern(validator: Any, pattern: str, value: Any, schema: Any) -> Ite
 
 def _errors(frozen: str, value: Any) -> list[str]:
     found = itertools.islice(_validator(frozen).iter_errors(value), MAX_ERRORS)
-    return [f"{error.json_path}: {error.message[:200]}" for error in sorted(found, key=lambda error: error.json_path)]
+    return [
+        f"{error.json_path}: {cut(error.message, 200)}" for error in sorted(found, key=lambda error: error.json_path)
+    ]
