@@ -13,7 +13,7 @@ A failed gate is a result, not an exception.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import IntEnum
@@ -21,6 +21,8 @@ from enum import IntEnum
 from evalkit.visible import on_one_line
 
 SHOWN_PROBLEMS = 20
+MAX_PROBLEMS = 200
+"""Of one file; the rest of it is not read."""
 
 
 class ExitCode(IntEnum):
@@ -78,6 +80,17 @@ def gathered(problems: list[Problem]) -> Iterator[None]:
         yield
     except InputError as error:
         problems += error.problems
+
+
+def noting(problems: list[Problem]) -> Callable[[Problem], None]:
+    """A function that adds a problem to the list, and raises `InputError` with all of them at the 200th."""
+
+    def note(problem: Problem) -> None:
+        problems.append(problem)
+        if len(problems) >= MAX_PROBLEMS:
+            raise InputError(problems)
+
+    return note
 
 
 class NothingSelected(InputError):

@@ -17,7 +17,7 @@ from evalkit.aggregate.agreement import labelled_rows
 from evalkit.aggregate.labels import Label
 from evalkit.aggregate.next_labels import next_labels
 from evalkit.calibrate import Judged
-from evalkit.errors import InputError, Problem
+from evalkit.errors import InputError, Problem, noting
 from evalkit.golden.labels import half_drawn, label_problems, read_labels
 from evalkit.golden.lines import read_jsonl
 from evalkit.report.label_page import Item, Queue
@@ -152,13 +152,19 @@ def take_labels(judged: Judged, export: Path, into: Path) -> Taken:
         into.parent.mkdir(parents=True, exist_ok=True)
         with _alone_in(into.parent):
             added, known = _checked(judged, export, into)
-            torn = into.is_file() and into.stat().st_size and not into.read_bytes().endswith(b"\n")
+            torn = into.is_file() and into.stat().st_size and not _ends_line(into)
             with into.open("ab") as file:
                 file.write((b"\n" if torn else b"") + "".join(f"{line}\n" for line in added).encode())
     except OSError as error:
         what = f"cannot be written ({error.strerror})"
         raise InputError(Problem(str(into), what, "name another with --into")) from None
     return Taken(len(added), known)
+
+
+def _ends_line(file: Path) -> bool:
+    with file.open("rb") as content:
+        content.seek(-1, os.SEEK_END)
+        return content.read(1) == b"\n"
 
 
 @contextmanager
@@ -179,7 +185,7 @@ def _checked(judged: Judged, export: Path, into: Path) -> tuple[list[str], int]:
     if not new:
         raise InputError(Problem(f"{export}:1", "no label in it", "export the labels from the page again"))
     old = read_labels([into], [str(into)]) if into.is_file() else ()
-    rows = [raw for _, raw in read_jsonl(export, str(export), problems.append)]
+    rows = [raw for _, raw in read_jsonl(export, str(export), noting(problems))]
     there = {_key(label): label.label for label in old}
     answers = {(row.case.id, answer_sha256(row.output.text)) for row in judged.stored.folder.rows() if row.output}
     fresh = [(label, raw) for label, raw in zip(new, rows, strict=True) if _key(label) not in there]

@@ -11,7 +11,7 @@ MODULES = sorted(ROOT.rglob("*.py"))
 RANKS = (
     {"visible"},
     {"types", "errors", "paths", "sealed", "waits", "__init__"},
-    {"results", "document"},
+    {"results", "document", "files"},
     {"stats", "figures"},
     {"aggregate", "llm"},
     {"gate", "golden", "systems", "scorers"},

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from evalkit.files import read_file
 from evalkit.report.survey import first_wrong
 from evalkit.report.texts import one_line
 from evalkit.types import SEVERITIES, WRONG, Row, verdict_of
@@ -109,7 +110,7 @@ def _gate_lines(suite: Path) -> list[tuple[str, str, int]]:
     from evalkit.errors import EvalkitError
 
     try:
-        document = parse(suite.read_bytes(), str(suite))
+        document = parse(read_file(suite), str(suite))
     except (OSError, EvalkitError):
         return []
     entries = document.value.get("gate")

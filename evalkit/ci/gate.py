@@ -22,6 +22,7 @@ from typing import Any
 
 from evalkit.ci.annotations import annotations_of, case_annotations, command
 from evalkit.errors import ExitCode
+from evalkit.files import read_file
 from evalkit.paths import project_of
 from evalkit.report.page import ICONS, Code, Page, Section, markdown, read_page, to_json
 from evalkit.store.folder import COMMENT, DECISION, MANIFEST, MARKDOWN, REPORT, RunFolder
@@ -200,7 +201,7 @@ def _append(file: Path, text: str) -> None:
 
 def _json(file: Path) -> dict[str, Any]:
     try:
-        value = json.loads(file.read_bytes())
+        value = json.loads(read_file(file))
     except (OSError, ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
@@ -208,7 +209,7 @@ def _json(file: Path) -> dict[str, Any]:
 
 def _page(folder: Path) -> Page | None:
     try:
-        return read_page((folder / COMMENT).read_bytes())
+        return read_page(read_file(folder / COMMENT))
     except (OSError, ValueError):
         return None
 
@@ -218,7 +219,7 @@ def _name_of(suite: Path) -> str:
     from yaml import YAMLError, safe_load
 
     try:
-        found = re.search(r"^name:.*", suite.read_text(encoding="utf-8"), re.MULTILINE)
+        found = re.search(r"^name:.*", read_file(suite).decode(), re.MULTILINE)
         name = safe_load(found[0])["name"] if found else None
     except (OSError, ValueError, YAMLError):
         name = None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from evalkit.cli.suite_file import SuiteFile, named_or_nearest
-from evalkit.errors import InputError, Problem
+from evalkit.errors import InputError, Problem, noting
 from evalkit.visible import visible
 
 if TYPE_CHECKING:
@@ -78,17 +78,18 @@ def _sampled(file: Path, names: Sequence[str]) -> Mapping[Cell, float]:
         raise InputError(Problem("--production", f"no file {str(file)!r}", "check the path"))
     problems: list[Problem] = []
     counts: Counter[Cell] = Counter()
-    for line, row in read_jsonl(file, str(file), problems.append):
+    note = noting(problems)
+    for line, row in read_jsonl(file, str(file), note):
         own = row.get("cohorts")
         given = {**row, **own} if isinstance(own, dict) else row
         missing = [name for name in names if name not in given]
         if missing:
-            problems.append(Problem(f"{file}:{line}", f"no {missing[0]!r}", "add it, beside `cohorts` or within"))
+            note(Problem(f"{file}:{line}", f"no {missing[0]!r}", "add it, beside `cohorts` or within"))
             continue
         odd = [name for name in names if isinstance(given[name], dict | list | None)]
         if odd:
             what = f"`{odd[0]}` is {'empty' if given[odd[0]] is None else 'no text'}"
-            problems.append(Problem(f"{file}:{line}", what, "write the value of the cohort"))
+            note(Problem(f"{file}:{line}", what, "write the value of the cohort"))
             continue
         counts[tuple(str(given[name]) for name in names)] += 1
     if problems or not counts:

@@ -19,6 +19,7 @@ import typer
 from evalkit.cli.output import Output
 from evalkit.cli.progress import Reporter
 from evalkit.errors import ExitCode
+from evalkit.files import read_file
 from evalkit.paths import shown_path
 from evalkit.pipeline import Request, Result, run_suite
 from evalkit.runner.engine import Stop
@@ -66,7 +67,7 @@ def again(request: Request, folder: RunFolder) -> str:
 def _without_secrets(text: str, suite: Path) -> str:
     named: list[str] = []
     with suppress(OSError, ValueError):
-        named = names_in(suite.read_text(encoding="utf-8"))
+        named = names_in(read_file(suite).decode())
     return redact(text, secrets_of(os.environ, named))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -10,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from evalkit.aggregate.labels import Label
-from evalkit.errors import InputError, Problem
+from evalkit.errors import MAX_PROBLEMS, InputError, Problem, noting
 from evalkit.golden.lines import Note, read_jsonl
 from evalkit.types import Metric
 
 _OPTIONAL = {"rubric_sha256", "inclusion_probability"}
 _KEYS = {"case_id", "answer_sha256", "scorer", "label", "rater", "rater_kind", *_OPTIONAL}
+MOST_SEARCHED = 5_000
+"""Ids that are searched for the one that was meant."""
 RATER_KINDS = ("person", "author", "program")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -31,18 +34,19 @@ def read_labels(files: Sequence[Path], shown: Sequence[str]) -> tuple[Label, ...
         InputError: with every problem of every file.
     """
     problems: list[Problem] = []
+    note = noting(problems)
     labels: list[Label] = []
     seen: dict[tuple[str, str, str, str], str] = {}
     for file, name in zip(files, shown, strict=True):
-        for line, raw in read_jsonl(file, name, problems.append):
+        for line, raw in read_jsonl(file, name, note):
             place = f"{name}:{line}"
-            label = _label(raw, place, problems.append)
+            label = _label(raw, place, note)
             if label is None:
                 continue
             first = seen.setdefault((label.case_id, label.answer_sha256, label.metric, label.rater), place)
             if first != place:
                 what = f"{label.rater} labels {label.metric} of case {label.case_id!r} again, first at {first}"
-                problems.append(Problem(place, what, "keep one of the two"))
+                note(Problem(place, what, "keep one of the two"))
             labels.append(label)
     problems += half_drawn(labels, ", ".join(shown))
     if problems:
@@ -57,12 +61,20 @@ def label_problems(labels: Iterable[Label], case_ids: Collection[str], metrics: 
         labels: of any metric; those of metrics that the suite does not have may belong to another suite.
         case_ids: every id of the golden set.
         metrics: of the suite's scorers.
+
+    Yields:
+        At most 200 problems.
     """
+    return itertools.islice(_label_problems(labels, case_ids, metrics), MAX_PROBLEMS)
+
+
+def _label_problems(labels: Iterable[Label], case_ids: Collection[str], metrics: Iterable[Metric]) -> Iterator[Problem]:
     known = {metric.name: metric for metric in metrics}
     for label in labels:
         metric = known.get(label.metric)
         if label.case_id not in case_ids:
-            near = get_close_matches(label.case_id, case_ids, n=1)
+            # Looking through a million ids takes minutes for one label.
+            near = get_close_matches(label.case_id, case_ids, n=1) if len(case_ids) <= MOST_SEARCHED else []
             mend = f"did you mean {near[0]!r}?" if near else "mend the id, or remove the line"
             yield Problem(label.place, f"no case {label.case_id!r} in the golden set", mend)
         if metric is not None and isinstance(label.label, float):

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import csv
-import gzip
 import io
 import json
 import math
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from evalkit.errors import Problem
+from evalkit.files import Unfit, open_file, open_packed
 
 MAX_LINE_BYTES = 8 << 20
+_LONGEST = 2 * MAX_LINE_BYTES
+"""A line of up to this length is read, so that it can be reported with its number."""
+MAX_BLANK_LINES = 1_000_000
+MAX_COLUMNS = 10_000
 RawRow = tuple[int, dict[str, Any]]
 """Line number (from 1) and the row."""
 Note = Callable[[Problem], None]
@@ -33,13 +36,14 @@ def _readable(rows: Iterator[RawRow], shown: str, note: Note) -> Iterator[RawRow
     """The rows, up to where the disk or the packing fails."""
     try:
         yield from rows
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        note(Problem(shown, f"cannot be unpacked: {error}", "pack it again with gzip"))
+    except Unfit as error:
+        note(Problem(shown, str(error.strerror), "name a file of rows, one a line"))
     except OSError as error:
         note(Problem(shown, f"cannot be read: {error.strerror}", "check the file and its permissions"))
 
 
 def _jsonl_rows(path: Path, shown: str, note: Note) -> Iterator[RawRow]:
+    blank = 0
     with _open(path) as file:
         for number, line in enumerate(iter(lambda: file.readline(MAX_LINE_BYTES + 1), b""), 1):
             if len(line) > MAX_LINE_BYTES:
@@ -52,6 +56,10 @@ def _jsonl_rows(path: Path, shown: str, note: Note) -> Iterator[RawRow]:
             if number == 1 and line.startswith(b"\xef\xbb\xbf"):
                 line = line[3:]
             if not line.strip():
+                blank += 1
+                if blank > MAX_BLANK_LINES:
+                    note(Problem(f"{shown}:{number}", f"more than {MAX_BLANK_LINES:,} blank lines", "remove them"))
+                    return
                 continue
             if number == 1 and line.lstrip().startswith(b"["):
                 note(
@@ -93,21 +101,56 @@ def read_csv(path: Path, shown: str, note: Note) -> Iterator[RawRow]:
 def _csv_file(path: Path, shown: str, note: Note) -> Iterator[RawRow]:
     csv.field_size_limit(MAX_LINE_BYTES)
     with _open(path) as file, io.TextIOWrapper(file, encoding="utf-8-sig", newline="") as text:
-        reader = csv.reader(text, strict=True)
+        lines = _RowLines(text)
+        reader = csv.reader(lines, strict=True)
         try:
             header = next(reader, [])
-            yield from _csv_rows(reader, header, shown, note)
+            yield from _csv_rows(reader, header, lines, (shown, note))
+        except _Refused as error:
+            what, _, mend = str(error).partition("; ")
+            note(Problem(f"{shown}:{lines.number}", what, mend))
         except UnicodeDecodeError as error:
             note(Problem(f"{shown}:{reader.line_num + 1}", f"not UTF-8 ({error.reason})", "save the file as UTF-8"))
         except csv.Error as error:
             note(Problem(f"{shown}:{reader.line_num}", f"not CSV: {error}", "close the quotes"))
 
 
-def _csv_rows(reader: Any, header: list[str], shown: str, note: Note) -> Iterator[RawRow]:
+class _RowLines:
+    """The lines of a CSV file, up to one row that is too long or too many blank ones."""
+
+    def __init__(self, text: Iterator[str]) -> None:
+        self._text = text
+        self.number = self._chars = self._blank = 0
+
+    def __iter__(self) -> _RowLines:
+        return self
+
+    def __next__(self) -> str:
+        line = next(self._text)
+        self.number += 1
+        self._chars += len(line)
+        self._blank += len(line) <= 2 and not line.strip()
+        if self._chars > MAX_LINE_BYTES:
+            raise _Refused("a row longer than 8 MiB; split it, or close its quotes")
+        if self._blank > MAX_BLANK_LINES:
+            raise _Refused(f"more than {MAX_BLANK_LINES:,} blank lines; remove them")
+        return line
+
+    def begin(self) -> None:
+        """Begin the next row."""
+        self._chars = 0
+
+
+def _csv_rows(reader: Any, header: list[str], lines: _RowLines, told: tuple[str, Note]) -> Iterator[RawRow]:
+    shown, note = told
+    if len(header) > MAX_COLUMNS:
+        note(Problem(f"{shown}:1", f"{len(header):,} columns, at most {MAX_COLUMNS:,} are read", "remove columns"))
+        return
     if len(set(header)) < len(header) or not all(header):
         note(Problem(f"{shown}:1", "the header has empty or repeated column names", "name each column once"))
         return
     for cells in reader:
+        lines.begin()
         place = f"{shown}:{reader.line_num}"
         if not any(cells):
             continue
@@ -144,7 +187,9 @@ def _csv_value(cell: str, place: str, note: Note) -> Any:
 
 
 def _open(path: Path) -> BinaryIO:
-    return gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")  # type: ignore[return-value]
+    if path.suffix == ".gz":
+        return open_packed(path, "pack it again with gzip, or keep it unpacked", max_line_bytes=_LONGEST)
+    return open_file(path, max_line_bytes=_LONGEST)
 
 
 def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

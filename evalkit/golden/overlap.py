@@ -8,9 +8,9 @@ import unicodedata
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
-from evalkit.errors import InputError, Problem
+from evalkit.errors import MAX_PROBLEMS, InputError, Problem
 from evalkit.golden.fields import ALIASES, questions_of
-from evalkit.golden.read import MAX_PROBLEMS, GoldenSet, GoldenSource, raw_rows
+from evalkit.golden.read import GoldenSet, GoldenSource, raw_rows
 from evalkit.golden.survey import Lack
 
 _KEY_BYTES = 16

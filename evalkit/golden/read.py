@@ -12,14 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evalkit.errors import InputError, Problem
+from evalkit.errors import InputError, Problem, noting
+from evalkit.files import sha256_of
 from evalkit.golden.fields import to_case
 from evalkit.golden.lines import Note, RawRow, read_csv, read_jsonl
 from evalkit.golden.survey import Lack, Need, Survey
 from evalkit.types import Case
 from evalkit.visible import cut
-
-MAX_PROBLEMS = 200
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,12 +89,7 @@ def open_golden(
         InputError: with every problem found (at most 200).
     """
     problems: list[Problem] = []
-
-    def note(problem: Problem) -> None:
-        problems.append(problem)
-        if len(problems) >= MAX_PROBLEMS:
-            raise InputError(problems)
-
+    note = noting(problems)
     survey = Survey(note, need)
     for line, case in read_cases(source, file, shown, note):
         survey.add(case, line)
@@ -142,8 +136,7 @@ def known_golden(source: GoldenSource, file: Path | None, shown: str, record: Ma
 def file_sha256(file: Path) -> str | None:
     """SHA-256 (hex) of a file's bytes, `None` where it cannot be read."""
     try:
-        with file.open("rb") as content:
-            return hashlib.file_digest(content, "sha256").hexdigest()
+        return sha256_of(file)
     except OSError:
         return None
 

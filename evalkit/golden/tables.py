@@ -12,12 +12,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evalkit.errors import InputError, Problem
-from evalkit.golden.lines import Note, RawRow
+from evalkit.files import MAX_RATIO, unpacked_limit
+from evalkit.golden.lines import MAX_COLUMNS, Note, RawRow
 from evalkit.visible import cut
 
 if TYPE_CHECKING:
     from evalkit.golden.read import GoldenSource
 
+_BATCH_ROWS = 1_000
+"""Rows that are held at a time."""
+_MOST_ROWS = 100_000_000
 _SCALARS = (str, int, float, bool)
 
 
@@ -72,11 +76,18 @@ def _file_rows(file: Path, shown: str) -> Iterator[Mapping[str, Any]]:
     datasets.disable_progress_bars()
     try:
         if file.suffix == ".parquet":
-            if not _parquet_rows(file):
+            if not _checked_parquet(file, shown):
                 return iter(())  # `datasets` cannot stream a file of no rows
             features = datasets.Features.from_arrow_schema(_parquet_schema(file))
             return iter(
-                datasets.load_dataset("parquet", data_files=str(file), split="train", features=features, streaming=True)
+                datasets.load_dataset(
+                    "parquet",
+                    data_files=str(file),
+                    split="train",
+                    features=features,
+                    streaming=True,
+                    batch_size=_BATCH_ROWS,
+                )
             )
         return iter(datasets.Dataset.from_file(str(file)))
     except (OSError, ValueError) as error:
@@ -102,10 +113,27 @@ def _parquet_schema(file: Path) -> Any:
     return pyarrow.parquet.read_schema(file).remove_metadata()
 
 
-def _parquet_rows(file: Path) -> int:
+def _checked_parquet(file: Path, shown: str) -> int:
+    """The number of rows.
+
+    Raises:
+        InputError: the file has more columns or rows than any golden set, or unpacks to a multiple of its size.
+    """
     import pyarrow.parquet
 
-    return int(pyarrow.parquet.read_metadata(file).num_rows)
+    facts = pyarrow.parquet.read_metadata(file)
+    packed = file.stat().st_size
+    unpacked = sum(facts.row_group(at).total_byte_size for at in range(facts.num_row_groups))
+    what = ""
+    if facts.num_columns > MAX_COLUMNS:
+        what = f"{facts.num_columns:,} columns, at most {MAX_COLUMNS:,} are read"
+    elif facts.num_rows > _MOST_ROWS:
+        what = f"{facts.num_rows:,} rows, at most {_MOST_ROWS:,} are read"
+    elif unpacked > unpacked_limit(packed):
+        what = f"it unpacks to {unpacked:,} bytes, more than {MAX_RATIO} times its {packed:,}"
+    if what:
+        raise InputError(Problem(shown, what, "write a smaller file, or JSON Lines"))
+    return int(facts.num_rows)
 
 
 def _hub_rows(source: GoldenSource, shown: str) -> Iterator[Mapping[str, Any]]:

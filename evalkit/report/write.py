@@ -9,6 +9,7 @@ from typing import Any
 
 from evalkit.aggregate.labels import Label
 from evalkit.errors import StoreError
+from evalkit.files import read_file
 from evalkit.report.survey import Rows
 from evalkit.report.view import View, build_view
 from evalkit.results import Decision, Summary
@@ -99,7 +100,7 @@ def _write_record(folder: RunFolder, name: str, text: str) -> bool:
     from evalkit.report.stamp import is_edited, stamped
 
     try:
-        kept = is_edited(folder.file(name).read_text(encoding="utf-8", errors="backslashreplace"))
+        kept = is_edited(read_file(folder.file(name)).decode("utf-8", "backslashreplace"))
     except FileNotFoundError:
         kept = False
     except OSError as error:

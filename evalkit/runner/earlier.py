@@ -14,7 +14,7 @@ from evalkit.runner.grading import Grader
 from evalkit.runner.plan import Key
 from evalkit.runner.scoring import Scoring
 from evalkit.sealed import sum_of
-from evalkit.store.chain import Damage, lines_of
+from evalkit.store.chain import Damage, lines_of, note_damage
 from evalkit.store.folder import SET_ASIDE, RunFolder
 from evalkit.store.index import row_at
 from evalkit.store.rows import decode_row, row_name
@@ -57,7 +57,7 @@ class Earlier:
         for number, line in enumerate(lines_of(path) if path.exists() else (), 1):
             row = decode_row(line)
             if row is None:
-                self.damaged.append(Damage(number, torn=not line.endswith(b"\n")))
+                note_damage(self.damaged, path, number, line)
             elif self.wanted is not None and row.case.digest not in self.wanted:
                 self.n_unwanted += 1
             elif self._is_by_hand(line):

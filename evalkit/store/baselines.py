@@ -9,14 +9,15 @@ import zipfile
 from pathlib import Path, PurePosixPath
 
 from evalkit.errors import InputError, Problem
+from evalkit.files import unpacked_limit
 from evalkit.store.folder import BASELINES, DECISION, MANIFEST, ROWS, SUMMARY, RunFolder, is_name
 from evalkit.store.git import PREFIX, folder_at
-from evalkit.store.packed import unpacked_limit
 
 FILES = (MANIFEST, f"{ROWS}.gz", ROWS, SUMMARY, DECISION)
 """What a baseline is made of; nothing else is taken from a commit or an archive."""
 NO_ANSWERS = "none of its rows has an answer, so nothing can be compared with it"
 """What a run is no baseline for."""
+MOST_MEMBERS = 10_000
 _PIECE_BYTES = 1 << 20
 
 
@@ -64,7 +65,7 @@ def _unpacked(file: Path) -> Path:
     atexit.register(shutil.rmtree, target, ignore_errors=True)
     try:
         with zipfile.ZipFile(file) as archive:
-            for member in archive.infolist():
+            for member in archive.infolist()[:MOST_MEMBERS]:
                 name = PurePosixPath(member.filename).name
                 if name in FILES and not (target / name).exists():
                     _copy(archive, member, target / name)

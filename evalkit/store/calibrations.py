@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from evalkit.aggregate.calibration import Calibration
 from evalkit.errors import InputError, Problem, StoreError
+from evalkit.files import sha256_of
 from evalkit.results import Agreement, Estimate
 from evalkit.store.folder import read_json, to_json
 
@@ -18,7 +18,7 @@ CALIBRATION_FORMAT = 1
 
 def label_hashes(files: Iterable[Path], root: Path) -> dict[str, str]:
     """Label file, relative to the project where it lies in it -> SHA-256 of its bytes."""
-    return {_shown(file, root): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+    return {_shown(file, root): sha256_of(file) for file in files}
 
 
 def _shown(file: Path, root: Path) -> str:
@@ -81,7 +81,7 @@ def _record(raw: Mapping[str, Any], source: str, root: Path) -> Calibration:
 
 def _digest(file: Path) -> str | None:
     try:
-        return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else None
+        return sha256_of(file) if file.is_file() else None
     except OSError:
         return None
 

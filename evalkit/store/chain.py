@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from evalkit.errors import InputError, Problem, StoreError
+from evalkit.files import Unfit, open_file, open_packed
 from evalkit.paths import shown_path
 from evalkit.sealed import sum_of
-from evalkit.store.packed import open_packed
 from evalkit.store.rows import row_name
 
 _START = b"evalkit head 1"
 _HEAD_BYTES = 16
+_UNPACKED = "name the folder of a run of your own, whose rows are not packed"
 MAX_DAMAGED = 10_000
 HEAD = "head"
 """The key in `decision.json`."""
@@ -111,15 +112,15 @@ def lines_of(path: Path) -> Iterator[bytes]:
             yield from file
     except FileNotFoundError:
         raise InputError(Problem(shown_path(path), "is not there", mend)) from None
-    except IsADirectoryError:
-        raise InputError(Problem(shown_path(path), "is a folder", mend)) from None
+    except Unfit as error:
+        raise InputError(Problem(shown_path(path), str(error.strerror), mend)) from None
     except OSError as error:
         raise StoreError(f"{path}: cannot be read ({error}); check the path and its permissions") from error
 
 
 def open_journal(path: Path) -> BinaryIO:
     """The bytes of a journal; of a saved baseline no more than `packed` allows."""
-    return open_packed(path) if path.suffix == ".gz" else path.open("rb")
+    return open_packed(path, _UNPACKED) if path.suffix == ".gz" else open_file(path)
 
 
 def _link(before: bytes, added: bytes) -> bytes:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from evalkit.errors import InputError, Problem, StoreError
+from evalkit.files import Unfit, read_file
 from evalkit.paths import shown_path
 from evalkit.store.chain import Scan, head_of, open_journal, scan
 from evalkit.store.journal import read_rows
@@ -144,10 +145,10 @@ def read_json(file: Path) -> Any:
         OSError: if it cannot be read.
         ValueError: if it is no JSON, or longer or deeper than what evalkit writes.
     """
-    with file.open("rb") as content:
-        data = content.read(_MAX_JSON_BYTES + 1)
-    if len(data) > _MAX_JSON_BYTES:
-        raise ValueError(f"more than {_MAX_JSON_BYTES >> 20} MiB")
+    try:
+        data = read_file(file, _MAX_JSON_BYTES)
+    except Unfit as error:
+        raise ValueError(str(error.strerror)) from None
     try:
         return json.loads(data)
     except RecursionError:

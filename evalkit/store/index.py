@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from evalkit.errors import StoreError
+from evalkit.files import open_file
 from evalkit.store.chain import open_journal
 from evalkit.store.rows import RowKey, decode_row, row_key
 from evalkit.types import Row
@@ -42,7 +43,7 @@ def row_at(path: Path, place: int) -> Row:
     Raises:
         StoreError: no intact row begins there.
     """
-    with path.open("rb") as file:
+    with open_file(path) as file:
         file.seek(place)
         row = decode_row(file.readline())
     if row is None:

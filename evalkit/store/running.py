@@ -17,6 +17,7 @@ except ImportError:  # no such locks on Windows: there nothing keeps two runs ou
     fcntl = None  # type: ignore[assignment]
 
 RUNNING = ".running"
+_MOST_BYTES = 64 << 20
 _BEGIN, _END = "begin", "end"
 
 
@@ -123,7 +124,7 @@ def _locked(file: Path) -> int:
 
 def _read(fd: int) -> str:
     # Closing another descriptor of the file would give up the lock.
-    return os.pread(fd, os.fstat(fd).st_size, 0).decode("utf-8", "replace")
+    return os.pread(fd, min(os.fstat(fd).st_size, _MOST_BYTES), 0).decode("utf-8", "replace")
 
 
 def _taken(file: Path) -> InputError:

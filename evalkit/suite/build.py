@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from evalkit.document import Document, Path
-from evalkit.errors import Problem
+from evalkit.errors import MAX_PROBLEMS, Problem
 
 _NAMES = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
 _MENDS = {str: "write a word", int: "write one such as 1", float: "write one such as 0.5", bool: "write one of them"}
@@ -63,7 +63,9 @@ class Builder:
 
     def unknown_key(self, key: str, known: Iterable[str], path: Path) -> None:
         """Note an unknown key with the nearest known ones."""
-        self.problem((*path, key), "unknown key", choices(key, known))
+        # The nearest word costs a search each, and nobody reads thousands.
+        near = choices(key, known) if len(self.problems) < MAX_PROBLEMS else "remove it"
+        self.problem((*path, key), "unknown key", near)
 
     def value(self, item: Any, hint: Any, path: Path) -> Any:
         """`item` checked against a type hint; problems are noted and `None` comes back."""

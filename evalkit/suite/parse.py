@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import itertools
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from evalkit.document import Document, dotted, parse
 from evalkit.errors import InputError, Problem, gathered
+from evalkit.files import Unfit, read_file
 from evalkit.gate.policy import CHECKS, NoRegression, Policy, Threshold
 from evalkit.golden.labels import read_labels
 from evalkit.golden.read import GoldenSource, open_golden
@@ -23,6 +25,10 @@ from evalkit.systems import SYSTEMS
 from evalkit.systems.base import SystemConfig
 
 Steps = tuple[str | int, ...]
+MOST_ENTRIES = 1_000
+"""Of one list of a suite."""
+MOST_NEAR = 1_000
+"""Files of a folder that are searched for the one that was meant."""
 
 
 def load_suite(path: Path, shown: str | None = None) -> Suite:
@@ -42,6 +48,7 @@ def load_suite(path: Path, shown: str | None = None) -> Suite:
     learnt = [files.resolve(name, ("golden", "trained_on", i)) for i, name in enumerate(golden.trained_on)]
     judge = _judge(builder, options.judge)
     system_kind, system = ("", None) if options.system is ABSENT else _system(builder, options.system)
+    options = _few_entries(builder, options)
     scorers = _scorers(builder, options.scorers, judge)
     policy, baseline_system = _policy(builder, options)
     labels = [files.resolve(name, ("labels", i)) for i, name in enumerate(options.labels)]
@@ -79,15 +86,30 @@ def load_suite(path: Path, shown: str | None = None) -> Suite:
     )
 
 
+def _few_entries(builder: Builder, options: SuiteOptions) -> SuiteOptions:
+    """The options with no list longer than any suite needs, since each entry is checked against the others."""
+    for name in ("scorers", "gate", "cohorts", "labels", "calibrations"):
+        found = getattr(options, name)
+        if len(found) > MOST_ENTRIES:
+            what = f"{len(found):,} entries, at most {MOST_ENTRIES:,} are read"
+            builder.problem((name,), what, "remove some, or split the suite")
+            options = dataclasses.replace(options, **{name: found[:MOST_ENTRIES]})
+    return options
+
+
 def _bytes(path: Path, shown: str) -> bytes:
     if path.is_dir():
         raise InputError(Problem(shown, "a folder, not a suite file", f"name the file, such as {shown}/suite.yaml"))
     try:
-        return path.read_bytes()
+        return read_file(path)
     except FileNotFoundError:
         near = [p.name for p in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
         raise InputError(
             Problem(shown, "no such file", choices(path.name, near) if near else "check the path")
+        ) from None
+    except Unfit as error:
+        raise InputError(
+            Problem(shown, str(error.strerror), "name a YAML file; data belongs in the golden set")
         ) from None
     except OSError as error:
         raise InputError(Problem(shown, f"cannot be read: {error.strerror}", "check its permissions")) from None
@@ -116,10 +138,18 @@ class _Files:
             )
             return None
         if not file.is_file():
-            near = [p.name for p in file.parent.iterdir() if p.is_file()] if file.parent.is_dir() else []
-            self.builder.problem(path, f"no file {name!r}", choices(file.name, near) if near else "check the path")
+            self.builder.problem(path, *_no_file(name, file))
             return None
         return file
+
+
+def _no_file(name: str, file: Path) -> tuple[str, str]:
+    """What is wrong with a path that leads to no regular file, and the fix."""
+    if file.exists():
+        return f"{name!r} is not a regular file", "name a file"
+    there = file.parent.iterdir() if file.parent.is_dir() else iter(())
+    near = [each.name for each in itertools.islice(there, MOST_NEAR) if each.is_file()]
+    return f"no file {name!r}", choices(file.name, near) if near else "check the path"
 
 
 def _relative(file: Path, root: Path) -> str:

@@ -8,10 +8,13 @@ from typing import Any
 
 from evalkit.document import parse
 from evalkit.errors import InputError
+from evalkit.files import read_file
 from evalkit.suite.build import Builder
 from evalkit.suite.model import Suite, SuiteOptions
 
 FINGERPRINT_HEX = 8
+MAX_LABELS_BYTES = 512 << 20
+"""Of a label file: more than a million labels."""
 Read = Callable[[str], bytes | None]
 """A file that a suite names, `None` where it is not there."""
 
@@ -21,7 +24,7 @@ def rules_of(suite: Suite) -> dict[str, Any]:
 
     def read(name: str) -> bytes | None:
         file = (suite.path.parent / name).resolve()
-        return file.read_bytes() if file.is_file() else None
+        return read_file(file, MAX_LABELS_BYTES) if file.is_file() else None
 
     return _rules(suite.options, read)
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from evalkit.document import Path
-from evalkit.errors import Problem
+from evalkit.errors import MAX_PROBLEMS, Problem
 from evalkit.suite.build import Builder
 from evalkit.systems.secrets import is_secret_name, looks_secret, names_in, redact
 
@@ -26,14 +26,20 @@ _CONFIGURED = {"system", "judge", "embedding", "golden", "labels", "calibrations
 
 def check_strings(builder: Builder) -> None:
     """Note each text that is a secret, or that waits for a variable in vain; no problem repeats a secret."""
-    secrets = []
+    secrets: list[str] = []
+    told: list[Problem] = []
     for path, text in _strings(builder.document.value, ()):
         name = next((part for part in reversed(path) if isinstance(part, str)), "")
         written = is_secret_name(name) and path[0] in ("system", "judge", "embedding") and not names_in(text)
         if text and (looks_secret(text) or written or (path[0] in _CONFIGURED and _KEY_IN_QUERY.search(text))):
             secrets.append(text)
+            if len(secrets) > MAX_PROBLEMS:
+                # Blotting thousands of texts out of thousands of problems takes hours; these repeat none.
+                builder.problems = told
+                return
             mend = "keep it in the environment: `api_key_env: MY_KEY`, or ${MY_KEY} in a header of the system"
             builder.problem(path, "a secret is written into the suite; take it for known to others", mend)
+            told.append(builder.problems[-1])
         elif names_in(text) and path[0] in _CONFIGURED and not _is_filled(path):
             what = f"`${{{names_in(text)[0]}}}` is not filled in here"
             builder.problem(path, what, "write the value; only http, headers and base_url of a system read variables")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from evalkit.errors import Problem
+from evalkit.files import read_file
 from evalkit.systems.base import Answer, Shared, check_seconds, inside, timed
 from evalkit.systems.chat_reply import ChatReply, read_chat, to_chat_output
 from evalkit.systems.endpoint import check_limits, connect, timed_by, url_problems
@@ -98,6 +99,8 @@ class ChatSystem:
             if path is None or not path.is_file():
                 what = f"no file {self.system_prompt_file!r} inside the project"
                 problems.append(Problem("system.system_prompt_file", what, "write its path from the suite's folder"))
+            else:
+                problems += _unreadable(path)
         return problems
 
     @property
@@ -146,7 +149,7 @@ class ChatSystem:
         """Settle everything of a request that is the same for all cases."""
         system = self.system_prompt
         if self.system_prompt_file is not None and (path := inside(shared, self.system_prompt_file)):
-            system = path.read_text(encoding="utf-8")
+            system = read_file(path).decode("utf-8")
         first = [] if system is None else [{"role": "system", "content": system}]
         options = {"temperature": self.temperature, "max_tokens": self.max_tokens, **self.parameters}
         kept: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
@@ -163,6 +166,15 @@ class ChatSystem:
             return output
         cost_usd = self.prices.cost_usd(usage.input_tokens, usage.output_tokens)
         return replace(output, usage=replace(usage, cost_usd=cost_usd))
+
+
+def _unreadable(path: Path) -> Iterator[Problem]:
+    try:
+        read_file(path).decode("utf-8")
+    except OSError as error:
+        yield Problem("system.system_prompt_file", f"cannot be read: {error.strerror}", "name a short text file")
+    except UnicodeDecodeError as error:
+        yield Problem("system.system_prompt_file", f"not UTF-8 at byte {error.start}", "save it as UTF-8")
 
 
 def _turns(prompt: str) -> Callable[[Case], list[dict[str, str]]]:

@@ -10,11 +10,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from evalkit.files import sha256_of
+
 PROMPT_SUFFIXES = frozenset({".txt", ".md", ".prompt", ".j2", ".jinja", ".jinja2", ".mustache"})
 """Files beside the callable that hold prompts. Data and settings (JSON, YAML) are left out, since suites, golden sets
 and results have these formats too: give `version` where the answers depend on them."""
 _NOT_SOURCE = frozenset({"__pycache__", "node_modules", "site-packages"})
-_CHUNK = 1 << 20
 
 
 def config_hash(config: Any, ignore: Iterable[str], files: Iterable[tuple[str, Path]] = ()) -> str:
@@ -44,14 +45,10 @@ def _jsonable(value: Any) -> Any:
 
 def file_hash(path: Path) -> str:
     """SHA-256 (hex) of a file's bytes, read in chunks; `absent` where it cannot be read."""
-    digest = hashlib.sha256()
     try:
-        with path.open("rb") as file:
-            while chunk := file.read(_CHUNK):
-                digest.update(chunk)
+        return sha256_of(path)
     except OSError:
         return "absent"
-    return digest.hexdigest()
 
 
 def source_files(module_file: Path, module: str, project: Path) -> list[tuple[str, Path]]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import itertools
 import json
 import math
 import numbers
 import operator
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -19,6 +20,8 @@ MESSAGE_CHARS = 500
 MAX_DEPTH = 50
 _MAX_INT_BITS = 13_000
 """Some 3,900 digits; Python writes and reads no more than 4,300."""
+MAX_VALUES = 1_000_000
+"""Of one tool call's arguments, or of one step."""
 
 
 def to_output(value: object) -> Output | Failure:
@@ -160,12 +163,19 @@ def _trajectory(value: object) -> tuple[Mapping[str, Any], ...] | None:
     return tuple(plain(f"trajectory[{i}]", step) for i, step in enumerate(steps))
 
 
-def plain(place: str, value: object, depth: int = 0) -> Any:
+def plain(place: str, value: object) -> Any:
     """Copy a value as what JSON can hold: None, bool, int, finite float, string, list, mapping with string keys.
 
     Raises:
-        ValueError: Names the place that JSON cannot hold.
+        ValueError: Names the place that JSON cannot hold, or says that there are too many values; a list that holds
+            one list twice, and so on for 24 levels, has 16 million.
     """
+    return _plain(place, value, 0, itertools.count(1))
+
+
+def _plain(place: str, value: object, depth: int, counter: Iterator[int]) -> Any:
+    if next(counter) > MAX_VALUES:
+        raise ValueError(f"{place.partition('.')[0]}: more than {MAX_VALUES:,} values")
     if value is None or isinstance(value, bool):
         return value
     # A subclass of the system's own may say anything of itself: what is kept is the plain value.
@@ -178,9 +188,12 @@ def plain(place: str, value: object, depth: int = 0) -> Any:
     if depth > MAX_DEPTH:
         raise ValueError(f"{place}: nested deeper than {MAX_DEPTH}")
     if isinstance(value, Mapping):
-        return {_text(f"{place} key", key): plain(f"{place}.{key}", item, depth + 1) for key, item in value.items()}
+        return {
+            _text(f"{place} key", key): _plain(f"{place}.{key}", item, depth + 1, counter)
+            for key, item in value.items()
+        }
     if isinstance(value, list | tuple):
-        return [plain(f"{place}[{i}]", item, depth + 1) for i, item in enumerate(value)]
+        return [_plain(f"{place}[{i}]", item, depth + 1, counter) for i, item in enumerate(value)]
     raise ValueError(f"{place}: JSON cannot hold {shown(value)}")
 
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from evalkit.errors import InputError, Problem
+from evalkit.errors import InputError, Problem, noting
+from evalkit.files import Unfit, open_file
 from evalkit.sealed import ROW_FORMAT, body_of, is_sealed
 from evalkit.systems.base import Answer, CallFailed, Shared, check_seconds, inside, timed
 from evalkit.systems.fingerprint import config_hash
@@ -20,6 +21,7 @@ from evalkit.systems.secrets import secrets_of
 from evalkit.types import Case, Failure, Output
 
 _PLACE = "system.replay"
+MAX_BLANK_LINES = 1_000_000
 _OF_ITS_CALL = ("attempts", "replayed")
 """What a run notes of an output besides what the system said."""
 _Key = tuple[str, int]
@@ -185,18 +187,24 @@ def _indexed(path: Path, field: str, _state: tuple[int, int]) -> tuple[Mapping[_
     index: dict[_Key, _Span] = {}
     lines: dict[_Key, int] = {}
     problems: list[Problem] = []
-    for number, offset, line in _lines(path):
-        try:
-            key, is_run_row = _key(_row(line), field)
-        except ValueError as error:
-            what, _, mend = one_line(error, 300).partition("; ")
-            problems.append(Problem(f"{path.name}:{number}", what, mend or "mend the line, or remove it"))
-            continue
-        if key in lines and not is_run_row:
-            what = f"`id` {key[0]!r}, repeat {key[1]}, repeats line {lines[key]}"
-            problems.append(Problem(f"{path.name}:{number}", what, "give each answer its own id or `repeat`"))
-        lines[key] = number
-        index[key] = (offset, len(line))
+    note = noting(problems)
+    try:
+        for number, offset, line in _lines(path):
+            try:
+                key, is_run_row = _key(_row(line), field)
+            except (ValueError, RecursionError) as error:
+                what, _, mend = one_line(error, 300).partition("; ")
+                note(Problem(f"{path.name}:{number}", what, mend or "mend the line, or remove it"))
+                continue
+            if key in lines and not is_run_row:
+                what = f"`id` {key[0]!r}, repeat {key[1]}, repeats line {lines[key]}"
+                note(Problem(f"{path.name}:{number}", what, "give each answer its own id or `repeat`"))
+            lines[key] = number
+            index[key] = (offset, len(line))
+    except InputError:
+        return index, tuple(problems)  # so many that the rest is not read
+    except OSError as error:
+        problems.append(Problem(path.name, f"cannot be read: {error.strerror}", "name a file of answers, one a line"))
     if not index and not problems:
         problems.append(Problem(f"{path.name}:1", "no answer in it", "name a file of answers, or a run that has rows"))
     return index, tuple(problems)
@@ -205,11 +213,15 @@ def _indexed(path: Path, field: str, _state: tuple[int, int]) -> tuple[Mapping[_
 def _lines(path: Path) -> Iterator[tuple[int, int, bytes]]:
     """(number, offset, bytes) of each line that is not blank, but for what a kill left of a run's last row."""
     offset = 0
-    with path.open("rb") as file:
+    with open_file(path) as file:
+        blank = 0
         for number, line in enumerate(file, 1):
             torn = is_sealed(line) and not line.endswith(b"\n")  # its case was never answered
             if line.strip() and not torn:
                 yield number, offset, line
+            blank += len(line) <= 2 and not line.strip()
+            if blank > MAX_BLANK_LINES:
+                raise Unfit(f"more than {MAX_BLANK_LINES:,} blank lines", path)
             offset += len(line)
 
 

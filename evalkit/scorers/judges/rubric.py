@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from evalkit.errors import InputError
+from evalkit.files import Unfit, read_file
 from evalkit.paths import inside_project
 
 Scale = tuple[int, int] | Literal["pass_fail", "criteria", "pairwise"]
@@ -81,12 +82,11 @@ def read_rubric(root: Path, name: str) -> Rubric:
     """
     file = _shipped(name) or _resolve(root, name)
     try:
-        with file.open("rb") as handle:
-            content = handle.read(MAX_BYTES + 1)
+        content = read_file(file, MAX_BYTES)
+    except Unfit as error:
+        raise ValueError(f"rubric: {name!r}: {error.strerror}; name a short Markdown file") from None
     except OSError as error:
         raise ValueError(f"rubric: {name!r} cannot be read ({error.strerror}); check the path") from None
-    if len(content) > MAX_BYTES:
-        raise ValueError(f"rubric: {name!r} is longer than {MAX_BYTES} bytes; shorten it")
     return parse_rubric(content, name)
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from evalkit.errors import InputError, Problem
+from evalkit.files import read_file
 from evalkit.paths import inside_project
 from evalkit.scorers.base import Services
 from evalkit.scorers.rules.normalise import well_formed
@@ -76,7 +77,7 @@ class Json(PassFail):
         if not isinstance(self.schema, str):
             return self
         try:
-            schema = read_json(inside_project(services.root, self.schema).read_text(encoding="utf-8"))
+            schema = read_json(read_file(inside_project(services.root, self.schema)).decode("utf-8"))
             if not isinstance(schema, dict):
                 raise _Refused("the schema is no JSON object")
             return dataclasses.replace(self, schema=schema)
