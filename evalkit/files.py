@@ -31,6 +31,7 @@ SMALL_BYTES = 64 << 20
 MAX_RATIO = 400
 """And so many times the file: real baselines have 8, those whose every row repeats one long context 230."""
 _PIECE_BYTES = 1 << 16
+_UNLIMITED = 1 << 62
 _KINDS = {
     stat.S_IFDIR: "a folder",
     stat.S_IFIFO: "a named pipe",
@@ -77,10 +78,11 @@ def read_file(path: Path, max_bytes: int = MAX_TEXT_BYTES) -> bytes:
         Unfit: it is not a regular file, or longer than `max_bytes`.
         OSError: it cannot be read.
     """
-    with open_file(path, max_line_bytes=max_bytes + 1) as file:
+    with open_file(path, max_line_bytes=_UNLIMITED) as file:
         data = file.read(max_bytes + 1)
     if len(data) > max_bytes:
-        raise Unfit(f"longer than {max_bytes:,} bytes, the most that is read", path)
+        most = f"{max_bytes:,} bytes" if max_bytes % (1 << 20) else f"{max_bytes >> 20} MiB"
+        raise Unfit(f"more than {most}", path)
     return data
 
 
@@ -90,7 +92,7 @@ def sha256_of(path: Path) -> str:
     Raises:
         OSError: it cannot be read, or is not a regular file.
     """
-    with open_file(path, max_line_bytes=1 << 62) as file:
+    with open_file(path, max_line_bytes=_UNLIMITED) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -171,7 +173,7 @@ class _Unpacked(io.RawIOBase):
     """Counts bytes and lines as they come out of a gzip file."""
 
     def __init__(self, path: Path, mend: str, max_line_bytes: int) -> None:
-        self._packed = open_file(path, max_line_bytes=1 << 62)
+        self._packed = open_file(path, max_line_bytes=_UNLIMITED)
         self._file = gzip.GzipFile(fileobj=self._packed, mode="rb")
         self._place, self._mend, self._most = shown_path(path), mend, max_line_bytes
         self._packed_bytes = os.fstat(self._packed.fileno()).st_size
