@@ -13,11 +13,11 @@ import pytest
 from hostile_lab import command, write_project
 
 from evalkit.errors import InputError, Problem
+from evalkit.files import MAX_RATIO
 from evalkit.golden.lines import read_jsonl
 from evalkit.store.chain import lines_of
 from evalkit.store.folder import RunFolder
 from evalkit.store.index import sorted_rows
-from evalkit.files import MAX_RATIO
 from evalkit.store.rows import encode_row
 from evalkit.types import Case, Output, Row
 
