@@ -63,7 +63,11 @@ class Agreement:
     """`person`, `author` or `program`; only `person` feeds trust."""
     cohort: str
     kappa: Estimate
+    figure: str = ""
+    """The figure that this kappa is about: `correctness.passed` where labels are read as pass or fail, `correctness`
+    where levels are compared. Empty in records of older versions."""
     weights: str | None = None
+    """`None` where pass and fail are compared."""
     bound: float | None = None
     """One-sided 95 % lower bound of kappa, which trust is decided by."""
     floor: float = 0.6
@@ -75,6 +79,10 @@ class Agreement:
     labels_needed: int | None = None
     """Labels in all that would make the judge trusted with probability .8; `None` where none would, or none are
     needed."""
+    questions: int | None = None
+    """Questions that the labelled answers belong to, which vary independently; `None` in records of older versions."""
+    questions_needed: int | None = None
+    """Questions in all that those labels would have to be about."""
     observed: float | None = None
     """Share of labels where judge and rater say the same."""
     prevalence: float | None = None
@@ -82,10 +90,16 @@ class Agreement:
     sensitivity: float | None = None
     specificity: float | None = None
     confusion: tuple[tuple[int, ...], ...] = ()
-    """Rows: the rater's label; columns: the judge's; both in the order of `categories`."""
+    """Answers. Rows: a rater's label; columns: the judge's; both in the order of `categories`. An answer whose raters
+    disagree is in the row of each of their labels."""
     categories: tuple[str, ...] = ()
     trust: Trust = "untrusted"
     note: str = ""
+
+    @property
+    def of_passes(self) -> bool:
+        """True where pass and fail are compared, false where levels are."""
+        return self.weights is None
 
     @property
     def between_raters(self) -> bool:

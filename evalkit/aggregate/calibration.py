@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from evalkit.aggregate.labels import Floors
 from evalkit.results import OVERALL, Agreement, Trust
+from evalkit.stats.agreement import MIN_RARER_LABELS, trust
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,8 +50,8 @@ def with_calibrations(
 ) -> tuple[Agreement, ...]:
     """Let records stand in where this run's own labels show nothing of a judge.
 
-    Labels by people on this very run come first, wherever they give a kappa; a record of the same judge is used where
-    they do not. One that has expired is named and counts for nothing.
+    Labels by people on this very run come first, wherever they give a kappa; a record of the same judge is used for
+    each figure (passes, levels) where they do not. One that has expired is named and counts for nothing.
 
     Args:
         found: the agreement on this run.
@@ -61,10 +62,16 @@ def with_calibrations(
     result = list(found)
     for record in calibrations:
         own = [each for each in result if (each.metric, each.rater_kind) == (record.metric, "person")]
-        if not own or any(each.cohort == OVERALL and each.kappa.value is not None for each in own):
+        shown = {each.of_passes for each in own if each.cohort == OVERALL and each.kappa.value is not None}
+        recorded = {each.of_passes for each in record.agreement}
+        if not own or recorded <= shown:
             continue
-        others = [each for each in result if each not in own]
-        result = [*others, *_standing_in(own, record, record.expired(score_keys.get(record.metric, {})), floors)]
+        # A figure that this run's labels show keeps them; the record stands in for the others.
+        kept = [each for each in result if each not in own or each.of_passes in shown]
+        expired = record.expired(score_keys.get(record.metric, {}))
+        lacking = [each for each in own if each.of_passes not in shown]
+        fitting = replace(record, agreement=tuple(each for each in record.agreement if each.of_passes not in shown))
+        result = [*kept, *_standing_in(lacking, fitting, expired, floors)]
     return tuple(result)
 
 
@@ -73,6 +80,8 @@ def _standing_in(own: Sequence[Agreement], record: Calibration, expired: str, fl
         note = f"calibration {record.source} expired: {expired}; calibrate again"
         return [replace(each, note="; ".join(filter(None, [note, each.note]))) for each in own]
     note = f"calibrated on run {record.run_id}, {record.created} ({record.source})"
+    if any(each.questions is None for each in record.agreement):
+        note += ", by a version that took every answer for a question of its own: calibrate again"
     noted = [replace(each, note="; ".join(filter(None, [note, each.note]))) for each in record.agreement]
     shown = {each.cohort for each in noted}
     pooled = [each for each in noted if each.cohort == OVERALL]
@@ -82,12 +91,10 @@ def _standing_in(own: Sequence[Agreement], record: Calibration, expired: str, fl
 
 
 def _held(found: Agreement, floor: float) -> Agreement:
-    """The same figures under a stricter floor."""
+    """The same figures under a stricter floor, which never raises trust."""
     if floor <= found.floor:
         return found
-    trust: Trust = "untrusted"
-    if found.trust == "trusted" and found.bound is not None and found.bound >= floor:
-        trust = "trusted"
-    elif found.trust != "untrusted" and found.kappa.value is not None and found.kappa.value >= floor:
-        trust = "provisional"
-    return replace(found, floor=floor, trust=trust)
+    order: tuple[Trust, ...] = ("untrusted", "provisional", "trusted")
+    # The record's own trust has counted the classes already.
+    strict = trust(found.bound, found.kappa.value, smallest_class=MIN_RARER_LABELS, floor=floor)
+    return replace(found, floor=floor, trust=min(found.trust, strict, key=order.index))

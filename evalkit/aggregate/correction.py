@@ -6,41 +6,48 @@ Labels of another run never correct this one: they would pull a regression back 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from evalkit.aggregate.agreement import AnswerKey, answer_of, person_labels, trust_in
+from evalkit.aggregate.agreement import AnswerKey, answer_of, person_ratings, trust_in
 from evalkit.aggregate.calibration import Calibration
-from evalkit.aggregate.frozen import FrozenFrame
+from evalkit.aggregate.columns import Column, Floats, Ints
+from evalkit.aggregate.frozen import PASS_RATE, FrozenFrame
 from evalkit.aggregate.labels import Label
-from evalkit.aggregate.raters import Opinion
+from evalkit.aggregate.pass_marks import Opinion, mark_of
+from evalkit.aggregate.raters import mean_of
 from evalkit.aggregate.statuses import SCORED
-from evalkit.figures import plural
 from evalkit.results import OVERALL, Agreement, Cell, Estimate
-from evalkit.stats.correction import MIN_LABELS, double_sampling, ppi_mean, rogan_gladen
-from evalkit.stats.intervals import mean_t
+from evalkit.stats.correction import Graded, corrected_mean, double_sampling, rogan_gladen
 from evalkit.stats.quantiles import ONE_SIDED_95
 from evalkit.types import Metric
 
 SEED = 0
 WEIGHTED = "uncorrected: a sample whose cases stand for unlike numbers"
+SAME = 1e-9
+"""Rounding between two ways to take one mean."""
 
 
 @dataclass(frozen=True)
-class _Graded:
-    """What a judge says of the first answer of each case, and what people say of some of them."""
+class _Figure:
+    """A figure that one judge decides: its answers, row by row, and what people say of them."""
 
-    values: Mapping[int, float]
-    """Position of the case -> grade; of a rate 1 for a pass."""
-    people: Mapping[int, float]
-    weights: Mapping[int, float]
-    """Inverse of the chance with which each labelled answer was drawn, 1 where all were drawn alike."""
+    judge: Metric
     rate: bool
-    drawn_alike: bool
+    column: Column
+    """Per row: the judge's grade; of a rate 1 for a pass."""
+    people: Mapping[int, float]
+    """Row -> mean of its raters; of a rate the share who pass it."""
+    drawn: Mapping[int, float]
+    """Row -> inverse of the chance with which the answer was drawn for labelling."""
+    failing: frozenset[int] = frozenset()
+    """Rows that fail whatever the judge or a person says, because a rule has failed them."""
+    refused: str = ""
+    """Why the figure cannot be corrected at all."""
     labelled_otherwise: bool = False
-    """Whether people said pass or fail of what is a grade, or gave grades to what is a rate."""
+    """Whether people gave labels that say nothing of this figure: pass or fail for a mean, levels without a mark."""
 
 
 def with_corrections(
@@ -52,8 +59,10 @@ def with_corrections(
 ) -> tuple[Cell, ...]:
     """Add the corrected figure to every cell that is a judge's opinion.
 
-    A pass rate is corrected by double sampling. A mean of grades is prediction-powered where the judge is trusted, and
-    the mean of the labels alone where it is not. Of a case with several repeats the first answer counts.
+    A pass rate is corrected by double sampling, by labels of pass or fail and by levels that the pass mark makes so;
+    `pass_rate` too, where one judge votes in it beside rules. A mean of grades is prediction-powered where the judge's
+    levels are trusted, and the mean of the labels alone where they are not. Every answer of every repeat counts,
+    weighted so that cases count alike; answers of one case or cluster depend on each other.
 
     Args:
         frame: the run.
@@ -63,133 +72,179 @@ def with_corrections(
         earlier: metric -> a calibration on another run that still holds; it gives `if_as_then` where this run has no
             labels.
     """
-    graded: dict[str, _Graded] = {}
+    figures: dict[str, _Figure] = {}
     for metric in frame.metrics:
         if metric.judge is not None and not metric.diagnostic:
-            graded |= _graded(frame, metric, labels)
+            figures |= _figures(frame, metric, labels)
+    figures |= _pass_rate(frame, figures)
     return tuple(
-        _corrected(frame, each, graded[each.metric], found, earlier) if each.metric in graded else each
+        _corrected(frame, each, figures[each.metric], found, earlier) if each.metric in figures else each
         for each in cells
     )
 
 
-def _graded(frame: FrozenFrame, metric: Metric, labels: Sequence[Label]) -> dict[str, _Graded]:
+def _figures(frame: FrozenFrame, metric: Metric, labels: Sequence[Label]) -> dict[str, _Figure]:
     """The figures of a judge that can be corrected, by metric: its rate, its mean, or both."""
     mine = [each for each in labels if each.metric == metric.name and each.rater_kind == "person"]
-    people = person_labels(mine, metric.name)
-    weights = {answer_of(each): 1 / (each.inclusion_probability or 1.0) for each in mine}
-    rate = metric.name if metric.binary else f"{metric.name}.passed"
+    people = person_ratings(mine, metric.name)
+    drawn = {answer_of(each): 1 / (each.inclusion_probability or 1.0) for each in mine}
+    mark = mark_of(frame, metric)
+    better = metric.higher_is_better or not metric.binary
+
+    def passes(said: Opinion) -> Opinion | None:
+        verdict = mark.verdict(said) if mark else said
+        return float((verdict == "pass") == better) if isinstance(verdict, str) else None
+
+    def level(said: Opinion) -> Opinion | None:
+        return None if isinstance(said, str) else said
+
     made = {}
+    rate = metric.name if metric.binary else f"{metric.name}.passed"
     if rate in frame.rows:
-        better = metric.higher_is_better or not metric.binary
-        words = {key: float((said == "pass") == better) for key, said in people.items() if isinstance(said, str)}
-        made[rate] = _first_answers(frame, rate, words, weights, rate=True)
+        made[rate] = _Figure(metric, True, frame.rows[rate], *_by_row(frame, frame.rows[rate], people, drawn, passes))
     if not metric.binary:
-        numbers = {key: float(said) for key, said in people.items() if not isinstance(said, str)}
-        made[metric.name] = _first_answers(frame, metric.name, numbers, weights, rate=False)
+        column = frame.rows[metric.name]
+        made[metric.name] = _Figure(metric, False, column, *_by_row(frame, column, people, drawn, level))
     labelled = any(each.people for each in made.values())
     return {name: replace(each, labelled_otherwise=labelled and not each.people) for name, each in made.items()}
 
 
-def _first_answers(
+def _by_row(
     frame: FrozenFrame,
-    name: str,
-    people: Mapping[AnswerKey, Opinion],
-    weights: Mapping[AnswerKey, float],
-    *,
-    rate: bool,
-) -> _Graded:
-    column = frame.rows[name]
-    values: dict[int, float] = {}
+    column: Column,
+    people: Mapping[AnswerKey, Sequence[Opinion]],
+    drawn: Mapping[AnswerKey, float],
+    read: Callable[[Opinion], Opinion | None],
+) -> tuple[dict[int, float], dict[int, float]]:
+    """Row -> mean of its raters, and row -> inverse of its chance; a label counts for every repeat of its answer."""
     said: dict[int, float] = {}
-    drawn: dict[int, float] = {}
-    seen: set[int] = set()
-    for row, case in enumerate(frame.row_case.tolist()):
-        if case in seen:
-            continue
-        seen.add(case)
-        if column.status[row] == SCORED:
-            values[case] = float(column.values[row])
-            key = frame.case_ids[case], frame.answers[row]
-            if key in people:
-                said[case], drawn[case] = float(people[key]), weights[key]
-    return _Graded(values, said, drawn, rate, len({round(weight, 9) for weight in drawn.values()}) < 2)
+    chances: dict[int, float] = {}
+    for row, case in enumerate(frame.row_case.tolist() if people else ()):
+        key = frame.case_ids[case], frame.answers[row]
+        if key in people and column.status[row] == SCORED:
+            ratings = [known for each in people[key] if (known := read(each)) is not None]
+            if ratings:
+                said[row], chances[row] = mean_of(ratings), drawn[key]
+    return said, chances
+
+
+def _pass_rate(frame: FrozenFrame, figures: Mapping[str, _Figure]) -> dict[str, _Figure]:
+    """`pass_rate` as the rate of its one judge among the rows that the rules pass; nothing where no judge votes."""
+    voters = [metric for metric in frame.metrics if metric.name in frame.voters]
+    judges = [metric for metric in voters if metric.judge is not None]
+    if not judges or PASS_RATE.name not in frame.rows:
+        return {}
+    column = frame.rows[PASS_RATE.name]
+    if len(judges) > 1:
+        reason = f"uncorrected: {len(judges)} judges vote in it"
+        return {PASS_RATE.name: _Figure(judges[0], True, column, {}, {}, refused=reason)}
+    name = judges[0].name if judges[0].binary else f"{judges[0].name}.passed"
+    if name not in figures:
+        return {}
+    own, scored = figures[name], column.status == SCORED
+    rules = [_passes(frame, metric) for metric in voters if metric.judge is None]
+    failing = scored & np.logical_or.reduce([np.zeros(len(scored), bool), *(each == 0 for each in rules)])
+    if (scored & ~failing & (own.column.status != SCORED)).any():
+        return {PASS_RATE.name: replace(own, column=column, refused="uncorrected: the judge votes on some cases only")}
+    better = judges[0].higher_is_better or not judges[0].binary
+    people = {row: said if better else 1 - said for row, said in own.people.items() if scored[row]}
+    failed = frozenset(np.flatnonzero(failing).tolist())
+    return {PASS_RATE.name: replace(own, column=column, people=people, failing=failed)}
+
+
+def _passes(frame: FrozenFrame, metric: Metric) -> Floats:
+    """Per row 1 where the metric's pass mark was met, 0 where it was missed, NaN where it did not vote."""
+    if metric.binary:
+        column = frame.rows[metric.name]
+        return np.where(column.status == SCORED, column.values == metric.higher_is_better, np.nan)
+    column = frame.rows.get(f"{metric.name}.passed", frame.rows[metric.name])
+    return np.where(column.status == SCORED, column.values, np.nan)
 
 
 def _corrected(
-    frame: FrozenFrame, cell: Cell, graded: _Graded, found: Sequence[Agreement], earlier: Mapping[str, Calibration]
+    frame: FrozenFrame, cell: Cell, figure: _Figure, found: Sequence[Agreement], earlier: Mapping[str, Calibration]
 ) -> Cell:
-    inside = set(frame.cohorts[cell.cohort].tolist())
-    values = {case: value for case, value in graded.values.items() if case in inside}
-    people = {case: value for case, value in graded.people.items() if case in inside}
-    name = cell.metric.removesuffix(".passed")
-    trusted = trust_in(found, next(each for each in frame.metrics if each.name == name)) == "trusted"
-    made = [_estimate(replace(graded, values=values, people=people), trusted, level) for level in (0.95, ONE_SIDED_95)]
-    if frame.sample is not None and len({frame.sample.weights[case] for case in values}) > 1:
-        made = [replace(each, value=None, low=None, high=None, reason=WEIGHTED) for each in made]
-    then = None
-    if made[0].value is None and graded.rate and not graded.people and name in earlier and values:
-        then = _as_then(values, earlier[name])
+    inside = np.zeros(frame.n_cases, bool)
+    inside[frame.cohorts[cell.cohort]] = True
+    rows = np.flatnonzero((figure.column.status == SCORED) & inside[frame.row_case])
+    trusted = trust_in(found, figure.judge, passes=False) == "trusted"
+    refused = _refusal(frame, cell, figure, rows)
+    if refused:
+        made = [Estimate(value=None, confidence_level=level, reason=refused) for level in (0.95, ONE_SIDED_95)]
+    else:
+        answers = _graded(frame, figure, rows)
+        labels = len({(frame.row_case[row], frame.answers[row]) for row in rows.tolist() if row in figure.people})
+        levels = (0.95, ONE_SIDED_95)
+        made = [replace(_estimate(answers, figure, trusted, level), n=labels) for level in levels]
+    then, name = None, figure.judge.name
+    if figure.rate and not figure.people and cell.metric != PASS_RATE.name and name in earlier and len(rows):
+        then = _as_then(frame, figure, rows, earlier[name])
     return replace(cell, corrected=made[0], corrected_bounds=made[1], if_as_then=then)
 
 
-def _estimate(graded: _Graded, trusted: bool, level: float) -> Estimate:
-    if not graded.people:
-        kind = ("pass or fail " if graded.rate else "graded ") if graded.labelled_otherwise else ""
-        reason = f"uncorrected: no {kind}labels of these answers by people"
-        return Estimate(value=None, confidence_level=level, reason=reason)
-    found = _rate(graded, level) if graded.rate else _mean(graded, trusted, level)
+def _refusal(frame: FrozenFrame, cell: Cell, figure: _Figure, rows: Ints) -> str:
+    """Why a figure stays as it is; empty where it can be corrected."""
+    if not figure.people.keys() & set(rows.tolist()):
+        kind = ("pass or fail " if figure.rate else "graded ") if figure.labelled_otherwise else ""
+        return figure.refused or f"uncorrected: no {kind}labels of these answers by people"
+    if frame.sample is not None and len({frame.sample.weights[case] for case in frame.row_case[rows].tolist()}) > 1:
+        return WEIGHTED
+    weights = _weights(frame, rows)
+    said = float(np.average(figure.column.values[rows], weights=weights))
+    if cell.estimate.value is None or abs(said - cell.estimate.value) > SAME:
+        return "uncorrected: the figure is not the mean of its repeats"
+    return figure.refused
+
+
+def _weights(frame: FrozenFrame, rows: Ints) -> Floats:
+    """Part of each answer in a mean over cases: 1 / scored repeats of its case."""
+    cases = frame.row_case[rows]
+    return np.asarray(1 / np.bincount(cases, minlength=frame.n_cases)[cases])
+
+
+def _graded(frame: FrozenFrame, figure: _Figure, rows: Ints) -> list[tuple[int, Graded]]:
+    """Row and answer of those that are scored."""
+    clusters = frame.clusters[frame.row_case[rows]].tolist()
+    values = figure.column.values[rows].tolist()
+    return [
+        (row, Graded(value, cluster, figure.people.get(row), weight, figure.drawn.get(row, 1.0)))
+        for row, value, cluster, weight in zip(
+            rows.tolist(), values, clusters, _weights(frame, rows).tolist(), strict=True
+        )
+    ]
+
+
+def _estimate(graded: Sequence[tuple[int, Graded]], figure: _Figure, trusted: bool, level: float) -> Estimate:
+    if figure.rate:
+        found = double_sampling(
+            [answer for row, answer in graded if row not in figure.failing],
+            failing=math.fsum(answer.weight for row, answer in graded if row in figure.failing),
+            rng=np.random.default_rng(SEED),
+            confidence_level=level,
+        )
+    elif len({round(answer.drawn, 9) for _, answer in graded if answer.people is not None}) > 1:
+        reason = "labels that were not drawn alike do not correct a mean"
+        found = Estimate(value=None, confidence_level=level, reason=reason)
+    else:
+        found = corrected_mean([answer for _, answer in graded], by_judge=trusted, confidence_level=level)
     return replace(found, reason=f"uncorrected: {found.reason}") if found.value is None else found
 
 
-def _rate(graded: _Graded, level: float) -> Estimate:
-    found = double_sampling(
-        sum(value == 1 for value in graded.values.values()),
-        len(graded.values),
-        labelled_passes=_labelled(graded, passed=True),
-        labelled_fails=_labelled(graded, passed=False),
-        rng=np.random.default_rng(SEED),
-        confidence_level=level,
-    )
-    return replace(found, n=len(graded.people))
+def _as_then(frame: FrozenFrame, figure: _Figure, rows: Ints, record: Calibration) -> Estimate | None:
+    """The rate by Rogan and Gladen, from the table of labels of the earlier run; `None` where it has none of passes.
 
-
-def _labelled(graded: _Graded, *, passed: bool) -> tuple[float, float]:
-    """Among the labelled answers of one verdict: those that people pass, of how many; both effective numbers."""
-    chosen = [case for case in graded.people if (graded.values[case] == 1) is passed]
-    if not chosen:
-        return 0.0, 0.0
-    weights = [graded.weights[case] for case in chosen]
-    total = math.fsum(weights)
-    share = math.fsum(graded.weights[case] for case in chosen if graded.people[case] == 1) / total
-    number = total**2 / math.fsum(weight**2 for weight in weights)
-    return share * number, number
-
-
-def _mean(graded: _Graded, trusted: bool, level: float) -> Estimate:
-    cases = sorted(graded.people)
-    people = [graded.people[case] for case in cases]
-    if not graded.drawn_alike:
-        reason = "labels that were not drawn alike do not correct a mean"
-        return Estimate(value=None, n=len(people), confidence_level=level, reason=reason)
-    if trusted:
-        judged = [graded.values[case] for case in sorted(graded.values)]
-        return ppi_mean(judged, [graded.values[case] for case in cases], people, confidence_level=level)
-    if len(people) < MIN_LABELS:
-        reason = f"{plural(len(people), 'label')}, {MIN_LABELS} are needed"
-        return Estimate(value=None, n=len(people), confidence_level=level, reason=reason)
-    return replace(mean_t(people, confidence_level=level), method="labels only, the judge is not trusted")
-
-
-def _as_then(values: Mapping[int, float], record: Calibration) -> Estimate | None:
-    """The rate by Rogan and Gladen, from the table of labels of the earlier run; `None` where it was one of grades."""
-    overall = next((each for each in record.agreement if each.cohort == OVERALL), None)
-    if overall is None or overall.categories != ("fail", "pass"):
+    Clusters count as that many answers on either side, which is as little as they can be worth.
+    """
+    overall = next((each for each in record.agreement if each.cohort == OVERALL and each.of_passes), None)
+    if overall is None or overall.categories != ("fail", "pass") or overall.prevalence is None:
         return None
-    fails, passes = (sum(row) for row in overall.confusion)
+    labels = float(overall.questions or overall.kappa.n)
+    passes, fails = labels * overall.prevalence, labels * (1 - overall.prevalence)
+    cases = len(np.unique(frame.clusters[frame.row_case[rows]]))
+    share = float(np.average(figure.column.values[rows] == 1, weights=_weights(frame, rows)))
     return rogan_gladen(
-        sum(value == 1 for value in values.values()),
-        len(values),
+        share * cases,
+        cases,
         sensitivity=((overall.sensitivity or 0.0) * passes, passes),
         specificity=((overall.specificity or 0.0) * fails, fails),
         rng=np.random.default_rng(SEED),

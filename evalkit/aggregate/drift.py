@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evalkit.aggregate.agreement import person_labels
+from evalkit.aggregate.agreement import AnswerKey, person_ratings
 from evalkit.aggregate.frozen import FrozenFrame
 from evalkit.aggregate.labels import Label
-from evalkit.aggregate.raters import MAX_LEVELS, Opinion, levels_of
+from evalkit.aggregate.pass_marks import Opinion, mark_of
+from evalkit.aggregate.raters import MAX_LEVELS, levels_of
 from evalkit.aggregate.statuses import SCORED
-from evalkit.stats.agreement import KappaDifference, Weights, confusion, kappa_difference, stuart_maxwell
+from evalkit.stats.agreement import Design, KappaDifference, Weights, confusion, kappa_difference, stuart_maxwell
 from evalkit.stats.multiplicity import holm
 from evalkit.stats.paired import mcnemar
 
@@ -65,7 +66,7 @@ def drift_of(
     rises = sum(b > a for a, b in zip(first, second, strict=True))
     falls = sum(b < a for a, b in zip(first, second, strict=True))
     verdicts_p, test = _verdict_test(first, second)
-    kappa = _kappa_test(old, new, metric, person_labels(labels, metric), rng)
+    kappa = _kappa_test(old, new, metric, person_ratings(labels, metric), rng)
     adjusted = _adjusted(verdicts_p, kappa.p_value if kappa else None)
     return Drift(
         metric=metric,
@@ -106,35 +107,46 @@ def _kappa_test(
     old: FrozenFrame,
     new: FrozenFrame,
     metric: str,
-    people: dict[tuple[str, bytes], Opinion],
+    people: dict[AnswerKey, tuple[Opinion, ...]],
     rng: np.random.Generator,
 ) -> KappaDifference | None:
-    """Both judges against people: words against the pass mark's verdicts, numbers against the grades."""
-    words = {key: said for key, said in people.items() if isinstance(said, str)}
+    """Both judges against people: words against the pass mark's verdicts, levels alone against the grades."""
+    declared = next(each for each in new.metrics if each.name == metric)
+    mark = mark_of(new, declared)
+    words = any(isinstance(said, str) for ratings in people.values() for said in ratings)
     passed = f"{metric}.passed" if f"{metric}.passed" in old.rows and f"{metric}.passed" in new.rows else metric
-    column, said_by_people = (passed, words) if words else (metric, people)
+    column = passed if words else metric
     if words and not all(_is_pass_fail(frame, passed) for frame in (old, new)):
         return None
     before, after = _graded(old, column), _graded(new, column)
-    known = sorted(before.keys() & after.keys() & said_by_people.keys())
+    better = declared.higher_is_better or column != metric
+    known = [
+        (key, number)
+        for key in sorted(before.keys() & after.keys() & people.keys())
+        for said in people[key]
+        if (number := _as_number(mark.verdict(said) if words and mark else said, better)) is not None
+    ]
     if not known:
         return None
-    better = next((each.higher_is_better for each in new.metrics if each.name == column), True)
-    said = [_as_number(said_by_people[key], better) for key in known]
-    first, second = [before[key] for key in known], [after[key] for key in known]
-    levels = levels_of([*said, *first, *second])
+    said = [number for _, number in known]
+    judges = [before[key] for key, _ in known], [after[key] for key, _ in known]
+    levels = levels_of([*said, *judges[0], *judges[1]])
     if len(levels) > MAX_LEVELS:
         return None
     weights: Weights | None = "quadratic" if len(levels) > 2 else None
-    return kappa_difference(said, first, second, categories=levels, weights=weights, rng=rng)
+    questions = dict(zip(new.case_ids, new.clusters.tolist(), strict=True))
+    design = Design(answers=[key for key, _ in known], clusters=[questions[case] for (case, _), _ in known])
+    return kappa_difference(said, judges, categories=levels, weights=weights, design=design, rng=rng)
 
 
 def _is_pass_fail(frame: FrozenFrame, column: str) -> bool:
     return column.endswith(".passed") or any(each.name == column and each.binary for each in frame.metrics)
 
 
-def _as_number(opinion: Opinion, higher_is_better: bool) -> float:
+def _as_number(opinion: Opinion | None, higher_is_better: bool) -> float | None:
     """A word as the value that a pass/fail metric gives it."""
+    if opinion is None:
+        return None
     return float((opinion == "pass") == higher_is_better) if isinstance(opinion, str) else float(opinion)
 
 

@@ -1,18 +1,18 @@
-"""Two raters on the same answers: kappa, its trust, and the figures that explain it."""
+"""Raters and a judge on the same answers: kappa, its trust, and the figures that explain it."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Literal
 
+from evalkit.aggregate.pass_marks import Opinion, PassMark
 from evalkit.results import Agreement, Estimate
 from evalkit.stats import agreement as stats
 
-Opinion = str | float
 PASS_FAIL: tuple[Opinion, ...] = ("fail", "pass")
 MAX_LEVELS = 20
 """Distinct numbers beyond which a scale is no set of categories."""
@@ -20,102 +20,156 @@ ALPHA_SEED = 0
 COMMON_SHARE, HIGH_AC1, LOW_KAPPA = 0.9, 0.8, 0.6
 
 
-def majority(opinions: Sequence[Opinion]) -> Opinion | None:
-    """Find the most frequent opinion, `None` at a tie."""
-    (first, count), *rest = Counter(opinions).most_common()
-    return None if rest and rest[0][1] == count else first
+@dataclass(frozen=True, slots=True)
+class Rated:
+    """One answer, as its raters and a judge see it."""
+
+    ratings: tuple[Opinion, ...]
+    """A label of each rater, at least one; all `pass` or `fail`, or all levels."""
+    judge: Opinion
+    cluster: Hashable
+    """The question that it answers: answers of one question depend on each other."""
+    probability: float | None = None
+    """Chance with which it was drawn for labelling, where answers were not drawn alike."""
 
 
-def compare(
-    blank: Agreement,
-    first: Sequence[Opinion],
-    second: Sequence[Opinion],
-    mark: float | None,
-    probabilities: Sequence[float] | None = None,
-) -> Agreement:
-    """Fill in how the second rater agrees with the first.
+def compare(blank: Agreement, rated: Sequence[Rated], mark: PassMark | None) -> Agreement:
+    """Fill in how the judge agrees with the raters.
+
+    No answer is left out where its raters disagree. Pass/fail labels, and everything about levels that ignores their
+    distance, compare the judge with a rater drawn at random: the labels of an answer share its weight. Quadratic kappa
+    of levels compares it with the mean of the answer's raters.
 
     Args:
         blank: names the metric, the judge, the kind of rater, the cohort and the floor of trust.
-        first: the reference's opinions, shape (n,), n >= 1: all `pass`/`fail`, or all numbers.
-        second: the other's opinions of the same answers, shape (n,).
-        mark: least number that passes, where the scale has a pass mark; it splits the classes that trust counts.
-        probabilities: chance with which each answer was drawn for labelling, where they were not drawn alike.
+        rated: at least one answer.
+        mark: which levels pass, where the scale has a pass mark; it splits the classes that trust counts.
     """
-    numbers = not isinstance(first[0], str)
-    levels = levels_of([*first, *second]) if numbers else PASS_FAIL
+    labels = _Labels.of(rated)
+    numbers = not isinstance(labels.people[0], str)
+    levels = levels_of([*labels.people, *labels.judge]) if numbers else PASS_FAIL
+    weights: stats.Weights | None = "quadratic" if numbers else None
+    blank = replace(blank, weights=weights, questions=len({each.cluster for each in rated}))
     if len(levels) > MAX_LEVELS:
         reason = f"not estimable: more than {MAX_LEVELS} distinct numbers; label on a scale of fewer steps"
-        return replace(blank, kappa=Estimate(value=None, n=len(first), reason=reason), note=reason)
-    filled = _with_kappas(blank, _Table(first, second, levels, probabilities), numbers)
-    passes = _passes(first, mark)
-    rarer = min(sum(passes), len(passes) - sum(passes)) if passes else stats.rarer_labels(first)
-    filled = _with_trust(filled, rarer)
-    weights = [1.0] * len(first) if probabilities is None else [1 / chance for chance in probabilities]
-    filled = replace(
-        filled,
-        observed=_share([a == b for a, b in zip(first, second, strict=True)], weights),
-        prevalence=_share(passes, weights),
-        confusion=stats.confusion(first, second, levels),
+        return replace(blank, kappa=Estimate(value=None, n=len(rated), reason=reason), note=reason)
+    verdicts = [mark.verdict(said) if mark else said for said in labels.people]
+    passes = [verdict == "pass" for verdict in verdicts] if mark or not numbers else []
+    rarer = stats.rarer_labels(passes or labels.people, labels.design)
+    found = with_trust(_with_kappas(blank, rated, labels, levels), rarer)
+    found = replace(
+        found,
+        observed=labels.share([a == b for a, b in zip(labels.people, labels.judge, strict=True)]),
+        prevalence=labels.share(passes) if passes else None,
+        confusion=_confusion(rated, levels),
         categories=tuple(str(level) if isinstance(level, str) else f"{level:g}" for level in levels),
     )
-    return filled if numbers else _with_rates(filled, first, second, weights)
+    return found if numbers else _with_rates(found, labels)
 
 
 @dataclass(frozen=True)
-class _Table:
-    """Two raters on the same answers."""
+class _Labels:
+    """One entry a label: a rater's, beside the judge's opinion of the same answer."""
 
-    first: Sequence[Opinion]
-    second: Sequence[Opinion]
-    levels: Sequence[Opinion]
-    probabilities: Sequence[float] | None
+    people: list[Opinion]
+    judge: list[Opinion]
+    weights: list[float]
+    design: stats.Design
 
-    def kappa(self, weights: stats.Weights | None, confidence_level: float = 0.95) -> Estimate:
+    @classmethod
+    def of(cls, rated: Sequence[Rated]) -> _Labels:
+        """Give each label of an answer an equal part of its weight."""
+        every = [(place, each, said) for place, each in enumerate(rated) for said in each.ratings]
+        chances = [each.probability for _, each, _ in every]
+        known = [chance for chance in chances if chance is not None]
+        drawn = known if len(known) == len(chances) else None
+        return cls(
+            people=[said for _, _, said in every],
+            judge=[each.judge for _, each, _ in every],
+            weights=[
+                1 / (chance * len(each.ratings))
+                for (_, each, _), chance in zip(every, drawn or [1.0] * len(every), strict=True)
+            ],
+            design=stats.Design(
+                probabilities=drawn,
+                answers=[place for place, _, _ in every],
+                clusters=[each.cluster for _, each, _ in every],
+            ),
+        )
+
+    def share(self, flags: Sequence[bool], among: Sequence[bool] | None = None) -> float | None:
+        """Weighted share of the flagged labels, of all or of some; `None` of nothing."""
+        chosen = [
+            (flag, w) for flag, w, own in zip(flags, self.weights, among or [True] * len(flags), strict=True) if own
+        ]
+        total = math.fsum(weight for _, weight in chosen)
+        return math.fsum(weight for flag, weight in chosen if flag) / total if chosen else None
+
+
+def _with_kappas(blank: Agreement, rated: Sequence[Rated], labels: _Labels, levels: Sequence[Opinion]) -> Agreement:
+    def nominal(weights: stats.Weights | None, level: float = 0.95) -> Estimate:
         return stats.cohen_kappa(
-            self.first,
-            self.second,
-            categories=self.levels,
+            labels.people,
+            labels.judge,
+            categories=levels,
             weights=weights,
-            probabilities=self.probabilities,
-            confidence_level=confidence_level,
+            design=labels.design,
+            confidence_level=level,
         )
 
+    def kappa(level: float) -> Estimate:
+        return _of_means(rated, level) if blank.weights else nominal(None, level)
 
-def _with_kappas(blank: Agreement, table: _Table, numbers: bool) -> Agreement:
-    weights: stats.Weights | None = "quadratic" if numbers else None
-    others: Mapping[str, Estimate] = {}
-    if numbers:
-        others = {"unweighted": table.kappa(None), "linear": table.kappa("linear")}
+    others = {"unweighted": nominal(None), "linear": nominal("linear")} if blank.weights else {}
     gwet = None
-    if len(table.levels) > 1:
-        gwet = stats.gwet_ac(
-            table.first,
-            table.second,
-            categories=table.levels,
-            weights=weights,
-            probabilities=table.probabilities,
-        )
-    bound = table.kappa(weights, 0.90).low
-    return replace(blank, kappa=table.kappa(weights), weights=weights, bound=bound, other_kappas=others, gwet=gwet)
+    if len(levels) > 1:
+        weights: stats.Weights | None = "quadratic" if blank.weights else None
+        gwet = stats.gwet_ac(labels.people, labels.judge, categories=levels, weights=weights, design=labels.design)
+    return replace(blank, kappa=kappa(0.95), bound=kappa(0.90).low, other_kappas=others, gwet=gwet)
 
 
-def _with_trust(found: Agreement, rarer: int) -> Agreement:
-    """What the judge may do, and how many labels would settle it; only people's labels make trust."""
+def _of_means(rated: Sequence[Rated], level: float) -> Estimate:
+    """Quadratic kappa of the judge with the mean of each answer's raters."""
+    chances = [each.probability for each in rated if each.probability is not None]
+    return stats.quadratic_kappa(
+        [mean_of(each.ratings) for each in rated],
+        [float(each.judge) for each in rated],
+        design=stats.Design(
+            probabilities=chances if len(chances) == len(rated) else None, clusters=[each.cluster for each in rated]
+        ),
+        confidence_level=level,
+    )
+
+
+def mean_of(ratings: Sequence[Opinion]) -> float:
+    """Mean level of an answer's raters; of words the share that pass it."""
+    return math.fsum(float(said == "pass") if isinstance(said, str) else said for said in ratings) / len(ratings)
+
+
+def with_trust(found: Agreement, rarer: int) -> Agreement:
+    """Say what the judge may do, and how many labels and questions would settle it; only people's labels make trust.
+
+    Args:
+        found: with kappa, its bound and the floor.
+        rarer: questions with a label of the rarer class.
+    """
     if found.rater_kind != "person":
         return replace(found, trust="untrusted")
-    kappa = found.kappa
+    kappa, questions = found.kappa, found.questions or found.kappa.n
     trust = stats.trust(found.bound, kappa.value, smallest_class=rarer, floor=found.floor)
-    needed = stats.labels_needed(kappa.n, found.bound, kappa.value, floor=found.floor)
+    needed = stats.labels_needed(kappa.n, found.bound, kappa.value, clusters=questions, floor=found.floor)
     if needed is not None and 0 < rarer < stats.MIN_RARER_LABELS:
         needed = max(needed, math.ceil(kappa.n * stats.MIN_RARER_LABELS / rarer))
-    return replace(found, trust=trust, labels_needed=None if trust == "trusted" else needed)
+    if trust == "trusted" or needed is None:
+        return replace(found, trust=trust, labels_needed=None, questions_needed=None)
+    more = math.ceil(needed * questions / kappa.n)
+    return replace(found, trust=trust, labels_needed=needed, questions_needed=more)
 
 
-def _passes(opinions: Sequence[Opinion], mark: float | None) -> list[bool]:
-    if isinstance(opinions[0], str):
-        return [opinion == "pass" for opinion in opinions]
-    return [] if mark is None else [float(opinion) >= mark for opinion in opinions]
+def _confusion(rated: Sequence[Rated], levels: Sequence[Opinion]) -> tuple[tuple[int, ...], ...]:
+    """Answers by label and judge; one whose raters disagree is in the row of each of their labels."""
+    cells = Counter((said, each.judge) for each in rated for said in set(each.ratings))
+    return tuple(tuple(cells[row, column] for column in levels) for row in levels)
 
 
 def levels_of(values: Sequence[Opinion]) -> tuple[Opinion, ...]:
@@ -132,30 +186,14 @@ def levels_of(values: Sequence[Opinion]) -> tuple[Opinion, ...]:
     return tuple(by_place.get(place, found[0] + place * step) for place in range(round(places[-1]) + 1))
 
 
-def _with_rates(
-    found: Agreement, first: Sequence[Opinion], second: Sequence[Opinion], weights: Sequence[float]
-) -> Agreement:
+def _with_rates(found: Agreement, labels: _Labels) -> Agreement:
+    passes, said = ([each == "pass" for each in side] for side in (labels.people, labels.judge))
     return replace(
         found,
-        sensitivity=_share_among("pass", first, second, weights),
-        specificity=_share_among("fail", first, second, weights),
+        sensitivity=labels.share(said, among=passes),
+        specificity=labels.share([not each for each in said], among=[not each for each in passes]),
         note=_paradox(found),
     )
-
-
-def _share_among(
-    label: str, first: Sequence[Opinion], second: Sequence[Opinion], weights: Sequence[float]
-) -> float | None:
-    """Weighted share of the first rater's `label` that the second gives as well."""
-    own = [(said == label, weight) for true, said, weight in zip(first, second, weights, strict=True) if true == label]
-    return _share([same for same, _ in own], [weight for _, weight in own])
-
-
-def _share(flags: Sequence[bool], weights: Sequence[float]) -> float | None:
-    """Weighted share, each answer by the inverse of its chance to be drawn; `None` of nothing."""
-    if not flags:
-        return None
-    return math.fsum(weight for flag, weight in zip(flags, weights, strict=True) if flag) / math.fsum(weights)
 
 
 def _paradox(found: Agreement) -> str:
@@ -170,11 +208,12 @@ def _paradox(found: Agreement) -> str:
     return f"nearly all labels are the same, so kappa says little (AC1 {ac1:.2f}): label more {rarer}"
 
 
-def alpha_of(ratings: Sequence[Sequence[Opinion | None]]) -> Estimate:
+def alpha_of(ratings: Sequence[Sequence[Opinion | None]], clusters: Sequence[Hashable]) -> Estimate:
     """Krippendorff's alpha of several raters with gaps: nominal for pass/fail, ordinal for numbers.
 
     Args:
         ratings: one row an answer, one opinion a rater, shape (answers, raters); at least one opinion.
+        clusters: the question of each answer.
     """
     import numpy as np
 
@@ -182,4 +221,6 @@ def alpha_of(ratings: Sequence[Sequence[Opinion | None]]) -> Estimate:
     numbers = not isinstance(known[0], str)
     levels = levels_of(known) if numbers else PASS_FAIL
     level: Literal["ordinal", "nominal"] = "ordinal" if numbers else "nominal"
-    return stats.krippendorff_alpha(ratings, categories=levels, level=level, rng=np.random.default_rng(ALPHA_SEED))
+    return stats.krippendorff_alpha(
+        ratings, categories=levels, level=level, clusters=clusters, rng=np.random.default_rng(ALPHA_SEED)
+    )

@@ -60,15 +60,24 @@ def unproven_judges(frame: FrozenFrame, summary: Summary, metric: str, cohort: s
     """
     names = frame.voters if metric in VOTED else (metric.removesuffix(".passed"),)
     judges = [each for each in frame.metrics if each.name in names and each.judge is not None]
-    return tuple(each.name for each in judges if trust_in(summary.agreement, each, cohort) != "trusted")
+    passes = _of_passes(metric)
+    return tuple(
+        each.name for each in judges if trust_in(summary.agreement, each, passes=passes, cohort=cohort) != "trusted"
+    )
 
 
 def calibrate_first(metric: str, cohort: str, judges: Sequence[str]) -> str:
     """Say why a judge may not decide, and what earns it the vote."""
+    who = f"({', '.join(judges)}, on pass and fail)" if _of_passes(metric) else f"({', '.join(judges)})"
     return (
-        f"{about(metric, cohort)} rests on a judge whose agreement with people is not shown ({', '.join(judges)}): "
+        f"{about(metric, cohort)} rests on a judge whose agreement with people is not shown {who}: "
         "draw answers to label with `evalkit labels sample RUN`, or make the scorer advisory"
     )
+
+
+def _of_passes(metric: str) -> bool:
+    """Whether a figure is made of passes and fails, whatever the judge grades in."""
+    return metric in VOTED or metric in ("failures", "canary") or metric.endswith(".passed")
 
 
 def _severity(name: str) -> int:

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from evalkit.aggregate.agreement import AnswerKey, answer_of
 from evalkit.aggregate.frame import answer_key
 from evalkit.aggregate.labels import Label
-from evalkit.aggregate.raters import Opinion, majority
+from evalkit.aggregate.pass_marks import Opinion, declared_mark
 from evalkit.types import Metric, Row, Score
 
 Place = tuple[str, str, str, str]
-"""Metric, kind of rater, what most raters say, what the judge says (empty where it gave no grade)."""
+"""Metric, kind of rater, what a rater says, what the judge says (empty where it gave no grade)."""
 
 
 class Opinions:
@@ -25,20 +25,24 @@ class Opinions:
         self._case_ids = {case_id for case_id, _ in self._by_answer}
 
     def of(self, row: Row, metrics: dict[str, Metric]) -> list[Place]:
-        """What raters and judge say of the answer of a row; ties of raters are left out."""
+        """What raters and judge say of the answer of a row, once for each thing that a rater says."""
         if row.output is None or row.case.id not in self._case_ids:
             return []
         labels = self._by_answer.pop((row.case.id, answer_key(row.output.text)), [])
-        groups: dict[tuple[str, str, bool], list[Opinion]] = defaultdict(list)
+        found: dict[Place, None] = {}
         for label in labels:
-            groups[label.metric, label.rater_kind, isinstance(label.label, str)].append(label.label)
-        found = []
-        for (metric, kind, in_words), opinions in groups.items():
-            rater = majority(opinions)
-            if rater is not None:
-                judge = _judge(row, metrics.get(metric), in_words=in_words)
-                found.append((metric, kind, _written(rater), judge))
-        return found
+            metric = metrics.get(label.metric)
+            for said in _readings(label.label, metric):
+                judge = _judge(row, metric, in_words=isinstance(said, str))
+                found[label.metric, label.rater_kind, _written(said), judge] = None
+        return list(found)
+
+
+def _readings(said: Opinion, metric: Metric | None) -> tuple[Opinion, ...]:
+    """A label as it is, and a level also as the pass or fail that the pass mark makes of it."""
+    mark = declared_mark(metric) if metric and not isinstance(said, str) else None
+    verdict = mark.verdict(said) if mark else None
+    return (said,) if verdict is None else (said, verdict)
 
 
 def _judge(row: Row, metric: Metric | None, *, in_words: bool) -> str:

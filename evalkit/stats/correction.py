@@ -3,83 +3,175 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from evalkit.results import Estimate
-from evalkit.stats.quantiles import tail_probability
+from evalkit.stats.quantiles import tail_probability, two_sided_t, two_sided_z
 
 DRAWS = 20_000
 MIN_LABELS = 10
-"""Labels below which nothing is corrected."""
+"""Questions with labels below which nothing is corrected."""
+
+
+@dataclass(frozen=True, slots=True)
+class Graded:
+    """One answer that a judge has graded, and what people say of it."""
+
+    judge: float
+    """The judge's grade; of a rate 1 for a pass, 0 for a fail."""
+    cluster: Hashable
+    """Answers of one cluster (a question) depend on each other."""
+    people: float | None = None
+    """Mean grade by people, of a rate the share of raters who pass it; `None` where nobody has labelled it."""
+    weight: float = 1.0
+    """Its part of the figure, such as 1 / repeats of its case."""
+    drawn: float = 1.0
+    """Inverse of the chance with which it was drawn for labelling."""
 
 
 def double_sampling(
-    judged_passes: int,
-    judged: int,
-    *,
-    labelled_passes: tuple[float, float],
-    labelled_fails: tuple[float, float],
-    rng: np.random.Generator,
-    confidence_level: float = 0.95,
+    answers: Sequence[Graded], *, failing: float = 0.0, rng: np.random.Generator, confidence_level: float = 0.95
 ) -> Estimate:
     """Pass rate as people would give it: theta = q a + (1 - q) b.
 
     q is the judge's pass rate over all answers, a and b the share that people pass among labelled answers that the
     judge passes and fails. The interval takes the three from Jeffreys posteriors, Beta(k + 1/2, n - k + 1/2). It holds
     where labels were drawn at random among the judge's passes and among its fails, also where one of the two was drawn
-    more often, and only on the run whose answers were labelled. Where answers of one verdict had different chances,
-    give the weighted share times Kish's effective number, and that number.
+    more often, and only on the run whose answers were labelled.
+
+    Every n is an effective number: Kish's where weights or chances differ, divided by the design effect of the
+    clusters. That is the variance of theta with the influences summed by cluster, over the variance with each answer
+    alone, at least 1, times (t(G - 2) / z)^2 for the G clusters with labels; 1 where each answer is its own cluster.
 
     Args:
-        judged_passes: Answers that the judge passes, 0 .. `judged`.
-        judged: Answers that the judge has graded.
-        labelled_passes: (passed by people, labelled) among those that the judge passes.
-        labelled_fails: The same among those that it fails.
+        answers: every answer that the judge has graded, in any order.
+        failing: weight of further answers that fail whatever a judge or a person says.
         rng: Source of the draws.
         confidence_level: Two-sided, in (0, 1).
 
     Returns:
-        In [0, 1]; `n` is the number of labels. No value with fewer than 10 labels, or where answers of one verdict are
-        there and none of them is labelled.
+        In [0, 1]; `n` is the number of labels. No value with labels of fewer than 10 clusters, or where answers of one
+        verdict are there and none of them is labelled.
 
-    Raises:
-        ValueError: A count is outside 0 .. its total.
-
-    Source: Tenenbein 1970, 10.1080/01621459.1970.10481170.
+    Source: Tenenbein 1970, 10.1080/01621459.1970.10481170; effective numbers: Korn and Graubard 1998, Survey
+    Methodology 24:193.
     """
-    for k, n in ((judged_passes, judged), labelled_passes, labelled_fails):
-        if not 0 <= k <= n:
-            raise ValueError(f"{k} of {n}: a count must lie in 0 .. its total")
-    labels, method = round(labelled_passes[1] + labelled_fails[1]), "double sampling"
-    tail = tail_probability(confidence_level)
-    missing = _missing(judged_passes, judged, labelled_passes[1], labelled_fails[1])
+    method = "double sampling"
+    labelled = [each for each in answers if each.people is not None]
+    strata = {verdict: [each for each in labelled if (each.judge == 1) is verdict] for verdict in (True, False)}
+    tail_probability(confidence_level)
+    there = [sum((each.judge == 1) is verdict for each in answers) for verdict in (True, False)]
+    missing = _too_few(labelled) or _unlabelled(there[0], there[1], len(strata[True]), len(strata[False]))
     if missing:
-        return Estimate(value=None, n=labels, method=method, confidence_level=confidence_level, reason=missing)
-    q = judged_passes / judged
+        return Estimate(value=None, n=len(labelled), method=method, confidence_level=confidence_level, reason=missing)
+    effect = _rate_effect(answers, strata, confidence_level)
+    passes, total = (
+        math.fsum(each.weight for each in chosen) for chosen in ([a for a in answers if a.judge == 1], answers)
+    )
+    number = _kish([each.weight for each in answers]) / effect
+    counts = [_people_pass(strata[verdict], effect) for verdict in (True, False)]
+    value, low, high = _doubly_sampled(
+        (passes / total * number, number),
+        counts[0],
+        counts[1],
+        other=(failing / total * number) if failing else 0.0,
+        rng=rng,
+        tail=tail_probability(confidence_level),
+    )
+    return Estimate(value=value, low=low, high=high, n=len(labelled), method=method, confidence_level=confidence_level)
+
+
+def _too_few(labelled: Sequence[Graded]) -> str:
+    clusters = len({each.cluster for each in labelled})
+    if clusters >= MIN_LABELS:
+        return ""
+    if clusters == len(labelled):
+        return f"{clusters} labels, {MIN_LABELS} are needed"
+    return f"{len(labelled)} labels of {clusters} questions, labels of {MIN_LABELS} questions are needed"
+
+
+def _kish(weights: Sequence[float]) -> float:
+    """Answers of equal weight that tell as much as these."""
+    return math.fsum(weights) ** 2 / math.fsum(weight**2 for weight in weights)
+
+
+def _people_pass(labelled: Sequence[Graded], effect: float) -> tuple[float, float]:
+    """Answers that people pass, of how many, both as effective numbers."""
+    if not labelled:
+        return 0.0, 0.0
+    weights = [each.weight * each.drawn for each in labelled]
+    share = math.fsum(w * (each.people or 0.0) for w, each in zip(weights, labelled, strict=True)) / math.fsum(weights)
+    number = _kish(weights) / effect
+    return min(share, 1.0) * number, number
+
+
+def _rate_effect(answers: Sequence[Graded], strata: dict[bool, list[Graded]], confidence_level: float) -> float:
+    """Factor by which clusters enlarge the variance of a doubly sampled rate, with few clusters' wider quantile."""
+    total = math.fsum(each.weight for each in answers)
+    share, mean, labels = {}, {}, {}
+    for verdict, labelled in strata.items():
+        share[verdict] = math.fsum(each.weight for each in answers if (each.judge == 1) is verdict) / total
+        passes, number = _people_pass(labelled, 1.0)
+        mean[verdict] = (passes + 0.5) / (number + 1)
+        labels[verdict] = math.fsum(each.weight * each.drawn for each in labelled)
+    theta = math.fsum(share[verdict] * mean[verdict] for verdict in strata)
+    influences = []
+    for each in answers:
+        verdict = each.judge == 1
+        found = each.weight * (mean[verdict] - theta) / total
+        if each.people is not None:
+            found += share[verdict] * each.weight * each.drawn * (each.people - mean[verdict]) / labels[verdict]
+        influences.append((each.cluster, found))
+    labelled_clusters = [each.cluster for verdict in strata for each in strata[verdict]]
+    count = len(set(labelled_clusters))
+    if len({each.cluster for each in answers}) == len(answers):
+        return 1.0
+    together = _by_cluster(influences) * count / (count - 1)
+    alone = math.fsum(found**2 for _, found in influences)
+    wider = (two_sided_t(confidence_level, count - 2) / two_sided_z(confidence_level)) ** 2
+    return max(1.0, together / alone) * wider
+
+
+def _by_cluster(terms: Iterable[tuple[Hashable, float]]) -> float:
+    """Sum over the clusters of the squared sum of their terms; the order of the terms changes no digit."""
+    groups: dict[Hashable, list[float]] = defaultdict(list)
+    for cluster, term in terms:
+        groups[cluster].append(term)
+    return math.fsum(math.fsum(group) ** 2 for group in groups.values())
+
+
+def _doubly_sampled(
+    judged: tuple[float, float],
+    labelled_passes: tuple[float, float],
+    labelled_fails: tuple[float, float],
+    *,
+    other: float,
+    rng: np.random.Generator,
+    tail: float,
+) -> tuple[float, float, float]:
+    """The rate with its ends; `other` answers beside the judged ones fail for sure."""
+    q = judged[0] / judged[1]
     a = labelled_passes[0] / labelled_passes[1] if labelled_passes[1] else 0.0
     b = labelled_fails[0] / labelled_fails[1] if labelled_fails[1] else 0.0
-    passing = _jeffreys(judged_passes, judged, rng)
+    passing = _jeffreys(*judged, rng)
     drawn = passing * _jeffreys(*labelled_passes, rng) + (1 - passing) * _jeffreys(*labelled_fails, rng)
-    low, high = np.quantile(drawn, [tail, 1 - tail])
     value = q * a + (1 - q) * b
-    return Estimate(
-        value=value,
-        low=min(float(low), value),
-        high=max(float(high), value),
-        n=labels,
-        method=method,
-        confidence_level=confidence_level,
-    )
+    if other:
+        value *= judged[1] / (judged[1] + other)
+        drawn *= _jeffreys(judged[1], judged[1] + other, rng)
+    low, high = np.quantile(drawn, [tail, 1 - tail])
+    return value, min(float(low), value), max(float(high), value)
 
 
-def _missing(judged_passes: int, judged: int, labelled_passes: float, labelled_fails: float) -> str:
-    if labelled_passes + labelled_fails < MIN_LABELS:
-        return f"{labelled_passes + labelled_fails:g} labels, {MIN_LABELS} are needed"
+def _unlabelled(judged_passes: float, judged_fails: float, labelled_passes: float, labelled_fails: float) -> str:
     if judged_passes and not labelled_passes:
         return "none of the answers that the judge passes is labelled"
-    if judged > judged_passes and not labelled_fails:
+    if judged_fails and not labelled_fails:
         return "none of the answers that the judge fails is labelled"
     return ""
 
@@ -88,51 +180,66 @@ def _jeffreys(successes: float, n: float, rng: np.random.Generator) -> NDArray[n
     return rng.beta(successes + 0.5, n - successes + 0.5, size=DRAWS)
 
 
-def ppi_mean(judged: ArrayLike, labelled: ArrayLike, people: ArrayLike, *, confidence_level: float = 0.95) -> Estimate:
+def corrected_mean(answers: Sequence[Graded], *, by_judge: bool = True, confidence_level: float = 0.95) -> Estimate:
     """Mean grade as people would give it: mean of the judge's grades plus the mean of what people differ by.
 
-    theta = mean(f) + mean(y - f'), with variance var(f)/N + var(y - f')/n and Student's quantile with n - 1 degrees of
-    freedom: prediction-powered inference with lambda = 1.
+    theta = mean(f) + mean(y - f'), with variance V(f) + V(y - f'), where V is the cluster-robust variance of a mean,
+    G/(G - 1) sum over clusters of (sum of w (x - mean))^2, and Student's quantile with G - 1 degrees of freedom for the
+    G clusters with labels: prediction-powered inference with lambda = 1. Where each answer is its own cluster, V is
+    var/n. All means are weighted by `weight`.
 
     Args:
-        judged: The judge's grade f of every answer, shape (N,).
-        labelled: The judge's grades f' of the labelled answers, shape (n,).
-        people: People's grades y of the same answers, shape (n,).
+        answers: every answer that the judge has graded, with people's mean grade y where there are labels.
+        by_judge: False leaves the judge out: the mean of the labels alone, with V(y).
         confidence_level: Two-sided, in (0, 1).
 
     Returns:
-        `n` is the number of labels; no value with fewer than 10.
+        `n` is the number of labels; no value with labels of fewer than 10 clusters.
 
     Raises:
-        ValueError: Lengths differ, or a grade is not finite.
+        ValueError: A grade is not finite.
 
     Source: Angelopoulos et al. 2023, 10.1126/science.adi6000.
     """
-    from scipy.special import stdtrit
-
-    grades, known, said = (_finite(each) for each in (judged, labelled, people))
-    if len(known) != len(said):
-        raise ValueError(f"{len(known)} grades of the judge against {len(said)} labels; give both for each answer")
-    tail, method = tail_probability(confidence_level), "prediction-powered mean"
-    if len(said) < MIN_LABELS:
-        reason = f"{len(said)} labels, {MIN_LABELS} are needed"
-        return Estimate(value=None, n=len(said), method=method, confidence_level=confidence_level, reason=reason)
-    differences = said - known
-    value = float(grades.mean() + differences.mean())
-    variance = float(grades.var(ddof=1)) / len(grades) if len(grades) > 1 else 0.0
-    error = math.sqrt(variance + float(differences.var(ddof=1)) / len(said))
-    half = float(stdtrit(len(said) - 1, 1 - tail)) * error
+    method = "prediction-powered mean" if by_judge else "labels only, the judge is not trusted"
+    labelled = [each for each in answers if each.people is not None]
+    if not all(math.isfinite(each.judge) and math.isfinite(each.people or 0.0) for each in answers):
+        raise ValueError("grades must be finite numbers; leave out answers without one")
+    tail_probability(confidence_level)
+    if missing := _too_few(labelled):
+        return Estimate(value=None, n=len(labelled), method=method, confidence_level=confidence_level, reason=missing)
+    apart = [(each.people or 0.0) - (each.judge if by_judge else 0.0) for each in labelled]
+    value, variance = _mean_and_variance(labelled, apart)
+    if by_judge:
+        mean, spread = _mean_and_variance(answers, [each.judge for each in answers])
+        value, variance = mean + value, spread + variance
+    degrees = len({each.cluster for each in labelled}) - 1
+    half = two_sided_t(confidence_level, degrees) * math.sqrt(variance)
     return Estimate(
-        value=value, low=value - half, high=value + half, n=len(said), method=method, confidence_level=confidence_level
+        value=value,
+        low=value - half,
+        high=value + half,
+        n=len(labelled),
+        method=method,
+        confidence_level=confidence_level,
     )
 
 
+def _mean_and_variance(answers: Sequence[Graded], values: Sequence[float]) -> tuple[float, float]:
+    """Weighted mean of the values of some answers, and its cluster-robust variance."""
+    total = math.fsum(each.weight for each in answers)
+    mean = math.fsum(each.weight * value for each, value in zip(answers, values, strict=True)) / total
+    count = len({each.cluster for each in answers})
+    terms = ((each.cluster, each.weight * (value - mean) / total) for each, value in zip(answers, values, strict=True))
+    return mean, _by_cluster(terms) * count / (count - 1)
+
+
 def rogan_gladen(
-    judged_passes: int,
-    judged: int,
+    judged_passes: float,
+    judged: float,
     *,
-    sensitivity: tuple[float, int],
-    specificity: tuple[float, int],
+    sensitivity: tuple[float, float],
+    specificity: tuple[float, float],
     rng: np.random.Generator,
     confidence_level: float = 0.95,
 ) -> Estimate:
@@ -156,7 +263,7 @@ def rogan_gladen(
     Source: Rogan and Gladen 1978, 10.1093/oxfordjournals.aje.a112510.
     """
     method, tail = "Rogan-Gladen, if the judge errs as it did then", tail_probability(confidence_level)
-    labels = sensitivity[1] + specificity[1]
+    labels = round(sensitivity[1] + specificity[1])
     counts = sensitivity[1] and specificity[1] and judged
     apart = sensitivity[0] / sensitivity[1] + specificity[0] / specificity[1] - 1 if counts else 0.0
     if apart <= 0:
@@ -176,10 +283,3 @@ def rogan_gladen(
         method=method,
         confidence_level=confidence_level,
     )
-
-
-def _finite(values: ArrayLike) -> NDArray[np.float64]:
-    sample = np.asarray(values, dtype=np.float64)
-    if sample.ndim != 1 or not np.isfinite(sample).all():
-        raise ValueError("grades must be a flat list of finite numbers; leave out answers without one")
-    return sample

@@ -8,11 +8,11 @@ from sklearn.metrics import cohen_kappa_score
 
 from evalkit.aggregate.agreement import agreement, trust_in
 from evalkit.aggregate.labels import Label
-from evalkit.aggregate.raters import compare
+from evalkit.aggregate.raters import Rated, compare
 from evalkit.results import Agreement, Estimate
 from evalkit.types import Metric
 
-JUDGE = Metric(name="judge", low=1, high=5, judge="local:quality")
+JUDGE = Metric(name="judge", low=1, high=5, judge="local:quality", pass_at=4)
 PASSES = Metric(name="judge", binary=True, judge="local:quality")
 
 
@@ -32,9 +32,10 @@ def judged(values: list[float], metric: Metric = PASSES, cohorts: list[str] | No
     return frozen(rows, [metric], ["domain"])
 
 
-def overall(found: tuple[Agreement, ...], kind: str = "person") -> Agreement:
-    """Find the judge's entry for a kind of rater."""
-    (entry,) = [a for a in found if (a.judge, a.rater_kind, a.cohort) == ("local:quality", kind, "overall")]
+def overall(found: tuple[Agreement, ...], kind: str = "person", *, levels: bool = False) -> Agreement:
+    """Find the judge's entry for a kind of rater, about its passes or its levels."""
+    who = ("local:quality", kind, "overall", not levels)
+    (entry,) = [a for a in found if (a.judge, a.rater_kind, a.cohort, a.of_passes) == who]
     return entry
 
 
@@ -62,7 +63,8 @@ def test_numbers_give_quadratic_kappa():
     """1-5 labels are weighted by their squared distance, unused levels included."""
     judge = [float(1 + i % 5) for i in range(100)]
     labels = [min(5.0, value + (i % 7 == 0)) for i, value in enumerate(judge)]
-    entry = overall(agreement(judged(judge, JUDGE), [a_label(f"c{i:03}", label) for i, label in enumerate(labels)]))
+    found = agreement(judged(judge, JUDGE), [a_label(f"c{i:03}", label) for i, label in enumerate(labels)])
+    entry = overall(found, levels=True)
     assert entry.kappa.value == pytest.approx(cohen_kappa_score(labels, judge, weights="quadratic"))
     assert (entry.weights, entry.trust, entry.categories) == ("quadratic", "trusted", ("1", "2", "3", "4", "5"))
 
@@ -83,7 +85,7 @@ def test_only_people_earn_trust(kind: str):
     assert overall(found, kind).kappa.value == 1
     assert overall(found, kind).trust == "untrusted"
     assert overall(found).note == "no labels by a person"
-    assert trust_in(found, PASSES) == "untrusted"
+    assert trust_in(found, PASSES, passes=True) == "untrusted"
 
 
 def test_labels_of_other_answers_do_not_count():
@@ -102,15 +104,18 @@ def test_labels_of_other_answers_do_not_count():
         assert f"1 label left out {part}" in entry.note
 
 
-def test_raters_decide_by_majority_and_ties_are_left_out():
-    """Two of three raters win; one against one is no label."""
+def test_answers_whose_raters_disagree_are_kept():
+    """Each label counts with a share of its answer: 2/3 pass and 1/3 fail of the first, 1/2 and 1/2 of the last."""
     opinions = {"c000": ("pass", "pass", "fail"), "c001": ("fail", "fail"), "c002": ("pass", "fail")}
     labels = [
         a_label(case, opinion, rater=f"r{k}") for case, given in opinions.items() for k, opinion in enumerate(given)
     ]
     entry = overall(agreement(judged([1.0, 0.0, 1.0]), labels))
-    assert entry.confusion == ((1, 0), (0, 1))
-    assert "1 answer left out (raters tie)" in entry.note
+    assert entry.kappa.n == 3
+    assert entry.observed == pytest.approx((2 / 3 + 1 + 1 / 2) / 3)
+    assert entry.prevalence == pytest.approx((2 / 3 + 0 + 1 / 2) / 3)
+    assert entry.confusion == ((1, 2), (0, 2)), "answers that hold such a label"
+    assert "raters disagree on 2 answers: each counts with all its raters" in entry.note
 
 
 def test_one_class_only_is_undefined_and_not_perfect():
@@ -139,8 +144,8 @@ def test_a_cohort_with_few_labels_borrows_the_overall_trust():
     assert trusts["domain=big"] == "trusted"
     assert trusts["domain=bad"] == "untrusted"
     assert trusts["domain=small"] == trusts["overall"]
-    assert trust_in(found, PASSES, "domain=bad") == "untrusted"
-    assert trust_in(found, PASSES, "domain=unheard") == trusts["overall"]
+    assert trust_in(found, PASSES, passes=True, cohort="domain=bad") == "untrusted"
+    assert trust_in(found, PASSES, passes=True, cohort="domain=unheard") == trusts["overall"]
     (small,) = [a for a in found if a.cohort == "domain=small"]
     assert small.note.startswith("not verified here: 10 labels, 40 are needed")
 
@@ -163,7 +168,7 @@ def test_a_scale_of_too_many_steps_is_not_estimable():
     """Free numbers are no categories."""
     metric = Metric(name="judge", judge="local:quality")
     frame = frozen([a_row(f"c{i:03}", {"judge": i / 100}) for i in range(50)], [metric])
-    entry = overall(agreement(frame, [a_label(f"c{i:03}", i / 100) for i in range(50)]))
+    entry = overall(agreement(frame, [a_label(f"c{i:03}", i / 100) for i in range(50)]), levels=True)
     assert entry.kappa.value is None
     assert "not estimable" in entry.kappa.reason
 
@@ -176,7 +181,11 @@ def test_rates_are_weighted_back_where_answers_were_not_drawn_alike():
     judge += ["pass"] * 90 + ["fail"] * 50
     chances += [0.1] * 90 + [0.5] * 50
     blank = Agreement(metric="m", judge="j", rater_kind="person", cohort="overall", kappa=Estimate(value=None))
-    found = compare(blank, people, judge, None, chances)
+    rated = [
+        Rated((said,), graded, place, chance)
+        for place, (said, graded, chance) in enumerate(zip(people, judge, chances, strict=True))
+    ]
+    found = compare(blank, rated, None)
     assert found.sensitivity == pytest.approx(900 / 950)
     assert found.specificity == pytest.approx(1.0)
     assert found.observed == pytest.approx(950 / 1000)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from evalkit.aggregate.correction import _Graded, _rate
+from evalkit.stats.correction import Graded, double_sampling
 
 
 def test_small_cohorts_that_are_drawn_more_often_do_not_pull_the_rate() -> None:
@@ -12,20 +12,17 @@ def test_small_cohorts_that_are_drawn_more_often_do_not_pull_the_rate() -> None:
     rng = np.random.default_rng(1)
     inside, found = 0, []
     for _ in range(200):
-        values: dict[int, float] = {}
-        people: dict[int, float] = {}
-        weights: dict[int, float] = {}
+        answers: list[Graded] = []
         truth: list[float] = []
         for verdict, share, other in ((1.0, 0.95, 0.2), (0.0, 0.05, 0.5)):
             big = (rng.random(300) < share).astype(float)
             tiny = (rng.random(19) < other).astype(float)
             for place, right in enumerate([*big, *tiny]):
-                case = len(values)
-                values[case] = verdict
                 truth.append(right)
-                if place < 11 or place >= 300:  # 11 of the 300, all of the 19
-                    people[case], weights[case] = right, 300 / 11 if place < 300 else 1.0
-        estimate = _rate(_Graded(values, people, weights, rate=True, drawn_alike=False), 0.95)
+                labelled = place < 11 or place >= 300  # 11 of the 300, all of the 19
+                drawn = 300 / 11 if place < 300 else 1.0
+                answers.append(Graded(verdict, len(answers), right if labelled else None, drawn=drawn))
+        estimate = double_sampling(answers, rng=rng)
         assert estimate.value is not None
         assert estimate.low is not None
         assert estimate.high is not None

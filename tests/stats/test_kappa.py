@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import t as student
 from sklearn.metrics import cohen_kappa_score
 from statsmodels.stats.inter_rater import cohens_kappa
 
@@ -56,13 +57,14 @@ def test_kappa_by_hand() -> None:
     """20, 5, 10, 15: observed .7, chance .5 * .6 + .5 * .4 = .5, so kappa = .2/.5 = .4.
 
     SE: weights' means by row and column are 1.1, 1.1, .9, .9; times 1 - .4 they are .66, .66, .54, .54, and
-    .4 * .34^2 + .1 * .66^2 + .2 * .54^2 + .3 * .46^2 - (.4 - .5 * .6)^2 = .2016, so SE = sqrt(.2016/50)/.5 = .126996.
-    Half width on the z scale: 1.959964 * .126996/(1 - .16) = .296319; atanh .4 = .423649.
+    .4 * .34^2 + .1 * .66^2 + .2 * .54^2 + .3 * .46^2 - (.4 - .5 * .6)^2 = .2016, so SE = sqrt(.2016/50)/.5 = .126996,
+    times sqrt(50/49) = .128286. Half width on the z scale with t(49) = 2.009575: 2.009575 * .128286/(1 - .16) =
+    .306905; atanh .4 = .423649.
     """
     a, b = labels([[20, 5], [10, 15]], PASS_FAIL)
     ours = cohen_kappa(a, b, categories=PASS_FAIL)
     assert ours.value == pytest.approx(0.4)
-    assert (ours.low, ours.high) == pytest.approx((math.tanh(0.127330), math.tanh(0.719968)), abs=2e-6)
+    assert (ours.low, ours.high) == pytest.approx((math.tanh(0.116744), math.tanh(0.730554)), abs=2e-6)
     assert (ours.n, ours.reason) == (50, "")
 
 
@@ -75,8 +77,9 @@ def test_kappa_equals_scikit_learn_and_its_error_statsmodels(weights, seed: int)
     ours = cohen_kappa(a, b, categories=GRADES, weights=weights)
     theirs = cohens_kappa(table, wt=weights)
     assert ours.value == pytest.approx(cohen_kappa_score(a, b, labels=list(GRADES), weights=weights), abs=1e-12)
-    error = (math.atanh(ours.high) - math.atanh(ours.value)) * (1 - ours.value**2) / 1.959963985
-    assert error == pytest.approx(theirs.std_kappa, abs=1e-8)
+    n = len(a)
+    error = (math.atanh(ours.high) - math.atanh(ours.value)) * (1 - ours.value**2) / student.ppf(0.975, n - 1)
+    assert error == pytest.approx(theirs.std_kappa * math.sqrt(n / (n - 1)), abs=1e-8)
 
 
 def test_weights_need_the_rank_order() -> None:

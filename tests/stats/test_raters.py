@@ -9,6 +9,7 @@ import pytest
 from statsmodels.stats.contingency_tables import SquareTable
 
 from evalkit.stats.agreement import (
+    Design,
     cohen_kappa,
     gwet_ac,
     kappa_difference,
@@ -63,10 +64,10 @@ def test_a_weighted_sample_gives_the_kappa_of_the_whole() -> None:
     people = [True] * 8 + [False] * 12
     judge = [True] * 6 + [False] * 2 + [False] * 9 + [True] * 3
     chances = [0.5] * 8 + [1.0] * 12
-    weighted = cohen_kappa(people, judge, categories=PASS_FAIL, probabilities=chances)
+    weighted = cohen_kappa(people, judge, categories=PASS_FAIL, design=Design(probabilities=chances))
     whole = cohen_kappa(people[:8] + people, judge[:8] + judge, categories=PASS_FAIL)
     assert weighted.value == pytest.approx(whole.value, abs=1e-12)
-    ac = gwet_ac(people, judge, categories=PASS_FAIL, probabilities=chances)
+    ac = gwet_ac(people, judge, categories=PASS_FAIL, design=Design(probabilities=chances))
     assert ac.value == pytest.approx(gwet_ac(people[:8] + people, judge[:8] + judge, categories=PASS_FAIL).value)
 
 
@@ -74,7 +75,7 @@ def test_equal_chances_change_nothing() -> None:
     """A sample drawn alike has the plain kappa and the plain interval."""
     people, judge = graded(np.random.default_rng(1), 120, 0.5)
     plain = cohen_kappa(people, judge, categories=GRADES, weights="quadratic")
-    drawn = cohen_kappa(people, judge, categories=GRADES, weights="quadratic", probabilities=[0.3] * 120)
+    drawn = cohen_kappa(people, judge, categories=GRADES, weights="quadratic", design=Design(probabilities=[0.3] * 120))
     assert (drawn.value, drawn.low, drawn.high) == pytest.approx((plain.value, plain.low, plain.high), abs=1e-12)
 
 
@@ -90,7 +91,10 @@ def test_the_weighted_interval_covers_the_kappa_of_the_population() -> None:
     for _ in range(400):
         drawn = rng.random(n) < chance
         found = cohen_kappa(
-            people[drawn].tolist(), judge[drawn].tolist(), categories=PASS_FAIL, probabilities=chance[drawn].tolist()
+            people[drawn].tolist(),
+            judge[drawn].tolist(),
+            categories=PASS_FAIL,
+            design=Design(probabilities=chance[drawn].tolist()),
         )
         hits += found.low is not None and found.low <= truth <= found.high
     assert hits >= 368
@@ -100,7 +104,7 @@ def test_the_weighted_interval_covers_the_kappa_of_the_population() -> None:
 def test_chances_that_are_none_are_refused(chances: list[float]) -> None:
     """One number in (0, 1] for each label."""
     with pytest.raises(ValueError, match="probabilities"):
-        cohen_kappa([True, False], [True, False], categories=PASS_FAIL, probabilities=chances)
+        cohen_kappa([True, False], [True, False], categories=PASS_FAIL, design=Design(probabilities=chances))
 
 
 def krippendorff_example() -> list[list[int | None]]:
@@ -169,10 +173,10 @@ def test_a_worse_judge_is_told_from_an_equal_one() -> None:
     people = rng.random(300) < 0.7
     first = np.where(rng.random(300) < 0.95, people, ~people).tolist()
     second = np.where(rng.random(300) < 0.70, people, ~people).tolist()
-    worse = kappa_difference(people.tolist(), first, second, categories=PASS_FAIL, rng=rng)
+    worse = kappa_difference(people.tolist(), (first, second), categories=PASS_FAIL, rng=rng)
     assert worse.difference == pytest.approx(worse.second.value - worse.first.value)
     assert worse.difference < -0.3 and worse.p_value < 0.001
-    same = kappa_difference(people.tolist(), first, first, categories=PASS_FAIL, rng=rng)
+    same = kappa_difference(people.tolist(), (first, first), categories=PASS_FAIL, rng=rng)
     assert (same.difference, same.p_value) == (0.0, 1.0)
 
 
@@ -183,19 +187,21 @@ def test_kappas_of_equal_judges_differ_by_chance_at_the_stated_rate() -> None:
     for _ in range(300):
         people = rng.random(80) < 0.7
         judges = [np.where(rng.random(80) < 0.85, people, ~people).tolist() for _ in range(2)]
-        alarms += kappa_difference(people.tolist(), *judges, categories=PASS_FAIL, rng=rng).p_value <= 0.05
+        alarms += (
+            kappa_difference(people.tolist(), (judges[0], judges[1]), categories=PASS_FAIL, rng=rng).p_value <= 0.05
+        )
     assert 3 <= alarms <= 27
 
 
 def test_an_undefined_kappa_has_no_difference() -> None:
     """One label only: nothing to compare."""
-    found = kappa_difference([True] * 5, [True] * 5, [True] * 5, categories=PASS_FAIL, rng=np.random.default_rng(0))
+    found = kappa_difference([True] * 5, ([True] * 5, [True] * 5), categories=PASS_FAIL, rng=np.random.default_rng(0))
     assert (found.difference, found.p_value) == (None, None)
 
 
 def test_labels_needed_by_hand() -> None:
     """N = 100, SE .08, kappa .75, floor .6: 100 x (2.4865 x .08 / .15)^2 = 175.9, so 176."""
-    low = math.tanh(math.atanh(0.75) - 1.6449 * 0.08 / (1 - 0.75**2))
+    low = math.tanh(math.atanh(0.75) - 1.66039 * 0.08 / (1 - 0.75**2))  # t(99) at .95
     assert labels_needed(100, low, 0.75) == 176
     assert labels_needed(100, low, 0.6) is None
     assert labels_needed(100, None, 0.75) is None

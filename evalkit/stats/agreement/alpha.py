@@ -9,10 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evalkit.results import Estimate
+from evalkit.stats.clusters import cluster_codes
 from evalkit.stats.quantiles import tail_probability
 
 Level = Literal["nominal", "ordinal"]
 Counts = NDArray[np.float64]
+DRAWS = 1000
+"""Bootstrap samples of the percentile interval."""
 
 
 def krippendorff_alpha(
@@ -20,7 +23,7 @@ def krippendorff_alpha(
     *,
     categories: Sequence[Hashable],
     level: Level = "nominal",
-    draws: int = 1000,
+    clusters: Sequence[Hashable] | None = None,
     rng: np.random.Generator,
     confidence_level: float = 0.95,
 ) -> Estimate:
@@ -31,7 +34,7 @@ def krippendorff_alpha(
             Units with fewer than two labels tell nothing.
         categories: Every label that may occur, in rank order.
         level: "ordinal" counts how many labels lie between two ranks.
-        draws: Bootstrap samples of units for the percentile interval.
+        clusters: The question of each unit, shape (units,): whole questions are drawn. `None`: every unit is its own.
         rng: Source of the samples.
         confidence_level: Two-sided, in (0, 1).
 
@@ -52,8 +55,8 @@ def krippendorff_alpha(
     if value is None:
         reason = "no answer has two labels" if not len(pairs) else "one label only is used"
         return Estimate(value=None, n=len(pairs), method=method, confidence_level=confidence_level, reason=reason)
-    flat = pairs.reshape(len(pairs), -1)
-    weights = rng.multinomial(len(pairs), np.full(len(pairs), 1 / len(pairs)), size=draws).astype(np.float64)
+    flat = _by_cluster(pairs.reshape(len(pairs), -1), ratings, clusters)
+    weights = rng.multinomial(len(flat), np.full(len(flat), 1 / len(flat)), size=DRAWS).astype(np.float64)
     sampled = [_alpha(table.reshape(pairs.shape[1:]), level) for table in weights @ flat]
     known = [each for each in sampled if each is not None]
     low, high = np.quantile(known, [tail, 1 - tail])
@@ -64,7 +67,7 @@ def krippendorff_alpha(
         n=len(pairs),
         method=method,
         confidence_level=confidence_level,
-        reason="bootstrap of answers",
+        reason="bootstrap of answers" if clusters is None else "bootstrap of questions",
     )
 
 
@@ -81,6 +84,19 @@ def _pairs_by_unit(ratings: Sequence[Sequence[Hashable | None]], categories: Seq
         counts = np.bincount([place[label] for label in known], minlength=len(categories)).astype(np.float64)
         tables.append((np.outer(counts, counts) - np.diag(counts)) / (len(known) - 1))
     return np.array(tables).reshape(len(tables), len(categories), len(categories))
+
+
+def _by_cluster(
+    pairs: Counts, ratings: Sequence[Sequence[Hashable | None]], clusters: Sequence[Hashable] | None
+) -> Counts:
+    """Sum the pairs of the units of one cluster: (clusters, k * k)."""
+    if clusters is None:
+        return pairs
+    told = [sum(label is not None for label in unit) > 1 for unit in ratings]
+    codes = cluster_codes([name for name, tells in zip(clusters, told, strict=True) if tells])
+    summed = np.zeros((len(set(codes.tolist())), pairs.shape[1]))
+    np.add.at(summed, codes, pairs)
+    return summed
 
 
 def _alpha(coincidences: Counts, level: Level) -> float | None:

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evalkit.results import Estimate
-from evalkit.stats.agreement.kappa import Weights, agreement_weights, cohen_kappa
+from evalkit.stats.agreement.design import Design, Sample, sample_of
+from evalkit.stats.agreement.kappa import Weights, agreement_weights, cohen_kappa, pairs_of
 
 Counts = NDArray[np.float64]
 SWAPS = 10_000
@@ -61,30 +62,31 @@ class KappaDifference:
 
 def kappa_difference(
     people: Sequence[Hashable],
-    first: Sequence[Hashable],
-    second: Sequence[Hashable],
+    judges: tuple[Sequence[Hashable], Sequence[Hashable]],
     *,
     categories: Sequence[Hashable],
     weights: Weights | None = None,
+    design: Design | None = None,
     rng: np.random.Generator,
 ) -> KappaDifference:
     """Test whether two judges agree equally well with people on the same cases.
 
-    If they do, swapping what the two said about a case changes nothing: the p value is the share of 10,000 random
-    swaps, the observed one included, whose kappas differ by as much.
+    If they do, swapping what the two said about a question changes nothing: the p value is the share of 10,000 random
+    swaps, the observed one included, whose kappas differ by as much. A question's answers are swapped together.
 
     Args:
         people: Labels of the reference, shape (n,).
-        first: Labels of one judge on the same cases, shape (n,).
-        second: Labels of the other, shape (n,).
+        judges: Labels of one judge and of the other on the same cases, each of shape (n,).
         categories: Every label that may occur, in rank order.
         weights: As for `cohen_kappa`.
+        design: As for `cohen_kappa`.
         rng: Source of the swaps.
     """
-    kappas = [cohen_kappa(people, judge, categories=categories, weights=weights) for judge in (first, second)]
+    kappas = [cohen_kappa(people, judge, categories=categories, weights=weights, design=design) for judge in judges]
     if kappas[0].value is None or kappas[1].value is None:
         return KappaDifference(kappas[0], kappas[1], None, None)
-    before, after = (_cells(people, judge, categories) for judge in (first, second))
+    sample = sample_of(design, len(people))
+    before, after = (_cells(people, judge, categories, sample) for judge in judges)
     differ = np.flatnonzero((before != after).any(axis=1))
     change, base = (after - before)[differ], (before.sum(axis=0), after.sum(axis=0))
     agreement = agreement_weights(len(categories), weights)
@@ -100,12 +102,13 @@ def kappa_difference(
     return KappaDifference(kappas[0], kappas[1], observed, extreme / (SWAPS + 1))
 
 
-def _cells(people: Sequence[Hashable], judge: Sequence[Hashable], categories: Sequence[Hashable]) -> Counts:
-    """One row a case, 1 in the cell of its label pair: shape (n, k * k)."""
-    place = {category: at for at, category in enumerate(categories)}
-    cells = np.zeros((len(people), len(categories) ** 2))
-    where = [place[one] * len(categories) + place[other] for one, other in zip(people, judge, strict=True)]
-    cells[np.arange(len(people)), where] = 1.0
+def _cells(
+    people: Sequence[Hashable], judge: Sequence[Hashable], categories: Sequence[Hashable], sample: Sample
+) -> Counts:
+    """One row a cluster, with the weight of its labels in the cell of each label pair: shape (clusters, k * k)."""
+    cells = np.zeros((sample.n_clusters, len(categories) ** 2))
+    where = np.array([row * len(categories) + column for row, column in pairs_of(people, judge, categories)])
+    np.add.at(cells, (sample.clusters, where), sample.weights)
     return cells
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Hashable, Sequence
 
 import numpy as np
 
 from evalkit.results import Estimate
-from evalkit.stats.agreement.kappa import Moments, Weights, agreement_weights, bounded, sampled_shares
+from evalkit.stats.agreement.design import Design, sample_of, shares_of
+from evalkit.stats.agreement.kappa import Moments, Weights, agreement_weights, bounded, confusion, pairs_of
 from evalkit.stats.quantiles import tail_probability
 
 
@@ -18,21 +18,21 @@ def gwet_ac(
     *,
     categories: Sequence[Hashable],
     weights: Weights | None = None,
-    probabilities: Sequence[float] | None = None,
+    design: Design | None = None,
     confidence_level: float = 0.95,
 ) -> Estimate:
     """Gwet's AC1, with weights AC2: an agreement beyond chance that stays high where one class is rare.
 
     Chance agreement is T / (K (K - 1)) * sum_k pi_k (1 - pi_k), with pi_k the mean share of label k and T the sum of
     the agreement weights (K without weights, which gives AC1). It is shown beside kappa and never overrides it: a judge
-    that always passes scores high here. The interval is as for `cohen_kappa`, with the linearised SE.
+    that always passes scores high here. The interval is as for `cohen_kappa`.
 
     Args:
         a: The reference's labels, shape (n,).
         b: The labels of the rater that is tested, shape (n,).
         categories: Every label that may occur, in rank order; at least two, for one label cannot disagree.
         weights: `None` for AC1; "linear" or "quadratic" for AC2.
-        probabilities: As for `cohen_kappa`.
+        design: As for `cohen_kappa`.
         confidence_level: Two-sided, in (0, 1).
 
     Returns:
@@ -45,11 +45,13 @@ def gwet_ac(
     """
     if len(categories) < 2:
         raise ValueError(f"categories are {list(categories)!r}; AC1 needs at least two")
+    table = confusion(a, b, categories)
     method = "AC2" if weights else "AC1"
     tail_probability(confidence_level)
-    if len(a) == 0 and len(b) == 0:
+    if len(a) == 0:
         return Estimate(value=None, method=method, confidence_level=confidence_level, reason="no labels")
-    shares, squares = sampled_shares(a, b, categories, probabilities)
+    sample, pairs = sample_of(design, len(a)), pairs_of(a, b, categories)
+    shares = shares_of(pairs, len(categories), sample)
     agreement = agreement_weights(len(categories), weights)
     pi = (shares.sum(axis=1) + shares.sum(axis=0)) / 2
     scale = float(agreement.sum()) / (len(pi) * (len(pi) - 1))
@@ -57,7 +59,7 @@ def gwet_ac(
     value = (observed - chance) / (1 - chance)
     expected = scale * (1 - (pi[:, None] + pi) / 2)
     influence = (agreement - chance - 2 * (1 - value) * (expected - chance)) / (1 - chance) - value
-    error = math.sqrt(float((squares * influence**2).sum()))
-    perfect = math.isclose(float(np.trace(shares)), 1.0)
-    found = Moments(value, chance, None if perfect else error, len(a), 1 / float(squares.sum()))
+    robust, alone = sample.errors(influence[tuple(np.array(pairs).T)])
+    perfect = sum(table[i][i] for i in range(len(table))) == len(a)
+    found = Moments(value, chance, None if perfect else robust, alone, sample)
     return bounded(found, method=method, confidence_level=confidence_level)

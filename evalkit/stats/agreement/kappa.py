@@ -9,15 +9,16 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from evalkit.results import Estimate
-from evalkit.stats.quantiles import tail_probability, two_sided_z
+from evalkit.stats.agreement.design import Design, Floats, Sample, rarer_labels, sample_of, shares_of
+from evalkit.stats.quantiles import tail_probability, two_sided_t
 
 Weights = Literal["linear", "quadratic"]
 
 MIN_RARER_LABELS = 10
-"""Labels of the rarer class below which no interval of kappa holds its level."""
+"""Questions with a label of the rarer class below which no interval of kappa holds its level."""
 NO_ERROR = 1e-7
 """Standard errors below this are rounding noise: a million labels still leave 1e-4."""
 
@@ -48,68 +49,108 @@ def confusion(
     return tuple(tuple(pairs[row, column] for column in categories) for row in categories)
 
 
-def rarer_labels(labels: Sequence[Hashable]) -> int:
-    """Labels outside the most frequent class; with two classes, the size of the rarer one. 0 with no labels."""
-    return len(labels) - max(Counter(labels).values(), default=0)
-
-
 def cohen_kappa(
     a: Sequence[Hashable],
     b: Sequence[Hashable],
     *,
     categories: Sequence[Hashable],
     weights: Weights | None = None,
-    probabilities: Sequence[float] | None = None,
+    design: Design | None = None,
     confidence_level: float = 0.95,
 ) -> Estimate:
-    """Cohen's kappa: (observed - chance agreement) / (1 - chance agreement), with a Fisher-z interval.
+    """Cohen's kappa: (observed - chance agreement) / (1 - chance agreement), with a cluster-robust Fisher-z interval.
 
-    The interval is tanh(atanh k ± z SE / (1 - k^2)) with the large-sample SE of Fleiss, Cohen and Everitt. Weighted
-    agreement of the categories i, j of k is 1 - |i - j|/(k - 1), or its square distance for "quadratic".
+    The interval is tanh(atanh k ± t(G - 1) SE / (1 - k^2)). SE = sqrt(G/(G - 1) sum over the G clusters of (sum of
+    w u)^2), where u is the influence of a label on kappa and w its share. Where every answer is its own cluster, that
+    is the large-sample SE of Fleiss, Cohen and Everitt times sqrt(G/(G - 1)). Weighted agreement of the categories i, j
+    of k is 1 - |i - j|/(k - 1), or its square distance for "quadratic".
 
     Args:
         a: The reference's (person's) labels, shape (n,).
         b: The labels of the rater that is tested, shape (n,).
         categories: Every label that may occur, in rank order.
         weights: `None` for pass/fail and other unordered labels.
-        probabilities: Chance with which each case was drawn for labelling, in (0, 1], where cases were not drawn alike
-            (more of the judge's fails, say): each then counts 1 / probability, and the SE is that of the weighted
-            sample. Shape (n,).
+        design: Chances, answers and clusters of the labels. With several raters an answer, give one label a rater and
+            name the answer: kappa is then how the judge agrees with a rater drawn at random.
         confidence_level: Two-sided, in (0, 1); 0.90 gives the one-sided 95 % lower bound that `trust` asks for.
 
     Returns:
-        In [-1, 1].
+        In [-1, 1]; `n` is the number of answers.
 
         - No value where there are no labels, or both raters use one and the same label: kappa is 0/0.
-        - No interval, and a reason that starts with "not estimable", where fewer than 10 labels of the reference lie
-          outside its most frequent class (with two classes: of the rarer class).
+        - No interval, and a reason that starts with "not estimable", where fewer than 10 clusters hold a label of the
+          reference outside its most frequent class (with two classes: of the rarer class).
         - No interval where one rater uses one label only (kappa is then 0 whatever the other does) or every pair
           disagrees in full.
-        - With no disagreement the SE is 0: the lower bound is kappa at an observed agreement of 1 + ln(tail)/n, the
-          rule of three (1 - 3/n) for the one-sided 95 % bound.
+        - With no disagreement the SE is 0: the lower bound is kappa at an observed agreement of 1 + ln(tail)/G, the
+          rule of three (1 - 3/G) for the one-sided 95 % bound.
 
     Raises:
-        ValueError: See `confusion`; or a probability is outside (0, 1].
+        ValueError: See `confusion` and `Design`.
 
-    Source: Fleiss, Cohen and Everitt 1969, Psychol Bull 72:323.
+    Source: Fleiss, Cohen and Everitt 1969, Psychol Bull 72:323; the sandwich over clusters: Yang and Zhou 2014,
+    10.1002/sim.6323.
     """
-    table = np.array(confusion(a, b, categories), dtype=np.float64)
+    table = confusion(a, b, categories)
     n, method = len(a), f"{weights} weighted kappa" if weights else "kappa"
     tail_probability(confidence_level)
-    rarer = rarer_labels(a)
-    if n == 0 or np.count_nonzero(np.diag(table)) == 1 == np.count_nonzero(table):
-        reason = "no labels" if n == 0 else "both raters use one and the same label, so kappa is 0/0"
-        return Estimate(value=None, n=n, method=method, confidence_level=confidence_level, reason=reason)
-    shares, squares = sampled_shares(a, b, categories, probabilities)
-    found = _kappa_moments(shares, squares, agreement_weights(len(categories), weights), n)
+    if n == 0 or len({*a, *b}) == 1:
+        return _undefined(a, design, method, confidence_level)
+    sample, pairs = sample_of(design, n), pairs_of(a, b, categories)
+    value, chance, cells = _kappa_influence(
+        shares_of(pairs, len(categories), sample), agreement_weights(len(categories), weights)
+    )
+    robust, alone = sample.errors(cells[tuple(np.array(pairs).T)])
+    perfect = sum(table[i][i] for i in range(len(table))) == n
+    found = Moments(value, chance, None if perfect else robust, alone, sample)
     if len(set(a)) == 1 or len(set(b)) == 1:
         found = replace(found, value=0.0)
-    if rarer < MIN_RARER_LABELS:
-        reason = f"not estimable: {rarer} labels of the rarer class, {MIN_RARER_LABELS} are needed"
-        return Estimate(value=found.value, n=n, method=method, confidence_level=confidence_level, reason=reason)
-    if float(np.trace(table)) == n:
-        found = replace(found, error=None)
-    return bounded(found, method=method, confidence_level=confidence_level)
+    return _estimated(found, rarer_labels(a, design), method=method, confidence_level=confidence_level)
+
+
+def quadratic_kappa(
+    people: ArrayLike, judge: ArrayLike, *, design: Design | None = None, confidence_level: float = 0.95
+) -> Estimate:
+    """Kappa with quadratic weights of numbers that need not be levels, such as the mean of several raters.
+
+    1 - mean (x - y)^2 / (var x + var y + (mean x - mean y)^2), all weighted: on levels in equal steps it is
+    `cohen_kappa` with quadratic weights, value and interval alike.
+
+    Args:
+        people: The reference's number of each answer, shape (n,).
+        judge: The judge's, shape (n,).
+        design: As for `cohen_kappa`, one entry an answer.
+        confidence_level: As for `cohen_kappa`.
+
+    Returns:
+        As for `cohen_kappa`.
+
+    Raises:
+        ValueError: Lengths differ, a number is not finite, or see `Design`.
+
+    Source: Fleiss and Cohen 1973, 10.1177/001316447303300309.
+    """
+    x, y = (np.asarray(each, dtype=np.float64) for each in (people, judge))
+    if x.shape != y.shape or x.ndim != 1 or not np.isfinite([*x, *y]).all():
+        raise ValueError(f"{x.size} numbers against {y.size}; give two flat lists of finite numbers of one length")
+    method = "quadratic weighted kappa"
+    tail_probability(confidence_level)
+    said = x.tolist()
+    if not said or len({*said, *y.tolist()}) == 1:
+        return _undefined(said, design, method, confidence_level)
+    sample = sample_of(design, len(said))
+    apart = (x - y) ** 2
+    distance, mean_x, mean_y = (_mean(sample, each) for each in (apart, x, y))
+    in_x, in_y = x - mean_x, y - mean_y
+    spread = in_x**2 + in_y**2 + (mean_x - mean_y) ** 2 + 2 * (mean_x - mean_y) * (in_x - in_y)
+    expected = _mean(sample, in_x**2 + in_y**2) + (mean_x - mean_y) ** 2
+    value = 1 - distance / expected
+    robust, alone = sample.errors(-(apart - distance) / expected + distance / expected**2 * (spread - expected))
+    widest = float(max(*said, *y.tolist()) - min(*said, *y.tolist())) ** 2
+    found = Moments(value, 1 - expected / widest, robust if apart.any() else None, alone, sample)
+    if len(set(said)) == 1 or len(set(y.tolist())) == 1:
+        found = replace(found, value=0.0)
+    return _estimated(found, rarer_labels(said, design), method=method, confidence_level=confidence_level)
 
 
 @dataclass(frozen=True)
@@ -120,41 +161,38 @@ class Moments:
     chance: float
     """Agreement by chance, below 1."""
     error: float | None
-    """Standard error of `value`; `None` where the raters never disagreed."""
-    n: int
-    effective: float
-    """Labels of equal weight that tell as much: Kish's (sum w)^2 / sum w^2."""
+    """Cluster-robust standard error of `value`; `None` where the raters never disagreed."""
+    alone: float
+    """The standard error if answers of one cluster did not depend on each other."""
+    sample: Sample
 
 
-def sampled_shares(
-    a: Sequence[Hashable],
-    b: Sequence[Hashable],
-    categories: Sequence[Hashable],
-    probabilities: Sequence[float] | None = None,
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Share of each label pair, and the sum of the squared shares of its cases, both of shape (k, k).
-
-    Without `probabilities` each of n cases has the share 1/n; else a share in proportion to 1 / probability.
-    """
-    if probabilities is None:
-        table = np.array(confusion(a, b, categories), dtype=np.float64)
-        return table / len(a), table / len(a) ** 2
-    weights = _inverse(probabilities, len(a))
-    weights /= weights.sum()
+def pairs_of(a: Sequence[Hashable], b: Sequence[Hashable], categories: Sequence[Hashable]) -> list[tuple[int, int]]:
+    """Places of each label pair among the categories."""
     place = {category: at for at, category in enumerate(categories)}
-    rows, columns = [place[label] for label in a], [place[label] for label in b]
-    shares = np.zeros((len(categories), len(categories)))
-    squares = np.zeros_like(shares)
-    np.add.at(shares, (rows, columns), weights)
-    np.add.at(squares, (rows, columns), weights**2)
-    return shares, squares
+    return [(place[one], place[other]) for one, other in zip(a, b, strict=True)]
 
 
-def _inverse(probabilities: Sequence[float], n: int) -> NDArray[np.float64]:
-    given = np.asarray(probabilities, dtype=np.float64)
-    if given.shape != (n,) or not ((given > 0) & (given <= 1)).all():
-        raise ValueError("probabilities: one number above 0, up to 1, is needed for each label")
-    return np.asarray(1 / given)
+def _mean(sample: Sample, values: Floats) -> float:
+    return math.fsum((sample.weights * values).tolist())
+
+
+def _undefined(a: Sequence[Hashable], design: Design | None, method: str, confidence_level: float) -> Estimate:
+    n = sample_of(design, len(a)).n if a else 0
+    reason = "no labels" if not a else "both raters use one and the same label, so kappa is 0/0"
+    return Estimate(value=None, n=n, method=method, confidence_level=confidence_level, reason=reason)
+
+
+def _estimated(found: Moments, rarer: int, *, method: str, confidence_level: float) -> Estimate:
+    """Add the interval where enough questions hold a label of the rarer class."""
+    if rarer >= MIN_RARER_LABELS:
+        return bounded(found, method=method, confidence_level=confidence_level)
+    clustered = found.sample.n_clusters < len(found.sample.weights)
+    what = "questions with a label of the rarer class" if clustered else "labels of the rarer class"
+    reason = f"not estimable: {rarer} {what}, {MIN_RARER_LABELS} are needed"
+    return Estimate(
+        value=found.value, n=found.sample.n, method=method, confidence_level=confidence_level, reason=reason
+    )
 
 
 def agreement_weights(size: int, weights: Weights | None) -> NDArray[np.float64]:
@@ -166,33 +204,39 @@ def agreement_weights(size: int, weights: Weights | None) -> NDArray[np.float64]
     return np.asarray(1 - (distance if weights == "linear" else distance**2))
 
 
-def _kappa_moments(
-    shares: NDArray[np.float64], squares: NDArray[np.float64], agreement: NDArray[np.float64], n: int
-) -> Moments:
+def _kappa_influence(shares: Floats, agreement: Floats) -> tuple[float, float, Floats]:
+    """Kappa, the agreement by chance, and the influence on kappa of a label in each cell, shape (k, k)."""
     rows, columns = shares.sum(axis=1), shares.sum(axis=0)
     observed, chance = float((agreement * shares).sum()), float(rows @ agreement @ columns)
     kappa = (observed - chance) / (1 - chance)
     means = (agreement @ columns)[:, None] + rows @ agreement
     influence = agreement - means * (1 - kappa) - (kappa - chance * (1 - kappa))
-    error = math.sqrt(float((squares * influence**2).sum())) / (1 - chance)
-    return Moments(kappa, chance, error, n, 1 / float(squares.sum()))
+    return kappa, chance, influence / (1 - chance)
 
 
 def bounded(found: Moments, *, method: str, confidence_level: float) -> Estimate:
-    """Add the Fisher-z interval, or the rule of three where there was no disagreement."""
+    """Add the Fisher-z interval with t(G - 1), or the rule of three where there was no disagreement."""
     low: float | None
     high: float | None
-    value, reason = found.value, ""
+    value, reason, clusters = found.value, "", found.sample.n_clusters
     if found.error is None:
-        least = 1 + math.log(tail_probability(confidence_level)) / found.effective
+        least = 1 + math.log(tail_probability(confidence_level)) / found.sample.effective
         low, high = max((least - found.chance) / (1 - found.chance), -1.0), 1.0
         value, reason = 1.0, "no disagreement: bound by the rule of three"
-    elif found.error < NO_ERROR:
+    elif found.alone < NO_ERROR or found.error < NO_ERROR:
         low, high, reason = None, None, "no interval: the labels leave the standard error at 0"
+    elif clusters < 2:
+        low, high, reason = None, None, "no interval: the labels are of one question"
     else:
-        half = two_sided_z(confidence_level) * found.error / (1 - value * value)
+        half = two_sided_t(confidence_level, clusters - 1) * found.error / (1 - value * value)
         centre = math.atanh(value)
         low, high = math.tanh(centre - half), math.tanh(centre + half)
     return Estimate(
-        value=value, low=low, high=high, n=found.n, method=method, confidence_level=confidence_level, reason=reason
+        value=value,
+        low=low,
+        high=high,
+        n=found.sample.n,
+        method=method,
+        confidence_level=confidence_level,
+        reason=reason,
     )

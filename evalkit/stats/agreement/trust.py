@@ -6,6 +6,7 @@ import math
 
 from evalkit.results import KAPPA_FLOOR, Trust
 from evalkit.stats.agreement.kappa import MIN_RARER_LABELS
+from evalkit.stats.quantiles import ONE_SIDED_95, two_sided_t
 
 ONE_SIDED_Z, POWER_Z = 1.6449, 0.8416
 
@@ -18,11 +19,12 @@ def trust(
     Args:
         kappa_lower_bound: One-sided 95 % lower bound of kappa, that is `low` at `confidence_level=0.90`.
         point: Kappa itself.
-        smallest_class: People's labels of the rarer class (of pass and fail where the judge has a pass mark).
+        smallest_class: Questions with a label of the rarer class by a person (of pass and fail where there is a pass
+            mark), as `rarer_labels` counts them.
         floor: Kappa that has to be reached.
 
     Returns:
-        "trusted" where the bound reaches `floor` with at least 10 labels of each class; else "provisional" where the
+        "trusted" where the bound reaches `floor` with at least 10 questions of each class; else "provisional" where the
         point does; else "untrusted". `None` reaches nothing.
     """
     if kappa_lower_bound is not None and kappa_lower_bound >= floor and smallest_class >= MIN_RARER_LABELS:
@@ -31,17 +33,24 @@ def trust(
 
 
 def labels_needed(
-    n: int, kappa_lower_bound: float | None, point: float | None, *, floor: float = KAPPA_FLOOR
+    n: int,
+    kappa_lower_bound: float | None,
+    point: float | None,
+    *,
+    clusters: int | None = None,
+    floor: float = KAPPA_FLOOR,
 ) -> int | None:
     """Labels in all with which a judge of this kappa would be trusted with probability .8.
 
     n' = n ((1.645 + .842) SE / (kappa - floor))^2, rounded up, with the SE that the Fisher-z bound was made of:
-    SE = (atanh kappa - atanh bound) (1 - kappa^2) / 1.645.
+    SE = (atanh kappa - atanh bound) (1 - kappa^2) / t(G - 1). That SE is cluster-robust, so n' holds the design effect;
+    it assumes as many labels a question as now, that is n' G / n questions.
 
     Args:
         n: Labels that the two figures were made of.
         kappa_lower_bound: One-sided 95 % lower bound, as for `trust`.
         point: Kappa itself.
+        clusters: Questions G that the labels are about; `None` where each label is of a question of its own.
         floor: Kappa that has to be reached.
 
     Returns:
@@ -52,5 +61,6 @@ def labels_needed(
     if point == 1.0:
         # Perfect so far: the bound follows the rule of three, and its distance from 1 falls with 1/n.
         return max(n, math.ceil(n * (1 - kappa_lower_bound) / (1 - floor)))
-    error = (math.atanh(point) - math.atanh(kappa_lower_bound)) * (1 - point**2) / ONE_SIDED_Z
+    quantile = two_sided_t(ONE_SIDED_95, (clusters or n) - 1)
+    error = (math.atanh(point) - math.atanh(kappa_lower_bound)) * (1 - point**2) / quantile
     return max(n, math.ceil(n * ((ONE_SIDED_Z + POWER_Z) * error / (point - floor)) ** 2))

@@ -1,0 +1,59 @@
+"""Read levels as pass or fail, by the pass mark of the metric that they are labels of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from evalkit.aggregate.frozen import FrozenFrame
+from evalkit.aggregate.statuses import SCORED
+from evalkit.types import Metric
+
+Opinion = str | float
+"""`pass` or `fail`, or a level."""
+
+
+@dataclass(frozen=True, slots=True)
+class PassMark:
+    """Which levels pass."""
+
+    passes_from: float
+    """The level from which an answer passes; up to which, where lower is better."""
+    fails_from: float | None = None
+    """The level from which it fails the other way; `None` for every level that does not pass."""
+    higher_is_better: bool = True
+
+    def verdict(self, opinion: Opinion) -> str | None:
+        """Read a label as `pass` or `fail`; `None` for a level between those that are known to pass and to fail."""
+        if isinstance(opinion, str):
+            return opinion
+        sign = 1 if self.higher_is_better else -1
+        if sign * opinion >= sign * self.passes_from:
+            return "pass"
+        return "fail" if self.fails_from is None or sign * opinion <= sign * self.fails_from else None
+
+
+def declared_mark(metric: Metric) -> PassMark | None:
+    """The pass mark that a scorer declares, `None` where it has none."""
+    if metric.pass_at is None:
+        return None
+    return PassMark(metric.pass_at, higher_is_better=metric.higher_is_better)
+
+
+def mark_of(frame: FrozenFrame, metric: Metric) -> PassMark | None:
+    """The declared pass mark of a graded metric; in a run stored without it, what its passes and fails show.
+
+    Returns:
+        `None` where the metric is pass/fail itself, has no pass mark, or stored passes and fails do not tell it.
+    """
+    passed = frame.rows.get(f"{metric.name}.passed")
+    if metric.binary or passed is None:
+        return None
+    if metric.pass_at is not None:
+        return declared_mark(metric)
+    values, known = frame.rows[metric.name].values, passed.status == SCORED
+    high, low = values[known & (passed.values == 1)], values[known & (passed.values == 0)]
+    if not len(high) or not len(low):
+        return None
+    better = metric.higher_is_better
+    passes, fails = (high.min(), low.max()) if better else (high.max(), low.min())
+    return PassMark(float(passes), float(fails), better) if (passes > fails) == better and passes != fails else None
