@@ -9,7 +9,8 @@ import pytest
 
 from evalkit.scorers.judges.answer_forms import one_form
 from evalkit.scorers.judges.answer_matches import best_stretch, replaced_share, word_matches
-from evalkit.scorers.judges.answer_words import quantities_agree, split, word_weights, words
+from evalkit.scorers.judges.answer_numbers import degree, numbers
+from evalkit.scorers.judges.answer_words import split, word_weights, words
 
 
 @pytest.mark.parametrize(
@@ -65,25 +66,43 @@ def test_kinds_of_words(text: str, kinds: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wanted", "given", "degree"),
+    ("wanted", "given", "expected"),
     [
-        ("1524", "15xx", 0.6),
-        ("15xx", "1524", 1.0),
-        ("1965", "196x", 0.6),
-        ("1975", "196x", 0.0),
-        ("1200000", "1.2e6", 1.0),
-        ("137", "137e6", 0.6),
-        ("3e3", "3e6", 0.0),
-        ("2.45e9", "2.4e9", 0.6),
+        ("1524", "16th century", 0.6),
+        ("16th century", "1524", 1.0),
+        ("1965", "the 1960s", 0.6),
+        ("1975", "the 1960s", 0.0),
+        ("1200000", "1.2 million", 1.0),
+        ("137", "137 million", 0.6),
+        ("137 million", "137", 0.0),
+        ("3 thousand", "3 million", 0.0),
+        ("2.45 billion", "2.4 billion", 0.0),
+        ("about 2.45 billion", "2.4 billion", 1.0),
         ("3.99", "5.5", 0.0),
         ("83", "84", 0.0),
+        ("83", "83.4", 1.0),
+        ("3 million", "3.4 million", 0.0),
         ("1.2.3", "1.2", 0.0),
         ("0", "0.1", 0.0),
+        ("39.0", "39.7", 0.0),
+        ("39.0", "39.04", 1.0),
+        ("39.0", "39", 1.0),
+        ("-5", "5", 0.0),
+        ("minus 5", "\u22125", 1.0),
+        ("6 feet", "1.83 m", 1.0),
+        ("2 hours", "100 minutes", 0.0),
+        ("100 \u00b0C", "373.15 K", 1.0),
+        ("5 pounds", "\u00a35", 1.0),
+        ("5 pounds", "$5", 0.0),
+        ("1/3", "33 %", 1.0),
+        ("2:30 pm", "14:30", 1.0),
+        ("2:30 am", "14:30", 0.0),
     ],
 )
-def test_quantities_agree(wanted: str, given: str, degree: float) -> None:
-    """A year lies in its century, a bare number leaves out the million, whole numbers are never rounded."""
-    assert quantities_agree(wanted, given) == degree
+def test_numbers_agree(wanted: str, given: str, expected: float) -> None:
+    """At the precision of the reference, with its sign, in any unit of its kind."""
+    [one], [other] = numbers(split(wanted)), numbers(split(given))
+    assert degree(one, other) == expected
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,10 @@ import numpy as np
 
 from evalkit.scorers.embedding.batches import Vectors, unit_rows
 from evalkit.scorers.embedding.embedders import WordLlama
+from evalkit.scorers.judges.answer_agreement import Agreement, Counted, agreement, only_numbers
 from evalkit.scorers.judges.answer_matches import Floats, best_stretch, replaced_share, word_matches
-from evalkit.scorers.judges.answer_words import QUESTION_WEIGHT, Words, quantities_agree, split, word_weights
+from evalkit.scorers.judges.answer_numbers import CALENDAR, Number, degree, numbers
+from evalkit.scorers.judges.answer_words import QUESTION_WEIGHT, Words, split, word_weights
 
 YES = frozenset({"yes", "yeah", "true", "correct"})
 _NEGATION = re.compile(
@@ -39,8 +41,11 @@ _BOXED = re.compile(r"\\boxed\{([^{}]{1,200})\}")
 _CAPITALISED = re.compile(r"\b[A-Z][^\W\d_]*[a-z]\b")
 _SHORT_FORM = re.compile(r"\b[A-Z](?:\.?[A-Z]){1,5}\b")
 SENTENCE_WORDS = 4
-MEASURE_WORDS = 3
-"""A number, its unit and what it is of."""
+SHORT_WORDS = 12
+"""Words of a reference all of whose numbers count."""
+ORDER_WORDS = 40
+"""Words of a reference the order of whose numbers counts."""
+_BREAK = re.compile(r"[.;:!?,\n](?!\d)|\b(?:but|although|though|however)\b", re.IGNORECASE)
 NUMERALS = frozenset(
     "hundred thousand million billion trillion dozen half quarter third once twice thrice both pair couple noon "
     "midday midnight none no nothing zero several".split()
@@ -67,6 +72,7 @@ class _Text:
 
     plain: str
     words: Words
+    numbers: Sequence[Number]
     weights: Floats
     """How much each word tells."""
     rows: Vectors
@@ -85,14 +91,11 @@ def features(question: str, references: Sequence[str], answer: str, embedding: W
     last = conclusion(answer)
     whole, *wanted = (_text(text, asked, embedding) for text in (answer, *references))
     said = whole if last is None else _text(last, asked, embedding)
-    named = [text.words for text in wanted]
-    other_in_whole, other_in_said = (_numbers_exclude(named, side.words, asked) for side in (whole, said))
-    return [
-        _compared(text, said, other_in_said)
-        if len(text.words.folded) <= len(said.words.folded)
-        else _compared(text, whole, other_in_whole)
-        for text in wanted
-    ]
+    sides = [said if len(text.words.folded) <= len(said.words.folded) else whole for text in wanted]
+    other = {
+        id(side): _numbers_exclude([text.numbers for text in wanted], side.numbers, asked) for side in (whole, said)
+    }
+    return [_compared(text, side, asked, other[id(side)]) for text, side in zip(wanted, sides, strict=True)]
 
 
 def conclusion(answer: str) -> str | None:
@@ -110,38 +113,79 @@ def _text(plain: str, asked: Collection[str], embedding: WordLlama) -> _Text:
     tokens, rows = embedding.token_rows(" ".join(words.folded))
     owner = (np.cumsum([token.startswith("\u2581") for token in tokens]) - 1).tolist()  # the mark that opens a word
     told = owner and owner[0] == 0 and owner[-1] == len(words.folded) - 1
-    return _Text(plain, words, word_weights(words, asked), rows, owner if told else [])
+    return _Text(plain, words, numbers(words, asked), word_weights(words, asked), rows, owner if told else [])
 
 
-def _compared(wanted: _Text, given: _Text, other_number: bool) -> Features:
+def _compared(wanted: _Text, given: _Text, asked: Collection[str], other_number: bool) -> Features:
     whole = stands_in(wanted.words, given.words) or _abbreviates(wanted.plain, given.plain)
-    agrees, excluded = _settled(wanted, given, whole)
-    if other_number and not agrees and any(wanted.words.kinds):
-        excluded = excluded or "another number or date"
-    if not agrees and not whole and _lacks_number(wanted, given.words):
-        excluded = excluded or "no number"
+    found = agreement(Counted(wanted.words, wanted.numbers), Counted(given.words, given.numbers), asked)
+    agrees, excluded = _settled(wanted, given, whole, found)
+    excluded = excluded or ("" if agrees else _numbers_differ(wanted, given, found, other_number, asked))
+    agrees = agrees or (
+        not found.lacking and only_numbers(Counted(wanted.words, wanted.numbers), asked) and found.exact
+    )
     if agrees or excluded:
-        return Features(float(agrees), float(agrees), excluded)
+        return Features(float(not excluded), float(not excluded), excluded)
     meaning = closest_stretch(wanted, given)
     if whole:
         return Features(meaning, 1.0)
-    matches = best_stretch(word_matches(wanted.words, given.words), wanted.weights)
+    matches = best_stretch(_with_numbers(word_matches(wanted.words, given.words), found), wanted.weights)
     recall = float(wanted.weights @ matches.max(axis=1) / wanted.weights.sum())
     kept = 1 - replaced_share(wanted.words, given.words, matches, (wanted.weights, given.weights))
     return Features(max(meaning, recall) * kept, recall**2 * kept)
 
 
-def _settled(wanted: _Text, given: _Text, whole: bool) -> tuple[bool, str]:
+def _with_numbers(matches: Floats, found: Agreement) -> Floats:
+    """The matches of words with those of numbers, each with its unit."""
+    for number, place, degree_ in found.found:
+        matches[number.place : number.end, place] = np.maximum(matches[number.place : number.end, place], degree_)
+    return matches
+
+
+def _numbers_differ(wanted: _Text, given: _Text, found: Agreement, other_number: bool, asked: Collection[str]) -> str:
+    """Why the numbers exclude that both are right, if they do."""
+    size = len(wanted.words.folded)
+    if found.swapped and size <= ORDER_WORDS:
+        return "the numbers are swapped"
+    if other_number and wanted.numbers:
+        return "another number or date"
+    if found.lacking and not given.numbers and only_numbers(Counted(wanted.words, wanted.numbers), asked):
+        return "no number"
+    if not (found.missing and size <= SHORT_WORDS):
+        return ""
+    if any(one.kind != "month" for one in given.numbers):
+        return "another number or date"
+    return "" if any(word in NUMERALS for word in given.words.folded) else "no number"
+
+
+def _settled(wanted: _Text, given: _Text, whole: bool, found: Agreement) -> tuple[bool, str]:
     """Whether they agree whatever their words, and what excludes that they do."""
     refused = _refuses(wanted.plain), _refuses(given.plain)
     agrees = _yes_or_no(wanted.words.folded, given.words.folded, _negated(given.plain))
     if agrees or all(refused):
         return True, ""
-    # "I'm not sure, but it is Paris" gives an answer.
-    if any(refused) and not (whole and wanted.weights.max() > QUESTION_WEIGHT):
+    if any(refused) and not _answers_beside(wanted, given, whole, found):
         return False, "one gives no answer"
-    denied = agrees is False or _polarity_differs(wanted, given, whole)
+    denied = agrees is False or _polarity_differs(wanted, given, whole, [place for _, place, _ in found.found[:1]])
     return False, "one denies what the other says" if denied else ""
+
+
+def _answers_beside(wanted: _Text, given: _Text, whole: bool, found: Agreement) -> bool:
+    """The reference stands beside the refusal: "I'm not sure, but it is Paris", "39.0; the rest is not specified"."""
+    if wanted.numbers and not found.lacking:
+        beside = split(_without_refusals(given.plain))
+        return not agreement(Counted(wanted.words, wanted.numbers), Counted(beside, numbers(beside)), ()).lacking
+    return whole and wanted.weights.max() > QUESTION_WEIGHT
+
+
+def _without_refusals(text: str) -> str:
+    """The text without each refusal and what follows it in its clause."""
+    kept, start = [], 0
+    for refusal in _REFUSAL.finditer(text):
+        kept.append(text[start : max(start, refusal.start())])
+        stop = _BREAK.search(text, refusal.end())
+        start = max(start, stop.end() if stop else len(text))
+    return "".join((*kept, text[start:]))
 
 
 def stands_in(wanted: Words, given: Words) -> bool:
@@ -185,21 +229,18 @@ def _weighted_rows(text: _Text, weights: Floats) -> Vectors:
     return text.rows * weights[text.owner, np.newaxis].astype(np.float32) if text.owner else text.rows
 
 
-def _numbers_exclude(references: Sequence[Words], given: Words, asked: Collection[str]) -> bool:
+def _numbers_exclude(references: Sequence[Sequence[Number]], given: Sequence[Number], asked: Collection[str]) -> bool:
     """Years, months, days or other numbers on both sides, and no reference has one that the answer has."""
-    for kind in ("year", "month", "day", "number"):
-        expected = frozenset[str]().union(*(text.of_kind(kind) for text in references))
-        stated = given.of_kind(kind) - frozenset(asked)
-        if expected and stated and not any(quantities_agree(one, other) for one in expected for other in given.folded):
+    for kind in (*CALENDAR, "number"):
+        expected = [one for numbers_ in references for one in numbers_ if _group(one) == kind]
+        stated = any(_group(one) == kind and one.written not in asked for one in given)
+        if expected and stated and not any(degree(one, other) for one in expected for other in given):
             return True
     return False
 
 
-def _lacks_number(wanted: _Text, given: Words) -> bool:
-    """A short reference begins with a number, and the answer names none: "kilometres" for "5 km"."""
-    telling = wanted.words.telling
-    begins = wanted.words.kinds[telling[0]] == "number" and len(telling) <= MEASURE_WORDS
-    return begins and not any(word[:1].isdigit() or word in NUMERALS for word in given.folded)
+def _group(one: Number) -> str:
+    return one.kind if one.kind in CALENDAR else "number"
 
 
 def _refuses(text: str) -> bool:
@@ -210,21 +251,22 @@ def _negated(text: str) -> bool:
     return _NEGATION.search(text.casefold().replace("\u2019", "'")) is not None
 
 
-def _polarity_differs(wanted: _Text, given: _Text, whole: bool) -> bool:
+def _polarity_differs(wanted: _Text, given: _Text, whole: bool, numbers_at: Sequence[int]) -> bool:
     """One of two sentences of similar length is negated, or a short or whole reference is named after a `not`."""
     if _negated(wanted.plain) == _negated(given.plain):
         return False
     sizes = len(wanted.words.folded), len(given.words.folded)
     if whole or sizes[0] < SENTENCE_WORDS:
-        return not _negated(wanted.plain) and _denied(wanted.words, given.words.folded)
+        return not _negated(wanted.plain) and _denied(wanted.words, given.words.folded, numbers_at)
     # A long answer negates something anyway.
     return SENTENCE_WORDS <= sizes[1] <= 2 * sizes[0]
 
 
-def _denied(wanted: Words, given: Sequence[str]) -> bool:
+def _denied(wanted: Words, given: Sequence[str], numbers_at: Sequence[int]) -> bool:
     opening = wanted.folded[wanted.telling[0]]
     named = next((place for place, word in enumerate(given) if word == opening), 0)
-    return not {"not", "never", "isnt", "wasnt"}.isdisjoint(given[max(0, named - 2) : named])
+    before = {word for place in (named, *numbers_at) for word in given[max(0, place - 2) : place]}
+    return not before.isdisjoint({"not", "never", "isnt", "wasnt"})
 
 
 def _yes_or_no(wanted: Sequence[str], given: Sequence[str], negated: bool) -> bool | None:

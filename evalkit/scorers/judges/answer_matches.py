@@ -10,7 +10,7 @@ import numpy.typing as npt
 from rapidfuzz.distance import JaroWinkler, Levenshtein
 from rapidfuzz.process import cdist
 
-from evalkit.scorers.judges.answer_words import QUESTION_WEIGHT, STOP_WORDS, Words, quantities_agree
+from evalkit.scorers.judges.answer_words import QUESTION_WEIGHT, STOP_WORDS, Words, same_quantity
 
 SPELLING = 0.82
 """Smallest similarity at which two spellings are taken for one word."""
@@ -71,7 +71,7 @@ class _Pairs:
         for row, wanted in enumerate(self._wanted):
             for column, given in enumerate(self._given):
                 if wanted[:1].isdecimal() and given[:1].isdecimal():
-                    found[row, column] = quantities_agree(wanted, given)
+                    found[row, column] = same_quantity(wanted, given)
         return found
 
 

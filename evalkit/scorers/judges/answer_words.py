@@ -6,11 +6,13 @@ import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from evalkit.scorers.judges.answer_forms import MONTH_NAMES, one_form
+from evalkit.scorers.judges.answer_forms import MAGNITUDES, MONTH_NAMES, ONES, ORDINALS, TENS, one_form
 
 STOP_WORDS = frozenset(
     "a an the of in on at to for from by with and or as is was are were be been being it its that this these those "
@@ -21,15 +23,6 @@ TITLES = frozenset(
     "king queen prince princess president general captain emperor pope saint st sir lord lady dr doctor professor mr "
     "mrs ms miss madame jr sr".split()
 )
-_ONES = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-    "eighteen nineteen twenty"
-).split()
-_ORDINALS = (
-    "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth fifteenth "
-    "sixteenth seventeenth eighteenth nineteenth twentieth"
-).split()
-_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
 _ROMAN = "ii iii iv v vi vii viii ix x xi xii xiii xiv xv xvi xvii xviii xix xx".split()
 _UNITS = {
     "km": ("kilometre", "kilometer"),
@@ -38,9 +31,9 @@ _UNITS = {
     "kg": ("kilogram", "kilogramme"),
 }
 SAME = (
-    {word: str(value) for value, word in enumerate(_ONES)}
-    | {word: str(value) for value, word in enumerate(_ORDINALS, 1)}
-    | {word: str(value * 10) for value, word in enumerate(_TENS, 2)}
+    {word: str(value) for value, word in enumerate(ONES)}
+    | {word: str(value) for value, word in enumerate(ORDINALS, 1)}
+    | {word: str(value * 10) for value, word in enumerate(TENS, 2)}
     | {word: str(value) for value, word in enumerate(_ROMAN, 2) if len(word) > 1}
     | {month[:3]: month for month in MONTH_NAMES}
     | {"sept": "september", "mt": "mount", "bce": "bc"}
@@ -48,14 +41,15 @@ SAME = (
 )
 """Words that are written in two ways, and the way used here."""
 MONTHS = frozenset(MONTH_NAMES)
-_MAGNITUDES = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12}
 _VERBS_TOO = frozenset({"may", "march"})
-_WORD = re.compile(r"\d+(?:[.,:]\d+)*|[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff]|[^\W\d_]+(?:'[^\W\d_]+)*")
+_WORD = re.compile(
+    r"\d+(?:[.,:]\d+)*(?:[eE][+-]?\d{1,3}\b)?|[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff]|[^\W\d_]+(?:'[^\W\d_]+)*"
+)
 _GROUPED = re.compile(r",(?=\d{3}(?!\d))")
 _YEAR = re.compile(r"1\d{3}|20\d\d|\d{1,2}xx|\d{3}x")
 """A year, or `15xx` for a century and `196x` for a decade."""
+CENTURY = re.compile(r"\d{1,2}xx|\d{3}x")
 _CONJUNCTIONS = frozenset({"and", "or"})
-_NUMBER = re.compile(r"\d+(?:\.\d+)?(?:e\d+)?")
 _PLAIN_NUMBER = re.compile(r"\d+(?:\.\d+)?")
 _TWO_DIGITS = re.compile(r"\d{1,2}")
 _PARTING = re.compile(r"[,;()/]")
@@ -67,10 +61,8 @@ SMALL_WEIGHT = 0.3
 """Initials and titles."""
 LAST_DAY = 31
 LAST_CENTURY = 21
-CLOSE = 0.03
-"""Largest relative difference of two measures that are taken for roundings of one another."""
 LOOSE = 0.6
-"""How well a measure agrees with its rounding, or a year with its century."""
+"""How well a year agrees with its century, or a number with one that also says `million`."""
 
 
 @dataclass(frozen=True)
@@ -82,12 +74,21 @@ class Words:
     capital: tuple[bool, ...]
     parted: tuple[bool, ...]
     """Whether a comma, a bracket, `and` or `or` stands before it."""
+    raw: tuple[str, ...]
+    """Each word as it is written, in lower case: "39.0" for the folded "39", "3" for "3 million"."""
+    gaps: tuple[str, ...]
+    """What stands before each word, and behind the last."""
 
     @cached_property
     def telling(self) -> list[int]:
         """Places of the words that are no stop words; all of them where none is."""
         every = range(len(self.folded))
         return [place for place in every if self.folded[place] not in STOP_WORDS] or list(every)
+
+    @cached_property
+    def clauses(self) -> list[int]:
+        """Of each word: how many commas, brackets, `and` and `or` stand before it."""
+        return list(accumulate(map(int, self.parted)))
 
     @cached_property
     def names(self) -> frozenset[str]:
@@ -102,28 +103,33 @@ class Words:
         """Of each word: year, month, day, number, or nothing."""
         return [_kind(self.folded, place) for place in range(len(self.folded))]
 
-    def of_kind(self, kind: str) -> frozenset[str]:
-        """The words of that kind."""
-        return frozenset(word for word, one in zip(self.folded, self.kinds, strict=True) if one == kind)
+
+class _Word(NamedTuple):
+    folded: str
+    capital: bool
+    parted: bool
+    raw: str
+    gap: str
 
 
 def split(text: str) -> Words:
     """Split into folded words: no accents, one form for numbers, ordinals, months, decades and centuries."""
     plain = one_form(text)
-    folded, capital, parted, end = [""], [False], [False], 0
+    found: list[_Word] = []
+    end = 0
     for match in _WORD.finditer(plain):
-        word = _same(match[0].casefold())
-        joined = _joined(folded[-1], word, match[0].casefold())
+        raw, gap = match[0].casefold(), plain[end : match.start()]
+        word, before = _same(raw), found[-1].folded if found else ""
+        joined = _joined(before, word, raw)
         if joined:
-            folded[-1] = joined
+            found[-1] = found[-1]._replace(folded=joined)
         else:
-            parted.append(folded[-1] in _CONJUNCTIONS or _PARTING.search(plain, end, match.start()) is not None)
-            folded.append(word)
-            capital.append(match[0][0].isupper())
+            new_part = before in _CONJUNCTIONS or _PARTING.search(gap) is not None
+            found.append(_Word(word, match[0][0].isupper(), new_part, raw, gap))
         end = match.end()
-    if len(folded) == 1:
-        return Words((text.strip(),), (False,), (False,))
-    return Words(tuple(folded[1:]), tuple(capital[1:]), tuple(parted[1:]))
+    found = found or [_Word(text.strip(), False, False, text.strip(), "")]
+    folded, capital, parted, raws, gaps = zip(*found, strict=True)
+    return Words(folded, capital, parted, raws, (*gaps, plain[end:]))
 
 
 def words(text: str) -> list[str]:
@@ -141,9 +147,9 @@ def _same(word: str) -> str:
 
 def _joined(before: str, word: str, raw: str) -> str:
     """One word for two: `twenty` `five`, `1960` `s`, `16` `century`, `3` `million`."""
-    if word in _MAGNITUDES and _PLAIN_NUMBER.fullmatch(before):
-        return f"{before}e{_MAGNITUDES[word]}"
-    if raw in _ONES[1:10] and before in {str(ten) for ten in range(20, 100, 10)}:
+    if word in MAGNITUDES and _PLAIN_NUMBER.fullmatch(before):
+        return f"{before}e{MAGNITUDES[word]}"
+    if raw in ONES[1:10] and before in {str(ten) for ten in range(20, 100, 10)}:
         return str(int(before) + int(word))
     if word == "s" and re.fullmatch(r"\d{3}0", before):
         return f"{before[:2]}xx" if before.endswith("00") else f"{before[:3]}x"
@@ -167,21 +173,14 @@ def _up_to(largest: int, word: str) -> bool:
     return _TWO_DIGITS.fullmatch(word) is not None and 0 < int(word) <= largest
 
 
-def quantities_agree(wanted: str, given: str) -> float:
-    """Agreement of two numbers or years, 0 to 1: a year lies in its century, and 2.45 may be rounded to 2.5."""
+def same_quantity(wanted: str, given: str) -> float:
+    """Agreement of two folded numbers or years as they are written, 0 to 1; a year lies in its century."""
     if wanted == given:
         return 1.0
-    if "x" in wanted or "x" in given:
-        within = len(wanted) == len(given) and all(a == b or "x" in (a, b) for a, b in zip(wanted, given, strict=True))
+    if len(wanted) == len(given) and (CENTURY.fullmatch(wanted) or CENTURY.fullmatch(given)):
+        within = all(a == b or "x" in (a, b) for a, b in zip(wanted, given, strict=True))
         return (LOOSE if given.count("x") > wanted.count("x") else 1.0) if within else 0.0
-    if not (_NUMBER.fullmatch(wanted) and _NUMBER.fullmatch(given)):
-        return 0.0
-    if float(wanted) == float(given):
-        return 1.0
-    bare = ("e" in wanted) != ("e" in given)  # "137" leaves out what "137 million" says
-    a, b = (float(number.partition("e")[0] if bare else number) for number in (wanted, given))
-    close = abs(a - b) <= CLOSE * max(a, b) if "." in wanted + given else a == b
-    return LOOSE if close else 0.0
+    return 0.0
 
 
 def word_weights(text: Words, asked: Collection[str]) -> npt.NDArray[np.float64]:

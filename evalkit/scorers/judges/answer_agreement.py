@@ -1,0 +1,173 @@
+"""Whether the numbers of an answer are those of a reference, and stand at the same words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import combinations, islice
+
+from evalkit.scorers.judges.answer_forms import ORDINALS
+from evalkit.scorers.judges.answer_numbers import CALENDAR, HEDGES, Number, degree
+from evalkit.scorers.judges.answer_words import STOP_WORDS, Words
+
+MANY = 20
+"""Places of one number that are looked at."""
+NEAR = 5
+"""Words between a number and what it is of."""
+CLAUSE = 8
+"""Words that the end of a clause counts for in the distance of a number from the words beside it."""
+FILLERS = HEDGES | frozenset("within between until till through exactly only minus negative below zero total".split())
+_ORDERED = re.compile(r"\s?[-:]\s?")
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How the numbers of an answer agree with those of one reference."""
+
+    found: Sequence[tuple[Number, int, float]]
+    """Numbers of the reference that the answer has, the place there, and the degree, above 0 to 1."""
+    lacking: bool
+    """The answer lacks a number."""
+    missing: bool
+    """A number that counts is not in the answer."""
+    swapped: bool
+    """Two numbers stand at one another's words, or in the other order where order counts."""
+
+    @property
+    def exact(self) -> bool:
+        """No number only agrees loosely."""
+        return all(degree == 1 for _, _, degree in self.found)
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """A text and its numbers."""
+
+    words: Words
+    numbers: Sequence[Number]
+
+
+def agreement(wanted: Counted, given: Counted, asked: Collection[str]) -> Agreement:
+    """Look each number of a reference up in an answer."""
+    sought, stated = wanted.numbers, given.numbers
+    found: list[tuple[Number, int, float]] = []
+    missing = False
+    kinds = frozenset(one.kind for one in stated if one.written not in asked)
+    for one in sought:
+        best = max(((degree(one, other), -other.place) for other in stated), default=(0.0, 0))
+        if best[0] > 0:
+            found.append((one, -best[1], best[0]))
+        elif one.kind == "name" and _stands_in_groups(one.written, given.words):
+            found.append((one, 0, 1.0))
+        elif one.value == 0 and not {"none", "nothing", "no"}.isdisjoint(given.words.folded):
+            found.append((one, 0, 1.0))
+        elif one.written not in asked:
+            missing |= _counts(one, wanted.words, kinds)
+    return Agreement(found, len(found) < len(sought), missing, _swapped(wanted, given))
+
+
+def _counts(one: Number, wanted: Words, kinds: frozenset[str]) -> bool:
+    """A part of a date, or the number of a name, may be left out; another one in its place may not."""
+    if one.kind in CALENDAR:
+        return one.kind in kinds
+    named = one.place > 0 and wanted.capital[one.place - 1] and wanted.folded[one.place - 1] not in STOP_WORDS
+    loose = named or one.kind == "name" or wanted.raw[one.place][0].isalpha()
+    return bool(kinds & {"number", "name", "clock"}) if loose else True
+
+
+def _stands_in_groups(digits: str, given: Words) -> bool:
+    """The digits of a telephone stand in the answer, in whatever groups."""
+    for start in range(len(given.folded)):
+        rest = digits
+        for raw in given.raw[start:]:
+            if not rest or not rest.startswith(raw):
+                break
+            rest = rest[len(raw) :]
+        if not rest:
+            return True
+    return False
+
+
+def _swapped(wanted: Counted, given: Counted) -> bool:
+    places = {
+        one.place: [other.place for other in given.numbers if degree(one, other) > 0][:MANY] for one in wanted.numbers
+    }
+    known = [one for one in wanted.numbers if places[one.place] and wanted.words.raw[one.place] not in ORDINALS]
+    return any(
+        _pair_swapped(wanted, given, pair, (places[pair[0].place], places[pair[1].place]))
+        for pair in combinations(known, 2)
+        if not degree(*pair) and (pair[0].date < 0 or pair[0].date != pair[1].date)
+    )
+
+
+def _pair_swapped(
+    wanted: Counted, given: Counted, pair: tuple[Number, Number], places: tuple[Sequence[int], Sequence[int]]
+) -> bool:
+    """Each of two numbers stands nearer to the words of the other one, or in the other order where order counts."""
+    a, b = pair
+    beside_a, beside_b = _beside(wanted, a, b), _beside(wanted, b, a)
+    words = _found_words(beside_a - beside_b, given.words), _found_words(beside_b - beside_a, given.words)
+    if not all(words):
+        return _ordered(wanted.words, a, b) and min(places[0]) > max(places[1])
+    if not _other_order(wanted.words, (beside_a - beside_b, beside_b - beside_a), pair, (words, places)):
+        return False
+    straight, crossed = (sum(map(partial(_distance, given.words), words, one)) for one in (places, places[::-1]))
+    return straight >= crossed  # equal: the first and the second, in 1957 and 1951
+
+
+def _other_order(
+    wanted: Words,
+    beside: tuple[Collection[str], Collection[str]],
+    pair: tuple[Number, Number],
+    there: tuple[tuple[Sequence[int], ...], tuple[Sequence[int], ...]],
+) -> bool:
+    """The numbers or the words beside them change places between reference and answer, and not both of them do."""
+    here = [min(place for place, word in enumerate(wanted.folded) if word in words) for words in beside]
+    words, places = ([min(one) for one in side] for side in there)
+    words_turn = (here[0] < here[1]) != (words[0] < words[1])
+    numbers_turn = (pair[0].place < pair[1].place) != (places[0] < places[1])
+    return words_turn != numbers_turn
+
+
+def _ordered(text: Words, one: Number, other: Number) -> bool:
+    """Whether `to`, a hyphen or a colon joins two numbers."""
+    if text.folded[one.end : other.place] == ("to",):
+        return True
+    return one.end == other.place and _ORDERED.fullmatch(text.gaps[other.place]) is not None
+
+
+def _distance(text: Words, words: Sequence[int], places: Sequence[int]) -> int:
+    return min(_apart(text, word, place) for word in words for place in places)
+
+
+def _beside(text: Counted, one: Number, other: Number) -> frozenset[str]:
+    """The words that belong to a number rather than to another one: those of its date, and near ones of its clause."""
+    dates = {place: number.date for number in text.numbers for place in range(number.place, number.end)}
+    words, found = text.words, set()
+    for place in text.words.telling:
+        if one.place <= place < one.end or other.place <= place < other.end:
+            continue
+        date, apart = dates.get(place, -1), _apart(words, place, one.place)
+        if date == one.date if date >= 0 else apart <= NEAR and apart < _apart(words, place, other.place):
+            found.add(words.folded[place])
+    return frozenset(found)
+
+
+def _apart(text: Words, one: int, other: int) -> int:
+    low, high = sorted((one, other))
+    return high - low + CLAUSE * (text.clauses[high] - text.clauses[low])
+
+
+def _found_words(sought: Collection[str], given: Words) -> list[int]:
+    stems = tuple(word[:4] for word in sought if word[0].isalpha() and len(word) > 3)
+    found = (place for place, word in enumerate(given.folded) if word in sought or word.startswith(stems))
+    return list(islice(found, MANY))
+
+
+def only_numbers(wanted: Counted, asked: Collection[str]) -> bool:
+    """A reference that says nothing but numbers, their units, and words of the question."""
+    covered = {place for one in wanted.numbers for place in range(one.place, one.end) if one.kind != "month"}
+    rest = {wanted.words.folded[place] for place in wanted.words.telling if place not in covered}
+    return bool(covered) and rest <= FILLERS | frozenset(asked)

@@ -1,0 +1,265 @@
+"""Numbers of a text with their sign, precision and unit, and whether those of an answer are those of a reference."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+
+from evalkit.scorers.judges.answer_units import Reading, currency_before, readings
+from evalkit.scorers.judges.answer_words import CENTURY, LOOSE, STOP_WORDS, Words, same_quantity
+
+CAP = 0.05
+"""Largest relative difference that rounding to a whole number explains: 3.4 million is not a reference of 3 million."""
+FRACTION_STEP = 0.01
+"""Precision of a fraction: 0.67 and 67 % are two thirds, 0.7 is not."""
+HALF_DAY_MINUTES = 720
+TELEPHONE_DIGITS = 7
+HEDGES = frozenset("about around approximately approx roughly circa ca nearly almost".split())
+CALENDAR = ("year", "month", "day")
+_MINUS = re.compile(r"(?:^|[\s(=:,])(?:-[$\u20ac\u00a3\u00a5]?|[$\u20ac\u00a3\u00a5] ?-)$")
+_DIGITS = re.compile(r"\d+")
+_NUMBER = re.compile(r"\d+(?:\.\d+)?(?:e-?\d+)?")
+_CLOCK = re.compile(r"(\d{1,2}):([0-5]\d)")
+_LABELS = frozenset("version v release article art section sec clause chapter rule paragraph para".split())
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """One number of a text."""
+
+    place: int
+    """Its word in the text."""
+    end: int
+    """The word behind it and its unit."""
+    written: str
+    """The folded word."""
+    kind: str
+    """year, month, day, number, clock or name: a version, a telephone, the number of a name."""
+    value: float = math.nan
+    step: float = 0.0
+    """The last stated digit as a number: 0.1 for 39.0, a million for 3 million."""
+    units: Sequence[Reading] = ()
+    """What its unit may mean; empty where it has none."""
+    hedged: bool = False
+    bare: float = math.nan
+    """The number without its `million`."""
+    date: int = -1
+    """Where the date begins that it is a part of, if it is one."""
+
+
+def numbers(text: Words, asked: Collection[str] = ()) -> tuple[Number, ...]:
+    """The numbers of a text in their order; `asked` are the words of the question."""
+    found: list[Number] = []
+    place = 0
+    while place < len(text.folded):
+        one = _number_at(text, place, asked)
+        if one is not None:
+            found.append(one)
+        place = one.end if one else place + 1
+    return tuple(_dated(_summed(found)))
+
+
+def _number_at(text: Words, place: int, asked: Collection[str]) -> Number | None:
+    word, kind = text.folded[place], text.kinds[place]
+    if kind == "month":
+        return Number(place, place + 1, word, kind)
+    if word == "half":
+        return _half(text, place)
+    if not word[:1].isdigit() or _power_of_a_unit(text, place):
+        return None
+    telephone = _telephone_end(text, place)
+    if telephone:
+        return Number(place, telephone, "".join(text.folded[place:telephone]), "name")
+    if text.gaps[place + 1] == "/" and _is_fraction(text, place):
+        value = int(word) / int(text.folded[place + 1])
+        return _measured(text, Number(place, place + 2, word, "number", value, FRACTION_STEP, (("share", 1.0, 0.0),)))
+    if kind in ("year", "day") and CENTURY.fullmatch(word):
+        return Number(place, place + 1, word, kind)
+    clock = _clock(text, place)
+    if clock:
+        return clock
+    if _is_name(text, place, asked):
+        return Number(place, place + 1, text.raw[place], "name")
+    if not _NUMBER.fullmatch(word):
+        return Number(place, place + 1, word, "name")
+    return _measured(text, _plain(text, place))
+
+
+def _plain(text: Words, place: int) -> Number:
+    """A number with its sign and its precision, not yet its unit."""
+    word, raw = text.folded[place], text.raw[place] if text.raw[place][0].isdigit() else text.folded[place]
+    mantissa, _, power = raw.partition("e")
+    decimals = len(mantissa.partition(".")[2])
+    bare, _, magnitude = word.partition("e")
+    hedged = _hedged(text, place)
+    step = 10.0 ** (int(magnitude or 0) - decimals)
+    if hedged and word.isdecimal() and int(word):
+        step = 10.0 ** (len(word) - len(word.rstrip("0")))
+    value = float(word) * (-1 if _negative(text, place) else 1)
+    kind = "number" if "," in raw or hedged else text.kinds[place]
+    left_out = float(bare) if magnitude and not power else math.nan
+    return Number(place, place + 1, word, kind, value, step, (), hedged, left_out)
+
+
+def _measured(text: Words, one: Number) -> Number:
+    """The same with its unit: a sign before or behind it, or the next words."""
+    found, end = readings(text.folded[one.end : one.end + 3], text.gaps[one.end : one.end + 3], one.written)
+    before = currency_before(text.gaps[one.place], text.folded[one.place - 1] if one.place else "")
+    units = found or before or one.units
+    if not units:
+        return one
+    value = one.value
+    if one.units and found and found[0][0] != "share":
+        return replace(one, units=found, end=one.end + end, kind="number")
+    return replace(one, value=value, units=units, end=one.end + end, kind="number")
+
+
+def _half(text: Words, place: int) -> Number | None:
+    if place and text.folded[place - 1] in {"1", "2", "first", "second", "other"}:
+        return None
+    skip = 1 if text.folded[place + 1 : place + 2] in (("a",), ("an",)) else 0
+    one = Number(place, place + 1 + skip, "half", "number", 0.5, FRACTION_STEP, (("share", 1.0, 0.0),))
+    return _measured(text, one)
+
+
+def _power_of_a_unit(text: Words, place: int) -> bool:
+    """The 2 of `km2`, of `CO2`."""
+    return place > 0 and text.gaps[place] == "" and len(text.folded[place]) == 1 and text.folded[place - 1].isalpha()
+
+
+def _telephone_end(text: Words, place: int) -> int:
+    """The word behind a telephone or another number in groups; 0 where none starts here."""
+    end = place + 1
+    while end < len(text.folded) and text.gaps[end] in ("-", " ", ".", ") ") and _DIGITS.fullmatch(text.raw[end]):
+        end += 1
+    group = text.raw[place:end]
+    if end - place < 2 or not all(map(_DIGITS.fullmatch, group)) or sum(map(len, group)) < TELEPHONE_DIGITS:
+        return 0
+    sure = "+" in text.gaps[place] or any(part[0] == "0" for part in group) or len(group) > 2
+    hyphens = set(text.gaps[place + 1 : end]) == {"-"} and not all(kind == "year" for kind in text.kinds[place:end])
+    return end if sure or hyphens else 0
+
+
+def _is_fraction(text: Words, place: int) -> bool:
+    if text.gaps[place].endswith("/") or text.gaps[place + 2].startswith("/"):
+        return False
+    upper, lower = text.folded[place], text.folded[place + 1]
+    return upper.isdecimal() and lower.isdecimal() and len(upper) <= 2 and 0 < int(upper) < int(lower) <= 100
+
+
+def _clock(text: Words, place: int) -> Number | None:
+    word, half = text.folded[place], "".join(text.folded[place + 1 : place + 2])
+    found = _CLOCK.fullmatch(word)
+    if half in ("am", "pm") and (found or (word.isdecimal() and 1 <= int(word) <= 12)):
+        hour, minute = (int(found[1]), int(found[2])) if found else (int(word), 0)
+        value = (hour % 12 + (12 if half == "pm" else 0)) * 60 + minute
+        return Number(place, place + 2, word, "clock", value, bare=float(hour) if not minute else math.nan)
+    if not found:
+        return None
+    hour, value = int(found[1]), int(found[1]) * 60 + int(found[2])
+    return Number(place, place + 1, word, "clock", value % 1440, hedged=1 <= hour <= 12)  # may be am or pm
+
+
+def _is_name(text: Words, place: int, asked: Collection[str]) -> bool:
+    """A version, the number of an article, an identifier: no digit of it is rounded away."""
+    before = text.folded[place - 1] if place else ""
+    glued = place > 0 and text.gaps[place] in ("", "-") and before.isalpha() and before not in ("v", "usd", "eur")
+    labelled = before in _LABELS or (place > 0 and text.capital[place - 1] and before not in STOP_WORDS)
+    versioned = "version" in asked and "." in text.raw[place]
+    return glued or versioned or (labelled and "." in text.raw[place] and not currency_before("", before))
+
+
+def _negative(text: Words, place: int) -> bool:
+    folded = text.folded
+    number_before = place > 0 and folded[place - 1][0].isdigit()
+    if _MINUS.search(text.gaps[place]) and not number_before:
+        return True
+    if place and folded[place - 1] in ("minus", "negative"):
+        return place < 2 or not folded[place - 2][0].isdigit()
+    behind = " ".join(folded[place + 1 : place + 5])
+    return re.match(r"(?:degrees? )?(?:celsius |fahrenheit )?below zero", behind) is not None
+
+
+def _hedged(text: Words, place: int) -> bool:
+    before = text.folded[max(0, place - 2) : place]
+    return not HEDGES.isdisjoint(before[-1:]) or text.gaps[place].rstrip(" $\u20ac\u00a3").endswith(("~", "\u2248"))
+
+
+def _summed(found: Sequence[Number]) -> list[Number]:
+    """One length for `5 feet 10 inches`."""
+    kept: list[Number] = []
+    for one in found:
+        last = kept[-1] if kept else None
+        if last and last.units and one.units and one.place - last.end <= 1:
+            (dimension, factor, _), (other, smaller, _) = last.units[0], one.units[0]
+            if dimension == other and smaller < factor and dimension in ("time", "length", "mass"):
+                value = last.value * factor / smaller + one.value
+                kept[-1] = replace(one, place=last.place, value=value)
+                continue
+        kept.append(one)
+    return kept
+
+
+def _dated(found: Sequence[Number]) -> list[Number]:
+    """The parts of a date know where it begins."""
+    kept: list[Number] = []
+    for one in found:
+        last = kept[-1] if kept else None
+        if one.kind in CALENDAR:
+            joined = last is not None and last.kind in CALENDAR and last.kind != one.kind and last.end == one.place
+            kept.append(replace(one, date=last.date if last and joined else one.place))
+        else:
+            kept.append(one)
+    return kept
+
+
+def degree(wanted: Number, given: Number) -> float:
+    """How well a number of an answer agrees with one of a reference, 0 to 1, at the precision of the reference."""
+    if "name" in (wanted.kind, given.kind) or math.isnan(wanted.value) or math.isnan(given.value):
+        return same_quantity(wanted.written, given.written)
+    if "clock" in (wanted.kind, given.kind):
+        return _clocks(wanted, given)
+    if wanted.units and given.units:
+        return max((_converted(wanted, given, a, b) for a in wanted.units for b in given.units), default=0.0)
+    if wanted.units or given.units:
+        shares = [_converted(wanted, given, a, b) for a in _as_share(wanted) for b in _as_share(given)]
+        return max(_rounded(wanted, given), max(shares, default=0.0))
+    return _rounded(wanted, given)
+
+
+def _as_share(one: Number) -> Sequence[Reading]:
+    """`0.25` without a unit may be a share."""
+    return one.units or ((("share", 1.0, 0.0),) if 0 < one.value < 1 else ())
+
+
+def _converted(wanted: Number, given: Number, of_wanted: Reading, of_given: Reading) -> float:
+    if of_wanted[0] != of_given[0]:
+        return 0.0
+    if of_wanted == of_given:
+        return _rounded(wanted, given)
+    a, b = (one.value * factor + zero for one, (_, factor, zero) in ((wanted, of_wanted), (given, of_given)))
+    allowed = min(wanted.step * of_wanted[1], given.step * of_given[1]) / 2
+    return float(abs(a - b) <= allowed * (1 + 1e-9) or math.isclose(a, b, rel_tol=1e-9))
+
+
+def _rounded(wanted: Number, given: Number) -> float:
+    a, b = wanted.value, given.value
+    if math.isclose(a, b, rel_tol=1e-12):
+        return 1.0
+    step = max(wanted.step, given.step) if wanted.hedged else wanted.step
+    cap = math.inf if "." in wanted.written else CAP * abs(a)
+    apart, half = abs(b) - abs(a), step / 2
+    rounds_up = apart < half * (1 - 1e-9) or (wanted.hedged and apart < half * (1 + 1e-9))  # 32.5 is 33, not 32
+    if wanted.kind != "year" and a * b > 0 and rounds_up and -apart <= half * (1 + 1e-9) and abs(apart) <= cap:
+        return 1.0
+    return LOOSE if math.isnan(wanted.bare) and a == given.bare else 0.0  # "137" leaves out what "137 million" says
+
+
+def _clocks(wanted: Number, given: Number) -> float:
+    if wanted.kind != given.kind:
+        a, b = (one.bare if one.kind == "clock" else one.value for one in (wanted, given))
+        return float(a == b)
+    apart = abs(wanted.value - given.value)
+    return float(apart == 0 or (apart == HALF_DAY_MINUTES and (wanted.hedged or given.hedged)))

@@ -1,0 +1,109 @@
+"""Units and currencies that people write behind or before numbers, for the local judge."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+Reading = tuple[str, float, float]
+"""What a unit may mean: its dimension, and the factor and the zero that bring it to the base unit of that."""
+
+FAHRENHEIT_ZERO = 459.67 * 5 / 9
+_TABLE: Mapping[str, Mapping[str, float]] = {
+    "share": {"% percent pct": 0.01, "permille": 0.001},
+    "time": {
+        "ms millisecond": 0.001,
+        "sec second secs": 1,
+        "min minute mins": 60,
+        "h hr hour hrs": 3600,
+        "day": 86400,
+        "week": 604800,
+        "month": 2629800,
+        "year yr yrs": 31557600,
+    },
+    "length": {
+        "mm millimetre": 0.001,
+        "cm centimetre": 0.01,
+        "m metre": 1,
+        "km kilometre": 1000,
+        "inch inches": 0.0254,
+        "ft foot feet": 0.3048,
+        "yd yard": 0.9144,
+        "mi mile": 1609.344,
+    },
+    "mass": {
+        "mg milligram milligramme": 0.001,
+        "g gram gramme": 1,
+        "kg kilogram kilogramme kilo": 1000,
+        "tonne": 1_000_000,
+        "oz ounce": 28.349523125,
+        "lb lbs pound": 453.59237,
+    },
+    "volume": {"ml millilitre": 0.001, "cl centilitre": 0.01, "l litre": 1},
+    "bytes": {"kb kilobyte": 1e3, "mb megabyte": 1e6, "gb gigabyte": 1e9, "tb terabyte": 1e12},
+    "usd": {"$ usd dollar": 1},
+    "eur": {"\u20ac eur euro": 1},
+    "gbp": {"\u00a3 gbp pound sterling": 1},
+    "jpy": {"\u00a5 jpy yen": 1},
+    "chf": {"chf franc": 1},
+    "inr": {"\u20b9 inr rupee": 1},
+}
+_TEMPERATURES: Mapping[str, Reading] = {
+    "celsius": ("temperature", 1.0, 273.15),
+    "fahrenheit": ("temperature", 5 / 9, FAHRENHEIT_ZERO),
+    "kelvin": ("temperature", 1.0, 0.0),
+    "k": ("temperature", 1.0, 0.0),
+}
+CURRENCIES = frozenset({"usd", "eur", "gbp", "jpy", "chf", "inr"})
+
+
+def _spellings(name: str) -> Iterator[str]:
+    forms = {name, name.replace("metre", "meter").replace("litre", "liter")}
+    for form in forms:
+        yield form
+        if len(form) > 2:
+            yield f"{form}s"
+
+
+def _readings() -> dict[str, tuple[Reading, ...]]:
+    found: dict[str, tuple[Reading, ...]] = {word: (one,) for word, one in _TEMPERATURES.items()}
+    for dimension, units in _TABLE.items():
+        for names, factor in units.items():
+            for name in names.split():
+                for word in _spellings(name):
+                    found[word] = (*found.get(word, ()), (dimension, float(factor), 0.0))
+    return found
+
+
+UNITS = _readings()
+"""The readings of each word or sign; a pound is money or a mass."""
+
+
+def readings(behind: Sequence[str], gaps: Sequence[str], number: str) -> tuple[Sequence[Reading], int]:
+    """What the words behind a number measure, and how many of them do.
+
+    Args:
+        behind: the next words.
+        gaps: the text before each of them, and after the last where the text ends.
+        number: the number, as it was folded.
+    """
+    if gaps and gaps[0].lstrip(" ").startswith("%"):
+        return UNITS["%"], 0
+    if gaps and gaps[0][:1] in UNITS:  # 5€
+        return UNITS[gaps[0][0]], 0
+    if not behind or gaps[0].strip(" -"):
+        return (), 0
+    if behind[:2] == ("per", "cent"):
+        return UNITS["%"], 2
+    if behind[:2] == ("us", "dollars"):
+        return UNITS["usd"], 2
+    if behind[0] == "degrees" and behind[1:2] and behind[1] in _TEMPERATURES:
+        return UNITS[behind[1]], 2
+    return (UNITS[behind[0]], 1) if behind[0] in UNITS else ((), 0)
+
+
+def currency_before(gap: str, word: str) -> Sequence[Reading]:
+    """The currency that a sign or a code before a number names."""
+    sign = gap.rstrip(" -")[-1:]
+    if sign in UNITS and UNITS[sign][0][0] in CURRENCIES:
+        return UNITS[sign]
+    return UNITS[word] if word in CURRENCIES and not gap.strip() else ()
