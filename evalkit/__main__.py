@@ -1,5 +1,20 @@
-"""`python -m evalkit` is the `evalkit` command."""
+"""`python -m evalkit`, and the `evalkit` command."""
 
-from evalkit.cli.app import main
+import os
+import sys
 
-main()
+from evalkit.cli.app import is_brief
+from evalkit.cli.app import main as command
+from evalkit.cli.supervised import supervised
+
+
+def main() -> None:
+    """Run the command line in a child, whose exit code is checked; help and completion need none."""
+    if is_brief(sys.argv[1:], os.environ):
+        command()
+    else:
+        supervised(command)
+
+
+if __name__ == "__main__":
+    main()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,7 +13,7 @@ from typing import Any
 from evalkit.results import Decided, Decision, Summary
 from evalkit.store.breach import Before, before_in, system_of
 from evalkit.store.chain import HEAD, head_of
-from evalkit.store.folder import DECISION, SUMMARY, TIMINGS, RunFolder
+from evalkit.store.folder import DECISION, SUMMARY, TIMINGS, RunFolder, to_json
 from evalkit.store.history import PastRun, stored_runs
 from evalkit.store.ledger import blocked_runs, known_of, remember
 from evalkit.store.records import summary_records
@@ -39,6 +40,17 @@ class Earlier:
             (*self.asked_again, *other.asked_again),
             (*self.withheld, *other.withheld),
         )
+
+
+@dataclass(frozen=True)
+class Written:
+    """A decision on disk."""
+
+    decision: Decision
+    head: str
+    """Of the run."""
+    sha256: str
+    """Of the bytes of `decision.json`."""
 
 
 def found_in(folder: RunFolder, root: Path, noted: frozenset[tuple[str, int]] | None = None) -> Before:
@@ -96,7 +108,7 @@ def _deciding(before: Before) -> Iterator[str]:
 
 def write_decision(
     folder: RunFolder, manifest: Mapping[str, Any], summary: Summary, decision: Decision, earlier: Earlier, root: Path
-) -> tuple[Decision, str]:
+) -> Written:
     """Write summary, timings and seal, then `decision.json`, the last file of a run: without it there is no decision.
 
     Args:
@@ -106,9 +118,6 @@ def write_decision(
         decision: of its rows alone.
         earlier: what it carries.
         root: the project.
-
-    Returns:
-        The decision as it was written, and the head of the run.
 
     Raises:
         StoreError: if the disk refuses it.
@@ -144,8 +153,9 @@ def write_decision(
         write_seal(folder, head, journals, _with(earlier.decisions, own), file_sums(folder))
     if own.outcome == "blocked":
         remember(root, manifest["suite"], own)
-    folder.write_json(DECISION, {**record, HEAD: head})
-    return decision, head
+    text = to_json({**record, HEAD: head})
+    folder.write_text(DECISION, text)
+    return Written(decision, head, hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest())
 
 
 def _with(decisions: tuple[Decided, ...], own: Decided) -> tuple[Decided, ...]:

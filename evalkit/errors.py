@@ -34,6 +34,7 @@ class ExitCode(IntEnum):
     NO_DECISION = 3
     INTERNAL_ERROR = 4
     NOTHING_SELECTED = 5
+    HUNG_UP = 129
     INTERRUPTED = 130
     TERMINATED = 143
 

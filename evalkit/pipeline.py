@@ -23,7 +23,7 @@ from evalkit.assess import (
     read_labels_of,
     refuse_incomparable,
 )
-from evalkit.decided import of_answers, of_resumed, of_stored_rows, write_decision
+from evalkit.decided import Written, of_answers, of_resumed, of_stored_rows, write_decision
 from evalkit.errors import ExitCode, InputError, Problem
 from evalkit.gate.amendments import amendments
 from evalkit.inputs import other_problems, refuse_places, refuse_unfit, warnings_of
@@ -101,6 +101,8 @@ class Result:
     summary: Summary
     decision: Decision
     baseline: RunFolder | None
+    sha256: str
+    """Of `decision.json` as it was written."""
     labels: tuple[Label, ...] = ()
     """What raters said of answers, for reports that show it beside the judge's opinion."""
 
@@ -145,8 +147,8 @@ async def run_suite(request: Request, watcher: Watcher, stop: Stop, env: Mapping
         earlier = of_resumed(place.before)
         if request.answers is not None:
             earlier = of_answers(request.answers, suite.root) + earlier
-        decision, head = write_decision(folder, manifest, summary, decision, earlier, suite.root)
-        result = _result(folder, {**manifest, HEAD: head}, summary, decision, terms)
+        written = write_decision(folder, manifest, summary, decision, earlier, suite.root)
+        result = _result(folder, manifest, summary, written, terms)
         if stop.reason is None:
             running.finished()
     return result
@@ -219,8 +221,8 @@ def decide_again(folder: RunFolder, suite_file: Path | None, baseline: str | Non
         raise TypeError("a final assessment asks for no repeats")
     refuse_incomparable(decision)
     earlier = of_stored_rows(folder, suite.root)
-    decision, head = write_decision(folder, stored.manifest, summary, decision, earlier, suite.root)
-    return _result(folder, {**stored.manifest, HEAD: head}, summary, decision, terms)
+    written = write_decision(folder, stored.manifest, summary, decision, earlier, suite.root)
+    return _result(folder, stored.manifest, summary, written, terms)
 
 
 def with_overrides(suite: Suite, overrides: Mapping[str, float]) -> Suite:
@@ -300,7 +302,6 @@ def _terms(suite: Suite, manifest: Mapping[str, Any], baseline: str | None, run:
     )
 
 
-def _result(
-    folder: RunFolder, manifest: Mapping[str, Any], summary: Summary, decision: Decision, terms: Terms
-) -> Result:
-    return Result(folder, manifest, summary, decision, terms.baseline_folder, terms.labels)
+def _result(folder: RunFolder, manifest: Mapping[str, Any], summary: Summary, written: Written, terms: Terms) -> Result:
+    manifest = {**manifest, HEAD: written.head}
+    return Result(folder, manifest, summary, written.decision, terms.baseline_folder, written.sha256, terms.labels)

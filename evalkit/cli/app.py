@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -109,15 +110,24 @@ def _shown(text: str) -> str:
     return visible(redact(text, secrets_of(os.environ)))
 
 
+def is_brief(words: Sequence[str], env: Mapping[str, str]) -> bool:
+    """Whether a command line asks for nothing but the list of commands, or the version."""
+    return list(words) in ([], ["--help"], ["--version"]) and COMPLETING not in env
+
+
 def main() -> None:
     """Run the command line; every ending has its exit code."""
     sys.stdout = tamed(spelled(sys.stdout), os.environ)
     sys.stderr = unheard(tamed(spelled(sys.stderr), os.environ))
     try:
-        brief = sys.argv[1:] in ([], ["--help"], ["--version"]) and COMPLETING not in os.environ
-        if not brief:  # that text is evalkit's own
-            sys.stdout, sys.stderr = discreet(sys.stdout, os.environ), discreet(sys.stderr, os.environ)
-        (overview() if brief else app)(prog_name="evalkit")
+        try:
+            brief = is_brief(sys.argv[1:], os.environ)
+            if not brief:  # that text is evalkit's own
+                sys.stdout, sys.stderr = discreet(sys.stdout, os.environ), discreet(sys.stderr, os.environ)
+            (overview() if brief else app)(prog_name="evalkit")
+        finally:
+            if sys.stdout is not None:
+                sys.stdout.flush()  # what cannot be printed is known before the exit code is
     except EvalkitError as error:
         typer.echo(_shown(str(error)), err=True)
         sys.exit(error.exit_code)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from evalkit.cli.supervised import promise
 from evalkit.errors import InputError, Problem
 from evalkit.report.texts import one_line
 from evalkit.store.chain import HEAD
@@ -61,6 +62,7 @@ class Output:
 
     def show_run(self, result: Result, *, reports: bool, files: Files = NO_FILES) -> None:
         """Write the reports of a run, print its decision, and write the files that its caller wants besides."""
+        promise(result.folder.file(DECISION), result.sha256)
         from evalkit.report.write import append_to, junit_to, material_of, newer, table_to, view_of, write_reports
 
         material = material_of(

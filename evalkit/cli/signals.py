@@ -1,4 +1,4 @@
-"""A run that Ctrl-C and SIGTERM stop in order."""
+"""A run that Ctrl-C, SIGTERM and SIGHUP stop in order."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import shlex
 import signal
 import sys
 import threading
+from collections import Counter
 from collections.abc import Coroutine
 from contextlib import redirect_stdout, suppress
 from pathlib import Path
@@ -18,6 +19,7 @@ import typer
 
 from evalkit.cli.output import Output
 from evalkit.cli.progress import Reporter
+from evalkit.cli.supervised import SIGNALS, listen
 from evalkit.errors import ExitCode
 from evalkit.files import read_file
 from evalkit.paths import shown_path
@@ -48,7 +50,7 @@ def run_stoppable(request: Request, output: Output, progress: str) -> Result:
         if isinstance(error, Interrupted):
             command = _without_secrets(again(request, error.folder), request.suite)
             output.say(f"interrupted; every finished case is kept. Go on with: {command}")
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in SIGNALS:
             signal.signal(number, signal.SIG_IGN)  # the process is ending, and its exit code stands
         raise typer.Exit(_exit_code(stop)) from None
 
@@ -74,29 +76,40 @@ def _without_secrets(text: str, suite: Path) -> str:
 async def _stoppable(running: Coroutine[Any, Any, Result], stop: Stop) -> Result:
     """The first signal lets the calls in flight end, the second one does not."""
     task, loop = asyncio.current_task(), asyncio.get_running_loop()
+    heard: Counter[str] = Counter()
 
-    def drain(number: int) -> None:
-        if stop.signal is not None and task is not None:
+    def drain(number: int, again: bool) -> None:
+        if again and task is not None:
             task.cancel()
-        stop.by_signal(number)
-        loop.call_later(DRAIN_S, stop.at_once, "")
+        if stop.signal is None:
+            stop.by_signal(number)
+            loop.call_later(DRAIN_S, stop.at_once, "")
 
-    def on_signal(number: int, frame: object) -> None:
-        if stop.signal is not None:
+    def hear(number: int, way: str) -> None:
+        heard[way] += 1
+        # A terminal signals this process and its parent, which passes it on: that is one signal, not two.
+        again = heard[way] > 1
+        if again:
             # Rows are on disk as soon as they are made: nothing is lost where the loop does not come back.
             forced = threading.Timer(FORCED_S, os._exit, [_exit_code(stop)])
             forced.daemon = True
             forced.start()
         with suppress(RuntimeError):  # the loop is closed: the process is ending
-            loop.call_soon_threadsafe(drain, number)
+            loop.call_soon_threadsafe(drain, number, again)
 
-    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    for number in SIGNALS:
+        if number == signal.SIGINT or before[number] is not signal.SIG_IGN:  # `nohup` stays
+            signal.signal(number, lambda number, frame: hear(number, "itself"))
+    listen(lambda number: hear(number, "parent"))
     try:
         return await running
     finally:
+        listen(None if stop.signal is None else lambda number: None)
         for number, handler in before.items() if stop.signal is None else ():
             signal.signal(number, handler)
 
 
 def _exit_code(stop: Stop) -> int:
-    return ExitCode.TERMINATED if stop.signal == signal.SIGTERM else ExitCode.INTERRUPTED
+    codes = {signal.SIGTERM: ExitCode.TERMINATED, getattr(signal, "SIGHUP", 0): ExitCode.HUNG_UP}
+    return next((code for number, code in codes.items() if number == stop.signal), ExitCode.INTERRUPTED)

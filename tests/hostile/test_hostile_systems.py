@@ -63,7 +63,7 @@ HARMLESS = {
     "closes_output": "sys.stdout.close(); sys.stderr.close(); return ok",
     "closes_descriptors": "os.close(0); os.close(1); os.close(2); return ok",
     "stops_the_clock": "time.monotonic = time.perf_counter = lambda: 0.0; return ok",
-    "sleeps_otherwise": "asyncio.sleep = None; return ok",
+    "sleeps_otherwise": "asyncio.sleep = slept; return ok",
     "forgets_modules": "sys.path.clear(); return ok",
     "switches_rarely": "sys.setswitchinterval(100); return ok",
     "freezes": "gc.freeze(); gc.disable(); return ok",
@@ -106,6 +106,7 @@ class Count(int):
     def __repr__(self): return 'evil'
 class Dying:
     def __del__(self): raise Panic('dying')
+slept = asyncio.sleep
 async def leave(error=SystemExit): raise error
 async def swallow():
     while True:
@@ -211,3 +212,61 @@ def test_what_a_system_changes_or_leaves_behind_ends_nothing(prefix: str, more: 
     assert decided(run)
     assert (run.folder / "report.html").stat().st_mode & 0o600 == 0o600
     assert "approved" in run.said.lower()
+
+
+FINAL = {
+    # The process ends in the middle of a call: never with 0, and with no code that says something of the suite.
+    "exits_for_good": ("os._exit(0)", 4),
+    "exits_for_good_as_blocked": ("os._exit(1)", 4),
+    "exits_for_good_in_a_thread": ("threading.Thread(target=os._exit, args=[0]).start(); time.sleep(1000)", 4),
+    "exits_past_python": ("ctypes.CDLL(None)._exit(0)", 4),
+    "becomes_another_program": ("os.execv('/bin/true', ['true'])", 4),
+    "kills_itself": ("os.kill(os.getpid(), signal.SIGKILL)", -9),
+    "crashes": ("ctypes.string_at(0)", -11),
+    "closes_every_descriptor": ("os.closerange(0, 64); return ok", 4),
+    # Everything is decided first; then somebody is at the decision.
+    "exits_at_exit": ("atexit.register(os._exit, 0); return 'wrong'", 1),
+    "deletes_its_decision": ("atexit.register(os.remove, 'o/decision.json'); return ok", 4),
+    "deletes_its_run": ("atexit.register(shutil.rmtree, 'o'); return ok", 4),
+    "forges_its_decision": ("atexit.register(forge); return 'wrong'", 4),
+    "empties_its_decision": ("atexit.register(os.truncate, 'o/decision.json', 0); return ok", 4),
+    "deletes_its_run_before": ("shutil.rmtree('o'); os.mkdir('o'); return ok", 4),
+    "is_forked": ("os.fork(); return ok", 0),
+    "forks_and_exits": ("os.fork() or sys.exit(0); return ok", 0),
+}
+FINAL_BOT = (
+    BOT.replace("import ", "import atexit, ctypes, shutil, signal, json, ")
+    + """\
+def forge():
+    said = json.load(open('o/decision.json'))
+    json.dump({**said, 'outcome': 'approved', 'exit_code': 0}, open('o/decision.json', 'w'))
+def answer(input):
+    if input == 'sound': return ok
+    BODY
+"""
+)
+
+
+@pytest.mark.parametrize("name", FINAL)
+def test_an_exit_code_counts_only_with_the_decision_of_this_run(name: str, tmp_path: Path) -> None:
+    """The process that was started checks, after everything of the system's has ended."""
+    body, code = FINAL[name]
+    project(tmp_path, FINAL_BOT.replace("BODY", body), ["sound", name])
+    run = ended(tmp_path, "--no-report")
+    assert run.code == code, run.said
+    assert "a bug in evalkit" not in run.said
+    if code == 0:
+        assert decided(run)
+        assert len(run.rows) == 2
+    if code == 4 and run.rows:
+        assert "--resume" in " ".join(run.said.split())
+
+
+@pytest.mark.parametrize("body", ["sys.exit(0)", "os._exit(0)", "raise KeyboardInterrupt", "raise Panic", "exit()"])
+@pytest.mark.parametrize("words", [("run", "suite.yaml", "--out", "o"), ("check", "suite.yaml")], ids=["run", "check"])
+def test_a_system_that_ends_the_process_at_import_is_never_green(
+    words: tuple[str, ...], body: str, tmp_path: Path
+) -> None:
+    """`check` as well: 0 means that everything was checked."""
+    project(tmp_path, BOT + body, ["a"])
+    assert evalkit(tmp_path, *words).returncode in (2, 4)

@@ -1,0 +1,172 @@
+"""Run the command in a child process, and believe its exit code only together with its last word.
+
+The system under test shares the command's process: `os._exit(0)` in it, an `atexit` handler, or a program that takes
+the process over would end the run with any exit code. So the process that a person started forks before anything heavy
+is imported, passes signals on, waits, and checks the decision on disk as its last act. Where there is no `fork`, the
+command runs alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+from evalkit.errors import ExitCode
+
+LEAVE_S = 3.0
+"""Seconds that `atexit` handlers and threads of the system have once everything is written."""
+SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+_DECIDING = range(6)
+"""Exit codes that say something of the suite, so that no accident may give them."""
+
+
+class _Child:
+    """What the child has to tell its parent, and whom it passes a signal to."""
+
+    def __init__(self) -> None:
+        self.say: int | None = None
+        self.decision: tuple[str, str] | None = None
+        self.listener: Callable[[int], object] | None = None
+
+
+_CHILD = _Child()
+
+
+def promise(decision: Path, sha256: str) -> None:
+    """Let the exit code count only if `decision` still has these bytes when everything has ended."""
+    _CHILD.decision = str(decision.absolute()), sha256
+
+
+def listen(listener: Callable[[int], object] | None) -> None:
+    """Take the signals that the parent passes on; they are called in a thread. `None`: each ends the process."""
+    _CHILD.listener = listener
+
+
+def supervised(command: Callable[[], object]) -> NoReturn:
+    """Run `command`, which ends with `SystemExit`, and leave the process with its exit code."""
+    if not hasattr(os, "fork"):
+        command()
+        sys.exit(0)
+    word, say = os.pipe()
+    orders, order = os.pipe()
+
+    def pass_on(number: int, frame: FrameType | None) -> None:
+        with suppress(OSError):
+            os.write(order, bytes([number]))
+
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:  # `nohup`
+            signal.signal(number, pass_on)
+    child = os.fork()
+    if child == 0:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        os.close(word)
+        os.close(order)
+        _run(command, say, orders)
+    os.close(say)
+    os.close(orders)
+    _, status = os.waitpid(child, 0)
+    os.set_blocking(word, False)  # a process that the system has left behind may hold the other end
+    _leave(_exit_code(child, status, _read(word)))
+
+
+def _run(command: Callable[[], object], say: int, orders: int) -> NoReturn:
+    """The child: run, say how it ended, and end."""
+    _CHILD.say = say
+    threading.Thread(target=_obey, args=[orders], name="orders", daemon=True).start()
+    code = _ended(command)
+    said = {"pid": os.getpid(), "code": code, "decision": _CHILD.decision}
+    os.write(say, json.dumps(said).encode() + b"\n")
+    leaving = threading.Timer(LEAVE_S, os._exit, [code])
+    leaving.daemon = True
+    leaving.start()
+    sys.exit(code)
+
+
+def _ended(command: Callable[[], object]) -> int:
+    try:
+        command()
+        code: object = 0
+    except SystemExit as leaving:
+        code = leaving.code
+    if code is not None and not isinstance(code, int):
+        sys.stderr.write(f"{code}\n")
+        code = 1
+    return int(code or 0)
+
+
+def _obey(orders: int) -> None:
+    """Take signals that only the parent got, and die with it."""
+    while number := os.read(orders, 1):
+        if _CHILD.listener is None:
+            os._exit(128 + number[0])
+        _CHILD.listener(number[0])
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _read(word: int) -> bytes:
+    said = b""
+    with suppress(BlockingIOError):
+        while piece := os.read(word, 1 << 16):
+            said += piece
+    return said
+
+
+def _exit_code(child: int, status: int, said: bytes) -> int:
+    """The exit code that the child's end comes to; negative for a signal."""
+    code = os.waitstatus_to_exitcode(status)
+    last = next((word for word in map(_parsed, said.splitlines()) if word.get("pid") == child), None)
+    if last is None:
+        if code not in _DECIDING:
+            return code
+        _tell(f"the process ended with exit code {code} before evalkit had finished: code in it has called os._exit")
+        return ExitCode.INTERNAL_ERROR
+    if last["decision"] is not None and not _holds(*last["decision"]):
+        _tell(f"{last['decision'][0]}: is not the decision of this run any more: something else has written there")
+        return ExitCode.INTERNAL_ERROR
+    return int(last["code"])
+
+
+def _parsed(line: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(line)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _holds(decision: str, sha256: str) -> bool:
+    try:
+        return hashlib.sha256(Path(decision).read_bytes()).hexdigest() == sha256
+    except OSError:
+        return False
+
+
+def _tell(what: str) -> None:
+    with suppress(OSError, ValueError, AttributeError):
+        sys.stderr.write(f"evalkit: {what}; finished cases are kept, go on with --resume\n")
+        sys.stderr.flush()
+
+
+def _leave(code: int) -> NoReturn:
+    if code < 0:  # end as the child did
+        with suppress(ImportError, OSError, ValueError):
+            import resource
+
+            resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # one core file is enough
+        with suppress(OSError):  # SIGKILL has no handler
+            signal.signal(-code, signal.SIG_DFL)
+        os.kill(os.getpid(), -code)
+        code = 128 - code
+    os._exit(code)
