@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
+import judge_rates
 import numpy as np
 from scipy import stats as scipy_stats
 
@@ -30,8 +31,6 @@ from evalkit.gate.decide import MORE_RUNS, decide
 from evalkit.gate.policy import Canary, NoRegression, Policy
 from evalkit.gate.regression import ALPHA, CONFIRMED_ALPHA, SUSPECT_AT
 from evalkit.results import Decision
-from evalkit.stats.agreement import cohen_kappa, trust
-from evalkit.stats.correction import double_sampling
 from evalkit.stats.paired import mcnemar, sign_flip_max_t
 from evalkit.types import Case, Metric, Output, Row, Score, Usage
 
@@ -314,51 +313,6 @@ def guards(job: tuple[str, int, int]) -> dict[str, int]:
     return found
 
 
-def trusted(job: tuple[str, int, int]) -> dict[str, int]:
-    """Judges that labels make trusted, at a prevalence of .85."""
-    what, runs, seed = job
-    rng = np.random.default_rng(seed)
-    kappa, n = TRUST[what]
-    p_yes, found = 0.85, {"trusted": 0, "point estimate of at least .6": 0}
-    both_yes = p_yes * p_yes + kappa * p_yes * (1 - p_yes)
-    cells = [both_yes, p_yes - both_yes, p_yes - both_yes, 1 - 2 * p_yes + both_yes]
-    for _ in range(runs):
-        counts = rng.multinomial(n, cells)
-        people = ["pass"] * (counts[0] + counts[1]) + ["fail"] * (counts[2] + counts[3])
-        judge = ["pass"] * counts[0] + ["fail"] * counts[1] + ["pass"] * counts[2] + ["fail"] * counts[3]
-        estimate = cohen_kappa(people, judge, categories=("fail", "pass"), confidence_level=0.90)
-        rarer = min(int(counts[2] + counts[3]), int(counts[0] + counts[1]))
-        found["trusted"] += trust(estimate.low, estimate.value, smallest_class=rarer) == "trusted"
-        found["point estimate of at least .6"] += estimate.value is not None and estimate.value >= 0.6
-    return found
-
-
-TRUST = {f"kappa {kappa}, {n} labels": (kappa, n) for kappa in (0.5, 0.7, 0.8) for n in (50, 100, 200)}
-
-
-def corrected(job: tuple[str, int, int]) -> dict[str, int]:
-    """Intervals of a corrected pass rate that hold the true one: 500 answers, sensitivity .90, specificity .80."""
-    what, runs, seed = job
-    rng = np.random.default_rng(seed)
-    rate, labels = CORRECTION[what]
-    found = {"double sampling": 0, "the judge's own rate, Wilson": 0}
-    for _ in range(runs):
-        people = rng.random(500) < rate
-        judge = np.where(people, rng.random(500) < 0.90, rng.random(500) < 0.20)
-        chosen = rng.choice(500, labels, replace=False)
-        table = [(int((people[chosen] & (judge[chosen] == v)).sum()), int((judge[chosen] == v).sum())) for v in (1, 0)]
-        estimate = double_sampling(
-            int(judge.sum()), 500, labelled_passes=table[0], labelled_fails=table[1], rng=np.random.default_rng(0)
-        )
-        found["double sampling"] += estimate.low is None or estimate.low <= rate <= estimate.high
-        low, high = scipy_stats.binomtest(int(judge.sum()), 500).proportion_ci(method="wilson")
-        found["the judge's own rate, Wilson"] += low <= rate <= high
-    return found
-
-
-CORRECTION = {f"true {rate}, {n} labels": (rate, n) for rate in (0.85, 0.95) for n in (20, 50, 100)}
-
-
 def single_gate(job: tuple[str, int, int]) -> dict[str, int]:
     """One overall gate of pass/fail at .02, n = 500: exact McNemar beside the sign flip."""
     _, runs, seed = job
@@ -387,8 +341,7 @@ PARTS: dict[str, tuple[Callable[[tuple[str, int, int]], Mapping[str, float]], tu
         3000,
     ),
     "Power against repeats": (power_of_repeats, tuple(POWER), 600),
-    "Trust in a judge": (trusted, tuple(TRUST), 4000),
-    "Coverage of the corrected pass rate": (corrected, tuple(CORRECTION), 2000),
+    **judge_rates.PARTS,
 }
 """Title -> function, settings, runs of each."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ from evalkit.store.baselines import find_baseline, how_to_save
 from evalkit.store.folder import RunFolder, is_name
 from evalkit.store.git import PREFIX
 from evalkit.store.journal import read_rows
-from evalkit.types import Score
+from evalkit.types import Metric, Score
 
 if TYPE_CHECKING:
     from evalkit.aggregate.calibration import Calibration
@@ -127,8 +127,12 @@ def _with_judges(frame: FrozenFrame, summary: Summary, terms: Terms) -> Summary:
     return dataclasses.replace(summary, cells=cells, agreement=known, notes=(*summary.notes, *terms.notes))
 
 
-def read_labels_of(suite: Suite) -> tuple[Label, ...]:
-    """The labels that the suite names.
+def read_labels_of(suite: Suite, metrics: Iterable[Metric] = ()) -> tuple[Label, ...]:
+    """Read the labels that the suite names.
+
+    Args:
+        suite: names the files.
+        metrics: of the run that they are for, where it is known.
 
     Raises:
         InputError: with every problem of the label files.
@@ -138,7 +142,7 @@ def read_labels_of(suite: Suite) -> tuple[Label, ...]:
     from evalkit.golden.labels import read_labels
 
     shown = [file.relative_to(suite.root).as_posix() for file in suite.label_files]
-    return read_labels(suite.label_files, shown)
+    return read_labels(suite.label_files, shown, metrics)
 
 
 def find_baseline_of(suite: Suite, asked: str | None) -> RunFolder | None:

@@ -70,7 +70,8 @@ def load_judged(folder: RunFolder, label_files: Sequence[Path], metric: str | No
     files = tuple(label_files) or (suite.label_files if suite else ())
     root = suite.root if suite else project_of(Path.cwd())
     floors = suite.options.kappa_floors if suite else {}
-    judged = Judged(stored, freeze(stored.frame), _read(files), files, root, floors)
+    frame = freeze(stored.frame)
+    judged = Judged(stored, frame, _read(files, frame.metrics), files, root, floors)
     names = [each.name for each in judged.judges]
     if not names or metric not in (None, *names):
         what = f"no judge {metric!r} in this run" if names else "no judge graded this run"
@@ -79,11 +80,11 @@ def load_judged(folder: RunFolder, label_files: Sequence[Path], metric: str | No
     return judged
 
 
-def _read(files: Sequence[Path]) -> tuple[Label, ...]:
+def _read(files: Sequence[Path], metrics: Sequence[Metric]) -> tuple[Label, ...]:
     gone = [Problem(str(file), "no such label file", "check the path") for file in files if not file.is_file()]
     if gone:
         raise InputError(gone)
-    return read_labels(files, [str(file) for file in files])
+    return read_labels(files, [str(file) for file in files], metrics)
 
 
 def calibrated(judged: Judged, metric: str | None, floors: Floors) -> tuple[Agreement, ...]:
@@ -134,7 +135,7 @@ def drift(old: RunFolder, new: RunFolder, metric: str, label_files: Sequence[Pat
             known = ", ".join(each.name for each in frame.metrics)
             raise InputError(Problem("--metric", f"{stored.folder.path} has no metric {metric!r}", f"known: {known}"))
         frames.append(frame)
-    found = drift_of(frames[0], frames[1], metric, _read(label_files), np.random.default_rng(seed))
+    found = drift_of(frames[0], frames[1], metric, _read(label_files, frames[1].metrics), np.random.default_rng(seed))
     if not found.n:
         what = "the two runs share no answer that both judges graded"
         raise InputError(Problem(str(new.path), what, "grade the same stored answers by both judges"))

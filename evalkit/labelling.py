@@ -18,7 +18,7 @@ from evalkit.aggregate.labels import Label
 from evalkit.aggregate.next_labels import next_labels
 from evalkit.calibrate import Judged
 from evalkit.errors import InputError, Problem, noting
-from evalkit.golden.labels import half_drawn, label_problems, read_labels
+from evalkit.golden.labels import half_drawn, read_labels
 from evalkit.golden.lines import read_jsonl
 from evalkit.report.label_page import Item, Queue
 from evalkit.stored import suite_file_of
@@ -181,10 +181,11 @@ def _alone_in(folder: Path) -> Iterator[None]:
 def _checked(judged: Judged, export: Path, into: Path) -> tuple[list[str], int]:
     """The lines to add, and the number of labels that are there already."""
     problems: list[Problem] = []
-    new = read_labels([export], [str(export)])
+    metrics = judged.frame.metrics
+    new = read_labels([export], [str(export)], metrics)
     if not new:
         raise InputError(Problem(f"{export}:1", "no label in it", "export the labels from the page again"))
-    old = read_labels([into], [str(into)]) if into.is_file() else ()
+    old = read_labels([into], [str(into)], metrics) if into.is_file() else ()
     rows = [raw for _, raw in read_jsonl(export, str(export), noting(problems))]
     there = {_key(label): label.label for label in old}
     answers = {(row.case.id, answer_sha256(row.output.text)) for row in judged.stored.folder.rows() if row.output}
@@ -195,7 +196,6 @@ def _checked(judged: Judged, export: Path, into: Path) -> tuple[list[str], int]:
         if said != label.label:
             what = f"{label.rater} labelled this answer {said!r} before"
             problems.append(Problem(label.place, what, f"keep one of the two, in {into}"))
-    problems += label_problems(new, judged.frame.case_ids, judged.frame.metrics)
     problems += half_drawn([*old, *(label for label, _ in fresh)], str(into))
     if problems:
         raise InputError(dict.fromkeys(problems))

@@ -41,6 +41,7 @@ from evalkit.store.calibrations import read_calibrations
 from evalkit.store.chain import HEAD
 from evalkit.store.folder import MANIFEST, RunFolder, new_run_folder
 from evalkit.store.journal import Journal
+from evalkit.store.records import metric_of
 from evalkit.store.running import Running, refuse_if_running
 from evalkit.stored import load_run, suite_file_of
 from evalkit.suite.rules import rules_of
@@ -288,7 +289,7 @@ def _terms(suite: Suite, manifest: Mapping[str, Any], baseline: str | None, run:
         baseline=load_baseline(compared, manifest["score_keys"], run if escalates else None),
         baseline_folder=compared,
         baseline_title=baseline_title(name, compared),
-        labels=read_labels_of(suite),
+        labels=read_labels_of(suite, map(metric_of, manifest.get("metrics", ()))),
         kappa_floors=suite.options.kappa_floors,
         calibrations=read_calibrations(suite.calibration_files, suite.root),
         score_keys=manifest["score_keys"],

@@ -102,6 +102,11 @@ class Agreement:
         return self.weights is None
 
     @property
+    def scale(self) -> str:
+        """What is compared, in words."""
+        return "pass/fail" if self.of_passes else "levels"
+
+    @property
     def between_raters(self) -> bool:
         """True for what raters agree on among themselves: the ceiling of any judge, and no judge itself."""
         return self.judge.startswith("rater ") or self.judge.endswith(" raters")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Literal
 
-from evalkit.figures import plural
+from evalkit.report.judges import counted, needed
 from evalkit.results import OVERALL, Agreement, Estimate
 
 if TYPE_CHECKING:
@@ -74,30 +74,29 @@ def print_calibration(found: Sequence[Agreement], console: Console) -> None:
     """What is known of each judge: overall, by cohort, and how far raters agree with each other."""
     for head in found:
         if head.cohort == OVERALL and not head.between_raters:
-            console.print(f"{head.metric} · {head.judge} · {head.trust}", style="bold", soft_wrap=True)
+            console.print(f"{head.figure} ({head.scale}) · {head.judge} · {head.trust}", style="bold", soft_wrap=True)
             for line in _overall_lines(head):
                 console.print(f"  {line}", soft_wrap=True)
             own = [each for each in found if _of_one(each, head) and each.cohort != OVERALL]
             if own:
                 console.print(_cohort_table(own))
             for each in found:
-                if each.metric == head.metric and each.rater_kind == head.rater_kind and each.between_raters:
+                if _same_scale(each, head) and each.between_raters:
                     console.print(f"  ceiling: {each.judge}: {_kappa(each.kappa)}, n={each.kappa.n}", soft_wrap=True)
             console.print()
 
 
 def _of_one(each: Agreement, head: Agreement) -> bool:
-    return (each.metric, each.judge, each.rater_kind, each.weights) == (
-        head.metric,
-        head.judge,
-        head.rater_kind,
-        head.weights,
-    )
+    return each.judge == head.judge and _same_scale(each, head)
+
+
+def _same_scale(each: Agreement, head: Agreement) -> bool:
+    return (each.metric, each.rater_kind, each.scale) == (head.metric, head.rater_kind, head.scale)
 
 
 def _overall_lines(head: Agreement) -> Iterator[str]:
     name = f"{head.weights} weighted kappa" if head.weights else "kappa"
-    yield f"{plural(head.kappa.n, 'label')} of kind {head.rater_kind}"
+    yield f"{counted(head)}, by raters of kind {head.rater_kind}"
     bound = "unknown" if head.bound is None else f"{head.bound:.2f}"
     yield f"{name} {_kappa(head.kappa)}, lower bound {bound}, floor {head.floor:.2f}"
     for other, estimate in head.other_kappas.items():
@@ -112,8 +111,8 @@ def _overall_lines(head: Agreement) -> Iterator[str]:
     }
     yield " · ".join(f"{what} {_percent(rate)}" for what, rate in rates.items())
     yield from _confusion(head)
-    if head.labels_needed is not None:
-        yield f"about {max(0, head.labels_needed - head.kappa.n)} more labels would make it trusted (4 times in 5)"
+    if sentence := needed(head):
+        yield sentence
     if head.note:
         yield f"note: {head.note}"
 

@@ -23,12 +23,18 @@ RATER_KINDS = ("person", "author", "program")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
-def read_labels(files: Sequence[Path], shown: Sequence[str]) -> tuple[Label, ...]:
-    """Every label of the files (JSON Lines).
+def read_labels(files: Sequence[Path], shown: Sequence[str], metrics: Iterable[Metric] = ()) -> tuple[Label, ...]:
+    """Read every label of the files (JSON Lines): the one reader, whichever command the labels are for.
 
     A row has `case_id`, `answer_sha256` (of the answer's UTF-8 text), `scorer`, `label` (`pass`, `fail` or a number),
     `rater`, `rater_kind` and may have `rubric_sha256` and `inclusion_probability` (the chance with which the answer was
     drawn for labelling; all labels of one scorer and kind of rater have it, or none).
+
+    Args:
+        files: to read.
+        shown: how each is named in messages.
+        metrics: those that labels may be about. A label off the scale of its metric, or between two levels, is a
+            problem; labels of other metrics are read as they are.
 
     Raises:
         InputError: with every problem of every file.
@@ -49,13 +55,14 @@ def read_labels(files: Sequence[Path], shown: Sequence[str]) -> tuple[Label, ...
                 note(Problem(place, what, "keep one of the two"))
             labels.append(label)
     problems += half_drawn(labels, ", ".join(shown))
+    problems += scale_problems(labels, metrics)
     if problems:
         raise InputError(problems)
     return tuple(labels)
 
 
 def label_problems(labels: Iterable[Label], case_ids: Collection[str], metrics: Iterable[Metric]) -> Iterator[Problem]:
-    """What is wrong with labels beside the cases and the metrics of a suite.
+    """Labels that fit no case or no metric of a suite.
 
     Args:
         labels: of any metric; those of metrics that the suite does not have may belong to another suite.
@@ -69,14 +76,21 @@ def label_problems(labels: Iterable[Label], case_ids: Collection[str], metrics: 
 
 
 def _label_problems(labels: Iterable[Label], case_ids: Collection[str], metrics: Iterable[Metric]) -> Iterator[Problem]:
-    known = {metric.name: metric for metric in metrics}
+    labels = tuple(labels)
     for label in labels:
-        metric = known.get(label.metric)
         if label.case_id not in case_ids:
             # Looking through a million ids takes minutes for one label.
             near = get_close_matches(label.case_id, case_ids, n=1) if len(case_ids) <= MOST_SEARCHED else []
             mend = f"did you mean {near[0]!r}?" if near else "mend the id, or remove the line"
             yield Problem(label.place, f"no case {label.case_id!r} in the golden set", mend)
+    yield from scale_problems(labels, metrics)
+
+
+def scale_problems(labels: Iterable[Label], metrics: Iterable[Metric]) -> Iterator[Problem]:
+    """Labels that their metric has no level for."""
+    known = {metric.name: metric for metric in metrics}
+    for label in labels:
+        metric = known.get(label.metric)
         if metric is not None and isinstance(label.label, float):
             yield from _off_the_scale(label, label.label, metric)
 

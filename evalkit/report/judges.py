@@ -14,9 +14,13 @@ KINDS = {"person": "people", "author": "authors", "program": "programs"}
 
 @dataclass(frozen=True, slots=True)
 class JudgeLine:
-    """How far one judge may be trusted."""
+    """How far one judge may be trusted with one figure."""
 
     name: str
+    figure: str
+    """The figure that the kappa is about, such as `correctness.passed`."""
+    scale: str
+    """`pass/fail` or `levels`."""
     verdict: str
     """Its trust; of raters among themselves what that figure is for."""
     kappa: str
@@ -27,6 +31,10 @@ class JudgeLine:
     sensitivity: str
     specificity: str
     n: int
+    labels: str
+    """`160 labels of 40 questions`."""
+    needed: str
+    """What would make it trusted, in a sentence; empty where nothing is known to."""
     agreement: Agreement
 
 
@@ -37,7 +45,7 @@ class JudgePanel:
     metric: str
     judge: str
     overall: tuple[JudgeLine, ...]
-    """One for each kind of rater."""
+    """One for each figure and kind of rater."""
     cohorts: tuple[JudgeLine, ...]
     raters: tuple[JudgeLine, ...]
     """What raters agree on among themselves: the ceiling of any judge."""
@@ -51,7 +59,9 @@ def judge_line(agreement: Agreement) -> JudgeLine:
     """Put one agreement into words."""
     share, n = Style("rate"), agreement.kappa.n
     return JudgeLine(
-        name=f"{agreement.judge} on {agreement.metric}",
+        name=f"{agreement.judge} on {agreement.figure or agreement.metric}",
+        figure=agreement.figure or agreement.metric,
+        scale=agreement.scale,
         verdict="the ceiling of any judge" if agreement.between_raters else agreement.trust,
         kappa=estimated(agreement.kappa, Style("number")),
         gwet=f"{agreement.gwet.method} {estimated(agreement.gwet, Style('number'))}" if agreement.gwet else "",
@@ -60,8 +70,29 @@ def judge_line(agreement: Agreement) -> JudgeLine:
         sensitivity=figure(agreement.sensitivity, share, n),
         specificity=figure(agreement.specificity, share, n),
         n=n,
+        labels=counted(agreement),
+        needed=needed(agreement),
         agreement=agreement,
     )
+
+
+def counted(agreement: Agreement) -> str:
+    """Count the labels, and the questions where there are fewer of them."""
+    labels, questions = plural(agreement.kappa.n, "label"), agreement.questions
+    dependent = questions is not None and questions < agreement.kappa.n
+    return f"{labels} of {plural(questions or 0, 'question')}" if dependent else labels
+
+
+def needed(agreement: Agreement) -> str:
+    """Say how many more labels would make a judge trusted, and on how many more questions; empty where unknown."""
+    if agreement.labels_needed is None:
+        return ""
+    labels = max(0, agreement.labels_needed - agreement.kappa.n)
+    questions = max(0, (agreement.questions_needed or 0) - (agreement.questions or 0))
+    if agreement.questions is None or agreement.questions >= agreement.kappa.n:
+        return f"about {plural(labels, 'more label')} would make it trusted (4 times in 5)"
+    where = f"on {plural(questions, 'more question')}" if questions else "of these questions"
+    return f"about {plural(labels, 'more label')} {where} would make it trusted (4 times in 5)"
 
 
 def judge_panels(summary: Summary, unread: Mapping[str, Mapping[str, int]]) -> tuple[JudgePanel, ...]:
@@ -103,18 +134,21 @@ def _people_first(lines: Iterable[JudgeLine]) -> list[JudgeLine]:
 
 
 def _against(line: JudgeLine) -> str:
-    """`untrusted: no labels by people`, `kappa 0.86 [0.69, 0.94] with 116 labels by authors`."""
+    """`untrusted: no labels by people`, `trusted on pass/fail: kappa 0.86 [0.69, 0.94] with 116 labels by people`."""
     kind = line.agreement.rater_kind
     by = KINDS.get(kind, kind)
-    found = f"kappa {line.kappa} with {plural(line.n, 'label')} by {by}" if line.n else f"no labels by {by}"
-    return f"{line.verdict}: {found}" if kind == "person" else found
+    if not line.n:
+        return f"{line.verdict}: no labels by {by}" if kind == "person" else f"no labels by {by}"
+    found = f"kappa {line.kappa} with {line.labels} by {by}"
+    return f"{line.verdict} on {line.scale}: {found}" if kind == "person" else f"{found}, on {line.scale}"
 
 
 def _ceilings(lines: Iterable[JudgeLine]) -> list[str]:
     """The most that a judge can reach, once for each kind of rater: all raters where there are more than two."""
-    widest = {line.agreement.rater_kind: line for line in lines if line.agreement.between_raters}
+    widest = {(line.agreement.rater_kind, line.scale): line for line in lines if line.agreement.between_raters}
     return [
         f"{line.agreement.judge.removeprefix('rater ')} agree at {line.kappa} (n={line.n}), the ceiling of any judge"
+        + (f" on {line.scale}" if len(widest) > 1 else "")
         for line in _people_first(widest.values())
     ]
 

@@ -122,7 +122,7 @@ def _judges(view: View) -> str:
     lines = [f"- {line_markdown(line)}" for line in judge_lines(view)]
     lines += [
         f"- {code(line.name, 80)} in {code(line.agreement.cohort, 60)}, labels by {line.agreement.rater_kind}: "
-        f"kappa {plain(line.kappa, 160)}, {plural(line.n, 'label')}: {line.verdict}"
+        f"kappa of {line.scale} {plain(line.kappa, 160)}, {line.labels}: {line.verdict}"
         for line in view.judges
         if line.agreement.cohort != OVERALL
     ]
@@ -198,8 +198,7 @@ def _unseen(view: View) -> list[str]:
         f"{code(line.subject, 100)}: a drop below {plain(line.smallest_drop)} would probably not have been seen."
         for line in seen[:3]
     ]
-    unproven = [panel for panel in view.panels if any(map(_untrusted, panel.overall))]
-    names = dict.fromkeys(f"{panel.judge} on {panel.metric}" for panel in unproven)
+    names = dict.fromkeys(line.name for panel in view.panels for line in panel.overall if _untrusted(line))
     return said + [f"{code(name, 80)} is not shown to agree with people." for name in names]
 
 

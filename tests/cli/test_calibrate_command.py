@@ -103,7 +103,7 @@ def test_a_judge_earns_its_vote_and_loses_it(judged: Project) -> None:
     labels = write_labels(judged, "first")
     ran = judged.run("judge", "calibrate", "first", "--labels", labels.name, "--out", "judges/correctness.json")
     assert ran.returncode == 0, ran.stderr
-    assert ran.stdout.startswith("correctness · chat:grader · trusted")
+    assert ran.stdout.startswith("correctness.passed (pass/fail) · chat:grader · trusted")
     assert max(map(len, ran.stdout.splitlines())) <= 80
     with at_one_address(grade) as server:
         write_suite(judged, server, extra="calibrations: [judges/correctness.json]")
@@ -237,3 +237,61 @@ def test_a_broken_record_is_refused_before_the_first_call(judged: Project) -> No
         assert server.requests == []
     assert ran.returncode == 2
     assert "judge.json: no calibration record" in ran.stderr
+
+
+@pytest.mark.parametrize("label", [0, 2.5, 7])
+def test_every_command_refuses_the_same_labels(judged: Project, label: float) -> None:
+    """What `labels import` refuses, `judge calibrate`, `judge drift` and `gate` refuse as well, with the same line."""
+    rows = [json.loads(line) for line in write_labels(judged, "first").read_text(encoding="utf-8").splitlines()]
+    rows[3]["label"] = label
+    file = judged.root / "labels-ana.jsonl"
+    file.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    text = (judged.root / "suite.yaml").read_text(encoding="utf-8")
+    (judged.root / "labelled.yaml").write_text(text + "labels: [labels-ana.jsonl]\n", encoding="utf-8")
+    for words in (
+        ["labels", "import", "first", file.name, "--into", "people.jsonl"],
+        ["judge", "calibrate", "first", "--labels", file.name],
+        ["judge", "drift", "first", "first", "--metric", "correctness", "--labels", file.name],
+        ["gate", "first", "--suite", "labelled.yaml"],
+        ["run", "labelled.yaml", "--dry-run"],
+    ):
+        ran = judged.run(*words)
+        assert ran.returncode == 2, (words, ran.stdout)
+        assert f"labels-ana.jsonl:4: `label` is {label:g}" in " ".join(ran.stderr.split()), (words, ran.stderr)
+
+
+def test_levels_earn_the_vote_by_the_pass_mark(judged: Project) -> None:
+    """People's levels are read as pass and fail where passes are gated; both figures are shown under their name."""
+    rows = [json.loads(line) for line in write_labels(judged, "first").read_text(encoding="utf-8").splitlines()]
+    for row in rows:
+        row["label"] = 5 if row["label"] == "pass" else 1
+    file = judged.root / "levels.jsonl"
+    file.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    ran = judged.run("judge", "calibrate", "first", "--labels", file.name, "--out", "judge.json")
+    assert ran.returncode == 0, ran.stderr
+    heads = [line for line in ran.stdout.splitlines() if "· chat:grader ·" in line]
+    assert heads == [
+        "correctness.passed (pass/fail) · chat:grader · trusted",
+        "correctness (levels) · chat:grader · trusted",
+    ]
+    with at_one_address(grade) as server:
+        write_suite(judged, server, extra="calibrations: [judge.json]")
+        assert judged.run("run", "suite.yaml", "--out", "later").returncode == 0
+
+
+def test_a_record_of_an_older_version_is_read(judged: Project) -> None:
+    """It has no figure and no questions: its passes hold, and the note says what it did not count."""
+    labels = write_labels(judged, "first")
+    made = judged.run("judge", "calibrate", "first", "--labels", labels.name, "--out", "judge.json")
+    assert made.returncode == 0, made.stderr
+    record = judged.json("judge.json")
+    for each in record["agreement"]:  # type: ignore[attr-defined]
+        for key in ("figure", "questions", "questions_needed"):
+            del each[key]
+    (judged.root / "judge.json").write_text(json.dumps(record), encoding="utf-8")
+    with at_one_address(grade) as server:
+        write_suite(judged, server, extra="calibrations: [judge.json]")
+        ran = judged.run("run", "suite.yaml", "--out", "later", "--json")
+    assert ran.returncode == 0, ran.stderr
+    notes = [each["note"] for each in judged.json("later/summary.json")["agreement"]]  # type: ignore[index]
+    assert any("took every answer for a question of its own: calibrate again" in note for note in notes)

@@ -85,7 +85,7 @@ def test_labels_go_from_the_page_to_the_gate(judged: Project) -> None:
     ran = judged.run("labels", "import", "first", file.name, "--into", "labels/people.jsonl")
     assert ran.returncode == 0, ran.stderr
     assert "120 labels of labels-ana.jsonl added to labels/people.jsonl" in ran.stderr
-    assert ran.stdout.startswith("correctness · chat:grader · trusted")
+    assert ran.stdout.startswith("correctness.passed (pass/fail) · chat:grader · trusted")
     again = judged.run("labels", "import", "first", file.name, "--into", "labels/people.jsonl")
     assert "0 labels of labels-ana.jsonl added to labels/people.jsonl, 120 were there already" in again.stderr
     assert len((judged.root / "labels/people.jsonl").read_text(encoding="utf-8").splitlines()) == 120

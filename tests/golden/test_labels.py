@@ -7,6 +7,7 @@ import pytest
 
 from evalkit.errors import InputError
 from evalkit.golden.labels import read_labels
+from evalkit.types import Metric
 
 GOOD = {
     "case_id": "a",
@@ -68,3 +69,29 @@ def test_what_is_no_finite_number_is_no_label(tmp_path: Path, label: str) -> Non
     file.write_text(row[:-1] + ', "rater_kind": "person"}', encoding="utf-8")
     with pytest.raises(InputError):
         read_labels([file], ["labels.jsonl"])
+
+
+@pytest.mark.parametrize(
+    ("label", "said"),
+    [
+        (0, "`label` is 0, outside the scale 1 to 5 of correctness"),
+        (3.5, "`label` is 3.5, between two levels of correctness"),
+        (6, "outside the scale 1 to 5"),
+    ],
+)
+def test_a_label_off_the_scale_of_its_metric_is_named(tmp_path: Path, label: float, said: str) -> None:
+    """Whoever reads the file says so, once the metric is known; labels of other metrics are read as they are."""
+    judge = Metric("correctness", 1, 5, judge="j", pass_at=4)
+    file = labels_file(tmp_path, GOOD, {**GOOD, "case_id": "b", "label": label})
+    with pytest.raises(InputError) as raised:
+        read_labels([file], ["labels.jsonl"], [judge])
+    assert str(raised.value).startswith("labels.jsonl:2: ")
+    assert said in str(raised.value)
+    assert len(read_labels([file], ["labels.jsonl"], [Metric("tone", 1, 5, judge="j")])) == 2
+
+
+def test_a_level_of_a_pass_fail_metric_is_named(tmp_path: Path) -> None:
+    """1 is neither `pass` nor a level there."""
+    file = labels_file(tmp_path, {**GOOD, "label": 1})
+    with pytest.raises(InputError, match=r'correctness is pass or fail; write "pass" or "fail"'):
+        read_labels([file], ["labels.jsonl"], [Metric("correctness", binary=True, judge="j")])

@@ -44,10 +44,10 @@ def view_with(agreement: tuple[Agreement, ...], summary: Summary, decision: Deci
 
 def test_people_come_first_and_others_behind_them() -> None:
     """Trust is said with the labels that it rests on; other labels follow under their own name."""
-    assert (
-        standing(AUTHOR, NOBODY) == "untrusted: no labels by people; kappa 0.86 [0.69, 0.94] with 116 labels by authors"
+    assert standing(AUTHOR, NOBODY) == (
+        "untrusted: no labels by people; kappa 0.86 [0.69, 0.94] with 116 labels by authors, on pass/fail"
     )
-    assert standing(PERSON) == "trusted: kappa 0.78 [0.66, 0.88] with 120 labels by people"
+    assert standing(PERSON) == "trusted on pass/fail: kappa 0.78 [0.66, 0.88] with 120 labels by people"
 
 
 def test_the_ceiling_is_said_once() -> None:
@@ -68,7 +68,7 @@ def test_every_place_has_one_line_a_judge(summary: Summary, decision: Decision) 
     section = summary_markdown(view).partition("**Judge trust**")[2].partition("**")[0]
     assert [line for line in section.splitlines() if line.startswith("- ")] == [
         "- `correctness` by `local-correctness` untrusted: no labels by people; "
-        "kappa 0.86 [0.69, 0.94] with 116 labels by authors; "
+        "kappa 0.86 [0.69, 0.94] with 116 labels by authors, on pass/fail; "
         "ana / ben agree at 0.95 [0.66, 0.99] (n=38), the ceiling of any judge"
     ]
 
@@ -94,3 +94,54 @@ def test_a_cohort_that_borrows_its_trust_says_so(tmp_path: Path, summary: Summar
     assert '<span class="mark scored">trusted overall</span>' in page
     assert '<span class="mark scored">shown only</span>' in page
     assert "</span> untrusted</span>" not in page
+
+
+LEVELS = replace(
+    PERSON,
+    figure="correctness",
+    weights="quadratic",
+    questions=40,
+    kappa=Estimate(value=0.81, low=0.7, high=0.88, n=160),
+)
+KIND = replace(
+    LEVELS,
+    figure="correctness.passed",
+    weights=None,
+    trust="untrusted",
+    labels_needed=None,
+    kappa=Estimate(value=0.13, low=-0.1, high=0.34, n=160),
+)
+ALMOST = replace(
+    KIND, trust="provisional", kappa=replace(KIND.kappa, value=0.7), labels_needed=400, questions_needed=100
+)
+
+
+def test_every_place_says_which_figure_a_kappa_is_about(tmp_path: Path, summary: Summary, decision: Decision) -> None:
+    """Passes and levels of one judge stand side by side, with labels and questions counted."""
+    view = view_with((KIND, LEVELS), summary, decision)
+    said = (
+        "untrusted on pass/fail: kappa 0.13 [-0.10, 0.34] with 160 labels of 40 questions by people; "
+        "trusted on levels: kappa 0.81 [0.70, 0.88] with 160 labels of 40 questions by people"
+    )
+    file = io.StringIO()
+    print_view(view, Console(file=file, width=400, color_system=None))
+    assert said in file.getvalue()
+    assert said in summary_markdown(view)
+    record = release_decision_markdown(view, report_samples.manifest())
+    assert "`local-correctness on correctness.passed` is not shown to agree with people." in record
+    assert "`local-correctness on correctness` is not shown" not in record
+    path = tmp_path / "r.html"
+    write_html(path, view, report_samples.stored_rows, None)
+    page = path.read_text(encoding="utf-8")
+    for figure in ("correctness.passed", "correctness"):
+        assert f'kappa of <span dir="auto">{figure}</span>' in page
+    assert "on pass/fail against labels by people" in page
+    assert "<dt>questions</dt><dd>40</dd>" in page
+
+
+def test_more_questions_are_asked_for_and_not_more_answers_to_the_same() -> None:
+    """240 labels more, on 60 questions that nobody has labelled yet."""
+    (panel,) = judge_panels(replace(report_samples.summary(), agreement=(ALMOST,)), {})
+    assert panel.overall[0].needed == (
+        "about 240 more labels on 60 more questions would make it trusted (4 times in 5)"
+    )
