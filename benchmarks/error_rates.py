@@ -27,9 +27,9 @@ from evalkit.aggregate.frame import Frame
 from evalkit.aggregate.frozen import FrozenFrame, freeze
 from evalkit.aggregate.summary import summarise
 from evalkit.gate.baseline import Baseline
-from evalkit.gate.decide import MORE_RUNS, decide
+from evalkit.gate.decide import decide
 from evalkit.gate.policy import Canary, NoRegression, Policy
-from evalkit.gate.regression import ALPHA, CONFIRMED_ALPHA, SUSPECT_AT
+from evalkit.gate.regression import ALPHA, CONFIRMED_ALPHA, MORE_RUNS, SUSPECT_AT
 from evalkit.results import Decision
 from evalkit.stats.paired import mcnemar, sign_flip_max_t
 from evalkit.types import Case, Metric, Output, Row, Score, Usage

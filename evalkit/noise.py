@@ -1,28 +1,31 @@
-"""What a suite can see: how much one system differs from itself, and which drops that lets the gate find."""
+"""Power analysis: run-to-run variance and the smallest regression the gate can detect."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from evalkit.aggregate.columns import Ints
-from evalkit.aggregate.frozen import FrozenFrame
-from evalkit.aggregate.statuses import ABSENT, SCORED
-from evalkit.gate.baseline import Pairing
-from evalkit.gate.policy import NoRegression, within
-from evalkit.gate.regression import ALPHA, gates_of, run_tests
+from evalkit.aggregate.frozen import PASS_RATE, FrozenFrame
+from evalkit.gate.baseline import Pairing, pair
+from evalkit.gate.critical_cases import RUNS
+from evalkit.gate.no_regression import default_metrics
+from evalkit.gate.policy import NoRegression, Policy
+from evalkit.gate.power import ASSUMED_FLIPS as ASSUMED_FLIPS
+from evalkit.gate.power import Design, Subject, design_of, flips_in, sights, subject_of, twin_of, with_four_stored
+from evalkit.gate.regression import ALPHA, MIN_PAIRED, gates_of, run_tests
+from evalkit.gate.trial import trial_of
 from evalkit.results import OVERALL, Estimate
 from evalkit.stats.intervals import wilson
-from evalkit.stats.paired import critical_value, minimum_detectable_drop
+from evalkit.stats.power import Sight, chance_to_find, smallest_drop
 
-ASSUMED_FLIPS = 0.085
-"""Share of cases that flip between two runs where nothing is known: that of the case model of the benchmark."""
+ENOUGH_POWER = 0.8
+NEVER = 0.005
 WANTED_DROP = 0.10
 """The drop that `cases_needed` is for."""
-MORE_REPEATS = 3
 MOST_CASES = 1_000_000
 
 
@@ -36,8 +39,9 @@ class Detectable:
         n: cases.
         flips: mean squared difference between two runs of one system, in shares of the metric's range: for pass/fail
             the share of cases that flip; `None` where no case has two scored runs.
-        smallest_drop: that the gate finds 4 times in 5, in shares of the range; `None` where it finds none.
-        with_repeats: the same with 3 runs of every case.
+        smallest_drop: that the gate finds 4 times in 5, in shares of the range; `None` where it finds none so often.
+        at_most: how often it finds the largest possible drop; 0 where it cannot block at all.
+        with_repeats: the smallest drop against a baseline of four runs; `None` for none, or where it has as many.
         cases_needed: for a drop of a tenth of the range.
     """
 
@@ -46,6 +50,7 @@ class Detectable:
     n: int
     flips: float | None
     smallest_drop: float | None
+    at_most: float
     with_repeats: float | None
     cases_needed: int | None
 
@@ -84,13 +89,14 @@ def noise_of(
     if frame.n_repeats < 2:
         raise ValueError("no case has two repeats; run the suite with repeats")
     rng = np.random.default_rng(seed)
-    cohorts = within(frame.cohorts, policy.by)
-    counts = {name: {cohort: cases_in(frame, name, cohort) for cohort in cohorts} for name in metrics}
-    flips = {(name, cohort): flips_in(frame, name, cohort) for name in metrics for cohort in cohorts}
     blocked = sum(_blocks_itself(frame, policy, metrics, critical, rng) for _ in range(trials))
+    gates = gates_of(pair(frame, frame), policy, dict.fromkeys(metrics, True), critical)
+    design = Design((((1, 1), policy.alpha or ALPHA),))
+    subjects = [subject_of(gate, frame, design) for gate in gates if len(gate.cases)]
+    seen = seen_by(subjects, design, twin=twin_of(frame))
     return Noise(
         repeats=frame.n_repeats,
-        gates=detectable(counts, flips, critical=critical, alpha=policy.alpha or ALPHA),
+        gates=tuple(replace(each, flips=flips_in(frame, each.metric, each.cohort)) for each in seen),
         false_blocks=wilson(blocked, trials),
     )
 
@@ -103,7 +109,7 @@ def detectable(
     alpha: float,
     metrics: int = 1,
 ) -> tuple[Detectable, ...]:
-    """What each metric can see in each cohort.
+    """What each metric can see in each cohort where the runs themselves are not known: single runs, in one look.
 
     Args:
         counts: metric -> cohort -> cases that it applies to; a gate without cases is none.
@@ -112,41 +118,128 @@ def detectable(
         alpha: chance that any gate blocks an unchanged system.
         metrics: that the gate compares for each one of `counts`, where not all of them are known yet.
     """
-    gates = [(metric, cohort) for metric, by_cohort in counts.items() for cohort, n in by_cohort.items() if n]
-    sizes = {family: metrics * sum((cohort in critical) is family for _, cohort in gates) for family in (True, False)}
-    share = alpha / 2 if sizes[True] else alpha
+    subjects = [
+        Subject(
+            metric=metric if copy == 0 else f"{metric} {copy}",
+            cohort=cohort,
+            n_cases=n,
+            n_independent=n,
+            flips=flips.get((metric, cohort)),
+            critical=cohort in critical,
+        )
+        for copy in range(max(1, metrics))
+        for metric, by_cohort in counts.items()
+        for cohort, n in by_cohort.items()
+        if n
+    ]
+    return seen_by(subjects, Design((((1, 1), alpha),)), shown=frozenset(counts))
+
+
+def seen_against(
+    frame: FrozenFrame,
+    policy: Policy,
+    *,
+    repeats: int,
+    trusted: Collection[str],
+    counts: Mapping[str, int] | None = None,
+    flips: float | None = None,
+) -> tuple[Detectable, ...]:
+    """What a comparison with a stored run sees in its pass rate, by cohort.
+
+    Args:
+        frame: the stored run.
+        policy: of the suite; its first `no_regression` counts, the default one where there is none.
+        repeats: that the candidate plans.
+        trusted: judges that may block. The pass rate is shown as if every judge in it were trusted.
+        counts: cohort -> cases that the golden set has today, where they are known; else those of the stored run.
+        flips: share of cases that flip between runs, to be used instead of what the stored run says.
+    """
+    check = next((each for each in policy.checks if isinstance(each, NoRegression)), NoRegression())
+    critical = policy.critical_in(counts or frame.cohorts)
+    planned = frame.planned_repeats
+    trial = trial_of(check, replace(policy, repeats=repeats), critical, 0, (planned, repeats), frame.n_repeats)
+    design = design_of(trial, (max(1, frame.n_repeats if planned is None else planned), repeats))
+    names = [name for name in check.metrics or default_metrics(frame) if name in frame.rows]
+    votes = {name: name == PASS_RATE.name or _is_trusted(frame, name, trusted) for name in names}
+    gates = gates_of(pair(frame, frame), check, votes, critical)
+    subjects = [subject_of(gate, frame, design) for gate in gates if len(gate.cases)]
+    if counts is not None:
+        subjects = _as_of_today(subjects, names, counts, critical)
+    if flips is not None:
+        subjects = [replace(each, flips=flips) for each in subjects]
+    shown = PASS_RATE.name if PASS_RATE.name in names else names[0] if names else ""
+    return seen_by(subjects, design, shown=frozenset({shown}), twin=twin_of(frame))
+
+
+def _is_trusted(frame: FrozenFrame, name: str, trusted: Collection[str]) -> bool:
+    judges = {metric.name for metric in frame.metrics if metric.judge is not None}
+    return name.removesuffix(".passed") not in judges - set(trusted)
+
+
+def _as_of_today(
+    subjects: Sequence[Subject], names: Sequence[str], counts: Mapping[str, int], critical: frozenset[str]
+) -> list[Subject]:
+    """The gates of a stored run with the cases that the golden set has now; what they know of a cohort is kept."""
+    known = {(each.metric, each.cohort): each for each in subjects}
+    whole = {each.metric: each for each in subjects if each.cohort == OVERALL}
     found = []
-    for metric, by_cohort in counts.items():
-        for cohort, n in ((cohort, n) for cohort, n in by_cohort.items() if n):
-            known = flips.get((metric, cohort))
-            least = critical_value(max(1, sizes[cohort in critical]), share)
-            noise = ASSUMED_FLIPS if known is None else known
+    for name in names:
+        for cohort, n in counts.items():
+            each = known.get((name, cohort)) or whole.get(name)
+            if each is None or not n:
+                continue
+            applies = each.n_cases if each.cohort == cohort and name != PASS_RATE.name else n
+            clusters = max(1, round(applies * each.n_independent / each.n_cases))
             found.append(
-                Detectable(
-                    metric=metric,
-                    cohort=cohort,
-                    n=n,
-                    flips=known,
-                    smallest_drop=minimum_detectable_drop(n, noise, critical_value=least),
-                    with_repeats=minimum_detectable_drop(n, noise / MORE_REPEATS, critical_value=least),
-                    cases_needed=_cases_needed(noise, least),
-                )
+                replace(each, cohort=cohort, n_cases=applies, n_independent=clusters, critical=cohort in critical)
             )
-    return tuple(found)
+    return found
 
 
-def cases_in(frame: FrozenFrame, metric: str, cohort: str) -> int:
-    """Cases of a cohort that a metric applies to."""
-    column = frame.cases[metric]
-    return int((column.status[frame.cohorts[cohort]] != ABSENT).sum())
+def seen_by(
+    subjects: Sequence[Subject], design: Design, *, shown: frozenset[str] | None = None, twin: str | None = None
+) -> tuple[Detectable, ...]:
+    """What gates see, by the power of the test that the gate applies.
+
+    Args:
+        subjects: every gate of the comparison.
+        design: of the comparison.
+        shown: metrics to return, all where it is `None`; the others only take their part in the family.
+        twin: the pass/fail metric that `pass_rate` moves with.
+    """
+    tested = [each for each in subjects if each.n_independent >= MIN_PAIRED]
+    found = {
+        (each.metric, each.cohort): sight for each, sight in zip(tested, sights(tested, design, twin=twin), strict=True)
+    }
+    repeated = with_four_stored(design)
+    better = dict(zip(found, sights(tested, repeated, twin=twin), strict=True)) if repeated != design else {}
+    return tuple(
+        _detectable(each, found.get((each.metric, each.cohort)), better.get((each.metric, each.cohort)))
+        for each in subjects
+        if shown is None or each.metric in shown
+    )
 
 
-def _cases_needed(noise: float, least: float) -> int | None:
-    """Fewest cases whose smallest drop is a tenth."""
+def _detectable(subject: Subject, sight: Sight | None, better: Sight | None) -> Detectable:
+    room = min(WANTED_DROP, subject.room)
+    template = sight or Sight(subject.n_independent, subject.room, ())
+    return Detectable(
+        metric=subject.metric,
+        cohort=subject.cohort,
+        n=subject.n_cases,
+        flips=subject.flips,
+        smallest_drop=None if sight is None else smallest_drop(sight),
+        at_most=0.0 if sight is None else chance_to_find(subject.room, sight),
+        with_repeats=None if better is None else smallest_drop(better),
+        cases_needed=_cases_needed(template, room, subject.n_cases / subject.n_independent) if template.looks else None,
+    )
+
+
+def _cases_needed(sight: Sight, drop: float, per_cluster: float) -> int | None:
+    """Fewest cases with which a drop is found 4 times in 5, in a cohort of this gate's noise and rivals."""
 
     def enough(n: int) -> bool:
-        drop = minimum_detectable_drop(n, noise, critical_value=least)
-        return drop is not None and drop <= WANTED_DROP
+        return chance_to_find(drop, replace(sight, n=n)) >= ENOUGH_POWER
 
     low, high = 1, MOST_CASES
     if not enough(high):
@@ -154,26 +247,7 @@ def _cases_needed(noise: float, least: float) -> int | None:
     while low < high:
         middle = (low + high) // 2
         low, high = (low, middle) if enough(middle) else (middle + 1, high)
-    return low
-
-
-def flips_in(frame: FrozenFrame, metric: str, cohort: str) -> float | None:
-    """Mean over the cases of a cohort of the squared difference between two of its repeats."""
-    column = frame.rows[metric]
-    reach = column.metric.high - column.metric.low
-    known = column.status == SCORED
-    inside = np.isin(frame.row_case, frame.cohorts[cohort]) & known
-    if not math.isfinite(reach) or reach <= 0 or not inside.any():
-        return None
-    cases, values = frame.row_case[inside], column.values[inside] / reach
-    counts = np.bincount(cases, minlength=frame.n_cases)
-    sums = np.bincount(cases, values, frame.n_cases)
-    squares = np.bincount(cases, values**2, frame.n_cases)
-    several = counts >= 2
-    if not several.any():
-        return None
-    variances = (squares[several] - sums[several] ** 2 / counts[several]) / (counts[several] - 1)
-    return float(np.mean(2 * np.clip(variances, 0.0, None)))
+    return math.ceil(low * per_cluster)
 
 
 def _blocks_itself(
@@ -212,9 +286,24 @@ def advice_on(gates: Sequence[Detectable]) -> list[str]:
         if each.cases_needed is not None:
             start += f"; {each.cases_needed:,} would find a drop of 10 points"
         if each.with_repeats is not None and (each.smallest_drop or 1.0) - each.with_repeats >= 0.05:
-            start += f"; 3 repeats bring {_points(each.smallest_drop)} down to {_points(each.with_repeats)}"
+            start += (
+                f"; a baseline of {RUNS} runs brings {_points(each.smallest_drop)} down to {_points(each.with_repeats)}"
+            )
         lines.append(start)
     return lines
+
+
+def in_points(seen: Detectable, unit: str = "pts") -> str:
+    """Write the smallest drop, such as `12.3 pts`.
+
+    Where none is found 4 times in 5: `none` if the gate cannot block, else how often it finds the largest drop.
+    """
+    if seen.smallest_drop is not None:
+        return f"{100 * seen.smallest_drop:.1f} {unit}"
+    return "none" if seen.at_most < NEVER else f"none surely ({seen.at_most:.0%})"
+
+
+UNSURE = "none surely (x%): a cohort that breaks as a whole is found x% of the time"
 
 
 def _points(drop: float | None) -> str:

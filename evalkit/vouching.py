@@ -12,12 +12,14 @@ from evalkit.errors import Problem
 from evalkit.figures import plural
 from evalkit.gate.critical_cases import RUNS
 from evalkit.gate.no_regression import MIN_OVERLAP
-from evalkit.noise import Detectable, cases_in, detectable, flips_in
+from evalkit.gate.policy import Policy
+from evalkit.noise import Detectable, seen_against
 from evalkit.store.baselines import NO_ANSWERS
 from evalkit.stored import StoredRun
 
 if TYPE_CHECKING:
     from evalkit.runner.prepare import Prepared
+    from evalkit.suite.model import Suite
 
 _AGAIN = "run the suite again and save that run"
 _SHOWN = 5
@@ -37,16 +39,22 @@ class Facts:
     """The smallest drop of the pass rate that a comparison with it can show, by cohort."""
 
 
-def facts_of(stored: StoredRun) -> Facts:
-    """Read off a stored run what a reader wants to know of a baseline."""
+def facts_of(stored: StoredRun, suite: Suite | None = None) -> Facts:
+    """Read off a stored run what a reader wants to know of a baseline.
+
+    Args:
+        stored: the run.
+        suite: that it is compared by; `None` where its file is gone, which leaves the default gate.
+    """
     frame, decision = freeze(stored.frame), stored.folder.decision()
-    metric = "pass_rate"
     sees: tuple[Detectable, ...] = ()
-    if metric in frame.cases:
-        counts = {metric: {cohort: cases_in(frame, metric, cohort) for cohort in frame.cohorts}}
-        flips = {(metric, cohort): flips_in(frame, metric, cohort) for cohort in frame.cohorts}
-        others = [each for each in frame.metrics if each.name not in frame.advisory]
-        sees = detectable(counts, flips, critical=frozenset(), alpha=0.01, metrics=1 + len(others))
+    if "pass_rate" in frame.cases:
+        sees = seen_against(
+            frame,
+            Policy(()) if suite is None else suite.policy,
+            repeats=1 if suite is None else suite.options.repeat,
+            trusted=stored.folder.trusted_judges(),
+        )
     outcome = None if decision is None else str(decision["outcome"])
     return Facts(stored.manifest, outcome, frame.n_cases, len(frame.row_case), frame.states, sees)
 

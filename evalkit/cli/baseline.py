@@ -12,6 +12,7 @@ from evalkit.errors import InputError, Problem
 
 if TYPE_CHECKING:
     from evalkit.stored import StoredRun
+    from evalkit.suite.model import Suite
     from evalkit.vouching import Facts
 
 _HELP = "Save, show and verify baselines."
@@ -65,7 +66,7 @@ def show(
     from evalkit.vouching import facts_of
 
     stored = _stored(name)
-    facts = facts_of(stored)
+    facts = facts_of(stored, _suite_of(stored))
     if json:
         _print_json(facts)
         return
@@ -106,6 +107,20 @@ def _stored(name: str) -> StoredRun:
     return load_run(folder)
 
 
+def _suite_of(stored: StoredRun) -> Suite | None:
+    """The suite that a run was made with, as it is now; `None` where it is gone or cannot be read."""
+    from evalkit.stored import suite_file_of
+    from evalkit.suite.parse import load_suite
+
+    file = suite_file_of(stored)
+    if file is None:
+        return None
+    try:
+        return load_suite(file)
+    except InputError:
+        return None
+
+
 def _differences(stored: StoredRun, suite: Path | None) -> Iterator[Problem]:
     """What the suite and its golden set say against the baseline today."""
     import asyncio
@@ -132,6 +147,7 @@ def _differences(stored: StoredRun, suite: Path | None) -> Iterator[Problem]:
 
 def _lines(facts: Facts, stored: StoredRun) -> Iterator[tuple[str, str]]:
     from evalkit.figures import plural
+    from evalkit.noise import UNSURE, in_points
 
     manifest = facts.manifest
     system, golden = manifest["system"], manifest["golden"]
@@ -153,8 +169,9 @@ def _lines(facts: Facts, stored: StoredRun) -> Iterator[tuple[str, str]]:
         assumed = " where 8.5 % of the cases flip between runs" if facts.sees[0].flips is None else ""
         yield "can show", f"a drop of the pass rate, 4 times in 5{assumed}, of"
         for each in (facts.sees[0], *sorted(facts.sees[1:], key=lambda each: each.n)[:_SHOWN_COHORTS]):
-            drop = "none" if each.smallest_drop is None else f"{100 * each.smallest_drop:.1f} points"
-            yield "", f"{drop} in {each.cohort} ({plural(each.n, 'case')})"
+            yield "", f"{in_points(each, 'points')} in {each.cohort} ({plural(each.n, 'case')})"
+        if any("surely" in in_points(each) for each in facts.sees):
+            yield "", UNSURE
         if len(facts.sees) > _SHOWN_COHORTS + 1:
             yield "", f"and {len(facts.sees) - _SHOWN_COHORTS - 1} larger cohorts"
 

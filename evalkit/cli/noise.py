@@ -1,7 +1,7 @@
 """`evalkit noise` and `evalkit power`: what a suite's gate can see, before it is trusted with a decision."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +14,7 @@ from evalkit.visible import visible
 if TYPE_CHECKING:
     from evalkit.gate.policy import NoRegression, Policy
     from evalkit.noise import Detectable, Noise
+    from evalkit.suite.model import Suite
 
 SHOWN_ADVICE = 8
 
@@ -85,9 +86,7 @@ def power(
     import math
 
     from evalkit.aggregate.cohorts import cohort_value
-    from evalkit.gate.regression import ALPHA
     from evalkit.golden.read import open_golden
-    from evalkit.noise import detectable
     from evalkit.results import OVERALL
     from evalkit.runner.draw import draw
     from evalkit.suite.parse import load_suite
@@ -106,16 +105,33 @@ def power(
             continue
         counts.update(f"{name}={value}" for name in wanted if (value := cohort_value(case, name)) is not None)
     ordered = {OVERALL: counts.pop(OVERALL), **dict(sorted(counts.items()))}
-    known = {("pass_rate", label): flips for label in ordered}
-    others = policy.metrics or [entry for entry in loaded.scorers if not entry.advisory]
-    found = detectable(
-        {"pass_rate": ordered},
-        known,
-        critical=loaded.policy.critical_in(ordered),
+    _show(_seen_before_a_run(loaded, policy, ordered, flips), as_json=json)
+
+
+def _seen_before_a_run(
+    suite: "Suite", policy: "NoRegression", counts: Mapping[str, int], flips: float | None
+) -> "tuple[Detectable, ...]":
+    """By the baseline that the suite names; where there is none yet, by the number of cases and scorers alone."""
+    from evalkit.aggregate.frozen import freeze
+    from evalkit.assess import find_baseline_of
+    from evalkit.gate.regression import ALPHA
+    from evalkit.noise import detectable, seen_against
+    from evalkit.stored import load_run
+
+    folder = find_baseline_of(suite, None)
+    if folder is not None:
+        frame = freeze(load_run(folder).frame)
+        if "pass_rate" in frame.cases:
+            repeats, trusted = suite.options.repeat, folder.trusted_judges()
+            return seen_against(frame, suite.policy, repeats=repeats, trusted=trusted, counts=counts, flips=flips)
+    others = policy.metrics or [entry for entry in suite.scorers if not entry.advisory]
+    return detectable(
+        {"pass_rate": counts},
+        {("pass_rate", label): flips for label in counts},
+        critical=suite.policy.critical_in(counts),
         alpha=policy.alpha or ALPHA,
-        metrics=1 + len([each for each in others if each != "pass_rate"]),
+        metrics=max(1, len([each for each in others if each != "pass_rate"])),
     )
-    _show(found, as_json=json)
 
 
 def _policy_of(file: Path) -> "Policy":
@@ -138,9 +154,11 @@ def _quality(rows: object, advisory: frozenset[str]) -> list[str]:
 def _show(found: "Noise | Sequence[Detectable]", *, as_json: bool) -> None:
     import dataclasses
     import json
+    import textwrap
 
     from evalkit.cli.output import share_of
-    from evalkit.noise import ASSUMED_FLIPS, Noise, advice_on
+    from evalkit.gate.power import ASSUMED_FLIPS
+    from evalkit.noise import UNSURE, Noise, advice_on, in_points
 
     gates = found.gates if isinstance(found, Noise) else tuple(found)
     if as_json:
@@ -154,20 +172,22 @@ def _show(found: "Noise | Sequence[Detectable]", *, as_json: bool) -> None:
         typer.echo(f"the gate blocked this system against itself in {share} of {rate.n} comparisons")
     elif all(each.flips is None for each in gates):
         typer.echo(f"assumed: {ASSUMED_FLIPS:.1%} of the cases flip between runs; measure it with `evalkit noise`")
+    if any("surely" in in_points(each) for each in gates):
+        typer.echo(UNSURE)
     for line in advice_on(gates)[:SHOWN_ADVICE]:
-        typer.echo(f"  {visible(line)}")
+        typer.echo(textwrap.fill(visible(line), 80, initial_indent="  ", subsequent_indent="    "))
 
 
 def _table(gates: Sequence["Detectable"]) -> None:
     from rich.table import Table
 
     from evalkit.cli.output import Output
+    from evalkit.noise import in_points
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("metric", "cohort", "cases", "flips", "finds a drop of"):
         table.add_column(heading, justify="left" if heading in ("metric", "cohort") else "right", overflow="fold")
     for each in gates:
         flips = "unknown" if each.flips is None else f"{each.flips:.1%}"
-        drop = "none" if each.smallest_drop is None else f"{100 * each.smallest_drop:.1f} pts"
-        table.add_row(visible(each.metric), visible(each.cohort), str(each.n), flips, drop)
+        table.add_row(visible(each.metric), visible(each.cohort), str(each.n), flips, in_points(each))
     Output().results.print(table)

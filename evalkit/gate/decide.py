@@ -11,9 +11,11 @@ from evalkit.gate.baseline import Baseline
 from evalkit.gate.checks import CANARY_RUNS, canaries_to_repeat, canary_checks, coverage_checks, failure_checks
 from evalkit.gate.critical_cases import RUNS
 from evalkit.gate.findings import Finding, finding
-from evalkit.gate.no_regression import Trial, escalated_cases, regression_finding, suspects_to_repeat
+from evalkit.gate.no_regression import escalated_cases, regression_finding, suspects_to_repeat
 from evalkit.gate.policy import Canary, Failures, NoRegression, Policy, Threshold
+from evalkit.gate.regression import MORE_RUNS
 from evalkit.gate.thresholds import threshold_checks
+from evalkit.gate.trial import Trial, trial_of
 from evalkit.results import CheckOutcome, Decision, Outcome, Summary
 
 EXIT_CODES: dict[Outcome, ExitCode] = {
@@ -22,8 +24,6 @@ EXIT_CODES: dict[Outcome, ExitCode] = {
     "blocked": ExitCode.BLOCKED,
     "no decision": ExitCode.NO_DECISION,
 }
-MORE_RUNS = 3
-"""Further runs of cases that look worse, where both systems can be called."""
 _MOST_IMPORTANT_FIRST: tuple[CheckOutcome, ...] = ("block", "no decision", "warn", "insufficient evidence")
 
 
@@ -108,21 +108,11 @@ def _to_repeat(
 
 
 def _trial(check: NoRegression, policy: Policy, frame: FrozenFrame, baseline: Baseline | None, seed: int) -> Trial:
-    """How the two runs are compared.
-
-    Where the baseline's system can be called, both run suspect cases again. Else the candidate does so alone, if the
-    baseline holds as many repeats as it will then have. Against fewer the baseline's noise would stay in both looks.
-    """
     critical = policy.critical_in(frame.cohorts)
     if baseline is None:
         return Trial(check, critical, seed)
-    ours = policy.repeats if frame.planned_repeats is None else frame.planned_repeats
-    theirs = baseline.frame.planned_repeats
-    if policy.escalates:
-        return Trial(check, critical, seed, (policy.repeats if theirs is None else theirs, ours), "both")
-    if ours < RUNS <= (baseline.frame.n_repeats if theirs is None else theirs):
-        return Trial(check, critical, seed, (theirs, ours), "candidate")
-    return Trial(check, critical, seed, (theirs, frame.planned_repeats))
+    repeats = (baseline.frame.planned_repeats, frame.planned_repeats)
+    return trial_of(check, policy, critical, seed, repeats, baseline.frame.n_repeats)
 
 
 def _findings(

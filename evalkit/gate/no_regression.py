@@ -3,71 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import replace
 
 import numpy as np
 
 from evalkit.aggregate.frozen import FrozenFrame
-from evalkit.gate.baseline import Baseline, Pairing, Repeats, compare, incomparable_metrics, pair
+from evalkit.gate.baseline import Baseline, Pairing, compare, incomparable_metrics, pair
 from evalkit.gate.critical_cases import critical_case_finding, critical_cases_to_repeat
 from evalkit.gate.findings import Finding, finding
 from evalkit.gate.margins import margin_checks
 from evalkit.gate.policy import NoRegression, is_critical, within
+from evalkit.gate.power import Subject, design_of, sights_of
 from evalkit.gate.regression import (
-    ALPHA,
-    CONFIRMED_ALPHA,
     MIN_PAIRED,
     Gate,
     Tested,
     causes_first,
     confirmed,
-    gates_of,
-    run_tests,
     suspect_cases,
 )
 from evalkit.gate.regression_checks import sight, tested_check, untested_check
 from evalkit.gate.resources import resource_checks
+from evalkit.gate.trial import NOT_AGAIN, Trial
 from evalkit.gate.words import calibrate_first, unproven_judges
 from evalkit.results import OVERALL, Check, CheckOutcome, Summary
+from evalkit.stats.power import Sight
 
 MIN_OVERLAP = 0.9
 """Share of either run's cases that must be paired before a comparison says anything."""
-
-Again = Literal["neither", "candidate", "both"]
-NOT_AGAIN: Mapping[Again, str] = {
-    "candidate": "its cases were not run again on the candidate, so the planned runs decide this alone",
-    "both": "the old system did not answer again, so this is decided by single runs",
-}
-"""Why a gate that looked worse had no second look."""
-
-
-@dataclass(frozen=True)
-class Trial:
-    """How a run is compared with its baseline."""
-
-    policy: NoRegression
-    """Which metrics and cohorts."""
-    critical: frozenset[str]
-    """Cohorts that are tested in a family of their own."""
-    seed: int
-    """Of the sign flips."""
-    planned: Repeats = (None, None)
-    """Rows of each case that count in the first look, of baseline and candidate."""
-    again: Again = "neither"
-    """Which systems run cases that look worse again, so that there is a second look."""
-
-    @property
-    def alpha(self) -> float:
-        """Chance that any gate blocks an unchanged system."""
-        if self.policy.alpha is not None:
-            return self.policy.alpha
-        return ALPHA if self.again == "neither" else CONFIRMED_ALPHA
-
-    def tested(self, pairing: Pairing, may_block: Mapping[str, bool]) -> tuple[list[Gate], list[Tested]]:
-        """Every gate, and the tests of those that are large enough."""
-        gates = gates_of(pairing, self.policy, may_block, self.critical)
-        return gates, run_tests(pairing.candidate, gates, alpha=self.alpha, seed=self.seed)
 
 
 def regression_finding(frame: FrozenFrame, summary: Summary, baseline: Baseline | None, trial: Trial) -> Finding:
@@ -86,7 +49,7 @@ def regression_finding(frame: FrozenFrame, summary: Summary, baseline: Baseline 
         return finding([_whole("insufficient evidence", reason)])
     pairing = pair(frame, baseline.frame)
     planned = pair(frame, baseline.frame, repeats=trial.planned)
-    metrics = policy.metrics if policy.metrics is not None else _default_metrics(frame)
+    metrics = policy.metrics if policy.metrics is not None else default_metrics(frame)
     incomparable = incomparable_metrics(frame, baseline, tuple(name for name in metrics if name in frame.rows))
     comparison = compare(pairing, baseline, incomparable)
     if pairing.overlap < MIN_OVERLAP:
@@ -102,6 +65,9 @@ def regression_finding(frame: FrozenFrame, summary: Summary, baseline: Baseline 
         if trial.again != "neither":
             first, (gates, tested) = tested, trial.tested(pairing, may_block)
             tested = confirmed(first, tested, _answered_again(pairing, trial), NOT_AGAIN[trial.again])
+        design = design_of(trial, (_planned(baseline.frame, trial.planned[0]), _planned(frame, trial.planned[1])))
+        seen = sights_of(gates, baseline.frame, design)
+        tested = [replace(each, sight=_sight_of(seen, each)) for each in tested]
         comparison = replace(comparison, sight=sight(tested))
         found = _join(refused, gates, tested, frame)
         if "pass_rate" in comparable:
@@ -111,6 +77,15 @@ def regression_finding(frame: FrozenFrame, summary: Summary, baseline: Baseline 
         more = finding(asked)
         found = Finding((*found.checks, *more.checks), (*found.reasons, *more.reasons))
     return replace(found, comparison=comparison)
+
+
+def _planned(frame: FrozenFrame, planned: int | None) -> int:
+    return max(1, frame.n_repeats if planned is None else planned)
+
+
+def _sight_of(seen: Mapping[tuple[str, str], tuple[Subject, Sight]], tested: Tested) -> Sight | None:
+    found = seen.get((tested.gate.metric.name, tested.gate.cohort))
+    return None if found is None else found[1]
 
 
 def _answered_again(pairing: Pairing, trial: Trial) -> frozenset[int]:
@@ -135,7 +110,7 @@ def suspects_to_repeat(frame: FrozenFrame, baseline: Baseline, *, both: bool) ->
 def escalated_cases(frame: FrozenFrame, summary: Summary, baseline: Baseline, trial: Trial) -> tuple[str, ...]:
     """Name the cases of gates that look worse in the planned repeats: to be run again."""
     policy = trial.policy
-    names = policy.metrics if policy.metrics is not None else _default_metrics(frame)
+    names = policy.metrics if policy.metrics is not None else default_metrics(frame)
     incomparable = incomparable_metrics(frame, baseline, tuple(name for name in names if name in frame.rows))
     comparable = tuple(name for name in names if name in frame.rows and name not in incomparable)
     planned = pair(frame, baseline.frame, repeats=trial.planned)
@@ -143,7 +118,7 @@ def escalated_cases(frame: FrozenFrame, summary: Summary, baseline: Baseline, tr
     return tuple(frame.case_ids[case] for case in sorted(suspect_cases(tested)))
 
 
-def _default_metrics(frame: FrozenFrame) -> tuple[str, ...]:
+def default_metrics(frame: FrozenFrame) -> tuple[str, ...]:
     """`pass_rate` and every scorer's metric that is not advisory."""
     names = [metric.name for metric in frame.metrics if metric.name not in frame.advisory]
     return ("pass_rate", *names) if "pass_rate" in frame.rows else tuple(names)

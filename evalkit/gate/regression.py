@@ -18,10 +18,13 @@ from evalkit.gate.baseline import Pairing
 from evalkit.gate.policy import NoRegression, within
 from evalkit.results import CheckOutcome
 from evalkit.stats import paired
+from evalkit.stats.power import Sight
 from evalkit.types import Metric
 
 MIN_PAIRED = 5
 """Paired cases (clusters where there are any) below which a gate is not tested."""
+MORE_RUNS = 3
+"""Further runs of cases that look worse, where both systems can be called."""
 WARN_AT = 0.10
 SUSPECT_AT = 0.10
 """Adjusted p value of the planned repeats up to which a gate's cases are run again, where they can be."""
@@ -80,6 +83,8 @@ class Tested:
     warn_at: float = WARN_AT
     unconfirmed: str = ""
     """Why the first look decides alone although a second was due; empty where it does not."""
+    sight: Sight | None = None
+    """What the gate could have found; `None` where its metric has no finite range or no room to fall."""
     suspect: bool = True
     """False where the planned repeats alone gave no reason to look again: it then neither blocks nor warns."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -14,10 +13,10 @@ from evalkit.figures import change, difference, plural, style_of
 from evalkit.gate.regression import MIN_PAIRED, Gate, Tested
 from evalkit.gate.words import SHOWN_CASES, about, number, worst_first
 from evalkit.results import OVERALL, Check, Estimate
-from evalkit.stats import intervals, paired
+from evalkit.stats import intervals
+from evalkit.stats.power import chance_to_find, one_by_one, smallest_drop
 from evalkit.types import Metric
 
-ENOUGH_POWER, SMALL_STEP = 0.799, 1.02
 SHOWN_DROPS = (0.05, 0.10)
 """Drops whose chance of being found is told, as shares of the metric's scale."""
 
@@ -80,7 +79,7 @@ def drop_of(gate: Gate, confidence_level: float = 0.95) -> Estimate:
 
 def sight(tested: Sequence[Tested]) -> str:
     """Say which drops of `pass_rate` (else of the first metric) this comparison could have seen overall."""
-    overall = [each for each in tested if each.gate.cohort == OVERALL and math.isfinite(_reach(each.gate))]
+    overall = [each for each in tested if each.gate.cohort == OVERALL and each.sight is not None]
     overall.sort(key=lambda each: each.gate.metric.name != PASS_RATE.name)
     if not overall:
         return ""
@@ -101,34 +100,17 @@ def _in_words(tested: Tested, smallest: float | None) -> str:
 
 
 def _smallest_drop(tested: Tested, *, together: bool = True) -> float | None:
-    """In units of the metric, if cases of a cluster break together, or each alone; `None` where none is detectable.
-
-    In small runs the normal approximation promises too much: there the exact power decides.
-    """
-    reach = _reach(tested.gate)
-    if not math.isfinite(reach) or reach <= 0:
+    """In units of the metric, if cases of a cluster break together, or each alone; `None` where none is found."""
+    if tested.sight is None:
         return None
-    n, variance, critical = _noise(tested)
-    if not together:  # the noise of the clusters, spread over as many cases as they hold
-        n, variance = len(tested.gate.cases), variance * len(tested.gate.cases) / n
-    found = paired.minimum_detectable_drop(n, variance, critical_value=critical)
-    while found is not None and paired.detection_power(found, n, variance, critical_value=critical) < ENOUGH_POWER:
-        found = found * SMALL_STEP if found * SMALL_STEP < 1 else None
-    return None if found is None else found * reach
+    seen = tested.sight if together else one_by_one(tested.sight, len(tested.gate.cases))
+    found = smallest_drop(seen)
+    return None if found is None else found * _reach(tested.gate)
 
 
 def _power(tested: Tested, drop: float) -> float:
-    n, variance, critical = _noise(tested)
-    return paired.detection_power(drop, n, variance, critical_value=critical)
-
-
-def _noise(tested: Tested) -> tuple[int, float, float]:
-    """Independent pairs, the variance of their differences on a scale of 1, and the statistic that is significant."""
-    gate = tested.gate
-    _, codes = np.unique(gate.clusters, return_inverse=True)
-    size = len(gate.cases) / gate.n_independent
-    sums = np.bincount(codes, gate.drops / _reach(gate)) / size
-    return len(sums), float(np.var(sums)), paired.critical_value(tested.family_size, tested.alpha)
+    assert tested.sight is not None  # noqa: S101 - asked only of gates that have one
+    return chance_to_find(min(drop, tested.sight.passing), tested.sight)
 
 
 def _reach(gate: Gate) -> float:

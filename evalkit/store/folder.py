@@ -15,6 +15,7 @@ from typing import Any
 from evalkit.errors import InputError, Problem, StoreError
 from evalkit.files import Unfit, read_file
 from evalkit.paths import shown_path
+from evalkit.results import OVERALL
 from evalkit.store.chain import Scan, head_of, open_journal, scan
 from evalkit.store.journal import read_rows
 from evalkit.store.running import RUNNING
@@ -97,6 +98,17 @@ class RunFolder:
         except (OSError, ValueError):
             return None
         return stored if isinstance(stored, dict) and isinstance(stored.get("outcome"), str) else None
+
+    def trusted_judges(self) -> frozenset[str]:
+        """Judged metrics that the stored summary calls trusted overall; none where there is no summary."""
+        try:
+            stored = read_json(self.path / SUMMARY)
+        except (OSError, ValueError):
+            return frozenset()
+        found = stored.get("agreement") if isinstance(stored, dict) else None
+        records = [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
+        overall = [each for each in records if each.get("cohort") == OVERALL and each.get("trust") == "trusted"]
+        return frozenset(str(each.get("metric")) for each in overall)
 
     def write_text(self, name: str, text: str) -> Path:
         """Write one file whole or not at all.

@@ -78,7 +78,11 @@ def test_a_comparison_says_which_drops_it_could_have_seen():
     assert "one of 5 % of its range 100%" not in told[0]
     few = frozen(passing(6, 6))
     assert "4 times in 5 at no size" in a_decision(few, NoRegression(), baseline=few).comparison.sight
-    rows = [a_row(a_case(f"c{i:03}", cluster=f"k{i // 5}"), {"rule": float(i % 20 > 0)}) for i in range(300)]
+    rows = [
+        a_row(a_case(f"c{i:03}", cluster=f"k{i // 5}"), {"rule": float(i % 20 > 0)}, repeat=repeat)
+        for i in range(300)
+        for repeat in (0, 1)  # which says that the system never flips
+    ]
     clustered = a_decision(frozen(rows), NoRegression(), baseline=frozen(rows)).comparison.sight
     alone, together = (float(found) for found in re.findall(r"from (\S+) pts on where", clustered))
     assert 1 < alone < together / 4

@@ -1,0 +1,249 @@
+"""Which drops the gates of a comparison find: one answer for the console, reports, `power`, `noise` and baselines.
+
+The noise is that of the baseline: between its repeats where it has them, else assumed. It is never read off the
+comparison itself, whose differences hold the drop as well.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from evalkit.aggregate.frozen import FrozenFrame
+from evalkit.aggregate.statuses import SCORED
+from evalkit.gate.critical_cases import RUNS
+from evalkit.gate.regression import ALPHA, CONFIRMED_ALPHA, MIN_PAIRED, MORE_RUNS, SUSPECT_AT, Gate
+from evalkit.gate.trial import Trial
+from evalkit.results import OVERALL
+from evalkit.stats.power import Look, Rival, Sight, differing_share, variance_of_means
+
+ASSUMED_FLIPS = 0.085
+"""Share of cases that flip between two runs where nothing is known: that of the case model of the benchmark."""
+ENOUGH_FOR_FLIPS = 30
+"""Cases of a cohort below which its noise is taken from all cases: a handful can look steady by chance."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """A gate in numbers.
+
+    Attributes:
+        metric: of the gate.
+        cohort: `overall` or `name=value`.
+        n_cases: that it applies to, >= 1.
+        n_independent: clusters of them, or cases where there are none.
+        room: by how much it can fall at most, as a share of the metric's range; the pass rate of the baseline.
+        flips: mean squared difference between two runs of an unchanged system, as a share of the range; `None` where
+            it is assumed.
+        critical: tested in a family of its own.
+        may_block: False where it can only warn, in a third family.
+        graded: not pass/fail, so that nearly every case differs a little between two runs.
+    """
+
+    metric: str
+    cohort: str
+    n_cases: int
+    n_independent: int
+    room: float = 1.0
+    flips: float | None = None
+    critical: bool = False
+    may_block: bool = True
+    graded: bool = False
+
+    @property
+    def noise(self) -> float:
+        """The flips, assumed where they are not known."""
+        return ASSUMED_FLIPS if self.flips is None else self.flips
+
+
+@dataclass(frozen=True)
+class Design:
+    """How the runs are compared: repeats and level of each look, every one of which has to find a drop.
+
+    Attributes:
+        looks: of each look the repeats of baseline and candidate, and the adjusted p value that finds. That of the
+            last one is divided between critical cohorts and the others.
+    """
+
+    looks: tuple[tuple[tuple[int, int], float], ...]
+
+    def __post_init__(self) -> None:
+        """Refuse a design without a look, or with more than two."""
+        if not 1 <= len(self.looks) <= 2:
+            raise ValueError(f"{len(self.looks)} looks; a comparison has one or two")
+
+
+def sights(subjects: Sequence[Subject], design: Design, *, twin: str | None = None) -> list[Sight]:
+    """What each gate has to beat, and with which noise.
+
+    Args:
+        subjects: every gate of the comparison that is large enough to be tested.
+        design: of the comparison.
+        twin: the pass/fail metric that `pass_rate` moves with, which of the two leaves one to count; `None` for none.
+    """
+    critical = any(each.critical and each.may_block for each in subjects)
+    families: dict[tuple[bool, bool], Counter[Rival]] = {}
+    for each in subjects:
+        families.setdefault(_family(each), Counter())[_rival(each, design)] += 1
+    doubles = {(each.metric, each.cohort): each for each in subjects if each.metric in ("pass_rate", twin)}
+    return [
+        Sight(
+            each.n_independent,
+            each.room,
+            _looks(each, design, halved=critical),
+            _rivals(each, families[_family(each)], design, doubles, twin),
+        )
+        for each in subjects
+    ]
+
+
+def _family(subject: Subject) -> tuple[bool, bool]:
+    return subject.may_block, subject.may_block and subject.critical
+
+
+def _rival(subject: Subject, design: Design) -> Rival:
+    share = (
+        1.0 if subject.graded else differing_share(round(subject.noise, 3), round(subject.room, 2), design.looks[0][0])
+    )
+    return Rival(subject.n_independent, share if subject.noise > 0 else 0.0)
+
+
+def _rivals(
+    subject: Subject,
+    family: Counter[Rival],
+    design: Design,
+    doubles: dict[tuple[str, str], Subject],
+    twin: str | None,
+) -> tuple[Rival, ...]:
+    """The family without the gate itself, and without what is counted twice in `pass_rate` and in its voter."""
+    rest = family.copy()
+    rest[_rival(subject, design)] -= 1
+    other = twin if subject.metric == "pass_rate" else "pass_rate"
+    for (metric, _), each in doubles.items() if twin is not None else ():
+        if metric == other and _family(each) == _family(subject):
+            rest[_rival(each, design)] -= 1
+    alike = ((rival, count) for rival, count in rest.items() if count > 0)
+    return tuple(sorted((replace(rival, count=count) for rival, count in alike), key=lambda each: (each.n, each.share)))
+
+
+def _looks(subject: Subject, design: Design, *, halved: bool) -> tuple[Look, ...]:
+    size = subject.n_cases / subject.n_independent
+    flips = round(subject.noise, 4) / size
+    last = variance_of_means(flips, design.looks[-1][0])
+    return tuple(
+        Look(level / 2 if halved and place == len(design.looks) - 1 else level, variance_of_means(flips, repeats), last)
+        for place, (repeats, level) in enumerate(design.looks)
+    )
+
+
+def design_of(trial: Trial, repeats: tuple[int, int]) -> Design:
+    """The looks of a comparison.
+
+    Args:
+        trial: how the runs are compared.
+        repeats: planned ones of baseline and candidate.
+    """
+    if trial.again == "neither":
+        return Design(((repeats, trial.alpha),))
+    if trial.again == "candidate":
+        return Design(((repeats, SUSPECT_AT), ((repeats[0], RUNS), trial.alpha)))
+    later = max(RUNS, repeats[1] + MORE_RUNS)
+    return Design(((repeats, SUSPECT_AT), ((max(repeats[0], later), later), trial.alpha)))
+
+
+def with_four_stored(design: Design) -> Design:
+    """The same comparison of a single run with a baseline of four, where the baseline has fewer; else the design."""
+    (theirs, ours), _ = design.looks[0]
+    if theirs >= RUNS or ours > 1 or len(design.looks) > 1:
+        return design
+    alpha = design.looks[-1][1]
+    confirmed = CONFIRMED_ALPHA if alpha == ALPHA else alpha
+    return Design((((RUNS, ours), SUSPECT_AT), ((RUNS, RUNS), confirmed)))
+
+
+def sights_of(
+    gates: Sequence[Gate], baseline: FrozenFrame, design: Design
+) -> dict[tuple[str, str], tuple[Subject, Sight]]:
+    """What each gate that is tested can find, by metric and cohort.
+
+    Args:
+        gates: of the comparison.
+        baseline: the stored run, whose repeats tell the noise.
+        design: of the comparison.
+    """
+    subjects = [subject_of(gate, baseline, design) for gate in gates if _can_fall(gate)]
+    found = sights(subjects, design, twin=twin_of(baseline))
+    return {(each.metric, each.cohort): (each, sight) for each, sight in zip(subjects, found, strict=True)}
+
+
+def _can_fall(gate: Gate) -> bool:
+    return gate.n_independent >= MIN_PAIRED and math.isfinite(_reach(gate)) and _reach(gate) > 0 and _room(gate) > 0
+
+
+def subject_of(gate: Gate, baseline: FrozenFrame, design: Design) -> Subject:
+    """A gate in numbers; the noise of a grade without repeats is that of its differences, which hold little else."""
+    flips = noise_in(baseline, gate.metric.name, gate.cohort)
+    if flips is None and not gate.metric.binary:
+        observed = float(np.var(gate.drops / _reach(gate)))
+        flips = observed / variance_of_means(1.0, design.looks[0][0]) if observed > 0 else None
+    return Subject(
+        metric=gate.metric.name,
+        cohort=gate.cohort,
+        n_cases=len(gate.cases),
+        n_independent=gate.n_independent,
+        room=_room(gate),
+        flips=flips,
+        critical=gate.critical,
+        may_block=gate.may_block,
+        graded=not gate.metric.binary,
+    )
+
+
+def _room(gate: Gate) -> float:
+    """By how much the baseline's mean can get worse, as a share of the range."""
+    ends = (
+        (gate.metric.low, float(np.mean(gate.before)))
+        if gate.metric.higher_is_better
+        else (float(np.mean(gate.before)), gate.metric.high)
+    )
+    return min(1.0, (ends[1] - ends[0]) / _reach(gate))
+
+
+def _reach(gate: Gate) -> float:
+    return gate.metric.high - gate.metric.low
+
+
+def twin_of(frame: FrozenFrame) -> str | None:
+    """The pass/fail metric that `pass_rate` moves with: the first of its voters; `None` where all are graded."""
+    binary = {metric.name for metric in frame.metrics if metric.binary}
+    return next((name for name in frame.voters if name in binary), None)
+
+
+def noise_in(frame: FrozenFrame, metric: str, cohort: str) -> float | None:
+    """Flips of a gate by the repeats of a run; of all cases where the cohort is small, `None` without repeats."""
+    where = frame.cohorts.get(cohort)
+    own = None if where is None or len(where) < ENOUGH_FOR_FLIPS else flips_in(frame, metric, cohort)
+    return flips_in(frame, metric, OVERALL) if own is None else own
+
+
+def flips_in(frame: FrozenFrame, metric: str, cohort: str) -> float | None:
+    """Mean over the cases of a cohort of the squared difference between two of its repeats, as a share of the range."""
+    column = frame.rows[metric]
+    reach = column.metric.high - column.metric.low
+    known = column.status == SCORED
+    inside = np.isin(frame.row_case, frame.cohorts[cohort]) & known
+    if not math.isfinite(reach) or reach <= 0 or not inside.any():
+        return None
+    cases, values = frame.row_case[inside], column.values[inside] / reach
+    counts = np.bincount(cases, minlength=frame.n_cases)
+    sums = np.bincount(cases, values, frame.n_cases)
+    squares = np.bincount(cases, values**2, frame.n_cases)
+    several = counts >= 2
+    if not several.any():
+        return None
+    variances = (squares[several] - sums[several] ** 2 / counts[several]) / (counts[several] - 1)
+    return float(np.mean(2 * np.clip(variances, 0.0, None)))
