@@ -22,7 +22,7 @@ _WRITTEN_OUT = {"k": "thousand", "m": "million", "mn": "million", "bn": "billion
 _VALUES = {word: value for value, word in enumerate(ONES) if value} | {
     word: 10 * value for value, word in enumerate(TENS, 2)
 }
-_PARTS = {"half": 2, "third": 3, "quarter": 4, "fourth": 4, "fifth": 5, "tenth": 10}
+_PARTS = {"half": 2, "quarter": 4} | {word: value for value, word in enumerate(ORDINALS[2:10], 3)}
 _HYPHENS = dict.fromkeys((0x2010, 0x2011, 0x2012, 0x2013, 0x2014, 0x2212), "-") | {0x2044: "/", 0x2019: "'"}
 _POWERS = str.maketrans("\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079\u207b", "0123456789-")
 _WRONGLY_DECODED = "\u00c2\u00a0"
@@ -58,7 +58,7 @@ def _value(word: str) -> int:
 def _part(match: re.Match[str]) -> str:
     """Two thirds, one in four."""
     word = match[2].casefold()
-    upper, lower = 1 if match[1].casefold() == "a" else _value(match[1]), _PARTS.get(word.removesuffix("s"), 0)
+    upper, lower = 1 if match[1].casefold() in ("a", "an") else _value(match[1]), _PARTS.get(word.removesuffix("s"), 0)
     lower = lower or _value(word)
     return f"{upper}/{lower}" if upper < lower else match[0]
 
@@ -124,12 +124,17 @@ _RULES: Sequence[tuple[re.Pattern[str], Replacement]] = (
     # 20 °C, 20 degrees Celsius
     (re.compile(r"(?:\u00b0 ?|\b[dD]egrees? )(?:C|[cC]elsius)\b"), " celsius"),
     (re.compile(r"(?:\u00b0 ?|\b[dD]egrees? )(?:F|[fF]ahrenheit)\b"), " fahrenheit"),
-    # two thirds, a quarter, one in four, half a dozen, two and a half
-    (re.compile(rf"\b({_SMALL})[ -](third|quarter|fourth|fifth|tenth)s?\b(?! of [a-z]+ly)", re.IGNORECASE), _part),
-    (
-        re.compile(r"\b(a) (quarter)\b(?! to| past)|\b(?:a) (?:third|fifth|tenth) (?=of\b)", re.IGNORECASE),
-        lambda m: _part(m) if m[1] else f"1/{_PARTS[m[0].split()[1].casefold()]} ",
-    ),
+    # 100 km/h, 5 ft 10 in, 5 below zero, 3:1, a year and a half
+    (re.compile(r"\bkm/h\b|\bkm?ph\b", re.IGNORECASE), "km per hour"),
+    (re.compile(r"\bmph\b", re.IGNORECASE), "miles per hour"),
+    (re.compile(r"\b(\d) ?(?:ft|feet|foot|') ?(\d\d?) ?(?:in\b|inch\b|inches\b|\"|'')"), r"\1 feet \2 inches"),
+    (re.compile(rf"\b({_SMALL}|[\d.]{{1,9}})((?: degrees?)?(?: celsius| fahrenheit)?) below zero\b"), r"-\1\2"),
+    (re.compile(r"(?<![\d.:])(\d{1,3}):(\d)(?![\d:])"), r"\1 : \2"),
+    (re.compile(r"\b(?:a|one) (minute|hour|day|week|month|year|mile|million) and a half\b"), r"1.5 \1"),
+    # two and a half, two thirds, a quarter, one in four, half a dozen
+    (re.compile(rf"\b({_SMALL}) and a half\b", re.IGNORECASE), lambda m: f"{_value(m[1])}.5"),
+    (re.compile(rf"\b({_SMALL})[ -]({'|'.join(_PARTS)})s?\b", re.IGNORECASE), _part),
+    (re.compile(rf"\b(an?) ({'|'.join(_PARTS)})(?=\s?(?:of\b|[.,;)]|$))", re.IGNORECASE), _part),
     (
         re.compile(
             rf"\b({_SMALL}) (?:in|out of)(?: every)? ({_SMALL}|100)\b(?! ?(?:sec|min|hour|day|week|month|year|:|\d))",
@@ -142,7 +147,6 @@ _RULES: Sequence[tuple[re.Pattern[str], Replacement]] = (
         re.compile(rf"\b({_SMALL}|a) dozen\b", re.IGNORECASE),
         lambda m: str(12 * (1 if m[1].casefold() == "a" else _value(m[1]))),
     ),
-    (re.compile(rf"\b({_SMALL}) and a half\b", re.IGNORECASE), lambda m: f"{_value(m[1])}.5"),
     (
         re.compile(r"(?<![\d/.,-])(\d{1,3}) ([1-9])/([2-9])(?![\d/])"),
         lambda m: f"{int(m[1]) + int(m[2]) / int(m[3]):g}",

@@ -17,7 +17,13 @@ FRACTION_STEP = 0.01
 HALF_DAY_MINUTES = 720
 TELEPHONE_DIGITS = 7
 HEDGES = frozenset("about around approximately approx roughly circa ca nearly almost".split())
+SHARE: Sequence[Reading] = (("share", 1.0, 0.0),)
+SUMMED = frozenset({"time", "length", "mass"})
 CALENDAR = ("year", "month", "day")
+_RISING = frozenset("rise rises rose risen increase increased increases grew growth gain gained".split())
+_FALLING = frozenset(
+    "fall falls fell fallen drop dropped drops decrease decreased decreases decline declined loss lost".split()
+)
 _MINUS = re.compile(r"(?:^|[\s(=:,])(?:-[$\u20ac\u00a3\u00a5]?|[$\u20ac\u00a3\u00a5] ?-)$")
 _DIGITS = re.compile(r"\d+")
 _NUMBER = re.compile(r"\d+(?:\.\d+)?(?:e-?\d+)?")
@@ -45,6 +51,8 @@ class Number:
     hedged: bool = False
     bare: float = math.nan
     """The number without its `million`."""
+    turn: int = 0
+    """-1 after a word such as `fell`, 1 after one such as `rose`."""
     date: int = -1
     """Where the date begins that it is a part of, if it is one."""
 
@@ -58,7 +66,7 @@ def numbers(text: Words, asked: Collection[str] = ()) -> tuple[Number, ...]:
         if one is not None:
             found.append(one)
         place = one.end if one else place + 1
-    return tuple(_dated(_summed(found)))
+    return tuple(_dated(_summed(text, found)))
 
 
 def _number_at(text: Words, place: int, asked: Collection[str]) -> Number | None:
@@ -74,7 +82,7 @@ def _number_at(text: Words, place: int, asked: Collection[str]) -> Number | None
         return Number(place, telephone, "".join(text.folded[place:telephone]), "name")
     if text.gaps[place + 1] == "/" and _is_fraction(text, place):
         value = int(word) / int(text.folded[place + 1])
-        return _measured(text, Number(place, place + 2, word, "number", value, FRACTION_STEP, (("share", 1.0, 0.0),)))
+        return _measured(text, Number(place, place + 2, word, "number", value, FRACTION_STEP, SHARE))
     if kind in ("year", "day") and CENTURY.fullmatch(word):
         return Number(place, place + 1, word, kind)
     clock = _clock(text, place)
@@ -100,28 +108,24 @@ def _plain(text: Words, place: int) -> Number:
     value = float(word) * (-1 if _negative(text, place) else 1)
     kind = "number" if "," in raw or hedged else text.kinds[place]
     left_out = float(bare) if magnitude and not power else math.nan
-    return Number(place, place + 1, word, kind, value, step, (), hedged, left_out)
+    return Number(place, place + 1, word, kind, value, step, (), hedged, left_out, _turn(text, place))
 
 
 def _measured(text: Words, one: Number) -> Number:
     """The same with its unit: a sign before or behind it, or the next words."""
-    found, end = readings(text.folded[one.end : one.end + 3], text.gaps[one.end : one.end + 3], one.written)
+    end = one.end
+    while one.units and text.folded[end : end + 1] in (("of",), ("a",), ("an",)):  # three quarters of an hour
+        end += 1
+    found, taken = readings(text.folded[end : end + 2], text.gaps[end : end + 3])
     before = currency_before(text.gaps[one.place], text.folded[one.place - 1] if one.place else "")
     units = found or before or one.units
-    if not units:
-        return one
-    value = one.value
-    if one.units and found and found[0][0] != "share":
-        return replace(one, units=found, end=one.end + end, kind="number")
-    return replace(one, value=value, units=units, end=one.end + end, kind="number")
+    return replace(one, units=units, end=end + taken if found else one.end, kind="number") if units else one
 
 
 def _half(text: Words, place: int) -> Number | None:
     if place and text.folded[place - 1] in {"1", "2", "first", "second", "other"}:
         return None
-    skip = 1 if text.folded[place + 1 : place + 2] in (("a",), ("an",)) else 0
-    one = Number(place, place + 1 + skip, "half", "number", 0.5, FRACTION_STEP, (("share", 1.0, 0.0),))
-    return _measured(text, one)
+    return _measured(text, Number(place, place + 1, "half", "number", 0.5, FRACTION_STEP, SHARE))
 
 
 def _power_of_a_unit(text: Words, place: int) -> bool:
@@ -176,10 +180,13 @@ def _negative(text: Words, place: int) -> bool:
     number_before = place > 0 and folded[place - 1][0].isdigit()
     if _MINUS.search(text.gaps[place]) and not number_before:
         return True
-    if place and folded[place - 1] in ("minus", "negative"):
-        return place < 2 or not folded[place - 2][0].isdigit()
-    behind = " ".join(folded[place + 1 : place + 5])
-    return re.match(r"(?:degrees? )?(?:celsius |fahrenheit )?below zero", behind) is not None
+    named = place > 0 and folded[place - 1] in ("minus", "negative")
+    return named and (place < 2 or not folded[place - 2][0].isdigit())
+
+
+def _turn(text: Words, place: int) -> int:
+    before = [text.folded[one] for one in range(max(0, place - 3), place) if text.clauses[one] == text.clauses[place]]
+    return (not _RISING.isdisjoint(before)) - (not _FALLING.isdisjoint(before))
 
 
 def _hedged(text: Words, place: int) -> bool:
@@ -187,16 +194,16 @@ def _hedged(text: Words, place: int) -> bool:
     return not HEDGES.isdisjoint(before[-1:]) or text.gaps[place].rstrip(" $\u20ac\u00a3").endswith(("~", "\u2248"))
 
 
-def _summed(found: Sequence[Number]) -> list[Number]:
+def _summed(text: Words, found: Sequence[Number]) -> list[Number]:
     """One length for `5 feet 10 inches`."""
     kept: list[Number] = []
     for one in found:
         last = kept[-1] if kept else None
-        if last and last.units and one.units and one.place - last.end <= 1:
+        if last and last.units and one.units and set(text.gaps[last.end : one.place + 1]) <= {" ", ", "}:
             (dimension, factor, _), (other, smaller, _) = last.units[0], one.units[0]
-            if dimension == other and smaller < factor and dimension in ("time", "length", "mass"):
-                value = last.value * factor / smaller + one.value
-                kept[-1] = replace(one, place=last.place, value=value)
+            between = text.folded[last.end : one.place] in ((), ("and",))
+            if between and dimension == other in SUMMED and one.value * smaller < factor:
+                kept[-1] = replace(one, place=last.place, value=last.value * factor / smaller + one.value)
                 continue
         kept.append(one)
     return kept
@@ -221,6 +228,10 @@ def degree(wanted: Number, given: Number) -> float:
         return same_quantity(wanted.written, given.written)
     if "clock" in (wanted.kind, given.kind):
         return _clocks(wanted, given)
+    if wanted.turn * given.turn < 0:
+        return 0.0
+    if wanted.turn + given.turn < 0:  # a fall of 3 % is -3 %
+        wanted, given = (replace(one, value=abs(one.value)) for one in (wanted, given))
     if wanted.units and given.units:
         return max((_converted(wanted, given, a, b) for a in wanted.units for b in given.units), default=0.0)
     if wanted.units or given.units:
@@ -231,7 +242,7 @@ def degree(wanted: Number, given: Number) -> float:
 
 def _as_share(one: Number) -> Sequence[Reading]:
     """`0.25` without a unit may be a share."""
-    return one.units or ((("share", 1.0, 0.0),) if 0 < one.value < 1 else ())
+    return one.units or (SHARE if 0 < one.value < 1 else ())
 
 
 def _converted(wanted: Number, given: Number, of_wanted: Reading, of_given: Reading) -> float:

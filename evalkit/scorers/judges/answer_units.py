@@ -9,8 +9,9 @@ Reading = tuple[str, float, float]
 
 FAHRENHEIT_ZERO = 459.67 * 5 / 9
 _TABLE: Mapping[str, Mapping[str, float]] = {
-    "share": {"% percent pct": 0.01, "permille": 0.001},
+    "share": {"% percent pct": 0.01, "permille": 0.001, "bp bps": 0.0001},
     "time": {
+        "\u03bcs microsecond": 1e-6,
         "ms millisecond": 0.001,
         "sec second secs": 1,
         "min minute mins": 60,
@@ -21,6 +22,7 @@ _TABLE: Mapping[str, Mapping[str, float]] = {
         "year yr yrs": 31557600,
     },
     "length": {
+        "\u03bcm micrometre": 1e-6,
         "mm millimetre": 0.001,
         "cm centimetre": 0.01,
         "m metre": 1,
@@ -31,6 +33,7 @@ _TABLE: Mapping[str, Mapping[str, float]] = {
         "mi mile": 1609.344,
     },
     "mass": {
+        "\u03bcg mcg microgram": 1e-6,
         "mg milligram milligramme": 0.001,
         "g gram gramme": 1,
         "kg kilogram kilogramme kilo": 1000,
@@ -40,9 +43,12 @@ _TABLE: Mapping[str, Mapping[str, float]] = {
     },
     "volume": {"ml millilitre": 0.001, "cl centilitre": 0.01, "l litre": 1},
     "bytes": {"kb kilobyte": 1e3, "mb megabyte": 1e6, "gb gigabyte": 1e9, "tb terabyte": 1e12},
-    "usd": {"$ usd dollar": 1},
-    "eur": {"\u20ac eur euro": 1},
-    "gbp": {"\u00a3 gbp pound sterling": 1},
+    "frequency": {"hz hertz": 1, "khz": 1e3, "mhz": 1e6, "ghz": 1e9},
+    "energy": {"j joule": 1, "kj": 1e3, "kcal calories": 4184, "wh": 3600, "kwh": 3.6e6, "mwh": 3.6e9, "gwh": 3.6e12},
+    "power": {"watt": 1, "kw": 1e3, "mw": 1e6, "gw": 1e9},
+    "usd": {"$ usd dollar": 1, "cent": 0.01},
+    "eur": {"\u20ac eur euro": 1, "cent": 0.01},
+    "gbp": {"\u00a3 gbp pound sterling": 1, "pence": 0.01},
     "jpy": {"\u00a5 jpy yen": 1},
     "chf": {"chf franc": 1},
     "inr": {"\u20b9 inr rupee": 1},
@@ -52,6 +58,14 @@ _TEMPERATURES: Mapping[str, Reading] = {
     "fahrenheit": ("temperature", 5 / 9, FAHRENHEIT_ZERO),
     "kelvin": ("temperature", 1.0, 0.0),
     "k": ("temperature", 1.0, 0.0),
+}
+_TWO_WORDS: Mapping[tuple[str, ...], str] = {
+    ("per", "cent"): "%",
+    ("percentage", "points"): "%",
+    ("percentage", "point"): "%",
+    ("basis", "points"): "bp",
+    ("us", "dollars"): "usd",
+    ("degrees", "kelvin"): "kelvin",
 }
 CURRENCIES = frozenset({"usd", "eur", "gbp", "jpy", "chf", "inr"})
 
@@ -78,13 +92,12 @@ UNITS = _readings()
 """The readings of each word or sign; a pound is money or a mass."""
 
 
-def readings(behind: Sequence[str], gaps: Sequence[str], number: str) -> tuple[Sequence[Reading], int]:
+def readings(behind: tuple[str, ...], gaps: Sequence[str]) -> tuple[Sequence[Reading], int]:
     """What the words behind a number measure, and how many of them do.
 
     Args:
         behind: the next words.
         gaps: the text before each of them, and after the last where the text ends.
-        number: the number, as it was folded.
     """
     if gaps and gaps[0].lstrip(" ").startswith("%"):
         return UNITS["%"], 0
@@ -92,12 +105,8 @@ def readings(behind: Sequence[str], gaps: Sequence[str], number: str) -> tuple[S
         return UNITS[gaps[0][0]], 0
     if not behind or gaps[0].strip(" -"):
         return (), 0
-    if behind[:2] == ("per", "cent"):
-        return UNITS["%"], 2
-    if behind[:2] == ("us", "dollars"):
-        return UNITS["usd"], 2
-    if behind[0] == "degrees" and behind[1:2] and behind[1] in _TEMPERATURES:
-        return UNITS[behind[1]], 2
+    if behind[:2] in _TWO_WORDS:
+        return UNITS[_TWO_WORDS[behind[:2]]], 2
     return (UNITS[behind[0]], 1) if behind[0] in UNITS else ((), 0)
 
 

@@ -36,7 +36,7 @@ SAME = (
     | {word: str(value * 10) for value, word in enumerate(TENS, 2)}
     | {word: str(value) for value, word in enumerate(_ROMAN, 2) if len(word) > 1}
     | {month[:3]: month for month in MONTH_NAMES}
-    | {"sept": "september", "mt": "mount", "bce": "bc"}
+    | {"sept": "september", "mt": "mount", "bce": "bc", "twice": "2", "thrice": "3"}
     | {name + end: unit for unit, names in _UNITS.items() for name in names for end in ("", "s")}
 )
 """Words that are written in two ways, and the way used here."""
