@@ -70,11 +70,19 @@ def agreement(wanted: Counted, given: Counted, asked: Collection[str]) -> Agreem
 
 def _counts(one: Number, wanted: Words, kinds: frozenset[str]) -> bool:
     """A part of a date, or the number of a name, may be left out; another one in its place may not."""
+    if _aside(wanted, one.place):
+        return False
     if one.kind in CALENDAR:
         return one.kind in kinds
     named = one.place > 0 and wanted.capital[one.place - 1] and wanted.folded[one.place - 1] not in STOP_WORDS
     loose = named or one.kind == "name" or wanted.raw[one.place][0].isalpha()
     return bool(kinds & {"number", "name", "clock"}) if loose else True
+
+
+def _aside(text: Words, place: int) -> bool:
+    """In brackets behind other words: "Ann Lee (born 1984)", not "Article 17(2)"."""
+    gap = next((gap for gap in reversed(text.gaps[1 : place + 1]) if "(" in gap or ")" in gap), "")
+    return " (" in gap
 
 
 def _stands_in_groups(digits: str, given: Words) -> bool:

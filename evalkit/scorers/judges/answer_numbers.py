@@ -27,6 +27,7 @@ _FALLING = frozenset(
 _MINUS = re.compile(r"(?:^|[\s(=:,])(?:-[$\u20ac\u00a3\u00a5]?|[$\u20ac\u00a3\u00a5] ?-)$")
 _DIGITS = re.compile(r"\d+")
 _NUMBER = re.compile(r"\d+(?:\.\d+)?(?:e-?\d+)?")
+_VERBS_OF_I = frozenset("think believe guess suppose would am have had was know m ve d ll".split())
 _CLOCK = re.compile(r"(\d{1,2}):([0-5]\d)")
 _LABELS = frozenset("version v release article art section sec clause chapter rule paragraph para".split())
 
@@ -75,6 +76,8 @@ def _number_at(text: Words, place: int, asked: Collection[str]) -> Number | None
         return Number(place, place + 1, word, kind)
     if word == "half":
         return _half(text, place)
+    if word == "i" and _is_roman_one(text, place):
+        return Number(place, place + 1, "1", "name")
     if not word[:1].isdigit() or _power_of_a_unit(text, place):
         return None
     telephone = _telephone_end(text, place)
@@ -123,9 +126,16 @@ def _measured(text: Words, one: Number) -> Number:
 
 
 def _half(text: Words, place: int) -> Number | None:
-    if place and text.folded[place - 1] in {"1", "2", "first", "second", "other"}:
+    if text.gaps[place + 1] == "-" or (place and text.folded[place - 1] in {"1", "2", "other"}):
         return None
     return _measured(text, Number(place, place + 1, "half", "number", 0.5, FRACTION_STEP, SHARE))
+
+
+def _is_roman_one(text: Words, place: int) -> bool:
+    """The one of World War I, not of "Paris, I think"."""
+    after = text.folded[place + 1 : place + 2]
+    named = place > 0 and text.capital[place] and text.capital[place - 1] and text.folded[place - 1] not in STOP_WORDS
+    return named and text.gaps[place] == " " and not set(after) & _VERBS_OF_I
 
 
 def _power_of_a_unit(text: Words, place: int) -> bool:

@@ -9,7 +9,7 @@ Reading = tuple[str, float, float]
 
 FAHRENHEIT_ZERO = 459.67 * 5 / 9
 _TABLE: Mapping[str, Mapping[str, float]] = {
-    "share": {"% percent pct": 0.01, "permille": 0.001, "bp bps": 0.0001},
+    "share": {"% percent pct": 0.01, "\u2030 permille": 0.001, "bp bps": 0.0001},
     "time": {
         "\u03bcs microsecond": 1e-6,
         "ms millisecond": 0.001,
@@ -37,7 +37,7 @@ _TABLE: Mapping[str, Mapping[str, float]] = {
         "mg milligram milligramme": 0.001,
         "g gram gramme": 1,
         "kg kilogram kilogramme kilo": 1000,
-        "tonne": 1_000_000,
+        "t tonne": 1_000_000,
         "oz ounce": 28.349523125,
         "lb lbs pound": 453.59237,
     },
@@ -99,10 +99,9 @@ def readings(behind: tuple[str, ...], gaps: Sequence[str]) -> tuple[Sequence[Rea
         behind: the next words.
         gaps: the text before each of them, and after the last where the text ends.
     """
-    if gaps and gaps[0].lstrip(" ").startswith("%"):
-        return UNITS["%"], 0
-    if gaps and gaps[0][:1] in UNITS:  # 5€
-        return UNITS[gaps[0][0]], 0
+    sign = gaps[0].lstrip(" ")[:1]
+    if sign in UNITS and not (behind and gaps[0].endswith(sign) and UNITS[sign][0][0] in CURRENCIES):  # 5 $6
+        return UNITS[sign], 0
     if not behind or gaps[0].strip(" -"):
         return (), 0
     if behind[:2] in _TWO_WORDS:
