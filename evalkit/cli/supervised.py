@@ -87,7 +87,8 @@ def _run(command: Callable[[], object], say: int, orders: int) -> NoReturn:
     threading.Thread(target=_obey, args=[orders], name="orders", daemon=True).start()
     code = _ended(command)
     said = {"pid": os.getpid(), "code": code, "decision": _CHILD.decision}
-    os.write(say, json.dumps(said).encode() + b"\n")
+    with suppress(OSError):  # the system has closed its descriptors; without this word no code counts
+        os.write(say, json.dumps(said).encode() + b"\n")
     leaving = threading.Timer(LEAVE_S, os._exit, [code])
     leaving.daemon = True
     leaving.start()
@@ -108,11 +109,12 @@ def _ended(command: Callable[[], object]) -> int:
 
 def _obey(orders: int) -> None:
     """Take signals that only the parent got, and die with it."""
-    while number := os.read(orders, 1):
-        if _CHILD.listener is None:
-            os._exit(128 + number[0])
-        _CHILD.listener(number[0])
-    os.kill(os.getpid(), signal.SIGKILL)
+    with suppress(OSError):  # the system has closed its descriptors
+        while number := os.read(orders, 1):
+            if _CHILD.listener is None:
+                os._exit(128 + number[0])
+            _CHILD.listener(number[0])
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _read(word: int) -> bytes:

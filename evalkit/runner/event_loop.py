@@ -44,9 +44,15 @@ def _until(loop: asyncio.AbstractEventLoop, task: asyncio.Task[Any]) -> None:
     while not task.done():
         try:
             loop.run_until_complete(task)
-        except BaseException as error:
-            # Its own error is read by the caller. Else a library called `sys.exit` or stopped the loop: go on.
-            if isinstance(error, KeyboardInterrupt) and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        except (SystemExit, KeyboardInterrupt, RuntimeError) as error:
+            # A library has called `sys.exit` or stopped the loop. What the task itself raises is read by the caller.
+            pressed = (
+                isinstance(error, KeyboardInterrupt) and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+            )
+            if pressed or loop.is_closed():
+                raise
+        except BaseException:
+            if not task.done():
                 raise
 
 

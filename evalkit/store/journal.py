@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from collections.abc import Iterator
@@ -77,6 +78,7 @@ class Journal:
         self._syncer.join()
         try:
             _sync(self._fd)
+            _refuse_replaced(self._fd, self._path)
         except OSError as failure:
             self._sync_error = self._sync_error or failure
         os.close(self._fd)
@@ -108,6 +110,17 @@ def _write(fd: int, line: bytes) -> None:
 
 def _sync(fd: int) -> None:
     os.fsync(fd)
+
+
+def _refuse_replaced(fd: int, path: Path) -> None:
+    """Refuse rows that went to a file which was deleted or replaced meanwhile."""
+    written = os.fstat(fd)
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        found = None
+    if found is None or (found.st_dev, found.st_ino) != (written.st_dev, written.st_ino):
+        raise OSError(errno.ESTALE, "deleted or replaced while the run wrote to it")
 
 
 def _cut_torn_tail(fd: int) -> None:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import os
 import threading
+import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from queue import SimpleQueue
@@ -23,6 +25,9 @@ STUCK_S = 1.0
 """Seconds in which an event loop has to take its next step; after that the system is blocking it."""
 LEAVE_S = 1.0
 """Seconds that tasks which the system left behind have to end after the last call."""
+
+_monotonic = time.monotonic
+"""Taken before a system can patch the module, so that its other calls still wake up."""
 
 _Outcome = tuple[bool, Any]
 _Job = tuple[Callable[[], Any], asyncio.Future[_Outcome]]
@@ -60,6 +65,7 @@ class DaemonThreads:
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._threads = 0
         self._busy = 0
+        self._pid = os.getpid()
 
     async def run(self, call: Callable[[], Any]) -> Any:
         """Wait for `call`; when the wait is cancelled, its thread is left behind.
@@ -91,6 +97,7 @@ class DaemonThreads:
                 outcome = True, call()
             except BaseException as error:  # even SystemExit: it is the call's, not the pool's
                 outcome = False, error
+            _end_copy(self._pid)
             try:
                 self._loop.call_soon_threadsafe(self._done, future, outcome)
             except RuntimeError:  # the loop was closed while the call hung
@@ -122,6 +129,7 @@ class OwnLoop:
         self._tasks: set[asyncio.Task[Any]] = set()
         """Calls that have not ended, those that nobody waits for included."""
         self._over = False
+        self._pid = os.getpid()
 
     async def run(self, call: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
         """Wait for the coroutine that `call` makes; when the wait is cancelled, its task is cancelled and left behind.
@@ -175,6 +183,7 @@ class OwnLoop:
             self._in_doubt = None
         if not self._loops or stuck or self._loops[-1].is_closed():
             self._loops.append(asyncio.new_event_loop())
+            self._loops[-1].time = _monotonic  # type: ignore[method-assign]
             threading.Thread(target=self._turn, args=[self._loops[-1]], name="system-loop", daemon=True).start()
         return self._loops[-1]
 
@@ -187,9 +196,14 @@ class OwnLoop:
     def _turn(self, loop: asyncio.AbstractEventLoop) -> None:
         asyncio.set_event_loop(loop)
         while not (self._over or loop.is_closed()):
-            with suppress(BaseException):  # a task or a callback of the system's has called `sys.exit`, or `loop.stop`
+            try:
                 loop.run_forever()
-        loop.close()
+            except OSError:  # the system has closed its descriptors
+                break
+            except BaseException:  # noqa: S112 - a task or a callback of the system's has called `sys.exit`
+                continue
+        with suppress(OSError):
+            loop.close()
         with suppress(RuntimeError):
             self._ours.call_soon_threadsafe(self._lose)
 
@@ -212,11 +226,18 @@ class OwnLoop:
         task.add_done_callback(functools.partial(self._ended, future))
 
     def _ended(self, future: asyncio.Future[_Outcome], task: asyncio.Task[Any]) -> None:
+        _end_copy(self._pid)
         self._tasks.discard(task)
         error = asyncio.CancelledError() if task.cancelled() else task.exception()
         outcome = (True, task.result()) if error is None else (False, error)
         with suppress(RuntimeError):  # the run is over
             self._ours.call_soon_threadsafe(_settle, future, outcome)
+
+
+def _end_copy(pid: int) -> None:
+    """End a copy of the process that the system has forked and that comes back into the run."""
+    if os.getpid() != pid:
+        os._exit(1)
 
 
 def _settle(future: asyncio.Future[_Outcome], outcome: _Outcome) -> None:
