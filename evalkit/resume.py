@@ -109,8 +109,22 @@ def _refuse_others(folder: RunFolder, stored: Mapping[str, Any], manifest: Mappi
     changed += ["sample"] if _drawn_as(stored.get("sample")) != _drawn_as(manifest["sample"]) else []
     changed += ["repeats"] if stored["repeats"] > manifest["repeats"] else []
     if changed:
-        what = f"the run in it had another {', '.join(changed)}"
+        what = f"the run in it had another {', '.join(changed)}{_differing_files(stored, manifest)}"
         raise InputError(Problem(shown_path(folder.path), what, "start a new run"))
+
+
+def _differing_files(stored: Mapping[str, Any], manifest: Mapping[str, Any]) -> str:
+    """The files of the system that are not what they were, as ` (bot.py changed, prompt.md added)`."""
+    before, now = stored.get("system_files"), manifest["system_files"]
+    if not before or stored.get("system") == manifest["system"]:
+        return ""
+    words = [
+        f"{name} {'added' if name not in before else 'removed' if name not in now else 'changed'}"
+        for name in sorted({*before, *now})
+        if before.get(name) != now.get(name)
+    ]
+    more = [f"{len(words) - SHOWN_LINES} more"] if len(words) > SHOWN_LINES else []
+    return f" ({', '.join([*words[:SHOWN_LINES], *more])})" if words else ""
 
 
 def _drawn_as(sample: Mapping[str, Any] | None) -> Mapping[str, Any] | None:

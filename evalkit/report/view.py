@@ -292,7 +292,7 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
     """Flatten the manifest to `(golden.sha256, ...)` pairs; empty values and tables are left out."""
     pairs: list[tuple[str, str]] = []
     for key, value in values.items():
-        if f"{prefix}{key}" == "rules":
+        if f"{prefix}{key}" in ("rules", "system_files"):
             continue  # what was changed in them is said in its own place
         if f"{prefix}{key}" == "score_keys" and isinstance(value, Mapping):
             pairs += [(f"scorer {name}", _score_key(parts)) for name, parts in value.items()]

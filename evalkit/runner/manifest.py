@@ -16,11 +16,15 @@ from evalkit.store.folder import FORMAT
 from evalkit.store.git import head_commit
 from evalkit.store.records import metric_record
 from evalkit.suite.rules import rules_of
+from evalkit.systems.command import CommandSystem
+from evalkit.systems.fingerprint import file_hash
+from evalkit.systems.python import PythonSystem
 from evalkit.systems.secrets import redact
 
 if TYPE_CHECKING:
     from evalkit.runner.prepare import Prepared
 
+FILE_HEX = 12
 _PACKAGES = ("ragas", "deepeval", "wordllama", "numpy", "aiohttp")
 
 
@@ -67,6 +71,7 @@ def manifest_of(
             "fingerprint": prepared.fingerprint,
             "version": getattr(suite.system, "version", None),
         },
+        "system_files": _system_files(prepared),
         "baseline_system": _old_fingerprint(prepared),
         "judge": _judge(prepared),
         "metrics": [metric_record(metric) for metric in prepared.metrics],
@@ -100,6 +105,14 @@ def resumed(manifest: Mapping[str, Any], stored: Mapping[str, Any]) -> dict[str,
 def scorings_of(manifest: Mapping[str, Any]) -> Scorings:
     """Every state of the scorers that rows of a run may have been graded by."""
     return {**manifest.get("earlier_scorings", {}), manifest.get("scoring", ""): manifest["score_keys"]}
+
+
+def _system_files(prepared: Prepared) -> dict[str, str]:
+    """Name -> head of the SHA-256 of each file that the fingerprint covers, by which a later run names what differs."""
+    system = prepared.suite.system
+    if system.version is not None or not isinstance(system, PythonSystem | CommandSystem):
+        return {}
+    return {name: file_hash(path)[:FILE_HEX] for name, path in system.sources(prepared.shared)}
 
 
 def _old_fingerprint(prepared: Prepared) -> str | None:

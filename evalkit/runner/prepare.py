@@ -116,7 +116,7 @@ async def prepare(
     env = dict(env)  # a system may empty the process's own
     process = Process()
     stack.enter_context(process.shared())
-    shared = Shared(suite.path.parent, suite.root, suite.options.concurrency, env)
+    shared = Shared(suite.path.parent, suite.root, suite.options.concurrency, env, suite.inputs)
     problems: list[Problem] = [*suite.system.problems(shared), *_old_problems(suite, shared)]
     limit_usd = suite.options.budget_usd
     budget = None if limit_usd is None else Budget(limit_usd)

@@ -42,6 +42,7 @@ LATER_SHAPE: Mapping[str, Any] = {
     "scoring": str,
     "started_at": str,
     "suite_sha256": str,
+    "system_files": dict[str, str],
     "versions": dict[str, str],
     "wall_s": float | None,
 }

@@ -239,6 +239,12 @@ class Suite:
         )
 
     @property
+    def inputs(self) -> tuple[Path, ...]:
+        """The files that a run is made from besides the system's own."""
+        golden = (self.golden_file,) if self.golden_file is not None else ()
+        return (self.path, *golden, *self.label_files, *self.calibration_files, *self.learnt_files)
+
+    @property
     def name(self) -> str:
         """Name of the suite."""
         return self.options.name

@@ -39,6 +39,8 @@ class Shared:
     """Calls that may be in flight at once."""
     env: Mapping[str, str] = field(default_factory=dict)
     """Environment variables, the only source of secrets."""
+    inputs: tuple[Path, ...] = ()
+    """Files that a run reads for itself (suite, golden set, labels): they are not part of the system."""
 
 
 @runtime_checkable

@@ -16,10 +16,11 @@ from typing import Any
 
 from evalkit.errors import Problem
 from evalkit.systems.base import Answer, CallFailed, Shared, check_seconds, inside, timed
-from evalkit.systems.fingerprint import config_hash, source_files
+from evalkit.systems.fingerprint import config_hash
 from evalkit.systems.output import one_line, parse_json, to_output
 from evalkit.systems.process import handed_on
 from evalkit.systems.secrets import secrets_of
+from evalkit.systems.sources import source_files
 from evalkit.systems.template import chat_turns
 from evalkit.types import Case, Failure, Output
 
@@ -45,6 +46,8 @@ class CommandSystem:
     timeout_s: float = 60.0
     version: str | None = None
     """Your name for this state of the program; it stands in for the hash of its files."""
+    files: tuple[str, ...] = ()
+    """Further files that answers depend on, such as `tone/*.md`, where the program does not name them in full."""
 
     def __post_init__(self) -> None:
         try:
@@ -71,13 +74,25 @@ class CommandSystem:
         mend = "install it, or write its path from the suite's folder"
         return [Problem("system.command", f"no program {self.argv[0]!r} that can be run", mend)]
 
+    def sources(self, shared: Shared) -> list[tuple[str, Path]]:
+        """Files of the project that the command names, as (name, path), and what these rest on."""
+        waiting = [path for part in self.argv if (path := _project_file(part, shared))]
+        found: dict[str, Path] = {}
+        seen: set[Path] = set()
+        while waiting:
+            path = waiting.pop()
+            if path not in seen:
+                seen.add(path)
+                new = source_files(path, path.stem, shared.project, self.files, shared.inputs)
+                found.update(new)
+                waiting += [each for _, each in new if each.suffix == ".py" and path.suffix != ".py"]
+        return sorted(found.items())
+
     def fingerprint(self, shared: Shared) -> str | None:
-        """Hash of the command and of the project's files that it names, with their sources for python files."""
+        """Hash of the command and of its sources."""
         if self.version is not None:
             return self.version
-        named = [(part, path) for part in self.argv if (path := _project_file(part, shared))]
-        sources = {(name, found) for _, path in named if path.suffix == ".py" for name, found in _sources(path, shared)}
-        return config_hash(self, ("timeout_s", "version", "max_bytes"), [*named, *sorted(sources)])
+        return config_hash(self, ("timeout_s", "version", "max_bytes", "files"), self.sources(shared))
 
     def open(self, shared: Shared) -> AbstractAsyncContextManager[Answer]:
         """Nothing is held between calls."""
@@ -108,10 +123,6 @@ def _project_file(part: str, shared: Shared) -> Path | None:
         return path if path is not None and path.is_file() else None
     except OSError:  # an argument that is too long to be a path
         return None
-
-
-def _sources(path: Path, shared: Shared) -> list[tuple[str, Path]]:
-    return source_files(path, path.stem, shared.project)
 
 
 def _request(case: Case, fields: tuple[str, ...]) -> dict[str, Any]:

@@ -19,9 +19,10 @@ from typing import Any
 
 from evalkit.errors import InputError, Problem
 from evalkit.systems.base import Answer, CallFailed, Shared, check_seconds, timed
-from evalkit.systems.fingerprint import config_hash, source_files
+from evalkit.systems.fingerprint import config_hash
 from evalkit.systems.output import one_line, to_output
 from evalkit.systems.secrets import secrets_of
+from evalkit.systems.sources import source_files, texts_in
 from evalkit.systems.template import chat_turns
 from evalkit.systems.threads import DaemonThreads, OwnLoop
 from evalkit.types import Case, Failure, Output
@@ -55,6 +56,8 @@ class PythonSystem:
     timeout_s: float = 60.0
     version: str | None = None
     """Your name for this state of the system; it stands in for the hash of the sources."""
+    files: tuple[str, ...] = ()
+    """Further files that answers depend on, such as `tone/*.md`, where the code does not name them in full."""
 
     def __post_init__(self) -> None:
         if not _SPELLING.fullmatch(self.python):
@@ -74,15 +77,20 @@ class PythonSystem:
             return list(error.problems)
         return _signature_problems(function, self.arguments)
 
-    def fingerprint(self, shared: Shared) -> str | None:
-        """Hash of the callable's name, its arguments and the project's sources; `None` for a compiled module."""
-        if self.version is not None:
-            return self.version
+    def sources(self, shared: Shared) -> list[tuple[str, Path]]:
+        """Files that answers depend on, as (name, path); empty where the module's own file cannot be found."""
         module = self.python.partition(":")[0]
         path = _module_file(module, shared.project)
         if path is None:
-            return None
-        return config_hash(self, ("timeout_s", "version", "max_bytes"), source_files(path, module, shared.project))
+            return []
+        return source_files(path, module, shared.project, (*self.files, *texts_in(self.arguments)), shared.inputs)
+
+    def fingerprint(self, shared: Shared) -> str | None:
+        """Hash of the callable's name, its arguments and the sources; `None` for a compiled module."""
+        if self.version is not None:
+            return self.version
+        sources = self.sources(shared)
+        return config_hash(self, ("timeout_s", "version", "max_bytes", "files"), sources) if sources else None
 
     def open(self, shared: Shared) -> AbstractAsyncContextManager[Answer]:
         """Import the callable and hold its threads."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from evalkit.systems import SYSTEMS, PythonSystem, Shared, SystemConfig
-from evalkit.systems.fingerprint import source_files
+from evalkit.systems.sources import source_files
 
 
 @pytest.fixture
