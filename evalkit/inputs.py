@@ -96,6 +96,7 @@ def warnings_of(prepared: Prepared, terms: Terms) -> tuple[Problem, ...]:
     return (
         *prepared.golden.warnings,
         *prepared.golden.learnt,
+        *prepared.doubts,
         *_own_judge(prepared.suite),
         *_own_packages(prepared.suite),
         *unknown_metrics(terms.labels, metrics),

@@ -134,6 +134,11 @@ class Metric:
     pass_at: float | None = None
     """Score from which an answer passes (up to which, where lower is better); `None` where no score alone decides."""
 
+    @property
+    def votes(self) -> bool:
+        """True where its scores carry a pass mark, and so count in `pass_rate` unless the scorer is advisory."""
+        return (self.binary or self.pass_at is not None) and not self.diagnostic
+
 
 @dataclass(frozen=True, slots=True)
 class Score:

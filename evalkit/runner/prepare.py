@@ -14,6 +14,7 @@ from evalkit.gate.policy import NoRegression, policy_problems
 from evalkit.golden.overlap import overlap
 from evalkit.golden.read import GoldenSet, known_golden, open_golden
 from evalkit.llm.budget import Budget
+from evalkit.runner.gate_reach import CaseCounts, case_counts, reach_doubts, reach_problems
 from evalkit.runner.grading import Grader
 from evalkit.runner.names import foreign_cohorts, foreign_values, metric_name_problems
 from evalkit.runner.needs import missing, need_of
@@ -59,6 +60,8 @@ class Prepared:
     """What the run may spend."""
     cache: ReplyCache | None = None
     """Judges' replies of earlier runs."""
+    doubts: tuple[Problem, ...] = ()
+    """Gates that look at fewer cases than they seem to."""
     warnings: tuple[Problem, ...] = ()
     """What is allowed and probably not meant."""
 
@@ -125,13 +128,13 @@ async def prepare(
     services = await _services(suite, env, stack, (budget, cache), problems)
     graders = _graders(suite, services, problems) if services else []
     problems += metric_name_problems(graders)
-    golden = None
+    golden, counts = None, case_counts(suite, graders)
     try:
         source = (suite.golden, suite.golden_file, suite.golden_shown)
         golden = known_golden(*source, checked) if checked else None
         golden = golden or open_golden(
             *source,
-            need=need_of(suite, graders, shared, problems.append),
+            need=counts.counting(need_of(suite, graders, shared, problems.append)),
             cohorts=suite.options.cohorts,
         )
         problems += [*missing(suite, graders, golden), *foreign_cohorts(suite, golden), *foreign_values(suite, golden)]
@@ -139,11 +142,11 @@ async def prepare(
         golden = replace(golden, learnt=tuple(overlap(golden, known)))
     except InputError as error:
         problems += error.problems
-    problems += _policy(suite, graders)
+    problems += _policy(suite, graders) or _reach(suite, counts if golden else case_counts(suite, graders), problems)
     if problems or golden is None or services is None:
         raise InputError(_placed(suite, problem) for problem in problems)
-    fingerprint = suite.system.fingerprint(shared)
-    return Prepared(suite, golden, tuple(graders), shared, fingerprint, process, services, budget, cache)
+    fingerprint, doubts = suite.system.fingerprint(shared), tuple(reach_doubts(suite, counts))
+    return Prepared(suite, golden, tuple(graders), shared, fingerprint, process, services, budget, cache, doubts)
 
 
 def _old_problems(suite: Suite, shared: Shared) -> Iterator[Problem]:
@@ -241,10 +244,19 @@ def _answers_of(suite: Suite, name: str) -> Mapping[str, str]:
     return {row.case.digest: row.output.text for row in rows if row.output}
 
 
-def _policy(suite: Suite, graders: Sequence[Grader]) -> Iterator[Problem]:
+def _policy(suite: Suite, graders: Sequence[Grader]) -> list[Problem]:
     metrics = tuple(metric for grader in graders for metric in grader.scorer.metrics)
-    for index, what, mend in policy_problems(suite.policy, metrics, suite.options.cohorts):
-        yield Problem(f"gate[{index}]" if index >= 0 else "gate", what, mend)
+    return [
+        Problem(f"gate[{index}]" if index >= 0 else "gate", what, mend)
+        for index, what, mend in policy_problems(suite.policy, metrics, suite.options.cohorts)
+    ]
+
+
+def _reach(suite: Suite, counts: CaseCounts, problems: Sequence[Problem]) -> list[Problem]:
+    """Gates that can never say anything, where every scorer is known."""
+    if any(problem.place.startswith("scorers") for problem in problems):
+        return []
+    return list(reach_problems(suite, counts, has_judge=bool(_judges(suite))))
 
 
 def _placed(suite: Suite, problem: Problem) -> Problem:
