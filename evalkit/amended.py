@@ -1,19 +1,29 @@
-"""The rules before a change: those of the base branch where the baseline names one, else the baseline's own."""
+"""The base of a change: its rules and its cases, from the base branch, else from a stored baseline."""
 
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, TypeGuard
 
-from evalkit.errors import InputError
-from evalkit.store.git import PREFIX, commit_of, git, split, text_at
+from evalkit.assess import NO_BASELINE, named_baselines
+from evalkit.errors import EvalkitError, Problem
+from evalkit.golden.former import former_cases
+from evalkit.golden.read import GoldenSet, read_cases
+from evalkit.results import Amendment
+from evalkit.store.base import Base, find_base, target_branch
+from evalkit.store.folder import BASELINES, MANIFEST, RunFolder, is_name
+from evalkit.store.git import PREFIX
 from evalkit.store.soundness import fits
-from evalkit.suite.rules import rules_of_text
+from evalkit.suite.rules import golden_source, options_of_text, rules_of_text
 
 if TYPE_CHECKING:
-    from evalkit.store.folder import RunFolder
+    from evalkit.golden.read import GoldenSource
     from evalkit.suite.model import Suite
+    from evalkit.types import Case
 
 _SHAPE: Mapping[str, Any] = {
     "gate": list[Any],
@@ -25,30 +35,132 @@ _SHAPE: Mapping[str, Any] = {
     "production": dict[str, float],
     "labels": dict[str, dict[str, Any]],
 }
+_YAML = (".yaml", ".yml")
 
 
-def rules_before(suite: Suite, reference: str, baseline: RunFolder) -> tuple[Mapping[str, Any], str]:
-    """The rules before, and where they stood.
+@dataclass(frozen=True, kw_only=True)
+class Before:
+    """What is known of the state before a change."""
+
+    rules: Mapping[str, Any] = field(default_factory=dict)
+    """Empty where none are known."""
+    since: str = ""
+    """Where they are from: `origin/main@9f2c1ab`, or `baseline <run id>`."""
+    found: tuple[Amendment, ...] = ()
+    """Changes of what is compared, and what could not be compared."""
+    base: Base | None = None
+    """The commit whose golden set holds the old cases."""
+    golden: GoldenSource | None = None
+    """That golden set, with its path relative to the project's root."""
+    baseline: RunFolder | None = None
+    """The stored run whose rows hold the old cases, where no commit does."""
+
+
+def state_before(suite: Suite, asked: str | None, compared: RunFolder | None, env: Mapping[str, str]) -> Before:
+    """Find the base of a change, whatever the gate names.
 
     Args:
         suite: as it is now.
-        reference: what the baseline was found by.
-        baseline: its folder.
-
-    Returns:
-        Empty rules where neither the base branch nor the baseline tells them.
+        asked: what `--baseline` names, `None` without it.
+        compared: the baseline that the gate compares with, `None` where there is none.
+        env: the environment, in which CI names the target branch.
 
     Raises:
         InputError: for a file of the base branch that is there and cannot be read, or is too large.
     """
-    manifest = baseline.manifest()
-    if reference.startswith(PREFIX):
-        ref, commit = split(reference)[0], commit_of(reference, suite.root)
-        found = _at(commit, suite)
-        if found is not None:
-            return found, f"{ref}@{commit[:7]}"
+    named = next(iter(named_baselines(suite)), None)
+    base = find_base(suite.root, env, asked, named)
+    stored = compared or _stored_baseline(suite)
+    notes = [*_comparison(asked, named, base), *_target(env, base)]
+    at_base = _of_commit(base, suite) if base is not None else None
+    if at_base is not None:
+        notes += at_base.found
+    if at_base is None or not at_base.rules or (at_base.base is not None and _is_vacuous(at_base.base, asked, named)):
+        at_base = _of_baseline(stored, suite, at_base)
+    if not at_base.rules and not notes:
+        notes.append(_nothing_to_compare(base))
+    return replace(at_base, found=tuple(notes))
+
+
+def cases_before(before: Before, suite: Suite, golden: GoldenSet) -> tuple[tuple[Case, ...] | None, list[Problem]]:
+    """Cases of the base that today's golden set no longer holds in that form.
+
+    Returns:
+        `None` where the old cases are not known; and the problems of rows that cannot be read any more.
+    """
+    problems: list[Problem] = []
+    if before.base is not None and before.golden is not None and before.golden.path is not None:
+        path = before.golden.path
+        same = suite.golden_file == suite.root / path and suite.golden.make_ids == before.golden.make_ids
+        if same and not before.base.differs(path) and (suite.root / path).is_file():
+            return (), problems
+        with tempfile.TemporaryDirectory(prefix="evalkit-base-") as folder:
+            file = Path(folder) / PurePosixPath(path).name
+            if before.base.copy(path, file):
+                old = read_cases(before.golden, file, f"{before.since}:{path}", problems.append)
+                cases = (case for _, case in old)
+                return former_cases(cases, golden.open), problems
+    if before.baseline is not None:
+        rows = before.baseline.rows()
+        return former_cases((row.case for row in rows if row.repeat == 0), golden.open), problems
+    return None, problems
+
+
+def _is_vacuous(base: Base, asked: str | None, named: str | None) -> bool:
+    """True for the commit that is checked out, unless it is what the gate names: only uncommitted edits differ."""
+    return base.is_head and not (asked or named or "").startswith(PREFIX)
+
+
+def _comparison(asked: str | None, named: str | None, base: Base | None) -> Iterator[Amendment]:
+    """What happened to the baseline itself."""
+    if asked == NO_BASELINE and named is not None:
+        yield Amendment(what="baseline", before=named, after="none (--baseline none)", loosens=True)
+    name = asked or named
+    if name and base is not None and not base.is_head and is_name(name):
+        folder = (BASELINES / name).as_posix()
+        if changed := [file for file in (MANIFEST, "rows.jsonl.gz") if base.differs(f"{folder}/{file}")]:
+            note = f"{' and '.join(changed)} are not those of {base.shown}"
+            yield Amendment(what=f"baseline {name}", note=note, loosens=True)
+
+
+def _target(env: Mapping[str, str], base: Base | None) -> Iterator[Amendment]:
+    target = target_branch(env)
+    if target is not None and (base is None or base.shown.rpartition("@")[0] not in (target, f"origin/{target}")):
+        note = "not here, so nothing is compared with it; fetch it: `fetch-depth: 0` of actions/checkout"
+        yield Amendment(what=f"base branch {target}", note=note, loosens=True)
+
+
+def _nothing_to_compare(base: Base | None) -> Amendment:
+    where = "no base branch in git" if base is None else f"not on {base.shown}"
+    return Amendment(what="rules", note=f"not compared: {where}, and no stored baseline of this suite", loosens=False)
+
+
+def _stored_baseline(suite: Suite) -> RunFolder | None:
+    """The saved baseline of this suite: `main`, else the first by name."""
+    folders = sorted((suite.root / BASELINES).glob("*/"), key=lambda each: (each.name != "main", each.name))
+    for folder in (RunFolder(each) for each in folders if not each.name.startswith(".")):
+        try:
+            manifest = folder.manifest()
+        except EvalkitError:
+            continue  # whoever names it hears of it
+        if manifest["suite"] == suite.name or manifest["suite_file"] == _relative(suite):
+            return folder
+    return None
+
+
+def _of_baseline(stored: RunFolder | None, suite: Suite, at_base: Before | None) -> Before:
+    """The rules that a stored run was decided by; what it does not hold is taken from the checked-out commit."""
+    rest = at_base or Before()
+    if stored is None:
+        return rest
+    manifest = stored.manifest()
     rules = manifest.get("rules")
-    return (rules if _is_whole(rules) else {}), f"baseline {manifest['run_id']}"
+    since = f"baseline {manifest['run_id']}"
+    if not _is_whole(rules):
+        return rest if rest.rules else replace(rest, since=since)
+    # The rows of another suite's run hold no earlier form of these cases.
+    own = manifest["suite"] == suite.name
+    return Before(rules={**rest.rules, **rules}, since=since, baseline=stored if own else None)
 
 
 def _is_whole(rules: Any) -> TypeGuard[Mapping[str, Any]]:
@@ -61,19 +173,45 @@ def _is_whole(rules: Any) -> TypeGuard[Mapping[str, Any]]:
     )
 
 
-def _at(commit: str, suite: Suite) -> Mapping[str, Any] | None:
-    """The rules of this suite's file at a commit, `None` where it was not there or cannot be read."""
-    prefix = git(suite.root, "rev-parse", "--show-prefix").decode("utf-8", "replace").strip()
-    file = posixpath.join(prefix, suite.path.relative_to(suite.root).as_posix())
+def _relative(suite: Suite) -> str:
+    return suite.path.relative_to(suite.root).as_posix()
 
-    def read(name: str) -> bytes | None:
-        path = posixpath.normpath(posixpath.join(posixpath.dirname(file), name))
-        reference = f"{PREFIX}{commit}:{path}"
-        try:
-            split(reference)
-        except InputError:
-            return None  # no commit holds a file of such a name
-        return text_at(reference, suite.root)
 
-    text = read(posixpath.basename(file))
-    return None if text is None else rules_of_text(text, file, read)
+def _of_commit(base: Base, suite: Suite) -> Before:
+    """The rules of this suite at a commit; where it was not there, of the suite of the same name."""
+    own = _relative(suite)
+    text = base.read([own]).get(own)
+    file, found = own, tuple[Amendment, ...]()
+    if text is None:
+        moved = _moved(base, suite)
+        if moved is None:
+            note = f"not on {base.shown}, so its rules have none to be compared with"
+            return Before(base=base, found=(Amendment(what=f"suite {own}", note=note, loosens=True),))
+        file, text = moved
+        found = (Amendment(what="suite", before=file, after=own, loosens=True),)
+    folder = posixpath.dirname(file)
+
+    def read(names: Collection[str]) -> Mapping[str, bytes]:
+        paths = {posixpath.normpath(posixpath.join(folder, name)): name for name in names}
+        return {paths[path]: data for path, data in base.read(paths).items()}
+
+    options = options_of_text(text, file)
+    rules = rules_of_text(text, file, read)
+    if options is None or rules is None:
+        note = f"cannot be read as it is on {base.shown}, so its rules are not compared"
+        return Before(base=base, found=(*found, Amendment(what=f"suite {file}", note=note, loosens=True)))
+    golden = golden_source(options)
+    if golden.path is not None:
+        golden = replace(golden, path=posixpath.normpath(posixpath.join(folder, golden.path)))
+    return Before(rules=rules, since=base.shown, found=found, base=base, golden=golden)
+
+
+def _moved(base: Base, suite: Suite) -> tuple[str, bytes] | None:
+    """Path and text of the suite of this name at a commit, one that is gone from the disk first."""
+    names = [path for path in base.files_with(suite.name) if path.endswith(_YAML)]
+    for path in sorted(names, key=lambda path: ((suite.root / path).is_file(), path)):
+        text = base.read([path])[path]
+        options = options_of_text(text, path)
+        if options is not None and options.name == suite.name:
+            return path, text
+    return None

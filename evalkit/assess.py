@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from evalkit.gate.policy import Policy
     from evalkit.stored import StoredRun
     from evalkit.suite.model import Suite
+    from evalkit.types import Case
 
 NO_BASELINE = "none"
 
@@ -55,8 +56,11 @@ class Terms:
     production: Mapping[str, float] = field(default_factory=dict)
     traffic_per_month: int | None = None
     amendments: tuple[Amendment, ...] = ()
-    """What was changed in the rules since the baseline."""
+    """What was changed in the rules since the base."""
     amended_since: str = ""
+    """Where the rules before stood; empty where none are known."""
+    former: tuple[Case, ...] | None = None
+    """Cases of the base that the golden set no longer holds in that form; `None` where the old cases are not known."""
     notes: tuple[str, ...] = ()
     """Sentences that go with the figures, such as where a judge was measured."""
 
@@ -75,7 +79,7 @@ def assess(
     """
     from evalkit.aggregate.frozen import freeze
     from evalkit.aggregate.summary import summarise
-    from evalkit.gate.amendments import amended
+    from evalkit.gate.amendments import amended, case_changes
     from evalkit.gate.decide import decide
 
     frozen = freeze(frame)
@@ -100,8 +104,12 @@ def assess(
         seed=terms.seed,
         final=final,
     )
-    if isinstance(decision, Decision) and terms.baseline is not None and terms.partial is None:
-        decision = amended(decision, terms.amendments, terms.amended_since or f"baseline {terms.baseline.run_id}")
+    if isinstance(decision, Decision):
+        # Where the old cases are known, what they say now is added to the decision later.
+        told = terms.former is None and terms.partial is None
+        cases = case_changes(decision.comparison) if told else ()
+        since = terms.amended_since or ("" if terms.baseline is None else f"baseline {terms.baseline.run_id}")
+        decision = amended(decision, (*terms.amendments, *cases), since)
     return summary, decision
 
 

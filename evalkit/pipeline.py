@@ -11,21 +11,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evalkit.amended import rules_before
-from evalkit.assess import (
-    Terms,
-    assess,
-    baseline_name_of,
-    baseline_title,
-    find_baseline_of,
-    load_baseline,
-    named_baselines,
-    read_labels_of,
-    refuse_incomparable,
-)
+from evalkit.assess import Terms, assess, refuse_incomparable
 from evalkit.decided import Written, of_answers, of_resumed, of_stored_rows, write_decision
 from evalkit.errors import ExitCode, InputError, Problem
-from evalkit.gate.amendments import amendments
+from evalkit.former import with_former
 from evalkit.inputs import other_problems, refuse_places, refuse_unfit, warnings_of
 from evalkit.rescore import answered_by
 from evalkit.results import Decision, Summary
@@ -37,14 +26,12 @@ from evalkit.runner.manifest import manifest_of
 from evalkit.runner.plan import Selection
 from evalkit.runner.prepare import prepare
 from evalkit.session import Session, Watcher
-from evalkit.store.calibrations import read_calibrations
 from evalkit.store.chain import HEAD
 from evalkit.store.folder import MANIFEST, RunFolder, new_run_folder
 from evalkit.store.journal import Journal
-from evalkit.store.records import metric_of
 from evalkit.store.running import Running, refuse_if_running
 from evalkit.stored import load_run, suite_file_of
-from evalkit.suite.rules import rules_of
+from evalkit.terms import terms_of_run, terms_of_stored
 
 if TYPE_CHECKING:
     from evalkit.aggregate.labels import Label
@@ -187,16 +174,20 @@ async def plan_run(request: Request, env: Mapping[str, str], stack: AsyncExitSta
         command=request.command,
     )
     manifest["baseline"] = request.baseline
+    manifest["former"] = None if terms.former is None else [case.digest for case in terms.former]
     return Planned(prepared, terms, chosen, manifest, request.out or suite.root / "reports" / manifest["run_id"])
 
 
-def decide_again(folder: RunFolder, suite_file: Path | None, baseline: str | None) -> Result:
+def decide_again(
+    folder: RunFolder, suite_file: Path | None, baseline: str | None, env: Mapping[str, str] | None = None
+) -> Result:
     """Decide from stored rows, with the gate as the suite file has it now; nothing is called.
 
     Args:
         folder: a run folder.
         suite_file: the suite to decide by, `None` for the file that the run was made with.
         baseline: name or run folder instead of the suite's; `none` compares with nothing.
+        env: the environment, in which CI names the target branch.
 
     Raises:
         InputError: if the folder, the suite or the baseline cannot be read.
@@ -210,7 +201,7 @@ def decide_again(folder: RunFolder, suite_file: Path | None, baseline: str | Non
         what = f"its suite {stored.manifest['suite_file']} is not there"
         raise InputError(Problem(str(folder.path), what, "name one with --suite"))
     suite = load_suite(found)
-    terms = _terms(suite, stored.manifest, baseline, folder)
+    terms = terms_of_stored(suite, stored.manifest, baseline, folder, env or {})
     summary, decision = assess(
         stored.frame,
         terms,
@@ -221,6 +212,8 @@ def decide_again(folder: RunFolder, suite_file: Path | None, baseline: str | Non
     if not isinstance(decision, Decision):
         raise TypeError("a final assessment asks for no repeats")
     refuse_incomparable(decision)
+    decision = with_former(decision, folder, terms, final=True)
+    assert isinstance(decision, Decision)  # noqa: S101 - final
     earlier = of_stored_rows(folder, suite.root)
     written = write_decision(folder, stored.manifest, summary, decision, earlier, suite.root)
     return _result(folder, stored.manifest, summary, written, terms)
@@ -256,51 +249,13 @@ async def ready(
     try:
         checked = checked_golden(request.out, suite) if request.resume else None
         prepared = await prepare(suite, env, stack, replies=request.replies, checked=checked)
-        terms = _terms_of(prepared, request)
+        partial, asks = request.selection.partial, request.answers is None
+        terms = terms_of_run(prepared, env, baseline=request.baseline, partial=partial, asks=asks)
         refuse_unfit(prepared, terms)
     except InputError as error:
         others = (each for each in other_problems(suite, request.baseline) if each not in error.problems)
         raise InputError((*error.problems, *others)) from None
     return dataclasses.replace(prepared, warnings=warnings_of(prepared, terms)), terms
-
-
-def _terms_of(prepared: Prepared, request: Request) -> Terms:
-    """What the decision of this run depends on besides its rows."""
-    manifest = {
-        "score_keys": prepared.score_keys,
-        "repeats": prepared.suite.options.repeat,
-        "partial": request.selection.partial,
-        "seed": prepared.suite.options.seed,
-        "notices": prepared.notices,
-    }
-    return _terms(prepared.suite, manifest, request.baseline)
-
-
-def _terms(suite: Suite, manifest: Mapping[str, Any], baseline: str | None, run: RunFolder | None = None) -> Terms:
-    compared = find_baseline_of(suite, baseline)
-    name = baseline_name_of(suite, baseline)
-    rules, since = rules_before(suite, name, compared) if name and compared else ({}, "")
-    # The old system speaks for the run that the suite names beside it, and for no other.
-    escalates = suite.policy.escalates and baseline in (None, *named_baselines(suite))
-    policy = dataclasses.replace(suite.policy, escalates=escalates, repeats=manifest.get("repeats", 1))
-    return Terms(
-        suite=suite.name,
-        policy=policy,
-        baseline=load_baseline(compared, manifest["score_keys"], run if escalates else None),
-        baseline_folder=compared,
-        baseline_title=baseline_title(name, compared),
-        labels=read_labels_of(suite, map(metric_of, manifest.get("metrics", ()))),
-        kappa_floors=suite.options.kappa_floors,
-        calibrations=read_calibrations(suite.calibration_files, suite.root),
-        score_keys=manifest["score_keys"],
-        partial=manifest["partial"],
-        seed=manifest["seed"],
-        production=suite.options.production,
-        traffic_per_month=suite.options.traffic_per_month,
-        amendments=amendments(rules, rules_of(suite)) if rules else (),
-        amended_since=since,
-        notes=tuple(manifest["notices"]),
-    )
 
 
 def _result(folder: RunFolder, manifest: Mapping[str, Any], summary: Summary, written: Written, terms: Terms) -> Result:

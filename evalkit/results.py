@@ -197,6 +197,10 @@ class Amendment:
         change = f" {self.before} → {self.after}" if self.before or self.after else ""
         return f"{self.what}{change}{f' ({self.note})' if self.note else ''}"
 
+    def told(self, since: str) -> str:
+        """The finding with where the rules before stood, if that is known."""
+        return f"{self} since {since}" if since else str(self)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decided:

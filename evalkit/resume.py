@@ -67,7 +67,7 @@ def enter(folder: RunFolder, manifest: Mapping[str, Any], running: Running, resu
     manifest, wanted = _taken_over(folder, manifest, resume)
     before = _before(folder, resume, running.noted)
     folder.write_json(MANIFEST, manifest)
-    for sentence in (*before.rows.sentences(), *before.old_rows.sentences(), before.seal):
+    for sentence in (*before.rows.sentences(), *before.beside(), before.seal):
         if sentence:
             resume.watcher.note(sentence)
     earlier = _read(folder, manifest, resume, wanted, before, told=True)
@@ -154,8 +154,9 @@ def _read(
     spend = partial(charge, resume.prepared.budget, resume.stop, with_judges=True) if told else _nothing
     earlier.read(spend)
     if told:
-        for row in read_rows(folder.old_rows_file) if folder.old_rows_file.exists() else ():
-            spend(row)
+        for file in folder.journals[1:]:
+            for row in read_rows(file) if file.exists() else ():
+                spend(row)
         _tell(earlier, resume.watcher)
     return earlier
 

@@ -14,6 +14,7 @@ from time import perf_counter  # by name: a system may patch the module
 from typing import TYPE_CHECKING, Any
 
 from evalkit.assess import Terms, assess, load_baseline, refuse_incomparable
+from evalkit.former import open_former, with_former
 from evalkit.results import Decision, Summary
 from evalkit.runner.earlier import QUARANTINED, Earlier
 from evalkit.runner.engine import MakeRow, Stop, answered_and_graded, run_cases
@@ -111,6 +112,7 @@ class Session:
         await self._call_all(make_row, journal, terms)
         if terms.policy.escalates and self.folder.old_rows_file.exists():
             terms = self._with_old_rows(terms)
+        await self._ask_former(answer, terms.former or (), self.prepared.suite.options.repeat)
         self.wall_s = None if self.earlier.n_rows else perf_counter() - started
         await warming
         while True:
@@ -120,7 +122,7 @@ class Session:
             summary, decision = assess(self.frame, terms, expected=self.expected, wall_s=self.wall_s)
             if isinstance(decision, Decision):
                 refuse_incomparable(decision)
-                return summary, decision
+                return summary, await self._with_former(decision, answer, terms)
             more = self._again(decision, self.done)
             await self._call(iter(more), make_row, journal)
             if decision.both and self.stop.reason is None:
@@ -201,6 +203,29 @@ class Session:
         if self.stop.signal is not None:
             raise Interrupted(self.folder)
         return self._with_old_rows(terms)
+
+    async def _ask_former(self, answer: Answer, cases: Collection[Case], repeats: int) -> None:
+        """Ask removed or edited cases of the base in their old form; their rows are kept beside the run's own."""
+        work = open_former(self.folder, cases, repeats, self.earlier.scoring.id) if cases else []
+        if not work or self.stop.reason is not None:
+            return
+        self.watcher.note(f"cases that were removed or edited are asked in their old form too: {len(cases)}")
+        make_row = answered_and_graded(answer, grade_all(self.prepared.graders), self.earlier.scoring.id)
+        concurrency = self.prepared.suite.options.concurrency
+        with Journal(self.folder.former_rows_file) as journal:
+            keep = partial(self._keep_old, journal=journal)
+            await run_cases(iter(work), make_row, keep, concurrency=concurrency, stop=self.stop)
+        if self.stop.signal is not None:
+            raise Interrupted(self.folder)
+
+    async def _with_former(self, own: Decision, answer: Answer, terms: Terms) -> Decision:
+        """The decision with what the former cases say, which are asked again where the gate wants it."""
+        found = with_former(own, self.folder, terms, final=self.stop.reason is not None)
+        while not isinstance(found, Decision):
+            again = [case for case in terms.former or () if case.id in found.case_ids]
+            await self._ask_former(answer, again, found.repeats)
+            found = with_former(own, self.folder, terms, final=self.stop.reason is not None)
+        return found
 
     def _keep_old(self, row: Row, journal: Journal) -> list[Row]:
         journal.append(without_secrets(row, self.secrets))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -41,8 +41,12 @@ class StoredRun:
         return self.manifest["score_keys"]  # type: ignore[no-any-return]
 
 
-def load_run(folder: RunFolder) -> StoredRun:
+def load_run(folder: RunFolder, without: Collection[str] = ()) -> StoredRun:
     """Read a run folder or saved baseline.
+
+    Args:
+        folder: of the run.
+        without: ids of cases whose rows are left out.
 
     Raises:
         InputError: where it is no run folder, or its rows are missing, cut, or do not fit its manifest.
@@ -56,6 +60,8 @@ def load_run(folder: RunFolder) -> StoredRun:
     try:
         for row in read_rows(folder.rows_file, damaged):
             key = (row.case.digest, row.repeat)
+            if row.case.id in without:
+                continue
             if _differs(row, scorings, manifest):
                 stale.add(key)
             else:

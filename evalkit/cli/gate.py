@@ -1,5 +1,6 @@
 """`evalkit gate`: decide again from stored rows, with no call."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -23,6 +24,6 @@ def gate(
     from evalkit.pipeline import decide_again
     from evalkit.store.folder import RunFolder
 
-    result = decide_again(RunFolder(run), suite, baseline)
+    result = decide_again(RunFolder(run), suite, baseline, os.environ)
     Output(json=json, verbose=verbose).show_run(result, reports=True)
     raise typer.Exit(int(result.exit_code))

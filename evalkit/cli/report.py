@@ -1,5 +1,6 @@
 """`evalkit report`: make the reports of a run again."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -29,5 +30,5 @@ def report(
     files = Files(summary=summary, csv=csv)
     refuse_places(files.named())
     folder = RunFolder(run)
-    result = decide_again(folder, None, baseline or folder.manifest().get("baseline"))
+    result = decide_again(folder, None, baseline or folder.manifest().get("baseline"), os.environ)
     Output(verbose=verbose).show_run(result, reports=True, files=files)

@@ -42,7 +42,7 @@ def verify(
     root = project_of(Path.cwd())
     folder = stored_run(run, root)
     manifest, decision = folder.manifest(), folder.decision()
-    journals = {file.name: scan(file) for file in (folder.rows_file, folder.old_rows_file) if file.exists()}
+    journals = {file.name: scan(file) for file in folder.journals if file.exists()}
     found = head_of(journals.values(), decision)
     wrong: list[str] = []
     n_rows: list[int] = []

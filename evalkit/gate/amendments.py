@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
-from evalkit.gate.policy import CHECKS, Threshold
+from evalkit.gate.part_changes import NONE, is_number, part_changes, shown
+from evalkit.gate.policy import CHECKS, Coverage, Threshold
 from evalkit.results import KAPPA_FLOOR, Amendment, Comparison, Decision
 
 Rules = Mapping[str, Any]
@@ -17,14 +18,14 @@ _FEWER_ARE_LOOSER = ("by", "critical", "metrics")
 _UNTIL_GIVEN = {"metrics", "by"}
 """Keys of `no_regression` that mean everything where they are not written."""
 _NOT_RULES = ("why",)
-_NONE = "none"
+_COVERAGE = next(name for name, check in CHECKS.items() if check is Coverage)
 
 
 def amendments(before: Rules, after: Rules) -> tuple[Amendment, ...]:
     """Every rule that differs, the looser ones first.
 
     Args:
-        before: of the base branch, or of the baseline.
+        before: of the base branch, or of the baseline; keys that a run of an earlier version lacks are not compared.
         after: of the run to decide.
     """
     found = [
@@ -32,58 +33,75 @@ def amendments(before: Rules, after: Rules) -> tuple[Amendment, ...]:
         *_plain(before, after),
         *_floors(before.get("kappa_floors", {}), after.get("kappa_floors", {})),
         *_labels(before.get("labels", {}), after.get("labels", {})),
+        *part_changes(before, after),
     ]
     return tuple(sorted(found, key=lambda each: not each.loosens))
 
 
 def amended(decision: Decision, found: Sequence[Amendment], since: str) -> Decision:
-    """A decision with what was amended since the baseline; what is looser is a condition of an approval."""
-    every = (*found, *_cases(decision.comparison))
-    if not every:
+    """A decision with what was amended since the base; what is looser is a condition of an approval."""
+    if not found:
         return decision
-    reasons = tuple(f"{each} since {since}" for each in every if each.loosens)
+    reasons = tuple(each.told(since) for each in found if each.loosens)
     outcome = "approved with conditions" if decision.outcome == "approved" and reasons else decision.outcome
     return replace(
         decision,
         outcome=outcome,
         reasons=(*decision.reasons, *reasons),
-        amendments=tuple(sorted(every, key=lambda each: not each.loosens)),
+        amendments=tuple(sorted((*decision.amendments, *found), key=lambda each: not each.loosens)),
         amended_since=since,
     )
 
 
-def _cases(found: Comparison | None) -> Iterator[Amendment]:
+def case_changes(found: Comparison | None) -> tuple[Amendment, ...]:
+    """Cases that came and went against the baseline's run, where they were not asked in their old form."""
     if found is None:
-        return
+        return ()
     listed = (("removed", found.removed, found.removed_failing), ("changed", found.changed, found.changed_failing))
-    for word, ids, failing in listed:
-        if ids:
-            what = f"{len(ids):,} case{'' if len(ids) == 1 else 's'} {word}"
-            yield Amendment(what=what, note=f"{len(failing):,} of them failing before", loosens=bool(failing))
+    return tuple(
+        Amendment(
+            what=f"{len(ids):,} case{'' if len(ids) == 1 else 's'} {word}",
+            note=f"{len(failing):,} of them failing before",
+            loosens=bool(failing),
+        )
+        for word, ids, failing in listed
+        if ids
+    )
 
 
 def _gate(before: Sequence[Any], after: Sequence[Any]) -> Iterator[Amendment]:
     old, new = _entries(before), _entries(after)
     for name, options in old.items():
         if name not in new:
-            yield Amendment(what=f"gate {name}", before=_shown(options), after="removed", loosens=True)
+            yield Amendment(what=f"gate {name}", before=shown(options), after="removed", loosens=True)
             continue
+        defaults = _defaults(name)
         for key in sorted({*options, *new[name]} - {*_NOT_RULES}):
-            was, now = options.get(key), new[name].get(key)
+            was, now = (given.get(key, defaults.get(key)) for given in (options, new[name]))
             if was != now:
                 loosens = _is_looser(name, key, was, now)
-                yield Amendment(what=f"gate {name}.{key}", before=_shown(was), after=_shown(now), loosens=loosens)
+                yield Amendment(what=f"gate {name}.{key}", before=shown(was), after=shown(now), loosens=loosens)
     for name in new.keys() - old.keys():
-        yield Amendment(what=f"gate {name}", before=_NONE, after=_shown(new[name]), loosens=False)
+        yield Amendment(what=f"gate {name}", before=NONE, after=shown(new[name]), loosens=False)
+
+
+def _defaults(label: str) -> Mapping[str, Any]:
+    """What holds where an option is not written, as far as that is a value of its own."""
+    name = label.partition(" #")[0].partition("(")[0]
+    given = {each.name: each.default for each in fields(CHECKS.get(name, Threshold))}
+    return {key: value for key, value in given.items() if isinstance(value, int | float | str) and value != ""}
 
 
 def _entries(gate: Sequence[Any]) -> dict[str, Mapping[str, Any]]:
     """Options by name; a second entry of one name is told by its severity or kind, else by its number."""
     found: dict[str, Mapping[str, Any]] = {}
+    if not any(item == _COVERAGE or (isinstance(item, Mapping) and _COVERAGE in item) for item in gate):
+        found[_COVERAGE] = {}  # it holds where it is not written
     for item in gate:
         name, value = next(iter(item.items())) if isinstance(item, Mapping) and item else (str(item), None)
         options = _options(name, value)
-        told = [str(options[key]) for key in ("severity", "kind") if options.get(key)]
+        held = {**_defaults(name), **options}
+        told = [str(held[key]) for key in ("severity", "kind") if held.get(key)]
         label = f"{name}({', '.join(told)})" if told else name
         number = sum(each == label or each.startswith(f"{label} #") for each in found)
         found[f"{label} #{number + 1}" if number else label] = options
@@ -102,9 +120,9 @@ def _options(name: str, value: Any) -> Mapping[str, Any]:
 
 def _is_looser(name: str, key: str, was: Any, now: Any) -> bool:
     """True also where it cannot be told."""
-    if key in _LESS_IS_LOOSER + _MORE_IS_LOOSER and all(_is_number(each) for each in (was, now)):
+    if key in _LESS_IS_LOOSER + _MORE_IS_LOOSER and all(is_number(each) for each in (was, now)):
         return bool(now < was) is (key in _LESS_IS_LOOSER)
-    if key in _LESS_IS_LOOSER + _MORE_IS_LOOSER and was is None and _is_number(now):
+    if key in _LESS_IS_LOOSER + _MORE_IS_LOOSER and was is None and is_number(now):
         # A limit that was not there is one more; an error rate or a margin that is written is another one.
         return key in ("alpha", "margin")
     if key in _FEWER_ARE_LOOSER:
@@ -119,14 +137,10 @@ def _is_looser(name: str, key: str, was: Any, now: Any) -> bool:
     return True
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
 def _plain(before: Rules, after: Rules) -> Iterator[Amendment]:
     """Keys of the suite that rule how a run is judged."""
     for key in ("require_evidence", "repeat", "repeat_rule", "cohorts", "production"):
-        if key not in before or before[key] == after[key]:
+        if key not in before or before[key] == after.get(key):
             continue
         was, now = before[key], after[key]
         if key == "cohorts":
@@ -135,7 +149,7 @@ def _plain(before: Rules, after: Rules) -> Iterator[Amendment]:
             loosens = now < was
         else:
             loosens = not (key == "require_evidence" and now)
-        yield Amendment(what=key, before=_shown(was), after=_shown(now), loosens=loosens)
+        yield Amendment(what=key, before=shown(was), after=shown(now), loosens=loosens)
 
 
 def _floors(before: Mapping[str, float], after: Mapping[str, float]) -> Iterator[Amendment]:
@@ -143,7 +157,7 @@ def _floors(before: Mapping[str, float], after: Mapping[str, float]) -> Iterator
         was, now = before.get(cohort, KAPPA_FLOOR), after.get(cohort, KAPPA_FLOOR)
         if was != now:
             what = f"kappa_floors {cohort}"
-            yield Amendment(what=what, before=_shown(was), after=_shown(now), loosens=now < was)
+            yield Amendment(what=what, before=shown(was), after=shown(now), loosens=now < was)
 
 
 def _labels(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Amendment]:
@@ -152,17 +166,7 @@ def _labels(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Ame
         was, now = before.get(file), after.get(file)
         if was == now:
             continue
-        counts = [f"{each.get('n', 0):,} labels" if each else _NONE for each in (was, now)]
+        counts = [f"{each.get('n', 0):,} labels" if each else NONE for each in (was, now)]
         lost = len({*(was or {}).get("rows", ())} - {*(now or {}).get("rows", ())})
         note = f"{lost:,} edited or removed" if lost and now else ""
         yield Amendment(what=f"labels {file}", before=counts[0], after=counts[1], note=note, loosens=lost > 0)
-
-
-def _shown(value: Any) -> str:
-    if value is None:
-        return _NONE
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key} {_shown(each)}" for key, each in value.items() if key not in _NOT_RULES) or "defaults"
-    if isinstance(value, list | tuple):
-        return ", ".join(map(_shown, value)) or _NONE
-    return str(value).lower() if isinstance(value, bool) else str(value)

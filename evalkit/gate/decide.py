@@ -110,7 +110,7 @@ def _to_repeat(
 def _trial(check: NoRegression, policy: Policy, frame: FrozenFrame, baseline: Baseline | None, seed: int) -> Trial:
     critical = policy.critical_in(frame.cohorts)
     if baseline is None:
-        return Trial(check, critical, seed)
+        return Trial(check, critical, seed, uncompared=policy.uncompared)
     repeats = (baseline.frame.planned_repeats, frame.planned_repeats)
     return trial_of(check, policy, critical, seed, repeats, baseline.frame.n_repeats)
 

@@ -46,6 +46,8 @@ def regression_finding(frame: FrozenFrame, summary: Summary, baseline: Baseline 
     if baseline is None:
         where = "and commit it there" if ":" in policy.baseline else "under that name"
         reason = f"no baseline `{policy.baseline}` yet: save it with `evalkit baseline save` {where}"
+        if trial.uncompared:
+            reason = f"not compared with baseline `{policy.baseline}`: {trial.uncompared}"
         return finding([_whole("insufficient evidence", reason)])
     pairing = pair(frame, baseline.frame)
     planned = pair(frame, baseline.frame, repeats=trial.planned)

@@ -187,6 +187,8 @@ class Policy:
     """Whether the baseline's system can be called, so that suspect cases are run again on both sides."""
     repeats: int = 1
     """Repeats of every case that were planned; further ones come from running cases again."""
+    uncompared: str = ""
+    """Why nothing is compared although a baseline is named, such as `--baseline none`."""
 
     @property
     def coverage(self) -> Coverage:

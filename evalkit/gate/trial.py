@@ -33,6 +33,8 @@ class Trial:
     """Rows of each case that count in the first look, of baseline and candidate."""
     again: Again = "neither"
     """Which systems run cases that look worse again, so that there is a second look."""
+    uncompared: str = ""
+    """Why the baseline that is named is not compared."""
 
     @property
     def alpha(self) -> float:

@@ -167,7 +167,7 @@ def _cohorts(view: View, verbose: bool) -> Table | None:
 
 
 def _reasons(view: View) -> Iterator[Text]:
-    elsewhere = {view.headline, *(f"{each} since {view.amended_since}" for each in view.amendments[:SHOWN_CASES])}
+    elsewhere = {view.headline, *(each.told(view.amended_since) for each in view.amendments[:SHOWN_CASES])}
     reasons = [reason for reason in view.reasons if reason not in elsewhere]
     for reason in reasons[:SHOWN_REASONS]:
         yield _text("why     ", "bold").append(one_line(reason, 300), style="not bold")
@@ -189,7 +189,7 @@ def _judges(view: View) -> Iterator[Text]:
 def _amendments(view: View) -> Iterator[Text]:
     for each in view.amendments[:SHOWN_CASES]:
         mark, style = ("! looser ", "yellow") if each.loosens else ("", "")
-        text = one_line(f"{mark}{each} since {view.amended_since}", 200)
+        text = one_line(f"{mark}{each.told(view.amended_since)}", 200)
         yield _text("rules   ", "bold").append(text, style=style or "not bold")
     if len(view.amendments) > SHOWN_CASES:
         yield _text(f"        … and {len(view.amendments) - SHOWN_CASES} more", "dim")

@@ -183,7 +183,7 @@ def _amendments(view: View) -> Section | None:
         return None
     return Section(
         title="Rules, labels and cases that changed",
-        note=f"since {one_line(view.amended_since, 80)}",
+        note=f"since {one_line(view.amended_since, 80)}" if view.amended_since else "",
         bullets=tuple(map(amendment_line, view.amendments[:_ROWS])),
     )
 

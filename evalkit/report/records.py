@@ -186,7 +186,7 @@ def _why(name: str, need: str, whys: list[tuple[str, str, str]]) -> str:
 
 def _amendments(view: View) -> str:
     lines = [f"- {line_markdown(amendment_line(each))}" for each in view.amendments]
-    return "\n".join(lines) or "None, as far as the baseline tells." if view.comparison else "Nothing was compared."
+    return "\n".join(lines) or "None that the base shows."
 
 
 def _unseen(view: View) -> list[str]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from evalkit.results import Decided
 from evalkit.store.chain import HEAD, Scan, head_of
-from evalkit.store.folder import DECISION, OLD_ROWS, ROWS, SEAL, RunFolder
+from evalkit.store.folder import DECISION, FORMER_ROWS, OLD_ROWS, ROWS, SEAL, RunFolder
 from evalkit.store.rows import key_of_name
 from evalkit.store.seal import Seal, decided_of, file_sums, read_seal
 
@@ -51,6 +51,7 @@ class Before:
     """The oldest first."""
     rows: ChangedRows = field(default_factory=lambda: ChangedRows(ROWS))
     old_rows: ChangedRows = field(default_factory=lambda: ChangedRows(OLD_ROWS))
+    former_rows: ChangedRows = field(default_factory=lambda: ChangedRows(FORMER_ROWS))
     files: tuple[str, ...] = ()
     """A sentence for each sealed file that is not what it was, such as `summary.json: edited since the decision`."""
     seal: str = ""
@@ -59,7 +60,11 @@ class Before:
     def sentences(self) -> tuple[str, ...]:
         """Everything that is not what it was."""
         sealed = (self.seal,) if self.seal else ()
-        return (*sealed, *self.rows.sentences(), *self.old_rows.sentences(), *self.files)
+        return (*sealed, *self.rows.sentences(), *self.beside(), *self.files)
+
+    def beside(self) -> tuple[str, ...]:
+        """What changed in the journals beside the run's own rows."""
+        return (*self.old_rows.sentences(), *self.former_rows.sentences())
 
 
 def before_in(folder: RunFolder, known: Sequence[Decided] = (), noted: Noted = frozenset()) -> Before:
@@ -86,11 +91,12 @@ def before_in(folder: RunFolder, known: Sequence[Decided] = (), noted: Noted = f
         _distinct([*earlier, *known, *seal.decisions]),
         _changed(ROWS, journals[0], seal.rows[ROWS], noted.__contains__),
         _changed(OLD_ROWS, journals[1], seal.rows[OLD_ROWS], lambda key: bool(noted)),
+        _changed(FORMER_ROWS, journals[2], seal.rows[FORMER_ROWS], lambda key: bool(noted)),
         (*_files(folder, seal), *_decision_file(folder, seal, journals, bool(noted))),
     )
 
 
-def _without_seal(folder: RunFolder, journals: tuple[Scan, Scan], known: bool) -> str:
+def _without_seal(folder: RunFolder, journals: tuple[Scan, ...], known: bool) -> str:
     """Why a folder without a seal is not as it was decided; empty where nothing shows that."""
     decision, manifest = folder.decision(), folder.manifest()
     is_baseline = "accepted" in manifest
@@ -190,7 +196,7 @@ def _files(folder: RunFolder, seal: Seal) -> Iterator[str]:
             yield f"{name}: {'edited since the decision' if name in now else 'is gone'}"
 
 
-def _decision_file(folder: RunFolder, seal: Seal, journals: tuple[Scan, Scan], running: bool) -> Iterator[str]:
+def _decision_file(folder: RunFolder, seal: Seal, journals: tuple[Scan, ...], running: bool) -> Iterator[str]:
     """Whether `decision.json` is the one that was sealed, or says that there is no decision of what is there now."""
     decision = folder.decision()
     if decision is None:
@@ -199,7 +205,7 @@ def _decision_file(folder: RunFolder, seal: Seal, journals: tuple[Scan, Scan], r
         elif not running:
             yield f"{DECISION}: is gone; the decision was {seal.decisions[-1].outcome!r}"
         return
-    sealed = [Scan(seal.rows[name], len(seal.rows[name]), ()) for name in (ROWS, OLD_ROWS)]
+    sealed = [Scan(seal.rows[name], len(seal.rows[name]), ()) for name in (ROWS, OLD_ROWS, FORMER_ROWS)]
     same = decision.get(HEAD) == seal.head == head_of(sealed, decision)
     withheld = decision["outcome"] == "no decision" and decision.get(HEAD) == head_of(journals, decision)
     if not same and not withheld:

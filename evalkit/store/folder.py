@@ -28,6 +28,8 @@ TIMINGS = "timings.json"
 """Latency, speed and throughput: beside the summary, so that equal answers give equal summaries."""
 OLD_ROWS = "baseline_rows.jsonl"
 """What the baseline's system answered when cases were run again on both sides."""
+FORMER_ROWS = "former_rows.jsonl"
+"""What the system answered to cases of the base that were removed or edited, in their old form."""
 SET_ASIDE = "set_aside.jsonl"
 """Damaged lines, and rows of cases that are gone from the golden set: what a resumed run took out of its journal."""
 SEAL = "seal.txt"
@@ -55,6 +57,16 @@ class RunFolder:
     def old_rows_file(self) -> Path:
         """Answers of the baseline's system that this run asked for."""
         return self.path / OLD_ROWS
+
+    @property
+    def former_rows_file(self) -> Path:
+        """Rows of the base's cases that were removed or edited, in their old form."""
+        return self.path / FORMER_ROWS
+
+    @property
+    def journals(self) -> tuple[Path, ...]:
+        """Every file of rows that the decision rests on; those after the first may be absent."""
+        return (self.rows_file, self.old_rows_file, self.former_rows_file)
 
     def file(self, name: str) -> Path:
         """Path of one of the run's files."""
@@ -137,9 +149,9 @@ class RunFolder:
             with suppress(OSError):
                 draft.unlink()
 
-    def scans(self) -> tuple[Scan, Scan]:
-        """Every line of the run's own rows checked, and of those of the baseline's system."""
-        return scan(self.rows_file), scan(self.old_rows_file)
+    def scans(self) -> tuple[Scan, ...]:
+        """Every line of each journal checked, in the order of `journals`."""
+        return tuple(scan(file) for file in self.journals)
 
     def head(self, decision: Mapping[str, Any] | None) -> str:
         """What stands for every row that counts, and for the decision made of them; see `chain`."""

@@ -74,7 +74,7 @@ def split(reference: str) -> tuple[str, str]:
     problem = None
     if not found or not path:
         problem = "expected git:REF:PATH"
-    elif not _REF.fullmatch(ref) or ".." in ref or "@{" in ref or ref.endswith((".lock", "/")):
+    elif not is_ref(ref):
         problem = f"{ref!r} is no branch, tag or commit"
     elif path.startswith(("/", "-", ":")) or ".." in parts or not path.isprintable() or "\\" in path:
         problem = f"{path!r} is no path inside the repository"
@@ -82,6 +82,11 @@ def split(reference: str) -> tuple[str, str]:
         mend = "write it like git:origin/main:reports/baselines/main"
         raise InputError(Problem(reference, problem, mend))
     return ref, PurePosixPath(path).as_posix()
+
+
+def is_ref(text: str) -> bool:
+    """True for a plain branch, tag or commit, which git reads as nothing else."""
+    return bool(_REF.fullmatch(text)) and ".." not in text and "@{" not in text and not text.endswith((".lock", "/"))
 
 
 def commit_of(reference: str, root: Path) -> str:
@@ -124,7 +129,7 @@ def folder_at(reference: str, root: Path, names: Sequence[str]) -> Path | None:
         if name not in names or kind != "blob" or mode == "120000":
             continue
         if int(size) > MAX_BYTES:
-            raise _too_large(f"{reference}/{name}", int(size), MAX_BYTES)
+            raise too_large(f"{reference}/{name}", int(size), MAX_BYTES)
         git(root, "cat-file", "blob", blob, into=target / name)
         with (target / name).open("rb") as file:
             pointer = file.read(len(_LFS)) == _LFS
@@ -143,9 +148,10 @@ def text_at(reference: str, root: Path) -> bytes | None:
     listed = git(root, "ls-tree", "-z", "-l", "--full-tree", commit, "--", path).decode("utf-8", "replace")
     found = re.match(r"100\d\d\d blob ([0-9a-f]+) +(\d+)\t", listed)
     if found and int(found[2]) > MAX_TEXT_BYTES:
-        raise _too_large(reference, int(found[2]), MAX_TEXT_BYTES)
+        raise too_large(reference, int(found[2]), MAX_TEXT_BYTES)
     return git(root, "cat-file", "blob", found[1]) if found else None
 
 
-def _too_large(place: str, size: int, limit: int) -> InputError:
+def too_large(place: str, size: int, limit: int) -> InputError:
+    """The refusal of a file that is not read because of its size."""
     return InputError(Problem(place, f"{size:,} bytes, at most {limit:,} are read", "keep a smaller file in git"))

@@ -1,7 +1,8 @@
 """The seal of a decided run: which rows and files its decision rests on, and every decision made of it so far.
 
 `seal.txt` begins with one checksummed line of JSON. Each further line is a row: the journal it is in (`r` for
-`rows.jsonl`, `b` for `baseline_rows.jsonl`), its checksum, and the beginning of its JSON, which names case and repeat.
+`rows.jsonl`, `b` for `baseline_rows.jsonl`, `f` for `former_rows.jsonl`), its checksum, and the beginning of its JSON,
+which names case and repeat.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from evalkit.errors import StoreError
 from evalkit.results import Decided, Outcome
 from evalkit.sealed import body_of, seal
 from evalkit.store.chain import Scan
-from evalkit.store.folder import MANIFEST, OLD_ROWS, ROWS, SEAL, SUMMARY, TIMINGS, RunFolder
+from evalkit.store.folder import FORMER_ROWS, MANIFEST, OLD_ROWS, ROWS, SEAL, SUMMARY, TIMINGS, RunFolder
 from evalkit.store.soundness import fits
 
 FORMAT = 1
@@ -27,7 +28,7 @@ FILES = (MANIFEST, SUMMARY, TIMINGS)
 """Sealed by their SHA-256; `decision.json` is sealed by its head."""
 SINCE = "decided_before"
 """A key of `decision.json` in every run that has a seal: runs of earlier versions have neither."""
-_MARKS = {b"r": ROWS, b"b": OLD_ROWS}
+_MARKS = {b"r": ROWS, b"b": OLD_ROWS, b"f": FORMER_ROWS}
 _MAX_LINE_BYTES = 64 << 20
 _OUTCOMES = typing.get_args(Outcome)
 _DECIDED = {each.name for each in fields(Decided)}
@@ -48,14 +49,14 @@ class Seal:
 
 
 def write_seal(
-    folder: RunFolder, head: str, journals: tuple[Scan, Scan], decisions: Sequence[Decided], files: Mapping[str, str]
+    folder: RunFolder, head: str, journals: tuple[Scan, ...], decisions: Sequence[Decided], files: Mapping[str, str]
 ) -> None:
     """Seal a decision, whole or not at all.
 
     Args:
         folder: of the run.
         head: of its rows and decision.
-        journals: the run's own rows, and those of the baseline's system.
+        journals: every journal of the run, in the order of `RunFolder.journals`.
         decisions: every decision so far, this one last.
         files: name -> SHA-256 of the files that it rests on.
 

@@ -33,6 +33,7 @@ LATER_SHAPE: Mapping[str, Any] = {
     "commit": str | None,
     "earlier_scorings": dict[str, dict[str, Any]],
     "finished_at": str,
+    "former": list[str] | None,
     "head": str,
     "host": dict[str, Any],
     "judge": dict[str, Any] | None,

@@ -2,44 +2,79 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
-from collections.abc import Callable
+import math
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 from evalkit.document import parse
 from evalkit.errors import InputError
 from evalkit.files import read_file
-from evalkit.suite.build import Builder
+from evalkit.golden.read import GoldenSource
+from evalkit.scorers.registry import LOCAL_JUDGE, NEGATION, SCORERS, scorer_class
+from evalkit.suite.build import Builder, key_of
 from evalkit.suite.model import Suite, SuiteOptions
+from evalkit.systems import SYSTEMS
 
 FINGERPRINT_HEX = 8
-MAX_LABELS_BYTES = 512 << 20
-"""Of a label file: more than a million labels."""
-Read = Callable[[str], bytes | None]
-"""A file that a suite names, `None` where it is not there."""
+MAX_FILE_BYTES = 512 << 20
+"""Of a file that a suite names: more than a million labels."""
+Read = Callable[[Collection[str]], Mapping[str, bytes]]
+"""Those of the named files that are there, by name; names are relative to the suite file."""
+_SHOWN = frozenset(
+    "base_url by chat command dialect field has http hub kind local method model name path pattern python replay rubric"
+    " schema severity split url value version".split()
+)
+"""Keys whose text is kept as it is; of other texts, which may hold a secret, only a fingerprint."""
+_SHOWN_CHARS = 80
+_USERINFO = re.compile(r"://[^/@\s]*@")
+_FILE = re.compile(r"[\w./-]{1,200}\.[A-Za-z0-9]{1,8}")
 
 
 def rules_of(suite: Suite) -> dict[str, Any]:
     """The rules of a suite as it stands on disk."""
+    folder = suite.path.parent
 
-    def read(name: str) -> bytes | None:
-        file = (suite.path.parent / name).resolve()
-        return read_file(file, MAX_LABELS_BYTES) if file.is_file() else None
+    def read(names: Collection[str]) -> Mapping[str, bytes]:
+        found = {}
+        for name in names:
+            with suppress(OSError, RuntimeError):  # a text that names no file, or a link that leads back to itself
+                file = (folder / name).resolve()
+                if file.is_relative_to(suite.root) and file.is_file():
+                    found[name] = read_file(file, MAX_FILE_BYTES)
+        return found
 
     return _rules(suite.options, read)
 
 
-def rules_of_text(text: bytes, shown: str, read: Read) -> dict[str, Any] | None:
-    """The rules that a suite file of another commit states, `None` where this evalkit cannot read it."""
+def options_of_text(text: bytes, shown: str) -> SuiteOptions | None:
+    """The options that a suite file of another commit states, `None` where this evalkit cannot read it."""
     try:
         builder = Builder(parse(text, shown))
     except InputError:
         return None
-    options = builder.build(SuiteOptions, builder.document.value, ())
+    options: SuiteOptions | None = builder.build(SuiteOptions, builder.document.value, ())
+    return options
+
+
+def rules_of_text(text: bytes, shown: str, read: Read) -> dict[str, Any] | None:
+    """The rules that a suite file of another commit states, `None` where this evalkit cannot read it."""
+    options = options_of_text(text, shown)
     return None if options is None else _rules(options, read)
 
 
+def golden_source(options: SuiteOptions) -> GoldenSource:
+    """Where the golden set of a suite comes from."""
+    return options.golden if isinstance(options.golden, GoldenSource) else GoldenSource(path=options.golden)
+
+
 def _rules(options: SuiteOptions, read: Read) -> dict[str, Any]:
+    scorers = list(_scorers(options))
+    named = {name for _, _, given in scorers for name in _files_in(given)}
+    files = read([*options.labels, *options.calibrations, *named])
     return {
         "gate": [dict(item) if isinstance(item, dict) else item for item in options.gate],
         "require_evidence": options.require_evidence,
@@ -48,11 +83,112 @@ def _rules(options: SuiteOptions, read: Read) -> dict[str, Any]:
         "repeat": options.repeat,
         "repeat_rule": options.repeat_rule,
         "production": dict(options.production),
-        "labels": {name: _labels(data) for name in options.labels if (data := read(name)) is not None},
+        "labels": {name: _labels(files[name]) for name in options.labels if name in files},
+        "name": options.name,
+        "golden": _unlike(GoldenSource, dataclasses.asdict(golden_source(options))),
+        "system": _system(options.system),
+        "judge": _flat(_judge(options)),
+        "embedding": _flat({"model": options.embedding} if isinstance(options.embedding, str) else options.embedding),
+        "scorers": {label: _scorer(cls, given, files) for label, cls, given in scorers},
+        "calibrations": {name: _fingerprint(files[name]) for name in options.calibrations if name in files},
+        "sample": _flat(dataclasses.asdict(found)) if (found := options.sample_of(None)) else {},
+        "seed": options.seed,
+        "budget_usd": options.budget_usd,
+        "deadline_s": options.deadline_s,
+        "traffic_per_month": options.traffic_per_month,
     }
+
+
+def _scorers(options: SuiteOptions) -> Iterator[tuple[str, type[Any] | None, Mapping[str, Any]]]:
+    """Label, class and options of each scorer; a second one of a name has its number."""
+    local = bool(options.judge and "local" in options.judge)
+    seen: dict[str, int] = {}
+    for item in options.scorers:
+        name, value = next(iter(item.items())) if isinstance(item, Mapping) and item else (str(item), None)
+        kind = str(name).removeprefix(NEGATION)
+        target = LOCAL_JUDGE if kind == "judge" and local else SCORERS.get(kind)
+        cls = scorer_class(target) if target else None
+        shorthand = getattr(cls, "shorthand", "value")
+        given = value if isinstance(value, Mapping) else {} if value is None else {shorthand: value}
+        label = str(given.get("name", name))
+        seen[label] = seen.get(label, 0) + 1
+        number = f" #{seen[label]}" if seen[label] > 1 else ""
+        yield label + number, cls, {**given, "kind": str(name)}
+
+
+def _scorer(cls: type[Any] | None, given: Mapping[str, Any], files: Mapping[str, bytes]) -> dict[str, Any]:
+    """The options of a scorer that are not its defaults, and fingerprints of the files that they name."""
+    contents = {f"file {name}": _fingerprint(files[name]) for name in _files_in(given) if name in files}
+    return {**_unlike(cls, given), **contents}
+
+
+def _files_in(given: Any) -> Iterator[str]:
+    """Texts in a value that may be names of files."""
+    if isinstance(given, str) and _FILE.fullmatch(given):
+        yield given
+    for inner in given.values() if isinstance(given, Mapping) else given if isinstance(given, list | tuple) else ():
+        yield from _files_in(inner)
+
+
+def _system(system: Any) -> dict[str, Any]:
+    kind = next((kind for kind in SYSTEMS if isinstance(system, Mapping) and kind in system), None)
+    return _unlike(SYSTEMS[kind], system) if kind else _flat(system)
+
+
+def _judge(options: SuiteOptions) -> Mapping[str, Any]:
+    """The judge, without settings that are the defaults."""
+    from evalkit.llm.config import ChatConfig
+
+    judge = options.judge or {}
+    found = {"chat": [judge["chat"]] if "chat" in judge else [], "panel": judge.get("panel", [])}
+    models = {key: [_unlike(ChatConfig, each) for each in every] for key, every in found.items() if every}
+    return {**{key: value for key, value in judge.items() if key not in found}, **models}
+
+
+def _unlike(cls: type[Any] | None, given: Any) -> dict[str, Any]:
+    """Flat options without those that say what holds anyway."""
+    if not isinstance(given, Mapping) or cls is None:
+        return _flat(given)
+    defaults: dict[str, Any] = {"advisory": False, "when": None}
+    for each in dataclasses.fields(cls):
+        default = each.default if each.default_factory is dataclasses.MISSING else each.default_factory()
+        defaults[key_of(each)] = default
+    return _flat({key: value for key, value in given.items() if _plain(value) != _plain(defaults.get(key, ...))})
+
+
+def _plain(value: Any) -> Any:
+    return [_plain(each) for each in value] if isinstance(value, list | tuple) else value
+
+
+def _flat(value: Any, key: str = "") -> dict[str, Any]:
+    """Dotted key -> a number, true or false, a short text that is no secret, or the fingerprint of another one."""
+    if isinstance(value, Mapping):
+        found: dict[str, Any] = {}
+        for name, inner in value.items():
+            found |= _flat(inner, f"{key}.{name}" if key else str(name))
+        return found
+    if isinstance(value, list | tuple) and any(isinstance(each, Mapping) for each in value):
+        return {name: each for at, inner in enumerate(value) for name, each in _flat(inner, f"{key}[{at}]").items()}
+    return {key: _shown(value, key)} if value is not None else {}
+
+
+def _shown(value: Any, key: str) -> Any:
+    if isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value)):
+        return value
+    if isinstance(value, list | tuple):
+        return [_shown(each, key) for each in value]
+    text = str(value)
+    top, last = re.split(r"[.\[]", key)[0], key.rpartition(".")[2]
+    if (last in _SHOWN or top == "when") and len(text) <= _SHOWN_CHARS and not _USERINFO.search(text):
+        return text
+    return f"#{_fingerprint(text.encode('utf-8', 'surrogatepass'))}"
+
+
+def _fingerprint(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:FINGERPRINT_HEX]
 
 
 def _labels(data: bytes) -> dict[str, Any]:
     """How many labels a file holds, and a fingerprint of each line, so that an edited one is told from an added one."""
     lines = [line.strip() for line in data.split(b"\n") if line.strip()]
-    return {"n": len(lines), "rows": sorted(hashlib.sha256(line).hexdigest()[:FINGERPRINT_HEX] for line in lines)}
+    return {"n": len(lines), "rows": sorted(map(_fingerprint, lines))}

@@ -208,7 +208,7 @@ def test_rules_of_the_base_branch_are_named(saved: Project) -> None:
     assert decision["amended_since"] == f"main@{commit[:7]}"
     found = [(each["what"], each["before"], each["after"], each["note"]) for each in decision["amendments"]]  # type: ignore[attr-defined]
     assert ("gate pass_rate.min", "0.3", "0.2", "") in found
-    assert ("1 case removed", "", "", "1 of them failing before") in found
+    assert ("1 case removed", "", "", "in the old form it passes") in found
     summary = (saved.root / "first" / "summary.md").read_text(encoding="utf-8")
     assert "`gate pass_rate.min` 0.3 → 0.2" in summary
 

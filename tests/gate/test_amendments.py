@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from evalkit.gate.amendments import amended, amendments
+from evalkit.gate.amendments import amended, amendments, case_changes
 from evalkit.results import Comparison, Decision
 
 RULES: dict[str, Any] = {
@@ -73,7 +73,7 @@ COST = {"cost_per_case_usd": {"max": 0.05}}
         ),
         (
             rate(on_fail="warn"),
-            "gate pass_rate.on_fail none → warn", True,
+            "gate pass_rate.on_fail block → warn", True,
         ),
         (gate(1, {"failures": {"severity": "critical", "max": 3}}), "gate failures(critical).max 0 → 3", True),
         (gate(2, {"failures": {"severity": "high", "max": 1}}), "gate failures(high).max 2 → 1", False),
@@ -155,7 +155,7 @@ def test_removed_cases_are_counted_with_those_that_failed() -> None:
     compared = Comparison(
         baseline_id="b", n_paired=9, overlap=1.0, removed=("a", "b", "c"), removed_failing=("a", "c"), changed=("d",)
     )
-    decision = amended(Decision(outcome="approved", checks=(), comparison=compared), (), "b")
+    decision = amended(Decision(outcome="approved", checks=(), comparison=compared), case_changes(compared), "b")
     assert [str(each) for each in decision.amendments] == [
         "3 cases removed (2 of them failing before)",
         "1 case changed (0 of them failing before)",

@@ -1,0 +1,131 @@
+"""What a change did to the parts of a suite: golden set, sample, system, judge, scorers, calibrations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from evalkit.results import Amendment
+
+NONE = "none"
+_PARTS = ("system", "judge", "embedding", "golden", "sample", "calibrations")
+_NO_RULE = ("why", "description")
+_SPENDING = ("budget_usd", "deadline_s")
+
+
+def part_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Amendment]:
+    """Every option of a part that differs, by its dotted key.
+
+    Args:
+        before: rules of the base; a part that it does not hold is not compared.
+        after: of the run to decide.
+    """
+    for part in _PARTS:
+        yield from _options(part, _mapping(before, part), _mapping(after, part), _LOOSER.get(part, _always))
+    if "scorers" in before:
+        yield from _scorers(_mapping(before, "scorers") or {}, _mapping(after, "scorers") or {})
+    yield from _settings(before, after)
+
+
+def shown(value: Any) -> str:
+    """A value of a rule in words."""
+    if value is None:
+        return NONE
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {shown(each)}" for key, each in value.items() if key not in _NO_RULE) or "defaults"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(shown, value)) or NONE
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def is_number(value: Any) -> bool:
+    """True for a number that is not true or false."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _mapping(rules: Mapping[str, Any], part: str) -> Mapping[str, Any] | None:
+    """A part of stored rules, which may hold anything there."""
+    found = rules.get(part)
+    return found if isinstance(found, Mapping) else None
+
+
+Loosens = Callable[[str, Any, Any], bool]
+"""Option, value before and value after -> True where it lets more through, or where that cannot be told."""
+
+
+def _options(
+    what: str, before: Mapping[str, Any] | None, after: Mapping[str, Any] | None, loosens: Loosens
+) -> Iterator[Amendment]:
+    if before is None:
+        return
+    now_all = after or {}
+    for key in sorted({*before, *now_all}, key=str):
+        was, now = before.get(key), now_all.get(key)
+        if was != now:
+            name = f"{what} {key}"
+            yield Amendment(what=name, before=_option(was), after=_option(now), loosens=loosens(key, was, now))
+
+
+def _option(value: Any) -> str:
+    """The value of an option; one that is not written has its default."""
+    return "not set" if value is None else shown(value)
+
+
+def _always(key: str, was: Any, now: Any) -> bool:
+    return True
+
+
+def _system(key: str, was: Any, now: Any) -> bool:
+    """A shorter wait for answers lets nothing through."""
+    return not (key == "timeout_s" and is_number(was) and is_number(now) and now < was)
+
+
+def _golden(key: str, was: Any, now: Any) -> bool:
+    """Where the set lies is no rule: its cases are compared one by one."""
+    return key != "path"
+
+
+def _sample(key: str, was: Any, now: Any) -> bool:
+    """More cases, or all of them, let nothing through."""
+    return now is not None and not (key == "n" and is_number(was) and is_number(now) and now > was)
+
+
+_LOOSER: Mapping[str, Loosens] = {"system": _system, "golden": _golden, "sample": _sample}
+
+
+def _scorers(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Amendment]:
+    for label in sorted({*before, *after}, key=str):
+        was, now = before.get(label), after.get(label)
+        if now is None:
+            yield Amendment(what=f"scorer {label}", before=shown(was), after="removed", loosens=True)
+        elif label not in before:
+            yield Amendment(what=f"scorer {label}", before=NONE, after=shown(now), loosens=False)
+        elif isinstance(was, Mapping) and isinstance(now, Mapping):
+            negated = any(str(each.get("kind", "")).startswith("not_") for each in (was, now))
+            yield from _options(f"scorer {label}", was, now, _negated if negated else _scorer)
+
+
+def _scorer(key: str, was: Any, now: Any) -> bool:
+    """A scorer that votes on more cases, or has a higher pass mark, lets nothing through."""
+    if key.startswith(("min", "pass")) and is_number(was) and is_number(now):
+        return bool(now < was)
+    if key.startswith("max") and is_number(was) and is_number(now):
+        return bool(now > was)
+    return _negated(key, was, now)
+
+
+def _negated(key: str, was: Any, now: Any) -> bool:
+    """The pass mark of a scorer that is turned around cannot be told to be stricter."""
+    return not (key == "advisory" or key.startswith("when.")) or now is not None
+
+
+def _settings(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Amendment]:
+    """Single keys of the suite that decide less than a rule, and are shown."""
+    sampled = bool(before.get("sample") or after.get("sample"))
+    for key in ("name", "seed", "traffic_per_month", *_SPENDING):
+        if key not in before or before[key] == after.get(key):
+            continue
+        was, now = before[key], after.get(key)
+        less = now is None or not is_number(was) or not is_number(now) or now < was
+        loosens = {"seed": sampled, "traffic_per_month": was is not None and less}.get(key, False)
+        yield Amendment(what=key, before=shown(was), after=shown(now), loosens=loosens)

@@ -1,0 +1,33 @@
+"""Cases that a golden set held before a change and no longer holds in that form."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from evalkit.types import Case
+
+_OWN = ("input", "reference", "contexts", "kind", "severity", "cohorts", "cluster")
+_KEY_HEX = 16
+
+
+def former_cases(before: Iterable[Case], now: Callable[[], Iterator[Case]]) -> tuple[Case, ...]:
+    """The cases of `before` whose content is not in the set any more, in their old form.
+
+    Args:
+        before: cases of the set as it was.
+        now: streams the cases of today's set.
+    """
+    known = {_key(case) for case in now()}
+    return tuple(case for case in before if _key(case) not in known)
+
+
+def edited_parts(before: Case, now: Case) -> tuple[str, ...]:
+    """Names of what differs between two forms of a case, sorted."""
+    own = {name for name in _OWN if getattr(before, name) != getattr(now, name)}
+    names = {*before.fields, *now.fields}
+    return tuple(sorted(own | {name for name in names if before.fields.get(name, ...) != now.fields.get(name, ...)}))
+
+
+def _key(case: Case) -> int:
+    """64 bits of the digest: a million of them take a tenth of the memory that the texts would."""
+    return int(case.digest[:_KEY_HEX], 16)

@@ -1,0 +1,163 @@
+"""The base of a change: the commit that a pull request is merged into, and the files it holds."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from evalkit.errors import InputError
+from evalkit.store.git import MAX_TEXT_BYTES, PREFIX, commit_of, git, is_ref, split, too_large
+
+TARGET_VARIABLES = ("GITHUB_BASE_REF", "CI_MERGE_REQUEST_TARGET_BRANCH_NAME")
+"""Variables in which CI names the branch that a pull request is merged into."""
+_USUAL = ("main", "master")
+_SHORT = 7
+_MAX_GREP = 200
+
+
+@dataclass(frozen=True)
+class Base:
+    """A commit of the project's repository."""
+
+    commit: str
+    """Full hash."""
+    shown: str
+    """Such as `origin/main@9f2c1ab`."""
+    root: Path
+    """The project's root, which paths are relative to."""
+    prefix: str
+    """The root's own path inside the repository, empty or with a trailing slash."""
+    is_head: bool
+    """True where it is the commit that is checked out, so that only uncommitted changes differ from it."""
+
+    def read(self, names: Collection[str]) -> Mapping[str, bytes]:
+        """Those of the named files that the commit has; a path that leaves the repository is not there.
+
+        Args:
+            names: paths relative to the project's root.
+
+        Raises:
+            InputError: a file is larger than `MAX_TEXT_BYTES`.
+        """
+        found: dict[str, bytes] = {}
+        for name, (blob, size) in self._blobs(names).items():
+            same = self._same_on_disk(name, blob, size)
+            if same is None and size > MAX_TEXT_BYTES:
+                raise too_large(f"{self.shown}:{name}", size, MAX_TEXT_BYTES)
+            found[name] = same if same is not None else git(self.root, "cat-file", "blob", blob)
+        return found
+
+    def differs(self, name: str) -> bool:
+        """True where the commit has a file of that name and the one on disk has another content, or is gone."""
+        return any(self._same_on_disk(name, *blob) is None for blob in self._blobs([name]).values())
+
+    def copy(self, name: str, target: Path) -> bool:
+        """Write one file of the commit to `target`; False where it is not there."""
+        for blob, _ in self._blobs([name]).values():
+            git(self.root, "cat-file", "blob", blob, into=target)
+            return True
+        return False
+
+    def files_with(self, text: str) -> list[str]:
+        """Paths of at most 200 files below the project's root that hold a text."""
+        try:
+            listed = git(self.root, "grep", "-l", "-z", "-I", "-F", "-e", text, self.commit)
+        except InputError:  # git ends with 1 where nothing is found
+            return []
+        paths = [entry.partition(":")[2] for entry in listed.decode("utf-8", "replace").split("\0") if entry]
+        return paths[:_MAX_GREP]
+
+    def _blobs(self, names: Collection[str]) -> dict[str, tuple[str, int]]:
+        """Name -> (id, bytes) of what are files in the commit."""
+        paths = {path: name for name in names if (path := self._path(name))}
+        if not paths:
+            return {}
+        listed = git(self.root, "ls-tree", "-z", "-l", "--full-tree", self.commit, "--", *paths)
+        found = re.finditer(r"100\d\d\d blob ([0-9a-f]+) +(\d+)\t([^\0]+)\0", listed.decode("utf-8", "replace"))
+        return {paths[match[3]]: (match[1], int(match[2])) for match in found if match[3] in paths}
+
+    def _path(self, name: str) -> str | None:
+        """The path from the top of the repository, `None` where no commit can hold one of that name."""
+        parts: list[str] = []
+        for part in PurePosixPath(self.prefix + name).parts:
+            if part == ".." and not parts:
+                return None
+            parts = parts[:-1] if part == ".." else [*parts, part]
+        path = "/".join(parts)
+        try:
+            split(f"{PREFIX}{self.commit}:{path}")
+        except InputError:
+            return None
+        return path
+
+    def _same_on_disk(self, name: str, blob: str, size: int) -> bytes | None:
+        """The content of the file on disk where it is that of the commit."""
+        file = self.root / name
+        if not file.is_file() or file.stat().st_size != size or size > MAX_TEXT_BYTES:
+            return None
+        data = file.read_bytes()
+        algorithm = hashlib.sha256 if len(blob) == 64 else hashlib.sha1
+        return data if algorithm(b"blob %d\0" % len(data) + data).hexdigest() == blob else None
+
+
+def find_base(root: Path, env: Mapping[str, str], asked: str | None, named: str | None) -> Base | None:
+    """The commit that a change is compared with; `None` where there is none here.
+
+    The first of: the target branch that CI names, the ref of `--baseline git:REF:PATH`, the remote's default branch,
+    the ref of the suite's own `git:` baseline, and a branch called main or master, on the remote or here.
+
+    Args:
+        root: the project's root.
+        env: the environment.
+        asked: what `--baseline` names, `None` without it.
+        named: what the suite's gate names, `None` where it compares with nothing.
+
+    Raises:
+        InputError: `asked` or `named` is a `git:` reference to a commit that is not here.
+    """
+    try:
+        prefix, head = git(root, "rev-parse", "--show-prefix", "HEAD").decode("utf-8", "replace").split("\n")[:2]
+    except (InputError, ValueError):
+        return None
+    refs = _refs(root, target_branch(env))
+    for shown, commit in _candidates(root, env, refs, asked, named):
+        return Base(commit, f"{shown}@{commit[:_SHORT]}", root, prefix, commit == head)
+    return None
+
+
+def target_branch(env: Mapping[str, str]) -> str | None:
+    """The branch that CI says a pull request is merged into."""
+    return next((env[name] for name in TARGET_VARIABLES if is_ref(env.get(name, ""))), None)
+
+
+def _candidates(
+    root: Path, env: Mapping[str, str], refs: Mapping[str, tuple[str, str]], asked: str | None, named: str | None
+) -> Iterator[tuple[str, str]]:
+    target = target_branch(env)
+    usual = [f"refs/{where}/{name}" for where in ("remotes/origin", "heads") for name in _USUAL]
+    if target is not None:
+        yield from (refs[ref] for ref in (f"refs/remotes/origin/{target}", f"refs/heads/{target}") if ref in refs)
+    if asked and asked.startswith(PREFIX):
+        yield split(asked)[0], commit_of(asked, root)
+    if "refs/remotes/origin/HEAD" in refs:
+        yield refs["refs/remotes/origin/HEAD"]
+    if named and named.startswith(PREFIX):
+        yield split(named)[0], commit_of(named, root)
+    yield from (refs[ref] for ref in usual if ref in refs)
+
+
+def _refs(root: Path, target: str | None) -> dict[str, tuple[str, str]]:
+    """Full name of each branch that may be the base -> (name as people write it, commit)."""
+    names = ["refs/remotes/origin/HEAD"]
+    names += [f"refs/{w}/{b}" for w in ("remotes/origin", "heads") for b in (*_USUAL, *([target] if target else []))]
+    shape = "--format=%(refname) %(objectname) %(symref)"
+    listed = git(root, "for-each-ref", shape, *names).decode("utf-8", "replace")
+    found: dict[str, tuple[str, str]] = {}
+    for line in listed.splitlines():
+        name, commit, symbolic = line.split(" ", 2)
+        shown = (symbolic or name).removeprefix("refs/remotes/").removeprefix("refs/heads/")
+        found[name] = (shown, commit)
+    return found

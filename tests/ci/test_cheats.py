@@ -1,0 +1,202 @@
+"""Ways to make a red pull request green: each is applied to a change that breaks five cases, in a real repository."""
+# ruff: noqa: E501 - one line a cheat
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cheat_project import BOT, BROKEN, IDS, LABELS, Change, Cheat, Repository
+
+DOCS = Path(__file__).parents[2] / "docs" / "ci.md"
+PUT_BACK = "passed before and fail now: c03, c11, c22, c37, c58"
+NO_REGRESSION = "  - no_regression: {baseline: main, metrics: [pass_rate, keywords]}\n"
+FAILURES = "  - failures: {severity: critical, max: 0}\n"
+
+
+def edit(**fields: Any) -> Change:
+    """Change some fields of the cases that break."""
+    return lambda repository: repository.cases(dict.fromkeys(BROKEN, fields))
+
+
+def each(make: Any) -> Change:
+    """Change each of the cases that break by its number."""
+    return lambda repository: repository.cases({case_id: make(IDS.index(case_id)) for case_id in BROKEN})
+
+
+def suite(*swaps: tuple[str, str]) -> Change:
+    """Change the suite file."""
+
+    def change(repository: Repository) -> None:
+        for before, after in swaps:
+            repository.swap("suite.yaml", before, after)
+
+    return change
+
+
+def unscored(*swaps: tuple[str, str]) -> Change:
+    """Change a scorer and take out the comparison, which would refuse other scores."""
+    return suite(*swaps, (NO_REGRESSION, ""))
+
+
+def both(*changes: Change) -> Change:
+    """Several changes at once."""
+    return lambda repository: [change(repository) for change in changes]
+
+
+def drop_failures(repository: Repository) -> None:
+    """Take out the check that blocks."""
+    repository.swap("suite.yaml", FAILURES, "")
+
+
+def elsewhere(repository: Repository) -> None:
+    """Point the suite at a copy of the golden set without the cases that break."""
+    old = repository.read("data/cases.jsonl")
+    repository.cases(dict.fromkeys(BROKEN))
+    repository.write("data/fewer.jsonl", repository.read("data/cases.jsonl"))
+    repository.write("data/cases.jsonl", old)
+    repository.swap("suite.yaml", "data/cases.jsonl", "data/fewer.jsonl")
+
+
+def moved(name: str, text: tuple[str, str] | None = None) -> Change:
+    """Move the suite and loosen it on the way."""
+
+    def change(repository: Repository) -> None:
+        body = repository.read("suite.yaml").replace(FAILURES, "")
+        (repository.root / "suite.yaml").unlink()
+        repository.write("other.yaml", body if text is None else body.replace(*text))
+
+    return change
+
+
+def copied(repository: Repository) -> None:
+    """Leave the suite alone and run a looser copy under another name."""
+    body = repository.read("suite.yaml").replace(FAILURES, "").replace("name: sums", "name: totals")
+    repository.write("loose.yaml", body)
+
+
+def baseline_replaced(repository: Repository) -> None:
+    """Save the red run as the baseline."""
+    repository.run("reports/red")
+    repository.save(name="main")
+    drop_failures(repository)
+
+
+def labels(rows: list[dict[str, Any]]) -> Change:
+    """Write other labels, with the check that blocks taken out."""
+    import json
+
+    text = "".join(json.dumps(row) + "\n" for row in rows)
+    return both(drop_failures, lambda repository: repository.write("data/labels.jsonl", text))
+
+
+CASES = [
+    Cheat("cases removed", each(lambda i: None), "blocked", PUT_BACK),
+    Cheat("required rewritten", edit(required=["sum"]), "blocked", f"required; .*{PUT_BACK}"),
+    Cheat("required emptied", edit(required=[]), "refused", "5 of 60 cases have no `required`"),
+    Cheat("input rewritten", edit(input="0 + 1", required=["sum"]), "blocked", f"input, required; .*{PUT_BACK}"),
+    Cheat("severity lowered", edit(severity="low"), "blocked", f"severity; .*{PUT_BACK}"),
+    Cheat("kind turned into a canary", edit(kind="canary"), "blocked", f"kind; .*{PUT_BACK}"),
+    Cheat("cohort moved", edit(cohorts={"group": "rest"}, severity="low"), "blocked", f"cohorts, severity; .*{PUT_BACK}"),
+    Cheat("cluster joined", edit(cluster="one", required=["sum"]), "blocked", f"cluster, required; .*{PUT_BACK}"),
+    Cheat("ids renamed", each(lambda i: {"id": f"n{i}", "required": ["sum"]}), "blocked", f"5 cases removed .*{PUT_BACK}"),
+    Cheat("forbidden words added elsewhere", edit(forbidden=["never"], required=["sum"]), "blocked", "forbidden, required"),
+    Cheat("golden set elsewhere", elsewhere, "blocked", f"5 cases removed .*{PUT_BACK}"),
+    Cheat("cases removed and no_regression taken out", both(each(lambda i: None), suite((NO_REGRESSION, ""))), "blocked", r"(?s)gate no_regression.*5 cases removed .*fail now: c03"),
+    Cheat("cases removed and --baseline none", each(lambda i: None), "blocked", "baseline main → none", {"baseline": "none"}),
+    Cheat("one case removed and its check loosened", both(edit(severity="low"), suite(("max: 0", "max: 5"))), "condition", r"gate failures\(critical\).max 0 → 5"),
+]  # fmt: skip
+SUITE = [
+    Cheat("no_regression taken out", both(drop_failures, suite((NO_REGRESSION, ""))), "condition", "! gate no_regression .* → removed"),
+    Cheat("no_regression elsewhere", both(drop_failures, suite(("baseline: main", "baseline: mine"))), "condition", "! gate no_regression.baseline main → mine"),
+    Cheat("alpha lowered", both(drop_failures, suite(("baseline: main", "alpha: 0.0001, baseline: main"))), "condition", "! gate no_regression.alpha none → 0.0001"),
+    Cheat("margin widened", both(drop_failures, suite(("baseline: main", "margin: 0.5, baseline: main"))), "condition", "! gate no_regression.margin none → 0.5"),
+    Cheat("metrics shortened", both(drop_failures, suite(("metrics: [pass_rate, keywords]", "metrics: [keywords]"))), "condition", "! gate no_regression.metrics pass_rate, keywords → keywords"),
+    Cheat("check removed", drop_failures, "condition", r"! gate failures\(critical\) .* → removed"),
+    Cheat("limit loosened", suite(("max: 0", "max: 9")), "condition", r"! gate failures\(critical\).max 0 → 9"),
+    Cheat("severity of the check changed", suite(("severity: critical", "severity: high")), "condition", r"! gate failures\(critical\) .* → removed"),
+    Cheat("check only warns", suite(("max: 0}", "max: 0, on_fail: warn}")), "condition", r"! gate failures\(critical\).on_fail block → warn"),
+    Cheat("share lowered", both(drop_failures, suite(("min: 0.7", "min: 0.1"))), "condition", "! gate pass_rate.min 0.7 → 0.1"),
+    Cheat("by removed", both(drop_failures, suite((", by: group, critical: [left]", ""))), "condition", "! gate pass_rate.by group → none"),
+    Cheat("critical cohorts shortened", both(drop_failures, suite((", critical: [left]", ""))), "condition", "! gate pass_rate.critical left → none"),
+    Cheat("coverage loosened", both(drop_failures, suite(("coverage: {min: 0.99}", "coverage: {min: 0.1}"))), "condition", "! gate coverage.min 0.99 → 0.1"),
+    Cheat("cohorts shortened", both(drop_failures, suite(("by: group, critical: [left]", "by: kind"), ("cohorts: [group]", "cohorts: [kind]"))), "condition", "! cohorts group → kind"),
+    Cheat("repeat rule loosened", both(drop_failures, suite(("repeat: 1", "repeat: 1\nrepeat_rule: any"))), "condition", "! repeat_rule mean → any"),
+    Cheat("a sample drawn", both(drop_failures, suite(("repeat: 1", "repeat: 1\nsample: {n: 20, floor: 5}"))), "condition", "! sample n not set → 20"),
+    Cheat("a part of the cases", lambda repository: None, "no decision", "", {"case_ids": ("c00", "c01")}),
+    Cheat("--baseline none", drop_failures, "condition", r"(?s)! baseline main → none .*gate failures", {"baseline": "none"}),
+    Cheat("suite renamed", moved("other.yaml"), "condition", r"(?s)! suite suite.yaml → other.yaml.*! gate failures"),
+    Cheat("a looser copy of the suite", copied, "condition", r"(?s)! suite loose.yaml .*not on main@.*! gate failures\(critical\) .* → removed"),
+    Cheat("floor of kappa lowered", both(drop_failures, suite(("repeat: 1", "repeat: 1\nkappa_floors: {overall: 0.1}"))), "condition", "! kappa_floors overall 0.6 → 0.1"),
+    Cheat("labels edited", labels([{**row, "label": "fail"} for row in LABELS]), "condition", "! labels data/labels.jsonl .*6 edited or removed"),
+    Cheat("labels removed", both(drop_failures, suite(("labels: [data/labels.jsonl]\n", ""))), "condition", "! labels data/labels.jsonl 6 labels → none"),
+    Cheat("baseline overwritten", baseline_replaced, "condition", "! baseline main .*manifest.json and rows.jsonl.gz are not those of main@"),
+    Cheat("a deadline that leaves cases out", suite(("repeat: 1", "repeat: 1\ndeadline_s: 0.0001")), "no decision", "deadline_s none → 0.0001"),
+]  # fmt: skip
+SYSTEM = [
+    Cheat("another module", suite(("bot:answer", "other:answer")), "condition", "! system python bot:answer → other:answer"),
+    Cheat("stored answers", both(lambda repository: repository.cases({i: {"output": f"The sum is {IDS.index(i) + 1}."} for i in IDS}), suite(('{python: "bot:answer", timeout_s: 20}', "{replay: golden}"))), "no decision", "! system replay not set → golden"),
+    Cheat("arguments", both(lambda repository: repository.write("bot.py", BOT.replace("id: str", "id: str, right: bool = False").replace("BROKEN = ()", f"BROKEN = {BROKEN!r}").replace("(id in BROKEN)", "(id in BROKEN and not right)")), suite(("timeout_s: 20", "timeout_s: 20, arguments: {right: true}"))), "condition", "! system arguments.right not set → true"),
+    Cheat("version pinned", both(drop_failures, suite(("timeout_s: 20", "timeout_s: 20, version: '1'"))), "condition", "! system version not set → 1"),
+    Cheat("timeout raised", both(drop_failures, suite(("timeout_s: 20", "timeout_s: 50"))), "condition", "! system timeout_s 20 → 50"),
+]  # fmt: skip
+SCORERS = [
+    Cheat("scorer removed", unscored(("  - keywords: {min_recall: 0.9}\n", "")), "condition", "! scorer keywords .* → removed"),
+    Cheat("scorer renamed", unscored(("keywords: {min_recall: 0.9}", "keywords: {name: words, min_recall: 0.0}")), "condition", "! scorer keywords .* → removed"),
+    Cheat("when added", unscored(("min_recall: 0.9}", "min_recall: 0.9, when: {severity: low}}"), ), "condition", "! scorer keywords when.severity not set → low"),
+    Cheat("when added, with no_regression", suite(("min_recall: 0.9}", "min_recall: 0.9, when: {severity: high}}")), "refused", "scorers that make it up differ: keywords"),
+    Cheat("made advisory", unscored(("min_recall: 0.9}", "min_recall: 0.9, advisory: true}")), "condition", "! scorer keywords advisory not set → true"),
+    Cheat("pass mark lowered", unscored(("min_recall: 0.9", "min_recall: 0.0")), "condition", "! scorer keywords min_recall 0.9 → 0"),
+    Cheat("pass mark lowered, with no_regression", suite(("min_recall: 0.9", "min_recall: 0.0")), "refused", "keywords"),
+    Cheat("negated", unscored(("- keywords: {min_recall: 0.9}", "- not_regex: {name: keywords, pattern: never}")), "condition", "! scorer keywords kind keywords → not_regex"),
+    Cheat("pattern edited", both(drop_failures, suite((r"'^The sum is \d+\.$'", "'.'"), (NO_REGRESSION, ""))), "condition", r"! scorer polite pattern "),
+    Cheat("schema file edited", both(drop_failures, suite((NO_REGRESSION, "")), lambda repository: repository.write("shape.json", "{}\n")), "condition", "! scorer shape file shape.json "),
+    Cheat("field of the case swapped", both(edit(easy=["sum"]), lambda r: r.cases({i: {"easy": ["sum"]} for i in IDS}), unscored(("min_recall: 0.9", "min_recall: 0.9, required_field: easy"))), "condition", r"(?s)! scorer keywords required_field not set → #.*"),
+]  # fmt: skip
+CHEATS = [*CASES, *SUITE, *SYSTEM, *SCORERS]
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The base branch, with a saved baseline, and a branch for the change."""
+    root = tmp_path_factory.mktemp("base") / "project"
+    root.mkdir()
+    Repository(root).build()
+    return root
+
+
+@pytest.fixture
+def repository(base: Path, tmp_path: Path) -> Repository:
+    """A copy of it to change."""
+    shutil.copytree(base, tmp_path / "project", symlinks=True)
+    return Repository(tmp_path / "project")
+
+
+def suite_of(repository: Repository) -> str:
+    """The suite file that the pull request has run."""
+    names = [name for name in ("loose.yaml", "other.yaml") if (repository.root / name).is_file()]
+    return (names or ["suite.yaml"])[0]
+
+
+def test_the_breaking_change_alone_is_blocked(repository: Repository) -> None:
+    """What the cheats are applied to is red, and the base is green."""
+    assert repository.run("reports/base").outcome == "approved"
+    repository.break_bot()
+    repository.commit("break")
+    ran = repository.run()
+    assert (ran.outcome, ran.findings) == ("blocked", [])
+
+
+@pytest.mark.parametrize("cheat", CHEATS, ids=[cheat.name for cheat in CHEATS])
+def test_a_cheat_is_blocked_or_named(repository: Repository, cheat: Cheat) -> None:
+    """No change of rules or cases turns the red change green without a word."""
+    repository.break_bot()
+    cheat.change(repository)
+    repository.commit("break and hide")
+    ran = repository.run(suite=suite_of(repository), **cheat.flags)
+    assert cheat.judged(ran), (ran.outcome, ran.findings, ran.decision.get("reasons"), ran.said)
+    if ran.outcome == "approved with conditions":
+        loose = [line.removeprefix("! ").partition(" (")[0] for line in ran.findings if line.startswith("! ")]
+        assert all(any(line.split(" → ")[0].strip() in reason for reason in ran.decision["reasons"]) for line in loose)
