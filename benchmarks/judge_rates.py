@@ -124,7 +124,7 @@ KAPPA = {
     for clustering, prevalence in (("strong", 0.7), ("strong", 0.85), ("mild", 0.7))
     for questions in (20, 40, 80, 150)
     for systems in (4, 16)
-    if questions > 20 or prevalence == 0.7
+    if questions in (40, 80) or (clustering, prevalence) == ("strong", 0.7)
 }
 
 
@@ -234,8 +234,8 @@ PARTS: dict[str, tuple[Callable[[Job], dict[str, int]], tuple[str, ...], int]] =
     "Trust in a judge": (trusted, tuple(TRUST), 4000),
     "Coverage of the corrected pass rate": (corrected, tuple(CORRECTION), 2000),
     "Coverage of the kappa of passes, answers clustered by question": (kappa_coverage, tuple(KAPPA), 1000),
-    "Coverage of the quadratic kappa of levels, answers clustered by question": (levels_coverage, tuple(LEVELS), 1000),
-    "Coverage of corrected figures, answers clustered by question": (corrected_by_question, tuple(BY_QUESTION), 1000),
+    "Coverage of the quadratic kappa of levels, answers clustered by question": (levels_coverage, tuple(LEVELS), 600),
+    "Coverage of corrected figures, answers clustered by question": (corrected_by_question, tuple(BY_QUESTION), 400),
     "Trust where raters disagree": (split_raters, tuple(SPLIT), 2000),
 }
 """Title -> function, settings, runs of each."""

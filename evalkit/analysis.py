@@ -92,7 +92,7 @@ def fit_threshold(
     import numpy as np
     from sklearn.model_selection import StratifiedGroupKFold
 
-    from evalkit.stats.agreement import cohen_kappa
+    from evalkit.stats.agreement import Design, cohen_kappa
 
     scores, passes = np.asarray(values, float), np.asarray(labels, bool)
     owners = (
@@ -106,7 +106,8 @@ def fit_threshold(
     predicted = np.zeros(len(scores), bool)
     for train, held_out in StratifiedGroupKFold(FOLDS).split(scores, passes, owners):
         predicted[held_out] = scores[held_out] >= _youden(scores[train], passes[train])
-    kappa = cohen_kappa(passes.tolist(), predicted.tolist(), categories=(False, True))
+    design = Design(clusters=owners.tolist())
+    kappa = cohen_kappa(passes.tolist(), predicted.tolist(), categories=(False, True), design=design)
     return Threshold(value=_youden(scores, passes), kappa=kappa, n_pass=n_pass, n_fail=n_fail)
 
 

@@ -78,6 +78,7 @@ def assess(
         wall_s: seconds that the calls took, `None` where unknown (a resumed or stored run).
     """
     from evalkit.aggregate.frozen import freeze
+    from evalkit.aggregate.judges import with_judges
     from evalkit.aggregate.summary import summarise
     from evalkit.gate.amendments import amended, case_changes
     from evalkit.gate.decide import decide
@@ -87,14 +88,20 @@ def assess(
         frozen,
         suite=terms.suite,
         expected=expected,
-        labels=terms.labels,
-        kappa_floors=terms.kappa_floors,
         repeats=terms.policy.repeats,
         production=terms.production,
         traffic_per_month=terms.traffic_per_month,
         wall_s=wall_s,
     )
-    summary = _with_judges(frozen, summary, terms)
+    summary = with_judges(
+        frozen,
+        summary,
+        terms.labels,
+        floors=terms.kappa_floors,
+        calibrations=terms.calibrations,
+        score_keys=terms.score_keys,
+    )
+    summary = dataclasses.replace(summary, notes=(*summary.notes, *terms.notes))
     decision = decide(
         frozen,
         summary,
@@ -120,19 +127,6 @@ def _unfinished(frame: FrozenFrame, expected: int, repeats: int) -> str | None:
         return f"{left_out} quarantined; try again with --retry-errors"
     missing = expected - int((frame.repeats < repeats).sum())
     return f"{missing} of {expected} rows are missing; go on with --resume" if missing > 0 else None
-
-
-def _with_judges(frame: FrozenFrame, summary: Summary, terms: Terms) -> Summary:
-    """The summary with what is known of the judges from elsewhere, and their errors taken out where that can be."""
-    from evalkit.aggregate.calibration import with_calibrations
-    from evalkit.aggregate.correction import with_corrections
-
-    holding = {
-        each.metric: each for each in terms.calibrations if not each.expired(terms.score_keys.get(each.metric, {}))
-    }
-    cells = with_corrections(frame, summary.cells, terms.labels, summary.agreement, holding)
-    known = with_calibrations(summary.agreement, terms.calibrations, terms.score_keys, terms.kappa_floors)
-    return dataclasses.replace(summary, cells=cells, agreement=known, notes=(*summary.notes, *terms.notes))
 
 
 def read_labels_of(suite: Suite, metrics: Iterable[Metric] = ()) -> tuple[Label, ...]:

@@ -8,10 +8,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from evalkit.aggregate.agreement import agreement
 from evalkit.aggregate.cells import Source, cell, sources
 from evalkit.aggregate.frozen import FrozenFrame
-from evalkit.aggregate.labels import Label
 from evalkit.aggregate.production import PRODUCTION_RATE, production_cell
 from evalkit.results import OVERALL, Cell, Estimate, Summary
 from evalkit.stats.sampling import effective_n
@@ -28,8 +26,6 @@ def summarise(  # noqa: PLR0913 - what a summary depends on besides the rows, ea
     *,
     suite: str,
     expected: int,
-    labels: Sequence[Label] = (),
-    kappa_floors: Mapping[str, float] | None = None,
     repeats: int | None = None,
     production: Mapping[str, float] | None = None,
     traffic_per_month: int | None = None,
@@ -37,12 +33,12 @@ def summarise(  # noqa: PLR0913 - what a summary depends on besides the rows, ea
 ) -> Summary:
     """Estimate every metric overall and in each cohort; the order of the rows changes no digit.
 
+    Judges are taken at their word here; `judges.with_judges` adds what people say of them.
+
     Args:
         frame: the frozen rows.
         suite: its name.
         expected: rows that the plan asked for.
-        labels: what raters said about the same answers; they give the judges' agreement.
-        kappa_floors: kappa that a judge has to reach, by cohort.
         repeats: of every case that were planned, `None` for all that there are.
         production: cohort label -> share of production, for `pass_rate_production`.
         traffic_per_month: calls a month, for `monthly_cost_usd`.
@@ -67,7 +63,6 @@ def summarise(  # noqa: PLR0913 - what a summary depends on besides the rows, ea
         metrics=(*metrics, *(metric for metric, _ in extra)),
         cells=(*cells, *(each for _, each in extra)),
         coverage=coverage(frame, expected, repeats),
-        agreement=agreement(frame, labels, kappa_floors),
         unscored_kinds=frame.unscored_kinds,
         error_kinds=frame.error_kinds,
         notes=_notes(frame),

@@ -12,8 +12,8 @@ from sklearn.metrics import cohen_kappa_score
 from test_agreement import JUDGE, PASSES, a_label, overall
 
 from evalkit.aggregate.agreement import agreement, trust_in
-from evalkit.aggregate.correction import with_corrections
 from evalkit.aggregate.frozen import FrozenFrame
+from evalkit.aggregate.judges import with_judges
 from evalkit.aggregate.labels import Label
 from evalkit.aggregate.pass_marks import mark_of
 from evalkit.aggregate.summary import summarise
@@ -52,9 +52,8 @@ def labels_of(people: Sequence[float | str]) -> list[Label]:
 
 def corrected(frame: FrozenFrame, labels: Sequence[Label]) -> tuple[Summary, dict[str, Cell]]:
     """The summary with its judges' corrections."""
-    summary = summarise(frame, suite="s", expected=len(frame.row_case), labels=labels)
-    cells = with_corrections(frame, summary.cells, labels, summary.agreement, {})
-    return replace(summary, cells=cells), {each.metric: each for each in cells if each.cohort == "overall"}
+    summary = with_judges(frame, summarise(frame, suite="s", expected=len(frame.row_case)), labels)
+    return summary, {each.metric: each for each in summary.cells if each.cohort == "overall"}
 
 
 def test_a_judge_one_level_too_kind_is_not_trusted_with_passes():

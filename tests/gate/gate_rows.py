@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from evalkit.aggregate.frame import Frame
 from evalkit.aggregate.frozen import FrozenFrame, freeze
+from evalkit.aggregate.judges import with_judges
 from evalkit.aggregate.labels import Label
 from evalkit.aggregate.summary import summarise
 from evalkit.gate.baseline import Baseline
@@ -77,7 +78,7 @@ def decided(
     if isinstance(baseline, FrozenFrame):
         baseline = Baseline("main", baseline, {}, {})
     planned = len(frame.row_case) if expected is None else expected
-    summary = summarise(frame, suite="demo", expected=planned, labels=labels)
+    summary = with_judges(frame, summarise(frame, suite="demo", expected=planned), labels)
     policy = Policy(tuple(checks), require_evidence)  # type: ignore[arg-type]
     return decide(frame, summary, policy, baseline=baseline, partial=partial, seed=7, final=final)
 

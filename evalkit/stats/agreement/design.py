@@ -45,12 +45,12 @@ class Sample:
     @property
     def n(self) -> int:
         """Answers."""
-        return len(set(self.answers.tolist()))
+        return int(self.answers.max()) + 1
 
     @property
     def n_clusters(self) -> int:
         """Clusters: the questions that vary independently."""
-        return len(set(self.clusters.tolist()))
+        return int(self.clusters.max()) + 1
 
     @property
     def effective(self) -> float:
@@ -120,7 +120,7 @@ def rarer_labels(labels: Sequence[Hashable], design: Design | None = None) -> in
 def shares_of(pairs: Sequence[tuple[int, int]], size: int, sample: Sample) -> Floats:
     """Weight of each label pair, shape (size, size), summing to 1; the order of the labels changes no digit."""
     shares = np.zeros((size, size))
-    if len(set(sample.weights.tolist())) == 1:
+    if sample.weights.min() == sample.weights.max():
         for pair, count in Counter(pairs).items():
             shares[pair] = count / len(pairs)
         return shares
@@ -142,8 +142,7 @@ def _inverse(probabilities: Sequence[float] | None, n: int) -> Floats:
 
 
 def _sum_of_squares(terms: Floats, codes: Ints) -> float:
-    """Sum over the groups of the squared sum of their terms."""
-    groups: dict[int, list[float]] = defaultdict(list)
-    for code, term in zip(codes.tolist(), terms.tolist(), strict=True):
-        groups[code].append(term)
-    return math.fsum(math.fsum(group) ** 2 for group in groups.values())
+    """Sum over the groups of the squared sum of their terms, added in an order that the terms alone decide."""
+    order = np.lexsort((terms, codes))
+    starts = np.flatnonzero(np.diff(codes[order], prepend=-1))
+    return math.fsum((np.add.reduceat(terms[order], starts) ** 2).tolist())
