@@ -10,12 +10,23 @@ import numpy as np
 
 from evalkit.aggregate.columns import Ints
 from evalkit.aggregate.frozen import PASS_RATE, FrozenFrame
+from evalkit.figures import difference, style_of
 from evalkit.gate.baseline import Pairing, pair
 from evalkit.gate.critical_cases import RUNS
 from evalkit.gate.no_regression import default_metrics
 from evalkit.gate.policy import NoRegression, Policy
 from evalkit.gate.power import ASSUMED_FLIPS as ASSUMED_FLIPS
-from evalkit.gate.power import Design, Subject, design_of, flips_in, sights, subject_of, twin_of, with_four_stored
+from evalkit.gate.power import (
+    Design,
+    Subject,
+    design_of,
+    flips_in,
+    is_measurable,
+    sights,
+    subject_of,
+    twin_of,
+    with_four_stored,
+)
 from evalkit.gate.regression import ALPHA, MIN_PAIRED, gates_of, run_tests
 from evalkit.gate.trial import trial_of
 from evalkit.results import OVERALL, Estimate
@@ -23,7 +34,6 @@ from evalkit.stats.intervals import wilson
 from evalkit.stats.power import Sight, chance_to_find, smallest_drop
 
 ENOUGH_POWER = 0.8
-NEVER = 0.005
 WANTED_DROP = 0.10
 """The drop that `cases_needed` is for."""
 MOST_CASES = 1_000_000
@@ -40,7 +50,8 @@ class Detectable:
         flips: mean squared difference between two runs of one system, in shares of the metric's range: for pass/fail
             the share of cases that flip; `None` where no case has two scored runs.
         smallest_drop: that the gate finds 4 times in 5, in shares of the range; `None` where it finds none so often.
-        at_most: how often it finds the largest possible drop; 0 where it cannot block at all.
+        at_most: how often it finds the largest possible drop, with the noise that is known or assumed.
+        can_block: whether it blocks at all where every case of a system without noise breaks.
         with_repeats: the smallest drop against a baseline of four runs; `None` for none, or where it has as many.
         cases_needed: for a drop of a tenth of the range.
     """
@@ -51,6 +62,7 @@ class Detectable:
     flips: float | None
     smallest_drop: float | None
     at_most: float
+    can_block: bool
     with_repeats: float | None
     cases_needed: int | None
 
@@ -92,7 +104,7 @@ def noise_of(
     blocked = sum(_blocks_itself(frame, policy, metrics, critical, rng) for _ in range(trials))
     gates = gates_of(pair(frame, frame), policy, dict.fromkeys(metrics, True), critical)
     design = Design((((1, 1), policy.alpha or ALPHA),))
-    subjects = [subject_of(gate, frame, design) for gate in gates if len(gate.cases)]
+    subjects = [subject_of(gate, frame, design) for gate in gates if is_measurable(gate)]
     seen = seen_by(subjects, design, twin=twin_of(frame))
     return Noise(
         repeats=frame.n_repeats,
@@ -162,7 +174,7 @@ def seen_against(
     names = [name for name in check.metrics or default_metrics(frame) if name in frame.rows]
     votes = {name: name == PASS_RATE.name or _is_trusted(frame, name, trusted) for name in names}
     gates = gates_of(pair(frame, frame), check, votes, critical)
-    subjects = [subject_of(gate, frame, design) for gate in gates if len(gate.cases)]
+    subjects = [subject_of(gate, frame, design) for gate in gates if is_measurable(gate)]
     if counts is not None:
         subjects = _as_of_today(subjects, names, counts, critical)
     if flips is not None:
@@ -207,22 +219,23 @@ def seen_by(
         shown: metrics to return, all where it is `None`; the others only take their part in the family.
         twin: the pass/fail metric that `pass_rate` moves with.
     """
-    tested = [each for each in subjects if each.n_independent >= MIN_PAIRED]
+    tested = [each for each in subjects if each.n_independent >= MIN_PAIRED and each.room > 0]
     found = {
         (each.metric, each.cohort): sight for each, sight in zip(tested, sights(tested, design, twin=twin), strict=True)
     }
     repeated = with_four_stored(design)
     better = dict(zip(found, sights(tested, repeated, twin=twin), strict=True)) if repeated != design else {}
     return tuple(
-        _detectable(each, found.get((each.metric, each.cohort)), better.get((each.metric, each.cohort)))
+        _detectable(each, found.get((each.metric, each.cohort)), better.get((each.metric, each.cohort)), whole)
         for each in subjects
         if shown is None or each.metric in shown
+        for whole in (found.get((each.metric, OVERALL)),)
     )
 
 
-def _detectable(subject: Subject, sight: Sight | None, better: Sight | None) -> Detectable:
-    room = min(WANTED_DROP, subject.room)
-    template = sight or Sight(subject.n_independent, subject.room, ())
+def _detectable(subject: Subject, sight: Sight | None, better: Sight | None, whole: Sight | None) -> Detectable:
+    """One gate; how many cases a cohort needs that is too small for a test is known by the overall gate of its metric."""
+    likely = sight or whole
     return Detectable(
         metric=subject.metric,
         cohort=subject.cohort,
@@ -230,13 +243,15 @@ def _detectable(subject: Subject, sight: Sight | None, better: Sight | None) -> 
         flips=subject.flips,
         smallest_drop=None if sight is None else smallest_drop(sight),
         at_most=0.0 if sight is None else chance_to_find(subject.room, sight),
+        can_block=sight is not None and all(2.0**-sight.n <= look.level for look in sight.looks),
         with_repeats=None if better is None else smallest_drop(better),
-        cases_needed=_cases_needed(template, room, subject.n_cases / subject.n_independent) if template.looks else None,
+        cases_needed=None if likely is None else _cases_needed(likely, subject.n_cases / subject.n_independent),
     )
 
 
-def _cases_needed(sight: Sight, drop: float, per_cluster: float) -> int | None:
-    """Fewest cases with which a drop is found 4 times in 5, in a cohort of this gate's noise and rivals."""
+def _cases_needed(sight: Sight, per_cluster: float) -> int | None:
+    """Fewest cases with which a drop of a tenth is found 4 times in 5, with this gate's noise and rivals."""
+    drop = min(WANTED_DROP, sight.passing)
 
     def enough(n: int) -> bool:
         return chance_to_find(drop, replace(sight, n=n)) >= ENOUGH_POWER
@@ -293,17 +308,19 @@ def advice_on(gates: Sequence[Detectable]) -> list[str]:
     return lines
 
 
-def in_points(seen: Detectable, unit: str = "pts") -> str:
-    """Write the smallest drop, such as `12.3 pts`.
+def in_points(seen: Detectable) -> str:
+    """Write the smallest drop, such as `12.3 pts`, rounded as in reports.
 
     Where none is found 4 times in 5: `none` if the gate cannot block, else how often it finds the largest drop.
     """
     if seen.smallest_drop is not None:
-        return f"{100 * seen.smallest_drop:.1f} {unit}"
-    return "none" if seen.at_most < NEVER else f"none surely ({seen.at_most:.0%})"
+        return difference(seen.smallest_drop, style_of(PASS_RATE.name, PASS_RATE), seen.n)
+    return f"{NONE_SURE} ({seen.at_most:.0%})" if seen.can_block else "none"
 
 
-UNSURE = "none surely (x%): a cohort that breaks as a whole is found x% of the time"
+NONE_SURE = "none surely"
+UNSURE = f"{NONE_SURE} (x%): found x% of the time where all cases break; more if steadier"
+"""Explains the figure in brackets."""
 
 
 def _points(drop: float | None) -> str:

@@ -147,7 +147,7 @@ def _differences(stored: StoredRun, suite: Path | None) -> Iterator[Problem]:
 
 def _lines(facts: Facts, stored: StoredRun) -> Iterator[tuple[str, str]]:
     from evalkit.figures import plural
-    from evalkit.noise import UNSURE, in_points
+    from evalkit.noise import NONE_SURE, UNSURE, in_points
 
     manifest = facts.manifest
     system, golden = manifest["system"], manifest["golden"]
@@ -169,8 +169,8 @@ def _lines(facts: Facts, stored: StoredRun) -> Iterator[tuple[str, str]]:
         assumed = " where 8.5 % of the cases flip between runs" if facts.sees[0].flips is None else ""
         yield "can show", f"a drop of the pass rate, 4 times in 5{assumed}, of"
         for each in (facts.sees[0], *sorted(facts.sees[1:], key=lambda each: each.n)[:_SHOWN_COHORTS]):
-            yield "", f"{in_points(each, 'points')} in {each.cohort} ({plural(each.n, 'case')})"
-        if any("surely" in in_points(each) for each in facts.sees):
+            yield "", f"{in_points(each)} in {each.cohort} ({plural(each.n, 'case')})"
+        if any(in_points(each).startswith(NONE_SURE) for each in facts.sees):
             yield "", UNSURE
         if len(facts.sees) > _SHOWN_COHORTS + 1:
             yield "", f"and {len(facts.sees) - _SHOWN_COHORTS - 1} larger cohorts"

@@ -158,7 +158,7 @@ def _show(found: "Noise | Sequence[Detectable]", *, as_json: bool) -> None:
 
     from evalkit.cli.output import share_of
     from evalkit.gate.power import ASSUMED_FLIPS
-    from evalkit.noise import UNSURE, Noise, advice_on, in_points
+    from evalkit.noise import NONE_SURE, UNSURE, Noise, advice_on, in_points
 
     gates = found.gates if isinstance(found, Noise) else tuple(found)
     if as_json:
@@ -172,7 +172,7 @@ def _show(found: "Noise | Sequence[Detectable]", *, as_json: bool) -> None:
         typer.echo(f"the gate blocked this system against itself in {share} of {rate.n} comparisons")
     elif all(each.flips is None for each in gates):
         typer.echo(f"assumed: {ASSUMED_FLIPS:.1%} of the cases flip between runs; measure it with `evalkit noise`")
-    if any("surely" in in_points(each) for each in gates):
+    if any(in_points(each).startswith(NONE_SURE) for each in gates):
         typer.echo(UNSURE)
     for line in advice_on(gates)[:SHOWN_ADVICE]:
         typer.echo(textwrap.fill(visible(line), 80, initial_indent="  ", subsequent_indent="    "))

@@ -181,7 +181,12 @@ def sights_of(
 
 
 def _can_fall(gate: Gate) -> bool:
-    return gate.n_independent >= MIN_PAIRED and math.isfinite(_reach(gate)) and _reach(gate) > 0 and _room(gate) > 0
+    return gate.n_independent >= MIN_PAIRED and is_measurable(gate) and _room(gate) > 0
+
+
+def is_measurable(gate: Gate) -> bool:
+    """True where the metric has a finite range, and both runs have scored a case of the gate."""
+    return len(gate.cases) > 0 and math.isfinite(_reach(gate)) and _reach(gate) > 0
 
 
 def subject_of(gate: Gate, baseline: FrozenFrame, design: Design) -> Subject:
