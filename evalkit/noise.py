@@ -234,7 +234,7 @@ def seen_by(
 
 
 def _detectable(subject: Subject, sight: Sight | None, better: Sight | None, whole: Sight | None) -> Detectable:
-    """One gate; how many cases a cohort needs that is too small for a test is known by the overall gate of its metric."""
+    """Describe one gate; the cases that an untested cohort needs follow from the overall gate of its metric."""
     likely = sight or whole
     return Detectable(
         metric=subject.metric,
