@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from evalkit.pipeline import Result
+    from evalkit.pipeline import Request, Result
     from evalkit.results import Decision
 
 Gate = Callable[..., "Decision"]
@@ -45,21 +45,30 @@ def evalkit_gate(tmp_path_factory: pytest.TempPathFactory) -> Gate:
 
 
 def _run(suite: Path, out: Path, baseline: str | None) -> Result:
-    import asyncio
-    import os
-
-    from evalkit.pipeline import Request, run_suite
+    from evalkit.pipeline import Request
     from evalkit.report.write import material_of, view_of, write_reports
-    from evalkit.runner.engine import Stop
-    from evalkit.session import Watcher
+    from evalkit.runner.event_loop import run_to_end
+    from evalkit.systems.process import no_exit
 
     request = Request(suite=suite, out=out, baseline=baseline, command="pytest")
-    result = asyncio.run(run_suite(request, Watcher(), Stop(), os.environ))
+    # No parent checks how pytest ends, so the system may not end it.
+    with no_exit():
+        result = run_to_end(_on_its_loop(request))
     material = material_of(
         result.folder, result.manifest, result.summary, result.decision, result.baseline, result.labels
     )
     write_reports(material, view_of(material))
     return result
+
+
+async def _on_its_loop(request: Request) -> Result:
+    import os
+
+    from evalkit.pipeline import run_suite
+    from evalkit.runner.engine import Stop
+    from evalkit.session import Watcher
+
+    return await run_suite(request, Watcher(), Stop(), os.environ)
 
 
 def _words(result: Result) -> str:

@@ -26,6 +26,7 @@ from evalkit.files import read_file
 from evalkit.paths import project_of
 from evalkit.report.page import ICONS, Code, Page, Section, markdown, read_page, to_json
 from evalkit.store.folder import COMMENT, DECISION, MANIFEST, MARKDOWN, REPORT, RunFolder
+from evalkit.systems.process import RUNNER_FILES
 from evalkit.systems.secrets import redact, secrets_of
 
 COMMENT_WHEN = ("on-change", "always", "failures", "off")
@@ -138,7 +139,8 @@ def _run(words: Sequence[str], env: Mapping[str, str]) -> tuple[int, list[str]]:
     said: deque[str] = deque(maxlen=_SAID_LINES)
     # The runner masks the secrets that it knows, in its log only; a system may write past evalkit's own streams.
     secret = secrets_of(env)
-    child = {name: value for name, value in env.items() if name not in _OUR_VARIABLES}
+    # Only this process speaks to the runner: the system under test is not even shown where.
+    child = {name: value for name, value in env.items() if name not in {*_OUR_VARIABLES, *RUNNER_FILES}}
     sys.stdout.write(f"::stop-commands::{token}\n")
     sys.stdout.flush()
     try:
@@ -176,6 +178,7 @@ def _meaning(code: int) -> str:
     known = {
         ExitCode.INVALID_INPUT: "the suite, its data, the flags or the baseline are invalid",
         ExitCode.NOTHING_SELECTED: "no case was selected",
+        ExitCode.HUNG_UP: "it was stopped",
         ExitCode.INTERRUPTED: "it was stopped",
         ExitCode.TERMINATED: "it was stopped",
     }

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import threading
 import time
-from collections.abc import Coroutine
-from contextlib import suppress
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -23,15 +25,16 @@ def run_to_end(main: Coroutine[Any, Any, T]) -> T:
     neither ends the run nor keeps it.
 
     Raises:
-        BaseException: What `main` raised.
+        BaseException: What `main` raised; `KeyboardInterrupt` after Ctrl-C, where nothing else listens to it.
     """
     loop = asyncio.new_event_loop()
     loop.time = _monotonic  # type: ignore[method-assign]
     task = loop.create_task(main)
     try:
         asyncio.set_event_loop(loop)
-        _until(loop, task)
-        return task.result()
+        with _cancelled_by_ctrl_c(loop, task):
+            _until(loop, task)
+            return task.result()
     finally:
         try:
             _until(loop, loop.create_task(_leave()))
@@ -40,16 +43,41 @@ def run_to_end(main: Coroutine[Any, Any, T]) -> T:
             loop.close()
 
 
+@contextmanager
+def _cancelled_by_ctrl_c(loop: asyncio.AbstractEventLoop, task: asyncio.Task[Any]) -> Iterator[None]:
+    """Cancel the task at the first Ctrl-C, where it has no handler yet, instead of raising in whatever runs."""
+    free = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if not free or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    pressed = False
+
+    def press(number: int, frame: FrameType | None) -> None:
+        nonlocal pressed
+        if pressed:
+            raise KeyboardInterrupt
+        pressed = True
+        loop.call_soon_threadsafe(task.cancel)
+
+    signal.signal(signal.SIGINT, press)
+    try:
+        yield
+    except asyncio.CancelledError:
+        if pressed:
+            raise KeyboardInterrupt from None
+        raise
+    finally:
+        if signal.getsignal(signal.SIGINT) is press:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def _until(loop: asyncio.AbstractEventLoop, task: asyncio.Task[Any]) -> None:
     while not task.done():
         try:
             loop.run_until_complete(task)
-        except (SystemExit, KeyboardInterrupt, RuntimeError) as error:
+        except (SystemExit, KeyboardInterrupt, RuntimeError):
             # A library has called `sys.exit` or stopped the loop. What the task itself raises is read by the caller.
-            pressed = (
-                isinstance(error, KeyboardInterrupt) and signal.getsignal(signal.SIGINT) is signal.default_int_handler
-            )
-            if pressed or loop.is_closed():
+            if loop.is_closed():
                 raise
         except BaseException:
             if not task.done():

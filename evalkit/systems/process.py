@@ -10,6 +10,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from typing import Any
 
 RUNNER_FILES = ("GITHUB_OUTPUT", "GITHUB_ENV", "GITHUB_PATH", "GITHUB_STEP_SUMMARY", "GITHUB_STATE")
 """Files through which a step speaks to its CI runner: who writes there sets outputs and variables of later steps."""
@@ -30,6 +31,32 @@ def handed_on(env: Mapping[str, str]) -> dict[str, str]:
     """The environment that a system under test gets: without the files and tokens of the CI runner."""
     hidden = {*RUNNER_FILES, *(RUNNER_TOKENS if env.get("GITHUB_ACTIONS") else ())}
     return {name: value for name, value in env.items() if name not in hidden}
+
+
+@contextmanager
+def no_exit() -> Iterator[None]:
+    """Make `os._exit` and `os.exec*` of code in this process a failure of its call, where no parent checks the end.
+
+    A process that the system forks may still leave. What leaves without Python is not caught.
+    """
+    own = os.getpid()
+    real = {name: getattr(os, name) for name in ("_exit", "execv", "execve")}
+
+    def instead(name: str) -> Callable[..., object]:
+        def refused(*given: Any) -> object:
+            if os.getpid() != own:
+                return real[name](*given)
+            raise SystemExit(f"os.{name} was called, which would have ended the whole process")
+
+        return refused
+
+    for name in real:
+        setattr(os, name, instead(name))
+    try:
+        yield
+    finally:
+        for name, function in real.items():
+            setattr(os, name, function)
 
 
 class Process:

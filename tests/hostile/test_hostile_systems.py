@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -272,3 +274,87 @@ def test_a_system_that_ends_the_process_at_import_is_never_green(
     """`check` as well: 0 means that everything was checked."""
     project(tmp_path, BOT + body, ["a"])
     assert evalkit(tmp_path, *words).returncode in (2, 4)
+
+
+HIDDEN = ("GITHUB_OUTPUT", "GITHUB_ENV", "GITHUB_PATH", "GITHUB_STEP_SUMMARY", "GITHUB_STATE", "GITHUB_TOKEN",
+          "GH_TOKEN", "ACTIONS_RUNTIME_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_TOKEN")  # fmt: skip
+PRINTS = "import json, os\nseen = json.dumps(sorted(os.environ))\n"
+SYSTEMS = {
+    "at import": ('{python: "bot:answer", version: "1"}', PRINTS + "def answer(input): return seen"),
+    "in a thread": (
+        '{python: "bot:answer", version: "1"}',
+        PRINTS + "def answer(input): return json.dumps(sorted(os.environ))",
+    ),
+    "on a loop": (
+        '{python: "bot:answer", version: "1"}',
+        PRINTS + "async def answer(input): return json.dumps(sorted(os.environ))",
+    ),
+    "in a child": (
+        '{python: "bot:answer", version: "1"}',
+        "import subprocess, sys\ndef answer(input): return subprocess.run([sys.executable, '-c', "
+        "'import json, os; print(json.dumps(sorted(os.environ)))'], capture_output=True, text=True).stdout",
+    ),
+    "of a command": (f"{{command: [{sys.executable}, bot.py]}}", PRINTS + "print(seen)"),
+}
+
+
+@pytest.mark.parametrize("place", SYSTEMS)
+def test_a_system_is_not_shown_the_files_and_tokens_of_its_runner(place: str, tmp_path: Path) -> None:
+    """Nor written to by evalkit itself; everything else of the environment is there."""
+    system, bot = SYSTEMS[place]
+    project(tmp_path, bot, ["a"])
+    suite = tmp_path / "suite.yaml"
+    text = suite.read_text(encoding="utf-8").splitlines()
+    suite.write_text("\n".join([*text[:2], f"system: {system}", *text[3:]]), encoding="utf-8")
+    files = {name: str(tmp_path / name) for name in HIDDEN}
+    run = ended(tmp_path, "--no-report", env={**files, "GITHUB_ACTIONS": "true", "OWN": "kept"})
+    seen = set(json.loads(run.rows["a"]["output"]["text"]))
+    assert not seen & set(HIDDEN)
+    assert {"OWN", "GITHUB_ACTIONS", "PATH"} <= seen
+    assert not any((tmp_path / name).exists() for name in HIDDEN)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="there are no terminals to hang up")
+@pytest.mark.parametrize("ignored", [False, True], ids=["terminal", "nohup"])
+def test_a_terminal_that_hangs_up_stops_a_run_in_order(ignored: bool, tmp_path: Path) -> None:
+    """The calls in flight end and the resume line is printed, as after SIGTERM; what `nohup` started goes on."""
+    bot = (
+        "import pathlib, time\ndef answer(input):\n    pathlib.Path('asked').touch()\n"
+        "    while not pathlib.Path('go').exists(): time.sleep(0.01)\n    return 'Paris'\n"
+    )
+    project(tmp_path, bot, [f"c{number}" for number in range(20)])
+    process = subprocess.Popen(
+        [sys.executable, "-m", "evalkit", "run", "suite.yaml", "--out", "o", "--progress", "none"],
+        cwd=tmp_path, stderr=subprocess.PIPE, text=True,
+        preexec_fn=(lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)) if ignored else None,
+    )  # fmt: skip
+    while not (tmp_path / "asked").exists() and process.poll() is None:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGHUP)
+    time.sleep(0.5)  # a call that ended sooner would be in flight no more: only a weaker test
+    (tmp_path / "go").touch()
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == (0 if ignored else 129), said
+    rows = (tmp_path / "o" / "rows.jsonl").read_text(encoding="utf-8").splitlines()
+    if ignored:
+        assert len(rows) == 20
+    else:
+        assert 1 <= len(rows) < 20
+        assert "--out o --resume" in " ".join(said.split())
+        assert ended(tmp_path, "--resume").code == 0
+
+
+def test_a_run_dies_with_the_process_that_was_started(tmp_path: Path) -> None:
+    """`kill -9` of the number that the shell knows leaves nothing running in the folder."""
+    bot = "import time, pathlib\ndef answer(input):\n    pathlib.Path('asked').touch(); time.sleep(1000)"
+    project(tmp_path, bot, ["a"])
+    process = subprocess.Popen(
+        [sys.executable, "-m", "evalkit", "run", "suite.yaml", "--out", "o", "--progress", "none"],
+        cwd=tmp_path, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    while not (tmp_path / "asked").exists() and process.poll() is None:
+        time.sleep(0.01)
+    process.kill()
+    process.communicate(timeout=60)  # the child holds the other end of the pipe for as long as it lives
+    project(tmp_path, "def answer(input): return 'Paris'", ["a"])
+    assert ended(tmp_path, "--resume").code == 0

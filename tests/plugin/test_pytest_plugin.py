@@ -86,3 +86,12 @@ def test_the_plugin_costs_a_pytest_run_next_to_nothing() -> None:
     code = "import sys, evalkit.pytest_plugin; print([m for m in sys.modules if m.startswith('evalkit.')])"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "['evalkit.pytest_plugin']"
+
+
+@pytest.mark.parametrize("body", ["os._exit(0)", "os.execv('/bin/true', ['true'])", "raise SystemExit(0)"])
+def test_a_system_does_not_end_pytest(body: str, project: Path) -> None:
+    """No parent checks how pytest ends, so what would end it is a failure of the case."""
+    (project / "bot.py").write_text(f"import os\ndef answer(input):\n    {body}\n", encoding="utf-8")
+    ran = run_pytest(project, THREE_LINES)
+    assert ran.returncode == 1, ran.stdout
+    assert "1 failed" in ran.stdout

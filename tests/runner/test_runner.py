@@ -56,6 +56,12 @@ def graded(*graders: Grader) -> dict[str, Score | Unscored]:
         pytest.param(Score("other", 1.0), "no_grade", id="another metric"),
         pytest.param([], "no_grade", id="nothing"),
         pytest.param(ValueError("broken"), "scorer_error", id="raises"),
+        pytest.param(SystemExit(0), "scorer_error", id="exits"),
+        pytest.param(KeyboardInterrupt(), "scorer_error", id="interrupts"),
+        pytest.param(BaseExceptionGroup("g", [KeyboardInterrupt()]), "scorer_error", id="raises several"),
+        pytest.param(asyncio.CancelledError(), "scorer_error", id="cancels itself"),
+        pytest.param(Score("odd", 10**400), "out_of_range", id="400 digits"),
+        pytest.param(Score("odd", 10**6000), "out_of_range", id="6000 digits"),
         pytest.param(RunError("down"), "judge_error", id="judge is down"),
     ],
 )
