@@ -30,7 +30,8 @@ _SHOWN = frozenset(
 )
 """Keys whose text is kept as it is; of other texts, which may hold a secret, only a fingerprint."""
 _SHOWN_CHARS = 80
-_USERINFO = re.compile(r"://[^/@\s]*@")
+_SECRET_PLACE = re.compile(r"://[^/@\s]*@|://[^\s]*[?#]")
+"""An address with a user, or with a query: either may hold a key."""
 _FILE = re.compile(r"[\w./-]{1,200}\.[A-Za-z0-9]{1,8}")
 
 
@@ -175,11 +176,13 @@ def _flat(value: Any, key: str = "") -> dict[str, Any]:
 def _shown(value: Any, key: str) -> Any:
     if isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value)):
         return value
+    if isinstance(value, list | tuple) and key == "command":  # arguments may be keys
+        return [_shown(each, key if at == 0 else "") for at, each in enumerate(value)]
     if isinstance(value, list | tuple):
         return [_shown(each, key) for each in value]
     text = str(value)
     top, last = re.split(r"[.\[]", key)[0], key.rpartition(".")[2]
-    if (last in _SHOWN or top == "when") and len(text) <= _SHOWN_CHARS and not _USERINFO.search(text):
+    if (last in _SHOWN or top == "when") and len(text) <= _SHOWN_CHARS and not _SECRET_PLACE.search(text):
         return text
     return f"#{_fingerprint(text.encode('utf-8', 'surrogatepass'))}"
 

@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
+import json
+import re
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -86,76 +89,91 @@ def baseline_replaced(repository: Repository) -> None:
 
 def labels(rows: list[dict[str, Any]]) -> Change:
     """Write other labels, with the check that blocks taken out."""
-    import json
-
     text = "".join(json.dumps(row) + "\n" for row in rows)
     return both(drop_failures, lambda repository: repository.write("data/labels.jsonl", text))
 
 
-CASES = [
-    Cheat("cases removed", each(lambda i: None), "blocked", PUT_BACK),
-    Cheat("required rewritten", edit(required=["sum"]), "blocked", f"required; .*{PUT_BACK}"),
-    Cheat("required emptied", edit(required=[]), "refused", "5 of 60 cases have no `required`"),
-    Cheat("input rewritten", edit(input="0 + 1", required=["sum"]), "blocked", f"input, required; .*{PUT_BACK}"),
-    Cheat("severity lowered", edit(severity="low"), "blocked", f"severity; .*{PUT_BACK}"),
-    Cheat("kind turned into a canary", edit(kind="canary"), "blocked", f"kind; .*{PUT_BACK}"),
-    Cheat("cohort moved", edit(cohorts={"group": "rest"}, severity="low"), "blocked", f"cohorts, severity; .*{PUT_BACK}"),
-    Cheat("cluster joined", edit(cluster="one", required=["sum"]), "blocked", f"cluster, required; .*{PUT_BACK}"),
-    Cheat("ids renamed", each(lambda i: {"id": f"n{i}", "required": ["sum"]}), "blocked", f"5 cases removed .*{PUT_BACK}"),
-    Cheat("forbidden words added elsewhere", edit(forbidden=["never"], required=["sum"]), "blocked", "forbidden, required"),
-    Cheat("golden set elsewhere", elsewhere, "blocked", f"5 cases removed .*{PUT_BACK}"),
-    Cheat("cases removed and no_regression taken out", both(each(lambda i: None), suite((NO_REGRESSION, ""))), "blocked", r"(?s)gate no_regression.*5 cases removed .*fail now: c03"),
-    Cheat("cases removed and --baseline none", each(lambda i: None), "blocked", "baseline main → none", {"baseline": "none"}),
-    Cheat("one case removed and its check loosened", both(edit(severity="low"), suite(("max: 0", "max: 5"))), "condition", r"gate failures\(critical\).max 0 → 5"),
-]  # fmt: skip
-SUITE = [
-    Cheat("no_regression taken out", both(drop_failures, suite((NO_REGRESSION, ""))), "condition", "! gate no_regression .* → removed"),
-    Cheat("no_regression elsewhere", both(drop_failures, suite(("baseline: main", "baseline: mine"))), "condition", "! gate no_regression.baseline main → mine"),
-    Cheat("alpha lowered", both(drop_failures, suite(("baseline: main", "alpha: 0.0001, baseline: main"))), "condition", "! gate no_regression.alpha none → 0.0001"),
-    Cheat("margin widened", both(drop_failures, suite(("baseline: main", "margin: 0.5, baseline: main"))), "condition", "! gate no_regression.margin none → 0.5"),
-    Cheat("metrics shortened", both(drop_failures, suite(("metrics: [pass_rate, keywords]", "metrics: [keywords]"))), "condition", "! gate no_regression.metrics pass_rate, keywords → keywords"),
-    Cheat("check removed", drop_failures, "condition", r"! gate failures\(critical\) .* → removed"),
-    Cheat("limit loosened", suite(("max: 0", "max: 9")), "condition", r"! gate failures\(critical\).max 0 → 9"),
-    Cheat("severity of the check changed", suite(("severity: critical", "severity: high")), "condition", r"! gate failures\(critical\) .* → removed"),
-    Cheat("check only warns", suite(("max: 0}", "max: 0, on_fail: warn}")), "condition", r"! gate failures\(critical\).on_fail block → warn"),
-    Cheat("share lowered", both(drop_failures, suite(("min: 0.7", "min: 0.1"))), "condition", "! gate pass_rate.min 0.7 → 0.1"),
-    Cheat("by removed", both(drop_failures, suite((", by: group, critical: [left]", ""))), "condition", "! gate pass_rate.by group → none"),
-    Cheat("critical cohorts shortened", both(drop_failures, suite((", critical: [left]", ""))), "condition", "! gate pass_rate.critical left → none"),
-    Cheat("coverage loosened", both(drop_failures, suite(("coverage: {min: 0.99}", "coverage: {min: 0.1}"))), "condition", "! gate coverage.min 0.99 → 0.1"),
-    Cheat("cohorts shortened", both(drop_failures, suite(("by: group, critical: [left]", "by: kind"), ("cohorts: [group]", "cohorts: [kind]"))), "condition", "! cohorts group → kind"),
-    Cheat("repeat rule loosened", both(drop_failures, suite(("repeat: 1", "repeat: 1\nrepeat_rule: any"))), "condition", "! repeat_rule mean → any"),
-    Cheat("a sample drawn", both(drop_failures, suite(("repeat: 1", "repeat: 1\nsample: {n: 20, floor: 5}"))), "condition", "! sample n not set → 20"),
-    Cheat("a part of the cases", lambda repository: None, "no decision", "", {"case_ids": ("c00", "c01")}),
-    Cheat("--baseline none", drop_failures, "condition", r"(?s)! baseline main → none .*gate failures", {"baseline": "none"}),
-    Cheat("suite renamed", moved("other.yaml"), "condition", r"(?s)! suite suite.yaml → other.yaml.*! gate failures"),
-    Cheat("a looser copy of the suite", copied, "condition", r"(?s)! suite loose.yaml .*not on main@.*! gate failures\(critical\) .* → removed"),
-    Cheat("floor of kappa lowered", both(drop_failures, suite(("repeat: 1", "repeat: 1\nkappa_floors: {overall: 0.1}"))), "condition", "! kappa_floors overall 0.6 → 0.1"),
-    Cheat("labels edited", labels([{**row, "label": "fail"} for row in LABELS]), "condition", "! labels data/labels.jsonl .*6 edited or removed"),
-    Cheat("labels removed", both(drop_failures, suite(("labels: [data/labels.jsonl]\n", ""))), "condition", "! labels data/labels.jsonl 6 labels → none"),
-    Cheat("baseline overwritten", baseline_replaced, "condition", "! baseline main .*manifest.json and rows.jsonl.gz are not those of main@"),
-    Cheat("a deadline that leaves cases out", suite(("repeat: 1", "repeat: 1\ndeadline_s: 0.0001")), "no decision", "deadline_s none → 0.0001"),
-]  # fmt: skip
-SYSTEM = [
-    Cheat("another module", suite(("bot:answer", "other:answer")), "condition", "! system python bot:answer → other:answer"),
-    Cheat("stored answers", both(lambda repository: repository.cases({i: {"output": f"The sum is {IDS.index(i) + 1}."} for i in IDS}), suite(('{python: "bot:answer", timeout_s: 20}', "{replay: golden}"))), "no decision", "! system replay not set → golden"),
-    Cheat("arguments", both(lambda repository: repository.write("bot.py", BOT.replace("id: str", "id: str, right: bool = False").replace("BROKEN = ()", f"BROKEN = {BROKEN!r}").replace("(id in BROKEN)", "(id in BROKEN and not right)")), suite(("timeout_s: 20", "timeout_s: 20, arguments: {right: true}"))), "condition", "! system arguments.right not set → true"),
-    Cheat("version pinned", both(drop_failures, suite(("timeout_s: 20", "timeout_s: 20, version: '1'"))), "condition", "! system version not set → 1"),
-    Cheat("timeout raised", both(drop_failures, suite(("timeout_s: 20", "timeout_s: 50"))), "condition", "! system timeout_s 20 → 50"),
-]  # fmt: skip
-SCORERS = [
-    Cheat("scorer removed", unscored(("  - keywords: {min_recall: 0.9}\n", "")), "condition", "! scorer keywords .* → removed"),
-    Cheat("scorer renamed", unscored(("keywords: {min_recall: 0.9}", "keywords: {name: words, min_recall: 0.0}")), "condition", "! scorer keywords .* → removed"),
-    Cheat("when added", unscored(("min_recall: 0.9}", "min_recall: 0.9, when: {severity: low}}"), ), "condition", "! scorer keywords when.severity not set → low"),
-    Cheat("when added, with no_regression", suite(("min_recall: 0.9}", "min_recall: 0.9, when: {severity: high}}")), "refused", "scorers that make it up differ: keywords"),
-    Cheat("made advisory", unscored(("min_recall: 0.9}", "min_recall: 0.9, advisory: true}")), "condition", "! scorer keywords advisory not set → true"),
-    Cheat("pass mark lowered", unscored(("min_recall: 0.9", "min_recall: 0.0")), "condition", "! scorer keywords min_recall 0.9 → 0"),
-    Cheat("pass mark lowered, with no_regression", suite(("min_recall: 0.9", "min_recall: 0.0")), "refused", "keywords"),
-    Cheat("negated", unscored(("- keywords: {min_recall: 0.9}", "- not_regex: {name: keywords, pattern: never}")), "condition", "! scorer keywords kind keywords → not_regex"),
-    Cheat("pattern edited", both(drop_failures, suite((r"'^The sum is \d+\.$'", "'.'"), (NO_REGRESSION, ""))), "condition", r"! scorer polite pattern "),
-    Cheat("schema file edited", both(drop_failures, suite((NO_REGRESSION, "")), lambda repository: repository.write("shape.json", "{}\n")), "condition", "! scorer shape file shape.json "),
-    Cheat("field of the case swapped", both(edit(easy=["sum"]), lambda r: r.cases({i: {"easy": ["sum"]} for i in IDS}), unscored(("min_recall: 0.9", "min_recall: 0.9, required_field: easy"))), "condition", r"(?s)! scorer keywords required_field not set → #.*"),
-]  # fmt: skip
-CHEATS = [*CASES, *SUITE, *SYSTEM, *SCORERS]
+CHEATS: Mapping[str, tuple[Cheat, ...]] = {
+    "removes cases, or names a golden set without them": (
+        Cheat("cases removed", each(lambda i: None), "blocked", PUT_BACK),
+        Cheat("golden set elsewhere", elsewhere, "blocked", f"5 cases removed .*{PUT_BACK}"),
+        Cheat("ids renamed", each(lambda i: {"id": f"n{i}", "required": ["sum"]}), "blocked", f"5 cases removed .*{PUT_BACK}"),
+        Cheat("cases removed and no_regression taken out", both(each(lambda i: None), suite((NO_REGRESSION, ""))), "blocked", r"(?s)gate no_regression.*5 cases removed .*fail now: c03"),
+        Cheat("cases removed and --baseline none", each(lambda i: None), "blocked", "baseline main → none", {"baseline": "none"}),
+    ),
+    "edits cases: input, expectations, severity, kind, cohorts, cluster": (
+        Cheat("required rewritten", edit(required=["sum"]), "blocked", f"required; .*{PUT_BACK}"),
+        Cheat("required emptied", edit(required=[]), "refused", "5 of 60 cases have no `required`"),
+        Cheat("input rewritten", edit(input="0 + 1", required=["sum"]), "blocked", f"input, required; .*{PUT_BACK}"),
+        Cheat("severity lowered", edit(severity="low"), "blocked", f"severity; .*{PUT_BACK}"),
+        Cheat("kind turned into a canary", edit(kind="canary"), "blocked", f"kind; .*{PUT_BACK}"),
+        Cheat("cohort moved", edit(cohorts={"group": "rest"}, severity="low"), "blocked", f"cohorts, severity; .*{PUT_BACK}"),
+        Cheat("cluster joined", edit(cluster="one", required=["sum"]), "blocked", f"cluster, required; .*{PUT_BACK}"),
+        Cheat("forbidden words added elsewhere", edit(forbidden=["never"], required=["sum"]), "blocked", "forbidden, required"),
+        Cheat("one case removed and its check loosened", both(edit(severity="low"), suite(("max: 0", "max: 5"))), "condition", r"gate failures\(critical\).max 0 → 5"),
+    ),
+    "loosens, narrows or removes a check of the gate, or lets it only warn": (
+        Cheat("check removed", drop_failures, "condition", r"! gate failures\(critical\) .* → removed"),
+        Cheat("limit loosened", suite(("max: 0", "max: 9")), "condition", r"! gate failures\(critical\).max 0 → 9"),
+        Cheat("severity of the check changed", suite(("severity: critical", "severity: high")), "condition", r"! gate failures\(critical\) .* → removed"),
+        Cheat("check only warns", suite(("max: 0}", "max: 0, on_fail: warn}")), "condition", r"! gate failures\(critical\).on_fail block → warn"),
+        Cheat("share lowered", both(drop_failures, suite(("min: 0.7", "min: 0.1"))), "condition", "! gate pass_rate.min 0.7 → 0.1"),
+        Cheat("by removed", both(drop_failures, suite((", by: group, critical: [left]", ""))), "condition", "! gate pass_rate.by group → none"),
+        Cheat("critical cohorts shortened", both(drop_failures, suite((", critical: [left]", ""))), "condition", "! gate pass_rate.critical left → none"),
+        Cheat("coverage loosened", both(drop_failures, suite(("coverage: {min: 0.99}", "coverage: {min: 0.1}"))), "condition", "! gate coverage.min 0.99 → 0.1"),
+    ),
+    "compares with nothing, with another baseline, or with a wider margin": (
+        Cheat("no_regression taken out", both(drop_failures, suite((NO_REGRESSION, ""))), "condition", "! gate no_regression .* → removed"),
+        Cheat("no_regression elsewhere", both(drop_failures, suite(("baseline: main", "baseline: mine"))), "condition", "! gate no_regression.baseline main → mine"),
+        Cheat("alpha lowered", both(drop_failures, suite(("baseline: main", "alpha: 0.0001, baseline: main"))), "condition", "! gate no_regression.alpha none → 0.0001"),
+        Cheat("margin widened", both(drop_failures, suite(("baseline: main", "margin: 0.5, baseline: main"))), "condition", "! gate no_regression.margin none → 0.5"),
+        Cheat("metrics shortened", both(drop_failures, suite(("metrics: [pass_rate, keywords]", "metrics: [keywords]"))), "condition", "! gate no_regression.metrics pass_rate, keywords → keywords"),
+        Cheat("--baseline none", drop_failures, "condition", r"(?s)! baseline main → none .*gate failures", {"baseline": "none"}),
+        Cheat("baseline overwritten", baseline_replaced, "condition", "! baseline main .*manifest.json and rows.jsonl.gz are not those of main@"),
+    ),
+    "shortens `cohorts:`, draws a sample, or changes how repeats count": (
+        Cheat("cohorts shortened", both(drop_failures, suite(("by: group, critical: [left]", "by: kind"), ("cohorts: [group]", "cohorts: [kind]"))), "condition", "! cohorts group → kind"),
+        Cheat("a sample drawn", both(drop_failures, suite(("repeat: 1", "repeat: 1\nsample: {n: 20, floor: 5}"))), "condition", "! sample n not set → 20"),
+        Cheat("repeat rule loosened", both(drop_failures, suite(("repeat: 1", "repeat: 1\nrepeat_rule: any"))), "condition", "! repeat_rule mean → any"),
+    ),
+    "runs a part of the cases, or stops early": (
+        Cheat("a part of the cases", lambda repository: None, "no decision", "", {"case_ids": ("c00", "c01")}),
+        Cheat("a deadline that leaves cases out", suite(("repeat: 1", "repeat: 1\ndeadline_s: 0.0001")), "no decision", "deadline_s none → 0.0001"),
+    ),
+    "names another system, model, argument, version or timeout": (
+        Cheat("another module", suite(("bot:answer", "other:answer")), "condition", "! system python bot:answer → other:answer"),
+        Cheat("arguments", both(lambda repository: repository.write("bot.py", BOT.replace("id: str", "id: str, right: bool = False").replace("BROKEN = ()", f"BROKEN = {BROKEN!r}").replace("(id in BROKEN)", "(id in BROKEN and not right)")), suite(("timeout_s: 20", "timeout_s: 20, arguments: {right: true}"))), "condition", "! system arguments.right not set → true"),
+        Cheat("version pinned", both(drop_failures, suite(("timeout_s: 20", "timeout_s: 20, version: '1'"))), "condition", "! system version not set → 1"),
+        Cheat("timeout raised", both(drop_failures, suite(("timeout_s: 20", "timeout_s: 50"))), "condition", "! system timeout_s 20 → 50"),
+    ),
+    "takes stored answers for the system": (
+        Cheat("stored answers", both(lambda repository: repository.cases({i: {"output": f"The sum is {IDS.index(i) + 1}."} for i in IDS}), suite(('{python: "bot:answer", timeout_s: 20}', "{replay: golden}"))), "no decision", "! system replay not set → golden"),
+    ),
+    "removes, renames, narrows, negates or softens a scorer, or edits a file that it reads": (
+        Cheat("scorer removed", unscored(("  - keywords: {min_recall: 0.9}\n", "")), "condition", "! scorer keywords .* → removed"),
+        Cheat("scorer renamed", unscored(("keywords: {min_recall: 0.9}", "keywords: {name: words, min_recall: 0.0}")), "condition", "! scorer keywords .* → removed"),
+        Cheat("when added", unscored(("min_recall: 0.9}", "min_recall: 0.9, when: {severity: low}}"), ), "condition", "! scorer keywords when.severity not set → low"),
+        Cheat("when added, with no_regression", suite(("min_recall: 0.9}", "min_recall: 0.9, when: {severity: high}}")), "refused", "scorers that make it up differ: keywords"),
+        Cheat("made advisory", unscored(("min_recall: 0.9}", "min_recall: 0.9, advisory: true}")), "condition", "! scorer keywords advisory not set → true"),
+        Cheat("pass mark lowered", unscored(("min_recall: 0.9", "min_recall: 0.0")), "condition", "! scorer keywords min_recall 0.9 → 0"),
+        Cheat("pass mark lowered, with no_regression", suite(("min_recall: 0.9", "min_recall: 0.0")), "refused", "keywords"),
+        Cheat("negated", unscored(("- keywords: {min_recall: 0.9}", "- not_regex: {name: keywords, pattern: never}")), "condition", "! scorer keywords kind keywords → not_regex"),
+        Cheat("pattern edited", both(drop_failures, suite((r"'^The sum is \d+\.$'", "'.'"), (NO_REGRESSION, ""))), "condition", r"! scorer polite pattern "),
+        Cheat("schema file edited", both(drop_failures, suite((NO_REGRESSION, "")), lambda repository: repository.write("shape.json", "{}\n")), "condition", "! scorer shape file shape.json "),
+        Cheat("field of the case swapped", both(edit(easy=["sum"]), lambda r: r.cases({i: {"easy": ["sum"]} for i in IDS}), unscored(("min_recall: 0.9", "min_recall: 0.9, required_field: easy"))), "condition", r"(?s)! scorer keywords required_field not set → #.*"),
+    ),
+    "edits or removes labels, or asks judges for less agreement": (
+        Cheat("floor of kappa lowered", both(drop_failures, suite(("repeat: 1", "repeat: 1\nkappa_floors: {overall: 0.1}"))), "condition", "! kappa_floors overall 0.6 → 0.1"),
+        Cheat("labels edited", labels([{**row, "label": "fail"} for row in LABELS]), "condition", "! labels data/labels.jsonl .*6 edited or removed"),
+        Cheat("labels removed", both(drop_failures, suite(("labels: [data/labels.jsonl]\n", ""))), "condition", "! labels data/labels.jsonl 6 labels → none"),
+    ),
+    "moves the suite, or has a copy of it run": (
+        Cheat("suite renamed", moved("other.yaml"), "condition", r"(?s)! suite suite.yaml → other.yaml.*! gate failures"),
+        Cheat("a looser copy of the suite", copied, "condition", r"(?s)! suite loose.yaml .*not on main@.*! gate failures\(critical\) .* → removed"),
+    ),
+}  # fmt: skip
+"""Row of the table in docs/ci.md -> ways to do it."""
+ALL = [cheat for cheats in CHEATS.values() for cheat in cheats]
 
 
 @pytest.fixture(scope="module")
@@ -189,7 +207,7 @@ def test_the_breaking_change_alone_is_blocked(repository: Repository) -> None:
     assert (ran.outcome, ran.findings) == ("blocked", [])
 
 
-@pytest.mark.parametrize("cheat", CHEATS, ids=[cheat.name for cheat in CHEATS])
+@pytest.mark.parametrize("cheat", ALL, ids=[cheat.name for cheat in ALL])
 def test_a_cheat_is_blocked_or_named(repository: Repository, cheat: Cheat) -> None:
     """No change of rules or cases turns the red change green without a word."""
     repository.break_bot()
@@ -200,3 +218,20 @@ def test_a_cheat_is_blocked_or_named(repository: Repository, cheat: Cheat) -> No
     if ran.outcome == "approved with conditions":
         loose = [line.removeprefix("! ").partition(" (")[0] for line in ran.findings if line.startswith("! ")]
         assert all(any(line.split(" → ")[0].strip() in reason for reason in ran.decision["reasons"]) for line in loose)
+
+
+WORDS = {"blocked": "blocked", "condition": "condition", "no decision": "no decision", "refused": "exit 2"}
+"""Outcome of a cheat -> the word of the table."""
+
+
+def test_the_table_of_the_documents_says_what_happens() -> None:
+    """Each row is shown by a cheat, each outcome that it names by one of them, and no outcome is left out."""
+    section = DOCS.read_text(encoding="utf-8").partition("| a change that ")[2].partition("\n\n")[0]
+    rows = re.findall(r"^\| (.+?) \| (.+?) \|", section.partition("--- | --- | --- |")[2], re.MULTILINE)
+    told = {what: comes_to for what, comes_to in rows if comes_to != "not caught"}
+    assert list(told) == list(CHEATS)
+    for what, comes_to in told.items():
+        shown = {WORDS[cheat.outcome] for cheat in CHEATS[what]}
+        assert {word for word in WORDS.values() if word in comes_to} == shown, what
+    assert len(ALL) >= 40
+    assert len(rows) - len(told) >= 5
