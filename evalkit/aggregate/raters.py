@@ -54,7 +54,7 @@ def compare(blank: Agreement, rated: Sequence[Rated], mark: PassMark | None) -> 
         reason = f"not estimable: more than {MAX_LEVELS} distinct numbers; label on a scale of fewer steps"
         return replace(blank, kappa=Estimate(value=None, n=len(rated), reason=reason), note=reason)
     verdicts = [mark.verdict(said) if mark else said for said in labels.people]
-    passes = [verdict == "pass" for verdict in verdicts] if mark or not numbers else []
+    passes = [verdict == "pass" for verdict in verdicts] if set(verdicts) <= {"pass", "fail"} else []
     rarer = stats.rarer_labels(passes or labels.people, labels.design)
     found = with_trust(_with_kappas(blank, rated, labels, levels), rarer)
     found = replace(

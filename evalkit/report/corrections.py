@@ -26,7 +26,7 @@ def correction_lines(summary: Summary, styles: Mapping[str, Style]) -> tuple[tup
             )
         elif cell.cohort == OVERALL:
             plain.setdefault(corrected.reason, []).append(_as_it_is(cell, style))
-    whole = (*lines, *(f"{', '.join(figures)} by the judge alone, {reason}" for reason, figures in plain.items()))
+    whole = (*lines, *(f"{', '.join(figures)} as graded by the judge, {reason}" for reason, figures in plain.items()))
     return whole, tuple(apart)
 
 
