@@ -109,7 +109,7 @@ KIND = replace(
     weights=None,
     trust="untrusted",
     labels_needed=None,
-    kappa=Estimate(value=0.13, low=-0.1, high=0.34, n=160),
+    kappa=Estimate(value=0.13, low=0.01, high=0.24, n=160),
 )
 ALMOST = replace(
     KIND, trust="provisional", kappa=replace(KIND.kappa, value=0.7), labels_needed=400, questions_needed=100
@@ -120,7 +120,7 @@ def test_every_place_says_which_figure_a_kappa_is_about(tmp_path: Path, summary:
     """Passes and levels of one judge stand side by side, with labels and questions counted."""
     view = view_with((KIND, LEVELS), summary, decision)
     said = (
-        "untrusted on pass/fail: kappa 0.13 [-0.10, 0.34] with 160 labels of 40 questions by people; "
+        "untrusted on pass/fail: kappa 0.13 [0.01, 0.24] with 160 labels of 40 questions by people; "
         "trusted on levels: kappa 0.81 [0.70, 0.88] with 160 labels of 40 questions by people"
     )
     file = io.StringIO()
