@@ -1,6 +1,7 @@
 """Train the local judge of correctness, measure it by grouped cross-validation, and write its coefficients.
 
-Usage: python benchmarks/train_local_judge.py judged.jsonl --name NQ301 [--elsewhere other.jsonl.gz NAME] [--write]
+Usage: python benchmarks/train_local_judge.py judged.jsonl --name NQ301 [--elsewhere other.jsonl.gz NAME]
+    [--numbers number_answers.txt] [--write]
 
 Each row holds `group`, `input`, `reference` (string or list), `output`, `human.correct`, in `system` which systems
 answered so, and in `cohorts.answer_form` whether the answer is short or long. Rows of one group share a question: folds
@@ -8,7 +9,8 @@ and intervals go by group. The figures to beat are those of token F1 (SQuAD), on
 very rows it is measured on and once at the threshold that is best on the rows the judge was trained on, and of the
 other judges stored with the rows (`judges`: verdicts, or a probability read at .5). "Left-out systems" holds out the
 questions of a fold and, at once, all answers of the system that is measured. Sets named by `--elsewhere` take no part
-in the training: they may be labelled by a program (`auto.correct`).
+in the training: they may be labelled by a program (`auto.correct`). `--numbers` names answers that differ from a right
+one in a number: a line holds question, reference, and answers, right ones after `=`, wrong ones after `!`.
 """
 
 from __future__ import annotations
@@ -32,8 +34,10 @@ import numpy.typing as npt
 
 from evalkit.scorers.embedding.embedders import WordLlama
 from evalkit.scorers.judges.answer_features import features
+from evalkit.scorers.judges.local_judge import LocalJudge
+from evalkit.stats.intervals import wilson
 
-JUDGE_VERSION = "5"
+JUDGE_VERSION = "6"
 """Raise it with every change of the features or of the coefficients."""
 FEATURES = ("meaning", "wording")
 SETTINGS = {"C": 1.0, "folds": 5, "repeats": 10, "bootstrap": 2000, "calibration_bins": 10, "seed": 7}
@@ -41,7 +45,8 @@ OUT = Path(__file__).parents[1] / "evalkit" / "scorers" / "judges" / "local_judg
 LABEL, AUTO_LABEL = "human.correct", "auto.correct"
 NOTE = (
     "the features were chosen while looking at these rows, so the cross-validated figures lean to the good side; the "
-    "rule for a final line such as `A: 42` was made on seeing the errors on GSM8K, whose labels are of such lines"
+    "rule for a final line such as `A: 42` was made on seeing the errors on GSM8K, whose labels are of such lines; the "
+    "answers of `numbers` were written after the rules for numbers, by their author"
 )
 
 Floats = npt.NDArray[np.float64]
@@ -302,8 +307,37 @@ def of_last_lines(data: Data) -> Data:
     return replace(data, token_f1=np.array(scores))
 
 
-def document(data: Data, path: Path, name: str, others: Mapping[str, Path]) -> dict[str, Any]:
-    """What `local_judge.json` holds; `others` are sets it is not trained on."""
+def number_answers(path: Path) -> Iterator[tuple[str, str, str, bool]]:
+    """Question, reference, answer, and whether it is right."""
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if line and not line.startswith("#"):
+            question, reference, *answers = line.split(" | ")
+            for answer in answers:
+                yield question, reference, answer[2:], {"= ": True, "! ": False}[answer[:2]]
+
+
+def number_errors(path: Path, weights: Floats) -> dict[str, Any]:
+    """Errors of the finished judge on answers that differ from a right one in a number, with Wilson's interval."""
+    judge = LocalJudge(WordLlama(), dict(zip(("intercept", *FEATURES), weights.tolist(), strict=True)))
+    cases = [(right, judge.predict(asked, [ref], text) >= 0.5) for asked, ref, text, right in number_answers(path)]
+    errors = sum(right != passed for right, passed in cases)
+    share = wilson(errors, len(cases))
+    return {
+        "file": path.name,
+        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "answers": len(cases),
+        "wrong_ones_passed": sum(passed and not right for right, passed in cases),
+        "right_ones_failed": sum(right and not passed for right, passed in cases),
+        "error_rate": {
+            "value": round(errors / len(cases), 3),
+            "low": round(share.low, 3),
+            "high": round(share.high, 3),
+        },
+    }
+
+
+def document(data: Data, path: Path, name: str, others: Mapping[str, Path], numbers: Path) -> dict[str, Any]:
+    """What `local_judge.json` holds; `others` and `numbers` are sets it is not trained on."""
     weights = fit(data.best, data.labels)
     return {
         "version": JUDGE_VERSION,
@@ -325,6 +359,7 @@ def document(data: Data, path: Path, name: str, others: Mapping[str, Path]) -> d
         "figures": measure(data),
         "left_out_systems": left_out_systems(data),
         "elsewhere": {name: elsewhere(read(other), other, weights) for name, other in others.items()},
+        "numbers": number_errors(numbers, weights),
     }
 
 
@@ -334,10 +369,13 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--name", required=True, help="how the data are called in texts")
     parser.add_argument("--elsewhere", nargs=2, action="append", default=[], metavar=("FILE", "NAME"))
+    parser.add_argument("--numbers", type=Path, default=Path(__file__).with_name("number_answers.txt"), metavar="FILE")
     parser.add_argument("--write", action="store_true", help=f"replace {OUT.name}")
     options = parser.parse_args()
     others = {name: Path(file) for file, name in options.elsewhere}
-    text = json.dumps(document(read(options.data), options.data, options.name, others), indent=2) + "\n"
+    text = (
+        json.dumps(document(read(options.data), options.data, options.name, others, options.numbers), indent=2) + "\n"
+    )
     print(text, end="")
     if options.write:
         OUT.write_text(text, encoding="utf-8")

@@ -28,6 +28,7 @@ NQ301 = DATA / "judged_nq301_dev.jsonl"
 GSM8K = DATA / "exact_gsm8k_dev.jsonl.gz"
 needs_nq301 = pytest.mark.skipif(not NQ301.exists(), reason="the judged NQ301 rows are not on this machine")
 needs_gsm8k = pytest.mark.skipif(not GSM8K.exists(), reason="the shared GSM8K rows are not on this machine")
+HELD_OUT = ROOT / "benchmarks" / "number_answers.txt"
 DEADLINE = "Suspicious transactions must be reported to the FIU within 24 hours of detection."
 EMBEDDING = WordLlama()
 JUDGE = LocalJudge(EMBEDDING)
@@ -157,6 +158,39 @@ def test_plain_answers(question: str, reference: str, answer: str, right: bool) 
     assert (JUDGE.predict(question, [reference], answer) >= 0.5) is right
 
 
+def judged_numbers(path: Path) -> list[tuple[str, str, bool, bool]]:
+    """Reference, answer, whether it is right, and whether the judge passes it."""
+    cases = training().number_answers(path)
+    return [(ref, text, right, JUDGE.predict(asked, [ref], text) >= 0.5) for asked, ref, text, right in cases]
+
+
+def test_numbers_are_judged_by_the_rules() -> None:
+    """Precision, separators, units, signs, ranges, order, dates, hedges, words and identifiers, both ways."""
+    judged = judged_numbers(Path(__file__).with_name("number_answers.txt"))
+    assert [case for case in judged if case[2] != case[3]] == []
+    assert len(judged) > 400
+    assert 0.4 < sum(right for _, _, right, _ in judged) / len(judged) < 0.6
+
+
+def test_stated_errors_on_numbers_are_those_of_the_file() -> None:
+    """Of answers that the rules were not written on, as many are judged wrongly as the figures say."""
+    stated, judged = provenance()["numbers"], judged_numbers(HELD_OUT)
+    assert stated["sha256"] == hashlib.sha256(HELD_OUT.read_bytes()).hexdigest()
+    assert stated["answers"] == len(judged)
+    assert stated["wrong_ones_passed"] == sum(passed and not right for _, _, right, passed in judged)
+    assert stated["right_ones_failed"] == sum(right and not passed for _, _, right, passed in judged)
+    assert stated["error_rate"]["high"] < 0.1
+
+
+@pytest.mark.parametrize(
+    ("reference", "answer"),
+    [("Brooklyn Nine-Nine", "Brooklyn 99"), ("World War II", "WWII"), ("more than 80", "83"), ("3 times", "triple")],
+)
+def test_blind_to_numbers_in_disguise(reference: str, answer: str) -> None:
+    """What it fails wrongly, so that nobody thinks it does not."""
+    assert JUDGE.predict("?", [reference], answer) < 0.5
+
+
 def test_blind_to_one_word_edits() -> None:
     """The stated blindness is real: a word that turns the sense around is not seen, and the notice says so."""
     reference = "Only authorised staff may access personal data."
@@ -277,7 +311,7 @@ def test_scorer_holds_the_contract() -> None:
     """It is a scorer whose metric names the judge and whose key holds judge, coefficients and embedding."""
     bound = LocalCorrectness().bind(Services(root=Path()))
     assert isinstance(bound, Scorer)
-    assert bound.metrics[0].judge == "local:correctness@5"
+    assert bound.metrics[0].judge == "local:correctness@6"
     assert set(bound.key_parts) == {"judge", "coefficients", "embedding"}
     assert bound.needs == {"reference"}
 
@@ -378,7 +412,7 @@ def test_kappa_of_the_training_script_is_cohens() -> None:
 def test_training_is_reproducible() -> None:
     """Training again on the same file gives the shipped coefficients and every stated figure."""
     script = training()
-    again = script.document(script.read(NQ301), NQ301, provenance()["data"]["name"], {"GSM8K": GSM8K})
+    again = script.document(script.read(NQ301), NQ301, provenance()["data"]["name"], {"GSM8K": GSM8K}, HELD_OUT)
     shipped = json.loads(COEFFICIENTS.read_text(encoding="utf-8"))
     assert again["coefficients"] == pytest.approx(shipped["coefficients"], abs=1e-4)
     assert again["data"] == shipped["data"]
@@ -387,6 +421,7 @@ def test_training_is_reproducible() -> None:
             assert again["figures"][form][name] == pytest.approx(figures[name], abs=0.01), (form, name)
     for name in ("kappa", "token_f1_best", "gain_over_token_f1", "gain_over_token_f1_held_out"):
         assert again["left_out_systems"][name] == pytest.approx(shipped["left_out_systems"][name], abs=0.01), name
+    assert again["numbers"] == shipped["numbers"]
     for name, value in shipped["elsewhere"]["GSM8K"].items():
         expected = pytest.approx(value, abs=0.01) if isinstance(value, dict) else value
         assert again["elsewhere"]["GSM8K"][name] == expected, name

@@ -97,15 +97,17 @@ class LocalCorrectness:
     A small model calibrated on short answers to questions from search. It is no substitute for a judge that reads:
     it compares meaning and wording of the best fitting stretch of the answer with each acceptable reference, and
     knows that another number, another date, another first name, a denial or a refusal is another answer, and that a
-    year or a family name may stand for all of it. Of an answer that ends in "Answer: ..." only that is compared. It
-    cannot see one-word edits or abstractive rewording, and knows nothing of the world. An empty answer scores 0.
+    year or a family name may stand for all of it. Numbers agree at the precision of the reference, with their sign
+    and in any unit of their kind; a reference of up to 12 words needs all of its numbers, each at its own words. Of
+    an answer that ends in "Answer: ..." only that is compared. It cannot see one-word edits or abstractive rewording,
+    and knows nothing of the world. An empty answer scores 0.
     """
 
     name: str = "correctness"
     pass_at: float = field(default=0.5, metadata={"key": "pass"})
     """Smallest probability of being correct that passes, above 0 up to 1."""
 
-    version: ClassVar[str] = "5"
+    version: ClassVar[str] = "6"
     shorthand: ClassVar[str] = "pass_at"
 
     def __post_init__(self) -> None:
