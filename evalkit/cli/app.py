@@ -27,7 +27,8 @@ from evalkit.cli.report import report
 from evalkit.cli.run import ENV_PREFIX, run
 from evalkit.cli.runs import runs
 from evalkit.cli.score import score
-from evalkit.cli.streams import discreet, spelled, tamed, unheard
+from evalkit.cli.streams import LISTENER, discreet, spelled, tamed, unheard
+from evalkit.cli.supervised import promise, promised
 from evalkit.cli.verify import verify
 from evalkit.errors import EvalkitError, ExitCode
 
@@ -115,27 +116,44 @@ def is_brief(words: Sequence[str], env: Mapping[str, str]) -> bool:
     return list(words) in ([], ["--help"], ["--version"]) and COMPLETING not in env
 
 
+def _call(*, closed: bool) -> None:
+    """Run the command. It ends with 0 only if its output was printed, or if a decision on disk says more.
+
+    Raises:
+        BrokenPipeError: nobody has read the output to its end.
+    """
+    LISTENER.left = closed
+    promise(None)
+    brief = is_brief(sys.argv[1:], os.environ)
+    if not brief:  # that text is evalkit's own
+        sys.stdout, sys.stderr = discreet(sys.stdout, os.environ), discreet(sys.stderr, os.environ)
+    try:
+        (overview() if brief else app)(prog_name="evalkit")
+    except SystemExit as leaving:
+        unread = type(sys.stdout).__name__ == "PacifyFlushWrapper"  # typer's, which ends with 1 then
+        if not promised() and (unread or (LISTENER.left and not leaving.code)):
+            raise BrokenPipeError from None
+        raise
+    finally:
+        if sys.stdout is not None:
+            sys.stdout.flush()  # what cannot be printed is known before the exit code is
+
+
 def main() -> None:
     """Run the command line; every ending has its exit code."""
+    closed = sys.stdout is None
     sys.stdout = tamed(spelled(sys.stdout), os.environ)
     sys.stderr = unheard(tamed(spelled(sys.stderr), os.environ))
     try:
-        try:
-            brief = is_brief(sys.argv[1:], os.environ)
-            if not brief:  # that text is evalkit's own
-                sys.stdout, sys.stderr = discreet(sys.stdout, os.environ), discreet(sys.stderr, os.environ)
-            (overview() if brief else app)(prog_name="evalkit")
-        finally:
-            if sys.stdout is not None:
-                sys.stdout.flush()  # what cannot be printed is known before the exit code is
+        _call(closed=closed)
     except EvalkitError as error:
         typer.echo(_shown(str(error)), err=True)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(ExitCode.INTERRUPTED)
     except BrokenPipeError:
-        # The reader of our output has gone (`| head`): what was decided is on disk.
-        sys.stderr.close()
+        # The reader of our output has gone (`| head`), or there was none.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what stdout still holds would fail once more at the end
         sys.exit(ExitCode.INTERNAL_ERROR)
     except Exception as error:
         import traceback

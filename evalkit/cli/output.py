@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from evalkit.cli.streams import LISTENER
 from evalkit.cli.supervised import promise
 from evalkit.errors import InputError, Problem
 from evalkit.report.texts import one_line
@@ -115,7 +116,7 @@ def _console(**options: Any) -> Console:
         """A console whose reader may leave (`| head`): the exit code is the decision's all the same."""
 
         def on_broken_pipe(self) -> None:
-            self.quiet = True
+            self.quiet = LISTENER.left = True
             os.dup2(os.open(os.devnull, os.O_WRONLY), self.file.fileno())
 
     made = Patient(highlight=False, markup=False, emoji=False, **options)

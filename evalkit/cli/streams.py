@@ -15,6 +15,16 @@ RUNNERS = ("GITHUB_ACTIONS", "TF_BUILD")
 _COMMAND = re.compile(r"^([^\S\n]*):(?=:)|#(?=#(?:\[|vso\[))", re.MULTILINE)
 
 
+class Listener:
+    """Who reads standard output."""
+
+    left = False
+    """Whether something was not printed since nobody read it any more."""
+
+
+LISTENER = Listener()
+
+
 class Tame:
     """A text stream on which no line begins with `::`, and `##[` never stands: the first sign shows as its number."""
 

@@ -41,9 +41,14 @@ class _Child:
 _CHILD = _Child()
 
 
-def promise(decision: Path, sha256: str) -> None:
-    """Let the exit code count only if `decision` still has these bytes when everything has ended."""
-    _CHILD.decision = str(decision.absolute()), sha256
+def promise(decision: Path | None, sha256: str = "") -> None:
+    """Let the exit code count only if `decision` still has these bytes when everything has ended; `None`: always."""
+    _CHILD.decision = None if decision is None else (str(decision.absolute()), sha256)
+
+
+def promised() -> bool:
+    """Whether the exit code is that of a decision on disk."""
+    return _CHILD.decision is not None
 
 
 def listen(listener: Callable[[int], object] | None) -> None:

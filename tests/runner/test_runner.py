@@ -35,7 +35,7 @@ class Odd:
 
     def score(self, case: Case, output: Output) -> Any:
         """Return it, or raise it."""
-        if isinstance(self.given, Exception):
+        if isinstance(self.given, BaseException):
             raise self.given
         return self.given
 
