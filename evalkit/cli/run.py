@@ -102,7 +102,7 @@ def run(  # noqa: PLR0913 - typer reads the flags from the signature
     Example: evalkit run suites/compliance.yaml --out reports/latest
 
     Exit codes: 0 approved, 1 blocked, 2 invalid input, 3 no decision, 4 evalkit or disk failure, 5 nothing selected,
-    130 interrupted (go on with --resume).
+    129, 130, 143 stopped by SIGHUP, Ctrl-C, SIGTERM (go on with --resume).
     """
     import shlex
 
