@@ -8,8 +8,6 @@ command runs alone.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import signal
 import sys
@@ -33,7 +31,6 @@ class _Child:
     """What the child has to tell its parent, and whom it passes a signal to."""
 
     def __init__(self) -> None:
-        self.say: int | None = None
         self.decision: tuple[str, str] | None = None
         self.listener: Callable[[int], object] | None = None
 
@@ -88,7 +85,8 @@ def supervised(command: Callable[[], object]) -> NoReturn:
 
 def _run(command: Callable[[], object], say: int, orders: int) -> NoReturn:
     """The child: run, say how it ended, and end."""
-    _CHILD.say = say
+    import json
+
     threading.Thread(target=_obey, args=[orders], name="orders", daemon=True).start()
     code = _ended(command)
     said = {"pid": os.getpid(), "code": code, "decision": _CHILD.decision}
@@ -146,6 +144,8 @@ def _exit_code(child: int, status: int, said: bytes) -> int:
 
 
 def _parsed(line: bytes) -> dict[str, Any]:
+    import json  # the list of commands does without
+
     try:
         value = json.loads(line)
     except ValueError:
@@ -154,6 +154,8 @@ def _parsed(line: bytes) -> dict[str, Any]:
 
 
 def _holds(decision: str, sha256: str) -> bool:
+    import hashlib
+
     try:
         return hashlib.sha256(Path(decision).read_bytes()).hexdigest() == sha256
     except OSError:
