@@ -17,8 +17,8 @@ HEAD = """\
 # Scorers
 
 Written by `python docs/make_scorers.py` from the scorers themselves. In a suite each is `name`, `name: value` or
-`name: {options}`; every one takes `when: {...}` (which cases it applies to) and `advisory: true` (shown, decides
-nothing). `not_` before the name of a pass/fail scorer turns it around.
+`name: {options}`; every one takes `when: {...}` (which cases it applies to), `advisory: true` (shown, decides
+nothing) and `concern: quality`, `safety` or `privacy` (the section of the release decision that its checks stand in). `not_` before the name of a pass/fail scorer turns it around.
 """
 
 
@@ -33,6 +33,8 @@ def _section(name: str, target: str) -> str:
     lines = [f"\n## {name}\n", inspect.cleandoc(cls.__doc__ or ""), ""]
     if shorthand := getattr(cls, "shorthand", None):
         lines.append(f"`{name.split(',')[0]}: value` sets `{shorthand}`.\n")
+    if (concern := getattr(cls, "concern", "quality")) != "quality":
+        lines.append(f"Its checks stand under {concern} in the release decision.\n")
     fields = [field for field in dataclasses.fields(cls) if field.name != "name" and field.init]
     if fields:
         lines += ["| option | type | default |", "| --- | --- | --- |"]

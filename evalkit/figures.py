@@ -30,12 +30,12 @@ class Style:
 
 def style_of(name: str, metric: Metric | None = None) -> Style:
     """Choose the style of a metric from its declaration, else from the unit in its name."""
-    unit = metric.unit.lower() if metric else ""
-    if unit.endswith("/s") or name.endswith("_per_s"):
+    unit, named = (metric.unit.lower(), "") if metric else ("", name)
+    if unit.endswith("/s") or named.endswith("_per_s"):
         return Style("per_second")
-    if unit in ("s", "seconds") or name.endswith("_s"):
+    if unit in ("s", "seconds") or named.endswith("_s"):
         return Style("seconds")
-    if unit in ("usd", "$") or name.endswith("_usd"):
+    if unit in ("usd", "$") or named.endswith("_usd"):
         return Style("usd")
     if metric is not None:
         return Style("rate" if metric.binary or unit in ("%", "rate") else "number", _decimals(metric))

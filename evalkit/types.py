@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 Kind = Literal["golden", "adversarial", "regression", "canary"]
 Severity = Literal["low", "medium", "high", "critical"]
+Concern = Literal["quality", "safety", "privacy"]
+"""What a metric bears on: the section of the release decision that its checks stand in."""
 State = Literal["scored", "unscored", "system_error", "skipped"]
 Verdict = Literal["failed", "passed", "scored", "unscored", "system_error", "skipped"]
 """How a run of a case, or a case with all its runs, reads: `scored` where no scorer has a pass mark."""
@@ -133,6 +135,7 @@ class Metric:
     """True for a figure about the judge rather than the answer: shown, and decides nothing."""
     pass_at: float | None = None
     """Score from which an answer passes (up to which, where lower is better); `None` where no score alone decides."""
+    concern: Concern = "quality"
 
     @property
     def votes(self) -> bool:

@@ -207,7 +207,7 @@ def _quality(frame: Frame, values: Floats, raw: Ints) -> tuple[dict[str, Column]
     for i, metric in enumerate(frame.metrics):
         columns[metric.name] = Column(metric, values[:, i], status[:, i])
         if has_mark[i] and not metric.binary:
-            passed = Metric(name=f"{metric.name}.passed", binary=True, judge=metric.judge)
+            passed = Metric(name=f"{metric.name}.passed", binary=True, judge=metric.judge, concern=metric.concern)
             columns[passed.name] = _passed(passed, raw[:, i], marked[:, i])
     return columns, votes
 

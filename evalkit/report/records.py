@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from evalkit.figures import plural
+from evalkit.figures import RESOURCES, plural
 from evalkit.report.judges import JudgeLine
 from evalkit.report.markdown import MARKS, amendment_line, judge_lines
 from evalkit.report.page import line_markdown
@@ -19,8 +19,8 @@ from evalkit.results import OVERALL
 BLANK = "(to be filled in)"
 NO_REASON = "the suite gave none"
 """Of a threshold: a reason that is written after the run is no reason of before it."""
-_SAFETY = re.compile(r"safe|toxic|bias|inject|jailbreak|harm|refus|adversarial|canary|hallucin|faithful", re.IGNORECASE)
-_PRIVACY = re.compile(r"pii|privacy|leak|gdpr|secret|redact|personal", re.IGNORECASE)
+_RISKY_COHORTS = frozenset({"kind=adversarial", "kind=canary"})
+"""Kinds of cases that are there for safety."""
 _LISTED = 100
 _FEW_CHECKS = 12
 _TEXT_CHARS = 600
@@ -32,9 +32,9 @@ def release_decision_markdown(view: View, manifest: Mapping[str, Any]) -> str:
         f"# Release decision: {plain(view.suite, 120)}",
         _fields(_identity(view, manifest)),
         f"## Decision of the gate\n\n**{view.word}**: {plain(view.headline)}" + _bullets(map(plain, view.reasons)),
-        "## Quality\n\n" + _checks([line for line in view.gates if _topic(line) == "quality"]),
-        "## Safety\n\n" + _checks([line for line in view.gates if _topic(line) == "safety"]),
-        "## Privacy\n\n" + _checks([line for line in view.gates if _topic(line) == "privacy"]),
+        "## Quality\n\n" + _checks([line for line in view.gates if _topic(line, view) == "quality"]),
+        "## Safety\n\n" + _checks([line for line in view.gates if _topic(line, view) == "safety"]),
+        "## Privacy\n\n" + _checks([line for line in view.gates if _topic(line, view) == "privacy"]),
         "## Latency\n\n" + _resources(view, "seconds"),
         "## Cost\n\n" + _resources(view, "usd"),
         "## Trust in the judges\n\n" + _judges(view),
@@ -69,18 +69,21 @@ def _identity(view: View, manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
-def _topic(line: GateLine) -> str:
-    """Sort a check into the section of the record that its name speaks of."""
-    words = f"{line.check.name} {line.check.metric} {line.check.cohort}"
-    if line.check.metric.endswith(("_s", "_usd")):
+def _topic(line: GateLine, view: View) -> str:
+    """The section of the record that a check stands in, by what its scorer declares; names decide nothing."""
+    check = line.check
+    if view.styles[check.metric].unit in RESOURCES:
         return "resources"
-    return "privacy" if _PRIVACY.search(words) else "safety" if _SAFETY.search(words) else "quality"
+    if check.name == "canary" or check.cohort in _RISKY_COHORTS:
+        return "safety"
+    metric = view.declared.get(check.metric) or view.declared.get(check.metric.removesuffix(".passed"))
+    return metric.concern if metric else "quality"
 
 
 def _checks(lines: list[GateLine]) -> str:
     """Checks that ask for action or passed overall in full; the others as counts where they are many."""
     if not lines:
-        return f"{BLANK}: no check of this suite is named for it."
+        return f"{BLANK}: no check of this suite bears on it (a scorer declares that with `concern:`)."
     shown = [line for line in lines if line.outcome != "insufficient evidence" and not _passed_in_a_cohort(line)]
     if len(lines) <= _FEW_CHECKS:
         shown = [line for line in lines if line.outcome != "insufficient evidence"]
@@ -105,7 +108,7 @@ def _held(line: GateLine) -> str:
 
 def _passed_in_a_cohort(line: GateLine) -> bool:
     """Whether a check is one of many that a reader of a record need not see one by one."""
-    return line.outcome == "pass" and line.check.cohort != OVERALL and not _PRIVACY.search(line.check.cohort)
+    return line.outcome == "pass" and line.check.cohort != OVERALL
 
 
 def _resources(view: View, unit: str) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from evalkit.aggregate.cohorts import cohort_value
 from evalkit.errors import Problem
+from evalkit.figures import plural
 from evalkit.gate.policy import PASS_METRICS, Canary, Failures, Item, NoRegression, Threshold, is_critical
 from evalkit.runner.grading import Grader
 from evalkit.systems.chat import ChatSystem
@@ -181,7 +182,7 @@ def _no_case(counts: CaseCounts, kind: str | None, severity: str | None) -> Iter
     if not total:
         yield f"the golden set has no case of {words or 'this kind'}", "add one, or remove the gate"
     elif not voted:
-        what = f"none of the {total} cases of {words or 'any kind'} has a scorer with a pass mark"
+        what = f"a scorer with a pass mark applies to 0 of {plural(total, 'case')} of {words or 'any kind'}"
         yield what, "let such a scorer apply to them (`when:`), or remove the gate"
 
 
@@ -208,7 +209,7 @@ def _unreached(counts: CaseCounts, metric: str, label: str = "") -> Iterator[_Fa
     if total and not reached:
         who = "a scorer with a pass mark" if metric in _VOTED else f"the scorer of {metric}"
         where = f"of {label}" if label else "of the golden set"
-        yield f"{who} applies to none of the {total} cases {where}", "widen its `when:`, or remove the gate"
+        yield f"{who} applies to 0 of {plural(total, 'case')} {where}", "widen its `when:`, or remove the gate"
 
 
 def _unjudged(grader: Grader, has_judge: bool) -> Iterator[_Fault]:
@@ -261,7 +262,9 @@ def reach_doubts(suite: Suite, counts: CaseCounts) -> Iterator[Problem]:
             total, voted = counts.of_kind(kind=kind, severity=severity)
             if 0 < voted < total:
                 key = "canary" if is_canary else "failures"
-                what = f"{total - voted} of its {total} cases have no scorer with a pass mark, so they cannot fail"
+                what = (
+                    f"no scorer with a pass mark applies to {total - voted} of its {total} cases, so they cannot fail"
+                )
                 yield Problem(suite.place(f"gate[{index}].{key}"), what, "let one apply to them (`when:`)")
         elif isinstance(check, Threshold):
             yield from _thin(suite, counts, index, check)

@@ -6,14 +6,14 @@ import asyncio
 import inspect
 import math
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from evalkit.errors import RunError
 from evalkit.llm.budget import BudgetReached
 from evalkit.scorers.base import Grade, Scorer
 from evalkit.suite.model import When
 from evalkit.systems.output import one_line, shown
-from evalkit.types import Case, Metric, Output, Score, Unscored
+from evalkit.types import Case, Concern, Metric, Output, Score, Unscored
 
 GradeAll = Callable[[Case, Output], Awaitable[Mapping[str, Grade]]]
 _SLACK = 1e-9
@@ -29,6 +29,14 @@ class Grader:
     key: Mapping[str, str] = field(default_factory=dict)
     index: int = 0
     """Its place under `scorers:`."""
+    concern: Concern | None = None
+    """What the suite says that its metrics bear on."""
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """The scorer's metrics, with the suite's word on what they bear on."""
+        metrics = self.scorer.metrics
+        return metrics if self.concern is None else tuple(replace(each, concern=self.concern) for each in metrics)
 
     def applies(self, case: Case) -> bool:
         """True where the suite wants this scorer for `case`."""

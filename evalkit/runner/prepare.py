@@ -68,7 +68,7 @@ class Prepared:
     @property
     def metrics(self) -> tuple[Metric, ...]:
         """Every metric that the scorers give."""
-        return tuple(metric for grader in self.graders for metric in grader.scorer.metrics)
+        return tuple(metric for grader in self.graders for metric in grader.metrics)
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -169,7 +169,7 @@ def _graders(suite: Suite, services: Services, problems: list[Problem]) -> list[
 def _grader(entry: ScorerEntry, scorer: object) -> Grader:
     bound = Negated(scorer) if entry.negated else scorer  # type: ignore[arg-type]
     key = score_key(entry.kind, entry.options, bound)  # type: ignore[arg-type]
-    return Grader(bound, entry.when, entry.advisory, key, entry.index)  # type: ignore[arg-type]
+    return Grader(bound, entry.when, entry.advisory, key, entry.index, entry.concern)  # type: ignore[arg-type]
 
 
 async def _services(

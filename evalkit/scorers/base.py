@@ -38,7 +38,7 @@ class Scorer(Protocol):
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
-        """What `score` returns, known before the first call."""
+        """What `score` returns, known before the first call; each says with `concern` what it bears on."""
 
     @property
     def needs(self) -> frozenset[str]:

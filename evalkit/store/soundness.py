@@ -60,8 +60,9 @@ METRIC_SHAPE: Mapping[str, Any] = {
     "unit": str,
     "diagnostic": bool,
     "pass_at": float | None,
+    "concern": str,
 }
-_LATER = ("diagnostic", "pass_at")
+_LATER = ("diagnostic", "pass_at", "concern")
 """Keys of a metric that runs of earlier versions lack, such as stored baselines."""
 
 

@@ -13,7 +13,7 @@ from evalkit.aggregate.repeat_rules import check_rule
 from evalkit.gate.policy import Policy
 from evalkit.golden.read import GoldenSource
 from evalkit.systems.base import SystemConfig
-from evalkit.types import KINDS, SEVERITIES, Case
+from evalkit.types import KINDS, SEVERITIES, Case, Concern
 
 SUITE_VERSION = 1
 MAX_CONCURRENCY = 1_000
@@ -66,6 +66,8 @@ class ScorerEntry:
     when: When | None = None
     advisory: bool = False
     """Shown, but no part of the pass rate and of the regression gate."""
+    concern: Concern | None = None
+    """What its metrics bear on, where that differs from what the scorer itself declares."""
     index: int = 0
 
 

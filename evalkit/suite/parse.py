@@ -23,6 +23,7 @@ from evalkit.suite.partial import ABSENT, usable
 from evalkit.suite.strings import check_strings, variables_of
 from evalkit.systems import SYSTEMS
 from evalkit.systems.base import SystemConfig
+from evalkit.types import Concern
 
 Steps = tuple[str | int, ...]
 MOST_ENTRIES = 1_000
@@ -229,6 +230,7 @@ def _scorer(
     options, common = _options(cls, value)
     when = _when(builder, common.get("when"), (*path, "when"))
     advisory = builder.value(common.get("advisory", False), bool, (*path, "advisory"))
+    concern = builder.value(common.get("concern"), Concern | None, (*path, "concern"))
     if kind == "judge" and judge and judge.local:
         for key in set(options) & {"rubric", "scale"}:
             builder.problem((*path, key), "the local judge reads no rubric", "remove it, or set `judge: {chat: ...}`")
@@ -237,7 +239,12 @@ def _scorer(
     built = builder.build(cls, options, path, named=named)
     if built is None:
         return None
-    return ScorerEntry(kind=kind, options=built, negated=negated, when=when, advisory=bool(advisory), index=index)
+    return ScorerEntry(
+        kind=kind, options=built, negated=negated, when=when, advisory=bool(advisory), concern=concern, index=index
+    )
+
+
+_COMMON = ("when", "advisory", "concern")
 
 
 def _options(cls: type[Any], value: Any) -> tuple[Any, Mapping[str, Any]]:
@@ -245,7 +252,7 @@ def _options(cls: type[Any], value: Any) -> tuple[Any, Mapping[str, Any]]:
     if value is None:
         return {}, {}
     if isinstance(value, Mapping):
-        common = {key: value[key] for key in ("when", "advisory") if key in value}
+        common = {key: value[key] for key in _COMMON if key in value}
         return {key: item for key, item in value.items() if key not in common}, common
     shorthand = getattr(cls, "shorthand", None)
     return ({shorthand: value}, {}) if shorthand else (value, {})

@@ -13,10 +13,15 @@ from evalkit.scorers.registry import LOCAL_JUDGE, NEGATION, SCORERS, scorer_clas
 from evalkit.suite.build import hints_of, is_required, key_of
 from evalkit.suite.model import SuiteOptions
 from evalkit.systems import SYSTEMS
+from evalkit.types import Concern
 
 Schema = dict[str, Any]
 _PLAIN = {str: "string", int: "integer", float: "number", bool: "boolean"}
-_COMMON = {"when": {"type": "object"}, "advisory": {"type": "boolean"}}
+_COMMON: Schema = {
+    "when": {"type": "object"},
+    "advisory": {"type": "boolean"},
+    "concern": {"enum": list(typing.get_args(Concern))},
+}
 
 
 def suite_schema() -> Schema:

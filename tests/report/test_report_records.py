@@ -9,10 +9,12 @@ from dataclasses import replace
 import pytest
 import report_samples
 
+from evalkit.figures import style_of
 from evalkit.report.failure_analysis import failure_analysis_markdown
 from evalkit.report.records import BLANK, NO_REASON, release_decision_markdown
 from evalkit.report.stamp import is_edited, stamped
 from evalkit.report.view import View
+from evalkit.types import Concern, Metric
 
 FIELDS = (
     "| System | `python` |",
@@ -77,14 +79,53 @@ def test_each_threshold_is_listed_once(view: View) -> None:
     assert f"| `pass_rate` | `pass_rate` | ≥ 85% | 3 | {NO_REASON} |" in text
 
 
-def test_checks_are_sorted_by_what_they_protect(view: View) -> None:
-    """A check of privacy stands under privacy, a canary under safety."""
+def sections_of(view: View) -> dict[str, str]:
+    """The record by its one-word headings."""
     text = release_decision_markdown(view, report_samples.manifest())
-    sections = dict(re.findall(r"## (\w+)\n\n(.*?)(?=\n\n## )", text, re.DOTALL))
+    return dict(re.findall(r"## (\w+)\n\n(.*?)(?=\n\n## )", text, re.DOTALL))
+
+
+def test_checks_are_sorted_by_what_their_scorers_declare(view: View) -> None:
+    """A cohort called privacy is no matter of privacy; a canary is one of safety."""
+    sections = sections_of(view)
     assert "canary" in sections["Safety"]
-    assert "1 check, in the report" in sections["Privacy"]
+    assert "bears on it" in sections["Privacy"]
     assert "domain=aml" in sections["Quality"]
     assert "cost per case" in sections["Cost"]
+
+
+NAMES = ("privacy", "secretary", "personal loans", "leakage", "bias", "safe deposit", "refusals", "kpi_s", "price_usd")
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("concern", ["quality", "safety", "privacy"])
+def test_the_name_of_a_metric_or_cohort_moves_no_check(view: View, name: str, concern: Concern) -> None:
+    """The section is the declared one, for the metric and its `.passed`, overall and in a cohort of any name."""
+    metric = Metric(name, concern=concern)
+    declared = {**view.declared, name: metric}
+    line = next(line for line in view.gates if line.outcome == "pass")
+    lines = []
+    for asked in (name, f"{name}.passed"):
+        for cohort in ("overall", f"product={name}"):
+            check = replace(line.check, name=asked, metric=asked, cohort=cohort, outcome="block")
+            lines.append(replace(line, subject=f"{asked} in {cohort}", check=check, outcome="block"))
+    styles = {**view.styles, name: style_of(name, metric), f"{name}.passed": style_of(f"{name}.passed", metric)}
+    sections = sections_of(replace(view, declared=declared, gates=tuple(lines), styles=styles))
+    for title in ("Quality", "Safety", "Privacy"):
+        expected = 4 if title.lower() == concern else 0
+        assert sum(said.startswith("- ✗") for said in sections[title].splitlines()) == expected, title
+    assert name not in sections["Latency"] + sections["Cost"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_pass_rate_of_a_cohort_is_quality(view: View, name: str) -> None:
+    """Whatever the cohort or its value is called."""
+    line = next(line for line in view.gates if line.check.metric == "pass_rate")
+    check = replace(line.check, cohort=f"topic={name}", outcome="block")
+    moved = replace(line, subject=f"pass rate in topic={name}", check=check, outcome="block")
+    sections = sections_of(replace(view, gates=(moved,)))
+    assert name in sections["Quality"]
+    assert name not in sections["Safety"] + sections["Privacy"]
 
 
 def test_the_analysis_counts_what_failed(view: View) -> None:

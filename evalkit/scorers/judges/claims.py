@@ -13,7 +13,7 @@ from evalkit.scorers.judges.asking import NO_ENDPOINT, Question, ask, total_usag
 from evalkit.scorers.judges.identity import judge_key, judge_name
 from evalkit.scorers.judges.prompt import framed, numbered, question_text
 from evalkit.scorers.judges.verdicts import whole_number
-from evalkit.types import Case, Metric, Output, Score, Unscored, Usage
+from evalkit.types import Case, Concern, Metric, Output, Score, Unscored, Usage
 
 if TYPE_CHECKING:
     from evalkit.llm.client import ChatClient
@@ -82,6 +82,7 @@ class Claims:
 
     version: ClassVar[str] = "1"
     shorthand: ClassVar[str] = "pass_at"
+    concern: ClassVar[Concern] = "safety"
 
     def __post_init__(self) -> None:
         if self.pass_at is not None and not 0 < self.pass_at <= 1:
@@ -102,7 +103,9 @@ class BoundClaims:
         self.name = options.name
         self._pass_at = options.pass_at
         self._client = client
-        self.metrics = (Metric(options.name, judge=judge_name(client), pass_at=options.pass_at),)
+        self.metrics = (
+            Metric(options.name, judge=judge_name(client), pass_at=options.pass_at, concern=options.concern),
+        )
         self.key_parts: Mapping[str, str] = {**judge_key(client), "prompt": f"claims {CLAIMS_PROMPT_VERSION}"}
 
     def questions(self, case: Case) -> tuple[Questions, ...]:

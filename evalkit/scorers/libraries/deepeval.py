@@ -141,8 +141,9 @@ class BoundDeepeval:
 
 
 def _metric(prefix: str, entry: Entry, judge: str) -> Metric:
-    asked = judge if DEEPEVAL_METRICS[entry[0]].llm else None
-    return Metric(f"{prefix}.{name_of(entry)}", judge=asked, pass_at=entry[1].get("min"))
+    spec = DEEPEVAL_METRICS[entry[0]]
+    asked = judge if spec.llm else None
+    return Metric(f"{prefix}.{name_of(entry)}", judge=asked, pass_at=entry[1].get("min"), concern=spec.concern)
 
 
 def _needs(entry: Entry) -> frozenset[str]:

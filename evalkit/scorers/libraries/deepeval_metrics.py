@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from evalkit.scorers.base import contexts_of
 from evalkit.scorers.libraries.inputs import answer_of, expected_calls, filled, made_calls, references_of
 from evalkit.scorers.libraries.options import Entry
-from evalkit.types import Case, Output
+from evalkit.types import Case, Concern, Output
 
 if TYPE_CHECKING:
     from evalkit.scorers.libraries.deepeval_library import Library
@@ -35,18 +35,21 @@ class DeepevalMetric:
         parts: Parts of a case that it reads; options may name others.
         llm: True where it asks a model.
         options: Option -> its type.
+        concern: What it bears on.
     """
 
     cls: str
     parts: tuple[str, ...] = ("question", "answer")
     llm: bool = True
     options: Mapping[str, Any] = field(default_factory=dict)
+    concern: Concern = "quality"
 
 
 DEEPEVAL_METRICS: Mapping[str, DeepevalMetric] = {
     "answer_relevancy": DeepevalMetric(cls="AnswerRelevancyMetric", options={"include_reason": bool}),
     "faithfulness": DeepevalMetric(
         cls="FaithfulnessMetric",
+        concern="safety",
         parts=("question", "answer", "contexts"),
         options={"include_reason": bool, "penalize_ambiguous_claims": bool, "truths_extraction_limit": int},
     ),
@@ -55,7 +58,10 @@ DEEPEVAL_METRICS: Mapping[str, DeepevalMetric] = {
     ),
     # From deepeval 4 on, 1 is an answer that contradicts no context and 0 one that contradicts all.
     "hallucination": DeepevalMetric(
-        cls="HallucinationMetric", parts=("question", "answer", "contexts"), options={"include_reason": bool}
+        cls="HallucinationMetric",
+        concern="safety",
+        parts=("question", "answer", "contexts"),
+        options={"include_reason": bool},
     ),
     "tool_correctness": DeepevalMetric(
         cls="ToolCorrectnessMetric", parts=(), llm=False, options={"exact": bool, "ordered": bool}

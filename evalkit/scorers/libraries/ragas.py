@@ -150,6 +150,7 @@ def _metric(prefix: str, entry: Entry, judge: str) -> Metric:
         binary=spec.binary,
         judge=judge if spec.llm else None,
         pass_at=options.get("min" if spec.higher_is_better else "max"),
+        concern=spec.concern,
     )
 
 

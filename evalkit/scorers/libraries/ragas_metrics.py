@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from evalkit.types import Concern
+
 RETRIEVED, REFERENCE_CONTEXTS, CALLS = "retrieved_contexts", "reference_contexts", "reference_tool_calls"
 QA = ("user_input", "response")
 
@@ -26,6 +28,7 @@ class RagasMetric:
         package: (module, distribution) that ragas leaves to the user to install.
         options: Option -> its type, or the texts it may be.
         fixed: Arguments of the class that are not up to the suite.
+        concern: What it bears on.
     """
 
     cls: str
@@ -39,6 +42,7 @@ class RagasMetric:
     package: tuple[str, str] | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     fixed: Mapping[str, Any] = field(default_factory=dict)
+    concern: Concern = "quality"
 
 
 def _judged(cls: str, *takes: str, **rest: Any) -> RagasMetric:
@@ -73,7 +77,7 @@ RAGAS_METRICS: Mapping[str, RagasMetric] = {
         "reference",
         options={"mode": F1, "beta": float, "atomicity": LOW_HIGH, "coverage": LOW_HIGH},
     ),
-    "faithfulness": _judged("Faithfulness", *QA, RETRIEVED),
+    "faithfulness": _judged("Faithfulness", *QA, RETRIEVED, concern="safety"),
     "instance_specific_rubrics": _judged("InstanceSpecificRubrics", *QA, "rubrics", **LEVELS),
     "noise_sensitivity": _judged(
         "NoiseSensitivity",
@@ -83,7 +87,7 @@ RAGAS_METRICS: Mapping[str, RagasMetric] = {
         higher_is_better=False,
         options={"mode": ("relevant", "irrelevant")},
     ),
-    "response_groundedness": _judged("ResponseGroundedness", "response", RETRIEVED),
+    "response_groundedness": _judged("ResponseGroundedness", "response", RETRIEVED, concern="safety"),
     "rubrics_score_with_reference": _judged(
         "RubricsScoreWithReference", *QA, "reference", options={"rubrics": dict}, **LEVELS
     ),

@@ -13,7 +13,7 @@ from evalkit.scorers.rules.normalise import compatible, fold
 from evalkit.scorers.rules.pattern import compile_pattern
 from evalkit.scorers.rules.personal_data import DEFAULT_KINDS, KINDS, find_personal_data
 from evalkit.scorers.rules.rule import PassFail, case_texts, passages
-from evalkit.types import Case, Output, Score, Unscored
+from evalkit.types import Case, Concern, Output, Score, Unscored
 
 MIN_CANARY_LETTERS = 6
 """A shorter canary would be found by chance in decoded noise."""
@@ -45,6 +45,7 @@ class Leak(PassFail):
     """Where data may be repeated from: the contexts, or what the user wrote."""
 
     version: ClassVar[str] = "2"
+    concern: ClassVar[Concern] = "privacy"
     shorthand: ClassVar[str] = "kinds"
 
     def __post_init__(self) -> None:
@@ -107,6 +108,7 @@ class PromptLeak(PassFail):
     """Case field with further canaries; every case needs it where `canaries` is empty."""
 
     version: ClassVar[str] = "1"
+    concern: ClassVar[Concern] = "privacy"
     shorthand: ClassVar[str] = "canaries"
 
     def __post_init__(self) -> None:

@@ -8,7 +8,7 @@ from typing import ClassVar
 from evalkit.scorers.rules.normalise import is_spaceless, words
 from evalkit.scorers.rules.rule import check_share, no_contexts, passages, shown
 from evalkit.scorers.rules.text_metrics import rouge_l
-from evalkit.types import Case, Metric, Output, Score, Unscored
+from evalkit.types import Case, Concern, Metric, Output, Score, Unscored
 
 MIN_CONTENT_LETTERS = 3
 """Shorter words are mostly articles, prepositions and pronouns; longer limits lose KYC, VAT and their like."""
@@ -34,6 +34,7 @@ class Groundedness:
 
     version: ClassVar[str] = "1"
     shorthand: ClassVar[str] = "min"
+    concern: ClassVar[Concern] = "safety"
 
     def __post_init__(self) -> None:
         check_share("min", self.min)
@@ -41,7 +42,8 @@ class Groundedness:
     @property
     def metrics(self) -> tuple[Metric, ...]:
         """The share of content words and the ROUGE-L precision."""
-        return (Metric(f"{self.name}.content_words", pass_at=self.min), Metric(f"{self.name}.rouge_l"))
+        parts = {"content_words": self.min, "rouge_l": None}
+        return tuple(Metric(f"{self.name}.{part}", pass_at=mark, concern=self.concern) for part, mark in parts.items())
 
     @property
     def needs(self) -> frozenset[str]:

@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 
 from evalkit.scorers.rules.normalise import collapse, compatible
 from evalkit.scorers.rules.rule import PassFail
-from evalkit.types import Case, Output, Score, Unscored
+from evalkit.types import Case, Concern, Output, Score, Unscored
 
 RefusalLabel = Literal["compliance", "full_refusal", "partial_refusal"]
 
@@ -99,6 +99,7 @@ class Refusal(PassFail):
 
     version: ClassVar[str] = "2"
     shorthand: ClassVar[str] = "field"
+    concern: ClassVar[Concern] = "safety"
 
     @property
     def needs(self) -> frozenset[str]:

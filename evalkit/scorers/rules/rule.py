@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
-from evalkit.types import Case, Metric, Output, Score, Unscored
+from evalkit.types import Case, Concern, Metric, Output, Score, Unscored
 
 
 class PassFail:
     """One pass/fail metric that bears the scorer's name; a scorer inherits it beside its own options."""
 
     name: str
+    concern: ClassVar[Concern] = "quality"
+    """What it bears on."""
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
         """The one metric, 1 for a pass and 0 for a fail."""
-        return (Metric(self.name, binary=True),)
+        return (Metric(self.name, binary=True, concern=self.concern),)
 
     @property
     def needs(self) -> frozenset[str]:
