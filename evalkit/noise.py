@@ -168,9 +168,10 @@ def seen_against(
     """
     check = next((each for each in policy.checks if isinstance(each, NoRegression)), NoRegression())
     critical = policy.critical_in(counts or frame.cohorts)
-    planned = frame.planned_repeats
-    trial = trial_of(check, replace(policy, repeats=repeats), critical, 0, (planned, repeats), frame.n_repeats)
-    design = design_of(trial, (max(1, frame.n_repeats if planned is None else planned), repeats))
+    planned, stored = (frame.planned_repeats, repeats), frame.planned_or_all
+    asked = replace(policy, repeats=repeats)
+    trial = trial_of(check, asked, critical, 0, planned, stored)
+    design = design_of(trial, (max(1, stored), repeats))
     names = [name for name in check.metrics or default_metrics(frame) if name in frame.rows]
     votes = {name: name == PASS_RATE.name or _is_trusted(frame, name, trusted) for name in names}
     gates = gates_of(pair(frame, frame), check, votes, critical)

@@ -69,7 +69,7 @@ def answered_by(suite: Suite, folder: RunFolder) -> Suite:
     manifest = folder.manifest()
     system = StoredAnswers(folder, manifest["system"]["fingerprint"])
     options = replace(suite.options, repeat=manifest["repeats"])
-    policy = replace(suite.policy, repeats=manifest["repeats"], escalates=False)
+    policy = replace(suite.policy, repeats=manifest["repeats"], escalates=False, asks_again=False)
     kind = manifest["system"]["kind"]
     return replace(suite, system=system, system_kind=kind, options=options, policy=policy, baseline_system=None)
 

@@ -110,6 +110,11 @@ class FrozenFrame:
         """Most rows that any case has."""
         return int(np.bincount(self.row_case).max()) if len(self.row_case) else 0
 
+    @property
+    def planned_or_all(self) -> int:
+        """Planned repeats, or the most rows that any case has where the plan is not known."""
+        return self.n_repeats if self.planned_repeats is None else self.planned_repeats
+
 
 def freeze(frame: Frame) -> FrozenFrame:
     """Sort the rows by case id and repeat, keep the last row of each key, and fold repeats into cases."""

@@ -122,8 +122,14 @@ def _seen_before_a_run(
     if folder is not None:
         frame = freeze(load_run(folder).frame)
         if "pass_rate" in frame.cases:
-            repeats, trusted = suite.options.repeat, folder.trusted_judges()
-            return seen_against(frame, suite.policy, repeats=repeats, trusted=trusted, counts=counts, flips=flips)
+            return seen_against(
+                frame,
+                suite.policy,
+                repeats=suite.options.repeat,
+                trusted=folder.trusted_judges(),
+                counts=counts,
+                flips=flips,
+            )
     others = policy.metrics or [entry for entry in suite.scorers if not entry.advisory]
     return detectable(
         {"pass_rate": counts},

@@ -112,7 +112,7 @@ def _trial(check: NoRegression, policy: Policy, frame: FrozenFrame, baseline: Ba
     if baseline is None:
         return Trial(check, critical, seed, uncompared=policy.uncompared)
     repeats = (baseline.frame.planned_repeats, frame.planned_repeats)
-    return trial_of(check, policy, critical, seed, repeats, baseline.frame.n_repeats)
+    return trial_of(check, policy, critical, seed, repeats, baseline.frame.planned_or_all)
 
 
 def _findings(

@@ -189,6 +189,8 @@ class Policy:
     """Repeats of every case that were planned; further ones come from running cases again."""
     uncompared: str = ""
     """Why nothing is compared although a baseline is named, such as `--baseline none`."""
+    asks_again: bool = True
+    """False where the system's answers are stored ones, which are the same however often they are asked for."""
 
     @property
     def coverage(self) -> Coverage:

@@ -55,7 +55,7 @@ def trial_of(
     critical: frozenset[str],
     seed: int,
     repeats: tuple[int | None, int | None],
-    most: int,
+    stored: int,
 ) -> Trial:
     """How two runs are compared.
 
@@ -69,12 +69,12 @@ def trial_of(
         critical: cohorts tested in a family of their own.
         seed: of the sign flips.
         repeats: planned ones of baseline and candidate, `None` where the plan is not known.
-        most: rows of any case of the baseline.
+        stored: runs of each case that the baseline holds.
     """
     theirs, ours = repeats
     asked = policy.repeats if ours is None else ours
     if policy.escalates:
         return Trial(check, critical, seed, (policy.repeats if theirs is None else theirs, asked), "both")
-    if asked == 1 and RUNS <= (most if theirs is None else theirs):
+    if policy.asks_again and asked == 1 and stored >= RUNS:
         return Trial(check, critical, seed, (theirs, asked), "candidate")
     return Trial(check, critical, seed, repeats)

@@ -51,7 +51,7 @@ def load_suite(path: Path, shown: str | None = None) -> Suite:
     system_kind, system = ("", None) if options.system is ABSENT else _system(builder, options.system)
     options = _few_entries(builder, options)
     scorers = _scorers(builder, options.scorers, judge)
-    policy, baseline_system = _policy(builder, options)
+    policy, baseline_system = _policy(builder, options, asks_again=system_kind != "replay")
     labels = [files.resolve(name, ("labels", i)) for i, name in enumerate(options.labels)]
     for at, file in enumerate(labels):
         if file is not None and file in labels[:at]:
@@ -270,7 +270,7 @@ def _when(builder: Builder, value: Any, path: Steps) -> When | None:
     return when
 
 
-def _policy(builder: Builder, options: SuiteOptions) -> tuple[Policy, SystemConfig | None]:
+def _policy(builder: Builder, options: SuiteOptions, *, asks_again: bool) -> tuple[Policy, SystemConfig | None]:
     checks, system = [], None
     for index, item in enumerate(options.gate):
         named = _named(builder, item, ("gate", index))
@@ -289,6 +289,7 @@ def _policy(builder: Builder, options: SuiteOptions) -> tuple[Policy, SystemConf
         require_evidence=options.require_evidence,
         escalates=system is not None,
         repeats=options.repeat,
+        asks_again=asks_again,
     )
     return policy, system
 

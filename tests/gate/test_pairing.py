@@ -11,9 +11,11 @@ from gate_rows import RULE, a_case, a_decision, a_failure, a_row, decided, froze
 from test_no_regression import the_check
 
 from evalkit.aggregate.frozen import FrozenFrame
+from evalkit.aggregate.summary import summarise
 from evalkit.gate.baseline import Baseline, pair
-from evalkit.gate.decide import NeedsRepeats
-from evalkit.gate.policy import Failures, NoRegression
+from evalkit.gate.decide import NeedsRepeats, decide
+from evalkit.gate.policy import Failures, NoRegression, Policy
+from evalkit.results import Decision
 from evalkit.types import Row
 
 PASS_RATE = NoRegression(metrics=("pass_rate",), by=())
@@ -252,6 +254,18 @@ def test_other_numbers_of_repeats_are_decided_in_one_look(ours: int, theirs: int
     decision = a_decision(looks_worse(9, repeats=ours), policy, baseline=looks_worse(0, repeats=theirs))
     assert the_check(decision, cohort="side=left").need == "no drop at p <= 0.01"
     assert decision.outcome == "blocked"
+
+
+def test_stored_answers_have_no_second_look():
+    """Asked again they would say the same, which is no further evidence."""
+    policy = NoRegression(metrics=("pass_rate",), by=("side",))
+    candidate, stored = looks_worse(6), looks_worse(0, repeats=4)
+    whole = Policy((policy,), asks_again=False)
+    summary = summarise(candidate, suite="s", expected=60)
+    baseline = Baseline("main", stored, {}, {})
+    decision = decide(candidate, summary, whole, baseline=baseline, partial=None, seed=1)
+    assert isinstance(decision, Decision)
+    assert the_check(decision, cohort="side=left").need == "no drop at p <= 0.01"
 
 
 def test_a_second_look_that_could_not_be_had_is_said():
