@@ -13,6 +13,8 @@ from evalkit.sealed import ROW_FORMAT
 from evalkit.types import MOST, Case, Failure, Kind, Message, Output, Row, Score, Severity, Unscored, Usage
 
 _MAX_REPEATS = 1 << 31
+_MOST_CALLS = 1000
+"""Calls that one figure of a row may sum up, such as the votes of a judge."""
 
 
 class _StoredGrade(msgspec.Struct, frozen=True):
@@ -109,7 +111,7 @@ def _absurd(stored: _StoredRow) -> bool:
         figures += (stored.output.latency_s, stored.output.ttft_s)
     for usage in usages:
         figures += () if usage is None else (usage.input_tokens, usage.output_tokens, usage.cost_usd)
-    return any(figure is not None and not 0 <= figure < MOST for figure in figures)
+    return any(figure is not None and not 0 <= figure < _MOST_CALLS * MOST for figure in figures)
 
 
 def _parse_otherwise(body: bytes) -> _StoredRow:

@@ -13,6 +13,7 @@ from evalkit.llm.anthropic import from_reply
 from evalkit.llm.client import ChatClient
 from evalkit.llm.config import ChatConfig
 from evalkit.llm.errors import JudgeError
+from evalkit.llm.wire import tokens_of
 from evalkit.testing import FakeModel, Fault
 
 
@@ -158,3 +159,15 @@ def test_the_fake_server_speaks_as_the_vendors_own_library_reads() -> None:
     message = asyncio.run(run())
     assert message.content[0].text == '{"reason": "r", "score": 4}'
     assert message.stop_reason == "end_turn"
+
+
+@pytest.mark.parametrize("absurd", [10**400, 2**63, 1e308, -1, True, "9", [9], {"n": 9}, None])
+@pytest.mark.parametrize("key", ["input_tokens", "cache_read_input_tokens", "output_tokens"])
+def test_an_absurd_number_of_tokens_is_unknown(key: str, absurd: object) -> None:
+    """It is neither counted nor priced, and the reply is read all the same."""
+    usage = {"input_tokens": 3, "output_tokens": 4, key: absurd}
+    body = {"content": [{"type": "text", "text": "hi"}], "stop_reason": "end_turn", "usage": usage}
+    counted = tokens_of(from_reply(body))
+    assert all(each is None or 0 <= each < 10**12 for each in counted)
+    chat = {"prompt_tokens": absurd, "completion_tokens": absurd, "prompt_tokens_details": {"cached_tokens": absurd}}
+    assert tokens_of({"usage": chat}) == (None, None, 0)

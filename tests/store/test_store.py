@@ -62,6 +62,26 @@ row = st.builds(
 )
 
 
+ABSURD = {
+    "tokens": Output(text="a", usage=Usage(input_tokens=10**400)),
+    "more tokens": Output(text="a", usage=Usage(output_tokens=2**63)),
+    "cost": Output(text="a", usage=Usage(cost_usd=1e308)),
+    "latency": Output(text="a", latency_s=1e308),
+    "time to the first token": Output(text="a", ttft_s=1e300),
+    "tokens below 0": Output(text="a", usage=Usage(input_tokens=-1)),
+}
+
+
+@pytest.mark.parametrize("what", ABSURD)
+def test_a_stored_row_with_an_absurd_figure_is_run_again(what: str) -> None:
+    """An earlier version has kept such rows; sums over them would overflow."""
+    kept = Row(case=Case(id="a", input="q", digest="d"), repeat=0, output=ABSURD[what])
+    assert decode_row(encode_row(kept)) is None
+    judged = Score("m", 1.0, usage=ABSURD[what].usage)
+    graded = Row(case=kept.case, repeat=0, output=Output(text="a"), scores={"m": judged})
+    assert (decode_row(encode_row(graded)) is None) == (ABSURD[what].usage is not None)
+
+
 @given(row)
 def test_a_row_survives_the_journal(given_row: Row) -> None:
     """Lone surrogates, U+2028 and NUL included; one row is one line."""
