@@ -10,15 +10,15 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from evalkit.assess import NO_BASELINE, named_baselines
-from evalkit.errors import EvalkitError, Problem
+from evalkit.errors import EvalkitError, InputError, Problem
 from evalkit.golden.former import former_cases
 from evalkit.golden.read import GoldenSet, read_cases
 from evalkit.results import Amendment
 from evalkit.store.base import Base, find_base, target_branch
-from evalkit.store.folder import BASELINES, MANIFEST, RunFolder, is_name
+from evalkit.store.folder import BASELINES, MANIFEST, ROWS, RunFolder, is_name
 from evalkit.store.git import PREFIX
 from evalkit.store.soundness import fits
-from evalkit.suite.rules import golden_source, options_of_text, rules_of_text
+from evalkit.suite.rules import golden_source, options_of_text, rules_of_options
 
 if TYPE_CHECKING:
     from evalkit.golden.read import GoldenSource
@@ -82,28 +82,53 @@ def state_before(suite: Suite, asked: str | None, compared: RunFolder | None, en
     return replace(at_base, found=tuple(notes))
 
 
-def cases_before(before: Before, suite: Suite, golden: GoldenSet) -> tuple[tuple[Case, ...] | None, list[Problem]]:
-    """Cases of the base that today's golden set no longer holds in that form.
+@dataclass(frozen=True, kw_only=True)
+class Former:
+    """Cases of the base that today's golden set no longer holds in that form."""
 
-    Returns:
-        `None` where the old cases are not known; and the problems of rows that cannot be read any more.
+    cases: tuple[Case, ...] | None = None
+    """`None` where the old cases are not known."""
+    of_commit: bool = False
+    """True where the base's golden set was read, False where a stored baseline tells them."""
+    problems: tuple[Problem, ...] = ()
+    """Rows of the base's golden set that cannot be read any more."""
+
+
+def cases_before(before: Before, suite: Suite, golden: GoldenSet) -> Former:
+    """Find the cases of the base that were removed or edited.
+
+    Raises:
+        InputError: the base's golden set or the rows of the baseline cannot be read.
     """
-    problems: list[Problem] = []
-    if before.base is not None and before.golden is not None and before.golden.path is not None:
-        path = before.golden.path
-        same = suite.golden_file == suite.root / path and suite.golden.make_ids == before.golden.make_ids
-        if same and not before.base.differs(path) and (suite.root / path).is_file():
-            return (), problems
-        with tempfile.TemporaryDirectory(prefix="evalkit-base-") as folder:
-            file = Path(folder) / PurePosixPath(path).name
-            if before.base.copy(path, file):
-                old = read_cases(before.golden, file, f"{before.since}:{path}", problems.append)
-                cases = (case for _, case in old)
-                return former_cases(cases, golden.open), problems
+    found = _cases_of_commit(before.base, before.golden, suite, golden) if before.base and before.golden else None
+    if found is not None:
+        return found
     if before.baseline is not None:
         rows = before.baseline.rows()
-        return former_cases((row.case for row in rows if row.repeat == 0), golden.open), problems
-    return None, problems
+        return Former(cases=former_cases((row.case for row in rows if row.repeat == 0), golden.open))
+    return Former()
+
+
+def _cases_of_commit(base: Base, old: GoldenSource, suite: Suite, golden: GoldenSet) -> Former | None:
+    """`None` where the commit does not hold the file."""
+    if old.path is None:
+        return None
+    file = suite.root / old.path
+    same = suite.golden_file == file and suite.golden.make_ids == old.make_ids
+    if same and file.is_file() and not base.differing([old.path]):
+        return Former(cases=(), of_commit=True)
+    problems: list[Problem] = []
+    with tempfile.TemporaryDirectory(prefix="evalkit-base-") as folder:
+        copy = Path(folder) / PurePosixPath(old.path).name
+        if not base.copy(old.path, copy):
+            return None
+        try:
+            cases = (case for _, case in read_cases(old, copy, f"{base.shown}:{old.path}", problems.append))
+            gone = former_cases(cases, golden.open)
+        except InputError as error:  # a kind of file that is not read any more
+            gone = ()
+            problems += error.problems
+    return Former(cases=gone, of_commit=True, problems=tuple(problems))
 
 
 def _is_vacuous(base: Base, asked: str | None, named: str | None) -> bool:
@@ -118,8 +143,8 @@ def _comparison(asked: str | None, named: str | None, base: Base | None) -> Iter
     name = asked or named
     if name and base is not None and not base.is_head and is_name(name):
         folder = (BASELINES / name).as_posix()
-        if changed := [file for file in (MANIFEST, "rows.jsonl.gz") if base.differs(f"{folder}/{file}")]:
-            note = f"{' and '.join(changed)} are not those of {base.shown}"
+        if changed := base.differing([f"{folder}/{file}" for file in (MANIFEST, f"{ROWS}.gz")]):
+            note = f"{' and '.join(PurePosixPath(name).name for name in changed)} are not those of {base.shown}"
             yield Amendment(what=f"baseline {name}", note=note, loosens=True)
 
 
@@ -196,14 +221,13 @@ def _of_commit(base: Base, suite: Suite) -> Before:
         return {paths[path]: data for path, data in base.read(paths).items()}
 
     options = options_of_text(text, file)
-    rules = rules_of_text(text, file, read)
-    if options is None or rules is None:
+    if options is None:
         note = f"cannot be read as it is on {base.shown}, so its rules are not compared"
         return Before(base=base, found=(*found, Amendment(what=f"suite {file}", note=note, loosens=True)))
     golden = golden_source(options)
     if golden.path is not None:
         golden = replace(golden, path=posixpath.normpath(posixpath.join(folder, golden.path)))
-    return Before(rules=rules, since=base.shown, found=found, base=base, golden=golden)
+    return Before(rules=rules_of_options(options, read), since=base.shown, found=found, base=base, golden=golden)
 
 
 def _moved(base: Base, suite: Suite) -> tuple[str, bytes] | None:

@@ -39,7 +39,8 @@ def with_former(own: Decision, folder: RunFolder, terms: Terms, *, final: bool) 
     Raises:
         InputError: rows of the run cannot be read.
     """
-    wanted = frozenset(folder.manifest().get("former") or ())
+    listed = folder.manifest().get("former") or {"cases": [], "blocks": False}
+    wanted = frozenset(listed["cases"])
     if not wanted or terms.partial is not None:
         return own
     from evalkit.aggregate.frozen import freeze
@@ -49,7 +50,8 @@ def with_former(own: Decision, folder: RunFolder, terms: Terms, *, final: bool) 
     ids = frozenset(row.case.id for row in rows)
     frame = _restored(folder, rows, ids)
     frozen = freeze(frame)
-    restored = None if _is_sample(folder) else _assessed(frame, frozen, terms, final=final)
+    may_block = listed["blocks"] and not _is_sample(folder)
+    restored = None if not may_block else _assessed(frame, frozen, terms, final=final)
     if restored is not None and not isinstance(restored, Decision):
         if asked := tuple(case for case in restored.case_ids if case in ids):
             return replace(restored, case_ids=asked)

@@ -174,7 +174,8 @@ async def plan_run(request: Request, env: Mapping[str, str], stack: AsyncExitSta
         command=request.command,
     )
     manifest["baseline"] = request.baseline
-    manifest["former"] = None if terms.former is None else [case.digest for case in terms.former]
+    digests = None if terms.former is None else [case.digest for case in terms.former]
+    manifest["former"] = None if digests is None else {"cases": digests, "blocks": terms.former_blocks}
     return Planned(prepared, terms, chosen, manifest, request.out or suite.root / "reports" / manifest["run_id"])
 
 

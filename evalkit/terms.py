@@ -58,9 +58,15 @@ def terms_of_run(
     terms = _terms(suite, manifest, baseline, before)
     if partial is not None or not asks:
         return terms
-    former, problems = cases_before(before, suite, prepared.golden)
-    unread = Amendment(what="golden set", note=f"{plural(len(problems), 'old row')} cannot be read", loosens=True)
-    return dataclasses.replace(terms, former=former, amendments=(*terms.amendments, *([unread] if problems else [])))
+    former = cases_before(before, suite, prepared.golden)
+    unread = f"{plural(len(former.problems), 'row')} of {before.since} cannot be read, so not compared"
+    notes = (Amendment(what="golden set", note=unread, loosens=True),) if former.problems else ()
+    return dataclasses.replace(
+        terms,
+        former=former.cases,
+        former_blocks=former.of_commit,
+        amendments=(*terms.amendments, *notes),
+    )
 
 
 def terms_of_stored(

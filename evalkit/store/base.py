@@ -50,9 +50,9 @@ class Base:
             found[name] = same if same is not None else git(self.root, "cat-file", "blob", blob)
         return found
 
-    def differs(self, name: str) -> bool:
-        """True where the commit has a file of that name and the one on disk has another content, or is gone."""
-        return any(self._same_on_disk(name, *blob) is None for blob in self._blobs([name]).values())
+    def differing(self, names: Collection[str]) -> list[str]:
+        """Those of the named files that the commit has, and that on disk have another content or are gone."""
+        return sorted(name for name, blob in self._blobs(names).items() if self._same_on_disk(name, *blob) is None)
 
     def copy(self, name: str, target: Path) -> bool:
         """Write one file of the commit to `target`; False where it is not there."""

@@ -33,7 +33,7 @@ LATER_SHAPE: Mapping[str, Any] = {
     "commit": str | None,
     "earlier_scorings": dict[str, dict[str, Any]],
     "finished_at": str,
-    "former": list[str] | None,
+    "former": dict[str, Any] | None,
     "head": str,
     "host": dict[str, Any],
     "judge": dict[str, Any] | None,
@@ -49,6 +49,7 @@ LATER_SHAPE: Mapping[str, Any] = {
 }
 """The same for keys that unfinished runs and runs of earlier versions lack."""
 GOLDEN_SHAPE: Mapping[str, Any] = {"path": str, "sha256": str, "n_cases": int}
+FORMER_SHAPE: Mapping[str, Any] = {"cases": list[str], "blocks": bool}
 MAX_REPEATS = 100
 METRIC_SHAPE: Mapping[str, Any] = {
     "name": str,
@@ -74,6 +75,8 @@ def manifest_problems(file: str, manifest: Mapping[str, Any]) -> list[Problem]:
         strata = sample.get("strata", ...)
         whole = fits(strata, dict[str, list[float]]) and all(len(counts) == 2 for counts in strata.values())
         keys += [("`sample.by`", sample.get("by", ...), str), ("`sample.strata`", whole or None, bool)]
+    if isinstance(former := manifest.get("former"), dict):
+        keys += [(f"`former.{key}`", former.get(key, ...), hint) for key, hint in FORMER_SHAPE.items()]
     golden, repeats = manifest.get("golden"), manifest.get("repeats")
     for name, hint in GOLDEN_SHAPE.items():
         keys += [(f"`golden.{name}`", golden.get(name, ...), hint)] if isinstance(golden, dict) else []

@@ -48,7 +48,7 @@ def rules_of(suite: Suite) -> dict[str, Any]:
                     found[name] = read_file(file, MAX_FILE_BYTES)
         return found
 
-    return _rules(suite.options, read)
+    return rules_of_options(suite.options, read)
 
 
 def options_of_text(text: bytes, shown: str) -> SuiteOptions | None:
@@ -61,18 +61,13 @@ def options_of_text(text: bytes, shown: str) -> SuiteOptions | None:
     return options
 
 
-def rules_of_text(text: bytes, shown: str, read: Read) -> dict[str, Any] | None:
-    """The rules that a suite file of another commit states, `None` where this evalkit cannot read it."""
-    options = options_of_text(text, shown)
-    return None if options is None else _rules(options, read)
-
-
 def golden_source(options: SuiteOptions) -> GoldenSource:
     """Where the golden set of a suite comes from."""
     return options.golden if isinstance(options.golden, GoldenSource) else GoldenSource(path=options.golden)
 
 
-def _rules(options: SuiteOptions, read: Read) -> dict[str, Any]:
+def rules_of_options(options: SuiteOptions, read: Read) -> dict[str, Any]:
+    """The rules that options state, with the files that they name read by `read`."""
     scorers = list(_scorers(options))
     named = {name for _, _, given in scorers for name in _files_in(given)}
     files = read([*options.labels, *options.calibrations, *named])

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 import pytest
 
 from evalkit.gate.amendments import amendments
-from evalkit.suite.rules import rules_of_text
+from evalkit.suite.rules import options_of_text, rules_of_options
 
 SUITE = """\
 name: faq
@@ -42,9 +42,9 @@ def rules(text: str = SUITE, files: Mapping[str, bytes] = FILES) -> dict[str, ob
     def read(names: Collection[str]) -> Mapping[str, bytes]:
         return {name: files[name] for name in names if name in files}
 
-    found = rules_of_text(text.encode(), "suite.yaml", read)
-    assert found is not None
-    return found
+    options = options_of_text(text.encode(), "suite.yaml")
+    assert options is not None
+    return rules_of_options(options, read)
 
 
 @pytest.mark.parametrize(
