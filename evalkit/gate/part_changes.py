@@ -10,6 +10,8 @@ from evalkit.results import Amendment
 NONE = "none"
 _PARTS = ("system", "judge", "embedding", "golden", "sample", "calibrations")
 _NO_RULE = ("why", "description")
+_TIMED = ("latency", "ttft", "tokens_per_s", "max_slowdown", "max_s")
+"""Words of a gate that fewer calls in flight may satisfy."""
 _SPENDING = ("budget_usd", "deadline_s")
 
 
@@ -122,10 +124,12 @@ def _negated(key: str, was: Any, now: Any) -> bool:
 def _settings(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Amendment]:
     """Single keys of the suite that decide less than a rule, and are shown."""
     sampled = bool(before.get("sample") or after.get("sample"))
-    for key in ("name", "seed", "traffic_per_month", *_SPENDING):
+    timed = any(word in str(before.get("gate")) for word in _TIMED)
+    for key in ("name", "seed", "concurrency", "traffic_per_month", *_SPENDING):
         if key not in before or before[key] == after.get(key):
             continue
         was, now = before[key], after.get(key)
         less = now is None or not is_number(was) or not is_number(now) or now < was
-        loosens = {"seed": sampled, "traffic_per_month": was is not None and less}.get(key, False)
+        looser = {"seed": sampled, "concurrency": timed and less, "traffic_per_month": was is not None and less}
+        loosens = looser.get(key, False)
         yield Amendment(what=key, before=shown(was), after=shown(now), loosens=loosens)

@@ -28,6 +28,7 @@ _NO_SURPRISES = {
     "GIT_OPTIONAL_LOCKS": "0",
     # A partial clone would fetch what is missing: only configured endpoints are contacted.
     "GIT_NO_LAZY_FETCH": "1",
+    "GIT_NO_REPLACE_OBJECTS": "1",
     "LC_ALL": "C",
 }
 

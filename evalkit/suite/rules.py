@@ -48,7 +48,12 @@ def rules_of(suite: Suite) -> dict[str, Any]:
                     found[name] = read_file(file, MAX_FILE_BYTES)
         return found
 
-    return rules_of_options(suite.options, read)
+    rules = rules_of_options(suite.options, read)
+    if type(suite.system) in SYSTEMS.values():  # `--timeout` changes the system alone
+        timeout = _unlike(type(suite.system), {"timeout_s": suite.system.timeout_s})
+        rules["system"] = {**rules["system"], "timeout_s": None} | timeout
+        rules["system"] = {key: value for key, value in rules["system"].items() if value is not None}
+    return rules
 
 
 def options_of_text(text: bytes, shown: str) -> SuiteOptions | None:
@@ -89,6 +94,7 @@ def rules_of_options(options: SuiteOptions, read: Read) -> dict[str, Any]:
         "calibrations": {name: _fingerprint(files[name]) for name in options.calibrations if name in files},
         "sample": _flat(dataclasses.asdict(found)) if (found := options.sample_of(None)) else {},
         "seed": options.seed,
+        "concurrency": options.concurrency,
         "budget_usd": options.budget_usd,
         "deadline_s": options.deadline_s,
         "traffic_per_month": options.traffic_per_month,

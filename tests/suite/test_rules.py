@@ -79,6 +79,7 @@ def rules(text: str = SUITE, files: Mapping[str, bytes] = FILES) -> dict[str, ob
         (", trained_on: [train.jsonl]", "", "golden trained_on #TRAIN → not set", True),
         ("path: cases.jsonl", "path: other.jsonl", "golden path cases.jsonl → other.jsonl", False),
         ("- pass_rate: {min: 0.8}", "- pass_rate: 0.5", "gate pass_rate.min 0.8 → 0.5", True),
+        ("seed: 3", "seed: 3\nconcurrency: 1", "concurrency 16 → 1", False),
         ("name: faq", "name: faqs", "name faq → faqs", False),
     ],
 )  # fmt: skip
@@ -142,3 +143,10 @@ def test_a_scorer_that_is_added_is_no_looser_rule() -> None:
     """One more vote can only fail more."""
     found = amendments(rules(), rules(SUITE.replace("  - leak", "  - exact\n  - leak")))
     assert [(each.what, each.loosens) for each in found] == [("scorer exact", False)]
+
+
+def test_fewer_calls_in_flight_are_looser_where_time_is_gated() -> None:
+    """A system answers faster when it is asked less at once."""
+    timed = SUITE + "  - latency_p95_s: {max: 3}\n"
+    found = amendments(rules(timed), rules(timed.replace("seed: 3", "concurrency: 2\nseed: 3")))
+    assert [(str(each), each.loosens) for each in found] == [("concurrency 16 → 2", True)]
