@@ -57,6 +57,8 @@ class Request:
     """A stored run whose answers are graded again; the suite's system is not called."""
     fail_fast: int | None = None
     """Failed cases after which no new one is asked."""
+    asks_former: bool = True
+    """Whether cases of the base that were removed or edited are asked too."""
     replies: Replies = "taken"
     """What becomes of judges' replies of earlier runs."""
     written: tuple[Path, ...] = ()
@@ -250,7 +252,7 @@ async def ready(
     try:
         checked = checked_golden(request.out, suite) if request.resume else None
         prepared = await prepare(suite, env, stack, replies=request.replies, checked=checked)
-        partial, asks = request.selection.partial, request.answers is None
+        partial, asks = request.selection.partial, request.answers is None and request.asks_former
         terms = terms_of_run(prepared, env, baseline=request.baseline, partial=partial, asks=asks)
         refuse_unfit(prepared, terms)
     except InputError as error:

@@ -54,7 +54,9 @@ def terms_of_run(
         "seed": suite.options.seed,
         "notices": prepared.notices,
     }
-    before = state_before(suite, baseline, find_baseline_of(suite, baseline), env)
+    # `score` and `noise` compare with nothing of their own accord.
+    asked = None if baseline == NO_BASELINE and not asks else baseline
+    before = state_before(suite, asked, find_baseline_of(suite, baseline), env)
     terms = _terms(suite, manifest, baseline, before)
     if partial is not None or not asks:
         return terms

@@ -50,7 +50,9 @@ def noise(
     if not suite.is_dir():
         overrides = {"repeat": repeat, "seed": seed}
         command = shlex.join(["evalkit", *sys.argv[1:]])
-        request = Request(suite=suite, out=out, overrides=overrides, baseline="none", command=command)
+        request = Request(
+            suite=suite, out=out, overrides=overrides, baseline="none", command=command, asks_former=False
+        )
         folder = run_stoppable(request, Output(json=True), "auto").folder
     stored = load_run(folder)
     frame = freeze(stored.frame)
