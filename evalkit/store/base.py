@@ -7,15 +7,19 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from evalkit.errors import InputError
-from evalkit.store.git import MAX_TEXT_BYTES, PREFIX, commit_of, git, is_ref, split, too_large
+from evalkit.store.git import LFS, MAX_TEXT_BYTES, PREFIX, commit_of, git, is_ref, split, too_large
 
 TARGET_VARIABLES = ("GITHUB_BASE_REF", "CI_MERGE_REQUEST_TARGET_BRANCH_NAME")
 """Variables in which CI names the branch that a pull request is merged into."""
 _USUAL = ("main", "master")
 _SHORT = 7
 _MAX_GREP = 200
+_POINTER_BYTES = 1_024
+_PIECE_BYTES = 1 << 20
+_SHA256_HEX = 64
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,8 @@ class Base:
     def read(self, names: Collection[str]) -> Mapping[str, bytes]:
         """Those of the named files that the commit has; a path that leaves the repository is not there.
 
+        A file that Git LFS keeps elsewhere is given as the one on disk where that is the same, else as its pointer.
+
         Args:
             names: paths relative to the project's root.
 
@@ -44,21 +50,21 @@ class Base:
         """
         found: dict[str, bytes] = {}
         for name, (blob, size) in self._blobs(names).items():
-            same = self._same_on_disk(name, blob, size)
-            if same is None and size > MAX_TEXT_BYTES:
+            if size > MAX_TEXT_BYTES:
                 raise too_large(f"{self.shown}:{name}", size, MAX_TEXT_BYTES)
-            found[name] = same if same is not None else git(self.root, "cat-file", "blob", blob)
+            same = self._is_on_disk(name, blob, size)
+            found[name] = (self.root / name).read_bytes() if same else git(self.root, "cat-file", "blob", blob)
         return found
 
     def differing(self, names: Collection[str]) -> list[str]:
         """Those of the named files that the commit has, and that on disk have another content or are gone."""
-        return sorted(name for name, blob in self._blobs(names).items() if self._same_on_disk(name, *blob) is None)
+        return sorted(name for name, blob in self._blobs(names).items() if not self._is_on_disk(name, *blob))
 
     def copy(self, name: str, target: Path) -> bool:
-        """Write one file of the commit to `target`; False where it is not there."""
-        for blob, _ in self._blobs([name]).values():
+        """Write one file of the commit to `target`; False where it is not there, or its content is kept elsewhere."""
+        for blob, size in self._blobs([name]).values():
             git(self.root, "cat-file", "blob", blob, into=target)
-            return True
+            return size > _POINTER_BYTES or not target.read_bytes().startswith(LFS)
         return False
 
     def files_with(self, text: str) -> list[str]:
@@ -93,14 +99,24 @@ class Base:
             return None
         return path
 
-    def _same_on_disk(self, name: str, blob: str, size: int) -> bytes | None:
-        """The content of the file on disk where it is that of the commit."""
+    def _is_on_disk(self, name: str, blob: str, size: int) -> bool:
+        """True where the file on disk is the one of the commit, or the one that its Git LFS pointer stands for."""
         file = self.root / name
-        if not file.is_file() or file.stat().st_size != size or size > MAX_TEXT_BYTES:
-            return None
-        data = file.read_bytes()
-        algorithm = hashlib.sha256 if len(blob) == 64 else hashlib.sha1
-        return data if algorithm(b"blob %d\0" % len(data) + data).hexdigest() == blob else None
+        if not file.is_file():
+            return False
+        if file.stat().st_size == size:
+            algorithm = hashlib.sha256 if len(blob) == _SHA256_HEX else hashlib.sha1
+            return _hashed(file, algorithm(b"blob %d\0" % size)) == blob
+        pointer = git(self.root, "cat-file", "blob", blob) if size <= _POINTER_BYTES else b""
+        stands_for = re.search(rb"oid sha256:([0-9a-f]{64})", pointer) if pointer.startswith(LFS) else None
+        return stands_for is not None and _hashed(file, hashlib.sha256()) == stands_for[1].decode()
+
+
+def _hashed(file: Path, digest: Any) -> str:
+    with file.open("rb") as content:
+        while piece := content.read(_PIECE_BYTES):
+            digest.update(piece)
+    return str(digest.hexdigest())
 
 
 def find_base(root: Path, env: Mapping[str, str], asked: str | None, named: str | None) -> Base | None:

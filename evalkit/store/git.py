@@ -20,7 +20,7 @@ MAX_BYTES = 2_000_000_000
 MAX_TEXT_BYTES = 64 << 20
 """Of one file that is read as text, which is held in memory."""
 _REF = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./+@~^-]*")
-_LFS = b"version https://git-lfs.github.com/spec/"
+LFS = b"version https://git-lfs.github.com/spec/"
 _TIMEOUT_S = 60
 _NO_GIT = "not found on this machine"
 _NO_SURPRISES = {
@@ -133,7 +133,7 @@ def folder_at(reference: str, root: Path, names: Sequence[str]) -> Path | None:
             raise too_large(f"{reference}/{name}", int(size), MAX_BYTES)
         git(root, "cat-file", "blob", blob, into=target / name)
         with (target / name).open("rb") as file:
-            pointer = file.read(len(_LFS)) == _LFS
+            pointer = file.read(len(LFS)) == LFS
         if pointer:
             raise InputError(Problem(f"{reference}/{name}", "a Git LFS pointer, not the file", "keep it in git itself"))
     return target

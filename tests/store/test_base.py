@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 from pathlib import Path
 
@@ -119,3 +120,25 @@ def test_files_are_read_as_they_are_in_the_commit(root: Path) -> None:
     assert base.copy("data/cases.jsonl", target)
     assert target.read_bytes() == b"{}\n"
     assert not base.copy("gone", target)
+
+
+def test_a_pointer_of_git_lfs_stands_for_its_content(root: Path) -> None:
+    """The file on disk is compared by the hash that the pointer names; what it holds cannot be read from the commit."""
+    content = b"{}\n" * 50
+    pointer = (
+        f"version https://git-lfs.github.com/spec/v1\noid sha256:{hashlib.sha256(content).hexdigest()}\nsize 150\n"
+    )
+    (root / "big.jsonl").write_text(pointer, encoding="utf-8")
+    git(root, "add", "-A")
+    git(root, "commit", "-q", "-m", "pointer")
+    git(root, "update-ref", "refs/remotes/origin/main", "HEAD")
+    git(root, "commit", "-q", "--allow-empty", "-m", "change")
+    base = find_base(root, {}, None, None)
+    assert base is not None
+    (root / "big.jsonl").write_bytes(content)
+    assert base.differing(["big.jsonl"]) == []
+    assert base.read(["big.jsonl"]) == {"big.jsonl": content}
+    (root / "big.jsonl").write_bytes(content * 2)
+    assert base.differing(["big.jsonl"]) == ["big.jsonl"]
+    assert base.read(["big.jsonl"]) == {"big.jsonl": pointer.encode()}
+    assert not base.copy("big.jsonl", root / "copy")
