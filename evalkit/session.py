@@ -115,6 +115,7 @@ class Session:
         await self._ask_former(answer, terms.former or (), self.prepared.suite.options.repeat)
         self.wall_s = None if self.earlier.n_rows else perf_counter() - started
         await warming
+        self._tell_foreign()
         while True:
             if self.stop.reason is not None:
                 terms = dataclasses.replace(terms, partial=self.stop.reason)
@@ -127,6 +128,13 @@ class Session:
             await self._call(iter(more), make_row, journal)
             if decision.both and self.stop.reason is None:
                 terms = await self._call_old(decision, terms)
+
+    def _tell_foreign(self) -> None:
+        """Say how many kept replies did not count."""
+        n_foreign = self.prepared.cache.n_foreign if self.prepared.cache is not None else 0
+        if n_foreign:
+            told = "1 reply in the cache was" if n_foreign == 1 else f"{n_foreign:,} replies in the cache were"
+            self.watcher.note(f"{told} not written with this machine's key; asked again")
 
     def _noted(self, make_row: MakeRow) -> MakeRow:
         """Note each case before it is asked: what a process that dies has noted was in flight."""

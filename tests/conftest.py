@@ -1,7 +1,20 @@
 """What all tests share."""
 
+import os
+import tempfile
+from collections.abc import Iterator
+
+import pytest
 from hypothesis import HealthCheck, settings
 
 # A busy machine is no failure: how fast something is, benchmarks say.
 settings.register_profile("evalkit", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("evalkit")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_state() -> Iterator[None]:
+    """The key of kept replies lies in a folder of the tests' own."""
+    with tempfile.TemporaryDirectory(prefix="evalkit-state-") as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setitem(os.environ, "XDG_STATE_HOME", folder)
+        yield

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 import json
 import sqlite3
 import time
@@ -25,6 +26,10 @@ T = TypeVar("T", bound=BaseModel)
 FORMAT = 1
 """Version of what a key covers and of what is kept; it is part of every key."""
 
+_SIGNED = b"evalkit reply 1"
+_ATTEMPTS = 3
+"""At keeping a reply while other runs keep theirs."""
+
 LOCK = "cache.lock"
 """Beside the file: shared by runs, held alone by who takes replies out."""
 
@@ -37,19 +42,33 @@ class ReplyCache:
             aside to `<name>.damaged`.
         clean: Takes out of a reply what must not be kept.
         taken: False where every question is asked anew, and the reply kept in the place of the old one.
+        key: What replies are signed with; those that were signed with another key are a miss.
+        problem: Why nothing is to be taken or kept, empty where it is.
 
     Attributes:
         problem: Why nothing is kept, empty where it is.
+        n_foreign: Misses of replies that are there, and were not written with this key.
     """
 
-    def __init__(self, file: Path, clean: Callable[[Any], Any] = lambda reply: reply, *, taken: bool = True) -> None:
-        self._file = file
+    def __init__(
+        self,
+        file: Path,
+        clean: Callable[[Any], Any] = lambda reply: reply,
+        *,
+        taken: bool = True,
+        key: bytes = b"",
+        problem: str = "",
+    ) -> None:
+        self._file, self._key = file, key
         self._clean, self.taken = clean, taken
         self._db: sqlite3.Connection | None = None
         self._using = ExitStack()
-        self.problem = ""
+        self.problem = problem
+        self.n_foreign = 0
 
     def __enter__(self) -> Self:
+        if self.problem:
+            return self
         try:
             self._db = self._open()
         except (sqlite3.Error, UnicodeDecodeError, OSError) as error:
@@ -63,26 +82,64 @@ class ReplyCache:
         self._using.close()
 
     def get(self, key: str) -> dict[str, Any] | None:
-        """What was kept under a key, whole and unchanged, or `None`."""
+        """What was kept under a key, whole and signed with this cache's key, or `None`."""
         if self._db is None or not self.taken:
             return None
         try:
-            found = self._db.execute("SELECT sum, reply FROM replies WHERE key = ?", (key,)).fetchone()
+            found = self._found(self._db, key)
         except (sqlite3.Error, UnicodeDecodeError, OverflowError):
             return None
-        if found is None or not isinstance(found[1], str) or found[0] != _sum(key, found[1]):
+        reply = self._genuine(key, found)
+        self.n_foreign += found is not None and reply is None
+        return reply
+
+    def put(self, key: str, reply: dict[str, Any]) -> dict[str, Any]:
+        """Keep a reply, unless another run has kept one since it was asked for: then that one counts for both.
+
+        Where the disk refuses it, it is not kept.
+
+        Returns:
+            The reply that counts: `reply` itself, or the other run's.
+        """
+        if self._db is None:
+            return reply
+        text = json.dumps(self._clean(reply))
+        signed = (self._sum(key, text), text, time.time(), key)
+        try:
+            for _ in range(_ATTEMPTS if self.taken else 0):
+                found = self._found(self._db, key)
+                kept = self._genuine(key, found)
+                if kept is not None:
+                    return kept
+                insert = "INSERT OR IGNORE INTO replies (sum, reply, kept_at, key) VALUES (?, ?, ?, ?)"
+                update = "UPDATE replies SET sum = ?, reply = ?, kept_at = ? WHERE key = ? AND sum IS ?"
+                done = (
+                    self._db.execute(insert, signed) if found is None else self._db.execute(update, (*signed, found[0]))
+                )
+                if done.rowcount:
+                    return reply
+        except (sqlite3.Error, UnicodeDecodeError):
+            pass  # what is there cannot be read: it is replaced
+        with suppress(sqlite3.Error, UnicodeDecodeError):
+            self._db.execute("INSERT OR REPLACE INTO replies (sum, reply, kept_at, key) VALUES (?, ?, ?, ?)", signed)
+        return reply
+
+    def _found(self, db: sqlite3.Connection, key: str) -> tuple[Any, Any] | None:
+        found: tuple[Any, Any] | None = db.execute("SELECT sum, reply FROM replies WHERE key = ?", (key,)).fetchone()
+        return found
+
+    def _genuine(self, key: str, found: tuple[Any, Any] | None) -> dict[str, Any] | None:
+        """The reply of a row that was signed with this cache's key."""
+        if found is None or not all(isinstance(part, str) for part in found):
+            return None
+        if not hmac.compare_digest(found[0].encode("utf-8", "replace"), self._sum(key, found[1]).encode()):
             return None
         reply: dict[str, Any] = json.loads(found[1])
         return reply
 
-    def put(self, key: str, reply: dict[str, Any]) -> None:
-        """Keep a reply; where the disk refuses it, it is not kept."""
-        if self._db is None:
-            return
-        text = json.dumps(self._clean(reply))
-        with suppress(sqlite3.Error, UnicodeDecodeError):
-            values = (key, _sum(key, text), text, time.time())
-            self._db.execute("INSERT OR REPLACE INTO replies (key, sum, reply, kept_at) VALUES (?, ?, ?, ?)", values)
+    def _sum(self, key: str, text: str) -> str:
+        data = f"{key}{text}".encode("utf-8", "surrogatepass")
+        return hashlib.blake2b(data, digest_size=16, key=self._key, person=_SIGNED).hexdigest()
 
     def _open(self) -> sqlite3.Connection:
         self._file.parent.mkdir(parents=True, exist_ok=True)
@@ -145,10 +202,6 @@ def connect(file: Path) -> sqlite3.Connection:
         db.close()
         raise
     return db
-
-
-def _sum(key: str, text: str) -> str:
-    return hashlib.blake2b(f"{key}{text}".encode(), digest_size=16).hexdigest()
 
 
 def entry_of(reply: Reply | Parsed[Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import monotonic
 from typing import Any, Self, TypeVar
 
@@ -143,8 +143,8 @@ class ChatClient:
         if not spoken.text:
             raise JudgeError("bad_reply", "the reply is empty", usage=question.usage)
         reply = Reply(text=spoken.text, rung="text", **_facts(question))
-        self._keep(key, reply)
-        return reply
+        other = self._keep(key, reply)
+        return reply if other is None else replace(reply_from(other), usage=reply.usage, latency_s=reply.latency_s)
 
     async def structured(
         self, messages: Messages, schema: type[T], *, sample: int = 0, logprobs: bool = False
@@ -171,7 +171,9 @@ class ChatClient:
                 return parsed_from(entry, schema)
         async with self._alone_at_first():
             parsed = await self._climb(question, wanted, schema, logprobs=logprobs)
-        self._keep(key, parsed)
+        if other := self._keep(key, parsed):
+            with suppress(ValueError):
+                return replace(parsed_from(other, schema), usage=parsed.usage, latency_s=parsed.latency_s)
         return parsed
 
     async def _climb(
@@ -256,9 +258,13 @@ class ChatClient:
     def _kept(self, key: str) -> dict[str, Any] | None:
         return self._cache.get(key) if self._cache is not None else None
 
-    def _keep(self, key: str, reply: Reply | Parsed[Any]) -> None:
-        if self._cache is not None:
-            self._cache.put(key, entry_of(reply))
+    def _keep(self, key: str, reply: Reply | Parsed[Any]) -> dict[str, Any] | None:
+        """Keep a reply; gives the one that another run has kept since it was asked for, which counts for both."""
+        if self._cache is None:
+            return None
+        own = entry_of(reply)
+        kept = self._cache.put(key, own)
+        return None if kept is own else kept
 
     def _question(self, turns: list[dict[str, str]], sample: int) -> _Question:
         return _Question(turns, sample, TimeLeft(self.config.deadline_s))

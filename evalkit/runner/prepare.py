@@ -206,10 +206,18 @@ def _client(config: ChatConfig, suite: Suite, env: Mapping[str, str], spending: 
 
 def _cache(suite: Suite, env: Mapping[str, str], stack: AsyncExitStack, replies: Replies) -> ReplyCache:
     from evalkit.llm.cache import ReplyCache
+    from evalkit.llm.cache_key import KEY_VARIABLE, cache_key
 
     secrets = secrets_of(env, suite.variables)
     clean = partial(without_secrets, secrets=secrets)
-    return stack.enter_context(ReplyCache(suite.root / CACHE_FILE, clean, taken=replies == "taken"))
+    key, problem = b"", ""
+    try:
+        key = cache_key(env, suite.root)
+    except ValueError as error:
+        why = f"no key outside the project to sign them with: {error}"
+        problem = f"judges' replies are neither taken nor kept; {why}; set {KEY_VARIABLE} to a long random value"
+    cache = ReplyCache(suite.root / CACHE_FILE, clean, taken=replies == "taken", key=key, problem=problem)
+    return stack.enter_context(cache)
 
 
 def _judges(suite: Suite) -> tuple[ChatConfig, ...]:

@@ -12,6 +12,8 @@ from evalkit.store.soundness import METRIC_SHAPE
 from evalkit.types import Metric
 
 TIME_UNITS = frozenset({"s", "tokens/s", "cases/s"})
+PAID = frozenset({"judge_cost_usd_per_case"})
+"""What judges were paid in this run alone: it depends on which replies were kept by earlier ones."""
 
 
 def metric_record(metric: Metric) -> dict[str, Any]:
@@ -33,8 +35,8 @@ def metric_of(record: Mapping[str, Any]) -> Metric:
 
 
 def summary_records(summary: Summary) -> tuple[dict[str, Any], dict[str, Any]]:
-    """A summary as JSON in two parts: what equal answers make equal, and what a clock measured."""
-    timed = frozenset(metric.name for metric in summary.metrics if metric.unit in TIME_UNITS)
+    """A summary as JSON in two parts: what equal answers make equal, and what a clock or the cache changes."""
+    timed = PAID | {metric.name for metric in summary.metrics if metric.unit in TIME_UNITS}
     metrics = [metric_record(metric) for metric in summary.metrics]
     record = {**asdict(summary), "metrics": [each for each in metrics if each["name"] not in timed]}
     cells = record["cells"]
