@@ -96,7 +96,7 @@ def of_answers(folder: RunFolder, root: Path) -> Earlier:
 def of_resumed(before: Before) -> Earlier:
     """What a run that went on carries: its own rows were asked again, and those of the baseline's system were not."""
     sealed = (before.seal,) if before.seal else ()
-    withheld = tuple(f"{each}; start a new run" for each in before.beside())
+    withheld = tuple(f"{each}; start a new run" for each in before.other_sentences())
     return Earlier(before.decisions, (*sealed, *before.rows.sentences()), withheld)
 
 

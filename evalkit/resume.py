@@ -67,7 +67,7 @@ def enter(folder: RunFolder, manifest: Mapping[str, Any], running: Running, resu
     manifest, wanted = _taken_over(folder, manifest, resume)
     before = _before(folder, resume, running.noted)
     folder.write_json(MANIFEST, manifest)
-    for sentence in (*before.rows.sentences(), *before.beside(), before.seal):
+    for sentence in (*before.rows.sentences(), *before.other_sentences(), before.seal):
         if sentence:
             resume.watcher.note(sentence)
     earlier = _read(folder, manifest, resume, wanted, before, told=True)

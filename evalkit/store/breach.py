@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from evalkit.results import Decided
 from evalkit.store.chain import HEAD, Scan, head_of
-from evalkit.store.folder import DECISION, FORMER_ROWS, OLD_ROWS, ROWS, SEAL, RunFolder
+from evalkit.store.folder import DECISION, ROWS, SEAL, RunFolder
 from evalkit.store.rows import key_of_name
 from evalkit.store.seal import Seal, decided_of, file_sums, read_seal
 
@@ -50,8 +50,8 @@ class Before:
     decisions: tuple[Decided, ...] = ()
     """The oldest first."""
     rows: ChangedRows = field(default_factory=lambda: ChangedRows(ROWS))
-    old_rows: ChangedRows = field(default_factory=lambda: ChangedRows(OLD_ROWS))
-    former_rows: ChangedRows = field(default_factory=lambda: ChangedRows(FORMER_ROWS))
+    other_rows: tuple[ChangedRows, ...] = ()
+    """Of the further journals, such as `baseline_rows.jsonl`."""
     files: tuple[str, ...] = ()
     """A sentence for each sealed file that is not what it was, such as `summary.json: edited since the decision`."""
     seal: str = ""
@@ -60,11 +60,11 @@ class Before:
     def sentences(self) -> tuple[str, ...]:
         """Everything that is not what it was."""
         sealed = (self.seal,) if self.seal else ()
-        return (*sealed, *self.rows.sentences(), *self.beside(), *self.files)
+        return (*sealed, *self.rows.sentences(), *self.other_sentences(), *self.files)
 
-    def beside(self) -> tuple[str, ...]:
-        """What changed in the journals beside the run's own rows."""
-        return (*self.old_rows.sentences(), *self.former_rows.sentences())
+    def other_sentences(self) -> tuple[str, ...]:
+        """What was changed in the further journals."""
+        return tuple(sentence for each in self.other_rows for sentence in each.sentences())
 
 
 def before_in(folder: RunFolder, known: Sequence[Decided] = (), noted: Noted = frozenset()) -> Before:
@@ -87,16 +87,16 @@ def before_in(folder: RunFolder, known: Sequence[Decided] = (), noted: Noted = f
         return Before(_distinct([*earlier, *known, *own]), seal=f"{SEAL}: {error}")
     if seal is None:
         return Before(_distinct([*earlier, *known, *own]), seal=_without_seal(folder, journals, bool(known)))
+    further = list(zip(folder.journals, journals, seal.rows, strict=True))[1:]
     return Before(
         _distinct([*earlier, *known, *seal.decisions]),
-        _changed(ROWS, journals[0], seal.rows[ROWS], noted.__contains__),
-        _changed(OLD_ROWS, journals[1], seal.rows[OLD_ROWS], lambda key: bool(noted)),
-        _changed(FORMER_ROWS, journals[2], seal.rows[FORMER_ROWS], lambda key: bool(noted)),
+        _changed(ROWS, journals[0], seal.rows[0], noted.__contains__),
+        tuple(_changed(file.name, journal, sealed, lambda key: bool(noted)) for file, journal, sealed in further),
         (*_files(folder, seal), *_decision_file(folder, seal, journals, bool(noted))),
     )
 
 
-def _without_seal(folder: RunFolder, journals: tuple[Scan, ...], known: bool) -> str:
+def _without_seal(folder: RunFolder, journals: Sequence[Scan], known: bool) -> str:
     """Why a folder without a seal is not as it was decided; empty where nothing shows that."""
     decision, manifest = folder.decision(), folder.manifest()
     is_baseline = "accepted" in manifest
@@ -196,7 +196,7 @@ def _files(folder: RunFolder, seal: Seal) -> Iterator[str]:
             yield f"{name}: {'edited since the decision' if name in now else 'is gone'}"
 
 
-def _decision_file(folder: RunFolder, seal: Seal, journals: tuple[Scan, ...], running: bool) -> Iterator[str]:
+def _decision_file(folder: RunFolder, seal: Seal, journals: Sequence[Scan], running: bool) -> Iterator[str]:
     """Whether `decision.json` is the one that was sealed, or says that there is no decision of what is there now."""
     decision = folder.decision()
     if decision is None:
@@ -205,7 +205,7 @@ def _decision_file(folder: RunFolder, seal: Seal, journals: tuple[Scan, ...], ru
         elif not running:
             yield f"{DECISION}: is gone; the decision was {seal.decisions[-1].outcome!r}"
         return
-    sealed = [Scan(seal.rows[name], len(seal.rows[name]), ()) for name in (ROWS, OLD_ROWS, FORMER_ROWS)]
+    sealed = [Scan(rows, len(rows), ()) for rows in seal.rows]
     same = decision.get(HEAD) == seal.head == head_of(sealed, decision)
     withheld = decision["outcome"] == "no decision" and decision.get(HEAD) == head_of(journals, decision)
     if not same and not withheld:

@@ -150,7 +150,7 @@ class RunFolder:
                 draft.unlink()
 
     def scans(self) -> tuple[Scan, ...]:
-        """Every line of each journal checked, in the order of `journals`."""
+        """Every line of every file of rows, checked, in the order of `journals`."""
         return tuple(scan(file) for file in self.journals)
 
     def head(self, decision: Mapping[str, Any] | None) -> str:

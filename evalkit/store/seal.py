@@ -1,7 +1,7 @@
 """The seal of a decided run: which rows and files its decision rests on, and every decision made of it so far.
 
-`seal.txt` begins with one checksummed line of JSON. Each further line is a row: the journal it is in (`r` for
-`rows.jsonl`, `b` for `baseline_rows.jsonl`, `f` for `former_rows.jsonl`), its checksum, and the beginning of its JSON,
+`seal.txt` begins with one checksummed line of JSON. Each further line is a row: the number of its journal (0 for
+`rows.jsonl`, 1 for `baseline_rows.jsonl`, 2 for `former_rows.jsonl`), its checksum, and the beginning of its JSON,
 which names case and repeat.
 """
 
@@ -20,7 +20,7 @@ from evalkit.errors import StoreError
 from evalkit.results import Decided, Outcome
 from evalkit.sealed import body_of, seal
 from evalkit.store.chain import Scan
-from evalkit.store.folder import FORMER_ROWS, MANIFEST, OLD_ROWS, ROWS, SEAL, SUMMARY, TIMINGS, RunFolder
+from evalkit.store.folder import MANIFEST, SEAL, SUMMARY, TIMINGS, RunFolder
 from evalkit.store.soundness import fits
 
 FORMAT = 1
@@ -28,7 +28,6 @@ FILES = (MANIFEST, SUMMARY, TIMINGS)
 """Sealed by their SHA-256; `decision.json` is sealed by its head."""
 SINCE = "decided_before"
 """A key of `decision.json` in every run that has a seal: runs of earlier versions have neither."""
-_MARKS = {b"r": ROWS, b"b": OLD_ROWS, b"f": FORMER_ROWS}
 _MAX_LINE_BYTES = 64 << 20
 _OUTCOMES = typing.get_args(Outcome)
 _DECIDED = {each.name for each in fields(Decided)}
@@ -44,19 +43,19 @@ class Seal:
     """Name -> SHA-256."""
     decisions: tuple[Decided, ...]
     """Every decision of the run, the latest last; before them those that it took over from another run."""
-    rows: Mapping[str, dict[bytes, bytes]]
-    """Journal -> name of a row -> checksum of the one that counted."""
+    rows: tuple[Mapping[bytes, bytes], ...]
+    """For each journal: name of a row -> checksum of the one that counted."""
 
 
 def write_seal(
-    folder: RunFolder, head: str, journals: tuple[Scan, ...], decisions: Sequence[Decided], files: Mapping[str, str]
+    folder: RunFolder, head: str, journals: Sequence[Scan], decisions: Sequence[Decided], files: Mapping[str, str]
 ) -> None:
     """Seal a decision, whole or not at all.
 
     Args:
         folder: of the run.
         head: of its rows and decision.
-        journals: every journal of the run, in the order of `RunFolder.journals`.
+        journals: its rows, in the order of `RunFolder.journals`.
         decisions: every decision so far, this one last.
         files: name -> SHA-256 of the files that it rests on.
 
@@ -66,8 +65,8 @@ def write_seal(
     target = folder.file(SEAL)
     draft = target.with_name(f".{SEAL}.{os.getpid()}.tmp")
     lines = [
-        b"%b %b %b\n" % (mark, journal.sums[name], name)
-        for mark, journal in zip(_MARKS, journals, strict=True)
+        b"%d %b %b\n" % (number, journal.sums[name], name)
+        for number, journal in enumerate(journals)
         for name in sorted(journal.sums)
     ]
     digest = hashlib.sha256()
@@ -117,7 +116,7 @@ def read_seal(folder: RunFolder) -> Seal | None:
             raise ValueError(_EDITED) from None
         if found[0] != FORMAT:
             raise ValueError(f"format {str(found[0])[:40]}, this evalkit reads {FORMAT}")
-        rows, digest = _rows(file)
+        rows, digest = _rows(file, len(folder.journals))
     if digest != found[1] or not decisions or not fits(head, str) or not fits(files, dict[str, str]):
         raise ValueError(_EDITED)
     return Seal(head, files, tuple(decisions), rows)
@@ -147,14 +146,14 @@ def file_sums(folder: RunFolder) -> dict[str, str]:
         raise StoreError(f"{folder.path}: cannot be read ({error}); check its permissions") from error
 
 
-def _rows(file: BinaryIO) -> tuple[dict[str, dict[bytes, bytes]], str]:
+def _rows(file: BinaryIO, n_journals: int) -> tuple[tuple[Mapping[bytes, bytes], ...], str]:
     """The sealed rows by journal, and the SHA-256 of their lines."""
-    rows: dict[str, dict[bytes, bytes]] = {name: {} for name in _MARKS.values()}
+    rows: tuple[dict[bytes, bytes], ...] = tuple({} for _ in range(n_journals))
     digest = hashlib.sha256()
     while line := file.readline(_MAX_LINE_BYTES):
         digest.update(line)
-        mark, _, rest = line.rstrip(b"\n").partition(b" ")
+        number, _, rest = line.rstrip(b"\n").partition(b" ")
         checksum, _, name = rest.partition(b" ")
-        if mark in _MARKS:
-            rows[_MARKS[mark]][name] = checksum
+        if number.isdigit() and int(number[:3]) < n_journals:
+            rows[int(number)][name] = checksum
     return rows, digest.hexdigest()
