@@ -17,8 +17,13 @@ HEAD = """\
 # Scorers
 
 Written by `python docs/make_scorers.py` from the scorers themselves. In a suite each is `name`, `name: value` or
-`name: {options}`; every one takes `when: {...}` (which cases it applies to), `advisory: true` (shown, decides
-nothing) and `concern: quality`, `safety` or `privacy` (the section of the release decision that its checks stand in). `not_` before the name of a pass/fail scorer turns it around.
+`name: {options}`. Every scorer also takes:
+
+- `when: {...}`: which cases it applies to
+- `advisory: true`: it is shown and decides nothing
+- `concern: quality`, `safety` or `privacy`: the section of the release decision that shows its checks
+
+`not_` before the name of a pass/fail scorer turns it around.
 """
 
 

@@ -13,9 +13,11 @@ from evalkit.paths import inside_project, shown_path
 from evalkit.results import Amendment, Decision, Summary
 from evalkit.runner.earlier import QUARANTINED
 from evalkit.store.baselines import find_baseline, how_to_save
+from evalkit.store.breach import before_in
 from evalkit.store.folder import RunFolder, is_name
 from evalkit.store.git import PREFIX
 from evalkit.store.journal import read_rows
+from evalkit.store.running import noted_in
 from evalkit.types import Metric, Score
 
 if TYPE_CHECKING:
@@ -256,6 +258,9 @@ def _refuse_damaged(stored: StoredRun) -> None:
     ]
     if not problems and not len(stored.frame):
         problems = [Problem(file, "holds no row", mend)]
+    if not problems:
+        changes = before_in(stored.folder, noted=noted_in(stored.folder.path)).deciding()
+        problems = [Problem(shown_path(stored.folder.path), change, mend) for change in changes]
     if problems:
         raise InputError(problems)
 

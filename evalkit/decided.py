@@ -32,6 +32,8 @@ class Earlier:
     """Changes to the rows that were undone: their cases were asked again."""
     withheld: tuple[str, ...] = ()
     """Changes that were not."""
+    conditions: tuple[str, ...] = ()
+    """Whatever else makes an approval one with conditions."""
 
     def __add__(self, other: Earlier) -> Earlier:
         """What both have to carry."""
@@ -39,6 +41,7 @@ class Earlier:
             (*self.decisions, *other.decisions),
             (*self.asked_again, *other.asked_again),
             (*self.withheld, *other.withheld),
+            (*self.conditions, *other.conditions),
         )
 
 
@@ -76,9 +79,10 @@ def of_stored_rows(folder: RunFolder, root: Path) -> Earlier:
         InputError: if it is not a run folder.
         StoreError: if it cannot be read.
     """
-    before = found_in(folder, root)
+    before = found_in(folder, root)  # its seal says what was decided, whatever `decision.json` says now
+    changes = (each for each in before.deciding() if not each.startswith(DECISION))
     fix = "go on with `evalkit run SUITE --out RUN --resume`, which asks their cases again, or start a new run"
-    return Earlier(before.decisions, withheld=tuple(f"{each}; {fix}" for each in _deciding(before)))
+    return Earlier(before.decisions, withheld=tuple(f"{each}; {fix}" for each in changes))
 
 
 def of_answers(folder: RunFolder, root: Path) -> Earlier:
@@ -90,7 +94,7 @@ def of_answers(folder: RunFolder, root: Path) -> Earlier:
     """
     before = found_in(folder, root)
     fix = "score the answers of a run that nobody has changed"
-    return Earlier(before.decisions, withheld=tuple(f"the scored run: {each}; {fix}" for each in _deciding(before)))
+    return Earlier(before.decisions, withheld=tuple(f"the scored run: {each}; {fix}" for each in before.deciding()))
 
 
 def of_resumed(before: Before) -> Earlier:
@@ -100,10 +104,22 @@ def of_resumed(before: Before) -> Earlier:
     return Earlier(before.decisions, (*sealed, *before.rows.sentences()), withheld)
 
 
-def _deciding(before: Before) -> Iterator[str]:
-    """Those of the changes that bear on a decision: figures are computed anew, so a file of figures does not."""
-    figures = (SUMMARY, TIMINGS, DECISION)
-    return (each for each in before.sentences() if each.partition(":")[0] not in figures)
+def of_baseline(folder: RunFolder | None, title: str) -> Earlier:
+    """What a comparison with a stored run carries: a baseline that was not approved is a condition.
+
+    Args:
+        folder: of the baseline, `None` where nothing is compared.
+        title: what it is called.
+    """
+    if folder is None:
+        return Earlier()
+    decision, accepted = folder.decision(), folder.manifest().get("accepted")
+    why = f"accepted because {accepted!r}" if accepted else "nothing says why it is one"
+    if decision is None:
+        return Earlier(conditions=(f"baseline {title} is a run without a decision; {why}",))
+    if decision["outcome"] in ("blocked", "no decision"):
+        return Earlier(conditions=(f"baseline {title} is a run whose decision was {decision['outcome']!r}; {why}",))
+    return Earlier()
 
 
 def write_decision(
@@ -134,6 +150,7 @@ def write_decision(
         system=system_of(manifest),
         asked_again=earlier.asked_again,
         withheld=earlier.withheld,
+        conditions=earlier.conditions,
     )
     compared, timings = summary_records(summary)
     folder.write_json(SUMMARY, compared)

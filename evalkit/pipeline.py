@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evalkit.assess import Terms, assess, refuse_incomparable
-from evalkit.decided import Written, of_answers, of_resumed, of_stored_rows, write_decision
+from evalkit.decided import Written, of_answers, of_baseline, of_resumed, of_stored_rows, write_decision
 from evalkit.errors import ExitCode, InputError, Problem
 from evalkit.former import with_former
 from evalkit.inputs import other_problems, refuse_places, refuse_unfit, warnings_of
-from evalkit.rescore import answered_by
+from evalkit.rescore import answered_by, answers_of
 from evalkit.results import Decision, Summary
 from evalkit.resume import Resume, checked_golden, enter
 from evalkit.runner.draw import chosen_cases
@@ -134,7 +134,7 @@ async def run_suite(request: Request, watcher: Watcher, stop: Stop, env: Mapping
         finished = datetime.now(UTC).isoformat(timespec="seconds")
         manifest = {**place.manifest, "finished_at": finished, "wall_s": session.wall_s}
         folder.write_json(MANIFEST, manifest)
-        earlier = of_resumed(place.before)
+        earlier = of_resumed(place.before) + of_baseline(terms.baseline_folder, terms.baseline_title)
         if request.answers is not None:
             earlier = of_answers(request.answers, suite.root) + earlier
         written = write_decision(folder, manifest, summary, decision, earlier, suite.root)
@@ -178,6 +178,7 @@ async def plan_run(request: Request, env: Mapping[str, str], stack: AsyncExitSta
     manifest["baseline"] = request.baseline
     digests = None if terms.former is None else [case.digest for case in terms.former]
     manifest["former"] = None if digests is None else {"cases": digests, "blocks": terms.former_blocks}
+    manifest["answers"] = None if request.answers is None else answers_of(request.answers)
     return Planned(prepared, terms, chosen, manifest, request.out or suite.root / "reports" / manifest["run_id"])
 
 
@@ -217,7 +218,7 @@ def decide_again(
     refuse_incomparable(decision)
     decision = with_former(decision, folder, terms, final=True)
     assert isinstance(decision, Decision)  # noqa: S101 - final
-    earlier = of_stored_rows(folder, suite.root)
+    earlier = of_stored_rows(folder, suite.root) + of_baseline(terms.baseline_folder, terms.baseline_title)
     written = write_decision(folder, stored.manifest, summary, decision, earlier, suite.root)
     return _result(folder, stored.manifest, summary, written, terms)
 

@@ -74,6 +74,15 @@ def answered_by(suite: Suite, folder: RunFolder) -> Suite:
     return replace(suite, system=system, system_kind=kind, options=options, policy=policy, baseline_system=None)
 
 
+def answers_of(folder: RunFolder) -> dict[str, str]:
+    """What names the answers of a stored run: its id, and the head of its rows.
+
+    Raises:
+        InputError: the folder is not a run.
+    """
+    return {"run_id": str(folder.manifest()["run_id"]), "head": folder.head(None)}
+
+
 def stored_run(name: str, root: Path) -> RunFolder:
     """A run folder, or a saved baseline by its name.
 

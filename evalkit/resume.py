@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from evalkit.suite.model import Suite
 
 SHOWN_LINES = 10
-_SAME = ("system", "baseline_system", "partial", "seed")
+_SAME = ("system", "baseline_system", "answers", "partial", "seed")
 """Parts of a manifest that a resumed run shares with the run it goes on with; the others may be edited in between."""
 
 
@@ -105,7 +105,7 @@ def _taken_over(
 
 
 def _refuse_others(folder: RunFolder, stored: Mapping[str, Any], manifest: Mapping[str, Any]) -> None:
-    changed = [part for part in _SAME if stored.get(part) != manifest[part]]
+    changed = [part for part in _SAME if stored.get(part) != manifest.get(part)]
     changed += ["sample"] if _drawn_as(stored.get("sample")) != _drawn_as(manifest["sample"]) else []
     changed += ["repeats"] if stored["repeats"] > manifest["repeats"] else []
     if changed:

@@ -90,6 +90,8 @@ class Session:
         self.frame, self.done = place.earlier.frame, place.earlier.done
         self.refusals = Refusals()
         self.secrets = prepared.secrets
+        self.answered = place.manifest.get("answers") is not None
+        """Whether stored answers are scored, so that no system is called."""
         self.expected: int = place.manifest["expected"]
         self.fail_fast = fail_fast
         """Failed cases after which no other is asked."""
@@ -150,7 +152,7 @@ class Session:
         died = self.running.deaths
         suspects = {key for key, count in died.items() if count >= DEATHS and key not in self.done}
         suspects |= self.earlier.quarantined
-        if not suspects or self.stop.reason is not None:
+        if not suspects or self.answered or self.stop.reason is not None:
             return
         self.watcher.note(f"in flight when the process died, so asked in another one: {len(suspects)} of the cases")
         suite, killers = self.prepared.suite, dict[Key, str]()

@@ -9,12 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 from evalkit.aggregate.frozen import freeze
 from evalkit.errors import Problem
-from evalkit.figures import plural
+from evalkit.figures import change, figure, plural, style_of
 from evalkit.gate.critical_cases import RUNS
 from evalkit.gate.no_regression import MIN_OVERLAP
 from evalkit.gate.policy import Policy
 from evalkit.noise import Detectable, seen_against
 from evalkit.store.baselines import NO_ANSWERS
+from evalkit.store.breach import before_in
+from evalkit.store.folder import RunFolder
+from evalkit.store.history import read_past_run
+from evalkit.store.records import metric_of
+from evalkit.store.running import noted_in
 from evalkit.stored import StoredRun
 
 if TYPE_CHECKING:
@@ -92,9 +97,29 @@ def faults_of(stored: StoredRun, accepted: str = "") -> Iterator[Problem]:
         yield Problem(place, f"a partial run ({manifest['partial']})", "run the whole suite and save that run")
     if decision is None or decision.get("run_id") != manifest["run_id"]:
         yield Problem(place, "no decision of this run beside its rows", _AGAIN)
-    elif decision["outcome"] in ("blocked", "no decision") and not accepted:
+    for sentence in before_in(stored.folder, noted=noted_in(stored.folder.path)).sentences():
+        yield Problem(place, sentence, _AGAIN)
+    if decision is not None and decision["outcome"] in ("blocked", "no decision") and not accepted:
         what = f"the run's decision is {decision['outcome']!r}"
         yield Problem(place, what, 'say why it may be the baseline with --accept "...", or save another run')
+
+
+def replaced(saved: RunFolder) -> Iterator[str]:
+    """What a saved baseline took the place of, and each overall figure that differs; nothing where there was none."""
+    manifest, now = saved.manifest(), read_past_run(saved)
+    before = manifest.get("replaces")
+    if before is None:
+        return
+    yield f"it replaces run {before['run_id'] or 'unknown'}, which was {before['outcome']}"
+    metrics = {record["name"]: metric_of(record) for record in manifest["metrics"]}
+    then, values = before["values"], now.values if now is not None else {}
+    for name in sorted({*then, *values}):
+        was, found = then.get(name), values.get(name)
+        style = style_of(name, metrics.get(name))
+        if was is not None and found is not None and was != found:
+            yield f"  {name} {change(was, found, style)}"
+        elif was != found:
+            yield f"  {name} {figure(was, style)} → {figure(found, style)}"
 
 
 def differences(stored: StoredRun, digests: Collection[str], prepared: Prepared) -> Iterator[Problem]:

@@ -35,12 +35,15 @@ def save(
 ) -> None:
     """Save a run under a name, as reports/baselines/NAME in the project of the current folder.
 
+    A baseline that has the name already is replaced; what it was, and how the figures differ, is said and kept.
+
     Example: evalkit baseline save reports/latest --name main
     """
     from evalkit.paths import project_of
-    from evalkit.store.folder import RunFolder, save_baseline
+    from evalkit.store.folder import RunFolder
+    from evalkit.store.saving import save_baseline
     from evalkit.stored import load_run
-    from evalkit.vouching import faults_of, more_repeats
+    from evalkit.vouching import faults_of, more_repeats, replaced
 
     folder = RunFolder(run)
     faults = tuple(faults_of(load_run(folder), accept))
@@ -48,6 +51,8 @@ def save(
         raise InputError(faults)
     saved = save_baseline(folder, name, project_of(Path.cwd()), accept)
     typer.echo(f"saved {run} as baseline {name} in {saved.path}")
+    for line in replaced(saved):
+        typer.echo(line)
     if hint := more_repeats(folder.manifest()):
         typer.echo(hint)
 
@@ -165,6 +170,8 @@ def _lines(facts: Facts, stored: StoredRun) -> Iterator[tuple[str, str]]:
     yield "decision", facts.outcome or "none: the run did not end"
     if manifest.get("accepted"):
         yield "accepted", manifest["accepted"]
+    if before := manifest.get("replaces"):
+        yield "replaces", f"run {before.get('run_id')} ({before.get('outcome')})"
     if facts.sees:
         assumed = " where 8.5 % of the cases flip between runs" if facts.sees[0].flips is None else ""
         yield "can show", f"a drop of the pass rate, 4 times in 5{assumed}, of"

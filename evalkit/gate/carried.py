@@ -17,6 +17,7 @@ def carried(
     system: str,
     asked_again: Sequence[str] = (),
     withheld: Sequence[str] = (),
+    conditions: Sequence[str] = (),
 ) -> Decision:
     """Add what was blocked before, and what was done to the rows since.
 
@@ -29,17 +30,18 @@ def carried(
         system: version or fingerprint of this run's system; earlier blocks of another one are only listed.
         asked_again: a sentence for each kind of change to rows that has been undone by asking their cases again.
         withheld: a sentence for each change that has not been undone, which leaves nothing to decide from.
+        conditions: whatever else makes an approval one with conditions, a sentence each.
     """
     if decision.outcome == "blocked":
         return replace(decision, reasons=(*decision.reasons, *withheld))
     blocked = tuple(each for each in before if each.outcome == "blocked")
     said = [str(each) for each in blocked if each.system == system]
     approved = decision.outcome in _APPROVALS
-    again = list(asked_again) if approved else []
+    again, others = (asked_again, conditions) if approved else ((), ())
     outcome = decision.outcome
     if approved and (withheld or (said and again)):
         outcome = "no decision"
-    elif approved and (said or again):
+    elif approved and (said or again or others):
         outcome = "approved with conditions"
-    reasons = (*withheld, *said, *again, *decision.reasons)
+    reasons = (*withheld, *said, *again, *others, *decision.reasons)
     return replace(decision, outcome=outcome, reasons=reasons, decided_before=blocked)

@@ -10,10 +10,10 @@ from pathlib import Path, PurePosixPath
 
 from evalkit.errors import InputError, Problem
 from evalkit.files import unpacked_limit
-from evalkit.store.folder import BASELINES, DECISION, MANIFEST, ROWS, SUMMARY, RunFolder, is_name
+from evalkit.store.folder import BASELINES, DECISION, FORMER_ROWS, MANIFEST, OLD_ROWS, ROWS, SUMMARY, RunFolder, is_name
 from evalkit.store.git import PREFIX, folder_at
 
-FILES = (MANIFEST, f"{ROWS}.gz", ROWS, SUMMARY, DECISION)
+FILES = (MANIFEST, f"{ROWS}.gz", ROWS, OLD_ROWS, FORMER_ROWS, SUMMARY, DECISION)
 """What a baseline is made of; nothing else is taken from a commit or an archive."""
 NO_ANSWERS = "none of its rows has an answer, so nothing can be compared with it"
 """What a run is no baseline for."""
@@ -36,14 +36,20 @@ def find_baseline(name: str, root: Path) -> RunFolder | None:
         return None if found is None else _sound(found, name)
     if is_name(name):
         saved = root / BASELINES / name
-        if (saved / MANIFEST).is_file():
-            return RunFolder(saved)
+        for folder in (saved, saved.with_name(set_aside_name(name))):
+            if (folder / MANIFEST).is_file():
+                return RunFolder(folder)
         if not any(path.is_file() or (path / MANIFEST).is_file() for path in (Path(name), root / name)):
             return None
     path = Path(name).absolute() if Path(name).is_absolute() or Path(name).exists() else root / name
     if path.is_file():
         path = _unpacked(path) if zipfile.is_zipfile(path) else path.parent
     return _sound(path, name)
+
+
+def set_aside_name(name: str) -> str:
+    """The folder that holds a baseline while another one takes its place, where that takes two steps."""
+    return f".{name}.old"
 
 
 def how_to_save(name: str) -> str:

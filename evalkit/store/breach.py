@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from evalkit.results import Decided
 from evalkit.store.chain import HEAD, Scan, head_of
-from evalkit.store.folder import DECISION, ROWS, SEAL, RunFolder
+from evalkit.store.folder import DECISION, ROWS, SEAL, SUMMARY, TIMINGS, RunFolder
 from evalkit.store.rows import key_of_name
 from evalkit.store.seal import Seal, decided_of, file_sums, read_seal
 
@@ -61,6 +61,10 @@ class Before:
         """Everything that is not what it was."""
         sealed = (self.seal,) if self.seal else ()
         return (*sealed, *self.rows.sentences(), *self.other_sentences(), *self.files)
+
+    def deciding(self) -> tuple[str, ...]:
+        """Those of the changes that bear on a decision from the rows: figures of a file are computed from them anew."""
+        return tuple(each for each in self.sentences() if each.partition(":")[0] not in (SUMMARY, TIMINGS))
 
     def other_sentences(self) -> tuple[str, ...]:
         """What was changed in the further journals."""

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import os
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,7 +14,7 @@ from evalkit.errors import InputError, Problem, StoreError
 from evalkit.files import Unfit, read_file
 from evalkit.paths import shown_path
 from evalkit.results import OVERALL
-from evalkit.store.chain import Scan, head_of, open_journal, scan
+from evalkit.store.chain import Scan, head_of, scan
 from evalkit.store.journal import read_rows
 from evalkit.store.running import RUNNING
 from evalkit.store.soundness import manifest_problems
@@ -37,7 +35,6 @@ SEAL = "seal.txt"
 REPORT, MARKDOWN, COMMENT, JUNIT = "report.html", "summary.md", "comment.json", "junit.xml"
 RECORD, FAILURES = "release_decision.md", "failure_analysis.md"
 BASELINES = Path("reports") / "baselines"
-_MAX_NAME = 100
 _MAX_JSON_BYTES = 16 << 20
 
 
@@ -230,37 +227,3 @@ def _begun(out: Path) -> bool:
 def is_name(text: str) -> bool:
     """True for a plain word that can name a baseline."""
     return text.replace("-", "").replace("_", "").replace(".", "").isalnum() and not text.startswith(".")
-
-
-def save_baseline(run: RunFolder, name: str, root: Path, accepted: str = "") -> RunFolder:
-    """Copy manifest, rows (compressed, the same bytes for the same rows) and decision of a run under `name`.
-
-    Args:
-        run: a finished run.
-        name: letters, digits, `-`, `_` and `.`.
-        root: the project.
-        accepted: why a run that was not approved may be the baseline; kept in its manifest.
-
-    Raises:
-        InputError: for a name that is no plain word.
-        StoreError: if it cannot be written.
-    """
-    if not is_name(name) or len(name) > _MAX_NAME:
-        what = f"{name[:_MAX_NAME]!r} is no plain word of up to {_MAX_NAME} letters"
-        raise InputError(Problem("--name", what, "use letters, digits, - and _"))
-    target = root / BASELINES / name
-    draft = target.with_name(f".{name}.tmp")
-    try:
-        shutil.rmtree(draft, ignore_errors=True)
-        draft.mkdir(parents=True)
-        for file in (DECISION, SUMMARY):
-            shutil.copyfile(run.file(file), draft / file)
-        RunFolder(draft).write_json(MANIFEST, {**run.manifest(), "accepted": accepted})
-        with open_journal(run.rows_file) as rows, (draft / f"{ROWS}.gz").open("wb") as packed:
-            with gzip.GzipFile(filename="", mode="wb", fileobj=packed, mtime=0) as stream:
-                shutil.copyfileobj(rows, stream)
-        shutil.rmtree(target, ignore_errors=True)
-        draft.rename(target)
-    except OSError as error:
-        raise StoreError(f"{target}: {error}; check the folder's permissions") from error
-    return RunFolder(target)

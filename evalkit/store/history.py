@@ -113,7 +113,7 @@ def past_runs(run: RunFolder, baseline: RunFolder | None, suite: str) -> tuple[P
         suite: name of the suite.
     """
     around = stored_runs(run.path.resolve().parent, suite=suite, most_read=_MOST_READ)
-    own = [past for folder in (run, baseline) if folder is not None and (past := _read_run(folder)) is not None]
+    own = [past for folder in (run, baseline) if folder is not None and (past := read_past_run(folder)) is not None]
     newest_first = [past for past in (*own, *reversed(around)) if past.outcome != UNFINISHED and not past.partial]
     found = {past.run_id: past for past in reversed(newest_first)}
     kept = list(dict.fromkeys(past.run_id for past in newest_first))[:MOST_RUNS]
@@ -134,7 +134,7 @@ def _indexed(folder: RunFolder, index: RunIndex) -> PastRun | None:
     if known is not None and _is_record(known):
         return PastRun(**{**known, "advisory": tuple(known["advisory"]), "folder": str(folder.path)})
     # An index of another version, or of a foreign hand: the run is read again.
-    past = _read_run(folder)
+    past = read_past_run(folder)
     if past is not None:
         index.put(folder.path, stamp, asdict(past))
     return past
@@ -145,7 +145,7 @@ def _is_record(known: Mapping[str, Any]) -> bool:
     return shaped and all(map(math.isfinite, known["values"].values()))
 
 
-def _read_run(folder: RunFolder) -> PastRun | None:
+def read_past_run(folder: RunFolder) -> PastRun | None:
     """One run folder, `None` where it cannot be read."""
     try:
         manifest, decision = folder.manifest(), folder.decision()

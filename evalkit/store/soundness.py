@@ -27,6 +27,7 @@ MANIFEST_SHAPE: Mapping[str, Any] = {
 """Key of a manifest -> what stands under it; further keys are shown and decide nothing."""
 LATER_SHAPE: Mapping[str, Any] = {
     "accepted": str,
+    "answers": dict[str, str] | None,
     "baseline": str | None,
     "baseline_system": str | None,
     "command": str,
@@ -38,6 +39,7 @@ LATER_SHAPE: Mapping[str, Any] = {
     "host": dict[str, Any],
     "judge": dict[str, Any] | None,
     "repeat_rule": str,
+    "replaces": dict[str, Any] | None,
     "rules": dict[str, Any],
     "sample": dict[str, Any] | None,
     "scoring": str,

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 _USED = (
@@ -16,8 +17,10 @@ _USED = (
 )  # fmt: skip
 
 
-def forked(root: Path, *words: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    """Run the command to its end in `root`, at 80 columns."""
+def forked(
+    root: Path, *words: str, env: dict[str, str] | None = None, first: Callable[[], None] = lambda: None
+) -> subprocess.CompletedProcess[str]:
+    """Run the command to its end in `root`, at 80 columns; `first` is called in its process before."""
     for name in _USED:
         importlib.import_module(name)
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
@@ -25,7 +28,7 @@ def forked(root: Path, *words: str, env: dict[str, str] | None = None) -> subpro
         sys.stderr.flush()
         child = os.fork()
         if child == 0:
-            _become(root, words, {"COLUMNS": "80", **(env or {})}, (out.fileno(), err.fileno()))
+            _become(root, words, {"COLUMNS": "80", **(env or {})}, (out.fileno(), err.fileno()), first)
         _, status = os.waitpid(child, 0)
         texts = []
         for file in (out, err):
@@ -34,7 +37,9 @@ def forked(root: Path, *words: str, env: dict[str, str] | None = None) -> subpro
     return subprocess.CompletedProcess([*words], os.waitstatus_to_exitcode(status), *texts)
 
 
-def _become(root: Path, words: tuple[str, ...], env: dict[str, str], streams: tuple[int, int]) -> None:
+def _become(
+    root: Path, words: tuple[str, ...], env: dict[str, str], streams: tuple[int, int], first: Callable[[], None]
+) -> None:
     code = 70
     try:
         os.chdir(root)
@@ -44,6 +49,7 @@ def _become(root: Path, words: tuple[str, ...], env: dict[str, str], streams: tu
         sys.stdout, sys.stderr = (open(own, "w", encoding="utf-8", closefd=False) for own in (1, 2))
         sys.argv = ["evalkit", *words]
         sys.path.insert(0, str(root))
+        first()
         from evalkit.cli.app import main
 
         main()
