@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import Any
 from cli_project import Project, Ran
 from forked import forked
 
-from evalkit.sealed import body_of, seal
+from evalkit.store.rows import decode_row, encode_row
+from evalkit.types import Score
 
 BOT = """\
 import os, pathlib
@@ -72,12 +74,12 @@ def delete_failing(run: Path) -> None:
 
 def made_right(line: bytes) -> bytes:
     """The same row with a passing grade and a checksum that fits."""
-    body = body_of(line)
-    assert body is not None
-    row = json.loads(body)
-    row["output"]["text"] = row["case"]["reference"]
-    row["scores"]["exact"] = {"value": 1.0, "passed": True}
-    return seal(json.dumps(row, separators=(",", ":")).encode())
+    row = decode_row(line)
+    assert row is not None
+    assert row.output is not None
+    right = dataclasses.replace(row.output, text=str(row.case.reference))
+    scores = {"exact": Score(metric="exact", value=1.0, passed=True)}
+    return encode_row(dataclasses.replace(row, output=right, scores=scores))
 
 
 def edit_failing(run: Path) -> None:

@@ -60,9 +60,7 @@ def test_the_command_that_goes_on_is_that_of_a_score(flag: str, tmp_path: Path) 
     from evalkit.pipeline import Request
     from evalkit.store.folder import RunFolder
 
-    command = (
-        "evalkit score main --suite suite.yaml --out x" if flag == "--out" else "evalkit score main --suite s.yaml"
-    )
+    command = "evalkit score main --suite suite.yaml" + (" --out x" if flag == "--out" else " --resume")
     request = Request(suite=Path("suite.yaml"), answers=RunFolder(tmp_path), command=command)
     assert again(request, RunFolder(Path("x"))).endswith("--out x --resume")
     assert again(request, RunFolder(Path("x"))).count("--out") == 1
