@@ -99,6 +99,8 @@ def test_one_scorer_is_asked_and_the_others_keep_their_grades(project: FaultProj
         for row in rows
     ]
     path.write_bytes(b"".join(map(encode_row, marked)))
+    for name in ("seal.txt", "decision.json"):  # rows of a decided run would be asked again
+        (project.root / "run" / name).unlink()
     edit(project, "suite.yaml", "- exact", "- exact: {mode: numeric}")
     project.run("run", "--resume")
     found = scores(project, "run")["c0001"]
