@@ -7,9 +7,11 @@ import pytest
 from cli_project import Project
 
 from evalkit.sealed import body_of, seal
+from evalkit.store.breach import before_in
 from evalkit.store.folder import DECISION, RunFolder
 from evalkit.store.journal import read_rows
 from evalkit.store.rows import encode_row
+from evalkit.store.seal import file_sums, write_seal
 
 
 @pytest.fixture
@@ -84,7 +86,7 @@ def test_a_deliberate_edit_shows_against_the_published_head(ran: Project) -> Non
 
 
 def forged(run: Path) -> None:
-    """Every row sealed anew with another answer in one of them, and the head to go with it."""
+    """Every row sealed anew with another answer in one of them, and the head and the seal to go with it."""
     import dataclasses
 
     folder = RunFolder(run)
@@ -93,7 +95,9 @@ def forged(run: Path) -> None:
     changed = dataclasses.replace(first, output=dataclasses.replace(first.output, text="42"))
     folder.rows_file.write_bytes(b"".join(map(encode_row, [changed, *others])))
     decision = json.loads(folder.file(DECISION).read_bytes())
-    folder.write_json(DECISION, {**decision, "head": folder.head(decision)})
+    head = folder.head(decision)
+    folder.write_json(DECISION, {**decision, "head": head})
+    write_seal(folder, head, folder.scans(), before_in(folder).decisions, file_sums(folder))
 
 
 def test_what_is_no_run_is_exit_2(project: Project) -> None:
