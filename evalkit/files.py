@@ -56,7 +56,12 @@ def open_file(path: Path, *, max_line_bytes: int = MAX_LINE_BYTES) -> io.Buffere
             without end.
         OSError: it cannot be opened.
     """
-    kind = stat.S_IFMT(os.stat(path).st_mode)
+    try:
+        kind = stat.S_IFMT(os.stat(path).st_mode)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise Unfit("a link that leads back to itself", path) from None
+        raise
     if kind != stat.S_IFREG:
         raise _not_regular(kind, path)
     # A pipe put in its place meanwhile is not waited for.

@@ -146,6 +146,8 @@ def take_labels(judged: Judged, export: Path, into: Path) -> Taken:
     """
     if not export.is_file():
         raise InputError(Problem(str(export), "no such file", "name what the labelling page exported"))
+    if into.exists() and not into.is_file():
+        raise InputError(Problem(str(into), "not a regular file", "name a .jsonl file with --into"))
     if into.suffix == ".gz":
         raise InputError(Problem(str(into), "a packed file cannot be added to", "name a plain .jsonl with --into"))
     try:

@@ -36,7 +36,10 @@ def inside_project(folder: Path, name: str) -> Path:
     """
     if "\0" in name or "\\" in name:
         raise ValueError("a path with NUL or backslash; write it with /")
-    file = (folder / name).resolve()
+    try:
+        file = (folder / name).resolve()
+    except RuntimeError:
+        raise ValueError(f"{name!r} is a link that leads back to itself; name the file itself") from None
     if not file.is_relative_to(project_of(folder)):
         raise ValueError(f"{name!r} leaves the project; move the file into it")
     return file

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -42,7 +43,7 @@ def verify(
     root = project_of(Path.cwd())
     folder = stored_run(run, root)
     manifest, decision = folder.manifest(), folder.decision()
-    journals = {file.name: scan(file) for file in folder.journals if file.exists()}
+    journals = {file.name: scan(file) for file in folder.journals if os.path.lexists(file)}
     found = head_of(journals.values(), decision)
     wrong: list[str] = []
     n_rows: list[int] = []

@@ -54,7 +54,7 @@ class Earlier:
         """
         place = 0
         path = self.folder.rows_file
-        for number, line in enumerate(lines_of(path) if path.exists() else (), 1):
+        for number, line in enumerate(lines_of(path) if os.path.lexists(path) else (), 1):
             row = decode_row(line)
             if row is None:
                 note_damage(self.damaged, path, number, line)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import os
 import shutil
 import tempfile
 import zipfile
@@ -37,7 +38,7 @@ def find_baseline(name: str, root: Path) -> RunFolder | None:
     if is_name(name):
         saved = root / BASELINES / name
         for folder in (saved, saved.with_name(set_aside_name(name))):
-            if (folder / MANIFEST).is_file():
+            if os.path.lexists(folder / MANIFEST):
                 return RunFolder(folder)
         if not any(path.is_file() or (path / MANIFEST).is_file() for path in (Path(name), root / name)):
             return None
@@ -60,7 +61,7 @@ def how_to_save(name: str) -> str:
 
 
 def _sound(path: Path, name: str) -> RunFolder:
-    if not (path / MANIFEST).is_file():
+    if not os.path.lexists(path / MANIFEST):
         raise InputError(Problem(name, "no baseline there", "save one with `evalkit baseline save RUN --name main`"))
     return RunFolder(path)
 

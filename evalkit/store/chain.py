@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,7 +60,7 @@ def scan(path: Path) -> Scan:
     superseded: set[bytes] = set()
     damaged: list[Damage] = []
     n_lines = 0
-    for n_lines, line in enumerate(lines_of(path) if path.exists() else (), 1):
+    for n_lines, line in enumerate(lines_of(path) if os.path.lexists(path) else (), 1):
         name = row_name(line)
         if name is None:
             note_damage(damaged, path, n_lines, line)

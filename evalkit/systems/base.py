@@ -137,8 +137,11 @@ def check_seconds(name: str, value: float) -> None:
 
 
 def inside(shared: Shared, path: str) -> Path | None:
-    """Resolve a path of the suite; `None` where it leaves the project's root."""
+    """Resolve a path of the suite; `None` where it leaves the project's root, or leads back to itself."""
     if "\0" in path:
         return None
-    resolved = (shared.root / path).resolve()
+    try:
+        resolved = (shared.root / path).resolve()
+    except RuntimeError:  # a link that leads back to itself
+        return None
     return resolved if resolved.is_relative_to(shared.project.resolve()) else None
