@@ -15,6 +15,7 @@ Path = tuple[str | int, ...]
 
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 50
+MAX_VALUES = 200_000
 _OCTAL = re.compile(r"[-+]?0[0-9_]+$")
 _NOT_FINITE = re.compile(r"[-+]?\.(inf|nan)$", re.IGNORECASE)
 _TAGS = {f"tag:yaml.org,2002:{kind}" for kind in "str int float bool null timestamp value merge map seq".split()}
@@ -56,8 +57,8 @@ def parse(data: bytes, source: str) -> Document:
     """Read one YAML mapping.
 
     Raises:
-        InputError: for text that is not UTF-8, too large, too deep, not one mapping, or that uses aliases, tags,
-            repeated keys or scalars that YAML 1.1 reads as something else than what stands there.
+        InputError: for text that is not UTF-8, too large, too deep, of too many values, not one mapping, or that uses
+            aliases, tags, repeated keys or scalars that YAML 1.1 reads as something else than what stands there.
     """
     text = _decode(data, source)
     if deep := _OPEN.search(text):
@@ -118,7 +119,7 @@ def _syntax_problem(error: yaml.MarkedYAMLError, source: str) -> Problem:
 class _Loader(yaml.SafeLoader):
     """Composes nodes only; refuses aliases and deep nesting before they cost anything."""
 
-    depth = 0
+    depth = nodes = 0
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         event: Any = self.peek_event()  # type: ignore[no-untyped-call]
@@ -127,6 +128,13 @@ class _Loader(yaml.SafeLoader):
                 problem="anchors (&name) and aliases (*name) are refused",
                 problem_mark=event.start_mark,
                 note="write the value out",
+            )
+        self.nodes += 1
+        if self.nodes > MAX_VALUES:
+            raise yaml.MarkedYAMLError(
+                problem=f"more than {MAX_VALUES:,} keys and values",
+                problem_mark=event.start_mark,
+                note="keep data in the golden set",
             )
         self.depth += 1
         if self.depth > MAX_DEPTH:

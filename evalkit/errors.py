@@ -71,7 +71,7 @@ class InputError(EvalkitError):
     def _text(self) -> str:
         lines = [str(problem) for problem in self.problems[:SHOWN_PROBLEMS]]
         hidden = len(self.problems) - len(lines)
-        return "\n".join([*lines, f"... and {hidden} more"] if hidden > 0 else lines)
+        return "\n".join([*lines, f"... and {hidden:,} more"] if hidden > 0 else lines)
 
 
 @contextmanager
