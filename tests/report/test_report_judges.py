@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 from dataclasses import replace
 from pathlib import Path
@@ -9,13 +10,16 @@ from pathlib import Path
 import report_samples
 from rich.console import Console
 
+from evalkit.aggregate.labels import Label
 from evalkit.report.console import print_view
 from evalkit.report.html import write_html
 from evalkit.report.judges import judge_panels
 from evalkit.report.markdown import summary_markdown
+from evalkit.report.opinions import Opinions
 from evalkit.report.records import release_decision_markdown
 from evalkit.report.view import View, build_view
 from evalkit.results import Agreement, Decision, Estimate, Summary
+from evalkit.types import Metric, Output, Row, Score
 
 PERSON = report_samples.agreement()[0]
 AUTHOR = replace(PERSON, rater_kind="author", trust="untrusted", kappa=Estimate(value=0.86, low=0.69, high=0.94, n=116))
@@ -145,3 +149,18 @@ def test_more_questions_are_asked_for_and_not_more_answers_to_the_same() -> None
     assert panel.overall[0].needed == (
         "about 240 more labels on 60 more questions would make it trusted (4 times in 5)"
     )
+
+
+def test_an_answer_is_in_every_cell_that_a_rater_puts_it_in() -> None:
+    """Raters say 5 and 2 of an answer that the judge gives a 5: both levels, and the pass and fail they stand for."""
+    case = report_samples.case(0)
+    metric = Metric("tone", 1, 5, judge="j", pass_at=4)
+    row = Row(case=case, repeat=0, output=Output(text="hello"), scores={"tone": Score("tone", 5.0, passed=True)})
+    digest = hashlib.sha256(b"hello").hexdigest()
+    labels = [Label(case.id, digest, "tone", said, rater) for rater, said in (("ana", 5.0), ("ben", 2.0))]
+    assert set(Opinions(labels).of(row, {"tone": metric})) == {
+        ("tone", "person", "5", "5"),
+        ("tone", "person", "pass", "pass"),
+        ("tone", "person", "2", "5"),
+        ("tone", "person", "fail", "pass"),
+    }
