@@ -234,7 +234,7 @@ PARTS: dict[str, tuple[Callable[[Job], dict[str, int]], tuple[str, ...], int]] =
     "Trust in a judge": (trusted, tuple(TRUST), 4000),
     "Coverage of the corrected pass rate": (corrected, tuple(CORRECTION), 2000),
     "Coverage of the kappa of passes, answers clustered by question": (kappa_coverage, tuple(KAPPA), 1000),
-    "Coverage of the quadratic kappa of levels, answers clustered by question": (levels_coverage, tuple(LEVELS), 600),
+    "Coverage of the quadratic kappa of levels, answers clustered by question": (levels_coverage, tuple(LEVELS), 2000),
     "Coverage of corrected figures, answers clustered by question": (corrected_by_question, tuple(BY_QUESTION), 400),
     "Trust where raters disagree": (split_raters, tuple(SPLIT), 2000),
 }
