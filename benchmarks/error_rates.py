@@ -1,6 +1,6 @@
 """How often the gate blocks a system that did not change, and how often it finds one that did.
 
-    python benchmarks/error_rates.py                    # some 10 minutes on two cores; docs/error-rates.md
+    python benchmarks/error_rates.py                    # some 40 minutes on two cores; docs/error-rates.md
     python benchmarks/error_rates.py --runs 300 --json rates.json
 
 Every figure is made by the package's own functions on simulated runs, seeded. The case model: each case passes with a
@@ -238,7 +238,8 @@ def whole_decision(job: tuple[str, int, int]) -> dict[str, int]:
     """Unchanged systems that the whole decision blocks, by `decide` itself.
 
     24 gates, 20 critical cases, 50 canaries that flake in .3 % of their runs, latency and cost with margins of 1.10 and
-    1.05, timed by turns; times and costs jitter by 30 % between runs. Four repeats of every case.
+    1.05, timed by turns; times and costs jitter by 30 % between runs. The baseline has four repeats; of the candidate's
+    the first is the planned one, and the others are those of the second look.
     """
     null, runs, seed = job
     rng = np.random.default_rng(seed)
