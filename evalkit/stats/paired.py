@@ -6,16 +6,13 @@ never cases of their own. All p values are one-sided unless said otherwise.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Hashable, Iterator, Sequence
 from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from evalkit.stats.bounds import BISECTIONS
 from evalkit.stats.clusters import cluster_codes
-from evalkit.stats.quantiles import normal_cdf, normal_quantile
 
 ENUMERATED_ROWS = 13
 """Up to this many rows all 2^n sign patterns are tried instead of random ones."""
@@ -119,89 +116,6 @@ def sign_flip_max_t(
     exact = len(scaled) <= ENUMERATED_ROWS
     raw = hits / tried if exact else (hits + 1) / (tried + 1)
     return _step_down(raw, orders)
-
-
-def critical_value(n_gates: int, alpha: float) -> float:
-    """Normal quantile that T must pass for the smallest of `n_gates` p values to be <= alpha: Sidak's bound.
-
-    z with Phi(z)^n_gates = 1 - alpha. Exact for independent gates and an upper bound for positively correlated ones
-    (cohorts inside "overall", metrics of one answer): 2.05, 2.71, 3.14 for 1, 6, 24 gates at 0.02 against 2.05, 2.66,
-    3.07 measured for the sign-flip test. The drop that follows from it is therefore slightly too large.
-
-    Args:
-        n_gates: Gates in the family, >= 1.
-        alpha: The family's share of the error rate, in (0, 1).
-
-    Raises:
-        ValueError: An argument is out of range.
-
-    Source: Sidak 1967, JASA 62:626.
-    """
-    if n_gates < 1 or not 0 < alpha < 1:
-        raise ValueError(f"n_gates = {n_gates}, alpha = {alpha}; need n_gates >= 1 and 0 < alpha < 1")
-    return -normal_quantile(-math.expm1(math.log1p(-alpha) / n_gates))
-
-
-def minimum_detectable_drop(n: int, variance: float, *, critical_value: float, power: float = 0.8) -> float | None:
-    """Smallest drop D of a rate that the gate finds with probability `power`.
-
-    Solves D sqrt(n) = c sqrt(v + D) + z sqrt(v + D - D^2) with z the normal quantile of `power`: cases break one way on
-    top of the flips between identical runs. For scores scaled to [0, 1] it is an upper bound.
-
-    Args:
-        n: Paired independent cases; with 0 nothing is detectable.
-        variance: v, the variance of d between two identical runs, >= 0 (for K = 1 pass/fail the share of cases that
-            flip). From repeats, or the baseline against its previous run.
-        critical_value: c, from the function of that name.
-        power: In [0.5, 1).
-
-    Returns:
-        A fraction in (0, 1], or `None` where no drop <= 1 is detectable.
-
-    Raises:
-        ValueError: An argument is out of range.
-    """
-    if n < 0 or not variance >= 0 or not critical_value >= 0 or not 0.5 <= power < 1:
-        raise ValueError("need n >= 0, variance >= 0, critical_value >= 0 and 0.5 <= power < 1")
-    z = normal_quantile(power)
-
-    def excess(drop: float) -> float:
-        noise = critical_value * math.sqrt(variance + drop)
-        return drop * math.sqrt(n) - noise - z * math.sqrt(variance + drop - drop * drop)
-
-    low, high = 0.0, 1.0
-    if excess(high) < 0:
-        return None
-    for _ in range(BISECTIONS):
-        middle = (low + high) / 2
-        low, high = (middle, high) if excess(middle) < 0 else (low, middle)
-    return high
-
-
-def detection_power(drop: float, n: int, variance: float, *, critical_value: float) -> float:
-    """Probability that the gate finds a drop D of a rate: what `minimum_detectable_drop` solves, read the other way.
-
-    Phi((D sqrt(n) - c sqrt(v + D)) / sqrt(v + D - D^2)), and no more than the chance that enough cases get worse at
-    all: the sign-flip test needs k of them to be significant, with 2^-k <= P(Z > c), of Binomial(n, D + v / 2).
-
-    Args:
-        drop: D, a fraction in (0, 1).
-        n: Paired independent cases, >= 0.
-        variance: v, the variance of d between two identical runs, >= 0.
-        critical_value: c, from the function of that name.
-
-    Raises:
-        ValueError: An argument is out of range.
-    """
-    if n < 0 or not variance >= 0 or not critical_value >= 0 or not 0 < drop < 1:
-        raise ValueError("need n >= 0, variance >= 0, critical_value >= 0 and 0 < drop < 1")
-    from scipy.special import bdtrc
-
-    reach = drop * math.sqrt(n) - critical_value * math.sqrt(variance + drop)
-    near = normal_cdf(reach / math.sqrt(variance + drop - drop * drop))
-    needed = math.ceil(-math.log2(1 - normal_cdf(critical_value)))
-    enough = float(bdtrc(needed - 1, n, min(1.0, drop + variance / 2))) if n >= needed else 0.0
-    return min(near, enough)
 
 
 def _upper_tail(count: int, total: int, method: str) -> float:

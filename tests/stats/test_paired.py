@@ -13,10 +13,7 @@ from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
 
 from evalkit.stats.paired import (
-    critical_value,
-    detection_power,
     mcnemar,
-    minimum_detectable_drop,
     sign_flip_max_t,
     sum_clusters,
 )
@@ -264,89 +261,3 @@ def test_a_broken_cohort_is_found_by_its_own_gate() -> None:
         for _ in range(20)
     )
     assert found >= 17
-
-
-@pytest.mark.parametrize(
-    ("c", "expected"),
-    [
-        (2.05, {100: 0.13, 200: 0.084, 500: 0.047, 2000: 0.021}),
-        (3.07, {100: 0.21, 200: 0.126, 500: 0.068, 2000: 0.030}),
-    ],
-    ids=["1 gate", "24 gates"],
-)
-def test_the_detectable_drop_has_the_published_figures(c: float, expected: dict[int, float]) -> None:
-    """At v = .085 and power .8 the drops agree within half a point, and solve the equation."""
-    for n, drop in expected.items():
-        ours = minimum_detectable_drop(n, 0.085, critical_value=c)
-        assert ours == pytest.approx(drop, abs=0.005)
-        right = c * math.sqrt(0.085 + ours) + 0.8416212 * math.sqrt(0.085 + ours - ours**2)
-        assert ours * math.sqrt(n) == pytest.approx(right, abs=1e-6)
-
-
-def test_a_deterministic_system_needs_few_flips() -> None:
-    """With v = 0 and power one half, D sqrt(n) = c sqrt(D), so D = c^2/n = 4/100."""
-    assert minimum_detectable_drop(100, 0.0, critical_value=2.0, power=0.5) == pytest.approx(0.04)
-
-
-@pytest.mark.parametrize("n", [0, 1, 5])
-def test_too_few_cases_detect_no_drop(n: int) -> None:
-    """Where even a drop from 100 % to 0 would be missed there is no figure."""
-    assert minimum_detectable_drop(n, 0.085, critical_value=2.66) is None
-
-
-def test_the_detectable_drop_falls_with_n_and_rises_with_noise_and_power() -> None:
-    """More cases see smaller drops; noise, more gates and more power ask for larger ones."""
-    at = minimum_detectable_drop(200, 0.085, critical_value=2.0)
-    assert minimum_detectable_drop(400, 0.085, critical_value=2.0) < at
-    assert minimum_detectable_drop(200, 0.17, critical_value=2.0) > at
-    assert minimum_detectable_drop(200, 0.085, critical_value=3.0) > at
-    assert minimum_detectable_drop(200, 0.085, critical_value=2.0, power=0.9) > at
-
-
-def test_the_power_of_a_drop_is_the_same_equation_read_the_other_way() -> None:
-    """The drop that is detectable with power p is found with power p; 24 gates see 5 of 100 about half the time."""
-    for power in (0.5, 0.8, 0.95):
-        drop = minimum_detectable_drop(300, 0.085, critical_value=2.4, power=power)
-        assert detection_power(drop, 300, 0.085, critical_value=2.4) == pytest.approx(power, abs=1e-9)
-    assert detection_power(0.05, 500, 0.085, critical_value=3.07) == pytest.approx(0.489, abs=0.001)
-    # Of 100 cases that never flip, 7 have to break to be significant at .01: Bin(100, .05) gives as many in .234.
-    assert detection_power(0.05, 100, 0.0, critical_value=2.326) == pytest.approx(stats.binom.sf(6, 100, 0.05))
-    # (.1 sqrt(100) - 2 sqrt(.1 + .1)) / sqrt(.2 - .01) = (1 - .894427) / .435890 = .242201
-    assert detection_power(0.1, 100, 0.1, critical_value=2.0) == pytest.approx(stats.norm.cdf(0.242201), abs=1e-6)
-
-
-def test_the_detectable_drop_is_detected_with_its_power() -> None:
-    """One gate, 200 cases: a drop of the stated size is found at alpha .02 in 70 to 90 % of 300 seeded runs."""
-    random = rng(18)
-    drop = minimum_detectable_drop(200, 0.085, critical_value=critical_value(1, 0.02))
-    found = sum(
-        sign_flip_max_t(case_model(random, 200, drop=drop)[:, [0]], families=[[0]], draws=500, rng=random)[0] <= 0.02
-        for _ in range(300)
-    )
-    assert 0.70 <= found / 300 <= 0.90
-
-
-@pytest.mark.parametrize(("gates", "expected"), [(1, 2.0537), (6, 2.7103), (24, 3.1412)])
-def test_the_critical_value_is_sidaks(gates: int, expected: float) -> None:
-    """Phi(c)^gates = .98, a little above the 2.05, 2.66, 3.07 measured for correlated gates."""
-    ours = critical_value(gates, 0.02)
-    assert ours == pytest.approx(expected, abs=1e-4)
-    assert stats.norm.cdf(ours) ** gates == pytest.approx(0.98, abs=1e-12)
-
-
-@pytest.mark.parametrize(
-    "call",
-    [
-        lambda: critical_value(0, 0.02),
-        lambda: critical_value(3, 0),
-        lambda: minimum_detectable_drop(-1, 0.1, critical_value=2),
-        lambda: minimum_detectable_drop(10, math.nan, critical_value=2),
-        lambda: minimum_detectable_drop(10, 0.1, critical_value=2, power=1),
-        lambda: detection_power(0, 10, 0.1, critical_value=2),
-        lambda: detection_power(0.1, 10, math.nan, critical_value=2),
-    ],
-)
-def test_impossible_settings_are_refused(call) -> None:
-    """Nothing is computed from a level, size or variance that cannot be."""
-    with pytest.raises(ValueError, match="need "):
-        call()

@@ -100,3 +100,16 @@ def test_the_power_never_falls_with_the_drop() -> None:
     assert (np.diff(chances) > -1e-9).all()
     assert chances[0] < 0.01
     assert chances[-1] > 0.999
+
+
+def test_one_gate_has_the_published_figures() -> None:
+    """At flips of .085, alpha .02 and power .8: 13, 8.4, 4.7 and 2.1 points, by the normal approximation."""
+    for n, published in {100: 0.13, 200: 0.084, 500: 0.047, 2000: 0.021}.items():
+        assert smallest_drop(alone(n, 0.02, 0.085)) == pytest.approx(published, abs=0.008)
+
+
+def test_more_cases_and_less_noise_find_less() -> None:
+    """And more power asks for more."""
+    at = smallest_drop(alone(200, 0.01, 0.085))
+    assert smallest_drop(alone(400, 0.01, 0.085)) < at < smallest_drop(alone(200, 0.01, 0.17))
+    assert smallest_drop(alone(200, 0.01, 0.085), power=0.9) > at
