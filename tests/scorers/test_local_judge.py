@@ -295,10 +295,28 @@ def test_verbosity_does_not_change_the_verdict() -> None:
     assert padded == pytest.approx(alone, abs=0.05)
 
 
-@pytest.mark.parametrize("answer", ["!!!", "🎉", "\ud83d", "\u200b", "0" * 5000, "a " * 40_000], ids=str.__len__)
-def test_odd_answers_get_a_probability(answer: str) -> None:
-    """No text breaks the judge."""
-    assert 0.0 <= JUDGE.predict("?", ["Paris in 1999"], answer) <= 0.8
+@pytest.mark.parametrize(
+    "answer",
+    [
+        *("!!!", "🎉", "\ud83d", "\u200b", "0" * 5000, "a " * 40_000, "1e999", "-1e-999 km", f"about {'9' * 5000}"),
+        *(
+            f"1/{'9' * 5000}",
+            f"{'9' * 5000}:30",
+            "1 2 " * 20_000,
+            "\u0663 \u136b \u2460",
+            "(" * 9,
+            "% $ -",
+            f"1{'0' * 400} km",
+        ),
+    ],
+    ids=str.__len__,
+)
+@pytest.mark.parametrize("reference", ["Paris in 1999", "about 1e400 km or 3/4 of 2.5e-300"], ids=["name", "numbers"])
+def test_odd_answers_get_a_probability(answer: str, reference: str) -> None:
+    """No text breaks the judge, on either side."""
+    assert 0.0 <= JUDGE.predict("?", [reference], answer) <= 0.8
+    if len(answer) < 10_000:
+        assert 0.0 <= JUDGE.predict("?", [answer], reference) <= 0.8
 
 
 def test_excluded_features_say_why() -> None:

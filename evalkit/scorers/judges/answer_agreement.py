@@ -12,6 +12,8 @@ from evalkit.scorers.judges.answer_forms import ORDINALS
 from evalkit.scorers.judges.answer_numbers import CALENDAR, HEDGES, Number, degree
 from evalkit.scorers.judges.answer_words import STOP_WORDS, Words
 
+ORDER_WORDS = 40
+"""Words of a reference the order of whose numbers counts."""
 MANY = 20
 """Places of one number that are looked at."""
 NEAR = 5
@@ -99,6 +101,8 @@ def _stands_in_groups(digits: str, given: Words) -> bool:
 
 
 def _swapped(wanted: Counted, given: Counted) -> bool:
+    if len(wanted.words.folded) > ORDER_WORDS:
+        return False
     places = {
         one.place: [other.place for other in given.numbers if degree(one, other) > 0][:MANY] for one in wanted.numbers
     }

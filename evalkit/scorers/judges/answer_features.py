@@ -43,8 +43,6 @@ _SHORT_FORM = re.compile(r"\b[A-Z](?:\.?[A-Z]){1,5}\b")
 SENTENCE_WORDS = 4
 SHORT_WORDS = 12
 """Words of a reference all of whose numbers count."""
-ORDER_WORDS = 40
-"""Words of a reference the order of whose numbers counts."""
 _BREAK = re.compile(r"[.;:!?,\n](?!\d)|\b(?:but|although|though|however)\b", re.IGNORECASE)
 NUMERALS = frozenset(
     "hundred thousand million billion trillion dozen half quarter third once twice thrice both pair couple noon "
@@ -145,7 +143,7 @@ def _with_numbers(matches: Floats, found: Agreement) -> Floats:
 def _numbers_differ(wanted: _Text, given: _Text, found: Agreement, other_number: bool, asked: Collection[str]) -> str:
     """Why the numbers exclude that both are right, if they do."""
     size = len(wanted.words.folded)
-    if found.swapped and size <= ORDER_WORDS:
+    if found.swapped:
         return "the numbers are swapped"
     if other_number and wanted.numbers:
         return "another number or date"

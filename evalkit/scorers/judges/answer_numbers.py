@@ -105,13 +105,17 @@ def _plain(text: Words, place: int) -> Number:
     decimals = len(mantissa.partition(".")[2])
     bare, _, magnitude = word.partition("e")
     hedged = _hedged(text, place)
-    step = 10.0 ** (int(magnitude or 0) - decimals)
-    if hedged and word.isdecimal() and int(word):
-        step = 10.0 ** (len(word) - len(word.rstrip("0")))
+    step = _ten_to(int(magnitude or 0) - decimals)
+    if hedged and word.isdecimal():
+        step = _ten_to(len(word) - len(word.rstrip("0")))
     value = float(word) * (-1 if _negative(text, place) else 1)
     kind = "number" if "," in raw or hedged else text.kinds[place]
     left_out = float(bare) if magnitude and not power else math.nan
     return Number(place, place + 1, word, kind, value, step, (), hedged, left_out, _turn(text, place))
+
+
+def _ten_to(power: int) -> float:
+    return float(f"1e{power}")  # infinite where `10.0**power` raises
 
 
 def _measured(text: Words, one: Number) -> Number:
@@ -160,7 +164,12 @@ def _is_fraction(text: Words, place: int) -> bool:
     if text.gaps[place].endswith("/") or text.gaps[place + 2].startswith("/"):
         return False
     upper, lower = text.folded[place], text.folded[place + 1]
-    return upper.isdecimal() and lower.isdecimal() and len(upper) <= 2 and 0 < int(upper) < int(lower) <= 100
+    return (
+        upper.isdecimal()
+        and lower.isdecimal()
+        and max(len(upper), len(lower)) <= 3
+        and 0 < int(upper) < int(lower) <= 100
+    )
 
 
 def _clock(text: Words, place: int) -> Number | None:
@@ -182,7 +191,10 @@ def _is_name(text: Words, place: int, asked: Collection[str]) -> bool:
     glued = place > 0 and text.gaps[place] in ("", "-") and before.isalpha() and before not in ("v", "usd", "eur")
     labelled = before in _LABELS or (place > 0 and text.capital[place - 1] and before not in STOP_WORDS)
     versioned = "version" in asked and "." in text.raw[place]
-    return glued or versioned or (labelled and "." in text.raw[place] and not currency_before("", before))
+    if glued or versioned:
+        return True
+    measured = readings(text.folded[place + 1 : place + 3], text.gaps[place + 1 : place + 4])[0]
+    return labelled and "." in text.raw[place] and not measured and not currency_before("", before)
 
 
 def _negative(text: Words, place: int) -> bool:
@@ -258,7 +270,7 @@ def _as_share(one: Number) -> Sequence[Reading]:
 def _converted(wanted: Number, given: Number, of_wanted: Reading, of_given: Reading) -> float:
     if of_wanted[0] != of_given[0]:
         return 0.0
-    if of_wanted == of_given:
+    if of_wanted == of_given or not (math.isfinite(wanted.value) and math.isfinite(given.value)):
         return _rounded(wanted, given)
     a, b = (one.value * factor + zero for one, (_, factor, zero) in ((wanted, of_wanted), (given, of_given)))
     allowed = min(wanted.step * of_wanted[1], given.step * of_given[1]) / 2
@@ -267,6 +279,8 @@ def _converted(wanted: Number, given: Number, of_wanted: Reading, of_given: Read
 
 def _rounded(wanted: Number, given: Number) -> float:
     a, b = wanted.value, given.value
+    if not (math.isfinite(a) and math.isfinite(b)):
+        return float(wanted.written == given.written)
     if math.isclose(a, b, rel_tol=1e-12):
         return 1.0
     step = max(wanted.step, given.step) if wanted.hedged else wanted.step
