@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 import functools
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from dataclasses import dataclass, field
 from queue import SimpleQueue
 from typing import Any
 
@@ -65,7 +67,7 @@ class DaemonThreads:
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._threads = 0
         self._busy = 0
-        self._pid = os.getpid()
+        self._before = _Before()
 
     async def run(self, call: Callable[[], Any]) -> Any:
         """Wait for `call`; when the wait is cancelled, its thread is left behind.
@@ -97,7 +99,7 @@ class DaemonThreads:
                 outcome = True, call()
             except BaseException as error:  # even SystemExit: it is the call's, not the pool's
                 outcome = False, error
-            _end_copy(self._pid)
+            self._before.back()
             try:
                 self._loop.call_soon_threadsafe(self._done, future, outcome)
             except RuntimeError:  # the loop was closed while the call hung
@@ -129,7 +131,7 @@ class OwnLoop:
         self._tasks: set[asyncio.Task[Any]] = set()
         """Calls that have not ended, those that nobody waits for included."""
         self._over = False
-        self._pid = os.getpid()
+        self._before = _Before()
 
     async def run(self, call: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
         """Wait for the coroutine that `call` makes; when the wait is cancelled, its task is cancelled and left behind.
@@ -226,7 +228,7 @@ class OwnLoop:
         task.add_done_callback(functools.partial(self._ended, future))
 
     def _ended(self, future: asyncio.Future[_Outcome], task: asyncio.Task[Any]) -> None:
-        _end_copy(self._pid)
+        self._before.back()
         self._tasks.discard(task)
         error = asyncio.CancelledError() if task.cancelled() else task.exception()
         outcome = (True, task.result()) if error is None else (False, error)
@@ -234,10 +236,19 @@ class OwnLoop:
             self._ours.call_soon_threadsafe(_settle, future, outcome)
 
 
-def _end_copy(pid: int) -> None:
-    """End a copy of the process that the system has forked and that comes back into the run."""
-    if os.getpid() != pid:
-        os._exit(1)
+@dataclass(frozen=True)
+class _Before:
+    """What the run itself cannot go on without."""
+
+    pid: int = field(default_factory=os.getpid)
+    recursion_limit: int = field(default_factory=sys.getrecursionlimit)
+
+    def back(self) -> None:
+        """Give a lowered recursion limit back, and end a copy of the process that the system has forked."""
+        if os.getpid() != self.pid:
+            os._exit(1)
+        if sys.getrecursionlimit() < self.recursion_limit:
+            sys.setrecursionlimit(self.recursion_limit)
 
 
 def _settle(future: asyncio.Future[_Outcome], outcome: _Outcome) -> None:

@@ -70,7 +70,7 @@ HARMLESS = {
     "switches_rarely": "sys.setswitchinterval(100); return ok",
     "freezes": "gc.freeze(); gc.disable(); return ok",
     "new_policy": "asyncio.set_event_loop_policy(None); return ok",
-    "shallow": "sys.setrecursionlimit(150); return ok",
+    "shallow": "sys.setrecursionlimit(60); return ok",
     "writes_commands": "print('::set-output name=x::y'); return ok",
 }
 """What it does before it gives a right answer."""
