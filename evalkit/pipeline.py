@@ -64,6 +64,8 @@ class Request:
     written: tuple[Path, ...] = ()
     """Files that the caller writes once it is decided."""
     command: str = ""
+    process: int = 0
+    """Number of the process that a person started, 0 for this one."""
     meanwhile: Callable[[], object] = lambda: None
     """Called in a thread while calls are in flight, to prepare for the end."""
 
@@ -118,7 +120,7 @@ async def run_suite(request: Request, watcher: Watcher, stop: Stop, env: Mapping
             prepared, terms, chosen = planned.prepared, planned.terms, planned.chosen
             suite = prepared.suite
             folder = new_run_folder(planned.out.absolute(), resume=request.resume)
-            running = holding.enter_context(Running(folder.path))
+            running = holding.enter_context(Running(folder.path, request.process))
             resume = Resume(prepared, chosen, watcher, stop, request.resume, request.retry_errors)
             place = enter(folder, planned.manifest, running, resume)
             session = Session(prepared, watcher, stop, place, chosen, request.fail_fast)

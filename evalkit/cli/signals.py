@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import gc
 import os
 import shlex
@@ -19,7 +20,7 @@ import typer
 
 from evalkit.cli.output import Output
 from evalkit.cli.progress import Reporter
-from evalkit.cli.supervised import SIGNALS, listen
+from evalkit.cli.supervised import SIGNALS, listen, started_as
 from evalkit.errors import ExitCode
 from evalkit.files import read_file
 from evalkit.paths import shown_path
@@ -41,6 +42,7 @@ def run_stoppable(request: Request, output: Output, progress: str) -> Result:
     # Rows are short-lived and hold no cycles: fewer collections save some 3 % of a run's wall time.
     gc.set_threshold(100_000, 50, 50)
     stop = Stop()
+    request = dataclasses.replace(request, process=started_as())
     reporter = Reporter(output.messages, progress)
     try:
         # Standard output is the result's alone; what a system of the user's prints is a message.

@@ -31,6 +31,7 @@ class _Child:
     """What the child has to tell its parent, and whom it passes a signal to."""
 
     def __init__(self) -> None:
+        self.parent: int | None = None
         self.decision: tuple[str, str] | None = None
         self.listener: Callable[[int], object] | None = None
 
@@ -41,6 +42,11 @@ _CHILD = _Child()
 def promise(decision: Path | None, sha256: str = "") -> None:
     """Let the exit code count only if `decision` still has these bytes when everything has ended; `None`: always."""
     _CHILD.decision = None if decision is None else (str(decision.absolute()), sha256)
+
+
+def started_as() -> int:
+    """Number of the process that a person started."""
+    return _CHILD.parent or os.getpid()
 
 
 def promised() -> bool:
@@ -87,6 +93,7 @@ def _run(command: Callable[[], object], say: int, orders: int) -> NoReturn:
     """The child: run, say how it ended, and end."""
     import json
 
+    _CHILD.parent = os.getppid()
     threading.Thread(target=_obey, args=[orders], name="orders", daemon=True).start()
     code = _ended(command)
     said = {"pid": os.getpid(), "code": code, "decision": _CHILD.decision}

@@ -32,8 +32,10 @@ class Running:
         noted: every (digest of the case, repeat) that processes have begun since the run last ended in order.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, process: int = 0) -> None:
+        """Name the folder, and the process as a person knows it; 0 for this one."""
         self._file = folder / RUNNING
+        self._process = process or os.getpid()
         self.deaths: Counter[tuple[str, int]] = Counter()
         self.noted: frozenset[tuple[str, int]] = frozenset()
 
@@ -48,7 +50,7 @@ class Running:
             self._fd = _locked(self._file)
             text = self._file.read_text(encoding="utf-8", errors="replace") if fcntl is None else _read(self._fd)
             self.deaths, self.noted = _deaths(text), _noted(text)
-            self._write(f"\n{_BEGIN} {os.getpid()}\n")
+            self._write(f"\n{_BEGIN} {self._process}\n")
         except OSError as error:
             raise StoreError(f"{self._file}: {error.strerror}; free the disk, or choose another --out") from error
         return self
