@@ -138,20 +138,20 @@ _Fault = tuple[str, str]
 
 def _unreachable(suite: Suite, counts: CaseCounts, check: Item, has_judge: bool) -> Iterator[_Fault]:
     if isinstance(check, Failures):
-        yield from _voteless(counts, "a failure", has_judge)
+        yield from _voteless(counts, "a failure")
         yield from _no_case(counts, check.kind, check.severity)
     elif isinstance(check, Canary):
-        yield from _voteless(counts, "a canary's verdict", has_judge)
+        yield from _voteless(counts, "a canary's verdict")
         yield from _no_case(counts, "canary", None)
     elif isinstance(check, Threshold):
         yield from _unmeasured(suite, check.metric, has_judge)
-        yield from _unscored(counts, check.metric, has_judge)
+        yield from _unscored(counts, check.metric)
         for label in counts.labels if counts.n_cases else ():
             if is_critical(label, check.critical) and label.split("=", 1)[0] in check.by:
                 yield from _unreached(counts, check.metric, label)
     elif isinstance(check, NoRegression):
         for name in check.metrics or ():
-            yield from _unscored(counts, name, has_judge)
+            yield from _unscored(counts, name)
         if check.metrics is None and all(grader.advisory for grader in counts.graders):
             yield "every scorer is advisory, so nothing is compared", "take `advisory` off one, or name `metrics:`"
         if check.max_slowdown is not None:
@@ -160,8 +160,8 @@ def _unreachable(suite: Suite, counts: CaseCounts, check: Item, has_judge: bool)
             yield from _unmeasured(suite, "cost_per_case_usd", has_judge)
 
 
-def _voteless(counts: CaseCounts, figure: str, has_judge: bool) -> Iterator[_Fault]:
-    """No scorer that counts has a pass mark, or one of them can give none."""
+def _voteless(counts: CaseCounts, figure: str) -> Iterator[_Fault]:
+    """No scorer that counts has a pass mark."""
     voting = [grader for grader in counts.graders if votes(grader)]
     if not voting:
         marked = [grader.scorer.name for grader in counts.graders if any(m.votes for m in grader.scorer.metrics)]
@@ -170,8 +170,6 @@ def _voteless(counts: CaseCounts, figure: str, has_judge: bool) -> Iterator[_Fau
             yield f"no scorer counts towards {figure}: {what}", "take `advisory` off one"
         else:
             yield f"no scorer has a pass mark, so nothing counts towards {figure}", _ADD_MARK
-    for grader in voting:
-        yield from _unjudged(grader, has_judge)
 
 
 def _no_case(counts: CaseCounts, kind: str | None, severity: str | None) -> Iterator[_Fault]:
@@ -186,10 +184,10 @@ def _no_case(counts: CaseCounts, kind: str | None, severity: str | None) -> Iter
         yield what, "let such a scorer apply to them (`when:`), or remove the gate"
 
 
-def _unscored(counts: CaseCounts, name: str, has_judge: bool) -> Iterator[_Fault]:
+def _unscored(counts: CaseCounts, name: str) -> Iterator[_Fault]:
     """A quality metric that no answer can have."""
     if name in _VOTED:
-        yield from _voteless(counts, f"`{name}`", has_judge)
+        yield from _voteless(counts, f"`{name}`")
         yield from _unreached(counts, "pass_rate")
         return
     base = name.removesuffix(".passed")
@@ -198,7 +196,6 @@ def _unscored(counts: CaseCounts, name: str, has_judge: bool) -> Iterator[_Fault
         if metric is not None:
             if name != base and not metric.votes:
                 yield f"{base} has no pass mark, so there is no `{name}`", "give it one such as `min:` or `pass:`"
-            yield from _unjudged(grader, has_judge)
             yield from _unreached(counts, base)
 
 
@@ -210,12 +207,6 @@ def _unreached(counts: CaseCounts, metric: str, label: str = "") -> Iterator[_Fa
         who = "a scorer with a pass mark" if metric in _VOTED else f"the scorer of {metric}"
         where = f"of {label}" if label else "of the golden set"
         yield f"{who} applies to 0 of {plural(total, 'case')} {where}", "widen its `when:`, or remove the gate"
-
-
-def _unjudged(grader: Grader, has_judge: bool) -> Iterator[_Fault]:
-    if not has_judge and any(metric.judge == _UNJUDGED for metric in grader.scorer.metrics):
-        what = f"{grader.scorer.name} asks a judge, and the suite has none"
-        yield what, "add `judge: {chat: {model: ..., base_url: ...}}`, or make the scorer advisory"
 
 
 def _unmeasured(suite: Suite, metric: str, has_judge: bool) -> Iterator[_Fault]:
@@ -251,8 +242,14 @@ def _leaves_out(system: object, part: str) -> bool:
     return not {part, part.partition(".")[0]} & system.pick.keys()
 
 
-def reach_doubts(suite: Suite, counts: CaseCounts) -> Iterator[Problem]:
-    """Find the gates that look at fewer cases than they seem to, as warnings."""
+def reach_doubts(suite: Suite, counts: CaseCounts, *, has_judge: bool) -> Iterator[Problem]:
+    """Find the gates that look at fewer cases than they seem to, or wait for a judge, as warnings."""
+    for grader in counts.graders:
+        unasked = any(metric.judge == _UNJUDGED for metric in grader.scorer.metrics)
+        if unasked and not has_judge and not grader.advisory:
+            what = f"{grader.scorer.name} asks a judge, and the suite has none: without its scores no gate can decide"
+            mend = "add `judge: {chat: {model: ..., base_url: ...}}`, or make the scorer advisory"
+            yield Problem(suite.place(f"scorers[{grader.index}]"), what, mend)
     if not counts.n_cases:
         return
     for index, check in enumerate(suite.policy.checks):

@@ -145,7 +145,8 @@ async def prepare(
     problems += _policy(suite, graders) or _reach(suite, counts if golden else case_counts(suite, graders), problems)
     if problems or golden is None or services is None:
         raise InputError(_placed(suite, problem) for problem in problems)
-    fingerprint, doubts = suite.system.fingerprint(shared), tuple(reach_doubts(suite, counts))
+    fingerprint = suite.system.fingerprint(shared)
+    doubts = tuple(reach_doubts(suite, counts, has_judge=bool(_judges(suite))))
     return Prepared(suite, golden, tuple(graders), shared, fingerprint, process, services, budget, cache, doubts)
 
 

@@ -59,7 +59,6 @@ HTTP = "system: {http: 'https://bot.test', pick: {text: a}}"
 REPLAY = "system: {replay: golden}"
 GRADED = "[token_f1]"
 IN_LOANS = "pass_rate: {min: 0.8, by: topic, critical: [loans]}"
-JUDGED = "deepeval.answer_relevancy: {min: 0.5}"
 
 
 @pytest.mark.parametrize(
@@ -103,7 +102,6 @@ JUDGED = "deepeval.answer_relevancy: {min: 0.5}"
             {},
             "the scorer of keywords applies to 0 of 1 case of topic=loans",
         ),
-        ("[deepeval: [answer_relevancy]]", JUDGED, {}, "asks a judge, and the suite has none"),
     ],
 )  # fmt: skip
 def test_a_gate_that_can_never_say_anything_is_a_problem(
@@ -159,6 +157,15 @@ def test_a_gate_that_sees_less_than_it_seems_to_is_warned_of(
     (warning,) = [each for each in checked(tmp_path, scorers, f"{{{gate}}}") if "gate[0]" in each]
     assert what in warning
     assert "suite.yaml:6" in warning
+
+
+def test_a_scorer_without_its_judge_is_warned_of(tmp_path: Path) -> None:
+    """Its scores are unscored by name in the run, which ends without a decision; said before the run."""
+    scorers, gate = "[deepeval: [answer_relevancy], exact]", "{pass_rate: {min: 0.8}}"
+    (warning,) = [each for each in checked(tmp_path, scorers, gate) if "asks a judge" in each]
+    assert "suite.yaml:4" in warning
+    advisory = "[deepeval: {use: [answer_relevancy], advisory: true}, exact]"
+    assert not [each for each in checked(tmp_path, advisory, gate) if "asks a judge" in each]
 
 
 def test_each_gate_has_its_own_problem(tmp_path: Path) -> None:
