@@ -139,10 +139,10 @@ _Fault = tuple[str, str]
 def _unreachable(suite: Suite, counts: CaseCounts, check: Item, has_judge: bool) -> Iterator[_Fault]:
     if isinstance(check, Failures):
         yield from _voteless(counts, "a failure")
-        yield from _no_case(counts, check.kind, check.severity)
+        yield from _no_voted_case(counts, check.kind, check.severity)
     elif isinstance(check, Canary):
         yield from _voteless(counts, "a canary's verdict")
-        yield from _no_case(counts, "canary", None)
+        yield from _no_voted_case(counts, "canary", None)
     elif isinstance(check, Threshold):
         yield from _unmeasured(suite, check.metric, has_judge)
         yield from _unscored(counts, check.metric)
@@ -172,16 +172,16 @@ def _voteless(counts: CaseCounts, figure: str) -> Iterator[_Fault]:
             yield f"no scorer has a pass mark, so nothing counts towards {figure}", _ADD_MARK
 
 
-def _no_case(counts: CaseCounts, kind: str | None, severity: str | None) -> Iterator[_Fault]:
-    if not counts.n_cases:
-        return
+def _no_voted_case(counts: CaseCounts, kind: str | None, severity: str | None) -> Iterator[_Fault]:
     total, voted = counts.of_kind(kind=kind, severity=severity)
-    words = " and ".join([*([f"kind {kind}"] if kind else []), *([f"severity {severity}"] if severity else [])])
-    if not total:
-        yield f"the golden set has no case of {words or 'this kind'}", "add one, or remove the gate"
-    elif not voted:
-        what = f"a scorer with a pass mark applies to 0 of {plural(total, 'case')} of {words or 'any kind'}"
+    if total and not voted:
+        what = f"a scorer with a pass mark applies to 0 of {plural(total, 'case')} of {_words(kind, severity)}"
         yield what, "let such a scorer apply to them (`when:`), or remove the gate"
+
+
+def _words(kind: str | None, severity: str | None) -> str:
+    words = [*([f"kind {kind}"] if kind else []), *([f"severity {severity}"] if severity else [])]
+    return " and ".join(words) or "any kind"
 
 
 def _unscored(counts: CaseCounts, name: str) -> Iterator[_Fault]:
@@ -257,8 +257,11 @@ def reach_doubts(suite: Suite, counts: CaseCounts, *, has_judge: bool) -> Iterat
             is_canary = isinstance(check, Canary)
             kind, severity = ("canary", None) if isinstance(check, Canary) else (check.kind, check.severity)
             total, voted = counts.of_kind(kind=kind, severity=severity)
-            if 0 < voted < total:
-                key = "canary" if is_canary else "failures"
+            key = "canary" if is_canary else "failures"
+            if not total:
+                what = f"the golden set has no case of {_words(kind, severity)}, so nothing is checked"
+                yield Problem(suite.place(f"gate[{index}].{key}"), what, "add one, or remove the gate")
+            elif 0 < voted < total:
                 what = (
                     f"no scorer with a pass mark applies to {total - voted} of its {total} cases, so they cannot fail"
                 )

@@ -88,9 +88,6 @@ IN_LOANS = "pass_rate: {min: 0.8, by: topic, critical: [loans]}"
         ("[exact]", "latency_p95_s: {max: 1}", {"system": REPLAY}, "stored answers have no fresh times"),
         ("[exact]", "tokens_per_s: {min: 1}", {"system": REPLAY}, "stored answers have no fresh times"),
         ("[exact]", "no_regression: {max_slowdown: 1.1}", {"system": REPLAY}, "no fresh times"),
-        ("[exact]", "canary: strict", {"cases": CASES[:2]}, "no case of kind canary"),
-        ("[exact]", "failures: {severity: critical}", {"cases": CASES[1:]}, "no case of severity critical"),
-        ("[exact]", "failures: {severity: high, kind: regression}", {}, "no case of kind regression and severity high"),
         ("[exact: {when: {kind: regression}}]", "canary: 2 of 3", {}, "applies to 0 of 1 case of kind canary"),
         ("[exact: {when: {kind: regression}}]", "failures: 0", {}, "applies to 0 of 1 case of severity critical"),
         ("[exact: {when: {kind: adversarial}}]", "pass_rate: {min: 0.8}", {}, "applies to 0 of 4 cases"),
@@ -157,6 +154,22 @@ def test_a_gate_that_sees_less_than_it_seems_to_is_warned_of(
     (warning,) = [each for each in checked(tmp_path, scorers, f"{{{gate}}}") if "gate[0]" in each]
     assert what in warning
     assert "suite.yaml:6" in warning
+
+
+@pytest.mark.parametrize(
+    ("gate", "cases", "what"),
+    [
+        ("canary: strict", CASES[:2], "no case of kind canary"),
+        ("failures: {severity: critical}", CASES[1:], "no case of severity critical"),
+        ("failures: {severity: high, kind: regression}", CASES, "no case of kind regression and severity high"),
+    ],
+)
+def test_a_gate_on_cases_that_are_not_there_is_warned_of(
+    tmp_path: Path, gate: str, cases: tuple[dict[str, object], ...], what: str
+) -> None:
+    """The run says that it lacks evidence; `check` says so before."""
+    (warning,) = [each for each in checked(tmp_path, "[exact]", f"{{{gate}}}", cases=cases) if "gate[0]" in each]
+    assert what in warning
 
 
 def test_a_scorer_without_its_judge_is_warned_of(tmp_path: Path) -> None:
