@@ -30,6 +30,7 @@ SMALL_BYTES = 64 << 20
 """So much may always be unpacked, however small the file is."""
 MAX_RATIO = 400
 """And so many times the file: real baselines have 8, those whose every row repeats one long context 230."""
+LONG_BLOCK = 1 << 17
 _PIECE_BYTES = 1 << 16
 _UNLIMITED = 1 << 62
 _KINDS = {
@@ -48,8 +49,15 @@ class Unfit(OSError):
         super().__init__(errno.EINVAL, what, str(path))
 
 
-def open_file(path: Path, *, max_line_bytes: int = MAX_LINE_BYTES) -> io.BufferedReader:
+def open_file(
+    path: Path, *, max_line_bytes: int = MAX_LINE_BYTES, block_bytes: int = io.DEFAULT_BUFFER_SIZE
+) -> io.BufferedReader:
     """Open a regular file for reading.
+
+    Args:
+        path: the file.
+        max_line_bytes: length of the longest line.
+        block_bytes: what is read at a time: `LONG_BLOCK` from beginning to end, less for single rows.
 
     Raises:
         Unfit: it is a folder, a pipe, a socket or a device; while reading, where a line is too long or the file grows
@@ -70,7 +78,7 @@ def open_file(path: Path, *, max_line_bytes: int = MAX_LINE_BYTES) -> io.Buffere
         kind = stat.S_IFMT(os.fstat(fd).st_mode)
         if kind != stat.S_IFREG:
             raise _not_regular(kind, path)
-        return io.BufferedReader(_Plain(fd, path, max_line_bytes))
+        return io.BufferedReader(_Plain(fd, path, max_line_bytes), block_bytes)
     except BaseException:
         os.close(fd)
         raise

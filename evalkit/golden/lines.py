@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from evalkit.errors import Problem
-from evalkit.files import Unfit, open_file, open_packed
+from evalkit.files import LONG_BLOCK, Unfit, open_file, open_packed
 
 MAX_LINE_BYTES = 8 << 20
 _LONGEST = 2 * MAX_LINE_BYTES
@@ -189,7 +189,7 @@ def _csv_value(cell: str, place: str, note: Note) -> Any:
 def _open(path: Path) -> BinaryIO:
     if path.suffix == ".gz":
         return open_packed(path, "pack it again with gzip, or keep it unpacked", max_line_bytes=_LONGEST)
-    return open_file(path, max_line_bytes=_LONGEST)
+    return open_file(path, max_line_bytes=_LONGEST, block_bytes=LONG_BLOCK)
 
 
 def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

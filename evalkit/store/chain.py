@@ -11,11 +11,12 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from io import DEFAULT_BUFFER_SIZE
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from evalkit.errors import InputError, Problem, StoreError
-from evalkit.files import Unfit, open_file, open_packed
+from evalkit.files import LONG_BLOCK, Unfit, open_file, open_packed
 from evalkit.paths import shown_path
 from evalkit.sealed import sum_of
 from evalkit.store.rows import row_name
@@ -109,7 +110,7 @@ def lines_of(path: Path) -> Iterator[bytes]:
     """
     mend = "run the suite again, or save the baseline again"
     try:
-        with open_journal(path) as file:
+        with open_journal(path, LONG_BLOCK) as file:
             yield from file
     except FileNotFoundError:
         raise InputError(Problem(shown_path(path), "is not there", mend)) from None
@@ -119,9 +120,9 @@ def lines_of(path: Path) -> Iterator[bytes]:
         raise StoreError(f"{path}: cannot be read ({error}); check the path and its permissions") from error
 
 
-def open_journal(path: Path) -> BinaryIO:
+def open_journal(path: Path, block_bytes: int = DEFAULT_BUFFER_SIZE) -> BinaryIO:
     """The bytes of a journal; of a saved baseline no more than `packed` allows."""
-    return open_packed(path, _UNPACKED) if path.suffix == ".gz" else open_file(path)
+    return open_packed(path, _UNPACKED) if path.suffix == ".gz" else open_file(path, block_bytes=block_bytes)
 
 
 def _link(before: bytes, added: bytes) -> bytes:
