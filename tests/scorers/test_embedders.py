@@ -325,3 +325,11 @@ def test_name_holds_no_credentials() -> None:
     """The name, which is written into run folders, has model and address but no user, password or query."""
     option = {"openai": {"model": "m", "base_url": "https://user:pw@host:8443/v1?token=t", "api_key_env": "KEY"}}
     assert build_embedder(option, {"KEY": "secret"}).name == "openai m host:8443/v1"
+
+
+def test_endpoint_reply_without_end_is_not_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reply longer than any vectors of so many texts ends the call by its size."""
+    monkeypatch.setattr("evalkit.scorers.embedding.endpoint.MOST_BYTES_A_TEXT", 1_000)
+    server = Server(lambda *_: web.Response(text=" " * 10_000))
+    with pytest.raises(EmbeddingError, match="the reply is longer than 2000 bytes for 1 texts"):
+        asked(server, lambda embedder: embedder.embed(["a"]))

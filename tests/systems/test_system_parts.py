@@ -243,3 +243,14 @@ def test_importing_systems_is_light():
     """Neither aiohttp nor numpy is loaded before a system is opened."""
     code = "import sys, evalkit.systems; sys.exit(bool({'aiohttp', 'numpy', 'pydantic'} & sys.modules.keys()))"
     assert 0 == subprocess.run([sys.executable, "-c", code], check=False).returncode
+
+
+def test_a_list_that_holds_one_list_twice_is_not_copied_without_end():
+    """Twenty-four levels hold 16 million values in a few hundred bytes."""
+    value = ["x"]
+    for _ in range(24):
+        value = [value, value]
+    ended = to_output({"text": "a", "tool_calls": [{"name": "f", "arguments": {"a": value}}]})
+    assert isinstance(ended, Failure)
+    assert ended.kind == "bad_output"
+    assert "more than 1,000,000 values" in ended.message
