@@ -338,3 +338,17 @@ def test_a_suite_has_a_number_of_values(lab: Lab, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("evalkit.document.MAX_VALUES", 100)
     suite_lines(f"more: [{'1,' * 100}]\n")(lab)
     assert "more than 100 keys and values; keep data in the golden set" in refused(lab, CHECK, "suite.yaml:")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_no_source_file_does_not_stop_a_run(lab: Lab, kind: str) -> None:
+    """A pipe or a device called like a module is not waited for when the source is hashed."""
+    KINDS[kind](lab.root / "other.py")
+    assert lab.run(*CHECK).code == 0
+
+
+def test_a_link_to_the_rows_is_followed_once(lab: Lab) -> None:
+    """Links to regular files are what they lead to."""
+    (lab.root / "cases.jsonl").rename(lab.root / "real.jsonl")
+    (lab.root / "cases.jsonl").symlink_to("real.jsonl")
+    assert lab.run(*CHECK).code == 0
