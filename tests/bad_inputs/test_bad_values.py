@@ -104,7 +104,7 @@ CASES: dict[str, tuple[Spoil, tuple[str, ...], str]] = {
     ),
     "a share twice": ((lambda lab: None), (*MIX, "west=0.5,west=0.5"), "--mix: 'west' stands twice; "),
     "a share of nothing": ((lambda lab: None), (*MIX, "=1"), "--mix: '=1' names no value; "),
-    "a baseline whose rows are a folder": (folder_of_rows, CHECK, "main/rows.jsonl.gz: is a folder; "),
+    "a baseline whose rows are a folder": (folder_of_rows, CHECK, "main/rows.jsonl.gz: a folder, not a regular file; "),
     "a misspelt key of a label": (
         label(2, inclusion_probabilty=0.5),
         CHECK,
