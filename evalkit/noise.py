@@ -309,13 +309,14 @@ def advice_on(gates: Sequence[Detectable]) -> list[str]:
     return lines
 
 
-def in_points(seen: Detectable) -> str:
-    """Write the smallest drop, such as `12.3 pts`, rounded as in reports.
+def in_points(seen: Detectable, *, spelt_out: bool = False) -> str:
+    """Write the smallest drop, such as `12.3 pts` or `12.3 points`, rounded as in reports.
 
     Where none is found 4 times in 5: `none` if the gate cannot block, else how often it finds the largest drop.
     """
     if seen.smallest_drop is not None:
-        return difference(seen.smallest_drop, style_of(PASS_RATE.name, PASS_RATE), seen.n)
+        text = difference(seen.smallest_drop, style_of(PASS_RATE.name, PASS_RATE), seen.n)
+        return text.replace("pt", "point") if spelt_out else text
     return f"{NONE_SURE} ({seen.at_most:.0%})" if seen.can_block else "none"
 
 

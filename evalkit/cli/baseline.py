@@ -176,7 +176,7 @@ def _lines(facts: Facts, stored: StoredRun) -> Iterator[tuple[str, str]]:
         assumed = " where 8.5 % of the cases flip between runs" if facts.sees[0].flips is None else ""
         yield "can show", f"a drop of the pass rate, 4 times in 5{assumed}, of"
         for each in (facts.sees[0], *sorted(facts.sees[1:], key=lambda each: each.n)[:_SHOWN_COHORTS]):
-            yield "", f"{in_points(each)} in {each.cohort} ({plural(each.n, 'case')})"
+            yield "", f"{in_points(each, spelt_out=True)} in {each.cohort} ({plural(each.n, 'case')})"
         if any(in_points(each).startswith(NONE_SURE) for each in facts.sees):
             yield "", UNSURE
         if len(facts.sees) > _SHOWN_COHORTS + 1:
