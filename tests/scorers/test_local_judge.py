@@ -257,6 +257,7 @@ def test_dates_of_all_references_count() -> None:
         pytest.param(["The Lord of the Rings"], "The Lord of the Rings, not The Hobbit", True, id="denies another"),
         pytest.param(["The Lord of the Rings"], "It was not The Lord of the Rings.", False, id="denies it"),
         pytest.param(["115", "Roger Maris"], "Roger Maris, with 61 home runs", True, id="number beside a name"),
+        pytest.param(["a small one that harms nobody"], "one that harms nobody, within 72 hours", True, id="a pronoun"),
         pytest.param(["115", "Roger Maris"], "61 home runs", False, id="another number alone"),
     ],
 )

@@ -28,6 +28,8 @@ _MINUS = re.compile(r"(?:^|[\s(=:,])(?:-[$\u20ac\u00a3\u00a5]?|[$\u20ac\u00a3\u0
 _DIGITS = re.compile(r"\d+")
 _NUMBER = re.compile(r"\d+(?:\.\d+)?(?:e-?\d+)?")
 _VERBS_OF_I = frozenset("think believe guess suppose would am have had was know m ve d ll".split())
+_BEFORE_ONE = frozenset("the no any each every this that another which".split())
+_AFTER_ONE = frozenset("that who which whose of another should must can cannot may is was has had".split())
 _CLOCK = re.compile(r"(\d{1,2}):([0-5]\d)")
 _LABELS = frozenset("version v release article art section sec clause chapter rule paragraph para".split())
 
@@ -78,7 +80,7 @@ def _number_at(text: Words, place: int, asked: Collection[str]) -> Number | None
         return _half(text, place)
     if word == "i" and _is_roman_one(text, place):
         return Number(place, place + 1, "1", "name")
-    if not word[:1].isdigit() or _power_of_a_unit(text, place):
+    if not word[:1].isdigit() or _is_pronoun(text, place) or _power_of_a_unit(text, place):
         return None
     telephone = _telephone_end(text, place)
     if telephone:
@@ -140,6 +142,12 @@ def _is_roman_one(text: Words, place: int) -> bool:
     after = text.folded[place + 1 : place + 2]
     named = place > 0 and text.capital[place] and text.capital[place - 1] and text.folded[place - 1] not in STOP_WORDS
     return named and text.gaps[place] == " " and not set(after) & _VERBS_OF_I
+
+
+def _is_pronoun(text: Words, place: int) -> bool:
+    """The one that is meant, no one, one of them."""
+    before, after = text.folded[max(0, place - 1) : place], text.folded[place + 1 : place + 2]
+    return text.raw[place] == "one" and bool(_BEFORE_ONE & set(before) or _AFTER_ONE & set(after))
 
 
 def _power_of_a_unit(text: Words, place: int) -> bool:
