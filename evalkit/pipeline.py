@@ -119,7 +119,7 @@ async def run_suite(request: Request, watcher: Watcher, stop: Stop, env: Mapping
             planned = await plan_run(request, env, stack)
             prepared, terms, chosen = planned.prepared, planned.terms, planned.chosen
             suite = prepared.suite
-            folder = new_run_folder(planned.out.absolute(), resume=request.resume)
+            folder = RunFolder(new_run_folder(planned.out, resume=request.resume).path.absolute())
             running = holding.enter_context(Running(folder.path, request.process))
             resume = Resume(prepared, chosen, watcher, stop, request.resume, request.retry_errors)
             place = enter(folder, planned.manifest, running, resume)
