@@ -60,8 +60,8 @@ def case(number: int, country: str, capital: str) -> dict[str, Any]:
         "reference": capital,
         "required": [capital],
         "contexts": [f"{capital} is the capital of {country}."],
-        "kind": "golden",
-        "severity": "medium",
+        "kind": "canary" if number == 3 else "golden",
+        "severity": "critical" if number == 1 else "medium",
         "cohorts": {"topic": "west" if number % 2 else "east"},
         "cluster": f"k{number}",
     }
