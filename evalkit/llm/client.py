@@ -49,6 +49,7 @@ from evalkit.types import Usage
 from evalkit.visible import cut
 
 T = TypeVar("T", bound=BaseModel)
+R = TypeVar("R", Reply, Parsed[Any])
 
 TOP_LOGPROBS = 20
 """Alternatives of each token: the most that OpenAI-compatible endpoints show."""
@@ -143,8 +144,7 @@ class ChatClient:
         if not spoken.text:
             raise JudgeError("bad_reply", "the reply is empty", usage=question.usage)
         reply = Reply(text=spoken.text, rung="text", **_facts(question))
-        other = self._keep(key, reply)
-        return reply if other is None else replace(reply_from(other), usage=reply.usage, latency_s=reply.latency_s)
+        return self._keep(key, reply, reply_from)
 
     async def structured(
         self, messages: Messages, schema: type[T], *, sample: int = 0, logprobs: bool = False
@@ -171,10 +171,7 @@ class ChatClient:
                 return parsed_from(entry, schema)
         async with self._alone_at_first():
             parsed = await self._climb(question, wanted, schema, logprobs=logprobs)
-        if other := self._keep(key, parsed):
-            with suppress(ValueError):
-                return replace(parsed_from(other, schema), usage=parsed.usage, latency_s=parsed.latency_s)
-        return parsed
+        return self._keep(key, parsed, lambda entry: parsed_from(entry, schema))
 
     async def _climb(
         self, question: _Question, wanted: dict[str, Any], schema: type[T], *, logprobs: bool
@@ -258,13 +255,13 @@ class ChatClient:
     def _kept(self, key: str) -> dict[str, Any] | None:
         return self._cache.get(key) if self._cache is not None else None
 
-    def _keep(self, key: str, reply: Reply | Parsed[Any]) -> dict[str, Any] | None:
-        """Keep a reply; gives the one that another run has kept since it was asked for, which counts for both."""
-        if self._cache is None:
-            return None
-        own = entry_of(reply)
-        kept = self._cache.put(key, own)
-        return None if kept is own else kept
+    def _keep(self, key: str, own: R, read: Callable[[dict[str, Any]], R]) -> R:
+        """Keep a reply; gives the one that counts: another run's, where that was kept since this one was asked for."""
+        entry = entry_of(own)
+        kept = entry if self._cache is None else self._cache.put(key, entry)
+        with suppress(ValueError):
+            return own if kept is entry else replace(read(kept), usage=own.usage, latency_s=own.latency_s)
+        return own
 
     def _question(self, turns: list[dict[str, str]], sample: int) -> _Question:
         return _Question(turns, sample, TimeLeft(self.config.deadline_s))
