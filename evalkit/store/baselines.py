@@ -11,10 +11,22 @@ from pathlib import Path, PurePosixPath
 
 from evalkit.errors import InputError, Problem
 from evalkit.files import unpacked_limit
-from evalkit.store.folder import BASELINES, DECISION, FORMER_ROWS, MANIFEST, OLD_ROWS, ROWS, SUMMARY, RunFolder, is_name
+from evalkit.store.folder import (
+    BASELINES,
+    DECISION,
+    FORMER_ROWS,
+    MANIFEST,
+    OLD_ROWS,
+    ROWS,
+    SEAL,
+    SUMMARY,
+    TIMINGS,
+    RunFolder,
+    is_name,
+)
 from evalkit.store.git import PREFIX, folder_at
 
-FILES = (MANIFEST, f"{ROWS}.gz", ROWS, OLD_ROWS, FORMER_ROWS, SUMMARY, DECISION)
+FILES = (MANIFEST, f"{ROWS}.gz", ROWS, OLD_ROWS, FORMER_ROWS, SUMMARY, TIMINGS, DECISION, SEAL)
 """What a baseline is made of; nothing else is taken from a commit or an archive."""
 NO_ANSWERS = "none of its rows has an answer, so nothing can be compared with it"
 """What a run is no baseline for."""
