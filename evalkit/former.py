@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from evalkit.assess import Terms, assess
 from evalkit.golden.former import edited_parts
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from evalkit.gate.former import Answered
 
 
-def with_former(own: Decision, folder: RunFolder, terms: Terms, *, final: bool) -> Decision | NeedsRepeats:
+def with_former(
+    own: Decision, folder: RunFolder, manifest: Mapping[str, Any], terms: Terms, *, final: bool
+) -> Decision | NeedsRepeats:
     """The decision of a run, with what its former cases say.
 
     The run is assessed a second time with them put back, each in the place of its edited form. Where that blocks, the
@@ -29,7 +31,8 @@ def with_former(own: Decision, folder: RunFolder, terms: Terms, *, final: bool) 
 
     Args:
         own: the decision on the run's own rows.
-        folder: of the run; its manifest lists the former cases.
+        folder: of the run.
+        manifest: of the run; it lists the former cases.
         terms: of the decision.
         final: nothing can be asked again.
 
@@ -39,7 +42,7 @@ def with_former(own: Decision, folder: RunFolder, terms: Terms, *, final: bool) 
     Raises:
         InputError: rows of the run cannot be read.
     """
-    listed = folder.manifest().get("former") or {"cases": [], "blocks": False}
+    listed = manifest.get("former") or {"cases": [], "blocks": False}
     wanted = frozenset(listed["cases"])
     if not wanted or terms.partial is not None:
         return own
@@ -50,7 +53,7 @@ def with_former(own: Decision, folder: RunFolder, terms: Terms, *, final: bool) 
     ids = frozenset(row.case.id for row in rows)
     frame = _restored(folder, rows, ids)
     frozen = freeze(frame)
-    may_block = listed["blocks"] and not _is_sample(folder)
+    may_block = listed["blocks"] and not _is_sample(manifest)
     restored = None if not may_block else _assessed(frame, frozen, terms, final=final)
     if restored is not None and not isinstance(restored, Decision):
         if asked := tuple(case for case in restored.case_ids if case in ids):
@@ -71,9 +74,9 @@ def _restored(folder: RunFolder, rows: Iterable[Row], ids: Collection[str]) -> F
     return frame
 
 
-def _is_sample(folder: RunFolder) -> bool:
+def _is_sample(manifest: Mapping[str, Any]) -> bool:
     """True where cases stand for others, so that a few more of them have no weight that would be right."""
-    return folder.manifest().get("sample") is not None
+    return manifest.get("sample") is not None
 
 
 def _assessed(frame: Frame, frozen: FrozenFrame, terms: Terms, *, final: bool) -> Decision | NeedsRepeats:

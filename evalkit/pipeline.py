@@ -218,7 +218,7 @@ def decide_again(
     if not isinstance(decision, Decision):
         raise TypeError("a final assessment asks for no repeats")
     refuse_incomparable(decision)
-    decision = with_former(decision, folder, terms, final=True)
+    decision = with_former(decision, folder, stored.manifest, terms, final=True)
     assert isinstance(decision, Decision)  # noqa: S101 - final
     earlier = of_stored_rows(folder, suite.root) + of_baseline(terms.baseline_folder, terms.baseline_title)
     written = write_decision(folder, stored.manifest, summary, decision, earlier, suite.root)

@@ -90,6 +90,7 @@ class Session:
         self.frame, self.done = place.earlier.frame, place.earlier.done
         self.refusals = Refusals()
         self.secrets = prepared.secrets
+        self.manifest = place.manifest
         self.answered = place.manifest.get("answers") is not None
         """Whether stored answers are scored, so that no system is called."""
         self.expected: int = place.manifest["expected"]
@@ -230,11 +231,11 @@ class Session:
 
     async def _with_former(self, own: Decision, answer: Answer, terms: Terms) -> Decision:
         """The decision with what the former cases say, which are asked again where the gate wants it."""
-        found = with_former(own, self.folder, terms, final=self.stop.reason is not None)
+        found = with_former(own, self.folder, self.manifest, terms, final=self.stop.reason is not None)
         while not isinstance(found, Decision):
             again = [case for case in terms.former or () if case.id in found.case_ids]
             await self._ask_former(answer, again, found.repeats)
-            found = with_former(own, self.folder, terms, final=self.stop.reason is not None)
+            found = with_former(own, self.folder, self.manifest, terms, final=self.stop.reason is not None)
         return found
 
     def _keep_old(self, row: Row, journal: Journal) -> list[Row]:

@@ -16,7 +16,7 @@ CHECK = ("check", "suite.yaml")
 RUN = ("run", "suite.yaml", "--out", "new", "--progress", "none", "--no-report")
 RESUME = ("run", "suite.yaml", "--out", "old", "--resume", "--progress", "none", "--no-report")
 MAIN = "reports/baselines/main"
-SYSTEM = '{python: "bot:answer", timeout_s: 5}'
+SYSTEM = '{python: "bot:answer", timeout_s: 60}'
 
 
 def fifo(path: Path) -> None:
@@ -293,7 +293,7 @@ CONTENTS: dict[str, tuple[Prepare, tuple[str, ...], str]] = {
     "labels of zeros": (big("labels.jsonl", 3 << 30), CHECK, "labels.jsonl:1: a line longer than 8 MiB; "),
     "100,000 bad labels": (content("labels.jsonl", "{}\n" * 100_000), CHECK, "... and "),
     "5,000 labels of nobody": (
-        content("labels.jsonl", jsonl([{**LABELS[0], "case_id": f"z{at}"} for at in range(5_000)])), CHECK, "and 180 more"),
+        content("labels.jsonl", jsonl([{**LABELS[0], "case_id": f"z{at}"} for at in range(5_000)])), CHECK, "and 181 more"),
     "labels of deep lists": (content("labels.jsonl", f'{{"label": {DEEP}}}\n'), CHECK, "nested too deep; "),
     "a calibration of 3 GB": (big("c.json", 3 << 30, CALIBRATED), CHECK, "c.json"),
     "a calibration of deep lists": (content("c.json", DEEP, CALIBRATED), CHECK, "c.json"),
@@ -305,7 +305,7 @@ CONTENTS: dict[str, tuple[Prepare, tuple[str, ...], str]] = {
     "answers of deep lists": (content("r.jsonl", f'{{"id": "c0", "output": {DEEP}}}\n', PAST), CHECK, "r.jsonl:1: "),
     "answers of a long number": (content("r.jsonl", f'{{"id": {DIGITS}, "output": "x"}}\n', PAST), CHECK, "r.jsonl:1: "),
     "blank lines of answers": (content("r.jsonl", b"\n" * 1_100_000, PAST), CHECK, "more than 1,000,000 blank lines; "),
-    "100,000 bad answers": (content("r.jsonl", "{}\n" * 100_000, PAST), CHECK, "and 180 more"),
+    "100,000 bad answers": (content("r.jsonl", "{}\n" * 100_000, PAST), CHECK, "and 181 more"),
     "a prompt of 3 GB": (big("p.txt", 3 << 30, PLACES["prompt"][1]), CHECK, "more than 16 MiB; "),
     "a prompt of UTF-16": (content("p.txt", "hello".encode("utf-16"), PLACES["prompt"][1]), CHECK, "not UTF-8 at byte 0; "),
     "a manifest of 3 GB": (big("old/manifest.json", 3 << 30), OLD_ROWS, "more than 16 MiB; "),

@@ -13,8 +13,6 @@ from bad_lab import LABELS, Lab, jsonl
 from bad_table import BOT_LINE, both, cell, label, suite, system
 from test_bad_corners import CHECK, Spoil, parquet
 
-from evalkit.store import git as git_files
-
 RUN = ("run", "suite.yaml", "--progress", "none", "--no-report", "--out", "new")
 MIX = ("golden", "coverage", "suite.yaml", "--mix")
 BY_TOPIC = "{min: 0.3, by: topic}"
@@ -261,7 +259,7 @@ def test_a_file_of_the_base_branch_that_is_too_large_is_told(tmp_path: Path, mon
     assert lab.run("check", "suite.yaml").code == 0
     size = (lab.root / "labels.jsonl").stat().st_size
     assert size > (lab.root / "suite.yaml").stat().st_size
-    monkeypatch.setattr(git_files, "MAX_TEXT_BYTES", size - 1)
+    monkeypatch.setattr("evalkit.store.base.MAX_TEXT_BYTES", size - 1)
     ran = lab.run(*RUN)
     assert ran.code == 2, ran
     assert f":labels.jsonl: {size:,} bytes, at most {size - 1:,} are read; keep a smaller file in git" in ran.err

@@ -20,7 +20,7 @@ from evalkit.pipeline import Request, run_suite
 from evalkit.runner.engine import Stop
 from evalkit.runner.plan import Selection
 from evalkit.session import Watcher
-from evalkit.store.folder import save_baseline
+from evalkit.store.saving import save_baseline
 
 IDS = [f"c{i:02d}" for i in range(60)]
 BROKEN = ("c03", "c11", "c22", "c37", "c58")

@@ -147,13 +147,14 @@ CHEATS: Mapping[str, tuple[Cheat, ...]] = {
         Cheat("timeout raised", both(drop_failures, suite(("timeout_s: 20", "timeout_s: 50"))), "condition", "! system timeout_s 20 → 50"),
     ),
     "takes stored answers for the system": (
-        Cheat("stored answers", both(lambda repository: repository.cases({i: {"output": f"The sum is {IDS.index(i) + 1}."} for i in IDS}), suite(('{python: "bot:answer", timeout_s: 20}', "{replay: golden}"))), "no decision", "! system replay not set → golden"),
+        Cheat("stored answers", both(lambda repository: repository.cases({i: {"output": f"The sum is {IDS.index(i) + 1}."} for i in IDS}), suite(('{python: "bot:answer", timeout_s: 20}', "{replay: golden}"))), "refused", "stored answers have no fresh times"),
+        Cheat("stored answers, and no gate on time", both(lambda repository: repository.cases({i: {"output": f"The sum is {IDS.index(i) + 1}."} for i in IDS}), suite(('{python: "bot:answer", timeout_s: 20}', "{replay: golden}"), ("  - latency_p50_s: {max: 30}\n", ""))), "no decision", "! system replay not set → golden"),
     ),
     "removes, renames, narrows, negates or softens a scorer, or edits a file that it reads": (
         Cheat("scorer removed", unscored(("  - keywords: {min_recall: 0.9}\n", "")), "condition", "! scorer keywords .* → removed"),
         Cheat("scorer renamed", unscored(("keywords: {min_recall: 0.9}", "keywords: {name: words, min_recall: 0.0}")), "condition", "! scorer keywords .* → removed"),
         Cheat("when added", unscored(("min_recall: 0.9}", "min_recall: 0.9, when: {severity: low}}"), ), "condition", "! scorer keywords when.severity not set → low"),
-        Cheat("when added, with no_regression", suite(("min_recall: 0.9}", "min_recall: 0.9, when: {severity: high}}")), "refused", "scorers that make it up differ: keywords"),
+        Cheat("when added, with no_regression", suite(("min_recall: 0.9}", "min_recall: 0.9, when: {severity: high}}")), "refused", "applies to 0 of 60 cases of the golden set"),
         Cheat("made advisory", unscored(("min_recall: 0.9}", "min_recall: 0.9, advisory: true}")), "condition", "! scorer keywords advisory not set → true"),
         Cheat("pass mark lowered", unscored(("min_recall: 0.9", "min_recall: 0.0")), "condition", "! scorer keywords min_recall 0.9 → 0"),
         Cheat("pass mark lowered, with no_regression", suite(("min_recall: 0.9", "min_recall: 0.0")), "refused", "keywords"),
