@@ -370,7 +370,7 @@ def test_missing_and_huge_rubrics_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="cannot be read"):
         read_rubric(tmp_path, "none.md")
     (tmp_path / "huge.md").write_bytes(HEAD + b"{{answer}}" + b"x" * 70_000)
-    with pytest.raises(ValueError, match="longer than"):
+    with pytest.raises(ValueError, match="more than 65,536 bytes"):
         read_rubric(tmp_path, "huge.md")
 
 
