@@ -130,5 +130,5 @@ def test_heavy_packages_are_imported_where_they_are_used(file: Path) -> None:
 
 @pytest.mark.parametrize("file", MODULES, ids=lambda file: file.relative_to(ROOT).as_posix())
 def test_a_module_fits_in_a_head(file: Path) -> None:
-    """No module has more than 320 lines."""
-    assert len(file.read_text(encoding="utf-8").splitlines()) <= 320
+    """No module has more than 400 lines."""
+    assert len(file.read_text(encoding="utf-8").splitlines()) <= 400

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 
 from evalkit.aggregate.labels import Floors
 from evalkit.results import OVERALL, Agreement, Trust
-from evalkit.stats.agreement import MIN_RARER_LABELS, trust
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +91,8 @@ def _standing_in(own: Sequence[Agreement], record: Calibration, expired: str, fl
 
 def _held(found: Agreement, floor: float) -> Agreement:
     """The same figures under a stricter floor, which never raises trust."""
+    from evalkit.stats.agreement import MIN_RARER_LABELS, trust
+
     if floor <= found.floor:
         return found
     order: tuple[Trust, ...] = ("untrusted", "provisional", "trusted")

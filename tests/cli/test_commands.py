@@ -12,7 +12,7 @@ from cli_project import Project
 
 RUN_FILES = {
     "manifest.json", "rows.jsonl", "summary.json", "timings.json", "decision.json", "report.html", "summary.md",
-    "junit.xml", "release_decision.md", "failure_analysis.md", "comment.json",
+    "junit.xml", "release_decision.md", "failure_analysis.md", "comment.json", "seal.txt",
 }  # fmt: skip
 
 

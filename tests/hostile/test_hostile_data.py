@@ -142,7 +142,9 @@ def test_an_id_is_no_file_name(tmp_path: Path) -> None:
     assert command(tmp_path, "run", "suite.yaml", "--out", "run", "--progress", "none").code in (0, 1, 3)
     assert {file.name for file in tmp_path.iterdir()} - before == {"run", ".evalkit"}
     assert {file.name for file in (tmp_path / ".evalkit").iterdir()} <= {"runs.sqlite", ".gitignore"}
-    assert all(re.fullmatch(r"[a-z_]+\.(json|jsonl|html|md|xml|txt)", file.name) for file in (tmp_path / "run").rglob("*"))
+    assert all(
+        re.fullmatch(r"[a-z_]+\.(json|jsonl|html|md|xml|txt)", file.name) for file in (tmp_path / "run").rglob("*")
+    )
 
 
 def bounded(action: Callable[[], object]) -> object:
