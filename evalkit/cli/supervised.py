@@ -9,9 +9,11 @@ command runs alone.
 from __future__ import annotations
 
 import os
+import select
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -22,6 +24,10 @@ from evalkit.errors import ExitCode
 
 LEAVE_S = 3.0
 """Seconds that `atexit` handlers and threads of the system have once everything is written."""
+GONE_S = LEAVE_S + 2.0
+"""Seconds after its last word until the child is killed: objects of the system may never let the interpreter end."""
+LOOK_S = 0.1
+"""Seconds between two looks at a child whose pipe stays silent."""
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 _DECIDING = range(6)
 """Exit codes that say something of the suite, so that no accident may give them."""
@@ -84,9 +90,7 @@ def supervised(command: Callable[[], object]) -> NoReturn:
         _run(command, say, orders)
     os.close(say)
     os.close(orders)
-    _, status = os.waitpid(child, 0)
-    os.set_blocking(word, False)  # a process that the system has left behind may hold the other end
-    _leave(_exit_code(child, status, _read(word)))
+    _leave(_exit_code(child, *_awaited(child, word)))
 
 
 def _run(command: Callable[[], object], say: int, orders: int) -> NoReturn:
@@ -127,6 +131,27 @@ def _obey(orders: int) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
+def _awaited(child: int, word: int) -> tuple[int, bytes]:
+    """Wait for the child's end, and kill it where it has said its last word and does not end: its status, its words."""
+    os.set_blocking(word, False)  # a process that the system has left behind may hold the other end
+    said, kill_at = b"", float("inf")
+    while not (ended := os.waitpid(child, os.WNOHANG))[0]:
+        if select.select([word], [], [], LOOK_S)[0]:
+            piece = _read(word)
+            said += piece
+            if not piece:  # closed, so always readable: the child is about to end, or the system has closed it
+                time.sleep(0.01)
+        if kill_at == float("inf") and _last_word(child, said):
+            kill_at = time.monotonic() + GONE_S
+        if time.monotonic() > kill_at:
+            os.kill(child, signal.SIGKILL)
+    return ended[1], said + _read(word)
+
+
+def _last_word(child: int, said: bytes) -> dict[str, Any] | None:
+    return next((word for word in map(_parsed, said.splitlines()) if word.get("pid") == child), None)
+
+
 def _read(word: int) -> bytes:
     said = b""
     with suppress(BlockingIOError):
@@ -138,7 +163,7 @@ def _read(word: int) -> bytes:
 def _exit_code(child: int, status: int, said: bytes) -> int:
     """The exit code that the child's end comes to; negative for a signal."""
     code = os.waitstatus_to_exitcode(status)
-    last = next((word for word in map(_parsed, said.splitlines()) if word.get("pid") == child), None)
+    last = _last_word(child, said)
     if last is None:
         if code not in _DECIDING:
             return code

@@ -358,3 +358,16 @@ def test_a_run_dies_with_the_process_that_was_started(tmp_path: Path) -> None:
     process.communicate(timeout=60)  # the child holds the other end of the pipe for as long as it lives
     project(tmp_path, "def answer(input): return 'Paris'", ["a"])
     assert ended(tmp_path, "--resume").code == 0
+
+
+def test_a_system_whose_objects_never_let_the_interpreter_end_does_not_keep_the_command(tmp_path: Path) -> None:
+    """A coroutine that catches even its own closing runs on while Python shuts down, where no timer can end it."""
+    bot = (
+        "import asyncio\nasync def answer(input):\n    while input == 'stuck':\n"
+        "        try: await asyncio.sleep(1000)\n        except: pass\n    return 'Paris'\n"
+    )
+    project(tmp_path, bot, ["stuck", "sound"], timeout=0.5)
+    run = ended(tmp_path)
+    assert run.code == 0, run.said
+    assert decided(run)
+    assert run.rows["stuck"]["failure"]["kind"] == "timeout"
