@@ -20,10 +20,10 @@ Written by `python docs/make_scorers.py` from the scorers themselves. In a suite
 `name: {options}`. Every scorer also takes:
 
 - `when: {...}`: which cases it applies to
-- `advisory: true`: it is shown and decides nothing
+- `advisory: true`: it is shown, but does not affect the decision
 - `concern: quality`, `safety` or `privacy`: the section of the release decision that shows its checks
 
-`not_` before the name of a pass/fail scorer turns it around.
+`not_` before the name of a pass/fail scorer negates it.
 """
 
 
@@ -39,7 +39,7 @@ def _section(name: str, target: str) -> str:
     if shorthand := getattr(cls, "shorthand", None):
         lines.append(f"`{name.split(',')[0]}: value` sets `{shorthand}`.\n")
     if (concern := getattr(cls, "concern", "quality")) != "quality":
-        lines.append(f"Its checks stand under {concern} in the release decision.\n")
+        lines.append(f"Its checks appear under {concern} in the release decision.\n")
     fields = [field for field in dataclasses.fields(cls) if field.name != "name" and field.init]
     if fields:
         lines += ["| option | type | default |", "| --- | --- | --- |"]
