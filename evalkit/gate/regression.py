@@ -79,7 +79,6 @@ class Tested:
     statistic: float
     p_value: float
     alpha: float
-    family_size: int
     warn_at: float = WARN_AT
     unconfirmed: str = ""
     """Why the first look decides alone although a second was due; empty where it does not."""
@@ -161,8 +160,7 @@ def run_tests(frame: FrozenFrame, gates: Sequence[Gate], *, alpha: float, seed: 
     p_values = paired.sign_flip_max_t(sums, families=families, rng=np.random.default_rng(seed))
     norms = np.sqrt((sums**2).sum(axis=0))
     statistics = np.divide(sums.sum(axis=0), norms, out=np.zeros(len(large)), where=norms > 0)
-    sizes = {i: len(family) for family in families for i in family}
-    return [Tested(gate, float(statistics[i]), float(p_values[i]), share, sizes[i]) for i, gate in enumerate(large)]
+    return [Tested(gate, float(statistics[i]), float(p_values[i]), share) for i, gate in enumerate(large)]
 
 
 def confirmed(first: Sequence[Tested], pooled: Sequence[Tested], again: Collection[int], why_not: str) -> list[Tested]:

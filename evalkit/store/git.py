@@ -139,20 +139,6 @@ def folder_at(reference: str, root: Path, names: Sequence[str]) -> Path | None:
     return target
 
 
-def text_at(reference: str, root: Path) -> bytes | None:
-    """One file of a commit, `None` where it is not there.
-
-    Raises:
-        InputError: for a reference that git does not know, and for a file of more than `MAX_TEXT_BYTES`.
-    """
-    commit, (_, path) = commit_of(reference, root), split(reference)
-    listed = git(root, "ls-tree", "-z", "-l", "--full-tree", commit, "--", path).decode("utf-8", "replace")
-    found = re.match(r"100\d\d\d blob ([0-9a-f]+) +(\d+)\t", listed)
-    if found and int(found[2]) > MAX_TEXT_BYTES:
-        raise too_large(reference, int(found[2]), MAX_TEXT_BYTES)
-    return git(root, "cat-file", "blob", found[1]) if found else None
-
-
 def too_large(place: str, size: int, limit: int) -> InputError:
     """The refusal of a file that is not read because of its size."""
     return InputError(Problem(place, f"{size:,} bytes, at most {limit:,} are read", "keep a smaller file in git"))

@@ -26,8 +26,6 @@ from evalkit.store.soundness import fits
 FORMAT = 1
 FILES = (MANIFEST, SUMMARY, TIMINGS)
 """Sealed by their SHA-256; `decision.json` is sealed by its head."""
-SINCE = "decided_before"
-"""A key of `decision.json` in every run that has a seal: runs of earlier versions have neither."""
 _MAX_LINE_BYTES = 64 << 20
 _OUTCOMES = typing.get_args(Outcome)
 _DECIDED = {each.name for each in fields(Decided)}

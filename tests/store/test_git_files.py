@@ -53,19 +53,8 @@ def test_a_pointer_is_told(repository: Path) -> None:
         git_files.folder_at("git:HEAD:base", repository, ["manifest.json"])
 
 
-def test_a_text_of_a_commit_has_a_bound(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is refused by its size, before it is read."""
-    text = git_files.text_at("git:HEAD:base/rows.jsonl", repository)
-    assert text is not None
-    assert len(text) == 5_120_000
-    monkeypatch.setattr(git_files, "MAX_TEXT_BYTES", 5_000_000)
-    with pytest.raises(InputError, match="5,120,000 bytes, at most 5,000,000 are read; keep a smaller file in git"):
-        git_files.text_at("git:HEAD:base/rows.jsonl", repository)
-    assert git_files.text_at("git:HEAD:base/nothing", repository) is None
-
-
 def test_a_baseline_of_a_commit_has_a_bound(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same for a file that goes to the disk."""
+    """A file is refused by its size, before it is written to the disk."""
     monkeypatch.setattr(git_files, "MAX_BYTES", 1_000_000)
     with pytest.raises(InputError, match=r"base/rows.jsonl: 5,120,000 bytes, at most 1,000,000 are read; "):
         git_files.folder_at("git:HEAD:base", repository, ["rows.jsonl"])
