@@ -15,7 +15,6 @@ from evalkit.gate.baseline import Pairing, pair
 from evalkit.gate.critical_cases import RUNS
 from evalkit.gate.no_regression import default_metrics
 from evalkit.gate.policy import NoRegression, Policy
-from evalkit.gate.power import ASSUMED_FLIPS as ASSUMED_FLIPS
 from evalkit.gate.power import (
     Design,
     Subject,
@@ -41,15 +40,14 @@ MOST_CASES = 1_000_000
 
 @dataclass(frozen=True, kw_only=True)
 class Detectable:
-    """What one gate can see.
+    """The smallest drop that one gate can find.
 
     Attributes:
         metric: of the gate.
         cohort: `overall` or `name=value`.
         n: cases.
-        flips: mean squared difference between two runs of one system, in shares of the metric's range: for pass/fail
-            the share of cases that flip; `None` where no case has two scored runs.
-        smallest_drop: that the gate finds 4 times in 5, in shares of the range; `None` where it finds none so often.
+        flips: mean squared difference between two runs, in shares of the range; `None` without two scored runs.
+        smallest_drop: that the gate finds 4 times in 5, in shares of the range; `None` if it finds none so often.
         at_most: how often it finds the largest possible drop, with the noise that is known or assumed.
         can_block: whether it blocks at all where every case of a system without noise breaks.
         with_repeats: the smallest drop against a baseline of four runs; `None` for none, or where it has as many.
@@ -69,7 +67,7 @@ class Detectable:
 
 @dataclass(frozen=True, kw_only=True)
 class Noise:
-    """What several runs of one system show: every gate, and how often the gate blocks a system for being itself."""
+    """What the repeats of one system show: every gate, and how often the gate blocks the unchanged system."""
 
     repeats: int
     gates: tuple[Detectable, ...]
@@ -121,10 +119,10 @@ def detectable(
     alpha: float,
     metrics: int = 1,
 ) -> tuple[Detectable, ...]:
-    """What each metric can see in each cohort where the runs themselves are not known: single runs, in one look.
+    """Compute the drops that each metric can find in each cohort before any run: single runs, in one look.
 
     Args:
-        counts: metric -> cohort -> cases that it applies to; a gate without cases is none.
+        counts: metric -> cohort -> cases that it applies to; gates without cases are left out.
         flips: (metric, cohort) -> what is known of the noise; where it is `None`, 8.5 % is assumed.
         critical: cohorts that are tested in a family of their own.
         alpha: chance that any gate blocks an unchanged system.
@@ -156,7 +154,7 @@ def seen_against(
     counts: Mapping[str, int] | None = None,
     flips: float | None = None,
 ) -> tuple[Detectable, ...]:
-    """What a comparison with a stored run sees in its pass rate, by cohort.
+    """Compute the drops in the pass rate that a comparison with a stored run can find, by cohort.
 
     Args:
         frame: the stored run.
@@ -192,7 +190,7 @@ def _is_trusted(frame: FrozenFrame, name: str, trusted: Collection[str]) -> bool
 def _as_of_today(
     subjects: Sequence[Subject], names: Sequence[str], counts: Mapping[str, int], critical: frozenset[str]
 ) -> list[Subject]:
-    """The gates of a stored run with the cases that the golden set has now; what they know of a cohort is kept."""
+    """Give the gates of a stored run the cases that the golden set has now; the noise of a cohort is kept."""
     known = {(each.metric, each.cohort): each for each in subjects}
     whole = {each.metric: each for each in subjects if each.cohort == OVERALL}
     found = []
@@ -203,16 +201,15 @@ def _as_of_today(
                 continue
             applies = each.n_cases if each.cohort == cohort and name != PASS_RATE.name else n
             clusters = max(1, round(applies * each.n_independent / each.n_cases))
-            found.append(
-                replace(each, cohort=cohort, n_cases=applies, n_independent=clusters, critical=cohort in critical)
-            )
+            sized = replace(each, n_cases=applies, n_independent=clusters)
+            found.append(replace(sized, cohort=cohort, critical=cohort in critical))
     return found
 
 
 def seen_by(
     subjects: Sequence[Subject], design: Design, *, shown: frozenset[str] | None = None, twin: str | None = None
 ) -> tuple[Detectable, ...]:
-    """What gates see, by the power of the test that the gate applies.
+    """Compute the drops that gates can find, by the power of the test that the gate applies.
 
     Args:
         subjects: every gate of the comparison.
@@ -221,11 +218,10 @@ def seen_by(
         twin: the pass/fail metric that `pass_rate` moves with.
     """
     tested = [each for each in subjects if each.n_independent >= MIN_PAIRED and each.room > 0]
-    found = {
-        (each.metric, each.cohort): sight for each, sight in zip(tested, sights(tested, design, twin=twin), strict=True)
-    }
+    names = [(each.metric, each.cohort) for each in tested]
+    found = dict(zip(names, sights(tested, design, twin=twin), strict=True))
     repeated = with_four_stored(design)
-    better = dict(zip(found, sights(tested, repeated, twin=twin), strict=True)) if repeated != design else {}
+    better = dict(zip(names, sights(tested, repeated, twin=twin), strict=True)) if repeated != design else {}
     return tuple(
         _detectable(each, found.get((each.metric, each.cohort)), better.get((each.metric, each.cohort)), whole)
         for each in subjects
@@ -267,11 +263,7 @@ def _cases_needed(sight: Sight, per_cluster: float) -> int | None:
 
 
 def _blocks_itself(
-    frame: FrozenFrame,
-    policy: NoRegression,
-    metrics: Sequence[str],
-    critical: frozenset[str],
-    rng: np.random.Generator,
+    frame: FrozenFrame, policy: NoRegression, metrics: Sequence[str], critical: frozenset[str], rng: np.random.Generator
 ) -> bool:
     """Whether one half of a system's repeats blocks the other."""
     first, second = _two_repeats(frame, rng)
@@ -302,9 +294,8 @@ def advice_on(gates: Sequence[Detectable]) -> list[str]:
         if each.cases_needed is not None:
             start += f"; {each.cases_needed:,} would find a drop of 10 points"
         if each.with_repeats is not None and (each.smallest_drop or 1.0) - each.with_repeats >= 0.05:
-            start += (
-                f"; a baseline of {RUNS} runs brings {_points(each.smallest_drop)} down to {_points(each.with_repeats)}"
-            )
+            now, then = _points(each.smallest_drop), _points(each.with_repeats)
+            start += f"; a baseline of {RUNS} runs brings {now} down to {then}"
         lines.append(start)
     return lines
 

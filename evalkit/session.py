@@ -133,7 +133,7 @@ class Session:
                 terms = await self._call_old(decision, terms)
 
     def _tell_foreign(self) -> None:
-        """Say how many kept replies did not count."""
+        """Report how many cached replies were not signed with this key."""
         n_foreign = self.prepared.cache.n_foreign if self.prepared.cache is not None else 0
         if n_foreign:
             told = "1 reply in the cache was" if n_foreign == 1 else f"{n_foreign:,} replies in the cache were"
@@ -171,7 +171,8 @@ class Session:
         await self.stop.bound(ask())
         if self.stop.signal is not None:
             raise Interrupted(self.folder)
-        for case, repeat in plan(self.prepared.golden.open(), _repeats(killers), chosen=_digests(killers), done=()):
+        digests = frozenset(digest for digest, _ in killers)
+        for case, repeat in plan(self.prepared.golden.open(), _repeats(killers), chosen=digests, done=()):
             if ended := killers.get((case.digest, repeat)):
                 reason = f"{QUARANTINED}: processes died while it was asked, the last one by itself ({ended})"
                 self._count(self._keep(Row(case=case, repeat=repeat, skipped=reason), journal))
@@ -310,10 +311,6 @@ def charge(budget: Budget | None, stop: Stop, row: Row, *, with_judges: bool = F
 
 def _repeats(keys: Collection[Key]) -> list[int]:
     return sorted({repeat for _, repeat in keys})
-
-
-def _digests(keys: Collection[Key]) -> frozenset[str]:
-    return frozenset(digest for digest, _ in keys)
 
 
 def _warm() -> None:

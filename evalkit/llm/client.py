@@ -133,7 +133,7 @@ class ChatClient:
         Raises:
             JudgeError: No usable reply; its `kind` names the cause.
         """
-        question = self._question(as_messages(messages), sample)
+        question = _Question(as_messages(messages), sample, TimeLeft(self.config.deadline_s))
         key = self._key(question, None)
         if entry := self._kept(key):
             return reply_from(entry)
@@ -164,7 +164,7 @@ class ChatClient:
             JudgeError: No usable reply after two repair turns; its `kind` names the cause.
         """
         wanted = strict_schema(schema)
-        question = self._question(with_instruction(as_messages(messages), wanted), sample)
+        question = _Question(with_instruction(as_messages(messages), wanted), sample, TimeLeft(self.config.deadline_s))
         key = self._key(question, wanted, logprobs=logprobs)
         with suppress(ValueError):
             if entry := self._kept(key):
@@ -256,15 +256,12 @@ class ChatClient:
         return self._cache.get(key) if self._cache is not None else None
 
     def _keep(self, key: str, own: R, read: Callable[[dict[str, Any]], R]) -> R:
-        """Keep a reply; gives the one that counts: another run's, where that was kept since this one was asked for."""
+        """Keep a reply and return the one that counts: another run's, if that was kept in the meantime."""
         entry = entry_of(own)
         kept = entry if self._cache is None else self._cache.put(key, entry)
         with suppress(ValueError):
             return own if kept is entry else replace(read(kept), usage=own.usage, latency_s=own.latency_s)
         return own
-
-    def _question(self, turns: list[dict[str, str]], sample: int) -> _Question:
-        return _Question(turns, sample, TimeLeft(self.config.deadline_s))
 
     async def _ask(self, question: _Question, form: dict[str, Any]) -> tuple[dict[str, Any], Spoken]:
         """Send one request, count its usage, and refuse a reply that was cut or declined."""

@@ -8,7 +8,8 @@ from gate_rows import a_case, a_row, frozen
 
 from evalkit.aggregate.frozen import FrozenFrame
 from evalkit.gate.policy import NoRegression
-from evalkit.noise import ASSUMED_FLIPS, advice_on, detectable, noise_of
+from evalkit.gate.power import ASSUMED_FLIPS
+from evalkit.noise import advice_on, detectable, noise_of
 
 POLICY = NoRegression(metrics=("pass_rate",))
 
