@@ -9,7 +9,7 @@ from evalkit.cli.supervised import supervised
 
 
 def main() -> None:
-    """Run the command line in a child, whose exit code is checked; help and completion need none."""
+    """Run the command line in a child and check its exit code; help and completion run without one."""
     if is_brief(sys.argv[1:], os.environ):
         command()
     else:

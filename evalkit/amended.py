@@ -40,7 +40,7 @@ _YAML = (".yaml", ".yml")
 
 @dataclass(frozen=True, kw_only=True)
 class Before:
-    """What is known of the state before a change."""
+    """The base of a change: its rules and where its cases are."""
 
     rules: Mapping[str, Any] = field(default_factory=dict)
     """Empty where none are known."""
@@ -137,7 +137,7 @@ def _is_vacuous(base: Base, asked: str | None, named: str | None) -> bool:
 
 
 def _comparison(asked: str | None, named: str | None, base: Base | None) -> Iterator[Amendment]:
-    """What happened to the baseline itself."""
+    """List changes to the baseline itself."""
     if asked == NO_BASELINE and named is not None:
         yield Amendment(what="baseline", before=named, after="none (--baseline none)", loosens=True)
     name = asked or named
@@ -151,7 +151,7 @@ def _comparison(asked: str | None, named: str | None, base: Base | None) -> Iter
 def _target(env: Mapping[str, str], base: Base | None) -> Iterator[Amendment]:
     target = target_branch(env)
     if target is not None and (base is None or base.shown.rpartition("@")[0] not in (target, f"origin/{target}")):
-        note = "not here, so nothing is compared with it; fetch it: `fetch-depth: 0` of actions/checkout"
+        note = "not fetched, so nothing is compared with it; set `fetch-depth: 0` of actions/checkout"
         yield Amendment(what=f"base branch {target}", note=note, loosens=True)
 
 
@@ -210,7 +210,7 @@ def _of_commit(base: Base, suite: Suite) -> Before:
     if text is None:
         moved = _moved(base, suite)
         if moved is None:
-            note = f"not on {base.shown}, so its rules have none to be compared with"
+            note = f"not on {base.shown}, so its rules are not compared"
             return Before(base=base, found=(Amendment(what=f"suite {own}", note=note, loosens=True),))
         file, text = moved
         found = (Amendment(what="suite", before=file, after=own, loosens=True),)

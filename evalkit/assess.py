@@ -62,7 +62,7 @@ class Terms:
     amended_since: str = ""
     """Where the rules before stood; empty where none are known."""
     former: tuple[Case, ...] | None = None
-    """Cases of the base that the golden set no longer holds in that form; `None` where the old cases are not known."""
+    """Cases of the base that were removed or edited; `None` where they are not known."""
     former_blocks: bool = False
     """Whether they may block: those of a commit. Since a stored baseline the set may have changed for good reasons."""
     notes: tuple[str, ...] = ()

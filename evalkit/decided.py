@@ -1,4 +1,4 @@
-"""Write a decision, sealed, with those before it: of the same run, and of other runs of its suite and commit."""
+"""Write a sealed decision, with earlier decisions of the run and of other runs of its suite and commit."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _MOST_READ = 500
 
 @dataclass(frozen=True)
 class Earlier:
-    """What a decision that is about to be written has to carry."""
+    """Earlier decisions and changed rows that the next decision must list."""
 
     decisions: tuple[Decided, ...] = ()
     asked_again: tuple[str, ...] = ()
@@ -57,7 +57,7 @@ class Written:
 
 
 def found_in(folder: RunFolder, root: Path, noted: frozenset[tuple[str, int]] | None = None) -> Before:
-    """What a run folder says was decided of it before, and how it differs from that.
+    """Read the earlier decisions of a run, and how its folder differs from what they were made from.
 
     Args:
         folder: of a run or a saved baseline.
@@ -73,7 +73,7 @@ def found_in(folder: RunFolder, root: Path, noted: frozenset[tuple[str, int]] | 
 
 
 def of_stored_rows(folder: RunFolder, root: Path) -> Earlier:
-    """What a decision from stored rows carries: whatever differs cannot be undone without a call.
+    """Collect what a decision from stored rows must list: changed rows cannot be restored without a call.
 
     Raises:
         InputError: if it is not a run folder.
@@ -86,26 +86,26 @@ def of_stored_rows(folder: RunFolder, root: Path) -> Earlier:
 
 
 def of_answers(folder: RunFolder, root: Path) -> Earlier:
-    """What a run that scores the answers of another one again carries from it.
+    """Collect what `score` must list of the run whose answers it grades.
 
     Raises:
         InputError: if it is not a run folder.
         StoreError: if it cannot be read.
     """
     before = found_in(folder, root)
-    fix = "score the answers of a run that nobody has changed"
+    fix = "score the answers of an unchanged run"
     return Earlier(before.decisions, withheld=tuple(f"the scored run: {each}; {fix}" for each in before.deciding()))
 
 
 def of_resumed(before: Before) -> Earlier:
-    """What a run that went on carries: its own rows were asked again, and those of the baseline's system were not."""
+    """Collect what a resumed run must list: its rows were asked again, those of the baseline's system were not."""
     sealed = (before.seal,) if before.seal else ()
     withheld = tuple(f"{each}; start a new run" for each in before.other_sentences())
     return Earlier(before.decisions, (*sealed, *before.rows.sentences()), withheld)
 
 
 def of_baseline(folder: RunFolder | None, title: str) -> Earlier:
-    """What a comparison with a stored run carries: a baseline that was not approved is a condition.
+    """Collect what a comparison must list: a baseline that was not approved is a condition.
 
     Args:
         folder: of the baseline, `None` where nothing is compared.
@@ -176,7 +176,7 @@ def write_decision(
 
 
 def _with(decisions: tuple[Decided, ...], own: Decided) -> tuple[Decided, ...]:
-    """The decisions of a run with the one that is made now, unless it is the last one once more."""
+    """Append the new decision, unless it repeats the last one."""
     last = decisions[-1] if decisions else None
     same = last is not None and (last.run_id, last.outcome, last.why) == (own.run_id, own.outcome, own.why)
     return decisions if same else (*decisions, own)

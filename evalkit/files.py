@@ -1,8 +1,8 @@
-"""Open files that may be anybody's: regular files only, with caps on what they hold.
+"""Open untrusted files: regular files only, with size limits.
 
-Every file that a user, a pull request or a stored run names is opened here. A FIFO or a device is never waited for, a
-file that grows while it is read ends, a packed one unpacks to a bounded size, and no line is longer than a row may be.
-The caps are checked once for each block that is read, so a million lines cost what they cost without them.
+Every file that a user, a pull request or a stored run names is opened here. FIFOs and devices are refused
+without waiting, reading stops if a file grows without end, packed files unpack to a bounded size, and no line is longer
+than a row may be. The limits are checked once for each block that is read, so they add no cost per line.
 """
 
 from __future__ import annotations
@@ -27,9 +27,10 @@ MAX_GROWTH_BYTES = 64 << 20
 MAX_TEXT_BYTES = 16 << 20
 """Of a file that is read as a whole."""
 SMALL_BYTES = 64 << 20
-"""So much may always be unpacked, however small the file is."""
+"""A packed file may always unpack to this size, however small it is."""
 MAX_RATIO = 400
-"""And so many times the file: real baselines have 8, those whose every row repeats one long context 230."""
+"""A packed file may unpack to this many times its size: real baselines have 8, or 230 if every row repeats one
+long context."""
 LONG_BLOCK = 1 << 17
 _PIECE_BYTES = 1 << 16
 _UNLIMITED = 1 << 62
@@ -43,7 +44,7 @@ _KINDS = {
 
 
 class Unfit(OSError):
-    """A file that evalkit does not read whatever its permissions are; `strerror` says what is wrong with it."""
+    """Raised for a file that evalkit refuses to read whatever its permissions; `strerror` says why."""
 
     def __init__(self, what: str, path: Path) -> None:
         super().__init__(errno.EINVAL, what, str(path))

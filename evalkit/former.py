@@ -1,4 +1,4 @@
-"""Decide with the cases of the base that a change removed or edited put back in their old form."""
+"""Decide again with removed and edited cases of the base put back in their old form."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def with_former(
     own: Decision, folder: RunFolder, manifest: Mapping[str, Any], terms: Terms, *, final: bool
 ) -> Decision | NeedsRepeats:
-    """The decision of a run, with what its former cases say.
+    """Add what former cases say to the decision of a run.
 
     The run is assessed a second time with them put back, each in the place of its edited form. Where that blocks, the
     run is blocked. The figures of the run itself hold none of them.
@@ -75,7 +75,7 @@ def _restored(folder: RunFolder, rows: Iterable[Row], ids: Collection[str]) -> F
 
 
 def _is_sample(manifest: Mapping[str, Any]) -> bool:
-    """True where cases stand for others, so that a few more of them have no weight that would be right."""
+    """True for a sampled run: further cases would have no correct weight."""
     return manifest.get("sample") is not None
 
 
@@ -86,7 +86,7 @@ def _assessed(frame: Frame, frozen: FrozenFrame, terms: Terms, *, final: bool) -
 
 
 def open_former(folder: RunFolder, cases: Iterable[Case], repeats: int, scored_by: str) -> list[tuple[Case, int]]:
-    """Former cases x repeats that have no row yet which today's scorers have graded."""
+    """List former cases x repeats without a row graded by today's scorers."""
     file = folder.former_rows_file
     rows = read_rows(file) if file.exists() else ()
     done = {(row.case.digest, row.repeat) for row in rows if row.scored_by == scored_by}

@@ -104,7 +104,7 @@ def warnings_of(prepared: Prepared, terms: Terms) -> tuple[Problem, ...]:
 
 
 def _own_packages(suite: Suite) -> Iterator[Problem]:
-    """A python system shares the packages of evalkit's environment."""
+    """Warn if a python system would import evalkit's versions of its packages."""
     if isinstance(suite.system, PythonSystem):
         yield from (replace(each, place=suite.place(each.place)) for each in shadowed_packages())
 

@@ -47,7 +47,7 @@ def with_calibrations(
     score_keys: Mapping[str, Mapping[str, str]],
     floors: Floors,
 ) -> tuple[Agreement, ...]:
-    """Let records stand in where this run's own labels show nothing of a judge.
+    """Use calibration records where this run's own labels give no kappa for a judge.
 
     Labels by people on this very run come first, wherever they give a kappa; a record of the same judge is used for
     each figure (passes, levels) where they do not. One that has expired is named and counts for nothing.
@@ -80,7 +80,7 @@ def _standing_in(own: Sequence[Agreement], record: Calibration, expired: str, fl
         return [replace(each, note="; ".join(filter(None, [note, each.note]))) for each in own]
     note = f"calibrated on run {record.run_id}, {record.created} ({record.source})"
     if any(each.questions is None for each in record.agreement):
-        note += ", by a version that took every answer for a question of its own: calibrate again"
+        note += ", by a version that treated every answer as a question of its own: calibrate again"
     noted = [replace(each, note="; ".join(filter(None, [note, each.note]))) for each in record.agreement]
     shown = {each.cohort for each in noted}
     pooled = [each for each in noted if each.cohort == OVERALL]

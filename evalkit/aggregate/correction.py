@@ -43,7 +43,7 @@ class _Figure:
     drawn: Mapping[int, float]
     """Row -> inverse of the chance with which the answer was drawn for labelling."""
     failing: frozenset[int] = frozenset()
-    """Rows that fail whatever the judge or a person says, because a rule has failed them."""
+    """Rows that a rule has failed, so that they fail whatever the judge or a person says."""
     refused: str = ""
     """Why the figure cannot be corrected at all."""
     labelled_otherwise: bool = False

@@ -1,4 +1,4 @@
-"""The one place where judges enter a summary: their agreement with people, its trust, and corrected figures."""
+"""Add judges to a summary: agreement with people, trust, and corrected figures."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def with_judges(
     calibrations: Sequence[Calibration] = (),
     score_keys: Mapping[str, Mapping[str, str]] | None = None,
 ) -> Summary:
-    """Add what is known of the judges of a run, and take their errors out of its figures where labels allow it.
+    """Add the judges' agreement and trust, and correct figures for their errors where labels allow it.
 
     Args:
         frame: the run.

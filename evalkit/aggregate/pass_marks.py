@@ -1,4 +1,4 @@
-"""Read levels as pass or fail, by the pass mark of the metric that they are labels of."""
+"""Read levels as pass or fail by the metric's pass mark."""
 
 from __future__ import annotations
 

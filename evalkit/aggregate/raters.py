@@ -69,7 +69,7 @@ def compare(blank: Agreement, rated: Sequence[Rated], mark: PassMark | None) -> 
 
 @dataclass(frozen=True)
 class _Labels:
-    """One entry a label: a rater's, beside the judge's opinion of the same answer."""
+    """Raters' labels, one entry each, with the judge's opinion of the same answer."""
 
     people: list[Opinion]
     judge: list[Opinion]

@@ -139,7 +139,7 @@ def _run(words: Sequence[str], env: Mapping[str, str]) -> tuple[int, list[str]]:
     said: deque[str] = deque(maxlen=_SAID_LINES)
     # The runner masks the secrets that it knows, in its log only; a system may write past evalkit's own streams.
     secret = secrets_of(env)
-    # Only this process speaks to the runner: the system under test is not even shown where.
+    # Only this process may write to the runner's files: the system under test does not see their paths.
     child = {name: value for name, value in env.items() if name not in {*_OUR_VARIABLES, *RUNNER_FILES}}
     sys.stdout.write(f"::stop-commands::{token}\n")
     sys.stdout.flush()

@@ -117,10 +117,10 @@ def is_brief(words: Sequence[str], env: Mapping[str, str]) -> bool:
 
 
 def _call(*, closed: bool) -> None:
-    """Run the command. It ends with 0 only if its output was printed, or if a decision on disk says more.
+    """Run the command. Exit with 0 only if the output was printed, or if a decision on disk gives the exit code.
 
     Raises:
-        BrokenPipeError: nobody has read the output to its end.
+        BrokenPipeError: the reader closed the output before its end.
     """
     LISTENER.left = closed
     promise(None)

@@ -35,7 +35,8 @@ def save(
 ) -> None:
     """Save a run under a name, as reports/baselines/NAME in the project of the current folder.
 
-    A baseline that has the name already is replaced; what it was, and how the figures differ, is said and kept.
+    An existing baseline of that name is replaced. The command prints and records which run it was, and how the
+    figures differ.
 
     Example: evalkit baseline save reports/latest --name main
     """

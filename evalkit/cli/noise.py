@@ -113,7 +113,7 @@ def power(
 def _seen_before_a_run(
     suite: "Suite", policy: "NoRegression", counts: Mapping[str, int], flips: float | None
 ) -> "tuple[Detectable, ...]":
-    """By the baseline that the suite names; where there is none yet, by the number of cases and scorers alone."""
+    """Use the baseline that the suite names, else only the number of cases and scorers."""
     from evalkit.aggregate.frozen import freeze
     from evalkit.assess import find_baseline_of
     from evalkit.gate.regression import ALPHA

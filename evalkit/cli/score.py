@@ -11,7 +11,7 @@ def score(
     suite: Annotated[Path, typer.Option(help="Suite whose scorers grade.")],
     out: Annotated[Path | None, typer.Option(help="Folder for the new run. Default: reports/<run-id>.")] = None,
     baseline: Annotated[str, typer.Option(help="Saved baseline or run folder to compare with.")] = "none",
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the interrupted scoring in --out.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume the interrupted scoring in --out.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print decision.json on stdout, and nothing else.")] = False,
 ) -> None:
     """Score stored answers again, after a change of a scorer, a rubric or a judge; the system is not called.

@@ -1,4 +1,4 @@
-"""A run that Ctrl-C, SIGTERM and SIGHUP stop in order."""
+"""Stop a run in order on Ctrl-C, SIGTERM and SIGHUP."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Output streams: no line commands a CI runner, no secret is shown, and what cannot be written ends nothing."""
+"""Output streams: escape CI runner commands, redact secrets, and survive output that cannot be written."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Listener:
     """Who reads standard output."""
 
     left = False
-    """Whether something was not printed since nobody read it any more."""
+    """Whether output was dropped because its reader had gone."""
 
 
 LISTENER = Listener()
@@ -82,7 +82,7 @@ class Unheard:
 
 
 class Discreet:
-    """A text stream on which secrets of the environment are blotted out, whoever writes: evalkit, a system, a library.
+    """A text stream that redacts secrets of the environment, whether evalkit, a system or a library writes them.
 
     What a child process, or C code, writes to the descriptor itself does not pass through here.
     """

@@ -1,4 +1,4 @@
-"""Run the command in a child process, and believe its exit code only together with its last word.
+"""Run the command in a child process, and accept its exit code only with a decision that confirms it.
 
 The system under test shares the command's process: `os._exit(0)` in it, an `atexit` handler, or a program that takes
 the process over would end the run with any exit code. So the process that a person started forks before anything heavy
@@ -30,11 +30,11 @@ LOOK_S = 0.1
 """Seconds between two looks at a child whose pipe stays silent."""
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 _DECIDING = range(6)
-"""Exit codes that say something of the suite, so that no accident may give them."""
+"""Exit codes with a meaning for the suite, which an accident must not produce."""
 
 
 class _Child:
-    """What the child has to tell its parent, and whom it passes a signal to."""
+    """The child's side: what it reports to its parent, and its handler of signals."""
 
     def __init__(self) -> None:
         self.parent: int | None = None
@@ -122,7 +122,7 @@ def _ended(command: Callable[[], object]) -> int:
 
 
 def _obey(orders: int) -> None:
-    """Take signals that only the parent got, and die with it."""
+    """Handle signals passed on by the parent, and end when it dies."""
     with suppress(OSError):  # the system has closed its descriptors
         while number := os.read(orders, 1):
             if _CHILD.listener is None:
@@ -161,7 +161,7 @@ def _read(word: int) -> bytes:
 
 
 def _exit_code(child: int, status: int, said: bytes) -> int:
-    """The exit code that the child's end comes to; negative for a signal."""
+    """Turn the child's end into an exit code; negative for a signal."""
     code = os.waitstatus_to_exitcode(status)
     last = _last_word(child, said)
     if last is None:
@@ -170,7 +170,7 @@ def _exit_code(child: int, status: int, said: bytes) -> int:
         _tell(f"the process ended with exit code {code} before evalkit had finished: code in it has called os._exit")
         return ExitCode.INTERNAL_ERROR
     if last["decision"] is not None and not _holds(*last["decision"]):
-        _tell(f"{last['decision'][0]}: is not the decision of this run any more: something else has written there")
+        _tell(f"{last['decision'][0]}: is no longer the decision of this run: something else has written there")
         return ExitCode.INTERNAL_ERROR
     return int(last["code"])
 

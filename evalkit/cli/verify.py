@@ -23,11 +23,11 @@ def verify(
         str | None, typer.Option(help="The head as it was published: console, summary.md, decision.json.")
     ] = None,
 ) -> None:
-    """Check every row of a run, and that rows and files are those that its decision rests on.
+    """Check every row of a run, and that its rows and files are unchanged since the decision.
 
     Rows that are gone, edited or added since the decision are named, and every decision that was made is listed.
-    Whoever can write the folder can write a seal and a head of their own too: that shows with --head, where the head
-    was published elsewhere.
+    Anyone who can write to the folder can also forge its seal and head. To detect that, give --head a head that was
+    published elsewhere.
 
     Example: evalkit verify reports/latest --head 5b0e6c0a1d7e4f22a8c93d17f0b6e954
 
@@ -89,5 +89,5 @@ def _claim(decided: bool, begun_again: bool, published: str | None) -> str:
     if decided:
         return "no accidental change; compare with a published head (--head) to rule out a deliberate one"
     if begun_again:
-        return "a run has gone on since the decision and has not ended; finish it with --resume"
+        return "a run has continued since the decision and has not ended; finish it with --resume"
     return "every row is whole; before a decision nothing shows whether rows were taken away"

@@ -86,7 +86,7 @@ def _gate(before: Sequence[Any], after: Sequence[Any]) -> Iterator[Amendment]:
 
 
 def _defaults(label: str) -> Mapping[str, Any]:
-    """What holds where an option is not written, as far as that is a value of its own."""
+    """Defaults of the options that have one."""
     name = label.partition(" #")[0].partition("(")[0]
     given = {each.name: each.default for each in fields(CHECKS.get(name, Threshold))}
     return {key: value for key, value in given.items() if isinstance(value, int | float | str) and value != ""}

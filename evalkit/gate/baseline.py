@@ -1,4 +1,4 @@
-"""The stored run that a candidate is compared with, and the pairing of the two by case content."""
+"""Pair a candidate with the stored run it is compared with, by case content."""
 
 from __future__ import annotations
 

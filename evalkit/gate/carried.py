@@ -1,4 +1,4 @@
-"""A decision with those before it: what was blocked is not approved without a word."""
+"""Add earlier blocks to a decision, so that a blocked change is not approved silently."""
 
 from __future__ import annotations
 

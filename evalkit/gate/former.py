@@ -1,4 +1,4 @@
-"""What cases that a change removed or edited say in their old form, and what that means for the decision."""
+"""Apply the results of removed and edited cases, asked in their old form, to the decision."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Answered:
 
     case: Case
     edits: tuple[str, ...] | None
-    """What its form of today has otherwise, `None` where no case has its id any more."""
+    """Parts that differ in today's form; `None` where no case has its id any more."""
 
 
 def former_changes(
@@ -90,7 +90,7 @@ def _ended(key: bytes, now: dict[bytes, bool], before: dict[bytes, bool]) -> str
 
 
 def _words(ended: dict[str, str]) -> Iterator[str]:
-    """Which cases ended how, by name; of those that pass nothing but that they all do."""
+    """Name the cases by how they ended; if all pass, say only that."""
     if set(ended.values()) == {_HOLDS}:
         yield "in the old form " + ("it passes" if len(ended) == 1 else "all pass")
         return

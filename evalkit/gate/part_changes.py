@@ -1,4 +1,4 @@
-"""What a change did to the parts of a suite: golden set, sample, system, judge, scorers, calibrations."""
+"""Compare the parts of a suite with its base: golden set, sample, system, judge, scorers, calibrations."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def part_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterato
 
 
 def shown(value: Any) -> str:
-    """A value of a rule in words."""
+    """Format the value of a rule."""
     if value is None:
         return NONE
     if isinstance(value, Mapping):
@@ -117,7 +117,7 @@ def _scorer(key: str, was: Any, now: Any) -> bool:
 
 
 def _negated(key: str, was: Any, now: Any) -> bool:
-    """The pass mark of a scorer that is turned around cannot be told to be stricter."""
+    """A higher pass mark of a negated scorer may let more through."""
     return not (key == "advisory" or key.startswith("when.")) or now is not None
 
 

@@ -1,4 +1,4 @@
-"""Which drops the gates of a comparison find: one answer for the console, reports, `power`, `noise` and baselines.
+"""Compute which drops the gates of a comparison find, for the console, reports, `power`, `noise` and baselines.
 
 The noise is that of the baseline: between its repeats where it has them, else assumed. It is never read off the
 comparison itself, whose differences hold the drop as well.
@@ -78,7 +78,7 @@ class Design:
 
 
 def sights(subjects: Sequence[Subject], design: Design, *, twin: str | None = None) -> list[Sight]:
-    """What each gate has to beat, and with which noise.
+    """Describe each gate for the power computation: its noise and its rivals.
 
     Args:
         subjects: every gate of the comparison that is large enough to be tested.

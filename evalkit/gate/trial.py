@@ -1,4 +1,4 @@
-"""How a run is compared with its baseline: which repeats count, who runs suspects again, and at which level."""
+"""Plan a comparison with a baseline: which repeats count, which systems run suspects again, at which level."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cases that a golden set held before a change and no longer holds in that form."""
+"""Find cases of a golden set that a change removed or edited."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ LOCK = "cache.lock"
 
 
 class ReplyCache:
-    """Key -> what a model replied. Whatever is damaged, foreign or unreadable is a miss, and never an error.
+    """Cached model replies by key. A damaged, foreign or unreadable entry is a miss, never an error.
 
     Args:
         file: The database. Its folder is made, and kept out of version control. A file that is no database is moved

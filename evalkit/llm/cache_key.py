@@ -1,4 +1,4 @@
-"""The key by which kept replies are known: it lies outside the project, so that no file of the project forges one."""
+"""The key that signs cached replies. It lies outside the project, so that no file of the project can forge one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _KEY_BYTES = 32
 
 
 def cache_key(env: Mapping[str, str], root: Path) -> bytes:
-    """The key of `EVALKIT_CACHE_KEY`, else that of this machine's user, which is made at first.
+    """Return the key in `EVALKIT_CACHE_KEY`, else the user's key on this machine, created on first use.
 
     The user's key lies in `$XDG_STATE_HOME/evalkit/cache.key`, by default below `~/.local/state`.
 
