@@ -132,7 +132,7 @@ async def run_suite(request: Request, watcher: Watcher, stop: Stop, env: Mapping
             with Journal(folder.rows_file) as journal:
                 summary, decision = await session.to_decision(answer, journal, terms)
             await preparing
-        # Everything that ran code of the system is closed, and the process is as it was before.
+        # Everything that ran the system's code is closed, and the process state is restored.
         finished = datetime.now(UTC).isoformat(timespec="seconds")
         manifest = {**place.manifest, "finished_at": finished, "wall_s": session.wall_s}
         folder.write_json(MANIFEST, manifest)

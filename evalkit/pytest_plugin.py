@@ -51,7 +51,7 @@ def _run(suite: Path, out: Path, baseline: str | None) -> Result:
     from evalkit.systems.process import no_exit
 
     request = Request(suite=suite, out=out, baseline=baseline, command="pytest")
-    # No parent checks how pytest ends, so the system may not end it.
+    # No parent process checks how pytest ends, so the system must not be able to end it.
     with no_exit():
         result = run_to_end(_on_its_loop(request))
     material = material_of(

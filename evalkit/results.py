@@ -198,7 +198,7 @@ class Amendment:
         return f"{self.what}{change}{f' ({self.note})' if self.note else ''}"
 
     def told(self, since: str) -> str:
-        """The finding with where the rules before stood, if that is known."""
+        """Format the finding with the base that it is compared with, if known."""
         return f"{self} since {since}" if since else str(self)
 
 

@@ -84,7 +84,7 @@ def look(folder: RunFolder, manifest: Mapping[str, Any], resume: Resume) -> Earl
 
 
 def _before(folder: RunFolder, resume: Resume, noted: frozenset[tuple[str, int]] | None) -> Before:
-    """What was decided of the run before, and how its rows differ from that; nothing of a run that begins."""
+    """Earlier decisions of a resumed run, and how its rows differ from them; empty for a new run."""
     begun = folder.file(MANIFEST).is_file()
     return found_in(folder, resume.prepared.suite.root, noted) if begun else Before()
 
@@ -114,7 +114,7 @@ def _refuse_others(folder: RunFolder, stored: Mapping[str, Any], manifest: Mappi
 
 
 def _differing_files(stored: Mapping[str, Any], manifest: Mapping[str, Any]) -> str:
-    """The files of the system that are not what they were, as ` (bot.py changed, prompt.md added)`."""
+    """List the system's files that changed, as ` (bot.py changed, prompt.md added)`."""
     before, now = stored.get("system_files"), manifest["system_files"]
     if not before or stored.get("system") == manifest["system"]:
         return ""
@@ -176,6 +176,6 @@ def _tell(earlier: Earlier, watcher: Watcher) -> None:
     if earlier.n_unwanted:
         watcher.note(f"{ROWS}: rows of cases that are gone from the golden set are kept in {SET_ASIDE}")
     if earlier.n_by_hand:
-        watcher.note(f"{ROWS}: rows that no run wrote are kept in {SET_ASIDE}, and count for nothing")
+        watcher.note(f"{ROWS}: rows that no run wrote are moved to {SET_ASIDE} and do not count")
     if earlier.n_open:
         watcher.note(f"stored answers that changed scorers grade again, without a call: {earlier.n_open}")

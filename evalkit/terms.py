@@ -54,14 +54,14 @@ def terms_of_run(
         "seed": suite.options.seed,
         "notices": prepared.notices,
     }
-    # `score` and `noise` compare with nothing of their own accord.
+    # `score` and `noise` compare with nothing unless asked to.
     asked = None if baseline == NO_BASELINE and not asks else baseline
     before = state_before(suite, asked, find_baseline_of(suite, baseline), env)
     terms = _terms(suite, manifest, baseline, before)
     if partial is not None or not asks:
         return terms
     former = cases_before(before, suite, prepared.golden)
-    unread = f"{plural(len(former.problems), 'row')} of {before.since} cannot be read, so not compared"
+    unread = f"{plural(len(former.problems), 'row')} of {before.since} cannot be read and are not compared"
     notes = (Amendment(what="golden set", note=unread, loosens=True),) if former.problems else ()
     return dataclasses.replace(
         terms,

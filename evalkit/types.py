@@ -9,25 +9,25 @@ from typing import Any, Literal
 Kind = Literal["golden", "adversarial", "regression", "canary"]
 Severity = Literal["low", "medium", "high", "critical"]
 Concern = Literal["quality", "safety", "privacy"]
-"""What a metric bears on: the section of the release decision that its checks stand in."""
+"""The section of the release decision that shows the checks on a metric."""
 State = Literal["scored", "unscored", "system_error", "skipped"]
 Verdict = Literal["failed", "passed", "scored", "unscored", "system_error", "skipped"]
 """How a run of a case, or a case with all its runs, reads: `scored` where no scorer has a pass mark."""
 
 KINDS: tuple[Kind, ...] = ("golden", "adversarial", "regression", "canary")
 MOST = 10**12
-"""Tokens, US dollars or seconds of one call from which on a figure is absurd; sums of smaller ones stay finite."""
+"""Tokens, US dollars or seconds of one call from which on a figure is implausible; smaller ones have finite sums."""
 SEVERITIES: tuple[Severity, ...] = ("low", "medium", "high", "critical")
 WRONG: frozenset[Verdict] = frozenset({"failed", "system_error"})
-"""A missed pass mark, or no answer: what a reader looks into."""
+"""Verdicts that need attention: a missed pass mark, or no answer."""
 UNKNOWN: frozenset[Verdict] = frozenset({"unscored", "system_error"})
-"""A complete result was asked for, and part of it is missing."""
+"""Verdicts with part of the result missing."""
 FAILED: frozenset[Verdict] = WRONG | UNKNOWN | {"skipped"}
 """Not known to be good: what `--fail-fast` counts and `--failed-from` runs again."""
 REPEAT_RULES = ("mean", "all", "any", "majority")
 """Values of `repeat_rule`; a share such as `rate:0.8` is another."""
 _LEAST_SHARES = {"mean": 0.5 + 1e-6, "majority": 0.5 + 1e-6, "all": 1.0, "any": 1e-6}
-"""The extra millionth makes exactly half too few; a case has far fewer runs than that could matter to."""
+"""Slightly above one half, so that exactly half of the runs is too few."""
 _SLACK = 1e-9
 
 
@@ -282,5 +282,5 @@ def least_share(repeat_rule: str) -> float:
     except ValueError:
         rate = 0.0
     if not 0 < rate <= 1:
-        raise ValueError(f"repeat_rule: {repeat_rule!r} is no rule; write {', '.join(REPEAT_RULES)}, or rate:0.8")
+        raise ValueError(f"repeat_rule: {repeat_rule!r} is not a rule; write {', '.join(REPEAT_RULES)}, or rate:0.8")
     return rate

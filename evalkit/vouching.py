@@ -45,7 +45,7 @@ class Facts:
 
 
 def facts_of(stored: StoredRun, suite: Suite | None = None) -> Facts:
-    """Read off a stored run what a reader wants to know of a baseline.
+    """Collect the facts that describe a stored run as a baseline.
 
     Args:
         stored: the run.
@@ -105,7 +105,7 @@ def faults_of(stored: StoredRun, accepted: str = "") -> Iterator[Problem]:
 
 
 def replaced(saved: RunFolder) -> Iterator[str]:
-    """What a saved baseline took the place of, and each overall figure that differs; nothing where there was none."""
+    """Describe the baseline that a saved one replaced, and each overall figure that differs; empty without one."""
     manifest, now = saved.manifest(), read_past_run(saved)
     before = manifest.get("replaces")
     if before is None:

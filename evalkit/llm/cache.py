@@ -28,7 +28,7 @@ FORMAT = 1
 
 _SIGNED = b"evalkit reply 1"
 _ATTEMPTS = 3
-"""At keeping a reply while other runs keep theirs."""
+"""Wait for other runs that write to the cache."""
 
 LOCK = "cache.lock"
 """Beside the file: shared by runs, held alone by who takes replies out."""

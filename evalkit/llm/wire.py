@@ -148,7 +148,7 @@ def error_text(body: Any) -> str:
 
 
 def tokens_of(body: Mapping[str, Any]) -> tuple[int | None, int | None, int]:
-    """Read (input, output, cached input) tokens; `None` where the endpoint reports none, or an absurd number."""
+    """Read (input, output, cached input) tokens; `None` where the endpoint reports none, or an implausible number."""
     usage = body.get("usage")
     if not isinstance(usage, dict):
         return None, None, 0

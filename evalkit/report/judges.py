@@ -14,7 +14,7 @@ KINDS = {"person": "people", "author": "authors", "program": "programs"}
 
 @dataclass(frozen=True, slots=True)
 class JudgeLine:
-    """How far one judge may be trusted with one figure."""
+    """Trust in one judge for one figure."""
 
     name: str
     figure: str
@@ -34,7 +34,7 @@ class JudgeLine:
     labels: str
     """`160 labels of 40 questions`."""
     needed: str
-    """What would make it trusted, in a sentence; empty where nothing is known to."""
+    """A sentence on what would make it trusted; empty where unknown."""
     agreement: Agreement
 
 

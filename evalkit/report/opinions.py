@@ -25,7 +25,7 @@ class Opinions:
         self._case_ids = {case_id for case_id, _ in self._by_answer}
 
     def of(self, row: Row, metrics: dict[str, Metric]) -> list[Place]:
-        """What raters and judge say of the answer of a row, once for each thing that a rater says."""
+        """Pair each rater's label of a row's answer with the judge's grade, without duplicates."""
         if row.output is None or row.case.id not in self._case_ids:
             return []
         labels = self._by_answer.pop((row.case.id, answer_key(row.output.text)), [])
@@ -39,7 +39,7 @@ class Opinions:
 
 
 def _readings(said: Opinion, metric: Metric | None) -> tuple[Opinion, ...]:
-    """A label as it is, and a level also as the pass or fail that the pass mark makes of it."""
+    """The readings of a label: itself, and for a level also pass or fail by the pass mark."""
     mark = declared_mark(metric) if metric and not isinstance(said, str) else None
     verdict = mark.verdict(said) if mark else None
     return (said,) if verdict is None else (said, verdict)

@@ -20,7 +20,7 @@ BLANK = "(to be filled in)"
 NO_REASON = "the suite gave none"
 """Of a threshold: a reason that is written after the run is no reason of before it."""
 _RISKY_COHORTS = frozenset({"kind=adversarial", "kind=canary"})
-"""Kinds of cases that are there for safety."""
+"""Kinds of cases that count as safety cases."""
 _LISTED = 100
 _FEW_CHECKS = 12
 _TEXT_CHARS = 600
@@ -70,7 +70,7 @@ def _identity(view: View, manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _topic(line: GateLine, view: View) -> str:
-    """The section of the record that a check stands in, by what its scorer declares; names decide nothing."""
+    """Choose the section that shows a check, by the `concern` of its scorer and not by its name."""
     check = line.check
     if view.styles[check.metric].unit in RESOURCES:
         return "resources"

@@ -80,7 +80,7 @@ def cases_of(rows: Iterable[Row], advisory: Collection[str], repeat_rule: str) -
 
 
 def run_verdict(row: Row, advisory: Collection[str], failing_ids: Collection[str]) -> Verdict | Literal["flaky"]:
-    """The verdict of a run as reports show it: `flaky` where it failed and its case, with all its runs, does not."""
+    """The verdict of a run as reports show it: `flaky` if it failed but its case does not fail."""
     verdict = verdict_of(row, advisory)
     return "flaky" if verdict == "failed" and row.case.id not in failing_ids else verdict
 

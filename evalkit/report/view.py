@@ -268,7 +268,7 @@ def _sight(comparison: Comparison | None) -> tuple[str, ...]:
 
 
 def _before(decision: Decision) -> tuple[str, ...]:
-    """Earlier blocks that bear on nothing here, such as those of another system at the same commit."""
+    """Earlier blocks that do not affect this decision, such as those of another system at the same commit."""
     return tuple(text for each in decision.decided_before if (text := str(each)) not in decision.reasons)
 
 

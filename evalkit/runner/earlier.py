@@ -72,7 +72,7 @@ class Earlier:
             place += len(line)
 
     def _is_by_hand(self, line: bytes) -> bool:
-        """Whether an intact line is not one that a run wrote."""
+        """Whether an intact line was edited or added by hand."""
         if not self.counts:
             return False
         name = row_name(line) or b""

@@ -1,4 +1,4 @@
-"""Run a coroutine to its end, whatever code that shares its event loop does to the loop."""
+"""Run a coroutine to its end, even if other code on its event loop stops the loop or leaves tasks behind."""
 
 from __future__ import annotations
 

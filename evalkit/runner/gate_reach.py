@@ -1,4 +1,4 @@
-"""Gates on figures that a suite can never give, found before the first call.
+"""Find gates on figures that a suite can never give, before the first call.
 
 Such a gate would end every run without a decision, or pass without having looked at anything.
 """
@@ -35,7 +35,7 @@ _UNJUDGED = "chat"
 
 @dataclass
 class CaseCounts:
-    """What the gate needs to know of the cases, counted while the golden set is checked."""
+    """Case counts that the checks of the gate need, counted while the golden set is checked."""
 
     graders: Sequence[Grader]
     names: tuple[str, ...] = ()
@@ -63,7 +63,7 @@ class CaseCounts:
         return sum(self.kinds.values())
 
     def counting(self, need: Need) -> Need:
-        """The same need, whose cases are counted."""
+        """Count the cases of a golden set as they are read."""
 
         def counted(case: Case) -> Iterator[str]:
             self._add(case)
@@ -112,7 +112,7 @@ def case_counts(suite: Suite, graders: Sequence[Grader]) -> CaseCounts:
 
 
 def reach_problems(suite: Suite, counts: CaseCounts, *, has_judge: bool) -> Iterator[Problem]:
-    """Find the gates that can never say anything.
+    """Find the gates whose figure the suite can never give.
 
     Args:
         suite: the policy, the system and the options.
@@ -236,7 +236,7 @@ def _unmeasured(suite: Suite, metric: str, has_judge: bool) -> Iterator[_Fault]:
 
 
 def _leaves_out(system: object, part: str) -> bool:
-    """Whether an http system says what the parts of a reply are, and this one is not among them."""
+    """Whether an http system's `pick` leaves out this part of a reply."""
     if not isinstance(system, HttpSystem) or not system.pick:
         return False
     return not {part, part.partition(".")[0]} & system.pick.keys()

@@ -30,11 +30,11 @@ class Grader:
     index: int = 0
     """Its place under `scorers:`."""
     concern: Concern | None = None
-    """What the suite says that its metrics bear on."""
+    """The suite's `concern` for its metrics."""
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
-        """The scorer's metrics, with the suite's word on what they bear on."""
+        """The scorer's metrics, with the suite's `concern` if it sets one."""
         metrics = self.scorer.metrics
         return metrics if self.concern is None else tuple(replace(each, concern=self.concern) for each in metrics)
 

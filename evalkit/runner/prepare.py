@@ -53,7 +53,7 @@ class Prepared:
     shared: Shared
     fingerprint: str | None
     process: Process
-    """What is put back once the system's code has run."""
+    """State of the process that is restored once the system's code has run."""
     services: Services
     """What the scorers were bound to."""
     budget: Budget | None = None

@@ -20,7 +20,7 @@ MIN_LABELS = 10
 
 @dataclass(frozen=True, slots=True)
 class Graded:
-    """One answer that a judge has graded, and what people say of it."""
+    """An answer with the judge's grade and, where labelled, people's."""
 
     judge: float
     """The judge's grade; of a rate 1 for a pass, 0 for a fail."""
@@ -96,7 +96,7 @@ def _too_few(labelled: Sequence[Graded]) -> str:
 
 
 def _kish(weights: Sequence[float]) -> float:
-    """Answers of equal weight that tell as much as these."""
+    """Effective number of answers of equal weight."""
     return math.fsum(weights) ** 2 / math.fsum(weight**2 for weight in weights)
 
 
@@ -181,7 +181,7 @@ def _jeffreys(successes: float, n: float, rng: np.random.Generator) -> NDArray[n
 
 
 def corrected_mean(answers: Sequence[Graded], *, by_judge: bool = True, confidence_level: float = 0.95) -> Estimate:
-    """Mean grade as people would give it: mean of the judge's grades plus the mean of what people differ by.
+    """Mean grade as people would give it: mean of the judge's grades plus the mean difference by people.
 
     theta = mean(f) + mean(y - f'), with variance V(f) + V(y - f'), where V is the cluster-robust variance of a mean,
     G/(G - 1) sum over clusters of (sum of w (x - mean))^2, and Student's quantile with G - 1 degrees of freedom for the

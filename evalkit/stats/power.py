@@ -1,4 +1,4 @@
-"""Power of the regression test: how often a gate finds a drop, by the sign-flip test that it really applies.
+"""Power of the regression test: how often a gate finds a drop, by the sign-flip test that it applies.
 
 Each case differs between two runs of an unchanged system with a variance v, and breaks with a probability of its own.
 A look is one test of the paired means. A gate has one or two looks, and all of them have to find the drop. Differences
@@ -60,7 +60,7 @@ class Rival:
 
 @dataclass(frozen=True)
 class Sight:
-    """A gate as its power sees it.
+    """A gate as input of the power computation.
 
     Attributes:
         n: independent cases.

@@ -38,7 +38,7 @@ class Base:
     """True where it is the commit that is checked out, so that only uncommitted changes differ from it."""
 
     def read(self, names: Collection[str]) -> Mapping[str, bytes]:
-        """Those of the named files that the commit has; a path that leaves the repository is not there.
+        """Read the named files that the commit has; a path that leaves the repository counts as absent.
 
         A file that Git LFS keeps elsewhere is given as the one on disk where that is the same, else as its pointer.
 
@@ -57,7 +57,7 @@ class Base:
         return found
 
     def differing(self, names: Collection[str]) -> list[str]:
-        """Those of the named files that the commit has, and that on disk have another content or are gone."""
+        """List the named files of the commit that are changed or missing on disk."""
         return sorted(name for name, blob in self._blobs(names).items() if not self._is_on_disk(name, *blob))
 
     def copy(self, name: str, target: Path) -> bool:
@@ -77,7 +77,7 @@ class Base:
         return paths[:_MAX_GREP]
 
     def _blobs(self, names: Collection[str]) -> dict[str, tuple[str, int]]:
-        """Name -> (id, bytes) of what are files in the commit."""
+        """Name -> (id, bytes) of the files in the commit."""
         paths = {path: name for name in names if (path := self._path(name))}
         if not paths:
             return {}

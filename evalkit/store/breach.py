@@ -1,4 +1,4 @@
-"""How a run folder differs from what its decision rested on."""
+"""Find how a run folder differs from the rows and files that its decision rested on."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Noted = frozenset[tuple[str, int]]
 
 @dataclass(frozen=True)
 class ChangedRows:
-    """Rows of one journal that are not those that were decided on, by what names them."""
+    """Rows of one journal that changed since the decision, by name."""
 
     file: str
     gone: Sequence[bytes] = ()
@@ -45,7 +45,7 @@ class ChangedRows:
 
 @dataclass(frozen=True)
 class Before:
-    """What a run folder says of decisions that were made of it before."""
+    """Earlier decisions of a run folder, and what changed since."""
 
     decisions: tuple[Decided, ...] = ()
     """The oldest first."""
@@ -58,16 +58,16 @@ class Before:
     """Without a seal: what shows that something is not what it was; empty where nothing does."""
 
     def sentences(self) -> tuple[str, ...]:
-        """Everything that is not what it was."""
+        """Describe every change."""
         sealed = (self.seal,) if self.seal else ()
         return (*sealed, *self.rows.sentences(), *self.other_sentences(), *self.files)
 
     def deciding(self) -> tuple[str, ...]:
-        """Those of the changes that bear on a decision from the rows: figures of a file are computed from them anew."""
+        """Describe the changes that affect a decision from the rows; summary and timings are computed anew."""
         return tuple(each for each in self.sentences() if each.partition(":")[0] not in (SUMMARY, TIMINGS))
 
     def other_sentences(self) -> tuple[str, ...]:
-        """What was changed in the further journals."""
+        """Describe the changes of the further journals."""
         return tuple(sentence for each in self.other_rows for sentence in each.sentences())
 
 
@@ -101,7 +101,7 @@ def before_in(folder: RunFolder, known: Sequence[Decided] = (), noted: Noted = f
 
 
 def _without_seal(folder: RunFolder, journals: Sequence[Scan], known: bool) -> str:
-    """Why a folder without a seal is not as it was decided; empty where nothing shows that."""
+    """Describe what shows that a folder without a seal was changed; empty if nothing does."""
     decision, manifest = folder.decision(), folder.manifest()
     is_baseline = "accepted" in manifest
     gone = not is_baseline and (known or DECIDED_BEFORE in (decision or {}))
@@ -115,7 +115,7 @@ def _without_seal(folder: RunFolder, journals: Sequence[Scan], known: bool) -> s
 
 
 def _said(folder: RunFolder) -> tuple[list[Decided], list[Decided]]:
-    """What `decision.json` says was decided before, and its own decision."""
+    """Earlier decisions that `decision.json` lists, and its own."""
     decision = folder.decision()
     if decision is None:
         return [], []
@@ -134,7 +134,7 @@ def _said(folder: RunFolder) -> tuple[list[Decided], list[Decided]]:
 
 
 def _readable(records: Iterable[object]) -> list[Decided]:
-    """Those that evalkit may have written."""
+    """Keep the decisions that have the shape evalkit writes."""
     found = []
     for record in records:
         with suppress(ValueError):

@@ -1,4 +1,4 @@
-"""Save a run as a baseline: one process at a time, and whole at every moment."""
+"""Save a run as a baseline, under a lock and atomically."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ def save_baseline(run: RunFolder, name: str, root: Path, accepted: str = "") -> 
         accepted: why a run that was not approved may be the baseline; kept in its manifest.
 
     Raises:
-        InputError: for a name that is no plain word.
+        InputError: for a name that is not a plain word.
         StoreError: if it cannot be written.
     """
     if not is_name(name) or len(name) > _MAX_NAME:
-        what = f"{name[:_MAX_NAME]!r} is no plain word of up to {_MAX_NAME} letters"
+        what = f"{name[:_MAX_NAME]!r} is not a plain word of up to {_MAX_NAME} letters"
         raise InputError(Problem("--name", what, "use letters, digits, - and _"))
     target = root / BASELINES / name
     try:
@@ -98,7 +98,7 @@ def _copy(run: RunFolder, draft: Path, added: Mapping[str, Any]) -> None:
 
 
 def _facts(target: Path, run: RunFolder) -> Mapping[str, Any] | None:
-    """What stands under the name, `None` where nothing does; of the same run saved again, what that one replaced."""
+    """Facts of the baseline of that name, `None` without one; if the same run is saved again, of what it replaced."""
     if not (target / MANIFEST).is_file():
         return None
     try:
@@ -118,7 +118,7 @@ def _facts(target: Path, run: RunFolder) -> Mapping[str, Any] | None:
 
 
 def _swap(draft: Path, target: Path) -> None:
-    """Put the draft in the place of the target: in one step where the system can, else in two that can be undone."""
+    """Replace the target by the draft: in one step where the system can, else in two that can be undone."""
     if not target.exists():
         draft.rename(target)
     elif _exchanged(draft, target):

@@ -34,7 +34,7 @@ _EDITED = "edited or cut since the decision"
 
 @dataclass(frozen=True)
 class Seal:
-    """What stands in a seal."""
+    """The contents of a seal."""
 
     head: str
     files: Mapping[str, str]

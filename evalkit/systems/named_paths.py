@@ -1,4 +1,4 @@
-"""Read off python source which files it names: paths as patterns relative to the project, what is unknown a `*`.
+"""Find the file paths that python source names, as patterns relative to the project; unknown parts become `*`.
 
 Nothing is executed: `Path(__file__).parent / f"{name}.md"` in `bots/bot.py` gives `bots/*.md`.
 """

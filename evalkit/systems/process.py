@@ -1,4 +1,4 @@
-"""State of the process that a python system shares with evalkit: hidden from it, or put back after it."""
+"""Protect process state that a python system shares with evalkit: hide it, or restore it afterwards."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def no_exit() -> Iterator[None]:
 
 
 class Process:
-    """How the process was before any code of the system ran."""
+    """State of the process before any code of the system ran."""
 
     def __init__(self) -> None:
         self._set: list[Callable[[], object]] = [
@@ -96,7 +96,7 @@ class Process:
                     os.close(kept)
 
     def back(self) -> None:
-        """Undo what the system changed: folder, umask, limits, warnings, logging, standard streams."""
+        """Restore what the system changed: folder, umask, limits, warnings, logging, standard streams."""
         sys.stdin, sys.stdout, sys.stderr = self._streams
         for fd, kept in self._fds.items():
             with suppress(OSError):

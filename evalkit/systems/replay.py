@@ -194,7 +194,7 @@ def _indexed(path: Path, field: str, _state: tuple[int, int]) -> tuple[Mapping[_
                 key, is_run_row = _key(_row(line), field)
             except (ValueError, RecursionError) as error:
                 what, _, mend = one_line(error, 300).partition("; ")
-                note(Problem(f"{path.name}:{number}", what, mend or "mend the line, or remove it"))
+                note(Problem(f"{path.name}:{number}", what, mend or "fix the line, or remove it"))
                 continue
             if key in lines and not is_run_row:
                 what = f"`id` {key[0]!r}, repeat {key[1]}, repeats line {lines[key]}"

@@ -4,7 +4,7 @@ The rule:
 
 1. A name with a word such as `token`, `password`, `dsn` or `webhook` holds a secret, unless its last word says that the
    value is something about it (`KEY_FILE`, `TOKEN_TTL`, `AUTH_MODE`). The value counts from 6 characters on, unless it
-   is a path, a URL without anything secret in it, or a word that everybody knows (`postgres`, `localhost`, `changeme`).
+   is a path, a URL without anything secret in it, or a common word (`postgres`, `localhost`, `changeme`).
 2. Under any name these are secret: the user information of a URL with a password, a parameter named like a secret, a
    token with a vendor's prefix, a private key, and a random word of 20 or more characters (at least 3.3 bits each).
    Digests and ids (`GITHUB_SHA`, `RUN_ID`, UUIDs, paths) are random without being secret, so only their names can make
@@ -28,7 +28,7 @@ from typing import Any
 from urllib.parse import unquote, unquote_plus, urlsplit
 
 SHORTEST = 6
-"""Characters; a shorter value is not treated as a secret, since blotting it out would shred messages."""
+"""Characters; a shorter value is not treated as a secret, because redacting it would garble messages."""
 RANDOM_CHARS = 20
 RANDOM_BITS = 3.3
 """Shannon entropy of a character, in bits: English has about 4 letters to a word and repeats them, a key does not."""
@@ -237,7 +237,7 @@ def _random_words(value: str) -> Iterator[str]:
 
 
 def _is_random(word: str, least: int = RANDOM_CHARS) -> bool:
-    """True where a word looks drawn by lot: long, without repeats, digits and letters mixed all over."""
+    """Whether a word looks random: long, without repeats, digits and letters mixed throughout."""
     core = word.strip("=")
     if len(core) < least or _UUID.search(core):
         return False

@@ -1,4 +1,4 @@
-"""Packages that a python system would import in another version than the one installed for it."""
+"""Warn about packages that a python system would import in a different version than the one installed for it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Find the files that a system's answers rest on: what it can import, and what its code or configuration names.
+"""Find the files that a system's answers depend on: what it can import, and what its code or configuration names.
 
 A file that merely appears beside the system (redirected output, a log, notes, a report) is named by nothing and does
 not count; nor does one that the code opens for writing.

@@ -238,7 +238,7 @@ class OwnLoop:
 
 @dataclass(frozen=True)
 class _Before:
-    """What the run itself cannot go on without."""
+    """State that the run itself needs to continue."""
 
     pid: int = field(default_factory=os.getpid)
     recursion_limit: int = field(default_factory=sys.getrecursionlimit)

@@ -64,5 +64,5 @@ def test_what_is_no_rule_is_refused(rule: str) -> None:
     """With those that there are."""
     with pytest.raises(ValueError, match="write mean, all, any, majority, or rate"):
         check_rule(rule)
-    with pytest.raises(ValueError, match="is no rule"):
+    with pytest.raises(ValueError, match="is not a rule"):
         run_of([[0, 0], [0, 0]], rule)

@@ -128,7 +128,7 @@ CASES: dict[str, tuple[Spoil, tuple[str, ...], str]] = {
         CHECK,
         "system.headers.X A: no name of a header; ",
     ),
-    "a torn stored answer": (replayed, ("run", "suite.yaml", "--out", "new"), "; mend the line, or remove it"),
+    "a torn stored answer": (replayed, ("run", "suite.yaml", "--out", "new"), "; fix the line, or remove it"),
     "a label file twice": (
         suite("[labels.jsonl]", "[labels.jsonl, ./labels.jsonl]"),
         CHECK,

@@ -228,7 +228,7 @@ def run_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(
     ("key", "value", "said"),
     [
-        ("repeat_rule", "sometimes", "repeat_rule: 'sometimes' is no rule; "),
+        ("repeat_rule", "sometimes", "repeat_rule: 'sometimes' is not a rule; "),
         ("metrics", None, "two scorers share the name; "),
     ],
 )

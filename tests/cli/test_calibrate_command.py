@@ -294,4 +294,4 @@ def test_a_record_of_an_older_version_is_read(judged: Project) -> None:
         ran = judged.run("run", "suite.yaml", "--out", "later", "--json")
     assert ran.returncode == 0, ran.stderr
     notes = [each["note"] for each in judged.json("later/summary.json")["agreement"]]  # type: ignore[index]
-    assert any("took every answer for a question of its own: calibrate again" in note for note in notes)
+    assert any("treated every answer as a question of its own: calibrate again" in note for note in notes)

@@ -120,7 +120,7 @@ def test_deepest_answer_meets_a_recursive_schema() -> None:
 @pytest.mark.parametrize(
     ("schema", "message"),
     [
-        ({"type": "objekt"}, r"schema: \$\.type: .*; mend it after draft 2020-12"),
+        ({"type": "objekt"}, r"schema: \$\.type: .*; follow draft 2020-12"),
         ({"$ref": "https://example.com/s.json"}, "schema: .*nothing is fetched; put the part under"),
         ({"$ref": "#/$defs/gone"}, "schema: .*'#/\\$defs/gone' is not in it"),
         ({"$ref": "#"}, "schema: refers to itself without end"),

@@ -1,4 +1,4 @@
-"""Whether the numbers of an answer are those of a reference, and stand at the same words."""
+"""Compare the numbers of an answer with those of a reference, and the words beside them."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def agreement(wanted: Counted, given: Counted, asked: Collection[str]) -> Agreem
 
 
 def _counts(one: Number, wanted: Words, kinds: frozenset[str]) -> bool:
-    """A part of a date, or the number of a name, may be left out; another one in its place may not."""
+    """Parts of a date and numbers in names may be left out, but not replaced."""
     if _aside(wanted, one.place):
         return False
     if one.kind in CALENDAR:
@@ -88,7 +88,7 @@ def _aside(text: Words, place: int) -> bool:
 
 
 def _stands_in_groups(digits: str, given: Words) -> bool:
-    """The digits of a telephone stand in the answer, in whatever groups."""
+    """Whether the answer has the digits of a telephone number, however grouped."""
     for start in range(len(given.folded)):
         rest = digits
         for raw in given.raw[start:]:
@@ -179,7 +179,7 @@ def _found_words(sought: Collection[str], given: Words) -> list[int]:
 
 
 def only_numbers(wanted: Counted, asked: Collection[str]) -> bool:
-    """A reference that says nothing but numbers, their units, and words of the question."""
+    """Whether a reference holds only numbers, their units, and words of the question."""
     covered = {place for one in wanted.numbers for place in range(one.place, one.end) if one.kind != "month"}
     rest = {wanted.words.folded[place] for place in wanted.words.telling if place not in covered}
     return bool(covered) and rest <= FILLERS | frozenset(asked)

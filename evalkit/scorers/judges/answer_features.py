@@ -177,7 +177,7 @@ def _answers_beside(wanted: _Text, given: _Text, whole: bool, found: Agreement) 
 
 
 def _without_refusals(text: str) -> str:
-    """The text without each refusal and what follows it in its clause."""
+    """Remove each refusal and the rest of its clause from a text."""
     kept, start = [], 0
     for refusal in _REFUSAL.finditer(text):
         kept.append(text[start : max(start, refusal.start())])

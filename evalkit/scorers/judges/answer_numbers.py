@@ -1,4 +1,4 @@
-"""Numbers of a text with their sign, precision and unit, and whether those of an answer are those of a reference."""
+"""Parse the numbers of a text with sign, precision and unit, and compare those of answer and reference."""
 
 from __future__ import annotations
 
@@ -253,7 +253,7 @@ def _dated(found: Sequence[Number]) -> list[Number]:
 
 
 def degree(wanted: Number, given: Number) -> float:
-    """How well a number of an answer agrees with one of a reference, 0 to 1, at the precision of the reference."""
+    """Score how well a number agrees with one of the reference, 0 to 1, at the precision of the reference."""
     if "name" in (wanted.kind, given.kind) or math.isnan(wanted.value) or math.isnan(given.value):
         return same_quantity(wanted.written, given.written)
     if "clock" in (wanted.kind, given.kind):

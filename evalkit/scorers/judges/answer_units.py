@@ -93,7 +93,7 @@ UNITS = _readings()
 
 
 def readings(behind: tuple[str, ...], gaps: Sequence[str]) -> tuple[Sequence[Reading], int]:
-    """What the words behind a number measure, and how many of them do.
+    """Read the unit behind a number, and count the words that it takes.
 
     Args:
         behind: the next words.

@@ -94,13 +94,13 @@ class LocalJudge:
 class LocalCorrectness:
     """Correctness against the reference, judged without a model.
 
-    A small model calibrated on short answers to questions from search. It is no substitute for a judge that reads:
-    it compares meaning and wording of the best fitting stretch of the answer with each acceptable reference, and
-    knows that another number, another date, another first name, a denial or a refusal is another answer, and that a
-    year or a family name may stand for all of it. Numbers agree at the precision of the reference, with their sign
-    and in any unit of their kind; a reference of up to 12 words needs all of its numbers, each at its own words. Of
-    an answer that ends in "Answer: ..." only that is compared. It cannot see one-word edits or abstractive rewording,
-    and knows nothing of the world. An empty answer scores 0.
+    A small model calibrated on short answers to questions from search. It does not replace a judge that reads: it
+    compares meaning and wording of the best fitting stretch of the answer with each acceptable reference, and knows
+    that another number, another date, another first name, a denial or a refusal is another answer, and that a year
+    or a family name may stand for all of it. Numbers agree at the precision of the reference, with their sign and
+    in any unit of their kind; a reference of up to 12 words needs all of its numbers, each at its own words. If an
+    answer ends in "Answer: ...", only that is compared. It cannot see one-word edits or abstractive rewording, and
+    knows nothing of the world. An empty answer scores 0.
     """
 
     name: str = "correctness"

@@ -35,7 +35,7 @@ class DeepevalMetric:
         parts: Parts of a case that it reads; options may name others.
         llm: True where it asks a model.
         options: Option -> its type.
-        concern: What it bears on.
+        concern: Section of the release decision that shows its checks.
     """
 
     cls: str

@@ -28,7 +28,7 @@ class RagasMetric:
         package: (module, distribution) that ragas leaves to the user to install.
         options: Option -> its type, or the texts it may be.
         fixed: Arguments of the class that are not up to the suite.
-        concern: What it bears on.
+        concern: Section of the release decision that shows its checks.
     """
 
     cls: str

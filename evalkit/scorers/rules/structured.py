@@ -198,7 +198,7 @@ def _validator(frozen: str) -> Any:
     try:
         draft.check_schema(schema, format_checker=jsonschema.FormatChecker(formats=()))
     except jsonschema.SchemaError as error:
-        raise ValueError(f"schema: {error.json_path}: {cut(error.message, 200)}; mend it after draft 2020-12") from None
+        raise ValueError(f"schema: {error.json_path}: {cut(error.message, 200)}; follow draft 2020-12") from None
     for keyword, value in _keywords(schema):
         if keyword == "pattern":
             compile_pattern("schema", value)

@@ -1,4 +1,4 @@
-"""How labels were drawn, and which of them depend on each other: the weights and clusters behind a standard error."""
+"""Describe how labels were drawn and which depend on each other: weights and clusters of a standard error."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Ints = NDArray[np.intp]
 
 @dataclass(frozen=True, kw_only=True)
 class Design:
-    """What labels have in common, one entry for each label.
+    """Sampling design of labels, one entry for each label.
 
     With nothing given, every label is of an answer of its own, drawn like all others.
     """
@@ -54,7 +54,7 @@ class Sample:
 
     @property
     def effective(self) -> float:
-        """Independent answers of equal weight that tell as much: Kish's (sum w)^2 / sum w^2 times G / n."""
+        """Effective number of independent answers of equal weight: Kish's (sum w)^2 / sum w^2 times G / n."""
         return 1 / _sum_of_squares(self.weights, self.answers) * self.n_clusters / self.n
 
     def errors(self, influence: Floats) -> tuple[float, float]:
