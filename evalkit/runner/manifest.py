@@ -80,7 +80,8 @@ def manifest_of(
         "scoring": Scoring(prepared.graders, {}).id,
         "earlier_scorings": {},
         "cohorts": list(suite.options.cohorts),
-        "rules": rules_of(suite),
+        # Further runs by a flag are evidence for a baseline, and no rule for the runs that are compared with it.
+        "rules": {**rules_of(suite), "repeat": min(suite.options.repeat, suite.stated_repeat)},
         "seed": suite.options.seed,
         "repeats": suite.options.repeat,
         "repeat_rule": suite.options.repeat_rule,

@@ -226,6 +226,8 @@ class Suite:
 
     variables: tuple[str, ...] = ()
     """Names of the variables of the environment that the suite asks for."""
+    stated_repeat: int = 1
+    """`repeat` of the file; a flag may ask for more runs, or fewer."""
 
     def with_timeout(self, timeout_s: float) -> Suite:
         """The suite whose systems, the old one too, have so many seconds for each call.

@@ -84,6 +84,7 @@ def load_suite(path: Path, shown: str | None = None) -> Suite:
         learnt_files=tuple(file for file in learnt if file),
         lines=_lines(builder.document),
         variables=variables_of(builder.document.value),
+        stated_repeat=options.repeat,
     )
 
 

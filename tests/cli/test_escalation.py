@@ -228,3 +228,19 @@ def test_saving_a_single_run_recommends_four(project: Project) -> None:
     saved = project.run("baseline", "save", "first", "--name", "main")
     assert saved.returncode == 0, saved.stderr
     assert "evalkit run suite.yaml --repeat 4" in saved.stdout
+
+
+@pytest.mark.parametrize(("flag", "condition"), [((), False), (("--repeat", "1"), True)], ids=["flag", "suite"])
+def test_a_baseline_of_four_runs_asks_for_four_only_where_the_suite_does(
+    flag: tuple[str, ...], condition: bool, project: Project
+) -> None:
+    """Four runs by a flag are evidence; four runs by the suite are a rule, and fewer of them loosen it."""
+    if condition:
+        text = (project.root / "suite.yaml").read_text(encoding="utf-8")
+        project.suite(text=text.replace("concurrency: 2", "concurrency: 2\nrepeat: 4"))
+    asked = () if condition else ("--repeat", "4")
+    assert project.run("run", "suite.yaml", "--out", "four", "--baseline", "none", *asked).returncode == 0
+    assert project.run("baseline", "save", "four", "--name", "main").returncode == 0
+    assert project.run("run", "suite.yaml", "--out", "again", *flag).returncode == 0
+    found = {each["what"]: each["loosens"] for each in project.json("again/decision.json")["amendments"]}
+    assert found.get("repeat", False) is condition
