@@ -108,7 +108,7 @@ class Agreement:
 
     @property
     def between_raters(self) -> bool:
-        """True for what raters agree on among themselves: the ceiling of any judge, and no judge itself."""
+        """True for the agreement of raters with each other."""
         return self.judge.startswith("rater ") or self.judge.endswith(" raters")
 
 

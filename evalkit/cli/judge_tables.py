@@ -82,7 +82,8 @@ def print_calibration(found: Sequence[Agreement], console: Console) -> None:
                 console.print(_cohort_table(own))
             for each in found:
                 if _same_scale(each, head) and each.between_raters:
-                    console.print(f"  ceiling: {each.judge}: {_kappa(each.kappa)}, n={each.kappa.n}", soft_wrap=True)
+                    raters = each.judge.removeprefix("rater ")
+                    console.print(f"  between raters: {raters}: {_kappa(each.kappa)}, n={each.kappa.n}", soft_wrap=True)
             console.print()
 
 

@@ -48,7 +48,7 @@ class JudgePanel:
     """One for each figure and kind of rater."""
     cohorts: tuple[JudgeLine, ...]
     raters: tuple[JudgeLine, ...]
-    """What raters agree on among themselves: the ceiling of any judge."""
+    """Agreement of raters with each other, shown beside the judge's."""
     ungraded: str
     """Share of the answers that got no grade, with its kinds."""
     standing: str
@@ -62,7 +62,7 @@ def judge_line(agreement: Agreement) -> JudgeLine:
         name=f"{agreement.judge} on {agreement.figure or agreement.metric}",
         figure=agreement.figure or agreement.metric,
         scale=agreement.scale,
-        verdict="the ceiling of any judge" if agreement.between_raters else agreement.trust,
+        verdict="between raters" if agreement.between_raters else agreement.trust,
         kappa=estimated(agreement.kappa, Style("number")),
         gwet=f"{agreement.gwet.method} {estimated(agreement.gwet, Style('number'))}" if agreement.gwet else "",
         observed=figure(agreement.observed, share, n),
@@ -125,7 +125,7 @@ def _panel(metric: str, judge: str, lines: list[JudgeLine], ungraded: str) -> Ju
         cohorts=tuple(line for line in own if line.agreement.cohort != OVERALL),
         raters=tuple(line for line in lines if line.agreement.between_raters),
         ungraded=ungraded,
-        standing="; ".join([*map(_against, _people_first(overall)), *_ceilings(lines)]),
+        standing="; ".join([*map(_against, _people_first(overall)), *_between_raters(lines)]),
     )
 
 
@@ -143,11 +143,11 @@ def _against(line: JudgeLine) -> str:
     return f"{line.verdict} on {line.scale}: {found}" if kind == "person" else f"{found}, on {line.scale}"
 
 
-def _ceilings(lines: Iterable[JudgeLine]) -> list[str]:
+def _between_raters(lines: Iterable[JudgeLine]) -> list[str]:
     """The most that a judge can reach, once for each kind of rater: all raters where there are more than two."""
     widest = {(line.agreement.rater_kind, line.scale): line for line in lines if line.agreement.between_raters}
     return [
-        f"{line.agreement.judge.removeprefix('rater ')} agree at {line.kappa} (n={line.n}), the ceiling of any judge"
+        f"{line.agreement.judge.removeprefix('rater ')} agree at {line.kappa} (n={line.n}), for comparison"
         + (f" on {line.scale}" if len(widest) > 1 else "")
         for line in _people_first(widest.values())
     ]

@@ -176,12 +176,12 @@ def test_drift_reads_words_by_the_pass_mark(judged: Project) -> None:
     assert kappa == pytest.approx(found["value"], abs=1e-9)
 
 
-def test_raters_show_the_ceiling(judged: Project) -> None:
+def test_the_agreement_of_raters_is_shown(judged: Project) -> None:
     """Two raters' own agreement stands beside the judge's."""
     files = [write_labels(judged, "first"), write_labels(judged, "first", flip=6, rater="ben")]
     ran = judged.run("judge", "calibrate", "first", *[word for file in files for word in ("--labels", file.name)])
     assert ran.returncode == 0, ran.stderr
-    assert "ceiling: rater ana / ben: 0." in ran.stdout
+    assert "between raters: ana / ben: 0." in ran.stdout
 
 
 def test_labels_by_authors_make_no_record(judged: Project) -> None:

@@ -96,12 +96,12 @@ def test_labels_go_from_the_page_to_the_gate(judged: Project) -> None:
 
 
 def test_two_raters_show_what_people_agree_on(judged: Project) -> None:
-    """The ceiling of any judge stands beside its kappa."""
+    """The agreement of raters is shown beside the judge's kappa."""
     queue = draw(judged, "first", "--answers", "40")
     files = [export(judged, queue, rater).name for rater in ("ana", "ben")]
     ran = judged.run("labels", "import", "first", *files, "--into", "people.jsonl")
     assert ran.returncode == 0, ran.stderr
-    assert "ceiling: rater ana / ben: 1.00" in ran.stdout
+    assert "between raters: ana / ben: 1.00" in ran.stdout
 
 
 def test_what_was_labelled_is_not_drawn_again(judged: Project) -> None:

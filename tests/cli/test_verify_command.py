@@ -48,7 +48,7 @@ def test_an_accidental_edit_is_named(ran: Project) -> None:
     journal.write_bytes(b"".join(lines[1:]))
     found = ran.run("verify", "run")
     assert found.returncode == 1
-    assert "changed since the decision" in found.stderr
+    assert "1 row that the decision rested on is gone from rows.jsonl" in found.stderr
 
 
 def test_an_edited_decision_shows(ran: Project) -> None:

@@ -1,4 +1,4 @@
-"""What is said of a judge: one line, its trust, and the ceiling once."""
+"""What is said of a judge: one line, its trust, and the agreement of raters once."""
 
 from __future__ import annotations
 
@@ -54,11 +54,11 @@ def test_people_come_first_and_others_behind_them() -> None:
     assert standing(PERSON) == "trusted on pass/fail: kappa 0.78 [0.66, 0.88] with 120 labels by people"
 
 
-def test_the_ceiling_is_said_once() -> None:
+def test_the_agreement_of_raters_is_said_once() -> None:
     """Two raters give one figure; of more than two that of all of them stands for the pairs."""
-    assert standing(PERSON, PAIR).endswith("; ana / ben agree at 0.95 [0.66, 0.99] (n=38), the ceiling of any judge")
+    assert standing(PERSON, PAIR).endswith("; ana / ben agree at 0.95 [0.66, 0.99] (n=38), for comparison")
     said = standing(PERSON, PAIR, ALL)
-    assert said.count("ceiling") == 1
+    assert said.count("for comparison") == 1
     assert "3 raters agree at 0.91" in said
 
 
@@ -73,7 +73,7 @@ def test_every_place_has_one_line_a_judge(summary: Summary, decision: Decision) 
     assert [line for line in section.splitlines() if line.startswith("- ")] == [
         "- `correctness` by `local-correctness` untrusted: no labels by people; "
         "kappa 0.86 [0.69, 0.94] with 116 labels by authors, on pass/fail; "
-        "ana / ben agree at 0.95 [0.66, 0.99] (n=38), the ceiling of any judge"
+        "ana / ben agree at 0.95 [0.66, 0.99] (n=38), for comparison"
     ]
 
 
