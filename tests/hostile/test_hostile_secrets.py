@@ -13,7 +13,7 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 from hostile_lab import HERE, command, write_project
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from evalkit.systems.base import timed
@@ -165,7 +165,8 @@ def test_a_kept_reply_of_a_judge_holds_no_key(tmp_path: Path) -> None:
 @settings(deadline=None)
 @given(st.text(min_size=8, max_size=30), st.binary(max_size=4), st.binary(max_size=4))
 def test_a_value_is_found_wherever_it_begins_in_base64(value: str, before: bytes, after: bytes) -> None:
-    """Whatever stands before and after it."""
+    """Whatever comes before and after it; a path that a variable names is not a secret."""
+    assume("/" not in value and "\\" not in value)
     secrets = secrets_of({"A_KEY": value})
     data = value.encode("utf-8", "replace")
     if data.decode() != value:
