@@ -293,7 +293,7 @@ CONTENTS: dict[str, tuple[Prepare, tuple[str, ...], str]] = {
     "labels of zeros": (big("labels.jsonl", 3 << 30), CHECK, "labels.jsonl:1: a line longer than 8 MiB; "),
     "100,000 bad labels": (content("labels.jsonl", "{}\n" * 100_000), CHECK, "... and "),
     "5,000 labels of nobody": (
-        content("labels.jsonl", jsonl([{**LABELS[0], "case_id": f"z{at}"} for at in range(5_000)])), CHECK, "and 181 more"),
+        content("labels.jsonl", jsonl([{**LABELS[0], "case_id": f"z{at}"} for at in range(5_000)])), CHECK, "and 180 more"),
     "labels of deep lists": (content("labels.jsonl", f'{{"label": {DEEP}}}\n'), CHECK, "nested too deep; "),
     "a calibration of 3 GB": (big("c.json", 3 << 30, CALIBRATED), CHECK, "c.json"),
     "a calibration of deep lists": (content("c.json", DEEP, CALIBRATED), CHECK, "c.json"),
