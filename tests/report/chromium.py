@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import aiohttp
@@ -97,13 +99,24 @@ class Tab:
 
 @asynccontextmanager
 async def opened_tab(profile: Path) -> AsyncIterator[Tab]:
-    """Start Chromium with a fresh profile and give its page."""
+    """Start Chromium with a fresh profile, a HOME and a temporary folder of its own, and give its page."""
+    assert PROGRAM is not None
+    # Its socket is in the temporary folder, whose path has to be short.
+    with TemporaryDirectory(prefix="chromium-", ignore_cleanup_errors=True) as own:
+        env = {name: value for name, value in os.environ.items() if not name.startswith("XDG_")}
+        async with _tab_of(profile, {**env, "HOME": own, "TMPDIR": own}) as tab:
+            yield tab
+
+
+@asynccontextmanager
+async def _tab_of(profile: Path, env: Mapping[str, str]) -> AsyncIterator[Tab]:
     assert PROGRAM is not None
     process = await asyncio.create_subprocess_exec(
         PROGRAM,
         *FLAGS,
         f"--user-data-dir={profile}",
         "about:blank",
+        env=env,
         stderr=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.DEVNULL,
     )
