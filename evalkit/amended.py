@@ -56,7 +56,13 @@ class Before:
     """The stored run whose rows hold the old cases, where no commit does."""
 
 
-def state_before(suite: Suite, asked: str | None, compared: RunFolder | None, env: Mapping[str, str]) -> Before:
+def state_before(
+    suite: Suite,
+    asked: str | None,
+    compared: RunFolder | None,
+    env: Mapping[str, str],
+    run: Mapping[str, Any] | None = None,
+) -> Before:
     """Find the base of a change, whatever the gate names.
 
     Args:
@@ -64,13 +70,15 @@ def state_before(suite: Suite, asked: str | None, compared: RunFolder | None, en
         asked: what `--baseline` names, `None` without it.
         compared: the baseline that the gate compares with, `None` where there is none.
         env: the environment, in which CI names the target branch.
+        run: manifest of a stored run, `None` for one that is about to begin; a baseline saved from it, or from a run
+            that began later, holds no earlier rules.
 
     Raises:
         InputError: for a file of the base branch that is there and cannot be read, or is too large.
     """
     named = next(iter(named_baselines(suite)), None)
     base = find_base(suite.root, env, asked, named)
-    stored = compared or _stored_baseline(suite)
+    stored = compared or _stored_baseline(suite, run)
     notes = [*_comparison(asked, named, base), *_target(env, base)]
     at_base = _of_commit(base, suite) if base is not None else None
     if at_base is not None:
@@ -160,14 +168,16 @@ def _nothing_to_compare(base: Base | None) -> Amendment:
     return Amendment(what="rules", note=f"not compared: {where}, and no stored baseline of this suite", loosens=False)
 
 
-def _stored_baseline(suite: Suite) -> RunFolder | None:
-    """The saved baseline of this suite: `main`, else the first by name."""
+def _stored_baseline(suite: Suite, run: Mapping[str, Any] | None) -> RunFolder | None:
+    """The saved baseline of this suite that is older than the run: `main`, else the first by name."""
     folders = sorted((suite.root / BASELINES).glob("*/"), key=lambda each: (each.name != "main", each.name))
     for folder in (RunFolder(each) for each in folders if not each.name.startswith(".")):
         try:
             manifest = folder.manifest()
         except EvalkitError:
             continue  # whoever names it hears of it
+        if run is not None and (manifest["run_id"] == run["run_id"] or manifest["started_at"] > run["started_at"]):
+            continue
         if manifest["suite"] == suite.name or manifest["suite_file"] == _relative(suite):
             return folder
     return None

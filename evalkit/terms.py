@@ -86,7 +86,7 @@ def terms_of_stored(
     Raises:
         InputError: as for a run.
     """
-    before = state_before(suite, baseline, find_baseline_of(suite, baseline), env)
+    before = state_before(suite, baseline, find_baseline_of(suite, baseline), env, manifest)
     former = () if manifest.get("former") is not None else None
     return dataclasses.replace(_terms(suite, manifest, baseline, before, run), former=former)
 

@@ -1,6 +1,7 @@
 """What all tests share."""
 
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 
@@ -18,3 +19,9 @@ def own_state() -> Iterator[None]:
     with tempfile.TemporaryDirectory(prefix="evalkit-state-") as folder, pytest.MonkeyPatch.context() as patch:
         patch.setitem(os.environ, "XDG_STATE_HOME", folder)
         yield
+
+
+@pytest.fixture(autouse=True)
+def no_system_of_another_test() -> None:
+    """A project's `bot.py` is imported from its own folder, whatever ran in this process before."""
+    sys.modules.pop("bot", None)

@@ -10,7 +10,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from scipy.stats import t as student
 from sklearn.metrics import cohen_kappa_score, confusion_matrix
 from statsmodels.stats.inter_rater import cohens_kappa
 from typer.testing import CliRunner
@@ -36,6 +38,8 @@ def calibrated(
     scorer: str,
     labels: Iterable[Mapping[str, Any]],
     cohorts: Iterable[str],
+    *,
+    gate: str = "failures: 100000",
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Replay recorded answers and verdicts, and calibrate: (summary, agreement)."""
     with (folder / "cases.jsonl").open("w", encoding="utf-8") as file:
@@ -45,9 +49,7 @@ def calibrated(
             file.write(json.dumps({**kept, "cluster": row["group"]}) + "\n")
     (folder / "labels.jsonl").write_text("\n".join(map(json.dumps, labels)), encoding="utf-8")
     suite = f"name: recorded\ngolden: cases.jsonl\nsystem: {{replay: golden}}\nscorers:\n  - {scorer}\n"
-    suite += (
-        f"cohorts: [{', '.join(cohorts)}]\nlabels: [labels.jsonl]\ngate:\n  - coverage: 0.9\n  - failures: 100000\n"
-    )
+    suite += f"cohorts: [{', '.join(cohorts)}]\nlabels: [labels.jsonl]\ngate:\n  - coverage: 0.9\n  - {gate}\n"
     (folder / "suite.yaml").write_text(suite, encoding="utf-8")
     run = CliRunner().invoke(
         app, ["run", str(folder / "suite.yaml"), "--out", str(folder / "run"), "--progress", "none"]
@@ -73,6 +75,19 @@ def overall(found: list[dict[str, Any]]) -> dict[str, Any]:
     return next(each for each in found if each["cohort"] == "overall" and each["judge"].startswith("recorded:"))
 
 
+def error_by_questions(people: list[bool], judge: list[bool], questions: list[Any]) -> float:
+    """The standard error of kappa from each question's summed influence (delta method), times sqrt(G / (G - 1))."""
+    person, verdict = np.array(people, dtype=float), np.array(judge, dtype=float)
+    p, q = person.mean(), verdict.mean()
+    agreed, by_chance = (person == verdict).mean(), p * q + (1 - p) * (1 - q)
+    of_agreement = (person == verdict) - agreed
+    of_chance = np.where(person == 1, q, 1 - q) + np.where(verdict == 1, p, 1 - p) - 2 * by_chance
+    influence = of_agreement / (1 - by_chance) - (1 - agreed) / (1 - by_chance) ** 2 * of_chance
+    names, owner = np.unique(np.array(questions, dtype=str), return_inverse=True)
+    sums = np.bincount(owner, weights=influence, minlength=len(names))
+    return float(np.sqrt(len(names) / (len(names) - 1) * (sums**2).sum()) / len(person))
+
+
 @pytest.mark.parametrize("judge", ["gpt-4", "text-davinci-003"])
 def test_judges_of_open_questions(tmp_path: Path, judge: str) -> None:
     """Kappa, its error, agreement, sensitivity and specificity on NQ301, overall and by cohort, to 1e-9."""
@@ -89,10 +104,13 @@ def test_judges_of_open_questions(tmp_path: Path, judge: str) -> None:
         table = confusion_matrix(people, said)
         assert mine["confusion"] == table.tolist()
         assert mine["kappa"]["value"] == pytest.approx(cohen_kappa_score(people, said), abs=1e-9)
-        oracle = cohens_kappa(table)
+        questions = [row["group"] for row in chosen]
         half = (math.atanh(mine["kappa"]["high"]) - math.atanh(mine["kappa"]["low"])) / 2
-        error = half / 1.959963984540054 * (1 - mine["kappa"]["value"] ** 2)
-        assert error == pytest.approx(oracle.std_kappa, abs=1e-9)
+        error = half / student.ppf(0.975, len(set(questions)) - 1) * (1 - mine["kappa"]["value"] ** 2)
+        assert error == pytest.approx(error_by_questions(people, said, questions), rel=1e-9)
+        alone = error_by_questions(people, said, list(range(len(people))))
+        n = len(people)
+        assert alone == pytest.approx(cohens_kappa(table).std_kappa * math.sqrt(n / (n - 1)), rel=1e-9)
         assert mine["sensitivity"] == pytest.approx(table[1, 1] / table[1].sum(), abs=1e-12)
         assert mine["specificity"] == pytest.approx(table[0, 0] / table[0].sum(), abs=1e-12)
 
@@ -119,7 +137,7 @@ def test_malformed_verdicts_of_refusals_are_unscored(tmp_path: Path) -> None:
     labels = [label(row, "refusal", XSTEST_LEVELS[row["human"]["final_label"]], "people") for row in rows]
     levels = json.dumps(XSTEST_LEVELS)
     scorer = f"recorded: {{name: refusal, at: judges.gpt-4, judge: gpt-4, levels: {levels}, advisory: true}}"
-    summary, found = calibrated(tmp_path, rows, scorer, labels, ["system"])
+    summary, found = calibrated(tmp_path, rows, scorer, labels, ["system"], gate="refusal: {min: 1}")
     assert summary["unscored_kinds"] == {"no_verdict": 11}
     known = [row for row in rows if row["judges"]["gpt-4"] in XSTEST_LEVELS]
     people, said = (

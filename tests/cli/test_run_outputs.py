@@ -96,12 +96,7 @@ def test_the_cases_are_written_as_a_table(project: Project) -> None:
     assert (project.root / "run/rows.jsonl").read_bytes() == evidence
 
 
-LATER_BASE = pytest.mark.xfail(
-    strict=False, reason="the rules are compared with a baseline that was saved after the run, which changes the record"
-)
-
-
-@pytest.mark.parametrize("given", ["base", pytest.param("none", marks=LATER_BASE)])
+@pytest.mark.parametrize("given", ["base", "none"])
 def test_reports_are_made_again_against_the_baseline_of_the_run(project: Project, given: str) -> None:
     """What was decided stays decided, though the suite names another baseline that is there by now."""
     project.cases(40)

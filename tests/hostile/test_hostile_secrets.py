@@ -17,6 +17,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from evalkit.systems.base import timed
+from evalkit.systems.secret_values import KNOWN_TO_ALL
 from evalkit.systems.secrets import MASK, SHORTEST, redact, secrets_of, without_secrets
 from evalkit.types import Case, Failure, Output, Row, Score, ToolCall
 
@@ -166,7 +167,7 @@ def test_a_kept_reply_of_a_judge_holds_no_key(tmp_path: Path) -> None:
 @given(st.text(min_size=8, max_size=30), st.binary(max_size=4), st.binary(max_size=4))
 def test_a_value_is_found_wherever_it_begins_in_base64(value: str, before: bytes, after: bytes) -> None:
     """Whatever comes before and after it; a path that a variable names is not a secret."""
-    assume("/" not in value and "\\" not in value)
+    assume("/" not in value and "\\" not in value and value.casefold() not in KNOWN_TO_ALL)
     secrets = secrets_of({"A_KEY": value})
     data = value.encode("utf-8", "replace")
     if data.decode() != value:
