@@ -241,11 +241,19 @@ def _of_commit(base: Base, suite: Suite) -> Before:
 
 
 def _moved(base: Base, suite: Suite) -> tuple[str, bytes] | None:
-    """Path and text of the suite of this name at a commit, one that is gone from the disk first."""
-    names = [path for path in base.files_with(suite.name) if path.endswith(_YAML)]
-    for path in sorted(names, key=lambda path: ((suite.root / path).is_file(), path)):
-        text = base.read([path])[path]
-        options = options_of_text(text, path)
-        if options is not None and options.name == suite.name:
-            return path, text
-    return None
+    """Path and text of the suite that this one was at a commit.
+
+    It is a suite of the same name, one that is gone from the disk first; else one of another name that is gone, one
+    with the same golden set first.
+    """
+    found = []
+    for path in {*base.files_with(suite.name), *base.files_with("golden:")}:
+        options = options_of_text(text := base.read([path])[path], path) if path.endswith(_YAML) else None
+        if options is None:
+            continue
+        there, other = (suite.root / path).is_file(), options.name != suite.name
+        if not (there and other):
+            golden = golden_source(options).path
+            file = (suite.root / path).parent / golden if golden is not None else None
+            found.append((other, there, file is None or file.resolve() != suite.golden_file, path, text))
+    return min(found)[3:] if found else None

@@ -13,10 +13,12 @@ A failed gate is a result, not an exception.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Self
 
 from evalkit.visible import on_one_line
 
@@ -110,3 +112,26 @@ class StoreError(EvalkitError):
     """A run folder could not be read or written."""
 
     exit_code = ExitCode.INTERNAL_ERROR
+
+    @classmethod
+    def of(cls, place: object, error: OSError, then: str = "then go on with --resume", *, needed: str = "") -> Self:
+        """Describe what the operating system refused, with the fix for its reason.
+
+        Args:
+            place: file or folder.
+            error: what the operating system said.
+            then: what to do once the reason is gone.
+            needed: such as `300 bytes needed`.
+        """
+        what = f"{error.strerror or error}{f', {needed}' if needed else ''}"
+        return cls(f"{place}: {what}; {fix_of(error)}, {then}")
+
+
+def fix_of(error: OSError) -> str:
+    """What removes the reason for which the operating system refused a file."""
+    fixes = {
+        (errno.EACCES, errno.EPERM, errno.EROFS): "make the folder writable",
+        (errno.ENOENT, errno.ESTALE, errno.ENOTDIR): "leave the folder where it is while evalkit works in it",
+        (errno.EMFILE, errno.ENFILE): "raise the limit of open files (`ulimit -n`)",
+    }
+    return next((fix for numbers, fix in fixes.items() if error.errno in numbers), "free the disk")

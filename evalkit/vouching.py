@@ -132,9 +132,9 @@ def differences(stored: StoredRun, digests: Collection[str], prepared: Prepared)
     """
     place, theirs = f"baseline {stored.run_id}", stored.score_keys
     known, now = {row.case.digest for row in stored.folder.rows()}, set(digests)
-    paired, larger = len(known & now), max(len(known), len(now))
-    if larger and paired / larger < MIN_OVERLAP:
-        what = f"{paired} of {larger} cases are those of {prepared.golden.path} today, need {MIN_OVERLAP:.0%}"
+    paired = len(known & now)
+    if known and paired / len(known) < MIN_OVERLAP:
+        what = f"{paired} of its {len(known)} cases are those of {prepared.golden.path} today, need {MIN_OVERLAP:.0%}"
         yield Problem(place, what, _AGAIN)
     for metric, key in prepared.score_keys.items():
         if metric in prepared.advisory:

@@ -30,7 +30,7 @@ from evalkit.cli.score import score
 from evalkit.cli.streams import LISTENER, discreet, spelled, tamed, unheard
 from evalkit.cli.supervised import promise, promised
 from evalkit.cli.verify import verify
-from evalkit.errors import EvalkitError, ExitCode
+from evalkit.errors import EvalkitError, ExitCode, fix_of
 
 COMMANDS = (init, check, run, gate, report, diff, runs, score, verify, noise, power, doctor)
 GROUPS = (baseline, judge, labels, golden, cache)
@@ -38,6 +38,7 @@ GROUPS = (baseline, judge, labels, golden, cache)
 COMPLETING = "_EVALKIT_COMPLETE"
 """Set by a shell that asks for what may come next."""
 _NO_PATH = (errno.ENAMETOOLONG, errno.ELOOP)
+_TOO_MANY = (errno.EMFILE, errno.ENFILE)
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG)
 
 
@@ -161,6 +162,12 @@ def main() -> None:
         if isinstance(error, OSError) and error.errno in _NO_PATH:
             typer.echo(_shown(f"{str(error.filename)[:200]}: {error.strerror}; write another path"), err=True)
             sys.exit(ExitCode.INVALID_INPUT)
+        if isinstance(error, OSError) and error.errno in _TOO_MANY:
+            typer.echo(
+                _shown(f"{error.filename or 'evalkit'}: {error.strerror}; {fix_of(error)}, or lower `concurrency:`"),
+                err=True,
+            )
+            sys.exit(ExitCode.INTERNAL_ERROR)
         if isinstance(error, OSError) and error.errno in _DISK:
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what stdout still holds would fail once more at the end
             place = error.filename or "standard output"

@@ -95,14 +95,14 @@ def supervised(command: Callable[[], object]) -> NoReturn:
 
 def _run(command: Callable[[], object], say: int, orders: int) -> NoReturn:
     """The child: run, say how it ended, and end."""
-    import json
+    from json import dumps  # bound now: the system may replace it in its module
 
     _CHILD.parent = os.getppid()
     threading.Thread(target=_obey, args=[orders], name="orders", daemon=True).start()
     code = _ended(command)
     said = {"pid": os.getpid(), "code": code, "decision": _CHILD.decision}
     with suppress(OSError):  # the system has closed its descriptors; without this word no code counts
-        os.write(say, json.dumps(said).encode() + b"\n")
+        os.write(say, dumps(said).encode() + b"\n")
     leaving = threading.Timer(LEAVE_S, os._exit, [code])
     leaving.daemon = True
     leaving.start()
@@ -167,7 +167,8 @@ def _exit_code(child: int, status: int, said: bytes) -> int:
     if last is None:
         if code not in _DECIDING:
             return code
-        _tell(f"the process ended with exit code {code} before evalkit had finished: code in it has called os._exit")
+        what = f"the process ended with exit code {code}, and evalkit in it did not report that it had finished"
+        _tell(f"{what}: the system called os._exit, or closed or replaced what evalkit uses")
         return ExitCode.INTERNAL_ERROR
     if last["decision"] is not None and not _holds(*last["decision"]):
         _tell(f"{last['decision'][0]}: is no longer the decision of this run: something else has written there")

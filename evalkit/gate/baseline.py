@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from evalkit.aggregate.columns import Column, Floats, Ints
 from evalkit.aggregate.frozen import FrozenFrame, fold
+from evalkit.aggregate.statuses import ABSENT, SCORED, UNSCORED
+from evalkit.figures import plural
 from evalkit.gate.words import worst_first
 from evalkit.results import Comparison
 
@@ -66,15 +68,16 @@ class Pairing:
 
     @property
     def overlap(self) -> float:
-        """Share of the larger run's cases that are paired, of a sample's own cases; 0 where a run is empty."""
+        """Share of the baseline's cases that are paired, of a sample's own cases; 0 where a run is empty."""
         return self.n_cases / self.n_comparable if self.n_comparable else 0.0
 
     @property
     def n_comparable(self) -> int:
-        """Cases that could be paired: a sample says nothing of those that were not drawn."""
-        if self.candidate.sample is not None:
-            return self.candidate.n_cases
-        return max(self.candidate.n_cases, self.baseline.n_cases)
+        """Cases that could be paired: the baseline's, or a sample's own, which says nothing of those not drawn.
+
+        New cases do not count: they take nothing from the comparison, and the other gates judge them.
+        """
+        return self.candidate.n_cases if self.candidate.sample is not None else self.baseline.n_cases
 
     def means(self, metric: str) -> tuple[Floats, Floats]:
         """Baseline and candidate mean of a metric per candidate case, each over the rows that its side has scored.
@@ -161,7 +164,8 @@ def incomparable_metrics(candidate: FrozenFrame, baseline: Baseline, metrics: tu
         if name == "pass_rate":
             reason = _pass_rate_difference(candidate, baseline)
         else:
-            reason = baseline.differing_parts(name.removesuffix(".passed"))
+            own = name.removesuffix(".passed")
+            reason = baseline.differing_parts(own) or _narrowed(candidate, baseline.frame, own)
             if not reason and name not in baseline.frame.rows:
                 reason = "the baseline does not have the metric"
         if reason:
@@ -173,8 +177,40 @@ def _pass_rate_difference(candidate: FrozenFrame, baseline: Baseline) -> str:
     ours, theirs = set(candidate.voters), set(baseline.frame.voters)
     if ours != theirs:
         return f"scorers that make it up differ: {', '.join(sorted(ours ^ theirs))}"
-    parts = {name: baseline.differing_parts(name) for name in sorted(ours)}
+    parts = {
+        name: baseline.differing_parts(name)
+        or _narrowed(candidate, baseline.frame, name)
+        or _narrowed(baseline.frame, candidate, name)
+        for name in sorted(ours)
+    }
     return "; ".join(f"{name}: {part}" for name, part in parts.items() if part)
+
+
+def _narrowed(narrow: FrozenFrame, wide: FrozenFrame, metric: str) -> str:
+    """Say that a scorer left cases out in one run that it graded in the other; empty where it left out none."""
+    left_out = _keys_of(narrow, _answered(narrow) & ~_applied(narrow, metric))
+    graded = _keys_of(wide, _applied(wide, metric))
+    if not (both := left_out & graded):
+        return ""
+    return f"`when`: {plural(len(both), 'case')} that only one of the two runs applied it to"
+
+
+def _applied(frame: FrozenFrame, metric: str) -> NDArray[np.bool_]:
+    """Per row: the metric was asked for, whether or not it could be scored."""
+    status = frame.rows[metric].status if metric in frame.rows else np.full(len(frame.row_case), ABSENT)
+    return np.isin(status, (SCORED, UNSCORED))
+
+
+def _answered(frame: FrozenFrame) -> NDArray[np.bool_]:
+    """Per row: the system answered, so that every scorer that applies to the case was asked."""
+    answered: NDArray[np.bool_] = frame.covered.copy()
+    for column in frame.rows.values():
+        answered |= np.isin(column.status, (SCORED, UNSCORED))
+    return answered
+
+
+def _keys_of(frame: FrozenFrame, rows: NDArray[np.bool_]) -> frozenset[bytes]:
+    return frozenset(frame.keys[case] for case in np.unique(frame.row_case[rows]).tolist())
 
 
 def _moves(pairing: Pairing) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:

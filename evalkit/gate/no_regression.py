@@ -30,7 +30,7 @@ from evalkit.results import OVERALL, Check, CheckOutcome, Summary
 from evalkit.stats.power import Sight
 
 MIN_OVERLAP = 0.9
-"""Share of either run's cases that must be paired before a comparison says anything."""
+"""Share of the baseline's cases, or of a sample, that must be paired before a comparison says anything."""
 
 
 def regression_finding(frame: FrozenFrame, summary: Summary, baseline: Baseline | None, trial: Trial) -> Finding:
@@ -132,9 +132,13 @@ def _whole(outcome: CheckOutcome, reason: str, metric: str = "") -> Check:
 
 
 def _too_little(pairing: Pairing) -> str:
+    counted = f"only {pairing.n_cases} of {pairing.n_comparable} cases"
+    shared = f"{counted} of the baseline are in this run with the same content"
+    if pairing.candidate.sample is not None:
+        shared = f"{counted} of the sample are in the baseline with the same content"
     return (
-        f"only {pairing.n_cases} of {pairing.n_comparable} cases are the same in the baseline, need {MIN_OVERLAP:.0%}: "
-        "save a new baseline with `evalkit baseline save`"
+        f"{shared}, need {MIN_OVERLAP:.0%}: run this golden set with the old system, and save that run with "
+        "`evalkit baseline save`"
     )
 
 

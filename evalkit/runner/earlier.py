@@ -137,5 +137,4 @@ class Earlier:
             draft.replace(path)
         except OSError as error:
             draft.unlink(missing_ok=True)
-            mend = "free the disk, then go on with --resume"
-            raise StoreError(f"{path}: {error.strerror}; {mend}") from error
+            raise StoreError.of(path, error) from error

@@ -74,7 +74,8 @@ def how_to_save(name: str) -> str:
 
 def _sound(path: Path, name: str) -> RunFolder:
     if not os.path.lexists(path / MANIFEST):
-        raise InputError(Problem(name, "no baseline there", "save one with `evalkit baseline save RUN --name main`"))
+        fix = "name the folder of a run, or save a baseline with `evalkit baseline save RUN --name main`"
+        raise InputError(Problem(name, "no run there", fix))
     return RunFolder(path)
 
 

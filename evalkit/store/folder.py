@@ -136,8 +136,7 @@ class RunFolder:
         except OSError as error:
             with suppress(OSError):
                 draft.unlink(missing_ok=True)
-            mend = "free the disk, or make the folder writable; then go on with --resume"
-            raise StoreError(f"{target}: {error.strerror}, {len(text)} characters needed; {mend}") from error
+            raise StoreError.of(target, error, needed=f"{len(text)} characters needed") from error
         return target
 
     def sweep(self) -> None:

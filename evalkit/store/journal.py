@@ -98,8 +98,7 @@ class Journal:
             self._closed.wait(SYNC_INTERVAL_S)
 
     def _failed(self, error: OSError, n_bytes: int = 0) -> StoreError:
-        needed = f", {n_bytes} bytes needed" if n_bytes else ""
-        return StoreError(f"{self._path}: {error.strerror}{needed}; free the disk, then go on with --resume")
+        return StoreError.of(self._path, error, needed=f"{n_bytes} bytes needed" if n_bytes else "")
 
 
 def _write(fd: int, line: bytes) -> None:

@@ -52,7 +52,7 @@ class Running:
             self.deaths, self.noted = _deaths(text), _noted(text)
             self._write(f"\n{_BEGIN} {self._process}\n")
         except OSError as error:
-            raise StoreError(f"{self._file}: {error.strerror}; free the disk, or choose another --out") from error
+            raise StoreError.of(self._file, error, "or choose another --out") from error
         return self
 
     def begins(self, digest: str, repeat: int) -> None:
@@ -64,8 +64,7 @@ class Running:
         try:
             self._write(f"{digest} {repeat}\n")
         except OSError as error:
-            mend = "free the disk, then go on with --resume"
-            raise StoreError(f"{self._file}: {error.strerror}; {mend}") from error
+            raise StoreError.of(self._file, error) from error
 
     def finished(self) -> None:
         """Forget everything: no call is open any more."""

@@ -87,7 +87,7 @@ def write_seal(
     except OSError as error:
         with suppress(OSError):
             draft.unlink(missing_ok=True)
-        raise StoreError(f"{target}: {error.strerror}; free the disk, then go on with --resume") from error
+        raise StoreError.of(target, error) from error
 
 
 def read_seal(folder: RunFolder) -> Seal | None:

@@ -333,7 +333,7 @@ ALSO = (
         RUN,
         code=3,
         because="below 90 % overlap there is no decision",
-        said="only 0 of 4 cases are the same in the baseline",
+        said="only 0 of 4 cases of the baseline are in this run",
     ),
 )
 """Second readings of a number."""

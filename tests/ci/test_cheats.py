@@ -155,6 +155,7 @@ CHEATS: Mapping[str, tuple[Cheat, ...]] = {
         Cheat("scorer renamed", unscored(("keywords: {min_recall: 0.9}", "keywords: {name: words, min_recall: 0.0}")), "condition", "! scorer keywords .* → removed"),
         Cheat("when added", unscored(("min_recall: 0.9}", "min_recall: 0.9, when: {severity: low}}"), ), "condition", "! scorer keywords when.severity not set → low"),
         Cheat("when added, with no_regression", suite(("min_recall: 0.9}", "min_recall: 0.9, when: {severity: high}}")), "refused", "applies to 0 of 60 cases of the golden set"),
+        Cheat("when narrowed, with no_regression", suite(("min_recall: 0.9}", "min_recall: 0.9, when: {group: [right]}}")), "refused", "keywords.*`when`"),
         Cheat("made advisory", unscored(("min_recall: 0.9}", "min_recall: 0.9, advisory: true}")), "condition", "! scorer keywords advisory not set → true"),
         Cheat("pass mark lowered", unscored(("min_recall: 0.9", "min_recall: 0.0")), "condition", "! scorer keywords min_recall 0.9 → 0"),
         Cheat("pass mark lowered, with no_regression", suite(("min_recall: 0.9", "min_recall: 0.0")), "refused", "keywords"),
@@ -170,6 +171,8 @@ CHEATS: Mapping[str, tuple[Cheat, ...]] = {
     ),
     "moves the suite, or has a copy of it run": (
         Cheat("suite renamed", moved("other.yaml"), "condition", r"(?s)! suite suite.yaml → other.yaml.*! gate failures"),
+        Cheat("suite renamed, file and name", moved("other.yaml", ("name: sums", "name: totals")), "condition", r"(?s)! suite suite.yaml → other.yaml"),
+        Cheat("suite renamed, file and name, and cases removed", both(each(lambda i: None), moved("other.yaml", ("name: sums", "name: totals"))), "condition", r"5 cases removed .*passed before and fail now: c03, c11, c22, c37, c58"),
         Cheat("a looser copy of the suite", copied, "condition", r"(?s)! suite loose.yaml .*not on main@.*! gate failures\(critical\) .* → removed"),
     ),
 }  # fmt: skip

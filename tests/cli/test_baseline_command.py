@@ -84,7 +84,7 @@ def test_a_link_and_a_pointer_in_a_commit_are_no_files(saved: Project) -> None:
     (folder / "manifest.json").unlink()
     (folder / "manifest.json").symlink_to("/etc/passwd")
     commit_all(saved.root)
-    with pytest.raises(InputError, match="no baseline there"):
+    with pytest.raises(InputError, match="no run there"):
         find_baseline("git:main:reports/baselines/main", saved.root)
     (folder / "manifest.json").unlink()
     (folder / "manifest.json").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
@@ -114,7 +114,7 @@ def test_an_artifact_that_is_none_is_refused(saved: Project) -> None:
     """A zip without a run, and one that is cut."""
     with zipfile.ZipFile(saved.root / "other.zip", "w") as archive:
         archive.writestr("x.txt", "x")
-    with pytest.raises(InputError, match="no baseline there"):
+    with pytest.raises(InputError, match="no run there"):
         find_baseline(str(saved.root / "other.zip"), saved.root)
 
 

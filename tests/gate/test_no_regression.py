@@ -197,7 +197,7 @@ def test_gates_of_fewer_than_five_pairs_are_not_tested():
 
 
 def test_too_little_overlap_gives_no_decision():
-    """Below 90 % of either run's cases nothing is compared; added, removed and changed cases are listed."""
+    """Below 90 % of the baseline's cases nothing is compared; added, removed and changed cases are listed."""
     before = passing(100, 100)
     changed = [a_row(a_case("c000", digest="ab" * 32), {"rule": 1.0})]
     after = [*before[1:88], *changed, *passing(2, 2, prefix="new")]
@@ -208,6 +208,18 @@ def test_too_little_overlap_gives_no_decision():
     assert found is not None
     assert (found.n_paired, found.added, found.changed) == (87, ("new000", "new001"), ("c000",))
     assert found.removed == tuple(f"c{i:03}" for i in range(88, 100))
+
+
+def test_new_cases_hide_no_regression_and_block_no_comparison():
+    """A run with as many new cases as old ones is compared on the old ones."""
+    before = passing(100, 100)
+    new = passing(100, 100, prefix="new")
+    assert a_decision(frozen([*before, *new]), NoRegression(), baseline=frozen(before)).outcome == "approved"
+    worse = [*passing(100, 70), *new]
+    decision = a_decision(frozen(worse), NoRegression(), baseline=frozen(before))
+    assert decision.outcome == "blocked"
+    assert decision.comparison is not None
+    assert (decision.comparison.n_paired, len(decision.comparison.added)) == (100, 100)
 
 
 def test_moves_between_the_runs_are_listed():

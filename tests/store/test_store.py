@@ -254,7 +254,7 @@ def test_folders_are_refused_in_words(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no manifest\.json in it"):
         RunFolder(tmp_path).manifest()
     assert find_baseline("main", tmp_path) is None
-    with pytest.raises(InputError, match="no baseline there"):
+    with pytest.raises(InputError, match="no run there"):
         find_baseline("some/folder", tmp_path)
     (tmp_path / "manifest.json").write_text('{"format": 99}', encoding="utf-8")
     with pytest.raises(InputError, match="format 99, this evalkit reads 1"):
