@@ -72,9 +72,12 @@ def calibrate(
     from evalkit.calibrate import calibrated, load_judged
     from evalkit.cli.judge_tables import print_calibration
     from evalkit.cli.output import Output
+    from evalkit.golden.labels import unknown_metrics
     from evalkit.store.folder import RunFolder
 
     judged = load_judged(RunFolder(run), labels or [], metric)
+    for warning in unknown_metrics(judged.labels, [each.name for each in judged.frame.metrics]):
+        typer.echo(f"warning {warning}", err=True)
     found = calibrated(judged, metric, _floors(floor or [], judged))
     if json:
         _print_json(found)

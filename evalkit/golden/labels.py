@@ -114,8 +114,8 @@ def unknown_metrics(labels: Iterable[Label], metrics: Collection[str]) -> Iterat
         if label.metric not in seen:
             seen.add(label.metric)
             near = get_close_matches(label.metric, metrics, n=1)
-            mend = f"did you mean `{near[0]}`?" if near else "they are left out"
-            yield Problem(label.place, f"no metric {label.metric!r} in this suite", mend)
+            mend = f"did you mean `{near[0]}`?" if near else "its labels are left out"
+            yield Problem(label.place, f"no scorer gives {label.metric!r}", mend)
 
 
 def half_drawn(labels: Sequence[Label], shown: str) -> Iterator[Problem]:

@@ -230,8 +230,11 @@ def _exit_failure(code: int, errors: bytes) -> Failure:
 
 
 def _output(printed: bytes) -> Output | Failure:
-    # Bytes that are no UTF-8 are kept as lone surrogates, so that nothing is lost.
-    text = printed.decode("utf-8", "surrogateescape")
+    try:
+        text = printed.decode("utf-8")
+    except UnicodeDecodeError as error:
+        what = f"the command printed byte 0x{printed[error.start]:02x} at {error.start}, which is not UTF-8"
+        return Failure("bad_output", f"{what}; print UTF-8, in Python with PYTHONIOENCODING=utf-8")
     if not text.strip():
         return Failure("bad_output", 'the command printed nothing; print {"text": ""} for an empty answer')
     if text.lstrip().startswith("{"):

@@ -123,6 +123,16 @@ def test_a_judge_earns_its_vote_and_loses_it(judged: Project) -> None:
         assert "expired: the label file labels-ana.jsonl changed" in (judged.root / "stale/summary.json").read_text()
 
 
+def test_labels_of_no_scorer_are_reported(judged: Project) -> None:
+    """A label file whose scorer is misspelt gives a warning with its place, and the name that was meant."""
+    labels = write_labels(judged, "first")
+    labels.write_text(labels.read_text(encoding="utf-8").replace('"correctness"', '"corectness"'), encoding="utf-8")
+    ran = judged.run("judge", "calibrate", "first", "--labels", labels.name)
+    assert ran.returncode == 0, ran.stderr
+    said = " ".join(ran.stderr.split())
+    assert f"warning {labels.name}:1: no scorer gives 'corectness'; did you mean `correctness`?" in said
+
+
 def test_the_figures_are_those_of_scikit_learn(judged: Project) -> None:
     """Kappa of the command is the kappa of the table it prints, overall and in a cohort."""
     from sklearn.metrics import cohen_kappa_score

@@ -50,9 +50,16 @@ def test_the_case_is_json_on_standard_input(shared, ask, case):
         (b'{"text": ""}', Output(text="")),
         (b'{"amount": 3}\n', Output(text='{"amount": 3}')),
         (b"{not json}", Output(text="{not json}")),
-        (b"\xff\xfe bytes", Output(text="\udcff\udcfe bytes")),
         (b"a\0b\xe2\x80\xa8c", Output(text="a\0b\u2028c")),
         (b'{"text": 5}', Failure("bad_output", "text: expected a string, got int 5")),
+        (
+            b"caf\xe9",
+            Failure(
+                "bad_output",
+                "the command printed byte 0xe9 at 3, which is not UTF-8; print UTF-8, in Python with "
+                "PYTHONIOENCODING=utf-8",
+            ),
+        ),
         (b" \n", Failure("bad_output", 'the command printed nothing; print {"text": ""} for an empty answer')),
     ],
     ids=repr,
