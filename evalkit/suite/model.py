@@ -12,6 +12,7 @@ from evalkit.aggregate.cohorts import check_mix
 from evalkit.aggregate.repeat_rules import check_rule
 from evalkit.gate.policy import Policy
 from evalkit.golden.read import GoldenSource
+from evalkit.results import OVERALL
 from evalkit.systems.base import SystemConfig
 from evalkit.types import KINDS, SEVERITIES, Case, Concern
 
@@ -179,6 +180,10 @@ class SuiteOptions:
         check_mix(self.production, self.cohorts)
         self._check_sample()
         for cohort, floor in self.kappa_floors.items():
+            name, _, value = cohort.partition("=")
+            if cohort != OVERALL and not (value and name in self.cohorts):
+                mend = "write `overall`, or `name=value` with a name under `cohorts:`"
+                raise ValueError(f"kappa_floors: {cohort!r} is not a cohort of the suite; {mend}")
             if not 0 < floor < 1:
                 raise ValueError(f"kappa_floors: {floor:g} for {cohort} is no kappa to reach; write 0.6 or 0.7")
         if not self.scorers:

@@ -125,6 +125,11 @@ FAULTS = {
     "gate without limit": (changed("{min: 0.5}", "{}"), "gate[0].pass_rate.min"),
     "canary rule": (changed("pass_rate: {min: 0.5}", "canary: {rule: 1 of 9}"), "expected one of 2 of 3, strict"),
     "judge": (GOOD + "judge: {local: taste}\n", "judge.local: no local judge 'taste'"),
+    "floor of no cohort": (
+        GOOD + "kappa_floors: {topic=fees: 0.7}\n",
+        "kappa_floors: 'topic=fees' is not a cohort of the suite",
+    ),
+    "floor of a bare name": (GOOD + "kappa_floors: {kind: 0.7}\ncohorts: [kind]\n", "'kind' is not a cohort"),
     "two judges": (GOOD + "judge: {}\n", "judge: names no judge or several"),
     "rubric of local": (
         changed("[exact]", "[judge: {rubric: r.md}]") + "judge: {local: correctness}\n",
