@@ -24,6 +24,8 @@ def shadowed_packages() -> Iterator[Problem]:
         At most one warning, with the versions used and hidden, at `system.python`.
     """
     folders = _hidden_folders()
+    if not folders:
+        return
     used: dict[str, str] = {}
     for found in importlib.metadata.distributions(path=[each for each in sys.path if each not in folders]):
         used.setdefault(_normal(found.name), found.version)
