@@ -26,8 +26,8 @@ from scipy import stats as scipy_stats
 from evalkit.aggregate.frame import Frame
 from evalkit.aggregate.frozen import FrozenFrame, freeze
 from evalkit.aggregate.summary import summarise
-from evalkit.gate.baseline import Baseline
 from evalkit.gate.decide import decide
+from evalkit.gate.pairing import Baseline
 from evalkit.gate.policy import Canary, NoRegression, Policy
 from evalkit.gate.regression import ALPHA, CONFIRMED_ALPHA, MORE_RUNS, SUSPECT_AT
 from evalkit.results import Decision

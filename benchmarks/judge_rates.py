@@ -13,7 +13,7 @@ import numpy as np
 from scipy import stats as scipy_stats
 
 from evalkit.results import Estimate
-from evalkit.stats.agreement import Design, cohen_kappa, quadratic_kappa, rarer_labels, trust
+from evalkit.stats.agreement import LabelDesign, cohen_kappa, quadratic_kappa, rarer_labels, trust
 from evalkit.stats.correction import Graded, corrected_mean, double_sampling
 
 PASS_FAIL = (False, True)
@@ -107,9 +107,9 @@ def kappa_coverage(job: Job) -> dict[str, int]:
     done = 0
     while done < runs:
         people, judge, owners = passes(rng, questions, systems, SHARES[clustering], prevalence)
-        if rarer_labels(people, Design(clusters=owners)) < 10:
+        if rarer_labels(people, LabelDesign(clusters=owners)) < 10:
             continue  # not estimable: there is no interval to count
-        for name, design in (("by question", Design(clusters=owners)), ("questions ignored", None)):
+        for name, design in (("by question", LabelDesign(clusters=owners)), ("questions ignored", None)):
             two, one = (
                 cohen_kappa(people, judge, categories=PASS_FAIL, design=design, confidence_level=level)
                 for level in (0.95, 0.90)
@@ -155,7 +155,7 @@ def levels_coverage(job: Job) -> dict[str, int]:
     found = dict.fromkeys((*columns, "questions ignored, 95 % interval", "questions ignored, lower bound"), 0)
     for _ in range(runs):
         people, judge, owners = levels(rng, questions, systems)
-        for name, design in (("by question", Design(clusters=owners)), ("questions ignored", None)):
+        for name, design in (("by question", LabelDesign(clusters=owners)), ("questions ignored", None)):
             two, one = (quadratic_kappa(people, judge, design=design, confidence_level=level) for level in (0.95, 0.90))
             covered(found, name, two, one, truth)
     return found
@@ -218,7 +218,7 @@ def split_raters(job: Job) -> dict[str, int]:
         agreed = raters[0] == raters[1]
         both = np.concatenate(raters).tolist(), np.tile(judge, 2).tolist()
         kept = cohen_kappa(
-            *both, categories=PASS_FAIL, design=Design(answers=list(range(n)) * 2), confidence_level=0.90
+            *both, categories=PASS_FAIL, design=LabelDesign(answers=list(range(n)) * 2), confidence_level=0.90
         )
         left = cohen_kappa(
             raters[0][agreed].tolist(), judge[agreed].tolist(), categories=PASS_FAIL, confidence_level=0.90

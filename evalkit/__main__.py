@@ -5,7 +5,7 @@ import sys
 
 from evalkit.cli.app import is_brief
 from evalkit.cli.app import main as command
-from evalkit.cli.supervised import supervised
+from evalkit.cli.child_process import supervised
 
 
 def main() -> None:

@@ -61,7 +61,7 @@ def _lines(row: Row) -> Iterator[dict[str, Any]]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Threshold:
+class FittedThreshold:
     """A pass mark for a graded metric, and how it agrees with the labels that were held out while it was fitted."""
 
     value: float
@@ -74,7 +74,7 @@ class Threshold:
 
 def fit_threshold(
     values: Sequence[float], labels: Sequence[bool], groups: Sequence[Hashable] | None = None
-) -> Threshold:
+) -> FittedThreshold:
     """Fit a pass mark to your own labels: the point of the ROC curve farthest above chance (Youden's J).
 
     Args:
@@ -92,7 +92,7 @@ def fit_threshold(
     import numpy as np
     from sklearn.model_selection import StratifiedGroupKFold
 
-    from evalkit.stats.agreement import Design, cohen_kappa
+    from evalkit.stats.agreement import LabelDesign, cohen_kappa
 
     scores, passes = np.asarray(values, float), np.asarray(labels, bool)
     owners = (
@@ -106,9 +106,9 @@ def fit_threshold(
     predicted = np.zeros(len(scores), bool)
     for train, held_out in StratifiedGroupKFold(FOLDS).split(scores, passes, owners):
         predicted[held_out] = scores[held_out] >= _youden(scores[train], passes[train])
-    design = Design(clusters=owners.tolist())
+    design = LabelDesign(clusters=owners.tolist())
     kappa = cohen_kappa(passes.tolist(), predicted.tolist(), categories=(False, True), design=design)
-    return Threshold(value=_youden(scores, passes), kappa=kappa, n_pass=n_pass, n_fail=n_fail)
+    return FittedThreshold(value=_youden(scores, passes), kappa=kappa, n_pass=n_pass, n_fail=n_fail)
 
 
 def _youden(scores: Any, passes: Any) -> float:

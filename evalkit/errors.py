@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Self
 
-from evalkit.visible import on_one_line
+from evalkit.text.escaping import on_one_line
 
 SHOWN_PROBLEMS = 20
 MAX_PROBLEMS = 200

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from evalkit.pipeline import Request, Result
+    from evalkit.operations.run import Request, Result
     from evalkit.results import Decision
 
 Gate = Callable[..., "Decision"]
@@ -45,7 +45,7 @@ def evalkit_gate(tmp_path_factory: pytest.TempPathFactory) -> Gate:
 
 
 def _run(suite: Path, out: Path, baseline: str | None) -> Result:
-    from evalkit.pipeline import Request
+    from evalkit.operations.run import Request
     from evalkit.report.write import material_of, view_of, write_reports
     from evalkit.runner.event_loop import run_to_end
     from evalkit.systems.process import no_exit
@@ -64,9 +64,9 @@ def _run(suite: Path, out: Path, baseline: str | None) -> Result:
 async def _on_its_loop(request: Request) -> Result:
     import os
 
-    from evalkit.pipeline import run_suite
+    from evalkit.operations.run import run_suite
     from evalkit.runner.engine import Stop
-    from evalkit.session import Watcher
+    from evalkit.runner.session import Watcher
 
     return await run_suite(request, Watcher(), Stop(), os.environ)
 

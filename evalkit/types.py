@@ -29,6 +29,8 @@ REPEAT_RULES = ("mean", "all", "any", "majority")
 _LEAST_SHARES = {"mean": 0.5 + 1e-6, "majority": 0.5 + 1e-6, "all": 1.0, "any": 1e-6}
 """Slightly above one half, so that exactly half of the runs is too few."""
 _SLACK = 1e-9
+QUARANTINED = "quarantined"
+"""Begins the reason of a case that was left out because processes died of it."""
 
 
 @dataclass(frozen=True, slots=True)

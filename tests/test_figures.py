@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from evalkit.figures import Style, change, dropped, elapsed, estimated, figure, needed, plural, style_of
 from evalkit.results import Estimate
+from evalkit.text.numbers import Style, change, dropped, elapsed, estimated, figure, needed, plural, style_of
 from evalkit.types import Metric
 
 RATE, SECONDS, USD, NUMBER = Style("rate"), Style("seconds"), Style("usd"), Style("number")

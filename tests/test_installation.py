@@ -239,7 +239,7 @@ def test_a_system_is_warned_of_packages_that_it_shares_with_evalkit(tmp_path: Pa
         f"site.getusersitepackages = lambda: {str(tmp_path / 'none')!r}\n"
         f"sys.path = [{str(upper)!r}, *(each for each in sys.path if 'lib' in each), {str(base)!r}]\n"
         f"sys.path.append({str(ROOT)!r})\n"
-        "from evalkit.systems.shadowed import shadowed_packages\n"
+        "from evalkit.systems.package_conflicts import shadowed_packages\n"
         "print(*shadowed_packages(), sep='\\n')\n"
     )
     for folder, versions in (
@@ -256,5 +256,5 @@ def test_a_system_is_warned_of_packages_that_it_shares_with_evalkit(tmp_path: Pa
     assert "tables 2.1 instead of 3.0" in ended.stdout
     assert "forms" not in ended.stdout
     assert "shapes" not in ended.stdout
-    plain = "from evalkit.systems.shadowed import shadowed_packages; print(list(shadowed_packages()))"
+    plain = "from evalkit.systems.package_conflicts import shadowed_packages; print(list(shadowed_packages()))"
     assert subprocess.run([sys.executable, "-c", plain], capture_output=True, text=True, check=True).stdout == "[]\n"

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from evalkit.files import read_file
+from evalkit.disk.files import read_file
 from evalkit.report.survey import first_wrong
-from evalkit.report.texts import one_line
+from evalkit.text.printable import one_line
 from evalkit.types import SEVERITIES, WRONG, Row, verdict_of
 
 MOST = 8
@@ -106,8 +106,8 @@ def _words(check: Mapping[str, Any]) -> str:
 
 def _gate_lines(suite: Path) -> list[tuple[str, str, int]]:
     """Name, text and line of every entry below `gate:`; empty where the file cannot be read any more."""
-    from evalkit.document import parse
     from evalkit.errors import EvalkitError
+    from evalkit.formats.yaml_text import parse
 
     try:
         document = parse(read_file(suite), str(suite))

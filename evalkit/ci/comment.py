@@ -30,7 +30,7 @@ WAITS_S = (1.0, 4.0)
 _MAX_REPLY_BYTES = 20_000_000
 
 
-class Refused(Exception):
+class CommentRefused(Exception):
     """The code host says no; `status` is its answer."""
 
     def __init__(self, status: int, said: str) -> None:
@@ -70,7 +70,7 @@ class Api:
         except urllib.error.HTTPError as error:
             with error:
                 said = error.read(500).decode("utf-8", "replace")
-            raise Refused(error.code, said) from None
+            raise CommentRefused(error.code, said) from None
 
     def comments(self, number: int) -> Iterator[Mapping[str, Any]]:
         """Every comment of a pull request, page by page."""
@@ -161,7 +161,7 @@ def _tried(comment: Callable[[], int], wait: Callable[[float], None]) -> int:
     for pause_s in (*WAITS_S, None):
         try:
             return comment()
-        except Refused as error:
+        except CommentRefused as error:
             if error.status in (401, 403, 404):
                 words = "the token may not comment here, as in pull requests of forks; the job's page has the summary"
                 return _said("notice", f"{words} ({error})", 0)

@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from evalkit.ci.annotations import annotations_of, case_annotations, command
+from evalkit.disk.files import read_file
+from evalkit.disk.paths import project_of
 from evalkit.errors import ExitCode
-from evalkit.files import read_file
-from evalkit.paths import project_of
 from evalkit.report.page import ICONS, Code, Page, Section, markdown, read_page, to_json
 from evalkit.store.folder import COMMENT, DECISION, MANIFEST, MARKDOWN, REPORT, RunFolder
 from evalkit.systems.process import RUNNER_FILES

@@ -15,6 +15,7 @@ from evalkit import __version__
 from evalkit.cli.baseline import baseline
 from evalkit.cli.cache import cache
 from evalkit.cli.check import check
+from evalkit.cli.child_process import promise, promised
 from evalkit.cli.diff import diff
 from evalkit.cli.doctor import doctor
 from evalkit.cli.gate import gate
@@ -28,7 +29,6 @@ from evalkit.cli.run import ENV_PREFIX, run
 from evalkit.cli.runs import runs
 from evalkit.cli.score import score
 from evalkit.cli.streams import LISTENER, discreet, spelled, tamed, unheard
-from evalkit.cli.supervised import promise, promised
 from evalkit.cli.verify import verify
 from evalkit.errors import EvalkitError, ExitCode, fix_of
 
@@ -107,7 +107,7 @@ app = _whole()
 def _shown(text: str) -> str:
     """A message without the secrets of the environment, and without what a terminal would obey."""
     from evalkit.systems.secrets import redact, secrets_of
-    from evalkit.visible import visible
+    from evalkit.text.escaping import visible
 
     return visible(redact(text, secrets_of(os.environ)))
 

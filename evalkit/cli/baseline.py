@@ -11,9 +11,9 @@ import typer
 from evalkit.errors import InputError, Problem
 
 if TYPE_CHECKING:
-    from evalkit.stored import StoredRun
+    from evalkit.operations.baseline import Facts
+    from evalkit.store.stored_run import StoredRun
     from evalkit.suite.model import Suite
-    from evalkit.vouching import Facts
 
 _HELP = "Save, show and verify baselines."
 _NAMES = "Name, run folder, packed artifact, or git:REF:PATH."
@@ -40,11 +40,11 @@ def save(
 
     Example: evalkit baseline save reports/latest --name main
     """
-    from evalkit.paths import project_of
+    from evalkit.baselines.save import save_baseline
+    from evalkit.disk.paths import project_of
+    from evalkit.operations.baseline import faults_of, more_repeats, replaced
     from evalkit.store.folder import RunFolder
-    from evalkit.store.saving import save_baseline
-    from evalkit.stored import load_run
-    from evalkit.vouching import faults_of, more_repeats, replaced
+    from evalkit.store.stored_run import load_run
 
     folder = RunFolder(run)
     faults = tuple(faults_of(load_run(folder), accept))
@@ -69,7 +69,7 @@ def show(
 
     Exit codes: 0, 2 where there is no such baseline.
     """
-    from evalkit.vouching import facts_of
+    from evalkit.operations.baseline import facts_of
 
     stored = _stored(name)
     facts = facts_of(stored, _suite_of(stored))
@@ -92,7 +92,7 @@ def verify(
 
     Exit codes: 0 sound, 2 with every problem and what to do about it.
     """
-    from evalkit.vouching import faults_of
+    from evalkit.operations.baseline import faults_of
 
     stored = _stored(name)
     problems = [*faults_of(stored, stored.manifest.get("accepted", "")), *_differences(stored, suite)]
@@ -103,9 +103,9 @@ def verify(
 
 
 def _stored(name: str) -> StoredRun:
-    from evalkit.paths import project_of
-    from evalkit.store.baselines import find_baseline, how_to_save
-    from evalkit.stored import load_run
+    from evalkit.baselines.find import find_baseline, how_to_save
+    from evalkit.disk.paths import project_of
+    from evalkit.store.stored_run import load_run
 
     folder = find_baseline(name, project_of(Path.cwd()))
     if folder is None:
@@ -115,7 +115,7 @@ def _stored(name: str) -> StoredRun:
 
 def _suite_of(stored: StoredRun) -> Suite | None:
     """The suite that a run was made with, as it is now; `None` where it is gone or cannot be read."""
-    from evalkit.stored import suite_file_of
+    from evalkit.store.stored_run import suite_file_of
     from evalkit.suite.parse import load_suite
 
     file = suite_file_of(stored)
@@ -133,10 +133,10 @@ def _differences(stored: StoredRun, suite: Path | None) -> Iterator[Problem]:
     import os
     from contextlib import AsyncExitStack
 
+    from evalkit.operations.baseline import differences
     from evalkit.runner.prepare import prepare
-    from evalkit.stored import suite_file_of
+    from evalkit.store.stored_run import suite_file_of
     from evalkit.suite.parse import load_suite
-    from evalkit.vouching import differences
 
     async def compared() -> list[Problem]:
         async with AsyncExitStack() as stack:
@@ -152,8 +152,8 @@ def _differences(stored: StoredRun, suite: Path | None) -> Iterator[Problem]:
 
 
 def _lines(facts: Facts, stored: StoredRun) -> Iterator[tuple[str, str]]:
-    from evalkit.figures import plural
-    from evalkit.noise import NONE_SURE, UNSURE, in_points
+    from evalkit.operations.noise import NONE_SURE, UNSURE, in_points
+    from evalkit.text.numbers import plural
 
     manifest = facts.manifest
     system, golden = manifest["system"], manifest["golden"]

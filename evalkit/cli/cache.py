@@ -76,7 +76,7 @@ def prune(
 
 
 def _file(folder: Path | None) -> Path:
-    from evalkit.paths import project_of
+    from evalkit.disk.paths import project_of
     from evalkit.runner.prepare import CACHE_FILE
 
     if folder is not None and not folder.is_dir():
@@ -112,11 +112,11 @@ def _show(file: Path, found: "Contents") -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from evalkit.cli.output import Output
-    from evalkit.paths import shown_path
-    from evalkit.report.texts import one_line
+    from evalkit.cli.output import CommandOutput
+    from evalkit.disk.paths import shown_path
+    from evalkit.text.printable import one_line
 
-    results, now = Output().results, time.time()
+    results, now = CommandOutput().results, time.time()
     if not found.n_replies:
         results.print(f"{shown_path(file)}: no reply is kept", soft_wrap=True)
         return

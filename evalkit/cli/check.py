@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from evalkit.cli.suite_file import SuiteFile, named_or_nearest
-from evalkit.visible import visible
+from evalkit.text.escaping import visible
 
 if TYPE_CHECKING:
     from evalkit.runner.prepare import Prepared
@@ -30,9 +30,9 @@ def check(
     """
     import asyncio
 
-    from evalkit.cli.output import Output
+    from evalkit.cli.output import CommandOutput
 
-    output = Output()
+    output = CommandOutput()
     for line in asyncio.run(_found(named_or_nearest(suite), verbose=verbose)):
         output.results.print(visible(line), soft_wrap=True)
 
@@ -42,7 +42,7 @@ async def _found(suite_file: Path, *, verbose: bool) -> list[str]:
     import os
     from contextlib import AsyncExitStack
 
-    from evalkit.pipeline import Request, ready
+    from evalkit.operations.run import Request, ready
     from evalkit.runner.draw import chosen_cases
     from evalkit.runner.plan import Selection
     from evalkit.suite.parse import load_suite

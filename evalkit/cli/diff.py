@@ -10,7 +10,7 @@ import typer
 from evalkit.errors import InputError, Problem
 
 if TYPE_CHECKING:
-    from evalkit.cli.output import Output
+    from evalkit.cli.output import CommandOutput
     from evalkit.store.folder import RunFolder
     from evalkit.types import Row
 
@@ -26,23 +26,24 @@ def diff(
 
     Exit codes: 0, or 2 where one of them is no run.
     """
-    from evalkit.cli.output import Output
+    from evalkit.cli.output import CommandOutput
     from evalkit.store.folder import RunFolder
 
     old, new = RunFolder(before), RunFolder(after)
     if case is None:
-        _show_runs(old, new, Output(verbose=True))
+        _show_runs(old, new, CommandOutput(verbose=True))
     else:
-        _show_case(old, new, case, Output())
+        _show_case(old, new, case, CommandOutput())
 
 
-def _show_runs(old: RunFolder, new: RunFolder, output: Output) -> None:
-    from evalkit.assess import Terms, assess, load_baseline
+def _show_runs(old: RunFolder, new: RunFolder, output: CommandOutput) -> None:
+    from evalkit.baselines.load import load_baseline
+    from evalkit.gate.assess import Terms, assess
     from evalkit.gate.policy import NoRegression, Policy
     from evalkit.report.console import print_changes
     from evalkit.report.write import material_of, view_of
     from evalkit.results import Decision
-    from evalkit.stored import load_run
+    from evalkit.store.stored_run import load_run
 
     stored = load_run(new)
     policy = Policy(checks=(NoRegression(baseline=str(old.path)),), repeats=stored.manifest.get("repeats", 1))
@@ -53,7 +54,7 @@ def _show_runs(old: RunFolder, new: RunFolder, output: Output) -> None:
     print_changes(view_of(material_of(new, stored.manifest, summary, decision, old)), output.results)
 
 
-def _show_case(old: RunFolder, new: RunFolder, case_id: str, output: Output) -> None:
+def _show_case(old: RunFolder, new: RunFolder, case_id: str, output: CommandOutput) -> None:
     from evalkit.report.console import print_answers
 
     rows = [_row(folder, case_id) for folder in (old, new)]

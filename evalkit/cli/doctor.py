@@ -13,7 +13,7 @@ from evalkit.errors import ExitCode
 
 
 @dataclass(frozen=True)
-class Finding:
+class Diagnosis:
     """One line of the doctor."""
 
     name: str
@@ -40,11 +40,11 @@ def doctor(
         raise typer.Exit(ExitCode.INVALID_INPUT)
 
 
-def _findings(quick: bool) -> Iterator[Finding]:
+def _findings(quick: bool) -> Iterator[Diagnosis]:
     import platform
 
     enough = sys.version_info >= (3, 11)
-    yield Finding("python", enough, platform.python_version(), "install Python 3.11 or newer")
+    yield Diagnosis("python", enough, platform.python_version(), "install Python 3.11 or newer")
     for package, module in _PACKAGES.items():
         yield _package(package, module, quick)
     if not quick:
@@ -52,9 +52,9 @@ def _findings(quick: bool) -> Iterator[Finding]:
     for package, module in _EXTRAS.items():
         found = _version(package)
         mend = f"pip install 'evalkit-gate[{package}]' where you need it"
-        yield Finding(package, found is not None, found or f"not installed ({module} scorers)", mend, needed=False)
+        yield Diagnosis(package, found is not None, found or f"not installed ({module} scorers)", mend, needed=False)
     writable = os.access(Path.cwd(), os.W_OK)
-    yield Finding("current folder", writable, "can be written" if writable else "cannot be written", "use --out")
+    yield Diagnosis("current folder", writable, "can be written" if writable else "cannot be written", "use --out")
 
 
 _PACKAGES = {
@@ -71,16 +71,16 @@ _PACKAGES = {
 _EXTRAS = {"sacrebleu": "bleu, chrf", "sentence-transformers": "embedding", "fastembed": "embedding"}
 
 
-def _package(package: str, module: str, quick: bool) -> Finding:
+def _package(package: str, module: str, quick: bool) -> Diagnosis:
     version = _version(package)
     if version is None:
-        return Finding(package, False, "not installed", f"pip install {package}", needed=package not in _OPTIONAL)
+        return Diagnosis(package, False, "not installed", f"pip install {package}", needed=package not in _OPTIONAL)
     if quick:
-        return Finding(package, True, version)
+        return Diagnosis(package, True, version)
     found = _tried(
         package, lambda: _import(package, module), "see the bounds in pyproject.toml", package not in _OPTIONAL
     )
-    return Finding(
+    return Diagnosis(
         package, found.ok, f"{version}{'' if found.ok else f' unavailable: {found.text}'}", found.mend, found.needed
     )
 
@@ -108,11 +108,11 @@ def _embed() -> str:
     return f"{embedder.name}, {vectors.shape[1]} dimensions"
 
 
-def _tried(name: str, action: Callable[[], str], mend: str, needed: bool = True) -> Finding:
+def _tried(name: str, action: Callable[[], str], mend: str, needed: bool = True) -> Diagnosis:
     try:
-        return Finding(name, True, action())
+        return Diagnosis(name, True, action())
     except Exception as error:
-        return Finding(name, False, f"{type(error).__name__}: {str(error)[:200]}", mend, needed)
+        return Diagnosis(name, False, f"{type(error).__name__}: {str(error)[:200]}", mend, needed)
 
 
 def _version(package: str) -> str | None:

@@ -10,22 +10,22 @@ from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout
 from typing import TYPE_CHECKING
 
-from evalkit.dry_run import dry_run
-from evalkit.estimate import UNKNOWN, Estimate, Span
-from evalkit.figures import plural
-from evalkit.report.texts import one_line
-from evalkit.store.folder import to_json
+from evalkit.disk.json_files import to_json
+from evalkit.operations.dry_run import dry_run
+from evalkit.operations.estimate import UNKNOWN, RunEstimate, Span
+from evalkit.text.numbers import plural
+from evalkit.text.printable import one_line
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from evalkit.cli.output import Output
-    from evalkit.pipeline import Request
+    from evalkit.cli.output import CommandOutput
+    from evalkit.operations.run import Request
 
 Show = Callable[[float], str]
 
 
-def show_dry_run(request: Request, output: Output) -> None:
+def show_dry_run(request: Request, output: CommandOutput) -> None:
     """Check a run, and print what it would do."""
     with redirect_stdout(sys.stderr):  # a python system may print where it is imported
         found = asyncio.run(dry_run(request, os.environ))
@@ -46,13 +46,13 @@ def show_dry_run(request: Request, output: Output) -> None:
         console.print(Padding(Text(note, "dim"), (0, 0, 0, 2), expand=False))
 
 
-def _document(found: Estimate) -> str:
+def _document(found: RunEstimate) -> str:
     record = dataclasses.asdict(found)
     record |= {"total_usd": dataclasses.asdict(found.total_usd), "budget": found.budget_word}
     return to_json(record)
 
 
-def _facts(found: Estimate, partial: str | None) -> Iterator[tuple[str, str]]:
+def _facts(found: RunEstimate, partial: str | None) -> Iterator[tuple[str, str]]:
     of = "" if found.n_cases == found.n_golden else f" of {found.n_golden}"
     why = f" ({one_line(partial, 200)}: a partial run, not a gate)" if partial else ""
     yield "cases", f"{found.n_cases:,}{of}{why}"
@@ -62,7 +62,7 @@ def _facts(found: Estimate, partial: str | None) -> Iterator[tuple[str, str]]:
     yield "grades", f"{found.n_grades:,} by {plural(found.n_scorers, 'scorer')}{again}"
 
 
-def _table(found: Estimate) -> Table:
+def _table(found: RunEstimate) -> Table:
     from rich.table import Table
     from rich.text import Text
 
@@ -76,7 +76,7 @@ def _table(found: Estimate) -> Table:
     return table
 
 
-def _lines(found: Estimate) -> Iterator[tuple[str, str, tuple[str, str, str]]]:
+def _lines(found: RunEstimate) -> Iterator[tuple[str, str, tuple[str, str, str]]]:
     for what, spans, show in (
         ("calls", found.calls, _count),
         ("tokens", found.tokens, _count),
@@ -94,7 +94,7 @@ def _cells(span: Span, show: Show) -> tuple[str, str, str]:
     return low or UNKNOWN, likely or UNKNOWN, high or UNKNOWN
 
 
-def _notes(found: Estimate) -> Iterator[str]:
+def _notes(found: RunEstimate) -> Iterator[str]:
     if found.budget_usd is not None:
         yield f"Budget: ${found.budget_usd:,.2f} left: {found.budget_word}."
     yield (

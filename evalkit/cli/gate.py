@@ -20,10 +20,10 @@ def gate(
 
     Example: evalkit gate reports/latest --baseline main
     """
-    from evalkit.cli.output import Output
-    from evalkit.pipeline import decide_again
+    from evalkit.cli.output import CommandOutput
+    from evalkit.operations.run import decide_again
     from evalkit.store.folder import RunFolder
 
     result = decide_again(RunFolder(run), suite, baseline, os.environ)
-    Output(json=json, verbose=verbose).show_run(result, reports=True)
+    CommandOutput(json=json, verbose=verbose).show_run(result, reports=True)
     raise typer.Exit(int(result.exit_code))

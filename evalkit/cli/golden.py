@@ -9,7 +9,7 @@ import typer
 
 from evalkit.cli.suite_file import SuiteFile, named_or_nearest
 from evalkit.errors import InputError, Problem, noting
-from evalkit.visible import visible
+from evalkit.text.escaping import visible
 
 if TYPE_CHECKING:
     from evalkit.results import Estimate
@@ -124,7 +124,7 @@ def _print(
 ) -> None:
     from rich.table import Table
 
-    from evalkit.cli.output import Output, share_of
+    from evalkit.cli.output import CommandOutput, share_of
     from evalkit.stats.sampling import ENOUGH_CASES
 
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -135,7 +135,7 @@ def _print(
         lack = ENOUGH_CASES - held[cell]
         note = f"{lack} more to cover it" if lack > 0 else ""
         table.add_row(visible(" · ".join(cell)), f"{calls[cell] / total:.1%}", str(held[cell]), note)
-    Output().results.print(table)
+    CommandOutput().results.print(table)
     extra = sum(count for cell, count in held.items() if cell not in calls)
     bound = f", at least {share_of(found.low)} (95 %)" if found.n else ""
     typer.echo(f"covers {share_of(found.value)} of production{bound}")

@@ -19,7 +19,7 @@ def init(
 
     Example: evalkit init evals && evalkit run evals/suite.yaml
     """
-    from evalkit.paths import project_of, shown_path
+    from evalkit.disk.paths import project_of, shown_path
 
     suite = folder / "suite.yaml"
     root = project_of(suite.parent)

@@ -9,9 +9,9 @@ import typer
 from evalkit.errors import ExitCode, InputError, Problem
 
 if TYPE_CHECKING:
-    from evalkit.aggregate.labels import Floors
-    from evalkit.calibrate import Judged
+    from evalkit.operations.calibrate import Judged
     from evalkit.results import Agreement
+    from evalkit.trust.labels import Floors
 
 judge = typer.Typer(name="judge", help="Probe and calibrate judges.", rich_markup_mode=None, no_args_is_help=True)
 
@@ -41,15 +41,15 @@ def health(
     import os
 
     from evalkit.cli.judge_tables import print_health
-    from evalkit.cli.output import Output
-    from evalkit.health import judge_health
+    from evalkit.cli.output import CommandOutput
+    from evalkit.operations.probe_judge import judge_health
     from evalkit.suite.parse import load_suite
 
     found = asyncio.run(judge_health(load_suite(suite), os.environ, n=n, seed=seed))
     if json:
         _print_json(found)
     else:
-        print_health(found, Output().results)
+        print_health(found, CommandOutput().results)
     if any(each.failures.value == 1 for each in found):
         raise typer.Exit(ExitCode.NO_DECISION)
 
@@ -69,11 +69,11 @@ def calibrate(
 
     Exit codes: 0, or 2 where run, labels or options cannot be used.
     """
-    from evalkit.calibrate import calibrated, load_judged
     from evalkit.cli.judge_tables import print_calibration
-    from evalkit.cli.output import Output
-    from evalkit.golden.labels import unknown_metrics
+    from evalkit.cli.output import CommandOutput
+    from evalkit.operations.calibrate import calibrated, load_judged
     from evalkit.store.folder import RunFolder
+    from evalkit.trust.label_files import unknown_metrics
 
     judged = load_judged(RunFolder(run), labels or [], metric)
     for warning in unknown_metrics(judged.labels, [each.name for each in judged.frame.metrics]):
@@ -82,7 +82,7 @@ def calibrate(
     if json:
         _print_json(found)
     else:
-        print_calibration(found, Output().results)
+        print_calibration(found, CommandOutput().results)
     if out is not None:
         _write_record(judged, judged.one(metric, "--out"), found, out)
 
@@ -102,16 +102,16 @@ def drift(
 
     Exit codes: 0 no drift shown, 1 drifted, 2 where a run cannot be used.
     """
-    from evalkit.calibrate import drift as drift_between
     from evalkit.cli.judge_tables import print_drift
-    from evalkit.cli.output import Output
+    from evalkit.cli.output import CommandOutput
+    from evalkit.operations.calibrate import drift as drift_between
     from evalkit.store.folder import RunFolder
 
     found = drift_between(RunFolder(old), RunFolder(new), metric, labels or [], seed)
     if json:
         _print_json([found])
     else:
-        print_drift(found, Output().results)
+        print_drift(found, CommandOutput().results)
     if found.significant():
         raise typer.Exit(ExitCode.BLOCKED)
 
@@ -140,8 +140,8 @@ def _floors(given: Sequence[str], judged: "Judged") -> "Floors":
 def _write_record(judged: "Judged", metric: str, found: Sequence["Agreement"], out: Path) -> None:
     from datetime import UTC, datetime
 
-    from evalkit.calibrate import record_of
-    from evalkit.store.calibrations import write_calibration
+    from evalkit.operations.calibrate import record_of
+    from evalkit.trust.calibration_files import write_calibration
 
     write_calibration(out, record_of(judged, metric, found, datetime.now(UTC).date()))
     typer.echo(f"record of {metric} in {out}; name it under `calibrations:` in the suite", err=True)

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from evalkit.aggregate.drift import Drift
     from evalkit.scorers.judges.probes import Health
+    from evalkit.trust.drift import Drift
 
 
 def print_health(found: Sequence[Health], console: Console) -> None:

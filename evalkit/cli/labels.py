@@ -36,12 +36,12 @@ def sample(  # noqa: PLR0913 - typer reads the flags from the signature
 
     Exit codes: 0, or 2 where the run has no judge or no answer left to label.
     """
-    from evalkit.calibrate import load_judged
     from evalkit.errors import InputError, Problem
-    from evalkit.figures import plural
-    from evalkit.labelling import draw_queue
+    from evalkit.operations.calibrate import load_judged
+    from evalkit.operations.label import draw_queue
     from evalkit.report.label_page import write_label_page
     from evalkit.store.folder import RunFolder
+    from evalkit.text.numbers import plural
 
     judged = load_judged(RunFolder(run), known or [], metric)
     queue = draw_queue(judged, judged.one(metric, "--metric"), n, by=by, seed=seed)
@@ -67,12 +67,12 @@ def import_(
 
     Exit codes: 0, or 2 with the line of every label that is refused.
     """
-    from evalkit.calibrate import calibrated, load_judged
     from evalkit.cli.judge_tables import print_calibration
-    from evalkit.cli.output import Output
-    from evalkit.figures import plural
-    from evalkit.labelling import take_labels
+    from evalkit.cli.output import CommandOutput
+    from evalkit.operations.calibrate import calibrated, load_judged
+    from evalkit.operations.label import take_labels
     from evalkit.store.folder import RunFolder
+    from evalkit.text.numbers import plural
 
     judged = load_judged(RunFolder(run), [into] if into.is_file() else [])
     for file in export:
@@ -80,4 +80,4 @@ def import_(
         known = f", {taken.known} were there already" if taken.known else ""
         typer.echo(f"{plural(taken.added, 'label')} of {file} added to {into}{known}", err=True)
     judged = load_judged(RunFolder(run), [into])
-    print_calibration(calibrated(judged, None, judged.floors), Output().results)
+    print_calibration(calibrated(judged, None, judged.floors), CommandOutput().results)

@@ -9,11 +9,11 @@ import typer
 
 from evalkit.cli.suite_file import SuiteFile, named_or_nearest
 from evalkit.errors import InputError, Problem
-from evalkit.visible import visible
+from evalkit.text.escaping import visible
 
 if TYPE_CHECKING:
     from evalkit.gate.policy import NoRegression, Policy
-    from evalkit.noise import Detectable, Noise
+    from evalkit.operations.noise import Detectable, Noise
     from evalkit.suite.model import Suite
 
 SHOWN_ADVICE = 8
@@ -39,12 +39,12 @@ def noise(
     import sys
 
     from evalkit.aggregate.frozen import freeze
-    from evalkit.cli.output import Output
+    from evalkit.cli.output import CommandOutput
     from evalkit.cli.signals import run_stoppable
-    from evalkit.noise import noise_of
-    from evalkit.pipeline import Request
+    from evalkit.operations.noise import noise_of
+    from evalkit.operations.run import Request
     from evalkit.store.folder import RunFolder
-    from evalkit.stored import load_run, suite_file_of
+    from evalkit.store.stored_run import load_run, suite_file_of
 
     folder = RunFolder(suite)
     if not suite.is_dir():
@@ -53,7 +53,7 @@ def noise(
         request = Request(
             suite=suite, out=out, overrides=overrides, baseline="none", command=command, asks_former=False
         )
-        folder = run_stoppable(request, Output(json=True), "auto").folder
+        folder = run_stoppable(request, CommandOutput(json=True), "auto").folder
     stored = load_run(folder)
     frame = freeze(stored.frame)
     if frame.n_repeats < 2:
@@ -115,10 +115,10 @@ def _seen_before_a_run(
 ) -> "tuple[Detectable, ...]":
     """Use the baseline that the suite names, else only the number of cases and scorers."""
     from evalkit.aggregate.frozen import freeze
-    from evalkit.assess import find_baseline_of
+    from evalkit.baselines.load import find_baseline_of
     from evalkit.gate.regression import ALPHA
-    from evalkit.noise import detectable, seen_against
-    from evalkit.stored import load_run
+    from evalkit.operations.noise import detectable, seen_against
+    from evalkit.store.stored_run import load_run
 
     folder = find_baseline_of(suite, None)
     if folder is not None:
@@ -166,7 +166,7 @@ def _show(found: "Noise | Sequence[Detectable]", *, as_json: bool) -> None:
 
     from evalkit.cli.output import share_of
     from evalkit.gate.power import ASSUMED_FLIPS
-    from evalkit.noise import NONE_SURE, UNSURE, Noise, advice_on, in_points
+    from evalkit.operations.noise import NONE_SURE, UNSURE, Noise, advice_on, in_points
 
     gates = found.gates if isinstance(found, Noise) else tuple(found)
     if as_json:
@@ -189,8 +189,8 @@ def _show(found: "Noise | Sequence[Detectable]", *, as_json: bool) -> None:
 def _table(gates: Sequence["Detectable"]) -> None:
     from rich.table import Table
 
-    from evalkit.cli.output import Output
-    from evalkit.noise import in_points
+    from evalkit.cli.output import CommandOutput
+    from evalkit.operations.noise import in_points
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("metric", "cohort", "cases", "flips", "finds a drop of"):
@@ -198,4 +198,4 @@ def _table(gates: Sequence["Detectable"]) -> None:
     for each in gates:
         flips = "unknown" if each.flips is None else f"{each.flips:.1%}"
         table.add_row(visible(each.metric), visible(each.cohort), str(each.n), flips, in_points(each))
-    Output().results.print(table)
+    CommandOutput().results.print(table)

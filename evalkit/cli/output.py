@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from evalkit.cli.child_process import promise
 from evalkit.cli.streams import LISTENER
-from evalkit.cli.supervised import promise
 from evalkit.errors import InputError, Problem
-from evalkit.report.texts import one_line
 from evalkit.store.chain import HEAD
 from evalkit.store.folder import DECISION, REPORT
+from evalkit.text.printable import one_line
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from evalkit.pipeline import Result
+    from evalkit.operations.run import Result
     from evalkit.report.view import View
 
 
@@ -41,7 +41,7 @@ _USUAL, _WIDEST = 80, 1000
 """Columns; `COLUMNS` may say anything, and 0 is no width."""
 
 
-class Output:
+class CommandOutput:
     """The two streams of a command and how much to say on them."""
 
     def __init__(

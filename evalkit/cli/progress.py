@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from evalkit.figures import plural
+from evalkit.net.waits import WAITS, Waits
 from evalkit.report.survey import first_wrong
-from evalkit.report.texts import one_line
-from evalkit.session import Watcher
+from evalkit.runner.session import Watcher
+from evalkit.text.numbers import plural
+from evalkit.text.printable import one_line
 from evalkit.types import UNKNOWN, WRONG, Row, Usage, verdict_of
-from evalkit.waits import WAITS, Waits
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -22,13 +22,13 @@ def report(
 
     Exit codes: 0 when the reports are written, whatever the decision was.
     """
-    from evalkit.cli.output import Files, Output
-    from evalkit.inputs import refuse_places
-    from evalkit.pipeline import decide_again
+    from evalkit.cli.output import CommandOutput, Files
+    from evalkit.operations.run import decide_again
+    from evalkit.runner.inputs import refuse_places
     from evalkit.store.folder import RunFolder
 
     files = Files(summary=summary, csv=csv)
     refuse_places(files.named())
     folder = RunFolder(run)
     result = decide_again(folder, None, baseline or folder.manifest().get("baseline"), os.environ)
-    Output(verbose=verbose).show_run(result, reports=True, files=files)
+    CommandOutput(verbose=verbose).show_run(result, reports=True, files=files)

@@ -106,9 +106,9 @@ def run(  # noqa: PLR0913 - typer reads the flags from the signature
     """
     import shlex
 
-    from evalkit.cli.output import Files, Output
+    from evalkit.cli.output import CommandOutput, Files
     from evalkit.cli.signals import run_stoppable
-    from evalkit.pipeline import Request
+    from evalkit.operations.run import Request
     from evalkit.runner.plan import Selection
 
     given = {
@@ -141,7 +141,7 @@ def run(  # noqa: PLR0913 - typer reads the flags from the signature
         command=shlex.join([*_environment(), "evalkit", *sys.argv[1:]]),
         meanwhile=_prepare_reports if report else lambda: None,
     )
-    output = Output(json=json, verbose=verbose, quiet=quiet, no_color=no_color)
+    output = CommandOutput(json=json, verbose=verbose, quiet=quiet, no_color=no_color)
     if dry_run:
         from evalkit.cli.estimate import show_dry_run
 
@@ -176,7 +176,7 @@ def _failed(run: Path, named: list[str] | None) -> tuple[str, ...]:
     """Ids of the cases that failed in a run."""
     from evalkit.errors import InputError, NothingSelected, Problem
     from evalkit.store.folder import RunFolder
-    from evalkit.stored import failed_ids
+    from evalkit.store.stored_run import failed_ids
 
     if named:
         raise InputError(Problem("--failed-from", "--case chooses cases too", "give one of them"))

@@ -33,8 +33,8 @@ def runs(
 
     Exit codes: 0, 2 where there is no such folder.
     """
+    from evalkit.disk.paths import project_of
     from evalkit.errors import InputError, Problem
-    from evalkit.paths import project_of
     from evalkit.store.history import stored_runs
 
     place = folder or project_of(Path.cwd()) / "reports"
@@ -62,11 +62,11 @@ def _print_json(found: Sequence[PastRun]) -> None:
 def _show(name: str, found: Sequence[PastRun]) -> None:
     from rich.text import Text
 
-    from evalkit.cli.output import Output
-    from evalkit.figures import plural
-    from evalkit.report.texts import one_line
+    from evalkit.cli.output import CommandOutput
+    from evalkit.text.numbers import plural
+    from evalkit.text.printable import one_line
 
-    output = Output().results
+    output = CommandOutput().results
     shown = found[-SHOWN:]
     hidden = f", the last {len(shown)}" if len(shown) < len(found) else ""
     output.print(Text(f"{one_line(name, 80)} · {plural(len(found), 'run')}{hidden}", "bold"))
@@ -82,7 +82,7 @@ def _table(shown: Sequence[PastRun]) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    from evalkit.report.texts import one_line
+    from evalkit.text.printable import one_line
 
     table = Table(box=None, padding=(0, 1, 0, 2), show_edge=False, header_style="dim")
     for heading in ("run", "day", "decision", _RATE, "n", "p95", "cost", ""):
@@ -105,7 +105,7 @@ def _table(shown: Sequence[PastRun]) -> Table:
 
 
 def _value(past: PastRun, metric: str) -> str:
-    from evalkit.figures import figure, style_of
+    from evalkit.text.numbers import figure, style_of
 
     value = past.values.get(metric)
     return "–" if value is None else figure(value, style_of(metric), past.counts.get(metric, 0))

@@ -26,16 +26,16 @@ def score(
     import shlex
     import sys
 
-    from evalkit.cli.output import Output
+    from evalkit.cli.output import CommandOutput
     from evalkit.cli.signals import run_stoppable
-    from evalkit.pipeline import Request
-    from evalkit.rescore import stored_run
+    from evalkit.operations.run import Request
+    from evalkit.operations.score import stored_run
     from evalkit.suite.parse import load_suite
 
     answers = stored_run(run, load_suite(suite).root)
     command = shlex.join(["evalkit", *sys.argv[1:]])
     request = Request(suite=suite, out=out, resume=resume, baseline=baseline, answers=answers, command=command)
-    output = Output(json=json)
+    output = CommandOutput(json=json)
     result = run_stoppable(request, output, "auto")
     output.show_run(result, reports=True)
     raise typer.Exit(int(result.exit_code))

@@ -18,16 +18,16 @@ from typing import Any
 
 import typer
 
-from evalkit.cli.output import Output
+from evalkit.cli.child_process import SIGNALS, listen, started_as
+from evalkit.cli.output import CommandOutput
 from evalkit.cli.progress import Reporter
-from evalkit.cli.supervised import SIGNALS, listen, started_as
+from evalkit.disk.files import read_file
+from evalkit.disk.paths import shown_path
 from evalkit.errors import ExitCode
-from evalkit.files import read_file
-from evalkit.paths import shown_path
-from evalkit.pipeline import Request, Result, run_suite
+from evalkit.operations.run import Request, Result, run_suite
 from evalkit.runner.engine import Stop
 from evalkit.runner.event_loop import run_to_end
-from evalkit.session import Interrupted
+from evalkit.runner.session import Interrupted
 from evalkit.store.folder import RunFolder
 from evalkit.systems.secrets import names_in, redact, secrets_of
 
@@ -37,7 +37,7 @@ FORCED_S = 0.8
 """Seconds until a second signal ends the process, whatever still holds it."""
 
 
-def run_stoppable(request: Request, output: Output, progress: str) -> Result:
+def run_stoppable(request: Request, output: CommandOutput, progress: str) -> Result:
     """Run to the end, or leave with the exit code of the signal that stopped it."""
     # Rows are short-lived and hold no cycles: fewer collections save some 3 % of a run's wall time.
     gc.set_threshold(100_000, 50, 50)

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
+from evalkit.disk.paths import is_project
 from evalkit.errors import InputError, Problem
-from evalkit.paths import is_project
 
 NAME = "evalkit.yaml"
 SuiteFile = Annotated[

@@ -33,12 +33,12 @@ def verify(
 
     Exit codes: 0 nothing was changed, 1 something was, 2 no run.
     """
-    from evalkit.decided import found_in
-    from evalkit.paths import project_of
-    from evalkit.report.texts import one_line
-    from evalkit.rescore import stored_run
+    from evalkit.disk.paths import project_of
+    from evalkit.gate.earlier_decisions import found_in
+    from evalkit.operations.score import stored_run
     from evalkit.store.chain import HEAD, head_of, scan
     from evalkit.store.journal import read_rows
+    from evalkit.text.printable import one_line
 
     root = project_of(Path.cwd())
     folder = stored_run(run, root)

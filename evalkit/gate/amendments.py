@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
-from evalkit.gate.part_changes import NONE, is_number, part_changes, shown
 from evalkit.gate.policy import CHECKS, Coverage, Threshold
+from evalkit.gate.suite_changes import NONE, is_number, part_changes, shown
 from evalkit.results import KAPPA_FLOOR, Amendment, Comparison, Decision
 
 Rules = Mapping[str, Any]

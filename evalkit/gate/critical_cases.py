@@ -12,8 +12,8 @@ import numpy as np
 
 from evalkit.aggregate.frozen import FrozenFrame
 from evalkit.aggregate.statuses import SCORED
-from evalkit.gate.baseline import Pairing
 from evalkit.gate.findings import Finding, finding
+from evalkit.gate.pairing import Pairing
 from evalkit.gate.words import some
 from evalkit.results import Check
 

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 
 from evalkit.aggregate.frozen import FrozenFrame
 from evalkit.errors import ExitCode
-from evalkit.gate.baseline import Baseline
 from evalkit.gate.checks import CANARY_RUNS, canaries_to_repeat, canary_checks, coverage_checks, failure_checks
+from evalkit.gate.comparison_plan import ComparisonPlan, trial_of
 from evalkit.gate.critical_cases import RUNS
 from evalkit.gate.findings import Finding, finding
 from evalkit.gate.no_regression import escalated_cases, regression_finding, suspects_to_repeat
+from evalkit.gate.pairing import Baseline
 from evalkit.gate.policy import Canary, Failures, NoRegression, Policy, Threshold
 from evalkit.gate.regression import MORE_RUNS
 from evalkit.gate.thresholds import threshold_checks
-from evalkit.gate.trial import Trial, trial_of
 from evalkit.results import CheckOutcome, Decision, Outcome, Summary
 
 EXIT_CODES: dict[Outcome, ExitCode] = {
@@ -107,10 +107,12 @@ def _to_repeat(
     return NeedsRepeats(tuple(open_), repeats, both=both) if open_ else None
 
 
-def _trial(check: NoRegression, policy: Policy, frame: FrozenFrame, baseline: Baseline | None, seed: int) -> Trial:
+def _trial(
+    check: NoRegression, policy: Policy, frame: FrozenFrame, baseline: Baseline | None, seed: int
+) -> ComparisonPlan:
     critical = policy.critical_in(frame.cohorts)
     if baseline is None:
-        return Trial(check, critical, seed, uncompared=policy.uncompared)
+        return ComparisonPlan(check, critical, seed, uncompared=policy.uncompared)
     repeats = (baseline.frame.planned_repeats, frame.planned_repeats)
     return trial_of(check, policy, critical, seed, repeats, baseline.frame.planned_or_all)
 

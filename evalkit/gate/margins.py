@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from evalkit.figures import difference, limit, style_of
 from evalkit.gate.policy import NoRegression
 from evalkit.gate.regression import MIN_PAIRED, Gate
 from evalkit.gate.regression_checks import drop_of
 from evalkit.gate.words import about
 from evalkit.results import OVERALL, Check, CheckOutcome
 from evalkit.stats.quantiles import ONE_SIDED_95
+from evalkit.text.numbers import difference, limit, style_of
 
 
 def margin_checks(gates: Sequence[Gate], policy: NoRegression) -> Iterator[Check]:

@@ -8,10 +8,11 @@ from dataclasses import replace
 import numpy as np
 
 from evalkit.aggregate.frozen import FrozenFrame
-from evalkit.gate.baseline import Baseline, Pairing, compare, incomparable_metrics, pair
+from evalkit.gate.comparison_plan import NOT_AGAIN, ComparisonPlan
 from evalkit.gate.critical_cases import critical_case_finding, critical_cases_to_repeat
 from evalkit.gate.findings import Finding, finding
 from evalkit.gate.margins import margin_checks
+from evalkit.gate.pairing import Baseline, Pairing, compare, incomparable_metrics, pair
 from evalkit.gate.policy import NoRegression, is_critical, within
 from evalkit.gate.power import Subject, design_of, sights_of
 from evalkit.gate.regression import (
@@ -24,7 +25,6 @@ from evalkit.gate.regression import (
 )
 from evalkit.gate.regression_checks import sight, tested_check, untested_check
 from evalkit.gate.resources import resource_checks
-from evalkit.gate.trial import NOT_AGAIN, Trial
 from evalkit.gate.words import calibrate_first, unproven_judges
 from evalkit.results import OVERALL, Check, CheckOutcome, Summary
 from evalkit.stats.power import Sight
@@ -33,7 +33,9 @@ MIN_OVERLAP = 0.9
 """Share of the baseline's cases, or of a sample, that must be paired before a comparison says anything."""
 
 
-def regression_finding(frame: FrozenFrame, summary: Summary, baseline: Baseline | None, trial: Trial) -> Finding:
+def regression_finding(
+    frame: FrozenFrame, summary: Summary, baseline: Baseline | None, trial: ComparisonPlan
+) -> Finding:
     """Compare a run with its baseline, gate by gate.
 
     Args:
@@ -90,7 +92,7 @@ def _sight_of(seen: Mapping[tuple[str, str], tuple[Subject, Sight]], tested: Tes
     return None if found is None else found[1]
 
 
-def _answered_again(pairing: Pairing, trial: Trial) -> frozenset[int]:
+def _answered_again(pairing: Pairing, trial: ComparisonPlan) -> frozenset[int]:
     """Positions of the cases that both runs have answered more often than the candidate planned to."""
     least = np.minimum(*pairing.answered())
     return frozenset(np.flatnonzero(least > (trial.planned[1] or 0)).tolist())
@@ -109,7 +111,7 @@ def suspects_to_repeat(frame: FrozenFrame, baseline: Baseline, *, both: bool) ->
     return critical_cases_to_repeat(pair(frame, baseline.frame), both=both)
 
 
-def escalated_cases(frame: FrozenFrame, summary: Summary, baseline: Baseline, trial: Trial) -> tuple[str, ...]:
+def escalated_cases(frame: FrozenFrame, summary: Summary, baseline: Baseline, trial: ComparisonPlan) -> tuple[str, ...]:
     """Name the cases of gates that look worse in the planned repeats: to be run again."""
     policy = trial.policy
     names = policy.metrics if policy.metrics is not None else default_metrics(frame)

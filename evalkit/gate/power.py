@@ -15,9 +15,9 @@ import numpy as np
 
 from evalkit.aggregate.frozen import FrozenFrame
 from evalkit.aggregate.statuses import SCORED
+from evalkit.gate.comparison_plan import ComparisonPlan
 from evalkit.gate.critical_cases import RUNS
 from evalkit.gate.regression import ALPHA, CONFIRMED_ALPHA, MIN_PAIRED, MORE_RUNS, SUSPECT_AT, Gate
-from evalkit.gate.trial import Trial
 from evalkit.results import OVERALL
 from evalkit.stats.power import Look, Rival, Sight, differing_share, variance_of_means
 
@@ -61,7 +61,7 @@ class Subject:
 
 
 @dataclass(frozen=True)
-class Design:
+class ComparisonDesign:
     """How the runs are compared: repeats and level of each look, every one of which has to find a drop.
 
     Attributes:
@@ -77,7 +77,7 @@ class Design:
             raise ValueError(f"{len(self.looks)} looks; a comparison has one or two")
 
 
-def sights(subjects: Sequence[Subject], design: Design, *, twin: str | None = None) -> list[Sight]:
+def sights(subjects: Sequence[Subject], design: ComparisonDesign, *, twin: str | None = None) -> list[Sight]:
     """Describe each gate for the power computation: its noise and its rivals.
 
     Args:
@@ -105,7 +105,7 @@ def _family(subject: Subject) -> tuple[bool, bool]:
     return subject.may_block, subject.may_block and subject.critical
 
 
-def _rival(subject: Subject, design: Design) -> Rival:
+def _rival(subject: Subject, design: ComparisonDesign) -> Rival:
     share = (
         1.0 if subject.graded else differing_share(round(subject.noise, 3), round(subject.room, 2), design.looks[0][0])
     )
@@ -115,7 +115,7 @@ def _rival(subject: Subject, design: Design) -> Rival:
 def _rivals(
     subject: Subject,
     family: Counter[Rival],
-    design: Design,
+    design: ComparisonDesign,
     doubles: dict[tuple[str, str], Subject],
     twin: str | None,
 ) -> tuple[Rival, ...]:
@@ -130,7 +130,7 @@ def _rivals(
     return tuple(sorted((replace(rival, count=count) for rival, count in alike), key=lambda each: (each.n, each.share)))
 
 
-def _looks(subject: Subject, design: Design, *, halved: bool) -> tuple[Look, ...]:
+def _looks(subject: Subject, design: ComparisonDesign, *, halved: bool) -> tuple[Look, ...]:
     size = subject.n_cases / subject.n_independent
     flips = round(subject.noise, 4) / size
     last = variance_of_means(flips, design.looks[-1][0])
@@ -140,7 +140,7 @@ def _looks(subject: Subject, design: Design, *, halved: bool) -> tuple[Look, ...
     )
 
 
-def design_of(trial: Trial, repeats: tuple[int, int]) -> Design:
+def design_of(trial: ComparisonPlan, repeats: tuple[int, int]) -> ComparisonDesign:
     """The looks of a comparison.
 
     Args:
@@ -148,25 +148,25 @@ def design_of(trial: Trial, repeats: tuple[int, int]) -> Design:
         repeats: planned ones of baseline and candidate.
     """
     if trial.again == "neither":
-        return Design(((repeats, trial.alpha),))
+        return ComparisonDesign(((repeats, trial.alpha),))
     if trial.again == "candidate":
-        return Design(((repeats, SUSPECT_AT), ((repeats[0], RUNS), trial.alpha)))
+        return ComparisonDesign(((repeats, SUSPECT_AT), ((repeats[0], RUNS), trial.alpha)))
     later = max(RUNS, repeats[1] + MORE_RUNS)
-    return Design(((repeats, SUSPECT_AT), ((max(repeats[0], later), later), trial.alpha)))
+    return ComparisonDesign(((repeats, SUSPECT_AT), ((max(repeats[0], later), later), trial.alpha)))
 
 
-def with_four_stored(design: Design) -> Design:
+def with_four_stored(design: ComparisonDesign) -> ComparisonDesign:
     """The same comparison of a single run with a baseline of four, where the baseline has fewer; else the design."""
     (theirs, ours), _ = design.looks[0]
     if theirs >= RUNS or ours > 1 or len(design.looks) > 1:
         return design
     alpha = design.looks[-1][1]
     confirmed = CONFIRMED_ALPHA if alpha == ALPHA else alpha
-    return Design((((RUNS, ours), SUSPECT_AT), ((RUNS, RUNS), confirmed)))
+    return ComparisonDesign((((RUNS, ours), SUSPECT_AT), ((RUNS, RUNS), confirmed)))
 
 
 def sights_of(
-    gates: Sequence[Gate], baseline: FrozenFrame, design: Design
+    gates: Sequence[Gate], baseline: FrozenFrame, design: ComparisonDesign
 ) -> dict[tuple[str, str], tuple[Subject, Sight]]:
     """What each gate that is tested can find, by metric and cohort.
 
@@ -189,7 +189,7 @@ def is_measurable(gate: Gate) -> bool:
     return len(gate.cases) > 0 and math.isfinite(_reach(gate)) and _reach(gate) > 0
 
 
-def subject_of(gate: Gate, baseline: FrozenFrame, design: Design) -> Subject:
+def subject_of(gate: Gate, baseline: FrozenFrame, design: ComparisonDesign) -> Subject:
     """A gate in numbers; the noise of a grade without repeats is that of its differences, which hold little else."""
     flips = noise_in(baseline, gate.metric.name, gate.cohort)
     if flips is None and not gate.metric.binary:

@@ -14,7 +14,7 @@ import numpy as np
 
 from evalkit.aggregate.columns import Floats, Ints
 from evalkit.aggregate.frozen import FrozenFrame
-from evalkit.gate.baseline import Pairing
+from evalkit.gate.pairing import Pairing
 from evalkit.gate.policy import NoRegression, within
 from evalkit.results import CheckOutcome
 from evalkit.stats import paired

@@ -9,12 +9,12 @@ import numpy as np
 
 from evalkit.aggregate.cells import mean
 from evalkit.aggregate.frozen import PASS_RATE, FrozenFrame
-from evalkit.figures import change, difference, plural, style_of
 from evalkit.gate.regression import MIN_PAIRED, Gate, Tested
 from evalkit.gate.words import SHOWN_CASES, about, number, worst_first
 from evalkit.results import OVERALL, Check, Estimate
 from evalkit.stats import intervals
 from evalkit.stats.power import chance_to_find, one_by_one, smallest_drop
+from evalkit.text.numbers import change, difference, plural, style_of
 from evalkit.types import Metric
 
 SHOWN_DROPS = (0.05, 0.10)

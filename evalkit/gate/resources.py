@@ -10,8 +10,8 @@ import numpy as np
 from evalkit.aggregate.columns import Floats
 from evalkit.aggregate.frozen import FrozenFrame
 from evalkit.aggregate.statuses import SCORED
-from evalkit.gate.baseline import Baseline
 from evalkit.gate.findings import only_warns
+from evalkit.gate.pairing import Baseline
 from evalkit.gate.policy import NoRegression
 from evalkit.gate.words import number, worst_first
 from evalkit.results import OVERALL, Check, CheckOutcome, Estimate

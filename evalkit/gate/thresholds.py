@@ -9,12 +9,12 @@ import numpy as np
 from evalkit.aggregate.cells import MEASURES, cell, source
 from evalkit.aggregate.frozen import FrozenFrame
 from evalkit.aggregate.statuses import SCORED
-from evalkit.figures import Style, figure, needed, plural, style_of
 from evalkit.gate.findings import only_warns
 from evalkit.gate.policy import Threshold, is_critical, within
 from evalkit.gate.words import SHOWN_CASES, about, calibrate_first, number, unproven_judges, worst_first
 from evalkit.results import OVERALL, Check, CheckOutcome, Estimate, Summary
 from evalkit.stats.quantiles import ONE_SIDED_95
+from evalkit.text.numbers import Style, figure, needed, plural, style_of
 
 _RANK: tuple[CheckOutcome, ...] = ("pass", "warn", "insufficient evidence", "block")
 _QUANTILES = frozenset(measure.metric.name for measure in MEASURES if measure.quantile is not None)

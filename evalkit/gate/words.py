@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from evalkit.aggregate.agreement import trust_in
 from evalkit.aggregate.columns import Floats
 from evalkit.aggregate.frozen import FrozenFrame
 from evalkit.results import OVERALL, Summary
+from evalkit.trust.agreement import trust_in
 from evalkit.types import SEVERITIES
 
 VOTED = frozenset({"pass_rate", "pass_any", "pass_all", "pass_spread", "pass_rate_production"})

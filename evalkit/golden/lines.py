@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from evalkit.disk.files import LONG_BLOCK, Unfit, open_file, open_packed
 from evalkit.errors import Problem
-from evalkit.files import LONG_BLOCK, Unfit, open_file, open_packed
 
 MAX_LINE_BYTES = 8 << 20
 _LONGEST = 2 * MAX_LINE_BYTES

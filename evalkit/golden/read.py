@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from evalkit.disk.files import sha256_of
 from evalkit.errors import InputError, Problem, noting
-from evalkit.files import sha256_of
 from evalkit.golden.fields import to_case
 from evalkit.golden.lines import Note, RawRow, read_csv, read_jsonl
-from evalkit.golden.survey import Lack, Need, Survey
+from evalkit.golden.survey import GoldenSurvey, Lack, Need
+from evalkit.text.escaping import cut
 from evalkit.types import Case
-from evalkit.visible import cut
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +90,7 @@ def open_golden(
     """
     problems: list[Problem] = []
     note = noting(problems)
-    survey = Survey(note, need)
+    survey = GoldenSurvey(note, need)
     for line, case in read_cases(source, file, shown, note):
         survey.add(case, line)
     problems.extend(survey.spellings())

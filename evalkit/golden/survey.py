@@ -38,7 +38,7 @@ class Lack:
         return ", ".join(self.ids) + more
 
 
-class Survey:
+class GoldenSurvey:
     """Takes every sound case of a set once, in file order."""
 
     def __init__(self, note: Note, need: Need | None) -> None:

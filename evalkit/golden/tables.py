@@ -11,10 +11,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from evalkit.disk.files import MAX_RATIO, unpacked_limit
 from evalkit.errors import InputError, Problem
-from evalkit.files import MAX_RATIO, unpacked_limit
 from evalkit.golden.lines import MAX_COLUMNS, Note, RawRow
-from evalkit.visible import cut
+from evalkit.text.escaping import cut
 
 if TYPE_CHECKING:
     from evalkit.golden.read import GoldenSource

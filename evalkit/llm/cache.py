@@ -14,7 +14,7 @@ from typing import Any, Self, TypeVar
 
 from pydantic import BaseModel
 
-from evalkit.llm.wire import Parsed, Reply, Token, find_value
+from evalkit.llm.wire import ModelReply, Parsed, Token, find_value
 from evalkit.types import Usage
 
 try:
@@ -204,7 +204,7 @@ def connect(file: Path) -> sqlite3.Connection:
     return db
 
 
-def entry_of(reply: Reply | Parsed[Any]) -> dict[str, Any]:
+def entry_of(reply: ModelReply | Parsed[Any]) -> dict[str, Any]:
     """What is kept of a reply: its text, where it came from, and what it took the first time."""
     tokens = reply.tokens if isinstance(reply, Parsed) else None
     return {
@@ -217,11 +217,11 @@ def entry_of(reply: Reply | Parsed[Any]) -> dict[str, Any]:
     }
 
 
-def reply_from(entry: Mapping[str, Any]) -> Reply:
+def reply_from(entry: Mapping[str, Any]) -> ModelReply:
     """The reply that was kept; its time and cost are those of then."""
     usage = Usage(**entry["usage"], cached=True)
     facts = {name: entry[name] for name in ("text", "rung", "model", "latency_s")}
-    return Reply(usage=usage, **facts)
+    return ModelReply(usage=usage, **facts)
 
 
 def parsed_from(entry: Mapping[str, Any], schema: type[T]) -> Parsed[T]:

@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from evalkit.llm.budget import Budget
 from evalkit.llm.cache import FORMAT, ReplyCache, entry_of, key_of, parsed_from, reply_from
 from evalkit.llm.config import ChatConfig
-from evalkit.llm.endpoint import Endpoint, Refused
+from evalkit.llm.endpoint import ChatEndpoint, Refused
 from evalkit.llm.errors import JudgeError
 from evalkit.llm.ladder import (
     ENOUGH_REFUSALS,
@@ -32,11 +32,10 @@ from evalkit.llm.ladder import (
 from evalkit.llm.limits import CHARS_PER_TOKEN
 from evalkit.llm.prices import cost_usd
 from evalkit.llm.repeat import REPEAT
-from evalkit.llm.retry import TimeLeft
 from evalkit.llm.wire import (
     Messages,
+    ModelReply,
     Parsed,
-    Reply,
     Spoken,
     add_usage,
     as_messages,
@@ -45,11 +44,12 @@ from evalkit.llm.wire import (
     read_tokens,
     tokens_of,
 )
+from evalkit.net.retry import TimeLeft
+from evalkit.text.escaping import cut
 from evalkit.types import Usage
-from evalkit.visible import cut
 
 T = TypeVar("T", bound=BaseModel)
-R = TypeVar("R", Reply, Parsed[Any])
+R = TypeVar("R", ModelReply, Parsed[Any])
 
 TOP_LOGPROBS = 20
 """Alternatives of each token: the most that OpenAI-compatible endpoints show."""
@@ -98,7 +98,7 @@ class ChatClient:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self.config = config
-        self._endpoint = Endpoint(config, env, concurrency, budget, sleep)
+        self._endpoint = ChatEndpoint(config, env, concurrency, budget, sleep)
         self._concurrency = concurrency
         self._budget = budget
         self._cache = cache
@@ -123,7 +123,7 @@ class ChatClient:
             await self._session.close()
             self._session = None
 
-    async def text(self, messages: Messages, *, sample: int = 0) -> Reply:
+    async def text(self, messages: Messages, *, sample: int = 0) -> ModelReply:
         """Ask for a text.
 
         Args:
@@ -143,7 +143,7 @@ class ChatClient:
             raise refused.error from None
         if not spoken.text:
             raise JudgeError("bad_reply", "the reply is empty", usage=question.usage)
-        reply = Reply(text=spoken.text, rung="text", **_facts(question))
+        reply = ModelReply(text=spoken.text, rung="text", **_facts(question))
         return self._keep(key, reply, reply_from)
 
     async def structured(

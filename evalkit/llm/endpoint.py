@@ -21,10 +21,10 @@ from evalkit.llm.config import ChatConfig
 from evalkit.llm.errors import JudgeError
 from evalkit.llm.ladder import is_refusal
 from evalkit.llm.limits import Limits
-from evalkit.llm.retry import TimeLeft, is_retried, parse_retry_after, wait_s
 from evalkit.llm.wire import error_text, tokens_of
-from evalkit.visible import cut
-from evalkit.waits import waiting
+from evalkit.net.retry import TimeLeft, is_retried, parse_retry_after, wait_s
+from evalkit.net.waits import waiting
+from evalkit.text.escaping import cut
 
 MAX_REPLY_BYTES = 4 * 1024 * 1024
 READ_BYTES = 64 * 1024
@@ -49,7 +49,7 @@ class Refused(Exception):
         super().__init__(str(error))
 
 
-class Endpoint:
+class ChatEndpoint:
     """Sends chat requests to one address.
 
     At most `concurrency` exchanges are in flight; one that waits to try again holds no slot.

@@ -12,8 +12,8 @@ from typing import Any, Generic, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from evalkit.llm.errors import JudgeError
+from evalkit.text.escaping import cut
 from evalkit.types import MOST, Usage
-from evalkit.visible import cut
 
 T = TypeVar("T", bound=BaseModel)
 Messages = str | Sequence[Mapping[str, str]]
@@ -26,7 +26,7 @@ THINKING = re.compile(r"\s*<(think|thinking)>")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reply:
+class ModelReply:
     """A text that a model gave.
 
     Attributes:

@@ -6,13 +6,13 @@ import re
 from collections.abc import Sequence
 from html import escape
 
-from evalkit.figures import Style, figure
 from evalkit.report.cohort_table import CohortCell
 from evalkit.report.distributions import Histogram
 from evalkit.report.trend import Trend
 from evalkit.report.view import GateLine
+from evalkit.text.escaping import visible
+from evalkit.text.numbers import Style, figure
 from evalkit.types import Metric
-from evalkit.visible import visible
 
 _RANGE_WIDTH, _DOTS_WIDTH, _ROW_HEIGHT, _EDGE = 140, 260, 20, 6
 _BARS_WIDTH, _BARS_HEIGHT = 240, 72

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from evalkit.figures import RESOURCES, Style, bounds, difference, dropped, estimated, figure
 from evalkit.report.headline import ORDER
 from evalkit.results import OVERALL, Cell, Check, CheckOutcome, Decision, Summary
+from evalkit.text.numbers import RESOURCES, Style, bounds, difference, dropped, estimated, figure
 from evalkit.types import Metric
 
 Moved = Literal["worse", "better", "same"]

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from evalkit.aggregate.cohorts import cohort_value
-from evalkit.aggregate.labels import Label
 from evalkit.report.bodies import Json, rounded, snippet_of
 from evalkit.report.opinions import Opinions
 from evalkit.report.survey import run_verdict
 from evalkit.report.view import View
+from evalkit.trust.labels import Label
 from evalkit.types import KINDS, SEVERITIES, WRONG, Case, Row, Score, Unscored
 
 CHUNK = 200

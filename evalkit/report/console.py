@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from evalkit.figures import plural
 from evalkit.report.cohort_table import standing
 from evalkit.report.headline import spoken
-from evalkit.report.texts import clipped, one_line
 from evalkit.report.view import GateLine, View
 from evalkit.results import OVERALL, CheckOutcome, Outcome
+from evalkit.text.numbers import plural
+from evalkit.text.printable import clipped, one_line
 from evalkit.types import Row, Score, Unscored
 
 if TYPE_CHECKING:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from evalkit.figures import Style, bounds, difference, estimated, figure, plural
 from evalkit.results import OVERALL, Cell, Estimate, Summary
+from evalkit.text.numbers import Style, bounds, difference, estimated, figure, plural
 
 
 def correction_lines(summary: Summary, styles: Mapping[str, Style]) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from evalkit.figures import plural
 from evalkit.report.markdown import error_lines, score_change
 from evalkit.report.page import line_markdown
 from evalkit.report.records import BLANK
 from evalkit.report.survey import FailedCase, Rows, cases_of, failed_scores
-from evalkit.report.texts import code, plain
 from evalkit.report.view import View
+from evalkit.text.numbers import plural
+from evalkit.text.printable import code, plain
 from evalkit.types import Row, Verdict, verdict_of
 
 _LISTED = 100

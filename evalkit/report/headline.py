@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from evalkit.figures import Style, change, difference, figure, needed, plural
-from evalkit.report.texts import one_line
 from evalkit.results import OVERALL, Check, CheckOutcome, Decision
+from evalkit.text.numbers import Style, change, difference, figure, needed, plural
+from evalkit.text.printable import one_line
 
 WORDS = {
     "approved": "APPROVED",

@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from evalkit.aggregate.labels import Label
+from evalkit.disk.writing import replacing
 from evalkit.report.columns import CHANGE_SLUGS
-from evalkit.report.files import replacing
 from evalkit.report.html_words import words_of
 from evalkit.report.payload import write_payload
 from evalkit.report.survey import Rows
-from evalkit.report.texts import clipped
 from evalkit.report.view import View
-from evalkit.visible import visible
+from evalkit.text.escaping import visible
+from evalkit.text.printable import clipped
+from evalkit.trust.labels import Label
 
 if TYPE_CHECKING:
     from jinja2 import Environment

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from evalkit.figures import Style, figure
 from evalkit.report.charts import dots_svg, histogram_rows, histogram_svg, range_svg, shared_ends, trend_svg
 from evalkit.report.cohort_table import FEW_CASES, CohortCell, CohortRow
 from evalkit.report.distributions import Histogram
 from evalkit.report.judges import KINDS
 from evalkit.report.survey import changes_of
 from evalkit.report.view import GateLine, View
+from evalkit.text.numbers import Style, figure
 from evalkit.types import Score
 
 ICONS = {"pass": "✓", "warn": "!", "block": "✗", "insufficient evidence": "?", "no decision": "?"}

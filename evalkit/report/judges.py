@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from evalkit.figures import Style, estimated, figure, plural
 from evalkit.results import OVERALL, Agreement, Summary
+from evalkit.text.numbers import Style, estimated, figure, plural
 
 KINDS = {"person": "people", "author": "authors", "program": "programs"}
 """Who labelled, by the kind that stands in a label."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from xml.sax.saxutils import escape, quoteattr
 
-from evalkit.report.files import replacing
+from evalkit.disk.writing import replacing
 from evalkit.report.survey import NO_ADVISORY, Rows, cases_of, failed_scores
 from evalkit.results import OVERALL, Summary
 from evalkit.types import Row, Unscored, Verdict, verdict_of

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evalkit.report.files import replacing
-from evalkit.visible import visible
+from evalkit.disk.writing import replacing
+from evalkit.text.escaping import visible
 
 _TEMPLATES = Path(__file__).parent / "templates" / "labels"
 _SCRIPT = _TEMPLATES / "labels.js"

@@ -6,14 +6,14 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
-from evalkit.figures import plural
 from evalkit.report.cohort_table import CohortCell, CohortRow
 from evalkit.report.headline import ORDER, subject
 from evalkit.report.page import STEP_SUMMARY_BYTES, Code, Line, Page, Section, Table, markdown
 from evalkit.report.survey import FailedCase
-from evalkit.report.texts import MODEL_TEXT_CHARS, one_line
 from evalkit.report.view import GateLine, View
 from evalkit.results import OVERALL, Amendment, Comparison
+from evalkit.text.numbers import plural
+from evalkit.text.printable import MODEL_TEXT_CHARS, one_line
 from evalkit.types import Score
 
 MARKS = {

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
-from evalkit.aggregate.agreement import AnswerKey, answer_of
 from evalkit.aggregate.frame import answer_key
-from evalkit.aggregate.labels import Label
-from evalkit.aggregate.pass_marks import Opinion, declared_mark
+from evalkit.trust.agreement import AnswerKey, answer_of
+from evalkit.trust.labels import Label
+from evalkit.trust.pass_marks import Opinion, declared_mark
 from evalkit.types import Metric, Row, Score
 
 Place = tuple[str, str, str, str]

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from evalkit.report.texts import code, plain
+from evalkit.text.printable import code, plain
 
 FORMAT = 1
 COMMENT_BYTES = 60_000

@@ -7,12 +7,12 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TextIO
 
-from evalkit.aggregate.labels import Label
 from evalkit.report.bodies import Json, body_of, to_ascii
 from evalkit.report.columns import CHUNK, Columns
 from evalkit.report.shortened import Shortener
 from evalkit.report.survey import Rows
 from evalkit.report.view import View
+from evalkit.trust.labels import Label
 from evalkit.types import Row
 
 _GZIP = 31

@@ -7,14 +7,14 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from evalkit.figures import RESOURCES, plural
 from evalkit.report.judges import JudgeLine
 from evalkit.report.markdown import MARKS, amendment_line, judge_lines
 from evalkit.report.page import line_markdown
 from evalkit.report.survey import FailedCase
-from evalkit.report.texts import code, plain
 from evalkit.report.view import GateLine, View
 from evalkit.results import OVERALL
+from evalkit.text.numbers import RESOURCES, plural
+from evalkit.text.printable import code, plain
 
 BLANK = "(to be filled in)"
 NO_REASON = "the suite gave none"

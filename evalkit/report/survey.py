@@ -9,8 +9,8 @@ from itertools import groupby
 from typing import Literal
 
 from evalkit.report.distributions import Distributions, Histogram
-from evalkit.report.texts import one_line
 from evalkit.results import Check, Comparison, Decision
+from evalkit.text.printable import one_line
 from evalkit.types import SEVERITIES, WRONG, Metric, Row, Score, Unscored, Verdict, case_verdict, verdict_of
 
 Rows = Callable[[], Iterable[Row]]
@@ -49,7 +49,7 @@ class Example:
 
 
 @dataclass(slots=True)
-class Survey:
+class RowSurvey:
     """What one walk over the rows found."""
 
     failing: list[FailedCase] = field(default_factory=list)
@@ -129,9 +129,9 @@ def walk(
     metrics: Iterable[Metric],
     advisory: frozenset[str] = NO_ADVISORY,
     repeat_rule: str = "mean",
-) -> Survey:
+) -> RowSurvey:
     """Collect what the head of a report shows; of the rows, memory holds those of one case and the kept ones."""
-    found = Survey()
+    found = RowSurvey()
     new_failures = set(decision.comparison.new_failures) if decision.comparison else set()
     found.is_new = bool(new_failures)
     rank = _Rank(decision.checks)
@@ -183,7 +183,7 @@ class _Rank:
         )
 
 
-def _note_errors(found: Survey, row: Row, verdict: Verdict) -> None:
+def _note_errors(found: RowSurvey, row: Row, verdict: Verdict) -> None:
     """Keep the first example of each kind."""
     if row.failure is not None and row.failure.kind not in found.errors:
         found.errors[row.failure.kind] = Example(row.failure.kind, row.case.id, row.failure.message)

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from evalkit.aggregate.cohorts import cohort_value
-from evalkit.report.files import replacing
+from evalkit.disk.writing import replacing
 from evalkit.report.payload import side_by_side
 from evalkit.report.survey import Rows, run_verdict
 from evalkit.report.view import View
+from evalkit.text.escaping import visible
 from evalkit.types import Row, Score, Unscored
-from evalkit.visible import visible
 
 Cell = str | int | float | None
 _FORMULA = re.compile(r"\s*[=+\-@\uff1d\uff0b\uff0d\uff20]")

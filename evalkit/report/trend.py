@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from evalkit.figures import Style, figure
 from evalkit.results import Summary
 from evalkit.store.history import PastRun, break_between
+from evalkit.text.numbers import Style, figure
 
 _MOST_LINES = 6
 

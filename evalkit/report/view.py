@@ -6,18 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from evalkit.figures import (
-    RESOURCES,
-    Style,
-    difference,
-    dropped,
-    elapsed,
-    estimated,
-    figure,
-    needed,
-    plural,
-    style_of,
-)
 from evalkit.report.cohort_table import (
     CohortRow,
     ResourceRow,
@@ -36,6 +24,18 @@ from evalkit.report.survey import Example, FailedCase, Rows, changes_of, walk
 from evalkit.report.trend import Trend, trends
 from evalkit.results import OVERALL, Amendment, Check, CheckOutcome, Comparison, Decision, Outcome, Summary
 from evalkit.store.history import PastRun
+from evalkit.text.numbers import (
+    RESOURCES,
+    Style,
+    difference,
+    dropped,
+    elapsed,
+    estimated,
+    figure,
+    needed,
+    plural,
+    style_of,
+)
 from evalkit.types import Metric
 
 _FACTS = ("latency_p95_s", "cost_per_case_usd")

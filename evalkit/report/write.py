@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evalkit.aggregate.labels import Label
+from evalkit.disk.files import read_file
 from evalkit.errors import StoreError
-from evalkit.files import read_file
 from evalkit.report.survey import Rows
 from evalkit.report.view import View, build_view
 from evalkit.results import Decision, Summary
 from evalkit.store.folder import COMMENT, FAILURES, JUNIT, MARKDOWN, RECORD, REPORT, RunFolder
 from evalkit.store.history import past_runs
 from evalkit.store.index import sorted_rows
+from evalkit.trust.labels import Label
 
 
 @dataclass(frozen=True)

@@ -7,25 +7,22 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from evalkit.aggregate.frame import Frame
+from evalkit.disk.paths import shown_path
 from evalkit.errors import InputError, Problem, StoreError
-from evalkit.paths import shown_path
+from evalkit.formats.line import sum_of
+from evalkit.formats.rows import decode_row, row_name
 from evalkit.runner.engine import MakeRow
 from evalkit.runner.grading import Grader
 from evalkit.runner.plan import Key
 from evalkit.runner.scoring import Scoring
-from evalkit.sealed import sum_of
 from evalkit.store.chain import Damage, lines_of, note_damage
 from evalkit.store.folder import SET_ASIDE, RunFolder
 from evalkit.store.index import row_at
-from evalkit.store.rows import decode_row, row_name
-from evalkit.types import Case, Row
-
-QUARANTINED = "quarantined"
-"""How the reason of a case begins that was left out because processes died of it."""
+from evalkit.types import QUARANTINED, Case, Row
 
 
 @dataclass
-class Earlier:
+class EarlierRows:
     """The rows of a journal, by what today's suite makes of them; the last row of a key counts."""
 
     folder: RunFolder

@@ -10,11 +10,11 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 from evalkit import __version__
+from evalkit.formats.records import metric_record
 from evalkit.golden.read import file_sha256
-from evalkit.runner.scoring import Scoring, Scorings
+from evalkit.runner.scoring import Scoring
 from evalkit.store.folder import FORMAT
 from evalkit.store.git import head_commit
-from evalkit.store.records import metric_record
 from evalkit.suite.rules import rules_of
 from evalkit.systems.command import CommandSystem
 from evalkit.systems.fingerprint import file_hash
@@ -23,6 +23,7 @@ from evalkit.systems.secrets import redact
 
 if TYPE_CHECKING:
     from evalkit.runner.prepare import Prepared
+from evalkit.store.stored_run import scorings_of
 
 FILE_HEX = 12
 _PACKAGES = ("ragas", "deepeval", "wordllama", "numpy", "aiohttp")
@@ -101,11 +102,6 @@ def resumed(manifest: Mapping[str, Any], stored: Mapping[str, Any]) -> dict[str,
     own = {key: stored[key] for key in ("run_id", "started_at", "command")}
     earlier = {id_: keys for id_, keys in scorings_of(stored).items() if id_ != manifest["scoring"]}
     return {**manifest, **own, "earlier_scorings": earlier}
-
-
-def scorings_of(manifest: Mapping[str, Any]) -> Scorings:
-    """Every state of the scorers that rows of a run may have been graded by."""
-    return {**manifest.get("earlier_scorings", {}), manifest.get("scoring", ""): manifest["score_keys"]}
 
 
 def _system_files(prepared: Prepared) -> dict[str, str]:

@@ -9,18 +9,18 @@ from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
+from evalkit.baselines.find import find_baseline
 from evalkit.errors import InputError, Problem
 from evalkit.gate.policy import NoRegression, policy_problems
 from evalkit.golden.overlap import overlap
 from evalkit.golden.read import GoldenSet, known_golden, open_golden
 from evalkit.llm.budget import Budget
-from evalkit.runner.gate_reach import CaseCounts, case_counts, reach_doubts, reach_problems
 from evalkit.runner.grading import Grader
 from evalkit.runner.names import foreign_cohorts, foreign_values, metric_name_problems
 from evalkit.runner.needs import missing, need_of
+from evalkit.runner.unreachable_gates import CaseCounts, case_counts, reach_doubts, reach_problems
 from evalkit.scorers.base import Services
 from evalkit.scorers.registry import Negated, bind, score_key
-from evalkit.store.baselines import find_baseline
 from evalkit.store.journal import read_rows
 from evalkit.suite.model import ScorerEntry, Suite, SuiteOptions
 from evalkit.systems.base import Shared

@@ -10,10 +10,8 @@ from functools import cached_property
 
 from evalkit.llm.repeat import REPEAT
 from evalkit.runner.grading import Grader, grade_all
+from evalkit.store.stored_run import Scorings
 from evalkit.types import Case, Row, Unscored
-
-Scorings = Mapping[str, Mapping[str, Mapping[str, str]]]
-"""Id of a state of the scorers -> metric -> its score key."""
 
 
 @dataclass(frozen=True)

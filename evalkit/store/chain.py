@@ -15,11 +15,11 @@ from io import DEFAULT_BUFFER_SIZE
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from evalkit.disk.files import LONG_BLOCK, Unfit, open_file, open_packed
+from evalkit.disk.paths import shown_path
 from evalkit.errors import InputError, Problem, StoreError
-from evalkit.files import LONG_BLOCK, Unfit, open_file, open_packed
-from evalkit.paths import shown_path
-from evalkit.sealed import sum_of
-from evalkit.store.rows import row_name
+from evalkit.formats.line import sum_of
+from evalkit.formats.rows import row_name
 
 _START = b"evalkit head 1"
 _HEAD_BYTES = 16

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from evalkit.disk.json_files import read_json, to_json
+from evalkit.disk.paths import shown_path
 from evalkit.errors import InputError, Problem, StoreError
-from evalkit.files import Unfit, read_file
-from evalkit.paths import shown_path
+from evalkit.formats.shapes import manifest_problems
 from evalkit.results import OVERALL
 from evalkit.store.chain import Scan, head_of, scan
 from evalkit.store.journal import read_rows
 from evalkit.store.running import RUNNING
-from evalkit.store.soundness import manifest_problems
 from evalkit.types import Row
 
 FORMAT = 1
@@ -35,7 +35,6 @@ SEAL = "seal.txt"
 REPORT, MARKDOWN, COMMENT, JUNIT = "report.html", "summary.md", "comment.json", "junit.xml"
 RECORD, FAILURES = "release_decision.md", "failure_analysis.md"
 BASELINES = Path("reports") / "baselines"
-_MAX_JSON_BYTES = 16 << 20
 
 
 @dataclass(frozen=True)
@@ -156,32 +155,6 @@ class RunFolder:
     def write_json(self, name: str, value: Any) -> Path:
         """Write sorted JSON, whole or not at all."""
         return self.write_text(name, to_json(value))
-
-
-def read_json(file: Path) -> Any:
-    """The value in a file, which may be anybody's.
-
-    Raises:
-        OSError: if it cannot be read.
-        ValueError: if it is no JSON, or longer or deeper than what evalkit writes.
-    """
-    try:
-        data = read_file(file, _MAX_JSON_BYTES)
-    except Unfit as error:
-        raise ValueError(str(error.strerror)) from None
-    try:
-        return json.loads(data)
-    except RecursionError:
-        raise ValueError("nested too deep") from None
-
-
-def to_json(value: Any) -> str:
-    """Sorted, indented JSON; the same value always gives the same bytes.
-
-    Raises:
-        ValueError: for NaN or infinity, which are unknowns and must be said in words.
-    """
-    return json.dumps(value, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def new_run_folder(out: Path, *, resume: bool) -> RunFolder:

@@ -8,12 +8,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from evalkit.disk.json_files import read_json
+from evalkit.disk.paths import is_project, project_of
 from evalkit.errors import InputError
-from evalkit.paths import is_project, project_of
+from evalkit.formats.shapes import fits
 from evalkit.results import OVERALL
-from evalkit.store.folder import DECISION, MANIFEST, SUMMARY, TIMINGS, RunFolder, read_json
+from evalkit.store.folder import DECISION, MANIFEST, SUMMARY, TIMINGS, RunFolder
 from evalkit.store.run_index import RunIndex
-from evalkit.store.soundness import fits
 
 MOST_RUNS = 50
 UNFINISHED = "not finished"

@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from evalkit.disk.files import open_file
 from evalkit.errors import StoreError
-from evalkit.files import open_file
+from evalkit.formats.rows import RowKey, decode_row, row_key
 from evalkit.store.chain import open_journal
-from evalkit.store.rows import RowKey, decode_row, row_key
 from evalkit.types import Row
 
 

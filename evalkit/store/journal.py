@@ -11,8 +11,8 @@ from types import TracebackType
 from typing import Self
 
 from evalkit.errors import StoreError
+from evalkit.formats.rows import decode_row, encode_row
 from evalkit.store.chain import Damage, lines_of, note_damage
-from evalkit.store.rows import decode_row, encode_row
 from evalkit.types import Row
 
 SYNC_INTERVAL_S = 0.1

@@ -17,11 +17,11 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, BinaryIO
 
 from evalkit.errors import StoreError
+from evalkit.formats.line import body_of, seal
+from evalkit.formats.shapes import fits
 from evalkit.results import Decided, Outcome
-from evalkit.sealed import body_of, seal
 from evalkit.store.chain import Scan
 from evalkit.store.folder import MANIFEST, SEAL, SUMMARY, TIMINGS, RunFolder
-from evalkit.store.soundness import fits
 
 FORMAT = 1
 FILES = (MANIFEST, SUMMARY, TIMINGS)

@@ -10,8 +10,8 @@ import typing
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from evalkit.document import Document, Path
 from evalkit.errors import MAX_PROBLEMS, Problem
+from evalkit.formats.yaml_text import Document, Path
 
 _NAMES = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
 _MENDS = {str: "write a word", int: "write one such as 1", float: "write one such as 0.5", bool: "write one of them"}

@@ -9,13 +9,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from evalkit.document import Document, dotted, parse
+from evalkit.disk.files import Unfit, read_file
+from evalkit.disk.paths import project_of
 from evalkit.errors import InputError, Problem, gathered
-from evalkit.files import Unfit, read_file
+from evalkit.formats.yaml_text import Document, dotted, parse
 from evalkit.gate.policy import CHECKS, NoRegression, Policy, Threshold
-from evalkit.golden.labels import read_labels
 from evalkit.golden.read import GoldenSource, open_golden
-from evalkit.paths import project_of
 from evalkit.scorers.registry import LOCAL_JUDGE, NEGATION, SCORERS, known_elsewhere, scorer_class
 from evalkit.suite.build import Builder, choices, show
 from evalkit.suite.model import JudgeConfig, ScorerEntry, Suite, SuiteOptions, When
@@ -23,6 +22,7 @@ from evalkit.suite.partial import ABSENT, usable
 from evalkit.suite.strings import check_strings, variables_of
 from evalkit.systems import SYSTEMS
 from evalkit.systems.base import SystemConfig
+from evalkit.trust.label_files import read_labels
 from evalkit.types import Concern
 
 Steps = tuple[str | int, ...]

@@ -10,9 +10,9 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
-from evalkit.document import parse
+from evalkit.disk.files import read_file
 from evalkit.errors import InputError
-from evalkit.files import read_file
+from evalkit.formats.yaml_text import parse
 from evalkit.golden.read import GoldenSource
 from evalkit.scorers.registry import LOCAL_JUDGE, NEGATION, SCORERS, scorer_class
 from evalkit.suite.build import Builder, key_of

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from evalkit.document import Path
 from evalkit.errors import MAX_PROBLEMS, Problem
+from evalkit.formats.yaml_text import Path
 from evalkit.suite.build import Builder
 from evalkit.systems.secrets import is_secret_name, looks_secret, names_in, redact
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from evalkit.disk.files import read_file
 from evalkit.errors import Problem
-from evalkit.files import read_file
 from evalkit.systems.base import Answer, Shared, check_seconds, inside, timed
 from evalkit.systems.chat_reply import ChatReply, read_chat, to_chat_output
 from evalkit.systems.endpoint import check_limits, connect, timed_by, url_problems

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from urllib.parse import urlsplit
 
 from evalkit.errors import Problem
+from evalkit.net.waits import waiting
 from evalkit.systems.base import CallFailed
 from evalkit.systems.output import one_line
 from evalkit.systems.secrets import filled, missing, names_in
 from evalkit.types import Failure, Output
-from evalkit.waits import waiting
 
 if TYPE_CHECKING:
     import aiohttp
@@ -39,7 +39,7 @@ _SECRET_HEADER = re.compile(r"authorization|cookie|(api|access|auth|subscription
 
 
 @dataclass(frozen=True)
-class Reply(Generic[T]):
+class SystemReply(Generic[T]):
     """What the endpoint answered, and when the attempt that was answered began (`time.perf_counter`)."""
 
     value: T
@@ -48,7 +48,7 @@ class Reply(Generic[T]):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Endpoint:
+class SystemEndpoint:
     """A URL with its session; `connect` makes one for the length of a run."""
 
     session: aiohttp.ClientSession
@@ -57,7 +57,7 @@ class Endpoint:
     timeout_s: float
     retries: int
 
-    async def call(self, body: bytes, read: Callable[[aiohttp.ClientResponse], Awaitable[T]]) -> Reply[T]:
+    async def call(self, body: bytes, read: Callable[[aiohttp.ClientResponse], Awaitable[T]]) -> SystemReply[T]:
         """Send `body` and `read` the reply; 429, 502, 503, 504 and broken connections are tried again.
 
         A wait is never shorter than what `Retry-After` asks for and never outlasts the deadline: then the call fails
@@ -72,7 +72,7 @@ class Endpoint:
             started = time.perf_counter()
             failure, asked_s = await self._attempt(body, read)
             if not isinstance(failure, Failure):
-                return Reply(failure, started, attempt)
+                return SystemReply(failure, started, attempt)
             if asked_s is None or attempt > self.retries:
                 raise _given_up(failure, attempt)
             wait_s = _wait_s(asked_s, attempt, deadline - time.monotonic())
@@ -119,7 +119,7 @@ class Endpoint:
         return f"{self.method} {parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
-def timed_by(output: Output | Failure, reply: Reply[Any]) -> Output | Failure:
+def timed_by(output: Output | Failure, reply: SystemReply[Any]) -> Output | Failure:
     """Give the latency of the attempt that was answered, where earlier ones and waits came before it."""
     if reply.attempts == 1 or isinstance(output, Failure):
         return output
@@ -245,7 +245,7 @@ def header_problems(place: str, headers: Mapping[str, str], env: Mapping[str, st
 @asynccontextmanager
 async def connect(
     method: str, url: str, headers: Mapping[str, str], *, concurrency: int, timeout_s: float, retries: int
-) -> AsyncIterator[Endpoint]:
+) -> AsyncIterator[SystemEndpoint]:
     """Hold one session with as many connections as calls may be in flight.
 
     Cookies are not kept, so that no case changes what the next one gets; proxies of the environment are not used.
@@ -260,4 +260,4 @@ async def connect(
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,  # the cap counts decompressed bytes, so decompression is ours
     ) as session:
-        yield Endpoint(session=session, method=method, url=url, timeout_s=timeout_s, retries=retries)
+        yield SystemEndpoint(session=session, method=method, url=url, timeout_s=timeout_s, retries=retries)

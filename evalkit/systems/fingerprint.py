@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from evalkit.files import sha256_of
+from evalkit.disk.files import sha256_of
 
 
 def config_hash(config: Any, ignore: Iterable[str], files: Iterable[tuple[str, Path]] = ()) -> str:

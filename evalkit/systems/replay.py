@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from evalkit.disk.files import Unfit, open_file
 from evalkit.errors import InputError, Problem, noting
-from evalkit.files import Unfit, open_file
-from evalkit.sealed import ROW_FORMAT, body_of, is_sealed
+from evalkit.formats.line import ROW_FORMAT, body_of, is_sealed
 from evalkit.systems.base import Answer, CallFailed, Shared, check_seconds, inside, timed
 from evalkit.systems.fingerprint import config_hash
 from evalkit.systems.output import one_line, parse_json, shown, to_output

@@ -11,12 +11,12 @@ import pytest
 from sklearn.metrics import cohen_kappa_score
 from typer.testing import CliRunner
 
-from evalkit.aggregate.agreement import agreement
 from evalkit.aggregate.frame import Frame
 from evalkit.aggregate.frozen import freeze
-from evalkit.aggregate.labels import Label
 from evalkit.cli.app import app
 from evalkit.results import OVERALL, Agreement
+from evalkit.trust.agreement import agreement
+from evalkit.trust.labels import Label
 from evalkit.types import Case, Metric, Output, Row, Score
 
 DATA = Path(__file__).parents[3] / "shared" / "data"

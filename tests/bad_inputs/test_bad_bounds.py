@@ -335,7 +335,7 @@ def test_what_is_too_much_is_refused(lab: Lab, name: str) -> None:
 
 def test_a_suite_has_a_number_of_values(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     """A list of one megabyte has half a million, each of which costs time."""
-    monkeypatch.setattr("evalkit.document.MAX_VALUES", 100)
+    monkeypatch.setattr("evalkit.formats.yaml_text.MAX_VALUES", 100)
     suite_lines(f"more: [{'1,' * 100}]\n")(lab)
     assert "more than 100 keys and values; keep data in the golden set" in refused(lab, CHECK, "suite.yaml:")
 

@@ -16,9 +16,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from evalkit.errors import InputError
+from evalkit.formats.rows import decode_row
 from evalkit.llm.wire import find_value
-from evalkit.report.texts import code, one_line, plain
-from evalkit.store.rows import decode_row
+from evalkit.text.printable import code, one_line, plain
 from evalkit.types import Row
 
 ODD: tuple[Any, ...] = (

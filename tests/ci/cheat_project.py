@@ -15,12 +15,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from evalkit.baselines.save import save_baseline
 from evalkit.errors import EvalkitError
-from evalkit.pipeline import Request, run_suite
+from evalkit.operations.run import Request, run_suite
 from evalkit.runner.engine import Stop
 from evalkit.runner.plan import Selection
-from evalkit.session import Watcher
-from evalkit.store.saving import save_baseline
+from evalkit.runner.session import Watcher
 
 IDS = [f"c{i:02d}" for i in range(60)]
 BROKEN = ("c03", "c11", "c22", "c37", "c58")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from cheat_project import BROKEN, CRITICAL, IDS, Repository
 
-from evalkit.pipeline import decide_again
+from evalkit.operations.run import decide_again
 from evalkit.store.folder import FORMER_ROWS, RunFolder
 from evalkit.store.journal import read_rows
 

@@ -11,10 +11,22 @@ from collections.abc import Callable
 from pathlib import Path
 
 _USED = (
-    "evalkit.cli.app", "evalkit.pipeline", "evalkit.gate.decide", "evalkit.gate.carried", "evalkit.aggregate.summary",
-    "evalkit.report.write", "evalkit.report.console", "evalkit.report.html", "evalkit.cli.signals", "evalkit.stored",
-    "evalkit.suite.parse", "evalkit.store.stored_row", "evalkit.vouching", "scipy.special", "scipy.stats",
-)  # fmt: skip
+    "evalkit.cli.app",
+    "evalkit.operations.run",
+    "evalkit.gate.decide",
+    "evalkit.gate.earlier_blocks",
+    "evalkit.aggregate.summary",
+    "evalkit.report.write",
+    "evalkit.report.console",
+    "evalkit.report.html",
+    "evalkit.cli.signals",
+    "evalkit.store.stored_run",
+    "evalkit.suite.parse",
+    "evalkit.formats.stored_row",
+    "evalkit.operations.baseline",
+    "scipy.special",
+    "scipy.stats",
+)
 
 
 def forked(

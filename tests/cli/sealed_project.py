@@ -11,7 +11,7 @@ from typing import Any
 from cli_project import Project, Ran
 from forked import forked
 
-from evalkit.store.rows import decode_row, encode_row
+from evalkit.formats.rows import decode_row, encode_row
 from evalkit.types import Score
 
 BOT = """\

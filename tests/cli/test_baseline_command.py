@@ -10,8 +10,8 @@ import pytest
 from cli_project import Project
 from git_project import commit_all, git, start
 
+from evalkit.baselines.find import find_baseline
 from evalkit.errors import InputError
-from evalkit.store.baselines import find_baseline
 from evalkit.store.git import split
 
 

@@ -19,12 +19,12 @@ from sealed_project import LUCKY, Sealed, change_json, delete_failing, edit_fail
 from evalkit.store import saving
 
 POINTS = (
-    "evalkit.store.saving:_recover",
-    "evalkit.store.saving:_copy",
-    "evalkit.store.saving:_sync",
-    "evalkit.store.saving:_facts",
-    "evalkit.store.saving:_swap",
-    "evalkit.store.saving:_exchanged",
+    "evalkit.baselines.save:_recover",
+    "evalkit.baselines.save:_copy",
+    "evalkit.baselines.save:_sync",
+    "evalkit.baselines.save:_facts",
+    "evalkit.baselines.save:_swap",
+    "evalkit.baselines.save:_exchanged",
     "evalkit.store.folder:RunFolder.write_text",
     "pathlib:Path.rename",
     "shutil:copyfileobj",

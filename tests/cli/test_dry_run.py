@@ -10,7 +10,7 @@ import pytest
 from cli_project import Project
 from test_spending import CENT_A_CALL, PRICES, chat, reply
 
-from evalkit.estimate import Estimate, Span
+from evalkit.operations.estimate import RunEstimate, Span
 from evalkit.testing import FakeModel
 
 JUDGED = """\
@@ -194,7 +194,7 @@ def test_a_stopped_run_speaks_by_the_rows_that_it_has(project: Project) -> None:
 def test_a_budget_is_enough_only_where_every_call_is_priced(judge: Span, word: str) -> None:
     """The high cost holds no repairs of judges' replies, so it promises nothing where there may be some."""
     counts = dict.fromkeys(("n_golden", "n_cases", "repeats", "n_scorers", "n_rows", "n_done", "n_regraded"), 1)
-    found = Estimate(
+    found = RunEstimate(
         suite="s", n_grades=20, concurrency=4, calls={"system": Span.exactly(20), "grader": judge}, tokens={},
         cost_usd={"judges": Span(0.1, 0.2, 0.4)}, seconds=Span(), budget_usd=0.5, typical="first", **counts,
     )  # fmt: skip

@@ -7,12 +7,12 @@ import shlex
 import pytest
 from rich.console import Console
 
-from evalkit.cli.output import Output
+from evalkit.cli.output import CommandOutput
 
 
 def said(capsys: pytest.CaptureFixture[str], width: int, case_id: str) -> str:
     """What stands under a red run, at a width."""
-    output = Output()
+    output = CommandOutput()
     output.messages = Console(stderr=True, width=width, color_system=None, highlight=False, markup=False)
     output._say_next("reports/base line", "reports/new", case_id)
     return capsys.readouterr().err

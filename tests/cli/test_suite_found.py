@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from cli_project import SUITE, Project
 
-from evalkit.pipeline import Request, run_suite
+from evalkit.operations.run import Request, run_suite
 from evalkit.runner.engine import Stop
-from evalkit.session import Watcher
+from evalkit.runner.session import Watcher
 
 
 def below(project: Project, *words: str) -> subprocess.CompletedProcess[str]:

@@ -17,8 +17,8 @@ from rich.console import Console
 
 from evalkit.cli.progress import HEADER_CHARS, SHOWN_FAILURES, Reporter, header
 from evalkit.cli.streams import spelled
+from evalkit.net.waits import WAITS, waiting
 from evalkit.types import Case, Output, Row, Score, Usage
-from evalkit.waits import WAITS, waiting
 
 MOVES = re.compile(r"\x1b\[\d*[A-KJ]|\x1b\[\?25")
 """What redraws a line: cursor moves, erasing, hiding the cursor."""

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from cli_project import Project
 
-from evalkit.sealed import body_of, seal
-from evalkit.store.breach import before_in
+from evalkit.formats.line import body_of, seal
+from evalkit.formats.rows import encode_row
+from evalkit.store.changes_since import before_in
 from evalkit.store.folder import DECISION, RunFolder
 from evalkit.store.journal import read_rows
-from evalkit.store.rows import encode_row
 from evalkit.store.seal import file_sums, write_seal
 
 

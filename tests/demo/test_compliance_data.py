@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 
-from evalkit.golden.labels import read_labels
 from evalkit.scorers.rules.citation import Citation
 from evalkit.scorers.rules.keywords import Keywords
 from evalkit.scorers.rules.refusal import Refusal
+from evalkit.trust.label_files import read_labels
 from evalkit.types import Case, Output
 from suites.compliance.bot import answer
 from suites.compliance.corpus import FUNCTION_WORDS

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from fault_project import HERE, FaultProject, project_in, wait_for
 
-from evalkit.store.rows import decode_row, encode_row
+from evalkit.formats.rows import decode_row, encode_row
 
 BOT = """\
 import os, pathlib, signal

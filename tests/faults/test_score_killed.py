@@ -12,8 +12,8 @@ POINTS = {
     "half a row": ("evalkit.store.journal:_write", "half", 20),
     "a row": ("evalkit.store.journal:Journal.append", "after", 30),
     "last row": ("evalkit.store.journal:Journal.append", "after", 60),
-    "seal": ("evalkit.decided:write_seal", "before", 1),
-    "sealed": ("evalkit.decided:write_seal", "after", 1),
+    "seal": ("evalkit.gate.earlier_decisions:write_seal", "before", 1),
+    "sealed": ("evalkit.gate.earlier_decisions:write_seal", "after", 1),
 }
 
 
@@ -57,7 +57,7 @@ def test_a_killed_score_goes_on(tmp_path: Path) -> None:
 def test_the_command_that_goes_on_is_that_of_a_score(flag: str, tmp_path: Path) -> None:
     """What is printed after a Ctrl-C."""
     from evalkit.cli.signals import again
-    from evalkit.pipeline import Request
+    from evalkit.operations.run import Request
     from evalkit.store.folder import RunFolder
 
     command = "evalkit score main --suite suite.yaml" + (" --out x" if flag == "--out" else " --resume")

@@ -5,13 +5,13 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from evalkit.aggregate.frame import Frame
 from evalkit.aggregate.frozen import FrozenFrame, freeze
-from evalkit.aggregate.judges import with_judges
-from evalkit.aggregate.labels import Label
 from evalkit.aggregate.summary import summarise
-from evalkit.gate.baseline import Baseline
 from evalkit.gate.decide import NeedsRepeats, decide
+from evalkit.gate.pairing import Baseline
 from evalkit.gate.policy import Policy
 from evalkit.results import Decision
+from evalkit.trust.judges import with_judges
+from evalkit.trust.labels import Label
 from evalkit.types import Case, Failure, Metric, Output, Row, Score, Unscored, Usage
 
 RULE = Metric(name="rule", binary=True)

@@ -8,7 +8,7 @@ from gate_rows import GRADE, JUDGE, RULE, a_case, a_decision, a_row, frozen, pas
 from statsmodels.stats.contingency_tables import mcnemar
 
 from evalkit.aggregate.frozen import FrozenFrame
-from evalkit.gate.baseline import Baseline
+from evalkit.gate.pairing import Baseline
 from evalkit.gate.policy import Failures, NoRegression
 from evalkit.gate.words import SHOWN_CASES
 from evalkit.results import Check

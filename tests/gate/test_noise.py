@@ -9,7 +9,7 @@ from gate_rows import a_case, a_row, frozen
 from evalkit.aggregate.frozen import FrozenFrame
 from evalkit.gate.policy import NoRegression
 from evalkit.gate.power import ASSUMED_FLIPS
-from evalkit.noise import advice_on, detectable, noise_of
+from evalkit.operations.noise import advice_on, detectable, noise_of
 
 POLICY = NoRegression(metrics=("pass_rate",))
 

@@ -12,8 +12,8 @@ from test_no_regression import the_check
 
 from evalkit.aggregate.frozen import FrozenFrame
 from evalkit.aggregate.summary import summarise
-from evalkit.gate.baseline import Baseline, pair
 from evalkit.gate.decide import NeedsRepeats, decide
+from evalkit.gate.pairing import Baseline, pair
 from evalkit.gate.policy import Failures, NoRegression, Policy
 from evalkit.results import Decision
 from evalkit.types import Row

@@ -7,7 +7,7 @@ import pytest
 from gate_rows import a_case, a_decision, a_row, frozen
 
 from evalkit.aggregate.frozen import FrozenFrame
-from evalkit.gate.baseline import Baseline
+from evalkit.gate.pairing import Baseline
 from evalkit.gate.policy import NoRegression
 from evalkit.results import Check, Decision
 

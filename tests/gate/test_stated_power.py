@@ -8,12 +8,12 @@ from gate_rows import RULE, a_case, a_row, frozen
 from numpy.typing import NDArray
 
 from evalkit.aggregate.frozen import FrozenFrame
-from evalkit.gate.baseline import Baseline, pair
+from evalkit.gate.comparison_plan import trial_of
 from evalkit.gate.no_regression import regression_finding
+from evalkit.gate.pairing import Baseline, pair
 from evalkit.gate.policy import NoRegression, Policy
-from evalkit.gate.power import ASSUMED_FLIPS, Design, Subject, design_of, flips_in, sights
+from evalkit.gate.power import ASSUMED_FLIPS, ComparisonDesign, Subject, design_of, flips_in, sights
 from evalkit.gate.regression import SUSPECT_AT, confirmed
-from evalkit.gate.trial import trial_of
 from evalkit.stats.power import Sight, chance_to_find, smallest_drop
 from evalkit.types import Metric
 
@@ -36,7 +36,7 @@ def run_of(
     return frozen(rows, (RULE, OTHER), ("side",), ("other",))
 
 
-def stated(n: int, design: Design) -> Sight:
+def stated(n: int, design: ComparisonDesign) -> Sight:
     """What the package says of the cohort: the pass rate and another metric, each overall and in two cohorts."""
     subjects = [
         Subject(metric=metric, cohort=cohort, n_cases=size, n_independent=size, room=PASSING, flips=ASSUMED_FLIPS)
@@ -85,7 +85,7 @@ def test_the_smallest_drop_is_found_as_often_as_stated(n: int, stored: int) -> N
 @pytest.mark.parametrize("n", [5, 6, 8])
 def test_where_no_drop_is_stated_the_gate_does_not_block(n: int) -> None:
     """Every case breaks, and the share of blocks is the one that is stated beside `none`."""
-    sight = stated(n, Design((((1, 1), 0.01),)))
+    sight = stated(n, ComparisonDesign((((1, 1), 0.01),)))
     assert smallest_drop(sight) is None
     at_most = chance_to_find(PASSING, sight)
     assert found_by_the_gate(n, PASSING, 1, 60, seed=n) == pytest.approx(at_most, abs=0.13)
@@ -118,7 +118,7 @@ def test_a_steady_system_that_breaks_as_a_whole_is_stated_as_the_gate_decides_it
 def test_critical_cohorts_and_a_second_look_are_part_of_the_figure() -> None:
     """Half of alpha asks for a larger drop; four stored runs find a smaller one."""
 
-    def drop(critical: bool, design: Design) -> float:
+    def drop(critical: bool, design: ComparisonDesign) -> float:
         subjects = [
             Subject(
                 metric="pass_rate", cohort=cohort, n_cases=size, n_independent=size, critical=critical and size == 60
@@ -129,9 +129,9 @@ def test_critical_cohorts_and_a_second_look_are_part_of_the_figure() -> None:
         assert found is not None
         return found
 
-    single = Design((((1, 1), 0.01),))
+    single = ComparisonDesign((((1, 1), 0.01),))
     assert drop(True, single) > drop(False, single)
-    assert drop(False, Design((((4, 1), SUSPECT_AT), ((4, 4), 0.02)))) < 0.8 * drop(False, single)
+    assert drop(False, ComparisonDesign((((4, 1), SUSPECT_AT), ((4, 4), 0.02)))) < 0.8 * drop(False, single)
 
 
 def test_a_metric_that_is_the_pass_rate_does_not_count_as_another_gate() -> None:
@@ -139,7 +139,7 @@ def test_a_metric_that_is_the_pass_rate_does_not_count_as_another_gate() -> None
     subjects = [
         Subject(metric=metric, cohort="overall", n_cases=60, n_independent=60) for metric in ("pass_rate", "rule")
     ]
-    design = Design((((1, 1), 0.01),))
+    design = ComparisonDesign((((1, 1), 0.01),))
     alone = sights(subjects[:1], design)[0]
     assert [each.rivals for each in sights(subjects, design, twin="rule")] == [(), ()]
     assert sights(subjects, design, twin="rule")[0] == alone
@@ -158,4 +158,4 @@ def test_flips_are_those_between_repeats() -> None:
 def test_a_comparison_has_one_look_or_two(looks: tuple[tuple[tuple[int, int], float], ...]) -> None:
     """Anything else is no design of the gate."""
     with pytest.raises(ValueError, match="one or two"):
-        Design(looks)
+        ComparisonDesign(looks)

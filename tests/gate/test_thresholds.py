@@ -5,8 +5,8 @@ import hashlib
 import pytest
 from gate_rows import GRADE, JUDGE, RULE, a_case, a_decision, a_failure, a_row, frozen, passing
 
-from evalkit.aggregate.labels import Label
 from evalkit.gate.policy import Coverage, Threshold
+from evalkit.trust.labels import Label
 from evalkit.types import Metric
 
 ANY_COVERAGE = Coverage(min=0, by_cohort_min=0)

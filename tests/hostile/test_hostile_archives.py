@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 from hostile_lab import command, write_project
 
+from evalkit.disk.files import MAX_RATIO
 from evalkit.errors import InputError, Problem
-from evalkit.files import MAX_RATIO
+from evalkit.formats.rows import encode_row
 from evalkit.golden.lines import read_jsonl
 from evalkit.store.chain import lines_of
 from evalkit.store.folder import RunFolder
 from evalkit.store.index import sorted_rows
-from evalkit.store.rows import encode_row
 from evalkit.types import Case, Output, Row
 
 MEASURED = """

@@ -13,15 +13,15 @@ from pathlib import Path
 import pytest
 from hostile_lab import HERE, SUITE, command, write_project
 
-from evalkit.document import parse
+from evalkit.disk.paths import inside_project
 from evalkit.errors import InputError, Problem
+from evalkit.formats.yaml_text import parse
 from evalkit.golden.lines import parse_row
-from evalkit.paths import inside_project
-from evalkit.report.texts import clipped, code, one_line, plain
 from evalkit.scorers.rules.pattern import Regex
 from evalkit.systems.secrets import redact, secrets_of
+from evalkit.text.escaping import visible
+from evalkit.text.printable import clipped, code, one_line, plain
 from evalkit.types import Case, Output
-from evalkit.visible import visible
 
 PACKAGE = Path(__file__).parents[2] / "evalkit"
 TEMPLATES = (

@@ -7,7 +7,7 @@ import pytest
 from hostile_lab import SUITE, command, write_project
 
 from evalkit.cli.streams import Tame
-from evalkit.visible import visible
+from evalkit.text.escaping import visible
 
 ESCAPES = (
     "\x1b[2J\x1b[31mred",

@@ -10,7 +10,7 @@ import pytest
 
 from evalkit.llm.config import ChatConfig
 from evalkit.llm.prices import cost_usd
-from evalkit.llm.retry import parse_retry_after, wait_s
+from evalkit.net.retry import parse_retry_after, wait_s
 
 GOOD = {"model": "m", "base_url": "https://example.org/v1"}
 

@@ -10,12 +10,12 @@ from typing import Any
 import report_samples
 
 from evalkit.aggregate.frame import answer_key
-from evalkit.aggregate.labels import Label
 from evalkit.report.html import write_html
 from evalkit.report.records import release_decision_markdown
 from evalkit.report.view import View, build_view
 from evalkit.results import Cell, Check, Comparison, Decision, Estimate, Summary
 from evalkit.store.history import PastRun
+from evalkit.trust.labels import Label
 from evalkit.types import Case, Failure, Message, Metric, Output, Row, Score, ToolCall, Unscored, Usage
 
 HARMLESS = "plain words"

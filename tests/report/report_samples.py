@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from evalkit.aggregate.labels import Label
 from evalkit.results import Agreement, Cell, Check, Comparison, Decision, Estimate, Summary
+from evalkit.trust.labels import Label
 from evalkit.types import Case, Failure, Message, Metric, Output, Row, Score, Unscored, Usage
 
 HOSTILE = "</script><img src=x onerror=alert(1)>|`@team` ![x](http://evil.test/p.png) <!-- {{7*7}} \u202egnp\u2028\x00"

@@ -14,10 +14,10 @@ from chromium import Tab
 from payloads import PAYLOADS
 from test_report_browser import CONTRAST, SMALL_TARGETS
 
-from evalkit.golden.labels import read_labels
-from evalkit.labelling import answer_sha256
+from evalkit.operations.label import answer_sha256
 from evalkit.report.label_page import Item, Queue, write_label_page
-from evalkit.visible import visible
+from evalkit.text.escaping import visible
+from evalkit.trust.label_files import read_labels
 
 pytestmark = pytest.mark.skipif(chromium.PROGRAM is None, reason="Chromium is not installed")
 

@@ -21,7 +21,7 @@ from evalkit.report.junit import write_junit
 from evalkit.report.markdown import page_of, summary_markdown
 from evalkit.report.page import markdown, read_page, to_json
 from evalkit.report.records import release_decision_markdown
-from evalkit.report.texts import code, plain
+from evalkit.text.printable import code, plain
 
 MARKS = (
     "<!--", "-->", "<!", "<![CDATA[", "]]>", "</script>", "<script>", "<b>", "<img src=x onerror=alert(1)>",

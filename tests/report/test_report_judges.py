@@ -10,7 +10,6 @@ from pathlib import Path
 import report_samples
 from rich.console import Console
 
-from evalkit.aggregate.labels import Label
 from evalkit.report.console import print_view
 from evalkit.report.html import write_html
 from evalkit.report.judges import judge_panels
@@ -19,6 +18,7 @@ from evalkit.report.opinions import Opinions
 from evalkit.report.records import release_decision_markdown
 from evalkit.report.view import View, build_view
 from evalkit.results import Agreement, Decision, Estimate, Summary
+from evalkit.trust.labels import Label
 from evalkit.types import Metric, Output, Row, Score
 
 PERSON = report_samples.agreement()[0]

@@ -9,11 +9,11 @@ from dataclasses import replace
 import pytest
 import report_samples
 
-from evalkit.figures import style_of
 from evalkit.report.failure_analysis import failure_analysis_markdown
 from evalkit.report.records import BLANK, NO_REASON, release_decision_markdown
 from evalkit.report.stamp import is_edited, stamped
 from evalkit.report.view import View
+from evalkit.text.numbers import style_of
 from evalkit.types import Concern, Metric
 
 FIELDS = (

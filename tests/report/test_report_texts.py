@@ -10,8 +10,8 @@ import report_samples
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalkit.report.texts import clipped, code, one_line, plain
-from evalkit.visible import visible
+from evalkit.text.escaping import visible
+from evalkit.text.printable import clipped, code, one_line, plain
 
 ANY_TEXT = st.text(st.characters(codec=None), max_size=300)
 MARKED_TEXT = st.text(st.sampled_from("`|@#[](){}<>!*_~\\:/w.hte \n\t\u2028\x00\u202e"), max_size=80)

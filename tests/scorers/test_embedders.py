@@ -15,7 +15,7 @@ from aiohttp import web
 from evalkit.errors import InputError
 from evalkit.scorers.embedding.batches import BatchedEmbedder, EmbeddingError, VectorCache, unit_rows
 from evalkit.scorers.embedding.embedders import THREAD_CHARS, LocalModel, WordLlama, build_embedder
-from evalkit.scorers.embedding.endpoint import Endpoint, EndpointEmbedder
+from evalkit.scorers.embedding.endpoint import EmbeddingEndpoint, EndpointEmbedder
 
 TEXTS = ["Paris is the capital of France.", "naïve café — 日本語 🎉", "x", "The report is due in 30 days."]
 Handler = Callable[[web.Request], Awaitable[web.Response]]
@@ -67,7 +67,7 @@ def asked(server: Server, work: Callable[[BatchedEmbedder], Awaitable[object]], 
 
     async def main() -> object:
         async with server:
-            endpoint = Endpoint(model="m", base_url=server.url, api_key="sekret-key", pause_s=0.0)
+            endpoint = EmbeddingEndpoint(model="m", base_url=server.url, api_key="sekret-key", pause_s=0.0)
             async with BatchedEmbedder(EndpointEmbedder(endpoint), **options) as embedder:  # type: ignore[arg-type]
                 return await work(embedder)
 
@@ -235,7 +235,7 @@ def test_endpoint_nan_stays_visible() -> None:
 
 def test_endpoint_that_nobody_serves() -> None:
     """A refused connection is an embedding error after the tries."""
-    embedder = EndpointEmbedder(Endpoint(model="m", base_url="http://127.0.0.1:9", pause_s=0.0))
+    embedder = EndpointEmbedder(EmbeddingEndpoint(model="m", base_url="http://127.0.0.1:9", pause_s=0.0))
 
     async def work() -> None:
         async with BatchedEmbedder(embedder) as batched:

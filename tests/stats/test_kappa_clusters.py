@@ -10,7 +10,7 @@ from scipy.stats import t as student
 
 from evalkit.results import Estimate
 from evalkit.stats.agreement import (
-    Design,
+    LabelDesign,
     cohen_kappa,
     gwet_ac,
     kappa_difference,
@@ -51,7 +51,7 @@ def test_four_answers_to_each_question_by_hand() -> None:
     people = [True] * 25 + [False] * 25
     judge = [True] * 20 + [False] * 5 + [True] * 10 + [False] * 15
     plain = cohen_kappa(people, judge, categories=PASS_FAIL)
-    design = Design(clusters=list(range(50)) * 4)
+    design = LabelDesign(clusters=list(range(50)) * 4)
     found = cohen_kappa(people * 4, judge * 4, categories=PASS_FAIL, design=design)
     assert (found.value, found.low, found.high) == pytest.approx((plain.value, plain.low, plain.high), abs=1e-12)
     assert found.n == 200
@@ -71,7 +71,7 @@ def test_the_error_by_clusters_is_that_of_the_jackknife_over_clusters(weights) -
         return tuple(f(*pair, categories=GRADES, weights=weights).value for f in (cohen_kappa, gwet_ac))
 
     left = np.array([values(owners != each) for each in range(150)])
-    design = Design(clusters=owners.tolist())
+    design = LabelDesign(clusters=owners.tolist())
     for place, function in enumerate((cohen_kappa, gwet_ac)):
         found = function(people.tolist(), judge.tolist(), categories=GRADES, weights=weights, design=design)
         jackknife = math.sqrt(149 / 150 * ((left[:, place] - left[:, place].mean()) ** 2).sum())
@@ -87,7 +87,11 @@ def test_singletons_give_the_error_without_clusters(weights) -> None:
     pairs = [(row, column) for row in range(5) for column in range(5) for _ in range(table[row, column])]
     people, judge = ([GRADES[pair[side]] for pair in pairs] for side in (0, 1))
     found = cohen_kappa(
-        people, judge, categories=GRADES, weights=weights, design=Design(clusters=[f"q{i}" for i in range(len(pairs))])
+        people,
+        judge,
+        categories=GRADES,
+        weights=weights,
+        design=LabelDesign(clusters=[f"q{i}" for i in range(len(pairs))]),
     )
     bare = cohen_kappa(people, judge, categories=GRADES, weights=weights)
     assert found == bare
@@ -118,8 +122,8 @@ def test_order_and_names_change_no_digit(drawn: bool) -> None:
     chances = rng.uniform(0.1, 1, len(people)).tolist() if drawn else None
     order = rng.permutation(len(people)).tolist()
     designs = [
-        Design(probabilities=chances, clusters=owners),
-        Design(
+        LabelDesign(probabilities=chances, clusters=owners),
+        LabelDesign(
             probabilities=[chances[i] for i in order] if chances else None,
             clusters=[f"question {99 - owners[i]}" for i in order],
         ),
@@ -136,7 +140,7 @@ def test_clusters_widen_the_interval_and_not_the_value() -> None:
     """With 16 dependent answers a question the interval is at least half as wide again."""
     people, judge, owners = clustered(np.random.default_rng(3), 60, 16)
     plain = cohen_kappa(people, judge, categories=PASS_FAIL)
-    found = cohen_kappa(people, judge, categories=PASS_FAIL, design=Design(clusters=owners))
+    found = cohen_kappa(people, judge, categories=PASS_FAIL, design=LabelDesign(clusters=owners))
     assert found.value == plain.value
     assert found.high - found.low > 1.5 * (plain.high - plain.low)
 
@@ -146,28 +150,28 @@ def test_the_rarer_class_is_counted_in_questions() -> None:
     people = [False] * 36 + [True] * 64
     judge = [False] * 30 + [True] * 66 + [False] * 4
     owners = [i // 4 for i in range(100)]
-    nine = cohen_kappa(people, judge, categories=PASS_FAIL, design=Design(clusters=owners))
+    nine = cohen_kappa(people, judge, categories=PASS_FAIL, design=LabelDesign(clusters=owners))
     assert (nine.low, nine.reason) == (
         None,
         "not estimable: 9 questions with a label of the rarer class, 10 are needed",
     )
-    assert rarer_labels(people, Design(clusters=owners)) == 9
+    assert rarer_labels(people, LabelDesign(clusters=owners)) == 9
     people[60] = False
-    assert cohen_kappa(people, judge, categories=PASS_FAIL, design=Design(clusters=owners)).low is not None
+    assert cohen_kappa(people, judge, categories=PASS_FAIL, design=LabelDesign(clusters=owners)).low is not None
 
 
 def test_a_class_that_is_frequent_in_few_questions_is_the_rarer_one() -> None:
     """32 passes of 2 questions beside 12 fails of 12: two questions are what is known of passes."""
     people = [True] * 32 + [False] * 12
     owners = [i // 16 for i in range(32)] + list(range(100, 112))
-    assert rarer_labels(people, Design(clusters=owners)) == 2
+    assert rarer_labels(people, LabelDesign(clusters=owners)) == 2
 
 
 def test_one_question_has_no_interval() -> None:
     """Whatever the number of answers, one question shows no spread between questions."""
     people = [True, False] * 20
     judge = [True, False] * 15 + [False, True] * 5
-    design = Design(clusters=["q"] * 40)
+    design = LabelDesign(clusters=["q"] * 40)
     kappa = cohen_kappa(people, judge, categories=PASS_FAIL, design=design)
     assert (kappa.value, kappa.low) == (pytest.approx(0.5), None)
     assert kappa.reason.startswith("not estimable: 1 question")
@@ -179,7 +183,7 @@ def test_agreement_without_a_fault_is_bounded_by_the_number_of_questions() -> No
     """400 answers of 100 questions, all agreed: the bound of 100, not of 400."""
     person = ([True] * 85 + [False] * 15) * 4
     found = cohen_kappa(
-        person, person, categories=PASS_FAIL, design=Design(clusters=list(range(100)) * 4), confidence_level=0.9
+        person, person, categories=PASS_FAIL, design=LabelDesign(clusters=list(range(100)) * 4), confidence_level=0.9
     )
     alone = cohen_kappa(person[:100], person[:100], categories=PASS_FAIL, confidence_level=0.9)
     assert found.low == pytest.approx(alone.low, abs=1e-12)
@@ -193,7 +197,7 @@ def test_intervals_cover_where_answers_depend_on_their_question(systems: int) ->
     hits = ignored = 0
     for _ in range(300):
         people, judge, owners = clustered(rng, 40, systems)
-        found = cohen_kappa(people, judge, categories=PASS_FAIL, design=Design(clusters=owners))
+        found = cohen_kappa(people, judge, categories=PASS_FAIL, design=LabelDesign(clusters=owners))
         plain = cohen_kappa(people, judge, categories=PASS_FAIL)
         hits += found.low is None or found.low <= truth <= found.high
         ignored += plain.low <= truth <= plain.high
@@ -206,7 +210,7 @@ def test_quadratic_kappa_of_levels_is_the_kappa_of_the_table() -> None:
     rng = np.random.default_rng(5)
     people = np.clip(np.repeat(rng.integers(1, 6, 40), 4) + rng.integers(-1, 2, 160), 1, 5)
     judge = np.clip(people + rng.integers(-1, 2, 160), 1, 5)
-    design = Design(probabilities=rng.uniform(0.2, 1, 160).tolist(), clusters=np.repeat(np.arange(40), 4).tolist())
+    design = LabelDesign(probabilities=rng.uniform(0.2, 1, 160).tolist(), clusters=np.repeat(np.arange(40), 4).tolist())
     table = cohen_kappa(people.tolist(), judge.tolist(), categories=GRADES, weights="quadratic", design=design)
     found = quadratic_kappa(people.astype(float), judge.astype(float), design=design)
     assert (found.value, found.low, found.high) == pytest.approx((table.value, table.low, table.high), abs=1e-12)
@@ -228,10 +232,13 @@ def test_labels_of_several_raters_share_the_weight_of_their_answer() -> None:
     people = [True] * 30 + [False] * 20
     judge = [True] * 25 + [False] * 5 + [False] * 15 + [True] * 5
     alone = cohen_kappa(people, judge, categories=PASS_FAIL)
-    twice = cohen_kappa(people * 2, judge * 2, categories=PASS_FAIL, design=Design(answers=list(range(50)) * 2))
+    twice = cohen_kappa(people * 2, judge * 2, categories=PASS_FAIL, design=LabelDesign(answers=list(range(50)) * 2))
     assert (twice.value, twice.low, twice.n) == (pytest.approx(alone.value), pytest.approx(alone.low), 50)
     split = cohen_kappa(
-        [*people, True, False], [*judge, True, True], categories=PASS_FAIL, design=Design(answers=[*range(50), 50, 50])
+        [*people, True, False],
+        [*judge, True, True],
+        categories=PASS_FAIL,
+        design=LabelDesign(answers=[*range(50), 50, 50]),
     )
     observed, passes, judged = 40.5 / 51, 30.5 / 51, 31 / 51
     chance = passes * judged + (1 - passes) * (1 - judged)
@@ -257,7 +264,7 @@ def test_swaps_of_two_judges_keep_questions_together() -> None:
         faults = np.repeat(rng.beta(0.1 / 0.3 * 0.7, 0.9 / 0.3 * 0.7, 40), 8)
         second = (np.array(people) ^ (rng.random(320) < faults)).tolist()
         pair = (people, (first, second))
-        found = kappa_difference(*pair, categories=PASS_FAIL, design=Design(clusters=owners), rng=rng)
+        found = kappa_difference(*pair, categories=PASS_FAIL, design=LabelDesign(clusters=owners), rng=rng)
         plain = kappa_difference(*pair, categories=PASS_FAIL, rng=rng)
         alarms += found.p_value <= 0.05
         ignored += plain.p_value <= 0.05

@@ -9,7 +9,7 @@ import pytest
 from statsmodels.stats.contingency_tables import SquareTable
 
 from evalkit.stats.agreement import (
-    Design,
+    LabelDesign,
     cohen_kappa,
     gwet_ac,
     kappa_difference,
@@ -64,10 +64,10 @@ def test_a_weighted_sample_gives_the_kappa_of_the_whole() -> None:
     people = [True] * 8 + [False] * 12
     judge = [True] * 6 + [False] * 2 + [False] * 9 + [True] * 3
     chances = [0.5] * 8 + [1.0] * 12
-    weighted = cohen_kappa(people, judge, categories=PASS_FAIL, design=Design(probabilities=chances))
+    weighted = cohen_kappa(people, judge, categories=PASS_FAIL, design=LabelDesign(probabilities=chances))
     whole = cohen_kappa(people[:8] + people, judge[:8] + judge, categories=PASS_FAIL)
     assert weighted.value == pytest.approx(whole.value, abs=1e-12)
-    ac = gwet_ac(people, judge, categories=PASS_FAIL, design=Design(probabilities=chances))
+    ac = gwet_ac(people, judge, categories=PASS_FAIL, design=LabelDesign(probabilities=chances))
     assert ac.value == pytest.approx(gwet_ac(people[:8] + people, judge[:8] + judge, categories=PASS_FAIL).value)
 
 
@@ -75,7 +75,9 @@ def test_equal_chances_change_nothing() -> None:
     """A sample drawn alike has the plain kappa and the plain interval."""
     people, judge = graded(np.random.default_rng(1), 120, 0.5)
     plain = cohen_kappa(people, judge, categories=GRADES, weights="quadratic")
-    drawn = cohen_kappa(people, judge, categories=GRADES, weights="quadratic", design=Design(probabilities=[0.3] * 120))
+    drawn = cohen_kappa(
+        people, judge, categories=GRADES, weights="quadratic", design=LabelDesign(probabilities=[0.3] * 120)
+    )
     assert (drawn.value, drawn.low, drawn.high) == pytest.approx((plain.value, plain.low, plain.high), abs=1e-12)
 
 
@@ -94,7 +96,7 @@ def test_the_weighted_interval_covers_the_kappa_of_the_population() -> None:
             people[drawn].tolist(),
             judge[drawn].tolist(),
             categories=PASS_FAIL,
-            design=Design(probabilities=chance[drawn].tolist()),
+            design=LabelDesign(probabilities=chance[drawn].tolist()),
         )
         hits += found.low is not None and found.low <= truth <= found.high
     assert hits >= 368
@@ -104,7 +106,7 @@ def test_the_weighted_interval_covers_the_kappa_of_the_population() -> None:
 def test_chances_that_are_none_are_refused(chances: list[float]) -> None:
     """One number in (0, 1] for each label."""
     with pytest.raises(ValueError, match="probabilities"):
-        cohen_kappa([True, False], [True, False], categories=PASS_FAIL, design=Design(probabilities=chances))
+        cohen_kappa([True, False], [True, False], categories=PASS_FAIL, design=LabelDesign(probabilities=chances))
 
 
 def krippendorff_example() -> list[list[int | None]]:

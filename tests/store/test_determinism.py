@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from evalkit.pipeline import decide_again
+from evalkit.operations.run import decide_again
 from evalkit.store.folder import DECISION, SUMMARY, TIMINGS, RunFolder
 from evalkit.store.journal import Journal
 from evalkit.types import Case, Failure, Output, Row, Score, Unscored, Usage

@@ -9,14 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from evalkit.baselines.find import find_baseline
+from evalkit.disk.json_files import to_json
 from evalkit.errors import InputError, StoreError
-from evalkit.store.baselines import find_baseline
+from evalkit.formats.rows import decode_row, encode_row, row_key
 from evalkit.store.chain import Damage
-from evalkit.store.folder import RunFolder, new_run_folder, to_json
+from evalkit.store.folder import RunFolder, new_run_folder
 from evalkit.store.index import sorted_rows
 from evalkit.store.journal import Journal, read_rows
-from evalkit.store.rows import decode_row, encode_row, row_key
-from evalkit.stored import load_run
+from evalkit.store.stored_run import load_run
 from evalkit.types import Case, Failure, Message, Output, Row, Score, ToolCall, Unscored, Usage
 
 text = st.text(st.characters(exclude_categories=()), max_size=12)

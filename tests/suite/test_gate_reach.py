@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from evalkit.errors import InputError
-from evalkit.pipeline import Request, ready
+from evalkit.operations.run import Request, ready
 from evalkit.suite.parse import load_suite
 
 COMMAND = "system: {command: [cat]}"

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalkit.document import parse
 from evalkit.errors import InputError
+from evalkit.formats.yaml_text import parse
 from evalkit.suite.model import Suite
 from evalkit.suite.parse import load_suite
 from evalkit.types import Case

@@ -8,8 +8,8 @@ import json
 import pytest
 
 from evalkit.errors import InputError
-from evalkit.sealed import body_of, seal
-from evalkit.store.rows import encode_row
+from evalkit.formats.line import body_of, seal
+from evalkit.formats.rows import encode_row
 from evalkit.systems import ReplaySystem
 from evalkit.types import Failure, Output, Row, ToolCall, Usage
 

@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from evalkit.errors import InputError, Problem
 from evalkit.scorers.embedding.batches import BatchedEmbedder, VectorCache, Vectors, unit_rows
-from evalkit.visible import cut
+from evalkit.text.escaping import cut
 
 Encode = Callable[[list[str]], Any]
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from evalkit.errors import InputError, Problem
 from evalkit.scorers.embedding.batches import BatchRejected, EmbeddingError
-from evalkit.visible import cut
+from evalkit.text.escaping import cut
 
 if TYPE_CHECKING:
     from aiohttp import ClientResponse, ClientSession
@@ -31,7 +31,7 @@ OPTIONS = frozenset({"model", "base_url", "api_key_env"})
 
 
 @dataclass(frozen=True, kw_only=True)
-class Endpoint:
+class EmbeddingEndpoint:
     """Where to ask, and how patiently."""
 
     model: str
@@ -63,7 +63,7 @@ def endpoint_from(options: Mapping[str, Any], environ: Mapping[str, str]) -> End
             Problem("embedding.openai.base_url", f"{base_url!r} is no web address", "start it with https://")
         )
     key = _key(texts.get("api_key_env"), environ)
-    return EndpointEmbedder(Endpoint(model=texts["model"], base_url=base_url, api_key=key))
+    return EndpointEmbedder(EmbeddingEndpoint(model=texts["model"], base_url=base_url, api_key=key))
 
 
 def _key(variable: str | None, environ: Mapping[str, str]) -> str:
@@ -77,7 +77,7 @@ def _key(variable: str | None, environ: Mapping[str, str]) -> str:
 class EndpointEmbedder:
     """Asks the endpoint for one batch at a time over one session; retries what may pass."""
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    def __init__(self, endpoint: EmbeddingEndpoint) -> None:
         self._endpoint = endpoint
         self._session: ClientSession | None = None
 

@@ -9,7 +9,7 @@ from functools import partial
 from itertools import combinations, islice
 
 from evalkit.scorers.judges.answer_forms import ORDINALS
-from evalkit.scorers.judges.answer_numbers import CALENDAR, HEDGES, Number, degree
+from evalkit.scorers.judges.answer_numbers import CALENDAR, HEDGES, StatedNumber, degree
 from evalkit.scorers.judges.answer_words import STOP_WORDS, Words
 
 ORDER_WORDS = 40
@@ -25,10 +25,10 @@ _ORDERED = re.compile(r"\s?[-:]\s?")
 
 
 @dataclass(frozen=True)
-class Agreement:
+class AnswerAgreement:
     """How the numbers of an answer agree with those of one reference."""
 
-    found: Sequence[tuple[Number, int, float]]
+    found: Sequence[tuple[StatedNumber, int, float]]
     """Numbers of the reference that the answer has, the place there, and the degree, above 0 to 1."""
     lacking: bool
     """The answer lacks a number."""
@@ -48,13 +48,13 @@ class Counted:
     """A text and its numbers."""
 
     words: Words
-    numbers: Sequence[Number]
+    numbers: Sequence[StatedNumber]
 
 
-def agreement(wanted: Counted, given: Counted, asked: Collection[str]) -> Agreement:
+def agreement(wanted: Counted, given: Counted, asked: Collection[str]) -> AnswerAgreement:
     """Look each number of a reference up in an answer."""
     sought, stated = wanted.numbers, given.numbers
-    found: list[tuple[Number, int, float]] = []
+    found: list[tuple[StatedNumber, int, float]] = []
     missing = False
     kinds = frozenset(one.kind for one in stated if one.written not in asked)
     for one in sought:
@@ -67,10 +67,10 @@ def agreement(wanted: Counted, given: Counted, asked: Collection[str]) -> Agreem
             found.append((one, 0, 1.0))
         elif one.written not in asked:
             missing |= _counts(one, wanted.words, kinds)
-    return Agreement(found, len(found) < len(sought), missing, _swapped(wanted, given))
+    return AnswerAgreement(found, len(found) < len(sought), missing, _swapped(wanted, given))
 
 
-def _counts(one: Number, wanted: Words, kinds: frozenset[str]) -> bool:
+def _counts(one: StatedNumber, wanted: Words, kinds: frozenset[str]) -> bool:
     """Parts of a date and numbers in names may be left out, but not replaced."""
     if _aside(wanted, one.place):
         return False
@@ -115,7 +115,10 @@ def _swapped(wanted: Counted, given: Counted) -> bool:
 
 
 def _pair_swapped(
-    wanted: Counted, given: Counted, pair: tuple[Number, Number], places: tuple[Sequence[int], Sequence[int]]
+    wanted: Counted,
+    given: Counted,
+    pair: tuple[StatedNumber, StatedNumber],
+    places: tuple[Sequence[int], Sequence[int]],
 ) -> bool:
     """Each of two numbers stands nearer to the words of the other one, or in the other order where order counts."""
     a, b = pair
@@ -132,7 +135,7 @@ def _pair_swapped(
 def _other_order(
     wanted: Words,
     beside: tuple[Collection[str], Collection[str]],
-    pair: tuple[Number, Number],
+    pair: tuple[StatedNumber, StatedNumber],
     there: tuple[tuple[Sequence[int], ...], tuple[Sequence[int], ...]],
 ) -> bool:
     """The numbers or the words beside them change places between reference and answer, and not both of them do."""
@@ -143,7 +146,7 @@ def _other_order(
     return words_turn != numbers_turn
 
 
-def _ordered(text: Words, one: Number, other: Number) -> bool:
+def _ordered(text: Words, one: StatedNumber, other: StatedNumber) -> bool:
     """Whether `to`, a hyphen or a colon joins two numbers."""
     if text.folded[one.end : other.place] == ("to",):
         return True
@@ -154,7 +157,7 @@ def _distance(text: Words, words: Sequence[int], places: Sequence[int]) -> int:
     return min(_apart(text, word, place) for word in words for place in places)
 
 
-def _beside(text: Counted, one: Number, other: Number) -> frozenset[str]:
+def _beside(text: Counted, one: StatedNumber, other: StatedNumber) -> frozenset[str]:
     """The words that belong to a number rather than to another one: those of its date, and near ones of its clause."""
     dates = {place: number.date for number in text.numbers for place in range(number.place, number.end)}
     words, found = text.words, set()

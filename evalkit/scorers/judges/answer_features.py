@@ -14,9 +14,9 @@ import numpy as np
 
 from evalkit.scorers.embedding.batches import Vectors, unit_rows
 from evalkit.scorers.embedding.embedders import WordLlama
-from evalkit.scorers.judges.answer_agreement import Agreement, Counted, agreement, only_numbers
+from evalkit.scorers.judges.answer_agreement import AnswerAgreement, Counted, agreement, only_numbers
 from evalkit.scorers.judges.answer_matches import Floats, best_stretch, replaced_share, word_matches
-from evalkit.scorers.judges.answer_numbers import CALENDAR, Number, degree, numbers
+from evalkit.scorers.judges.answer_numbers import CALENDAR, StatedNumber, degree, numbers
 from evalkit.scorers.judges.answer_words import QUESTION_WEIGHT, Words, split, word_weights
 
 YES = frozenset({"yes", "yeah", "true", "correct"})
@@ -70,7 +70,7 @@ class _Text:
 
     plain: str
     words: Words
-    numbers: Sequence[Number]
+    numbers: Sequence[StatedNumber]
     weights: Floats
     """How much each word tells."""
     rows: Vectors
@@ -133,14 +133,16 @@ def _compared(wanted: _Text, given: _Text, asked: Collection[str], other_number:
     return Features(max(meaning, recall) * kept, recall**2 * kept)
 
 
-def _with_numbers(matches: Floats, found: Agreement) -> Floats:
+def _with_numbers(matches: Floats, found: AnswerAgreement) -> Floats:
     """The matches of words with those of numbers, each with its unit."""
     for number, place, degree_ in found.found:
         matches[number.place : number.end, place] = np.maximum(matches[number.place : number.end, place], degree_)
     return matches
 
 
-def _numbers_differ(wanted: _Text, given: _Text, found: Agreement, other_number: bool, asked: Collection[str]) -> str:
+def _numbers_differ(
+    wanted: _Text, given: _Text, found: AnswerAgreement, other_number: bool, asked: Collection[str]
+) -> str:
     """Why the numbers exclude that both are right, if they do."""
     size = len(wanted.words.folded)
     if found.swapped:
@@ -156,7 +158,7 @@ def _numbers_differ(wanted: _Text, given: _Text, found: Agreement, other_number:
     return "" if any(word in NUMERALS for word in given.words.folded) else "no number"
 
 
-def _settled(wanted: _Text, given: _Text, whole: bool, found: Agreement) -> tuple[bool, str]:
+def _settled(wanted: _Text, given: _Text, whole: bool, found: AnswerAgreement) -> tuple[bool, str]:
     """Whether they agree whatever their words, and what excludes that they do."""
     refused = _refuses(wanted.plain), _refuses(given.plain)
     agrees = _yes_or_no(wanted.words.folded, given.words.folded, _negated(given.plain))
@@ -168,7 +170,7 @@ def _settled(wanted: _Text, given: _Text, whole: bool, found: Agreement) -> tupl
     return False, "one denies what the other says" if denied else ""
 
 
-def _answers_beside(wanted: _Text, given: _Text, whole: bool, found: Agreement) -> bool:
+def _answers_beside(wanted: _Text, given: _Text, whole: bool, found: AnswerAgreement) -> bool:
     """The reference stands beside the refusal: "I'm not sure, but it is Paris", "39.0; the rest is not specified"."""
     if wanted.numbers and not found.lacking:
         beside = split(_without_refusals(given.plain))
@@ -227,7 +229,9 @@ def _weighted_rows(text: _Text, weights: Floats) -> Vectors:
     return text.rows * weights[text.owner, np.newaxis].astype(np.float32) if text.owner else text.rows
 
 
-def _numbers_exclude(references: Sequence[Sequence[Number]], given: Sequence[Number], asked: Collection[str]) -> bool:
+def _numbers_exclude(
+    references: Sequence[Sequence[StatedNumber]], given: Sequence[StatedNumber], asked: Collection[str]
+) -> bool:
     """Years, months, days or other numbers on both sides, and no reference has one that the answer has."""
     for kind in (*CALENDAR, "number"):
         expected = [one for numbers_ in references for one in numbers_ if _group(one) == kind]
@@ -237,7 +241,7 @@ def _numbers_exclude(references: Sequence[Sequence[Number]], given: Sequence[Num
     return False
 
 
-def _group(one: Number) -> str:
+def _group(one: StatedNumber) -> str:
     return one.kind if one.kind in CALENDAR else "number"
 
 

@@ -35,7 +35,7 @@ _LABELS = frozenset("version v release article art section sec clause chapter ru
 
 
 @dataclass(frozen=True, slots=True)
-class Number:
+class StatedNumber:
     """One number of a text."""
 
     place: int
@@ -60,9 +60,9 @@ class Number:
     """Where the date begins that it is a part of, if it is one."""
 
 
-def numbers(text: Words, asked: Collection[str] = ()) -> tuple[Number, ...]:
+def numbers(text: Words, asked: Collection[str] = ()) -> tuple[StatedNumber, ...]:
     """The numbers of a text in their order; `asked` are the words of the question."""
-    found: list[Number] = []
+    found: list[StatedNumber] = []
     place = 0
     while place < len(text.folded):
         one = _number_at(text, place, asked)
@@ -72,35 +72,35 @@ def numbers(text: Words, asked: Collection[str] = ()) -> tuple[Number, ...]:
     return tuple(_dated(_summed(text, found)))
 
 
-def _number_at(text: Words, place: int, asked: Collection[str]) -> Number | None:
+def _number_at(text: Words, place: int, asked: Collection[str]) -> StatedNumber | None:
     word, kind = text.folded[place], text.kinds[place]
     if kind == "month":
-        return Number(place, place + 1, word, kind)
+        return StatedNumber(place, place + 1, word, kind)
     if word == "half":
         return _half(text, place)
     if word == "i" and _is_roman_one(text, place):
-        return Number(place, place + 1, "1", "name")
+        return StatedNumber(place, place + 1, "1", "name")
     if not word[:1].isdigit() or _is_pronoun(text, place) or _power_of_a_unit(text, place):
         return None
     telephone = _telephone_end(text, place)
     if telephone:
-        return Number(place, telephone, "".join(text.folded[place:telephone]), "name")
+        return StatedNumber(place, telephone, "".join(text.folded[place:telephone]), "name")
     if text.gaps[place + 1] == "/" and _is_fraction(text, place):
         value = int(word) / int(text.folded[place + 1])
-        return _measured(text, Number(place, place + 2, word, "number", value, FRACTION_STEP, SHARE))
+        return _measured(text, StatedNumber(place, place + 2, word, "number", value, FRACTION_STEP, SHARE))
     if kind in ("year", "day") and CENTURY.fullmatch(word):
-        return Number(place, place + 1, word, kind)
+        return StatedNumber(place, place + 1, word, kind)
     clock = _clock(text, place)
     if clock:
         return clock
     if _is_name(text, place, asked):
-        return Number(place, place + 1, text.raw[place], "name")
+        return StatedNumber(place, place + 1, text.raw[place], "name")
     if not _NUMBER.fullmatch(word):
-        return Number(place, place + 1, word, "name")
+        return StatedNumber(place, place + 1, word, "name")
     return _measured(text, _plain(text, place))
 
 
-def _plain(text: Words, place: int) -> Number:
+def _plain(text: Words, place: int) -> StatedNumber:
     """A number with its sign and its precision, not yet its unit."""
     word, raw = text.folded[place], text.raw[place] if text.raw[place][0].isdigit() else text.folded[place]
     mantissa, _, power = raw.partition("e")
@@ -113,14 +113,14 @@ def _plain(text: Words, place: int) -> Number:
     value = float(word) * (-1 if _negative(text, place) else 1)
     kind = "number" if "," in raw or hedged else text.kinds[place]
     left_out = float(bare) if magnitude and not power else math.nan
-    return Number(place, place + 1, word, kind, value, step, (), hedged, left_out, _turn(text, place))
+    return StatedNumber(place, place + 1, word, kind, value, step, (), hedged, left_out, _turn(text, place))
 
 
 def _ten_to(power: int) -> float:
     return float(f"1e{power}")  # infinite where `10.0**power` raises
 
 
-def _measured(text: Words, one: Number) -> Number:
+def _measured(text: Words, one: StatedNumber) -> StatedNumber:
     """The same with its unit: a sign before or behind it, or the next words."""
     end = one.end
     while one.units and text.folded[end : end + 1] in (("of",), ("a",), ("an",)):  # three quarters of an hour
@@ -131,10 +131,10 @@ def _measured(text: Words, one: Number) -> Number:
     return replace(one, units=units, end=end + taken if found else one.end, kind="number") if units else one
 
 
-def _half(text: Words, place: int) -> Number | None:
+def _half(text: Words, place: int) -> StatedNumber | None:
     if text.gaps[place + 1] == "-" or (place and text.folded[place - 1] in {"1", "2", "other"}):
         return None
-    return _measured(text, Number(place, place + 1, "half", "number", 0.5, FRACTION_STEP, SHARE))
+    return _measured(text, StatedNumber(place, place + 1, "half", "number", 0.5, FRACTION_STEP, SHARE))
 
 
 def _is_roman_one(text: Words, place: int) -> bool:
@@ -180,17 +180,17 @@ def _is_fraction(text: Words, place: int) -> bool:
     )
 
 
-def _clock(text: Words, place: int) -> Number | None:
+def _clock(text: Words, place: int) -> StatedNumber | None:
     word, half = text.folded[place], "".join(text.folded[place + 1 : place + 2])
     found = _CLOCK.fullmatch(word)
     if half in ("am", "pm") and (found or (word.isdecimal() and 1 <= int(word) <= 12)):
         hour, minute = (int(found[1]), int(found[2])) if found else (int(word), 0)
         value = (hour % 12 + (12 if half == "pm" else 0)) * 60 + minute
-        return Number(place, place + 2, word, "clock", value, bare=float(hour) if not minute else math.nan)
+        return StatedNumber(place, place + 2, word, "clock", value, bare=float(hour) if not minute else math.nan)
     if not found:
         return None
     hour, value = int(found[1]), int(found[1]) * 60 + int(found[2])
-    return Number(place, place + 1, word, "clock", value % 1440, hedged=1 <= hour <= 12)  # may be am or pm
+    return StatedNumber(place, place + 1, word, "clock", value % 1440, hedged=1 <= hour <= 12)  # may be am or pm
 
 
 def _is_name(text: Words, place: int, asked: Collection[str]) -> bool:
@@ -224,9 +224,9 @@ def _hedged(text: Words, place: int) -> bool:
     return not HEDGES.isdisjoint(before[-1:]) or text.gaps[place].rstrip(" $\u20ac\u00a3").endswith(("~", "\u2248"))
 
 
-def _summed(text: Words, found: Sequence[Number]) -> list[Number]:
+def _summed(text: Words, found: Sequence[StatedNumber]) -> list[StatedNumber]:
     """One length for `5 feet 10 inches`."""
-    kept: list[Number] = []
+    kept: list[StatedNumber] = []
     for one in found:
         last = kept[-1] if kept else None
         if last and last.units and one.units and set(text.gaps[last.end : one.place + 1]) <= {" ", ", "}:
@@ -239,9 +239,9 @@ def _summed(text: Words, found: Sequence[Number]) -> list[Number]:
     return kept
 
 
-def _dated(found: Sequence[Number]) -> list[Number]:
+def _dated(found: Sequence[StatedNumber]) -> list[StatedNumber]:
     """The parts of a date know where it begins."""
-    kept: list[Number] = []
+    kept: list[StatedNumber] = []
     for one in found:
         last = kept[-1] if kept else None
         if one.kind in CALENDAR:
@@ -252,7 +252,7 @@ def _dated(found: Sequence[Number]) -> list[Number]:
     return kept
 
 
-def degree(wanted: Number, given: Number) -> float:
+def degree(wanted: StatedNumber, given: StatedNumber) -> float:
     """Score how well a number agrees with one of the reference, 0 to 1, at the precision of the reference."""
     if "name" in (wanted.kind, given.kind) or math.isnan(wanted.value) or math.isnan(given.value):
         return same_quantity(wanted.written, given.written)
@@ -270,12 +270,12 @@ def degree(wanted: Number, given: Number) -> float:
     return _rounded(wanted, given)
 
 
-def _as_share(one: Number) -> Sequence[Reading]:
+def _as_share(one: StatedNumber) -> Sequence[Reading]:
     """`0.25` without a unit may be a share."""
     return one.units or (SHARE if 0 < one.value < 1 else ())
 
 
-def _converted(wanted: Number, given: Number, of_wanted: Reading, of_given: Reading) -> float:
+def _converted(wanted: StatedNumber, given: StatedNumber, of_wanted: Reading, of_given: Reading) -> float:
     if of_wanted[0] != of_given[0]:
         return 0.0
     if of_wanted == of_given or not (math.isfinite(wanted.value) and math.isfinite(given.value)):
@@ -285,7 +285,7 @@ def _converted(wanted: Number, given: Number, of_wanted: Reading, of_given: Read
     return float(abs(a - b) <= allowed * (1 + 1e-9) or math.isclose(a, b, rel_tol=1e-9))
 
 
-def _rounded(wanted: Number, given: Number) -> float:
+def _rounded(wanted: StatedNumber, given: StatedNumber) -> float:
     a, b = wanted.value, given.value
     if not (math.isfinite(a) and math.isfinite(b)):
         return float(wanted.written == given.written)
@@ -300,7 +300,7 @@ def _rounded(wanted: Number, given: Number) -> float:
     return LOOSE if math.isnan(wanted.bare) and a == given.bare else 0.0  # "137" leaves out what "137 million" says
 
 
-def _clocks(wanted: Number, given: Number) -> float:
+def _clocks(wanted: StatedNumber, given: StatedNumber) -> float:
     if wanted.kind != given.kind:
         a, b = (one.bare if one.kind == "clock" else one.value for one in (wanted, given))
         return float(a == b)

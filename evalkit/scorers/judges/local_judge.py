@@ -46,7 +46,7 @@ NOTICE = _notice()
 
 
 @dataclass(frozen=True, slots=True)
-class Opinion:
+class LocalOpinion:
     """What the local judge thinks of one answer."""
 
     probability: float
@@ -73,15 +73,15 @@ class LocalJudge:
         """
         return self.judge(question, references, answer).probability
 
-    def judge(self, question: str, references: Sequence[str], answer: str) -> Opinion:
+    def judge(self, question: str, references: Sequence[str], answer: str) -> LocalOpinion:
         """The same with the features behind it."""
         filled = [reference for reference in references if reference.strip()]
         if not filled:
             raise ValueError("references: none holds any text; give at least one")
         if not answer.strip():
-            return Opinion(0.0, filled[0], Features(0.0, 0.0, "the answer is empty"))
+            return LocalOpinion(0.0, filled[0], Features(0.0, 0.0, "the answer is empty"))
         found = features(question, filled, answer, self._embedding)
-        opinions = [Opinion(self._probability(one), text, one) for text, one in zip(filled, found, strict=True)]
+        opinions = [LocalOpinion(self._probability(one), text, one) for text, one in zip(filled, found, strict=True)]
         return max(opinions, key=lambda opinion: opinion.probability)
 
     def _probability(self, found: Features) -> float:
@@ -159,7 +159,7 @@ class CorrectnessJudge:
         opinion = await asyncio.to_thread(judge, *arguments) if long else judge(*arguments)
         return self._graded(opinion)
 
-    def _graded(self, opinion: Opinion) -> Score:
+    def _graded(self, opinion: LocalOpinion) -> Score:
         found = opinion.features
         why = found.excluded or f"meaning {found.meaning:.2f}, wording {found.wording:.2f} against the reference"
         probability = round(opinion.probability, 6)

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from evalkit.text.escaping import cut
 from evalkit.types import Case, Metric, Output, Score, Unscored
-from evalkit.visible import cut
 
 
 @dataclass(frozen=True, kw_only=True)

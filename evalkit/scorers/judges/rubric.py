@@ -22,9 +22,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from evalkit.disk.files import Unfit, read_file
+from evalkit.disk.paths import inside_project
 from evalkit.errors import InputError
-from evalkit.files import Unfit, read_file
-from evalkit.paths import inside_project
 
 Scale = tuple[int, int] | Literal["pass_fail", "criteria", "pairwise"]
 
@@ -135,7 +135,7 @@ def parse_rubric(content: bytes, source: str) -> Rubric:
 
 
 def _front_matter(text: str, source: str) -> dict[str, Any]:
-    from evalkit.document import parse
+    from evalkit.formats.yaml_text import parse
 
     try:
         # The line of the opening --- counts, so that places are those of the file.

@@ -14,8 +14,8 @@ from evalkit.scorers.judges.opinions import Combine, Opinion, check_samples, com
 from evalkit.scorers.judges.prompt import PROMPT_VERSION, case_blocks, system_text
 from evalkit.scorers.judges.rubric import Rubric, Scale, read_rubric, read_scale
 from evalkit.scorers.judges.verdicts import value_of, verdict_schema
+from evalkit.text.escaping import cut
 from evalkit.types import Case, Metric, Output, Score, Unscored
-from evalkit.visible import cut
 
 if TYPE_CHECKING:
     from evalkit.llm.client import ChatClient

@@ -25,7 +25,7 @@ _LOCK = threading.Lock()
 
 
 @dataclass(frozen=True)
-class Library:
+class DeepevalLibrary:
     """The parts of deepeval that are used.
 
     Attributes:
@@ -39,7 +39,7 @@ class Library:
     llm_base: type[Any]
 
 
-def load_deepeval() -> Library:
+def load_deepeval() -> DeepevalLibrary:
     """Import deepeval, once for the process, from whichever thread comes first.
 
     Raises:
@@ -50,14 +50,14 @@ def load_deepeval() -> Library:
 
 
 @cache
-def _load() -> Library:
+def _load() -> DeepevalLibrary:
     os.environ.update(QUIET)
     with muted_thread(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import deepeval.metrics as metrics
         import deepeval.test_case as test_case
         from deepeval.models import DeepEvalBaseLLM
-    return Library(metrics, test_case, DeepEvalBaseLLM)
+    return DeepevalLibrary(metrics, test_case, DeepEvalBaseLLM)
 
 
 @contextlib.contextmanager
@@ -133,7 +133,7 @@ class DeepevalRules:
                 raise NotApplicable(f"the judge found no {ITEMS[name]} in the answer")
 
 
-def judge_for(library: Library, asked: Asked | None) -> Any:
+def judge_for(library: DeepevalLibrary, asked: Asked | None) -> Any:
     """The object that deepeval takes for its judge; without `asked`, one that must not be used."""
     return _judge_class(cast("Any", library.llm_base))(asked)
 

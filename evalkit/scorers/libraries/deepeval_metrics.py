@@ -13,7 +13,7 @@ from evalkit.scorers.libraries.options import Entry
 from evalkit.types import Case, Concern, Output
 
 if TYPE_CHECKING:
-    from evalkit.scorers.libraries.deepeval_library import Library
+    from evalkit.scorers.libraries.deepeval_library import DeepevalLibrary
 
 PARTS: Mapping[str, str] = {
     "question": "input",
@@ -121,7 +121,7 @@ def attempts_for(entry: Entry, case: Case, output: Output) -> list[dict[str, Any
     return [{**fields, "expected_output": text} for text in references_of(case)]
 
 
-def build_metric(library: Library, entry: Entry, judge: Any, steps: list[str] | None = None) -> Any:
+def build_metric(library: DeepevalLibrary, entry: Entry, judge: Any, steps: list[str] | None = None) -> Any:
     """A fresh metric: deepeval keeps the result of a case on the metric itself.
 
     `steps` are the evaluation steps of a `g_eval`; without them it generates its own.
@@ -146,7 +146,7 @@ def build_metric(library: Library, entry: Entry, judge: Any, steps: list[str] | 
         return getattr(library.metrics, DEEPEVAL_METRICS[kind].cls)(eval_mode="llm", **own, **common)
 
 
-def build_case(library: Library, attempt: Mapping[str, Any]) -> Any:
+def build_case(library: DeepevalLibrary, attempt: Mapping[str, Any]) -> Any:
     """Deepeval's case for one attempt."""
     if "called" in attempt:
         return _tool_case(library, attempt)
@@ -156,7 +156,7 @@ def build_case(library: Library, attempt: Mapping[str, Any]) -> Any:
     return made
 
 
-def _tool_case(library: Library, attempt: Mapping[str, Any]) -> Any:
+def _tool_case(library: DeepevalLibrary, attempt: Mapping[str, Any]) -> Any:
     """Deepeval finds equal calls in a set, and passes over calls that nobody expected.
 
     So each call gets its own `output`, which is not compared, and each surplus call stands against a tool that cannot

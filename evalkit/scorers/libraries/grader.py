@@ -11,8 +11,8 @@ from typing import Any
 from evalkit.errors import RunError
 from evalkit.llm.errors import JudgeError
 from evalkit.scorers.libraries.asked import Asked, NotApplicable
+from evalkit.text.escaping import cut
 from evalkit.types import Metric, Score, Unscored
-from evalkit.visible import cut
 
 Attempt = Mapping[str, Any]
 Run = Callable[[Attempt], Awaitable[tuple[float, str]]]
@@ -23,7 +23,7 @@ PLACES = 6
 
 
 @dataclass(frozen=True)
-class Grader:
+class LibraryGrader:
     """Turns what a library computes into grades of one metric.
 
     Attributes:

@@ -12,7 +12,7 @@ from evalkit.scorers.base import Questions, Services
 from evalkit.scorers.judges.asking import NO_ENDPOINT
 from evalkit.scorers.judges.identity import judge_key, judge_name
 from evalkit.scorers.libraries.asked import Asked, NotApplicable
-from evalkit.scorers.libraries.grader import Attempt, Grader, installed
+from evalkit.scorers.libraries.grader import Attempt, LibraryGrader, installed
 from evalkit.scorers.libraries.inputs import Missing
 from evalkit.scorers.libraries.options import MARKS, Entry, read_entries, refuse_repeats
 from evalkit.scorers.libraries.ragas_inputs import attempts_for
@@ -23,7 +23,7 @@ from evalkit.scorers.libraries.ragas_replies import RagasRules
 from evalkit.types import Case, Metric, Output, Score, Unscored
 
 if TYPE_CHECKING:
-    from evalkit.scorers.libraries.ragas_library import Library
+    from evalkit.scorers.libraries.ragas_library import RagasLibrary
 
 OPTIONS = {name: spec.options for name, spec in RAGAS_METRICS.items()}
 
@@ -78,7 +78,7 @@ class BoundRagas:
         self._client = services.llm
         self._embedder = services.embedder
         metric = _metric(prefix, entry, judge_name(services.llm))
-        self._grader = Grader("ragas", metric, {key: options[key] for key in MARKS if key in options})
+        self._grader = LibraryGrader("ragas", metric, {key: options[key] for key in MARKS if key in options})
         self.metrics = (metric,)
         self.name = metric.name
         self.needs = _needs(self._spec)
@@ -123,7 +123,7 @@ class BoundRagas:
             return self._grader.unscored("no_embedding", "the suite has no embedding; write `embedding: wordllama`")
         return None
 
-    async def _run(self, library: Library, attempt: Attempt, asked: Asked | None) -> tuple[float, str]:
+    async def _run(self, library: RagasLibrary, attempt: Attempt, asked: Asked | None) -> tuple[float, str]:
         if self._kind in PROGRAMS:
             return await PROGRAMS[self._kind](library, attempt, self._options), ""
         parts: dict[str, Any] = {**self._options}

@@ -23,7 +23,7 @@ _LOCK = threading.Lock()
 
 
 @dataclass(frozen=True)
-class Library:
+class RagasLibrary:
     """The parts of ragas that are used.
 
     Attributes:
@@ -39,7 +39,7 @@ class Library:
     embedding_base: type[Any]
 
 
-def load_ragas() -> Library:
+def load_ragas() -> RagasLibrary:
     """Import ragas, once for the process, from whichever thread comes first.
 
     Telemetry is off before the import. langchain-community 0.4 has dropped a module that ragas 0.4.3 imports only to
@@ -53,7 +53,7 @@ def load_ragas() -> Library:
 
 
 @cache
-def _load() -> Library:
+def _load() -> RagasLibrary:
     os.environ["RAGAS_DO_NOT_TRACK"] = "true"
     if not _is_there(VERTEX):
         stand_in = types.ModuleType(VERTEX)
@@ -65,7 +65,7 @@ def _load() -> Library:
         import ragas.metrics.collections as collections
         from ragas.embeddings.base import BaseRagasEmbedding
         from ragas.llms.base import InstructorBaseRagasLLM
-    return Library(collections, messages, InstructorBaseRagasLLM, BaseRagasEmbedding)
+    return RagasLibrary(collections, messages, InstructorBaseRagasLLM, BaseRagasEmbedding)
 
 
 def _is_there(module: str) -> bool:
@@ -77,7 +77,7 @@ def _is_there(module: str) -> bool:
         return False
 
 
-def judge_for(library: Library, asked: Asked) -> Any:
+def judge_for(library: RagasLibrary, asked: Asked) -> Any:
     """The object that ragas takes for its judge."""
     return _judge_class(cast("Any", library.llm_base))(asked)
 
@@ -99,7 +99,7 @@ def _judge_class(base: Any) -> Any:
     return EvalkitLLM
 
 
-async def embedding_for(library: Library, embedder: Embedder, texts: Sequence[str]) -> Any:
+async def embedding_for(library: RagasLibrary, embedder: Embedder, texts: Sequence[str]) -> Any:
     """The object that ragas takes for its embedding; `texts` are embedded before, for metrics that do not await."""
     made = _embedding_class(cast("Any", library.embedding_base))(embedder)
     await made.learn(texts)

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 from evalkit.scorers.libraries.inputs import Call
 
 if TYPE_CHECKING:
-    from evalkit.scorers.libraries.ragas_library import Library
+    from evalkit.scorers.libraries.ragas_library import RagasLibrary
 
-Program = Callable[["Library", Mapping[str, Any], Mapping[str, Any]], Awaitable[float]]
+Program = Callable[["RagasLibrary", Mapping[str, Any], Mapping[str, Any]], Awaitable[float]]
 
 UNEXPECTED = "\0not expected"
 """Stands in the expected arguments where the system gave one that nobody expected: it equals no value."""
 THRESHOLD = 0.5
 
 
-async def tool_call_accuracy(library: Library, fields: Mapping[str, Any], options: Mapping[str, Any]) -> float:
+async def tool_call_accuracy(library: RagasLibrary, fields: Mapping[str, Any], options: Mapping[str, Any]) -> float:
     """ToolCallAccuracy, with arguments that nobody expected counted as wrong, where ragas passes over them."""
     expected, called = fields["reference_tool_calls"]["expected"], fields["reference_tool_calls"]["called"]
     if not expected and not called:
@@ -34,7 +34,7 @@ async def tool_call_accuracy(library: Library, fields: Mapping[str, Any], option
     return await _tool_metric(library, library.collections.ToolCallAccuracy(), padded, called)
 
 
-async def tool_call_f1(library: Library, fields: Mapping[str, Any], options: Mapping[str, Any]) -> float:
+async def tool_call_f1(library: RagasLibrary, fields: Mapping[str, Any], options: Mapping[str, Any]) -> float:
     """ToolCallF1, with a call that is made twice counted twice, and 1 where no call was expected nor made."""
     expected, called = fields["reference_tool_calls"]["expected"], fields["reference_tool_calls"]["called"]
     if not expected and not called:
@@ -42,7 +42,7 @@ async def tool_call_f1(library: Library, fields: Mapping[str, Any], options: Map
     return await _tool_metric(library, library.collections.ToolCallF1(), _numbered(expected), _numbered(called))
 
 
-async def _tool_metric(library: Library, metric: Any, expected: list[Call], called: list[Call]) -> float:
+async def _tool_metric(library: RagasLibrary, metric: Any, expected: list[Call], called: list[Call]) -> float:
     calls = [library.messages.ToolCall(name=name, args=dict(args)) for name, args in called]
     wanted = [library.messages.ToolCall(name=name, args=dict(args)) for name, args in expected]
     turn = library.messages.AIMessage(content="", tool_calls=calls)
@@ -63,13 +63,15 @@ def _numbered(calls: list[Call]) -> list[Call]:
     return result
 
 
-async def bleu_score(library: Library, fields: Mapping[str, Any], options: Mapping[str, Any]) -> float:
+async def bleu_score(library: RagasLibrary, fields: Mapping[str, Any], options: Mapping[str, Any]) -> float:
     """BleuScore over the whole text: ragas cuts both at ". ", and then compares the first sentence only."""
     whole = {name: text.replace(". ", ".\n") for name, text in fields.items()}
     return float((await library.collections.BleuScore().ascore(**whole)).value)
 
 
-async def non_llm_context_precision(library: Library, fields: Mapping[str, Any], options: Mapping[str, Any]) -> float:
+async def non_llm_context_precision(
+    library: RagasLibrary, fields: Mapping[str, Any], options: Mapping[str, Any]
+) -> float:
     """Average precision of the retrieved contexts; one is relevant if similar (>= 0.5) to a reference context."""
     similarity = await _similarities(library, fields)
     relevant = [max(row) >= THRESHOLD for row in similarity]
@@ -77,14 +79,14 @@ async def non_llm_context_precision(library: Library, fields: Mapping[str, Any],
     return sum(precisions) / len(precisions) if precisions else 0.0
 
 
-async def non_llm_context_recall(library: Library, fields: Mapping[str, Any], options: Mapping[str, Any]) -> float:
+async def non_llm_context_recall(library: RagasLibrary, fields: Mapping[str, Any], options: Mapping[str, Any]) -> float:
     """Share of the reference contexts to which a retrieved one is similar (> 0.5)."""
     similarity = await _similarities(library, fields)
     found: list[bool] = [max(column) > THRESHOLD for column in zip(*similarity, strict=True)]
     return sum(found) / len(found)
 
 
-async def _similarities(library: Library, fields: Mapping[str, Any]) -> list[list[float]]:
+async def _similarities(library: RagasLibrary, fields: Mapping[str, Any]) -> list[list[float]]:
     """One row for each retrieved context, one column for each reference context."""
     metric = library.collections.NonLLMStringSimilarity()
     return [

@@ -11,15 +11,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from evalkit.disk.files import read_file
+from evalkit.disk.paths import inside_project
 from evalkit.errors import InputError, Problem
-from evalkit.files import read_file
-from evalkit.paths import inside_project
 from evalkit.scorers.base import Services
 from evalkit.scorers.rules.normalise import well_formed
 from evalkit.scorers.rules.pattern import compile_pattern
 from evalkit.scorers.rules.rule import PassFail
+from evalkit.text.escaping import cut
 from evalkit.types import Case, Output, Score
-from evalkit.visible import cut
 
 MAX_DEPTH = 50
 """Validation takes several frames of the interpreter for each level."""

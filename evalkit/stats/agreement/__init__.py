@@ -5,15 +5,15 @@ The first rater is the reference (a person), the second the one that is tested (
 
 from evalkit.stats.agreement.alpha import krippendorff_alpha
 from evalkit.stats.agreement.change import KappaDifference, kappa_difference, stuart_maxwell
-from evalkit.stats.agreement.design import Design, rarer_labels
+from evalkit.stats.agreement.design import LabelDesign, rarer_labels
 from evalkit.stats.agreement.gwet import gwet_ac
 from evalkit.stats.agreement.kappa import MIN_RARER_LABELS, Weights, cohen_kappa, confusion, quadratic_kappa
 from evalkit.stats.agreement.trust import labels_needed, trust
 
 __all__ = [
     "MIN_RARER_LABELS",
-    "Design",
     "KappaDifference",
+    "LabelDesign",
     "Weights",
     "cohen_kappa",
     "confusion",

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evalkit.results import Estimate
-from evalkit.stats.agreement.design import Design, Sample, sample_of
+from evalkit.stats.agreement.design import LabelDesign, LabelSample, sample_of
 from evalkit.stats.agreement.kappa import Weights, agreement_weights, cohen_kappa, pairs_of
 
 Counts = NDArray[np.float64]
@@ -66,7 +66,7 @@ def kappa_difference(
     *,
     categories: Sequence[Hashable],
     weights: Weights | None = None,
-    design: Design | None = None,
+    design: LabelDesign | None = None,
     rng: np.random.Generator,
 ) -> KappaDifference:
     """Test whether two judges agree equally well with people on the same cases.
@@ -103,7 +103,7 @@ def kappa_difference(
 
 
 def _cells(
-    people: Sequence[Hashable], judge: Sequence[Hashable], categories: Sequence[Hashable], sample: Sample
+    people: Sequence[Hashable], judge: Sequence[Hashable], categories: Sequence[Hashable], sample: LabelSample
 ) -> Counts:
     """One row a cluster, with the weight of its labels in the cell of each label pair: shape (clusters, k * k)."""
     cells = np.zeros((sample.n_clusters, len(categories) ** 2))

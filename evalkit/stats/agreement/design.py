@@ -17,7 +17,7 @@ Ints = NDArray[np.intp]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Design:
+class LabelDesign:
     """Sampling design of labels, one entry for each label.
 
     With nothing given, every label is of an answer of its own, drawn like all others.
@@ -32,7 +32,7 @@ class Design:
 
 
 @dataclass(frozen=True)
-class Sample:
+class LabelSample:
     """A design as numbers, for n labels."""
 
     weights: Floats
@@ -76,13 +76,13 @@ class Sample:
         return math.sqrt(factor * together) if together else 0.0, math.sqrt(alone)
 
 
-def sample_of(design: Design | None, n: int) -> Sample:
+def sample_of(design: LabelDesign | None, n: int) -> LabelSample:
     """Turn the design of n >= 1 labels into weights and clusters.
 
     Raises:
         ValueError: A probability is outside (0, 1], or a list does not have one entry a label.
     """
-    design = design or Design()
+    design = design or LabelDesign()
     for name, given in (("answers", design.answers), ("clusters", design.clusters)):
         if given is not None and len(given) != n:
             raise ValueError(f"{name}: {len(given)} entries for {n} labels; give one for each label")
@@ -91,10 +91,10 @@ def sample_of(design: Design | None, n: int) -> Sample:
     named = design.clusters if design.clusters is not None else [None] * n
     clusters = [alone if name is None else ("cluster", name) for alone, name in zip(own, named, strict=True)]
     weights = _inverse(design.probabilities, n) / np.bincount(answers)[answers]
-    return Sample(weights / math.fsum(weights.tolist()), answers, cluster_codes(clusters))
+    return LabelSample(weights / math.fsum(weights.tolist()), answers, cluster_codes(clusters))
 
 
-def rarer_labels(labels: Sequence[Hashable], design: Design | None = None) -> int:
+def rarer_labels(labels: Sequence[Hashable], design: LabelDesign | None = None) -> int:
     """Clusters that hold a label outside the most frequent class; with two classes, those of the rarer one.
 
     Args:
@@ -117,7 +117,7 @@ def rarer_labels(labels: Sequence[Hashable], design: Design | None = None) -> in
     )
 
 
-def shares_of(pairs: Sequence[tuple[int, int]], size: int, sample: Sample) -> Floats:
+def shares_of(pairs: Sequence[tuple[int, int]], size: int, sample: LabelSample) -> Floats:
     """Weight of each label pair, shape (size, size), summing to 1; the order of the labels changes no digit."""
     shares = np.zeros((size, size))
     if sample.weights.min() == sample.weights.max():

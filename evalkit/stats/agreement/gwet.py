@@ -7,7 +7,7 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 
 from evalkit.results import Estimate
-from evalkit.stats.agreement.design import Design, sample_of, shares_of
+from evalkit.stats.agreement.design import LabelDesign, sample_of, shares_of
 from evalkit.stats.agreement.kappa import Moments, Weights, agreement_weights, bounded, confusion, pairs_of
 from evalkit.stats.quantiles import tail_probability
 
@@ -18,7 +18,7 @@ def gwet_ac(
     *,
     categories: Sequence[Hashable],
     weights: Weights | None = None,
-    design: Design | None = None,
+    design: LabelDesign | None = None,
     confidence_level: float = 0.95,
 ) -> Estimate:
     """Gwet's AC1, with weights AC2: an agreement beyond chance that stays high where one class is rare.

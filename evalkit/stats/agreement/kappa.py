@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from evalkit.results import Estimate
-from evalkit.stats.agreement.design import Design, Floats, Sample, rarer_labels, sample_of, shares_of
+from evalkit.stats.agreement.design import Floats, LabelDesign, LabelSample, rarer_labels, sample_of, shares_of
 from evalkit.stats.quantiles import tail_probability, two_sided_t
 
 Weights = Literal["linear", "quadratic"]
@@ -55,7 +55,7 @@ def cohen_kappa(
     *,
     categories: Sequence[Hashable],
     weights: Weights | None = None,
-    design: Design | None = None,
+    design: LabelDesign | None = None,
     confidence_level: float = 0.95,
 ) -> Estimate:
     """Cohen's kappa: (observed - chance agreement) / (1 - chance agreement), with a cluster-robust Fisher-z interval.
@@ -109,7 +109,7 @@ def cohen_kappa(
 
 
 def quadratic_kappa(
-    people: ArrayLike, judge: ArrayLike, *, design: Design | None = None, confidence_level: float = 0.95
+    people: ArrayLike, judge: ArrayLike, *, design: LabelDesign | None = None, confidence_level: float = 0.95
 ) -> Estimate:
     """Kappa with quadratic weights of numbers that need not be levels, such as the mean of several raters.
 
@@ -164,7 +164,7 @@ class Moments:
     """Cluster-robust standard error of `value`; `None` where the raters never disagreed."""
     alone: float
     """The standard error if answers of one cluster did not depend on each other."""
-    sample: Sample
+    sample: LabelSample
 
 
 def pairs_of(a: Sequence[Hashable], b: Sequence[Hashable], categories: Sequence[Hashable]) -> list[tuple[int, int]]:
@@ -173,11 +173,11 @@ def pairs_of(a: Sequence[Hashable], b: Sequence[Hashable], categories: Sequence[
     return [(place[one], place[other]) for one, other in zip(a, b, strict=True)]
 
 
-def _mean(sample: Sample, values: Floats) -> float:
+def _mean(sample: LabelSample, values: Floats) -> float:
     return math.fsum((sample.weights * values).tolist())
 
 
-def _undefined(a: Sequence[Hashable], design: Design | None, method: str, confidence_level: float) -> Estimate:
+def _undefined(a: Sequence[Hashable], design: LabelDesign | None, method: str, confidence_level: float) -> Estimate:
     n = sample_of(design, len(a)).n if a else 0
     reason = "no labels" if not a else "both raters use one and the same label, so kappa is 0/0"
     return Estimate(value=None, n=n, method=method, confidence_level=confidence_level, reason=reason)

@@ -1,0 +1,106 @@
+"""Where baselines are found: by name, as a folder or file, packed as an artifact, or in a commit."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import tempfile
+import zipfile
+from pathlib import Path, PurePosixPath
+
+from evalkit.disk.files import unpacked_limit
+from evalkit.errors import InputError, Problem
+from evalkit.store.folder import (
+    BASELINES,
+    DECISION,
+    FORMER_ROWS,
+    MANIFEST,
+    OLD_ROWS,
+    ROWS,
+    SEAL,
+    SUMMARY,
+    TIMINGS,
+    RunFolder,
+    is_name,
+)
+from evalkit.store.git import PREFIX, folder_at
+
+FILES = (MANIFEST, f"{ROWS}.gz", ROWS, OLD_ROWS, FORMER_ROWS, SUMMARY, TIMINGS, DECISION, SEAL)
+"""What a baseline is made of; nothing else is taken from a commit or an archive."""
+NO_ANSWERS = "none of its rows has an answer, so nothing can be compared with it"
+"""What a run is no baseline for."""
+MOST_MEMBERS = 10_000
+_PIECE_BYTES = 1 << 20
+
+
+def find_baseline(name: str, root: Path) -> RunFolder | None:
+    """The baseline that `name` stands for; `None` where there is none of that name yet.
+
+    Args:
+        name: of a saved baseline; a run folder, one of its files, or a zip of it; or `git:REF:PATH`.
+        root: the project.
+
+    Raises:
+        InputError: for what is no run, and for a commit that is not here.
+    """
+    if name.startswith(PREFIX):
+        found = folder_at(name, root, FILES)
+        return None if found is None else _sound(found, name)
+    if is_name(name):
+        saved = root / BASELINES / name
+        for folder in (saved, saved.with_name(set_aside_name(name))):
+            if os.path.lexists(folder / MANIFEST):
+                return RunFolder(folder)
+        if not any(path.is_file() or (path / MANIFEST).is_file() for path in (Path(name), root / name)):
+            return None
+    path = Path(name).absolute() if Path(name).is_absolute() or Path(name).exists() else root / name
+    if path.is_file():
+        path = _unpacked(path) if zipfile.is_zipfile(path) else path.parent
+    return _sound(path, name)
+
+
+def set_aside_name(name: str) -> str:
+    """The folder that holds a baseline while another one takes its place, where that takes two steps."""
+    return f".{name}.old"
+
+
+def how_to_save(name: str) -> str:
+    """What to do where there is no baseline called `name` yet."""
+    if name.startswith(PREFIX):
+        return "save one with `evalkit baseline save RUN --name main`, and commit reports/baselines/main to that branch"
+    return f"save one with `evalkit baseline save RUN --name {name}`"
+
+
+def _sound(path: Path, name: str) -> RunFolder:
+    if not os.path.lexists(path / MANIFEST):
+        fix = "name the folder of a run, or save a baseline with `evalkit baseline save RUN --name main`"
+        raise InputError(Problem(name, "no run there", fix))
+    return RunFolder(path)
+
+
+def _unpacked(file: Path) -> Path:
+    """A temporary folder with the files of a run in an archive, by their names alone: no path of it is followed."""
+    target = Path(tempfile.mkdtemp(prefix="evalkit-baseline-"))
+    atexit.register(shutil.rmtree, target, ignore_errors=True)
+    try:
+        with zipfile.ZipFile(file) as archive:
+            for member in archive.infolist()[:MOST_MEMBERS]:
+                name = PurePosixPath(member.filename).name
+                if name in FILES and not (target / name).exists():
+                    _copy(archive, member, target / name)
+    except (OSError, RuntimeError, NotImplementedError, zipfile.BadZipFile) as error:
+        raise InputError(Problem(str(file), f"cannot be unpacked: {error}", "fetch the artifact again")) from None
+    return target
+
+
+def _copy(archive: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path) -> None:
+    """Copy one member; what it claims to be long is not believed."""
+    limit = left = unpacked_limit(Path(archive.filename or "").stat().st_size)
+    with archive.open(member) as source, target.open("wb") as file:
+        while piece := source.read(_PIECE_BYTES):
+            left -= len(piece)
+            if left < 0:
+                what = f"unpacks to more than {limit} bytes"
+                raise InputError(Problem(f"{archive.filename}/{target.name}", what, "fetch the artifact again"))
+            file.write(piece)

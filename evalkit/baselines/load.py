@@ -1,0 +1,160 @@
+"""Load the baseline that a suite or `--baseline` names."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import PurePath
+from typing import TYPE_CHECKING
+
+from evalkit.baselines.find import find_baseline, how_to_save
+from evalkit.disk.paths import inside_project, shown_path
+from evalkit.errors import InputError, Problem
+from evalkit.store.changes_since import before_in
+from evalkit.store.folder import RunFolder, is_name
+from evalkit.store.git import PREFIX
+from evalkit.store.journal import read_rows
+from evalkit.store.running import noted_in
+from evalkit.types import Score
+
+if TYPE_CHECKING:
+    from evalkit.aggregate.frame import Frame
+    from evalkit.gate.pairing import Baseline
+    from evalkit.store.stored_run import StoredRun
+    from evalkit.suite.model import Suite
+
+NO_BASELINE = "none"
+
+
+def find_baseline_of(suite: Suite, asked: str | None) -> RunFolder | None:
+    """The baseline that the gate compares with, `None` where there is none yet or none is wanted.
+
+    Args:
+        suite: names a baseline under `gate: no_regression`.
+        asked: a name or run folder that stands in for it; `none` for no comparison.
+
+    Raises:
+        InputError: if what was named is no run.
+    """
+    name = baseline_name_of(suite, asked)
+    if name is None:
+        return None
+    if asked is None:
+        return _named_baseline(suite, name)
+    folder = find_baseline(name, suite.root)
+    if folder is None and asked is not None:
+        raise InputError(Problem("--baseline", f"no baseline called {name!r}", how_to_save(name)))
+    return folder
+
+
+def _named_baseline(suite: Suite, name: str) -> RunFolder | None:
+    """The baseline that the suite names, a run folder inside the project included."""
+    try:
+        if not is_name(name):
+            inside_project(suite.root, name)
+        return find_baseline(name, suite.root)
+    except (InputError, ValueError) as error:
+        text = str(error.problems[0]) if isinstance(error, InputError) else str(error)
+        key = next(key for key in suite.lines if key.endswith("no_regression"))
+        what, _, mend = text.removeprefix(f"{name}: ").partition("; ")
+        raise InputError(Problem(suite.place(f"{key}.baseline"), f"{name!r}: {what}", mend)) from None
+
+
+def baseline_name_of(suite: Suite, asked: str | None) -> str | None:
+    """What the gate compares with, by the name that finds it; `None` for nothing."""
+    named = named_baselines(suite)
+    name = asked or (named[0] if named else None)
+    return None if name == NO_BASELINE else name
+
+
+def baseline_title(name: str | None, folder: RunFolder | None) -> str:
+    """What a baseline is called in one word: its name, the commit's that it is read from, or its folder's; `@commit`.
+
+    Args:
+        name: what finds it, `None` for no comparison.
+        folder: where it was found, `None` where there is none of that name yet.
+    """
+    if name is None or folder is None:
+        return "" if name is None else f"{name} (none yet)"
+    short = name.removeprefix(PREFIX).partition(":")[0] if name.startswith(PREFIX) else PurePath(name).name
+    commit = str(folder.manifest().get("commit") or "")
+    return f"{short}@{commit[:7]}" if commit else short
+
+
+def named_baselines(suite: Suite) -> tuple[str, ...]:
+    """What the suite's gate compares with, by name."""
+    from evalkit.gate.policy import NoRegression
+
+    return tuple(check.baseline for check in suite.policy.checks if isinstance(check, NoRegression))
+
+
+def load_baseline(
+    folder: RunFolder | None, score_keys: Mapping[str, Mapping[str, str]], run: RunFolder | None = None
+) -> Baseline | None:
+    """Read a saved baseline or run folder.
+
+    Args:
+        folder: of the baseline, `None` where there is none.
+        score_keys: what the candidate's scores were made by.
+        run: the candidate's folder, which holds what the baseline's system was asked again.
+
+    Raises:
+        InputError: if its rows cannot be read as a run.
+    """
+    if folder is None:
+        return None
+    from evalkit.aggregate.frozen import freeze
+    from evalkit.gate.pairing import Baseline
+    from evalkit.store.stored_run import load_run
+
+    stored, first_calls = load_run(folder), None
+    # Runs are compared case by case: what the baseline's cases stood for plays no part.
+    stored.frame.sample = None
+    _refuse_damaged(stored)
+    if run is not None and run.old_rows_file.exists():
+        first_calls = _add_old_rows(stored, run)
+    return Baseline(
+        run_id=stored.run_id,
+        frame=freeze(stored.frame),
+        score_keys=stored.score_keys,
+        candidate_score_keys=score_keys,
+        by_turns=freeze(first_calls) if first_calls is not None and len(first_calls) else None,
+    )
+
+
+def _refuse_damaged(stored: StoredRun) -> None:
+    """A baseline with fewer rows than its run had would be another baseline."""
+    file, mend = shown_path(stored.folder.rows_file), "save the baseline again from a sound run"
+    packed = stored.folder.rows_file.suffix == ".gz"
+    problems = [
+        Problem(f"{file}:{line.line}", "a damaged row: its checksum does not fit, or it is none of ours", mend)
+        for line in stored.damaged
+        if packed or not line.torn
+    ]
+    if not problems and not len(stored.frame):
+        problems = [Problem(file, "holds no row", mend)]
+    if not problems:
+        changes = before_in(stored.folder, noted=noted_in(stored.folder.path)).deciding()
+        problems = [Problem(shown_path(stored.folder.path), change, mend) for change in changes]
+    if problems:
+        raise InputError(problems)
+
+
+def _add_old_rows(stored: StoredRun, run: RunFolder) -> Frame:
+    """Add what the baseline's system answered during the candidate's run; gives its first calls once more, alone.
+
+    A first call takes the place of the stored one only where it was answered and graded in full.
+    """
+    from evalkit.store.stored_run import empty_frame
+
+    known = {metric.name for metric in stored.frame.metrics}
+    first_calls = empty_frame({**stored.manifest, "sample": None})
+    for row in read_rows(run.old_rows_file):
+        scores = {name: grade for name, grade in row.scores.items() if name in known}
+        fitting = dataclasses.replace(row, scores=scores)
+        whole = row.output is not None and all(isinstance(grade, Score) for grade in scores.values())
+        if row.repeat > 0 or whole:
+            stored.frame.add(fitting)
+        if row.repeat == 0:
+            first_calls.add(fitting)
+    return first_calls

@@ -1,0 +1,47 @@
+"""Values of a run as plain JSON, and metrics back again."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from evalkit.formats.shapes import METRIC_SHAPE
+from evalkit.results import Summary
+from evalkit.types import Metric
+
+TIME_UNITS = frozenset({"s", "tokens/s", "cases/s"})
+PAID = frozenset({"judge_cost_usd_per_case"})
+"""What judges were paid in this run alone: it depends on which replies were kept by earlier ones."""
+
+
+def metric_record(metric: Metric) -> dict[str, Any]:
+    """A metric as JSON; a range without an end is `null`."""
+    record = asdict(metric)
+    return {key: None if value in (math.inf, -math.inf) else value for key, value in record.items()}
+
+
+def metric_of(record: Mapping[str, Any]) -> Metric:
+    """The metric of a record."""
+    low, high = record["low"], record["high"]
+    return Metric(
+        **{
+            **{key: record[key] for key in METRIC_SHAPE if key in record},
+            "low": -math.inf if low is None else low,
+            "high": math.inf if high is None else high,
+        }
+    )
+
+
+def summary_records(summary: Summary) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A summary as JSON in two parts: what equal answers make equal, and what a clock or the cache changes."""
+    timed = PAID | {metric.name for metric in summary.metrics if metric.unit in TIME_UNITS}
+    metrics = [metric_record(metric) for metric in summary.metrics]
+    record = {**asdict(summary), "metrics": [each for each in metrics if each["name"] not in timed]}
+    cells = record["cells"]
+    timings = {
+        "metrics": [each for each in metrics if each["name"] in timed],
+        "cells": [each for each in cells if each["metric"] in timed],
+    }
+    return {**record, "cells": [each for each in cells if each["metric"] not in timed]}, timings

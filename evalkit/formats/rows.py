@@ -1,0 +1,154 @@
+"""One row of the journal as one checksummed line of JSON, and back."""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+from evalkit.formats.line import ROW_FORMAT, body_of, seal
+from evalkit.types import Case, Output, Row, Score, Unscored, Usage
+
+RowKey = tuple[str, str, int]
+"""(case id, digest of the case, repeat): the last row of a key is the one that counts."""
+_TEXT = rb'"[^"\\]*(?:\\.[^"\\]*)*"'
+_KEY = re.compile(rb'\{"v":1,"repeat":(\d+),"case":\{"id":(' + _TEXT + rb'),"digest":(' + _TEXT + rb")")
+_START, _AFTER_KEY = b'{"v":1,"repeat":', b'","input":'
+_encoder = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), allow_nan=False)
+
+
+def encode_row(row: Row) -> bytes:
+    """A row as one sealed line.
+
+    The text is ASCII, so that a lone surrogate or U+2028 of an answer survives and never ends a line.
+    """
+    return seal(_encoder.encode(_row_dict(row)).encode())
+
+
+def decode_row(line: bytes) -> Row | None:
+    """The row of one line, `None` where the line is torn, its checksum does not fit, or it holds no row of ours."""
+    body = body_of(line)
+    if body is None:
+        return None
+    try:
+        return _reader()(body)
+    except (ValueError, AttributeError, RecursionError):
+        return None
+
+
+@functools.cache
+def _reader() -> Callable[[bytes], Row]:
+    from evalkit.formats.stored_row import read_row  # a run that reads no rows does without its library
+
+    return read_row
+
+
+def row_key(line: bytes) -> RowKey | None:
+    """The key of an intact line, `None` for any other."""
+    body = body_of(line)
+    if body is None:
+        return None
+    found = _KEY.match(body)
+    if found is not None:  # the beginning of a row says it all, however long its answer is
+        return json.loads(found[2]), json.loads(found[3]), int(found[1])
+    row = decode_row(line)
+    return None if row is None else (row.case.id, row.case.digest, row.repeat)
+
+
+def row_name(line: bytes) -> bytes | None:
+    """What is the same for all rows of one key, and for no other: the beginning of an intact line's row."""
+    body = body_of(line)
+    if body is not None and not body.startswith(_START):
+        row = decode_row(line)
+        body = None if row is None else _encoder.encode(_row_dict(row)).encode()
+    # Quotes inside an id are escaped, so that the first place of this mark is the end of id and digest.
+    return None if body is None else body[: body.index(_AFTER_KEY)]
+
+
+def key_of_name(name: bytes) -> RowKey:
+    """The key that a name of `row_name` stands for.
+
+    Raises:
+        ValueError: it is not such a name.
+    """
+    try:
+        row = json.loads(name + b'"}}')
+        return str(row["case"]["id"]), str(row["case"]["digest"]), int(row["repeat"])
+    except (KeyError, TypeError, RecursionError):
+        raise ValueError("not the name of a row") from None
+
+
+def _row_dict(row: Row) -> dict[str, Any]:
+    data: dict[str, Any] = {"v": ROW_FORMAT, "repeat": row.repeat, "case": _case_dict(row.case)}
+    if row.output is not None:
+        data["output"] = _output_dict(row.output)
+    if row.failure is not None:
+        data["failure"] = {"kind": row.failure.kind, "message": row.failure.message}
+    if row.skipped is not None:
+        data["skipped"] = row.skipped
+    data["scores"] = {name: _grade_dict(grade) for name, grade in row.scores.items()}
+    if row.scored_by:
+        data["scored_by"] = row.scored_by
+    return data
+
+
+def _case_dict(case: Case) -> dict[str, Any]:
+    chat = not isinstance(case.input, str)
+    data: dict[str, Any] = {
+        "id": case.id,
+        "digest": case.digest,
+        "input": [{"role": m.role, "content": m.content} for m in case.input] if chat else case.input,  # type: ignore[union-attr]
+        "kind": case.kind,
+        "severity": case.severity,
+    }
+    optional = {
+        "reference": case.reference,
+        "contexts": case.contexts,
+        "cohorts": case.cohorts,
+        "cluster": case.cluster,
+        "fields": case.fields,
+        "place": case.place,
+    }
+    return data | {key: value for key, value in optional.items() if value}
+
+
+def _output_dict(output: Output) -> dict[str, Any]:
+    data: dict[str, Any] = {"text": output.text}
+    if output.usage is not None:
+        data["usage"] = _usage_dict(output.usage)
+    if output.tool_calls is not None:
+        data["tool_calls"] = [{"name": call.name, "arguments": call.arguments} for call in output.tool_calls]
+    if output.replayed:
+        data["replayed"] = True
+    if output.attempts > 1:
+        data["attempts"] = output.attempts
+    for key in ("contexts", "trajectory", "latency_s", "ttft_s"):
+        value = getattr(output, key)
+        if value is not None:
+            data[key] = value
+    return data
+
+
+def _usage_dict(usage: Usage) -> dict[str, Any]:
+    values = (usage.input_tokens, usage.output_tokens, usage.cost_usd, usage.model, usage.cached or None)
+    keys = ("input_tokens", "output_tokens", "cost_usd", "model", "cached")
+    return {key: value for key, value in zip(keys, values, strict=True) if value is not None}
+
+
+def _grade_dict(grade: Score | Unscored) -> dict[str, Any]:
+    data: dict[str, Any]
+    if isinstance(grade, Unscored):
+        data = {"unscored": grade.kind, "message": grade.message}
+    else:
+        data = {"value": grade.value}
+        if grade.passed is not None:
+            data["passed"] = grade.passed
+        if grade.reason:
+            data["reason"] = grade.reason
+        if grade.details:
+            data["details"] = grade.details
+    if grade.usage is not None:
+        data["usage"] = _usage_dict(grade.usage)
+    return data

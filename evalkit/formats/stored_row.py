@@ -1,0 +1,133 @@
+"""What stands under `row` in a line of the journal, read straight into the types of a row."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import msgspec
+
+from evalkit.errors import InputError, Problem
+from evalkit.formats.line import ROW_FORMAT
+from evalkit.types import MOST, Case, Failure, Kind, Message, Output, Row, Score, Severity, Unscored, Usage
+
+_MAX_REPEATS = 1 << 31
+_MOST_CALLS = 1000
+"""Calls that one figure of a row may sum up, such as the votes of a judge."""
+
+
+class _StoredGrade(msgspec.Struct, frozen=True):
+    """A `Score` (with a value) or an `Unscored` (with a kind), without its metric, which is its key in the row."""
+
+    value: float | None = None
+    passed: bool | None = None
+    reason: str = ""
+    details: dict[str, Any] = {}
+    usage: Usage | None = None
+    unscored: str | None = None
+    message: str = ""
+
+    def of(self, metric: str) -> Score | Unscored:
+        if self.unscored is not None and self.value is not None:
+            raise ValueError("both a value and why there is none")
+        if self.unscored is not None:
+            return Unscored(metric, self.unscored, self.message, self.usage)
+        if self.value is None:
+            raise ValueError("neither a value nor why there is none")
+        return Score(metric, self.value, self.passed, self.reason, self.details, self.usage)
+
+
+class _StoredCase(msgspec.Struct, frozen=True, kw_only=True):
+    """A `Case` whose identity, kind and severity are written, never taken for granted."""
+
+    id: str
+    digest: str
+    input: str | tuple[Message, ...]
+    kind: Kind
+    severity: Severity
+    reference: tuple[str, ...] = ()
+    contexts: tuple[str, ...] = ()
+    cohorts: dict[str, str] = {}
+    cluster: str | None = None
+    fields: dict[str, Any] = {}
+    place: str = ""
+
+    def case(self) -> Case:
+        if not (self.id and self.digest and self.input):
+            raise ValueError("a case without an id, a digest or an input")
+        return Case(**msgspec.structs.asdict(self))
+
+
+class _StoredRow(msgspec.Struct, frozen=True, kw_only=True):
+    case: _StoredCase
+    repeat: int
+    scores: dict[str, _StoredGrade]
+    v: int = ROW_FORMAT
+    output: Output | None = None
+    failure: Failure | None = None
+    skipped: str | None = None
+    scored_by: str = ""
+
+
+_parse = msgspec.json.Decoder(_StoredRow).decode
+
+
+def read_row(body: bytes) -> Row:
+    """The row.
+
+    Raises:
+        InputError: where a later evalkit wrote it.
+        ValueError, AttributeError, RecursionError: where it holds no row of ours.
+    """
+    try:
+        stored = _parse(body)
+    except ValueError:
+        stored = _parse_otherwise(body)
+    if stored.v != ROW_FORMAT:
+        raise _other_format(stored.v)
+    ends = (stored.output, stored.failure, stored.skipped)
+    if _absurd(stored):
+        raise ValueError("a figure that no call has")
+    if not 0 <= stored.repeat < _MAX_REPEATS or sum(end is not None for end in ends) != 1:
+        raise ValueError("no run writes such a row")
+    return Row(
+        case=stored.case.case(),
+        repeat=stored.repeat,
+        output=stored.output,
+        failure=stored.failure,
+        scores={metric: grade.of(metric) for metric, grade in stored.scores.items()},
+        skipped=stored.skipped,
+        scored_by=stored.scored_by,
+    )
+
+
+def _absurd(stored: _StoredRow) -> bool:
+    """True for a row whose tokens, cost or times would make sums overflow; no row of this version holds such."""
+    usages = [grade.usage for grade in stored.scores.values()]
+    figures: list[float | None] = []
+    if stored.output is not None:
+        usages.append(stored.output.usage)
+        figures += (stored.output.latency_s, stored.output.ttft_s)
+    for usage in usages:
+        figures += () if usage is None else (usage.input_tokens, usage.output_tokens, usage.cost_usd)
+    return any(figure is not None and not 0 <= figure < _MOST_CALLS * MOST for figure in figures)
+
+
+def _parse_otherwise(body: bytes) -> _StoredRow:
+    """A row with half a character in it, which UTF-8 cannot hold and the quick parser does not read."""
+    data = json.loads(body, parse_constant=_finite, parse_float=_finite)
+    if data.get("v", ROW_FORMAT) != ROW_FORMAT:
+        raise _other_format(data["v"])
+    return msgspec.convert(data, _StoredRow)
+
+
+def _finite(text: str) -> float:
+    if not math.isfinite(value := float(text)):
+        raise ValueError(f"{text} is no number")
+    return value
+
+
+def _other_format(found: Any) -> InputError:
+    what = f"a row of format {found}, this evalkit reads {ROW_FORMAT}"
+    return InputError(Problem("rows", what, "upgrade evalkit"))

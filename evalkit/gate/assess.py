@@ -1,0 +1,137 @@
+"""Rows and terms in, summary and decision out: what `run` and `gate` share."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from evalkit.errors import InputError, Problem
+from evalkit.results import Amendment, Decision, Summary
+from evalkit.store.folder import RunFolder
+from evalkit.types import QUARANTINED
+
+if TYPE_CHECKING:
+    from evalkit.aggregate.frame import Frame
+    from evalkit.aggregate.frozen import FrozenFrame
+    from evalkit.gate.decide import NeedsRepeats
+    from evalkit.gate.pairing import Baseline
+    from evalkit.gate.policy import Policy
+    from evalkit.trust.calibration import Calibration
+    from evalkit.trust.labels import Label
+    from evalkit.types import Case
+
+
+@dataclass(frozen=True, kw_only=True)
+class Terms:
+    """What a decision depends on besides the rows."""
+
+    suite: str
+    """Name of the suite."""
+    policy: Policy
+    baseline: Baseline | None = None
+    baseline_folder: RunFolder | None = None
+    """Where the baseline's rows stand, for reports that show both answers."""
+    baseline_title: str = ""
+    """What the baseline is called in one word; empty where nothing is compared."""
+    labels: tuple[Label, ...] = ()
+    kappa_floors: Mapping[str, float] = field(default_factory=dict)
+    calibrations: tuple[Calibration, ...] = ()
+    """What is known of the judges from other runs."""
+    score_keys: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Metric -> what its scores are made by; a calibration of anything else has expired."""
+    partial: str | None = None
+    seed: int = 0
+    production: Mapping[str, float] = field(default_factory=dict)
+    traffic_per_month: int | None = None
+    amendments: tuple[Amendment, ...] = ()
+    """What was changed in the rules since the base."""
+    amended_since: str = ""
+    """Where the rules before stood; empty where none are known."""
+    former: tuple[Case, ...] | None = None
+    """Cases of the base that were removed or edited; `None` where they are not known."""
+    former_blocks: bool = False
+    """Whether they may block: those of a commit. Since a stored baseline the set may have changed for good reasons."""
+    notes: tuple[str, ...] = ()
+    """Sentences that go with the figures, such as where a judge was measured."""
+
+
+def assess(
+    frame: Frame, terms: Terms, *, expected: int, wall_s: float | None = None, final: bool = False
+) -> tuple[Summary, Decision | NeedsRepeats]:
+    """Aggregate the rows and decide.
+
+    Args:
+        frame: the rows of the run.
+        terms: suite, baseline and labels.
+        expected: rows that the plan asked for.
+        final: nothing can be run again: decide with what is there.
+        wall_s: seconds that the calls took, `None` where unknown (a resumed or stored run).
+    """
+    from evalkit.aggregate.frozen import freeze
+    from evalkit.aggregate.summary import summarise
+    from evalkit.gate.amendments import amended, case_changes
+    from evalkit.gate.decide import decide
+    from evalkit.trust.judges import with_judges
+
+    frozen = freeze(frame)
+    summary = summarise(
+        frozen,
+        suite=terms.suite,
+        expected=expected,
+        repeats=terms.policy.repeats,
+        production=terms.production,
+        traffic_per_month=terms.traffic_per_month,
+        wall_s=wall_s,
+    )
+    summary = with_judges(
+        frozen,
+        summary,
+        terms.labels,
+        floors=terms.kappa_floors,
+        calibrations=terms.calibrations,
+        score_keys=terms.score_keys,
+    )
+    summary = dataclasses.replace(summary, notes=(*summary.notes, *terms.notes))
+    decision = decide(
+        frozen,
+        summary,
+        terms.policy,
+        baseline=terms.baseline,
+        partial=terms.partial or _unfinished(frozen, expected, terms.policy.repeats),
+        seed=terms.seed,
+        final=final,
+    )
+    if isinstance(decision, Decision):
+        # Where the old cases are known, what they say now is added to the decision later.
+        told = terms.former is None and terms.partial is None
+        cases = case_changes(decision.comparison) if told else ()
+        since = terms.amended_since or ("" if terms.baseline is None else f"baseline {terms.baseline.run_id}")
+        decision = amended(decision, (*terms.amendments, *cases), since)
+    return summary, decision
+
+
+def _unfinished(frame: FrozenFrame, expected: int, repeats: int) -> str | None:
+    """Why the rows are not the whole run, however few are missing; `None` where they are."""
+    left_out = sum(count for reason, count in frame.skipped_reasons.items() if reason.startswith(QUARANTINED))
+    if left_out:
+        return f"{left_out} quarantined; try again with --retry-errors"
+    missing = expected - int((frame.repeats < repeats).sum())
+    return f"{missing} of {expected} rows are missing; go on with --resume" if missing > 0 else None
+
+
+def refuse_incomparable(decision: Decision) -> None:
+    """Refuse a decision whose baseline was scored by other scorers, rubrics or judges.
+
+    Raises:
+        InputError: naming each metric and the part that differs.
+    """
+    found = decision.comparison
+    if found is not None and found.incomparable:
+        mend = "score its stored answers again with `evalkit score`, and save that run as the baseline"
+        place = f"baseline {found.baseline_id}"
+        raise InputError(
+            Problem(place, f"its {name} was scored otherwise ({part})", mend)
+            for name, part in found.incomparable.items()
+        )

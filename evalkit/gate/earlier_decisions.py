@@ -1,0 +1,222 @@
+"""Write a sealed decision, with earlier decisions of the run and of other runs of its suite and commit."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from evalkit.disk.json_files import to_json
+from evalkit.formats.records import summary_records
+from evalkit.results import Decided, Decision, Summary
+from evalkit.store.blocked_runs import blocked_runs, known_of, remember
+from evalkit.store.chain import HEAD, head_of
+from evalkit.store.changes_since import ChangesSince, before_in, system_of
+from evalkit.store.folder import DECISION, SUMMARY, TIMINGS, RunFolder
+from evalkit.store.history import PastRun, stored_runs
+from evalkit.store.running import noted_in
+from evalkit.store.seal import file_sums, write_seal
+
+_MOST_READ = 500
+
+
+@dataclass(frozen=True)
+class EarlierDecisions:
+    """Earlier decisions and changed rows that the next decision must list."""
+
+    decisions: tuple[Decided, ...] = ()
+    asked_again: tuple[str, ...] = ()
+    """Changes to the rows that were undone: their cases were asked again."""
+    withheld: tuple[str, ...] = ()
+    """Changes that were not."""
+    conditions: tuple[str, ...] = ()
+    """Whatever else makes an approval one with conditions."""
+
+    def __add__(self, other: EarlierDecisions) -> EarlierDecisions:
+        """What both have to carry."""
+        return EarlierDecisions(
+            (*self.decisions, *other.decisions),
+            (*self.asked_again, *other.asked_again),
+            (*self.withheld, *other.withheld),
+            (*self.conditions, *other.conditions),
+        )
+
+
+@dataclass(frozen=True)
+class Written:
+    """A decision on disk."""
+
+    decision: Decision
+    head: str
+    """Of the run."""
+    sha256: str
+    """Of the bytes of `decision.json`."""
+
+
+def found_in(folder: RunFolder, root: Path, noted: frozenset[tuple[str, int]] | None = None) -> ChangesSince:
+    """Read the earlier decisions of a run, and how its folder differs from what they were made from.
+
+    Args:
+        folder: of a run or a saved baseline.
+        root: the project, which remembers what was blocked.
+        noted: calls that were begun since it last ended in order; `None` to read them from the folder.
+
+    Raises:
+        InputError: if it is not a run folder.
+        StoreError: if it cannot be read.
+    """
+    known = known_of(root, str(folder.manifest()["run_id"]))
+    return before_in(folder, known, noted_in(folder.path) if noted is None else noted)
+
+
+def of_stored_rows(folder: RunFolder, root: Path) -> EarlierDecisions:
+    """Collect what a decision from stored rows must list: changed rows cannot be restored without a call.
+
+    Raises:
+        InputError: if it is not a run folder.
+        StoreError: if it cannot be read.
+    """
+    before = found_in(folder, root)  # its seal says what was decided, whatever `decision.json` says now
+    changes = (each for each in before.deciding() if not each.startswith(DECISION))
+    fix = "go on with `evalkit run SUITE --out RUN --resume`, which asks their cases again, or start a new run"
+    return EarlierDecisions(before.decisions, withheld=tuple(f"{each}; {fix}" for each in changes))
+
+
+def of_answers(folder: RunFolder, root: Path) -> EarlierDecisions:
+    """Collect what `score` must list of the run whose answers it grades.
+
+    Raises:
+        InputError: if it is not a run folder.
+        StoreError: if it cannot be read.
+    """
+    before = found_in(folder, root)
+    fix = "score the answers of an unchanged run"
+    return EarlierDecisions(
+        before.decisions, withheld=tuple(f"the scored run: {each}; {fix}" for each in before.deciding())
+    )
+
+
+def of_resumed(before: ChangesSince) -> EarlierDecisions:
+    """Collect what a resumed run must list: its rows were asked again, those of the baseline's system were not."""
+    sealed = (before.seal,) if before.seal else ()
+    withheld = tuple(f"{each}; start a new run" for each in before.other_sentences())
+    return EarlierDecisions(before.decisions, (*sealed, *before.rows.sentences()), withheld)
+
+
+def of_baseline(folder: RunFolder | None, title: str) -> EarlierDecisions:
+    """Collect what a comparison must list: a baseline that was not approved is a condition.
+
+    Args:
+        folder: of the baseline, `None` where nothing is compared.
+        title: what it is called.
+    """
+    if folder is None:
+        return EarlierDecisions()
+    decision, accepted = folder.decision(), folder.manifest().get("accepted")
+    why = f"accepted because {accepted!r}" if accepted else "nothing says why it is one"
+    if decision is None:
+        return EarlierDecisions(conditions=(f"baseline {title} is a run without a decision; {why}",))
+    if decision["outcome"] in ("blocked", "no decision"):
+        return EarlierDecisions(
+            conditions=(f"baseline {title} is a run whose decision was {decision['outcome']!r}; {why}",)
+        )
+    return EarlierDecisions()
+
+
+def write_decision(
+    folder: RunFolder,
+    manifest: Mapping[str, Any],
+    summary: Summary,
+    decision: Decision,
+    earlier: EarlierDecisions,
+    root: Path,
+) -> Written:
+    """Write summary, timings and seal, then `decision.json`, the last file of a run: without it there is no decision.
+
+    Args:
+        folder: of the run; its manifest is written.
+        manifest: of the run.
+        summary: of its rows.
+        decision: of its rows alone.
+        earlier: what it carries.
+        root: the project.
+
+    Raises:
+        StoreError: if the disk refuses it.
+    """
+    from evalkit.gate.decide import exit_code
+    from evalkit.gate.earlier_blocks import carried
+
+    before = earlier.decisions
+    if decision.outcome != "blocked":
+        before = (*before, *_others(folder, manifest, root, known={each.run_id for each in before}))
+    decision = carried(
+        decision,
+        before,
+        system=system_of(manifest),
+        asked_again=earlier.asked_again,
+        withheld=earlier.withheld,
+        conditions=earlier.conditions,
+    )
+    compared, timings = summary_records(summary)
+    folder.write_json(SUMMARY, compared)
+    folder.write_json(TIMINGS, timings)
+    record = {"run_id": manifest["run_id"], "exit_code": int(exit_code(decision)), **dataclasses.asdict(decision)}
+    journals = folder.scans()
+    head = head_of(journals, record)
+    own = Decided(
+        run_id=manifest["run_id"],
+        outcome=decision.outcome,
+        why=decision.reasons[0] if decision.reasons else "",
+        decided_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        commit=manifest.get("commit") or "",
+        system=system_of(manifest),
+    )
+    if not earlier.withheld:  # what was decided on stays sealed until the change is undone
+        write_seal(folder, head, journals, _with(earlier.decisions, own), file_sums(folder))
+    if own.outcome == "blocked":
+        remember(root, manifest["suite"], own)
+    text = to_json({**record, HEAD: head})
+    folder.write_text(DECISION, text)
+    return Written(decision, head, hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest())
+
+
+def _with(decisions: tuple[Decided, ...], own: Decided) -> tuple[Decided, ...]:
+    """Append the new decision, unless it repeats the last one."""
+    last = decisions[-1] if decisions else None
+    same = last is not None and (last.run_id, last.outcome, last.why) == (own.run_id, own.outcome, own.why)
+    return decisions if same else (*decisions, own)
+
+
+def _others(folder: RunFolder, manifest: Mapping[str, Any], root: Path, known: set[str]) -> Iterator[Decided]:
+    """Blocked runs of the same suite and commit that the reports folder, the folder around or the project know."""
+    suite, own = manifest["suite"], {manifest["run_id"], *known}
+    commit, system = manifest.get("commit") or "", system_of(manifest)
+
+    def same(decided: Decided) -> bool:
+        if decided.run_id in own:
+            return False
+        return decided.commit == commit if commit else bool(system) and decided.system == system
+
+    found = {each.run_id: each for each in blocked_runs(root, suite) if same(each)}
+    around = dict.fromkeys([(root / "reports").resolve(), folder.path.resolve().parent])
+    for past in (past for place in around for past in stored_runs(place, suite=suite, most_read=_MOST_READ)):
+        if past.outcome == "blocked" and past.run_id not in found and same(each := _decided_of(past)):
+            found[past.run_id] = each
+    yield from sorted(found.values(), key=lambda each: (each.decided_at, each.run_id))
+
+
+def _decided_of(past: PastRun) -> Decided:
+    reasons = (RunFolder(Path(past.folder)).decision() or {}).get("reasons")
+    return Decided(
+        run_id=past.run_id,
+        outcome="blocked",
+        why=str(reasons[0]) if isinstance(reasons, list) and reasons else "",
+        decided_at=past.finished_at,
+        commit=past.commit,
+        system=past.system,
+    )

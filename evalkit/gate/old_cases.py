@@ -1,0 +1,112 @@
+"""Apply the results of removed and edited cases, asked in their old form, to the decision."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from evalkit.aggregate.frame import content_key
+from evalkit.aggregate.frozen import FrozenFrame
+from evalkit.gate.amendments import amended
+from evalkit.gate.pairing import Baseline
+from evalkit.results import Amendment, Decision
+from evalkit.types import Case
+
+_SHOWN_IDS = 10
+_BROKEN, _FAILING, _STILL, _UNKNOWN, _HOLDS = (
+    "passed before and fail now",
+    "fail now",
+    "failed before and fail now",
+    "gave no result",
+    "pass",
+)
+
+
+@dataclass(frozen=True)
+class Answered:
+    """A case of the base that was asked in its old form."""
+
+    case: Case
+    edits: tuple[str, ...] | None
+    """Parts that differ in today's form; `None` where no case has its id any more."""
+
+
+def former_changes(
+    answered: Sequence[Answered], restored: FrozenFrame, baseline: Baseline | None, *, missing: int
+) -> tuple[Amendment, ...]:
+    """One finding for removed cases and one for edited ones, with what they say in their old form.
+
+    Args:
+        answered: the former cases.
+        restored: the run's rows with theirs put back.
+        baseline: the stored run, which says how they ended before; `None` where there is none.
+        missing: former cases that have no row.
+    """
+    now = _verdicts(restored)
+    before = _verdicts(baseline.frame) if baseline is not None else {}
+    found = []
+    for word in ("removed", "edited"):
+        group = [each for each in answered if (each.edits is None) is (word == "removed")]
+        if group:
+            ended = {each.case.id: _ended(content_key(each.case), now, before) for each in group}
+            edits = sorted({name for each in group for name in each.edits or ()})
+            note = "; ".join([*([", ".join(edits)] if edits else []), *_words(ended)])
+            loosens = any(end != _HOLDS for end in ended.values())
+            found.append(Amendment(what=_count(len(group), word), note=note, loosens=loosens))
+    if missing:
+        note = "not asked in its old form" if missing == 1 else "not asked in their old form"
+        found.append(Amendment(what=_count(missing, "removed or edited"), note=note, loosens=True))
+    return tuple(found)
+
+
+def put_back(own: Decision, restored: Decision | None, changes: Sequence[Amendment], *, n: int, since: str) -> Decision:
+    """The decision on the run's own rows, blocked where it is blocked with the former cases put back.
+
+    Args:
+        own: on the run's own rows.
+        restored: on the same rows with the former cases in place of their edited forms; `None` where it cannot be had.
+        changes: from `former_changes`.
+        n: former cases.
+        since: where they are from.
+    """
+    if restored is not None and restored.outcome == "blocked" and own.outcome != "blocked":
+        what = f"with {_count(n, 'that this change removed or edited')} put back"
+        reasons = tuple(f"{what}: {reason}" for reason in restored.reasons[:1])
+        blocking = (check for check in restored.checks if check.outcome == "block")
+        checks = tuple(replace(check, reason=f"{what}: {check.reason}") for check in blocking)
+        own = replace(own, outcome="blocked", reasons=(*reasons, *own.reasons), checks=(*checks, *own.checks))
+    return amended(own, changes, since)
+
+
+def _ended(key: bytes, now: dict[bytes, bool], before: dict[bytes, bool]) -> str:
+    fails, failed = now.get(key), before.get(key)
+    if fails is None:
+        return _UNKNOWN
+    if not fails:
+        return _HOLDS
+    if failed is None:
+        return _FAILING
+    return _STILL if failed else _BROKEN
+
+
+def _words(ended: dict[str, str]) -> Iterator[str]:
+    """Name the cases by how they ended; if all pass, say only that."""
+    if set(ended.values()) == {_HOLDS}:
+        yield "in the old form " + ("it passes" if len(ended) == 1 else "all pass")
+        return
+    for end in (_BROKEN, _FAILING, _STILL, _UNKNOWN):
+        ids = [case_id for case_id, found in ended.items() if found == end]
+        if ids:
+            more = f" and {len(ids) - _SHOWN_IDS} more" if len(ids) > _SHOWN_IDS else ""
+            yield f"in the old form {end}: {', '.join(ids[:_SHOWN_IDS])}{more}"
+
+
+def _count(n: int, word: str) -> str:
+    return f"{n:,} case{'' if n == 1 else 's'} {word}"
+
+
+def _verdicts(frame: FrozenFrame) -> dict[bytes, bool]:
+    """Content of a case -> whether it fails, without the cases of which no run has a verdict."""
+    known = frame.n_passed + frame.n_failed > 0
+    found = zip(frame.keys, frame.fails.tolist(), known.tolist(), strict=True)
+    return {key: fails for key, fails, judged in found if judged}

@@ -1,0 +1,257 @@
+"""Pair a candidate with the stored run it is compared with, by case content."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evalkit.aggregate.columns import Column, Floats, Ints
+from evalkit.aggregate.frozen import FrozenFrame, fold
+from evalkit.aggregate.statuses import ABSENT, SCORED, UNSCORED
+from evalkit.gate.words import worst_first
+from evalkit.results import Comparison
+from evalkit.text.numbers import plural
+
+ScoreKeys = Mapping[str, Mapping[str, str]]
+"""Metric -> part (`version`, `rubric`, `judge` ...) -> its value."""
+Repeats = tuple[int | None, int | None]
+"""Rows of each case that count, of baseline and candidate; `None` for all of them."""
+
+
+@dataclass(frozen=True, eq=False)
+class Baseline:
+    """A stored run, with what its scores and the candidate's were made by."""
+
+    run_id: str
+    frame: FrozenFrame
+    score_keys: ScoreKeys
+    candidate_score_keys: ScoreKeys
+    by_turns: FrozenFrame | None = None
+    """What the baseline's system answered in turns with the candidate, where it was called: the only fair times."""
+
+    def differing_parts(self, metric: str) -> str:
+        """The parts of a scorer's metric that were not made the same way in both runs; empty where nothing differs."""
+        ours, theirs = self.candidate_score_keys.get(metric, {}), self.score_keys.get(metric, {})
+        return ", ".join(part for part in sorted({*ours, *theirs}) if ours.get(part) != theirs.get(part))
+
+
+@dataclass(frozen=True, eq=False)
+class Pairing:
+    """The cases that two runs share, and the rows of each that count.
+
+    A case is compared by the mean over each side's own rows, so the two may hold different numbers of repeats.
+    """
+
+    candidate: FrozenFrame
+    baseline: FrozenFrame
+    partners: Ints
+    """Per case of the candidate: position of the same case in the baseline, -1 where it is not there."""
+    candidate_rows: Ints
+    baseline_rows: Ints
+
+    @property
+    def paired(self) -> NDArray[np.bool_]:
+        """Per case of the candidate: both runs hold rows of it that count."""
+        ours = _rows_per_case(self.candidate, self.candidate_rows) > 0
+        theirs = _rows_per_case(self.baseline, self.baseline_rows) > 0
+        paired: NDArray[np.bool_] = ours & self._of_partners(theirs, False).astype(bool)
+        return paired
+
+    @property
+    def n_cases(self) -> int:
+        """Cases of which both runs hold rows that count."""
+        return int(self.paired.sum())
+
+    @property
+    def overlap(self) -> float:
+        """Share of the baseline's cases that are paired, of a sample's own cases; 0 where a run is empty."""
+        return self.n_cases / self.n_comparable if self.n_comparable else 0.0
+
+    @property
+    def n_comparable(self) -> int:
+        """Cases that could be paired: the baseline's, or a sample's own, which says nothing of those not drawn.
+
+        New cases do not count: they take nothing from the comparison, and the other gates judge them.
+        """
+        return self.candidate.n_cases if self.candidate.sample is not None else self.baseline.n_cases
+
+    def means(self, metric: str) -> tuple[Floats, Floats]:
+        """Baseline and candidate mean of a metric per candidate case, each over the rows that its side has scored.
+
+        Returns:
+            Two arrays of shape (candidate cases,), both NaN where either side has no scored row.
+        """
+        after = _mean(self.candidate, metric, self.candidate_rows)
+        before = self._of_partners(_mean(self.baseline, metric, self.baseline_rows), np.nan)
+        unknown = np.isnan(before) | np.isnan(after)
+        return np.where(unknown, np.nan, before), np.where(unknown, np.nan, after)
+
+    def answered(self) -> tuple[Ints, Ints]:
+        """Rows of baseline and candidate per candidate case that hold an answer with every grade that counts."""
+        ours = _rows_per_case(self.candidate, self.candidate_rows[self.candidate.covered[self.candidate_rows]])
+        theirs = _rows_per_case(self.baseline, self.baseline_rows[self.baseline.covered[self.baseline_rows]])
+        return self._of_partners(theirs, 0), ours
+
+    def _of_partners(self, values: NDArray[Any], absent: float) -> NDArray[Any]:
+        """Values per case of the baseline, in the candidate's order."""
+        if not self.baseline.n_cases:
+            return np.full(self.candidate.n_cases, absent)
+        return np.where(self.partners >= 0, values[self.partners], absent)
+
+
+def pair(candidate: FrozenFrame, baseline: FrozenFrame, *, repeats: Repeats = (None, None)) -> Pairing:
+    """Match cases by their content.
+
+    Args:
+        candidate: the run to decide.
+        baseline: the stored run.
+        repeats: of baseline and candidate: rows whose repeat number is below it count; `None` for all of them.
+    """
+    places = {key: case for case, key in enumerate(baseline.keys)}
+    partners = np.array([places.get(key, -1) for key in candidate.keys], np.int64)
+    return Pairing(candidate, baseline, partners, _first(candidate, repeats[1]), _first(baseline, repeats[0]))
+
+
+def compare(pairing: Pairing, baseline: Baseline, incomparable: Mapping[str, str]) -> Comparison:
+    """List what came, went, changed, broke and was mended.
+
+    Args:
+        pairing: of the two runs.
+        baseline: names the stored run.
+        incomparable: metric -> why it is not compared.
+    """
+    ours, theirs = pairing.candidate, baseline.frame
+    our_keys = dict(zip(ours.case_ids, ours.keys, strict=True))
+    their_keys = dict(zip(theirs.case_ids, theirs.keys, strict=True))
+    shared = our_keys.keys() & their_keys.keys()
+    removed = () if ours.sample is not None else tuple(sorted(their_keys.keys() - our_keys.keys()))
+    changed = tuple(sorted(name for name in shared if our_keys[name] != their_keys[name]))
+    failing_before = _failing(theirs, ours.repeat_rule)
+    failed, fixed, still = _moves(pairing) if "pass_rate" not in incomparable else ((), (), ())
+    return Comparison(
+        baseline_id=baseline.run_id,
+        n_paired=pairing.n_cases,
+        overlap=pairing.overlap,
+        added=tuple(sorted(our_keys.keys() - their_keys.keys())),
+        removed=removed,
+        changed=changed,
+        removed_failing=tuple(name for name in removed if name in failing_before),
+        changed_failing=tuple(name for name in changed if name in failing_before),
+        new_failures=failed,
+        fixed=fixed,
+        still_failing=still,
+        incomparable=dict(incomparable),
+    )
+
+
+def incomparable_metrics(candidate: FrozenFrame, baseline: Baseline, metrics: tuple[str, ...]) -> dict[str, str]:
+    """Find the metrics whose scores were not made the same way in both runs.
+
+    Args:
+        candidate: the run to decide.
+        baseline: the stored run, with both runs' score keys.
+        metrics: those that the policy compares.
+
+    Returns:
+        Metric -> the part that differs. `pass_rate` rests on every scorer that votes in it.
+    """
+    found: dict[str, str] = {}
+    for name in metrics:
+        if name == "pass_rate":
+            reason = _pass_rate_difference(candidate, baseline)
+        else:
+            own = name.removesuffix(".passed")
+            reason = baseline.differing_parts(own) or _narrowed(candidate, baseline.frame, own)
+            if not reason and name not in baseline.frame.rows:
+                reason = "the baseline does not have the metric"
+        if reason:
+            found[name] = reason
+    return found
+
+
+def _pass_rate_difference(candidate: FrozenFrame, baseline: Baseline) -> str:
+    ours, theirs = set(candidate.voters), set(baseline.frame.voters)
+    if ours != theirs:
+        return f"scorers that make it up differ: {', '.join(sorted(ours ^ theirs))}"
+    parts = {
+        name: baseline.differing_parts(name)
+        or _narrowed(candidate, baseline.frame, name)
+        or _narrowed(baseline.frame, candidate, name)
+        for name in sorted(ours)
+    }
+    return "; ".join(f"{name}: {part}" for name, part in parts.items() if part)
+
+
+def _narrowed(narrow: FrozenFrame, wide: FrozenFrame, metric: str) -> str:
+    """Say that a scorer left cases out in one run that it graded in the other; empty where it left out none."""
+    left_out = _keys_of(narrow, _answered(narrow) & ~_applied(narrow, metric))
+    graded = _keys_of(wide, _applied(wide, metric))
+    if not (both := left_out & graded):
+        return ""
+    return f"`when`: {plural(len(both), 'case')} that only one of the two runs applied it to"
+
+
+def _applied(frame: FrozenFrame, metric: str) -> NDArray[np.bool_]:
+    """Per row: the metric was asked for, whether or not it could be scored."""
+    status = frame.rows[metric].status if metric in frame.rows else np.full(len(frame.row_case), ABSENT)
+    return np.isin(status, (SCORED, UNSCORED))
+
+
+def _answered(frame: FrozenFrame) -> NDArray[np.bool_]:
+    """Per row: the system answered, so that every scorer that applies to the case was asked."""
+    answered: NDArray[np.bool_] = frame.covered.copy()
+    for column in frame.rows.values():
+        answered |= np.isin(column.status, (SCORED, UNSCORED))
+    return answered
+
+
+def _keys_of(frame: FrozenFrame, rows: NDArray[np.bool_]) -> frozenset[bytes]:
+    return frozenset(frame.keys[case] for case in np.unique(frame.row_case[rows]).tolist())
+
+
+def _moves(pairing: Pairing) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+    """New failures, fixed cases, and cases that fail in both, by the candidate's `repeat_rule`."""
+    if "pass_rate" not in pairing.candidate.rows or "pass_rate" not in pairing.baseline.rows:
+        return (), (), ()
+    before, after = pairing.means("pass_rate")
+    failed, fails = _both_fail(pairing)
+    drop = np.where(np.isnan(before), 0.0, before - after)
+    groups = (fails & ~failed, failed & ~fails, failed & fails)
+    ids = [worst_first(pairing.candidate, np.flatnonzero(group).tolist(), drop) for group in groups]
+    return ids[0], ids[1], ids[2]
+
+
+def _both_fail(pairing: Pairing) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Whether each case fails in the baseline and in the candidate; False for both where either has no verdict."""
+    ours, theirs = pairing.candidate, pairing.baseline
+    place = {key: case for case, key in enumerate(theirs.keys)}
+    there = np.array([place.get(key, -1) for key in ours.keys], np.int64)
+    judged_there = np.append(theirs.n_passed + theirs.n_failed > 0, False)
+    known = judged_there[there] & (ours.n_passed + ours.n_failed > 0)
+    rule = ours.repeat_rule
+    return known & np.append(theirs.fails_by(rule), False)[there], known & ours.fails
+
+
+def _failing(frame: FrozenFrame, repeat_rule: str) -> frozenset[str]:
+    """Ids of the cases that fail."""
+    return frozenset(frame.case_ids[case] for case in np.flatnonzero(frame.fails_by(repeat_rule)).tolist())
+
+
+def _first(frame: FrozenFrame, repeats: int | None) -> Ints:
+    return np.flatnonzero(frame.repeats < repeats) if repeats is not None else np.arange(len(frame.row_case))
+
+
+def _rows_per_case(frame: FrozenFrame, rows: Ints) -> Ints:
+    return np.bincount(frame.row_case[rows], minlength=frame.n_cases)
+
+
+def _mean(frame: FrozenFrame, metric: str, rows: Ints) -> Floats:
+    """Per case of a run: the mean over the given rows that are scored, NaN where none is."""
+    column = frame.rows[metric]
+    return fold(
+        Column(column.metric, column.values[rows], column.status[rows]), frame.row_case[rows], frame.n_cases
+    ).values

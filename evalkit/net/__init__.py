@@ -1,0 +1,1 @@
+"""What every HTTP exchange shares: retries, and who waits for one."""

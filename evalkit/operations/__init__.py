@@ -1,0 +1,1 @@
+"""What a person can ask of evalkit, one module each, callable from Python."""

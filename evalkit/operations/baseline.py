@@ -1,0 +1,149 @@
+"""What a baseline is, and whether it can be compared with a suite as it is now."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from evalkit.aggregate.frozen import freeze
+from evalkit.baselines.find import NO_ANSWERS
+from evalkit.errors import Problem
+from evalkit.formats.records import metric_of
+from evalkit.gate.critical_cases import RUNS
+from evalkit.gate.no_regression import MIN_OVERLAP
+from evalkit.gate.policy import Policy
+from evalkit.operations.noise import Detectable, seen_against
+from evalkit.store.changes_since import before_in
+from evalkit.store.folder import RunFolder
+from evalkit.store.history import read_past_run
+from evalkit.store.running import noted_in
+from evalkit.store.stored_run import StoredRun
+from evalkit.text.numbers import change, figure, plural, style_of
+
+if TYPE_CHECKING:
+    from evalkit.runner.prepare import Prepared
+    from evalkit.suite.model import Suite
+
+_AGAIN = "run the suite again and save that run"
+_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a stored run is."""
+
+    manifest: Mapping[str, Any]
+    outcome: str | None
+    """`None` where the run reached no decision."""
+    n_cases: int
+    n_rows: int
+    states: Mapping[str, int]
+    sees: tuple[Detectable, ...]
+    """The smallest drop of the pass rate that a comparison with it can show, by cohort."""
+
+
+def facts_of(stored: StoredRun, suite: Suite | None = None) -> Facts:
+    """Collect the facts that describe a stored run as a baseline.
+
+    Args:
+        stored: the run.
+        suite: that it is compared by; `None` where its file is gone, which leaves the default gate.
+    """
+    frame, decision = freeze(stored.frame), stored.folder.decision()
+    sees: tuple[Detectable, ...] = ()
+    if "pass_rate" in frame.cases:
+        sees = seen_against(
+            frame,
+            Policy(()) if suite is None else suite.policy,
+            repeats=1 if suite is None else suite.options.repeat,
+            trusted=stored.folder.trusted_judges(),
+        )
+    outcome = None if decision is None else str(decision["outcome"])
+    return Facts(stored.manifest, outcome, frame.n_cases, len(frame.row_case), frame.states, sees)
+
+
+def more_repeats(manifest: Mapping[str, Any]) -> str:
+    """Recommend a baseline of four runs, with the command to copy; empty where it has as many."""
+    repeats = manifest.get("repeats", 1)
+    if repeats >= RUNS:
+        return ""
+    has = f"it holds {plural(repeats, 'run')} of each case; {RUNS} find smaller drops at the same rate of false blocks"
+    return f"{has}: evalkit run {shlex.quote(manifest['suite_file'])} --repeat {RUNS}"
+
+
+def faults_of(stored: StoredRun, accepted: str = "") -> Iterator[Problem]:
+    """What keeps a stored run from being a baseline, whatever it is compared with.
+
+    Args:
+        stored: the run.
+        accepted: why it may be one although it was not approved.
+    """
+    place, manifest, decision = str(stored.folder.path), stored.manifest, stored.folder.decision()
+    if stored.damaged:
+        lines = ", ".join(str(each.line) for each in stored.damaged[:_SHOWN])
+        more = f" and {len(stored.damaged) - _SHOWN} more" if len(stored.damaged) > _SHOWN else ""
+        word = "row does" if len(stored.damaged) == 1 else "rows do"
+        what = f"{len(stored.damaged)} {word} not fit its checksum, line {lines}{more}"
+        yield Problem(str(stored.folder.rows_file), what, _AGAIN)
+    frame = freeze(stored.frame)
+    n_rows = len(frame.row_case)
+    if n_rows and not frame.has_answers:
+        yield Problem(place, NO_ANSWERS, _AGAIN)
+    if n_rows < manifest["expected"]:
+        yield Problem(place, f"{n_rows} of {manifest['expected']} rows are there", _AGAIN)
+    if manifest["partial"]:
+        yield Problem(place, f"a partial run ({manifest['partial']})", "run the whole suite and save that run")
+    if decision is None or decision.get("run_id") != manifest["run_id"]:
+        yield Problem(place, "no decision of this run beside its rows", _AGAIN)
+    for sentence in before_in(stored.folder, noted=noted_in(stored.folder.path)).sentences():
+        yield Problem(place, sentence, _AGAIN)
+    if decision is not None and decision["outcome"] in ("blocked", "no decision") and not accepted:
+        what = f"the run's decision is {decision['outcome']!r}"
+        yield Problem(place, what, 'say why it may be the baseline with --accept "...", or save another run')
+
+
+def replaced(saved: RunFolder) -> Iterator[str]:
+    """Describe the baseline that a saved one replaced, and each overall figure that differs; empty without one."""
+    manifest, now = saved.manifest(), read_past_run(saved)
+    before = manifest.get("replaces")
+    if before is None:
+        return
+    yield f"it replaces run {before['run_id'] or 'unknown'}, which was {before['outcome']}"
+    metrics = {record["name"]: metric_of(record) for record in manifest["metrics"]}
+    then, values = before["values"], now.values if now is not None else {}
+    for name in sorted({*then, *values}):
+        was, found = then.get(name), values.get(name)
+        style = style_of(name, metrics.get(name))
+        if was is not None and found is not None and was != found:
+            yield f"  {name} {change(was, found, style)}"
+        elif was != found:
+            yield f"  {name} {figure(was, style)} → {figure(found, style)}"
+
+
+def differences(stored: StoredRun, digests: Collection[str], prepared: Prepared) -> Iterator[Problem]:
+    """What keeps a baseline from being compared with a suite.
+
+    Args:
+        stored: the baseline.
+        digests: of the cases of the golden set as it is now.
+        prepared: the checked suite.
+    """
+    place, theirs = f"baseline {stored.run_id}", stored.score_keys
+    known, now = {row.case.digest for row in stored.folder.rows()}, set(digests)
+    paired = len(known & now)
+    if known and paired / len(known) < MIN_OVERLAP:
+        what = f"{paired} of its {len(known)} cases are those of {prepared.golden.path} today, need {MIN_OVERLAP:.0%}"
+        yield Problem(place, what, _AGAIN)
+    for metric, key in prepared.score_keys.items():
+        if metric in prepared.advisory:
+            continue
+        if metric not in theirs:
+            yield Problem(place, f"it has no scores of {metric}", "grade its stored answers with `evalkit score`")
+            continue
+        parts = sorted(part for part in {*key, *theirs[metric]} if key.get(part) != theirs[metric].get(part))
+        if parts:
+            what = f"its {metric} was scored otherwise ({', '.join(parts)})"
+            mend = "grade its stored answers with `evalkit score`, and save that run as the baseline"
+            yield Problem(place, what, mend)

@@ -1,0 +1,147 @@
+"""A judge's stored verdicts against labels: the figures, the record, and drift."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+
+from evalkit.aggregate.frozen import FrozenFrame, freeze
+from evalkit.disk.paths import project_of
+from evalkit.errors import InputError, Problem
+from evalkit.results import Agreement
+from evalkit.store.folder import RunFolder
+from evalkit.store.stored_run import StoredRun, load_run, suite_file_of
+from evalkit.suite.parse import load_suite
+from evalkit.trust.agreement import agreement
+from evalkit.trust.calibration import Calibration
+from evalkit.trust.drift import Drift, drift_of
+from evalkit.trust.label_files import read_labels
+from evalkit.trust.labels import Floors, Label
+from evalkit.types import Metric
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A stored run beside the labels of its answers."""
+
+    stored: StoredRun
+    frame: FrozenFrame
+    labels: tuple[Label, ...]
+    label_files: tuple[Path, ...]
+    root: Path
+    floors: Floors
+    """Those of the suite."""
+
+    @property
+    def judges(self) -> tuple[Metric, ...]:
+        """The metrics that are a judge's opinion of an answer."""
+        return tuple(each for each in self.frame.metrics if each.judge is not None and not each.diagnostic)
+
+    def one(self, metric: str | None, flag: str) -> str:
+        """The judge's metric that was named, or the only one there is.
+
+        Raises:
+            InputError: There are several; `flag` is what asks for one.
+        """
+        names = [each.name for each in self.judges]
+        if metric is None and len(names) > 1:
+            raise InputError(Problem(flag, f"the run has {len(names)} judges", f"choose --metric: {', '.join(names)}"))
+        return metric or names[0]
+
+
+def load_judged(folder: RunFolder, label_files: Sequence[Path], metric: str | None = None) -> Judged:
+    """Read a run and its labels: the given files, else those that its suite names.
+
+    Raises:
+        InputError: The run, its suite or a label file cannot be read, or no judge of that name graded the run.
+    """
+    stored = load_run(folder)
+    suite_file = suite_file_of(stored)
+    if suite_file is None and not label_files:
+        what = f"its suite {stored.manifest['suite_file']} is not there"
+        mend = "run this in the suite's project, or name label files with --labels"
+        raise InputError(Problem(str(folder.path), what, mend))
+    suite = load_suite(suite_file) if suite_file else None
+    files = tuple(label_files) or (suite.label_files if suite else ())
+    root = suite.root if suite else project_of(Path.cwd())
+    floors = suite.options.kappa_floors if suite else {}
+    frame = freeze(stored.frame)
+    judged = Judged(stored, frame, _read(files, frame.metrics), files, root, floors)
+    names = [each.name for each in judged.judges]
+    if not names or metric not in (None, *names):
+        what = f"no judge {metric!r} in this run" if names else "no judge graded this run"
+        mend = f"choose from {', '.join(names)}" if names else "run a suite with a judge"
+        raise InputError(Problem("--metric" if names else str(folder.path), what, mend))
+    return judged
+
+
+def _read(files: Sequence[Path], metrics: Sequence[Metric]) -> tuple[Label, ...]:
+    gone = [Problem(str(file), "no such label file", "check the path") for file in files if not file.is_file()]
+    if gone:
+        raise InputError(gone)
+    return read_labels(files, [str(file) for file in files], metrics)
+
+
+def calibrated(judged: Judged, metric: str | None, floors: Floors) -> tuple[Agreement, ...]:
+    """How each judge, or one of them, agrees with raters, overall and by cohort, and raters with each other."""
+    found = agreement(judged.frame, judged.labels, floors)
+    return tuple(each for each in found if metric in (None, each.metric) and not _is_diagnostic(judged, each.metric))
+
+
+def _is_diagnostic(judged: Judged, metric: str) -> bool:
+    return metric not in {each.name for each in judged.judges}
+
+
+def record_of(judged: Judged, metric: str, found: Sequence[Agreement], today: date) -> Calibration:
+    """The record of one judge, bound to what its scores and its labels are made of.
+
+    Raises:
+        InputError: No label by a person is about this judge's answers.
+    """
+    from evalkit.trust.calibration_files import label_hashes
+
+    own = tuple(each for each in found if each.metric == metric and each.rater_kind == "person")
+    if all(each.kappa.value is None for each in own):
+        what = f"there is no kappa of {metric} with people to keep"
+        raise InputError(Problem("--out", what, "add labels with `rater_kind: person` of these very answers"))
+    judge = next(each.judge for each in judged.judges if each.name == metric)
+    return Calibration(
+        source="",
+        run_id=judged.stored.run_id,
+        created=today.isoformat(),
+        metric=metric,
+        key=dict(judged.stored.score_keys[metric]),
+        labels=label_hashes(judged.label_files, judged.root),
+        agreement=tuple(each for each in own if each.judge == judge),
+    )
+
+
+def drift(old: RunFolder, new: RunFolder, metric: str, label_files: Sequence[Path], seed: int) -> Drift:
+    """Compare two versions of a judge on the answers that both have graded.
+
+    Raises:
+        InputError: One of them is no run, lacks the metric, or they share no graded answer.
+    """
+    before, after = load_run(old), load_run(new)
+    frames = []
+    for stored in (before, after):
+        frame = freeze(stored.frame)
+        if metric not in {each.name for each in frame.metrics}:
+            known = ", ".join(each.name for each in frame.metrics)
+            raise InputError(Problem("--metric", f"{stored.folder.path} has no metric {metric!r}", f"known: {known}"))
+        frames.append(frame)
+    found = drift_of(frames[0], frames[1], metric, _read(label_files, frames[1].metrics), np.random.default_rng(seed))
+    if not found.n:
+        what = "the two runs share no answer that both judges graded"
+        raise InputError(Problem(str(new.path), what, "grade the same stored answers by both judges"))
+    changed = [
+        part
+        for part in sorted({*before.score_keys[metric], *after.score_keys[metric]})
+        if before.score_keys[metric].get(part) != after.score_keys[metric].get(part)
+    ]
+    return dataclasses.replace(found, changed=tuple(changed))

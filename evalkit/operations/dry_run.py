@@ -1,0 +1,137 @@
+"""A run that is checked, planned and estimated, and not begun: nothing is sent, nothing is written."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from evalkit.disk.paths import shown_path
+from evalkit.errors import EvalkitError
+from evalkit.gate.policy import Canary, NoRegression
+from evalkit.operations.estimate import RunEstimate, Typical, Work, estimate
+from evalkit.operations.run import Planned, Request, plan_run
+from evalkit.runner.engine import Stop
+from evalkit.runner.plan import plan
+from evalkit.runner.prepare import CACHE_FILE
+from evalkit.runner.resume import Resume, look
+from evalkit.runner.session import Watcher
+from evalkit.runner.turns import TURNS
+from evalkit.store.chain import scan
+from evalkit.store.folder import MANIFEST, RunFolder, refuse_folder
+
+if TYPE_CHECKING:
+    from evalkit.runner.earlier import EarlierRows
+    from evalkit.runner.prepare import Replies
+
+MOST_ROWS = 2_000
+"""Rows of an earlier run that are looked at for what a call takes."""
+LEAST_ROWS = 10
+"""Answers of a partial run, or of one that was stopped early, that may speak for the whole one."""
+MOST_RUNS = 50
+
+
+async def dry_run(request: Request, env: Mapping[str, str]) -> RunEstimate:
+    """Check everything as a run does, and say what the run would do.
+
+    Raises:
+        InputError: what the run would raise before its first call.
+        NothingSelected: no case is left.
+    """
+    async with AsyncExitStack() as stack:
+        # The cache of replies is a file that opening it would make.
+        planned = await plan_run(dataclasses.replace(request, replies="none"), env, stack)
+        prepared = planned.prepared
+        refuse_folder(planned.out, resume=request.resume)
+        resume = Resume(prepared, planned.chosen, Watcher(), Stop(), request.resume, request.retry_errors)
+        earlier = look(RunFolder(planned.out), planned.manifest, resume)
+        work = _work(planned, earlier)
+        typical = _typical(planned)
+        return estimate(prepared, work, typical, _notes(planned, request, typical))
+
+
+def _work(planned: Planned, earlier: EarlierRows) -> Work:
+    golden, options = planned.prepared.golden, planned.prepared.suite.options
+    counts: Counter[str] = Counter()
+    for case, _ in plan(golden.open(), range(options.repeat), chosen=planned.chosen, done=earlier.done):
+        counts[case.digest] += 1
+    budget = planned.prepared.budget
+    return Work(
+        open=[(case, counts[case.digest]) for case in golden.open() if case.digest in counts],
+        regraded=list(earlier.asked_again()),
+        n_cases=golden.n_cases if planned.chosen is None else len(planned.chosen),
+        n_done=len(earlier.done),
+        spent_usd=budget.spent_usd if budget is not None else 0.0,
+    )
+
+
+def _typical(planned: Planned) -> Typical | None:
+    """The first that has answers: the run that goes on, the newest run of the suite, its baseline."""
+    for folder in _earlier_runs(planned):
+        with suppress(EvalkitError):
+            manifest = folder.manifest()
+            rows = [row for row in islice(folder.rows(), MOST_ROWS) if row.output is not None]
+            n_timed = min(len(scan(folder.rows_file).sums), manifest["expected"])  # what the gate asked again is not
+            whole = manifest["partial"] is None and n_timed == manifest["expected"]
+            if len(rows) >= (1 if whole else LEAST_ROWS):
+                wall_s = manifest.get("wall_s")
+                seconds = None if wall_s is None else wall_s / max(1, n_timed)
+                return Typical(shown_path(folder.path), rows, manifest["score_keys"], seconds)
+    return None
+
+
+def _earlier_runs(planned: Planned) -> Iterator[RunFolder]:
+    yield RunFolder(planned.out)
+    suite = planned.prepared.suite
+    for place in dict.fromkeys((planned.out.parent.resolve(), suite.root.resolve() / "reports")):
+        files = sorted(place.glob(f"*/{MANIFEST}"), key=lambda file: file.stat().st_mtime_ns, reverse=True)
+        for folder in (RunFolder(file.parent) for file in files[:MOST_RUNS]):
+            with suppress(EvalkitError):
+                if folder.manifest()["suite"] == suite.name:
+                    yield folder
+    if planned.terms.baseline_folder is not None:
+        yield planned.terms.baseline_folder
+
+
+def _notes(planned: Planned, request: Request, typical: Typical | None) -> Iterator[str]:
+    """What the figures do not hold."""
+    prepared = planned.prepared
+    if typical is not None and typical.seconds_a_row is not None:
+        yield "Time: at the earlier run's concurrency, which is not kept."
+    if prepared.suite.system_kind == "replay":
+        yield "The system's answers are stored ones: reading them is no call."
+    if prepared.services.llm is not None:
+        yield _kept_replies(prepared.suite.root, request.replies)
+    if isinstance(prepared.services.embedder, AbstractAsyncContextManager):
+        if any("embedding" in grader.key for grader in prepared.graders):
+            yield "Calls of the embedding endpoint are not counted."
+    if request.selection.partial is None:
+        yield from _asked_by_gate(planned)
+
+
+def _kept_replies(root: Path, replies: Replies) -> str:
+    if replies != "taken":
+        flag = "--no-cache" if replies == "none" else "--refresh-cache"
+        return f"Judges' replies of earlier runs are not taken ({flag})."
+    if not (root / CACHE_FILE).is_file():
+        return "Judges' replies of earlier runs: none is kept."
+    return "Judges' replies of earlier runs cost nothing; how many fit is known only when the answers are there."
+
+
+def _asked_by_gate(planned: Planned) -> Iterator[str]:
+    policy, baseline = planned.terms.policy, planned.terms.baseline
+    if former := planned.terms.former:
+        one = "case that was" if len(former) == 1 else "cases that were"
+        yield f"Not counted: {len(former):,} {one} removed or edited, asked in the old form too."
+    compares = baseline is not None and any(isinstance(each, NoRegression) for each in policy.checks)
+    if compares and policy.by_turns:
+        yield f"Not counted: up to {TURNS} calls of the baseline's system, to compare the speed of both."
+    again = ["failed canaries"] if any(isinstance(each, Canary) for each in policy.checks) else []
+    again += ["cases that look worse than the baseline"] if compares else []
+    if again:
+        whom = ", of both systems" if compares and policy.escalates else ""
+        yield f"Not counted: what the gate asks again, {' and '.join(again)}{whom}."

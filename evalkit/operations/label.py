@@ -1,0 +1,223 @@
+"""Answers for people to label: a blind queue is drawn from a run, and what comes back is taken or refused."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from evalkit.errors import InputError, Problem, noting
+from evalkit.golden.lines import read_jsonl
+from evalkit.operations.calibrate import Judged
+from evalkit.report.label_page import Item, Queue
+from evalkit.store.stored_run import suite_file_of
+from evalkit.suite.parse import load_suite
+from evalkit.trust.agreement import labelled_rows
+from evalkit.trust.label_files import half_drawn, read_labels
+from evalkit.trust.labels import Label
+from evalkit.trust.next_labels import next_labels
+from evalkit.types import Message, Metric, Row
+
+PASS_FAIL = ("fail", "pass")
+
+
+def draw_queue(judged: Judged, scorer: str, n: int, *, by: str | None, seed: int) -> Queue:
+    """Draw the answers that teach most about a judge: balanced over its verdicts, spread over a cohort, shuffled.
+
+    Args:
+        judged: the run, with the labels that there are.
+        scorer: the judge's metric.
+        n: answers to draw; those with a label are left out.
+        by: cohort to spread over, the first of the suite where it is `None`.
+        seed: of the draw and the order.
+
+    Raises:
+        InputError: There is no such cohort, or no answer left to label.
+    """
+    cohorts = judged.stored.manifest["cohorts"]
+    if by is not None and by not in cohorts:
+        raise InputError(Problem("--by", f"no cohort {by!r} in this run", f"choose from {', '.join(cohorts)}"))
+    metric = next(each for each in judged.judges if each.name == scorer)
+    rng = np.random.default_rng(seed)
+    known = labelled_rows(judged.frame, judged.labels, scorer)
+    drawn = next_labels(judged.frame, metric, n, labelled=known, by=by or next(iter(cohorts), None), rng=rng)
+    if not drawn:
+        raise InputError(Problem(str(judged.stored.folder.path), f"no answer without a label of {scorer}", "run again"))
+    chances = {(each.case_id, each.repeat): each.inclusion_probability for each in drawn}
+    rows = sorted(judged.stored.folder.rows(), key=lambda each: (each.case.id, each.repeat))
+    found = [_item(row, chances.pop(key)) for row in rows if (key := (row.case.id, row.repeat)) in chances]
+    rubric, rubric_sha256 = _rubric(judged, scorer)
+    return Queue(
+        run_id=judged.stored.run_id,
+        scorer=scorer,
+        rubric=rubric,
+        rubric_sha256=rubric_sha256,
+        labels=scale_of(metric),
+        seed=seed,
+        items=tuple(found[place] for place in rng.permutation(len(found))),
+    )
+
+
+def scale_of(metric: Metric) -> tuple[str, ...]:
+    """The labels that a rater chooses from: whole levels where the judge grades by them, else fail and pass.
+
+    Raises:
+        InputError: Neither would say anything of the judge's grades.
+    """
+    span = metric.high - metric.low
+    if not metric.binary and metric.low == int(metric.low) and span == int(span) and 1 < span < 10:
+        return tuple(str(level) for level in range(int(metric.low), int(metric.high) + 1))
+    if metric.binary or metric.pass_at is not None:
+        return PASS_FAIL
+    what = f"{metric.name} is graded from {metric.low:g} to {metric.high:g} without a pass mark: nothing to choose from"
+    raise InputError(Problem("--metric", what, "give the scorer a pass mark, or a scale of up to ten whole levels"))
+
+
+def answer_sha256(text: str) -> str:
+    """Digest by which a label is bound to the answer that was read."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _item(row: Row, chance: float) -> Item:
+    if row.output is None:
+        raise ValueError(f"row {row.case.id} has a grade and no answer")
+    return Item(
+        case_id=row.case.id,
+        answer_sha256=answer_sha256(row.output.text),
+        inclusion_probability=chance,
+        input=_conversation(row.case.input),
+        reference=tuple(row.case.reference),
+        contexts=tuple(row.output.contexts or row.case.contexts),
+        answer=row.output.text,
+    )
+
+
+def _conversation(asked: str | tuple[Message, ...]) -> str:
+    if isinstance(asked, str):
+        return asked
+    return "\n\n".join(f"{message.role}: {message.content}" for message in asked)
+
+
+def _rubric(judged: Judged, scorer: str) -> tuple[str, str | None]:
+    """Text and digest of the rubric that the run was judged by, where the suite still has it."""
+    from evalkit.scorers.judges.rubric import read_rubric
+
+    suite_file = suite_file_of(judged.stored)
+    if suite_file is None:
+        return "", None
+    suite = load_suite(suite_file)
+    named = [entry.options for entry in suite.scorers if getattr(entry.options, "name", None) == scorer]
+    if not named or not hasattr(named[0], "rubric"):
+        return "", None
+    rubric = read_rubric(suite.path.parent, named[0].rubric)
+    used = judged.stored.score_keys[scorer].get("rubric")
+    if used != rubric.sha256[: len(used or "")]:
+        what = f"its rubric {named[0].rubric} is not the one that this run was judged by"
+        raise InputError(Problem(str(suite_file), what, "run the suite again, or take the rubric back"))
+    return rubric.system_text(), rubric.sha256
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What an export added to a label file."""
+
+    added: int
+    known: int
+    """Labels that the file had already."""
+
+
+def take_labels(judged: Judged, export: Path, into: Path) -> Taken:
+    """Add exported labels to a label file, all of them or none; others that add to it wait.
+
+    Args:
+        judged: the run whose answers were labelled.
+        export: JSON Lines as the labelling page writes them.
+        into: label file; made where it is not there.
+
+    Raises:
+        InputError: A label is broken, of another answer or rubric, off the scale, or contradicts one that is there.
+    """
+    if not export.is_file():
+        raise InputError(Problem(str(export), "no such file", "name what the labelling page exported"))
+    if into.exists() and not into.is_file():
+        raise InputError(Problem(str(into), "not a regular file", "name a .jsonl file with --into"))
+    if into.suffix == ".gz":
+        raise InputError(Problem(str(into), "a packed file cannot be added to", "name a plain .jsonl with --into"))
+    try:
+        into.parent.mkdir(parents=True, exist_ok=True)
+        with _alone_in(into.parent):
+            added, known = _checked(judged, export, into)
+            torn = into.is_file() and into.stat().st_size and not _ends_line(into)
+            with into.open("ab") as file:
+                file.write((b"\n" if torn else b"") + "".join(f"{line}\n" for line in added).encode())
+    except OSError as error:
+        what = f"cannot be written ({error.strerror})"
+        raise InputError(Problem(str(into), what, "name another with --into")) from None
+    return Taken(len(added), known)
+
+
+def _ends_line(file: Path) -> bool:
+    with file.open("rb") as content:
+        content.seek(-1, os.SEEK_END)
+        return content.read(1) == b"\n"
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Wait until no other import adds to a file of this folder."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _checked(judged: Judged, export: Path, into: Path) -> tuple[list[str], int]:
+    """The lines to add, and the number of labels that are there already."""
+    problems: list[Problem] = []
+    metrics = judged.frame.metrics
+    new = read_labels([export], [str(export)], metrics)
+    if not new:
+        raise InputError(Problem(f"{export}:1", "no label in it", "export the labels from the page again"))
+    old = read_labels([into], [str(into)], metrics) if into.is_file() else ()
+    rows = [raw for _, raw in read_jsonl(export, str(export), noting(problems))]
+    there = {_key(label): label.label for label in old}
+    answers = {(row.case.id, answer_sha256(row.output.text)) for row in judged.stored.folder.rows() if row.output}
+    fresh = [(label, raw) for label, raw in zip(new, rows, strict=True) if _key(label) not in there]
+    for label in new:
+        problems += [Problem(label.place, *found) for found in _stale(judged, label, answers)]
+        said = there.get(_key(label), label.label)
+        if said != label.label:
+            what = f"{label.rater} labelled this answer {said!r} before"
+            problems.append(Problem(label.place, what, f"keep one of the two, in {into}"))
+    problems += half_drawn([*old, *(label for label, _ in fresh)], str(into))
+    if problems:
+        raise InputError(dict.fromkeys(problems))
+    return [json.dumps(raw, sort_keys=True) for _, raw in fresh], len(new) - len(fresh)
+
+
+def _stale(judged: Judged, label: Label, answers: Collection[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """What binds a label to another run, and how to mend it."""
+    names = [each.name for each in judged.judges]
+    if label.metric not in names:
+        mend = f"choose the run that was labelled; its judges: {', '.join(names)}"
+        yield f"no judge {label.metric!r} graded this run", mend
+        return
+    if (label.case_id, label.answer_sha256) not in answers:
+        what = f"stale: this run has no such answer to case {label.case_id!r}"
+        yield what, "label the answers of this run: draw them with `evalkit labels sample`"
+    rubric = judged.stored.score_keys[label.metric].get("rubric")
+    if rubric and label.rubric_sha256 and label.rubric_sha256[: len(rubric)] != rubric:
+        yield "stale: labelled by another rubric than this run was judged by", "label again by the rubric of this run"
+
+
+def _key(label: Label) -> tuple[str, str, str, str]:
+    return label.case_id, label.answer_sha256, label.metric, label.rater

@@ -1,0 +1,269 @@
+"""From a suite file to a decision on disk: the whole of `evalkit run`, callable from anywhere."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack, ExitStack, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from evalkit.errors import ExitCode, InputError, Problem
+from evalkit.gate.assess import Terms, assess, refuse_incomparable
+from evalkit.gate.earlier_decisions import Written, of_answers, of_baseline, of_resumed, of_stored_rows, write_decision
+from evalkit.operations.score import answered_by, answers_of
+from evalkit.results import Decision, Summary
+from evalkit.runner.draw import chosen_cases
+from evalkit.runner.engine import Stop
+from evalkit.runner.inputs import other_problems, refuse_places, refuse_unfit, warnings_of
+from evalkit.runner.manifest import manifest_of
+from evalkit.runner.old_cases import with_former
+from evalkit.runner.open_files import make_room
+from evalkit.runner.plan import Selection
+from evalkit.runner.prepare import prepare
+from evalkit.runner.resume import Resume, checked_golden, enter
+from evalkit.runner.session import Session, Watcher
+from evalkit.runner.terms import terms_of_run, terms_of_stored
+from evalkit.store.chain import HEAD
+from evalkit.store.folder import MANIFEST, RunFolder, new_run_folder
+from evalkit.store.journal import Journal
+from evalkit.store.running import Running, refuse_if_running
+from evalkit.store.stored_run import load_run, suite_file_of
+
+if TYPE_CHECKING:
+    from evalkit.runner.prepare import Prepared, Replies
+    from evalkit.suite.model import Suite
+    from evalkit.trust.labels import Label
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What a caller asks of a run, over what the suite says."""
+
+    suite: Path
+    out: Path | None = None
+    resume: bool = False
+    retry_errors: bool = False
+    """With `resume`: ask again what ended as an error, could not be graded, or was left out."""
+    selection: Selection = dataclasses.field(default_factory=Selection)
+    overrides: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    """Suite options set for this run (`repeat`, `concurrency`, `seed`, `budget_usd`, `deadline_s`), and `timeout_s`."""
+    baseline: str | None = None
+    """Name or run folder instead of the suite's; `none` compares with nothing."""
+    answers: RunFolder | None = None
+    """A stored run whose answers are graded again; the suite's system is not called."""
+    fail_fast: int | None = None
+    """Failed cases after which no new one is asked."""
+    asks_former: bool = True
+    """Whether cases of the base that were removed or edited are asked too."""
+    replies: Replies = "taken"
+    """What becomes of judges' replies of earlier runs."""
+    written: tuple[Path, ...] = ()
+    """Files that the caller writes once it is decided."""
+    command: str = ""
+    process: int = 0
+    """Number of the process that a person started, 0 for this one."""
+    meanwhile: Callable[[], object] = lambda: None
+    """Called in a thread while calls are in flight, to prepare for the end."""
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A run that was checked and has not begun."""
+
+    prepared: Prepared
+    terms: Terms
+    chosen: frozenset[str] | None
+    """Digests of its cases, `None` for all."""
+    manifest: Mapping[str, Any]
+    out: Path
+    """Where its folder is, or will be."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """A run that ended."""
+
+    folder: RunFolder
+    manifest: Mapping[str, Any]
+    """Of the folder, with the head of the run."""
+    summary: Summary
+    decision: Decision
+    baseline: RunFolder | None
+    sha256: str
+    """Of `decision.json` as it was written."""
+    labels: tuple[Label, ...] = ()
+    """What raters said of answers, for reports that show it beside the judge's opinion."""
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """What the decision means for the shell."""
+        from evalkit.gate.decide import exit_code
+
+        return exit_code(self.decision)
+
+
+async def run_suite(request: Request, watcher: Watcher, stop: Stop, env: Mapping[str, str]) -> Result:
+    """Run a suite, decide, and write summary and decision; reports are made from the folder afterwards.
+
+    Raises:
+        InputError: before the first call, with every problem of suite, data, flags and baseline.
+        StoreError: if the disk fails; what was journalled stays.
+        Interrupted: if the user stopped it.
+    """
+    with ExitStack() as holding:
+        async with AsyncExitStack() as stack:
+            planned = await plan_run(request, env, stack)
+            prepared, terms, chosen = planned.prepared, planned.terms, planned.chosen
+            suite = prepared.suite
+            folder = RunFolder(new_run_folder(planned.out, resume=request.resume).path.absolute())
+            running = holding.enter_context(Running(folder.path, request.process))
+            resume = Resume(prepared, chosen, watcher, stop, request.resume, request.retry_errors)
+            place = enter(folder, planned.manifest, running, resume)
+            session = Session(prepared, watcher, stop, place, chosen, request.fail_fast)
+            if (deadline_s := suite.options.deadline_s) is not None:
+                reason = f"deadline of {deadline_s:g} s reached; go on with --resume"
+                asyncio.get_running_loop().call_later(deadline_s, stop.at_once, reason)
+            answer = await stack.enter_async_context(suite.system.open(prepared.shared))
+            preparing = asyncio.create_task(_aside(request.meanwhile))
+            with Journal(folder.rows_file) as journal:
+                summary, decision = await session.to_decision(answer, journal, terms)
+            await preparing
+        # Everything that ran the system's code is closed, and the process state is restored.
+        finished = datetime.now(UTC).isoformat(timespec="seconds")
+        manifest = {**place.manifest, "finished_at": finished, "wall_s": session.wall_s}
+        folder.write_json(MANIFEST, manifest)
+        earlier = of_resumed(place.before) + of_baseline(terms.baseline_folder, terms.baseline_title)
+        if request.answers is not None:
+            earlier = of_answers(request.answers, suite.root) + earlier
+        written = write_decision(folder, manifest, summary, decision, earlier, suite.root)
+        result = _result(folder, manifest, summary, written, terms)
+        if stop.reason is None:
+            running.finished()
+    return result
+
+
+async def _aside(prepare: Callable[[], object]) -> None:
+    with suppress(Exception):  # what cannot be prepared is told where it is needed
+        await asyncio.to_thread(prepare)
+
+
+async def plan_run(request: Request, env: Mapping[str, str], stack: AsyncExitStack) -> Planned:
+    """Check everything that a run rests on and choose its cases; nothing is called, and nothing written.
+
+    Raises:
+        InputError: with every problem of suite, data, flags and baseline.
+        NothingSelected: no case is left.
+    """
+    from evalkit.suite.parse import load_suite
+
+    refuse_places(request.written)
+    suite = with_overrides(load_suite(request.suite), request.overrides)
+    suite = suite if request.answers is None else answered_by(suite, request.answers)
+    make_room(suite)
+    if request.out is not None:
+        refuse_if_running(request.out)
+    prepared, terms = await ready(suite, request, env, stack)
+    chosen, sample = chosen_cases(prepared, request.selection)
+    n_cases = prepared.golden.n_cases if chosen is None else len(chosen)
+    manifest = manifest_of(
+        prepared,
+        now=datetime.now(UTC),
+        expected=n_cases * suite.options.repeat,
+        partial=request.selection.partial,
+        sample=sample,
+        command=request.command,
+    )
+    manifest["baseline"] = request.baseline
+    digests = None if terms.former is None else [case.digest for case in terms.former]
+    manifest["former"] = None if digests is None else {"cases": digests, "blocks": terms.former_blocks}
+    manifest["answers"] = None if request.answers is None else answers_of(request.answers)
+    return Planned(prepared, terms, chosen, manifest, request.out or suite.root / "reports" / manifest["run_id"])
+
+
+def decide_again(
+    folder: RunFolder, suite_file: Path | None, baseline: str | None, env: Mapping[str, str] | None = None
+) -> Result:
+    """Decide from stored rows, with the gate as the suite file has it now; nothing is called.
+
+    Args:
+        folder: a run folder.
+        suite_file: the suite to decide by, `None` for the file that the run was made with.
+        baseline: name or run folder instead of the suite's; `none` compares with nothing.
+        env: the environment, in which CI names the target branch.
+
+    Raises:
+        InputError: if the folder, the suite or the baseline cannot be read.
+    """
+    from evalkit.suite.parse import load_suite
+
+    refuse_if_running(folder.path)
+    stored = load_run(folder)
+    found = suite_file or suite_file_of(stored)
+    if found is None:
+        what = f"its suite {stored.manifest['suite_file']} is not there"
+        raise InputError(Problem(str(folder.path), what, "name one with --suite"))
+    suite = load_suite(found)
+    terms = terms_of_stored(suite, stored.manifest, baseline, folder, env or {})
+    summary, decision = assess(
+        stored.frame,
+        terms,
+        expected=stored.manifest["expected"],
+        wall_s=stored.manifest.get("wall_s"),
+        final=True,
+    )
+    if not isinstance(decision, Decision):
+        raise TypeError("a final assessment asks for no repeats")
+    refuse_incomparable(decision)
+    decision = with_former(decision, folder, stored.manifest, terms, final=True)
+    assert isinstance(decision, Decision)  # noqa: S101 - final
+    earlier = of_stored_rows(folder, suite.root) + of_baseline(terms.baseline_folder, terms.baseline_title)
+    written = write_decision(folder, stored.manifest, summary, decision, earlier, suite.root)
+    return _result(folder, stored.manifest, summary, written, terms)
+
+
+def with_overrides(suite: Suite, overrides: Mapping[str, float]) -> Suite:
+    """The suite with options set by flags.
+
+    Raises:
+        InputError: for a value that the option does not take.
+    """
+    given = dict(overrides)
+    timeout_s = given.pop("timeout_s", None)
+    try:
+        suite = suite if timeout_s is None else suite.with_timeout(timeout_s)
+        options = dataclasses.replace(suite.options, **given)  # type: ignore[arg-type]
+        policy = dataclasses.replace(suite.policy, repeats=options.repeat)
+        return dataclasses.replace(suite, options=options, policy=policy)
+    except ValueError as error:
+        key, _, rest = str(error).partition(": ")
+        what, _, mend = rest.partition("; ")
+        raise InputError(Problem(f"--{key}", what, mend)) from None
+
+
+async def ready(
+    suite: Suite, request: Request, env: Mapping[str, str], stack: AsyncExitStack
+) -> tuple[Prepared, Terms]:
+    """Check every file that a run rests on; sessions are entered on `stack`, and nothing is called.
+
+    Raises:
+        InputError: with the problems of golden set, system, scorers, gate, labels, calibrations and baseline together.
+    """
+    try:
+        checked = checked_golden(request.out, suite) if request.resume else None
+        prepared = await prepare(suite, env, stack, replies=request.replies, checked=checked)
+        partial, asks = request.selection.partial, request.answers is None and request.asks_former
+        terms = terms_of_run(prepared, env, baseline=request.baseline, partial=partial, asks=asks)
+        refuse_unfit(prepared, terms)
+    except InputError as error:
+        others = (each for each in other_problems(suite, request.baseline) if each not in error.problems)
+        raise InputError((*error.problems, *others)) from None
+    return dataclasses.replace(prepared, warnings=warnings_of(prepared, terms)), terms
+
+
+def _result(folder: RunFolder, manifest: Mapping[str, Any], summary: Summary, written: Written, terms: Terms) -> Result:
+    manifest = {**manifest, HEAD: written.head}
+    return Result(folder, manifest, summary, written.decision, terms.baseline_folder, written.sha256, terms.labels)

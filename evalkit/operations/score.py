@@ -1,0 +1,95 @@
+"""Stored answers as a system: a run is scored again by today's scorers, and nothing is called but judges."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from evalkit.baselines.find import find_baseline
+from evalkit.errors import InputError, Problem
+from evalkit.store.folder import RunFolder
+from evalkit.types import Case, Failure, Output
+
+if TYPE_CHECKING:
+    from evalkit.suite.model import Suite
+    from evalkit.systems.base import Answer, Shared
+
+MISSING = Failure("not_stored", "the stored run holds no answer to this content of the case")
+
+
+@dataclass(frozen=True)
+class StoredAnswers:
+    """The system of a stored run, as far as its answers go: their times and costs are those of then."""
+
+    folder: RunFolder
+    version: str | None
+    """The fingerprint of the system that gave the answers."""
+    timeout_s: float = 60.0
+
+    def problems(self, shared: Shared) -> list[Problem]:
+        """None: the folder was read as a run before."""
+        return []
+
+    def fingerprint(self, shared: Shared) -> str | None:
+        """That of the system that gave the answers."""
+        return self.version
+
+    def open(self, shared: Shared) -> AbstractAsyncContextManager[Answer]:
+        """Read the answers."""
+        return self._open()
+
+    @asynccontextmanager
+    async def _open(self) -> AsyncIterator[Answer]:
+        ended: dict[tuple[str, int], Output | Failure] = {}
+        for row in self.folder.rows():
+            found = _paid(row.output) if row.output is not None else row.failure
+            if found is not None:
+                ended[row.case.digest, row.repeat] = found
+
+        async def answer(case: Case, repeat: int) -> Output | Failure:
+            return ended.get((case.digest, repeat), MISSING)
+
+        yield answer
+
+
+def _paid(output: Output) -> Output:
+    """The answer with a usage that says that it was paid for in an earlier run."""
+    return output if output.usage is None else replace(output, usage=replace(output.usage, cached=True))
+
+
+def answered_by(suite: Suite, folder: RunFolder) -> Suite:
+    """The suite with a stored run in place of its system, asked as often as that one was.
+
+    Raises:
+        InputError: the folder is no run.
+    """
+    manifest = folder.manifest()
+    system = StoredAnswers(folder, manifest["system"]["fingerprint"])
+    options = replace(suite.options, repeat=manifest["repeats"])
+    policy = replace(suite.policy, repeats=manifest["repeats"], escalates=False, asks_again=False)
+    kind = manifest["system"]["kind"]
+    return replace(suite, system=system, system_kind=kind, options=options, policy=policy, baseline_system=None)
+
+
+def answers_of(folder: RunFolder) -> dict[str, str]:
+    """What names the answers of a stored run: its id, and the head of its rows.
+
+    Raises:
+        InputError: the folder is not a run.
+    """
+    return {"run_id": str(folder.manifest()["run_id"]), "head": folder.head(None)}
+
+
+def stored_run(name: str, root: Path) -> RunFolder:
+    """A run folder, or a saved baseline by its name.
+
+    Raises:
+        InputError: there is neither.
+    """
+    folder = RunFolder(Path(name)) if Path(name).is_dir() else find_baseline(name, root)
+    if folder is None:
+        raise InputError(Problem(name, "no run folder and no saved baseline of that name", "check the name"))
+    return folder

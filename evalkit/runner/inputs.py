@@ -1,0 +1,122 @@
+"""What can be known of every file before the first call: labels beside cases, a baseline beside scorers, warnings."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from evalkit.baselines.find import NO_ANSWERS
+from evalkit.baselines.load import find_baseline_of, load_baseline
+from evalkit.disk.paths import shown_path
+from evalkit.errors import InputError, Problem, gathered
+from evalkit.gate.assess import Terms
+from evalkit.gate.policy import NoRegression
+from evalkit.runner.terms import read_labels_of
+from evalkit.store.folder import DECISION, MANIFEST, ROWS, SUMMARY
+from evalkit.systems.chat import ChatSystem
+from evalkit.systems.package_conflicts import shadowed_packages
+from evalkit.systems.python import PythonSystem
+from evalkit.trust.calibration_files import read_calibrations
+from evalkit.trust.label_files import label_problems, unknown_metrics
+
+if TYPE_CHECKING:
+    from evalkit.runner.prepare import Prepared
+    from evalkit.suite.model import Suite
+
+
+def other_problems(suite: Suite, baseline: str | None) -> list[Problem]:
+    """What is wrong with the labels, the calibrations and the baseline, each read by itself."""
+    problems: list[Problem] = []
+    with gathered(problems):
+        read_labels_of(suite)
+    with gathered(problems):
+        read_calibrations(suite.calibration_files, suite.root)
+    with gathered(problems):
+        load_baseline(find_baseline_of(suite, baseline), {})
+    return problems
+
+
+def refuse_places(targets: Iterable[Path]) -> None:
+    """Refuse files to write that cannot become files, or that a run rests on, before anything is asked.
+
+    Raises:
+        InputError: naming each one.
+    """
+    problems = [Problem(str(each), "it is a folder", "name a file in it") for each in targets if os.path.isdir(each)]
+    kept = {MANIFEST, ROWS, SUMMARY, DECISION}
+    problems += [
+        Problem(str(each), "it is a file of a run", "name another place")
+        for each in targets
+        if each.name in kept and os.path.exists(each.parent / MANIFEST)
+    ]
+    for each in targets:
+        above = next((parent for parent in each.absolute().parents if os.path.exists(parent)), None)
+        if above is not None and not above.is_dir():
+            problems.append(Problem(str(each), f"{above} is no folder", "name a file in a folder"))
+    if problems:
+        raise InputError(problems)
+
+
+def refuse_unfit(prepared: Prepared, terms: Terms) -> None:
+    """Refuse labels that fit no case or scale, and a baseline whose scores were made otherwise.
+
+    Raises:
+        InputError: with every problem.
+    """
+    problems: list[Problem] = []
+    if terms.labels:
+        ids = frozenset(case.id for case in prepared.golden.open())
+        problems += label_problems(terms.labels, ids, prepared.metrics)
+    problems += _other_scores(prepared, terms)
+    if problems:
+        raise InputError(problems)
+
+
+def _other_scores(prepared: Prepared, terms: Terms) -> Iterator[Problem]:
+    if terms.baseline is None or terms.baseline_folder is None:
+        return
+    place = shown_path(terms.baseline_folder.file(MANIFEST))
+    mend = "score its stored answers again with `evalkit score`, and save that run as the baseline"
+    if not terms.baseline.frame.has_answers:
+        yield Problem(place, NO_ANSWERS, "save a run as the baseline in which the system answered")
+    every = tuple(metric.name for metric in prepared.metrics if metric.name not in prepared.advisory)
+    for check in terms.policy.checks:
+        if isinstance(check, NoRegression):
+            for name in check.metrics or every:
+                if name.removesuffix(".passed") in prepared.score_keys:
+                    part = terms.baseline.differing_parts(name.removesuffix(".passed"))
+                    if part:
+                        yield Problem(place, f"its {name} was scored otherwise ({part})", mend)
+
+
+def warnings_of(prepared: Prepared, terms: Terms) -> tuple[Problem, ...]:
+    """What is allowed and probably not meant: each with its place."""
+    metrics = {metric.name for metric in prepared.metrics}
+    return (
+        *prepared.golden.warnings,
+        *prepared.golden.learnt,
+        *prepared.doubts,
+        *_own_judge(prepared.suite),
+        *_own_packages(prepared.suite),
+        *unknown_metrics(terms.labels, metrics),
+    )
+
+
+def _own_packages(suite: Suite) -> Iterator[Problem]:
+    """Warn if a python system would import evalkit's versions of its packages."""
+    if isinstance(suite.system, PythonSystem):
+        yield from (replace(each, place=suite.place(each.place)) for each in shadowed_packages())
+
+
+def _own_judge(suite: Suite) -> Iterator[Problem]:
+    """A model that grades its own answers prefers them."""
+    if not isinstance(suite.system, ChatSystem) or suite.judge is None or suite.judge.chat is None:
+        return
+    for at, config in enumerate((suite.judge.chat, *suite.judge.panel)):
+        if config.model.casefold() == suite.system.chat.casefold():
+            place = suite.place("judge.chat.model" if at == 0 else f"judge.panel[{at - 1}].model")
+            what = f"the judge {config.model} is the system under test"
+            yield Problem(place, what, "take another model: one that grades itself prefers its own answers")

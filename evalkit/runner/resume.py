@@ -1,0 +1,181 @@
+"""The folder of a run as its process finds it: new, or left by an earlier process whose rows are taken over."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from evalkit import __version__
+from evalkit.disk.paths import shown_path
+from evalkit.errors import EvalkitError, InputError, Problem
+from evalkit.gate.earlier_decisions import found_in
+from evalkit.runner.earlier import EarlierRows
+from evalkit.runner.engine import Stop
+from evalkit.runner.manifest import resumed
+from evalkit.runner.scoring import Scoring
+from evalkit.runner.session import Place, Watcher, charge
+from evalkit.store.changes_since import ChangesSince
+from evalkit.store.folder import MANIFEST, ROWS, SET_ASIDE, RunFolder
+from evalkit.store.journal import read_rows
+from evalkit.store.running import Running
+from evalkit.store.stored_run import empty_frame, scorings_of
+from evalkit.types import Row
+
+if TYPE_CHECKING:
+    from evalkit.runner.prepare import Prepared
+    from evalkit.suite.model import Suite
+
+SHOWN_LINES = 10
+_SAME = ("system", "baseline_system", "answers", "partial", "seed")
+"""Parts of a manifest that a resumed run shares with the run it goes on with; the others may be edited in between."""
+
+
+@dataclass(frozen=True)
+class Resume:
+    """What a run brings to a folder that may hold rows already."""
+
+    prepared: Prepared
+    chosen: Collection[str] | None
+    watcher: Watcher
+    stop: Stop
+    again: bool
+    """Whether the folder is that of an interrupted run."""
+    retry: bool
+
+
+def checked_golden(out: Path | None, suite: Suite) -> Mapping[str, Any] | None:
+    """What the manifest of a run in `out` says of its golden set, where this very suite has checked it."""
+    try:
+        stored = RunFolder(out).manifest() if out is not None else {}
+    except EvalkitError:
+        return None  # told in its turn
+    same = stored.get("suite_sha256") == suite.sha256
+    return stored["golden"] if same and stored["versions"].get("evalkit-gate") == __version__ else None
+
+
+def enter(folder: RunFolder, manifest: Mapping[str, Any], running: Running, resume: Resume) -> Place:
+    """Write the manifest of a run that begins, or take over what is there.
+
+    Raises:
+        InputError: the rows are another system's, or the folder was filled by a run that was faster.
+        StoreError: the disk refuses.
+    """
+    folder.sweep()
+    manifest, wanted = _taken_over(folder, manifest, resume)
+    before = _before(folder, resume, running.noted)
+    folder.write_json(MANIFEST, manifest)
+    for sentence in (*before.rows.sentences(), *before.other_sentences(), before.seal):
+        if sentence:
+            resume.watcher.note(sentence)
+    earlier = _read(folder, manifest, resume, wanted, before, told=True)
+    if earlier.n_unwanted or earlier.n_by_hand or any(not damage.torn for damage in earlier.damaged):
+        earlier.set_aside()
+        earlier = _read(folder, manifest, resume, wanted, before, told=False)
+    return Place(folder, manifest, running, earlier, before)
+
+
+def look(folder: RunFolder, manifest: Mapping[str, Any], resume: Resume) -> EarlierRows:
+    """What `enter` would find, with the same refusals; nothing is written."""
+    manifest, wanted = _taken_over(folder, manifest, resume)
+    return _read(folder, manifest, resume, wanted, _before(folder, resume, None), told=True)
+
+
+def _before(folder: RunFolder, resume: Resume, noted: frozenset[tuple[str, int]] | None) -> ChangesSince:
+    """Earlier decisions of a resumed run, and how its rows differ from them; empty for a new run."""
+    begun = folder.file(MANIFEST).is_file()
+    return found_in(folder, resume.prepared.suite.root, noted) if begun else ChangesSince()
+
+
+def _taken_over(
+    folder: RunFolder, manifest: Mapping[str, Any], resume: Resume
+) -> tuple[Mapping[str, Any], Collection[str] | None]:
+    """The manifest of the run as it stands in its folder, and the cases that stored rows may be of."""
+    begun = folder.file(MANIFEST).is_file()
+    if begun and not resume.again:
+        mend = "name a new folder with --out, or go on with --resume"
+        raise InputError(Problem(shown_path(folder.path), "is not empty", mend))
+    stored = folder.manifest() if begun else None
+    if stored is not None:
+        _refuse_others(folder, stored, manifest)
+        manifest = resumed(manifest, stored)
+    return manifest, _wanted(resume, stored)
+
+
+def _refuse_others(folder: RunFolder, stored: Mapping[str, Any], manifest: Mapping[str, Any]) -> None:
+    changed = [part for part in _SAME if stored.get(part) != manifest.get(part)]
+    changed += ["sample"] if _drawn_as(stored.get("sample")) != _drawn_as(manifest["sample"]) else []
+    changed += ["repeats"] if stored["repeats"] > manifest["repeats"] else []
+    if changed:
+        what = f"the run in it had another {', '.join(changed)}{_differing_files(stored, manifest)}"
+        raise InputError(Problem(shown_path(folder.path), what, "start a new run"))
+
+
+def _differing_files(stored: Mapping[str, Any], manifest: Mapping[str, Any]) -> str:
+    """List the system's files that changed, as ` (bot.py changed, prompt.md added)`."""
+    before, now = stored.get("system_files"), manifest["system_files"]
+    if not before or stored.get("system") == manifest["system"]:
+        return ""
+    words = [
+        f"{name} {'added' if name not in before else 'removed' if name not in now else 'changed'}"
+        for name in sorted({*before, *now})
+        if before.get(name) != now.get(name)
+    ]
+    more = [f"{len(words) - SHOWN_LINES} more"] if len(words) > SHOWN_LINES else []
+    return f" ({', '.join([*words[:SHOWN_LINES], *more])})" if words else ""
+
+
+def _drawn_as(sample: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """How a sample was asked for; how many of each stratum that makes changes with the golden set."""
+    return None if sample is None else {key: value for key, value in sample.items() if key != "strata"}
+
+
+def _wanted(resume: Resume, stored: Mapping[str, Any] | None) -> Collection[str] | None:
+    """Digests of the cases, where the golden set was edited since; `None` where every stored row belongs to it."""
+    golden = resume.prepared.golden
+    if stored is None or stored["golden"]["sha256"] == golden.sha256:
+        return None
+    return resume.chosen if resume.chosen is not None else frozenset(case.digest for case in golden.open())
+
+
+def _read(
+    folder: RunFolder,
+    manifest: Mapping[str, Any],
+    resume: Resume,
+    wanted: Collection[str] | None,
+    before: ChangesSince,
+    *,
+    told: bool,
+) -> EarlierRows:
+    scoring = Scoring(resume.prepared.graders, scorings_of(manifest))
+    earlier = EarlierRows(folder, empty_frame(manifest), scoring, wanted, resume.retry, counts=before.rows.counts)
+    spend = partial(charge, resume.prepared.budget, resume.stop, with_judges=True) if told else _nothing
+    earlier.read(spend)
+    if told:
+        for file in folder.journals[1:]:
+            for row in read_rows(file) if file.exists() else ():
+                spend(row)
+        _tell(earlier, resume.watcher)
+    return earlier
+
+
+def _nothing(row: Row) -> None:
+    """Charge nothing."""
+
+
+def _tell(earlier: EarlierRows, watcher: Watcher) -> None:
+    altered = [str(damage.line) for damage in earlier.damaged if not damage.torn]
+    if altered:
+        more = f" and {len(altered) - SHOWN_LINES} more" if len(altered) > SHOWN_LINES else ""
+        lines = ", ".join(altered[:SHOWN_LINES]) + more
+        watcher.note(f"{ROWS}: damaged lines ({lines}) are kept in {SET_ASIDE}, their cases are run again")
+    if any(damage.torn for damage in earlier.damaged):
+        watcher.note(f"{ROWS}: the last line was torn by the end of the process, its case is run again")
+    if earlier.n_unwanted:
+        watcher.note(f"{ROWS}: rows of cases that are gone from the golden set are kept in {SET_ASIDE}")
+    if earlier.n_by_hand:
+        watcher.note(f"{ROWS}: rows that no run wrote are moved to {SET_ASIDE} and do not count")
+    if earlier.n_open:
+        watcher.note(f"stored answers that changed scorers grade again, without a call: {earlier.n_open}")

@@ -1,0 +1,320 @@
+"""One run from its first call to its decision: what is journalled, what is counted, what ends it early."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import importlib
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from time import perf_counter  # by name: a system may patch the module
+from typing import TYPE_CHECKING, Any
+
+from evalkit.baselines.load import load_baseline
+from evalkit.gate.assess import Terms, assess, refuse_incomparable
+from evalkit.results import Decision, Summary
+from evalkit.runner.earlier import EarlierRows
+from evalkit.runner.engine import MakeRow, Stop, answered_and_graded, run_cases
+from evalkit.runner.grading import grade_all
+from evalkit.runner.old_cases import open_former, with_former
+from evalkit.runner.plan import Key, drawn, plan
+from evalkit.runner.quarantine import DEATHS, Quarantine
+from evalkit.runner.refusals import Refusals
+from evalkit.runner.turns import TURNS, by_turns
+from evalkit.store.changes_since import ChangesSince
+from evalkit.store.folder import DECISION, RunFolder
+from evalkit.store.journal import Journal, read_rows
+from evalkit.store.running import Running
+from evalkit.systems.secrets import without_secrets
+from evalkit.types import FAILED, QUARANTINED, Case, Row, fails, verdict_of
+
+if TYPE_CHECKING:
+    from evalkit.gate.decide import NeedsRepeats
+    from evalkit.llm.budget import Budget
+    from evalkit.runner.prepare import Prepared, Replies
+    from evalkit.systems.base import Answer
+
+_WARMED = ("scipy.special", "evalkit.aggregate.summary", "evalkit.gate.decide")
+"""Imported in a thread while the first calls are in flight, so that nobody waits for them at the end."""
+
+
+class Interrupted(Exception):
+    """The user stopped the run; what is journalled can be resumed."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        super().__init__(str(folder.path))
+        self.folder = folder
+
+
+@dataclass(frozen=True)
+class Watcher:
+    """Who hears how a run goes."""
+
+    begin: Callable[[Prepared, int, int, str], None] = lambda prepared, expected, done, baseline: None
+    """The checked suite, rows expected, rows already there, title of the baseline: the first call is about to come."""
+    row: Callable[[Row], None] = lambda row: None
+    """A case x repeat has ended."""
+    note: Callable[[str], None] = lambda text: None
+    """Something that the user should know happened to the run."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a run stands on disk."""
+
+    folder: RunFolder
+    manifest: Mapping[str, Any]
+    running: Running
+    earlier: EarlierRows
+    """What an earlier process left there."""
+    before: ChangesSince
+    """What was decided of it before."""
+
+
+class Session:
+    """One run from its first call to its decision."""
+
+    def __init__(
+        self,
+        prepared: Prepared,
+        watcher: Watcher,
+        stop: Stop,
+        place: Place,
+        chosen: Collection[str] | None,
+        fail_fast: int | None = None,
+    ) -> None:
+        self.prepared, self.watcher, self.stop, self.chosen = prepared, watcher, stop, chosen
+        self.folder, self.running, self.earlier = place.folder, place.running, place.earlier
+        self.frame, self.done = place.earlier.frame, place.earlier.done
+        self.refusals = Refusals()
+        self.secrets = prepared.secrets
+        self.manifest = place.manifest
+        self.answered = place.manifest.get("answers") is not None
+        """Whether stored answers are scored, so that no system is called."""
+        self.expected: int = place.manifest["expected"]
+        self.fail_fast = fail_fast
+        """Failed cases after which no other is asked."""
+        self._not_passed: Counter[str] = Counter()
+        """Case digest -> its runs so far that are not known to be good."""
+        self._failed: set[str] = set()
+        self._n_open = self.expected - len(self.done) + place.earlier.n_open
+        self._undecided = False
+        self.wall_s: float | None = None
+        """Seconds that the calls took, `None` where some were made in another process."""
+
+    async def to_decision(self, answer: Answer, journal: Journal, terms: Terms) -> tuple[Summary, Decision]:
+        """Ask what is not journalled yet, again where the gate wants it, and decide."""
+        self.watcher.begin(self.prepared, self.expected, len(self.done) - self.earlier.n_open, terms.baseline_title)
+        warming = asyncio.create_task(asyncio.to_thread(_warm))
+        started = perf_counter()
+        make_row = self._noted(answered_and_graded(answer, grade_all(self.prepared.graders), self.earlier.scoring.id))
+        await self._call(self.earlier.ungraded(), self._noted(self.earlier.graded_again()), journal, paid=True)
+        await self._ask_apart(journal)
+        await self._call_all(make_row, journal, terms)
+        if terms.policy.escalates and self.folder.old_rows_file.exists():
+            terms = self._with_old_rows(terms)
+        await self._ask_former(answer, terms.former or (), self.prepared.suite.options.repeat)
+        self.wall_s = None if self.earlier.n_rows else perf_counter() - started
+        await warming
+        self._tell_foreign()
+        while True:
+            if self.stop.reason is not None:
+                terms = dataclasses.replace(terms, partial=self.stop.reason)
+            self.prepared.process.back()
+            summary, decision = assess(self.frame, terms, expected=self.expected, wall_s=self.wall_s)
+            if isinstance(decision, Decision):
+                refuse_incomparable(decision)
+                return summary, await self._with_former(decision, answer, terms)
+            more = self._again(decision, self.done)
+            await self._call(iter(more), make_row, journal)
+            if decision.both and self.stop.reason is None:
+                terms = await self._call_old(decision, terms)
+
+    def _tell_foreign(self) -> None:
+        """Report how many cached replies were not signed with this key."""
+        n_foreign = self.prepared.cache.n_foreign if self.prepared.cache is not None else 0
+        if n_foreign:
+            told = "1 reply in the cache was" if n_foreign == 1 else f"{n_foreign:,} replies in the cache were"
+            self.watcher.note(f"{told} not written with this machine's key; asked again")
+
+    def _noted(self, make_row: MakeRow) -> MakeRow:
+        """Note each case before it is asked: what a process that dies has noted was in flight."""
+
+        async def noted(case: Case, repeat: int) -> Row:
+            self.running.begins(case.digest, repeat)
+            return await make_row(case, repeat)
+
+        return noted
+
+    async def _ask_apart(self, journal: Journal) -> None:
+        """Ask in another process what two processes died with; what that one dies of too is left out."""
+        died = self.running.deaths
+        suspects = {key for key, count in died.items() if count >= DEATHS and key not in self.done}
+        suspects |= self.earlier.quarantined
+        if not suspects or self.answered or self.stop.reason is not None:
+            return
+        self.watcher.note(f"in flight when the process died, so asked in another one: {len(suspects)} of the cases")
+        suite, killers = self.prepared.suite, dict[Key, str]()
+        cache = self.prepared.cache
+        replies: Replies = "none" if cache is None else "taken" if cache.taken else "renewed"
+        trial = Quarantine(suite.path, suite.options.concurrency, replies, self.prepared.shared.env)
+
+        def take(row: Row) -> None:
+            charge(self.prepared.budget, self.stop, row, with_judges=True)
+            self._count(self._keep(row, journal))
+
+        async def ask() -> None:
+            killers.update(await trial.ask(sorted(suspects), take))
+
+        await self.stop.bound(ask())
+        if self.stop.signal is not None:
+            raise Interrupted(self.folder)
+        digests = frozenset(digest for digest, _ in killers)
+        for case, repeat in plan(self.prepared.golden.open(), _repeats(killers), chosen=digests, done=()):
+            if ended := killers.get((case.digest, repeat)):
+                reason = f"{QUARANTINED}: processes died while it was asked, the last one by itself ({ended})"
+                self._count(self._keep(Row(case=case, repeat=repeat, skipped=reason), journal))
+
+    async def _call_all(self, make_row: MakeRow, journal: Journal, terms: Terms) -> None:
+        """Ask what is planned; where speed is compared, the baseline's system by turns with this one."""
+        golden, options = self.prepared.golden, self.prepared.suite.options
+        if sum(repeat < options.repeat for _, repeat in self.done) >= self.expected:
+            return None
+        work = plan(golden.open(), range(options.repeat), chosen=self.chosen, done=self.done)
+        old_system = self.prepared.suite.baseline_system
+        if not terms.policy.by_turns or old_system is None or terms.baseline is None:
+            return await self._call(work, make_row, journal)
+        turns = drawn(golden.open(), TURNS, options.seed, among=self.chosen)
+        async with old_system.open(self.prepared.shared) as answer:
+            ask_old = answered_and_graded(answer, grade_all(self.prepared.graders))
+            with Journal(self.folder.old_rows_file) as old_journal:
+                paired = by_turns(make_row, ask_old, partial(self._keep_old, journal=old_journal), turns)
+                return await self._call(work, paired, journal)
+
+    def _again(self, asked: NeedsRepeats, done: Collection[Key]) -> list[tuple[Case, int]]:
+        wanted = frozenset(asked.case_ids)
+        cases = (case for case in self.prepared.golden.open() if case.id in wanted)
+        return list(plan(cases, range(asked.repeats), chosen=None, done=done))
+
+    async def _call_old(self, asked: NeedsRepeats, terms: Terms) -> Terms:
+        """Ask the baseline's system as well; its rows stand beside this run's own, and count as the baseline's."""
+        suite, prepared = self.prepared.suite, self.prepared
+        if suite.baseline_system is None or terms.baseline_folder is None:
+            return terms
+        files = [file for file in (terms.baseline_folder.rows_file, self.folder.old_rows_file) if file.exists()]
+        done = {(row.case.digest, row.repeat) for file in files for row in read_rows(file)}
+
+        async with suite.baseline_system.open(prepared.shared) as answer:
+            with Journal(self.folder.old_rows_file) as journal:
+                work = iter(self._again(asked, done))
+                make_row = answered_and_graded(answer, grade_all(prepared.graders))
+                keep = partial(self._keep_old, journal=journal)
+                await run_cases(work, make_row, keep, concurrency=suite.options.concurrency, stop=self.stop)
+        if self.stop.signal is not None:
+            raise Interrupted(self.folder)
+        return self._with_old_rows(terms)
+
+    async def _ask_former(self, answer: Answer, cases: Collection[Case], repeats: int) -> None:
+        """Ask removed or edited cases of the base in their old form; their rows are kept beside the run's own."""
+        work = open_former(self.folder, cases, repeats, self.earlier.scoring.id) if cases else []
+        if not work or self.stop.reason is not None:
+            return
+        self.watcher.note(f"cases that were removed or edited are asked in their old form too: {len(cases)}")
+        make_row = answered_and_graded(answer, grade_all(self.prepared.graders), self.earlier.scoring.id)
+        concurrency = self.prepared.suite.options.concurrency
+        with Journal(self.folder.former_rows_file) as journal:
+            keep = partial(self._keep_old, journal=journal)
+            await run_cases(iter(work), make_row, keep, concurrency=concurrency, stop=self.stop)
+        if self.stop.signal is not None:
+            raise Interrupted(self.folder)
+
+    async def _with_former(self, own: Decision, answer: Answer, terms: Terms) -> Decision:
+        """The decision with what the former cases say, which are asked again where the gate wants it."""
+        found = with_former(own, self.folder, self.manifest, terms, final=self.stop.reason is not None)
+        while not isinstance(found, Decision):
+            again = [case for case in terms.former or () if case.id in found.case_ids]
+            await self._ask_former(answer, again, found.repeats)
+            found = with_former(own, self.folder, self.manifest, terms, final=self.stop.reason is not None)
+        return found
+
+    def _keep_old(self, row: Row, journal: Journal) -> list[Row]:
+        journal.append(without_secrets(row, self.secrets))
+        charge(self.prepared.budget, self.stop, row)
+        return [row]
+
+    def _with_old_rows(self, terms: Terms) -> Terms:
+        baseline = load_baseline(terms.baseline_folder, self.prepared.score_keys, self.folder)
+        return dataclasses.replace(terms, baseline=baseline)
+
+    async def _call(
+        self, work: Iterator[tuple[Case, int]], make_row: MakeRow, journal: Journal, *, paid: bool = False
+    ) -> None:
+        def keep(row: Row) -> list[Row]:
+            charge(None if paid else self.prepared.budget, self.stop, row)
+            kept = [self._keep(each, journal) for each in self.refusals.take(row)]
+            if self.refusals.reason:
+                self.stop(self.refusals.reason)
+            return kept
+
+        concurrency = self.prepared.suite.options.concurrency
+        await run_cases(work, make_row, keep, count=self._count, concurrency=concurrency, stop=self.stop)
+        held = self.refusals.release()
+        if self.stop.signal is not None:
+            raise Interrupted(self.folder)
+        for row in held if self.stop.reason is None else ():
+            self._count(self._keep(row, journal))
+
+    def _keep(self, row: Row, journal: Journal) -> Row:
+        """Write a row; what was decided of fewer rows is no decision any more."""
+        if not self._undecided:
+            self.folder.file(DECISION).unlink(missing_ok=True)
+            self._undecided = True
+        row = without_secrets(row, self.secrets)
+        journal.append(row)
+        self.done.add((row.case.digest, row.repeat))
+        self._stop_early(row)
+        return row
+
+    def _stop_early(self, row: Row) -> None:
+        """Stop once so many cases are sure to fail or to have no result, unless that leaves no case out."""
+        self._n_open -= 1
+        if verdict_of(row, self.prepared.advisory) in FAILED:
+            digest, options = row.case.digest, self.prepared.suite.options
+            self._not_passed[digest] += 1
+            n_bad = self._not_passed[digest]
+            if fails(max(0, options.repeat - n_bad), n_bad, options.repeat_rule):
+                self._failed.add(digest)
+        enough = f"--fail-fast {self.fail_fast}: stopped after so many failed cases; go on with --resume"
+        if self.fail_fast is not None and len(self._failed) >= self.fail_fast:
+            self.stop(enough)
+        if self._n_open == 0 and self.stop.reason == enough:
+            self.stop.reason = None  # the last cases were in flight already: nothing was left out
+
+    def _count(self, row: Row) -> None:
+        self.frame.add(row)
+        self.watcher.row(row)
+
+
+def charge(budget: Budget | None, stop: Stop, row: Row, *, with_judges: bool = False) -> None:
+    """Charge the budget, and stop where it is spent; a judge's client has charged its calls of this process itself."""
+    if budget is None:
+        return
+    if row.output is not None and not row.output.replayed:
+        budget.add(row.output.usage)
+    for grade in row.scores.values() if with_judges else ():
+        budget.add(grade.usage)
+    if budget.reached:
+        stop(budget.reason)
+
+
+def _repeats(keys: Collection[Key]) -> list[int]:
+    return sorted({repeat for _, repeat in keys})
+
+
+def _warm() -> None:
+    for name in _WARMED:
+        with suppress(Exception):  # a system may have changed the path; it is imported again where it is needed
+            importlib.import_module(name)

@@ -1,0 +1,142 @@
+"""Gather what a decision depends on besides the rows: gate, baseline, base, labels, calibrations."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from evalkit.baselines.load import (
+    NO_BASELINE,
+    baseline_name_of,
+    baseline_title,
+    find_baseline_of,
+    load_baseline,
+    named_baselines,
+)
+from evalkit.baselines.rules_before import cases_before, state_before
+from evalkit.formats.records import metric_of
+from evalkit.gate.amendments import amendments
+from evalkit.gate.assess import Terms
+from evalkit.results import Amendment
+from evalkit.suite.rules import rules_of
+from evalkit.text.numbers import plural
+from evalkit.trust.calibration_files import read_calibrations
+
+if TYPE_CHECKING:
+    from evalkit.baselines.rules_before import RulesBefore
+    from evalkit.runner.prepare import Prepared
+    from evalkit.store.folder import RunFolder
+    from evalkit.suite.model import Suite
+    from evalkit.trust.labels import Label
+    from evalkit.types import Metric
+
+
+def terms_of_run(
+    prepared: Prepared, env: Mapping[str, str], *, baseline: str | None, partial: str | None, asks: bool
+) -> Terms:
+    """Gather what the decision of a run that is about to begin depends on besides its rows.
+
+    Args:
+        prepared: the checked suite.
+        env: the environment, in which CI names the target branch.
+        baseline: what `--baseline` names, `None` without it.
+        partial: why the run is no gate, `None` for a whole one.
+        asks: whether the system is called, so that cases of the base can be asked too.
+
+    Raises:
+        InputError: the labels, the calibrations, the baseline or the base branch cannot be read.
+    """
+    suite = prepared.suite
+    manifest = {
+        "score_keys": prepared.score_keys,
+        "repeats": suite.options.repeat,
+        "partial": partial,
+        "seed": suite.options.seed,
+        "notices": prepared.notices,
+    }
+    # `score` and `noise` compare with nothing unless asked to.
+    asked = None if baseline == NO_BASELINE and not asks else baseline
+    before = state_before(suite, asked, find_baseline_of(suite, baseline), env)
+    terms = _terms(suite, manifest, baseline, before)
+    if partial is not None or not asks:
+        return terms
+    former = cases_before(before, suite, prepared.golden)
+    unread = f"{plural(len(former.problems), 'row')} of {before.since} cannot be read and are not compared"
+    notes = (Amendment(what="golden set", note=unread, loosens=True),) if former.problems else ()
+    return dataclasses.replace(
+        terms,
+        former=former.cases,
+        former_blocks=former.of_commit,
+        amendments=(*terms.amendments, *notes),
+    )
+
+
+def terms_of_stored(
+    suite: Suite, manifest: Mapping[str, Any], baseline: str | None, run: RunFolder, env: Mapping[str, str]
+) -> Terms:
+    """Gather what the decision of a stored run depends on besides its rows.
+
+    Args:
+        suite: to decide by.
+        manifest: of the run.
+        baseline: what `--baseline` names, `None` without it.
+        run: its folder.
+        env: the environment, in which CI names the target branch.
+
+    Raises:
+        InputError: as for a run.
+    """
+    before = state_before(suite, baseline, find_baseline_of(suite, baseline), env, manifest)
+    former = () if manifest.get("former") is not None else None
+    return dataclasses.replace(_terms(suite, manifest, baseline, before, run), former=former)
+
+
+def _terms(
+    suite: Suite, manifest: Mapping[str, Any], baseline: str | None, before: RulesBefore, run: RunFolder | None = None
+) -> Terms:
+    compared, name = find_baseline_of(suite, baseline), baseline_name_of(suite, baseline)
+    # The old system speaks for the run that the suite names beside it, and for no other.
+    escalates = suite.policy.escalates and baseline in (None, *named_baselines(suite))
+    policy = dataclasses.replace(
+        suite.policy,
+        escalates=escalates,
+        repeats=manifest.get("repeats", 1),
+        uncompared="--baseline none" if baseline == NO_BASELINE else "",
+    )
+    return Terms(
+        suite=suite.name,
+        policy=policy,
+        baseline=load_baseline(compared, manifest["score_keys"], run if escalates else None),
+        baseline_folder=compared,
+        baseline_title=baseline_title(name, compared),
+        labels=read_labels_of(suite, map(metric_of, manifest.get("metrics", ()))),
+        kappa_floors=suite.options.kappa_floors,
+        calibrations=read_calibrations(suite.calibration_files, suite.root),
+        score_keys=manifest["score_keys"],
+        partial=manifest["partial"],
+        seed=manifest["seed"],
+        production=suite.options.production,
+        traffic_per_month=suite.options.traffic_per_month,
+        amendments=(*before.found, *(amendments(before.rules, rules_of(suite)) if before.rules else ())),
+        amended_since=before.since,
+        notes=tuple(manifest["notices"]),
+    )
+
+
+def read_labels_of(suite: Suite, metrics: Iterable[Metric] = ()) -> tuple[Label, ...]:
+    """Read the labels that the suite names.
+
+    Args:
+        suite: names the files.
+        metrics: of the run that they are for, where it is known.
+
+    Raises:
+        InputError: with every problem of the label files.
+    """
+    if not suite.label_files:
+        return ()
+    from evalkit.trust.label_files import read_labels
+
+    shown = [file.relative_to(suite.root).as_posix() for file in suite.label_files]
+    return read_labels(suite.label_files, shown, metrics)

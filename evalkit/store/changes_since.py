@@ -1,0 +1,229 @@
+"""Find how a run folder differs from the rows and files that its decision rested on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from evalkit.formats.rows import key_of_name
+from evalkit.results import Decided
+from evalkit.store.chain import HEAD, Scan, head_of
+from evalkit.store.folder import DECISION, ROWS, SEAL, SUMMARY, TIMINGS, RunFolder
+from evalkit.store.seal import Seal, decided_of, file_sums, read_seal
+
+DECIDED_BEFORE = "decided_before"
+"""A key of `decision.json` in every run that has a seal: runs of earlier versions have neither."""
+SHOWN_ROWS = 10
+Noted = frozenset[tuple[str, int]]
+"""(digest of the case, repeat) of calls that were begun by processes which have not ended in order."""
+
+
+@dataclass(frozen=True)
+class ChangedRows:
+    """Rows of one journal that changed since the decision, by name."""
+
+    file: str
+    gone: Sequence[bytes] = ()
+    edited: Sequence[bytes] = ()
+    added: Sequence[bytes] = ()
+    counts: Mapping[bytes, bytes | None] = field(default_factory=dict)
+    """Name of a row that was edited or added -> checksum of the one line that may count, `None` where none may."""
+
+    def sentences(self) -> Iterator[str]:
+        """One sentence for each kind of change; it names up to `SHOWN_ROWS` rows."""
+        kinds = (
+            (self.gone, "that the decision rested on", "gone from"),
+            (self.edited, "", "edited since the decision in"),
+            (self.added, "", "not written by a run, and added since the decision to"),
+        )
+        for names, which, what in kinds:
+            if names:
+                count = f"{len(names):,} row{'' if len(names) == 1 else 's'}{' ' if which else ''}{which}"
+                yield f"{count} {'is' if len(names) == 1 else 'are'} {what} {self.file}: {_shown(names)}"
+
+
+@dataclass(frozen=True)
+class ChangesSince:
+    """Earlier decisions of a run folder, and what changed since."""
+
+    decisions: tuple[Decided, ...] = ()
+    """The oldest first."""
+    rows: ChangedRows = field(default_factory=lambda: ChangedRows(ROWS))
+    other_rows: tuple[ChangedRows, ...] = ()
+    """Of the further journals, such as `baseline_rows.jsonl`."""
+    files: tuple[str, ...] = ()
+    """A sentence for each sealed file that is not what it was, such as `summary.json: edited since the decision`."""
+    seal: str = ""
+    """Without a seal: what shows that something is not what it was; empty where nothing does."""
+
+    def sentences(self) -> tuple[str, ...]:
+        """Describe every change."""
+        sealed = (self.seal,) if self.seal else ()
+        return (*sealed, *self.rows.sentences(), *self.other_sentences(), *self.files)
+
+    def deciding(self) -> tuple[str, ...]:
+        """Describe the changes that affect a decision from the rows; summary and timings are computed anew."""
+        return tuple(each for each in self.sentences() if each.partition(":")[0] not in (SUMMARY, TIMINGS))
+
+    def other_sentences(self) -> tuple[str, ...]:
+        """Describe the changes of the further journals."""
+        return tuple(sentence for each in self.other_rows for sentence in each.sentences())
+
+
+def before_in(folder: RunFolder, known: Sequence[Decided] = (), noted: Noted = frozenset()) -> ChangesSince:
+    """Compare a run folder with its seal.
+
+    Args:
+        folder: of a run, or of a saved baseline, which has no seal.
+        known: decisions of this run that are known from elsewhere: then it has been sealed.
+        noted: rows of these calls may be newer than the seal.
+
+    Raises:
+        InputError: if it is not a run folder.
+        StoreError: if it cannot be read.
+    """
+    journals = folder.scans()
+    earlier, own = _said(folder)
+    try:
+        seal = read_seal(folder)
+    except ValueError as error:
+        return ChangesSince(_distinct([*earlier, *known, *own]), seal=f"{SEAL}: {error}")
+    if seal is None:
+        return ChangesSince(_distinct([*earlier, *known, *own]), seal=_without_seal(folder, journals, bool(known)))
+    further = list(zip(folder.journals, journals, seal.rows, strict=True))[1:]
+    return ChangesSince(
+        _distinct([*earlier, *known, *seal.decisions]),
+        _changed(ROWS, journals[0], seal.rows[0], noted.__contains__),
+        tuple(_changed(file.name, journal, sealed, lambda key: bool(noted)) for file, journal, sealed in further),
+        (*_files(folder, seal), *_decision_file(folder, seal, journals, bool(noted))),
+    )
+
+
+def _without_seal(folder: RunFolder, journals: Sequence[Scan], known: bool) -> str:
+    """Describe what shows that a folder without a seal was changed; empty if nothing does."""
+    decision, manifest = folder.decision(), folder.manifest()
+    is_baseline = "accepted" in manifest
+    gone = not is_baseline and (known or DECIDED_BEFORE in (decision or {}))
+    found = [f"{SEAL}: is gone, so rows that were taken away cannot be named"] if gone else []
+    stored = (decision or {}).get(HEAD)
+    # A baseline that an earlier version saved lacks the rows of the baseline's system, which its head stands for.
+    comparable = stored is not None and (not is_baseline or "replaces" in manifest)
+    if comparable and head_of(journals, decision) != stored:
+        found.append(f"{ROWS} or {DECISION}: changed since the decision, whose head was {stored}")
+    return "; ".join(found)
+
+
+def _said(folder: RunFolder) -> tuple[list[Decided], list[Decided]]:
+    """Earlier decisions that `decision.json` lists, and its own."""
+    decision = folder.decision()
+    if decision is None:
+        return [], []
+    manifest = folder.manifest()
+    reasons = decision.get("reasons")
+    own = {
+        "run_id": str(manifest["run_id"]),
+        "outcome": decision["outcome"],
+        "why": str(reasons[0]) if isinstance(reasons, list) and reasons else "",
+        "decided_at": str(manifest.get("finished_at") or ""),
+        "commit": str(manifest.get("commit") or ""),
+        "system": system_of(manifest),
+    }
+    before = decision.get(DECIDED_BEFORE)
+    return _readable(before if isinstance(before, list) else ()), _readable([own])
+
+
+def _readable(records: Iterable[object]) -> list[Decided]:
+    """Keep the decisions that have the shape evalkit writes."""
+    found = []
+    for record in records:
+        with suppress(ValueError):
+            found.append(decided_of(record))
+    return found
+
+
+def system_of(manifest: Mapping[str, object]) -> str:
+    """Version, else fingerprint of a run's system; empty where neither is known."""
+    system = manifest["system"]
+    known = system if isinstance(system, Mapping) else {}
+    return str(known.get("version") or known.get("fingerprint") or "")
+
+
+def _distinct(decisions: Sequence[Decided]) -> tuple[Decided, ...]:
+    """Each decision once; the same one of the same run is known from several files."""
+    first: dict[tuple[str, str, str], Decided] = {}
+    for each in decisions:
+        first.setdefault((each.run_id, each.outcome, each.why), each)
+    return tuple(first.values())
+
+
+def _changed(
+    file: str, journal: Scan, sealed: Mapping[bytes, bytes], tolerated: Callable[[tuple[str, int]], bool]
+) -> ChangedRows:
+    """Rows that differ from the sealed ones; those of tolerated calls are newer, and not changed."""
+    left = dict(journal.sums)
+    gone, edited, added = [], [], []
+    counts: dict[bytes, bytes | None] = {}
+    for name, checksum in sealed.items():
+        now = left.pop(name, None)
+        if now == checksum:
+            continue
+        newer = now is not None and _tolerated(name, tolerated)
+        if now is not None and checksum in journal.superseded:
+            if not newer:
+                added.append(name)
+                counts[name] = checksum
+        elif now is None or newer:
+            gone.append(name)
+        else:
+            edited.append(name)
+            counts[name] = None
+    for name in left:
+        if not _tolerated(name, tolerated):
+            added.append(name)
+            counts[name] = None
+    return ChangedRows(file, gone, edited, added, counts)
+
+
+def _tolerated(name: bytes, tolerated: Callable[[tuple[str, int]], bool]) -> bool:
+    try:
+        _, digest, repeat = key_of_name(name)
+    except ValueError:
+        return False
+    return tolerated((digest, repeat))
+
+
+def _files(folder: RunFolder, seal: Seal) -> Iterator[str]:
+    now = file_sums(folder)
+    for name, then in seal.files.items():
+        if now.get(name) != then:
+            yield f"{name}: {'edited since the decision' if name in now else 'is gone'}"
+
+
+def _decision_file(folder: RunFolder, seal: Seal, journals: Sequence[Scan], running: bool) -> Iterator[str]:
+    """Whether `decision.json` is the one that was sealed, or says that there is no decision of what is there now."""
+    decision = folder.decision()
+    if decision is None:
+        if folder.file(DECISION).exists():
+            yield f"{DECISION}: edited since the decision, holds no head"
+        elif not running:
+            yield f"{DECISION}: is gone; the decision was {seal.decisions[-1].outcome!r}"
+        return
+    sealed = [Scan(rows, len(rows), ()) for rows in seal.rows]
+    same = decision.get(HEAD) == seal.head == head_of(sealed, decision)
+    withheld = decision["outcome"] == "no decision" and decision.get(HEAD) == head_of(journals, decision)
+    if not same and not withheld:
+        yield f"{DECISION}: edited since the decision"
+
+
+def _shown(names: Sequence[bytes]) -> str:
+    """Case ids, with the repeat where it is not the first."""
+    shown = []
+    for name in sorted(names)[:SHOWN_ROWS]:
+        try:
+            case_id, _, repeat = key_of_name(name)
+        except ValueError:
+            case_id, repeat = "unknown", 0
+        shown.append(f"{case_id} (repeat {repeat + 1})" if repeat else case_id)
+    more = len(names) - len(shown)
+    return ", ".join(shown) + (f" and {more:,} more" if more else "")

@@ -1,0 +1,152 @@
+"""A run or baseline on disk, read back into the values that the gate and the reports take."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from evalkit.aggregate.frame import Frame
+from evalkit.aggregate.repeat_rules import check_rule
+from evalkit.disk.paths import shown_path
+from evalkit.errors import InputError, Problem
+from evalkit.formats.records import metric_of
+from evalkit.store.chain import Damage
+from evalkit.store.folder import MANIFEST, RunFolder
+from evalkit.store.journal import read_rows
+from evalkit.text.numbers import plural
+from evalkit.types import FAILED, Row, Verdict, case_verdict, verdict_of
+
+Scorings = Mapping[str, Mapping[str, Mapping[str, str]]]
+"""Id of a state of the scorers -> metric -> its score key."""
+
+
+@dataclass(frozen=True)
+class StoredRun:
+    """The rows of a run folder as a frame, with its manifest."""
+
+    folder: RunFolder
+    manifest: Mapping[str, Any]
+    frame: Frame
+    damaged: tuple[Damage, ...] = field(default=())
+
+    @property
+    def run_id(self) -> str:
+        """Id of the run."""
+        return str(self.manifest["run_id"])
+
+    @property
+    def score_keys(self) -> Mapping[str, Mapping[str, str]]:
+        """Metric -> what must be equal for its scores to be comparable."""
+        return self.manifest["score_keys"]  # type: ignore[no-any-return]
+
+
+def load_run(folder: RunFolder, without: Collection[str] = ()) -> StoredRun:
+    """Read a run folder or saved baseline.
+
+    Args:
+        folder: of the run.
+        without: ids of cases whose rows are left out.
+
+    Raises:
+        InputError: where it is no run folder, or its rows are missing, cut, or do not fit its manifest.
+        StoreError: where the disk fails.
+    """
+    manifest = folder.manifest()
+    damaged: list[Damage] = []
+    file = shown_path(folder.rows_file)
+    scorings, stale = scorings_of(manifest), set()
+    frame = empty_frame(manifest, shown_path(folder.file(MANIFEST)))
+    try:
+        for row in read_rows(folder.rows_file, damaged):
+            key = (row.case.digest, row.repeat)
+            if row.case.id in without:
+                continue
+            if _differs(row, scorings, manifest):
+                stale.add(key)
+            else:
+                stale.discard(key)
+                frame.add(row)
+    except ValueError as error:
+        raise InputError(Problem(file, str(error), "run the suite again")) from None
+    if stale:
+        what = f"{len(stale)} rows in it were graded by scorers that have changed since"
+        mend = "go on with `evalkit run SUITE --out RUN --resume`, which grades their stored answers again"
+        raise InputError(Problem(shown_path(folder.path), what, mend))
+    return StoredRun(folder, manifest, frame, tuple(damaged))
+
+
+def failed_ids(folder: RunFolder) -> tuple[str, ...]:
+    """Ids of the cases of a run that fail by its `repeat_rule`, or have a run without a complete result.
+
+    Raises:
+        InputError: where it is no run folder, or rows of it are damaged.
+    """
+    manifest = folder.manifest()
+    advisory, rule = frozenset(manifest["advisory"]), _repeat_rule(manifest, shown_path(folder.file(MANIFEST)))
+    if not folder.rows_file.is_file():
+        raise InputError(Problem(shown_path(folder.rows_file), "no such file", "name a run that has its rows"))
+    damaged: list[Damage] = []
+    runs: dict[str, dict[int, Verdict]] = {}
+    for row in read_rows(folder.rows_file, damaged):
+        runs.setdefault(row.case.id, {})[row.repeat] = verdict_of(row, advisory)
+    if damaged:
+        what = f"{plural(len(damaged), 'row')} damaged, so which cases failed is not known"
+        mend = "mend it with `evalkit run SUITE --out RUN --resume`"
+        raise InputError(Problem(shown_path(folder.rows_file), what, mend))
+    return tuple(case_id for case_id in sorted(runs) if case_verdict([*runs[case_id].values()], rule) in FAILED)
+
+
+def _differs(row: Row, scorings: Scorings, manifest: Mapping[str, Any]) -> bool:
+    """True for a row that a resumed run has yet to grade with the scorers of today."""
+    if not row.scored_by or row.scored_by == manifest.get("scoring", ""):
+        return False
+    now, then = manifest["score_keys"], scorings.get(row.scored_by, {})
+    return row.output is not None and (
+        now.keys() != then.keys() or any(then.get(name) != now[name] for name in row.scores)
+    )
+
+
+def suite_file_of(stored: StoredRun) -> Path | None:
+    """The suite that a run was made with: below the current folder, one above it, or one above the run's."""
+    file = Path(stored.manifest["suite_file"])
+    roots = [Path.cwd(), *Path.cwd().parents, *stored.folder.path.resolve().parents]
+    return next((root / file for root in roots if (root / file).is_file()), None)
+
+
+def empty_frame(manifest: Mapping[str, Any], shown: str = MANIFEST) -> Frame:
+    """The frame that a manifest describes.
+
+    Args:
+        manifest: of the run.
+        shown: how its file is named in messages.
+
+    Raises:
+        InputError: its metrics share a name, or its rule of repeats is none.
+    """
+    metrics = [metric_of(record) for record in manifest["metrics"]]
+    rule = _repeat_rule(manifest, shown)
+    try:
+        sample, planned = manifest.get("sample"), manifest.get("repeats")
+        return Frame(metrics, manifest["cohorts"], manifest["advisory"], rule, sample, planned_repeats=planned)
+    except ValueError as error:
+        raise _unreadable(shown, error) from None
+
+
+def _repeat_rule(manifest: Mapping[str, Any], shown: str) -> str:
+    rule = str(manifest.get("repeat_rule", "mean"))
+    try:
+        check_rule(rule)
+    except ValueError as error:
+        raise _unreadable(shown, error) from None
+    return rule
+
+
+def _unreadable(shown: str, error: ValueError) -> InputError:
+    return InputError(Problem(shown, str(error).partition("; ")[0], "run the suite again"))
+
+
+def scorings_of(manifest: Mapping[str, Any]) -> Scorings:
+    """Every state of the scorers that rows of a run may have been graded by."""
+    return {**manifest.get("earlier_scorings", {}), manifest.get("scoring", ""): manifest["score_keys"]}

@@ -1,0 +1,1 @@
+"""People and judges: labels, agreement, correction, drift, calibration, which answer to label next."""

@@ -1,0 +1,251 @@
+"""Judges' rates and means with their known errors taken out, where people have labelled answers of this very run.
+
+Labels of another run never correct this one: they would pull a regression back towards the old rate.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from evalkit.aggregate.columns import Column, Floats, Ints
+from evalkit.aggregate.frozen import PASS_RATE, FrozenFrame
+from evalkit.aggregate.statuses import SCORED
+from evalkit.results import OVERALL, Agreement, Cell, Estimate
+from evalkit.stats.correction import Graded, corrected_mean, double_sampling, rogan_gladen
+from evalkit.stats.quantiles import ONE_SIDED_95
+from evalkit.trust.agreement import AnswerKey, answer_of, person_ratings, trust_in
+from evalkit.trust.calibration import Calibration
+from evalkit.trust.labels import Label
+from evalkit.trust.pass_marks import Opinion, mark_of
+from evalkit.trust.raters import mean_of
+from evalkit.types import Metric
+
+SEED = 0
+WEIGHTED = "uncorrected: a sample whose cases stand for unlike numbers"
+SAME = 1e-9
+"""Rounding between two ways to take one mean."""
+
+
+@dataclass(frozen=True)
+class _Figure:
+    """A figure that one judge decides: its answers, row by row, and what people say of them."""
+
+    judge: Metric
+    rate: bool
+    column: Column
+    """Per row: the judge's grade; of a rate 1 for a pass."""
+    people: Mapping[int, float]
+    """Row -> mean of its raters; of a rate the share who pass it."""
+    drawn: Mapping[int, float]
+    """Row -> inverse of the chance with which the answer was drawn for labelling."""
+    failing: frozenset[int] = frozenset()
+    """Rows that a rule has failed, so that they fail whatever the judge or a person says."""
+    refused: str = ""
+    """Why the figure cannot be corrected at all."""
+    labelled_otherwise: bool = False
+    """Whether people gave labels that say nothing of this figure: pass or fail for a mean, levels without a mark."""
+
+
+def with_corrections(
+    frame: FrozenFrame,
+    cells: Sequence[Cell],
+    labels: Sequence[Label],
+    found: Sequence[Agreement],
+    earlier: Mapping[str, Calibration],
+) -> tuple[Cell, ...]:
+    """Add the corrected figure to every cell that is a judge's opinion.
+
+    A pass rate is corrected by double sampling, by labels of pass or fail and by levels that the pass mark makes so;
+    `pass_rate` too, where one judge votes in it beside rules. A mean of grades is prediction-powered where the judge's
+    levels are trusted, and the mean of the labels alone where they are not. Every answer of every repeat counts,
+    weighted so that cases count alike; answers of one case or cluster depend on each other.
+
+    Args:
+        frame: the run.
+        cells: of its summary.
+        labels: of any answers; those by people, of answers of this run, are used.
+        found: the agreement of the judges on this run.
+        earlier: metric -> a calibration on another run that still holds; it gives `if_as_then` where this run has no
+            labels.
+    """
+    figures: dict[str, _Figure] = {}
+    for metric in frame.metrics:
+        if metric.judge is not None and not metric.diagnostic:
+            figures |= _figures(frame, metric, labels)
+    figures |= _pass_rate(frame, figures)
+    return tuple(
+        _corrected(frame, each, figures[each.metric], found, earlier) if each.metric in figures else each
+        for each in cells
+    )
+
+
+def _figures(frame: FrozenFrame, metric: Metric, labels: Sequence[Label]) -> dict[str, _Figure]:
+    """The figures of a judge that can be corrected, by metric: its rate, its mean, or both."""
+    mine = [each for each in labels if each.metric == metric.name and each.rater_kind == "person"]
+    people = person_ratings(mine, metric.name)
+    drawn = {answer_of(each): 1 / (each.inclusion_probability or 1.0) for each in mine}
+    mark = mark_of(frame, metric)
+    better = metric.higher_is_better or not metric.binary
+
+    def passes(said: Opinion) -> Opinion | None:
+        verdict = mark.verdict(said) if mark else said
+        return float((verdict == "pass") == better) if isinstance(verdict, str) else None
+
+    def level(said: Opinion) -> Opinion | None:
+        return None if isinstance(said, str) else said
+
+    made = {}
+    rate = metric.name if metric.binary else f"{metric.name}.passed"
+    if rate in frame.rows:
+        made[rate] = _Figure(metric, True, frame.rows[rate], *_by_row(frame, frame.rows[rate], people, drawn, passes))
+    if not metric.binary:
+        column = frame.rows[metric.name]
+        made[metric.name] = _Figure(metric, False, column, *_by_row(frame, column, people, drawn, level))
+    labelled = any(each.people for each in made.values())
+    return {name: replace(each, labelled_otherwise=labelled and not each.people) for name, each in made.items()}
+
+
+def _by_row(
+    frame: FrozenFrame,
+    column: Column,
+    people: Mapping[AnswerKey, Sequence[Opinion]],
+    drawn: Mapping[AnswerKey, float],
+    read: Callable[[Opinion], Opinion | None],
+) -> tuple[dict[int, float], dict[int, float]]:
+    """Row -> mean of its raters, and row -> inverse of its chance; a label counts for every repeat of its answer."""
+    said: dict[int, float] = {}
+    chances: dict[int, float] = {}
+    for row, case in enumerate(frame.row_case.tolist() if people else ()):
+        key = frame.case_ids[case], frame.answers[row]
+        if key in people and column.status[row] == SCORED:
+            ratings = [known for each in people[key] if (known := read(each)) is not None]
+            if ratings:
+                said[row], chances[row] = mean_of(ratings), drawn[key]
+    return said, chances
+
+
+def _pass_rate(frame: FrozenFrame, figures: Mapping[str, _Figure]) -> dict[str, _Figure]:
+    """`pass_rate` as the rate of its one judge among the rows that the rules pass; nothing where no judge votes."""
+    voters = [metric for metric in frame.metrics if metric.name in frame.voters]
+    judges = [metric for metric in voters if metric.judge is not None]
+    if not judges or PASS_RATE.name not in frame.rows:
+        return {}
+    column = frame.rows[PASS_RATE.name]
+    if len(judges) > 1:
+        reason = f"uncorrected: {len(judges)} judges vote in it"
+        return {PASS_RATE.name: _Figure(judges[0], True, column, {}, {}, refused=reason)}
+    name = judges[0].name if judges[0].binary else f"{judges[0].name}.passed"
+    if name not in figures:
+        return {}
+    own, scored = figures[name], column.status == SCORED
+    rules = [_passes(frame, metric) for metric in voters if metric.judge is None]
+    failing = scored & np.logical_or.reduce([np.zeros(len(scored), bool), *(each == 0 for each in rules)])
+    if (scored & ~failing & (own.column.status != SCORED)).any():
+        return {PASS_RATE.name: replace(own, column=column, refused="uncorrected: the judge votes on some cases only")}
+    better = judges[0].higher_is_better or not judges[0].binary
+    people = {row: said if better else 1 - said for row, said in own.people.items() if scored[row]}
+    failed = frozenset(np.flatnonzero(failing).tolist())
+    return {PASS_RATE.name: replace(own, column=column, people=people, failing=failed)}
+
+
+def _passes(frame: FrozenFrame, metric: Metric) -> Floats:
+    """Per row 1 where the metric's pass mark was met, 0 where it was missed, NaN where it did not vote."""
+    if metric.binary:
+        column = frame.rows[metric.name]
+        return np.where(column.status == SCORED, column.values == metric.higher_is_better, np.nan)
+    column = frame.rows.get(f"{metric.name}.passed", frame.rows[metric.name])
+    return np.where(column.status == SCORED, column.values, np.nan)
+
+
+def _corrected(
+    frame: FrozenFrame, cell: Cell, figure: _Figure, found: Sequence[Agreement], earlier: Mapping[str, Calibration]
+) -> Cell:
+    inside = np.zeros(frame.n_cases, bool)
+    inside[frame.cohorts[cell.cohort]] = True
+    rows = np.flatnonzero((figure.column.status == SCORED) & inside[frame.row_case])
+    trusted = trust_in(found, figure.judge, passes=False) == "trusted"
+    refused = _refusal(frame, cell, figure, rows)
+    if refused:
+        made = [Estimate(value=None, confidence_level=level, reason=refused) for level in (0.95, ONE_SIDED_95)]
+    else:
+        answers = _graded(frame, figure, rows)
+        labels = len({(frame.row_case[row], frame.answers[row]) for row in rows.tolist() if row in figure.people})
+        levels = (0.95, ONE_SIDED_95)
+        made = [replace(_estimate(answers, figure, trusted, level), n=labels) for level in levels]
+    then, name = None, figure.judge.name
+    if figure.rate and not figure.people and cell.metric != PASS_RATE.name and name in earlier and len(rows):
+        then = _as_then(frame, figure, rows, earlier[name])
+    return replace(cell, corrected=made[0], corrected_bounds=made[1], if_as_then=then)
+
+
+def _refusal(frame: FrozenFrame, cell: Cell, figure: _Figure, rows: Ints) -> str:
+    """Why a figure stays as it is; empty where it can be corrected."""
+    if not figure.people.keys() & set(rows.tolist()):
+        kind = ("pass or fail " if figure.rate else "graded ") if figure.labelled_otherwise else ""
+        return figure.refused or f"uncorrected: no {kind}labels of these answers by people"
+    if frame.sample is not None and len({frame.sample.weights[case] for case in frame.row_case[rows].tolist()}) > 1:
+        return WEIGHTED
+    weights = _weights(frame, rows)
+    said = float(np.average(figure.column.values[rows], weights=weights))
+    if cell.estimate.value is None or abs(said - cell.estimate.value) > SAME:
+        return "uncorrected: the figure is not the mean of its repeats"
+    return figure.refused
+
+
+def _weights(frame: FrozenFrame, rows: Ints) -> Floats:
+    """Part of each answer in a mean over cases: 1 / scored repeats of its case."""
+    cases = frame.row_case[rows]
+    return np.asarray(1 / np.bincount(cases, minlength=frame.n_cases)[cases])
+
+
+def _graded(frame: FrozenFrame, figure: _Figure, rows: Ints) -> list[tuple[int, Graded]]:
+    """Row and answer of those that are scored."""
+    clusters = frame.clusters[frame.row_case[rows]].tolist()
+    values = figure.column.values[rows].tolist()
+    return [
+        (row, Graded(value, cluster, figure.people.get(row), weight, figure.drawn.get(row, 1.0)))
+        for row, value, cluster, weight in zip(
+            rows.tolist(), values, clusters, _weights(frame, rows).tolist(), strict=True
+        )
+    ]
+
+
+def _estimate(graded: Sequence[tuple[int, Graded]], figure: _Figure, trusted: bool, level: float) -> Estimate:
+    if figure.rate:
+        found = double_sampling(
+            [answer for row, answer in graded if row not in figure.failing],
+            failing=math.fsum(answer.weight for row, answer in graded if row in figure.failing),
+            rng=np.random.default_rng(SEED),
+            confidence_level=level,
+        )
+    elif len({round(answer.drawn, 9) for _, answer in graded if answer.people is not None}) > 1:
+        reason = "labels that were not drawn alike do not correct a mean"
+        found = Estimate(value=None, confidence_level=level, reason=reason)
+    else:
+        found = corrected_mean([answer for _, answer in graded], by_judge=trusted, confidence_level=level)
+    return replace(found, reason=f"uncorrected: {found.reason}") if found.value is None else found
+
+
+def _as_then(frame: FrozenFrame, figure: _Figure, rows: Ints, record: Calibration) -> Estimate | None:
+    """The rate by Rogan and Gladen, from the table of labels of the earlier run; `None` where it has none of passes.
+
+    Clusters count as that many answers on either side, which is as little as they can be worth.
+    """
+    overall = next((each for each in record.agreement if each.cohort == OVERALL and each.of_passes), None)
+    if overall is None or overall.categories != ("fail", "pass") or overall.prevalence is None:
+        return None
+    labels = float(overall.questions or overall.kappa.n)
+    passes, fails = labels * overall.prevalence, labels * (1 - overall.prevalence)
+    cases = len(np.unique(frame.clusters[frame.row_case[rows]]))
+    share = float(np.average(figure.column.values[rows] == 1, weights=_weights(frame, rows)))
+    return rogan_gladen(
+        share * cases,
+        cases,
+        sensitivity=((overall.sensitivity or 0.0) * passes, passes),
+        specificity=((overall.specificity or 0.0) * fails, fails),
+        rng=np.random.default_rng(SEED),
+    )
