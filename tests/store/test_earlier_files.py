@@ -1,0 +1,82 @@
+"""Files that evalkit 0.1.0 wrote on 28 November 2026 are read, verified, resumed and decided as on that day."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.append(str(Path(__file__).parents[1] / "cli"))
+
+from forked import forked
+
+FILES = Path(__file__).with_name("earlier_files")
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A project with a saved baseline `main`, a blocked run `second`, and labels."""
+    shutil.copytree(FILES, tmp_path / "project")
+    (tmp_path / "project" / "pyproject.toml").touch()
+    return tmp_path / "project"
+
+
+def test_a_run_of_then_is_verified(root: Path) -> None:
+    """Every row, the seal and the head are what they were."""
+    ended = forked(root, "verify", "second", "--head", "56b09cd4207af6b61ccd4b95101fc8a0")
+    assert ended.returncode == 0, ended.stderr
+    assert "rows      24 intact, 24 planned" in ended.stdout
+
+
+def test_a_run_of_then_is_reported_as_it_was_decided(root: Path) -> None:
+    """The decision that is made again has the same bytes."""
+    decided = (root / "second/decision.json").read_bytes()
+    ended = forked(root, "report", "second")
+    assert ended.returncode == 0, ended.stderr
+    assert "BLOCKED  pass rate in severity=critical: 2 cases fail" in ended.stdout
+    assert (root / "second/decision.json").read_bytes() == decided
+    assert forked(root, "gate", "second").returncode == 1
+
+
+def test_a_run_of_then_goes_on(root: Path) -> None:
+    """Ten rows of an unfinished run stay as they are, and the other fourteen cases are asked."""
+    second, half = root / "second", root / "half"
+    half.mkdir()
+    manifest = json.loads((second / "manifest.json").read_bytes())
+    manifest = {key: value for key, value in manifest.items() if key not in ("finished_at", "wall_s", "head")}
+    (half / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    kept = (second / "rows.jsonl").read_bytes().splitlines(keepends=True)[:10]
+    (half / "rows.jsonl").write_bytes(b"".join(kept))
+    ended = forked(root, "run", "suite.yaml", "--out", "half", "--resume", "--no-report", "--progress", "none")
+    assert ended.returncode == 1, ended.stdout + ended.stderr
+    lines = (half / "rows.jsonl").read_bytes().splitlines(keepends=True)
+    assert (lines[:10], len(lines)) == (kept, 24)
+    summaries = [json.loads((folder / "summary.json").read_bytes())["cells"] for folder in (second, half)]
+    assert summaries[0] == summaries[1]
+
+
+def test_a_baseline_and_labels_of_then_are_used(root: Path) -> None:
+    """A new run is compared with the baseline, and the labels say what they said."""
+    shown = forked(root, "baseline", "show", "main")
+    assert shown.returncode == 0, shown.stderr
+    ran = forked(root, "run", "suite.yaml", "--out", "third", "--no-report", "--progress", "none")
+    assert ran.returncode == 1, ran.stdout + ran.stderr
+    compared = json.loads((root / "third/decision.json").read_bytes())["comparison"]
+    assert (compared["n_paired"], compared["new_failures"][:2]) == (24, ["c08", "c16"])
+    calibrated = forked(root, "judge", "calibrate", "second", "--labels", "labels.jsonl", "--json")
+    assert calibrated.returncode == 0, calibrated.stderr
+    first = json.loads(calibrated.stdout)[0]
+    assert first["judge"] == "local:correctness@6"
+
+
+def test_rows_of_then_keep_their_bytes() -> None:
+    """A row that is read and written again is the same line."""
+    from evalkit.formats.rows import decode_row, encode_row
+
+    for line in (FILES / "second/rows.jsonl").read_bytes().splitlines(keepends=True):
+        row = decode_row(line)
+        assert row is not None
+        assert encode_row(row) == line
