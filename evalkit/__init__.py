@@ -1,3 +1,64 @@
-"""evalkit: eval harness and regression gate for LLM systems."""
+"""evalkit: eval harness and regression gate for LLM systems.
+
+from evalkit import run
+
+ended = run("suite.yaml")
+print(ended.outcome, ended.decision.reasons)
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from evalkit.analysis import to_pandas
+    from evalkit.errors import EvalkitError, InputError
+    from evalkit.operations.scripting import Run, compare, decide, load_run, run, score
+    from evalkit.results import Decision, Estimate, Summary
+    from evalkit.scorers.base import Scorer
+    from evalkit.types import Case, Failure, Metric, Output, Row, Score, Unscored, Usage
 
 __version__ = "0.1.0"
+__all__ = [
+    "Case",
+    "Decision",
+    "Estimate",
+    "EvalkitError",
+    "Failure",
+    "InputError",
+    "Metric",
+    "Output",
+    "Row",
+    "Run",
+    "Score",
+    "Scorer",
+    "Summary",
+    "Unscored",
+    "Usage",
+    "__version__",
+    "compare",
+    "decide",
+    "load_run",
+    "run",
+    "score",
+    "to_pandas",
+]
+_ROOMS = {
+    "evalkit.analysis": "to_pandas",
+    "evalkit.errors": "EvalkitError InputError",
+    "evalkit.operations.scripting": "Run compare decide load_run run score",
+    "evalkit.results": "Decision Estimate Summary",
+    "evalkit.scorers.base": "Scorer",
+    "evalkit.types": "Case Failure Metric Output Row Score Unscored Usage",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a name when it is first used, so that `import evalkit` costs nothing."""
+    room = next((room for room, names in _ROOMS.items() if name in names.split()), None)
+    if room is None:
+        raise AttributeError(f"module 'evalkit' has no attribute {name!r}")
+    return getattr(import_module(room), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

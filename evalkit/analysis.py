@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,7 @@ MIN_LABELS = 10
 FOLDS = 5
 
 
-def to_pandas(folder: Path) -> pd.DataFrame:
+def to_pandas(folder: str | os.PathLike[str]) -> pd.DataFrame:
     """The rows of a run folder or saved baseline, one line for each case x repeat x metric.
 
     Columns: `case_id`, `repeat`, `kind`, `severity`, `cohort.<name>` for each cohort, `state`, `metric`, `value`,
@@ -32,7 +33,7 @@ def to_pandas(folder: Path) -> pd.DataFrame:
     """
     import pandas as pd
 
-    run = RunFolder(folder)
+    run = RunFolder(Path(folder))
     run.manifest()
     lines = [line for row in sorted_rows(run.rows_file)() for line in _lines(row)]
     types = {"case_id": "string", "metric": "string", "value": "Float64", "passed": "boolean", "unscored": "string"}

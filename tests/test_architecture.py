@@ -13,11 +13,11 @@ RANKS = (
     {"trust", "scorers", "systems"},
     {"store"},
     {"gate", "report"},
-    {"suite", "ci"},
+    {"suite", "ci", "analysis"},
     {"baselines"},
     {"runner"},
     {"operations"},
-    {"cli", "analysis", "pytest_plugin", "__main__", "testing"},
+    {"cli", "pytest_plugin", "__init__", "__main__", "testing"},
 )
 """Rooms of the house, from the ground up; a module imports from lower floors only, type checking included."""
 DOORS = {("__main__", "cli"): "the module form of the command"}

@@ -37,21 +37,13 @@ def diff(
 
 
 def _show_runs(old: RunFolder, new: RunFolder, output: CommandOutput) -> None:
-    from evalkit.baselines.load import load_baseline
-    from evalkit.gate.assess import Terms, assess
-    from evalkit.gate.policy import NoRegression, Policy
+    from evalkit.operations.compare import compared
     from evalkit.report.console import print_changes
     from evalkit.report.write import material_of, view_of
-    from evalkit.results import Decision
-    from evalkit.store.stored_run import load_run
 
-    stored = load_run(new)
-    policy = Policy(checks=(NoRegression(baseline=str(old.path)),), repeats=stored.manifest.get("repeats", 1))
-    baseline = load_baseline(old, stored.score_keys)
-    terms = Terms(suite=stored.manifest["suite"], policy=policy, baseline=baseline)
-    summary, decision = assess(stored.frame, terms, expected=stored.manifest["expected"], final=True)
-    assert isinstance(decision, Decision)  # noqa: S101 - a policy without canaries asks for no repeats
-    print_changes(view_of(material_of(new, stored.manifest, summary, decision, old)), output.results)
+    found = compared(old, new)
+    material = material_of(new, found.stored.manifest, found.summary, found.decision, old)
+    print_changes(view_of(material), output.results)
 
 
 def _show_case(old: RunFolder, new: RunFolder, case_id: str, output: CommandOutput) -> None:

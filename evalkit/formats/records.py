@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
+import msgspec
+
 from evalkit.formats.shapes import METRIC_SHAPE
-from evalkit.results import Summary
+from evalkit.results import Decision, Summary
 from evalkit.types import Metric
 
 TIME_UNITS = frozenset({"s", "tokens/s", "cases/s"})
@@ -32,6 +34,32 @@ def metric_of(record: Mapping[str, Any]) -> Metric:
             "high": math.inf if high is None else high,
         }
     )
+
+
+def summary_of(record: Mapping[str, Any], timings: Mapping[str, Any]) -> Summary:
+    """The summary of the two records that `summary_records` gives.
+
+    Raises:
+        ValueError: a record does not have the shape of a summary.
+    """
+    try:
+        metrics = tuple(metric_of(each) for part in (record, timings) for each in part["metrics"])
+        cells = [*record["cells"], *timings["cells"]]
+        return replace(msgspec.convert({**record, "metrics": (), "cells": cells}, Summary), metrics=metrics)
+    except (msgspec.ValidationError, KeyError, TypeError) as error:
+        raise ValueError(str(error)) from None
+
+
+def decision_of(record: Mapping[str, Any]) -> Decision:
+    """The decision of a record; `run_id`, `head` and `exit_code`, which stand beside it in the file, are left out.
+
+    Raises:
+        ValueError: the record does not have the shape of a decision.
+    """
+    try:
+        return msgspec.convert(record, Decision)
+    except msgspec.ValidationError as error:
+        raise ValueError(str(error)) from None
 
 
 def summary_records(summary: Summary) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -9,11 +9,13 @@ from typing import Any
 
 from evalkit.aggregate.frame import Frame
 from evalkit.aggregate.repeat_rules import check_rule
+from evalkit.disk.json_files import read_json
 from evalkit.disk.paths import shown_path
 from evalkit.errors import InputError, Problem
-from evalkit.formats.records import metric_of
+from evalkit.formats.records import decision_of, metric_of, summary_of
+from evalkit.results import Decision, Summary
 from evalkit.store.chain import Damage
-from evalkit.store.folder import MANIFEST, RunFolder
+from evalkit.store.folder import MANIFEST, SUMMARY, TIMINGS, RunFolder
 from evalkit.store.journal import read_rows
 from evalkit.text.numbers import plural
 from evalkit.types import FAILED, Row, Verdict, case_verdict, verdict_of
@@ -150,3 +152,22 @@ def _unreadable(shown: str, error: ValueError) -> InputError:
 def scorings_of(manifest: Mapping[str, Any]) -> Scorings:
     """Every state of the scorers that rows of a run may have been graded by."""
     return {**manifest.get("earlier_scorings", {}), manifest.get("scoring", ""): manifest["score_keys"]}
+
+
+def stored_result(folder: RunFolder) -> tuple[Summary | None, Decision | None]:
+    """Read the summary and the decision of a run as they were written; `None` for those that are not there.
+
+    Raises:
+        InputError: a file is there and is damaged.
+    """
+    decided = folder.decision()
+    if decided is None:
+        return None, None
+    try:
+        timings = read_json(folder.file(TIMINGS)) if folder.file(TIMINGS).exists() else {"metrics": [], "cells": []}
+        return summary_of(read_json(folder.file(SUMMARY)), timings), decision_of(decided)
+    except FileNotFoundError:
+        return None, decision_of(decided)
+    except (OSError, ValueError) as error:
+        what = f"summary or decision cannot be read: {error}"
+        raise InputError(Problem(shown_path(folder.path), what, "make them again with `evalkit gate RUN`")) from None

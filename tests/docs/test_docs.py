@@ -5,6 +5,7 @@ import importlib.util
 import json
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+import evalkit
 from evalkit.cli.app import app
 from evalkit.errors import InputError
 from evalkit.scorers.registry import SCORERS
@@ -137,6 +139,70 @@ def test_the_test_server_guide_runs(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:deepeval", "-p", "no:langsmith_plugin", "--no-cov"]
     ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stdout
+
+
+SCRIPTED = """\
+name: faq
+golden: golden.jsonl
+system: {replay: golden}
+scorers: [exact, token_f1]
+cohorts: [topic]
+gate:
+  - pass_rate: {min: 0.1}
+"""
+
+
+@pytest.fixture(scope="module")
+def scripted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with a suite and a first run, which the Python of the guides is run in."""
+    root = tmp_path_factory.mktemp("scripted")
+    (root / "pyproject.toml").touch()
+    (root / "suites").mkdir()
+    rows = [
+        {
+            "id": f"c{i}",
+            "input": "q",
+            "reference": "Paris in France",
+            "cohorts": {"topic": "hours" if i % 2 else "loans"},
+        }
+        | {"answer": "Paris in France" if i < 20 else f"Rome {i}"}
+        for i in range(40)
+    ]
+    for folder in (root, root / "suites"):
+        (folder / "golden.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    (root / "suite.yaml").write_text(SCRIPTED, encoding="utf-8")
+    (root / "suites" / "compliance.yaml").write_text(SCRIPTED, encoding="utf-8")
+    ran = run_python(root, 'from evalkit import run; run("suite.yaml", out="reports/first")')
+    assert ran.returncode == 0, ran.stderr
+    return root
+
+
+def run_python(root: Path, code: str) -> subprocess.CompletedProcess[str]:
+    """Run a script, or a file of tests where the code defines any, in a project."""
+    (root / "example.py").write_text(code, encoding="utf-8")
+    pytest_options = ["-m", "pytest", "-q", "-p", "no:deepeval", "-p", "no:langsmith_plugin", "-p", "no:cacheprovider"]
+    words = [*pytest_options, "example.py"] if "def test_" in code else ["example.py"]
+    return subprocess.run([sys.executable, *words], cwd=root, capture_output=True, text=True, check=False, timeout=600)
+
+
+@pytest.mark.parametrize("code", blocks("python"))
+def test_every_python_example_runs(code: str, scripted: Path) -> None:
+    """Each block runs by itself in a project with a suite and a first run."""
+    shutil.rmtree(scripted / "reports" / "again", ignore_errors=True)
+    if 'out="reports/first"' in code:
+        shutil.rmtree(scripted / "reports" / "first")
+    ran = run_python(scripted, code)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+def test_every_name_of_the_package_has_an_example() -> None:
+    """What `from evalkit import ...` offers is on the page, inside a block."""
+    page = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
+    code = "\n".join(text for kind, text in BLOCK.findall(page) if kind == "python")
+    unseen = {"Decision", "Estimate", "Failure", "Row", "Run", "Summary"}  # what others give back: in the sentences
+    names = set(evalkit.__all__) - {"__version__"}
+    assert {name for name in names - unseen if not re.search(rf"\b{name}\b", code)} == set()
+    assert {name for name in unseen if f"`{name}`" not in page and name not in code} == set()
 
 
 def test_every_fault_is_in_the_guide() -> None:

@@ -1,0 +1,237 @@
+"""Call evalkit from a script, a notebook or a test.
+
+Each function takes paths as text or `Path`, waits for its result, and gives frozen values back. All of them work where
+an event loop is running, as in a notebook.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Collection, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from evalkit.disk.paths import project_of
+from evalkit.operations.compare import compared
+from evalkit.operations.run import Request, Result, decide_again, run_suite
+from evalkit.operations.score import stored_run
+from evalkit.results import Decision, Summary
+from evalkit.runner.engine import Stop
+from evalkit.runner.event_loop import run_to_end
+from evalkit.runner.plan import Selection
+from evalkit.runner.session import Watcher
+from evalkit.store.folder import RunFolder
+from evalkit.store.index import sorted_rows
+from evalkit.store.stored_run import stored_result
+from evalkit.suite.parse import load_suite
+from evalkit.systems.process import no_exit
+from evalkit.types import Row
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+StrPath = str | os.PathLike[str]
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Run:
+    """A run on disk: its folder, its figures and its decision."""
+
+    folder: Path
+    manifest: Mapping[str, Any]
+    """What the run was made of: suite, golden set, system, judge, scorers, versions."""
+    summary: Summary | None
+    """Every metric by cohort; `None` for a run that was stopped before its decision."""
+    decision: Decision | None
+
+    @property
+    def outcome(self) -> str | None:
+        """`approved`, `approved with conditions`, `blocked` or `no decision`; `None` where nothing was decided."""
+        return None if self.decision is None else self.decision.outcome
+
+    def rows(self) -> Iterator[Row]:
+        """Read the rows one by one, sorted by case id and repeat.
+
+        Raises:
+            InputError: the rows are missing or damaged.
+        """
+        return iter(sorted_rows(RunFolder(self.folder).rows_file)())
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Read the rows as a table; see `evalkit.to_pandas`."""
+        from evalkit.analysis import to_pandas
+
+        return to_pandas(self.folder)
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.folder)!r}, suite={self.manifest['suite']!r}, outcome={self.outcome!r})"
+
+
+def run(  # noqa: PLR0913 - each is a flag of `evalkit run`
+    suite: StrPath,
+    *,
+    out: StrPath | None = None,
+    baseline: StrPath | None = None,
+    resume: bool = False,
+    limit: int | None = None,
+    cases: Collection[str] = (),
+    cohorts: Collection[str] = (),
+    repeat: int | None = None,
+    concurrency: int | None = None,
+    reports: bool = True,
+) -> Run:
+    """Run a suite: call the system, grade every answer, decide.
+
+    Args:
+        suite: the suite file.
+        out: an empty folder for the run; `reports/<run-id>` in the project if not given.
+        baseline: a saved baseline or run folder to compare with, instead of the suite's; `none` for no comparison.
+        resume: go on with the interrupted run in `out`.
+        limit: draw this many cases; a partial run has no decision. So has one of some `cases` or `cohorts`.
+        cases: ids of the only cases to run.
+        cohorts: the only cohorts to run, such as `domain=aml`; `!domain=aml` leaves one out.
+        repeat: run each case this many times.
+        concurrency: calls in flight.
+        reports: whether to write report.html, summary.md, junit.xml and the decision records.
+
+    Raises:
+        InputError: with every problem of the suite and its files, before the first call.
+        StoreError: the disk refused a file; the run can be resumed.
+    """
+    given = {"repeat": repeat, "concurrency": concurrency}
+    request = Request(
+        suite=Path(suite),
+        out=None if out is None else Path(out),
+        baseline=None if baseline is None else os.fspath(baseline),
+        resume=resume,
+        selection=Selection(limit=limit, case_ids=tuple(cases), cohorts=tuple(cohorts)),
+        overrides={key: value for key, value in given.items() if value is not None},
+        command="python",
+    )
+    return _run_of(_ended(request), reports=reports)
+
+
+def score(
+    run: StrPath,
+    suite: StrPath,
+    *,
+    out: StrPath | None = None,
+    baseline: StrPath = "none",
+    resume: bool = False,
+    reports: bool = True,
+) -> Run:
+    """Grade the stored answers of a run again, with the scorers of a suite; the system is not called.
+
+    Args:
+        run: a run folder, or the name of a saved baseline.
+        suite: the suite whose scorers grade.
+        out: an empty folder for the new run; `reports/<run-id>` in the project if not given.
+        baseline: a saved baseline or run folder to compare with; `none` for no comparison.
+        resume: go on with the interrupted scoring in `out`.
+        reports: whether to write the reports.
+
+    Raises:
+        InputError: with every problem of the run, the suite and its files.
+        StoreError: the disk refused a file.
+    """
+    file = Path(suite)
+    request = Request(
+        suite=file,
+        out=None if out is None else Path(out),
+        baseline=os.fspath(baseline),
+        resume=resume,
+        answers=stored_run(os.fspath(run), load_suite(file).root),
+        command="python",
+    )
+    return _run_of(_ended(request), reports=reports)
+
+
+def decide(run: StrPath, *, suite: StrPath | None = None, baseline: StrPath | None = None) -> Run:
+    """Decide about a stored run again, by the gate as the suite has it now; nothing is called.
+
+    Args:
+        run: a run folder, or the name of a saved baseline.
+        suite: the suite to decide by; the one that the run was made with if not given.
+        baseline: a saved baseline or run folder, instead of the suite's; `none` for no comparison.
+
+    Raises:
+        InputError: the run, the suite or the baseline cannot be read, or the two cannot be compared.
+    """
+    asked = None if baseline is None else os.fspath(baseline)
+    return _run_of(decide_again(_folder(run), None if suite is None else Path(suite), asked, os.environ))
+
+
+def compare(before: StrPath, after: StrPath) -> Decision:
+    """Compare two runs case by case.
+
+    Args:
+        before: a run folder of the old system, or the name of a saved baseline.
+        after: the same of the new system.
+
+    Returns:
+        What a gate of `no_regression` alone would decide; `comparison` lists the cases that moved.
+
+    Raises:
+        InputError: one of them is not a run.
+    """
+    return compared(_folder(before), _folder(after)).decision
+
+
+def load_run(run: StrPath) -> Run:
+    """Read a run folder, or a saved baseline by its name, as it was decided.
+
+    Raises:
+        InputError: there is no such run, or its files are damaged.
+    """
+    folder = _folder(run)
+    summary, decision = stored_result(folder)
+    return Run(folder=folder.path, manifest=folder.manifest(), summary=summary, decision=decision)
+
+
+def _folder(run: StrPath) -> RunFolder:
+    return stored_run(os.fspath(run), project_of(Path.cwd()))
+
+
+def _run_of(result: Result, *, reports: bool = False) -> Run:
+    if reports:
+        from evalkit.report.write import material_of, view_of, write_reports
+
+        material = material_of(
+            result.folder, result.manifest, result.summary, result.decision, result.baseline, result.labels
+        )
+        write_reports(material, view_of(material))
+    return Run(folder=result.folder.path, manifest=result.manifest, summary=result.summary, decision=result.decision)
+
+
+def _ended(request: Request) -> Result:
+    """Run to the end on an event loop of its own, in another thread where this thread's loop is running."""
+    stops: list[Callable[[], object]] = []
+
+    async def on_its_loop() -> Result:
+        stop, loop = Stop(), asyncio.get_running_loop()
+        stops.append(lambda: loop.call_soon_threadsafe(stop.at_once, "Ctrl-C"))
+        return await run_suite(request, Watcher(), stop, os.environ)
+
+    # No parent process checks how this one ends, so the system must not be able to end it.
+    with no_exit():
+        if not _loop_is_running():
+            return run_to_end(on_its_loop())
+        with ThreadPoolExecutor(1, "evalkit") as pool:
+            ended = pool.submit(lambda: run_to_end(on_its_loop()))
+            try:
+                return ended.result()
+            except KeyboardInterrupt:
+                for stop in stops:
+                    stop()
+                raise
+
+
+def _loop_is_running() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
