@@ -1,4 +1,4 @@
-"""A run as a pandas frame, and a threshold fitted to your own labels; for notebooks and scripts."""
+"""Load a run as a pandas frame, and fit a threshold to your own labels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The estimate of one metric over some cases: which interval goes with which kind of metric."""
+"""Estimate one metric over some cases, with the interval that fits the kind of metric."""
 
 from __future__ import annotations
 

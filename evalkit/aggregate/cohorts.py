@@ -1,4 +1,4 @@
-"""The cohorts of a case: those that the golden set names, those that are derived, and the stratum of a sample."""
+"""Derive the cohorts of a case, and its stratum in a sample."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One metric over rows or cases, as arrays."""
+"""Hold one metric over rows or cases as arrays."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run as compact columns, built row by row while the run goes on.
+"""Collect a run as compact columns, row by row.
 
 Rows are not kept: a row costs a few microseconds and about 250 bytes however long its answer is. `frozen.freeze`
 sorts the columns, so that any order of completion gives the same figures.

@@ -1,4 +1,4 @@
-"""A finished frame: sorted arrays of rows, and of cases with their repeats folded."""
+"""Sort the columns of a run and fold repeats into cases."""
 
 from __future__ import annotations
 

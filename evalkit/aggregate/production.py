@@ -1,4 +1,4 @@
-"""The pass rate that production would see, where the golden set has another mix of cases than it."""
+"""Estimate the pass rate for the mix of cases that production sees."""
 
 from __future__ import annotations
 

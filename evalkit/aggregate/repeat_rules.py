@@ -1,4 +1,4 @@
-"""Checking the `repeat_rule` of a suite."""
+"""Check the `repeat_rule` of a suite."""
 
 from __future__ import annotations
 

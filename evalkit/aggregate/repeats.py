@@ -1,4 +1,4 @@
-"""What several runs of a case make of its verdict: the share that passed, whether any did, whether all did."""
+"""Fold several runs of a case into one verdict."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Verdicts of rows as columns: the rule of `types.verdict_from`, looked up for many rows at once."""
+"""Compute the verdicts of many rows at once."""
 
 from __future__ import annotations
 

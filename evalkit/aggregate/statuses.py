@@ -1,4 +1,4 @@
-"""How a metric of a row ended, as the bytes and bits that the columns hold."""
+"""Codes for how a metric of a row ended."""
 
 from evalkit.types import Verdict
 

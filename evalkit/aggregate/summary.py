@@ -1,4 +1,4 @@
-"""Rows of a run -> every metric by cohort, with intervals and with what could not be scored."""
+"""Summarise the rows of a run: every metric by cohort, with intervals and counts of what could not be scored."""
 
 from __future__ import annotations
 

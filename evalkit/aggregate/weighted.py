@@ -1,4 +1,4 @@
-"""The mean of cases that stand for unlike numbers of cases, in a sample or at production's mix."""
+"""Weighted means, for samples and production mixes."""
 
 from __future__ import annotations
 

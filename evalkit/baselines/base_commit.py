@@ -1,4 +1,4 @@
-"""The base of a change: the commit that a pull request is merged into, and the files it holds."""
+"""Find the commit that a pull request is merged into, and read its files."""
 
 from __future__ import annotations
 

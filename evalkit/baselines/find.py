@@ -1,4 +1,4 @@
-"""Where baselines are found: by name, as a folder or file, packed as an artifact, or in a commit."""
+"""Find a baseline by name, folder, archive or commit."""
 
 from __future__ import annotations
 

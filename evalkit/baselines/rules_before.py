@@ -1,4 +1,4 @@
-"""The base of a change: its rules and its cases, from the base branch, else from a stored baseline."""
+"""Find the rules and cases before a change, in the base branch or a stored baseline."""
 
 from __future__ import annotations
 

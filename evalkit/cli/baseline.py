@@ -1,4 +1,4 @@
-"""`evalkit baseline`: keep a run for later runs to be compared with, and look at what was kept."""
+"""`evalkit baseline`: save a run as a baseline, list and inspect baselines."""
 
 from __future__ import annotations
 

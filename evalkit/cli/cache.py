@@ -1,4 +1,4 @@
-"""`evalkit cache`: judges' replies that were kept: what is there, and taking the oldest out."""
+"""`evalkit cache`: inspect the cache of judges' replies, and remove the oldest."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`evalkit check`: everything that can be known before the first call."""
+"""`evalkit check`: find every problem that can be found before the first call."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`evalkit doctor`: what this installation can and cannot do, and how to mend it."""
+"""`evalkit doctor`: check the installation, with a fix for each problem."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""What `evalkit run --dry-run` prints."""
+"""Print what `evalkit run --dry-run` found."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`evalkit gate`: decide again from stored rows, with no call."""
+"""`evalkit gate`: decide again from stored rows."""
 
 import os
 from pathlib import Path

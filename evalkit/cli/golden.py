@@ -1,4 +1,4 @@
-"""`evalkit golden`: what a golden set is worth before anything is run on it."""
+"""`evalkit golden`: describe a golden set before it is used."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""`evalkit init`: a suite that runs as it is."""
+"""`evalkit init`: write a suite that runs as it is."""
 
 import json
 import re

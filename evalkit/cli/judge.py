@@ -1,4 +1,4 @@
-"""`evalkit judge`: what is known of the judges that a suite trusts."""
+"""`evalkit judge`: calibrate, probe and compare judges."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path

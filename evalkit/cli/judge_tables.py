@@ -1,4 +1,4 @@
-"""What the `evalkit judge` commands print, at 80 columns."""
+"""Print the tables of `evalkit judge`."""
 
 from __future__ import annotations
 

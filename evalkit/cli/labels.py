@@ -1,4 +1,4 @@
-"""`evalkit labels`: draw answers for people to label, and take their labels in."""
+"""`evalkit labels`: draw answers to label, and import labels."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""`evalkit noise` and `evalkit power`: what a suite's gate can see, before it is trusted with a decision."""
+"""`evalkit noise` and `evalkit power`: estimate what the gate of a suite can detect."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence

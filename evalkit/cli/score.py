@@ -1,4 +1,4 @@
-"""`evalkit score`: the answers of a stored run, graded by today's scorers."""
+"""`evalkit score`: grade the stored answers of a run with today's scorers."""
 
 from pathlib import Path
 from typing import Annotated

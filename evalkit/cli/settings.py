@@ -1,4 +1,4 @@
-"""What a run of a suite would be set to, and who says so: a variable of the environment, the suite, or nobody."""
+"""List the settings of a run with their sources."""
 
 from __future__ import annotations
 

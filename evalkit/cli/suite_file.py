@@ -1,4 +1,4 @@
-"""The suite that a command is about: the one that is named, else the nearest `evalkit.yaml`."""
+"""Find the suite of a command: the one named, or the nearest `evalkit.yaml`."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`evalkit verify`: is a stored run what it was."""
+"""`evalkit verify`: check that a stored run is unchanged."""
 
 from __future__ import annotations
 

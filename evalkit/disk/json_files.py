@@ -1,4 +1,4 @@
-"""JSON files: read one that may be anybody's, write values so that equal ones have equal bytes."""
+"""Read JSON files from untrusted sources, and write JSON whose bytes depend on the value alone."""
 
 from __future__ import annotations
 

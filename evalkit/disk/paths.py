@@ -1,4 +1,4 @@
-"""Where a project begins, and paths that stay inside it."""
+"""Find the root of a project, and keep paths inside it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Write a file so that a reader sees the old one or the whole new one."""
+"""Replace a file atomically: a reader sees the old content or all of the new."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A line of a journal: the text of a row behind its checksum, `{"sum":"<32 hex>","row":{...}}` and a line feed."""
+"""Encode and decode one line of a journal: a checksum and the text of a row."""
 
 from __future__ import annotations
 

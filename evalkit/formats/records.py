@@ -1,4 +1,4 @@
-"""Values of a run as plain JSON, and metrics back again."""
+"""Convert the values of a run to JSON and back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One row of the journal as one checksummed line of JSON, and back."""
+"""Encode and decode one row of the journal as a checksummed line of JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a stored file has the shape that this version writes: checksums show accidents, not foreign hands."""
+"""Check that a stored file has the shape that this version writes."""
 
 from __future__ import annotations
 

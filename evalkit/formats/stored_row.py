@@ -1,4 +1,4 @@
-"""What stands under `row` in a line of the journal, read straight into the types of a row."""
+"""Decode a stored row straight into the types of a row."""
 
 from __future__ import annotations
 

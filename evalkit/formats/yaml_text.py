@@ -1,4 +1,4 @@
-"""YAML text to plain values, with the place of every key and the traps of YAML 1.1 refused."""
+"""Parse YAML into plain values with the place of every key, rejecting the traps of YAML 1.1."""
 
 from __future__ import annotations
 

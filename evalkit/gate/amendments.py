@@ -1,4 +1,4 @@
-"""What a change did to the rules it is judged by: gate, evidence, labels, cases."""
+"""Compare the rules a run is judged by with those of its base: gate, evidence, labels, cases."""
 
 from __future__ import annotations
 

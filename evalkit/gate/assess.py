@@ -1,4 +1,4 @@
-"""Rows and terms in, summary and decision out: what `run` and `gate` share."""
+"""Summarise rows and apply the gate; shared by `run` and `gate`."""
 
 from __future__ import annotations
 

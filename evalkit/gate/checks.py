@@ -1,4 +1,4 @@
-"""Checks on single cases and on completeness: failures, canaries, coverage."""
+"""Check single cases and completeness: failures, canaries, coverage."""
 
 from __future__ import annotations
 

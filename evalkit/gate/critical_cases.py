@@ -1,4 +1,4 @@
-"""A critical case that broke: it blocks alone only where both sides are sure.
+"""Block on a critical case that broke, if both runs are certain.
 
 "It broke, and broke again" blocks 31 % of unchanged systems with 20 critical cases of ordinary flakiness. Four passes
 of four before and four failures of four now block well under 1 % (`benchmarks/error_rates.py`).

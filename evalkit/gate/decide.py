@@ -1,4 +1,4 @@
-"""Summary, policy and baseline -> Decision."""
+"""Apply a policy to a summary and a baseline, and decide."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one item of the policy found."""
+"""Result of one item of the policy."""
 
 from __future__ import annotations
 

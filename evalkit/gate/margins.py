@@ -1,4 +1,4 @@
-"""What has to be shown and not only not refuted: hardly worse than the baseline, or better by so much."""
+"""Test margins that a release must demonstrate: no worse than the baseline, or better by an amount."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Did the candidate get worse than the baseline on the same cases, in any metric or cohort?
+"""Test whether a metric fell against the baseline on the same cases, overall or in a cohort.
 
 Every metric x cohort is one gate. The sign-flip test keeps the chance that any gate blocks an unchanged system below
 alpha, over all of them together.

@@ -1,4 +1,4 @@
-"""Gates of a regression test, written as checks."""
+"""Turn the results of a regression test into checks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Slower or dearer than the baseline on the same cases, by more than a margin."""
+"""Test whether latency or cost rose by more than a margin on the same cases."""
 
 from __future__ import annotations
 

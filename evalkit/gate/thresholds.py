@@ -1,4 +1,4 @@
-"""Absolute limits on a metric, judged by one-sided 95 % bounds."""
+"""Test absolute limits on a metric with one-sided 95 % bounds."""
 
 from __future__ import annotations
 

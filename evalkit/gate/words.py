@@ -1,4 +1,4 @@
-"""Figures and names as the sentences of a decision write them."""
+"""Format figures and names for the sentences of a decision."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One raw row into a `Case`: aliases of other tools, types, and problems with their mend."""
+"""Turn a raw row into a `Case`, accepting the field names of other tools."""
 
 from __future__ import annotations
 

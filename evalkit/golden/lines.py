@@ -1,4 +1,4 @@
-"""JSON Lines and CSV files into raw rows, streaming, with the place of each and every problem named."""
+"""Stream raw rows from JSON Lines and CSV files, with the place of every problem."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cases whose input stands in what the system learnt from: a score on them measures memory."""
+"""Find cases whose input occurs in training data of the system."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a row of promptfoo expects: an answer is the reference; any other assertion is refused, never read as one."""
+"""Read the expectations of a promptfoo row; assertions that have no equivalent are refused."""
 
 from __future__ import annotations
 

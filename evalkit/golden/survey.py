@@ -1,4 +1,4 @@
-"""What is learnt of a golden set while it is checked: repeats, cohorts, and what its cases lack."""
+"""Collect facts about a golden set while it is checked: repeats, cohorts, missing fields."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Parquet and Arrow files and data sets of a hub into raw rows, through `datasets`.
+"""Read Parquet and Arrow files and hub data sets through `datasets`.
 
 The types are those that the file declares: nothing is inferred, so "007", "2024-01-01" and "NA" stay text.
 """

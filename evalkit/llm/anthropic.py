@@ -1,4 +1,4 @@
-"""The Messages API of Anthropic, spoken as if it were the chat API: requests one way, replies the other.
+"""Translate between the chat API and Anthropic's Messages API.
 
 Source: https://docs.claude.com/en/api/messages (version 2023-06-01).
 """

@@ -1,4 +1,4 @@
-"""What a run may spend, in US dollars."""
+"""Limit what a run may spend, in US dollars."""
 
 from __future__ import annotations
 

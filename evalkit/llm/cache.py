@@ -1,4 +1,4 @@
-"""Replies that were paid for once, kept in SQLite beside the project."""
+"""Cache judges' replies in SQLite beside the project."""
 
 from __future__ import annotations
 

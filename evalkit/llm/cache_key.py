@@ -1,4 +1,4 @@
-"""The key that signs cached replies. It lies outside the project, so that no file of the project can forge one."""
+"""Manage the key that signs cached replies; it lies outside the project."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The settings of one chat endpoint."""
+"""Settings of one chat endpoint."""
 
 from __future__ import annotations
 

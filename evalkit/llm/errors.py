@@ -1,4 +1,4 @@
-"""What can go wrong when a model is asked.
+"""Errors of model calls.
 
 ```
 RunError

@@ -1,4 +1,4 @@
-"""The ways to ask an endpoint for JSON, strictest first, and how to tell that it refuses one."""
+"""Ways to ask an endpoint for JSON, strictest first, and how to detect a refusal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Limits of an endpoint: requests and tokens a minute, spread evenly."""
+"""Keep to the limits of an endpoint: requests and tokens a minute."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a call cost."""
+"""Compute what a call cost."""
 
 from __future__ import annotations
 

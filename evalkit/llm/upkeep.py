@@ -1,4 +1,4 @@
-"""What the file of kept replies holds, and taking the oldest of them out."""
+"""Inspect the cache of replies and remove the oldest entries."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The reply of a chat endpoint, and what is read from it."""
+"""Parse the reply of a chat endpoint."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When to ask again, and how long to wait before it."""
+"""Decide whether to retry a failed request, and how long to wait first."""
 
 from __future__ import annotations
 

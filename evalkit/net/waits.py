@@ -1,4 +1,4 @@
-"""Who waits before asking again, so that a run that seems to stand still can say why."""
+"""Track pending retries so that progress output can explain a stalled run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a baseline is, and whether it can be compared with a suite as it is now."""
+"""Describe a baseline and check that the current suite can be compared with it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A judge's stored verdicts against labels: the figures, the record, and drift."""
+"""Compare a judge's stored verdicts with labels: agreement, calibration record, drift."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run that is checked, planned and estimated, and not begun: nothing is sent, nothing is written."""
+"""Check, plan and estimate a run without sending or writing anything."""
 
 from __future__ import annotations
 

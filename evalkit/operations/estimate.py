@@ -1,4 +1,4 @@
-"""What a run would ask, spend and take, before anything is asked: a plan and an earlier run in, an estimate out."""
+"""Estimate the calls, cost and duration of a run from its plan and an earlier run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Answers for people to label: a blind queue is drawn from a run, and what comes back is taken or refused."""
+"""Draw a blind queue of answers for people to label, and import the labels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The health of a suite's judges: its golden set turned into probes, asked of the configured endpoint."""
+"""Probe a suite's judges with altered answers from its golden set."""
 
 from __future__ import annotations
 

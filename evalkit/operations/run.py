@@ -1,4 +1,4 @@
-"""From a suite file to a decision on disk: the whole of `evalkit run`, callable from anywhere."""
+"""Run a suite from its file to a decision on disk, or decide again from stored rows."""
 
 from __future__ import annotations
 

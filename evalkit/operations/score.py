@@ -1,4 +1,4 @@
-"""Stored answers as a system: a run is scored again by today's scorers, and nothing is called but judges."""
+"""Replace the system with the stored answers of a run, so that today's scorers can grade them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""All that the page of one case shows, as JSON without what is empty or the same as before."""
+"""Encode everything the page of one case shows as compact JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Small drawings as inline SVG; each has a title, a description and a table beside it with the same figures."""
+"""Draw small inline SVG charts, each with a title, a description and a table of the same figures."""
 
 from __future__ import annotations
 

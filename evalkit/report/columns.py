@@ -1,4 +1,4 @@
-"""One line per row for the table of cases: codes for what repeats, and a legend that says what they mean."""
+"""Encode one line per row for the table of cases."""
 
 from __future__ import annotations
 

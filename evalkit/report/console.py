@@ -1,4 +1,4 @@
-"""The decision on a terminal: verdict, why, which cohorts, which cases, in at most a screen."""
+"""Print the decision on a terminal: verdict, reasons, cohorts, cases."""
 
 from __future__ import annotations
 

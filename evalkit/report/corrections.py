@@ -1,4 +1,4 @@
-"""What people's labels say of a judge's own figures, in one sentence each."""
+"""Describe what people's labels say about a judge's figures."""
 
 from __future__ import annotations
 

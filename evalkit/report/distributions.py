@@ -1,4 +1,4 @@
-"""Counts of scores, latencies, costs and tokens in equal bins, gathered in one walk over the rows."""
+"""Count scores, latencies, costs and tokens in equal bins."""
 
 from __future__ import annotations
 

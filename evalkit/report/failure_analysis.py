@@ -1,4 +1,4 @@
-"""The analysis of failures: where they are, and room for cause and remedy of the worst."""
+"""Write the analysis of failures: where they are, and room for causes and remedies."""
 
 from __future__ import annotations
 

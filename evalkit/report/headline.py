@@ -1,4 +1,4 @@
-"""The one sentence that names outcome, cause and cohort."""
+"""Write the headline: outcome, cause and cohort in one sentence."""
 
 from __future__ import annotations
 

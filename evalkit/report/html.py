@@ -1,4 +1,4 @@
-"""One HTML file: a static head that reads without JavaScript, and every case as data that opens on demand."""
+"""Write report.html: one file with a static head and case data that opens on demand."""
 
 from __future__ import annotations
 

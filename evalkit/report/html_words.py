@@ -1,4 +1,4 @@
-"""Words, drawings and groups that the templates of the HTML report take beside the view."""
+"""Words, drawings and groups for the templates of the HTML report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far each judge may be trusted, in words: overall, by cohort, among the raters, and what it could not grade."""
+"""Describe how far each judge can be trusted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One HTML file in which a person labels answers without knowing what the judge said of them."""
+"""Write the blind labelling page as one HTML file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What raters said of single answers, beside what the judge said: the cells of a confusion matrix, case by case."""
+"""List labels beside the judge's verdicts, case by case."""
 
 from __future__ import annotations
 

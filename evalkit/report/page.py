@@ -1,4 +1,4 @@
-"""The summary as plain values, its Markdown, and its JSON: what a job page and a comment show, in one renderer.
+"""Render the summary for a job page and a comment.
 
 The JSON crosses from the job that ran a pull request's code to the one that may write a comment. It holds no markup:
 every text is escaped where it is rendered, so that whoever made the file cannot make it say more than text.

@@ -1,4 +1,4 @@
-"""The cases inside the HTML file: gzip in base64, a small index, and bodies in chunks that open on demand."""
+"""Pack the cases for the HTML file."""
 
 from __future__ import annotations
 

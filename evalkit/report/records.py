@@ -1,4 +1,4 @@
-"""Two records for people to complete: the release decision and the analysis of failures."""
+"""Write the release decision and the analysis of failures, for people to complete."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Frequent words of a text as one character each: what gzip, which sees 32 kB at a time, cannot do across chunks."""
+"""Shorten frequent words before compression."""
 
 from __future__ import annotations
 

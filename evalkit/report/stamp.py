@@ -1,4 +1,4 @@
-"""The mark by which a record that a person has completed is told from one that nobody touched."""
+"""Mark records, so that those a person completed can be told from untouched ones."""
 
 from __future__ import annotations
 

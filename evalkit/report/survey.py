@@ -1,4 +1,4 @@
-"""One walk over the rows of a run: the cases worth showing, an example of each error, and counts for the histograms."""
+"""Walk the rows of a run once: cases to show, examples of errors, counts."""
 
 from __future__ import annotations
 

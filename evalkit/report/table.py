@@ -1,4 +1,4 @@
-"""The cases as one table for spreadsheets and pandas: a row a case x repeat, three columns a metric."""
+"""Write the cases as a table for spreadsheets and pandas."""
 
 from __future__ import annotations
 

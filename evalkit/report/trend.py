@@ -1,4 +1,4 @@
-"""One metric over the stored runs of a suite, cut where its figures stop being comparable."""
+"""Show one metric over the stored runs of a suite."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one view model: every renderer shows these lines, in these words."""
+"""Build the view model that all renderers share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every report of a run folder, made from its rows, summary and decision."""
+"""Write every report of a run folder."""
 
 from __future__ import annotations
 

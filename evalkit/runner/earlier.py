@@ -1,4 +1,4 @@
-"""What an earlier process of a run left in its folder: what stands, what is to be asked again, what is set aside."""
+"""Read what an earlier process of a run left: finished rows, rows to ask again, rows to set aside."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The runner: workers take the next case, call the system, grade the answer and hand the row on.
+"""Run cases concurrently: call the system, score the answer, hand on the row.
 
 Only what a kill could lose stands between two calls of a worker. The rest, reading cases and counting rows, is done
 while calls are in flight.

@@ -1,4 +1,4 @@
-"""One output through every scorer that applies to its case; what a scorer may not return becomes `unscored`."""
+"""Score one output with every scorer that applies; a scorer that fails leaves its metric `unscored`."""
 
 from __future__ import annotations
 

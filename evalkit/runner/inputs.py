@@ -1,4 +1,4 @@
-"""What can be known of every file before the first call: labels beside cases, a baseline beside scorers, warnings."""
+"""Checks made before the first call: labels against cases, baseline against scorers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run was made of: written before the first call, enough to decide again and to serve as a baseline."""
+"""Describe what a run was made of, before its first call."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names that a suite gives to metrics, and those of cohorts that it takes for granted."""
+"""Check the names of metrics and cohorts in a suite."""
 
 from __future__ import annotations
 

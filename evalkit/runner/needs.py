@@ -1,4 +1,4 @@
-"""What each case has to hold for the system, the scorers and the cohorts of a suite; told before the first call."""
+"""Collect the fields that a suite requires of each case, checked before the first call."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Decide again with removed and edited cases of the base put back in their old form."""
+"""Run removed and edited cases of the base in their old form, and decide again with their results."""
 
 from __future__ import annotations
 

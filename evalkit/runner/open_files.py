@@ -1,4 +1,4 @@
-"""Files that a run holds open at once, against what the process may open."""
+"""Raise the limit of open files to what a run needs."""
 
 from __future__ import annotations
 

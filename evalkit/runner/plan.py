@@ -1,4 +1,4 @@
-"""Which case x repeat a run asks for."""
+"""Plan which case and repeat a run asks for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A suite made ready to run: golden set checked, scorers bound, every problem told before the first call."""
+"""Prepare a suite for a run: check the golden set, bind the scorers, report every problem before the first call."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cases that were in flight whenever the process died are asked in another process, which may die in their stead."""
+"""Run cases suspected of crashing the process in a disposable subprocess."""
 
 from __future__ import annotations
 

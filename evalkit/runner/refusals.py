@@ -1,4 +1,4 @@
-"""A key that is refused from the start ends a run; one refused call among answered ones is a row like any other."""
+"""End a run when the endpoint refuses its key from the start; keep single refusals as rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The folder of a run as its process finds it: new, or left by an earlier process whose rows are taken over."""
+"""Open the folder of a run: a new one, or one with the rows of an earlier process."""
 
 from __future__ import annotations
 

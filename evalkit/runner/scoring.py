@@ -1,4 +1,4 @@
-"""Which stored grades still stand: a change of one scorer asks that scorer again, and nobody else."""
+"""Decide which stored scores still hold, so that a changed scorer is run again and no other."""
 
 from __future__ import annotations
 

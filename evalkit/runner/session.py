@@ -1,4 +1,4 @@
-"""One run from its first call to its decision: what is journalled, what is counted, what ends it early."""
+"""Drive one run from its first call to its decision: journal rows, count, stop early."""
 
 from __future__ import annotations
 

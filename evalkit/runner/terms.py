@@ -1,4 +1,4 @@
-"""Gather what a decision depends on besides the rows: gate, baseline, base, labels, calibrations."""
+"""Gather everything a decision depends on besides the rows: gate, baseline, base, labels, calibrations."""
 
 from __future__ import annotations
 

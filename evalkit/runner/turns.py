@@ -1,4 +1,4 @@
-"""This system and the baseline's asked by turns, so that the load of the hour falls on both alike."""
+"""Alternate calls between the system and the baseline's system, so that both see the same load."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Blocked decisions of a project, in `.evalkit/blocked.jsonl`: known also after their run folders are gone."""
+"""Record blocked decisions in `.evalkit/blocked.jsonl`, so that they outlive their run folders."""
 
 from __future__ import annotations
 

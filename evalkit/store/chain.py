@@ -1,4 +1,4 @@
-"""The head of a run: one figure that stands for every row that counts and for the decision made of them.
+"""Compute the head of a run: one hash over every row that counts and the decision.
 
 It is a hash chain over the checksums of the rows in an order of their keys, so that it does not depend on which row
 was finished first, on a resume, or on rows that were run again since (the last row of a key counts).

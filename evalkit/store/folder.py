@@ -1,4 +1,4 @@
-"""Run folders and baselines on disk: who may write where, and what stands in which file."""
+"""Read and write the files of a run folder or baseline."""
 
 from __future__ import annotations
 

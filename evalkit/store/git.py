@@ -1,4 +1,4 @@
-"""Files of a commit: `git:REF:PATH` as a folder, read without a checkout, a shell or a hook."""
+"""Read files of a commit (`git:REF:PATH`) without a checkout, a shell or a hook."""
 
 from __future__ import annotations
 

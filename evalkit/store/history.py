@@ -1,4 +1,4 @@
-"""Earlier runs of a suite beside a run, as a few figures each: what a trend is drawn from."""
+"""Read earlier runs of a suite as a few figures each, for trends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows of a journal in a fixed order, whatever order they were written in, without holding them all."""
+"""Read the rows of a journal in sorted order without holding them in memory."""
 
 from __future__ import annotations
 

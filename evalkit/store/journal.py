@@ -1,4 +1,4 @@
-"""The journal of a run: `rows.jsonl`, appended one row at a time, readable after a kill at any moment."""
+"""Append rows to `rows.jsonl` so that they survive a kill at any moment."""
 
 from __future__ import annotations
 

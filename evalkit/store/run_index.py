@@ -1,4 +1,4 @@
-"""An index of run folders: what was read of them, as long as their files are those of then."""
+"""Index run folders, so that unchanged ones are not read again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who runs in a folder, and which calls are in flight there: one file, locked while its process lives."""
+"""Lock a run folder for one process, and note which calls are in flight."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The seal of a decided run: which rows and files its decision rests on, and every decision made of it so far.
+"""Seal a decided run: record which rows and files its decision rests on, and every decision made of it.
 
 `seal.txt` begins with one checksummed line of JSON. Each further line is a row: the number of its journal (0 for
 `rows.jsonl`, 1 for `baseline_rows.jsonl`, 2 for `former_rows.jsonl`), its checksum, and the beginning of its JSON,

@@ -1,4 +1,4 @@
-"""A run or baseline on disk, read back into the values that the gate and the reports take."""
+"""Read a run or baseline from disk into the values that gate and reports take."""
 
 from __future__ import annotations
 

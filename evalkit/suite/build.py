@@ -1,4 +1,4 @@
-"""Plain values into frozen dataclasses: the dataclass is the schema, every problem is collected with its place."""
+"""Build frozen dataclasses from plain values, collecting every problem with its place."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a suite says, as frozen values."""
+"""The frozen values of a suite."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Suite file to `Suite`: every key checked, every problem told at once with its place."""
+"""Parse a suite file, reporting every problem at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can still be read of a suite with bad keys, so that the problems of all its parts are told together."""
+"""Read what can be read of a suite with bad keys, so that all problems are reported together."""
 
 from __future__ import annotations
 

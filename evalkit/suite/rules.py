@@ -1,4 +1,4 @@
-"""The rules that a run is judged by, as plain values: what a manifest keeps of them and later runs compare."""
+"""Extract the rules that a run is judged by, for manifests and comparison."""
 
 from __future__ import annotations
 

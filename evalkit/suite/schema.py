@@ -1,4 +1,4 @@
-"""The JSON Schema (draft 2020-12) of a suite, made from the dataclasses that read it."""
+"""Generate the JSON Schema (draft 2020-12) of a suite from its dataclasses."""
 
 from __future__ import annotations
 

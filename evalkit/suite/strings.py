@@ -1,4 +1,4 @@
-"""Texts of a suite that should not stand in it: keys, and variables of the environment where nothing fills them in."""
+"""Find secrets and unfilled variables in the texts of a suite."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Text from data made safe to look at: no character that hides, reorders, moves the cursor or ends the line unseen."""
+"""Escape control and bidirectional characters in untrusted text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How figures are written: percentages, seconds, dollars, intervals, and unknown in words."""
+"""Format numbers for display: percentages, durations, costs, intervals and missing values."""
 
 from __future__ import annotations
 

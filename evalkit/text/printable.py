@@ -1,4 +1,4 @@
-"""Text from data made safe to print: one line, no control characters, no markup of the place it is printed in."""
+"""Prepare untrusted text for printing: one line, no control characters, no markup of the target."""
 
 from __future__ import annotations
 

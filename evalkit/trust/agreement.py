@@ -1,4 +1,4 @@
-"""How judges agree with raters on the very answers that both have read."""
+"""Measure how judges agree with raters on the answers that both have read."""
 
 from __future__ import annotations
 

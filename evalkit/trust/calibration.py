@@ -1,4 +1,4 @@
-"""What a judge's agreement with people was found to be on another run, and when it no longer holds."""
+"""Apply a judge's agreement with people from another run, and detect when it has expired."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Calibration records on disk: JSON, one judge each, bound to what they were made of."""
+"""Read and write calibration records."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Judges' rates and means with their known errors taken out, where people have labelled answers of this very run.
+"""Correct judged rates and means for the judge's known errors, using people's labels of the same run.
 
 Labels of another run never correct this one: they would pull a regression back towards the old rate.
 """

@@ -1,4 +1,4 @@
-"""Two versions of a judge on the same answers: did what it says change, and did its agreement with people?"""
+"""Compare two versions of a judge on the same answers."""
 
 from __future__ import annotations
 

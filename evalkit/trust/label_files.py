@@ -1,4 +1,4 @@
-"""Label files: what people (or authors, or programs) said of single answers."""
+"""Read label files: grades that people, authors or programs gave to single answers."""
 
 from __future__ import annotations
 

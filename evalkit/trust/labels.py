@@ -1,4 +1,4 @@
-"""What raters say of single answers."""
+"""A label: a rater's grade of one answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which answers to label next: balanced over the judge's verdicts, spread over a cohort, with known chances."""
+"""Choose which answers to label next, with known probabilities."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Read levels as pass or fail by the metric's pass mark."""
+"""Read levels as pass or fail by a metric's pass mark."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Raters and a judge on the same answers: kappa, its trust, and the figures that explain it."""
+"""Compare raters with a judge: kappa, trust, and the figures that explain them."""
 
 from __future__ import annotations
 
