@@ -68,7 +68,19 @@ def _root(
 
 
 class _FromEnvironment(TyperCommand):
-    """A command whose flags may stand in the environment; that it is to print its help may not."""
+    """A command whose options can be set in the environment, but for `--help`; its help groups them."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the options under the titles of their groups; the docstring names their variables."""
+        groups: dict[str, list[tuple[str, str]]] = {}
+        for param in self.get_params(ctx):
+            param.show_envvar = False  # type: ignore[attr-defined]
+            title = "Arguments" if param.param_type_name == "argument" else getattr(param, "rich_help_panel", None)
+            if (record := param.get_help_record(ctx)) is not None:
+                groups.setdefault(title or "Other", []).append(record)
+        for title, records in groups.items():
+            with formatter.section(title):
+                formatter.write_dl(records)
 
     def get_help_option(self, ctx: Any) -> Any:
         found = super().get_help_option(ctx)

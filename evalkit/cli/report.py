@@ -10,7 +10,7 @@ import typer
 def report(
     run: Annotated[Path, typer.Argument(help="Run folder.")],
     baseline: Annotated[
-        str | None, typer.Option(help="Saved baseline or run folder to show beside; default: the one of the run.")
+        str | None, typer.Option(help="Baseline or run folder to compare with. Default: the one of the run.")
     ] = None,
     summary: Annotated[Path | None, typer.Option(help="Append summary.md to this file.")] = None,
     csv: Annotated[Path | None, typer.Option(help="Write the cases as a table for spreadsheets and pandas.")] = None,

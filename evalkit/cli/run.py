@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 ENV_PREFIX = "EVALKIT"
 """Flags may stand in the environment: `EVALKIT_LIMIT` is `--limit`."""
+_WHERE, _PART, _CALLS, _SHOWN = "Run", "Run a part of the cases (not gated)", "Calls", "Output"
+"""Groups of options in the help."""
 _UNREAD = {"suite", "dry_run"}
 """Parameters that no variable sets."""
 
@@ -32,74 +34,140 @@ class Progress(enum.StrEnum):
 def run(  # noqa: PLR0913 - typer reads the flags from the signature
     suite: SuiteFile = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder for the run; must be empty. Default: reports/<run-id>.")
+        Path | None,
+        typer.Option(help="Folder for the run; must be empty. Default: reports/<run-id>.", rich_help_panel=_WHERE),
     ] = None,
     baseline: Annotated[
-        str | None, typer.Option(help="Baseline: a name, folder, artifact or git:REF:PATH; `none` for none.")
+        str | None,
+        typer.Option(
+            help="Baseline: a name, folder, artifact or git:REF:PATH; `none` for none.", rich_help_panel=_WHERE
+        ),
     ] = None,
-    limit: Annotated[
-        int | None, typer.Option(min=1, help="Draw this many cases (seeded): a partial run, not a gate.")
-    ] = None,
-    sample: Annotated[
-        int | None,
-        typer.Option(min=1, help="Draw a stratified sample of this size: a partial run; `sample:` in a suite is none."),
-    ] = None,
-    case: Annotated[list[str] | None, typer.Option(help="Only this case; repeatable. A partial run.")] = None,
-    cohort: Annotated[
-        list[str] | None, typer.Option(help="Only this cohort (name=value; !name=value leaves out). A partial run.")
-    ] = None,
-    failed_from: Annotated[
-        Path | None, typer.Option(help="Only cases that failed or have no result in this run. A partial run.")
-    ] = None,
-    repeat: Annotated[int | None, typer.Option(min=1, help="Ask each case this often.")] = None,
-    concurrency: Annotated[int | None, typer.Option(min=1, help="Calls in flight.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of every random draw.")] = None,
-    budget: Annotated[
-        float | None, typer.Option(min=0.0001, help="US dollars to spend; then no new call is made.")
-    ] = None,
-    deadline: Annotated[
-        float | None, typer.Option(min=0.001, help="Seconds; then calls in flight are cancelled: go on with --resume.")
-    ] = None,
-    timeout: Annotated[
-        float | None, typer.Option(min=0.001, help="Seconds that one call of the system may take.")
-    ] = None,
-    fail_fast: Annotated[
-        int | None, typer.Option(min=1, help="Ask no new case after this many failed ones: a partial run.")
-    ] = None,
-    cache: Annotated[bool, typer.Option("--cache/--no-cache", help="Take judges' replies of earlier runs.")] = True,
-    refresh_cache: Annotated[
-        bool, typer.Option("--refresh-cache", help="Ask judges anew, and keep what they reply.")
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Resume the interrupted run in --out.", rich_help_panel=_WHERE)
     ] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the interrupted run in --out.")] = False,
     retry_errors: Annotated[
-        bool, typer.Option("--retry-errors", help="Resume, and try again what ended as an error or ungraded.")
+        bool,
+        typer.Option(
+            "--retry-errors",
+            help="Resume, and run again the cases that ended in an error or could not be graded.",
+            rich_help_panel=_WHERE,
+        ),
     ] = False,
     dry_run: Annotated[
         bool,
         typer.Option(
             "--dry-run",
-            help="Check everything, say what the run would ask and cost, and send nothing.",
+            help="Check everything, estimate calls and cost, and send nothing.",
             allow_from_autoenv=False,  # a forgotten variable would end a gate with 0
+            rich_help_panel=_WHERE,
         ),
     ] = False,
+    limit: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Run N cases, drawn at random (seeded).", rich_help_panel=_PART),
+    ] = None,
+    sample: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Run a stratified sample of N cases. For a gated sample, set `sample:` in the suite.",
+            rich_help_panel=_PART,
+        ),
+    ] = None,
+    case: Annotated[
+        list[str] | None, typer.Option(metavar="ID", help="Run only this case; repeatable.", rich_help_panel=_PART)
+    ] = None,
+    cohort: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE", help="Run only this cohort; !NAME=VALUE leaves one out.", rich_help_panel=_PART
+        ),
+    ] = None,
+    failed_from: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="RUN", help="Run only the cases that failed or have no result in this run.", rich_help_panel=_PART
+        ),
+    ] = None,
+    repeat: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Run each case this many times.", rich_help_panel=_CALLS)
+    ] = None,
+    concurrency: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Calls in flight.", rich_help_panel=_CALLS)
+    ] = None,
+    timeout: Annotated[
+        float | None,
+        typer.Option(min=0.001, metavar="SECONDS", help="Limit for one call of the system.", rich_help_panel=_CALLS),
+    ] = None,
+    deadline: Annotated[
+        float | None,
+        typer.Option(
+            min=0.001,
+            metavar="SECONDS",
+            help="Limit for all calls; then those in flight are cancelled, and --resume goes on.",
+            rich_help_panel=_CALLS,
+        ),
+    ] = None,
+    budget: Annotated[
+        float | None,
+        typer.Option(min=0.0001, metavar="USD", help="Stop making calls once this is spent.", rich_help_panel=_CALLS),
+    ] = None,
+    fail_fast: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Start no new case after N failed ones.", rich_help_panel=_CALLS),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(metavar="N", help="Seed of every random draw.", rich_help_panel=_CALLS)
+    ] = None,
+    cache: Annotated[
+        bool, typer.Option("--cache/--no-cache", help="Reuse cached judge replies.", rich_help_panel=_CALLS)
+    ] = True,
+    refresh_cache: Annotated[
+        bool, typer.Option("--refresh-cache", help="Ask judges again and cache the replies.", rich_help_panel=_CALLS)
+    ] = False,
     report: Annotated[
-        bool, typer.Option("--report/--no-report", help="Write report.html, summary.md, junit.xml ...")
+        bool,
+        typer.Option(
+            "--report/--no-report", help="Write report.html, summary.md, junit.xml ...", rich_help_panel=_SHOWN
+        ),
     ] = True,
     summary: Annotated[
-        Path | None, typer.Option(help="Append summary.md to this file, such as $GITHUB_STEP_SUMMARY.")
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Append summary.md to this file, such as $GITHUB_STEP_SUMMARY.",
+            rich_help_panel=_SHOWN,
+        ),
     ] = None,
-    junit: Annotated[Path | None, typer.Option(help="Write junit.xml to this file as well.")] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print decision.json on stdout, and nothing else.")] = False,
-    progress: Annotated[Progress, typer.Option(help="How to show progress on stderr.")] = Progress.AUTO,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="List every check and cohort.")] = False,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Print the verdict and what failed, and no progress.")
+    junit: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write junit.xml to this file as well.", rich_help_panel=_SHOWN),
+    ] = None,
+    json: Annotated[
+        bool,
+        typer.Option("--json", help="Print decision.json on stdout, and nothing else.", rich_help_panel=_SHOWN),
     ] = False,
-    no_color: Annotated[bool, typer.Option("--no-color", help="Print without colour.")] = False,
+    progress: Annotated[
+        Progress, typer.Option(help="How to show progress on stderr.", rich_help_panel=_SHOWN)
+    ] = Progress.AUTO,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="List every check and cohort.", rich_help_panel=_SHOWN)
+    ] = False,
+    quiet: Annotated[
+        bool,
+        typer.Option(
+            "--quiet", "-q", help="Print the decision and what failed, without progress.", rich_help_panel=_SHOWN
+        ),
+    ] = False,
+    no_color: Annotated[bool, typer.Option("--no-color", help="Print without colour.", rich_help_panel=_SHOWN)] = False,
 ) -> None:
     """Run a suite: call the system, grade every answer, decide.
 
     Example: evalkit run suites/compliance.yaml --out reports/latest
+
+    Each option can also be set in the environment: EVALKIT_REPEAT=3 is --repeat 3.
 
     Exit codes: 0 approved, 1 blocked, 2 invalid input, 3 no decision, 4 evalkit or disk failure, 5 nothing selected,
     129, 130, 143 stopped by SIGHUP, Ctrl-C, SIGTERM (go on with --resume).
