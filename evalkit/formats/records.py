@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
-import msgspec
-
 from evalkit.formats.shapes import METRIC_SHAPE
 from evalkit.results import Decision, Summary
 from evalkit.types import Metric
@@ -42,6 +40,8 @@ def summary_of(record: Mapping[str, Any], timings: Mapping[str, Any]) -> Summary
     Raises:
         ValueError: a record does not have the shape of a summary.
     """
+    import msgspec
+
     try:
         metrics = tuple(metric_of(each) for part in (record, timings) for each in part["metrics"])
         cells = [*record["cells"], *timings["cells"]]
@@ -56,6 +56,8 @@ def decision_of(record: Mapping[str, Any]) -> Decision:
     Raises:
         ValueError: the record does not have the shape of a decision.
     """
+    import msgspec
+
     try:
         return msgspec.convert(record, Decision)
     except msgspec.ValidationError as error:

@@ -170,12 +170,12 @@ def test_verify_names_damaged_and_missing_rows(saved: Project, change: str, said
 
 def test_verify_names_what_cannot_be_compared(saved: Project) -> None:
     """Another golden set and another scorer are named together, with what to do."""
-    saved.cases(80)
+    saved.cases(20)
     text = (saved.root / "suite.yaml").read_text().replace("- exact", "- exact: {mode: numeric}")
     (saved.root / "suite.yaml").write_text(text, encoding="utf-8")
     ran = saved.run("baseline", "verify")
     assert ran.returncode == 2
-    assert "40 of 80 cases are those of cases.jsonl today, need 90%" in ran.stderr
+    assert "20 of its 40 cases are those of cases.jsonl today, need 90%" in ran.stderr
     assert "its exact was scored otherwise (options); grade its stored answers with `evalkit score`" in ran.stderr
 
 

@@ -16,7 +16,7 @@ import sealed_project
 from forked import forked
 from sealed_project import LUCKY, Sealed, change_json, delete_failing, edit_failing
 
-from evalkit.store import saving
+from evalkit.baselines import save
 
 POINTS = (
     "evalkit.baselines.save:_recover",
@@ -66,7 +66,7 @@ def deadly(target: str, when: str, two_steps: bool) -> Callable[[], None]:
 
     def patch() -> None:
         if two_steps:
-            saving._exchanged = lambda one, other: False  # type: ignore[assignment]
+            save._exchanged = lambda one, other: False  # type: ignore[assignment]
         module, _, name = target.partition(":")
         owner = importlib.import_module(module)
         *parts, last = name.split(".")

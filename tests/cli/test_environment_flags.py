@@ -15,8 +15,8 @@ from typer.main import get_command
 from evalkit.cli.app import app
 
 READ = (
-    "out baseline limit sample case cohort failed_from repeat concurrency seed budget deadline timeout fail_fast cache "
-    "refresh_cache resume retry_errors report summary junit json progress verbose quiet no_color"
+    "out baseline resume retry_errors limit sample case cohort failed_from repeat concurrency timeout deadline budget "
+    "fail_fast seed cache refresh_cache report summary junit json progress verbose quiet no_color"
 ).split()
 """What docs/ci.md says: every flag but `--dry-run` and `--help`."""
 
