@@ -132,6 +132,8 @@ def fix_of(error: OSError) -> str:
     fixes = {
         (errno.EACCES, errno.EPERM, errno.EROFS): "make the folder writable",
         (errno.ENOENT, errno.ESTALE, errno.ENOTDIR): "leave the folder where it is while evalkit works in it",
-        (errno.EMFILE, errno.ENFILE): "raise the limit of open files (`ulimit -n`)",
+        (errno.EMFILE, errno.ENFILE): "raise the limit of open files (`ulimit -n`), or lower `concurrency:`",
+        (errno.EBADF,): "test the system with `command:` or `http:`, as code in this process closes evalkit's files",
+        (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG): "free the disk",
     }
-    return next((fix for numbers, fix in fixes.items() if error.errno in numbers), "free the disk")
+    return next((fix for numbers, fix in fixes.items() if error.errno in numbers), "check what is there")

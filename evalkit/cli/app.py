@@ -38,7 +38,7 @@ GROUPS = (baseline, judge, labels, golden, cache)
 COMPLETING = "_EVALKIT_COMPLETE"
 """Set by a shell that asks for what may come next."""
 _NO_PATH = (errno.ENAMETOOLONG, errno.ELOOP)
-_TOO_MANY = (errno.EMFILE, errno.ENFILE)
+_FILES = (errno.EMFILE, errno.ENFILE, errno.EBADF)
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG)
 
 
@@ -174,9 +174,9 @@ def main() -> None:
         if isinstance(error, OSError) and error.errno in _NO_PATH:
             typer.echo(_shown(f"{str(error.filename)[:200]}: {error.strerror}; write another path"), err=True)
             sys.exit(ExitCode.INVALID_INPUT)
-        if isinstance(error, OSError) and error.errno in _TOO_MANY:
+        if isinstance(error, OSError) and error.errno in _FILES:
             typer.echo(
-                _shown(f"{error.filename or 'evalkit'}: {error.strerror}; {fix_of(error)}, or lower `concurrency:`"),
+                _shown(f"{error.filename or 'evalkit'}: {error.strerror}; {fix_of(error)}"),
                 err=True,
             )
             sys.exit(ExitCode.INTERNAL_ERROR)

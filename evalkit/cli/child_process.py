@@ -38,6 +38,7 @@ class _Child:
 
     def __init__(self) -> None:
         self.parent: int | None = None
+        self.decides = False
         self.decision: tuple[str, str] | None = None
         self.listener: Callable[[int], object] | None = None
 
@@ -48,6 +49,11 @@ _CHILD = _Child()
 def promise(decision: Path | None, sha256: str = "") -> None:
     """Let the exit code count only if `decision` still has these bytes when everything has ended; `None`: always."""
     _CHILD.decision = None if decision is None else (str(decision.absolute()), sha256)
+
+
+def must_decide() -> None:
+    """Let an exit code that says something of the suite count only with a decision on disk from now on."""
+    _CHILD.decides = True
 
 
 def started_as() -> int:
@@ -100,7 +106,7 @@ def _run(command: Callable[[], object], say: int, orders: int) -> NoReturn:
     _CHILD.parent = os.getppid()
     threading.Thread(target=_obey, args=[orders], name="orders", daemon=True).start()
     code = _ended(command)
-    said = {"pid": os.getpid(), "code": code, "decision": _CHILD.decision}
+    said = {"pid": os.getpid(), "code": code, "decision": _CHILD.decision, "decides": _CHILD.decides}
     with suppress(OSError):  # the system has closed its descriptors; without this word no code counts
         os.write(say, dumps(said).encode() + b"\n")
     leaving = threading.Timer(LEAVE_S, os._exit, [code])
@@ -135,7 +141,9 @@ def _awaited(child: int, word: int) -> tuple[int, bytes]:
     """Wait for the child's end, and kill it where it has said its last word and does not end: its status, its words."""
     os.set_blocking(word, False)  # a process that the system has left behind may hold the other end
     said, kill_at = b"", float("inf")
-    while not (ended := os.waitpid(child, os.WNOHANG))[0]:
+    while not (ended := os.waitpid(child, os.WNOHANG | os.WUNTRACED))[0] or os.WIFSTOPPED(ended[1]):
+        if ended[0] and os.WSTOPSIG(ended[1]) == signal.SIGSTOP:  # not Ctrl-Z, which stops this process too
+            os.kill(child, signal.SIGCONT)
         if select.select([word], [], [], LOOK_S)[0]:
             piece = _read(word)
             said += piece
@@ -165,15 +173,30 @@ def _exit_code(child: int, status: int, said: bytes) -> int:
     code = os.waitstatus_to_exitcode(status)
     last = _last_word(child, said)
     if last is None:
+        if code < 0:
+            _tell(f"the process was ended by {_signal_name(-code)}")
         if code not in _DECIDING:
             return code
         what = f"the process ended with exit code {code}, and evalkit in it did not report that it had finished"
         _tell(f"{what}: the system called os._exit, or closed or replaced what evalkit uses")
         return ExitCode.INTERNAL_ERROR
-    if last["decision"] is not None and not _holds(*last["decision"]):
-        _tell(f"{last['decision'][0]}: is no longer the decision of this run: something else has written there")
+    code = int(last["code"])
+    if last["decision"] is None and last["decides"] and code in (ExitCode.APPROVED, ExitCode.BLOCKED):
+        _tell(f"the process ended with exit code {code} without a decision: code in it has raised SystemExit")
         return ExitCode.INTERNAL_ERROR
-    return int(last["code"])
+    if last["decision"] is not None:
+        file, sha256 = last["decision"]
+        if fault := _fault_of(file, sha256, code if last["decides"] else None):
+            _tell(f"{file}: {fault}")
+            return ExitCode.INTERNAL_ERROR
+    return code
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
 
 
 def _parsed(line: bytes) -> dict[str, Any]:
@@ -186,13 +209,20 @@ def _parsed(line: bytes) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _holds(decision: str, sha256: str) -> bool:
+def _fault_of(decision: str, sha256: str, code: int | None) -> str:
+    """Say why a file is not the decision behind an exit code; empty where it is. `None`: the code says nothing."""
     import hashlib
 
     try:
-        return hashlib.sha256(Path(decision).read_bytes()).hexdigest() == sha256
+        data = Path(decision).read_bytes()
     except OSError:
-        return False
+        data = b""
+    if hashlib.sha256(data).hexdigest() != sha256:
+        return "is no longer the decision of this run: something else has written there"
+    decides = code in (ExitCode.APPROVED, ExitCode.BLOCKED, ExitCode.NO_DECISION)
+    if decides and _parsed(data).get("exit_code") != code:
+        return f"is without a decision that exit code {code} stands for: code in the process has interfered"
+    return ""
 
 
 def _tell(what: str) -> None:

@@ -20,10 +20,12 @@ def gate(
 
     Example: evalkit gate reports/latest --baseline main
     """
+    from evalkit.cli.child_process import must_decide
     from evalkit.cli.output import CommandOutput
     from evalkit.operations.run import decide_again
     from evalkit.store.folder import RunFolder
 
+    must_decide()
     result = decide_again(RunFolder(run), suite, baseline, os.environ)
     CommandOutput(json=json, verbose=verbose).show_run(result, reports=True)
     raise typer.Exit(int(result.exit_code))

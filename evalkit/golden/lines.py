@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import json
@@ -61,6 +62,9 @@ def _jsonl_rows(path: Path, shown: str, note: Note) -> Iterator[RawRow]:
                     note(Problem(f"{shown}:{number}", f"more than {MAX_BLANK_LINES:,} blank lines", "remove them"))
                     return
                 continue
+            if number == 1 and line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+                note(Problem(f"{shown}:1", "UTF-16, not UTF-8", "save the file as UTF-8"))
+                return
             if number == 1 and line.lstrip().startswith(b"["):
                 note(
                     Problem(

@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
+from evalkit.disk.files import read_file
 from evalkit.results import Decided
 from evalkit.store.seal import decided_of
 
@@ -34,7 +35,7 @@ def remember(root: Path, suite: str, decided: Decided) -> None:
         ignored = file.with_name(".gitignore")
         if not ignored.exists():
             ignored.write_text("*\n", encoding="utf-8")
-        fd = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        fd = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_NONBLOCK", 0), 0o644)
         try:
             os.write(fd, line.encode())
         finally:
@@ -53,8 +54,7 @@ def known_of(root: Path, run_id: str) -> tuple[Decided, ...]:
 
 def _entries(root: Path) -> Iterator[tuple[str, Decided]]:
     try:
-        with (root / LEDGER).open("rb") as file:
-            data = file.read(_MAX_BYTES)
+        data = read_file(root / LEDGER, _MAX_BYTES)
     except OSError:
         return
     for line in data.split(b"\n"):

@@ -16,6 +16,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from typing import Any, BinaryIO
 
+from evalkit.disk.files import open_file
 from evalkit.errors import StoreError
 from evalkit.formats.line import body_of, seal
 from evalkit.formats.shapes import fits
@@ -97,7 +98,7 @@ def read_seal(folder: RunFolder) -> Seal | None:
         ValueError: it was edited or cut, or another version wrote it.
     """
     try:
-        file = folder.file(SEAL).open("rb")
+        file = open_file(folder.file(SEAL))
     except FileNotFoundError:
         return None
     except OSError as error:

@@ -104,20 +104,21 @@ def timed(answer: Answer, timeout_s: float, secrets: tuple[str, ...] = ()) -> An
 
 
 def _failure(error: BaseException, expired: bool, timeout_s: float) -> Failure:
-    if isinstance(error, asyncio.CancelledError):
+    kind = type(error)  # `isinstance` would ask the object, which may lie or raise
+    if issubclass(kind, asyncio.CancelledError):
         task = asyncio.current_task()
         if task is None or task.cancelling():
             raise error
         # Nobody cancelled this task: the system awaited something that was cancelled. Let through, it would be
         # read as ours and the case would vanish.
         return Failure("exception", "CancelledError: the system cancelled its own call")
-    if isinstance(error, CallFailed):
+    if kind is CallFailed and isinstance(error, CallFailed):
         return error.failure
-    if isinstance(error, TimeoutError):
-        own = f": {one_line(error)}" if str(error) else ""
-        return Failure("timeout", f"no answer within {timeout_s:g} s" if expired else f"the system timed out{own}")
     text = one_line(error)
-    return Failure("exception", f"{type(error).__name__}: {text}" if text else type(error).__name__)
+    if issubclass(kind, TimeoutError):
+        own = f": {text}" if text else ""
+        return Failure("timeout", f"no answer within {timeout_s:g} s" if expired else f"the system timed out{own}")
+    return Failure("exception", f"{kind.__name__}: {text}" if text else kind.__name__)
 
 
 def _without_secrets(ended: Output | Failure, secrets: tuple[str, ...]) -> Output | Failure:

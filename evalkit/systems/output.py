@@ -18,6 +18,8 @@ OUTPUT_KEYS = ("text", "contexts", "usage", "tool_calls", "trajectory", "latency
 USAGE_KEYS = ("input_tokens", "output_tokens", "cost_usd", "model")
 MESSAGE_CHARS = 500
 MAX_DEPTH = 50
+_MAX_PLACE = 100
+"""Characters."""
 _MAX_INT_BITS = 13_000
 """Some 3,900 digits; Python writes and reads no more than 4,300."""
 MAX_VALUES = 1_000_000
@@ -189,12 +191,17 @@ def _plain(place: str, value: object, depth: int, counter: Iterator[int]) -> Any
         raise ValueError(f"{place}: nested deeper than {MAX_DEPTH}")
     if isinstance(value, Mapping):
         return {
-            _text(f"{place} key", key): _plain(f"{place}.{key}", item, depth + 1, counter)
+            _text(f"{place} key", key): _plain(_inside(place, f".{key}"), item, depth + 1, counter)
             for key, item in value.items()
         }
     if isinstance(value, list | tuple):
-        return [_plain(f"{place}[{i}]", item, depth + 1, counter) for i, item in enumerate(value)]
+        return [_plain(_inside(place, f"[{i}]"), item, depth + 1, counter) for i, item in enumerate(value)]
     raise ValueError(f"{place}: JSON cannot hold {shown(value)}")
+
+
+def _inside(place: str, step: str) -> str:
+    """The place of a part; a long one is cut, so that a message has room for the reason."""
+    return place if place.endswith("…") else f"{place}{step}" if len(place) + len(step) <= _MAX_PLACE else f"{place}…"
 
 
 def _refuse_constant(name: str) -> Any:
@@ -243,7 +250,7 @@ def shown(value: object) -> str:
 def one_line(value: object, limit: int = MESSAGE_CHARS) -> str:
     """Show a value as one printable line of at most `limit` characters."""
     try:
-        text = str(value)
+        text = str.__str__(str(value))  # a plain copy: a subclass may say anything of itself
     except BaseException:  # an exception of the system's own may fail to print
         return f"(a {type(value).__name__} that cannot be shown)"
     line = " ".join(text[: limit * 4].split())

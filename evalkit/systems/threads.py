@@ -46,9 +46,10 @@ def value_of(outcome: _Outcome) -> Any:
     returned, value = outcome
     if returned:
         return value
-    if isinstance(value, asyncio.CancelledError):
+    kind = type(value)  # `isinstance` would ask the object, which may lie or raise
+    if issubclass(kind, asyncio.CancelledError):
         raise CallFailed("exception", "CancelledError: the system cancelled its own call")
-    if isinstance(value, Exception):
+    if issubclass(kind, Exception):
         raise value
     text = one_line(value)
     raise CallFailed("exception", f"{type(value).__name__}: {text}" if text else type(value).__name__)

@@ -125,6 +125,10 @@ BAD_LINES = {
     "single quotes": ("{'id': 'a'}", "use double quotes"),
     "nan": ('{"id": "a", "input": "q", "x": NaN}', "NaN is not a JSON number; write null or leave the key out"),
     "repeated key": ('{"id": "a", "id": "b", "input": "q"}', "the key 'id' stands twice; keep one of the two"),
+    "utf-16": (
+        '{"id": "a", "input": "q"}'.encode("utf-16"),
+        "cases.jsonl:1: UTF-16, not UTF-8; save the file as UTF-8",
+    ),
     "array": ('[{"id": "a"}]', "cases.jsonl:1: a JSON array, not JSON Lines; write one object a line"),
     "no object": ('"text"', 'not a JSON object; write {"id": ..., "input": ...}'),
     "no id": ('{"input": "q"}', "`id` is missing; give each case its own id"),

@@ -22,6 +22,9 @@ BODIES = {
     "stops_iterating": "raise StopIteration(5)",
     "cancels": "raise asyncio.CancelledError",
     "cannot_be_shown": "raise Unshown",
+    "times_out_and_leaves": "raise Slow",
+    "is_shown_by_a_text_that_leaves": "raise Worded",
+    "has_a_class_that_interrupts": "raise Classless",
     "recurses": "f = lambda: f(); f()",
     "lacks_memory": "raise MemoryError",
     # Numbers that no call has.
@@ -97,6 +100,15 @@ class Panic(BaseException): pass
 class Unshown(Exception):
     def __str__(self): raise Panic('no words')
     __repr__ = __str__
+class Slow(TimeoutError):
+    def __str__(self): raise SystemExit(0)
+class Leaves(str):
+    def leave(self, *given): raise SystemExit(0)
+    split = __getitem__ = __len__ = __iter__ = __str__ = strip = leave
+class Worded(Exception):
+    def __str__(self): return Leaves('words')
+class Classless(Exception):
+    __class__ = property(lambda self: (_ for _ in ()).throw(KeyboardInterrupt))
 class Evil(dict):
     def __iter__(self): raise KeyboardInterrupt
     get = items = __getitem__ = __iter__
@@ -235,6 +247,8 @@ FINAL = {
     "forges_its_decision": ("atexit.register(forge); return 'wrong'", 4),
     "empties_its_decision": ("atexit.register(os.truncate, 'o/decision.json', 0); return ok", 4),
     "deletes_its_run_before": ("shutil.rmtree('o'); os.mkdir('o'); return ok", 4),
+    "makes_json_empty": ("json.dumps = lambda *given, **named: '{}'; return ok", 4),
+    "stops_itself": ("os.kill(os.getpid(), signal.SIGSTOP); return ok", 0),
     "is_forked": ("os.fork(); return ok", 0),
     "forks_and_exits": ("os.fork() or sys.exit(0); return ok", 0),
 }
@@ -249,6 +263,42 @@ def answer(input):
     BODY
 """
 )
+
+
+IMPORTED = {
+    "a handler of a signal leaves": (
+        "signal.signal(signal.SIGALRM, lambda *_: sys.exit(0)); signal.setitimer(signal.ITIMER_REAL, .2, .2)"
+    ),
+    "a handler leaves before the first call": (
+        "signal.signal(signal.SIGALRM, lambda *_: sys.exit(0)); signal.setitimer(signal.ITIMER_REAL, .01)"
+    ),
+    "an import of the gate leaves": (
+        "class Finder:\n    def find_spec(self, name, path=None, target=None):\n"
+        "        if name.startswith('evalkit.gate'): raise SystemExit(0)\n"
+        "sys.meta_path.insert(0, Finder())"
+    ),
+    "a function of the gate leaves": (
+        "def leave(frame, event, given):\n    if frame.f_code.co_name == 'decide': raise SystemExit(0)\n"
+        "sys.setprofile(leave)"
+    ),
+    "a function of the gate leaves as blocked": (
+        "def leave(frame, event, given):\n    if frame.f_code.co_name == 'decide': raise SystemExit(1)\n"
+        "sys.setprofile(leave)"
+    ),
+}
+
+
+@pytest.mark.parametrize("name", IMPORTED)
+def test_a_command_without_a_decision_does_not_end_as_decided(name: str, tmp_path: Path) -> None:
+    """Whatever leaves the command with 0 or 1, no decision stands behind it."""
+    bot = f"import signal, sys, time\n{IMPORTED[name]}\ndef answer(input):\n    time.sleep(.3)\n    return 'wrong'\n"
+    project(tmp_path, bot, ["one", "two"], least=0.9)
+    run = ended(tmp_path, "--no-report")
+    if "handler" in name and run.code == 1:  # it came too late: everything was decided before
+        assert json.loads((run.folder / "decision.json").read_bytes())["exit_code"] == 1
+        return
+    assert run.code == 4, run.said
+    assert "without a decision" in run.said or "did not report that it had finished" in run.said
 
 
 @pytest.mark.parametrize("name", FINAL)
