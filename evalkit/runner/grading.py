@@ -12,7 +12,7 @@ from evalkit.errors import RunError
 from evalkit.llm.budget import BudgetReached
 from evalkit.scorers.base import Grade, Scorer
 from evalkit.suite.model import When
-from evalkit.systems.output import one_line, shown
+from evalkit.text.values import one_line, shown
 from evalkit.types import Case, Concern, Metric, Output, Score, Unscored
 
 GradeAll = Callable[[Case, Output], Awaitable[Mapping[str, Grade]]]

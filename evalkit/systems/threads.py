@@ -19,7 +19,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from evalkit.systems.base import CallFailed
-from evalkit.systems.output import one_line
+from evalkit.text.values import one_line
 
 MAX_HUNG = 100
 """Calls past their time-out that may still hold a thread or a task, before further calls are refused."""

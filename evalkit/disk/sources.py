@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from evalkit.systems.paths_in_source import ANCHOR, Module, imports_of
+from evalkit.disk.paths_in_source import ANCHOR, Module, imports_of
 
 PROMPT_FOLDERS = frozenset({"prompt", "prompts", "template", "templates"})
 """Folders beside the module whose files count even where the code builds their names out of sight."""
