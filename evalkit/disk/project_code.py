@@ -44,7 +44,7 @@ def load_callable(spelled: str, project: Path, place: str) -> Any:
 
 def module_file(module: str, project: Path) -> Path | None:
     """Locate the source of a module: a file of the project, else an installed one; `None` for a compiled module."""
-    if ours := _file_in_project(module, project):
+    if ours := project_file(module, project):
         return ours
     try:
         spec = importlib.util.find_spec(module)
@@ -63,7 +63,7 @@ def _import(name: str, project: Path, place: str) -> ModuleType:
         what = f"importing {name} failed: {type(error).__name__}: {one_line(error)}"
         mend = f"see that `python -c 'import {name}'` works in the project's root, {project}"
         raise InputError(Problem(place, what, mend)) from None
-    ours = _file_in_project(name, project)
+    ours = project_file(name, project)
     if ours and module.__file__ and ours.resolve() != Path(module.__file__).resolve():
         what = f"another module called {name} is loaded already, from {module.__file__}"
         raise InputError(Problem(place, what, f"rename {ours}"))
@@ -76,7 +76,8 @@ def _put_on_path(project: Path) -> None:
     importlib.invalidate_caches()
 
 
-def _file_in_project(module: str, project: Path) -> Path | None:
+def project_file(module: str, project: Path) -> Path | None:
+    """Locate the source of a module in a project; `None` where it is not there."""
     path = project.joinpath(*module.split("."))
     candidates = (path / "__init__.py", path.with_suffix(".py"))
     return next((candidate for candidate in candidates if candidate.is_file()), None)

@@ -9,11 +9,12 @@ from __future__ import annotations
 import ast
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
+from posixpath import normpath
 from typing import Any
 
-from evalkit.disk.paths_in_source import ANCHOR, Module, imports_of
+from evalkit.disk.paths_in_source import ANCHOR, Module
 
 PROMPT_FOLDERS = frozenset({"prompt", "prompts", "template", "templates"})
 """Folders beside the module whose files count even where the code builds their names out of sight."""
@@ -25,6 +26,7 @@ _REDIRECTED = re.compile(r">{1,2}\s*[^\s;&|]+")
 _WORD = re.compile(r"[\w./-]+")
 _SUFFIX = re.compile(r"\.\w+$")
 _MOST_NAMES = 50_000
+_FILE = re.compile(r"[\w./-]{1,200}\.[A-Za-z0-9]{1,8}")
 
 
 class Names:
@@ -85,40 +87,122 @@ def source_files(
         module: its dotted name.
         project: the project's root.
         declared: names and patterns that the suite gives, such as `tone/*.md`; they count even where they are written.
-        leave_out: files with a meaning of their own for evalkit: suite, golden set, labels.
+        leave_out: files with a meaning of their own for evalkit: suite, golden set, labels, own scorers. A module among
+            them counts only if the system's module imports it.
     """
-    module_file, project = module_file.resolve(), project.resolve()
-    if module_file.is_relative_to(project) and not _is_installed(module_file.relative_to(project)):
-        top = project
-    else:
-        depth = module.count(".") + (module_file.name == "__init__.py")
-        if depth == 0:
-            return [(module_file.name, module_file)]
-        top = module_file.parents[depth - 1]
+    skipped = {path.resolve() for path in leave_out}
+    top = _top(module_file, module, project)
+    if top is None:
+        return [(module_file.name, module_file.resolve())]
     every = {_relative(path, top): path for path in _walk(top)}
-    entry = _relative(module_file, top)
+    entry = _relative(module_file.resolve(), top)
     is_python = module_file.suffix == ".py"
     code = {entry: module_file, **{name: path for name, path in every.items() if is_python and path.suffix == ".py"}}
-    beside = PurePosixPath(_relative(module_file.parent, top))
-    modules = list(_modules(entry, code)) if is_python else []
+    modules = _modules(entry, code) if is_python else {}
+    beside = PurePosixPath(entry).parent
     words = () if is_python else _words(module_file)
-    read = Names((*words, *(path for each in modules for path in each.read())), beside)
-    written = Names((path for each in modules for path in each.written()), beside)
-    wanted = Names(declared, beside)
+    others = {name: path for name, path in every.items() if path not in skipped and name not in code}
+    if is_python:
+        others = {name: path for name, path in others.items() if path.suffix not in _CODE}
+    found = _named(others, modules.values(), beside, words, declared, prompts=True)
+    own = {name: path for name, path in code.items() if name in modules or path.resolve() not in skipped}
+    return sorted({**own, **{name: others[name] for name in found}}.items())
+
+
+def imported_files(module_file: Path, module: str, project: Path, leave_out: Iterable[Path] = ()) -> dict[str, Path]:
+    """List the files that one module rests on, by relative name: fewer than those of a system.
+
+    They are the module, what it imports from the project (of its top package where that lies outside the project), and
+    the other files that these name and do not write.
+
+    Args:
+        module_file: source of the module.
+        module: its dotted name.
+        project: the project's root.
+        leave_out: files with a meaning of their own for evalkit: suite, golden set, labels.
+    """
     skipped = {path.resolve() for path in leave_out}
-    others = {
+    top = _top(module_file, module, project)
+    if top is None:
+        return {module_file.name: module_file}
+    every = {_relative(path, top): path for path in _walk(top)}
+    entry = _relative(module_file.resolve(), top)
+    code = {entry: module_file, **{name: path for name, path in every.items() if path.suffix == ".py"}}
+    modules = _modules(entry, code)
+    others = {name: path for name, path in every.items() if path not in skipped and path.suffix not in _CODE}
+    found = _named(others, modules.values(), PurePosixPath(entry).parent)
+    own = {name: code[name] for name in sorted({*modules, *_packages(entry)} & code.keys())}
+    return own | {name: others[name] for name in sorted(found)}
+
+
+def imported_texts(module: str, read: Callable[[Collection[str]], Mapping[str, bytes]]) -> dict[str, bytes]:
+    """Read the files of a project that a module rests on where no folder can be listed, as in a commit.
+
+    They are those of `imported_files`, without files that the code names by a pattern.
+
+    Args:
+        module: its dotted name.
+        read: names relative to the project's root -> contents of those that exist.
+
+    Returns:
+        Contents by name; empty where the module does not belong to the project.
+    """
+    path = module.replace(".", "/")
+    waiting = {f"{path}.py", f"{path}/__init__.py", *_packages(path)}
+    seen: set[str] = set()
+    found: dict[str, bytes] = {}
+    while waiting:
+        seen |= waiting
+        new = read(sorted(waiting))
+        found.update(new)
+        waiting = {place for name, data in new.items() if name.endswith(".py") for place in _places(name, data)} - seen
+    return found if f"{path}.py" in found or f"{path}/__init__.py" in found else {}
+
+
+def _top(module_file: Path, module: str, project: Path) -> Path | None:
+    """The folder that names are relative to: the project, else that of the top package; `None` for a lone module."""
+    module_file, project = module_file.resolve(), project.resolve()
+    if module_file.is_relative_to(project) and not _is_installed(module_file.relative_to(project)):
+        return project
+    depth = module.count(".") + (module_file.name == "__init__.py")
+    return module_file.parents[depth - 1] if depth else None
+
+
+def _named(
+    others: Mapping[str, Path],
+    modules: Iterable[Module | None],
+    beside: PurePosixPath,
+    words: Iterable[str] = (),
+    declared: Sequence[str] = (),
+    *,
+    prompts: bool = False,
+) -> set[str]:
+    """Names of those files that modules, words or the suite name, and that these files name in turn.
+
+    Args:
+        others: files that are not code, by name.
+        modules: the code.
+        beside: folder of the first module.
+        words: of a script in another language.
+        declared: names and patterns that count even where the code writes them.
+        prompts: whether files of a folder of prompts beside the first module count too.
+    """
+    parsed = [module for module in modules if module is not None]
+    read = Names((*words, *(path for each in parsed for path in each.read())), beside)
+    written = Names((path for each in parsed for path in each.written()), beside)
+    wanted = Names(declared, beside)
+    left = {
         name: path
-        for name, path in every.items()
-        if path not in skipped and name not in code and (path.suffix not in _CODE or not is_python)
+        for name, path in others.items()
         if wanted.match(name) or not (written.exactly(name) or (written.match(name) and not read.exactly(name)))
     }
-    found = {name for name in others if wanted.match(name) or _is_prompt(name, beside)}
-    new = found | {name for name, path in others.items() if path.suffix and read.match(name)}
+    found = {name for name in left if wanted.match(name) or (prompts and _is_prompt(name, beside))}
+    new = found | {name for name, path in left.items() if path.suffix and read.match(name)}
     while new:
         found |= new
-        named = Names((word for name in new for word in _words(others[name])), beside)
-        new = {name for name in others if name not in found and named.match(name)}
-    return sorted({**code, **{name: others[name] for name in found}}.items())
+        named = Names((word for name in new for word in _words(left[name])), beside)
+        new = {name for name in left if name not in found and named.match(name)}
+    return found
 
 
 def texts_in(value: Any) -> Iterator[str]:
@@ -159,26 +243,37 @@ def _words(path: Path) -> Iterator[str]:
     yield from sorted(word for word in words if "." in word)[:_MOST_NAMES]
 
 
-def _modules(entry: str, code: dict[str, Path]) -> Iterator[Module]:
-    """The module and those of the project that it imports, as far as they can be parsed."""
+def _modules(entry: str, code: Mapping[str, Path]) -> dict[str, Module | None]:
+    """The module and those of the project that it imports, by name; `None` for one that cannot be parsed."""
     waiting = [entry]
-    seen = {*waiting}
+    found: dict[str, Module | None] = {}
     while waiting:
         name = waiting.pop()
-        relative = PurePosixPath(name)
         try:
-            tree = ast.parse(code[name].read_bytes())
+            found[name] = module = Module(ast.parse(code[name].read_bytes()), PurePosixPath(name))
         except (OSError, SyntaxError, ValueError, RecursionError):
+            found[name] = None
             continue
-        yield Module(tree, relative)
-        for imported in imports_of(tree, relative):
-            path = imported.replace(".", "/")
-            packages = [f"{parent}/__init__.py" for parent in PurePosixPath(path).parents if parent.name]
-            places = [f"{path}.py", f"{path}/__init__.py", *packages]
-            beside = [f"{relative.parent.as_posix()}/{place}" for place in places]
-            new = [place for place in (*places, *beside) if place in code and place not in seen]
-            seen.update(new)
-            waiting += new
+        waiting += [place for place in module.imported() if place in code and place not in found]
+    return found
+
+
+def _places(name: str, data: bytes) -> set[str]:
+    """Names of the files that a module may import or read."""
+    try:
+        module = Module(ast.parse(data), PurePosixPath(name))
+    except (SyntaxError, ValueError, RecursionError):
+        return set()
+    written = Names(module.written(), PurePosixPath(name).parent)
+    read = {path for path in module.read() if _FILE.fullmatch(path.removeprefix(ANCHOR))}
+    plain = {normpath(path.removeprefix(ANCHOR)) for path in read}
+    beside = {normpath(f"{PurePosixPath(name).parent}/{path}") for path in read if not path.startswith(ANCHOR)}
+    return {*module.imported(), *(path for path in plain | beside if not written.match(path) and path[0] != ".")}
+
+
+def _packages(path: str) -> set[str]:
+    """The files that run before a module is imported."""
+    return {f"{parent}/__init__.py" for parent in PurePosixPath(path).parents if parent.name}
 
 
 def _is_installed(relative: Path) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, fields, replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from evalkit.baselines.find import find_baseline
@@ -19,7 +20,8 @@ from evalkit.runner.grading import Grader
 from evalkit.runner.names import foreign_cohorts, foreign_values, metric_name_problems
 from evalkit.runner.needs import missing, need_of
 from evalkit.runner.unreachable_gates import CaseCounts, case_counts, reach_doubts, reach_problems
-from evalkit.scorers.base import Services
+from evalkit.scorers.base import OwnProject, Services
+from evalkit.scorers.custom.python_scorer import PythonScorer
 from evalkit.scorers.registry import Negated, bind, score_key
 from evalkit.store.journal import read_rows
 from evalkit.suite.model import ScorerEntry, Suite, SuiteOptions
@@ -27,6 +29,7 @@ from evalkit.systems.base import Shared
 from evalkit.systems.chat import ChatSystem
 from evalkit.systems.process import Process
 from evalkit.systems.secrets import secrets_of, without_secrets
+from evalkit.systems.threads import own_code
 from evalkit.types import Metric
 
 if TYPE_CHECKING:
@@ -119,7 +122,8 @@ async def prepare(
     env = dict(env)  # a system may empty the process's own
     process = Process()
     stack.enter_context(process.shared())
-    shared = Shared(suite.path.parent, suite.root, suite.options.concurrency, env, suite.inputs)
+    inputs = (*suite.inputs, *_own_scorers(suite))
+    shared = Shared(suite.path.parent, suite.root, suite.options.concurrency, env, inputs)
     problems: list[Problem] = [*suite.system.problems(shared), *_old_problems(suite, shared)]
     limit_usd = suite.options.budget_usd
     budget = None if limit_usd is None else Budget(limit_usd)
@@ -157,6 +161,13 @@ def _old_problems(suite: Suite, shared: Shared) -> Iterator[Problem]:
         yield replace(problem, place=f"gate[{where}].no_regression.baseline.{problem.place}")
 
 
+def _own_scorers(suite: Suite) -> Iterator[Path]:
+    """Modules of the project that hold a scorer: an edit of one changes scores, not answers."""
+    for entry in suite.scorers:
+        if isinstance(entry.options, PythonScorer) and (file := entry.options.own_file(suite.root)):
+            yield file
+
+
 def _graders(suite: Suite, services: Services, problems: list[Problem]) -> list[Grader]:
     graders = []
     for entry in suite.scorers:
@@ -164,6 +175,9 @@ def _graders(suite: Suite, services: Services, problems: list[Problem]) -> list[
             graders += [_grader(entry, scorer) for scorer in bind(entry.options, services)]
         except ValueError as error:
             problems.append(Problem(f"scorers[{entry.index}]", *str(error).split("; ", 1)))
+        except InputError as error:
+            key = f"scorers[{entry.index}].{entry.written}"
+            problems += [replace(problem, place=f"{key}.{problem.place}") for problem in error.problems]
     return graders
 
 
@@ -195,7 +209,12 @@ async def _open_services(suite: Suite, env: Mapping[str, str], stack: AsyncExitS
             await stack.enter_async_context(embedder)
     clients = [await stack.enter_async_context(_client(config, suite, env, spending)) for config in _judges(suite)]
     llm, panel = (clients[0], tuple(clients[1:])) if clients else (None, ())
-    return Services(suite.path.parent, embedder, llm, panel, partial(_answers_of, suite))
+    own = any(isinstance(entry.options, PythonScorer) for entry in suite.scorers)
+    project = None
+    if own:
+        code = await stack.enter_async_context(own_code(suite.options.concurrency))
+        project = OwnProject(suite.root, code, suite.inputs)
+    return Services(suite.path.parent, embedder, llm, panel, partial(_answers_of, suite), project)
 
 
 def _client(config: ChatConfig, suite: Suite, env: Mapping[str, str], spending: _Spending) -> ChatClient:

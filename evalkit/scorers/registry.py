@@ -39,6 +39,7 @@ SCORERS: Mapping[str, str] = {
     "prompt_leak": "rules.leak:PromptLeak",
     "ragas": "libraries.ragas:Ragas",
     "recorded": "judges.recorded:Recorded",
+    "python": "custom.python_scorer:PythonScorer",
     "refusal": "rules.refusal:Refusal",
     "regex": "rules.pattern:Regex",
     "rouge_l": "rules.text_metrics:RougeL",

@@ -71,6 +71,11 @@ class ScorerEntry:
     """What its metrics bear on, where that differs from what the scorer itself declares."""
     index: int = 0
 
+    @property
+    def written(self) -> str:
+        """The name as the suite writes it."""
+        return f"not_{self.kind}" if self.negated else self.kind
+
 
 @dataclass(frozen=True, kw_only=True)
 class JudgeConfig:

@@ -15,6 +15,7 @@ from evalkit.errors import InputError, Problem, gathered
 from evalkit.formats.yaml_text import Document, dotted, parse
 from evalkit.gate.policy import CHECKS, NoRegression, Policy, Threshold
 from evalkit.golden.read import GoldenSource, open_golden
+from evalkit.scorers.custom.python_scorer import PythonScorer
 from evalkit.scorers.registry import LOCAL_JUDGE, NEGATION, SCORERS, known_elsewhere, scorer_class
 from evalkit.suite.build import Builder, choices, show
 from evalkit.suite.model import JudgeConfig, ScorerEntry, Suite, SuiteOptions, When
@@ -236,10 +237,12 @@ def _scorer(
         for key in set(options) & {"rubric", "scale"}:
             builder.problem((*path, key), "the local judge reads no rubric", "remove it, or set `judge: {chat: ...}`")
             return None
-    named = {"name": name} if negated and "name" not in options else None
-    built = builder.build(cls, options, path, named=named)
+    own_name = negated and cls is not PythonScorer and "name" not in options
+    built = builder.build(cls, options, path, named={"name": name} if own_name else None)
     if built is None:
         return None
+    if negated and isinstance(built, PythonScorer):
+        built = built.negated()
     return ScorerEntry(
         kind=kind, options=built, negated=negated, when=when, advisory=bool(advisory), concern=concern, index=index
     )

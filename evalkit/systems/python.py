@@ -19,7 +19,7 @@ from evalkit.systems.fingerprint import config_hash
 from evalkit.systems.output import to_output
 from evalkit.systems.secrets import secrets_of
 from evalkit.systems.template import chat_turns
-from evalkit.systems.threads import DaemonThreads, OwnLoop
+from evalkit.systems.threads import OwnCode, own_code
 from evalkit.types import Case, Failure, Output
 
 _PLACE = "system.python"
@@ -95,13 +95,9 @@ class PythonSystem:
         function = self._load(shared)
         if problems := _signature_problems(function, self.arguments):
             raise InputError(problems)
-        own = _Own(DaemonThreads(shared.concurrency), OwnLoop(shared.concurrency))
-        try:
+        async with own_code(shared.concurrency) as own:
             answer = _capped(_answer(function, _keywords(function, self.arguments), own), self.max_bytes)
             yield timed(answer, self.timeout_s, secrets_of(shared.env))
-        finally:
-            own.threads.close()
-            await own.loop.close()
 
     def _load(self, shared: Shared) -> Callable[..., Any]:
         return load_callable(self.python, shared.project, _PLACE)  # type: ignore[no-any-return]
@@ -182,37 +178,18 @@ def _capped(answer: Answer, max_bytes: int) -> Answer:
     return capped
 
 
-@dataclass(frozen=True)
-class _Own:
-    """Where the callable runs: never on the thread of the run."""
-
-    threads: DaemonThreads
-    loop: OwnLoop
-
-
-def _answer(function: Callable[..., Any], keywords: Callable[[Case], dict[str, Any]], own: _Own) -> Answer:
+def _answer(function: Callable[..., Any], keywords: Callable[[Case], dict[str, Any]], own: OwnCode) -> Answer:
     is_async = inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
         getattr(function, "__call__", None)  # noqa: B004 -- asks whether an object's call is async, not if it has one
     )
 
-    async def awaited(value: Any) -> Output | Failure:
-        return to_output(await value)
-
-    async def asked(given: dict[str, Any]) -> Output | Failure:
-        return to_output(await function(**given))
-
-    def called(given: dict[str, Any]) -> Any:
-        value = function(**given)
-        # What the system returned may be an object of its own, so it is read where the system runs.
-        return value if type(value) is not str and inspect.isawaitable(value) else to_output(value)
+    async def asked(call: Callable[[], Any]) -> Output | Failure:
+        return to_output(await call())
 
     async def answer(case: Case, repeat: int) -> Output | Failure:
-        given = keywords(case)
+        call = functools.partial(function, **keywords(case))
         if is_async:
-            return await own.loop.run(functools.partial(asked, given))  # type: ignore[no-any-return]
-        value = await own.threads.run(functools.partial(called, given))
-        if isinstance(value, Output | Failure):
-            return value
-        return await own.loop.run(functools.partial(awaited, value))  # type: ignore[no-any-return]
+            return await own.loop.run(functools.partial(asked, call))  # type: ignore[no-any-return]
+        return await own.call(call, to_output)  # type: ignore[no-any-return]
 
     return answer
