@@ -30,6 +30,7 @@ from evalkit.systems.chat import ChatSystem
 from evalkit.systems.process import Process
 from evalkit.systems.secrets import secrets_of, without_secrets
 from evalkit.systems.threads import own_code
+from evalkit.text.values import one_line
 from evalkit.types import Metric
 
 if TYPE_CHECKING:
@@ -178,13 +179,20 @@ def _graders(suite: Suite, services: Services, problems: list[Problem]) -> list[
         except InputError as error:
             key = f"scorers[{entry.index}].{entry.written}"
             problems += [replace(problem, place=f"{key}.{problem.place}") for problem in error.problems]
+        except Exception as error:
+            if not entry.package:
+                raise
+            what = f"{entry.package} raised {type(error).__name__}: {one_line(error)}"
+            problems.append(Problem(f"scorers[{entry.index}].{entry.written}", what, "repair or remove the package"))
     return graders
 
 
 def _grader(entry: ScorerEntry, scorer: object) -> Grader:
     bound = Negated(scorer) if entry.negated else scorer  # type: ignore[arg-type]
-    key = score_key(entry.kind, entry.options, bound)  # type: ignore[arg-type]
-    return Grader(bound, entry.when, entry.advisory, key, entry.index, entry.concern)  # type: ignore[arg-type]
+    key = score_key(entry.kind, entry.options, bound, entry.package)  # type: ignore[arg-type]
+    if entry.package and not all(isinstance(metric, Metric) for metric in bound.metrics):  # type: ignore[attr-defined]
+        raise ValueError(f"{entry.package}: `metrics` has to give Metric objects; repair or remove the package")
+    return Grader(bound, entry.when, entry.advisory, key, entry.index, entry.concern, entry.package)  # type: ignore[arg-type]
 
 
 async def _services(

@@ -70,6 +70,8 @@ class ScorerEntry:
     concern: Concern | None = None
     """What its metrics bear on, where that differs from what the scorer itself declares."""
     index: int = 0
+    package: str = ""
+    """Name and version of the distribution that brings the scorer; empty for a shipped one."""
 
     @property
     def written(self) -> str:

@@ -17,7 +17,7 @@ from evalkit.errors import InputError
 from evalkit.formats.yaml_text import parse
 from evalkit.golden.read import GoldenSource
 from evalkit.scorers.custom.python_scorer import PythonScorer, own_name
-from evalkit.scorers.registry import LOCAL_JUDGE, NEGATION, SCORERS, scorer_class
+from evalkit.scorers.registry import NEGATION, find_scorer
 from evalkit.suite.build import Builder, key_of
 from evalkit.suite.model import Suite, SuiteOptions
 from evalkit.systems import SYSTEMS
@@ -118,14 +118,22 @@ def _scorers(options: SuiteOptions) -> Iterator[tuple[str, type[Any] | None, Map
     for item in options.scorers:
         name, value = next(iter(item.items())) if isinstance(item, Mapping) and item else (str(item), None)
         kind = str(name).removeprefix(NEGATION)
-        target = LOCAL_JUDGE if kind == "judge" and local else SCORERS.get(kind)
-        cls = scorer_class(target) if target else None
+        cls = _class(kind, local=local)
         shorthand = getattr(cls, "shorthand", "value")
         given = value if isinstance(value, Mapping) else {} if value is None else {shorthand: value}
         label = own_name(given, str(name)) if cls is PythonScorer else str(given.get("name", name))
         seen[label] = seen.get(label, 0) + 1
         number = f" #{seen[label]}" if seen[label] > 1 else ""
         yield label + number, cls, {**given, "kind": str(name)}
+
+
+def _class(kind: str, *, local: bool) -> type[Any] | None:
+    """The class of a scorer, `None` where it is unknown here or its package cannot be used."""
+    try:
+        found = find_scorer(kind, local=local)
+    except ValueError:
+        return None
+    return found.cls if found else None
 
 
 def _scorer(cls: type[Any] | None, given: Mapping[str, Any], files: Mapping[str, bytes]) -> dict[str, Any]:

@@ -34,6 +34,22 @@ def read_grade(value: object, metric: Metric, place: str) -> Score | Unscored:
         return Unscored(metric.name, "scorer_error", f"{place}: {one_line(error)}")
 
 
+def read_own(grade: object) -> Score | Unscored:
+    """Check a grade of a package's scorer, so that it can be stored.
+
+    Raises:
+        ValueError: it is not a `Score` or `Unscored`, or its reason, details or usage cannot be stored.
+    """
+    if isinstance(grade, Unscored):
+        return Unscored(grade.metric, one_line(grade.kind), one_line(grade.message), _usage(grade.usage))
+    if not isinstance(grade, Score):
+        raise ValueError(f"returned {shown(grade)}; return a Score or an Unscored")
+    if not isinstance(grade.passed, bool | None):
+        raise ValueError(f"returned passed={shown(grade.passed)}; return True, False or None")
+    details = plain("details", grade.details)
+    return Score(grade.metric, grade.value, grade.passed, _reason(grade.reason), details, _usage(grade.usage))
+
+
 def _read(value: object, metric: Metric, place: str) -> Score | Unscored:
     if value is None:
         return Unscored(metric.name, "no_grade", f"{place}: returned nothing")
