@@ -105,7 +105,7 @@ def source_files(
     if is_python:
         others = {name: path for name, path in others.items() if path.suffix not in _CODE}
     found = _named(others, modules.values(), beside, words, declared, prompts=True)
-    own = {name: path for name, path in code.items() if name in modules or path.resolve() not in skipped}
+    own = {name: path for name, path in code.items() if name in modules or path not in skipped}
     return sorted({**own, **{name: others[name] for name in found}}.items())
 
 
