@@ -7,6 +7,7 @@ import dataclasses
 import inspect
 import json
 from pathlib import Path
+from typing import get_args
 
 from evalkit.scorers.registry import LOCAL_JUDGE, SCORERS, scorer_class
 from evalkit.suite.build import hints_of, is_required, key_of
@@ -43,8 +44,17 @@ def _section(name: str, target: str) -> str:
     fields = [field for field in dataclasses.fields(cls) if field.name != "name" and field.init]
     if fields:
         lines += ["| option | type | default |", "| --- | --- | --- |"]
-        lines += [f"| `{key_of(field)}` | {_type(cls, field.name)} | {_default(field)} |" for field in fields]
+        lines += [row for field in fields for row in _rows(cls, field)]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _rows(cls: type, field: dataclasses.Field, prefix: str = "") -> list[str]:
+    """One row an option; those of a mapping each have their own."""
+    hint = hints_of(cls)[field.name]
+    inner = next((part for part in get_args(hint) if dataclasses.is_dataclass(part)), None)
+    if inner is not None:
+        return [row for each in dataclasses.fields(inner) for row in _rows(inner, each, f"{key_of(field)}.")]
+    return [f"| `{prefix}{key_of(field)}` | {_type(cls, field.name)} | {_default(field)} |"]
 
 
 def _type(cls: type, field: str) -> str:
@@ -57,7 +67,7 @@ def _default(field: dataclasses.Field) -> str:
     if is_required(field):
         return "required"
     value = field.default if field.default is not dataclasses.MISSING else field.default_factory()
-    return "none" if value in (None, (), {}) else f"`{value}`".replace("|", "\\|")
+    return "none" if value in (None, (), {}, "") else f"`{value}`".replace("|", "\\|")
 
 
 def schema_text() -> str:

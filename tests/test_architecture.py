@@ -28,7 +28,8 @@ SCORER_ROOMS = {
     "embedding": {"base", "rules"},
     "judges": {"base", "embedding"},
     "libraries": {"base", "embedding", "judges"},
-    "registry": {"base", "libraries"},
+    "custom": {"base"},
+    "registry": {"base", "custom", "libraries"},
     "base": {"embedding"},
 }
 """Rooms of `evalkit/scorers/` and which of the others each may use.

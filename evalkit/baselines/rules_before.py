@@ -237,7 +237,8 @@ def _of_commit(base: Base, suite: Suite) -> RulesBefore:
     golden = golden_source(options)
     if golden.path is not None:
         golden = replace(golden, path=posixpath.normpath(posixpath.join(folder, golden.path)))
-    return RulesBefore(rules=rules_of_options(options, read), since=base.shown, found=found, base=base, golden=golden)
+    rules = rules_of_options(options, read, folder or ".")
+    return RulesBefore(rules=rules, since=base.shown, found=found, base=base, golden=golden)
 
 
 def _moved(base: Base, suite: Suite) -> tuple[str, bytes] | None:

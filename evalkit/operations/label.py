@@ -19,6 +19,7 @@ from evalkit.operations.calibrate import Judged
 from evalkit.report.label_page import Item, Queue
 from evalkit.store.stored_run import suite_file_of
 from evalkit.suite.parse import load_suite
+from evalkit.text.values import one_line
 from evalkit.trust.agreement import labelled_rows
 from evalkit.trust.label_files import half_drawn, read_labels
 from evalkit.trust.labels import Label
@@ -116,10 +117,10 @@ def _rubric(judged: Judged, scorer: str) -> tuple[str, str | None]:
     named = [entry.options for entry in suite.scorers if getattr(entry.options, "name", None) == scorer]
     if not named or not hasattr(named[0], "rubric"):
         return "", None
-    rubric = read_rubric(suite.path.parent, named[0].rubric)
+    rubric = read_rubric(suite.path.parent, named[0].rubric, getattr(named[0], "scale", None))
     used = judged.stored.score_keys[scorer].get("rubric")
     if used != rubric.sha256[: len(used or "")]:
-        what = f"its rubric {named[0].rubric} is not the one that this run was judged by"
+        what = f"its rubric {one_line(named[0].rubric)} is not the one that this run was judged by"
         raise InputError(Problem(str(suite_file), what, "run the suite again, or take the rubric back"))
     return rubric.system_text(), rubric.sha256
 

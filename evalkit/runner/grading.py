@@ -11,8 +11,9 @@ from dataclasses import dataclass, field, replace
 from evalkit.errors import RunError
 from evalkit.llm.budget import BudgetReached
 from evalkit.scorers.base import Grade, Scorer
+from evalkit.scorers.custom.returned import read_own
 from evalkit.suite.model import When
-from evalkit.systems.output import one_line, shown
+from evalkit.text.values import one_line, shown
 from evalkit.types import Case, Concern, Metric, Output, Score, Unscored
 
 GradeAll = Callable[[Case, Output], Awaitable[Mapping[str, Grade]]]
@@ -31,6 +32,8 @@ class Grader:
     """Its place under `scorers:`."""
     concern: Concern | None = None
     """The suite's `concern` for its metrics."""
+    package: str = ""
+    """Name and version of the package that brings the scorer; empty for evalkit's own."""
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
@@ -52,19 +55,21 @@ def grade_all(graders: Sequence[Grader]) -> GradeAll:
         grades: dict[str, Grade] = {}
         for grader, expected in paired:
             if grader.applies(case):
-                for one in await _asked(grader.scorer, case, output, expected):
+                for one in await _asked(grader, case, output, expected):
                     grades[one.metric] = one
         return grades
 
     return grade
 
 
-async def _asked(scorer: Scorer, case: Case, output: Output, expected: Mapping[str, Metric]) -> Iterator[Grade]:
+async def _asked(grader: Grader, case: Case, output: Output, expected: Mapping[str, Metric]) -> Iterator[Grade]:
     try:
-        given = scorer.score(case, output)
+        given = grader.scorer.score(case, output)
         if inspect.isawaitable(given):
             given = await given
         grades = (given,) if isinstance(given, Score | Unscored) else tuple(given)
+        if grader.package:
+            grades = tuple(read_own(grade) for grade in grades)
     except RunError as error:
         return _all_unscored(expected, "judge_error", str(error))
     except BaseException as error:

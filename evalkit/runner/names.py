@@ -42,7 +42,7 @@ def foreign_cohorts(suite: Suite, golden: GoldenSet) -> Iterator[Problem]:
     for entry in suite.scorers:
         for name in entry.when.cohorts if entry.when and known else ():
             if name not in known:
-                place = f"scorers[{entry.index}].{entry.kind}.when.{name}"
+                place = f"scorers[{entry.index}].{entry.written}.when.{name}"
                 yield Problem(place, f"unknown cohort `{name}`", f"write one that cases have: {', '.join(known)}")
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, fields, replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from evalkit.baselines.find import find_baseline
@@ -19,7 +20,8 @@ from evalkit.runner.grading import Grader
 from evalkit.runner.names import foreign_cohorts, foreign_values, metric_name_problems
 from evalkit.runner.needs import missing, need_of
 from evalkit.runner.unreachable_gates import CaseCounts, case_counts, reach_doubts, reach_problems
-from evalkit.scorers.base import Services
+from evalkit.scorers.base import OwnProject, Services
+from evalkit.scorers.custom.python_scorer import PythonScorer
 from evalkit.scorers.registry import Negated, bind, score_key
 from evalkit.store.journal import read_rows
 from evalkit.suite.model import ScorerEntry, Suite, SuiteOptions
@@ -27,6 +29,8 @@ from evalkit.systems.base import Shared
 from evalkit.systems.chat import ChatSystem
 from evalkit.systems.process import Process
 from evalkit.systems.secrets import secrets_of, without_secrets
+from evalkit.systems.threads import own_code
+from evalkit.text.values import one_line
 from evalkit.types import Metric
 
 if TYPE_CHECKING:
@@ -119,7 +123,8 @@ async def prepare(
     env = dict(env)  # a system may empty the process's own
     process = Process()
     stack.enter_context(process.shared())
-    shared = Shared(suite.path.parent, suite.root, suite.options.concurrency, env, suite.inputs)
+    inputs = (*suite.inputs, *_own_scorers(suite))
+    shared = Shared(suite.path.parent, suite.root, suite.options.concurrency, env, inputs)
     problems: list[Problem] = [*suite.system.problems(shared), *_old_problems(suite, shared)]
     limit_usd = suite.options.budget_usd
     budget = None if limit_usd is None else Budget(limit_usd)
@@ -157,6 +162,13 @@ def _old_problems(suite: Suite, shared: Shared) -> Iterator[Problem]:
         yield replace(problem, place=f"gate[{where}].no_regression.baseline.{problem.place}")
 
 
+def _own_scorers(suite: Suite) -> Iterator[Path]:
+    """Modules of the project that hold a scorer: an edit of one changes scores, not answers."""
+    for entry in suite.scorers:
+        if isinstance(entry.options, PythonScorer) and (file := entry.options.own_file(suite.root)):
+            yield file
+
+
 def _graders(suite: Suite, services: Services, problems: list[Problem]) -> list[Grader]:
     graders = []
     for entry in suite.scorers:
@@ -164,13 +176,23 @@ def _graders(suite: Suite, services: Services, problems: list[Problem]) -> list[
             graders += [_grader(entry, scorer) for scorer in bind(entry.options, services)]
         except ValueError as error:
             problems.append(Problem(f"scorers[{entry.index}]", *str(error).split("; ", 1)))
+        except InputError as error:
+            key = f"scorers[{entry.index}].{entry.written}"
+            problems += [replace(problem, place=f"{key}.{problem.place}") for problem in error.problems]
+        except Exception as error:
+            if not entry.package:
+                raise
+            what = f"{entry.package} raised {type(error).__name__}: {one_line(error)}"
+            problems.append(Problem(f"scorers[{entry.index}].{entry.written}", what, "repair or remove the package"))
     return graders
 
 
 def _grader(entry: ScorerEntry, scorer: object) -> Grader:
     bound = Negated(scorer) if entry.negated else scorer  # type: ignore[arg-type]
-    key = score_key(entry.kind, entry.options, bound)  # type: ignore[arg-type]
-    return Grader(bound, entry.when, entry.advisory, key, entry.index, entry.concern)  # type: ignore[arg-type]
+    key = score_key(entry.kind, entry.options, bound, entry.package)  # type: ignore[arg-type]
+    if entry.package and not all(isinstance(metric, Metric) for metric in bound.metrics):  # type: ignore[attr-defined]
+        raise ValueError(f"{entry.package}: `metrics` has to give Metric objects; repair or remove the package")
+    return Grader(bound, entry.when, entry.advisory, key, entry.index, entry.concern, entry.package)  # type: ignore[arg-type]
 
 
 async def _services(
@@ -195,7 +217,12 @@ async def _open_services(suite: Suite, env: Mapping[str, str], stack: AsyncExitS
             await stack.enter_async_context(embedder)
     clients = [await stack.enter_async_context(_client(config, suite, env, spending)) for config in _judges(suite)]
     llm, panel = (clients[0], tuple(clients[1:])) if clients else (None, ())
-    return Services(suite.path.parent, embedder, llm, panel, partial(_answers_of, suite))
+    own = any(isinstance(entry.options, PythonScorer) for entry in suite.scorers)
+    project = None
+    if own:
+        code = await stack.enter_async_context(own_code(suite.options.concurrency))
+        project = OwnProject(suite.root, code, suite.inputs)
+    return Services(suite.path.parent, embedder, llm, panel, partial(_answers_of, suite), project)
 
 
 def _client(config: ChatConfig, suite: Suite, env: Mapping[str, str], spending: _Spending) -> ChatClient:

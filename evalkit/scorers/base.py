@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 from evalkit.types import Case, Metric, Output, Score, Unscored
 
@@ -64,6 +64,24 @@ class Questions:
     most: int | None
 
 
+class CodeRunner(Protocol):
+    """Runs functions of the project away from the run's thread and event loop."""
+
+    async def call(self, function: Callable[[], Any], read: Callable[[Any], Any]) -> Any:
+        """Call `function`, await what it returns if that is awaitable, and give what `read` makes of it."""
+
+
+@dataclass(frozen=True)
+class OwnProject:
+    """The project that a suite belongs to, for scorers that are functions of it."""
+
+    root: Path
+    """Folder that modules are imported from."""
+    code: CodeRunner
+    inputs: tuple[Path, ...] = ()
+    """Files that a run reads for itself (suite, golden set, labels): they are not part of a scorer."""
+
+
 @dataclass(frozen=True)
 class Services:
     """What scorers share in a run."""
@@ -77,6 +95,8 @@ class Services:
     """Further judges, asked beside it by scorers with `panel: true`."""
     answers_of: Callable[[str], Mapping[str, str]] | None = None
     """Answers of a baseline or run folder by `Case.digest`; raises `ValueError` where there is no such run."""
+    project: OwnProject | None = None
+    """What own scorers are imported from and run by; `None` where the suite has none."""
 
 
 def contexts_of(case: Case, output: Output) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from evalkit.scorers.base import Grades, Questions, Scorer, Services
+from evalkit.scorers.custom.packages import PackagedScorer, packaged_names, packaged_scorer
 from evalkit.types import Case, Metric, Output, Score, Unscored
 
 SCORERS: Mapping[str, str] = {
@@ -39,6 +40,7 @@ SCORERS: Mapping[str, str] = {
     "prompt_leak": "rules.leak:PromptLeak",
     "ragas": "libraries.ragas:Ragas",
     "recorded": "judges.recorded:Recorded",
+    "python": "custom.python_scorer:PythonScorer",
     "refusal": "rules.refusal:Refusal",
     "regex": "rules.pattern:Regex",
     "rouge_l": "rules.text_metrics:RougeL",
@@ -74,6 +76,28 @@ def scorer_class(target: str) -> type[Any]:
     return cls  # type: ignore[no-any-return]
 
 
+def find_scorer(kind: str, *, local: bool = False) -> PackagedScorer | None:
+    """Import the class that a suite names; installed packages are looked at only for a name that is not shipped.
+
+    Args:
+        kind: the name without `not_`.
+        local: whether the suite's judge is the local one.
+
+    Returns:
+        The class with an empty `package` for a shipped scorer; `None` for an unknown name.
+
+    Raises:
+        ValueError: `what; fix`, for a package that cannot be used.
+    """
+    target = LOCAL_JUDGE if kind == "judge" and local else SCORERS.get(kind)
+    return PackagedScorer(scorer_class(target), "") if target else packaged_scorer(kind, SCORERS)
+
+
+def known_names() -> list[str]:
+    """List the names of shipped scorers and of those that packages bring."""
+    return [*SCORERS, *packaged_names()]
+
+
 def known_elsewhere(name: str) -> str | None:
     """What to write for a scorer that other tools know by `name`; a metric of a library is used through its family."""
     from evalkit.scorers.libraries.deepeval_metrics import DEEPEVAL_METRICS
@@ -102,12 +126,20 @@ def bind(options: Any, services: Services) -> tuple[Scorer, ...]:
     return tuple(bound) if isinstance(bound, tuple | list) else (bound,)
 
 
-def score_key(kind: str, options: Any, scorer: Scorer) -> Mapping[str, str]:
-    """What must be equal for two scores to be comparable, part by part."""
+def score_key(kind: str, options: Any, scorer: Scorer, package: str = "") -> Mapping[str, str]:
+    """What must be equal for two scores to be comparable, part by part.
+
+    Args:
+        kind: the scorer's name in suites.
+        options: its options.
+        scorer: bound to the run.
+        package: name and version of the distribution that brings it; empty for a shipped one.
+    """
     plain = json.dumps(dataclasses.asdict(options), sort_keys=True, default=str)
     return {
         "scorer": f"{kind} {scorer.version}",
         "options": hashlib.sha256(plain.encode()).hexdigest()[:16],
+        **({"package": package} if package else {}),
         **getattr(scorer, "key_parts", {}),
     }
 

@@ -70,6 +70,13 @@ class ScorerEntry:
     concern: Concern | None = None
     """What its metrics bear on, where that differs from what the scorer itself declares."""
     index: int = 0
+    package: str = ""
+    """Name and version of the distribution that brings the scorer; empty for a shipped one."""
+
+    @property
+    def written(self) -> str:
+        """The name as the suite writes it."""
+        return f"not_{self.kind}" if self.negated else self.kind
 
 
 @dataclass(frozen=True, kw_only=True)

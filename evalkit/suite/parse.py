@@ -15,13 +15,15 @@ from evalkit.errors import InputError, Problem, gathered
 from evalkit.formats.yaml_text import Document, dotted, parse
 from evalkit.gate.policy import CHECKS, NoRegression, Policy, Threshold
 from evalkit.golden.read import GoldenSource, open_golden
-from evalkit.scorers.registry import LOCAL_JUDGE, NEGATION, SCORERS, known_elsewhere, scorer_class
+from evalkit.scorers.custom.python_scorer import PythonScorer
+from evalkit.scorers.registry import NEGATION, find_scorer, known_elsewhere, known_names
 from evalkit.suite.build import Builder, choices, show
 from evalkit.suite.model import JudgeConfig, ScorerEntry, Suite, SuiteOptions, When
 from evalkit.suite.partial import ABSENT, usable
 from evalkit.suite.strings import check_strings, variables_of
 from evalkit.systems import SYSTEMS
 from evalkit.systems.base import SystemConfig
+from evalkit.text.values import one_line
 from evalkit.trust.label_files import read_labels
 from evalkit.types import Concern
 
@@ -224,10 +226,16 @@ def _scorer(
 ) -> ScorerEntry | None:
     negated = name.startswith(NEGATION)
     kind = name.removeprefix(NEGATION)
-    if kind not in SCORERS:
-        builder.problem(path, f"no scorer called {kind!r}", known_elsewhere(kind) or choices(kind, SCORERS))
+    try:
+        found = find_scorer(kind, local=bool(judge and judge.local))
+    except ValueError as error:
+        builder.problem(path, *str(error).split("; ", 1))
         return None
-    cls = scorer_class(LOCAL_JUDGE if kind == "judge" and judge and judge.local else SCORERS[kind])
+    if found is None:
+        fix = known_elsewhere(kind) or choices(kind, known_names())
+        builder.problem(path, f"no scorer called {kind!r}", fix)
+        return None
+    cls = found.cls
     options, common = _options(cls, value)
     when = _when(builder, common.get("when"), (*path, "when"))
     advisory = builder.value(common.get("advisory", False), bool, (*path, "advisory"))
@@ -236,12 +244,28 @@ def _scorer(
         for key in set(options) & {"rubric", "scale"}:
             builder.problem((*path, key), "the local judge reads no rubric", "remove it, or set `judge: {chat: ...}`")
             return None
-    named = {"name": name} if negated and "name" not in options else None
-    built = builder.build(cls, options, path, named=named)
+    own_name = negated and cls is not PythonScorer and "name" not in options
+    try:
+        built = builder.build(cls, options, path, named={"name": name} if own_name else None)
+    except Exception as error:
+        if not found.package:
+            raise
+        what = f"{found.package} raised {type(error).__name__}: {one_line(error)}"
+        builder.problem(path, what, "check its options, or repair the package")
+        return None
     if built is None:
         return None
+    if negated and isinstance(built, PythonScorer):
+        built = built.negated()
     return ScorerEntry(
-        kind=kind, options=built, negated=negated, when=when, advisory=bool(advisory), concern=concern, index=index
+        kind=kind,
+        options=built,
+        negated=negated,
+        when=when,
+        advisory=bool(advisory),
+        concern=concern,
+        index=index,
+        package=found.package,
     )
 
 

@@ -5,16 +5,19 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import math
+import posixpath
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
 from evalkit.disk.files import read_file
+from evalkit.disk.sources import imported_texts
 from evalkit.errors import InputError
 from evalkit.formats.yaml_text import parse
 from evalkit.golden.read import GoldenSource
-from evalkit.scorers.registry import LOCAL_JUDGE, NEGATION, SCORERS, scorer_class
+from evalkit.scorers.custom.python_scorer import PythonScorer, own_name
+from evalkit.scorers.registry import NEGATION, find_scorer
 from evalkit.suite.build import Builder, key_of
 from evalkit.suite.model import Suite, SuiteOptions
 from evalkit.systems import SYSTEMS
@@ -25,8 +28,8 @@ MAX_FILE_BYTES = 512 << 20
 Read = Callable[[Collection[str]], Mapping[str, bytes]]
 """Those of the named files that are there, by name; names are relative to the suite file."""
 _SHOWN = frozenset(
-    "base_url by chat command dialect field has http hub kind local method model name path pattern python replay rubric"
-    " schema severity split url value version".split()
+    "base_url by call chat command dialect field has http hub kind local method model name path pattern python replay"
+    " rubric schema severity split url value version".split()
 )
 """Keys whose text is kept as it is; of other texts, which may hold a secret, only a fingerprint."""
 _SHOWN_CHARS = 80
@@ -48,7 +51,7 @@ def rules_of(suite: Suite) -> dict[str, Any]:
                     found[name] = read_file(file, MAX_FILE_BYTES)
         return found
 
-    rules = rules_of_options(suite.options, read)
+    rules = rules_of_options(suite.options, read, folder.relative_to(suite.root).as_posix())
     if type(suite.system) in SYSTEMS.values():  # `--timeout` changes the system alone
         timeout = _unlike(type(suite.system), {"timeout_s": suite.system.timeout_s})
         rules["system"] = {**rules["system"], "timeout_s": None} | timeout
@@ -71,11 +74,18 @@ def golden_source(options: SuiteOptions) -> GoldenSource:
     return options.golden if isinstance(options.golden, GoldenSource) else GoldenSource(path=options.golden)
 
 
-def rules_of_options(options: SuiteOptions, read: Read) -> dict[str, Any]:
-    """The rules that options state, with the files that they name read by `read`."""
+def rules_of_options(options: SuiteOptions, read: Read, folder: str = ".") -> dict[str, Any]:
+    """The rules that options state, with the files that they name read by `read`.
+
+    Args:
+        options: of the suite.
+        read: reads files by names relative to the suite file.
+        folder: that of the suite file, relative to the project's root, from which own scorers are imported.
+    """
     scorers = list(_scorers(options))
     named = {name for _, _, given in scorers for name in _files_in(given)}
     files = read([*options.labels, *options.calibrations, *named])
+    code = {label: _code(given, read, folder) for label, cls, given in scorers if cls is PythonScorer}
     return {
         "gate": [dict(item) if isinstance(item, dict) else item for item in options.gate],
         "require_evidence": options.require_evidence,
@@ -90,7 +100,7 @@ def rules_of_options(options: SuiteOptions, read: Read) -> dict[str, Any]:
         "system": _system(options.system),
         "judge": _flat(_judge(options)),
         "embedding": _flat({"model": options.embedding} if isinstance(options.embedding, str) else options.embedding),
-        "scorers": {label: _scorer(cls, given, files) for label, cls, given in scorers},
+        "scorers": {label: {**_scorer(cls, given, files), **code.get(label, {})} for label, cls, given in scorers},
         "calibrations": {name: _fingerprint(files[name]) for name in options.calibrations if name in files},
         "sample": _flat(dataclasses.asdict(found)) if (found := options.sample_of(None)) else {},
         "seed": options.seed,
@@ -108,20 +118,39 @@ def _scorers(options: SuiteOptions) -> Iterator[tuple[str, type[Any] | None, Map
     for item in options.scorers:
         name, value = next(iter(item.items())) if isinstance(item, Mapping) and item else (str(item), None)
         kind = str(name).removeprefix(NEGATION)
-        target = LOCAL_JUDGE if kind == "judge" and local else SCORERS.get(kind)
-        cls = scorer_class(target) if target else None
+        cls = _class(kind, local=local)
         shorthand = getattr(cls, "shorthand", "value")
         given = value if isinstance(value, Mapping) else {} if value is None else {shorthand: value}
-        label = str(given.get("name", name))
+        label = own_name(given, str(name)) if cls is PythonScorer else str(given.get("name", name))
         seen[label] = seen.get(label, 0) + 1
         number = f" #{seen[label]}" if seen[label] > 1 else ""
         yield label + number, cls, {**given, "kind": str(name)}
+
+
+def _class(kind: str, *, local: bool) -> type[Any] | None:
+    """The class of a scorer, `None` where it is unknown here or its package cannot be used."""
+    try:
+        found = find_scorer(kind, local=local)
+    except ValueError:
+        return None
+    return found.cls if found else None
 
 
 def _scorer(cls: type[Any] | None, given: Mapping[str, Any], files: Mapping[str, bytes]) -> dict[str, Any]:
     """The options of a scorer that are not its defaults, and fingerprints of the files that they name."""
     contents = {f"file {name}": _fingerprint(files[name]) for name in _files_in(given) if name in files}
     return {**_unlike(cls, given), **contents}
+
+
+def _code(given: Mapping[str, Any], read: Read, folder: str) -> dict[str, str]:
+    """Fingerprints of the project's files that an own scorer rests on, by their names in the project."""
+
+    def read_in_project(names: Collection[str]) -> Mapping[str, bytes]:
+        from_suite = {posixpath.relpath(name, folder): name for name in names}
+        return {from_suite[name]: data for name, data in read(from_suite).items()}
+
+    texts = imported_texts(str(given.get("call", "")).partition(":")[0], read_in_project)
+    return {f"file {name}": _fingerprint(data) for name, data in sorted(texts.items())}
 
 
 def _files_in(given: Any) -> Iterator[str]:

@@ -17,6 +17,8 @@ from evalkit.types import Concern
 
 Schema = dict[str, Any]
 _PLAIN = {str: "string", int: "integer", float: "number", bool: "boolean"}
+PACKAGED = r"^[\w-]+\.[\w.-]+$"
+"""A name that a package may give its scorers."""
 _COMMON: Schema = {
     "when": {"type": "object"},
     "advisory": {"type": "boolean"},
@@ -54,7 +56,11 @@ def _chat_judge(chat: Schema) -> Schema:
 
 def _scorer() -> Schema:
     names = [name for each in SCORERS for name in (each, NEGATION + each)]
-    return {"oneOf": [{"enum": names}, *(_named_scorer(name, target) for name, target in SCORERS.items())]}
+    # A scorer of a package is known here by the dot in its name: its options are the package's.
+    named = {"type": "object", "patternProperties": {PACKAGED: {}}, "additionalProperties": False}
+    one = {**named, "minProperties": 1, "maxProperties": 1}
+    packaged: Schema = {"anyOf": [{"type": "string", "pattern": PACKAGED}, one]}
+    return {"oneOf": [{"enum": names}, packaged, *(_named_scorer(name, target) for name, target in SCORERS.items())]}
 
 
 def _named_scorer(name: str, target: str) -> Schema:

@@ -17,8 +17,9 @@ from time import perf_counter  # by name: a system may patch the module
 from typing import Protocol, runtime_checkable
 
 from evalkit.errors import Problem
-from evalkit.systems.output import one_line, to_output
+from evalkit.systems.output import to_output
 from evalkit.systems.secrets import redact
+from evalkit.text.values import one_line
 from evalkit.types import Case, Failure, Output
 
 __all__ = ["Answer", "CallFailed", "Shared", "SystemConfig", "check_seconds", "inside", "timed", "to_output"]

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from evalkit.systems.base import CallFailed
 from evalkit.systems.endpoint import read_bytes
-from evalkit.systems.output import one_line, parse_json, shown, to_output
+from evalkit.systems.output import parse_json, to_output
+from evalkit.text.values import one_line, shown
 from evalkit.types import Failure, Output
 
 if TYPE_CHECKING:

@@ -14,14 +14,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from evalkit.disk.sources import source_files
 from evalkit.errors import Problem
 from evalkit.systems.base import Answer, CallFailed, Shared, check_seconds, inside, timed
 from evalkit.systems.fingerprint import config_hash
-from evalkit.systems.output import one_line, parse_json, to_output
+from evalkit.systems.output import parse_json, to_output
 from evalkit.systems.process import handed_on
 from evalkit.systems.secrets import secrets_of
-from evalkit.systems.sources import source_files
 from evalkit.systems.template import chat_turns
+from evalkit.text.values import one_line
 from evalkit.types import Case, Failure, Output
 
 _SHOWN_STDERR = 1 << 13

@@ -18,8 +18,8 @@ from urllib.parse import urlsplit
 from evalkit.errors import Problem
 from evalkit.net.waits import waiting
 from evalkit.systems.base import CallFailed
-from evalkit.systems.output import one_line
 from evalkit.systems.secrets import filled, missing, names_in
+from evalkit.text.values import one_line
 from evalkit.types import Failure, Output
 
 if TYPE_CHECKING:

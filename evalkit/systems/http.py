@@ -12,10 +12,11 @@ from evalkit.errors import Problem
 from evalkit.systems.base import Answer, CallFailed, Shared, check_seconds, timed
 from evalkit.systems.endpoint import check_limits, connect, header_problems, read_bytes, timed_by, url_problems
 from evalkit.systems.fingerprint import config_hash
-from evalkit.systems.output import OUTPUT_KEYS, USAGE_KEYS, parse_json, shown, to_output
+from evalkit.systems.output import OUTPUT_KEYS, USAGE_KEYS, parse_json, to_output
 from evalkit.systems.pick import Pick, compile_path
 from evalkit.systems.secrets import filled, names_in, secrets_of
 from evalkit.systems.template import compile_template, fields_in
+from evalkit.text.values import shown
 from evalkit.types import Case, Failure, Output
 
 TEXT_KEYS = ("text", "answer", "output")

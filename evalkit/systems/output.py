@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 import difflib
-import itertools
 import json
 import math
 import numbers
 import operator
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
+from evalkit.formats.plain import plain
+from evalkit.text.values import key_names, one_line, shown
 from evalkit.types import MOST, Failure, Output, ToolCall, Usage
 
 OUTPUT_KEYS = ("text", "contexts", "usage", "tool_calls", "trajectory", "latency_s", "ttft_s")
 USAGE_KEYS = ("input_tokens", "output_tokens", "cost_usd", "model")
-MESSAGE_CHARS = 500
-MAX_DEPTH = 50
-_MAX_PLACE = 100
-"""Characters."""
-_MAX_INT_BITS = 13_000
-"""Some 3,900 digits; Python writes and reads no more than 4,300."""
-MAX_VALUES = 1_000_000
-"""Of one tool call's arguments, or of one step."""
 
 
 def to_output(value: object) -> Output | Failure:
@@ -49,7 +42,7 @@ def _read(value: object) -> Output:
         raise ValueError(f"expected a string or {{text, contexts, usage, tool_calls, trajectory}}, got {shown(value)}")
     _check_keys("", value, OUTPUT_KEYS)
     if "text" not in value:
-        raise ValueError(f"text: missing; the answer has {_keys(value)}")
+        raise ValueError(f"text: missing; the answer has {key_names(value)}")
     return Output(
         text=_text("text", value["text"]),
         contexts=_contexts(value.get("contexts")),
@@ -67,10 +60,6 @@ def _check_keys(place: str, value: Mapping[Any, Any], known: tuple[str, ...]) ->
             near = difflib.get_close_matches(str(key), known, n=1)
             mend = f"did you mean `{near[0]}`?" if near else f"the keys are {', '.join(known)}"
             raise ValueError(f"{place}unknown key {shown(key)}; {mend}")
-
-
-def _keys(value: Mapping[Any, Any]) -> str:
-    return ", ".join(one_line(str(key), 40) for key in list(value)[:10]) or "no keys"
 
 
 def _text(place: str, value: object) -> str:
@@ -165,45 +154,6 @@ def _trajectory(value: object) -> tuple[Mapping[str, Any], ...] | None:
     return tuple(plain(f"trajectory[{i}]", step) for i, step in enumerate(steps))
 
 
-def plain(place: str, value: object) -> Any:
-    """Copy a value as what JSON can hold: None, bool, int, finite float, string, list, mapping with string keys.
-
-    Raises:
-        ValueError: Names the place that JSON cannot hold, or says that there are too many values; a list that holds
-            one list twice, and so on for 24 levels, has 16 million.
-    """
-    return _plain(place, value, 0, itertools.count(1))
-
-
-def _plain(place: str, value: object, depth: int, counter: Iterator[int]) -> Any:
-    if next(counter) > MAX_VALUES:
-        raise ValueError(f"{place.partition('.')[0]}: more than {MAX_VALUES:,} values")
-    if value is None or isinstance(value, bool):
-        return value
-    # A subclass of the system's own may say anything of itself: what is kept is the plain value.
-    if isinstance(value, str):
-        return str.__str__(value)
-    if isinstance(value, int) and int.bit_length(value) <= _MAX_INT_BITS:
-        return int.__int__(value)
-    if isinstance(value, float) and math.isfinite(value):
-        return float.__float__(value)
-    if depth > MAX_DEPTH:
-        raise ValueError(f"{place}: nested deeper than {MAX_DEPTH}")
-    if isinstance(value, Mapping):
-        return {
-            _text(f"{place} key", key): _plain(_inside(place, f".{key}"), item, depth + 1, counter)
-            for key, item in value.items()
-        }
-    if isinstance(value, list | tuple):
-        return [_plain(_inside(place, f"[{i}]"), item, depth + 1, counter) for i, item in enumerate(value)]
-    raise ValueError(f"{place}: JSON cannot hold {shown(value)}")
-
-
-def _inside(place: str, step: str) -> str:
-    """The place of a part; a long one is cut, so that a message has room for the reason."""
-    return place if place.endswith("…") else f"{place}{step}" if len(place) + len(step) <= _MAX_PLACE else f"{place}…"
-
-
 def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is no JSON number")
 
@@ -231,29 +181,3 @@ def parse_json(text: str, place: str = "", *, strict: bool = False) -> Any:
         what = "nested too deeply" if isinstance(error, RecursionError) else one_line(error, 120)
         prefix = f"{place}: " if place else ""
         raise ValueError(f"{prefix}not JSON ({what}): {one_line(text, 120) or 'empty'}") from None
-
-
-def shown(value: object) -> str:
-    """Name a value in an error: its type, and how it begins where that is short."""
-    if value is None:
-        return "None"
-    if isinstance(value, bool | int | float | str):
-        try:
-            return f"{type(value).__name__} {one_line(repr(value), 60)}"
-        except ValueError:  # an integer with more digits than Python writes
-            return type(value).__name__
-    if isinstance(value, Mapping):
-        return f"a mapping with {_keys(value)}"
-    return type(value).__name__
-
-
-def one_line(value: object, limit: int = MESSAGE_CHARS) -> str:
-    """Show a value as one printable line of at most `limit` characters."""
-    try:
-        text = str.__str__(str(value))  # a plain copy: a subclass may say anything of itself
-    except BaseException:  # an exception of the system's own may fail to print
-        return f"(a {type(value).__name__} that cannot be shown)"
-    line = " ".join(text[: limit * 4].split())
-    line = "".join(char if char.isprintable() else "\ufffd" for char in line)
-    whole = len(line) <= limit and len(text) <= limit * 4
-    return line if whole else line[: limit - 1] + "…"

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from evalkit.systems.output import shown
+from evalkit.text.values import shown
 
 Pick = Callable[[Any], Any]
 _STEP = re.compile(

@@ -4,30 +4,24 @@ from __future__ import annotations
 
 import copy
 import functools
-import importlib
-import importlib.util
 import inspect
-import operator
-import re
-import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
+from evalkit.disk.project_code import SPELLING, load_callable, module_file
+from evalkit.disk.sources import source_files, texts_in
 from evalkit.errors import InputError, Problem
 from evalkit.systems.base import Answer, CallFailed, Shared, check_seconds, timed
 from evalkit.systems.fingerprint import config_hash
-from evalkit.systems.output import one_line, to_output
+from evalkit.systems.output import to_output
 from evalkit.systems.secrets import secrets_of
-from evalkit.systems.sources import source_files, texts_in
 from evalkit.systems.template import chat_turns
-from evalkit.systems.threads import DaemonThreads, OwnLoop
+from evalkit.systems.threads import OwnCode, own_code
 from evalkit.types import Case, Failure, Output
 
-_SPELLING = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 _PLACE = "system.python"
 _FROM_CASE: Mapping[str, Callable[[Case], Any]] = {
     "id": lambda case: case.id,
@@ -60,7 +54,7 @@ class PythonSystem:
     """Further files that answers depend on, such as `tone/*.md`, where the code does not name them in full."""
 
     def __post_init__(self) -> None:
-        if not _SPELLING.fullmatch(self.python):
+        if not SPELLING.fullmatch(self.python):
             raise ValueError(f"python: expected `module:callable`, got {self.python!r}; write `suites.faq.bot:answer`")
         for name in ("input", "reference"):
             if name in self.arguments:
@@ -80,7 +74,7 @@ class PythonSystem:
     def sources(self, shared: Shared) -> list[tuple[str, Path]]:
         """Files that answers depend on, as (name, path); empty where the module's own file cannot be found."""
         module = self.python.partition(":")[0]
-        path = _module_file(module, shared.project)
+        path = module_file(module, shared.project)
         if path is None:
             return []
         return source_files(path, module, shared.project, (*self.files, *texts_in(self.arguments)), shared.inputs)
@@ -101,64 +95,12 @@ class PythonSystem:
         function = self._load(shared)
         if problems := _signature_problems(function, self.arguments):
             raise InputError(problems)
-        own = _Own(DaemonThreads(shared.concurrency), OwnLoop(shared.concurrency))
-        try:
+        async with own_code(shared.concurrency) as own:
             answer = _capped(_answer(function, _keywords(function, self.arguments), own), self.max_bytes)
             yield timed(answer, self.timeout_s, secrets_of(shared.env))
-        finally:
-            own.threads.close()
-            await own.loop.close()
 
     def _load(self, shared: Shared) -> Callable[..., Any]:
-        name, _, attribute = self.python.partition(":")
-        module = _import(name, shared.project)
-        try:
-            function = operator.attrgetter(attribute)(module)
-        except AttributeError as error:
-            raise InputError(Problem(_PLACE, one_line(error), f"define `{attribute}` in {name}")) from None
-        if not callable(function):
-            what = f"{attribute} is {type(function).__name__}, not a callable"
-            raise InputError(Problem(_PLACE, what, "name a function"))
-        return function  # type: ignore[no-any-return]
-
-
-def _import(name: str, project: Path) -> ModuleType:
-    _put_on_path(project)
-    try:
-        module = importlib.import_module(name)
-    except BaseException as error:  # also what an extension raises when it panics, and `pytest.skip`
-        what = f"importing {name} failed: {type(error).__name__}: {one_line(error)}"
-        mend = f"see that `python -c 'import {name}'` works in the project's root, {project}"
-        raise InputError(Problem(_PLACE, what, mend)) from None
-    ours = _file_in_project(name, project)
-    if ours and module.__file__ and ours.resolve() != Path(module.__file__).resolve():
-        what = f"another module called {name} is loaded already, from {module.__file__}"
-        raise InputError(Problem(_PLACE, what, f"rename {ours}"))
-    return module
-
-
-def _put_on_path(project: Path) -> None:
-    if (entry := str(project)) not in sys.path:
-        sys.path.insert(0, entry)
-    importlib.invalidate_caches()
-
-
-def _file_in_project(module: str, project: Path) -> Path | None:
-    path = project.joinpath(*module.split("."))
-    candidates = (path / "__init__.py", path.with_suffix(".py"))
-    return next((candidate for candidate in candidates if candidate.is_file()), None)
-
-
-def _module_file(module: str, project: Path) -> Path | None:
-    if ours := _file_in_project(module, project):
-        return ours
-    try:
-        spec = importlib.util.find_spec(module)
-    except BaseException:  # a parent package that fails to import is reported by `problems`
-        return None
-    if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
-        return None
-    return Path(spec.origin)
+        return load_callable(self.python, shared.project, _PLACE)  # type: ignore[no-any-return]
 
 
 def _parameters(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter] | None:
@@ -236,37 +178,18 @@ def _capped(answer: Answer, max_bytes: int) -> Answer:
     return capped
 
 
-@dataclass(frozen=True)
-class _Own:
-    """Where the callable runs: never on the thread of the run."""
-
-    threads: DaemonThreads
-    loop: OwnLoop
-
-
-def _answer(function: Callable[..., Any], keywords: Callable[[Case], dict[str, Any]], own: _Own) -> Answer:
+def _answer(function: Callable[..., Any], keywords: Callable[[Case], dict[str, Any]], own: OwnCode) -> Answer:
     is_async = inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
         getattr(function, "__call__", None)  # noqa: B004 -- asks whether an object's call is async, not if it has one
     )
 
-    async def awaited(value: Any) -> Output | Failure:
-        return to_output(await value)
-
-    async def asked(given: dict[str, Any]) -> Output | Failure:
-        return to_output(await function(**given))
-
-    def called(given: dict[str, Any]) -> Any:
-        value = function(**given)
-        # What the system returned may be an object of its own, so it is read where the system runs.
-        return value if type(value) is not str and inspect.isawaitable(value) else to_output(value)
+    async def asked(call: Callable[[], Any]) -> Output | Failure:
+        return to_output(await call())
 
     async def answer(case: Case, repeat: int) -> Output | Failure:
-        given = keywords(case)
+        call = functools.partial(function, **keywords(case))
         if is_async:
-            return await own.loop.run(functools.partial(asked, given))  # type: ignore[no-any-return]
-        value = await own.threads.run(functools.partial(called, given))
-        if isinstance(value, Output | Failure):
-            return value
-        return await own.loop.run(functools.partial(awaited, value))  # type: ignore[no-any-return]
+            return await own.loop.run(functools.partial(asked, call))  # type: ignore[no-any-return]
+        return await own.call(call, to_output)  # type: ignore[no-any-return]
 
     return answer

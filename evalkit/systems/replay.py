@@ -16,8 +16,9 @@ from evalkit.errors import InputError, Problem, noting
 from evalkit.formats.line import ROW_FORMAT, body_of, is_sealed
 from evalkit.systems.base import Answer, CallFailed, Shared, check_seconds, inside, timed
 from evalkit.systems.fingerprint import config_hash
-from evalkit.systems.output import one_line, parse_json, shown, to_output
+from evalkit.systems.output import parse_json, to_output
 from evalkit.systems.secrets import secrets_of
+from evalkit.text.values import one_line, shown
 from evalkit.types import Case, Failure, Output
 
 _PLACE = "system.replay"

@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import inspect
 import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Coroutine
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from queue import SimpleQueue
 from typing import Any
 
 from evalkit.systems.base import CallFailed
-from evalkit.systems.output import one_line
+from evalkit.text.values import one_line
 
 MAX_HUNG = 100
 """Calls past their time-out that may still hold a thread or a task, before further calls are refused."""
@@ -235,6 +236,45 @@ class OwnLoop:
         outcome = (True, task.result()) if error is None else (False, error)
         with suppress(RuntimeError):  # the run is over
             self._ours.call_soon_threadsafe(_settle, future, outcome)
+
+
+@dataclass(frozen=True)
+class OwnCode:
+    """Where functions of a project run: never on the thread of the run."""
+
+    threads: DaemonThreads
+    loop: OwnLoop
+
+    async def call(self, function: Callable[[], Any], read: Callable[[Any], Any]) -> Any:
+        """Call a function on a thread, wait on the loop for an awaitable that it returns, and read the result there.
+
+        Raises:
+            CallFailed: what `value_of` says.
+            Exception: what the function or `read` raised.
+        """
+
+        async def awaited(value: Any) -> Any:
+            return read(await value)
+
+        def called() -> tuple[bool, Any]:
+            value = function()
+            # What the function returned may be an object of its own, so it is read where the function runs.
+            later = type(value) is not str and inspect.isawaitable(value)
+            return later, value if later else read(value)
+
+        later, value = await self.threads.run(called)
+        return await self.loop.run(functools.partial(awaited, value)) if later else value
+
+
+@asynccontextmanager
+async def own_code(concurrency: int) -> AsyncIterator[OwnCode]:
+    """Hold the threads and the loop of a project's functions."""
+    own = OwnCode(DaemonThreads(concurrency), OwnLoop(concurrency))
+    try:
+        yield own
+    finally:
+        own.threads.close()
+        await own.loop.close()
 
 
 @dataclass(frozen=True)

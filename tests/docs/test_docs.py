@@ -205,6 +205,21 @@ def test_every_name_of_the_package_has_an_example() -> None:
     assert {name for name in unseen if f"`{name}`" not in page and name not in code} == set()
 
 
+def test_the_scorer_of_the_guide_grades(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The function and the first suite of own-scorers.md, in a fresh project."""
+    page = (ROOT / "docs" / "own-scorers.md").read_text(encoding="utf-8")
+    found = dict(reversed(BLOCK.findall(page)))  # the first block of each language
+    rows = [{"id": f"c{n}", "input": "q", "answer": "Please wait."} for n in range(40)]
+    (tmp_path / "pyproject.toml").touch()
+    (tmp_path / "my_scorers.py").write_text(found["python"], encoding="utf-8")
+    (tmp_path / "suite.yaml").write_text(found["yaml"], encoding="utf-8")
+    (tmp_path / "golden.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    ended = CliRunner().invoke(app, ["run", "suite.yaml", "--out", "first"])
+    assert ended.exit_code == 0, ended.output
+    assert json.loads((tmp_path / "first" / "summary.json").read_text(encoding="utf-8"))
+
+
 def test_every_fault_is_in_the_guide() -> None:
     """No way to fail is a secret."""
     page = (ROOT / "docs" / "testing.md").read_text(encoding="utf-8")

@@ -411,3 +411,63 @@ def test_a_scale_of_a_hundred_is_the_longest() -> None:
     assert read_scale([0, 100], "scale") == (0, 100)
     with pytest.raises(ValueError, match="more than 101 levels"):
         read_scale([0, 101], "scale")
+
+
+INLINE = "Pass {{answer}} if it names a fee.\nFail it otherwise."
+
+
+def test_a_rubric_may_be_a_text_in_the_suite(tmp_path: Path) -> None:
+    """Without front matter it is pass or fail, unless the scorer gives levels; the judge sees the parts it names."""
+    rubric = read_rubric(tmp_path, INLINE)
+    assert (rubric.scale, rubric.parts, rubric.text) == ("pass_fail", {"answer"}, INLINE)
+    assert read_rubric(tmp_path, INLINE, (1, 5)).scale == (1, 5)
+    assert read_rubric(tmp_path, RUBRIC) == parse_rubric(RUBRIC.encode(), "the text in the suite")
+
+
+def test_a_text_without_slots_is_given_question_and_answer(tmp_path: Path) -> None:
+    """So that a plain sentence is a rubric."""
+    rubric = read_rubric(tmp_path, "Is the answer polite?")
+    assert rubric.parts == {"question", "answer"}
+    assert rubric.text.startswith("Is the answer polite?\n\nGrade {{answer}}")
+
+
+@pytest.mark.parametrize(
+    ("text", "scale", "message"),
+    [
+        ("polite", None, "no shipped rubric 'polite'; choose from"),
+        ("my rubrics/polite.md", None, "cannot be read"),
+        ("rubrics/polite.md", None, "cannot be read"),
+        ("Is {{anwser}} polite?", None, "the text in the suite: unknown slot {{anwser}}"),
+        ("Is it polite?\n", "criteria", "has no front matter; start it with ---"),
+        ("---\nname: x\n---\nIs {{answer}} polite?", None, "the text in the suite: the front matter needs exactly"),
+        (" \n ", None, "is blank"),
+        ("a " * 40_000, None, "is longer than 65,536 bytes"),
+    ],
+)
+def test_what_is_no_text_of_a_rubric_is_refused(tmp_path: Path, text: str, scale: Any, message: str) -> None:
+    """One word is a shipped name, and what ends in .md is a file."""
+    with pytest.raises(ValueError, match=r"^rubric: ") as caught:
+        read_rubric(tmp_path, text, scale)
+    assert message in str(caught.value)
+
+
+def test_a_file_whose_name_has_a_space_is_still_a_file(tmp_path: Path) -> None:
+    """Whether it ends in .md or not."""
+    for name in ("my rubric.md", "my rubric"):
+        (tmp_path / name).write_text(RUBRIC, encoding="utf-8")
+        assert read_rubric(tmp_path, name).name == "house"
+
+
+def test_a_text_grades_and_is_part_of_the_score_key(tmp_path: Path) -> None:
+    """A changed sentence makes scores incomparable."""
+
+    async def run(rubric: str) -> tuple[Any, str]:
+        async with FakeModel([{"reason": "r", "score": "pass"}]) as server:
+            config = ChatConfig(model="m-1", base_url=server.base_url, timeout_s=60, max_retries=1)
+            async with ChatClient(config, env={}, sleep=no_wait) as client:
+                judge = Judge(rubric=rubric).bind(Services(tmp_path, llm=client))
+                return await judge.score(CASE, Output(text="10 EUR")), judge.key_parts["rubric"]
+
+    score, key = asyncio.run(run(INLINE))
+    assert (score.value, score.passed) == (1.0, True)
+    assert key != asyncio.run(run(INLINE + " Be strict."))[1]

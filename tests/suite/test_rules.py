@@ -150,3 +150,11 @@ def test_fewer_calls_in_flight_are_looser_where_time_is_gated() -> None:
     timed = SUITE + "  - latency_p95_s: {max: 3}\n"
     found = amendments(rules(timed), rules(timed.replace("seed: 3", "concurrency: 2\nseed: 3")))
     assert [(str(each), each.loosens) for each in found] == [("concurrency 16 → 2", True)]
+
+
+def test_an_inline_rubric_is_a_rule() -> None:
+    """An edit of the text is a change, which may let more through."""
+    text = SUITE.replace("rubric: rubric.md, scale: [1, 5], pass: 4", 'rubric: "Is {{answer}} polite?"')
+    (found,) = amendments(rules(text), rules(text.replace("polite?", "polite or short?")))
+    assert found.what == "scorer quality rubric"
+    assert found.loosens

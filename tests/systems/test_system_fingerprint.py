@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from evalkit.disk.sources import source_files
 from evalkit.systems import SYSTEMS, PythonSystem, Shared, SystemConfig
-from evalkit.systems.sources import source_files
 
 
 @pytest.fixture

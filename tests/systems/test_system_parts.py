@@ -13,11 +13,13 @@ import numpy as np
 import pytest
 from yarl import URL
 
+from evalkit.formats.plain import MAX_DEPTH
 from evalkit.systems import timed
 from evalkit.systems.endpoint import _wait_s, retry_after_s
-from evalkit.systems.output import MAX_DEPTH, one_line, to_output
+from evalkit.systems.output import to_output
 from evalkit.systems.pick import compile_path
 from evalkit.systems.secrets import redact, secrets_of
+from evalkit.text.values import one_line
 from evalkit.types import Case, Failure, Output, ToolCall, Usage
 
 NOW = 1_700_000_000.0

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from evalkit.disk.sources import source_files
 from evalkit.systems import CommandSystem, PythonSystem, Shared
-from evalkit.systems.sources import source_files
 
 HEAD = "import glob, json, os\nfrom pathlib import Path\nHERE = Path(__file__).parent\n"
 

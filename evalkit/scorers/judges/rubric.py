@@ -10,7 +10,8 @@ Compare {{answer}} with {{reference}} ...
 ```
 
 A scale of `criteria` lists them in the front matter (`criteria: {id: "what has to hold", ...}`): the judge says of each
-whether it is met. A `pairwise` rubric compares {{first}} with {{second}} instead of grading {{answer}}.
+whether it is met. A `pairwise` rubric compares {{first}} with {{second}} instead of grading {{answer}}. A suite may
+also write the text itself; without front matter, its scale is an option of the judge.
 """
 
 from __future__ import annotations
@@ -39,6 +40,11 @@ KEYS = frozenset({"name", "version", "scale"})
 CRITERION = re.compile(r"[a-z][a-z0-9_]{0,39}")
 SHIPPED = Path(__file__).with_name("rubrics")
 """Rubrics that come with the package; a suite names them without a path: `rubric: correctness`."""
+
+
+IN_SUITE = "the text in the suite"
+NO_SLOT = "Grade {{answer}} as the answer to {{question}}."
+"""Added to a text in a suite that names no part of the case."""
 
 
 @dataclass(frozen=True)
@@ -70,16 +76,20 @@ class Rubric:
         return SLOT.sub(lambda slot: slot.group(1).upper(), text)
 
 
-def read_rubric(root: Path, name: str) -> Rubric:
-    """Read a rubric file.
+def read_rubric(root: Path, name: str, scale: Any = None) -> Rubric:
+    """Read a rubric: a file, a shipped one, or the text itself.
 
     Args:
         root: Folder that `name` is relative to.
-        name: Name of a shipped rubric, or path of a file, which may not leave the project that `root` belongs to.
+        name: Name of a shipped rubric, path of a file, which may not leave the project that `root` belongs to, or the
+            rubric's text (see `is_text`).
+        scale: Of a text without front matter; pass or fail if it is `None`.
 
     Raises:
         ValueError: `rubric: what; mend`.
     """
+    if is_text(root, name):
+        return _of_text(name, scale)
     file = _shipped(name) or _resolve(root, name)
     try:
         content = read_file(file, MAX_BYTES)
@@ -90,9 +100,47 @@ def read_rubric(root: Path, name: str) -> Rubric:
     return parse_rubric(content, name)
 
 
+def is_text(root: Path, name: str) -> bool:
+    """Tell whether `rubric:` holds the rubric itself.
+
+    It does if it has a line break, or if it has a space, names no file and does not end in `.md`. One word never does.
+    """
+    if "\n" in name:
+        return True
+    if not re.search(r"\s", name.strip()) or name.strip().lower().endswith(".md"):
+        return False
+    try:
+        return not (root / name).is_file()
+    except (OSError, ValueError):  # too long for the name of a file
+        return True
+
+
+def _of_text(text: str, scale: Any) -> Rubric:
+    """The rubric that a suite writes out, with or without front matter."""
+    content = text.encode("utf-8", "surrogatepass")
+    if len(content) > MAX_BYTES:
+        raise ValueError(f"rubric: {IN_SUITE} is longer than {MAX_BYTES:,} bytes; shorten it")
+    if text.startswith("---"):
+        return parse_rubric(content if text.endswith("\n") else content + b"\n", IN_SUITE)
+    if not text.strip():
+        raise ValueError(f"rubric: {IN_SUITE} is blank; write what the judge has to look for")
+    checked = read_scale("pass_fail" if scale is None else scale, "scale")
+    if checked in ("criteria", "pairwise"):
+        raise ValueError(f"rubric: {IN_SUITE} has no front matter; start it with ---, name:, version:, scale:, ---")
+    body = text.strip() if SLOT.search(text) else f"{text.strip()}\n\n{NO_SLOT}"
+    return Rubric(
+        name=IN_SUITE,
+        version="",
+        scale=checked,
+        text=body,
+        parts=_parts(body, checked, IN_SUITE),
+        sha256=hashlib.sha256(content).hexdigest(),
+    )
+
+
 def _shipped(name: str) -> Path | None:
     """The packaged file, where the name is neither a path nor a file's name."""
-    if "/" in name or "." in name or "\0" in name:
+    if "/" in name or "." in name or "\0" in name or " " in name:
         return None
     known = sorted(file.stem for file in SHIPPED.glob("*.md"))
     if name not in known:

@@ -36,11 +36,11 @@ class Judge:
 
     name: str = "judge"
     rubric: str
-    """A shipped rubric (`citation_accuracy`, `completeness`, `correctness`, `faithfulness`, `refusal`, `tone`), or a
-    Markdown file with front matter (`name`, `version`, `scale`), relative to the suite."""
+    """A shipped rubric (`citation_accuracy`, `completeness`, `correctness`, `faithfulness`, `refusal`, `tone`), a
+    Markdown file with front matter (`name`, `version`, `scale`), relative to the suite, or the text of a rubric."""
     scale: Literal["pass_fail", "criteria"] | tuple[int, ...] | None = None
     """`[lowest, highest]`, `pass_fail` or `criteria`; it must be the rubric's own, which is used where this is left
-    out."""
+    out. A text without front matter takes its scale from here, `pass_fail` where it is left out."""
     pass_at: float | None = field(default=None, metadata={"key": "pass"})
     """Lowest level that passes, or lowest share of criteria; without it neither passes nor fails."""
     samples: int = 1
@@ -65,7 +65,7 @@ class Judge:
         Raises:
             ValueError: The rubric cannot be used, or contradicts these options.
         """
-        rubric = read_rubric(services.root, self.rubric)
+        rubric = read_rubric(services.root, self.rubric, self.scale)
         if self.scale is not None and read_scale(self.scale, "scale") != rubric.scale:
             raise ValueError(
                 f"scale: {self.scale} is not the rubric's {rubric.scale}; remove it here, or mend the rubric"

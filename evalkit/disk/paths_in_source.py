@@ -46,6 +46,15 @@ class Module:
                 name = getattr(target, "id", getattr(target, "attr", ""))
                 self._variables.setdefault(name, []).append(value)
 
+    def imported(self) -> Iterator[str]:
+        """Names of the files that the module may import: in the project's root, or beside it."""
+        beside = self._relative.parent.as_posix()
+        for name in imports_of(self._tree, self._relative):
+            path = name.replace(".", "/")
+            packages = [f"{parent}/__init__.py" for parent in PurePosixPath(path).parents if parent.name]
+            for place in (f"{path}.py", f"{path}/__init__.py", *packages):
+                yield from (place, normpath(f"{beside}/{place}"))
+
     def read(self) -> Iterator[str]:
         """Paths that the module names, those it writes among them; docstrings name nothing."""
         docs = {id(node.value) for node in ast.walk(self._tree) if isinstance(node, ast.Expr)}

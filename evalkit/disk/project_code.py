@@ -1,0 +1,83 @@
+"""Find and import `module:attribute` of a project."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import operator
+import re
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from evalkit.errors import InputError, Problem
+from evalkit.text.values import one_line
+
+SPELLING = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
+"""`package.module:name`, or `package.module:Class.method`."""
+
+
+def load_callable(spelled: str, project: Path, place: str) -> Any:
+    """Import `module:callable` from a project's root.
+
+    Args:
+        spelled: such as `suites.faq.bot:answer`.
+        project: the project's root, which is put on the path; a file there wins over an installed package.
+        place: key of the suite that problems name.
+
+    Raises:
+        InputError: the import fails, another module of that name is loaded, or the attribute is missing or cannot be
+            called.
+    """
+    name, _, attribute = spelled.partition(":")
+    module = _import(name, project, place)
+    try:
+        function = operator.attrgetter(attribute)(module)
+    except AttributeError as error:
+        raise InputError(Problem(place, one_line(error), f"define `{attribute}` in {name}")) from None
+    if not callable(function):
+        what = f"{attribute} is {type(function).__name__}, not a callable"
+        raise InputError(Problem(place, what, "name a function"))
+    return function
+
+
+def module_file(module: str, project: Path) -> Path | None:
+    """Locate the source of a module: a file of the project, else an installed one; `None` for a compiled module."""
+    if ours := project_file(module, project):
+        return ours
+    try:
+        spec = importlib.util.find_spec(module)
+    except BaseException:  # a parent package that fails to import is reported by `load_callable`
+        return None
+    if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
+        return None
+    return Path(spec.origin)
+
+
+def _import(name: str, project: Path, place: str) -> ModuleType:
+    _put_on_path(project)
+    try:
+        module = importlib.import_module(name)
+    except BaseException as error:  # also what an extension raises when it panics, and `pytest.skip`
+        what = f"importing {name} failed: {type(error).__name__}: {one_line(error)}"
+        mend = f"see that `python -c 'import {name}'` works in the project's root, {project}"
+        raise InputError(Problem(place, what, mend)) from None
+    ours = project_file(name, project)
+    if ours and module.__file__ and ours.resolve() != Path(module.__file__).resolve():
+        what = f"another module called {name} is loaded already, from {module.__file__}"
+        raise InputError(Problem(place, what, f"rename {ours}"))
+    return module
+
+
+def _put_on_path(project: Path) -> None:
+    if (entry := str(project)) not in sys.path:
+        sys.path.insert(0, entry)
+    importlib.invalidate_caches()
+
+
+def project_file(module: str, project: Path) -> Path | None:
+    """Locate the source of a module in a project; `None` where it is not there."""
+    path = project.joinpath(*module.split("."))
+    candidates = (path / "__init__.py", path.with_suffix(".py"))
+    return next((candidate for candidate in candidates if candidate.is_file()), None)

@@ -1,0 +1,1 @@
+"""Scorers that a project or another package brings."""

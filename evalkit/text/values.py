@@ -1,0 +1,39 @@
+"""Name a value in a message: its type, how it begins, what an exception says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+MESSAGE_CHARS = 500
+
+
+def shown(value: object) -> str:
+    """Name a value in an error: its type, and how it begins where that is short."""
+    if value is None:
+        return "None"
+    if isinstance(value, bool | int | float | str):
+        try:
+            return f"{type(value).__name__} {one_line(repr(value), 60)}"
+        except ValueError:  # an integer with more digits than Python writes
+            return type(value).__name__
+    if isinstance(value, Mapping):
+        return f"a mapping with {key_names(value)}"
+    return type(value).__name__
+
+
+def one_line(value: object, limit: int = MESSAGE_CHARS) -> str:
+    """Show a value as one printable line of at most `limit` characters."""
+    try:
+        text = str.__str__(str(value))  # a plain copy: a subclass may say anything of itself
+    except BaseException:  # an exception of the system's own may fail to print
+        return f"(a {type(value).__name__} that cannot be shown)"
+    line = " ".join(text[: limit * 4].split())
+    line = "".join(char if char.isprintable() else "\ufffd" for char in line)
+    whole = len(line) <= limit and len(text) <= limit * 4
+    return line if whole else line[: limit - 1] + "…"
+
+
+def key_names(value: Mapping[Any, Any]) -> str:
+    """List the first ten keys of a mapping."""
+    return ", ".join(one_line(str(key), 40) for key in list(value)[:10]) or "no keys"
