@@ -167,10 +167,11 @@ def run(  # noqa: PLR0913 - typer reads the flags from the signature
 
     Example: evalkit run suites/compliance.yaml --out reports/latest
 
-    Each option can also be set in the environment: EVALKIT_REPEAT=3 is --repeat 3.
+    Each option but --dry-run and --help can also be set in the environment:
+    EVALKIT_REPEAT=3 is --repeat 3.
 
     Exit codes: 0 approved, 1 blocked, 2 invalid input, 3 no decision, 4 evalkit or disk failure, 5 nothing selected,
-    129, 130, 143 stopped by SIGHUP, Ctrl-C, SIGTERM (go on with --resume).
+    129, 130, 143 stopped by SIGHUP, Ctrl-C, SIGTERM (continue with --resume).
     """
     import shlex
 

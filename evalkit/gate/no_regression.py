@@ -202,5 +202,5 @@ def _echo_reasons(echoes: Sequence[Tested]) -> list[tuple[CheckOutcome, str]]:
 
 def _echoes(count: int, verb: str) -> str:
     """Say that further gates fail for the cases of one that is named."""
-    subject = "1 more gate " + verb + "s" if count == 1 else f"{count} more gates {verb}"
+    subject = "1 more check " + verb + "s" if count == 1 else f"{count} more checks {verb}"
     return f"{subject} because of the same cases"

@@ -90,7 +90,7 @@ def run(  # noqa: PLR0913 - each is a flag of `evalkit run`
         out: an empty folder for the run; `reports/<run-id>` in the project if not given.
         baseline: a saved baseline or run folder to compare with, instead of the suite's; `none` for no comparison.
         resume: go on with the interrupted run in `out`.
-        limit: draw this many cases; a partial run has no decision. So has one of some `cases` or `cohorts`.
+        limit: draw this many cases. Like a run of some `cases` or `cohorts`, this is partial and gets no decision.
         cases: ids of the only cases to run.
         cohorts: the only cohorts to run, such as `domain=aml`; `!domain=aml` leaves one out.
         repeat: run each case this many times.

@@ -30,7 +30,7 @@ class Selection:
 
     @property
     def partial(self) -> str | None:
-        """Why the run is no gate, `None` for a whole run."""
+        """Why the run is partial and so not gated; `None` for a whole run."""
         named = [self.ids_of] if self.ids_of else [f"--case {name}" for name in self.case_ids]
         parts = named + [f"--cohort {name}" for name in self.cohorts]
         parts += [f"--limit {self.limit}"] if self.limit is not None else []

@@ -157,7 +157,7 @@ def scripted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project with a suite and a first run, which the Python of the guides is run in."""
     root = tmp_path_factory.mktemp("scripted")
     (root / "pyproject.toml").touch()
-    (root / "suites").mkdir()
+    (root / "evals").mkdir()
     rows = [
         {
             "id": f"c{i}",
@@ -168,10 +168,10 @@ def scripted(tmp_path_factory: pytest.TempPathFactory) -> Path:
         | {"answer": "Paris in France" if i < 20 else f"Rome {i}"}
         for i in range(40)
     ]
-    for folder in (root, root / "suites"):
+    for folder in (root, root / "evals"):
         (folder / "golden.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     (root / "suite.yaml").write_text(SCRIPTED, encoding="utf-8")
-    (root / "suites" / "compliance.yaml").write_text(SCRIPTED, encoding="utf-8")
+    (root / "evals" / "suite.yaml").write_text(SCRIPTED, encoding="utf-8")
     ran = run_python(root, 'from evalkit import run; run("suite.yaml", out="reports/first")')
     assert ran.returncode == 0, ran.stderr
     return root
