@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from evalkit.gate.policy import PASS_METRICS
@@ -24,8 +24,8 @@ def part_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterato
     for part in _PARTS:
         yield from _options(part, _mapping(before, part), _mapping(after, part), _LOOSER.get(part, _always))
     if "scorers" in before:
-        scorers = (_mapping(rules, "scorers") or {} for rules in (before, after))
-        yield from _scorers(*scorers, capped=_capped(before.get("gate")))
+        was, now = (_mapping(rules, "scorers") or {} for rules in (before, after))
+        yield from _scorers(was, now, _capped(before.get("gate")))
     yield from _settings(before, after)
 
 
@@ -106,7 +106,7 @@ def _capped(gate: Any) -> frozenset[str]:
     )
 
 
-def _scorers(before: Mapping[str, Any], after: Mapping[str, Any], capped: Collection[str]) -> Iterator[Amendment]:
+def _scorers(before: Mapping[str, Any], after: Mapping[str, Any], capped: frozenset[str]) -> Iterator[Amendment]:
     """Scorers by label; where passes are held below a `max`, whatever lets fewer pass may let more through."""
     all_capped = not capped.isdisjoint(PASS_METRICS)
     for label in sorted({*before, *after}, key=str):

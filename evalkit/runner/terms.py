@@ -18,9 +18,7 @@ from evalkit.baselines.rules_before import cases_before, state_before
 from evalkit.formats.records import metric_of
 from evalkit.gate.amendments import amendments
 from evalkit.gate.assess import Terms
-from evalkit.results import Amendment
 from evalkit.suite.rules import rules_of
-from evalkit.text.numbers import plural
 from evalkit.trust.calibration_files import read_calibrations
 
 if TYPE_CHECKING:
@@ -62,13 +60,11 @@ def terms_of_run(
     if partial is not None or not asks:
         return terms
     former = cases_before(before, suite, prepared.golden)
-    unread = f"{plural(len(former.problems), 'row')} of {before.since} cannot be read and are not compared"
-    notes = (Amendment(what="golden set", note=unread, loosens=True),) if former.problems else ()
     return dataclasses.replace(
         terms,
         former=former.cases,
         former_blocks=former.of_commit,
-        amendments=(*terms.amendments, *notes),
+        amendments=tuple(dict.fromkeys((*terms.amendments, *former.found))),
     )
 
 

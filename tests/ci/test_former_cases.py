@@ -172,6 +172,68 @@ def test_a_target_branch_that_was_not_fetched_is_a_condition(repository: Reposit
     assert any(line.startswith("! base branch release") and "fetch-depth: 0" in line for line in ran.findings)
 
 
+@pytest.mark.parametrize("branch", ["release-ü", "1.0#x"])
+def test_a_target_branch_may_have_any_name(repository: Repository, branch: str) -> None:
+    """It is compared with where it is here, and a condition where it is not."""
+    repository.swap("suite.yaml", "max: 0", "max: 9")
+    repository.commit("loosen")
+    missing = repository.run(env={"GITHUB_BASE_REF": branch})
+    assert any(line.startswith(f"! base branch {branch}") for line in missing.findings)
+    repository.git("branch", branch, "main")
+    repository.git("branch", "-f", "main", "HEAD")
+    ran = repository.run("reports/third", env={"GITHUB_BASE_REF": branch})
+    assert ran.findings == ["! gate failures(critical).max 0 → 9 ()"]
+
+
+def no_git_of(repository: Repository, name: str) -> None:
+    """Take a file or folder out of git on the base."""
+    repository.write(".gitignore", repository.read(".gitignore").replace("!reports/baselines\n", "") + f"{name}\n")
+    repository.git("rm", "-r", "-q", "--cached", name)
+
+
+def test_a_baseline_that_git_does_not_keep_is_no_part_of_a_change(repository: Repository) -> None:
+    """An artifact that CI put there: nothing to say."""
+    repository.rebase(lambda base: no_git_of(base, "reports/baselines"))
+    repository.git("commit", "-q", "--allow-empty", "-m", "change")
+    ran = repository.run()
+    assert (ran.outcome, ran.findings) == ("approved", [])
+
+
+def test_a_golden_set_that_git_does_not_keep_is_compared_with_the_baseline(repository: Repository) -> None:
+    """It is said, and is no condition; without a baseline it is one, and on the base itself neither is said."""
+    repository.rebase(lambda base: no_git_of(base, "data/cases.jsonl"))
+    repository.rebase(lambda base: no_git_of(base, "reports/baselines"))
+    repository.git("commit", "-q", "--allow-empty", "-m", "change")
+    ran = repository.run()
+    assert (ran.outcome, len(ran.findings)) == ("approved", 1)
+    assert ran.findings[0].startswith("golden set  →  (not on main@")
+    assert "compared with those of the baseline" in ran.findings[0]
+    repository.swap("suite.yaml", "  - no_regression: {baseline: main, metrics: [pass_rate, keywords]}\n", "")
+    repository.commit("none")
+    repository.git("branch", "-f", "main", "HEAD")
+    repository.git("commit", "-q", "--allow-empty", "-m", "change")
+    shutil.rmtree(repository.root / "reports")
+    ran = repository.run("reports/third")
+    assert (ran.outcome, len(ran.findings)) == ("approved with conditions", 1)
+    assert ran.findings[0].startswith("! golden set  →  (not on main@")
+    repository.git("checkout", "-q", "main")
+    assert repository.run("reports/fourth").findings == []
+
+
+def test_links_that_are_unchanged_are_no_finding(repository: Repository) -> None:
+    """A schema, labels and a golden set behind links, as they were."""
+
+    def link(base: Repository) -> None:
+        for name in ("shape.json", "data"):
+            (base.root / name).rename(base.root / f"real-{name}")
+            (base.root / name).symlink_to(f"real-{name}")
+
+    repository.rebase(link)
+    repository.git("commit", "-q", "--allow-empty", "-m", "change")
+    ran = repository.run()
+    assert (ran.outcome, ran.findings) == ("approved", [])
+
+
 def test_critical_cases_of_the_base_are_really_critical() -> None:
     """The reproduction rests on it."""
     assert set(BROKEN) & set(CRITICAL)
