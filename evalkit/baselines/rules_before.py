@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import posixpath
 import tempfile
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, TypeGuard
@@ -106,25 +106,41 @@ class Former:
     of_commit: bool = False
     """True where the base's golden set was read, False where a stored baseline tells them."""
     found: tuple[Amendment, ...] = ()
-    """What is not known of the base's cases."""
+    """Cases that were added, and what is not known of the base's."""
+    drawn: frozenset[str] = frozenset()
+    """Digests of the cases that the base's run asked, or would have; empty where it asks all of them."""
 
 
-def cases_before(before: RulesBefore, suite: Suite, golden: GoldenSet) -> Former:
+Draw = Callable[[Iterable["Case"]], frozenset[str]]
+"""Digests of the cases that a sample takes of a set."""
+
+
+def cases_before(before: RulesBefore, suite: Suite, golden: GoldenSet, draw: Draw | None) -> Former:
     """Find the cases of the base that were removed or edited.
+
+    Args:
+        before: the base.
+        suite: as it is now.
+        golden: its golden set.
+        draw: takes the sample that the suite asks, `None` where it asks all cases.
 
     Raises:
         InputError: the base's golden set or the rows of the baseline cannot be read.
     """
     why = ""
     if before.base is not None and before.golden is not None and before.golden.path is not None:
-        found = _cases_of_commit(before.base, before.golden, before.golden.path, suite, golden)
+        found = _cases_of_commit(before.base, before.golden, before.golden.path, suite, golden, draw)
         if isinstance(found, Former):
             return found
         why = found
     former = Former()
     if before.baseline is not None and (why or before.base is None):
-        rows = before.baseline.rows()
-        former = Former(cases=former_cases((row.case for row in rows if row.repeat == 0), golden.open))
+        old = tuple(row.case for row in before.baseline.rows() if row.repeat == 0)
+        drawn = frozenset[str]()
+        if draw is not None:
+            asked = before.baseline.manifest().get("sample") is not None
+            drawn = frozenset(case.digest for case in old) if asked else draw(old)
+        former = Former(cases=former_cases(old, golden.open), drawn=drawn)
     if why and before.base is not None:
         former = replace(former, found=tuple(_unread(before.base, before.baseline, why)))
     return former
@@ -148,7 +164,9 @@ def _unread(base: Base, stored: RunFolder | None, why: str) -> Iterator[Amendmen
         yield Amendment(what="golden set", note=note, loosens=True)
 
 
-def _cases_of_commit(base: Base, old: GoldenSource, path: str, suite: Suite, golden: GoldenSet) -> Former | str:
+def _cases_of_commit(
+    base: Base, old: GoldenSource, path: str, suite: Suite, golden: GoldenSet, draw: Draw | None
+) -> Former | str:
     """The cases that are gone since a commit, or why they are not known."""
     file = suite.root / path
     same = suite.golden_file == file.resolve() and suite.golden.make_ids == old.make_ids
@@ -159,15 +177,28 @@ def _cases_of_commit(base: Base, old: GoldenSource, path: str, suite: Suite, gol
         copy = Path(folder) / PurePosixPath(path).name
         if why := base.copy(path, copy):
             return why
+
+        def cases(note: Callable[[Problem], None]) -> Iterator[Case]:
+            return (case for _, case in read_cases(old, copy, f"{base.shown}:{path}", note))
+
+        gone: tuple[Case, ...] = ()
+        drawn, n_added = frozenset[str](), 0
         try:
-            cases = (case for _, case in read_cases(old, copy, f"{base.shown}:{path}", problems.append))
-            gone = former_cases(cases, golden.open)
+            gone = former_cases(cases(problems.append), golden.open)
+            ids = {case.id for case in cases(_unheard)}
+            n_added = sum(case.id not in ids for case in golden.open())
+            drawn = draw(cases(_unheard)) if draw is not None else drawn
         except InputError as error:  # a kind of file that is not read any more
-            gone = ()
             problems += error.problems
     unread = f"{plural(len(problems), 'row')} of {base.shown} cannot be read and are not compared"
-    notes = (Amendment(what="golden set", note=unread, loosens=True),) if problems else ()
-    return Former(cases=gone, of_commit=True, found=notes)
+    notes = [Amendment(what="golden set", note=unread, loosens=True)] if problems else []
+    if n_added:
+        notes.append(Amendment(what=f"{plural(n_added, 'case')} added", loosens=False))
+    return Former(cases=gone, of_commit=True, found=tuple(notes), drawn=drawn)
+
+
+def _unheard(problem: Problem) -> None:
+    """Drop a problem that was told when the file was read first."""
 
 
 def _is_vacuous(base: Base, asked: str | None, named: str | None) -> bool:

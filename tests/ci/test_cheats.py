@@ -181,6 +181,12 @@ def nested_root(repository: Repository) -> None:
     shutil.rmtree(repository.root / "evals/reports/red")
 
 
+def crowd(repository: Repository) -> None:
+    """Add easy cases."""
+    easy = {"input": "7 + 2", "required": ["9"], "reference": "9"}
+    repository.cases({}, [{**easy, "id": f"e{i}", "cohorts": {"group": "right"}} for i in range(300)])
+
+
 def labels(rows: list[dict[str, Any]]) -> Change:
     """Write other labels, with the check that blocks taken out."""
     text = "".join(json.dumps(row) + "\n" for row in rows)
@@ -244,9 +250,12 @@ CHEATS: Mapping[str, tuple[Cheat, ...]] = {
         Cheat("baseline taken away, and a folder of that name put there", both(red_run("main"), no_baselines, drop_failures), "condition", "(?s)! baseline main .*are not those of main@.*! baseline main .*this change brings it"),
         Cheat("folder turned into a link", both(red_run("other"), linked("base/main", "other"), drop_failures), "condition", "! baseline base/main .*rows.jsonl, .* are not those of main@", base=both(kept_in("base/main"), suite(("baseline: main", "baseline: base/main")))),
     ),
-    "shortens `cohorts:`, draws a sample, has fewer calls in flight, or changes how repeats count": (
+    "shortens `cohorts:`, draws a sample, pushes cases out of one, has fewer calls in flight, or changes how repeats count": (
         Cheat("cohorts shortened", both(drop_failures, suite(("by: group, critical: [left]", "by: kind"), ("cohorts: [group]", "cohorts: [kind]"))), "condition", "! cohorts group → kind"),
         Cheat("a sample drawn", both(drop_failures, suite(("repeat: 1", "repeat: 1\nsample: {n: 20, floor: 5}"))), "condition", "! sample n not set → 20"),
+        Cheat("easy cases that push others out of the sample", both(crowd, drop_failures, suite((NO_REGRESSION, ""))), "condition", r"(?s)! \d+ cases of the sample .*not drawn any more.*\n300 cases added", base=suite(("repeat: 1", "repeat: 1\nsample: {n: 20, floor: 2}"))),
+        Cheat("the same, with a larger sample", both(crowd, drop_failures, suite((NO_REGRESSION, "")), suite(("n: 20", "n: 21"))), "condition", r"(?s)! \d+ cases of the sample .*not drawn any more", base=suite(("repeat: 1", "repeat: 1\nsample: {n: 20, floor: 2}"))),
+        Cheat("the same, with a golden set that git does not keep", both(crowd, drop_failures, suite((NO_REGRESSION, ""))), "condition", r"(?s)! \d+ cases of the sample .*not drawn any more", base=both(untracked, suite(("repeat: 1", "repeat: 1\nsample: {n: 20, floor: 2}")))),
         Cheat("more repeats under a lenient rule", both(drop_failures, suite(("repeat: 1", "repeat: 3"))), "condition", "! repeat 1 → 3", base=suite(("repeat: 1", "repeat: 1\nrepeat_rule: any"))),
         Cheat("fewer calls in flight", both(drop_failures, suite(("repeat: 1", "repeat: 1\nconcurrency: 1"))), "condition", "! concurrency 16 → 1"),
         Cheat("repeat rule loosened", both(drop_failures, suite(("repeat: 1", "repeat: 1\nrepeat_rule: any"))), "condition", "! repeat_rule mean → any"),

@@ -50,6 +50,7 @@ def test_a_sound_change_is_approved_and_costs_no_call_more(repository: Repositor
     ran = repository.run()
     assert ran.outcome == "approved", ran.decision["reasons"]
     assert [line for line in ran.findings if line.startswith("!")] == []
+    assert "1 case added  →  ()" in ran.findings
     assert former(repository) == []
 
 
@@ -216,6 +217,9 @@ def test_a_golden_set_that_git_does_not_keep_is_compared_with_the_baseline(repos
     ran = repository.run("reports/third")
     assert (ran.outcome, len(ran.findings)) == ("approved with conditions", 1)
     assert ran.findings[0].startswith("! golden set  →  (not on main@")
+    folder = RunFolder(repository.root / "reports/third")
+    again = decide_again(folder, repository.root / "suite.yaml", None, {"GITHUB_BASE_REF": "main"})
+    assert list(again.decision.reasons) == ran.decision["reasons"]
     repository.git("checkout", "-q", "main")
     assert repository.run("reports/fourth").findings == []
 
