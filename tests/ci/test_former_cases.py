@@ -200,6 +200,25 @@ def test_a_baseline_that_git_does_not_keep_is_no_part_of_a_change(repository: Re
     assert (ran.outcome, ran.findings) == ("approved", [])
 
 
+def test_a_run_that_a_scorer_compares_with_is_watched_too(repository: Repository) -> None:
+    """The answers of a stored run are the measure of `pairwise`: a change of them is a condition."""
+    judge = 'judge: {chat: {model: m, base_url: "http://127.0.0.1:9/v1", max_retries: 0}}\nscorers:\n'
+
+    def rival(base: Repository) -> None:
+        base.run("rival", baseline="none")
+        scorer = "  - pairwise: {against: run:rival, advisory: true}\n"
+        base.swap("suite.yaml", "scorers:\n", judge + scorer)
+
+    repository.rebase(rival)
+    repository.break_bot()
+    repository.run("red", baseline="none")
+    shutil.rmtree(repository.root / "rival")
+    (repository.root / "red").rename(repository.root / "rival")
+    repository.commit("another rival")
+    ran = repository.run()
+    assert any(line.startswith("! baseline rival ") and "are not those of main@" in line for line in ran.findings), ran
+
+
 def test_a_golden_set_that_git_does_not_keep_is_compared_with_the_baseline(repository: Repository) -> None:
     """It is said, and is no condition; without a baseline it is one, and on the base itself neither is said."""
     repository.rebase(lambda base: no_git_of(base, "data/cases.jsonl"))
