@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from evalkit.disk.paths import PROJECT_MARKS
 from evalkit.errors import InputError
-from evalkit.store.git import LFS, MAX_TEXT_BYTES, PREFIX, commit_of, git, is_ref, split, too_large
+from evalkit.store.git import LFS, MAX_TEXT_BYTES, PREFIX, commit_of, git, split, too_large
 
 TARGET_VARIABLES = ("GITHUB_BASE_REF", "CI_MERGE_REQUEST_TARGET_BRANCH_NAME")
 """Variables in which CI names the branch that a pull request is merged into."""
@@ -20,6 +22,14 @@ _MAX_GREP = 200
 _POINTER_BYTES = 1_024
 _PIECE_BYTES = 1 << 20
 _SHA256_HEX = 64
+NOT_THERE = "it is not in that commit"
+_MISSING = "missing"
+_WHY_NOT = {
+    _MISSING: NOT_THERE,
+    "symlink": "it is a link that leaves the repository",
+    "tree": "it is a folder",
+}
+_NOWHERE = "it is a link that leads nowhere"
 
 
 @dataclass(frozen=True)
@@ -60,12 +70,33 @@ class Base:
         """List the named files of the commit that are changed or missing on disk."""
         return sorted(name for name, blob in self._blobs(names).items() if not self._is_on_disk(name, *blob))
 
-    def copy(self, name: str, target: Path) -> bool:
-        """Write one file of the commit to `target`; False where it is not there, or its content is kept elsewhere."""
-        for blob, size in self._blobs([name]).values():
-            git(self.root, "cat-file", "blob", blob, into=target)
-            return size > _POINTER_BYTES or not target.read_bytes().startswith(LFS)
-        return False
+    def holding(self, names: Collection[str]) -> list[str]:
+        """List the named files that the commit has."""
+        return sorted(self._blobs(names))
+
+    def copy(self, name: str, target: Path) -> str:
+        """Write one file of the commit to `target`; gives why it cannot be had, nothing where it is written."""
+        kind, blob, size = self._look([name]).get(name, (_MISSING, "", 0))
+        if kind != "blob":
+            return _WHY_NOT.get(kind, _NOWHERE)
+        git(self.root, "cat-file", "blob", blob, into=target)
+        pointer = size <= _POINTER_BYTES and target.read_bytes().startswith(LFS)
+        return "it is kept in Git LFS, and the one here differs" if pointer else ""
+
+    def tracks(self, name: str) -> bool:
+        """True where git tracks a file or folder on disk, or what it links to: then a commit brought it here."""
+        real = os.path.relpath(os.path.realpath(self.root / name), self.root)
+        try:
+            return bool(git(self.root, "ls-files", "-z", "--", *{name, real}))
+        except InputError:  # outside the repository
+            return False
+
+    def root_of(self, name: str) -> str:
+        """The folder of the repository that is the project's root for a file of the commit, empty for the top."""
+        above = [str(folder) for folder in PurePosixPath(self.prefix + name).parents][:-1]
+        marks = [(folder, f"{folder}/{mark}") for folder in above for mark in PROJECT_MARKS]
+        found = self._at([mark for _, mark in marks])
+        return next((folder for (folder, _), (kind, _, _) in zip(marks, found, strict=True) if kind != _MISSING), "")
 
     def files_with(self, text: str) -> list[str]:
         """Paths of at most 200 files below the project's root that hold a text."""
@@ -77,16 +108,37 @@ class Base:
         return paths[:_MAX_GREP]
 
     def _blobs(self, names: Collection[str]) -> dict[str, tuple[str, int]]:
-        """Name -> (id, bytes) of the files in the commit."""
-        paths = {path: name for name in names if (path := self._path(name))}
+        """Name -> (id, bytes) of the files in the commit, also behind links."""
+        return {name: (blob, size) for name, (kind, blob, size) in self._look(names).items() if kind == "blob"}
+
+    def _look(self, names: Collection[str]) -> dict[str, tuple[str, str, int]]:
+        """Name -> what the commit has there: kind, id, bytes."""
+        paths = {name: path for name in names if (path := self._path(name)) is not None}
+        return dict(zip(paths, self._at(list(paths.values())), strict=True))
+
+    def _at(self, paths: Sequence[str]) -> list[tuple[str, str, int]]:
+        """Kind, id and bytes of what is at each path of the repository; links inside it are followed."""
         if not paths:
-            return {}
-        listed = git(self.root, "ls-tree", "-z", "-l", "--full-tree", self.commit, "--", *paths)
-        found = re.finditer(r"100\d\d\d blob ([0-9a-f]+) +(\d+)\t([^\0]+)\0", listed.decode("utf-8", "replace"))
-        return {paths[match[3]]: (match[1], int(match[2])) for match in found if match[3] in paths}
+            return []
+        asked = "".join(f"{self.commit}:{path}\n" for path in paths).encode()
+        told = git(self.root, "cat-file", "--batch-check", "--follow-symlinks", given=asked)
+        found, at = list[tuple[str, str, int]](), 0
+        for _ in paths:
+            end = told.index(b"\n", at)
+            line, at = told[at:end], end + 1
+            if match := re.fullmatch(rb"([0-9a-f]+) (\w+) (\d+)", line):
+                found.append((match[2].decode(), match[1].decode(), int(match[3])))
+            elif match := re.fullmatch(rb"(symlink|dangling|loop|notdir) (\d+)", line):
+                found.append((match[1].decode(), "", 0))
+                at += int(match[2]) + 1  # where the link leads, on lines of its own
+            else:
+                found.append((_MISSING, "", 0))
+        return found
 
     def _path(self, name: str) -> str | None:
         """The path from the top of the repository, `None` where no commit can hold one of that name."""
+        if name.startswith("/") or "\n" in name or "\0" in name:
+            return None
         parts: list[str] = []
         for part in PurePosixPath(self.prefix + name).parts:
             if part == ".." and not parts:
@@ -94,10 +146,10 @@ class Base:
             parts = parts[:-1] if part == ".." else [*parts, part]
         path = "/".join(parts)
         try:
-            split(f"{PREFIX}{self.commit}:{path}")
-        except InputError:
+            path.encode()
+        except UnicodeEncodeError:  # half of a character
             return None
-        return path
+        return path or None
 
     def _is_on_disk(self, name: str, blob: str, size: int) -> bool:
         """True where the file on disk is the one of the commit, or the one that its Git LFS pointer stands for."""
@@ -145,8 +197,8 @@ def find_base(root: Path, env: Mapping[str, str], asked: str | None, named: str 
 
 
 def target_branch(env: Mapping[str, str]) -> str | None:
-    """The branch that CI says a pull request is merged into."""
-    return next((env[name] for name in TARGET_VARIABLES if is_ref(env.get(name, ""))), None)
+    """The branch that CI says a pull request is merged into, whatever it is called."""
+    return next((env[name] for name in TARGET_VARIABLES if env.get(name)), None)
 
 
 def _candidates(
@@ -172,7 +224,7 @@ def _refs(root: Path, target: str | None) -> dict[str, tuple[str, str]]:
     shape = "--format=%(refname) %(objectname) %(symref)"
     listed = git(root, "for-each-ref", shape, *names).decode("utf-8", "replace")
     found: dict[str, tuple[str, str]] = {}
-    for line in listed.splitlines():
+    for line in filter(None, listed.split("\n")):
         name, commit, symbolic = line.split(" ", 2)
         shown = (symbolic or name).removeprefix("refs/remotes/").removeprefix("refs/heads/")
         found[name] = (shown, commit)

@@ -47,17 +47,23 @@ def find_baseline(name: str, root: Path) -> RunFolder | None:
     if name.startswith(PREFIX):
         found = folder_at(name, root, FILES)
         return None if found is None else _sound(found, name)
+    path = place_of(name, root)
+    if path is None:
+        return None
+    return _sound(_unpacked(path) if path.is_file() else path, name)
+
+
+def place_of(name: str, root: Path) -> Path | None:
+    """The folder or archive that a name stands for, there or not; `None` for no baseline of that name yet."""
     if is_name(name):
         saved = root / BASELINES / name
         for folder in (saved, saved.with_name(set_aside_name(name))):
             if os.path.lexists(folder / MANIFEST):
-                return RunFolder(folder)
+                return folder
         if not any(path.is_file() or (path / MANIFEST).is_file() for path in (Path(name), root / name)):
             return None
     path = Path(name).absolute() if Path(name).is_absolute() or Path(name).exists() else root / name
-    if path.is_file():
-        path = _unpacked(path) if zipfile.is_zipfile(path) else path.parent
-    return _sound(path, name)
+    return path.parent if path.is_file() and not zipfile.is_zipfile(path) else path
 
 
 def set_aside_name(name: str) -> str:

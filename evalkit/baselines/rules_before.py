@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import posixpath
 import tempfile
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, TypeGuard
 
-from evalkit.baselines.base_commit import Base, find_base, target_branch
+from evalkit.baselines.base_commit import NOT_THERE, Base, find_base, target_branch
+from evalkit.baselines.find import FILES, place_of
 from evalkit.baselines.load import NO_BASELINE, named_baselines
 from evalkit.errors import EvalkitError, InputError, Problem
 from evalkit.formats.shapes import fits
 from evalkit.golden.old_cases import former_cases
 from evalkit.golden.read import GoldenSet, read_cases
 from evalkit.results import Amendment
-from evalkit.store.folder import BASELINES, MANIFEST, ROWS, RunFolder, is_name
+from evalkit.store.folder import BASELINES, RunFolder, is_name
 from evalkit.store.git import PREFIX
 from evalkit.suite.rules import golden_source, options_of_text, rules_of_options
+from evalkit.text.numbers import plural
 
 if TYPE_CHECKING:
     from evalkit.golden.read import GoldenSource
@@ -36,6 +39,8 @@ _SHAPE: Mapping[str, Any] = {
     "labels": dict[str, dict[str, Any]],
 }
 _YAML = (".yaml", ".yml")
+_RUN = "run:"
+"""Before the name of a stored run whose answers a scorer compares with."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +58,7 @@ class RulesBefore:
     golden: GoldenSource | None = None
     """That golden set, with its path relative to the project's root."""
     baseline: RunFolder | None = None
-    """The stored run whose rows hold the old cases, where no commit does."""
+    """The stored run of this suite whose rows tell the old cases, where no commit does."""
 
 
 def state_before(
@@ -79,12 +84,14 @@ def state_before(
     named = next(iter(named_baselines(suite)), None)
     base = find_base(suite.root, env, asked, named)
     stored = compared or _stored_baseline(suite, run)
-    notes = [*_comparison(asked, named, base), *_target(env, base)]
+    notes = [*_comparison(suite, asked, named, base), *_target(env, base)]
     at_base = _of_commit(base, suite) if base is not None else None
     if at_base is not None:
         notes += at_base.found
     if at_base is None or not at_base.rules or (at_base.base is not None and _is_vacuous(at_base.base, asked, named)):
         at_base = _of_baseline(stored, suite, at_base)
+    elif stored is not None and _is_own(stored, suite):
+        at_base = replace(at_base, baseline=stored)
     if not at_base.rules and not notes:
         notes.append(_nothing_to_compare(base))
     return replace(at_base, found=tuple(notes))
@@ -98,45 +105,100 @@ class Former:
     """`None` where the old cases are not known."""
     of_commit: bool = False
     """True where the base's golden set was read, False where a stored baseline tells them."""
-    problems: tuple[Problem, ...] = ()
-    """Rows of the base's golden set that cannot be read any more."""
+    found: tuple[Amendment, ...] = ()
+    """Cases that were added, and what is not known of the base's."""
+    drawn: frozenset[str] = frozenset()
+    """Digests of the cases that the base's run asked, or would have; empty where it asks all of them."""
 
 
-def cases_before(before: RulesBefore, suite: Suite, golden: GoldenSet) -> Former:
+Draw = Callable[[Iterable["Case"]], frozenset[str]]
+"""Digests of the cases that a sample takes of a set."""
+
+
+def cases_before(before: RulesBefore, suite: Suite, golden: GoldenSet, draw: Draw | None) -> Former:
     """Find the cases of the base that were removed or edited.
+
+    Args:
+        before: the base.
+        suite: as it is now.
+        golden: its golden set.
+        draw: takes the sample that the suite asks, `None` where it asks all cases.
 
     Raises:
         InputError: the base's golden set or the rows of the baseline cannot be read.
     """
-    found = _cases_of_commit(before.base, before.golden, suite, golden) if before.base and before.golden else None
-    if found is not None:
-        return found
-    if before.baseline is not None:
-        rows = before.baseline.rows()
-        return Former(cases=former_cases((row.case for row in rows if row.repeat == 0), golden.open))
-    return Former()
+    why = ""
+    if before.base is not None and before.golden is not None and before.golden.path is not None:
+        found = _cases_of_commit(before.base, before.golden, before.golden.path, suite, golden, draw)
+        if isinstance(found, Former):
+            return found
+        why = found
+    former = Former()
+    if before.baseline is not None and (why or before.base is None):
+        old = tuple(row.case for row in before.baseline.rows() if row.repeat == 0)
+        drawn = frozenset[str]()
+        if draw is not None:
+            asked = before.baseline.manifest().get("sample") is not None
+            drawn = frozenset(case.digest for case in old) if asked else draw(old)
+        former = Former(cases=former_cases(old, golden.open), drawn=drawn)
+    if why and before.base is not None:
+        former = replace(former, found=tuple(_unread(before.base, before.baseline, why)))
+    return former
 
 
-def _cases_of_commit(base: Base, old: GoldenSource, suite: Suite, golden: GoldenSet) -> Former | None:
-    """`None` where the commit does not hold the file."""
-    if old.path is None:
-        return None
-    file = suite.root / old.path
-    same = suite.golden_file == file and suite.golden.make_ids == old.make_ids
-    if same and file.is_file() and not base.differing([old.path]):
+def _unread(base: Base, stored: RunFolder | None, why: str) -> Iterator[Amendment]:
+    """What to say of a golden set whose old text cannot be had.
+
+    One that git does not keep is made anew for each run, or fetched: it is a condition only where no baseline tells
+    its cases, and none on the base itself.
+    """
+    if stored is not None:
+        yield from _baseline_changes(stored.path.name, (stored.path,), base)
+    if why != NOT_THERE:
+        yield Amendment(what="golden set", note=f"the cases of {base.shown} cannot be read: {why}", loosens=True)
+    elif stored is not None:
+        note = f"not on {base.shown}; its cases are compared with those of the baseline"
+        yield Amendment(what="golden set", note=note, loosens=False)
+    elif not base.is_head:
+        note = f"not on {base.shown}, so cases that went are not known; commit it, or save a baseline of the base"
+        yield Amendment(what="golden set", note=note, loosens=True)
+
+
+def _cases_of_commit(
+    base: Base, old: GoldenSource, path: str, suite: Suite, golden: GoldenSet, draw: Draw | None
+) -> Former | str:
+    """The cases that are gone since a commit, or why they are not known."""
+    file = suite.root / path
+    same = suite.golden_file == file.resolve() and suite.golden.make_ids == old.make_ids
+    if same and base.holding([path]) and not base.differing([path]):
         return Former(cases=(), of_commit=True)
     problems: list[Problem] = []
     with tempfile.TemporaryDirectory(prefix="evalkit-base-") as folder:
-        copy = Path(folder) / PurePosixPath(old.path).name
-        if not base.copy(old.path, copy):
-            return None
+        copy = Path(folder) / PurePosixPath(path).name
+        if why := base.copy(path, copy):
+            return why
+
+        def cases(note: Callable[[Problem], None]) -> Iterator[Case]:
+            return (case for _, case in read_cases(old, copy, f"{base.shown}:{path}", note))
+
+        gone: tuple[Case, ...] = ()
+        drawn, n_added = frozenset[str](), 0
         try:
-            cases = (case for _, case in read_cases(old, copy, f"{base.shown}:{old.path}", problems.append))
-            gone = former_cases(cases, golden.open)
+            gone = former_cases(cases(problems.append), golden.open)
+            ids = {case.id for case in cases(_unheard)}
+            n_added = sum(case.id not in ids for case in golden.open())
+            drawn = draw(cases(_unheard)) if draw is not None else drawn
         except InputError as error:  # a kind of file that is not read any more
-            gone = ()
             problems += error.problems
-    return Former(cases=gone, of_commit=True, problems=tuple(problems))
+    unread = f"{plural(len(problems), 'row')} of {base.shown} cannot be read and are not compared"
+    notes = [Amendment(what="golden set", note=unread, loosens=True)] if problems else []
+    if n_added:
+        notes.append(Amendment(what=f"{plural(n_added, 'case')} added", loosens=False))
+    return Former(cases=gone, of_commit=True, found=tuple(notes), drawn=drawn)
+
+
+def _unheard(problem: Problem) -> None:
+    """Drop a problem that was told when the file was read first."""
 
 
 def _is_vacuous(base: Base, asked: str | None, named: str | None) -> bool:
@@ -144,15 +206,39 @@ def _is_vacuous(base: Base, asked: str | None, named: str | None) -> bool:
     return base.is_head and not (asked or named or "").startswith(PREFIX)
 
 
-def _comparison(asked: str | None, named: str | None, base: Base | None) -> Iterator[Amendment]:
-    """List changes to the baseline itself."""
+def _comparison(suite: Suite, asked: str | None, named: str | None, base: Base | None) -> Iterator[Amendment]:
+    """List changes to the baseline itself, and to other runs that scorers compare with."""
     if asked == NO_BASELINE and named is not None:
         yield Amendment(what="baseline", before=named, after="none (--baseline none)", loosens=True)
-    name = asked or named
-    if name and base is not None and not base.is_head and is_name(name):
-        folder = (BASELINES / name).as_posix()
-        if changed := base.differing([f"{folder}/{file}" for file in (MANIFEST, f"{ROWS}.gz")]):
-            note = f"{' and '.join(PurePosixPath(name).name for name in changed)} are not those of {base.shown}"
+    if base is None:
+        return
+    rivals = (str(getattr(entry.options, "against", "")) for entry in suite.scorers)
+    runs = (rival.removeprefix(_RUN) for rival in rivals if rival.startswith(_RUN))
+    for name in dict.fromkeys((asked or named or NO_BASELINE, *runs)):
+        if name != NO_BASELINE and not name.startswith(PREFIX):
+            saved = (suite.root / BASELINES / name,) if is_name(name) else ()
+            yield from _baseline_changes(name, (*saved, place_of(name, suite.root)), base)
+
+
+def _baseline_changes(name: str, places: Iterable[Path | None], base: Base) -> Iterator[Amendment]:
+    """List the places of a stored run that are not those of the base: edited, removed, or brought by this change.
+
+    A run that git does not keep, such as an artifact of CI, is no part of a change.
+    """
+    if base.is_head:
+        return
+    for place in dict.fromkeys(place for place in places if place is not None):
+        own = os.path.relpath(place, base.root)
+        files = [own] if place.is_file() else [f"{own}/{file}" for file in FILES]
+        there = base.holding([own, *files])
+        new = [file for file in files if file not in there and (base.root / file).is_file() and base.tracks(file)]
+        changed = sorted({*base.differing(there), *new})
+        names = [PurePosixPath(file).name for file in changed]
+        note = f"{' and '.join(filter(None, (', '.join(names[:-1]), names[-1])))} " if names else ""
+        note += f"{'is' if len(names) == 1 else 'are'} not {'that' if len(names) == 1 else 'those'} of {base.shown}"
+        if not there and new:
+            note = f"not on {base.shown}: this change brings it"
+        if changed:
             yield Amendment(what=f"baseline {name}", note=note, loosens=True)
 
 
@@ -193,9 +279,12 @@ def _of_baseline(stored: RunFolder | None, suite: Suite, at_base: RulesBefore | 
     since = f"baseline {manifest['run_id']}"
     if not _is_whole(rules):
         return rest if rest.rules else replace(rest, since=since)
-    # The rows of another suite's run hold no earlier form of these cases.
-    own = manifest["suite"] == suite.name
-    return RulesBefore(rules={**rest.rules, **rules}, since=since, baseline=stored if own else None)
+    return RulesBefore(rules={**rest.rules, **rules}, since=since, baseline=stored if _is_own(stored, suite) else None)
+
+
+def _is_own(stored: RunFolder, suite: Suite) -> bool:
+    """False for the run of another suite, whose rows hold no earlier form of these cases."""
+    return bool(stored.manifest()["suite"] == suite.name)
 
 
 def _is_whole(rules: Any) -> TypeGuard[Mapping[str, Any]]:
@@ -227,8 +316,9 @@ def _of_commit(base: Base, suite: Suite) -> RulesBefore:
     folder = posixpath.dirname(file)
 
     def read(names: Collection[str]) -> Mapping[str, bytes]:
-        paths = {posixpath.normpath(posixpath.join(folder, name)): name for name in names}
-        return {paths[path]: data for path, data in base.read(paths).items()}
+        paths = {name: posixpath.normpath(posixpath.join(folder, name)) for name in names}
+        found = base.read({*paths.values()})
+        return {name: found[path] for name, path in paths.items() if path in found}
 
     options = options_of_text(text, file)
     if options is None:
@@ -238,7 +328,14 @@ def _of_commit(base: Base, suite: Suite) -> RulesBefore:
     if golden.path is not None:
         golden = replace(golden, path=posixpath.normpath(posixpath.join(folder, golden.path)))
     rules = rules_of_options(options, read, folder or ".")
-    return RulesBefore(rules=rules, since=base.shown, found=found, base=base, golden=golden)
+    return RulesBefore(rules=rules, since=base.shown, found=(*found, *_root(base, own)), base=base, golden=golden)
+
+
+def _root(base: Base, own: str) -> Iterator[Amendment]:
+    """Another root is another place for baselines, and other modules of a python system."""
+    before, after = base.root_of(own), base.prefix.rstrip("/")
+    if before != after:
+        yield Amendment(what="project root", before=before or ".", after=after or ".", loosens=True)
 
 
 def _moved(base: Base, suite: Suite) -> tuple[str, bytes] | None:

@@ -30,6 +30,7 @@ LATER_SHAPE: Mapping[str, Any] = {
     "answers": dict[str, str] | None,
     "baseline": str | None,
     "baseline_system": str | None,
+    "case_changes": list[dict[str, Any]],
     "command": str,
     "commit": str | None,
     "earlier_scorings": dict[str, dict[str, Any]],

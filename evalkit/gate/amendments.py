@@ -18,6 +18,7 @@ _FEWER_ARE_LOOSER = ("by", "critical", "metrics")
 _UNTIL_GIVEN = {"metrics", "by"}
 """Keys of `no_regression` that mean everything where they are not written."""
 _NOT_RULES = ("why",)
+_FAIR_RULES = ("mean", "all")
 _COVERAGE = next(name for name, check in CHECKS.items() if check is Coverage)
 
 
@@ -146,10 +147,15 @@ def _plain(before: Rules, after: Rules) -> Iterator[Amendment]:
         if key == "cohorts":
             loosens = not set(was) <= set(now)
         elif key == "repeat":
-            loosens = now < was
+            loosens = now < was or _more_chances(after)
         else:
             loosens = not (key == "require_evidence" and now)
         yield Amendment(what=key, before=shown(was), after=shown(now), loosens=loosens)
+
+
+def _more_chances(rules: Rules) -> bool:
+    """True where a system that answers at random passes sooner the more often it is asked."""
+    return str(rules.get("repeat_rule")) not in _FAIR_RULES or "pass_any" in str(rules.get("gate"))
 
 
 def _floors(before: Mapping[str, float], after: Mapping[str, float]) -> Iterator[Amendment]:
@@ -161,7 +167,7 @@ def _floors(before: Mapping[str, float], after: Mapping[str, float]) -> Iterator
 
 
 def _labels(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Amendment]:
-    """Label files by content; labels that were only added loosen nothing."""
+    """Label files by content; added ones move trust in a judge and the figures that are corrected by it."""
     for file in sorted({*before, *after}):
         was, now = before.get(file), after.get(file)
         if was == now:
@@ -169,4 +175,4 @@ def _labels(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Ame
         counts = [f"{each.get('n', 0):,} labels" if each else NONE for each in (was, now)]
         lost = len({*(was or {}).get("rows", ())} - {*(now or {}).get("rows", ())})
         note = f"{lost:,} edited or removed" if lost and now else ""
-        yield Amendment(what=f"labels {file}", before=counts[0], after=counts[1], note=note, loosens=lost > 0)
+        yield Amendment(what=f"labels {file}", before=counts[0], after=counts[1], note=note, loosens=True)

@@ -53,6 +53,8 @@ class Terms:
     """Cases of the base that were removed or edited; `None` where they are not known."""
     former_blocks: bool = False
     """Whether they may block: those of a commit. Since a stored baseline the set may have changed for good reasons."""
+    case_changes: tuple[Amendment, ...] = ()
+    """Those of the amendments that take the base's golden set to find, so that a stored run keeps them."""
     notes: tuple[str, ...] = ()
     """Sentences that go with the figures, such as where a judge was measured."""
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from evalkit.gate.policy import PASS_METRICS
 from evalkit.results import Amendment
 
 NONE = "none"
 _PARTS = ("system", "judge", "embedding", "golden", "sample", "calibrations")
 _NO_RULE = ("why", "description")
-_TIMED = ("latency", "ttft", "tokens_per_s", "max_slowdown", "max_s")
-"""Words of a gate that fewer calls in flight may satisfy."""
 _SPENDING = ("budget_usd", "deadline_s")
 
 
@@ -25,7 +24,8 @@ def part_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterato
     for part in _PARTS:
         yield from _options(part, _mapping(before, part), _mapping(after, part), _LOOSER.get(part, _always))
     if "scorers" in before:
-        yield from _scorers(_mapping(before, "scorers") or {}, _mapping(after, "scorers") or {})
+        was, now = (_mapping(rules, "scorers") or {} for rules in (before, after))
+        yield from _scorers(was, now, _capped(before.get("gate")))
     yield from _settings(before, after)
 
 
@@ -95,20 +95,34 @@ def _sample(key: str, was: Any, now: Any) -> bool:
 _LOOSER: Mapping[str, Loosens] = {"system": _system, "golden": _golden, "sample": _sample}
 
 
-def _scorers(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Amendment]:
+def _capped(gate: Any) -> frozenset[str]:
+    """First words of the metrics that a gate holds below a `max`."""
+    entries = [item for item in gate if isinstance(item, Mapping)] if isinstance(gate, list | tuple) else []
+    return frozenset(
+        str(name).partition(".")[0]
+        for item in entries
+        for name, options in item.items()
+        if isinstance(options, Mapping) and options.get("max") is not None
+    )
+
+
+def _scorers(before: Mapping[str, Any], after: Mapping[str, Any], capped: frozenset[str]) -> Iterator[Amendment]:
+    """Scorers by label; where passes are held below a `max`, whatever lets fewer pass may let more through."""
+    all_capped = not capped.isdisjoint(PASS_METRICS)
     for label in sorted({*before, *after}, key=str):
         was, now = before.get(label), after.get(label)
         if now is None:
             yield Amendment(what=f"scorer {label}", before=shown(was), after="removed", loosens=True)
         elif label not in before:
-            yield Amendment(what=f"scorer {label}", before=NONE, after=shown(now), loosens=False)
+            yield Amendment(what=f"scorer {label}", before=NONE, after=shown(now), loosens=all_capped)
         elif isinstance(was, Mapping) and isinstance(now, Mapping):
             negated = any(str(each.get("kind", "")).startswith("not_") for each in (was, now))
-            yield from _options(f"scorer {label}", was, now, _negated if negated else _scorer)
+            capped_here = all_capped or label.partition(" #")[0].partition(".")[0] in capped
+            yield from _options(f"scorer {label}", was, now, _negated if negated or capped_here else _scorer)
 
 
 def _scorer(key: str, was: Any, now: Any) -> bool:
-    """A scorer that votes on more cases, or has a higher pass mark, lets nothing through."""
+    """A higher pass mark lets nothing through."""
     if key.startswith(("min", "pass")) and is_number(was) and is_number(now):
         return bool(now < was)
     if key.startswith("max") and is_number(was) and is_number(now):
@@ -117,19 +131,18 @@ def _scorer(key: str, was: Any, now: Any) -> bool:
 
 
 def _negated(key: str, was: Any, now: Any) -> bool:
-    """A higher pass mark of a negated scorer may let more through."""
-    return not (key == "advisory" or key.startswith("when.")) or now is not None
+    """A scorer that votes lets nothing through; with more cases easy ones may hide the others, so `when` may."""
+    return key != "advisory" or now is not None
 
 
 def _settings(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Amendment]:
     """Single keys of the suite that decide less than a rule, and are shown."""
     sampled = bool(before.get("sample") or after.get("sample"))
-    timed = any(word in str(before.get("gate")) for word in _TIMED)
     for key in ("name", "seed", "concurrency", "traffic_per_month", *_SPENDING):
         if key not in before or before[key] == after.get(key):
             continue
         was, now = before[key], after.get(key)
         less = now is None or not is_number(was) or not is_number(now) or now < was
-        looser = {"seed": sampled, "concurrency": timed and less, "traffic_per_month": was is not None and less}
+        looser = {"seed": sampled, "concurrency": less, "traffic_per_month": was is not None and less}
         loosens = looser.get(key, False)
         yield Amendment(what=key, before=shown(was), after=shown(now), loosens=loosens)

@@ -180,6 +180,7 @@ async def plan_run(request: Request, env: Mapping[str, str], stack: AsyncExitSta
     manifest["baseline"] = request.baseline
     digests = None if terms.former is None else [case.digest for case in terms.former]
     manifest["former"] = None if digests is None else {"cases": digests, "blocks": terms.former_blocks}
+    manifest["case_changes"] = [dataclasses.asdict(each) for each in terms.case_changes]
     manifest["answers"] = None if request.answers is None else answers_of(request.answers)
     return Planned(prepared, terms, chosen, manifest, request.out or suite.root / "reports" / manifest["run_id"])
 
@@ -256,7 +257,8 @@ async def ready(
         checked = checked_golden(request.out, suite) if request.resume else None
         prepared = await prepare(suite, env, stack, replies=request.replies, checked=checked)
         partial, asks = request.selection.partial, request.answers is None and request.asks_former
-        terms = terms_of_run(prepared, env, baseline=request.baseline, partial=partial, asks=asks)
+        sample = suite.options.sample_of(request.selection.sample)
+        terms = terms_of_run(prepared, env, baseline=request.baseline, partial=partial, asks=asks, sample=sample)
         refuse_unfit(prepared, terms)
     except InputError as error:
         others = (each for each in other_problems(suite, request.baseline) if each not in error.problems)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from evalkit.baselines.load import (
@@ -19,21 +19,28 @@ from evalkit.formats.records import metric_of
 from evalkit.gate.amendments import amendments
 from evalkit.gate.assess import Terms
 from evalkit.results import Amendment
+from evalkit.runner.draw import draw
 from evalkit.suite.rules import rules_of
 from evalkit.text.numbers import plural
 from evalkit.trust.calibration_files import read_calibrations
 
 if TYPE_CHECKING:
-    from evalkit.baselines.rules_before import RulesBefore
+    from evalkit.baselines.rules_before import Draw, Former, RulesBefore
     from evalkit.runner.prepare import Prepared
     from evalkit.store.folder import RunFolder
-    from evalkit.suite.model import Suite
+    from evalkit.suite.model import Sample, Suite
     from evalkit.trust.labels import Label
-    from evalkit.types import Metric
+    from evalkit.types import Case, Metric
 
 
 def terms_of_run(
-    prepared: Prepared, env: Mapping[str, str], *, baseline: str | None, partial: str | None, asks: bool
+    prepared: Prepared,
+    env: Mapping[str, str],
+    *,
+    baseline: str | None,
+    partial: str | None,
+    asks: bool,
+    sample: Sample | None = None,
 ) -> Terms:
     """Gather what the decision of a run that is about to begin depends on besides its rows.
 
@@ -43,6 +50,7 @@ def terms_of_run(
         baseline: what `--baseline` names, `None` without it.
         partial: why the run is no gate, `None` for a whole one.
         asks: whether the system is called, so that cases of the base can be asked too.
+        sample: of the golden set that is asked, `None` for all of it.
 
     Raises:
         InputError: the labels, the calibrations, the baseline or the base branch cannot be read.
@@ -61,15 +69,34 @@ def terms_of_run(
     terms = _terms(suite, manifest, baseline, before)
     if partial is not None or not asks:
         return terms
-    former = cases_before(before, suite, prepared.golden)
-    unread = f"{plural(len(former.problems), 'row')} of {before.since} cannot be read and are not compared"
-    notes = (Amendment(what="golden set", note=unread, loosens=True),) if former.problems else ()
+    drawing = None if sample is None else _drawing(sample, suite.options.seed)
+    former = cases_before(before, suite, prepared.golden, drawing)
+    crowded = _crowded_out(former, drawing(prepared.golden.open())) if drawing is not None and former.drawn else ()
+    found = tuple(each for each in (*former.found, *crowded) if each not in terms.amendments)
     return dataclasses.replace(
         terms,
         former=former.cases,
         former_blocks=former.of_commit,
-        amendments=(*terms.amendments, *notes),
+        amendments=(*terms.amendments, *found),
+        case_changes=found,
     )
+
+
+def _drawing(sample: Sample, seed: int) -> Draw:
+    def drawn(cases: Iterable[Case]) -> frozenset[str]:
+        try:
+            return draw(cases, sample, seed).digests
+        except ValueError:  # too small a sample for that set: told where today's is drawn
+            return frozenset()
+
+    return drawn
+
+
+def _crowded_out(former: Former, now: Collection[str]) -> tuple[Amendment, ...]:
+    """Say how many cases of the base's sample are still in the set and not in today's sample."""
+    n = len(former.drawn - {case.digest for case in former.cases or ()} - {*now})
+    note = "still in the golden set, and not drawn any more because it holds others"
+    return (Amendment(what=f"{plural(n, 'case')} of the sample", note=note, loosens=True),) if n else ()
 
 
 def terms_of_stored(
@@ -89,7 +116,12 @@ def terms_of_stored(
     """
     before = state_before(suite, baseline, find_baseline_of(suite, baseline), env, manifest)
     former = () if manifest.get("former") is not None else None
-    return dataclasses.replace(_terms(suite, manifest, baseline, before, run), former=former)
+    terms = _terms(suite, manifest, baseline, before, run)
+    kept = tuple(
+        Amendment(what=str(each.get("what")), note=str(each.get("note", "")), loosens=each.get("loosens") is not False)
+        for each in manifest.get("case_changes", ())
+    )
+    return dataclasses.replace(terms, former=former, amendments=(*terms.amendments, *kept))
 
 
 def _terms(

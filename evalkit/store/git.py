@@ -33,8 +33,8 @@ _NO_SURPRISES = {
 }
 
 
-def git(folder: Path, *words: str, into: Path | None = None) -> bytes:
-    """What git prints for a command in `folder`; nothing where it is written `into` a file.
+def git(folder: Path, *words: str, given: bytes = b"", into: Path | None = None) -> bytes:
+    """What git prints for a command in `folder` that reads `given`; nothing where it is written `into` a file.
 
     Raises:
         InputError: with git's own words, or where there is no git.
@@ -44,7 +44,7 @@ def git(folder: Path, *words: str, into: Path | None = None) -> bytes:
     try:
         with into.open("wb") if into else nullcontext(subprocess.PIPE) as out:
             ended = subprocess.run(  # noqa: S603
-                command, env=env, stdout=out, stderr=subprocess.PIPE, check=False, timeout=_TIMEOUT_S
+                command, env=env, input=given, stdout=out, stderr=subprocess.PIPE, check=False, timeout=_TIMEOUT_S
             )
     except FileNotFoundError:
         raise InputError(Problem("git", _NO_GIT, "install git, or name a folder")) from None

@@ -117,9 +117,10 @@ def test_files_are_read_as_they_are_in_the_commit(root: Path) -> None:
     assert base.files_with("name: faq") == ["suite.yaml"]
     assert base.files_with("nobody wrote this") == []
     target = root / "copy"
-    assert base.copy("data/cases.jsonl", target)
+    assert base.copy("data/cases.jsonl", target) == ""
     assert target.read_bytes() == b"{}\n"
-    assert not base.copy("gone", target)
+    assert base.copy("gone", target) == "it is not in that commit"
+    assert base.copy("data", target) == "it is a folder"
 
 
 def test_a_pointer_of_git_lfs_stands_for_its_content(root: Path) -> None:
@@ -141,4 +142,55 @@ def test_a_pointer_of_git_lfs_stands_for_its_content(root: Path) -> None:
     (root / "big.jsonl").write_bytes(content * 2)
     assert base.differing(["big.jsonl"]) == ["big.jsonl"]
     assert base.read(["big.jsonl"]) == {"big.jsonl": pointer.encode()}
-    assert not base.copy("big.jsonl", root / "copy")
+    assert base.copy("big.jsonl", root / "copy") == "it is kept in Git LFS, and the one here differs"
+
+
+def test_links_inside_the_repository_are_followed(root: Path) -> None:
+    """To a file, through a folder, to another link; one that leaves the repository or leads nowhere says so."""
+    links = {"link.jsonl": "data/cases.jsonl", "folder": "data", "again.jsonl": "folder/cases.jsonl"}
+    links |= {"out": "/etc/passwd", "gone": "nothing", "round": "round", "up": "../labels.jsonl"}
+    for name, target in links.items():
+        (root / name).symlink_to(target)
+    git(root, "add", "-A")
+    git(root, "commit", "-q", "-m", "links")
+    git(root, "update-ref", "refs/remotes/origin/main", "HEAD")
+    git(root, "commit", "-q", "--allow-empty", "-m", "change")
+    base = find_base(root, {}, None, None)
+    assert base is not None
+    same = ["link.jsonl", "folder/cases.jsonl", "again.jsonl", "./data/cases.jsonl", "up"]
+    assert base.read([*links, *same]) == {**dict.fromkeys(same, b"{}\n"), "up": b"1\n"}
+    assert base.differing([*links, *same]) == []
+    (root / "data" / "cases.jsonl").write_text("{}\n{}\n", encoding="utf-8")
+    assert base.differing([*links, *same]) == sorted(same[:-1])
+    copy = root / "copy"
+    assert [base.copy(name, copy) for name in same] == [""] * len(same)
+    assert base.copy("out", copy) == "it is a link that leaves the repository"
+    assert base.copy("gone", copy) == base.copy("round", copy) == "it is a link that leads nowhere"
+
+
+def test_the_root_of_the_project_is_found_in_the_commit(root: Path) -> None:
+    """The nearest folder with a mark, as on disk."""
+    base = find_base(root, {}, None, None)
+    assert base is not None
+    (root / "data" / "pyproject.toml").write_text("", encoding="utf-8")
+    assert base.root_of("data/cases.jsonl") == ""
+    git(root, "add", "-A")
+    git(root, "commit", "-q", "-m", "mark")
+    git(root, "update-ref", "refs/remotes/origin/main", "HEAD")
+    base = find_base(root, {}, None, None)
+    assert base is not None
+    assert base.root_of("data/cases.jsonl") == "project/data"
+    assert base.root_of("suite.yaml") == ""
+
+
+@pytest.mark.parametrize("branch", ["release-ü", "1.0#x", "a'b", "-x", "x.y/z;w", "a\u2028b"])
+def test_a_branch_of_any_name_is_found(root: Path, branch: str) -> None:
+    """It is looked up among the branches, and never read as anything else."""
+    git(root, "update-ref", f"refs/remotes/origin/{branch}", "origin/release")
+    base = find_base(root, {"GITHUB_BASE_REF": branch}, None, None)
+    assert base is not None
+    assert base.shown.startswith(f"origin/{branch}@")
+    for other in ("*", "re[l]ease", "", "main:x", "--all"):
+        base = find_base(root, {"GITHUB_BASE_REF": other}, None, None)
+        assert base is not None
+        assert base.shown.startswith("origin/main@")

@@ -87,6 +87,9 @@ class Ran:
         ]
 
 
+Change = Callable[["Repository"], object]
+
+
 class Repository:
     """The working tree of a pull request."""
 
@@ -140,7 +143,15 @@ class Repository:
 
     def break_bot(self, ids: Iterable[str] = BROKEN) -> None:
         """The change that must not pass."""
-        self.swap("bot.py", "BROKEN = ()", f"BROKEN = {tuple(ids)!r}")
+        name = next(each for each in ("evals/bot.py", "bot.py") if (self.root / each).is_file())
+        self.swap(name, "BROKEN = ()", f"BROKEN = {tuple(ids)!r}")
+
+    def rebase(self, change: Change) -> None:
+        """Change the base branch, and begin anew from there."""
+        self.git("checkout", "-q", "main")
+        change(self)
+        self.commit("another base")
+        self.git("checkout", "-q", "-B", "change")
 
     def git(self, *words: str) -> str:
         """Run git as somebody."""
@@ -168,7 +179,7 @@ class Repository:
             selection=Selection(**selected),
         )
         path = [*sys.path]
-        for module in ("bot", "other"):
+        for module in ("bot", "other", "evals", "evals.bot"):
             sys.modules.pop(module, None)
         try:
             with contextlib.chdir(self.root):
@@ -180,9 +191,6 @@ class Repository:
         self.save = partial(save_baseline, result.folder, root=self.root, accepted="a test")
         decision = json.loads((self.root / out / "decision.json").read_text(encoding="utf-8"))
         return Ran(decision, "")
-
-
-Change = Callable[[Repository], object]
 
 
 @dataclass(frozen=True)
@@ -197,6 +205,8 @@ class Cheat:
     """A pattern that a finding or, where it is refused, the message holds."""
     flags: Mapping[str, Any] = field(default_factory=dict)
     """Of the run, such as `baseline` or `limit`."""
+    base: Change | None = None
+    """What the base branch has first, where that differs."""
 
     def judged(self, ran: Ran) -> bool:
         """Whether a run came to what the cheat must come to, and named it."""

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import re
 import shutil
 from collections.abc import Mapping
@@ -87,6 +89,104 @@ def baseline_replaced(repository: Repository) -> None:
     drop_failures(repository)
 
 
+def red_run(folder: str) -> Change:
+    """Put the folder of a red run somewhere."""
+
+    def change(repository: Repository) -> None:
+        shutil.rmtree(repository.root / folder, ignore_errors=True)
+        repository.run(folder, baseline="none")
+
+    return change
+
+
+kept_in = red_run  # on the base the same run is green
+
+
+def red_saved(repository: Repository) -> None:
+    """Save the red run as the baseline."""
+    repository.run("reports/red", baseline="none")
+    repository.save(name="main")
+
+
+def packed(repository: Repository) -> None:
+    """Keep a run folder as an archive."""
+    shutil.make_archive(str(repository.root / "main"), "zip", repository.root / "red")
+    shutil.rmtree(repository.root / "red")
+
+
+def no_baselines(repository: Repository) -> None:
+    """Save no baseline at all."""
+    shutil.rmtree(repository.root / "reports" / "baselines")
+
+
+def linked(name: str, target: str) -> Change:
+    """Move a file or folder, and leave a link where it was."""
+
+    def change(repository: Repository) -> None:
+        place, real = repository.root / name, repository.root / target
+        if real.exists():
+            shutil.rmtree(place)
+        else:
+            place.rename(real)
+        place.symlink_to(os.path.relpath(real, place.parent))
+
+    return change
+
+
+def unlinked(repository: Repository) -> None:
+    """Put a file where a link was."""
+    text = repository.read("data/cases.jsonl")
+    (repository.root / "data/cases.jsonl").unlink()
+    repository.write("data/cases.jsonl", text)
+
+
+def link_out(repository: Repository) -> None:
+    """Link to a file that no commit holds."""
+    outside = repository.root.with_name("outside.jsonl")
+    outside.write_text(repository.read("data/cases.jsonl"), encoding="utf-8")
+    (repository.root / "data/cases.jsonl").unlink()
+    (repository.root / "data/cases.jsonl").symlink_to(outside)
+
+
+def pointer(repository: Repository) -> None:
+    """Keep the golden set elsewhere."""
+    data = repository.read("data/cases.jsonl").encode()
+    oid = hashlib.sha256(data).hexdigest()
+    text = f"version https://git-lfs.github.com/spec/v1\noid sha256:{oid}\nsize {len(data)}\n"
+    repository.write("data/cases.jsonl", text)
+
+
+def untracked(repository: Repository) -> None:
+    """Keep the golden set out of git."""
+    repository.write(".gitignore", repository.read(".gitignore") + "data/cases.jsonl\n")
+    repository.git("rm", "-q", "--cached", "data/cases.jsonl")
+
+
+def in_evals(repository: Repository) -> None:
+    """Have suite, bot and data in a folder, and the baseline at the top."""
+    (repository.root / "evals").mkdir()
+    for name in ("suite.yaml", "bot.py", "data", "shape.json"):
+        (repository.root / name).rename(repository.root / "evals" / name)
+    repository.swap("evals/suite.yaml", "bot:answer", "evals.bot:answer")
+    repository.swap("evals/suite.yaml", FAILURES, "")
+
+
+def nested_root(repository: Repository) -> None:
+    """Make the folder a project of its own, with its own bot and baseline."""
+    (repository.root / "evals/evals").mkdir()
+    (repository.root / "evals/bot.py").rename(repository.root / "evals/evals/bot.py")
+    repository.write("evals/pyproject.toml", "")
+    repository.run("evals/reports/red", suite="evals/suite.yaml", baseline="none")
+    repository.save(name="main", root=repository.root / "evals")
+    shutil.rmtree(repository.root / "evals/reports/red")
+
+
+def crowd(repository: Repository) -> None:
+    """Add easy cases."""
+    easy = {"input": "7 + 2", "required": ["9"], "reference": "9"}
+    repository.cases({}, [{**easy, "id": f"e{i}", "cohorts": {"group": "right"}} for i in range(300)])
+
+
 def labels(rows: list[dict[str, Any]]) -> Change:
     """Write other labels, with the check that blocks taken out."""
     text = "".join(json.dumps(row) + "\n" for row in rows)
@@ -99,6 +199,16 @@ CHEATS: Mapping[str, tuple[Cheat, ...]] = {
         Cheat("golden set elsewhere", elsewhere, "blocked", f"5 cases removed .*{PUT_BACK}"),
         Cheat("ids renamed", each(lambda i: {"id": f"n{i}", "required": ["sum"]}), "blocked", f"5 cases removed .*{PUT_BACK}"),
         Cheat("cases removed and no_regression taken out", both(each(lambda i: None), suite((NO_REGRESSION, ""))), "blocked", r"(?s)gate no_regression.*5 cases removed .*fail now: c03"),
+        Cheat("behind a link", each(lambda i: None), "blocked", PUT_BACK, base=linked("data/cases.jsonl", "data/real.jsonl")),
+        Cheat("in a linked folder", each(lambda i: None), "blocked", PUT_BACK, base=linked("data", "real")),
+        Cheat("through a link of a link", edit(required=["sum"]), "blocked", f"required; .*{PUT_BACK}", base=both(linked("data/cases.jsonl", "data/real.jsonl"), linked("data", "real"))),
+        Cheat("a link that led to another file", both(each(lambda i: None), unlinked), "blocked", PUT_BACK, base=linked("data/cases.jsonl", "data/real.jsonl")),
+        Cheat("in Git LFS", each(lambda i: None), "condition", "(?s)! golden set .*cases of main@.* cannot be read: it is kept in Git LFS.*! 5 cases removed .*passed before and fail now", base=pointer),
+        Cheat("in Git LFS, without a baseline", both(each(lambda i: None), no_baselines, suite((NO_REGRESSION, ""))), "condition", "! golden set .*cannot be read: it is kept in Git LFS", base=pointer),
+        Cheat("a link that leaves the repository", both(unlinked, each(lambda i: None)), "condition", "(?s)! golden set .*cannot be read: it is a link that leaves the repository.*! 5 cases removed .*passed before", base=link_out),
+        Cheat("not in git", each(lambda i: None), "condition", r"(?s)! 5 cases removed .*passed before and fail now.*\ngolden set .*not on main@", base=untracked),
+        Cheat("not in git, and no baseline", each(lambda i: None), "condition", "! golden set .*not on main@.*so cases that went are not known", base=both(untracked, no_baselines, suite((NO_REGRESSION, "")))),
+        Cheat("not in git, and the baseline replaced", both(each(lambda i: None), red_saved, suite((NO_REGRESSION, ""))), "condition", "! baseline main .*are not those of main@", base=untracked),
         Cheat("cases removed and --baseline none", each(lambda i: None), "blocked", "baseline main → none", {"baseline": "none"}),
     ),
     "edits cases: input, expectations, severity, kind, cohorts, cluster": (
@@ -129,11 +239,25 @@ CHEATS: Mapping[str, tuple[Cheat, ...]] = {
         Cheat("margin widened", both(drop_failures, suite(("baseline: main", "margin: 0.5, baseline: main"))), "condition", "! gate no_regression.margin none → 0.5"),
         Cheat("metrics shortened", both(drop_failures, suite(("metrics: [pass_rate, keywords]", "metrics: [keywords]"))), "condition", "! gate no_regression.metrics pass_rate, keywords → keywords"),
         Cheat("--baseline none", drop_failures, "condition", r"(?s)! baseline main → none .*gate failures", {"baseline": "none"}),
-        Cheat("baseline overwritten", baseline_replaced, "condition", "! baseline main .*manifest.json and rows.jsonl.gz are not those of main@"),
+        Cheat("baseline overwritten", baseline_replaced, "condition", "! baseline main .*manifest.json, rows.jsonl.gz and .* are not those of main@"),
+        Cheat("baseline's decision edited", both(drop_failures, lambda r: r.write("reports/baselines/main/decision.json", r.read("reports/baselines/main/decision.json") + " ")), "condition", r"! baseline main .*\(decision.json is not that of main@"),
+        Cheat("baseline in a folder replaced", both(red_run("base/main"), drop_failures), "condition", "! baseline base/main .*rows.jsonl, .* are not those of main@", base=both(kept_in("base/main"), suite(("baseline: main", "baseline: base/main")))),
+        Cheat("folder of the flag replaced", both(red_run("base/main"), drop_failures), "condition", "! baseline base/main .*rows.jsonl, .* are not those of main@", {"baseline": "base/main"}, base=kept_in("base/main")),
+        Cheat("file of the flag replaced", both(red_run("base/main"), drop_failures), "condition", "! baseline base/main/manifest.json .*rows.jsonl, .* are not those of main@", {"baseline": "base/main/manifest.json"}, base=kept_in("base/main")),
+        Cheat("plain name of a folder replaced", both(red_run("golden"), drop_failures), "condition", "! baseline golden .*rows.jsonl, .* are not those of main@", base=both(kept_in("golden"), suite(("baseline: main", "baseline: golden")))),
+        Cheat("archive replaced", both(red_run("red"), packed, drop_failures), "condition", r"! baseline main.zip .*\(main.zip is not that of main@", base=both(kept_in("red"), packed, suite(("baseline: main", "baseline: main.zip")))),
+        Cheat("saved baseline put before a folder of that name", baseline_replaced, "condition", "! baseline main .*not on main@.*: this change brings it", base=both(kept_in("main"), no_baselines)),
+        Cheat("baseline taken away, and a folder of that name put there", both(red_run("main"), no_baselines, drop_failures), "condition", "(?s)! baseline main .*are not those of main@.*! baseline main .*this change brings it"),
+        Cheat("folder turned into a link", both(red_run("other"), linked("base/main", "other"), drop_failures), "condition", "! baseline base/main .*rows.jsonl, .* are not those of main@", base=both(kept_in("base/main"), suite(("baseline: main", "baseline: base/main")))),
     ),
-    "shortens `cohorts:`, draws a sample, or changes how repeats count": (
+    "shortens `cohorts:`, draws a sample, pushes cases out of one, has fewer calls in flight, or changes how repeats count": (
         Cheat("cohorts shortened", both(drop_failures, suite(("by: group, critical: [left]", "by: kind"), ("cohorts: [group]", "cohorts: [kind]"))), "condition", "! cohorts group → kind"),
         Cheat("a sample drawn", both(drop_failures, suite(("repeat: 1", "repeat: 1\nsample: {n: 20, floor: 5}"))), "condition", "! sample n not set → 20"),
+        Cheat("easy cases that push others out of the sample", both(crowd, drop_failures, suite((NO_REGRESSION, ""))), "condition", r"(?s)! \d+ cases of the sample .*not drawn any more.*\n300 cases added", base=suite(("repeat: 1", "repeat: 1\nsample: {n: 20, floor: 2}"))),
+        Cheat("the same, with a larger sample", both(crowd, drop_failures, suite((NO_REGRESSION, "")), suite(("n: 20", "n: 21"))), "condition", r"(?s)! \d+ cases of the sample .*not drawn any more", base=suite(("repeat: 1", "repeat: 1\nsample: {n: 20, floor: 2}"))),
+        Cheat("the same, with a golden set that git does not keep", both(crowd, drop_failures, suite((NO_REGRESSION, ""))), "condition", r"(?s)! \d+ cases of the sample .*not drawn any more", base=both(untracked, suite(("repeat: 1", "repeat: 1\nsample: {n: 20, floor: 2}")))),
+        Cheat("more repeats under a lenient rule", both(drop_failures, suite(("repeat: 1", "repeat: 3"))), "condition", "! repeat 1 → 3", base=suite(("repeat: 1", "repeat: 1\nrepeat_rule: any"))),
+        Cheat("fewer calls in flight", both(drop_failures, suite(("repeat: 1", "repeat: 1\nconcurrency: 1"))), "condition", "! concurrency 16 → 1"),
         Cheat("repeat rule loosened", both(drop_failures, suite(("repeat: 1", "repeat: 1\nrepeat_rule: any"))), "condition", "! repeat_rule mean → any"),
     ),
     "runs a part of the cases, or stops early": (
@@ -156,18 +280,28 @@ CHEATS: Mapping[str, tuple[Cheat, ...]] = {
         Cheat("when added", unscored(("min_recall: 0.9}", "min_recall: 0.9, when: {severity: low}}"), ), "condition", "! scorer keywords when.severity not set → low"),
         Cheat("when added, with no_regression", suite(("min_recall: 0.9}", "min_recall: 0.9, when: {severity: high}}")), "refused", "applies to 0 of 60 cases of the golden set"),
         Cheat("when narrowed, with no_regression", suite(("min_recall: 0.9}", "min_recall: 0.9, when: {group: [right]}}")), "refused", "keywords.*`when`"),
+        Cheat("when removed", unscored((", when: {has: nothing}", "")), "condition", "! scorer polite when.has nothing → not set", base=both(drop_failures, suite((r"\.$'", r"\.$', when: {has: nothing}")))),
+        Cheat("pass mark raised under a max", unscored(("min: 0.5", "min: 1.0")), "condition", "! scorer parrot min 0.5 → 1.0", base=both(drop_failures, suite(("cohorts: [group]", "  - token_f1: {name: parrot, min: 0.5, advisory: true}\ncohorts: [group]"), ("gate:\n", "gate:\n  - parrot.passed: {max: 0.9}\n")))),
         Cheat("made advisory", unscored(("min_recall: 0.9}", "min_recall: 0.9, advisory: true}")), "condition", "! scorer keywords advisory not set → true"),
         Cheat("pass mark lowered", unscored(("min_recall: 0.9", "min_recall: 0.0")), "condition", "! scorer keywords min_recall 0.9 → 0"),
         Cheat("pass mark lowered, with no_regression", suite(("min_recall: 0.9", "min_recall: 0.0")), "refused", "keywords"),
         Cheat("negated", unscored(("- keywords: {min_recall: 0.9}", "- not_regex: {name: keywords, pattern: never}")), "condition", "! scorer keywords kind keywords → not_regex"),
         Cheat("pattern edited", both(drop_failures, suite((r"'^The sum is \d+\.$'", "'.'"), (NO_REGRESSION, ""))), "condition", r"! scorer polite pattern "),
+        Cheat("schema file of another kind edited", both(drop_failures, suite((NO_REGRESSION, "")), lambda repository: repository.write("my shape", "{}\n")), "condition", "! scorer shape file my shape ", base=both(lambda r: r.write("my shape", r.read("shape.json")), suite(("schema: shape.json", "schema: my shape")))),
+        Cheat("schema file behind a link edited", both(drop_failures, suite((NO_REGRESSION, "")), lambda repository: repository.write("real.json", "{}\n")), "condition", "! scorer shape file shape.json ", base=linked("shape.json", "real.json")),
         Cheat("schema file edited", both(drop_failures, suite((NO_REGRESSION, "")), lambda repository: repository.write("shape.json", "{}\n")), "condition", "! scorer shape file shape.json "),
         Cheat("field of the case swapped", both(edit(easy=["sum"]), lambda r: r.cases({i: {"easy": ["sum"]} for i in IDS}), unscored(("min_recall: 0.9", "min_recall: 0.9, required_field: easy"))), "condition", r"(?s)! scorer keywords required_field not set → #.*"),
     ),
-    "edits or removes labels, or asks judges for less agreement": (
+    "adds, edits or removes labels, or asks judges for less agreement": (
         Cheat("floor of kappa lowered", both(drop_failures, suite(("repeat: 1", "repeat: 1\nkappa_floors: {overall: 0.1}"))), "condition", "! kappa_floors overall 0.6 → 0.1"),
         Cheat("labels edited", labels([{**row, "label": "fail"} for row in LABELS]), "condition", "! labels data/labels.jsonl .*6 edited or removed"),
+        Cheat("labels added", labels([*LABELS, {**LABELS[0], "rater": "ben"}]), "condition", "! labels data/labels.jsonl 6 labels → 7 labels"),
+        Cheat("labels behind a link edited", labels([{**row, "label": "fail"} for row in LABELS]), "condition", "! labels data/labels.jsonl .*6 edited or removed", base=linked("data/labels.jsonl", "data/people.jsonl")),
         Cheat("labels removed", both(drop_failures, suite(("labels: [data/labels.jsonl]\n", ""))), "condition", "! labels data/labels.jsonl 6 labels → none"),
+    ),
+    "moves the root of the project, where baselines and modules are": (
+        Cheat("a mark below the root", nested_root, "condition", r"(?s)! baseline main .*this change brings it.*! project root \. → evals", base=in_evals),
+        Cheat("the mark taken away", lambda r: (r.root / "evals/pyproject.toml").unlink(), "condition", r"! project root evals → \.", base=lambda repository: (in_evals(repository), repository.write("evals/pyproject.toml", ""))),
     ),
     "moves the suite, or has a copy of it run": (
         Cheat("suite renamed", moved("other.yaml"), "condition", r"(?s)! suite suite.yaml → other.yaml.*! gate failures"),
@@ -198,7 +332,7 @@ def repository(base: Path, tmp_path: Path) -> Repository:
 
 def suite_of(repository: Repository) -> str:
     """The suite file that the pull request has run."""
-    names = [name for name in ("loose.yaml", "other.yaml") if (repository.root / name).is_file()]
+    names = [name for name in ("loose.yaml", "other.yaml", "evals/suite.yaml") if (repository.root / name).is_file()]
     return (names or ["suite.yaml"])[0]
 
 
@@ -214,6 +348,8 @@ def test_the_breaking_change_alone_is_blocked(repository: Repository) -> None:
 @pytest.mark.parametrize("cheat", ALL, ids=[cheat.name for cheat in ALL])
 def test_a_cheat_is_blocked_or_named(repository: Repository, cheat: Cheat) -> None:
     """No change of rules or cases turns the red change green without a word."""
+    if cheat.base is not None:
+        repository.rebase(cheat.base)
     repository.break_bot()
     cheat.change(repository)
     repository.commit("break and hide")

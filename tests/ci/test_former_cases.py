@@ -50,6 +50,7 @@ def test_a_sound_change_is_approved_and_costs_no_call_more(repository: Repositor
     ran = repository.run()
     assert ran.outcome == "approved", ran.decision["reasons"]
     assert [line for line in ran.findings if line.startswith("!")] == []
+    assert "1 case added  →  ()" in ran.findings
     assert former(repository) == []
 
 
@@ -170,6 +171,90 @@ def test_a_target_branch_that_was_not_fetched_is_a_condition(repository: Reposit
     ran = repository.run(env={"GITHUB_BASE_REF": "release"})
     assert ran.outcome == "approved with conditions"
     assert any(line.startswith("! base branch release") and "fetch-depth: 0" in line for line in ran.findings)
+
+
+@pytest.mark.parametrize("branch", ["release-ü", "1.0#x"])
+def test_a_target_branch_may_have_any_name(repository: Repository, branch: str) -> None:
+    """It is compared with where it is here, and a condition where it is not."""
+    repository.swap("suite.yaml", "max: 0", "max: 9")
+    repository.commit("loosen")
+    missing = repository.run(env={"GITHUB_BASE_REF": branch})
+    assert any(line.startswith(f"! base branch {branch}") for line in missing.findings)
+    repository.git("branch", branch, "main")
+    repository.git("branch", "-f", "main", "HEAD")
+    ran = repository.run("reports/third", env={"GITHUB_BASE_REF": branch})
+    assert ran.findings == ["! gate failures(critical).max 0 → 9 ()"]
+
+
+def no_git_of(repository: Repository, name: str) -> None:
+    """Take a file or folder out of git on the base."""
+    repository.write(".gitignore", repository.read(".gitignore").replace("!reports/baselines\n", "") + f"{name}\n")
+    repository.git("rm", "-r", "-q", "--cached", name)
+
+
+def test_a_baseline_that_git_does_not_keep_is_no_part_of_a_change(repository: Repository) -> None:
+    """An artifact that CI put there: nothing to say."""
+    repository.rebase(lambda base: no_git_of(base, "reports/baselines"))
+    repository.git("commit", "-q", "--allow-empty", "-m", "change")
+    ran = repository.run()
+    assert (ran.outcome, ran.findings) == ("approved", [])
+
+
+def test_a_run_that_a_scorer_compares_with_is_watched_too(repository: Repository) -> None:
+    """The answers of a stored run are the measure of `pairwise`: a change of them is a condition."""
+    judge = 'judge: {chat: {model: m, base_url: "http://127.0.0.1:9/v1", max_retries: 0}}\nscorers:\n'
+
+    def rival(base: Repository) -> None:
+        base.run("rival", baseline="none")
+        scorer = "  - pairwise: {against: run:rival, advisory: true}\n"
+        base.swap("suite.yaml", "scorers:\n", judge + scorer)
+
+    repository.rebase(rival)
+    repository.break_bot()
+    repository.run("red", baseline="none")
+    shutil.rmtree(repository.root / "rival")
+    (repository.root / "red").rename(repository.root / "rival")
+    repository.commit("another rival")
+    ran = repository.run()
+    assert any(line.startswith("! baseline rival ") and "are not those of main@" in line for line in ran.findings), ran
+
+
+def test_a_golden_set_that_git_does_not_keep_is_compared_with_the_baseline(repository: Repository) -> None:
+    """It is said, and is no condition; without a baseline it is one, and on the base itself neither is said."""
+    repository.rebase(lambda base: no_git_of(base, "data/cases.jsonl"))
+    repository.rebase(lambda base: no_git_of(base, "reports/baselines"))
+    repository.git("commit", "-q", "--allow-empty", "-m", "change")
+    ran = repository.run()
+    assert (ran.outcome, len(ran.findings)) == ("approved", 1)
+    assert ran.findings[0].startswith("golden set  →  (not on main@")
+    assert "compared with those of the baseline" in ran.findings[0]
+    repository.swap("suite.yaml", "  - no_regression: {baseline: main, metrics: [pass_rate, keywords]}\n", "")
+    repository.commit("none")
+    repository.git("branch", "-f", "main", "HEAD")
+    repository.git("commit", "-q", "--allow-empty", "-m", "change")
+    shutil.rmtree(repository.root / "reports")
+    ran = repository.run("reports/third")
+    assert (ran.outcome, len(ran.findings)) == ("approved with conditions", 1)
+    assert ran.findings[0].startswith("! golden set  →  (not on main@")
+    folder = RunFolder(repository.root / "reports/third")
+    again = decide_again(folder, repository.root / "suite.yaml", None, {"GITHUB_BASE_REF": "main"})
+    assert list(again.decision.reasons) == ran.decision["reasons"]
+    repository.git("checkout", "-q", "main")
+    assert repository.run("reports/fourth").findings == []
+
+
+def test_links_that_are_unchanged_are_no_finding(repository: Repository) -> None:
+    """A schema, labels and a golden set behind links, as they were."""
+
+    def link(base: Repository) -> None:
+        for name in ("shape.json", "data"):
+            (base.root / name).rename(base.root / f"real-{name}")
+            (base.root / name).symlink_to(f"real-{name}")
+
+    repository.rebase(link)
+    repository.git("commit", "-q", "--allow-empty", "-m", "change")
+    ran = repository.run()
+    assert (ran.outcome, ran.findings) == ("approved", [])
 
 
 def test_critical_cases_of_the_base_are_really_critical() -> None:

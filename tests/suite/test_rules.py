@@ -79,7 +79,7 @@ def rules(text: str = SUITE, files: Mapping[str, bytes] = FILES) -> dict[str, ob
         (", trained_on: [train.jsonl]", "", "golden trained_on #TRAIN → not set", True),
         ("path: cases.jsonl", "path: other.jsonl", "golden path cases.jsonl → other.jsonl", False),
         ("- pass_rate: {min: 0.8}", "- pass_rate: 0.5", "gate pass_rate.min 0.8 → 0.5", True),
-        ("seed: 3", "seed: 3\nconcurrency: 1", "concurrency 16 → 1", False),
+        ("seed: 3", "seed: 3\nconcurrency: 1", "concurrency 16 → 1", True),
         ("name: faq", "name: faqs", "name faq → faqs", False),
     ],
 )  # fmt: skip
@@ -145,16 +145,58 @@ def test_a_scorer_that_is_added_is_no_looser_rule() -> None:
     assert [(each.what, each.loosens) for each in found] == [("scorer exact", False)]
 
 
-def test_fewer_calls_in_flight_are_looser_where_time_is_gated() -> None:
-    """A system answers faster when it is asked less at once."""
-    timed = SUITE + "  - latency_p95_s: {max: 3}\n"
-    found = amendments(rules(timed), rules(timed.replace("seed: 3", "concurrency: 2\nseed: 3")))
-    assert [(str(each), each.loosens) for each in found] == [("concurrency 16 → 2", True)]
-
-
 def test_an_inline_rubric_is_a_rule() -> None:
     """An edit of the text is a change, which may let more through."""
     text = SUITE.replace("rubric: rubric.md, scale: [1, 5], pass: 4", 'rubric: "Is {{answer}} polite?"')
     (found,) = amendments(rules(text), rules(text.replace("polite?", "polite or short?")))
     assert found.what == "scorer quality rubric"
     assert found.loosens
+
+
+def change(text: str, before: str, after: str) -> list[tuple[str, bool]]:
+    """What is found where a text of the suite is replaced."""
+    assert before in text
+    return [(str(each), each.loosens) for each in amendments(rules(text), rules(text.replace(before, after, 1)))]
+
+
+def test_fewer_calls_in_flight_are_looser() -> None:
+    """A system answers faster when it is asked less at once, and two calls that get in each other's way never meet."""
+    many = SUITE + "concurrency: 8\n"
+    assert change(many, "concurrency: 8", "concurrency: 1") == [("concurrency 8 → 1", True)]
+    assert change(many, "concurrency: 8", "concurrency: 9") == [("concurrency 8 → 9", False)]
+
+
+def test_a_scorer_that_applies_to_other_cases_may_let_more_through() -> None:
+    """With easy cases among those that count, the mean rises: `when` added, removed or changed."""
+    narrow = SUITE.replace("{max: 200}", "{max: 200, when: {topic: hours}}")
+    assert change(narrow, ", when: {topic: hours}", "") == [("scorer length when.topic hours → not set", True)]
+    assert change(narrow, "hours", "[hours, prices]") == [("scorer length when.topic hours → hours, prices", True)]
+
+
+@pytest.mark.parametrize(
+    ("gate", "loosens"),
+    [
+        ("similarity.passed: {max: 0.05}", True),
+        ("similarity: {max: 0.2, by: topic}", True),
+        ("pass_rate: {max: 0.5}", True),
+        ("similarity.passed: {min: 0.5}", False),
+        ("similarity.passed: 0.5", False),
+        ("length: {max: 5}", False),
+    ],
+)
+def test_a_higher_pass_mark_is_looser_where_passes_are_held_below_a_limit(gate: str, loosens: bool) -> None:
+    """A gate may want few answers to pass, such as those that repeat the question."""
+    text = SUITE + f"  - {gate}\n"
+    assert change(text, "similarity: 0.8", "similarity: 0.9") == [("scorer similarity min 0.8 → 0.9", loosens)]
+    found = amendments(rules(text), rules(text.replace("  - leak", "  - exact\n  - leak")))
+    assert [(each.what, each.loosens) for each in found] == [("scorer exact", gate.startswith("pass_rate"))]
+
+
+@pytest.mark.parametrize(
+    "name", ["shape.jsonschema", "my shape.json", "shape", "schéma.json", "a/b c/shape", "x" * 300]
+)
+def test_a_file_of_any_name_counts_by_content(name: str) -> None:
+    """What a scorer reads is no matter of how it is called."""
+    text = SUITE.replace("  - leak", f'  - json: {{name: shape, schema: "{name}"}}\n  - leak')
+    found = amendments(rules(text, {**FILES, name: b"1"}), rules(text, {**FILES, name: b"2"}))
+    assert [(each.what, each.loosens) for each in found] == [(f"scorer shape file {name}", True)]
