@@ -43,16 +43,16 @@ class ExitCode(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong: where, what, and how to mend it."""
+    """One thing that is wrong: where, what, and how to fix it."""
 
     place: str
     what: str
-    mend: str = ""
+    fix: str = ""
 
     def __str__(self) -> str:
         """One line, whatever the data in it holds."""
         text = f"{self.place}: {self.what}" if self.place else self.what
-        return on_one_line(f"{text}; {self.mend}" if self.mend else text)
+        return on_one_line(f"{text}; {self.fix}" if self.fix else text)
 
 
 class EvalkitError(Exception):

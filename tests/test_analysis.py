@@ -72,7 +72,7 @@ def test_noise_earns_no_kappa() -> None:
         pytest.param([0.1] * 30, [True] * 29, "differ in length", id="lengths"),
     ],
 )
-def test_too_little_is_refused_with_a_mend(values: list[float], labels: list[bool], said: str) -> None:
+def test_too_little_is_refused_with_a_fix(values: list[float], labels: list[bool], said: str) -> None:
     """No threshold is made of nothing."""
     with pytest.raises(ValueError, match=said):
         fit_threshold(values, labels)

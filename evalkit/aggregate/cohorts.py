@@ -58,7 +58,7 @@ def check_mix(mix: Mapping[str, float], cohorts: Sequence[str]) -> None:
     """Refuse shares that are no mix of the values of one declared cohort.
 
     Raises:
-        ValueError: `production: what; mend`.
+        ValueError: `production: what; fix`.
     """
     if not mix:
         return

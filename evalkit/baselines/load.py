@@ -56,8 +56,8 @@ def _named_baseline(suite: Suite, name: str) -> RunFolder | None:
     except (InputError, ValueError) as error:
         text = str(error.problems[0]) if isinstance(error, InputError) else str(error)
         key = next(key for key in suite.lines if key.endswith("no_regression"))
-        what, _, mend = text.removeprefix(f"{name}: ").partition("; ")
-        raise InputError(Problem(suite.place(f"{key}.baseline"), f"{name!r}: {what}", mend)) from None
+        what, _, fix = text.removeprefix(f"{name}: ").partition("; ")
+        raise InputError(Problem(suite.place(f"{key}.baseline"), f"{name!r}: {what}", fix)) from None
 
 
 def baseline_name_of(suite: Suite, asked: str | None) -> str | None:
@@ -124,18 +124,18 @@ def load_baseline(
 
 def _refuse_damaged(stored: StoredRun) -> None:
     """A baseline with fewer rows than its run had would be another baseline."""
-    file, mend = shown_path(stored.folder.rows_file), "save the baseline again from a sound run"
+    file, fix = shown_path(stored.folder.rows_file), "save the baseline again from a sound run"
     packed = stored.folder.rows_file.suffix == ".gz"
     problems = [
-        Problem(f"{file}:{line.line}", "a damaged row: its checksum does not fit, or it is none of ours", mend)
+        Problem(f"{file}:{line.line}", "a damaged row: its checksum does not fit, or it is none of ours", fix)
         for line in stored.damaged
         if packed or not line.torn
     ]
     if not problems and not len(stored.frame):
-        problems = [Problem(file, "holds no row", mend)]
+        problems = [Problem(file, "holds no row", fix)]
     if not problems:
         changes = before_in(stored.folder, noted=noted_in(stored.folder.path)).deciding()
-        problems = [Problem(shown_path(stored.folder.path), change, mend) for change in changes]
+        problems = [Problem(shown_path(stored.folder.path), change, fix) for change in changes]
     if problems:
         raise InputError(problems)
 

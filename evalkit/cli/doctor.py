@@ -19,7 +19,7 @@ class Diagnosis:
     name: str
     ok: bool
     text: str
-    mend: str = ""
+    fix: str = ""
     needed: bool = True
 
 
@@ -35,7 +35,7 @@ def doctor(
     findings = list(_findings(quick))
     for finding in findings:
         mark = "ok  " if finding.ok else "FAIL" if finding.needed else "no  "
-        typer.echo(f"{mark} {finding.name:<22} {finding.text}" + (f"; {finding.mend}" if not finding.ok else ""))
+        typer.echo(f"{mark} {finding.name:<22} {finding.text}" + (f"; {finding.fix}" if not finding.ok else ""))
     if any(finding.needed and not finding.ok for finding in findings):
         raise typer.Exit(ExitCode.INVALID_INPUT)
 
@@ -51,8 +51,8 @@ def _findings(quick: bool) -> Iterator[Diagnosis]:
         yield _tried("offline embedding", _embed, "install evalkit again: `pip install --force-reinstall wordllama`")
     for package, module in _EXTRAS.items():
         found = _version(package)
-        mend = f"pip install 'evalkit-gate[{package}]' where you need it"
-        yield Diagnosis(package, found is not None, found or f"not installed ({module} scorers)", mend, needed=False)
+        fix = f"pip install 'evalkit-gate[{package}]' where you need it"
+        yield Diagnosis(package, found is not None, found or f"not installed ({module} scorers)", fix, needed=False)
     writable = os.access(Path.cwd(), os.W_OK)
     yield Diagnosis("current folder", writable, "can be written" if writable else "cannot be written", "use --out")
 
@@ -81,7 +81,7 @@ def _package(package: str, module: str, quick: bool) -> Diagnosis:
         package, lambda: _import(package, module), "see the bounds in pyproject.toml", package not in _OPTIONAL
     )
     return Diagnosis(
-        package, found.ok, f"{version}{'' if found.ok else f' unavailable: {found.text}'}", found.mend, found.needed
+        package, found.ok, f"{version}{'' if found.ok else f' unavailable: {found.text}'}", found.fix, found.needed
     )
 
 
@@ -108,11 +108,11 @@ def _embed() -> str:
     return f"{embedder.name}, {vectors.shape[1]} dimensions"
 
 
-def _tried(name: str, action: Callable[[], str], mend: str, needed: bool = True) -> Diagnosis:
+def _tried(name: str, action: Callable[[], str], fix: str, needed: bool = True) -> Diagnosis:
     try:
         return Diagnosis(name, True, action())
     except Exception as error:
-        return Diagnosis(name, False, f"{type(error).__name__}: {str(error)[:200]}", mend, needed)
+        return Diagnosis(name, False, f"{type(error).__name__}: {str(error)[:200]}", fix, needed)
 
 
 def _version(package: str) -> str | None:

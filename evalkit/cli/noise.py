@@ -66,8 +66,8 @@ def noise(
     critical = whole.critical_in(frame.cohorts) if whole else frozenset()
     found = noise_of(frame, policy, metrics, critical=critical, trials=trials, seed=seed)
     if all(each.flips is None for each in found.gates):
-        mend = "see what failed in its report"
-        raise InputError(Problem(str(folder.path), "no case has two answers that were graded", mend))
+        fix = "see what failed in its report"
+        raise InputError(Problem(str(folder.path), "no case has two answers that were graded", fix))
     missing = stored.manifest["expected"] - len(frame.row_case)
     if missing > 0:
         typer.echo(f"only {len(frame.row_case)} of {stored.manifest['expected']} calls were made", err=True)

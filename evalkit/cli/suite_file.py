@@ -29,6 +29,6 @@ def named_or_nearest(suite: Path | None) -> Path:
         if is_project(folder):
             break
     if suite is None:
-        mend = "name a suite, such as `evalkit run suites/NAME.yaml`, or make one with `evalkit init`"
-        raise InputError(Problem("suite", f"none is named, and there is no {NAME} here or above in the project", mend))
+        fix = "name a suite, such as `evalkit run suites/NAME.yaml`, or make one with `evalkit init`"
+        raise InputError(Problem("suite", f"none is named, and there is no {NAME} here or above in the project", fix))
     return suite

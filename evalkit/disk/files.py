@@ -110,19 +110,19 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def open_packed(path: Path, mend: str, *, max_line_bytes: int = MAX_LINE_BYTES) -> BinaryIO:
+def open_packed(path: Path, fix: str, *, max_line_bytes: int = MAX_LINE_BYTES) -> BinaryIO:
     """The bytes of a gzip file as they unpack.
 
     Args:
         path: the file.
-        mend: what to do where it cannot be unpacked or is too long.
+        fix: what to do where it cannot be unpacked or is too long.
         max_line_bytes: length of the longest line.
 
     Raises:
         InputError: while reading, where it is cut or foreign, has a longer line, or unpacks without end.
         OSError: it cannot be opened, or is not a regular file.
     """
-    return io.BufferedReader(_Unpacked(path, mend, max_line_bytes), _PIECE_BYTES)
+    return io.BufferedReader(_Unpacked(path, fix, max_line_bytes), _PIECE_BYTES)
 
 
 def unpacked_limit(packed_bytes: int) -> int:
@@ -186,10 +186,10 @@ class _Plain(io.FileIO):
 class _Unpacked(io.RawIOBase):
     """Counts bytes and lines as they come out of a gzip file."""
 
-    def __init__(self, path: Path, mend: str, max_line_bytes: int) -> None:
+    def __init__(self, path: Path, fix: str, max_line_bytes: int) -> None:
         self._packed = open_file(path, max_line_bytes=_UNLIMITED)
         self._file = gzip.GzipFile(fileobj=self._packed, mode="rb")
-        self._place, self._mend, self._most = shown_path(path), mend, max_line_bytes
+        self._place, self._fix, self._most = shown_path(path), fix, max_line_bytes
         self._packed_bytes = os.fstat(self._packed.fileno()).st_size
         self._left = unpacked_limit(self._packed_bytes)
         self._lines = _Lines(max_line_bytes)
@@ -202,14 +202,14 @@ class _Unpacked(io.RawIOBase):
         try:
             piece = self._file.read1(len(buffer))
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise InputError(Problem(self._place, f"is cut or foreign ({error})", self._mend)) from None
+            raise InputError(Problem(self._place, f"is cut or foreign ({error})", self._fix)) from None
         self._left -= len(piece)
         if self._left < 0:
             what = f"unpacks to more than {MAX_RATIO} times its {self._packed_bytes} bytes"
-            raise InputError(Problem(self._place, what, self._mend))
+            raise InputError(Problem(self._place, what, self._fix))
         if not self._lines.take(piece):
             what = f"a line longer than {self._most >> 20} MiB"
-            raise InputError(Problem(f"{self._place}:{self._lines.number}", what, self._mend))
+            raise InputError(Problem(f"{self._place}:{self._lines.number}", what, self._fix))
         buffer[: len(piece)] = piece
         return len(piece)
 

@@ -61,8 +61,8 @@ def _import(name: str, project: Path, place: str) -> ModuleType:
         module = importlib.import_module(name)
     except BaseException as error:  # also what an extension raises when it panics, and `pytest.skip`
         what = f"importing {name} failed: {type(error).__name__}: {one_line(error)}"
-        mend = f"see that `python -c 'import {name}'` works in the project's root, {project}"
-        raise InputError(Problem(place, what, mend)) from None
+        fix = f"see that `python -c 'import {name}'` works in the project's root, {project}"
+        raise InputError(Problem(place, what, fix)) from None
     ours = project_file(name, project)
     if ours and module.__file__ and ours.resolve() != Path(module.__file__).resolve():
         what = f"another module called {name} is loaded already, from {module.__file__}"

@@ -35,14 +35,14 @@ class Document:
     marks: Mapping[Path, tuple[int, int]] = field(default_factory=dict)
     """Path of keys and indices -> (line, column), both from 1."""
 
-    def problem(self, path: Path, what: str, mend: str = "") -> Problem:
+    def problem(self, path: Path, what: str, fix: str = "") -> Problem:
         """A problem at the nearest known place of `path`."""
         known = path
         while known and known not in self.marks:
             known = known[:-1]
         line, column = self.marks.get(known, (1, 1))
         place = f"{self.source}:{line}:{column}"
-        return Problem(f"{place} {dotted(path)}" if path else place, what, mend)
+        return Problem(f"{place} {dotted(path)}" if path else place, what, fix)
 
 
 def dotted(path: Path) -> str:
@@ -112,8 +112,8 @@ def _syntax_problem(error: yaml.MarkedYAMLError, source: str) -> Problem:
         return Problem(place, "a tab where YAML wants spaces", "indent with spaces")
     if "another document" in what:
         return Problem(place, "a second document begins", "keep one suite a file")
-    mend = "see the line above it for an open quote, bracket or a missing colon"
-    return Problem(place, what, error.note or mend)
+    fix = "see the line above it for an open quote, bracket or a missing colon"
+    return Problem(place, what, error.note or fix)
 
 
 class _Loader(yaml.SafeLoader):
@@ -200,10 +200,10 @@ class _Reader:
             return None
         return int(digits, 0) if kind == "int" else float(digits)
 
-    def _problem(self, node: Any, path: Path, what: str, mend: str) -> None:
+    def _problem(self, node: Any, path: Path, what: str, fix: str) -> None:
         line, column = _mark(node)
         place = f"{self.source}:{line}:{column}"
-        self.problems.append(Problem(f"{place} {dotted(path)}" if path else place, what, mend))
+        self.problems.append(Problem(f"{place} {dotted(path)}" if path else place, what, fix))
 
 
 def _mark(node: Any) -> tuple[int, int]:
@@ -211,7 +211,7 @@ def _mark(node: Any) -> tuple[int, int]:
 
 
 def _trap(text: str, kind: str) -> tuple[str, str] | None:
-    """What YAML 1.1 would silently read as something else, and the mend."""
+    """What YAML 1.1 would silently read as something else, and the fix."""
     quoted = f'"{text}"'
     if kind == "bool" and text.lower() in _WORDS_FOR_BOOL:
         return f"YAML reads `{text}` as true or false", f"write true or false, or {quoted} for the word"

@@ -131,9 +131,9 @@ def refuse_incomparable(decision: Decision) -> None:
     """
     found = decision.comparison
     if found is not None and found.incomparable:
-        mend = "score its stored answers again with `evalkit score`, and save that run as the baseline"
+        fix = "score its stored answers again with `evalkit score`, and save that run as the baseline"
         place = f"baseline {found.baseline_id}"
         raise InputError(
-            Problem(place, f"its {name} was scored otherwise ({part})", mend)
+            Problem(place, f"its {name} was scored otherwise ({part})", fix)
             for name, part in found.incomparable.items()
         )

@@ -117,7 +117,7 @@ def pair(candidate: FrozenFrame, baseline: FrozenFrame, *, repeats: Repeats = (N
 
 
 def compare(pairing: Pairing, baseline: Baseline, incomparable: Mapping[str, str]) -> Comparison:
-    """List what came, went, changed, broke and was mended.
+    """List what came, went, changed, broke and was fixed.
 
     Args:
         pairing: of the two runs.

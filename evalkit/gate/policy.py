@@ -20,7 +20,7 @@ PASS_METRICS = ("pass_rate", "pass_any", "pass_all", "pass_rate_production")
 """Of runs with a pass mark; those after the first where cases are repeated, or a production mix is declared."""
 OnFail = Literal["block", "warn"]
 Problem = tuple[int, str, str]
-"""Position in the policy (-1: the policy as a whole), what is wrong, how to mend it."""
+"""Position in the policy (-1: the policy as a whole), what is wrong, how to fix it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -236,7 +236,7 @@ def policy_problems(policy: Policy, metrics: Sequence[Metric], cohorts: Collecti
         cohorts: names that the suite reports by.
 
     Returns:
-        For each problem: position of the check (-1 for the policy), what is wrong, and how to mend it.
+        For each problem: position of the check (-1 for the policy), what is wrong, and how to fix it.
     """
     problems: list[Problem] = []
     if all(isinstance(check, Coverage) for check in policy.checks):
@@ -295,8 +295,8 @@ def _cohort_problems(by: Iterable[str], cohorts: Collection[str]) -> list[tuple[
 
 def _unknown(what: str, name: str, known: Sequence[str]) -> tuple[str, str]:
     near = get_close_matches(name, known, n=1)
-    mend = f"did you mean `{near[0]}`?" if near else f"known: {', '.join(sorted(set(known)))}"
-    return f"unknown {what} `{name}`", mend
+    fix = f"did you mean `{near[0]}`?" if near else f"known: {', '.join(sorted(set(known)))}"
+    return f"unknown {what} `{name}`", fix
 
 
 def _choice(field: str, value: str, allowed: Sequence[str]) -> None:

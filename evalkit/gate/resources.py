@@ -68,8 +68,8 @@ def _another_day(check: Check) -> Check:
     """A slowdown against times of another day may be that day's load."""
     if check.outcome != "block":
         return check
-    mend = "name the old system beside the baseline to have both timed by turns"
-    return replace(check, outcome="warn", reason=f"{check.reason}; the baseline was timed on another occasion: {mend}")
+    fix = "name the old system beside the baseline to have both timed by turns"
+    return replace(check, outcome="warn", reason=f"{check.reason}; the baseline was timed on another occasion: {fix}")
 
 
 def _measured(ours: FrozenFrame, theirs: FrozenFrame, measure: str) -> tuple[list[int], Floats, Floats]:

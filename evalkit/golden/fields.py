@@ -40,10 +40,10 @@ def to_case(raw: Mapping[str, Any], place: str, complain: Complain, *, make_id: 
     """A case from one raw row, or `None` after `complain` was called for all that is wrong with it."""
     faults = 0
 
-    def note(what: str, mend: str) -> None:
+    def note(what: str, fix: str) -> None:
         nonlocal faults
         faults += 1
-        complain(what, mend)
+        complain(what, fix)
 
     row = _our_names(raw, note)
     values = {
@@ -71,7 +71,7 @@ def questions_of(raw: Mapping[str, Any]) -> Iterator[str]:
     for alias in ALIASES["input"]:
         value = raw.get(alias)
         if isinstance(value, Mapping):
-            value = _opened(value, _INPUT_KEYS, alias, lambda what, mend: None)
+            value = _opened(value, _INPUT_KEYS, alias, lambda what, fix: None)
         text = value if isinstance(value, str) else _last_turn(value)
         if text.strip():
             yield text

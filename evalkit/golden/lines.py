@@ -84,12 +84,12 @@ def parse_row(line: bytes, place: str, note: Note) -> dict[str, Any] | None:
     except UnicodeDecodeError as error:
         note(Problem(place, f"not UTF-8 at byte {error.start} of the line", "save the file as UTF-8"))
     except json.JSONDecodeError as error:
-        note(Problem(f"{place}:{error.colno}", f"not JSON: {error.msg}", _json_mend(line)))
+        note(Problem(f"{place}:{error.colno}", f"not JSON: {error.msg}", _json_fix(line)))
     except RecursionError:
         note(Problem(place, "nested too deep", "flatten the row"))
     except _Refused as error:
-        what, _, mend = str(error).partition("; ")
-        note(Problem(place, what, mend))
+        what, _, fix = str(error).partition("; ")
+        note(Problem(place, what, fix))
     else:
         if isinstance(row, dict):
             return row
@@ -111,8 +111,8 @@ def _csv_file(path: Path, shown: str, note: Note) -> Iterator[RawRow]:
             header = next(reader, [])
             yield from _csv_rows(reader, header, lines, (shown, note))
         except _Refused as error:
-            what, _, mend = str(error).partition("; ")
-            note(Problem(f"{shown}:{lines.number}", what, mend))
+            what, _, fix = str(error).partition("; ")
+            note(Problem(f"{shown}:{lines.number}", what, fix))
         except UnicodeDecodeError as error:
             note(Problem(f"{shown}:{reader.line_num + 1}", f"not UTF-8 ({error.reason})", "save the file as UTF-8"))
         except csv.Error as error:
@@ -225,7 +225,7 @@ def _decimal(digits: str) -> float:
 _NUMBERS: Mapping[str, Any] = {"parse_int": _integer, "parse_float": _decimal}
 
 
-def _json_mend(line: bytes) -> str:
+def _json_fix(line: bytes) -> str:
     text = line.strip()
     if not text.endswith(b"}"):
         return "the line is cut: close the object on the same line"

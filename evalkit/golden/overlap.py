@@ -79,11 +79,11 @@ def _learnt(files: Iterable[tuple[Path, str]], warnings: list[Problem]) -> Itera
 
 def _mute(shown: str, n_mute: int, n_rows: int) -> Problem:
     """Rows of a training file that have no question."""
-    mend = "name it `input`, `question`, `prompt` or `messages`, so that it is compared"
+    fix = "name it `input`, `question`, `prompt` or `messages`, so that it is compared"
     if n_mute == n_rows:
-        return Problem(f"{shown}:1", f"none of its {n_rows:,} rows has a question", mend)
+        return Problem(f"{shown}:1", f"none of its {n_rows:,} rows has a question", fix)
     return Problem(
-        f"{shown}:1", f"{n_mute:,} of {n_rows:,} rows of {shown} have no question and were not compared", mend
+        f"{shown}:1", f"{n_mute:,} of {n_rows:,} rows of {shown} have no question and were not compared", fix
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 Complain = Callable[[str, str], None]
-"""Notes one problem of the row: what is wrong, and the mend."""
+"""Notes one problem of the row: what is wrong, and the fix."""
 
 _COLUMN = re.compile(r"__expected\d*")
 _ASSERTION = re.compile(

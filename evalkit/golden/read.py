@@ -95,8 +95,8 @@ def open_golden(
         survey.add(case, line)
     problems.extend(survey.spellings())
     if not survey.n_cases and not problems:
-        mend = 'write one JSON object a line: {"id": "...", "input": "..."}'
-        problems.append(Problem(f"{shown}:1", "no case in it", mend))
+        fix = 'write one JSON object a line: {"id": "...", "input": "..."}'
+        problems.append(Problem(f"{shown}:1", "no case in it", fix))
     if problems:
         raise InputError(problems)
     counts = {name: dict(sorted(found.items())) for name, found in sorted(survey.counts.items())}
@@ -160,8 +160,8 @@ def read_cases(source: GoldenSource, file: Path | None, shown: str, note: Note) 
         place = f"{shown}:{line}"
         label = f"{place} id {cut(str(raw.get('id')), 60)}" if "id" in raw else place
 
-        def complain(what: str, mend: str, label: str = label) -> None:
-            note(Problem(label, what, mend))
+        def complain(what: str, fix: str, label: str = label) -> None:
+            note(Problem(label, what, fix))
 
         case = to_case(raw, place, complain, make_id=source.make_ids)
         if case is not None:
@@ -189,5 +189,5 @@ def raw_rows(source: GoldenSource, file: Path | None, shown: str, note: Note) ->
 
 
 def _changed(problem: Problem) -> Any:
-    mend = "leave the file alone during a run, and start a new one"
-    raise InputError(Problem(problem.place, f"changed during the run: {problem.what}", mend))
+    fix = "leave the file alone during a run, and start a new one"
+    raise InputError(Problem(problem.place, f"changed during the run: {problem.what}", fix))

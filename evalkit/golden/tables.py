@@ -56,7 +56,7 @@ def fetch(url: str, shown: str) -> Path:
     try:
         cached = Path(datasets.DownloadManager().download(url))
     except Exception as error:
-        # Whatever the client underneath raises, the address is what can be mended.
+        # Whatever the client underneath raises, the address is what can be fixed.
         what = f"cannot be fetched: {type(error).__name__}: {_first_line(error)}"
         raise InputError(Problem(shown, what, "check the address and the connection")) from None
     named = cached.with_name(f"{cached.name}.{Path(urlsplit(url).path).name}")
@@ -144,10 +144,10 @@ def _hub_rows(source: GoldenSource, shown: str) -> Iterator[Mapping[str, Any]]:
     try:
         return iter(datasets.load_dataset(source.hub, split=source.split, revision=source.revision, streaming=True))
     except Exception as error:
-        # Whatever the hub's client raises (connection, missing data set, missing split), the mend is the same.
+        # Whatever the hub's client raises (connection, missing data set, missing split), the fix is the same.
         what = f"the data set cannot be opened: {type(error).__name__}: {_first_line(error)}"
-        mend = f"check name, split {source.split!r} and connection, or save it as Parquet and give its `path`"
-        raise InputError(Problem(shown, what, mend)) from None
+        fix = f"check name, split {source.split!r} and connection, or save it as Parquet and give its `path`"
+        raise InputError(Problem(shown, what, fix)) from None
 
 
 def _plain(value: Any, place: str, note: Note) -> Any:

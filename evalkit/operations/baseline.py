@@ -145,5 +145,5 @@ def differences(stored: StoredRun, digests: Collection[str], prepared: Prepared)
         parts = sorted(part for part in {*key, *theirs[metric]} if key.get(part) != theirs[metric].get(part))
         if parts:
             what = f"its {metric} was scored otherwise ({', '.join(parts)})"
-            mend = "grade its stored answers with `evalkit score`, and save that run as the baseline"
-            yield Problem(place, what, mend)
+            fix = "grade its stored answers with `evalkit score`, and save that run as the baseline"
+            yield Problem(place, what, fix)

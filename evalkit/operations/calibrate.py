@@ -64,8 +64,8 @@ def load_judged(folder: RunFolder, label_files: Sequence[Path], metric: str | No
     suite_file = suite_file_of(stored)
     if suite_file is None and not label_files:
         what = f"its suite {stored.manifest['suite_file']} is not there"
-        mend = "run this in the suite's project, or name label files with --labels"
-        raise InputError(Problem(str(folder.path), what, mend))
+        fix = "run this in the suite's project, or name label files with --labels"
+        raise InputError(Problem(str(folder.path), what, fix))
     suite = load_suite(suite_file) if suite_file else None
     files = tuple(label_files) or (suite.label_files if suite else ())
     root = suite.root if suite else project_of(Path.cwd())
@@ -75,8 +75,8 @@ def load_judged(folder: RunFolder, label_files: Sequence[Path], metric: str | No
     names = [each.name for each in judged.judges]
     if not names or metric not in (None, *names):
         what = f"no judge {metric!r} in this run" if names else "no judge graded this run"
-        mend = f"choose from {', '.join(names)}" if names else "run a suite with a judge"
-        raise InputError(Problem("--metric" if names else str(folder.path), what, mend))
+        fix = f"choose from {', '.join(names)}" if names else "run a suite with a judge"
+        raise InputError(Problem("--metric" if names else str(folder.path), what, fix))
     return judged
 
 

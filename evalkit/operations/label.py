@@ -206,11 +206,11 @@ def _checked(judged: Judged, export: Path, into: Path) -> tuple[list[str], int]:
 
 
 def _stale(judged: Judged, label: Label, answers: Collection[tuple[str, str]]) -> Iterator[tuple[str, str]]:
-    """What binds a label to another run, and how to mend it."""
+    """What binds a label to another run, and how to fix it."""
     names = [each.name for each in judged.judges]
     if label.metric not in names:
-        mend = f"choose the run that was labelled; its judges: {', '.join(names)}"
-        yield f"no judge {label.metric!r} graded this run", mend
+        fix = f"choose the run that was labelled; its judges: {', '.join(names)}"
+        yield f"no judge {label.metric!r} graded this run", fix
         return
     if (label.case_id, label.answer_sha256) not in answers:
         what = f"stale: this run has no such answer to case {label.case_id!r}"

@@ -34,8 +34,8 @@ async def judge_health(suite: Suite, env: Mapping[str, str], *, n: int, seed: in
         prepared = await prepare(suite, env, stack)
         judges = [grader for grader in prepared.graders if hasattr(grader.scorer, "opinion")]
         if not judges or prepared.services.llm is None:
-            mend = "add `judge: {chat: {...}}` and a scorer `judge`, `geval` or `claims`"
-            raise InputError(Problem(suite.path.name, "the suite has no judge that asks a model", mend))
+            fix = "add `judge: {chat: {...}}` and a scorer `judge`, `geval` or `claims`"
+            raise InputError(Problem(suite.path.name, "the suite has no judge that asks a model", fix))
         comparer = _comparer(prepared)
         return tuple([await _of(prepared, grader, comparer, n, seed) for grader in judges])
 

@@ -241,8 +241,8 @@ def with_overrides(suite: Suite, overrides: Mapping[str, float]) -> Suite:
         return dataclasses.replace(suite, options=options, policy=policy)
     except ValueError as error:
         key, _, rest = str(error).partition(": ")
-        what, _, mend = rest.partition("; ")
-        raise InputError(Problem(f"--{key}", what, mend)) from None
+        what, _, fix = rest.partition("; ")
+        raise InputError(Problem(f"--{key}", what, fix)) from None
 
 
 async def ready(

@@ -19,7 +19,7 @@ _TEXT_CHARS = 600
 
 
 def failure_analysis_markdown(view: View, rows: Rows) -> str:
-    """Group the failing cases by severity, metric and cohort, then list the worst with room for cause and mend."""
+    """Group the failing cases by severity, metric and cohort, then list the worst with room for cause and fix."""
     tally = _Tally()
     for verdict, runs in cases_of(rows(), view.advisory, view.repeat_rule):
         tally.add(verdict, runs, view)

@@ -71,18 +71,18 @@ def chosen_cases(prepared: Prepared, selection: Selection) -> tuple[frozenset[st
         try:
             drawn = draw(prepared.golden.open(), sample, prepared.suite.options.seed)
         except ValueError as error:
-            what, _, mend = str(error).partition("; ")
+            what, _, fix = str(error).partition("; ")
             place = "--sample" if selection.sample is not None else prepared.suite.lines["sample"] + " sample"
-            raise InputError(Problem(place, what, mend)) from None
+            raise InputError(Problem(place, what, fix)) from None
         return drawn.digests, drawn.record(sample)
     chosen = select(prepared.golden.open(), selection)
     if chosen is not None and not chosen:
-        mend = "see the ids and cohorts in the golden set"
-        raise NothingSelected(Problem("", f"{selection.partial} selects no case of {prepared.golden.path}", mend))
+        fix = "see the ids and cohorts in the golden set"
+        raise NothingSelected(Problem("", f"{selection.partial} selects no case of {prepared.golden.path}", fix))
     if unknown := unknown_choices(prepared.golden.open(), selection):
-        mend = "mend it, or leave it out"
+        fix = "fix it, or leave it out"
         what = "no case of the golden set answers to"
-        raise NothingSelected(Problem(flag, f"{what} {word!r}", mend) for flag, word in unknown)
+        raise NothingSelected(Problem(flag, f"{what} {word!r}", fix) for flag, word in unknown)
     return chosen, None
 
 

@@ -63,8 +63,8 @@ class EarlierRows:
                 try:
                     self._take(row, place)
                 except ValueError as error:
-                    mend = "start a run in another folder"
-                    raise InputError(Problem(f"{shown_path(path)}:{number}", str(error), mend)) from None
+                    fix = "start a run in another folder"
+                    raise InputError(Problem(f"{shown_path(path)}:{number}", str(error), fix)) from None
                 charge(row)
             place += len(line)
 

@@ -79,7 +79,7 @@ def _other_scores(prepared: Prepared, terms: Terms) -> Iterator[Problem]:
     if terms.baseline is None or terms.baseline_folder is None:
         return
     place = shown_path(terms.baseline_folder.file(MANIFEST))
-    mend = "score its stored answers again with `evalkit score`, and save that run as the baseline"
+    fix = "score its stored answers again with `evalkit score`, and save that run as the baseline"
     if not terms.baseline.frame.has_answers:
         yield Problem(place, NO_ANSWERS, "save a run as the baseline in which the system answered")
     every = tuple(metric.name for metric in prepared.metrics if metric.name not in prepared.advisory)
@@ -89,7 +89,7 @@ def _other_scores(prepared: Prepared, terms: Terms) -> Iterator[Problem]:
                 if name.removesuffix(".passed") in prepared.score_keys:
                     part = terms.baseline.differing_parts(name.removesuffix(".passed"))
                     if part:
-                        yield Problem(place, f"its {name} was scored otherwise ({part})", mend)
+                        yield Problem(place, f"its {name} was scored otherwise ({part})", fix)
 
 
 def warnings_of(prepared: Prepared, terms: Terms) -> tuple[Problem, ...]:

@@ -73,5 +73,5 @@ def _labels(suite: Suite, golden: GoldenSet) -> Iterator[str]:
 def _foreign(place: str, value: str, labels: Iterable[str]) -> Problem:
     known = [each for label in labels for each in (label, label.partition("=")[2]) if each]
     near = get_close_matches(value, known, n=1)
-    mend = f"did you mean `{near[0]}`?" if near else f"write one that cases have: {', '.join(labels)}"
-    return Problem(place, f"no case belongs to `{value}`", mend)
+    fix = f"did you mean `{near[0]}`?" if near else f"write one that cases have: {', '.join(labels)}"
+    return Problem(place, f"no case belongs to `{value}`", fix)

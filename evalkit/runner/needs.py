@@ -48,8 +48,8 @@ def _told(place: str, who: str, note: Callable[[Problem], None]) -> Iterator[Non
     try:
         yield
     except ValueError as error:
-        what, _, mend = str(error).partition("; ")
-        note(Problem(place, f"{who}{what}", mend or "mend it, or remove it"))
+        what, _, fix = str(error).partition("; ")
+        note(Problem(place, f"{who}{what}", fix or "fix it, or remove it"))
 
 
 def missing(suite: Suite, graders: Sequence[Grader], golden: GoldenSet) -> Iterator[Problem]:
@@ -58,17 +58,17 @@ def missing(suite: Suite, graders: Sequence[Grader], golden: GoldenSet) -> Itera
         owner, _, name = key.partition(":")
         some = f"{lack.n} of {golden.n_cases} cases have no"
         if owner == "cohort":
-            mend = f"add it, or remove {name} from `cohorts:`"
-            yield Problem(lack.place, f"{some} cohort {name!r} ({lack})", mend)
+            fix = f"add it, or remove {name} from `cohorts:`"
+            yield Problem(lack.place, f"{some} cohort {name!r} ({lack})", fix)
         elif owner == "answer":
             if lack.n == golden.n_cases:
-                mend = suite.system.mend  # type: ignore[attr-defined]
-                yield Problem("system.replay", f"none of the {lack.n} cases has a stored answer", mend)
+                fix = suite.system.fix  # type: ignore[attr-defined]
+                yield Problem("system.replay", f"none of the {lack.n} cases has a stored answer", fix)
         elif owner == "system":
             place = "system" if lack.n == golden.n_cases else lack.place
-            mend = "add the field to each row, or mend the placeholder"
-            yield Problem(place, f"{some} `{name}`, which the request asks for as {{{{{name}}}}} ({lack})", mend)
+            fix = "add the field to each row, or fix the placeholder"
+            yield Problem(place, f"{some} `{name}`, which the request asks for as {{{{{name}}}}} ({lack})", fix)
         else:
             scorer = graders[int(owner)].scorer.name
-            mend = f"add it, or give the scorer `when: {{has: {name}}}`"
-            yield Problem(lack.place, f"{some} `{name}`, which scorer {scorer} needs ({lack})", mend)
+            fix = f"add it, or give the scorer `when: {{has: {name}}}`"
+            yield Problem(lack.place, f"{some} `{name}`, which scorer {scorer} needs ({lack})", fix)

@@ -257,13 +257,13 @@ def _unpriced(suite: Suite) -> Iterator[Problem]:
     """Models whose calls would never be charged to the budget."""
     from evalkit.llm.prices import cost_usd
 
-    mend = "write `prices: {input_usd_per_million: ..., output_usd_per_million: ...}`, or remove the budget"
+    fix = "write `prices: {input_usd_per_million: ..., output_usd_per_million: ...}`, or remove the budget"
     for system in (suite.system, suite.baseline_system):
         if isinstance(system, ChatSystem) and system.prices is None:
-            yield Problem("system", f"a budget is set, and the price of {system.chat} is unknown", mend)
+            yield Problem("system", f"a budget is set, and the price of {system.chat} is unknown", fix)
     for config in _judges(suite):
         if cost_usd(config, input_tokens=1, output_tokens=1) is None:
-            yield Problem("judge", f"a budget is set, and the price of {config.model} is unknown", mend)
+            yield Problem("judge", f"a budget is set, and the price of {config.model} is unknown", fix)
 
 
 def _answers_of(suite: Suite, name: str) -> Mapping[str, str]:
@@ -274,8 +274,8 @@ def _answers_of(suite: Suite, name: str) -> Mapping[str, str]:
     """
     folder = find_baseline(name, suite.root)
     if folder is None:
-        mend = f"save one with `evalkit baseline save RUN --name {name}`"
-        raise ValueError(f"against: no baseline or run folder called {name!r}; {mend}")
+        fix = f"save one with `evalkit baseline save RUN --name {name}`"
+        raise ValueError(f"against: no baseline or run folder called {name!r}; {fix}")
     rows = (row for row in read_rows(folder.rows_file) if row.output is not None and row.repeat == 0)
     return {row.case.digest: row.output.text for row in rows if row.output}
 
@@ -283,8 +283,8 @@ def _answers_of(suite: Suite, name: str) -> Mapping[str, str]:
 def _policy(suite: Suite, graders: Sequence[Grader]) -> list[Problem]:
     metrics = tuple(metric for grader in graders for metric in grader.scorer.metrics)
     return [
-        Problem(f"gate[{index}]" if index >= 0 else "gate", what, mend)
-        for index, what, mend in policy_problems(suite.policy, metrics, suite.options.cohorts)
+        Problem(f"gate[{index}]" if index >= 0 else "gate", what, fix)
+        for index, what, fix in policy_problems(suite.policy, metrics, suite.options.cohorts)
     ]
 
 

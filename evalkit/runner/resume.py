@@ -95,8 +95,8 @@ def _taken_over(
     """The manifest of the run as it stands in its folder, and the cases that stored rows may be of."""
     begun = folder.file(MANIFEST).is_file()
     if begun and not resume.again:
-        mend = "name a new folder with --out, or go on with --resume"
-        raise InputError(Problem(shown_path(folder.path), "is not empty", mend))
+        fix = "name a new folder with --out, or go on with --resume"
+        raise InputError(Problem(shown_path(folder.path), "is not empty", fix))
     stored = folder.manifest() if begun else None
     if stored is not None:
         _refuse_others(folder, stored, manifest)

@@ -221,8 +221,8 @@ def _unmeasured(suite: Suite, metric: str, has_judge: bool) -> Iterator[_Fault]:
         yield f"`pick` names no `ttft_s`, so there is no {metric}", "add it to `pick:`, or gate latency_p95_s"
     if metric in ("cost_per_case_usd", "monthly_cost_usd"):
         if isinstance(system, ChatSystem) and system.prices is None:
-            mend = "write `prices: {input_usd_per_million: ..., output_usd_per_million: ...}`"
-            yield f"the price of {system.chat} is unknown, so there is no {metric}", mend
+            fix = "write `prices: {input_usd_per_million: ..., output_usd_per_million: ...}`"
+            yield f"the price of {system.chat} is unknown, so there is no {metric}", fix
         if _leaves_out(system, "usage.cost_usd"):
             yield f"`pick` names no `usage.cost_usd`, so there is no {metric}", "add it to `pick:`"
     if metric == "monthly_cost_usd" and options.traffic_per_month is None:
@@ -248,8 +248,8 @@ def reach_doubts(suite: Suite, counts: CaseCounts, *, has_judge: bool) -> Iterat
         unasked = any(metric.judge == _UNJUDGED for metric in grader.scorer.metrics)
         if unasked and not has_judge and not grader.advisory:
             what = f"{grader.scorer.name} asks a judge, and the suite has none: without its scores no gate can decide"
-            mend = "add `judge: {chat: {model: ..., base_url: ...}}`, or make the scorer advisory"
-            yield Problem(suite.place(f"scorers[{grader.index}]"), what, mend)
+            fix = "add `judge: {chat: {model: ..., base_url: ...}}`, or make the scorer advisory"
+            yield Problem(suite.place(f"scorers[{grader.index}]"), what, fix)
     if not counts.n_cases:
         return
     for index, check in enumerate(suite.policy.checks):

@@ -79,8 +79,8 @@ def note_damage(damaged: list[Damage], path: Path, number: int, line: bytes) -> 
         InputError: where there are so many that this never was a journal.
     """
     if len(damaged) == MAX_DAMAGED:
-        mend = "run the suite again, or save the baseline again"
-        raise InputError(Problem(shown_path(path), f"more than {MAX_DAMAGED:,} damaged rows", mend))
+        fix = "run the suite again, or save the baseline again"
+        raise InputError(Problem(shown_path(path), f"more than {MAX_DAMAGED:,} damaged rows", fix))
     damaged.append(Damage(number, torn=not line.endswith(b"\n")))
 
 
@@ -108,14 +108,14 @@ def lines_of(path: Path) -> Iterator[bytes]:
         InputError: if the file is not there, is a folder, or is no packed journal.
         StoreError: if the disk fails.
     """
-    mend = "run the suite again, or save the baseline again"
+    fix = "run the suite again, or save the baseline again"
     try:
         with open_journal(path, LONG_BLOCK) as file:
             yield from file
     except FileNotFoundError:
-        raise InputError(Problem(shown_path(path), "is not there", mend)) from None
+        raise InputError(Problem(shown_path(path), "is not there", fix)) from None
     except Unfit as error:
-        raise InputError(Problem(shown_path(path), str(error.strerror), mend)) from None
+        raise InputError(Problem(shown_path(path), str(error.strerror), fix)) from None
     except OSError as error:
         raise StoreError(f"{path}: cannot be read ({error}); check the path and its permissions") from error
 

@@ -82,9 +82,9 @@ class RunFolder:
         try:
             manifest = read_json(file)
         except FileNotFoundError:
-            mend = "name a folder that `evalkit run` wrote"
+            fix = "name a folder that `evalkit run` wrote"
             what = f"no {MANIFEST} in it, so it is no run folder"
-            raise InputError(Problem(shown_path(self.path), what, mend)) from None
+            raise InputError(Problem(shown_path(self.path), what, fix)) from None
         except json.JSONDecodeError as error:
             place = f"{shown_path(file)}:{error.lineno}:{error.colno}"
             raise InputError(Problem(place, f"not JSON: {error.msg}", "run the suite again")) from None
@@ -176,7 +176,7 @@ def refuse_folder(out: Path, *, resume: bool) -> None:
     """Refuse a folder that holds something where none is to be resumed, and the other way round.
 
     Raises:
-        InputError: naming the mend.
+        InputError: naming the fix.
     """
     begun = _begun(out)
     if (above := next((up for up in out.absolute().parents if up.exists()), None)) and not above.is_dir():
@@ -186,8 +186,8 @@ def refuse_folder(out: Path, *, resume: bool) -> None:
             Problem(str(out), "no run to resume in it", "name the folder that the interrupted run printed")
         )
     if not resume and out.exists() and not begun and (not out.is_dir() or any(out.iterdir())):
-        mend = "name a new folder with --out, or go on with --resume"
-        raise InputError(Problem(str(out), "is not empty", mend))
+        fix = "name a new folder with --out, or go on with --resume"
+        raise InputError(Problem(str(out), "is not empty", fix))
 
 
 def _begun(out: Path) -> bool:

@@ -80,8 +80,8 @@ def split(reference: str) -> tuple[str, str]:
     elif path.startswith(("/", "-", ":")) or ".." in parts or not path.isprintable() or "\\" in path:
         problem = f"{path!r} is no path inside the repository"
     if problem:
-        mend = "write it like git:origin/main:reports/baselines/main"
-        raise InputError(Problem(reference, problem, mend))
+        fix = "write it like git:origin/main:reports/baselines/main"
+        raise InputError(Problem(reference, problem, fix))
     return ref, PurePosixPath(path).as_posix()
 
 
@@ -104,8 +104,8 @@ def commit_of(reference: str, root: Path) -> str:
         if said == _NO_GIT:
             raise
         what = f"no commit {ref!r} here" if said.startswith("exit code") else f"git says: {said}"
-        mend = "fetch it first: `git fetch origin BRANCH`, in a workflow `fetch-depth: 0` of actions/checkout"
-        raise InputError(Problem(reference, what, mend)) from None
+        fix = "fetch it first: `git fetch origin BRANCH`, in a workflow `fetch-depth: 0` of actions/checkout"
+        raise InputError(Problem(reference, what, fix)) from None
 
 
 def folder_at(reference: str, root: Path, names: Sequence[str]) -> Path | None:

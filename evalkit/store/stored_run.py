@@ -74,8 +74,8 @@ def load_run(folder: RunFolder, without: Collection[str] = ()) -> StoredRun:
         raise InputError(Problem(file, str(error), "run the suite again")) from None
     if stale:
         what = f"{len(stale)} rows in it were graded by scorers that have changed since"
-        mend = "go on with `evalkit run SUITE --out RUN --resume`, which grades their stored answers again"
-        raise InputError(Problem(shown_path(folder.path), what, mend))
+        fix = "go on with `evalkit run SUITE --out RUN --resume`, which grades their stored answers again"
+        raise InputError(Problem(shown_path(folder.path), what, fix))
     return StoredRun(folder, manifest, frame, tuple(damaged))
 
 
@@ -95,8 +95,8 @@ def failed_ids(folder: RunFolder) -> tuple[str, ...]:
         runs.setdefault(row.case.id, {})[row.repeat] = verdict_of(row, advisory)
     if damaged:
         what = f"{plural(len(damaged), 'row')} damaged, so which cases failed is not known"
-        mend = "mend it with `evalkit run SUITE --out RUN --resume`"
-        raise InputError(Problem(shown_path(folder.rows_file), what, mend))
+        fix = "fix it with `evalkit run SUITE --out RUN --resume`"
+        raise InputError(Problem(shown_path(folder.rows_file), what, fix))
     return tuple(case_id for case_id in sorted(runs) if case_verdict([*runs[case_id].values()], rule) in FAILED)
 
 

@@ -24,9 +24,9 @@ class Builder:
         self.document = document
         self.problems: list[Problem] = []
 
-    def problem(self, path: Path, what: str, mend: str = "") -> None:
+    def problem(self, path: Path, what: str, fix: str = "") -> None:
         """Note one problem."""
-        self.problems.append(self.document.problem(path, what, mend))
+        self.problems.append(self.document.problem(path, what, fix))
 
     def build(self, cls: type[Any], value: Any, path: Path, *, named: Mapping[str, Any] | None = None) -> Any:
         """An instance of dataclass `cls` from a mapping, or `None` with the problems noted.
@@ -56,9 +56,9 @@ class Builder:
             return cls(**arguments)
         except ValueError as error:
             head, _, rest = str(error).partition(": ")
-            what, _, mend = (rest or head).partition("; ")
+            what, _, fix = (rest or head).partition("; ")
             keys = {field.name: key_of(field) for field in dataclasses.fields(cls)}
-            self.problem((*path, keys.get(head, head)) if rest else path, what, mend)
+            self.problem((*path, keys.get(head, head)) if rest else path, what, fix)
             return None
 
     def unknown_key(self, key: str, known: Iterable[str], path: Path) -> None:
@@ -121,12 +121,12 @@ class Builder:
             return float(item)
         if isinstance(item, hint) and (hint is bool or not isinstance(item, bool)):
             return item
-        mend = "write a value, or remove the key" if item is None else _MENDS.get(hint, "see docs/suites.md")
+        fix = "write a value, or remove the key" if item is None else _MENDS.get(hint, "see docs/suites.md")
         if hint is str and isinstance(item, bool | int | float):
-            mend = f'put it in quotes: "{show(item)}"'
+            fix = f'put it in quotes: "{show(item)}"'
         elif hint in (int, float) and isinstance(item, str) and item.replace(",", ".").replace(".", "", 1).isdigit():
-            mend = f"write {item.replace(',', '.')}"
-        self.problem(path, f"expected {_NAMES.get(hint, hint.__name__)}, got {show(item)}", mend)
+            fix = f"write {item.replace(',', '.')}"
+        self.problem(path, f"expected {_NAMES.get(hint, hint.__name__)}, got {show(item)}", fix)
         return None
 
 
@@ -147,7 +147,7 @@ def is_required(field: dataclasses.Field[Any]) -> bool:
 
 
 def choices(word: str, known: Iterable[str]) -> str:
-    """A mend that names the nearest choice, or all of them where none is near."""
+    """A fix that names the nearest choice, or all of them where none is near."""
     known = sorted(known)
     near = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
     return f"did you mean `{near[0]}`?" if near else "choose from " + ", ".join(known)

@@ -36,8 +36,8 @@ class When:
             for word in given:
                 if word not in known:
                     near = get_close_matches(word, known, n=1)
-                    mend = f"did you mean `{near[0]}`?" if near else f"choose from {', '.join(known)}"
-                    raise ValueError(f"{key}: {word!r} is not known; {mend}")
+                    fix = f"did you mean `{near[0]}`?" if near else f"choose from {', '.join(known)}"
+                    raise ValueError(f"{key}: {word!r} is not known; {fix}")
 
     def matches(self, case: Case) -> bool:
         """True where the scorer applies to `case`."""
@@ -189,8 +189,8 @@ class SuiteOptions:
         for cohort, floor in self.kappa_floors.items():
             name, _, value = cohort.partition("=")
             if cohort != OVERALL and not (value and name in self.cohorts):
-                mend = "write `overall`, or `name=value` with a name under `cohorts:`"
-                raise ValueError(f"kappa_floors: {cohort!r} is not a cohort of the suite; {mend}")
+                fix = "write `overall`, or `name=value` with a name under `cohorts:`"
+                raise ValueError(f"kappa_floors: {cohort!r} is not a cohort of the suite; {fix}")
             if not 0 < floor < 1:
                 raise ValueError(f"kappa_floors: {floor:g} for {cohort} is no kappa to reach; write 0.6 or 0.7")
         if not self.scorers:
@@ -245,7 +245,7 @@ class Suite:
         """The suite whose systems, the old one too, have so many seconds for each call.
 
         Raises:
-            ValueError: `timeout_s: what; mend`.
+            ValueError: `timeout_s: what; fix`.
         """
         old = self.baseline_system
         return replace(

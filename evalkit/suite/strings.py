@@ -37,8 +37,8 @@ def check_strings(builder: Builder) -> None:
                 # Blotting thousands of texts out of thousands of problems takes hours; these repeat none.
                 builder.problems = told
                 return
-            mend = "keep it in the environment: `api_key_env: MY_KEY`, or ${MY_KEY} in a header of the system"
-            builder.problem(path, "a secret is written into the suite; take it for known to others", mend)
+            fix = "keep it in the environment: `api_key_env: MY_KEY`, or ${MY_KEY} in a header of the system"
+            builder.problem(path, "a secret is written into the suite; take it for known to others", fix)
             told.append(builder.problems[-1])
         elif names_in(text) and path[0] in _CONFIGURED and not _is_filled(path):
             what = f"`${{{names_in(text)[0]}}}` is not filled in here"
@@ -72,4 +72,4 @@ def _is_filled(path: Path) -> bool:
 
 def _without(problem: Problem, secrets: list[str]) -> Problem:
     forms = [form for secret in secrets for form in (secret, re.escape(secret), repr(secret)[1:-1])]
-    return replace(problem, what=redact(problem.what, forms), mend=redact(problem.mend, forms))
+    return replace(problem, what=redact(problem.what, forms), fix=redact(problem.fix, forms))

@@ -132,7 +132,7 @@ def check_seconds(name: str, value: float) -> None:
     """Refuse a duration that is not a positive, finite number of seconds.
 
     Raises:
-        ValueError: In the form `<name>: what; mend`.
+        ValueError: In the form `<name>: what; fix`.
     """
     if isinstance(value, bool) or not isinstance(value, int | float) or not (0 < value < math.inf):
         raise ValueError(f"{name}: expected seconds above 0, got {value!r}; write a number such as 30")

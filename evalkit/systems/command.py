@@ -72,8 +72,8 @@ class CommandSystem:
         """Check that the program is there and may be run."""
         if _program(self.argv[0], shared):
             return []
-        mend = "install it, or write its path from the suite's folder"
-        return [Problem("system.command", f"no program {self.argv[0]!r} that can be run", mend)]
+        fix = "install it, or write its path from the suite's folder"
+        return [Problem("system.command", f"no program {self.argv[0]!r} that can be run", fix)]
 
     def sources(self, shared: Shared) -> list[tuple[str, Path]]:
         """Files of the project that the command names, as (name, path), and what these rest on."""

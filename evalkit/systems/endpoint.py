@@ -205,7 +205,7 @@ def check_limits(retries: int, max_bytes: int) -> None:
     """Refuse limits that cannot be meant.
 
     Raises:
-        ValueError: In the form `<field>: what; mend`.
+        ValueError: In the form `<field>: what; fix`.
     """
     if not 0 <= retries <= 20:
         raise ValueError(f"retries: expected 0 to 20, got {retries}; write a number such as 2")
@@ -233,8 +233,8 @@ def header_problems(place: str, headers: Mapping[str, str], env: Mapping[str, st
     for name, text in headers.items():
         problems += missing(f"{place}.{name}", names_in(text), env)
         if _SECRET_HEADER.search(name) and not names_in(text):
-            mend = f"write `{name}: ${{MY_KEY}}` and set that variable"
-            problems.append(Problem(f"{place}.{name}", "a secret is written into the suite", mend))
+            fix = f"write `{name}: ${{MY_KEY}}` and set that variable"
+            problems.append(Problem(f"{place}.{name}", "a secret is written into the suite", fix))
         if re.search(r"[\r\n\0]", name + text):
             problems.append(Problem(f"{place}.{name}", "a header holds a line break", "remove it"))
         elif not _HEADER_NAME.fullmatch(name):

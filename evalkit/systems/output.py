@@ -58,8 +58,8 @@ def _check_keys(place: str, value: Mapping[Any, Any], known: tuple[str, ...]) ->
     for key in value:
         if key not in known:
             near = difflib.get_close_matches(str(key), known, n=1)
-            mend = f"did you mean `{near[0]}`?" if near else f"the keys are {', '.join(known)}"
-            raise ValueError(f"{place}unknown key {shown(key)}; {mend}")
+            fix = f"did you mean `{near[0]}`?" if near else f"the keys are {', '.join(known)}"
+            raise ValueError(f"{place}unknown key {shown(key)}; {fix}")
 
 
 def _text(place: str, value: object) -> str:

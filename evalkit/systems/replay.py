@@ -76,7 +76,7 @@ class ReplaySystem:
         return lambda case: bool(problems) or (case.id, 0) in index  # what cannot be read is told by its line
 
     @property
-    def mend(self) -> str:
+    def fix(self) -> str:
         """What to do where no case has an answer."""
         if self.from_golden:
             return f"add `{self.field}` to the rows of the golden set, or name theirs with `field:`"
@@ -194,8 +194,8 @@ def _indexed(path: Path, field: str, _state: tuple[int, int]) -> tuple[Mapping[_
             try:
                 key, is_run_row = _key(_row(line), field)
             except (ValueError, RecursionError) as error:
-                what, _, mend = one_line(error, 300).partition("; ")
-                note(Problem(f"{path.name}:{number}", what, mend or "fix the line, or remove it"))
+                what, _, fix = one_line(error, 300).partition("; ")
+                note(Problem(f"{path.name}:{number}", what, fix or "fix the line, or remove it"))
                 continue
             if key in lines and not is_run_row:
                 what = f"`id` {key[0]!r}, repeat {key[1]}, repeats line {lines[key]}"
@@ -243,7 +243,7 @@ def _key(row: Any, field: str) -> tuple[_Key, bool]:
     """Id and repeat of a sound row, and whether a run wrote it.
 
     Raises:
-        ValueError: what is wrong with it; how to mend it.
+        ValueError: what is wrong with it; how to fix it.
     """
     if not isinstance(row, Mapping):
         raise ValueError(f"expected an object, got {shown(row)}; write {{id, {field}}}")

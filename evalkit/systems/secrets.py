@@ -78,7 +78,7 @@ def secrets_of(env: Mapping[str, str], named: Iterable[str] = ()) -> tuple[str, 
 
 
 _SAFE = ("", "/", "/?:,@!$'()*", "/?:,@!$'()*;+=&", "/:,@!$'()*;+=&")
-"""What stays as it is in an address: in a word of it, in a path, and where aiohttp mends a query or a path."""
+"""What stays as it is in an address: in a word of it, in a path, and where aiohttp fixes a query or a path."""
 
 
 def _forms(value: str) -> Iterator[str]:

@@ -55,8 +55,8 @@ def read_calibrations(files: Sequence[Path], root: Path) -> tuple[Calibration, .
         try:
             records.append(_record(read_json(file), _shown(file, root), root))
         except (OSError, ValueError, TypeError, KeyError, AttributeError):
-            mend = "write it again with `evalkit judge calibrate RUN --out FILE`"
-            problems.append(Problem(_shown(file, root), f"no calibration record of format {CALIBRATION_FORMAT}", mend))
+            fix = "write it again with `evalkit judge calibrate RUN --out FILE`"
+            problems.append(Problem(_shown(file, root), f"no calibration record of format {CALIBRATION_FORMAT}", fix))
     if problems:
         raise InputError(problems)
     return tuple(records)

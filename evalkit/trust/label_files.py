@@ -81,8 +81,8 @@ def _label_problems(labels: Iterable[Label], case_ids: Collection[str], metrics:
         if label.case_id not in case_ids:
             # Looking through a million ids takes minutes for one label.
             near = get_close_matches(label.case_id, case_ids, n=1) if len(case_ids) <= MOST_SEARCHED else []
-            mend = f"did you mean {near[0]!r}?" if near else "mend the id, or remove the line"
-            yield Problem(label.place, f"no case {label.case_id!r} in the golden set", mend)
+            fix = f"did you mean {near[0]!r}?" if near else "fix the id, or remove the line"
+            yield Problem(label.place, f"no case {label.case_id!r} in the golden set", fix)
     yield from scale_problems(labels, metrics)
 
 
@@ -100,8 +100,8 @@ def _off_the_scale(label: Label, value: float, metric: Metric) -> Iterator[Probl
     if metric.binary:
         yield Problem(label.place, f"`label` is {value:g}, and {metric.name} is pass or fail", 'write "pass" or "fail"')
     elif not metric.low <= value <= metric.high:
-        mend = 'write a level of that scale, or "pass" or "fail"'
-        yield Problem(label.place, f"`label` is {value:g}, outside the scale {scale} of {metric.name}", mend)
+        fix = 'write a level of that scale, or "pass" or "fail"'
+        yield Problem(label.place, f"`label` is {value:g}, outside the scale {scale} of {metric.name}", fix)
     elif metric.judge is not None and metric.high - metric.low > 1 and value != int(value):
         what = f"`label` is {value:g}, between two levels of {metric.name}"
         yield Problem(label.place, what, f"write a whole number from {scale}")
@@ -114,8 +114,8 @@ def unknown_metrics(labels: Iterable[Label], metrics: Collection[str]) -> Iterat
         if label.metric not in seen:
             seen.add(label.metric)
             near = get_close_matches(label.metric, metrics, n=1)
-            mend = f"did you mean `{near[0]}`?" if near else "its labels are left out"
-            yield Problem(label.place, f"no scorer gives {label.metric!r}", mend)
+            fix = f"did you mean `{near[0]}`?" if near else "its labels are left out"
+            yield Problem(label.place, f"no scorer gives {label.metric!r}", fix)
 
 
 def half_drawn(labels: Sequence[Label], shown: str) -> Iterator[Problem]:
@@ -131,8 +131,8 @@ def half_drawn(labels: Sequence[Label], shown: str) -> Iterator[Problem]:
 
 def _label(raw: dict[str, Any], place: str, note: Note) -> Label | None:
     faults = [*_faults(raw)]
-    for what, mend in faults:
-        note(Problem(place, what, mend))
+    for what, fix in faults:
+        note(Problem(place, what, fix))
     if faults:
         return None
     value = raw["label"]

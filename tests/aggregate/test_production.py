@@ -63,7 +63,7 @@ def test_without_a_mix_there_is_no_such_figure() -> None:
     ],
 )
 def test_what_is_no_mix_is_refused(mix: dict[str, float], message: str) -> None:
-    """With the mend."""
+    """With the fix."""
     with pytest.raises(ValueError, match=message):
         check_mix(mix, ["topic"])
 

@@ -1,4 +1,4 @@
-"""Corners beyond the numbered table: each is told with its place and a mend, before any call."""
+"""Corners beyond the numbered table: each is told with its place and a fix, before any call."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ CASES: dict[str, tuple[Spoil, tuple[str, ...], str]] = {
 
 @pytest.mark.parametrize("name", CASES)
 def test_a_corner_is_told(tmp_path: Path, name: str) -> None:
-    """Exit 2, one line with a mend, no call."""
+    """Exit 2, one line with a fix, no call."""
     spoil, words, said = CASES[name]
     lab = Lab(tmp_path / "project")
     spoil(lab)

@@ -1,4 +1,4 @@
-"""Bad input is told with place and mend, all at once, before any call; a golden file holds every message."""
+"""Bad input is told with place and fix, all at once, before any call; a golden file holds every message."""
 
 import os
 from pathlib import Path

@@ -66,7 +66,7 @@ def thinned(items: list[tuple[str, Any]], keep: int) -> list[tuple[str, Any]]:
 
 
 def assert_told(lab: Lab, what: str, *words: str, codes: tuple[int, ...] = (0, 2, 5)) -> None:
-    """A message with place and mend on each line, or a clean end; never a traceback, never a call."""
+    """A message with place and fix on each line, or a clean end; never a traceback, never a call."""
     ran = lab.run(*words)
     assert ran.code in codes, (what, ran)
     assert "Traceback" not in ran.err, what

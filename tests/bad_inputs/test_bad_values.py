@@ -1,4 +1,4 @@
-"""Names, values and files that nothing answers to: each is told with its place and a mend, before any call."""
+"""Names, values and files that nothing answers to: each is told with its place and a fix, before any call."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ CASES: dict[str, tuple[Spoil, tuple[str, ...], str]] = {
 
 @pytest.mark.parametrize("name", CASES)
 def test_what_nothing_answers_to_is_told(tmp_path: Path, name: str) -> None:
-    """Exit 2, one line with a mend, no call."""
+    """Exit 2, one line with a fix, no call."""
     spoil, words, said = CASES[name]
     lab = Lab(tmp_path / "project")
     spoil(lab)

@@ -43,7 +43,7 @@ def test_a_baseline_is_read_from_a_commit(saved: Project) -> None:
 
 
 def test_a_ref_that_is_not_here_says_how_to_fetch_it(saved: Project) -> None:
-    """A shallow checkout has no base branch: exit 2 before any call, with the mend."""
+    """A shallow checkout has no base branch: exit 2 before any call, with the fix."""
     asked = len(saved.calls())
     ran = saved.run("run", "suite.yaml", "--out", "second", "--baseline", "git:origin/main:reports/baselines/main")
     assert ran.returncode == 2

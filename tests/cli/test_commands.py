@@ -70,7 +70,7 @@ def test_a_selection_of_nothing_has_its_own_exit_code(project: Project) -> None:
     ],
 )
 def test_a_bad_suite_is_refused_before_any_call(project: Project, text: str, said: str) -> None:
-    """Exit 2 with file, line and mend; no traceback, no call."""
+    """Exit 2 with file, line and fix; no traceback, no call."""
     project.suite(text=text)
     ran = project.run("run", "suite.yaml")
     assert ran.returncode == 2

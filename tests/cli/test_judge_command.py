@@ -64,7 +64,7 @@ def test_health_of_a_judge_that_never_replies_is_no_health(project: Project) -> 
 
 
 def test_health_of_a_suite_without_a_judge_is_refused(project: Project) -> None:
-    """There is nothing to ask: exit 2 and the mend."""
+    """There is nothing to ask: exit 2 and the fix."""
     ran = project.run("judge", "health", "suite.yaml")
     assert ran.returncode == 2
     assert "the suite has no judge that asks a model" in ran.stderr and "judge: {chat:" in ran.stderr

@@ -39,7 +39,7 @@ def test_noise_runs_the_system_and_compares_it_with_itself(project: Project) -> 
 
 
 def test_a_run_without_repeats_says_how_to_make_one(project: Project) -> None:
-    """Exit 2, with the mend."""
+    """Exit 2, with the fix."""
     assert project.run("run", "suite.yaml", "--out", "first").returncode in (0, 3)
     ran = project.run("noise", "first")
     assert ran.returncode == 2

@@ -81,7 +81,7 @@ def test_a_budget_stops_the_run_and_a_resumed_one_goes_on(project: Project) -> N
 
 
 def test_what_has_no_price_cannot_have_a_budget(project: Project) -> None:
-    """Named before the first call, with the mend."""
+    """Named before the first call, with the fix."""
     with FakeModel(reply) as server:
         write(project, server, system=f"{{chat: bot, base_url: '{server.base_url}'}}", priced=False)
         ran = project.run("run", "suite.yaml", "--out", "first", "--budget", "1")

@@ -67,7 +67,7 @@ def check_failing_disk(root: Path, how: str, code: int) -> int:
 
 
 def test_every_write_may_fail_once(small: Path) -> None:
-    """A full disk at the Nth operation, N = 1, 2 ...: exit 4 with path and mend, earlier rows stand, resume goes on."""
+    """A full disk at the Nth operation, N = 1, 2 ...: exit 4 with path and fix, earlier rows stand, resume goes on."""
     assert check_failing_disk(small, "once", errno.ENOSPC) > 20
 
 

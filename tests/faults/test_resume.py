@@ -183,7 +183,7 @@ def test_what_failed_can_be_run_alone(project: FaultProject) -> None:
     asked = project.asked()
     unknown = project.run("unknown", "--failed-from", "run")
     assert unknown.returncode == 2
-    assert "3 rows damaged, so which cases failed is not known; mend it with" in unknown.stderr
+    assert "3 rows damaged, so which cases failed is not known; fix it with" in unknown.stderr
     assert project.asked() == asked
 
 
@@ -215,7 +215,7 @@ def with_bot(project: FaultProject, kill: str) -> None:
 
 @pytest.mark.parametrize("kill", ["os._exit(7)", "os.kill(os.getpid(), signal.SIGKILL)"], ids=["exit", "signal"])
 def test_a_case_that_kills_the_process_twice_is_left_out(kill: str, project: FaultProject) -> None:
-    """The run goes on and cannot decide; every other case is there; mended, it can be tried again."""
+    """The run goes on and cannot decide; every other case is there; fixed, it can be tried again."""
     with_bot(project, kill)
     code = 7 if "_exit" in kill else -9
     assert [project.run("run").returncode, project.on("run").returncode] == [code, code]

@@ -223,7 +223,7 @@ def test_new_cases_hide_no_regression_and_block_no_comparison():
 
 
 def test_moves_between_the_runs_are_listed():
-    """New failures, mended cases and lasting failures, the most severe first."""
+    """New failures, fixed cases and lasting failures, the most severe first."""
     severities = ("low", "critical", "medium", "medium")
     cases = [a_case(f"m{i}", severity=severity) for i, severity in enumerate(severities)]
     ballast = passing(20, 20)

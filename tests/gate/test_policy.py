@@ -60,7 +60,7 @@ def test_critical_cohorts_are_collected_from_all_checks():
 
 
 @pytest.mark.parametrize(
-    ("check", "what", "mend"),
+    ("check", "what", "fix"),
     [
         pytest.param(Threshold(metric="corectness", min=4), "unknown metric `corectness`", "correctness", id="typo"),
         pytest.param(
@@ -81,12 +81,12 @@ def test_critical_cohorts_are_collected_from_all_checks():
         pytest.param(NoRegression(by=("langauge",)), "unknown cohort `langauge`", "language", id="regression by"),
     ],
 )
-def test_a_check_that_does_not_fit_the_suite_is_named(check, what: str, mend: str):
-    """The problem holds the check's position, what is wrong, and how to mend it."""
+def test_a_check_that_does_not_fit_the_suite_is_named(check, what: str, fix: str):
+    """The problem holds the check's position, what is wrong, and how to fix it."""
     ((index, found, advice),) = policy_problems(Policy((Canary(), check)), METRICS, ("domain", "language"))
     assert index == 1
     assert what in found
-    assert mend in advice
+    assert fix in advice
 
 
 @pytest.mark.parametrize("checks", [(), (Coverage(),)], ids=["empty", "coverage only"])

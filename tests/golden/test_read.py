@@ -156,8 +156,8 @@ BAD_LINES = {
 
 
 @pytest.mark.parametrize("name", BAD_LINES)
-def test_a_bad_line_is_named_with_its_mend(tmp_path: Path, name: str) -> None:
-    """Every fault has a place, a reason and a mend."""
+def test_a_bad_line_is_named_with_its_fix(tmp_path: Path, name: str) -> None:
+    """Every fault has a place, a reason and a fix."""
     line, said = BAD_LINES[name]
     (problem,) = problems_of(jsonl(tmp_path, line))
     assert problem.startswith("cases.jsonl:1")
@@ -280,6 +280,6 @@ keys = st.sampled_from(["id", "input", "reference", "contexts", "kind", "severit
 def test_any_row_is_a_case_or_named(row: dict[str, Any]) -> None:
     """A row either becomes a case, or says what is wrong with it."""
     problems: list[Problem] = []
-    case = to_case(row, "f:1", lambda what, mend: problems.append(Problem("f:1", what, mend)))
+    case = to_case(row, "f:1", lambda what, fix: problems.append(Problem("f:1", what, fix)))
     assert (case is None) == bool(problems)
-    assert all(problem.what and problem.mend for problem in problems)
+    assert all(problem.what and problem.fix for problem in problems)

@@ -62,7 +62,7 @@ def test_the_same_rows_have_the_same_digest_in_every_format(tmp_path: Path) -> N
 
 
 def test_a_type_that_is_no_json_is_named(tmp_path: Path) -> None:
-    """A timestamp column is refused with its place and mend, not guessed at."""
+    """A timestamp column is refused with its place and fix, not guessed at."""
     file = write(tmp_path, ".parquet", [{"id": "a", "input": "q", "at": datetime.datetime(2024, 1, 1)}])  # noqa: DTZ001
     with pytest.raises(InputError, match=r"cases.parquet:1 at: a value of type datetime; store it as text"):
         cases_of(file)
@@ -78,7 +78,7 @@ def test_a_broken_table_is_named(tmp_path: Path, suffix: str) -> None:
 
 
 def test_a_hub_data_set_out_of_reach_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a connection the data set, the reason and the mend are told, without a traceback."""
+    """Without a connection the data set, the reason and the fix are told, without a traceback."""
     import datasets
     import huggingface_hub.constants
 

@@ -86,7 +86,7 @@ def measured(root: Path, *words: str) -> tuple[int, int, str]:
 
 @pytest.mark.parametrize("kind", BOMBS)
 def test_a_baseline_that_unpacks_without_end_is_refused(root: Path, spoil: Callable[[bytes], Path], kind: str) -> None:
-    """Exit 2 with file, what and mend, before the first call, and no more memory than a run takes."""
+    """Exit 2 with file, what and fix, before the first call, and no more memory than a run takes."""
     folder = spoil(BOMBS[kind])
     out = f"run-{folder.name}"
     code, mebibytes, said = measured(root, "run", "suite.yaml", "--baseline", folder.name, "--out", out)

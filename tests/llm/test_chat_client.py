@@ -244,7 +244,7 @@ def test_repair_turn_names_the_fault() -> None:
 
 
 def test_cut_reply_says_raise_max_tokens() -> None:
-    """A reply that ended at the limit is not repaired but reported with its mend."""
+    """A reply that ended at the limit is not repaired but reported with its fix."""
     server = FakeModel([GOOD], always=Fault(kind="truncated"))
     error = failure_of(server, max_tokens=64)
     assert error.kind == "truncated"

@@ -41,7 +41,7 @@ GOOD = {"model": "m", "base_url": "https://example.org/v1"}
     ],
 )
 def test_bad_settings_are_refused(changes: dict[str, Any], message: str) -> None:
-    """Each refusal starts with the field, and says how to mend it."""
+    """Each refusal starts with the field, and says how to fix it."""
     with pytest.raises(ValueError, match=message) as caught:
         ChatConfig(**{**GOOD, **changes})
     assert ";" in str(caught.value)

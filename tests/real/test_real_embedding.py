@@ -75,7 +75,7 @@ def test_likeness_of_meaning_is_found(tmp_path: Path) -> None:
 
 
 def test_a_model_that_is_not_there_ends_before_the_first_call(tmp_path: Path) -> None:
-    """Exit 2 with line and mend, and no run folder."""
+    """Exit 2 with line and fix, and no run folder."""
     outcome = ran(tmp_path, str(tmp_path / "nowhere"))
     assert outcome.returncode == 2
     assert "suite.yaml:4:1 embedding: cannot load sentence-transformers" in outcome.stderr

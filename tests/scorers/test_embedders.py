@@ -308,7 +308,7 @@ def test_local_model_loads_once_and_wrong_counts_are_errors() -> None:
     ],
 )
 def test_wrong_options_say_how_to_mend_them(option: object, says: str) -> None:
-    """A wrong `embedding:` is refused before the run, with the mend."""
+    """A wrong `embedding:` is refused before the run, with the fix."""
     with pytest.raises(InputError, match=says):
         build_embedder(option, {})  # type: ignore[arg-type]
 

@@ -347,7 +347,7 @@ HEAD = b"---\nname: a\nversion: 1\nscale: [1, 5]\n---\n"
     ],
 )
 def test_bad_rubrics_are_refused(content: bytes, message: str) -> None:
-    """A rubric that cannot be used is named, with its fault and the mend."""
+    """A rubric that cannot be used is named, with its fault and the fix."""
     with pytest.raises(ValueError, match=message) as caught:
         parse_rubric(content, "r.md")
     assert str(caught.value).startswith("rubric: ") and "r.md" in str(caught.value) and ";" in str(caught.value)

@@ -262,7 +262,7 @@ def test_verdicts_that_do_not_count_up_are_unscored(metric: str, model: str, rep
 
 
 def test_repaired_verdict_counts() -> None:
-    """A judge that mends its reply when it is told gets its score."""
+    """A judge that fixes its reply when it is told gets its score."""
     replies = iter([{"reason": "r", "verdict": 2}])
     server = FakeModel(lambda request: next(replies, None) or good_judge(request))
     assert graded("context_precision", server).value == 1.0

@@ -58,6 +58,6 @@ def test_numbers_off_the_scale_are_unscored(verdict: Any) -> None:
     ],
 )
 def test_options_that_cannot_be_meant_are_refused(options: dict[str, Any], message: str) -> None:
-    """Each with its key and the mend."""
+    """Each with its key and the fix."""
     with pytest.raises(ValueError, match=message):
         Recorded(at="v", judge="j", **options)

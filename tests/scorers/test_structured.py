@@ -161,7 +161,7 @@ def test_schema_file(tmp_path: Path) -> None:
     ],
 )
 def test_bad_schema_file_names_the_file(tmp_path: Path, content: bytes | None, what: str) -> None:
-    """The error has the path, what is wrong and how to mend it."""
+    """The error has the path, what is wrong and how to fix it."""
     if content is not None:
         (tmp_path / "fee.json").write_bytes(content)
     with pytest.raises(InputError) as caught:
@@ -169,7 +169,7 @@ def test_bad_schema_file_names_the_file(tmp_path: Path, content: bytes | None, w
     (problem,) = caught.value.problems
     assert problem.place == "fee.json"
     assert what in problem.what
-    assert problem.mend
+    assert problem.fix
 
 
 @pytest.mark.parametrize("name", ["../fee.json", "/etc/hostname", "link/fee.json"])

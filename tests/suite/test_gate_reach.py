@@ -111,7 +111,7 @@ def test_a_gate_that_can_never_say_anything_is_a_problem(
     assert what in problem.what
     assert "suite.yaml:6" in problem.place
     assert "gate[0]." + gate.partition(":")[0] in problem.place
-    assert problem.mend
+    assert problem.fix
 
 
 @pytest.mark.parametrize(

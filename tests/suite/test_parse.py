@@ -1,4 +1,4 @@
-"""Suite files: the three spellings of a scorer, and every fault with its place and mend."""
+"""Suite files: the three spellings of a scorer, and every fault with its place and fix."""
 
 from pathlib import Path
 
@@ -144,8 +144,8 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_a_fault_is_named_with_place_and_mend(tmp_path: Path, name: str) -> None:
-    """Where, what, and how to mend it."""
+def test_a_fault_is_named_with_place_and_fix(tmp_path: Path, name: str) -> None:
+    """Where, what, and how to fix it."""
     text, expected = FAULTS[name]
     message = said(tmp_path, text)
     assert message.startswith("suite.yaml")

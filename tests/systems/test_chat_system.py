@@ -248,7 +248,7 @@ def test_problems_before_the_first_call(shared):
     ],
 )
 def test_a_wrong_configuration_is_refused(options, message):
-    """Each refusal names the field, what is wrong and the mend."""
+    """Each refusal names the field, what is wrong and the fix."""
     with pytest.raises(ValueError, match=message):
         ChatSystem(**{"chat": "m", "base_url": "http://h", **options})
 

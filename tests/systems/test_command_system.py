@@ -222,7 +222,7 @@ def test_a_row_without_a_field_to_send_fails(shared, ask, case):
     ],
 )
 def test_a_wrong_configuration_is_refused(options, message):
-    """Each refusal names the field, what is wrong and the mend."""
+    """Each refusal names the field, what is wrong and the fix."""
     with pytest.raises(ValueError, match=message):
         CommandSystem(**options)
 

@@ -324,7 +324,7 @@ def test_a_passing_fault_is_tried_again(response, serve, shared, case):
 
 @pytest.mark.parametrize("code", [400, 401, 403, 404, 422, 500])
 def test_a_lasting_refusal_is_not_tried_again(code, serve, shared, case):
-    """What another attempt cannot mend is called once."""
+    """What another attempt cannot fix is called once."""
     handler, calls = failing_first(9, status(code))
     (ended,) = serve(handler, system, shared, case())
     assert f"http_{code}" == ended.kind
@@ -437,7 +437,7 @@ def test_problems_before_the_first_call(options, problem, shared):
     ],
 )
 def test_a_wrong_configuration_is_refused(options, message):
-    """Each refusal names the field, what is wrong and the mend."""
+    """Each refusal names the field, what is wrong and the fix."""
     with pytest.raises(ValueError, match=message):
         HttpSystem(**{"http": "http://h", **options})
 

@@ -187,7 +187,7 @@ def test_unknown_arguments_are_a_problem(apps):
     ],
 )
 def test_a_wrong_configuration_is_refused(options, message):
-    """Each refusal names the field, what is wrong and the mend."""
+    """Each refusal names the field, what is wrong and the fix."""
     with pytest.raises(ValueError, match=message):
         PythonSystem(**options)
 

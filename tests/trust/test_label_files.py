@@ -44,7 +44,7 @@ def test_words_and_grades_are_read(tmp_path: Path) -> None:
     ],
 )
 def test_a_bad_label_is_named(tmp_path: Path, change: dict[str, object], said: str) -> None:
-    """File, line, what, mend."""
+    """File, line, what, fix."""
     file = labels_file(tmp_path, {**GOOD, **change})
     with pytest.raises(InputError) as raised:
         read_labels([file], ["labels.jsonl"])

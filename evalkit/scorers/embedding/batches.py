@@ -37,7 +37,7 @@ class RawEmbedder(Protocol):
         """Make ready what takes long or may be missing.
 
         Raises:
-            InputError: with the mend.
+            InputError: with the fix.
         """
 
     async def raw(self, texts: list[str]) -> npt.ArrayLike:

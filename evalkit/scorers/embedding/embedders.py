@@ -144,8 +144,8 @@ class LocalModel:
             what = (
                 f"cannot load {self.name}: {type(error).__name__}: {cut(' '.join(str(error).split()), 300).rstrip('.')}"
             )
-            mend = "check the name, and where there is no network, that the model is on this machine"
-            raise InputError(Problem("embedding", what, mend)) from error
+            fix = "check the name, and where there is no network, that the model is on this machine"
+            raise InputError(Problem("embedding", what, fix)) from error
 
     async def raw(self, texts: list[str]) -> npt.ArrayLike:
         """See `RawEmbedder.raw`."""
@@ -161,7 +161,7 @@ def build_embedder(option: str | Mapping[str, Any] | None, environ: Mapping[str,
     """Build what the suite's `embedding:` asks for; `None` is the offline default.
 
     Raises:
-        InputError: unknown kind, wrong option, missing library or missing key, with the mend.
+        InputError: unknown kind, wrong option, missing library or missing key, with the fix.
     """
     kind, value = _kind_and_value(option)
     if kind == "wordllama":

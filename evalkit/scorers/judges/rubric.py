@@ -86,7 +86,7 @@ def read_rubric(root: Path, name: str, scale: Any = None) -> Rubric:
         scale: Of a text without front matter; pass or fail if it is `None`.
 
     Raises:
-        ValueError: `rubric: what; mend`.
+        ValueError: `rubric: what; fix`.
     """
     if is_text(root, name):
         return _of_text(name, scale)
@@ -159,7 +159,7 @@ def parse_rubric(content: bytes, source: str) -> Rubric:
     """Read a rubric from the bytes of its file.
 
     Raises:
-        ValueError: `rubric: what; mend`.
+        ValueError: `rubric: what; fix`.
     """
     try:
         text = content.decode("utf-8-sig").replace("\r\n", "\n")
@@ -190,7 +190,7 @@ def _front_matter(text: str, source: str) -> dict[str, Any]:
         head = dict(parse(f"\n{text}".encode(), source).value)
     except InputError as error:
         problem = error.problems[0]
-        raise ValueError(f"rubric: {problem.place}: {problem.what}; {problem.mend}") from None
+        raise ValueError(f"rubric: {problem.place}: {problem.what}; {problem.fix}") from None
     if set(head) - {"criteria"} != KEYS:
         raise ValueError(f"rubric: {source}: the front matter needs exactly the keys {', '.join(sorted(KEYS))}; fix it")
     for key in ("name", "version"):
@@ -219,7 +219,7 @@ def read_scale(value: Any, place: str) -> Scale:
     """Check a scale: one of the words, or the lowest and the highest level as whole numbers.
 
     Raises:
-        ValueError: `<place>: what; mend`.
+        ValueError: `<place>: what; fix`.
     """
     if value in ("pass_fail", "criteria", "pairwise"):
         return value  # type: ignore[no-any-return]

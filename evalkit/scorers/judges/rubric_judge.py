@@ -68,7 +68,7 @@ class Judge:
         rubric = read_rubric(services.root, self.rubric, self.scale)
         if self.scale is not None and read_scale(self.scale, "scale") != rubric.scale:
             raise ValueError(
-                f"scale: {self.scale} is not the rubric's {rubric.scale}; remove it here, or mend the rubric"
+                f"scale: {self.scale} is not the rubric's {rubric.scale}; remove it here, or fix the rubric"
             )
         if rubric.scale == "pairwise":
             raise ValueError("rubric: it compares two answers; use it with the scorer `pairwise`")

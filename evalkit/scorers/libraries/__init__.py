@@ -1,1 +1,1 @@
-"""Metrics of ragas and deepeval, asked through our client and with their quirks mended."""
+"""Metrics of ragas and deepeval, asked through our client and with their quirks fixed."""

@@ -74,7 +74,7 @@ def check_entry(entry: Entry) -> None:
     """Refuse options of `g_eval` that contradict each other.
 
     Raises:
-        ValueError: `use: what; mend`.
+        ValueError: `use: what; fix`.
     """
     kind, options = entry
     if kind != "g_eval":

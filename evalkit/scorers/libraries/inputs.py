@@ -54,8 +54,8 @@ def expected_calls(case: Case) -> list[Call]:
     """The tool calls that the case expects: names, or {name, arguments}."""
     value = case.fields.get("expected_tool_calls")
     if not isinstance(value, Sequence) or isinstance(value, str):
-        mend = "the case has no `expected_tool_calls`; add a list, [] where none is right"
-        raise Missing("missing_expected_tool_calls", mend)
+        fix = "the case has no `expected_tool_calls`; add a list, [] where none is right"
+        raise Missing("missing_expected_tool_calls", fix)
     return [_call(item) for item in value]
 
 

@@ -18,7 +18,7 @@ def read_entries(items: tuple[str | Mapping[str, Any], ...], known: Known) -> li
     """Check what a suite says under `use`.
 
     Raises:
-        ValueError: `use: what; mend`.
+        ValueError: `use: what; fix`.
     """
     if not items:
         raise ValueError(f"use: no metric is named; choose from {', '.join(sorted(known))}")
@@ -29,7 +29,7 @@ def refuse_repeats(names: list[str]) -> None:
     """Refuse two metrics of one name.
 
     Raises:
-        ValueError: `use: what; mend`.
+        ValueError: `use: what; fix`.
     """
     for name in names:
         if names.count(name) > 1:

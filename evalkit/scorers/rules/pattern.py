@@ -31,7 +31,7 @@ def compile_pattern(field: str, pattern: str, ignore_case: bool = False) -> Any:
         ignore_case: match upper and lower case alike.
 
     Raises:
-        ValueError: it does not compile; the message has the position and the mend.
+        ValueError: it does not compile; the message has the position and the fix.
     """
     import re2
 
@@ -51,10 +51,10 @@ def _explain(pattern: str, message: str) -> str:
     rest = pattern[start:]
     if fragment[:1] == "\\" and fragment[1:2].isdigit():
         return f"back-reference {fragment} at character {start + 1} is not supported; compare the parts in another way"
-    mend = next((mend for opening, mend in _MENDS if rest.startswith(opening)), None)
-    if mend is None:
-        return f"{what} '{fragment}' at character {start + 1}; mend the pattern, or escape a literal sign with \\"
-    return f"'{rest[:3].rstrip()}' at character {start + 1}: {mend}"
+    fix = next((fix for opening, fix in _MENDS if rest.startswith(opening)), None)
+    if fix is None:
+        return f"{what} '{fragment}' at character {start + 1}; fix the pattern, or escape a literal sign with \\"
+    return f"'{rest[:3].rstrip()}' at character {start + 1}: {fix}"
 
 
 def _position(pattern: str, fragment: str) -> int:

@@ -82,12 +82,12 @@ class Json(PassFail):
                 raise _Refused("the schema is no JSON object")
             return dataclasses.replace(self, schema=schema)
         except OSError as error:
-            what, mend = f"schema cannot be read ({error.strerror})", "mend the path; it is relative to the suite"
+            what, fix = f"schema cannot be read ({error.strerror})", "fix the path; it is relative to the suite"
         except UnicodeDecodeError:
-            what, mend = "schema is not UTF-8", "save it as UTF-8"
+            what, fix = "schema is not UTF-8", "save it as UTF-8"
         except (_Refused, ValueError) as error:
-            what, _, mend = str(error).removeprefix("schema: ").partition("; ")
-        raise InputError(Problem(self.schema, what, mend or "mend the schema"))
+            what, _, fix = str(error).removeprefix("schema: ").partition("; ")
+        raise InputError(Problem(self.schema, what, fix or "fix the schema"))
 
     def score(self, case: Case, output: Output) -> Score:
         """Read the answer, and check it against the schema."""
