@@ -29,7 +29,7 @@ def to_pandas(folder: str | os.PathLike[str]) -> pd.DataFrame:
     without any grade has one line without a metric.
 
     Raises:
-        InputError: if the folder is no run.
+        InputError: if the folder is not a run.
     """
     import pandas as pd
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
-# A busy machine is no failure: how fast something is, benchmarks say.
+# A busy machine is not a failure: how fast something is, benchmarks say.
 settings.register_profile("evalkit", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("evalkit")
 

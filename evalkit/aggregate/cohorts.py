@@ -66,7 +66,7 @@ def check_mix(mix: Mapping[str, float], cohorts: Sequence[str]) -> None:
     if len(names) > 1 or not all("=" in label for label in mix):
         raise ValueError("production: shares of several cohorts, or of none; write name=value of one: {topic=hours: 1}")
     if not names <= set(cohorts):
-        raise ValueError(f"production: {min(names)!r} is no cohort of the suite; name it under `cohorts:` too")
+        raise ValueError(f"production: {min(names)!r} is not a cohort of the suite; name it under `cohorts:` too")
     if min(mix.values()) < 0 or abs(sum(mix.values()) - 1) > SUM_SLACK:
         raise ValueError(
             f"production: the shares sum to {sum(mix.values()):g}; write shares of at least 0 that sum to 1"

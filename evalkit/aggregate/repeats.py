@@ -20,7 +20,7 @@ def by_rule(case: Column, rule: str) -> Column:
     """Per case the share of its runs that passed, as a verdict under a rule.
 
     Raises:
-        ValueError: it is no rule; what is written in a run's folder is data like any other.
+        ValueError: it is not a rule; what is written in a run's folder is data like any other.
     """
     least = least_share(rule)
     if rule == "mean":

@@ -29,7 +29,7 @@ from evalkit.store.git import PREFIX, folder_at
 FILES = (MANIFEST, f"{ROWS}.gz", ROWS, OLD_ROWS, FORMER_ROWS, SUMMARY, TIMINGS, DECISION, SEAL)
 """What a baseline is made of; nothing else is taken from a commit or an archive."""
 NO_ANSWERS = "none of its rows has an answer, so nothing can be compared with it"
-"""What a run is no baseline for."""
+"""Why a run cannot be a baseline."""
 MOST_MEMBERS = 10_000
 _PIECE_BYTES = 1 << 20
 
@@ -42,7 +42,7 @@ def find_baseline(name: str, root: Path) -> RunFolder | None:
         root: the project.
 
     Raises:
-        InputError: for what is no run, and for a commit that is not here.
+        InputError: for what is not a run, and for a commit that is not here.
     """
     if name.startswith(PREFIX):
         found = folder_at(name, root, FILES)

@@ -34,7 +34,7 @@ def find_baseline_of(suite: Suite, asked: str | None) -> RunFolder | None:
         asked: a name or run folder that stands in for it; `none` for no comparison.
 
     Raises:
-        InputError: if what was named is no run.
+        InputError: if what was named is not a run.
     """
     name = baseline_name_of(suite, asked)
     if name is None:

@@ -223,7 +223,7 @@ def _comparison(suite: Suite, asked: str | None, named: str | None, base: Base |
 def _baseline_changes(name: str, places: Iterable[Path | None], base: Base) -> Iterator[Amendment]:
     """List the places of a stored run that are not those of the base: edited, removed, or brought by this change.
 
-    A run that git does not keep, such as an artifact of CI, is no part of a change.
+    A run that git does not keep, such as an artifact of CI, is not a part of a change.
     """
     if base.is_head:
         return

@@ -94,7 +94,7 @@ def _read(flag: str, text: str, units: dict[str, int], example: str) -> float:
     unit = next((unit for unit in units if found and unit.lower() == found[2].lower()), None)
     if found is None or unit is None:
         known = ", ".join(units)
-        raise InputError(Problem(flag, f"{text!r} is no number with one of {known}", f"write one such as {example}"))
+        raise InputError(Problem(flag, f"{text!r} is not a number with one of {known}", f"write one such as {example}"))
     return float(found[1]) * units[unit]
 
 

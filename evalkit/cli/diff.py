@@ -24,7 +24,7 @@ def diff(
 
     Example: evalkit diff reports/baselines/main reports/latest --case aml-012
 
-    Exit codes: 0, or 2 where one of them is no run.
+    Exit codes: 0, or 2 where one of them is not a run.
     """
     from evalkit.cli.output import CommandOutput
     from evalkit.store.folder import RunFolder

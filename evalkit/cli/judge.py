@@ -132,7 +132,7 @@ def _floors(given: Sequence[str], judged: "Judged") -> "Floors":
     strange = sorted(set(floors) - set(judged.floors) - set(judged.frame.cohorts))
     wrong = [text for text, floor in floors.items() if not 0 < floor < 1]
     if strange or wrong:
-        what = f"no cohort {strange[0]!r} in this run" if strange else f"{floors[wrong[0]]:g} is no kappa to reach"
+        what = f"no cohort {strange[0]!r} in this run" if strange else f"{floors[wrong[0]]:g} is not a kappa to reach"
         raise InputError(Problem("--floor", what, f"choose from {', '.join(judged.frame.cohorts)}; write 0.6 or 0.7"))
     return floors
 

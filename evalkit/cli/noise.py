@@ -94,7 +94,7 @@ def power(
     from evalkit.suite.parse import load_suite
 
     if flips is not None and not math.isfinite(flips):
-        raise InputError(Problem("--flips", "is no number", "write a share such as 0.05"))
+        raise InputError(Problem("--flips", "is not a number", "write a share such as 0.05"))
     loaded = load_suite(named_or_nearest(suite))
     policy = _regression(loaded.policy)
     golden = open_golden(loaded.golden, loaded.golden_file, loaded.golden_shown)

@@ -38,7 +38,7 @@ class Files:
 
 NO_FILES = Files()
 _USUAL, _WIDEST = 80, 1000
-"""Columns; `COLUMNS` may say anything, and 0 is no width."""
+"""Columns; `COLUMNS` may say anything, and 0 is not a width."""
 
 
 class CommandOutput:
@@ -130,5 +130,5 @@ def _short(path: Path) -> str:
 
 
 def share_of(value: float | None) -> str:
-    """A share in words: what is unknown is no number."""
+    """A share in words: what is unknown is not a number."""
     return "unknown" if value is None else f"{value:.1%}"

@@ -124,7 +124,7 @@ def _parse_otherwise(body: bytes) -> _StoredRow:
 
 def _finite(text: str) -> float:
     if not math.isfinite(value := float(text)):
-        raise ValueError(f"{text} is no number")
+        raise ValueError(f"{text} is not a number")
     return value
 
 

@@ -134,6 +134,6 @@ def refuse_incomparable(decision: Decision) -> None:
         fix = "score its stored answers again with `evalkit score`, and save that run as the baseline"
         place = f"baseline {found.baseline_id}"
         raise InputError(
-            Problem(place, f"its {name} was scored otherwise ({part})", fix)
+            Problem(place, f"its {name} was scored differently ({part})", fix)
             for name, part in found.incomparable.items()
         )

@@ -51,7 +51,7 @@ class Threshold:
             raise ValueError("min: neither `min` nor `max` is given; add the limit that the metric has to hold")
         for name, value in (("min", self.min), ("max", self.max)):
             if value is not None and not math.isfinite(value):
-                raise ValueError(f"{name}: {value} is no limit; write a finite number")
+                raise ValueError(f"{name}: {value} is not a limit; write a finite number")
         if self.min is not None and self.max is not None and self.min > self.max:
             raise ValueError(f"min: {self.min:g} is above max {self.max:g}; swap them")
 
@@ -115,7 +115,7 @@ class Coverage:
         """Refuse shares outside 0 .. 1."""
         for name, value in (("min", self.min), ("by_cohort_min", self.by_cohort_min)):
             if not 0 <= value <= 1:
-                raise ValueError(f"{name}: {value} is no share; write a number from 0 to 1, such as 0.99")
+                raise ValueError(f"{name}: {value} is not a share; write a number from 0 to 1, such as 0.99")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,10 +149,10 @@ class NoRegression:
     """Why this limit and no other: goes into the release decision, and decides nothing."""
 
     def __post_init__(self) -> None:
-        """Refuse an alpha that is no error rate."""
+        """Refuse an alpha that is not an error rate."""
         _names(self, "by", "metrics", "critical")
         if self.alpha is not None and not 0 < self.alpha <= 0.2:
-            raise ValueError(f"alpha: {self.alpha} is no useful error rate; write a number up to 0.2, such as 0.01")
+            raise ValueError(f"alpha: {self.alpha} is not a useful error rate; write a number up to 0.2, such as 0.01")
         for name in ("margin", "beats_by"):
             value = getattr(self, name)
             if value is not None and not 0 <= value < math.inf:
@@ -160,7 +160,7 @@ class NoRegression:
         for name in ("max_slowdown", "max_cost_ratio"):
             ratio = getattr(self, name)
             if ratio is not None and not 1 <= ratio < math.inf:
-                raise ValueError(f"{name}: {ratio:g} is no margin; write a ratio such as 1.10")
+                raise ValueError(f"{name}: {ratio:g} is not a margin; write a ratio such as 1.10")
         if self.metrics == ():
             raise ValueError("metrics: the list is empty, so nothing would be compared; name one, or remove the key")
         if not self.baseline:

@@ -254,7 +254,7 @@ def _echoes(tested: Tested, explained: frozenset[int]) -> bool:
 
 
 def _tidy(drops: Floats) -> Floats:
-    """Rounding noise of a mean over repeats is no difference."""
+    """Rounding noise of a mean over repeats is not a difference."""
     return np.where(np.abs(drops) < 1e-12, 0.0, drops)
 
 

@@ -83,7 +83,7 @@ def _system(key: str, was: Any, now: Any) -> bool:
 
 
 def _golden(key: str, was: Any, now: Any) -> bool:
-    """Where the set lies is no rule: its cases are compared one by one."""
+    """Where the set lies is not a rule: its cases are compared one by one."""
     return key != "path"
 
 

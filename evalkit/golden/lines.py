@@ -25,7 +25,7 @@ Note = Callable[[Problem], None]
 
 
 class _Refused(ValueError):
-    """A JSON text that Python would read but that is no sound row."""
+    """A JSON text that Python would read but that is not a sound row."""
 
 
 def read_jsonl(path: Path, shown: str, note: Note) -> Iterator[RawRow]:

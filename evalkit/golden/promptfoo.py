@@ -28,7 +28,7 @@ _MEND = (
 def answers(raw: Mapping[str, Any], note: Complain) -> dict[str, Any]:
     """Column -> the answer that it expects: `__expected`, `__expected1` ..., and `assert` beside `vars`.
 
-    `note` hears of every assertion that is no answer, such as `contains: Paris`; `equals: Paris` is one. Source:
+    `note` hears of every assertion that is not an answer, such as `contains: Paris`; `equals: Paris` is one. Source:
     promptfoo.dev/docs/configuration/expected-outputs.
     """
     found = {key: _cell(key, value, note) for key, value in raw.items() if _COLUMN.fullmatch(key) and value}

@@ -8,7 +8,7 @@ from evalkit.types import Usage
 
 
 class BudgetReached(BaseException):
-    """No further call may be made. It is no `Exception`, since libraries catch those and ask again."""
+    """No further call may be made. It is not an `Exception`, since libraries catch those and ask again."""
 
 
 @dataclass

@@ -38,7 +38,7 @@ class ReplyCache:
     """Cached model replies by key. A damaged, foreign or unreadable entry is a miss, never an error.
 
     Args:
-        file: The database. Its folder is made, and kept out of version control. A file that is no database is moved
+        file: The database. Its folder is made, and kept out of version control. A file that is not a database is moved
             aside to `<name>.damaged`.
         clean: Takes out of a reply what must not be kept.
         taken: False where every question is asked anew, and the reply kept in the place of the old one.

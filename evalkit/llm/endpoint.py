@@ -271,7 +271,7 @@ def _as_object(body: bytes) -> dict[str, Any]:
         shown = cut(body[:400].decode("utf-8", "replace"), 80)
         raise JudgeError("bad_reply", f"status 200 without JSON, starting with {shown!r}; check base_url") from None
     if not isinstance(decoded, dict):
-        raise JudgeError("bad_reply", "status 200 with JSON that is no object; check base_url")
+        raise JudgeError("bad_reply", "status 200 with JSON that is not an object; check base_url")
     return decoded
 
 

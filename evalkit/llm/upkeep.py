@@ -60,7 +60,7 @@ def contents(file: Path) -> Contents:
     """Count what is kept; nothing where there is no file.
 
     Raises:
-        InputError: it is no file of kept replies.
+        InputError: it is not a file of kept replies.
     """
     if not _is_there(file):
         return Contents(0, ())
@@ -84,7 +84,7 @@ def prune(file: Path, *, before: float | None = None, max_bytes: int | None = No
         Replies that were taken out.
 
     Raises:
-        InputError: it is no file of kept replies, or a run is using it.
+        InputError: it is not a file of kept replies, or a run is using it.
         StoreError: the disk refuses.
     """
     if not _is_there(file):
@@ -106,7 +106,7 @@ def prune(file: Path, *, before: float | None = None, max_bytes: int | None = No
 
 
 def _is_there(file: Path) -> bool:
-    """Whether there is something to read: an empty file is no database yet, and is not made one."""
+    """Whether there is something to read: an empty file is not a database yet, and is not made one."""
     return file.is_file() and file.stat().st_size > 0
 
 

@@ -135,7 +135,7 @@ def read_tokens(body: Mapping[str, Any]) -> tuple[Token, ...] | None:
 def _probability(logprob: Any) -> float:
     """Exp of a log probability; a number above 0 is none."""
     if isinstance(logprob, bool) or not isinstance(logprob, int | float) or not logprob <= MOST_LOGPROB:
-        raise ValueError(f"{logprob!r} is no log probability")
+        raise ValueError(f"{logprob!r} is not a log probability")
     return min(math.exp(logprob), 1.0)
 
 
@@ -250,7 +250,7 @@ def _located(text: str) -> Iterator[tuple[Any, str]]:
 
 
 def _refuse(constant: str) -> float:
-    raise ValueError(f"{constant} is no number")
+    raise ValueError(f"{constant} is not a number")
 
 
 def _finite(text: str) -> float:

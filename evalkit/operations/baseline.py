@@ -144,6 +144,6 @@ def differences(stored: StoredRun, digests: Collection[str], prepared: Prepared)
             continue
         parts = sorted(part for part in {*key, *theirs[metric]} if key.get(part) != theirs[metric].get(part))
         if parts:
-            what = f"its {metric} was scored otherwise ({', '.join(parts)})"
+            what = f"its {metric} was scored differently ({', '.join(parts)})"
             fix = "grade its stored answers with `evalkit score`, and save that run as the baseline"
             yield Problem(place, what, fix)

@@ -125,7 +125,7 @@ def drift(old: RunFolder, new: RunFolder, metric: str, label_files: Sequence[Pat
     """Compare two versions of a judge on the answers that both have graded.
 
     Raises:
-        InputError: One of them is no run, lacks the metric, or they share no graded answer.
+        InputError: One of them is not a run, lacks the metric, or they share no graded answer.
     """
     before, after = load_run(old), load_run(new)
     frames = []

@@ -103,7 +103,7 @@ def _notes(planned: Planned, request: Request, typical: Typical | None) -> Itera
     if typical is not None and typical.seconds_a_row is not None:
         yield "Time: at the earlier run's concurrency, which is not kept."
     if prepared.suite.system_kind == "replay":
-        yield "The system's answers are stored ones: reading them is no call."
+        yield "The system's answers are stored ones: reading them is not a call."
     if prepared.services.llm is not None:
         yield _kept_replies(prepared.suite.root, request.replies)
     if isinstance(prepared.services.embedder, AbstractAsyncContextManager):

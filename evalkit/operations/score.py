@@ -64,7 +64,7 @@ def answered_by(suite: Suite, folder: RunFolder) -> Suite:
     """The suite with a stored run in place of its system, asked as often as that one was.
 
     Raises:
-        InputError: the folder is no run.
+        InputError: the folder is not a run.
     """
     manifest = folder.manifest()
     system = StoredAnswers(folder, manifest["system"]["fingerprint"])

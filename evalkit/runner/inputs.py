@@ -55,13 +55,13 @@ def refuse_places(targets: Iterable[Path]) -> None:
     for each in targets:
         above = next((parent for parent in each.absolute().parents if os.path.exists(parent)), None)
         if above is not None and not above.is_dir():
-            problems.append(Problem(str(each), f"{above} is no folder", "name a file in a folder"))
+            problems.append(Problem(str(each), f"{above} is not a folder", "name a file in a folder"))
     if problems:
         raise InputError(problems)
 
 
 def refuse_unfit(prepared: Prepared, terms: Terms) -> None:
-    """Refuse labels that fit no case or scale, and a baseline whose scores were made otherwise.
+    """Refuse labels that fit no case or scale, and a baseline whose scores were made differently.
 
     Raises:
         InputError: with every problem.
@@ -89,7 +89,7 @@ def _other_scores(prepared: Prepared, terms: Terms) -> Iterator[Problem]:
                 if name.removesuffix(".passed") in prepared.score_keys:
                     part = terms.baseline.differing_parts(name.removesuffix(".passed"))
                     if part:
-                        yield Problem(place, f"its {name} was scored otherwise ({part})", fix)
+                        yield Problem(place, f"its {name} was scored differently ({part})", fix)
 
 
 def warnings_of(prepared: Prepared, terms: Terms) -> tuple[Problem, ...]:

@@ -49,7 +49,7 @@ def manifest_of(
         prepared: the checked suite.
         now: start of the run.
         expected: rows that the plan asks for.
-        partial: why the run is no gate, `None` for a whole one.
+        partial: why the run is partial and so not gated, `None` for a whole one.
         sample: how its cases were drawn, `None` where all of them are asked.
         command: the command line that began it.
     """

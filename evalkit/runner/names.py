@@ -30,7 +30,7 @@ def metric_name_problems(graders: Sequence[Grader]) -> Iterator[Problem]:
 
 def _name_fault(name: str) -> str:
     if not name.strip() or not name.isprintable():
-        return f"the metric name {name!r} is no plain text"
+        return f"the metric name {name!r} is not plain text"
     if name in DERIVED_METRICS:
         return f"{name!r} is a metric of every run"
     return f"{name!r} would be read as the verdicts of another metric" if name.endswith(".passed") else ""

@@ -106,7 +106,7 @@ def main() -> None:
     """The other process: reads what to ask from its standard input, writes rows, and dies with its parent."""
     asked = json.loads(sys.stdin.readline())
     rows = os.dup(1)
-    os.dup2(2, 1)  # what the system prints is no row
+    os.dup2(2, 1)  # what the system prints is not a row
     threading.Thread(target=_die_with_parent, daemon=True).start()
     try:
         run_to_end(_ask(asked, rows))

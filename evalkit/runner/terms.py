@@ -48,7 +48,7 @@ def terms_of_run(
         prepared: the checked suite.
         env: the environment, in which CI names the target branch.
         baseline: what `--baseline` names, `None` without it.
-        partial: why the run is no gate, `None` for a whole one.
+        partial: why the run is partial and so not gated, `None` for a whole one.
         asks: whether the system is called, so that cases of the base can be asked too.
         sample: of the golden set that is asked, `None` for all of it.
 

@@ -245,7 +245,7 @@ def _exact_mean(sample: NDArray[np.float64]) -> float:
 def _t_interval(
     sample: NDArray[np.float64], mean: float, error: float, degrees: int, *, confidence_level: float, method: str
 ) -> Estimate:
-    """Interval with a zero width stated: rounding noise in `error` is no spread."""
+    """Interval with a zero width stated: rounding noise in `error` is not a spread."""
     flat = error <= 1e-12 * float(np.abs(sample).max())
     half = 0.0 if flat else two_sided_t(confidence_level, degrees) * error
     return Estimate(

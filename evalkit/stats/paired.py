@@ -97,7 +97,7 @@ def sign_flip_max_t(
         Shape (G,), each in (0, 1]; 1 where all differences of a gate are 0 or it has no cases.
 
     Raises:
-        ValueError: `differences` is not a finite matrix, `families` is no partition of its columns, or `draws` < 1.
+        ValueError: `differences` is not a finite matrix, `families` is not a partition of its columns, or `draws` < 1.
 
     Source: Westfall and Young 1993 (max-T); Kuebler et al. 2026, arXiv 2602.10144 (the test, repeats averaged first).
     """

@@ -105,7 +105,7 @@ def lines_of(path: Path) -> Iterator[bytes]:
     """The lines of a journal, which end at a line feed and nowhere else; a saved baseline is unpacked.
 
     Raises:
-        InputError: if the file is not there, is a folder, or is no packed journal.
+        InputError: if the file is not there, is a folder, or is not a packed journal.
         StoreError: if the disk fails.
     """
     fix = "run the suite again, or save the baseline again"

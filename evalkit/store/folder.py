@@ -76,14 +76,14 @@ class RunFolder:
         """What the run was made of.
 
         Raises:
-            InputError: where this is no run folder, or one of another format.
+            InputError: where this is not a run folder, or one of another format.
         """
         file = self.path / MANIFEST
         try:
             manifest = read_json(file)
         except FileNotFoundError:
             fix = "name a folder that `evalkit run` wrote"
-            what = f"no {MANIFEST} in it, so it is no run folder"
+            what = f"no {MANIFEST} in it, so it is not a run folder"
             raise InputError(Problem(shown_path(self.path), what, fix)) from None
         except json.JSONDecodeError as error:
             place = f"{shown_path(file)}:{error.lineno}:{error.colno}"
@@ -180,7 +180,7 @@ def refuse_folder(out: Path, *, resume: bool) -> None:
     """
     begun = _begun(out)
     if (above := next((up for up in out.absolute().parents if up.exists()), None)) and not above.is_dir():
-        raise InputError(Problem(str(out), f"{above} is no folder", "name another folder with --out"))
+        raise InputError(Problem(str(out), f"{above} is not a folder", "name another folder with --out"))
     if resume and not (out / MANIFEST).is_file() and not begun:
         raise InputError(
             Problem(str(out), "no run to resume in it", "name the folder that the interrupted run printed")

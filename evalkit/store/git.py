@@ -76,9 +76,9 @@ def split(reference: str) -> tuple[str, str]:
     if not found or not path:
         problem = "expected git:REF:PATH"
     elif not is_ref(ref):
-        problem = f"{ref!r} is no branch, tag or commit"
+        problem = f"{ref!r} is not a branch, tag or commit"
     elif path.startswith(("/", "-", ":")) or ".." in parts or not path.isprintable() or "\\" in path:
-        problem = f"{path!r} is no path inside the repository"
+        problem = f"{path!r} is not a path inside the repository"
     if problem:
         fix = "write it like git:origin/main:reports/baselines/main"
         raise InputError(Problem(reference, problem, fix))

@@ -22,7 +22,7 @@ def read_rows(path: Path, damaged: list[Damage] | None = None) -> Iterator[Row]:
     """Intact rows in the order written; torn and altered lines are left out and added to `damaged`.
 
     Raises:
-        InputError: if it is no journal.
+        InputError: if it is not a journal.
         StoreError: if the file cannot be read.
     """
     for number, line in enumerate(lines_of(path), 1):

@@ -192,7 +192,7 @@ class SuiteOptions:
                 fix = "write `overall`, or `name=value` with a name under `cohorts:`"
                 raise ValueError(f"kappa_floors: {cohort!r} is not a cohort of the suite; {fix}")
             if not 0 < floor < 1:
-                raise ValueError(f"kappa_floors: {floor:g} for {cohort} is no kappa to reach; write 0.6 or 0.7")
+                raise ValueError(f"kappa_floors: {floor:g} for {cohort} is not a kappa to reach; write 0.6 or 0.7")
         if not self.scorers:
             raise ValueError("scorers: the list is empty; add one, such as `- exact`")
 
@@ -207,7 +207,7 @@ class SuiteOptions:
             raise ValueError(f"sample: {self.sample} cases are no sample; write at least 1")
         found = self.sample_of(None)
         if found is not None and found.by not in (*self.cohorts, "kind"):
-            raise ValueError(f"sample: by {found.by!r} is no cohort of the suite; name it under `cohorts:` too")
+            raise ValueError(f"sample: by {found.by!r} is not a cohort of the suite; name it under `cohorts:` too")
 
 
 @dataclass(frozen=True, kw_only=True)

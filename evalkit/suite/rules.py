@@ -193,7 +193,7 @@ def _plain(value: Any) -> Any:
 
 
 def _flat(value: Any, key: str = "") -> dict[str, Any]:
-    """Dotted key -> a number, true or false, a short text that is no secret, or the fingerprint of another one."""
+    """Dotted key -> a number, true or false, a short text that is not a secret, or the fingerprint of another one."""
     if isinstance(value, Mapping):
         found: dict[str, Any] = {}
         for name, inner in value.items():

@@ -101,7 +101,7 @@ def _forms(value: str) -> Iterator[str]:
 def redact(text: str, secrets: Iterable[str]) -> str:
     """Blot out every secret, and what a cut, which is marked by an ellipsis, has left of one.
 
-    A whole text that ends as a secret begins is no stump: an answer of `London` stays where `London-2024` is secret.
+    A whole text that ends as a secret begins is not a stump: an answer of `London` stays where `London-2024` is secret.
     """
     secrets = tuple(secrets)
     for secret in secrets:

@@ -48,7 +48,7 @@ def compile_template(template: Any) -> Fill:
         such field.
 
     Raises:
-        ValueError: A placeholder is no name, or asks for the reference.
+        ValueError: A placeholder is not a name, or asks for the reference.
     """
     if isinstance(template, str):
         return _compile_text(template)
@@ -102,7 +102,7 @@ def _compile_text(template: str) -> Fill:
 def _name(piece: str) -> str:
     found = _NAME.fullmatch(piece)
     if not found:
-        raise ValueError(f"`{{{{{piece}}}}}` is no field name; write a name such as {{{{input}}}}")
+        raise ValueError(f"`{{{{{piece}}}}}` is not a field name; write a name such as {{{{input}}}}")
     if found.group(1).split(".")[0] == "reference":
         raise ValueError("a system is never shown the `reference`; remove that placeholder")
     return found.group(1)

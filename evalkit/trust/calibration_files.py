@@ -47,7 +47,7 @@ def read_calibrations(files: Sequence[Path], root: Path) -> tuple[Calibration, .
     """Read records, and see whether their label files are what they were.
 
     Raises:
-        InputError: with every file that is no record.
+        InputError: with every file that is not a record.
     """
     problems: list[Problem] = []
     records: list[Calibration] = []

@@ -15,7 +15,7 @@ from evalkit.trust.pass_marks import Opinion, PassMark
 
 PASS_FAIL: tuple[Opinion, ...] = ("fail", "pass")
 MAX_LEVELS = 20
-"""Distinct numbers beyond which a scale is no set of categories."""
+"""Distinct numbers beyond which a scale is not a set of categories."""
 ALPHA_SEED = 0
 COMMON_SHARE, HIGH_AC1, LOW_KAPPA = 0.9, 0.8, 0.6
 

@@ -93,7 +93,7 @@ def test_a_skipped_case_has_no_grade():
     [(math.nan, "not_finite"), (math.inf, "not_finite"), (90.0, "out_of_range"), (0.99, "out_of_range")],
 )
 def test_impossible_scores_are_unscored_and_never_clamped(value: float, kind: str):
-    """A score that is no number on its scale is counted under its kind."""
+    """A score that is not a number on its scale is counted under its kind."""
     frame = frozen([a_row("x", {"grade": value})], [GRADE])
     assert frame.rows["grade"].status.tolist() == [UNSCORED]
     assert frame.unscored_kinds == {kind: 1}

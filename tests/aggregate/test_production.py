@@ -59,7 +59,7 @@ def test_without_a_mix_there_is_no_such_figure() -> None:
         ({"topic=hours": 1.5, "topic=loans": -0.5}, "at least 0"),
         ({"topic=hours": 0.5, "tenant=a": 0.5}, "several cohorts"),
         ({"hours": 1.0}, "several cohorts, or of none"),
-        ({"tenant=a": 1.0}, "'tenant' is no cohort of the suite"),
+        ({"tenant=a": 1.0}, "'tenant' is not a cohort of the suite"),
     ],
 )
 def test_what_is_no_mix_is_refused(mix: dict[str, float], message: str) -> None:

@@ -141,7 +141,7 @@ def test_time_to_the_first_token_is_summarised_by_the_same_quantiles():
 
 
 def test_replayed_latencies_are_left_out_and_said():
-    """A stored answer's time is no measurement of today."""
+    """A stored answer's time is not a measurement of today."""
     summary = summary_of(measured(5, replayed=True))
     assert estimate_of(summary, "latency_p95_s").value is None
     assert estimate_of(summary, "cost_per_case_usd").value == pytest.approx(0.01)

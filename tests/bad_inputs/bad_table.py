@@ -30,7 +30,7 @@ class Bad:
     because: str = ""
     """Why it ends otherwise than in exit 2."""
     said: str = ""
-    """What the output of a run says of input that is no error."""
+    """What the output of a run says of input that is not an error."""
 
 
 def suite(old: str, new: str) -> Callable[[Lab], object]:
@@ -163,7 +163,7 @@ SUITES = (
         "numbers that YAML reads otherwise",
         both(suite("capitals", "1.10"), suite("seed: 7", "seed: 0123"), suite("repeat: 1", "repeat: 12:30")),
     ),
-    Bad(14, "a threshold that is no number", both(suite("min: 0.3", "min: .nan"), suite("max: 3", "max: .inf"))),
+    Bad(14, "a threshold that is not a number", both(suite("min: 0.3", "min: .nan"), suite("max: 3", "max: .inf"))),
     Bad(15, "a threshold off the scale", suite("min: 0.3", "min: 90")),
     Bad(16, "a negative tolerance", suite("{baseline: main}", "{baseline: main, margin: -0.02}")),
     Bad(17, "a lower limit above the upper one", suite("min: 0.3", "min: 0.9, max: 0.5")),
@@ -199,7 +199,7 @@ SUITES = (
     Bad(41, "an address that is none", system("{http: 'ftp://host/x'}")),
     Bad(42, "a budget of nothing", option("budget_usd: 0")),
     Bad(43, "a baseline that is not there", suite("{baseline: main}", "{baseline: reports/gone}")),
-    Bad(44, "a baseline that was scored otherwise", other_scores),
+    Bad(44, "a baseline that was scored differently", other_scores),
     Bad(45, "a suite of a later version", option("version: 2")),
 )
 DATA = (

@@ -115,15 +115,15 @@ CASES: dict[str, tuple[Spoil, tuple[str, ...], str]] = {
         CHECK,
         "scorers[0].exact.when.colour: unknown cohort `colour`; ",
     ),
-    "a scorer without a name": (suite("name: word", "name: ''"), CHECK, "the metric name '' is no plain text; "),
-    "a name of two lines": (suite("name: word", 'name: "a\\nb"'), CHECK, "the metric name 'a\\nb' is no plain text; "),
+    "a scorer without a name": (suite("name: word", "name: ''"), CHECK, "the metric name '' is not plain text; "),
+    "a name of two lines": (suite("name: word", 'name: "a\\nb"'), CHECK, "the metric name 'a\\nb' is not plain text; "),
     "a name that is taken": (suite("name: word", "name: pass_rate"), CHECK, "'pass_rate' is a metric of every run; "),
     "a name that is derived": (
         suite("name: word", "name: exact.passed"),
         CHECK,
         "'exact.passed' would be read as the verdicts of another metric; ",
     ),
-    "a header that is no name": (
+    "a header that is not a name": (
         system("{http: 'http://127.0.0.1:9/', headers: {'X A': b}}"),
         CHECK,
         "system.headers.X A: no name of a header; ",
@@ -240,7 +240,7 @@ def test_grades_of_a_foreign_metric_are_no_rows_of_the_run(stored: Lab) -> None:
 
 
 def test_failures_of_a_run_without_rows(stored: Lab) -> None:
-    """There are none to be asked again, and that is no bug."""
+    """There are none to be asked again, and that is not a bug."""
     (stored.root / "old" / "rows.jsonl").unlink()
     ran = stored.run("run", "suite.yaml", "--failed-from", "old", "--out", "new")
     assert ran.code == 2, ran

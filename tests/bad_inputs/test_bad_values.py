@@ -267,7 +267,7 @@ def test_a_file_of_the_base_branch_that_is_too_large_is_told(tmp_path: Path, mon
 
 
 def test_labels_may_hold_what_others_want(tmp_path: Path) -> None:
-    """A note of the rater's own is no misspelt key."""
+    """A note of the rater's own is not a misspelt key."""
     lab = Lab(tmp_path / "project")
     lab.write("labels.jsonl", jsonl([{**each, "note": "seen", "rubric": "v1"} for each in LABELS]))
     assert lab.run("check", "suite.yaml").code == 0

@@ -95,7 +95,7 @@ def test_a_flag_that_names_no_commit_is_refused(root: Path) -> None:
 
 
 def test_files_are_read_as_they_are_in_the_commit(root: Path) -> None:
-    """Also above the project, never outside the repository; a link or a folder is no file."""
+    """Also above the project, never outside the repository; a link or a folder is not a file."""
     (root / "data" / "cases.jsonl").write_text("{}\n{}\n", encoding="utf-8")
     (root / "suite.yaml").unlink()
     base = find_base(root, {}, None, None)

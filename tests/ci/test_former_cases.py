@@ -55,7 +55,7 @@ def test_a_sound_change_is_approved_and_costs_no_call_more(repository: Repositor
 
 
 def test_a_typo_that_is_fixed_is_only_noted(repository: Repository) -> None:
-    """A case that passes in both forms is asked once more and is no condition."""
+    """A case that passes in both forms is asked once more and is not a condition."""
     repository.cases({"c05": {"reference": "six"}})
     repository.commit("typo")
     ran = repository.run()
@@ -220,7 +220,7 @@ def test_a_run_that_a_scorer_compares_with_is_watched_too(repository: Repository
 
 
 def test_a_golden_set_that_git_does_not_keep_is_compared_with_the_baseline(repository: Repository) -> None:
-    """It is said, and is no condition; without a baseline it is one, and on the base itself neither is said."""
+    """It is said, and is not a condition; without a baseline it is one, and on the base itself neither is said."""
     repository.rebase(lambda base: no_git_of(base, "data/cases.jsonl"))
     repository.rebase(lambda base: no_git_of(base, "reports/baselines"))
     repository.git("commit", "-q", "--allow-empty", "-m", "change")

@@ -136,7 +136,7 @@ def test_a_replaced_baseline_is_named_with_its_figures(project: Sealed) -> None:
 
 
 def test_a_red_run_is_a_baseline_only_with_a_reason(project: Sealed) -> None:
-    """And then each comparison with it says so, and is no plain approval."""
+    """And then each comparison with it says so, and is not a plain approval."""
     refused = project.run("baseline", "save", "run")
     assert refused.returncode == 2
     assert "--accept" in refused.stderr

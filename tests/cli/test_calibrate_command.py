@@ -239,7 +239,7 @@ def test_what_cannot_be_used_is_named(judged: Project, words: list[str], message
 
 
 def test_a_broken_record_is_refused_before_the_first_call(judged: Project) -> None:
-    """A file that is no record is named when the suite is run."""
+    """A file that is not a record is named when the suite is run."""
     (judged.root / "judge.json").write_text("{}", encoding="utf-8")
     with at_one_address(grade) as server:
         write_suite(judged, server, extra="calibrations: [judge.json]")

@@ -242,14 +242,14 @@ def test_a_completed_record_is_not_overwritten(project: Project) -> None:
 
 
 def test_another_scorer_option_is_no_silent_comparison(project: Project) -> None:
-    """A baseline whose scores were made otherwise is refused with the part that differs."""
+    """A baseline whose scores were made differently is refused with the part that differs."""
     assert project.run("run", "suite.yaml", "--out", "first").returncode == 0
     assert project.run("baseline", "save", "first").returncode == 0
     text = (project.root / "suite.yaml").read_text(encoding="utf-8").replace("- exact", "- exact: {mode: numeric}")
     project.suite(text=text)
     ran = project.run("run", "suite.yaml", "--out", "second")
     assert ran.returncode == 2
-    assert "its exact was scored otherwise (options)" in ran.stderr
+    assert "its exact was scored differently (options)" in ran.stderr
 
 
 def test_a_folder_that_holds_something_is_not_written_into(project: Project) -> None:

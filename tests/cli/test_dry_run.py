@@ -57,7 +57,7 @@ def files(root: Path) -> set[str]:
 
 
 def test_a_dry_run_sends_and_writes_nothing(project: Project) -> None:
-    """Neither system nor judge hears of it, no folder appears, and what is unknown is no number."""
+    """Neither system nor judge hears of it, no folder appears, and what is unknown is not a number."""
     project.cases(20)
     with FakeModel(reply) as server:
         write(project, server)

@@ -56,4 +56,4 @@ def test_a_text_in_the_suite_is_what_the_judge_is_asked(project: Project) -> Non
         (project.root / "suite.yaml").write_text(edited + check, encoding="utf-8")
         refused = forked(project.root, "run", "suite.yaml", "--out", "second", env=env)
     assert refused.returncode == 2, refused.stdout + refused.stderr
-    assert "its polite was scored otherwise (options, rubric)" in " ".join(refused.stderr.split())
+    assert "its polite was scored differently (options, rubric)" in " ".join(refused.stderr.split())

@@ -89,7 +89,7 @@ def test_an_edited_scorer_is_not_compared_with_its_former_self(own: Project) -> 
     (own.root / "own_words.py").write_text("WORDS = ['please', 'wait']\n", encoding="utf-8")
     refused = forked(own.root, "run", "suite.yaml", "--out", "second")
     assert refused.returncode == 2
-    assert "its polite was scored otherwise (file own_words.py)" in flat(refused.stderr)
+    assert "its polite was scored differently (file own_words.py)" in flat(refused.stderr)
     again = forked(own.root, "score", "main", "--suite", "suite.yaml", "--out", "again")
     assert again.returncode == 0, again.stdout + again.stderr
     assert own.json("again/summary.json") != own.json("first/summary.json")

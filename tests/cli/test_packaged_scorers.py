@@ -110,7 +110,7 @@ def test_another_version_of_the_package_makes_scores_incomparable(installed: Ins
     installed.install("1.3.0")
     refused = installed.run("run", "suite.yaml", "--out", "second")
     assert refused.returncode == 2
-    assert "its tone was scored otherwise (package)" in " ".join(refused.stderr.split())
+    assert "its tone was scored differently (package)" in " ".join(refused.stderr.split())
 
 
 @pytest.mark.parametrize(

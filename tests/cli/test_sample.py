@@ -99,7 +99,7 @@ def test_the_flag_is_a_partial_run(project: Project) -> None:
     ("sample", "flags", "message"),
     [
         ("sample: 0", (), "sample: 0 cases are no sample"),
-        ("sample: {n: 10, by: tpoic}", (), "'tpoic' is no cohort of the suite"),
+        ("sample: {n: 10, by: tpoic}", (), "'tpoic' is not a cohort of the suite"),
         ("sample: {n: 10, floor: -1}", (), "-1 is negative"),
         ("", ("--sample", "10", "--limit", "5"), "two choices of cases"),
         (

@@ -109,7 +109,7 @@ def test_each_change_is_named_with_both_values(after: dict[str, Any], said: str,
 
 
 def test_reasons_and_order_of_writing_change_nothing() -> None:
-    """`why` is no rule, shorthand and mapping are one, and an unknown past is no finding."""
+    """`why` is not a rule, shorthand and mapping are one, and an unknown past is not a finding."""
     again = compared(why="it is what users have")
     assert amendments(RULES, again) == ()
     assert amendments({}, {}) == ()

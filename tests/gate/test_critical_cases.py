@@ -44,7 +44,7 @@ def guard(decision: Decision) -> Check:
     ],
 )
 def test_only_four_of_four_on_both_sides_blocks(before: list[float], after: list[float], outcome: str) -> None:
-    """A case that ever flaked is no proof; one without enough runs is a warning."""
+    """A case that ever flaked is not a proof; one without enough runs is a warning."""
     decision = a_decision(run_of(after), POLICY, baseline=run_of(before))
     assert guard(decision).outcome == outcome
     assert (decision.outcome == "blocked") == (outcome == "block")

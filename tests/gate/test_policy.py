@@ -15,13 +15,13 @@ METRICS = (Metric(name="correctness", low=1, high=5), Metric(name="toxicity", hi
     [
         pytest.param(lambda: Threshold(metric="m"), "min: neither", id="no limit"),
         pytest.param(lambda: Threshold(metric="m", min=2, max=1), "min: 2 is above max 1; swap", id="crossed"),
-        pytest.param(lambda: Threshold(metric="m", min=math.nan), "min: nan is no limit", id="nan"),
+        pytest.param(lambda: Threshold(metric="m", min=math.nan), "min: nan is not a limit", id="nan"),
         pytest.param(lambda: Threshold(metric="m", max=1, on_fail="shout"), "on_fail: `shout`", id="on_fail"),  # type: ignore[arg-type]
         pytest.param(lambda: Failures(severity="urgent"), "severity: `urgent`", id="severity"),
         pytest.param(lambda: Failures(kind="gold"), "kind: `gold`", id="kind"),
         pytest.param(lambda: Failures(max=-1), "max: -1 is negative", id="negative"),
         pytest.param(lambda: Canary(rule="1 of 2"), "rule: `1 of 2`", id="rule"),  # type: ignore[arg-type]
-        pytest.param(lambda: Coverage(min=99), "min: 99 is no share", id="percent"),
+        pytest.param(lambda: Coverage(min=99), "min: 99 is not a share", id="percent"),
         pytest.param(lambda: Coverage(by_cohort_min=-0.1), "by_cohort_min: -0.1", id="cohort share"),
         pytest.param(lambda: NoRegression(alpha=0), "alpha: 0", id="alpha"),
         pytest.param(lambda: NoRegression(baseline=""), "baseline: empty", id="baseline"),

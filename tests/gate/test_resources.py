@@ -42,7 +42,7 @@ def the(decision: Decision, name: str) -> Check:
 
 
 def test_the_same_system_is_neither_slower_nor_dearer() -> None:
-    """Jitter is no slowdown."""
+    """Jitter is not a slowdown."""
     decision = a_decision(run_of(250, seed=1), POLICY, baseline=timed(run_of(250, seed=2)))
     outcomes = {check.name: check.outcome for check in decision.checks}
     assert decision.outcome == "approved"
@@ -63,7 +63,7 @@ def test_a_slower_system_blocks_and_says_by_how_much() -> None:
 
 
 def test_times_of_another_day_only_warn() -> None:
-    """That day's load is no change of the system; the sentence says what to do."""
+    """That day's load is not a change of the system; the sentence says what to do."""
     decision = a_decision(run_of(250, seed=1, slower=1.3), POLICY, baseline=run_of(250, seed=2))
     assert decision.outcome == "approved with conditions"
     for name in ("slowdown", "slowdown of the slowest"):

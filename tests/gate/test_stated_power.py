@@ -156,6 +156,6 @@ def test_flips_are_those_between_repeats() -> None:
 
 @pytest.mark.parametrize("looks", [(), (((1, 1), 0.1),) * 3])
 def test_a_comparison_has_one_look_or_two(looks: tuple[tuple[tuple[int, int], float], ...]) -> None:
-    """Anything else is no design of the gate."""
+    """Anything else is not a design of the gate."""
     with pytest.raises(ValueError, match="one or two"):
         ComparisonDesign(looks)

@@ -101,7 +101,7 @@ def test_rows_without_a_question_are_counted(tmp_path: Path) -> None:
 
 
 def test_a_cell_of_another_column_refuses_nothing(tmp_path: Path) -> None:
-    """Half a list in a column that is not read is no problem; in the question it is told."""
+    """Half a list in a column that is not read is not a problem; in the question it is told."""
     golden, train = golden_of(tmp_path, ["q"]), tmp_path / "train.csv"
     train.write_text("prompt,notes\nq,[a]\n", encoding="utf-8")
     assert len(list(overlap(golden, [(train, "train.csv")]))) == 1

@@ -128,7 +128,7 @@ def test_every_command_that_reads_a_baseline_refuses_it(root: Path, spoil: Calla
 
 
 def test_a_manifest_has_a_size(root: Path, tmp_path: Path) -> None:
-    """A head of 18 MB is no head."""
+    """A head of 18 MB is not a head."""
     (tmp_path / "manifest.json").write_text("[" + "{}," * (6 * 2**20) + "{}]", encoding="utf-8")
     with pytest.raises(InputError, match=r"manifest\.json: cannot be read: more than 16 MiB; run the suite again"):
         RunFolder(tmp_path).manifest()

@@ -99,7 +99,7 @@ def test_a_plain_reply_is_repaired() -> None:
     ids=lambda value: value.kind if isinstance(value, Fault) else value,
 )
 def test_failures_have_the_same_kinds(fault: Fault, kind: str) -> None:
-    """A cut, declined or failed message is no value, whatever the dialect."""
+    """A cut, declined or failed message is not a value, whatever the dialect."""
     with pytest.raises(JudgeError) as caught:
         ask(FakeModel([GOOD], always=fault), max_retries=0)
     assert caught.value.kind == kind

@@ -408,7 +408,7 @@ def test_huge_reply_is_cut_off(kind: Any) -> None:
 
 @pytest.mark.parametrize("kind", ["not_json", "empty"])
 def test_status_200_without_json_is_an_error(kind: Any) -> None:
-    """A page of another server is no reply, and the error points at base_url."""
+    """A page of another server is not a reply, and the error points at base_url."""
     error = failure_of(FakeModel(always=Fault(kind=kind)))
     assert error.kind == "bad_reply"
     assert "base_url" in error.message

@@ -29,7 +29,7 @@ GOOD = {"model": "m", "base_url": "https://example.org/v1"}
         pytest.param({"headers": {"X-Api-Key": "x"}}, "headers: X-Api-Key", id="key in another header"),
         pytest.param({"max_tokens": 0}, "max_tokens: not above 0", id="no tokens"),
         pytest.param({"timeout_s": 0}, "timeout_s: not above 0", id="no time"),
-        pytest.param({"deadline_s": float("nan")}, "deadline_s: not above 0", id="deadline that is no number"),
+        pytest.param({"deadline_s": float("nan")}, "deadline_s: not above 0", id="deadline that is not a number"),
         pytest.param({"max_retries": -1}, "max_retries: below 0", id="retries"),
         pytest.param({"temperature": 3}, "temperature: outside", id="temperature"),
         pytest.param({"prices": {"input": 1}}, "prices: expected the keys", id="price keys"),
@@ -107,7 +107,7 @@ NOW = datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC)
     ],
 )
 def test_retry_after_forms(value: str | None, seconds: float | None) -> None:
-    """Seconds and dates are read, garbage is no request to wait."""
+    """Seconds and dates are read, garbage is not a request to wait."""
     assert parse_retry_after(value, NOW) == seconds
 
 

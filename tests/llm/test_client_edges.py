@@ -44,7 +44,7 @@ def test_a_draft_is_not_the_verdict(text: str) -> None:
 
 
 def test_thoughts_before_the_reply_are_passed_over() -> None:
-    """What a reasoning model thinks aloud first is no second verdict, and a flood of it costs no time."""
+    """What a reasoning model thinks aloud first is not a second verdict, and a flood of it costs no time."""
     said = '<think>maybe {"reason":"x","score":2}</think>\n{"reason":"y","score":4}'
     assert find_value(said, Verdict).score == 4
     with pytest.raises(ValueError, match="no JSON object"):

@@ -87,5 +87,5 @@ def test_an_endpoint_that_refuses_them_is_asked_without() -> None:
     ],
 )
 def test_unsound_probabilities_are_none(logprobs: Any) -> None:
-    """What is no probability is unknown, never a number."""
+    """What is not a probability is unknown, never a number."""
     assert read_tokens({"choices": [{"logprobs": logprobs}]}) is None

@@ -90,7 +90,7 @@ def test_a_cut_reply_says_so() -> None:
 
 
 def test_an_unknown_path_is_a_failure_with_its_status() -> None:
-    """An address that is no chat endpoint ends in words, not in a score."""
+    """An address that is not a chat endpoint ends in words, not in a score."""
     with pytest.raises(JudgeError) as caught:
         asked(lambda client: client.text("hi"), base_url=f"{ENDPOINT}/nowhere", max_retries=0)
     assert caught.value.kind == "http_404"

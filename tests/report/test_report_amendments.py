@@ -40,7 +40,7 @@ def test_the_summary_names_both_values(changed: View) -> None:
 
 
 def test_changed_rules_are_news(changed: View) -> None:
-    """An approved run whose gate was loosened is no quiet one."""
+    """An approved run whose gate was loosened is not a quiet one."""
     quiet = replace(changed, outcome="approved", comparison=None if changed.comparison is None else replace(
         changed.comparison, new_failures=(), fixed=(), removed=(), changed=(), added=()
     ))  # fmt: skip

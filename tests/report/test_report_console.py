@@ -57,7 +57,7 @@ def test_reasons_left_out_are_counted(view: View) -> None:
 
 
 def test_the_headline_is_not_said_again(view: View) -> None:
-    """A reason that is the headline, word for word, is no further reason."""
+    """A reason that is the headline, word for word, is not a further reason."""
     text = printed(replace(view, headline="no baseline yet", reasons=("no baseline yet", "another")), 100)
     assert text.count("no baseline yet") == 1
     assert "why     another" in text

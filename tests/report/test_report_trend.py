@@ -157,5 +157,5 @@ def test_the_page_shows_the_trend_and_its_table(tmp_path: Path) -> None:
 
 
 def test_one_run_has_no_trend() -> None:
-    """A single run is no trend, and the page says what one takes."""
+    """A single run is not a trend, and the page says what one takes."""
     assert trends([past(1)], report_samples.summary(), ["pass_rate"], {}) == ()

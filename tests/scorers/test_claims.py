@@ -113,7 +113,7 @@ def test_claims_are_fenced_as_data() -> None:
 
 @pytest.mark.parametrize("mark", [0.0, 1.5])
 def test_a_share_outside_reason_is_refused(mark: float) -> None:
-    """A pass mark that everything or nothing reaches is no mark."""
+    """A pass mark that everything or nothing reaches is not a mark."""
     with pytest.raises(ValueError, match="pass_at"):
         Claims(pass_at=mark)
 

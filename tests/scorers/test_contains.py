@@ -54,7 +54,7 @@ def test_texts_of_the_case_join_those_of_the_options() -> None:
 
 
 def test_a_missing_field_is_unscored() -> None:
-    """A case without the named field is no pass."""
+    """A case without the named field is not a pass."""
     score = grade(Contains(all_field="required"), "anything")
     assert isinstance(score, Unscored)
     assert score.kind == "missing_required"

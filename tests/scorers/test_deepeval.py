@@ -137,7 +137,7 @@ sys.stdout.write(f"{grade.kind} {grade.message}")
 
 @pytest.mark.parametrize("level", [85, -3, 11, 0.8, 7.5])
 def test_level_off_the_scale_is_unscored(level: float) -> None:
-    """GEval divides whatever it gets by 10: 85 is 8.5 there and 0.8 is 0.08; here it is no score."""
+    """GEval divides whatever it gets by 10: 85 is 8.5 there and 0.8 is 0.08; here it is not a score."""
     server = FakeModel(judge_but(ReasonScore={"reason": "r", "score": level}))
     grade = graded(G_EVAL, server)
     assert isinstance(grade, Unscored)
@@ -198,7 +198,7 @@ def test_each_case_has_its_own_metric() -> None:
     ],
 )
 def test_nothing_to_grade_is_not_applicable(metric: str, model: str, reply: Any) -> None:
-    """Deepeval passes an answer without claims with a 1; here it is no score."""
+    """Deepeval passes an answer without claims with a 1; here it is not a score."""
     grade = graded(metric, FakeModel(judge_but(**{model: reply})))
     assert isinstance(grade, Unscored)
     assert grade.kind == "not_applicable"

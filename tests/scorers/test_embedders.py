@@ -111,7 +111,7 @@ def test_wordllama_rows_are_unit_and_empty_text_is_zero() -> None:
 
 
 def test_wordllama_long_text_and_lone_surrogate() -> None:
-    """A text that is embedded in a thread gets the same vector; a lone surrogate is no error."""
+    """A text that is embedded in a thread gets the same vector; a lone surrogate is not an error."""
     embedder = WordLlama()
     long = "one two three " * (THREAD_CHARS // 10)
     rows = asyncio.run(embedder.embed([long, "half \ud83d pair"]))

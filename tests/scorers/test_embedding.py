@@ -217,7 +217,7 @@ class ByWord:
         """Nothing to open."""
 
     async def raw(self, texts: list[str]) -> Sequence[Sequence[float]]:
-        """Each text's row; a text that is no single word of these has none."""
+        """Each text's row; a text that is not a single word of these has none."""
         self.asked += texts
         return [self.rows[text] for text in texts]
 

@@ -79,7 +79,7 @@ def test_numeric(options: dict[str, object], answer: str, reference: str, expect
     ("references", "kind"), [pytest.param((), "missing_reference", id="none"), (("five",), "bad_reference")]
 )
 def test_unscored_without_usable_reference(references: tuple[str, ...], kind: str) -> None:
-    """A reference that cannot be compared is no fail."""
+    """A reference that cannot be compared is not a fail."""
     score = Exact(mode="numeric").score(Case(id="c", input="q", reference=references), Output(text="5"))
     assert isinstance(score, Unscored)
     assert score.kind == kind

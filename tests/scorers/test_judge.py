@@ -366,7 +366,7 @@ def test_rubric_stays_inside_the_project(tmp_path: Path, path: str) -> None:
 
 
 def test_missing_and_huge_rubrics_are_refused(tmp_path: Path) -> None:
-    """A file that is not there, or is no rubric by its size, is refused."""
+    """A file that is not there, or is not a rubric by its size, is refused."""
     with pytest.raises(ValueError, match="cannot be read"):
         read_rubric(tmp_path, "none.md")
     (tmp_path / "huge.md").write_bytes(HEAD + b"{{answer}}" + b"x" * 70_000)

@@ -126,7 +126,7 @@ def grade(answer: str, *references: str, **options: Any) -> Score | Unscored:
         pytest.param("when?", "3:30 pm", "3:30", True, id="time of day, its half left out"),
         pytest.param("when?", "9 am to 5 pm", "9 to 5", True, id="two times of day"),
         pytest.param("when?", "09:00", "9:00", True, id="time of day without its nought"),
-        pytest.param("which?", "None", "There are no side effects. None.", True, id="none is no number"),
+        pytest.param("which?", "None", "There are no side effects. None.", True, id="none is not a number"),
         pytest.param("which?", "COVID-19", "covid", True, id="number of a name"),
         pytest.param("who?", "Elizabeth II", "Queen Elizabeth", True, id="number of a queen"),
         pytest.param("which number?", "555 123 456", "555-123-456", True, id="telephone"),
@@ -369,7 +369,7 @@ def test_long_answer_is_judged_off_the_loop() -> None:
 
 @pytest.mark.parametrize("mark", [0.0, 1.2, float("nan")])
 def test_wrong_pass_mark_is_refused(mark: float) -> None:
-    """A pass mark that is no probability is an error of the suite, by its key there."""
+    """A pass mark that is not a probability is an error of the suite, by its key there."""
     with pytest.raises(ValueError, match=r"^pass: "):
         LocalCorrectness(pass_at=mark)
 

@@ -26,7 +26,7 @@ def test_latency(latency_s: float, passed: bool) -> None:
     ids=["unknown", "replayed"],
 )
 def test_latency_unscored(output: Output, kind: str) -> None:
-    """A time that is unknown or of another run is no number."""
+    """A time that is unknown or of another run is not a number."""
     score = Latency(max_s=2).score(CASE, output)
     assert isinstance(score, Unscored)
     assert score.kind == kind

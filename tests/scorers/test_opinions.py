@@ -143,7 +143,7 @@ def test_a_criterion_without_a_verdict_is_unscored(tmp_path: Path, reply: Any) -
             b"",
             "none given",
         ),
-        (b"  cites:", b"  Cites It:", "is no id"),
+        (b"  cites:", b"  Cites It:", "is not an id"),
         (b'"{{answer}} is one sentence."', b"3", "says nothing"),
         (b'"{{answer}} is one sentence."', b'"{{contxts}}"', "unknown slot"),
     ],
@@ -163,6 +163,6 @@ def test_the_reason_is_that_of_the_nearest_opinion() -> None:
 
 @pytest.mark.parametrize("samples", [0, 51])
 def test_samples_outside_reason_are_refused(samples: int) -> None:
-    """No opinion is no judge, and a thousand are a bill."""
+    """No opinion is not a judge, and a thousand are a bill."""
     with pytest.raises(ValueError, match="samples"):
         Judge(rubric="correctness", samples=samples)

@@ -52,7 +52,7 @@ def test_a_winner_by_place_is_a_tie(winner: str, bias: float) -> None:
 
 
 def test_half_a_flip_is_a_tie_too() -> None:
-    """A winner in one order and a tie in the other is no win."""
+    """A winner in one order and a tie in the other is not a win."""
     replies = [{"reason": "r", "winner": "first"}, {"reason": "r", "winner": "tie"}]
     win, bias = graded(Pairwise(), FakeModel(replies), text="mine")
     assert (win.value, abs(bias.value)) == (0.5, 0.5)

@@ -24,7 +24,7 @@ CASE = Case(id="c", input="q")
         pytest.param({"pattern": r"\d", "min_count": 3}, "1 and 2", False, id="not often enough"),
         pytest.param({"pattern": "^$"}, "", True, id="empty answer, empty match"),
         pytest.param({"pattern": "."}, "", False, id="empty answer"),
-        pytest.param({"pattern": "^a.b$"}, "a\u2028b", True, id="line separator is no line end"),
+        pytest.param({"pattern": "^a.b$"}, "a\u2028b", True, id="line separator is not a line end"),
         pytest.param({"pattern": r"\pM"}, "e\u0301", True, id="combining mark"),
         pytest.param({"pattern": r"^\p{Hebrew}+$"}, "\u05e9\u05dc\u05d5\u05dd", True, id="right to left"),
         pytest.param({"pattern": "x"}, "\ud800x", True, id="lone surrogate"),

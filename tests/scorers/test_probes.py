@@ -119,7 +119,7 @@ def test_a_judge_by_place_is_found_out() -> None:
 
 
 def test_a_judge_that_changes_its_mind_is_found_out() -> None:
-    """A grade that moves with the seed is no agreement with itself."""
+    """A grade that moves with the seed is not an agreement with itself."""
 
     def moody(request: dict[str, Any]) -> dict[str, Any]:
         return healthy(request) if is_pair(request) else {"reason": "r", "score": 1 + request["seed"]}

@@ -446,7 +446,7 @@ def test_binary_metric_passes_by_itself() -> None:
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, 1.5, -0.2])
 def test_value_off_the_scale_is_unscored(value: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever ragas computes, a value that is not finite or not on the scale is no score, and is not clamped."""
+    """Whatever ragas computes, a value that is not finite or not on the scale is not a score, and is not clamped."""
 
     async def broken(self: Any, **_: Any) -> Any:
         from ragas.metrics.result import MetricResult

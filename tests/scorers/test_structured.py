@@ -62,7 +62,7 @@ def test_valid(answer: str) -> None:
     ],
 )
 def test_refused(answer: str, reason: str) -> None:
-    """What is no strict JSON is a named failure."""
+    """What is not a strict JSON is a named failure."""
     score = grade(Json(), answer)
     assert score.passed is False
     assert reason in score.reason

@@ -218,7 +218,7 @@ def test_the_corrected_mean_covers_the_truth() -> None:
 
 
 def test_the_corrected_mean_needs_labels() -> None:
-    """Nine labels are too few, and a grade that is no number is refused."""
+    """Nine labels are too few, and a grade that is not a number is refused."""
     assert corrected_mean(graded(np.full(50, 3.0), np.full(9, 3.0))).reason == "9 labels, 10 are needed"
     with pytest.raises(ValueError, match="finite"):
         corrected_mean(graded(np.full(50, np.nan), np.full(20, 3.0)))

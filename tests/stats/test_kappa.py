@@ -99,7 +99,7 @@ def test_weights_need_the_rank_order() -> None:
     ids=["empty", "one class"],
 )
 def test_kappa_is_undefined_without_two_classes(a, b, reason: str) -> None:
-    """0/0 is no value, neither 0 nor 1."""
+    """0/0 is not a value, neither 0 nor 1."""
     ours = cohen_kappa(a, b, categories=PASS_FAIL)
     assert (ours.value, ours.low, ours.high, ours.reason) == (None, None, None, reason)
 

@@ -47,7 +47,7 @@ def test_other_rows_have_another_head(rows: list[Row], tmp_path: Path) -> None:
 
 
 def test_another_decision_has_another_head(tmp_path: Path) -> None:
-    """The decision is the last link; the head that stands in it is no part of it."""
+    """The decision is the last link; the head that stands in it is not a part of it."""
     blocked = head(tmp_path, ROWS, {**DECISION, "outcome": "blocked"})
     assert len({blocked, head(tmp_path, ROWS), head(tmp_path, ROWS, None)}) == 3
     assert head(tmp_path, ROWS, {"outcome": "approved"}) == head(tmp_path, ROWS)

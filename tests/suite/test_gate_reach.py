@@ -135,7 +135,7 @@ def test_a_gate_that_can_never_say_anything_is_a_problem(
     ],
 )
 def test_a_gate_that_can_decide_is_sound(tmp_path: Path, scorers: str, gate: str, options: dict[str, object]) -> None:
-    """Its neighbours: what can be produced is no problem."""
+    """Its neighbours: what can be produced is not a problem."""
     checked(tmp_path, scorers, f"{{{gate}}}", **options)  # type: ignore[arg-type]
 
 

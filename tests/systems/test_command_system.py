@@ -101,7 +101,7 @@ def test_output_is_capped(shared, ask, case):
 
 
 def test_a_program_that_does_not_read_its_input_answers(shared, ask, case):
-    """A closed standard input is no failure, however long the case is."""
+    """A closed standard input is not a failure, however long the case is."""
     (output,) = ask(program("import os; os.close(0); print('done')"), shared, case("x" * 5_000_000))
     assert "done" == output.text
 

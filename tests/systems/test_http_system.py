@@ -427,7 +427,7 @@ def test_problems_before_the_first_call(options, problem, shared):
     ("options", "message"),
     [
         ({"body": {"a": "{{reference}}"}}, r"^body: a system is never shown the `reference`"),
-        ({"body": {"a": "{{7*7}}"}}, r"^body: `\{\{7\*7\}\}` is no field name; write a name"),
+        ({"body": {"a": "{{7*7}}"}}, r"^body: `\{\{7\*7\}\}` is not a field name; write a name"),
         ({"pick": {"contexts": "a"}}, r"^pick: `text` is missing"),
         ({"pick": {"text": "a["}}, r"^pick.text: `a\[` cannot be read"),
         ({"pick": {"text": "a", "context": "b"}}, r"^pick.context: no part of an output; use "),

@@ -42,7 +42,7 @@ def test_a_callable_gets_what_its_signature_names(name, options, text, case, ask
 
 
 def test_a_chat_input_is_a_list_of_turns(case, ask, apps):
-    """Chat turns reach the callable as mappings, and a list is no answer."""
+    """Chat turns reach the callable as mappings, and a list is not an answer."""
     (ended,) = ask(system("echo"), apps, case(input=(Message("user", "hello"),)))
     assert ended == Failure(
         "bad_output", "expected a string or {text, contexts, usage, tool_calls, trajectory}, got list"

@@ -140,7 +140,7 @@ def nested(depth):
     ],
 )
 def test_answers_that_are_refused(value, message):
-    """What is no answer fails with the place, what was got and what is expected."""
+    """What is not an answer fails with the place, what was got and what is expected."""
     ended = to_output(value)
     assert "bad_output" == ended.kind
     assert message in ended.message

@@ -59,9 +59,7 @@ def endpoint_from(options: Mapping[str, Any], environ: Mapping[str, str]) -> End
         raise InputError(Problem("embedding.openai", "model, base_url and api_key_env are texts; model is required"))
     base_url = texts.get("base_url", DEFAULT_BASE_URL).rstrip("/")
     if not base_url.startswith(("https://", "http://")):
-        raise InputError(
-            Problem("embedding.openai.base_url", f"{base_url!r} is no web address", "start it with https://")
-        )
+        raise InputError(Problem("embedding.openai.base_url", f"{base_url!r} is not a URL", "start it with https://"))
     key = _key(texts.get("api_key_env"), environ)
     return EndpointEmbedder(EmbeddingEndpoint(model=texts["model"], base_url=base_url, api_key=key))
 

@@ -119,7 +119,7 @@ _RULES: Sequence[tuple[re.Pattern[str], Replacement]] = (
     # 10k, 1.5M, 3bn, and $5m: 5m alone may be metres
     (re.compile(r"(?<=\d)([kK]|M|[mMbB]n)\b"), lambda unit: f" {_WRITTEN_OUT[unit[1].casefold()]}"),
     (re.compile(r"((?:[$\u20ac\u00a3]|\b(?:EUR|USD|GBP)) ?\d[\d.,]{0,20})m\b"), r"\1 million"),
-    # the unit, which is no ordinal
+    # the unit, which is not an ordinal
     (re.compile(r"(?<=\bper )second\b|(?<=\d )second\b", re.IGNORECASE), "sec"),
     # 20 °C, 20 degrees Celsius
     (re.compile(r"(?:\u00b0 ?|\b[dD]egrees? )(?:C|[cC]elsius)\b"), " celsius"),

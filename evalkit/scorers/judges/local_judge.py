@@ -112,7 +112,7 @@ class LocalCorrectness:
 
     def __post_init__(self) -> None:
         if not 0.0 < self.pass_at <= 1.0:
-            raise ValueError(f"pass: {self.pass_at} is no probability; give a number above 0, up to 1")
+            raise ValueError(f"pass: {self.pass_at} is not a probability; give a number above 0, up to 1")
 
     @property
     def metrics(self) -> tuple[Metric, ...]:

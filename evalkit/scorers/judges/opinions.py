@@ -14,7 +14,7 @@ Combine = Literal["majority", "mean", "agree"]
 COMBINE: tuple[Combine, ...] = ("majority", "mean", "agree")
 MAX_SAMPLES = 50
 KEY_REFUSED = frozenset({"judge_http_401", "judge_http_403"})
-"""Failures that would be those of every case: a panel that lacks a member for want of a key is no panel."""
+"""Failures that would be those of every case: a panel that lacks a member for want of a key is not a panel."""
 
 
 @dataclass(frozen=True, slots=True)

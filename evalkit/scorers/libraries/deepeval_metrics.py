@@ -83,7 +83,7 @@ def check_entry(entry: Entry) -> None:
     if not options.get("criteria") and not steps:
         raise ValueError("use: g_eval has neither criteria nor evaluation_steps; write one of them")
     if steps is not None and not (steps and all(isinstance(step, str) and step.strip() for step in steps)):
-        raise ValueError("use: g_eval.evaluation_steps is no list of texts; write one step per line")
+        raise ValueError("use: g_eval.evaluation_steps is not a list of texts; write one step per line")
     unknown = [part for part in options.get("parts", ()) if part not in PARTS]
     if unknown or options.get("parts") == []:
         raise ValueError(f"use: g_eval.parts names {unknown or 'nothing'}; choose from {', '.join(PARTS)}")

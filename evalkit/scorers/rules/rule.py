@@ -56,7 +56,7 @@ def case_texts(case: Case, field: str) -> tuple[str, ...]:
     """Read a list of strings from a case field; an absent field is empty.
 
     Raises:
-        ValueError: the field is no list of non-blank strings.
+        ValueError: the field is not a list of non-blank strings.
     """
     found = case.fields.get(field, ())
     texts = (found,) if isinstance(found, str) else found

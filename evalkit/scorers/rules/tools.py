@@ -142,7 +142,7 @@ def _in_order(wanted: Sequence[tuple[str, str]], done: Sequence[tuple[str, str]]
 
 
 def _most_in_order(agree: Sequence[Sequence[bool]]) -> int:
-    """Longest common subsequence, for a relation that is no equality."""
+    """Longest common subsequence, for a relation that is not an equality."""
     best = [0] * (len(agree[0]) + 1)
     for row in agree:
         before = best
