@@ -72,7 +72,7 @@ def test_the_fingerprint_follows_the_sources(name, text, changes, project):
 
 
 def test_the_fingerprint_follows_the_configuration(project):
-    """Arguments change it, a time-out does not, a version stands in for it, and the folder's place is not a part of it."""
+    """Arguments change it, a time-out does not, a version replaces it, and the folder's place is not part of it."""
     plain = SYSTEM.fingerprint(project)
     assert plain == PythonSystem(python=SYSTEM.python, timeout_s=1).fingerprint(project)
     assert plain != PythonSystem(python=SYSTEM.python, arguments={"model": "m"}).fingerprint(project)

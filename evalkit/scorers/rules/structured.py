@@ -188,7 +188,8 @@ def _validator(frozen: str) -> Any:
     """Compile a schema.
 
     Raises:
-        ValueError: it is not a schema of draft 2020-12, refers to what is not in it, or has a pattern RE2 does not take.
+        ValueError: it is not a schema of draft 2020-12, refers to what is not in it, or has a pattern that RE2
+            does not take.
     """
     import jsonschema
     from referencing import Registry
