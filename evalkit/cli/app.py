@@ -17,6 +17,7 @@ from evalkit.cli.cache import cache
 from evalkit.cli.check import check
 from evalkit.cli.child_process import promise, promised
 from evalkit.cli.diff import diff
+from evalkit.cli.docs import docs
 from evalkit.cli.doctor import doctor
 from evalkit.cli.gate import gate
 from evalkit.cli.golden import golden
@@ -32,7 +33,7 @@ from evalkit.cli.streams import LISTENER, discreet, spelled, tamed, unheard
 from evalkit.cli.verify import verify
 from evalkit.errors import EvalkitError, ExitCode, fix_of
 
-COMMANDS = (init, check, run, gate, report, diff, runs, score, verify, noise, power, doctor)
+COMMANDS = (init, check, run, gate, report, diff, runs, score, verify, noise, power, doctor, docs)
 GROUPS = (baseline, judge, labels, golden, cache)
 
 COMPLETING = "_EVALKIT_COMPLETE"

@@ -1,5 +1,6 @@
 """What the documents show runs: commands, suites, tables made by the program, workflows."""
 
+import dataclasses
 import hashlib
 import importlib.util
 import json
@@ -20,8 +21,12 @@ from typer.testing import CliRunner
 import evalkit
 from evalkit.cli.app import app
 from evalkit.errors import InputError
+from evalkit.gate.policy import CHECKS
 from evalkit.scorers.registry import SCORERS
+from evalkit.suite.build import key_of
+from evalkit.suite.model import SuiteOptions
 from evalkit.suite.parse import load_suite
+from evalkit.systems import SYSTEMS
 from evalkit.testing import FakeModel
 from evalkit.testing.faults import FaultKind
 
@@ -231,7 +236,19 @@ def test_generated_pages_are_fresh() -> None:
     made = generator()
     assert (ROOT / "docs" / "scorers.md").read_text(encoding="utf-8") == made.scorers_page()
     assert (ROOT / "docs" / "suite.schema.json").read_text(encoding="utf-8") == made.schema_text()
+    assert (ROOT / "docs" / "reference.md").read_text(encoding="utf-8") == made.reference()
     assert set(SCORERS) <= set(re.findall(r"^## (\w+)$", made.scorers_page(), re.MULTILINE))
+
+
+def test_the_reference_has_every_name_that_a_user_types() -> None:
+    """Commands with their options, keys of a suite, systems, checks and scorers; `evalkit docs` prints the page."""
+    page = CliRunner().invoke(app, ["docs"]).output
+    assert page == (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
+    titles = set(re.findall(r"^### (\S+)", page, re.MULTILINE))
+    assert {*SCORERS, *SYSTEMS, *CHECKS} <= titles
+    assert all(f"| `{key_of(field)}` |" in page for field in dataclasses.fields(SuiteOptions))
+    assert all(f"--{flag}" in page for flag in ("failed-from", "retry-errors", "accept"))
+    assert "### evalkit judge calibrate" in page
 
 
 @pytest.mark.parametrize(

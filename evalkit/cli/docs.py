@@ -1,0 +1,13 @@
+"""`evalkit docs`: print the reference."""
+
+import typer
+
+
+def docs() -> None:
+    """Print the reference of this version as one Markdown page: commands, suite keys, systems, checks, scorers.
+
+    Example: evalkit docs > reference.md
+    """
+    from evalkit.cli.reference import reference
+
+    typer.echo(reference(), nl=False)
