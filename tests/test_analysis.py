@@ -43,7 +43,7 @@ def test_unknowns_are_missing_and_ids_stay_text(tmp_path: Path) -> None:
 
 def test_a_folder_without_a_run_is_named(tmp_path: Path) -> None:
     """The frame of nothing is an error."""
-    with pytest.raises(InputError, match="no run folder"):
+    with pytest.raises(InputError, match="not a run folder"):
         to_pandas(tmp_path)
 
 

@@ -175,6 +175,7 @@ def run(  # noqa: PLR0913 - typer reads the flags from the signature
     """
     import shlex
 
+    from evalkit.cli.child_process import must_decide
     from evalkit.cli.output import CommandOutput, Files
     from evalkit.cli.signals import run_stoppable
     from evalkit.operations.run import Request
@@ -215,6 +216,7 @@ def run(  # noqa: PLR0913 - typer reads the flags from the signature
         from evalkit.cli.estimate import show_dry_run
 
         return show_dry_run(request, output)
+    must_decide()
     result = run_stoppable(request, output, "none" if quiet else progress.value)
     output.show_run(result, reports=report, files=files)
     raise typer.Exit(int(result.exit_code))

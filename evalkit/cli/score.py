@@ -26,6 +26,7 @@ def score(
     import shlex
     import sys
 
+    from evalkit.cli.child_process import must_decide
     from evalkit.cli.output import CommandOutput
     from evalkit.cli.signals import run_stoppable
     from evalkit.operations.run import Request
@@ -36,6 +37,7 @@ def score(
     command = shlex.join(["evalkit", *sys.argv[1:]])
     request = Request(suite=suite, out=out, resume=resume, baseline=baseline, answers=answers, command=command)
     output = CommandOutput(json=json)
+    must_decide()
     result = run_stoppable(request, output, "auto")
     output.show_run(result, reports=True)
     raise typer.Exit(int(result.exit_code))

@@ -18,7 +18,7 @@ from typing import Any
 
 import typer
 
-from evalkit.cli.child_process import SIGNALS, listen, must_decide, started_as
+from evalkit.cli.child_process import SIGNALS, listen, started_as
 from evalkit.cli.output import CommandOutput
 from evalkit.cli.progress import Reporter
 from evalkit.disk.files import read_file
@@ -41,7 +41,6 @@ def run_stoppable(request: Request, output: CommandOutput, progress: str) -> Res
     """Run to the end, or leave with the exit code of the signal that stopped it."""
     # Rows are short-lived and hold no cycles: fewer collections save some 3 % of a run's wall time.
     gc.set_threshold(100_000, 50, 50)
-    must_decide()
     stop = Stop()
     request = dataclasses.replace(request, process=started_as())
     reporter = Reporter(output.messages, progress)

@@ -222,11 +222,11 @@ def test_drift_names_a_judge_that_turned_harsh(judged: Project) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["calibrate", "nowhere"], "no run folder"),
+        (["calibrate", "nowhere"], "not a run folder"),
         (["calibrate", "first", "--metric", "tone"], "no judge 'tone'"),
         (["calibrate", "first", "--floor", "high"], "holds no number"),
         (["calibrate", "first", "--floor", "group=up=0.7"], "no cohort 'group=up'"),
-        (["calibrate", "first", "--floor", "7"], "no kappa to reach"),
+        (["calibrate", "first", "--floor", "7"], "not a kappa to reach"),
         (["calibrate", "first", "--labels", "gone.jsonl"], "gone.jsonl"),
         (["drift", "first", "first", "--metric", "tone"], "no metric 'tone'"),
     ],

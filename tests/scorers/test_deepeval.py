@@ -348,7 +348,7 @@ def test_metrics_say_scale_and_judge() -> None:
         (("faithfullness",), "did you mean faithfulness"),
         (("g_eval",), "neither criteria nor evaluation_steps"),
         (({"g_eval": {"evaluation_steps": []}},), "neither criteria nor evaluation_steps"),
-        (({"g_eval": {"evaluation_steps": [1]}},), "no list of texts"),
+        (({"g_eval": {"evaluation_steps": [1]}},), "not a list of texts"),
         (({"g_eval": {"criteria": "c", "parts": ["anwser"]}},), "choose from question, answer, reference, contexts"),
         (({"g_eval": {"criteria": "c", "parts": []}},), "names nothing"),
         ((G_EVAL, G_EVAL), "helpful is named twice"),
