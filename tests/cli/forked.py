@@ -61,6 +61,7 @@ def _become(
         sys.stdout, sys.stderr = (open(own, "w", encoding="utf-8", closefd=False) for own in (1, 2))
         sys.argv = ["evalkit", *words]
         sys.path.insert(0, str(root))
+        sys.modules.pop("bot", None)  # of another test's project; fixtures of a module run before those of a test
         importlib.invalidate_caches()
         first()
         from evalkit.cli.app import main
