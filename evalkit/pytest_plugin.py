@@ -50,4 +50,4 @@ def _words(ended: Run) -> str:
 
     decision = ended.decision
     reasons = [f"- {reason}" for reason in decision.reasons[:SHOWN_REASONS]] if decision is not None else []
-    return "\n".join([f"{ended.manifest['suite']}: {ended.outcome}", *reasons, str(ended.folder / REPORT)])
+    return "\n".join([f"{ended.manifest.suite}: {ended.outcome}", *reasons, str(ended.folder / REPORT)])

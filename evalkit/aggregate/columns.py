@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from evalkit.formats.manifest import SampleFacts
 from evalkit.types import Metric
 
 Floats = NDArray[np.float64]
@@ -36,12 +35,12 @@ class Sampled:
     """Cases drawn from each stratum, by its number."""
 
 
-def sampled(record: Mapping[str, Any], strata: Ints) -> Sampled:
+def sampled(sample: SampleFacts, strata: Ints) -> Sampled:
     """Weigh cases by the strata that a manifest records.
 
     Args:
-        record: `strata`: label -> [cases of the golden set, cases drawn].
-        strata: per case, the place of its stratum in that list.
+        sample: how the cases were drawn.
+        strata: per case, the place of its stratum in `sample`.
     """
-    counts = np.array(list(record["strata"].values()), np.float64).reshape(-1, 2)
+    counts = np.array(list(sample.strata.values()), np.float64).reshape(-1, 2)
     return Sampled(counts[strata, 0] / counts[strata, 1], strata, counts[:, 1].astype(np.int64))

@@ -9,8 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 from array import array
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Sequence
 
 from evalkit.aggregate.cohorts import cohort_value, stratum_of
 from evalkit.aggregate.statuses import (
@@ -27,6 +26,7 @@ from evalkit.aggregate.statuses import (
     UNSCORED,
     VERDICTS,
 )
+from evalkit.formats.manifest import SampleFacts
 from evalkit.types import Case, Metric, Row, Score, Usage, verdict_of
 
 _NAN = math.nan
@@ -73,7 +73,7 @@ class Frame:
         cohorts: Sequence[str],
         advisory: Collection[str] = (),
         repeat_rule: str = "mean",
-        sample: Mapping[str, Any] | None = None,
+        sample: SampleFacts | None = None,
         *,
         planned_repeats: int | None = None,
     ) -> None:
@@ -84,8 +84,7 @@ class Frame:
             cohorts: names to report by; `query_length`, `kind` and `severity` are derived where a case lacks them.
             advisory: metrics that are shown but count neither in `pass_rate` nor in coverage.
             repeat_rule: how `pass_rate` reads a case with repeats, see `types.fails`.
-            sample: how the cases were drawn, as the manifest has it: `by`, and `strata`: label -> [cases of the golden
-                set, cases drawn]; `None` where all were asked.
+            sample: how the cases were drawn, `None` where all were asked.
             planned_repeats: rows of each case that the run set out with; further ones come from asking suspect cases
                 again. `None` where the plan is not known.
 
@@ -99,7 +98,7 @@ class Frame:
         self.sample = sample
         self.planned_repeats = planned_repeats
         self.strata = array("i")
-        self._strata = {label: number for number, label in enumerate(sample["strata"] if sample else ())}
+        self._strata = {label: number for number, label in enumerate(sample.strata if sample else ())}
         _check_names(self.metrics)
         self._specs = tuple((metric.name, metric.low, metric.high) for metric in self.metrics)
         self._hashes_answers = any(metric.judge is not None for metric in self.metrics)
@@ -154,7 +153,7 @@ class Frame:
     def _add_stratum(self, case: Case) -> None:
         if self.sample is None:
             return
-        label = stratum_of(case, self.sample["by"])
+        label = stratum_of(case, self.sample.by)
         if label not in self._strata:
             raise ValueError(f"case {case.id!r} is of stratum {label!r}, which was not drawn from")
         self.strata.append(self._strata[label])

@@ -77,7 +77,7 @@ def baseline_title(name: str | None, folder: RunFolder | None) -> str:
     if name is None or folder is None:
         return "" if name is None else f"{name} (none yet)"
     short = name.removeprefix(PREFIX).partition(":")[0] if name.startswith(PREFIX) else PurePath(name).name
-    commit = str(folder.manifest().get("commit") or "")
+    commit = folder.manifest().commit or ""
     return f"{short}@{commit[:7]}" if commit else short
 
 
@@ -148,7 +148,7 @@ def _add_old_rows(stored: StoredRun, run: RunFolder) -> Frame:
     from evalkit.store.stored_run import empty_frame
 
     known = {metric.name for metric in stored.frame.metrics}
-    first_calls = empty_frame({**stored.manifest, "sample": None})
+    first_calls = empty_frame(dataclasses.replace(stored.manifest, sample=None))
     for row in read_rows(run.old_rows_file):
         scores = {name: grade for name, grade in row.scores.items() if name in known}
         fitting = dataclasses.replace(row, scores=scores)

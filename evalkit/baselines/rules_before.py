@@ -6,15 +6,15 @@ import os
 import posixpath
 import tempfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import TYPE_CHECKING
 
 from evalkit.baselines.base_commit import NOT_THERE, Base, find_base, target_branch
 from evalkit.baselines.find import FILES, place_of
 from evalkit.baselines.load import NO_BASELINE, named_baselines
 from evalkit.errors import EvalkitError, InputError, Problem
-from evalkit.formats.shapes import fits
+from evalkit.formats.manifest import Manifest, Rules
 from evalkit.golden.old_cases import former_cases
 from evalkit.golden.read import GoldenSet, read_cases
 from evalkit.results import Amendment
@@ -28,16 +28,6 @@ if TYPE_CHECKING:
     from evalkit.suite.model import Suite
     from evalkit.types import Case
 
-_SHAPE: Mapping[str, Any] = {
-    "gate": list[Any],
-    "require_evidence": bool,
-    "kappa_floors": dict[str, float],
-    "cohorts": list[str],
-    "repeat": int,
-    "repeat_rule": str,
-    "production": dict[str, float],
-    "labels": dict[str, dict[str, Any]],
-}
 _YAML = (".yaml", ".yml")
 _RUN = "run:"
 """Before the name of a stored run whose answers a scorer compares with."""
@@ -47,8 +37,8 @@ _RUN = "run:"
 class RulesBefore:
     """The base of a change: its rules and where its cases are."""
 
-    rules: Mapping[str, Any] = field(default_factory=dict)
-    """Empty where none are known."""
+    rules: Rules | None = None
+    """`None` if none are known."""
     since: str = ""
     """Where they are from: `origin/main@9f2c1ab`, or `baseline <run id>`."""
     found: tuple[Amendment, ...] = ()
@@ -66,7 +56,7 @@ def state_before(
     asked: str | None,
     compared: RunFolder | None,
     env: Mapping[str, str],
-    run: Mapping[str, Any] | None = None,
+    run: Manifest | None = None,
 ) -> RulesBefore:
     """Find the base of a change, whatever the gate names.
 
@@ -138,7 +128,7 @@ def cases_before(before: RulesBefore, suite: Suite, golden: GoldenSet, draw: Dra
         old = tuple(row.case for row in before.baseline.rows() if row.repeat == 0)
         drawn = frozenset[str]()
         if draw is not None:
-            asked = before.baseline.manifest().get("sample") is not None
+            asked = before.baseline.manifest().sample is not None
             drawn = frozenset(case.digest for case in old) if asked else draw(old)
         former = Former(cases=former_cases(old, golden.open), drawn=drawn)
     if why and before.base is not None:
@@ -254,7 +244,7 @@ def _nothing_to_compare(base: Base | None) -> Amendment:
     return Amendment(what="rules", note=f"not compared: {where}, and no stored baseline of this suite", loosens=False)
 
 
-def _stored_baseline(suite: Suite, run: Mapping[str, Any] | None) -> RunFolder | None:
+def _stored_baseline(suite: Suite, run: Manifest | None) -> RunFolder | None:
     """The saved baseline of this suite that is older than the run: `main`, else the first by name."""
     folders = sorted((suite.root / BASELINES).glob("*/"), key=lambda each: (each.name != "main", each.name))
     for folder in (RunFolder(each) for each in folders if not each.name.startswith(".")):
@@ -262,39 +252,28 @@ def _stored_baseline(suite: Suite, run: Mapping[str, Any] | None) -> RunFolder |
             manifest = folder.manifest()
         except EvalkitError:
             continue  # whoever names it hears of it
-        if run is not None and (manifest["run_id"] == run["run_id"] or manifest["started_at"] > run["started_at"]):
+        if run is not None and (manifest.run_id == run.run_id or manifest.started_at > run.started_at):
             continue
-        if manifest["suite"] == suite.name or manifest["suite_file"] == _relative(suite):
+        if manifest.suite == suite.name or manifest.suite_file == _relative(suite):
             return folder
     return None
 
 
 def _of_baseline(stored: RunFolder | None, suite: Suite, at_base: RulesBefore | None) -> RulesBefore:
-    """The rules that a stored run was decided by; what it does not hold is taken from the checked-out commit."""
+    """The rules that a stored run was decided by, else those of the checked-out commit."""
     rest = at_base or RulesBefore()
     if stored is None:
         return rest
     manifest = stored.manifest()
-    rules = manifest.get("rules")
-    since = f"baseline {manifest['run_id']}"
-    if not _is_whole(rules):
+    since = f"baseline {manifest.run_id}"
+    if manifest.rules is None:
         return rest if rest.rules else replace(rest, since=since)
-    return RulesBefore(rules={**rest.rules, **rules}, since=since, baseline=stored if _is_own(stored, suite) else None)
+    return RulesBefore(rules=manifest.rules, since=since, baseline=stored if _is_own(stored, suite) else None)
 
 
 def _is_own(stored: RunFolder, suite: Suite) -> bool:
     """False for the run of another suite, whose rows hold no earlier form of these cases."""
-    return bool(stored.manifest()["suite"] == suite.name)
-
-
-def _is_whole(rules: Any) -> TypeGuard[Mapping[str, Any]]:
-    """True for rules as a run writes them."""
-    return (
-        isinstance(rules, dict)
-        and all(fits(rules.get(key, ...), hint) for key, hint in _SHAPE.items())
-        and all(fits(file.get("n", ...), int) for file in rules["labels"].values())
-        and all(fits(file.get("rows", ...), list[str]) for file in rules["labels"].values())
-    )
+    return stored.manifest().suite == suite.name
 
 
 def _relative(suite: Suite) -> str:

@@ -7,13 +7,16 @@ import gzip
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+
+from msgspec import UnsetType
 
 from evalkit.baselines.find import set_aside_name
 from evalkit.errors import InputError, Problem, StoreError
+from evalkit.formats.manifest import Manifest, ReplacedBaseline
 from evalkit.store.chain import HEAD, open_journal
 from evalkit.store.folder import BASELINES, DECISION, MANIFEST, ROWS, SUMMARY, RunFolder, is_name
 from evalkit.store.history import read_past_run
@@ -53,7 +56,7 @@ def save_baseline(run: RunFolder, name: str, root: Path, accepted: str = "") -> 
             target.parent.mkdir(parents=True, exist_ok=True)
             _recover(target)
             draft = target.with_name(f".{name}.{os.getpid()}.tmp")
-            _copy(run, draft, {"accepted": accepted, "replaces": _facts(target, run)})
+            _copy(run, draft, replace(run.manifest(), accepted=accepted, replaces=_replaced(target, run)))
             _swap(draft, target)
     except OSError as error:
         raise StoreError(f"{target}: {error}; check the folder's permissions") from error
@@ -83,13 +86,13 @@ def _recover(target: Path) -> None:
         shutil.rmtree(left, ignore_errors=True)
 
 
-def _copy(run: RunFolder, draft: Path, added: Mapping[str, Any]) -> None:
+def _copy(run: RunFolder, draft: Path, manifest: Manifest) -> None:
     draft.mkdir()
     further = (file for file in run.journals[1:] if file.exists())
     for file in (run.file(DECISION), run.file(SUMMARY), *further):
         shutil.copyfile(file, draft / file.name)
         _sync(draft / file.name)
-    RunFolder(draft).write_json(MANIFEST, {**run.manifest(), **added})
+    RunFolder(draft).write_manifest(manifest)
     with open_journal(run.rows_file) as rows, (draft / f"{ROWS}.gz").open("wb") as packed:
         with gzip.GzipFile(filename="", mode="wb", fileobj=packed, mtime=0) as stream:
             shutil.copyfileobj(rows, stream)
@@ -97,24 +100,24 @@ def _copy(run: RunFolder, draft: Path, added: Mapping[str, Any]) -> None:
         os.fsync(packed.fileno())
 
 
-def _facts(target: Path, run: RunFolder) -> Mapping[str, Any] | None:
-    """Facts of the baseline of that name, `None` without one; if the same run is saved again, of what it replaced."""
+def _replaced(target: Path, run: RunFolder) -> ReplacedBaseline | UnsetType | None:
+    """The baseline of that name, `None` without one; if the same run is saved again, what it replaced."""
     if not (target / MANIFEST).is_file():
         return None
     try:
         manifest = RunFolder(target).manifest()
     except InputError:
-        return {"run_id": "", "outcome": "unknown: its manifest cannot be read", "head": "", "commit": "", "values": {}}
-    if manifest["run_id"] == run.manifest()["run_id"]:
-        return manifest.get("replaces")
+        return ReplacedBaseline(outcome="unknown: its manifest cannot be read")
+    if manifest.run_id == run.manifest().run_id:
+        return manifest.replaces
     decision, past = RunFolder(target).decision() or {}, read_past_run(RunFolder(target))
-    return {
-        "run_id": manifest["run_id"],
-        "outcome": str(decision.get("outcome", "unknown")),
-        "head": str(decision.get(HEAD, "")),
-        "commit": manifest.get("commit") or "",
-        "values": dict(past.values) if past is not None else {},
-    }
+    return ReplacedBaseline(
+        run_id=manifest.run_id,
+        outcome=str(decision.get("outcome", "unknown")),
+        head=str(decision.get(HEAD, "")),
+        commit=manifest.commit or "",
+        values=past.values if past is not None else {},
+    )
 
 
 def _swap(draft: Path, target: Path) -> None:

@@ -95,7 +95,7 @@ def verify(
     from evalkit.operations.baseline import faults_of
 
     stored = _stored(name)
-    problems = [*faults_of(stored, stored.manifest.get("accepted", "")), *_differences(stored, suite)]
+    problems = [*faults_of(stored, stored.manifest.accepted or ""), *_differences(stored, suite)]
     if problems:
         raise InputError(problems)
     n_rows = len(stored.frame)
@@ -143,7 +143,7 @@ def _differences(stored: StoredRun, suite: Path | None) -> Iterator[Problem]:
             prepared = await prepare(load_suite(file), os.environ, stack)
             return list(differences(stored, {case.digest for case in prepared.golden.open()}, prepared))
 
-    found = suite or suite_file_of(stored) or Path(stored.manifest["suite_file"])
+    found = suite or suite_file_of(stored) or Path(stored.manifest.suite_file)
     if not found.is_file():
         yield Problem(stored.run_id, f"its suite {found} is not there", "name one with --suite")
         return
@@ -156,23 +156,22 @@ def _lines(facts: Facts, stored: StoredRun) -> Iterator[tuple[str, str]]:
     from evalkit.text.numbers import plural
 
     manifest = facts.manifest
-    system, golden = manifest["system"], manifest["golden"]
-    yield "run", f"{manifest['run_id']} · {manifest.get('finished_at') or manifest['started_at']}"
-    yield "suite", f"{manifest['suite']} · {manifest['suite_file']}"
-    yield "commit", manifest.get("commit") or "unknown"
-    version = system.get("version")
-    named = f"version {version} · " if version else ""
-    yield "system", f"{system['kind']} · {named}fingerprint {system.get('fingerprint') or 'unknown'}"
-    yield "golden", f"{golden['path']} · {golden['n_cases']} cases · sha256 {golden['sha256'][:12]}"
+    system, golden = manifest.system, manifest.golden
+    yield "run", f"{manifest.run_id} · {manifest.finished_at or manifest.started_at}"
+    yield "suite", f"{manifest.suite} · {manifest.suite_file}"
+    yield "commit", manifest.commit or "unknown"
+    named = f"version {system.version} · " if system.version else ""
+    yield "system", f"{system.kind} · {named}fingerprint {system.fingerprint or 'unknown'}"
+    yield "golden", f"{golden.path} · {golden.n_cases} cases · sha256 {golden.sha256[:12]}"
     states = ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in facts.states.items() if count)
-    yield "rows", f"{facts.n_rows} of {manifest['expected']} · {states}"
+    yield "rows", f"{facts.n_rows} of {manifest.expected} · {states}"
     if stored.damaged:
         yield "damaged", f"{len(stored.damaged)} rows; see `evalkit baseline verify`"
     yield "decision", facts.outcome or "none: the run did not end"
-    if manifest.get("accepted"):
-        yield "accepted", manifest["accepted"]
-    if before := manifest.get("replaces"):
-        yield "replaces", f"run {before.get('run_id')} ({before.get('outcome')})"
+    if manifest.accepted:
+        yield "accepted", manifest.accepted
+    if before := manifest.replaces:
+        yield "replaces", f"run {before.run_id} ({before.outcome})"
     if facts.sees:
         assumed = " where 8.5 % of the cases flip between runs" if facts.sees[0].flips is None else ""
         yield "can show", f"a drop of the pass rate, 4 times in 5{assumed}, of"
@@ -188,4 +187,7 @@ def _print_json(facts: Facts) -> None:
     import dataclasses
     import json
 
-    typer.echo(json.dumps(dataclasses.asdict(facts), indent=1, sort_keys=True))
+    from evalkit.formats.manifest import manifest_record
+
+    record = {**dataclasses.asdict(facts), "manifest": manifest_record(facts.manifest)}
+    typer.echo(json.dumps(record, indent=1, sort_keys=True))

@@ -68,9 +68,9 @@ def noise(
     if all(each.flips is None for each in found.gates):
         fix = "see what failed in its report"
         raise InputError(Problem(str(folder.path), "no case has two answers that were graded", fix))
-    missing = stored.manifest["expected"] - len(frame.row_case)
+    missing = stored.manifest.expected - len(frame.row_case)
     if missing > 0:
-        typer.echo(f"only {len(frame.row_case)} of {stored.manifest['expected']} calls were made", err=True)
+        typer.echo(f"only {len(frame.row_case)} of {stored.manifest.expected} calls were made", err=True)
     _show(found, as_json=json)
 
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from evalkit.cli.child_process import promise
 from evalkit.cli.streams import LISTENER
 from evalkit.errors import InputError, Problem
-from evalkit.store.chain import HEAD
 from evalkit.store.folder import DECISION, REPORT
 from evalkit.text.printable import one_line
 
@@ -106,7 +105,7 @@ class CommandOutput:
 
     def _say_where(self, result: Result, *, reports: bool) -> None:
         shown = result.folder.file(REPORT if reports else DECISION)
-        self.messages.print(f"\nreport  {_short(shown)}\nhead    {result.manifest[HEAD]}", soft_wrap=True)
+        self.messages.print(f"\nreport  {_short(shown)}\nhead    {result.manifest.head}", soft_wrap=True)
 
 
 def _console(**options: Any) -> Console:

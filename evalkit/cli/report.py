@@ -30,5 +30,5 @@ def report(
     files = Files(summary=summary, csv=csv)
     refuse_places(files.named())
     folder = RunFolder(run)
-    result = decide_again(folder, None, baseline or folder.manifest().get("baseline"), os.environ)
+    result = decide_again(folder, None, baseline or folder.manifest().baseline, os.environ)
     CommandOutput(verbose=verbose).show_run(result, reports=True, files=files)

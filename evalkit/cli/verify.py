@@ -54,7 +54,7 @@ def verify(
     before = found_in(folder, root)
     wrong += [f"{folder.path}: {sentence}" for sentence in before.sentences()]
     wrong += _unlike(folder, found, (decision or {}).get(HEAD), head)
-    typer.echo(f"rows      {n_rows[0] if n_rows else 0} intact, {manifest['expected']} planned")
+    typer.echo(f"rows      {n_rows[0] if n_rows else 0} intact, {manifest.expected} planned")
     typer.echo(f"head      {found}")
     typer.echo(f"decision  {', then '.join(each.outcome for each in before.decisions) or 'none yet'}")
     for line in wrong:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from typing import Any
 
-from evalkit.formats.shapes import METRIC_SHAPE
 from evalkit.results import Decision, Summary
 from evalkit.types import Metric
 
@@ -27,7 +26,7 @@ def metric_of(record: Mapping[str, Any]) -> Metric:
     low, high = record["low"], record["high"]
     return Metric(
         **{
-            **{key: record[key] for key in METRIC_SHAPE if key in record},
+            **{each.name: record[each.name] for each in fields(Metric) if each.name in record},
             "low": -math.inf if low is None else low,
             "high": math.inf if high is None else high,
         }

@@ -1,115 +1,106 @@
-"""Check that a stored file has the shape that this version writes."""
+"""Read values of JSON into the types that this version writes, with every fault named."""
 
 from __future__ import annotations
 
+import functools
+import types
 import typing
-from collections.abc import Mapping
-from typing import Any
+from collections import abc
+from collections.abc import Collection, Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
+from typing import Any, TypeVar
 
-from evalkit.errors import Problem
-
-MANIFEST_SHAPE: Mapping[str, Any] = {
-    "run_id": str,
-    "suite": str,
-    "suite_file": str,
-    "golden": dict[str, Any],
-    "system": dict[str, Any],
-    "metrics": list[dict[str, Any]],
-    "advisory": list[str],
-    "score_keys": dict[str, dict[str, str]],
-    "cohorts": list[str],
-    "seed": int,
-    "repeats": int,
-    "expected": int,
-    "partial": str | None,
-    "notices": list[str],
-}
-"""Key of a manifest -> what stands under it; further keys are shown and decide nothing."""
-LATER_SHAPE: Mapping[str, Any] = {
-    "accepted": str,
-    "answers": dict[str, str] | None,
-    "baseline": str | None,
-    "baseline_system": str | None,
-    "case_changes": list[dict[str, Any]],
-    "command": str,
-    "commit": str | None,
-    "earlier_scorings": dict[str, dict[str, Any]],
-    "finished_at": str,
-    "former": dict[str, Any] | None,
-    "head": str,
-    "host": dict[str, Any],
-    "judge": dict[str, Any] | None,
-    "repeat_rule": str,
-    "replaces": dict[str, Any] | None,
-    "rules": dict[str, Any],
-    "sample": dict[str, Any] | None,
-    "scoring": str,
-    "started_at": str,
-    "suite_sha256": str,
-    "system_files": dict[str, str],
-    "versions": dict[str, str],
-    "wall_s": float | None,
-}
-"""The same for keys that unfinished runs and runs of earlier versions lack."""
-GOLDEN_SHAPE: Mapping[str, Any] = {"path": str, "sha256": str, "n_cases": int}
-FORMER_SHAPE: Mapping[str, Any] = {"cases": list[str], "blocks": bool}
-MAX_REPEATS = 100
-METRIC_SHAPE: Mapping[str, Any] = {
-    "name": str,
-    "low": float | None,
-    "high": float | None,
-    "higher_is_better": bool,
-    "binary": bool,
-    "judge": str | None,
-    "unit": str,
-    "diagnostic": bool,
-    "pass_at": float | None,
-    "concern": str,
-}
-_LATER = ("diagnostic", "pass_at", "concern")
-"""Keys of a metric that runs of earlier versions lack, such as stored baselines."""
+T = TypeVar("T")
+Required = Mapping[type, Collection[str]]
+"""By dataclass, fields that must be given although they have a default."""
 
 
-def manifest_problems(file: str, manifest: Mapping[str, Any]) -> list[Problem]:
-    """Each key of a manifest that is missing or holds something else than this version writes."""
-    keys = [(f"`{key}`", manifest.get(key, ...), hint) for key, hint in MANIFEST_SHAPE.items()]
-    keys += [(f"`{key}`", manifest[key], hint) for key, hint in LATER_SHAPE.items() if key in manifest]
-    if isinstance(sample := manifest.get("sample"), dict):
-        strata = sample.get("strata", ...)
-        whole = fits(strata, dict[str, list[float]]) and all(len(counts) == 2 for counts in strata.values())
-        keys += [("`sample.by`", sample.get("by", ...), str), ("`sample.strata`", whole or None, bool)]
-    if isinstance(former := manifest.get("former"), dict):
-        keys += [(f"`former.{key}`", former.get(key, ...), hint) for key, hint in FORMER_SHAPE.items()]
-    golden, repeats = manifest.get("golden"), manifest.get("repeats")
-    for name, hint in GOLDEN_SHAPE.items():
-        keys += [(f"`golden.{name}`", golden.get(name, ...), hint)] if isinstance(golden, dict) else []
-    if isinstance(repeats, int) and not 1 <= repeats <= MAX_REPEATS:
-        keys.append(("`repeats`", None, bool))
-    metrics = manifest.get("metrics")
-    for at, metric in enumerate(metrics if isinstance(metrics, list) else ()):
-        record = metric if isinstance(metric, Mapping) else {}
-        keys += [
-            (f"`metrics[{at}].{key}`", record.get(key, ...), hint)
-            for key, hint in METRIC_SHAPE.items()
-            if key in record or key not in _LATER
-        ]
-    return [
-        Problem(file, f"{key} is {'missing' if value is ... else 'not what a run writes'}", "run the suite again")
-        for key, value, hint in keys
-        if not fits(value, hint)
-    ]
+@dataclass
+class Faults:
+    """Keys that do not have the shape of a type, as dotted paths."""
+
+    missing: list[str] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+
+    @property
+    def n(self) -> int:
+        """How many there are."""
+        return len(self.missing) + len(self.wrong)
+
+
+def read(cls: type[T], value: Any, faults: Faults, required: Required | None = None, at: str = "") -> T | None:
+    """Read a mapping into a dataclass; keys that are not its fields are ignored.
+
+    Args:
+        cls: the dataclass.
+        value: of JSON, or already of the class.
+        faults: gets each key that is missing or wrong.
+        required: see `Required`.
+        at: path of the value.
+
+    Returns:
+        The value, `None` if it has a fault.
+    """
+    if isinstance(value, cls):
+        return value
+    if not isinstance(value, dict):
+        faults.wrong.append(at)
+        return None
+    before, given = faults.n, {}
+    for name, hint, own in _fields(cls):  # type: ignore[arg-type]
+        place = f"{at}.{name}" if at else name
+        if name in value:
+            given[name] = _read(value[name], hint, faults, required or {}, place)
+        elif name in (required or {}).get(cls, ()) or own.default is own.default_factory is MISSING:
+            faults.missing.append(place)
+    return cls(**given) if faults.n == before else None
 
 
 def fits(value: Any, hint: Any) -> bool:
     """True where a value of JSON has the type; a whole number is a float, a bool is not a number."""
+    faults = Faults()
+    _read(value, hint, faults, {}, "")
+    return not faults.n
+
+
+@functools.cache
+def _fields(cls: Any) -> tuple[tuple[str, Any, Field[Any]], ...]:
+    hints = typing.get_type_hints(cls)
+    return tuple((each.name, hints[each.name], each) for each in fields(cls))
+
+
+def _read(value: Any, hint: Any, faults: Faults, required: Required, at: str) -> Any:
+    """The value as the hint has it: lists as tuples, mappings as dataclasses; a fault where it does not fit."""
     origin, parts = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (types.UnionType, typing.Union):
+        given = [part for part in parts if isinstance(part, type) and is_dataclass(part)]
+        if value is not None and given:
+            return read(given[0], value, faults, required, at)
+        if not any(fits(value, part) for part in parts):
+            faults.wrong.append(at)
+        return value
+    if isinstance(hint, type) and is_dataclass(hint):
+        return read(hint, value, faults, required, at)
+    if origin in (list, tuple, abc.Sequence) and isinstance(value, list | tuple):
+        if origin is tuple and parts[-1] is not ...:
+            if len(value) != len(parts):
+                faults.wrong.append(at)
+            return tuple(_read(*pair, faults, required, at) for pair in zip(value, parts, strict=False))
+        found = (_read(each, parts[0], faults, required, f"{at}[{place}]") for place, each in enumerate(value))
+        return [*found] if origin is list else tuple(found)
+    if origin in (dict, abc.Mapping) and isinstance(value, dict):
+        return {key: _read(each, parts[1], faults, required, at) for key, each in value.items()}
+    if not _is_scalar(value, hint, origin, parts):
+        faults.wrong.append(at)
+    return value
+
+
+def _is_scalar(value: Any, hint: Any, origin: Any, parts: tuple[Any, ...]) -> bool:
     if hint is Any:
         return value is not ...
-    if origin is list:
-        return isinstance(value, list) and all(fits(item, parts[0]) for item in value)
-    if origin is dict:
-        return isinstance(value, dict) and all(fits(item, parts[1]) for item in value.values())
-    if parts:
-        return any(fits(value, part) for part in parts)
+    if origin is typing.Literal:
+        return value in parts
+    if origin is not None:
+        return False
     wanted = (int, float) if hint is float else hint
     return isinstance(value, wanted) and (hint is bool or not isinstance(value, bool))

@@ -6,12 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
+from evalkit.formats.manifest import LabelFile, Rules
 from evalkit.gate.policy import CHECKS, Coverage, Threshold
 from evalkit.gate.suite_changes import NONE, is_number, part_changes, shown
 from evalkit.results import KAPPA_FLOOR, Amendment, Comparison, Decision
 
-Rules = Mapping[str, Any]
-"""The rules of a run as its manifest holds them."""
 _LESS_IS_LOOSER = ("min", "beats_by", "by_cohort_min", "alpha")
 _MORE_IS_LOOSER = ("max", "margin", "max_slowdown", "max_cost_ratio")
 _FEWER_ARE_LOOSER = ("by", "critical", "metrics")
@@ -26,14 +25,14 @@ def amendments(before: Rules, after: Rules) -> tuple[Amendment, ...]:
     """Every rule that differs, the looser ones first.
 
     Args:
-        before: of the base branch, or of the baseline; keys that a run of an earlier version lacks are not compared.
+        before: of the base branch, or of the baseline.
         after: of the run to decide.
     """
     found = [
-        *_gate(before.get("gate", ()), after.get("gate", ())),
+        *_gate(before.gate, after.gate),
         *_plain(before, after),
-        *_floors(before.get("kappa_floors", {}), after.get("kappa_floors", {})),
-        *_labels(before.get("labels", {}), after.get("labels", {})),
+        *_floors(before.kappa_floors, after.kappa_floors),
+        *_labels(before.labels, after.labels),
         *part_changes(before, after),
     ]
     return tuple(sorted(found, key=lambda each: not each.loosens))
@@ -141,9 +140,9 @@ def _is_looser(name: str, key: str, was: Any, now: Any) -> bool:
 def _plain(before: Rules, after: Rules) -> Iterator[Amendment]:
     """Keys of the suite that rule how a run is judged."""
     for key in ("require_evidence", "repeat", "repeat_rule", "cohorts", "production"):
-        if key not in before or before[key] == after.get(key):
+        was, now = getattr(before, key), getattr(after, key)
+        if was == now:
             continue
-        was, now = before[key], after[key]
         if key == "cohorts":
             loosens = not set(was) <= set(now)
         elif key == "repeat":
@@ -155,7 +154,7 @@ def _plain(before: Rules, after: Rules) -> Iterator[Amendment]:
 
 def _more_chances(rules: Rules) -> bool:
     """True where a system that answers at random passes sooner the more often it is asked."""
-    return str(rules.get("repeat_rule")) not in _FAIR_RULES or "pass_any" in str(rules.get("gate"))
+    return rules.repeat_rule not in _FAIR_RULES or "pass_any" in str(rules.gate)
 
 
 def _floors(before: Mapping[str, float], after: Mapping[str, float]) -> Iterator[Amendment]:
@@ -166,13 +165,13 @@ def _floors(before: Mapping[str, float], after: Mapping[str, float]) -> Iterator
             yield Amendment(what=what, before=shown(was), after=shown(now), loosens=now < was)
 
 
-def _labels(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Amendment]:
+def _labels(before: Mapping[str, LabelFile], after: Mapping[str, LabelFile]) -> Iterator[Amendment]:
     """Label files by content; added ones move trust in a judge and the figures that are corrected by it."""
     for file in sorted({*before, *after}):
         was, now = before.get(file), after.get(file)
         if was == now:
             continue
-        counts = [f"{each.get('n', 0):,} labels" if each else NONE for each in (was, now)]
-        lost = len({*(was or {}).get("rows", ())} - {*(now or {}).get("rows", ())})
-        note = f"{lost:,} edited or removed" if lost and now else ""
+        counts = [f"{each.n:,} labels" if each else NONE for each in (was, now)]
+        lost = len({*was.rows} - {*now.rows}) if was and now else 0
+        note = f"{lost:,} edited or removed" if lost else ""
         yield Amendment(what=f"labels {file}", before=counts[0], after=counts[1], note=note, loosens=True)

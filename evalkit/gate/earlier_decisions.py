@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from evalkit.disk.json_files import to_json
+from evalkit.formats.manifest import Manifest
 from evalkit.formats.records import summary_records
 from evalkit.results import Decided, Decision, Summary
 from evalkit.store.blocked_runs import blocked_runs, known_of, remember
 from evalkit.store.chain import HEAD, head_of
-from evalkit.store.changes_since import ChangesSince, before_in, system_of
+from evalkit.store.changes_since import ChangesSince, before_in
 from evalkit.store.folder import DECISION, SUMMARY, TIMINGS, RunFolder
 from evalkit.store.history import PastRun, stored_runs
 from evalkit.store.running import noted_in
@@ -69,7 +69,7 @@ def found_in(folder: RunFolder, root: Path, noted: frozenset[tuple[str, int]] | 
         InputError: if it is not a run folder.
         StoreError: if it cannot be read.
     """
-    known = known_of(root, str(folder.manifest()["run_id"]))
+    known = known_of(root, folder.manifest().run_id)
     return before_in(folder, known, noted_in(folder.path) if noted is None else noted)
 
 
@@ -116,7 +116,7 @@ def of_baseline(folder: RunFolder | None, title: str) -> EarlierDecisions:
     """
     if folder is None:
         return EarlierDecisions()
-    decision, accepted = folder.decision(), folder.manifest().get("accepted")
+    decision, accepted = folder.decision(), folder.manifest().accepted
     why = f"accepted because {accepted!r}" if accepted else "nothing says why it is one"
     if decision is None:
         return EarlierDecisions(conditions=(f"baseline {title} is a run without a decision; {why}",))
@@ -129,7 +129,7 @@ def of_baseline(folder: RunFolder | None, title: str) -> EarlierDecisions:
 
 def write_decision(
     folder: RunFolder,
-    manifest: Mapping[str, Any],
+    manifest: Manifest,
     summary: Summary,
     decision: Decision,
     earlier: EarlierDecisions,
@@ -157,7 +157,7 @@ def write_decision(
     decision = carried(
         decision,
         before,
-        system=system_of(manifest),
+        system=manifest.system.identity,
         asked_again=earlier.asked_again,
         withheld=earlier.withheld,
         conditions=earlier.conditions,
@@ -165,21 +165,21 @@ def write_decision(
     compared, timings = summary_records(summary)
     folder.write_json(SUMMARY, compared)
     folder.write_json(TIMINGS, timings)
-    record = {"run_id": manifest["run_id"], "exit_code": int(exit_code(decision)), **dataclasses.asdict(decision)}
+    record = {"run_id": manifest.run_id, "exit_code": int(exit_code(decision)), **dataclasses.asdict(decision)}
     journals = folder.scans()
     head = head_of(journals, record)
     own = Decided(
-        run_id=manifest["run_id"],
+        run_id=manifest.run_id,
         outcome=decision.outcome,
         why=decision.reasons[0] if decision.reasons else "",
         decided_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        commit=manifest.get("commit") or "",
-        system=system_of(manifest),
+        commit=manifest.commit or "",
+        system=manifest.system.identity,
     )
     if not earlier.withheld:  # what was decided on stays sealed until the change is undone
         write_seal(folder, head, journals, _with(earlier.decisions, own), file_sums(folder))
     if own.outcome == "blocked":
-        remember(root, manifest["suite"], own)
+        remember(root, manifest.suite, own)
     text = to_json({**record, HEAD: head})
     folder.write_text(DECISION, text)
     return Written(decision, head, hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest())
@@ -192,10 +192,10 @@ def _with(decisions: tuple[Decided, ...], own: Decided) -> tuple[Decided, ...]:
     return decisions if same else (*decisions, own)
 
 
-def _others(folder: RunFolder, manifest: Mapping[str, Any], root: Path, known: set[str]) -> Iterator[Decided]:
+def _others(folder: RunFolder, manifest: Manifest, root: Path, known: set[str]) -> Iterator[Decided]:
     """Blocked runs of the same suite and commit that the reports folder, the folder around or the project know."""
-    suite, own = manifest["suite"], {manifest["run_id"], *known}
-    commit, system = manifest.get("commit") or "", system_of(manifest)
+    suite, own = manifest.suite, {manifest.run_id, *known}
+    commit, system = manifest.commit or "", manifest.system.identity
 
     def same(decided: Decided) -> bool:
         if decided.run_id in own:

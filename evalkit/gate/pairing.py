@@ -12,12 +12,11 @@ from numpy.typing import NDArray
 from evalkit.aggregate.columns import Column, Floats, Ints
 from evalkit.aggregate.frozen import FrozenFrame, fold
 from evalkit.aggregate.statuses import ABSENT, SCORED, UNSCORED
+from evalkit.formats.manifest import ScoreKeys
 from evalkit.gate.words import worst_first
 from evalkit.results import Comparison
 from evalkit.text.numbers import plural
 
-ScoreKeys = Mapping[str, Mapping[str, str]]
-"""Metric -> part (`version`, `rubric`, `judge` ...) -> its value."""
 Repeats = tuple[int | None, int | None]
 """Rows of each case that count, of baseline and candidate; `None` for all of them."""
 

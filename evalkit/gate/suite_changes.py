@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from evalkit.formats.manifest import Rules
 from evalkit.gate.policy import PASS_METRICS
 from evalkit.results import Amendment
 
+Scorers = Mapping[str, Mapping[str, Any]]
+"""Label -> options."""
 NONE = "none"
 _PARTS = ("system", "judge", "embedding", "golden", "sample", "calibrations")
 _NO_RULE = ("why", "description")
 _SPENDING = ("budget_usd", "deadline_s")
 
 
-def part_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Amendment]:
+def part_changes(before: Rules, after: Rules) -> Iterator[Amendment]:
     """Every option of a part that differs, by its dotted key.
 
     Args:
-        before: rules of the base; a part that it does not hold is not compared.
+        before: rules of the base.
         after: of the run to decide.
     """
     for part in _PARTS:
-        yield from _options(part, _mapping(before, part), _mapping(after, part), _LOOSER.get(part, _always))
-    if "scorers" in before:
-        was, now = (_mapping(rules, "scorers") or {} for rules in (before, after))
-        yield from _scorers(was, now, _capped(before.get("gate")))
+        yield from _options(part, getattr(before, part), getattr(after, part), _LOOSER.get(part, _always))
+    yield from _scorers(before.scorers, after.scorers, _capped(before.gate))
     yield from _settings(before, after)
 
 
@@ -45,24 +46,13 @@ def is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _mapping(rules: Mapping[str, Any], part: str) -> Mapping[str, Any] | None:
-    """A part of stored rules, which may hold anything there."""
-    found = rules.get(part)
-    return found if isinstance(found, Mapping) else None
-
-
 Loosens = Callable[[str, Any, Any], bool]
 """Option, value before and value after -> True where it lets more through, or where that cannot be told."""
 
 
-def _options(
-    what: str, before: Mapping[str, Any] | None, after: Mapping[str, Any] | None, loosens: Loosens
-) -> Iterator[Amendment]:
-    if before is None:
-        return
-    now_all = after or {}
-    for key in sorted({*before, *now_all}, key=str):
-        was, now = before.get(key), now_all.get(key)
+def _options(what: str, before: Mapping[str, Any], after: Mapping[str, Any], loosens: Loosens) -> Iterator[Amendment]:
+    for key in sorted({*before, *after}, key=str):
+        was, now = before.get(key), after.get(key)
         if was != now:
             name = f"{what} {key}"
             yield Amendment(what=name, before=_option(was), after=_option(now), loosens=loosens(key, was, now))
@@ -95,9 +85,9 @@ def _sample(key: str, was: Any, now: Any) -> bool:
 _LOOSER: Mapping[str, Loosens] = {"system": _system, "golden": _golden, "sample": _sample}
 
 
-def _capped(gate: Any) -> frozenset[str]:
+def _capped(gate: Sequence[Any]) -> frozenset[str]:
     """First words of the metrics that a gate holds below a `max`."""
-    entries = [item for item in gate if isinstance(item, Mapping)] if isinstance(gate, list | tuple) else []
+    entries = [item for item in gate if isinstance(item, Mapping)]
     return frozenset(
         str(name).partition(".")[0]
         for item in entries
@@ -106,16 +96,16 @@ def _capped(gate: Any) -> frozenset[str]:
     )
 
 
-def _scorers(before: Mapping[str, Any], after: Mapping[str, Any], capped: frozenset[str]) -> Iterator[Amendment]:
+def _scorers(before: Scorers, after: Scorers, capped: frozenset[str]) -> Iterator[Amendment]:
     """Scorers by label; where passes are held below a `max`, whatever lets fewer pass may let more through."""
     all_capped = not capped.isdisjoint(PASS_METRICS)
     for label in sorted({*before, *after}, key=str):
-        was, now = before.get(label), after.get(label)
-        if now is None:
-            yield Amendment(what=f"scorer {label}", before=shown(was), after="removed", loosens=True)
+        if label not in after:
+            yield Amendment(what=f"scorer {label}", before=shown(before[label]), after="removed", loosens=True)
         elif label not in before:
-            yield Amendment(what=f"scorer {label}", before=NONE, after=shown(now), loosens=all_capped)
-        elif isinstance(was, Mapping) and isinstance(now, Mapping):
+            yield Amendment(what=f"scorer {label}", before=NONE, after=shown(after[label]), loosens=all_capped)
+        else:
+            was, now = before[label], after[label]
             negated = any(str(each.get("kind", "")).startswith("not_") for each in (was, now))
             capped_here = all_capped or label.partition(" #")[0].partition(".")[0] in capped
             yield from _options(f"scorer {label}", was, now, _negated if negated or capped_here else _scorer)
@@ -135,13 +125,13 @@ def _negated(key: str, was: Any, now: Any) -> bool:
     return key != "advisory" or now is not None
 
 
-def _settings(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Amendment]:
+def _settings(before: Rules, after: Rules) -> Iterator[Amendment]:
     """Single keys of the suite that decide less than a rule, and are shown."""
-    sampled = bool(before.get("sample") or after.get("sample"))
+    sampled = bool(before.sample or after.sample)
     for key in ("name", "seed", "concurrency", "traffic_per_month", *_SPENDING):
-        if key not in before or before[key] == after.get(key):
+        was, now = getattr(before, key), getattr(after, key)
+        if was == now:
             continue
-        was, now = before[key], after.get(key)
         less = now is None or not is_number(was) or not is_number(now) or now < was
         looser = {"seed": sampled, "concurrency": less, "traffic_per_month": was is not None and less}
         loosens = looser.get(key, False)

@@ -14,6 +14,7 @@ from typing import Any
 
 from evalkit.disk.files import sha256_of
 from evalkit.errors import InputError, Problem, noting
+from evalkit.formats.manifest import GoldenFacts
 from evalkit.golden.fields import to_case
 from evalkit.golden.lines import Note, RawRow, read_csv, read_jsonl
 from evalkit.golden.survey import GoldenSurvey, Lack, Need
@@ -111,25 +112,25 @@ def open_golden(
     )
 
 
-def known_golden(source: GoldenSource, file: Path | None, shown: str, record: Mapping[str, Any]) -> GoldenSet | None:
+def known_golden(source: GoldenSource, file: Path | None, shown: str, facts: GoldenFacts) -> GoldenSet | None:
     """The set as a run with the same suite has checked it, while not a byte of its file has changed.
 
     Args:
         source: what the suite says.
         file: the resolved file, `None` for a hub data set.
         shown: how the file is named in messages.
-        record: `golden` of the run's manifest.
+        facts: of the run's manifest.
     """
-    if file is None or record.get("file_sha256") != file_sha256(file):
+    if file is None or facts.file_sha256 != file_sha256(file):
         return None
     return GoldenSet(
         path=shown,
-        sha256=record["sha256"],
-        n_cases=record["n_cases"],
+        sha256=facts.sha256,
+        n_cases=facts.n_cases,
         cohort_counts={},
         missing={},
         warnings=(),
-        open=lambda: _again(source, file, shown, record["sha256"]),
+        open=lambda: _again(source, file, shown, facts.sha256),
     )
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import shlex
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from evalkit.aggregate.frozen import freeze
 from evalkit.baselines.find import NO_ANSWERS
 from evalkit.errors import Problem
-from evalkit.formats.records import metric_of
+from evalkit.formats.manifest import Manifest, ReplacedBaseline
 from evalkit.gate.critical_cases import RUNS
 from evalkit.gate.no_regression import MIN_OVERLAP
 from evalkit.gate.policy import Policy
@@ -34,7 +34,7 @@ _SHOWN = 5
 class Facts:
     """What a stored run is."""
 
-    manifest: Mapping[str, Any]
+    manifest: Manifest
     outcome: str | None
     """`None` where the run reached no decision."""
     n_cases: int
@@ -64,13 +64,13 @@ def facts_of(stored: StoredRun, suite: Suite | None = None) -> Facts:
     return Facts(stored.manifest, outcome, frame.n_cases, len(frame.row_case), frame.states, sees)
 
 
-def more_repeats(manifest: Mapping[str, Any]) -> str:
+def more_repeats(manifest: Manifest) -> str:
     """Recommend a baseline of four runs, with the command to copy; empty where it has as many."""
-    repeats = manifest.get("repeats", 1)
+    repeats = manifest.repeats
     if repeats >= RUNS:
         return ""
     has = f"it holds {plural(repeats, 'run')} of each case; {RUNS} find smaller drops at the same rate of false blocks"
-    return f"{has}: evalkit run {shlex.quote(manifest['suite_file'])} --repeat {RUNS}"
+    return f"{has}: evalkit run {shlex.quote(manifest.suite_file)} --repeat {RUNS}"
 
 
 def faults_of(stored: StoredRun, accepted: str = "") -> Iterator[Problem]:
@@ -91,11 +91,11 @@ def faults_of(stored: StoredRun, accepted: str = "") -> Iterator[Problem]:
     n_rows = len(frame.row_case)
     if n_rows and not frame.has_answers:
         yield Problem(place, NO_ANSWERS, _AGAIN)
-    if n_rows < manifest["expected"]:
-        yield Problem(place, f"{n_rows} of {manifest['expected']} rows are there", _AGAIN)
-    if manifest["partial"]:
-        yield Problem(place, f"a partial run ({manifest['partial']})", "run the whole suite and save that run")
-    if decision is None or decision.get("run_id") != manifest["run_id"]:
+    if n_rows < manifest.expected:
+        yield Problem(place, f"{n_rows} of {manifest.expected} rows are there", _AGAIN)
+    if manifest.partial:
+        yield Problem(place, f"a partial run ({manifest.partial})", "run the whole suite and save that run")
+    if decision is None or decision.get("run_id") != manifest.run_id:
         yield Problem(place, "no decision of this run beside its rows", _AGAIN)
     for sentence in before_in(stored.folder, noted=noted_in(stored.folder.path)).sentences():
         yield Problem(place, sentence, _AGAIN)
@@ -107,12 +107,12 @@ def faults_of(stored: StoredRun, accepted: str = "") -> Iterator[Problem]:
 def replaced(saved: RunFolder) -> Iterator[str]:
     """Describe the baseline that a saved one replaced, and each overall figure that differs; empty without one."""
     manifest, now = saved.manifest(), read_past_run(saved)
-    before = manifest.get("replaces")
-    if before is None:
+    before = manifest.replaces
+    if not isinstance(before, ReplacedBaseline):
         return
-    yield f"it replaces run {before['run_id'] or 'unknown'}, which was {before['outcome']}"
-    metrics = {record["name"]: metric_of(record) for record in manifest["metrics"]}
-    then, values = before["values"], now.values if now is not None else {}
+    yield f"it replaces run {before.run_id or 'unknown'}, which was {before.outcome}"
+    metrics = {metric.name: metric for metric in manifest.metrics}
+    then, values = before.values, now.values if now is not None else {}
     for name in sorted({*then, *values}):
         was, found = then.get(name), values.get(name)
         style = style_of(name, metrics.get(name))

@@ -28,10 +28,10 @@ def compared(before: RunFolder, after: RunFolder) -> Compared:
         InputError: one of them is not a run, or its rows are damaged.
     """
     stored = load_run(after)
-    policy = Policy(checks=(NoRegression(baseline=str(before.path)),), repeats=stored.manifest.get("repeats", 1))
+    policy = Policy(checks=(NoRegression(baseline=str(before.path)),), repeats=stored.manifest.repeats)
     baseline = load_baseline(before, stored.score_keys)
-    terms = Terms(suite=stored.manifest["suite"], policy=policy, baseline=baseline)
-    summary, decision = assess(stored.frame, terms, expected=stored.manifest["expected"], final=True)
+    terms = Terms(suite=stored.manifest.suite, policy=policy, baseline=baseline)
+    summary, decision = assess(stored.frame, terms, expected=stored.manifest.expected, final=True)
     if not isinstance(decision, Decision):
         raise TypeError("a policy without canaries asks for no repeats")
     return Compared(stored, summary, decision)

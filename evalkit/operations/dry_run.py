@@ -75,12 +75,12 @@ def _typical(planned: Planned) -> Typical | None:
         with suppress(EvalkitError):
             manifest = folder.manifest()
             rows = [row for row in islice(folder.rows(), MOST_ROWS) if row.output is not None]
-            n_timed = min(len(scan(folder.rows_file).sums), manifest["expected"])  # what the gate asked again is not
-            whole = manifest["partial"] is None and n_timed == manifest["expected"]
+            n_timed = min(len(scan(folder.rows_file).sums), manifest.expected)  # what the gate asked again is not
+            whole = manifest.partial is None and n_timed == manifest.expected
             if len(rows) >= (1 if whole else LEAST_ROWS):
-                wall_s = manifest.get("wall_s")
+                wall_s = manifest.wall_s
                 seconds = None if wall_s is None else wall_s / max(1, n_timed)
-                return Typical(shown_path(folder.path), rows, manifest["score_keys"], seconds)
+                return Typical(shown_path(folder.path), rows, manifest.score_keys, seconds)
     return None
 
 
@@ -91,7 +91,7 @@ def _earlier_runs(planned: Planned) -> Iterator[RunFolder]:
         files = sorted(place.glob(f"*/{MANIFEST}"), key=lambda file: file.stat().st_mtime_ns, reverse=True)
         for folder in (RunFolder(file.parent) for file in files[:MOST_RUNS]):
             with suppress(EvalkitError):
-                if folder.manifest()["suite"] == suite.name:
+                if folder.manifest().suite == suite.name:
                     yield folder
     if planned.terms.baseline_folder is not None:
         yield planned.terms.baseline_folder

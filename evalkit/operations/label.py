@@ -42,7 +42,7 @@ def draw_queue(judged: Judged, scorer: str, n: int, *, by: str | None, seed: int
     Raises:
         InputError: There is no such cohort, or no answer left to label.
     """
-    cohorts = judged.stored.manifest["cohorts"]
+    cohorts = judged.stored.manifest.cohorts
     if by is not None and by not in cohorts:
         raise InputError(Problem("--by", f"no cohort {by!r} in this run", f"choose from {', '.join(cohorts)}"))
     metric = next(each for each in judged.judges if each.name == scorer)

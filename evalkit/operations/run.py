@@ -9,9 +9,10 @@ from contextlib import AsyncExitStack, ExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from evalkit.errors import ExitCode, InputError, Problem
+from evalkit.formats.manifest import Manifest
 from evalkit.gate.assess import Terms, assess, refuse_incomparable
 from evalkit.gate.earlier_decisions import Written, of_answers, of_baseline, of_resumed, of_stored_rows, write_decision
 from evalkit.operations.score import answered_by, answers_of
@@ -27,8 +28,7 @@ from evalkit.runner.prepare import prepare
 from evalkit.runner.resume import Resume, checked_golden, enter
 from evalkit.runner.session import Session, Watcher
 from evalkit.runner.terms import terms_of_run, terms_of_stored
-from evalkit.store.chain import HEAD
-from evalkit.store.folder import MANIFEST, RunFolder, new_run_folder
+from evalkit.store.folder import RunFolder, new_run_folder
 from evalkit.store.journal import Journal
 from evalkit.store.running import Running, refuse_if_running
 from evalkit.store.stored_run import load_run, suite_file_of
@@ -78,7 +78,7 @@ class Planned:
     terms: Terms
     chosen: frozenset[str] | None
     """Digests of its cases, `None` for all."""
-    manifest: Mapping[str, Any]
+    manifest: Manifest
     out: Path
     """Where its folder is, or will be."""
 
@@ -88,7 +88,7 @@ class Result:
     """A run that ended."""
 
     folder: RunFolder
-    manifest: Mapping[str, Any]
+    manifest: Manifest
     """Of the folder, with the head of the run."""
     summary: Summary
     decision: Decision
@@ -134,8 +134,8 @@ async def run_suite(request: Request, watcher: Watcher, stop: Stop, env: Mapping
             await preparing
         # Everything that ran the system's code is closed, and the process state is restored.
         finished = datetime.now(UTC).isoformat(timespec="seconds")
-        manifest = {**place.manifest, "finished_at": finished, "wall_s": session.wall_s}
-        folder.write_json(MANIFEST, manifest)
+        manifest = dataclasses.replace(place.manifest, finished_at=finished, wall_s=session.wall_s)
+        folder.write_manifest(manifest)
         earlier = of_resumed(place.before) + of_baseline(terms.baseline_folder, terms.baseline_title)
         if request.answers is not None:
             earlier = of_answers(request.answers, suite.root) + earlier
@@ -171,18 +171,15 @@ async def plan_run(request: Request, env: Mapping[str, str], stack: AsyncExitSta
     n_cases = prepared.golden.n_cases if chosen is None else len(chosen)
     manifest = manifest_of(
         prepared,
+        terms,
         now=datetime.now(UTC),
         expected=n_cases * suite.options.repeat,
-        partial=request.selection.partial,
         sample=sample,
         command=request.command,
     )
-    manifest["baseline"] = request.baseline
-    digests = None if terms.former is None else [case.digest for case in terms.former]
-    manifest["former"] = None if digests is None else {"cases": digests, "blocks": terms.former_blocks}
-    manifest["case_changes"] = [dataclasses.asdict(each) for each in terms.case_changes]
-    manifest["answers"] = None if request.answers is None else answers_of(request.answers)
-    return Planned(prepared, terms, chosen, manifest, request.out or suite.root / "reports" / manifest["run_id"])
+    answers = None if request.answers is None else answers_of(request.answers)
+    manifest = dataclasses.replace(manifest, baseline=request.baseline, answers=answers)
+    return Planned(prepared, terms, chosen, manifest, request.out or suite.root / "reports" / manifest.run_id)
 
 
 def decide_again(
@@ -205,15 +202,15 @@ def decide_again(
     stored = load_run(folder)
     found = suite_file or suite_file_of(stored)
     if found is None:
-        what = f"its suite {stored.manifest['suite_file']} is not there"
+        what = f"its suite {stored.manifest.suite_file} is not there"
         raise InputError(Problem(str(folder.path), what, "name one with --suite"))
     suite = load_suite(found)
     terms = terms_of_stored(suite, stored.manifest, baseline, folder, env or {})
     summary, decision = assess(
         stored.frame,
         terms,
-        expected=stored.manifest["expected"],
-        wall_s=stored.manifest.get("wall_s"),
+        expected=stored.manifest.expected,
+        wall_s=stored.manifest.wall_s,
         final=True,
     )
     if not isinstance(decision, Decision):
@@ -266,6 +263,6 @@ async def ready(
     return dataclasses.replace(prepared, warnings=warnings_of(prepared, terms)), terms
 
 
-def _result(folder: RunFolder, manifest: Mapping[str, Any], summary: Summary, written: Written, terms: Terms) -> Result:
-    manifest = {**manifest, HEAD: written.head}
+def _result(folder: RunFolder, manifest: Manifest, summary: Summary, written: Written, terms: Terms) -> Result:
+    manifest = dataclasses.replace(manifest, head=written.head)
     return Result(folder, manifest, summary, written.decision, terms.baseline_folder, written.sha256, terms.labels)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from evalkit.baselines.find import find_baseline
 from evalkit.errors import InputError, Problem
+from evalkit.formats.manifest import ScoredRun
 from evalkit.store.folder import RunFolder
 from evalkit.types import Case, Failure, Output
 
@@ -67,20 +68,20 @@ def answered_by(suite: Suite, folder: RunFolder) -> Suite:
         InputError: the folder is not a run.
     """
     manifest = folder.manifest()
-    system = StoredAnswers(folder, manifest["system"]["fingerprint"])
-    options = replace(suite.options, repeat=manifest["repeats"])
-    policy = replace(suite.policy, repeats=manifest["repeats"], escalates=False, asks_again=False)
-    kind = manifest["system"]["kind"]
+    system = StoredAnswers(folder, manifest.system.fingerprint)
+    options = replace(suite.options, repeat=manifest.repeats)
+    policy = replace(suite.policy, repeats=manifest.repeats, escalates=False, asks_again=False)
+    kind = manifest.system.kind
     return replace(suite, system=system, system_kind=kind, options=options, policy=policy, baseline_system=None)
 
 
-def answers_of(folder: RunFolder) -> dict[str, str]:
+def answers_of(folder: RunFolder) -> ScoredRun:
     """What names the answers of a stored run: its id, and the head of its rows.
 
     Raises:
         InputError: the folder is not a run.
     """
-    return {"run_id": str(folder.manifest()["run_id"]), "head": folder.head(None)}
+    return ScoredRun(run_id=folder.manifest().run_id, head=folder.head(None))
 
 
 def stored_run(name: str, root: Path) -> RunFolder:

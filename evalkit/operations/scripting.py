@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from evalkit.disk.paths import project_of
+from evalkit.formats.manifest import Manifest
 from evalkit.operations.compare import compared
 from evalkit.operations.run import Request, Result, decide_again, run_suite
 from evalkit.operations.score import stored_run
@@ -41,7 +42,7 @@ class Run:
     """A run on disk: its folder, its figures and its decision."""
 
     folder: Path
-    manifest: Mapping[str, Any]
+    manifest: Manifest
     """What the run was made of: suite, golden set, system, judge, scorers, versions."""
     summary: Summary | None
     """Every metric by cohort; `None` for a run that was stopped before its decision."""
@@ -67,7 +68,7 @@ class Run:
         return to_pandas(self.folder)
 
     def __repr__(self) -> str:
-        return f"Run({str(self.folder)!r}, suite={self.manifest['suite']!r}, outcome={self.outcome!r})"
+        return f"Run({str(self.folder)!r}, suite={self.manifest.suite!r}, outcome={self.outcome!r})"
 
 
 def run(  # noqa: PLR0913 - each is a flag of `evalkit run`

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Any
 
+from evalkit.formats.manifest import Manifest
 from evalkit.report.judges import JudgeLine
 from evalkit.report.markdown import MARKS, amendment_line, judge_lines
 from evalkit.report.page import line_markdown
@@ -26,7 +26,7 @@ _FEW_CHECKS = 12
 _TEXT_CHARS = 600
 
 
-def release_decision_markdown(view: View, manifest: Mapping[str, Any]) -> str:
+def release_decision_markdown(view: View, manifest: Manifest) -> str:
     """Write the record of a release gate: what the run knows is filled in, what a person must add says so."""
     sections = [
         f"# Release decision: {plain(view.suite, 120)}",
@@ -49,21 +49,21 @@ def release_decision_markdown(view: View, manifest: Mapping[str, Any]) -> str:
     return "\n\n".join(sections) + "\n"
 
 
-def _identity(view: View, manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _identity(view: View, manifest: Manifest) -> list[tuple[str, str]]:
     """What was judged, against what, on which data."""
-    system, golden = manifest.get("system") or {}, manifest.get("golden") or {}
+    system, golden = manifest.system, manifest.golden
     found = view.comparison
     return [
-        ("System", _known(system.get("kind"))),
-        ("Version", _known(system.get("version") or system.get("fingerprint"))),
+        ("System", _known(system.kind)),
+        ("Version", _known(system.identity)),
         ("Baseline", _known(found.baseline_id) if found else "none: nothing was compared"),
-        ("Data", _known(golden.get("path"))),
-        ("Data version", f"{_known(golden.get('sha256'))}, {golden.get('n_cases', golden.get('n', 'unknown'))} cases"),
-        ("Suite", _known(manifest.get("suite_file") or view.suite)),
-        ("Suite version", _known(manifest.get("suite_sha256"))),
-        ("Commit", _known(manifest.get("commit"))),
-        ("Run", _known(manifest.get("run_id"))),
-        ("Run finished", _known(manifest.get("finished_at"))),
+        ("Data", _known(golden.path)),
+        ("Data version", f"{_known(golden.sha256)}, {golden.n_cases} cases"),
+        ("Suite", _known(manifest.suite_file)),
+        ("Suite version", _known(manifest.suite_sha256)),
+        ("Commit", _known(manifest.commit)),
+        ("Run", _known(manifest.run_id)),
+        ("Run finished", _known(manifest.finished_at)),
         ("Coverage", plain(view.coverage)),
         ("Partial run", plain(view.partial) if view.partial else "no"),
     ]
@@ -153,7 +153,7 @@ def _known_failure(failed: FailedCase, changes: Mapping[str, str]) -> str:
     return f"| {case_id} | {row.case.severity} | {metrics or row.state}{runs} | {change} | {BLANK} |"
 
 
-def _thresholds(view: View, manifest: Mapping[str, Any]) -> str:
+def _thresholds(view: View, manifest: Manifest) -> str:
     """Each threshold once, with the number of cohorts that it holds for."""
     held = Counter((line.check.name, line.check.metric, line.need, line.check.need) for line in view.gates)
     whys = _whys(manifest)
@@ -162,17 +162,15 @@ def _thresholds(view: View, manifest: Mapping[str, Any]) -> str:
         f"| {plain(_why(name, written, whys)) or NO_REASON} |"
         for (name, metric, need, written), count in sorted(held.items())
     ]
-    place = code(str(manifest.get("suite_file") or view.suite), 120)
+    place = code(manifest.suite_file, 120)
     head = ["| Check | Metric | Need | Cohorts | Why this value |", "| --- | --- | --- | --- | --- |"]
     return f"Read from {place}, which was fixed before the first call of this run.\n\n" + "\n".join([*head, *rows])
 
 
-def _whys(manifest: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+def _whys(manifest: Manifest) -> list[tuple[str, str, str]]:
     """Name, text and reason of each entry of the gate, as the manifest kept them before the first call."""
-    rules = manifest.get("rules")
-    entries = rules.get("gate") if isinstance(rules, Mapping) else None
     found = []
-    for entry in entries if isinstance(entries, list) else ():
+    for entry in manifest.rules.gate if manifest.rules is not None else ():
         name, options = next(iter(entry.items())) if isinstance(entry, Mapping) and entry else (str(entry), None)
         why = options.get("why") if isinstance(options, Mapping) else None
         found.append((str(name), str(entry), str(why or "")))

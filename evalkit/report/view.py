@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from evalkit.formats.manifest import Manifest, manifest_record
 from evalkit.report.cohort_table import (
     CohortRow,
     ResourceRow,
@@ -138,7 +139,7 @@ def build_view(
     decision: Decision,
     rows: Rows,
     baseline_rows: Rows | None,
-    manifest: Mapping[str, Any],
+    manifest: Manifest,
     *,
     past: Sequence[PastRun] = (),
 ) -> View:
@@ -152,8 +153,8 @@ def build_view(
         manifest: the manifest of the run.
         past: stored runs of the suite with this one, the oldest first.
     """
-    styles, advisory = _styles(summary, decision), frozenset(manifest.get("advisory", ()))
-    repeat_rule = str(manifest.get("repeat_rule", "mean"))
+    styles, advisory = _styles(summary, decision), frozenset(manifest.advisory)
+    repeat_rule = manifest.repeat_rule
     found = walk(rows, baseline_rows, decision, summary.metrics, advisory, repeat_rule)
     quality = quality_metrics(summary, styles)
     checked = {check.metric for check in decision.checks}
@@ -161,7 +162,7 @@ def build_view(
     resources = tuple(dict.fromkeys(cell.metric for cell in summary.cells if styles[cell.metric].unit in RESOURCES))
     corrections, cohort_corrections = correction_lines(summary, styles)
     alone = known_overall_only(summary, resources)
-    partial = manifest.get("partial") or None
+    partial = manifest.partial or None
     return View(
         suite=summary.suite,
         outcome=decision.outcome,
@@ -175,7 +176,7 @@ def build_view(
         declared={metric.name: metric for metric in summary.metrics},
         advisory=advisory,
         cohorts=cohort_rows(summary, decision, quality, styles),
-        cohort_names=tuple(manifest.get("cohorts", ())),
+        cohort_names=manifest.cohorts,
         gated=gated,
         judges=tuple(judge_line(agreement) for agreement in summary.agreement),
         panels=judge_panels(summary, found.unread),
@@ -196,8 +197,8 @@ def build_view(
         errors=_errors("system error", summary.error_kinds, found.errors)
         + _errors("unscored", summary.unscored_kinds, found.unscored),
         notes=_sight(decision.comparison) + summary.notes + _incomparable(decision.comparison) + _before(decision),
-        provenance=tuple(_flat(manifest)),
-        head=manifest.get("head", ""),
+        provenance=tuple(_flat(manifest_record(manifest))),
+        head=manifest.head,
         comparison=decision.comparison,
         amendments=decision.amendments,
         amended_since=decision.amended_since,
@@ -213,15 +214,13 @@ def _styles(summary: Summary, decision: Decision) -> dict[str, Style]:
     return {name: style_of(name, declared.get(name)) for name in names}
 
 
-def _facts(
-    summary: Summary, decision: Decision, manifest: Mapping[str, Any], styles: Mapping[str, Style]
-) -> tuple[str, ...]:
+def _facts(summary: Summary, decision: Decision, manifest: Manifest, styles: Mapping[str, Style]) -> tuple[str, ...]:
     """The line below the verdict: size, baseline, coverage, time, latency and cost."""
     repeats = f" × {summary.n_repeats} repeats" if summary.n_repeats > 1 else ""
     facts = [plural(summary.n_cases, "case") + repeats]
     facts.append(f"against {decision.comparison.baseline_id}" if decision.comparison else "no baseline")
     facts.append(f"coverage {share_of(*overall_coverage(summary))}")
-    if took := elapsed(manifest.get("started_at", ""), manifest.get("finished_at", "")):
+    if took := elapsed(manifest.started_at, manifest.finished_at):
         facts.append(f"took {took}")
     facts += [
         f"{spoken(cell.metric)} {figure(cell.estimate.value, styles[cell.metric], cell.estimate.n)}"

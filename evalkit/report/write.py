@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from evalkit.disk.files import read_file
 from evalkit.errors import StoreError
+from evalkit.formats.manifest import Manifest
 from evalkit.report.survey import Rows
 from evalkit.report.view import View, build_view
 from evalkit.results import Decision, Summary
@@ -23,7 +23,7 @@ class Material:
     """What the reports of one run are made of."""
 
     folder: RunFolder
-    manifest: Mapping[str, Any]
+    manifest: Manifest
     summary: Summary
     decision: Decision
     rows: Rows
@@ -34,7 +34,7 @@ class Material:
 
 def material_of(
     folder: RunFolder,
-    manifest: Mapping[str, Any],
+    manifest: Manifest,
     summary: Summary,
     decision: Decision,
     baseline: RunFolder | None,

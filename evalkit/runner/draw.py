@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from evalkit.aggregate.cohorts import CANARIES, stratum_of
 from evalkit.errors import InputError, NothingSelected, Problem
+from evalkit.formats.manifest import SampleFacts
 from evalkit.runner.plan import Selection, draw_key, select, unknown_choices
 from evalkit.suite.model import Sample
 from evalkit.types import Case
@@ -28,9 +29,9 @@ class Drawn:
     strata: Mapping[str, tuple[int, int]]
     """Label -> (cases of the golden set, cases drawn)."""
 
-    def record(self, sample: Sample) -> dict[str, Any]:
-        """Say in the manifest how it was drawn."""
-        return {**asdict(sample), "strata": {label: list(counts) for label, counts in self.strata.items()}}
+    def facts(self, sample: Sample) -> SampleFacts:
+        """Describe for the manifest how it was drawn."""
+        return SampleFacts(n=sample.n, by=sample.by, floor=sample.floor, strata=self.strata)
 
 
 def draw(cases: Iterable[Case], sample: Sample, seed: int) -> Drawn:
@@ -57,7 +58,7 @@ def draw(cases: Iterable[Case], sample: Sample, seed: int) -> Drawn:
     return Drawn(frozenset(digests), strata)
 
 
-def chosen_cases(prepared: Prepared, selection: Selection) -> tuple[frozenset[str] | None, dict[str, Any] | None]:
+def chosen_cases(prepared: Prepared, selection: Selection) -> tuple[frozenset[str] | None, SampleFacts | None]:
     """Digests of the cases to ask, `None` for all; and how they were drawn where they are a stratified sample.
 
     Raises:
@@ -74,7 +75,7 @@ def chosen_cases(prepared: Prepared, selection: Selection) -> tuple[frozenset[st
             what, _, fix = str(error).partition("; ")
             place = "--sample" if selection.sample is not None else prepared.suite.lines["sample"] + " sample"
             raise InputError(Problem(place, what, fix)) from None
-        return drawn.digests, drawn.record(sample)
+        return drawn.digests, drawn.facts(sample)
     chosen = select(prepared.golden.open(), selection)
     if chosen is not None and not chosen:
         fix = "see the ids and cohorts in the golden set"

@@ -5,15 +5,15 @@ from __future__ import annotations
 import platform
 import secrets
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 from evalkit import __version__
-from evalkit.formats.records import metric_record
+from evalkit.formats.manifest import FormerCases, GoldenFacts, Manifest, SampleFacts, SystemFacts
 from evalkit.golden.read import file_sha256
 from evalkit.runner.scoring import Scoring
-from evalkit.store.folder import FORMAT
 from evalkit.store.git import head_commit
 from evalkit.suite.rules import rules_of
 from evalkit.systems.command import CommandSystem
@@ -22,8 +22,8 @@ from evalkit.systems.python import PythonSystem
 from evalkit.systems.secrets import redact
 
 if TYPE_CHECKING:
+    from evalkit.gate.assess import Terms
     from evalkit.runner.prepare import Prepared
-from evalkit.store.stored_run import scorings_of
 
 FILE_HEX = 12
 _PACKAGES = ("ragas", "deepeval", "wordllama", "numpy", "aiohttp")
@@ -36,72 +36,71 @@ def new_run_id(now: datetime) -> str:
 
 def manifest_of(
     prepared: Prepared,
+    terms: Terms,
     *,
     now: datetime,
     expected: int,
-    partial: str | None,
-    sample: Mapping[str, Any] | None,
+    sample: SampleFacts | None,
     command: str,
-) -> dict[str, Any]:
+) -> Manifest:
     """The manifest of a run that is about to begin.
 
     Args:
         prepared: the checked suite.
+        terms: of its decision.
         now: start of the run.
         expected: rows that the plan asks for.
-        partial: why the run is partial and so not gated, `None` for a whole one.
         sample: how its cases were drawn, `None` where all of them are asked.
         command: the command line that began it.
     """
-    suite, golden = prepared.suite, prepared.golden
-    return {
-        "format": FORMAT,
-        "run_id": new_run_id(now),
-        "commit": head_commit(suite.root),
-        "suite": suite.name,
-        "suite_file": suite.path.relative_to(suite.root).as_posix(),
-        "suite_sha256": suite.sha256,
-        "golden": {
-            "path": golden.path,
-            "sha256": golden.sha256,
-            "n_cases": golden.n_cases,
-            "file_sha256": file_sha256(suite.golden_file) if suite.golden_file is not None else None,
-        },
-        "system": {
-            "kind": suite.system_kind,
-            "fingerprint": prepared.fingerprint,
-            "version": getattr(suite.system, "version", None),
-        },
-        "system_files": _system_files(prepared),
-        "baseline_system": _old_fingerprint(prepared),
-        "judge": _judge(prepared),
-        "metrics": [metric_record(metric) for metric in prepared.metrics],
-        "advisory": sorted(prepared.advisory),
-        "score_keys": {name: dict(key) for name, key in prepared.score_keys.items()},
-        "scoring": Scoring(prepared.graders, {}).id,
-        "earlier_scorings": {},
-        "cohorts": list(suite.options.cohorts),
+    suite, golden, rules = prepared.suite, prepared.golden, rules_of(prepared.suite)
+    former = terms.former
+    return Manifest(
+        run_id=new_run_id(now),
+        commit=head_commit(suite.root),
+        suite=suite.name,
+        suite_file=suite.path.relative_to(suite.root).as_posix(),
+        suite_sha256=suite.sha256,
+        golden=GoldenFacts(
+            path=golden.path,
+            sha256=golden.sha256,
+            n_cases=golden.n_cases,
+            file_sha256=file_sha256(suite.golden_file) if suite.golden_file is not None else None,
+        ),
+        system=SystemFacts(kind=suite.system_kind, fingerprint=prepared.fingerprint, version=suite.system.version),
+        system_files=_system_files(prepared),
+        baseline_system=_old_fingerprint(prepared),
+        judge=_judge(prepared),
+        metrics=tuple(prepared.metrics),
+        advisory=tuple(sorted(prepared.advisory)),
+        score_keys={name: dict(key) for name, key in prepared.score_keys.items()},
+        scoring=Scoring(prepared.graders, {}).id,
+        cohorts=tuple(suite.options.cohorts),
         # Further runs by a flag are evidence for a baseline, and no rule for the runs that are compared with it.
-        "rules": {**rules_of(suite), "repeat": min(suite.options.repeat, suite.stated_repeat)},
-        "seed": suite.options.seed,
-        "repeats": suite.options.repeat,
-        "repeat_rule": suite.options.repeat_rule,
-        "expected": expected,
-        "partial": partial,
-        "sample": sample,
-        "notices": [redact(notice, prepared.secrets) for notice in prepared.notices],
-        "started_at": now.astimezone(UTC).isoformat(timespec="seconds"),
-        "command": redact(command, prepared.secrets),
-        "versions": _versions(),
-        "host": {"system": platform.system(), "machine": platform.machine()},
-    }
+        rules=replace(rules, repeat=min(suite.options.repeat, suite.stated_repeat)),
+        seed=suite.options.seed,
+        repeats=suite.options.repeat,
+        repeat_rule=suite.options.repeat_rule,
+        expected=expected,
+        partial=terms.partial,
+        sample=sample,
+        notices=tuple(redact(notice, prepared.secrets) for notice in prepared.notices),
+        started_at=now.astimezone(UTC).isoformat(timespec="seconds"),
+        command=redact(command, prepared.secrets),
+        versions=_versions(),
+        host={"system": platform.system(), "machine": platform.machine()},
+        former=None
+        if former is None
+        else FormerCases(cases=tuple(each.digest for each in former), blocks=terms.former_blocks),
+        case_changes=terms.case_changes,
+    )
 
 
-def resumed(manifest: Mapping[str, Any], stored: Mapping[str, Any]) -> dict[str, Any]:
+def resumed(manifest: Manifest, stored: Manifest) -> Manifest:
     """The manifest of a run that goes on: its own id and beginning, and today's suite, golden set and scorers."""
-    own = {key: stored[key] for key in ("run_id", "started_at", "command")}
-    earlier = {id_: keys for id_, keys in scorings_of(stored).items() if id_ != manifest["scoring"]}
-    return {**manifest, **own, "earlier_scorings": earlier}
+    earlier = {id_: keys for id_, keys in stored.scorings.items() if id_ != manifest.scoring}
+    own = replace(manifest, run_id=stored.run_id, started_at=stored.started_at, command=stored.command)
+    return replace(own, earlier_scorings=earlier)
 
 
 def _system_files(prepared: Prepared) -> dict[str, str]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from evalkit.formats.manifest import Manifest
 from evalkit.gate.assess import Terms, assess
 from evalkit.golden.old_cases import edited_parts
 from evalkit.results import Decision
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def with_former(
-    own: Decision, folder: RunFolder, manifest: Mapping[str, Any], terms: Terms, *, final: bool
+    own: Decision, folder: RunFolder, manifest: Manifest, terms: Terms, *, final: bool
 ) -> Decision | NeedsRepeats:
     """Add what former cases say to the decision of a run.
 
@@ -42,10 +43,10 @@ def with_former(
     Raises:
         InputError: rows of the run cannot be read.
     """
-    listed = manifest.get("former") or {"cases": [], "blocks": False}
-    wanted = frozenset(listed["cases"])
-    if not wanted or terms.partial is not None:
+    former = manifest.former
+    if former is None or not former.cases or terms.partial is not None:
         return own
+    wanted = frozenset(former.cases)
     from evalkit.aggregate.frozen import freeze
     from evalkit.gate.old_cases import former_changes, put_back
 
@@ -53,7 +54,8 @@ def with_former(
     ids = frozenset(row.case.id for row in rows)
     frame = _restored(folder, rows, ids)
     frozen = freeze(frame)
-    may_block = listed["blocks"] and not _is_sample(manifest)
+    # Further cases of a sample would have no correct weight.
+    may_block = former.blocks and manifest.sample is None
     restored = None if not may_block else _assessed(frame, frozen, terms, final=final)
     if restored is not None and not isinstance(restored, Decision):
         if asked := tuple(case for case in restored.case_ids if case in ids):
@@ -72,11 +74,6 @@ def _restored(folder: RunFolder, rows: Iterable[Row], ids: Collection[str]) -> F
     for row in rows:
         frame.add(row)
     return frame
-
-
-def _is_sample(manifest: Mapping[str, Any]) -> bool:
-    """True for a sampled run: further cases would have no correct weight."""
-    return manifest.get("sample") is not None
 
 
 def _assessed(frame: Frame, frozen: FrozenFrame, terms: Terms, *, final: bool) -> Decision | NeedsRepeats:

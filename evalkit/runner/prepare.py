@@ -8,10 +8,11 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from evalkit.baselines.find import find_baseline
 from evalkit.errors import InputError, Problem
+from evalkit.formats.manifest import GoldenFacts
 from evalkit.gate.policy import NoRegression, policy_problems
 from evalkit.golden.overlap import overlap
 from evalkit.golden.read import GoldenSet, known_golden, open_golden
@@ -106,7 +107,7 @@ async def prepare(
     stack: AsyncExitStack,
     *,
     replies: Replies = "none",
-    checked: Mapping[str, Any] | None = None,
+    checked: GoldenFacts | None = None,
 ) -> Prepared:
     """Check and bind everything; sessions are entered on `stack`.
 
@@ -115,7 +116,7 @@ async def prepare(
         env: the environment, for secrets.
         stack: holds what has to be closed.
         replies: what becomes of judges' replies of earlier runs.
-        checked: `golden` of a run of this very suite: a set that did not change since is not checked once more.
+        checked: the golden set of a run of this very suite: one that did not change since is not checked once more.
 
     Raises:
         InputError: with the problems of the golden set, the system, the scorers and the gate together.

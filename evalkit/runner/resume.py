@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from evalkit import __version__
 from evalkit.disk.paths import shown_path
 from evalkit.errors import EvalkitError, InputError, Problem
+from evalkit.formats.manifest import GoldenFacts, Manifest
 from evalkit.gate.earlier_decisions import found_in
 from evalkit.runner.earlier import EarlierRows
 from evalkit.runner.engine import Stop
@@ -21,7 +22,7 @@ from evalkit.store.changes_since import ChangesSince
 from evalkit.store.folder import MANIFEST, ROWS, SET_ASIDE, RunFolder
 from evalkit.store.journal import read_rows
 from evalkit.store.running import Running
-from evalkit.store.stored_run import empty_frame, scorings_of
+from evalkit.store.stored_run import empty_frame
 from evalkit.types import Row
 
 if TYPE_CHECKING:
@@ -46,17 +47,18 @@ class Resume:
     retry: bool
 
 
-def checked_golden(out: Path | None, suite: Suite) -> Mapping[str, Any] | None:
+def checked_golden(out: Path | None, suite: Suite) -> GoldenFacts | None:
     """What the manifest of a run in `out` says of its golden set, where this very suite has checked it."""
     try:
-        stored = RunFolder(out).manifest() if out is not None else {}
+        stored = RunFolder(out).manifest() if out is not None else None
     except EvalkitError:
         return None  # told in its turn
-    same = stored.get("suite_sha256") == suite.sha256
-    return stored["golden"] if same and stored["versions"].get("evalkit-gate") == __version__ else None
+    if stored is None or stored.suite_sha256 != suite.sha256 or stored.versions.get("evalkit-gate") != __version__:
+        return None
+    return stored.golden
 
 
-def enter(folder: RunFolder, manifest: Mapping[str, Any], running: Running, resume: Resume) -> Place:
+def enter(folder: RunFolder, manifest: Manifest, running: Running, resume: Resume) -> Place:
     """Write the manifest of a run that begins, or take over what is there.
 
     Raises:
@@ -66,7 +68,7 @@ def enter(folder: RunFolder, manifest: Mapping[str, Any], running: Running, resu
     folder.sweep()
     manifest, wanted = _taken_over(folder, manifest, resume)
     before = _before(folder, resume, running.noted)
-    folder.write_json(MANIFEST, manifest)
+    folder.write_manifest(manifest)
     for sentence in (*before.rows.sentences(), *before.other_sentences(), before.seal):
         if sentence:
             resume.watcher.note(sentence)
@@ -77,7 +79,7 @@ def enter(folder: RunFolder, manifest: Mapping[str, Any], running: Running, resu
     return Place(folder, manifest, running, earlier, before)
 
 
-def look(folder: RunFolder, manifest: Mapping[str, Any], resume: Resume) -> EarlierRows:
+def look(folder: RunFolder, manifest: Manifest, resume: Resume) -> EarlierRows:
     """What `enter` would find, with the same refusals; nothing is written."""
     manifest, wanted = _taken_over(folder, manifest, resume)
     return _read(folder, manifest, resume, wanted, _before(folder, resume, None), told=True)
@@ -89,9 +91,7 @@ def _before(folder: RunFolder, resume: Resume, noted: frozenset[tuple[str, int]]
     return found_in(folder, resume.prepared.suite.root, noted) if begun else ChangesSince()
 
 
-def _taken_over(
-    folder: RunFolder, manifest: Mapping[str, Any], resume: Resume
-) -> tuple[Mapping[str, Any], Collection[str] | None]:
+def _taken_over(folder: RunFolder, manifest: Manifest, resume: Resume) -> tuple[Manifest, Collection[str] | None]:
     """The manifest of the run as it stands in its folder, and the cases that stored rows may be of."""
     begun = folder.file(MANIFEST).is_file()
     if begun and not resume.again:
@@ -104,19 +104,20 @@ def _taken_over(
     return manifest, _wanted(resume, stored)
 
 
-def _refuse_others(folder: RunFolder, stored: Mapping[str, Any], manifest: Mapping[str, Any]) -> None:
-    changed = [part for part in _SAME if stored.get(part) != manifest.get(part)]
-    changed += ["sample"] if _drawn_as(stored.get("sample")) != _drawn_as(manifest["sample"]) else []
-    changed += ["repeats"] if stored["repeats"] > manifest["repeats"] else []
+def _refuse_others(folder: RunFolder, stored: Manifest, manifest: Manifest) -> None:
+    changed = [part for part in _SAME if getattr(stored, part) != getattr(manifest, part)]
+    samples = [each and each.asked for each in (stored.sample, manifest.sample)]
+    changed += ["sample"] if samples[0] != samples[1] else []
+    changed += ["repeats"] if stored.repeats > manifest.repeats else []
     if changed:
         what = f"the run in it had another {', '.join(changed)}{_differing_files(stored, manifest)}"
         raise InputError(Problem(shown_path(folder.path), what, "start a new run"))
 
 
-def _differing_files(stored: Mapping[str, Any], manifest: Mapping[str, Any]) -> str:
+def _differing_files(stored: Manifest, manifest: Manifest) -> str:
     """List the system's files that changed, as ` (bot.py changed, prompt.md added)`."""
-    before, now = stored.get("system_files"), manifest["system_files"]
-    if not before or stored.get("system") == manifest["system"]:
+    before, now = stored.system_files, manifest.system_files
+    if not before or stored.system == manifest.system:
         return ""
     words = [
         f"{name} {'added' if name not in before else 'removed' if name not in now else 'changed'}"
@@ -127,29 +128,24 @@ def _differing_files(stored: Mapping[str, Any], manifest: Mapping[str, Any]) -> 
     return f" ({', '.join([*words[:SHOWN_LINES], *more])})" if words else ""
 
 
-def _drawn_as(sample: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-    """How a sample was asked for; how many of each stratum that makes changes with the golden set."""
-    return None if sample is None else {key: value for key, value in sample.items() if key != "strata"}
-
-
-def _wanted(resume: Resume, stored: Mapping[str, Any] | None) -> Collection[str] | None:
+def _wanted(resume: Resume, stored: Manifest | None) -> Collection[str] | None:
     """Digests of the cases, where the golden set was edited since; `None` where every stored row belongs to it."""
     golden = resume.prepared.golden
-    if stored is None or stored["golden"]["sha256"] == golden.sha256:
+    if stored is None or stored.golden.sha256 == golden.sha256:
         return None
     return resume.chosen if resume.chosen is not None else frozenset(case.digest for case in golden.open())
 
 
 def _read(
     folder: RunFolder,
-    manifest: Mapping[str, Any],
+    manifest: Manifest,
     resume: Resume,
     wanted: Collection[str] | None,
     before: ChangesSince,
     *,
     told: bool,
 ) -> EarlierRows:
-    scoring = Scoring(resume.prepared.graders, scorings_of(manifest))
+    scoring = Scoring(resume.prepared.graders, manifest.scorings)
     earlier = EarlierRows(folder, empty_frame(manifest), scoring, wanted, resume.retry, counts=before.rows.counts)
     spend = partial(charge, resume.prepared.budget, resume.stop, with_judges=True) if told else _nothing
     earlier.read(spend)

@@ -8,9 +8,9 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 
+from evalkit.formats.manifest import ScoreKeys
 from evalkit.llm.repeat import REPEAT
 from evalkit.runner.grading import Grader, grade_all
-from evalkit.store.stored_run import Scorings
 from evalkit.types import Case, Row, Unscored
 
 
@@ -19,7 +19,7 @@ class Scoring:
     """Today's scorers beside those that stored rows were graded by."""
 
     graders: Sequence[Grader]
-    known: Scorings
+    known: Mapping[str, ScoreKeys]
     """The states of the scorers that the manifest tells of."""
 
     @cached_property

@@ -6,14 +6,15 @@ import asyncio
 import dataclasses
 import importlib
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from time import perf_counter  # by name: a system may patch the module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from evalkit.baselines.load import load_baseline
+from evalkit.formats.manifest import Manifest
 from evalkit.gate.assess import Terms, assess, refuse_incomparable
 from evalkit.results import Decision, Summary
 from evalkit.runner.earlier import EarlierRows
@@ -66,7 +67,7 @@ class Place:
     """Where a run stands on disk."""
 
     folder: RunFolder
-    manifest: Mapping[str, Any]
+    manifest: Manifest
     running: Running
     earlier: EarlierRows
     """What an earlier process left there."""
@@ -92,9 +93,9 @@ class Session:
         self.refusals = Refusals()
         self.secrets = prepared.secrets
         self.manifest = place.manifest
-        self.answered = place.manifest.get("answers") is not None
+        self.answered = place.manifest.answers is not None
         """Whether stored answers are scored, so that no system is called."""
-        self.expected: int = place.manifest["expected"]
+        self.expected: int = place.manifest.expected
         self.fail_fast = fail_fast
         """Failed cases after which no other is asked."""
         self._not_passed: Counter[str] = Counter()

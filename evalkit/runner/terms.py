@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Collection, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from evalkit.baselines.load import (
     NO_BASELINE,
@@ -15,7 +15,7 @@ from evalkit.baselines.load import (
     named_baselines,
 )
 from evalkit.baselines.rules_before import cases_before, state_before
-from evalkit.formats.records import metric_of
+from evalkit.formats.manifest import Manifest, ScoreKeys
 from evalkit.gate.amendments import amendments
 from evalkit.gate.assess import Terms
 from evalkit.results import Amendment
@@ -56,17 +56,16 @@ def terms_of_run(
         InputError: the labels, the calibrations, the baseline or the base branch cannot be read.
     """
     suite = prepared.suite
-    manifest = {
-        "score_keys": prepared.score_keys,
-        "repeats": suite.options.repeat,
-        "partial": partial,
-        "seed": suite.options.seed,
-        "notices": prepared.notices,
-    }
     # `score` and `noise` compare with nothing unless asked to.
     asked = None if baseline == NO_BASELINE and not asks else baseline
     before = state_before(suite, asked, find_baseline_of(suite, baseline), env)
-    terms = _terms(suite, manifest, baseline, before)
+    terms = dataclasses.replace(
+        _terms(suite, baseline, before, repeats=suite.options.repeat, score_keys=prepared.score_keys),
+        labels=read_labels_of(suite),
+        partial=partial,
+        seed=suite.options.seed,
+        notes=tuple(prepared.notices),
+    )
     if partial is not None or not asks:
         return terms
     drawing = None if sample is None else _drawing(sample, suite.options.seed)
@@ -100,7 +99,7 @@ def _crowded_out(former: Former, now: Collection[str]) -> tuple[Amendment, ...]:
 
 
 def terms_of_stored(
-    suite: Suite, manifest: Mapping[str, Any], baseline: str | None, run: RunFolder, env: Mapping[str, str]
+    suite: Suite, manifest: Manifest, baseline: str | None, run: RunFolder, env: Mapping[str, str]
 ) -> Terms:
     """Gather what the decision of a stored run depends on besides its rows.
 
@@ -115,44 +114,51 @@ def terms_of_stored(
         InputError: as for a run.
     """
     before = state_before(suite, baseline, find_baseline_of(suite, baseline), env, manifest)
-    former = () if manifest.get("former") is not None else None
-    terms = _terms(suite, manifest, baseline, before, run)
-    kept = tuple(
-        Amendment(what=str(each.get("what")), note=str(each.get("note", "")), loosens=each.get("loosens") is not False)
-        for each in manifest.get("case_changes", ())
+    former = () if manifest.former is not None else None
+    terms = _terms(suite, baseline, before, run, repeats=manifest.repeats, score_keys=manifest.score_keys)
+    return dataclasses.replace(
+        terms,
+        former=former,
+        amendments=(*terms.amendments, *manifest.case_changes),
+        labels=read_labels_of(suite, manifest.metrics),
+        partial=manifest.partial,
+        seed=manifest.seed,
+        notes=manifest.notices,
     )
-    return dataclasses.replace(terms, former=former, amendments=(*terms.amendments, *kept))
 
 
 def _terms(
-    suite: Suite, manifest: Mapping[str, Any], baseline: str | None, before: RulesBefore, run: RunFolder | None = None
+    suite: Suite,
+    baseline: str | None,
+    before: RulesBefore,
+    run: RunFolder | None = None,
+    *,
+    repeats: int,
+    score_keys: ScoreKeys,
 ) -> Terms:
+    """What suite, base and baseline say; the rest is of the run."""
     compared, name = find_baseline_of(suite, baseline), baseline_name_of(suite, baseline)
     # The old system speaks for the run that the suite names beside it, and for no other.
     escalates = suite.policy.escalates and baseline in (None, *named_baselines(suite))
     policy = dataclasses.replace(
         suite.policy,
         escalates=escalates,
-        repeats=manifest.get("repeats", 1),
+        repeats=repeats,
         uncompared="--baseline none" if baseline == NO_BASELINE else "",
     )
     return Terms(
         suite=suite.name,
         policy=policy,
-        baseline=load_baseline(compared, manifest["score_keys"], run if escalates else None),
+        baseline=load_baseline(compared, score_keys, run if escalates else None),
         baseline_folder=compared,
         baseline_title=baseline_title(name, compared),
-        labels=read_labels_of(suite, map(metric_of, manifest.get("metrics", ()))),
         kappa_floors=suite.options.kappa_floors,
         calibrations=read_calibrations(suite.calibration_files, suite.root),
-        score_keys=manifest["score_keys"],
-        partial=manifest["partial"],
-        seed=manifest["seed"],
+        score_keys=score_keys,
         production=suite.options.production,
         traffic_per_month=suite.options.traffic_per_month,
-        amendments=(*before.found, *(amendments(before.rules, rules_of(suite)) if before.rules else ())),
+        amendments=(*before.found, *(amendments(before.rules, rules_of(suite)) if before.rules is not None else ())),
         amended_since=before.since,
-        notes=tuple(manifest["notices"]),
     )
 
 

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from msgspec import UNSET
+
 from evalkit.formats.rows import key_of_name
 from evalkit.results import Decided
 from evalkit.store.chain import HEAD, Scan, head_of
@@ -103,12 +105,12 @@ def before_in(folder: RunFolder, known: Sequence[Decided] = (), noted: Noted = f
 def _without_seal(folder: RunFolder, journals: Sequence[Scan], known: bool) -> str:
     """Describe what shows that a folder without a seal was changed; empty if nothing does."""
     decision, manifest = folder.decision(), folder.manifest()
-    is_baseline = "accepted" in manifest
+    is_baseline = manifest.accepted is not None
     gone = not is_baseline and (known or DECIDED_BEFORE in (decision or {}))
     found = [f"{SEAL}: is gone, so rows that were taken away cannot be named"] if gone else []
     stored = (decision or {}).get(HEAD)
     # A baseline that an earlier version saved lacks the rows of the baseline's system, which its head stands for.
-    comparable = stored is not None and (not is_baseline or "replaces" in manifest)
+    comparable = stored is not None and (not is_baseline or manifest.replaces is not UNSET)
     if comparable and head_of(journals, decision) != stored:
         found.append(f"{ROWS} or {DECISION}: changed since the decision, whose head was {stored}")
     return "; ".join(found)
@@ -122,12 +124,12 @@ def _said(folder: RunFolder) -> tuple[list[Decided], list[Decided]]:
     manifest = folder.manifest()
     reasons = decision.get("reasons")
     own = {
-        "run_id": str(manifest["run_id"]),
+        "run_id": manifest.run_id,
         "outcome": decision["outcome"],
         "why": str(reasons[0]) if isinstance(reasons, list) and reasons else "",
-        "decided_at": str(manifest.get("finished_at") or ""),
-        "commit": str(manifest.get("commit") or ""),
-        "system": system_of(manifest),
+        "decided_at": manifest.finished_at,
+        "commit": manifest.commit or "",
+        "system": manifest.system.identity,
     }
     before = decision.get(DECIDED_BEFORE)
     return _readable(before if isinstance(before, list) else ()), _readable([own])
@@ -140,13 +142,6 @@ def _readable(records: Iterable[object]) -> list[Decided]:
         with suppress(ValueError):
             found.append(decided_of(record))
     return found
-
-
-def system_of(manifest: Mapping[str, object]) -> str:
-    """Version, else fingerprint of a run's system; empty where neither is known."""
-    system = manifest["system"]
-    known = system if isinstance(system, Mapping) else {}
-    return str(known.get("version") or known.get("fingerprint") or "")
 
 
 def _distinct(decisions: Sequence[Decided]) -> tuple[Decided, ...]:

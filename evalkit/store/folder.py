@@ -13,14 +13,13 @@ from typing import Any
 from evalkit.disk.json_files import read_json, to_json
 from evalkit.disk.paths import shown_path
 from evalkit.errors import InputError, Problem, StoreError
-from evalkit.formats.shapes import manifest_problems
+from evalkit.formats.manifest import MANIFEST_FORMAT, Manifest, manifest_record, read_manifest
 from evalkit.results import OVERALL
 from evalkit.store.chain import Scan, head_of, scan
 from evalkit.store.journal import read_rows
 from evalkit.store.running import RUNNING
 from evalkit.types import Row
 
-FORMAT = 1
 MANIFEST, ROWS, SUMMARY, DECISION = "manifest.json", "rows.jsonl", "summary.json", "decision.json"
 TIMINGS = "timings.json"
 """Latency, speed and throughput: beside the summary, so that equal answers give equal summaries."""
@@ -72,7 +71,7 @@ class RunFolder:
         """Intact rows, in the order written."""
         return read_rows(self.rows_file)
 
-    def manifest(self) -> Mapping[str, Any]:
+    def manifest(self) -> Manifest:
         """What the run was made of.
 
         Raises:
@@ -80,7 +79,7 @@ class RunFolder:
         """
         file = self.path / MANIFEST
         try:
-            manifest = read_json(file)
+            record = read_json(file)
         except FileNotFoundError:
             fix = "name a folder that `evalkit run` wrote"
             what = f"no {MANIFEST} in it, so it is not a run folder"
@@ -91,13 +90,22 @@ class RunFolder:
         except (OSError, ValueError) as error:
             what = f"cannot be read: {str(error).splitlines()[0]}"
             raise InputError(Problem(shown_path(file), what, "run the suite again")) from None
-        if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-            found = manifest.get("format") if isinstance(manifest, dict) else None
-            what = f"format {json.dumps(found)[:40]}, this evalkit reads {FORMAT}"
+        if not isinstance(record, dict) or record.get("format") != MANIFEST_FORMAT:
+            found = record.get("format") if isinstance(record, dict) else None
+            what = f"format {json.dumps(found)[:40]}, this evalkit reads {MANIFEST_FORMAT}"
             raise InputError(Problem(shown_path(file), what, "run the suite again"))
-        if problems := manifest_problems(shown_path(file), manifest):
+        manifest, problems = read_manifest(record, shown_path(file))
+        if manifest is None:
             raise InputError(problems)
         return manifest
+
+    def write_manifest(self, manifest: Manifest) -> Path:
+        """Write the manifest, whole or not at all.
+
+        Raises:
+            StoreError: if the disk refuses it.
+        """
+        return self.write_json(MANIFEST, manifest_record(manifest))
 
     def decision(self) -> Mapping[str, Any] | None:
         """The stored decision, `None` where the run never reached one."""

@@ -11,6 +11,7 @@ from typing import Any
 from evalkit.disk.json_files import read_json
 from evalkit.disk.paths import is_project, project_of
 from evalkit.errors import InputError
+from evalkit.formats.manifest import Manifest
 from evalkit.formats.shapes import fits
 from evalkit.results import OVERALL
 from evalkit.store.folder import DECISION, MANIFEST, SUMMARY, TIMINGS, RunFolder
@@ -161,23 +162,21 @@ def read_past_run(folder: RunFolder) -> PastRun | None:
         return None
 
 
-def _past_run(
-    folder: RunFolder, manifest: Mapping[str, Any], outcome: str, cells: Sequence[Mapping[str, Any]]
-) -> PastRun:
+def _past_run(folder: RunFolder, manifest: Manifest, outcome: str, cells: Sequence[Mapping[str, Any]]) -> PastRun:
     overall = [cell for cell in cells if cell["cohort"] == OVERALL]
     known = {cell["metric"]: cell["estimate"] for cell in overall if cell["estimate"]["value"] is not None}
     return PastRun(
-        run_id=manifest["run_id"],
-        finished_at=manifest.get("finished_at") or manifest["started_at"],
+        run_id=manifest.run_id,
+        finished_at=manifest.finished_at or manifest.started_at,
         outcome=outcome,
-        golden_sha256=manifest["golden"]["sha256"],
-        score_keys=manifest["score_keys"],
+        golden_sha256=manifest.golden.sha256,
+        score_keys=manifest.score_keys,
         values={metric: estimate["value"] for metric, estimate in known.items()},
         counts={metric: estimate["n"] for metric, estimate in known.items()},
-        suite=manifest["suite"],
+        suite=manifest.suite,
         folder=str(folder.path),
-        partial=manifest.get("partial"),
-        advisory=tuple(manifest["advisory"]),
-        system=str(manifest["system"].get("version") or manifest["system"].get("fingerprint") or ""),
-        commit=str(manifest.get("commit") or ""),
+        partial=manifest.partial,
+        advisory=manifest.advisory,
+        system=manifest.system.identity,
+        commit=manifest.commit or "",
     )

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from evalkit.aggregate.frame import Frame
 from evalkit.aggregate.repeat_rules import check_rule
 from evalkit.disk.json_files import read_json
 from evalkit.disk.paths import shown_path
 from evalkit.errors import InputError, Problem
-from evalkit.formats.records import decision_of, metric_of, summary_of
+from evalkit.formats.manifest import Manifest
+from evalkit.formats.records import decision_of, summary_of
 from evalkit.results import Decision, Summary
 from evalkit.store.chain import Damage
 from evalkit.store.folder import MANIFEST, SUMMARY, TIMINGS, RunFolder
@@ -20,28 +20,25 @@ from evalkit.store.journal import read_rows
 from evalkit.text.numbers import plural
 from evalkit.types import FAILED, Row, Verdict, case_verdict, verdict_of
 
-Scorings = Mapping[str, Mapping[str, Mapping[str, str]]]
-"""Id of a state of the scorers -> metric -> its score key."""
-
 
 @dataclass(frozen=True)
 class StoredRun:
     """The rows of a run folder as a frame, with its manifest."""
 
     folder: RunFolder
-    manifest: Mapping[str, Any]
+    manifest: Manifest
     frame: Frame
     damaged: tuple[Damage, ...] = field(default=())
 
     @property
     def run_id(self) -> str:
         """Id of the run."""
-        return str(self.manifest["run_id"])
+        return self.manifest.run_id
 
     @property
     def score_keys(self) -> Mapping[str, Mapping[str, str]]:
         """Metric -> what must be equal for its scores to be comparable."""
-        return self.manifest["score_keys"]  # type: ignore[no-any-return]
+        return self.manifest.score_keys
 
 
 def load_run(folder: RunFolder, without: Collection[str] = ()) -> StoredRun:
@@ -58,14 +55,14 @@ def load_run(folder: RunFolder, without: Collection[str] = ()) -> StoredRun:
     manifest = folder.manifest()
     damaged: list[Damage] = []
     file = shown_path(folder.rows_file)
-    scorings, stale = scorings_of(manifest), set()
+    stale = set()
     frame = empty_frame(manifest, shown_path(folder.file(MANIFEST)))
     try:
         for row in read_rows(folder.rows_file, damaged):
             key = (row.case.digest, row.repeat)
             if row.case.id in without:
                 continue
-            if _differs(row, scorings, manifest):
+            if _differs(row, manifest):
                 stale.add(key)
             else:
                 stale.discard(key)
@@ -86,7 +83,7 @@ def failed_ids(folder: RunFolder) -> tuple[str, ...]:
         InputError: where it is not a run folder, or rows of it are damaged.
     """
     manifest = folder.manifest()
-    advisory, rule = frozenset(manifest["advisory"]), _repeat_rule(manifest, shown_path(folder.file(MANIFEST)))
+    advisory, rule = frozenset(manifest.advisory), _repeat_rule(manifest, shown_path(folder.file(MANIFEST)))
     if not folder.rows_file.is_file():
         raise InputError(Problem(shown_path(folder.rows_file), "no such file", "name a run that has its rows"))
     damaged: list[Damage] = []
@@ -100,11 +97,11 @@ def failed_ids(folder: RunFolder) -> tuple[str, ...]:
     return tuple(case_id for case_id in sorted(runs) if case_verdict([*runs[case_id].values()], rule) in FAILED)
 
 
-def _differs(row: Row, scorings: Scorings, manifest: Mapping[str, Any]) -> bool:
+def _differs(row: Row, manifest: Manifest) -> bool:
     """True for a row that a resumed run has yet to grade with the scorers of today."""
-    if not row.scored_by or row.scored_by == manifest.get("scoring", ""):
+    if not row.scored_by or row.scored_by == manifest.scoring:
         return False
-    now, then = manifest["score_keys"], scorings.get(row.scored_by, {})
+    now, then = manifest.score_keys, manifest.scorings.get(row.scored_by, {})
     return row.output is not None and (
         now.keys() != then.keys() or any(then.get(name) != now[name] for name in row.scores)
     )
@@ -112,12 +109,12 @@ def _differs(row: Row, scorings: Scorings, manifest: Mapping[str, Any]) -> bool:
 
 def suite_file_of(stored: StoredRun) -> Path | None:
     """The suite that a run was made with: below the current folder, one above it, or one above the run's."""
-    file = Path(stored.manifest["suite_file"])
+    file = Path(stored.manifest.suite_file)
     roots = [Path.cwd(), *Path.cwd().parents, *stored.folder.path.resolve().parents]
     return next((root / file for root in roots if (root / file).is_file()), None)
 
 
-def empty_frame(manifest: Mapping[str, Any], shown: str = MANIFEST) -> Frame:
+def empty_frame(manifest: Manifest, shown: str = MANIFEST) -> Frame:
     """The frame that a manifest describes.
 
     Args:
@@ -127,31 +124,26 @@ def empty_frame(manifest: Mapping[str, Any], shown: str = MANIFEST) -> Frame:
     Raises:
         InputError: its metrics share a name, or its rule of repeats is none.
     """
-    metrics = [metric_of(record) for record in manifest["metrics"]]
     rule = _repeat_rule(manifest, shown)
     try:
-        sample, planned = manifest.get("sample"), manifest.get("repeats")
-        return Frame(metrics, manifest["cohorts"], manifest["advisory"], rule, sample, planned_repeats=planned)
+        planned = manifest.repeats
+        return Frame(
+            manifest.metrics, manifest.cohorts, manifest.advisory, rule, manifest.sample, planned_repeats=planned
+        )
     except ValueError as error:
         raise _unreadable(shown, error) from None
 
 
-def _repeat_rule(manifest: Mapping[str, Any], shown: str) -> str:
-    rule = str(manifest.get("repeat_rule", "mean"))
+def _repeat_rule(manifest: Manifest, shown: str) -> str:
     try:
-        check_rule(rule)
+        check_rule(manifest.repeat_rule)
     except ValueError as error:
         raise _unreadable(shown, error) from None
-    return rule
+    return manifest.repeat_rule
 
 
 def _unreadable(shown: str, error: ValueError) -> InputError:
     return InputError(Problem(shown, str(error).partition("; ")[0], "run the suite again"))
-
-
-def scorings_of(manifest: Mapping[str, Any]) -> Scorings:
-    """Every state of the scorers that rows of a run may have been graded by."""
-    return {**manifest.get("earlier_scorings", {}), manifest.get("scoring", ""): manifest["score_keys"]}
 
 
 def stored_result(folder: RunFolder) -> tuple[Summary | None, Decision | None]:

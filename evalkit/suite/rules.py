@@ -14,6 +14,7 @@ from typing import Any
 from evalkit.disk.files import read_file
 from evalkit.disk.sources import imported_texts
 from evalkit.errors import InputError
+from evalkit.formats.manifest import LabelFile, Rules
 from evalkit.formats.yaml_text import parse
 from evalkit.golden.read import GoldenSource
 from evalkit.scorers.custom.python_scorer import PythonScorer, own_name
@@ -38,7 +39,7 @@ _SECRET_PLACE = re.compile(r"://[^/@\s]*@|://[^\s]*[?#]")
 _PATH_CHARS = 1_024
 
 
-def rules_of(suite: Suite) -> dict[str, Any]:
+def rules_of(suite: Suite) -> Rules:
     """The rules of a suite as it stands on disk."""
     folder = suite.path.parent
 
@@ -53,11 +54,12 @@ def rules_of(suite: Suite) -> dict[str, Any]:
         return found
 
     rules = rules_of_options(suite.options, read, folder.relative_to(suite.root).as_posix())
-    if type(suite.system) in SYSTEMS.values():  # `--timeout` changes the system alone
-        timeout = _unlike(type(suite.system), {"timeout_s": suite.system.timeout_s})
-        rules["system"] = {**rules["system"], "timeout_s": None} | timeout
-        rules["system"] = {key: value for key, value in rules["system"].items() if value is not None}
-    return rules
+    if type(suite.system) not in SYSTEMS.values():
+        return rules
+    stated = {key: value for key, value in rules.system.items() if key != "timeout_s"}
+    # `--timeout` changes the system alone.
+    timeout = _unlike(type(suite.system), {"timeout_s": suite.system.timeout_s})
+    return dataclasses.replace(rules, system={**stated, **timeout})
 
 
 def options_of_text(text: bytes, shown: str) -> SuiteOptions | None:
@@ -75,7 +77,7 @@ def golden_source(options: SuiteOptions) -> GoldenSource:
     return options.golden if isinstance(options.golden, GoldenSource) else GoldenSource(path=options.golden)
 
 
-def rules_of_options(options: SuiteOptions, read: Read, folder: str = ".") -> dict[str, Any]:
+def rules_of_options(options: SuiteOptions, read: Read, folder: str = ".") -> Rules:
     """The rules that options state, with the files that they name read by `read`.
 
     Args:
@@ -87,29 +89,29 @@ def rules_of_options(options: SuiteOptions, read: Read, folder: str = ".") -> di
     named = {name for _, _, given in scorers for name in _files_in(given)}
     files = read([*options.labels, *options.calibrations, *named])
     code = {label: _code(given, read, folder) for label, cls, given in scorers if cls is PythonScorer}
-    return {
-        "gate": [dict(item) if isinstance(item, dict) else item for item in options.gate],
-        "require_evidence": options.require_evidence,
-        "kappa_floors": dict(options.kappa_floors),
-        "cohorts": list(options.cohorts),
-        "repeat": options.repeat,
-        "repeat_rule": options.repeat_rule,
-        "production": dict(options.production),
-        "labels": {name: _labels(files[name]) for name in options.labels if name in files},
-        "name": options.name,
-        "golden": _unlike(GoldenSource, dataclasses.asdict(golden_source(options))),
-        "system": _system(options.system),
-        "judge": _flat(_judge(options)),
-        "embedding": _flat({"model": options.embedding} if isinstance(options.embedding, str) else options.embedding),
-        "scorers": {label: {**_scorer(cls, given, files), **code.get(label, {})} for label, cls, given in scorers},
-        "calibrations": {name: _fingerprint(files[name]) for name in options.calibrations if name in files},
-        "sample": _flat(dataclasses.asdict(found)) if (found := options.sample_of(None)) else {},
-        "seed": options.seed,
-        "concurrency": options.concurrency,
-        "budget_usd": options.budget_usd,
-        "deadline_s": options.deadline_s,
-        "traffic_per_month": options.traffic_per_month,
-    }
+    return Rules(
+        gate=tuple(options.gate),
+        require_evidence=options.require_evidence,
+        kappa_floors=dict(options.kappa_floors),
+        cohorts=tuple(options.cohorts),
+        repeat=options.repeat,
+        repeat_rule=options.repeat_rule,
+        production=dict(options.production),
+        labels={name: _labels(files[name]) for name in options.labels if name in files},
+        name=options.name,
+        golden=_unlike(GoldenSource, dataclasses.asdict(golden_source(options))),
+        system=_system(options.system),
+        judge=_flat(_judge(options)),
+        embedding=_flat({"model": options.embedding} if isinstance(options.embedding, str) else options.embedding),
+        scorers={label: {**_scorer(cls, given, files), **code.get(label, {})} for label, cls, given in scorers},
+        calibrations={name: _fingerprint(files[name]) for name in options.calibrations if name in files},
+        sample=_flat(dataclasses.asdict(found)) if (found := options.sample_of(None)) else {},
+        seed=options.seed,
+        concurrency=options.concurrency,
+        budget_usd=options.budget_usd,
+        deadline_s=options.deadline_s,
+        traffic_per_month=options.traffic_per_month,
+    )
 
 
 def _scorers(options: SuiteOptions) -> Iterator[tuple[str, type[Any] | None, Mapping[str, Any]]]:
@@ -222,7 +224,6 @@ def _fingerprint(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()[:FINGERPRINT_HEX]
 
 
-def _labels(data: bytes) -> dict[str, Any]:
-    """How many labels a file holds, and a fingerprint of each line, so that an edited one is told from an added one."""
+def _labels(data: bytes) -> LabelFile:
     lines = [line.strip() for line in data.split(b"\n") if line.strip()]
-    return {"n": len(lines), "rows": sorted(map(_fingerprint, lines))}
+    return LabelFile(n=len(lines), rows=tuple(sorted(map(_fingerprint, lines))))

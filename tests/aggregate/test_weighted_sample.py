@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 import pytest
 from aggregate_rows import a_case, a_row
@@ -12,16 +9,17 @@ from aggregate_rows import a_case, a_row
 from evalkit.aggregate.frame import Frame
 from evalkit.aggregate.frozen import FrozenFrame, freeze
 from evalkit.aggregate.summary import summarise
+from evalkit.formats.manifest import SampleFacts
 from evalkit.results import Cell
 from evalkit.types import Metric
 
 RULE = Metric(name="rule", binary=True)
-STRATA = {"topic=hours": [900, 50], "topic=loans": [100, 50]}
-SAMPLE = {"by": "topic", "strata": STRATA}
+STRATA = {"topic=hours": (900, 50), "topic=loans": (100, 50)}
+SAMPLE = SampleFacts(by="topic", strata=STRATA)
 
 
 def run_of(
-    counts: dict[str, tuple[int, int]], sample: Mapping[str, Any] | None = None, *, languages: bool = False
+    counts: dict[str, tuple[int, int]], sample: SampleFacts | None = None, *, languages: bool = False
 ) -> FrozenFrame:
     """Topic -> (cases that pass, cases); every other case is in French where languages are asked for."""
     frame = Frame([RULE], ["topic", "language"], sample=sample)
@@ -65,7 +63,7 @@ def test_a_sample_in_proportion_has_wilsons_interval() -> None:
     """Equal weights are no weights."""
     run = run_of(
         {"hours": (45, 50), "loans": (25, 50)},
-        {"by": "topic", "strata": {"topic=hours": [500, 50], "topic=loans": [500, 50]}},
+        SampleFacts(by="topic", strata={"topic=hours": (500, 50), "topic=loans": (500, 50)}),
     )
     assert rate(run).estimate.method == "wilson"
 
@@ -73,7 +71,7 @@ def test_a_sample_in_proportion_has_wilsons_interval() -> None:
 def test_intervals_of_samples_hold_the_rate_of_the_set() -> None:
     """95 % of them do, at most a few in a hundred less, though three quarters of the sample are a tenth of the set."""
     rng, held = np.random.default_rng(4), 0
-    sample = {"by": "topic", "strata": {"topic=hours": [900, 60], "topic=loans": [100, 60]}}
+    sample = SampleFacts(by="topic", strata={"topic=hours": (900, 60), "topic=loans": (100, 60)})
     for _ in range(400):
         counts = {"hours": (int(rng.binomial(60, 0.92)), 60), "loans": (int(rng.binomial(60, 0.6)), 60)}
         estimate = rate(run_of(counts, sample)).estimate
@@ -95,7 +93,7 @@ def test_production_weights_go_on_top_of_those_of_the_sample() -> None:
 def test_a_sample_by_kind_needs_no_cohort_of_that_name() -> None:
     """900 golden cases all pass, 100 adversarial ones all fail: .9 of the set, not .5."""
     frame = Frame(
-        [RULE], [], sample={"by": "kind", "strata": {"kind=golden": [900, 50], "kind=adversarial": [100, 50]}}
+        [RULE], [], sample=SampleFacts(by="kind", strata={"kind=golden": (900, 50), "kind=adversarial": (100, 50)})
     )
     for i in range(100):
         kind = "golden" if i < 50 else "adversarial"
@@ -113,7 +111,7 @@ def test_a_case_of_a_stratum_that_was_not_drawn_from_is_no_row_of_the_run() -> N
 def test_intervals_of_means_in_a_cohort_across_the_strata_hold_the_truth() -> None:
     """Each stratum is flat, and how many of its cases fall into the cohort is chance: that is the whole spread."""
     grade = Metric(name="grade")
-    sample = {"by": "topic", "strata": {"topic=a": [2000, 100], "topic=b": [1000, 100]}}
+    sample = SampleFacts(by="topic", strata={"topic=a": (2000, 100), "topic=b": (1000, 100)})
     rng, held = np.random.default_rng(6), 0
     for _ in range(200):
         frame = Frame([grade], ["topic", "dom"], sample=sample)

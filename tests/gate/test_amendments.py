@@ -1,50 +1,50 @@
 """What a change did to its own rules."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from evalkit.formats.manifest import LabelFile, Rules
 from evalkit.gate.amendments import amended, amendments, case_changes
 from evalkit.results import Comparison, Decision
 
-RULES: dict[str, Any] = {
-    "gate": [
+RULES = Rules(
+    gate=(
         {"pass_rate": {"min": 0.85, "by": "domain", "critical": ["aml"]}},
         {"failures": {"severity": "critical", "max": 0}},
         {"failures": {"severity": "high", "max": 2}},
         {"canary": "strict"},
         {"no_regression": "main"},
-    ],
-    "require_evidence": True,
-    "kappa_floors": {"overall": 0.7},
-    "cohorts": ["domain", "language"],
-    "repeat": 2,
-    "repeat_rule": "mean",
-    "production": {},
-    "labels": {"people.jsonl": {"n": 2, "rows": ["aaaaaaaa", "bbbbbbbb"]}},
-}
+    ),
+    require_evidence=True,
+    kappa_floors={"overall": 0.7},
+    cohorts=("domain", "language"),
+    repeat=2,
+    labels={"people.jsonl": LabelFile(n=2, rows=("aaaaaaaa", "bbbbbbbb"))},
+)
 
 
-def changed(**keys: Any) -> dict[str, Any]:
+def changed(**keys: Any) -> Rules:
     """The rules with other keys."""
-    return {**RULES, **keys}
+    return replace(RULES, **keys)
 
 
-def gate(place: int, item: Any) -> dict[str, Any]:
+def gate(place: int, item: Any) -> Rules:
     """The rules with one entry of the gate replaced, or taken out."""
-    entries = [*RULES["gate"]]
+    entries = [*RULES.gate]
     entries[place : place + 1] = [] if item is None else [item]
     return changed(gate=entries)
 
 
-def rate(**options: Any) -> dict[str, Any]:
+def rate(**options: Any) -> Rules:
     """The rules with another pass rate."""
     return gate(0, {"pass_rate": {"min": 0.85, "by": "domain", "critical": ["aml"], **options}})
 
 
-def compared(**options: Any) -> dict[str, Any]:
+def compared(**options: Any) -> Rules:
     """The rules with another comparison."""
     return gate(4, {"no_regression": {"baseline": "main", **options}})
 
@@ -83,7 +83,7 @@ COST = {"cost_per_case_usd": {"max": 0.05}}
         (compared(metrics=["exact"]), "gate no_regression.metrics none → exact", True),
         (compared(alpha=0.001), "gate no_regression.alpha none → 0.001", True),
         (compared(max_slowdown=1.1), "gate no_regression.max_slowdown none → 1.1", False),
-        (changed(gate=[*RULES["gate"], COST]), "gate cost_per_case_usd none → max 0.05", False),
+        (changed(gate=[*RULES.gate, COST]), "gate cost_per_case_usd none → max 0.05", False),
         (changed(require_evidence=False), "require_evidence true → false", True),
         (changed(kappa_floors={"overall": 0.65}), "kappa_floors overall 0.7 → 0.65", True),
         (changed(kappa_floors={}), "kappa_floors overall 0.7 → 0.6", True),
@@ -92,28 +92,28 @@ COST = {"cost_per_case_usd": {"max": 0.05}}
         (changed(repeat=1), "repeat 2 → 1", True),
         (changed(repeat_rule="any"), "repeat_rule mean → any", True),
         (
-            changed(labels={"people.jsonl": {"n": 3, "rows": ["aaaaaaaa", "bbbbbbbb", "cccccccc"]}}),
+            changed(labels={"people.jsonl": LabelFile(n=3, rows=("aaaaaaaa", "bbbbbbbb", "cccccccc"))}),
             "labels people.jsonl 2 labels → 3 labels", True,
         ),
         (
-            changed(labels={"people.jsonl": {"n": 2, "rows": ["aaaaaaaa", "dddddddd"]}}),
+            changed(labels={"people.jsonl": LabelFile(n=2, rows=("aaaaaaaa", "dddddddd"))}),
             "labels people.jsonl 2 labels → 2 labels (1 edited or removed)", True,
         ),
         (changed(labels={}), "labels people.jsonl 2 labels → none", True),
     ],
 )  # fmt: skip
-def test_each_change_is_named_with_both_values(after: dict[str, Any], said: str, loosens: bool) -> None:
+def test_each_change_is_named_with_both_values(after: Rules, said: str, loosens: bool) -> None:
     """One change is one finding, with the value that stood before and whether it lets more through."""
     found = amendments(RULES, after)
     assert [(str(each), each.loosens) for each in found] == [(said, loosens)]
 
 
 def test_reasons_and_order_of_writing_change_nothing() -> None:
-    """`why` is not a rule, shorthand and mapping are one, and an unknown past is not a finding."""
+    """`why` is not a rule, and shorthand and mapping are one."""
     again = compared(why="it is what users have")
     assert amendments(RULES, again) == ()
-    assert amendments({}, {}) == ()
-    assert amendments(RULES, changed(gate=RULES["gate"][::-1])) == ()
+    assert amendments(RULES, RULES) == ()
+    assert amendments(RULES, changed(gate=RULES.gate[::-1])) == ()
 
 
 @given(st.lists(ANYTHING | st.dictionaries(NAMES, ANYTHING, min_size=1, max_size=1), max_size=4))
@@ -132,7 +132,7 @@ def test_a_stored_gate_may_hold_anything(stored: list[Any]) -> None:
         ({"repeat_rule": "any"}, True),
         ({"repeat_rule": "majority"}, True),
         ({"repeat_rule": "rate:0.3"}, True),
-        ({"gate": [*RULES["gate"], {"pass_any": {"min": 0.9}}]}, True),
+        ({"gate": [*RULES.gate, {"pass_any": {"min": 0.9}}]}, True),
     ],
 )
 def test_more_repeats_are_looser_where_one_that_passes_helps(rules: dict[str, Any], loosens: bool) -> None:
@@ -143,9 +143,7 @@ def test_more_repeats_are_looser_where_one_that_passes_helps(rules: dict[str, An
 
 def test_what_is_looser_comes_first() -> None:
     """Tightened limits stand below loosened ones."""
-    after = changed(
-        gate=[{"pass_rate": {"min": 0.9, "by": "domain", "critical": ["aml"]}}, *RULES["gate"][1:]], repeat=1
-    )
+    after = changed(gate=[{"pass_rate": {"min": 0.9, "by": "domain", "critical": ["aml"]}}, *RULES.gate[1:]], repeat=1)
     assert [each.what for each in amendments(RULES, after)] == ["repeat", "gate pass_rate.min"]
 
 

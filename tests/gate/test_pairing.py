@@ -12,6 +12,7 @@ from test_no_regression import the_check
 
 from evalkit.aggregate.frozen import FrozenFrame
 from evalkit.aggregate.summary import summarise
+from evalkit.formats.manifest import SampleFacts
 from evalkit.gate.decide import NeedsRepeats, decide
 from evalkit.gate.pairing import Baseline, pair
 from evalkit.gate.policy import Failures, NoRegression, Policy
@@ -162,7 +163,7 @@ def test_clusters_are_summed_after_the_mean():
 
 def test_a_sample_is_paired_by_its_own_cases():
     """Cases that were not drawn are not missing, and the stored repeats of the others all count."""
-    strata = {"by": "domain", "strata": {"domain=a": [40, 20]}}
+    strata = SampleFacts(by="domain", strata={"domain=a": (40, 20)})
     drawn = frozen(rows_of([[1]] * 20, cohorts={"domain": "a"}), sample=strata)
     found = pair(drawn, frozen(rows_of([[1, 1, 1, 0]] * 40, cohorts={"domain": "a"})))
     assert (found.n_cases, found.n_comparable) == (20, 20)

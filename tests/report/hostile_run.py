@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import report_samples
 
 from evalkit.aggregate.frame import answer_key
+from evalkit.formats.manifest import GoldenFacts, Manifest, SystemFacts
 from evalkit.report.html import write_html
 from evalkit.report.records import release_decision_markdown
 from evalkit.report.view import View, build_view
@@ -42,19 +42,26 @@ def a_view(payload: str) -> View:
     return build_view(summary, decision, lambda: rows, lambda: before, manifest, past=some_runs(payload))
 
 
-def a_manifest(payload: str) -> dict[str, Any]:
+def a_manifest(payload: str) -> Manifest:
     """Names of files, versions, hosts, the command."""
-    return {
-        "run_id": payload,
-        "suite": payload,
-        "suite_file": f"{payload}.yaml",
-        "golden": {"path": payload, "sha256": payload, "n_cases": 1},
-        "system": {"kind": payload, "version": payload},
-        "cohorts": [payload],
-        "command": payload,
-        "versions": {payload: payload},
-        "seed": 3,
-    }
+    return Manifest(
+        run_id=payload,
+        suite=payload,
+        suite_file=f"{payload}.yaml",
+        golden=GoldenFacts(path=payload, sha256=payload, n_cases=1),
+        system=SystemFacts(kind=payload, version=payload),
+        metrics=(),
+        advisory=(),
+        score_keys={payload: {payload: payload}},
+        cohorts=(payload,),
+        command=payload,
+        versions={payload: payload},
+        seed=3,
+        repeats=1,
+        expected=1,
+        partial=None,
+        notices=(payload,),
+    )
 
 
 def a_case(payload: str, place: int) -> Case:

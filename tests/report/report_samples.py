@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
+from evalkit.formats.manifest import GoldenFacts, Manifest, SystemFacts
 from evalkit.results import Agreement, Cell, Check, Comparison, Decision, Estimate, Summary
 from evalkit.trust.labels import Label
 from evalkit.types import Case, Failure, Message, Metric, Output, Row, Score, Unscored, Usage
@@ -319,18 +320,25 @@ def _label(of: Row, label: str, kind: Any) -> Label:
     return Label(of.case.id, digest, "correctness", label, "rater-1", rater_kind=kind)
 
 
-def manifest() -> dict[str, Any]:
+def manifest() -> Manifest:
     """The manifest of the run."""
-    return {
-        "run_id": "2026-07-03T10-22-41Z-7c1e",
-        "suite": "compliance",
-        "suite_file": "suites/compliance/suite.yaml",
-        "started_at": "2026-07-03T10:22:41+00:00",
-        "finished_at": "2026-07-03T10:24:45+00:00",
-        "golden": {"path": "golden_sets/compliance/cases.jsonl", "sha256": "ab" * 32, "n_cases": 40},
-        "system": {"kind": "python", "fingerprint": "cd" * 16, "version": "2.4.0"},
-        "seed": 7,
-        "versions": {"evalkit": "0.1.0", "python": "3.11.9"},
-        "partial": None,
-        "command": "evalkit run suites/compliance/suite.yaml",
-    }
+    return Manifest(
+        run_id="2026-07-03T10-22-41Z-7c1e",
+        suite="compliance",
+        suite_file="suites/compliance/suite.yaml",
+        started_at="2026-07-03T10:22:41+00:00",
+        finished_at="2026-07-03T10:24:45+00:00",
+        golden=GoldenFacts(path="golden_sets/compliance/cases.jsonl", sha256="ab" * 32, n_cases=40),
+        system=SystemFacts(kind="python", fingerprint="cd" * 16, version="2.4.0"),
+        metrics=(),
+        advisory=(),
+        score_keys={},
+        cohorts=(),
+        seed=7,
+        repeats=1,
+        expected=40,
+        versions={"evalkit": "0.1.0", "python": "3.11.9"},
+        partial=None,
+        notices=(),
+        command="evalkit run suites/compliance/suite.yaml",
+    )

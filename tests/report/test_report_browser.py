@@ -253,7 +253,9 @@ def test_a_plain_table_in_pages(tmp_path: Path) -> None:
     """Where a reader wants a plain table, it comes in pages of a hundred."""
     cases = [Case(id=f"c{number:03d}", input="?") for number in range(250)]
     rows = [Row(case=case, output=Output(text="x"), scores={"a": Score("a", 1, True)}) for case in cases]
-    view = build_view(report_samples.summary(), Decision(outcome="approved", checks=()), lambda: rows, None, {})
+    view = build_view(
+        report_samples.summary(), Decision(outcome="approved", checks=()), lambda: rows, None, report_samples.manifest()
+    )
     write_html(tmp_path / "r.html", view, lambda: rows, None)
 
     async def visit(tab: Tab) -> None:

@@ -269,7 +269,9 @@ def many(count: int, chars: int = 4_000) -> Iterator[Row]:
 @pytest.fixture
 def bare_view() -> View:
     """A view of a run with no rows and no checks."""
-    return build_view(report_samples.summary(), Decision(outcome="approved", checks=()), list, None, {})
+    return build_view(
+        report_samples.summary(), Decision(outcome="approved", checks=()), list, None, report_samples.manifest()
+    )
 
 
 def test_rows_are_cut_into_chunks(tmp_path: Path, bare_view: View) -> None:

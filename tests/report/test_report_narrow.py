@@ -58,7 +58,7 @@ def report(tmp_path: Path) -> Path:
     compared = Comparison(baseline_id="main", n_paired=2, overlap=1.0, new_failures=("a", "b"))
     decision = Decision(outcome="blocked", checks=(), comparison=compared)
     summary = dataclasses.replace(report_samples.summary(), metrics=METRICS)
-    view = build_view(summary, decision, lambda: now, lambda: before, {})
+    view = build_view(summary, decision, lambda: now, lambda: before, report_samples.manifest())
     write_html(tmp_path / "r.html", view, lambda: now, lambda: before)
     (tmp_path / "summary.md").write_text(summary_markdown(view), encoding="utf-8")
     return tmp_path / "r.html"

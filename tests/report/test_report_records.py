@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 import report_samples
 
+from evalkit.formats.manifest import Rules, SystemFacts
 from evalkit.report.failure_analysis import failure_analysis_markdown
 from evalkit.report.records import BLANK, NO_REASON, release_decision_markdown
 from evalkit.report.stamp import is_edited, stamped
@@ -60,7 +61,7 @@ def test_every_field_of_a_release_gate_is_there(view: View, field: str) -> None:
 
 def test_blanks_are_explicit(view: View) -> None:
     """What only people know says that it is to be filled in, and what the run does not know is not invented."""
-    text = release_decision_markdown(view, {})
+    text = release_decision_markdown(view, replace(report_samples.manifest(), system=SystemFacts(kind="python")))
     assert f"| Version | {BLANK} |" in text
     for name in ("Decision", "Conditions", "Approvers", "Date"):
         assert f"| {name} | {BLANK} |" in text
@@ -144,11 +145,11 @@ def test_the_reason_of_a_threshold_comes_from_the_suite(view: View) -> None:
         {"pass_rate": {"min": 0.85, "why": "what people accept | today"}},
         {"latency_p95_s": 3},
     ]
-    text = release_decision_markdown(view, {**report_samples.manifest(), "rules": {"gate": gate}})
+    text = release_decision_markdown(view, replace(report_samples.manifest(), rules=Rules(gate=gate)))
     assert "| `pass_rate` | `pass_rate` | ≥ 85% | 3 | what people accept \\| today |" in text
     assert f"| `latency_p95_s` | `latency_p95_s` | ≤ 3 s | 1 | {NO_REASON} |" in text
-    for odd in ({"gate": 3}, {"gate": ["canary", {}, {"x": 1}]}, 7):
-        assert "## Thresholds" in release_decision_markdown(view, {**report_samples.manifest(), "rules": odd})
+    for odd in (None, Rules(gate=("canary", {}, {"x": 1}))):
+        assert "## Thresholds" in release_decision_markdown(view, replace(report_samples.manifest(), rules=odd))
 
 
 def test_residual_risk_begins_with_what_the_run_could_not_show(view: View) -> None:

@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 import report_samples
 
+from evalkit.formats.manifest import MANIFEST_FORMAT
 from evalkit.report.html import write_html
 from evalkit.report.trend import trends
 from evalkit.report.view import build_view
-from evalkit.store.folder import DECISION, FORMAT, MANIFEST, SUMMARY, RunFolder
+from evalkit.store.folder import DECISION, MANIFEST, SUMMARY, RunFolder
 from evalkit.store.history import INDEX, MOST_RUNS, PastRun, past_runs, stored_runs
 from evalkit.store.run_index import RunIndex
 
@@ -25,7 +26,7 @@ def a_folder(path: Path, number: int, **changes: Any) -> RunFolder:
     """A run folder with what a trend reads of it."""
     path.mkdir(parents=True)
     manifest = {
-        "format": FORMAT,
+        "format": MANIFEST_FORMAT,
         "suite_file": "suite.yaml",
         "system": {},
         "metrics": [],
@@ -132,7 +133,7 @@ def test_a_line_is_cut_where_figures_are_not_comparable() -> None:
     other = {**KEYS, "citation": {"scorer": "citation 2"}}
     runs = [past(1), past(2), past(3, score_keys=other), past(4, score_keys=other, golden_sha256="cd")]
     summary = report_samples.summary()
-    styles = build_view(summary, report_samples.decision(), list, None, {}).styles
+    styles = build_view(summary, report_samples.decision(), list, None, report_samples.manifest()).styles
     found = {trend.metric: trend for trend in trends(runs, summary, ["pass_rate", "keywords"], styles)}
     assert [point.break_before for point in found["pass_rate"].points] == [
         "",
@@ -148,7 +149,9 @@ def test_the_page_shows_the_trend_and_its_table(tmp_path: Path) -> None:
     """Stored runs are drawn with their cuts, and listed in a table."""
     runs = [past(1), past(2, outcome="blocked"), past(3, golden_sha256="cd")]
     rows = report_samples.stored_rows
-    view = build_view(report_samples.summary(), report_samples.decision(), rows, None, {}, past=runs)
+    view = build_view(
+        report_samples.summary(), report_samples.decision(), rows, None, report_samples.manifest(), past=runs
+    )
     write_html(tmp_path / "r.html", view, rows, None)
     text = (tmp_path / "r.html").read_text(encoding="utf-8")
     assert "Trend of pass_rate" in text

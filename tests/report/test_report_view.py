@@ -20,7 +20,7 @@ MARKLESS, MISSING = Score("b", 0.4), Unscored("b", "judge_error")
 
 def a_view(decision: Decision, summary: Summary | None = None, **manifest: object) -> View:
     """A view of the hand-made run with another decision."""
-    given = report_samples.manifest() | manifest
+    given = replace(report_samples.manifest(), **manifest)  # type: ignore[arg-type]
     rows = report_samples.candidate_rows
     return build_view(summary or report_samples.summary(), decision, rows, None, given)
 
@@ -213,7 +213,7 @@ def test_only_the_worst_are_kept(summary: Summary) -> None:
     """Of a thousand failures the view keeps the worst and counts all."""
     rows = [Row(case=replace(CASE, id=f"c{i:04d}"), output=Output(text=""), scores={"a": FAILED}) for i in range(1000)]
     rows.append(replace(rows[0], case=replace(CASE, id="z", severity="critical")))
-    view = build_view(summary, Decision(outcome="blocked", checks=()), lambda: rows, None, {})
+    view = build_view(summary, Decision(outcome="blocked", checks=()), lambda: rows, None, report_samples.manifest())
     assert (view.n_failing, len(view.failing), view.failing[0].row.case.id) == (1001, KEPT, "z")
 
 

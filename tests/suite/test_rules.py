@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 
 import pytest
 
+from evalkit.formats.manifest import Rules
 from evalkit.gate.amendments import amendments
 from evalkit.suite.rules import options_of_text, rules_of_options
 
@@ -36,7 +37,7 @@ gate:
 FILES = {"quality.json": b"{}", "people.jsonl": b"1\n2\n", "rubric.md": b"Be strict."}
 
 
-def rules(text: str = SUITE, files: Mapping[str, bytes] = FILES) -> dict[str, object]:
+def rules(text: str = SUITE, files: Mapping[str, bytes] = FILES) -> Rules:
     """The rules of a suite text beside some files."""
 
     def read(names: Collection[str]) -> Mapping[str, bytes]:

@@ -24,7 +24,7 @@ class NotApplicable(Exception):
     """The answer holds nothing that the metric could grade."""
 
 
-class Rules(Protocol):
+class LibraryRules(Protocol):
     """What a library's own reply models do not enforce."""
 
     def form(self, prompt: str, model: type[Any]) -> type[Any]:
@@ -45,7 +45,7 @@ class Asked:
     for the scorer to raise once the metric is through.
     """
 
-    def __init__(self, client: ChatClient, rules: Rules) -> None:
+    def __init__(self, client: ChatClient, rules: LibraryRules) -> None:
         self._client = client
         self._rules = rules
         self._times: Counter[str] = Counter()

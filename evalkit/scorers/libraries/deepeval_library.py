@@ -118,12 +118,12 @@ class DeepevalRules:
         self._items = items
 
     def form(self, prompt: str, model: type[Any]) -> type[Any]:
-        """See `Rules.form`."""
+        """See `LibraryRules.form`."""
         rule = RULES.get(model.__name__)
         return ruled(model, rule, (("items", self._items),)) if rule else model
 
     def look(self, reply: Any, number: int) -> None:
-        """See `Rules.look`: deepeval gives 1 to an answer without claims, and to contexts without truths."""
+        """See `LibraryRules.look`: deepeval gives 1 to an answer without claims, and to contexts without truths."""
         name = type(reply).__name__
         if name == "Truths" and not reply.truths:
             raise NotApplicable("the judge found no truths in the contexts")

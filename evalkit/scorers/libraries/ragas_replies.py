@@ -92,12 +92,12 @@ class RagasRules:
     """The rules for one metric and one case."""
 
     def form(self, prompt: str, model: type[Any]) -> type[Any]:
-        """See `Rules.form`."""
+        """See `LibraryRules.form`."""
         rule = RULES.get(model.__name__)
         return ruled(model, rule, given_in(prompt)) if rule else model
 
     def look(self, reply: Any, number: int) -> None:
-        """See `Rules.look`: stop where the list that all else rests on is empty."""
+        """See `LibraryRules.look`: stop where the list that all else rests on is empty."""
         name = type(reply).__name__
         # The entities of the reference are asked for first; a context without any is a true recall of 0.
         needed = "entities" if name == "EntitiesList" and number == 0 else MUST_HOLD.get(name)

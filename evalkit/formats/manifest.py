@@ -1,0 +1,263 @@
+"""The manifest of a run: what it was made of and judged by, and its JSON."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from msgspec import UNSET, UnsetType
+
+from evalkit.errors import Problem
+from evalkit.formats.records import metric_record
+from evalkit.formats.shapes import Faults, Required, read
+from evalkit.results import Amendment
+from evalkit.types import Metric
+
+MANIFEST_FORMAT = 1
+MAX_REPEATS = 100
+ScoreKeys = Mapping[str, Mapping[str, str]]
+"""Metric -> part (`scorer`, `options`, `judge` ...) -> its value: equal for scores that can be compared."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GoldenFacts:
+    """The golden set of a run."""
+
+    path: str
+    sha256: str
+    """Of its cases, in their order."""
+    n_cases: int
+    file_sha256: str | None = None
+    """Of the file's bytes; `None` for a set that is not a file."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SystemFacts:
+    """The system of a run."""
+
+    kind: str = ""
+    fingerprint: str | None = None
+    version: str | None = None
+
+    @property
+    def identity(self) -> str:
+        """Its version, else its fingerprint; empty if neither is known."""
+        return self.version or self.fingerprint or ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SampleFacts:
+    """How the cases of a sampled run were drawn; see `Sample` for what was asked."""
+
+    by: str
+    strata: Mapping[str, tuple[float, float]]
+    """Label -> (cases of the golden set, cases drawn)."""
+    n: int = 0
+    floor: int = 0
+
+    @property
+    def asked(self) -> tuple[int, str, int]:
+        """What the suite asked for; the strata follow from it and the golden set."""
+        return self.n, self.by, self.floor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FormerCases:
+    """Cases of the base that were removed or edited, and are run in their old form."""
+
+    cases: tuple[str, ...]
+    """Their digests."""
+    blocks: bool
+    """Whether their failures can block the run."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoredRun:
+    """The run whose stored answers were scored."""
+
+    run_id: str
+    head: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplacedBaseline:
+    """The baseline that stood under the same name before."""
+
+    run_id: str = ""
+    """Empty, as all that follows, where its manifest could not be read."""
+    outcome: str
+    head: str = ""
+    commit: str = ""
+    values: Mapping[str, float] = field(default_factory=dict)
+    """Metric -> its overall value."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelFile:
+    """The labels of one file."""
+
+    n: int
+    rows: tuple[str, ...]
+    """A fingerprint of each line, sorted: an edited line differs from an added one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What decides about a run besides its rows, with secrets and long texts as fingerprints.
+
+    Options of a part are dotted keys; an option that has its default value is left out.
+    """
+
+    gate: Sequence[Any] = ()
+    """The entries as they are written in the suite."""
+    require_evidence: bool = False
+    kappa_floors: Mapping[str, float] = field(default_factory=dict)
+    cohorts: Sequence[str] = ()
+    repeat: int = 1
+    repeat_rule: str = "mean"
+    production: Mapping[str, float] = field(default_factory=dict)
+    labels: Mapping[str, LabelFile] = field(default_factory=dict)
+    name: str = ""
+    golden: Mapping[str, Any] = field(default_factory=dict)
+    system: Mapping[str, Any] = field(default_factory=dict)
+    judge: Mapping[str, Any] = field(default_factory=dict)
+    embedding: Mapping[str, Any] = field(default_factory=dict)
+    scorers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    calibrations: Mapping[str, str] = field(default_factory=dict)
+    sample: Mapping[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    concurrency: int = 1
+    budget_usd: float | None = None
+    deadline_s: float | None = None
+    traffic_per_month: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """What a run was made of, written before its first call."""
+
+    format: int = MANIFEST_FORMAT
+    run_id: str
+    commit: str | None = None
+    suite: str
+    suite_file: str
+    """Relative to the project's root."""
+    suite_sha256: str | None = None
+    golden: GoldenFacts
+    system: SystemFacts
+    system_files: Mapping[str, str] = field(default_factory=dict)
+    """Name -> head of the SHA-256 of each file that the fingerprint covers."""
+    baseline_system: str | None = None
+    """Fingerprint of the baseline's system, if it can be called."""
+    judge: Mapping[str, Any] | None = None
+    """What it is, for display."""
+    metrics: tuple[Metric, ...]
+    advisory: tuple[str, ...]
+    """Metrics that are shown and do not count in `pass_rate`."""
+    score_keys: ScoreKeys
+    scoring: str = ""
+    """Id of the state of the scorers that graded the rows."""
+    earlier_scorings: Mapping[str, ScoreKeys] = field(default_factory=dict)
+    """Earlier states of the scorers that stored rows may have been graded by."""
+    cohorts: tuple[str, ...]
+    rules: Rules | None = None
+    """`None` in a manifest of an earlier version."""
+    seed: int
+    repeats: int
+    """Times that each case is run."""
+    repeat_rule: str = "mean"
+    expected: int
+    """Rows that the plan asks for."""
+    partial: str | None
+    """Why the run gets no decision; `None` for a whole run."""
+    sample: SampleFacts | None = None
+    notices: tuple[str, ...]
+    started_at: str = ""
+    """ISO 8601, as `finished_at`."""
+    command: str = ""
+    """The command line that began it."""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    host: Mapping[str, str] = field(default_factory=dict)
+    baseline: str | None = None
+    """What `--baseline` named."""
+    former: FormerCases | None = None
+    """`None` if the cases of the base are not known."""
+    case_changes: tuple[Amendment, ...] = ()
+    answers: ScoredRun | None = None
+    """The run whose answers were scored; `None` if the system was called."""
+    finished_at: str = ""
+    """Empty while the run is not finished."""
+    wall_s: float | None = None
+    """Seconds that the calls took; `None` if some were made by another process."""
+    head: str = ""
+    """Identifies the rows and the decision; known after the decision, and never written to the manifest."""
+    accepted: str | None = None
+    """Of a saved baseline: why it may be one without an approval. `None` for a run."""
+    replaces: ReplacedBaseline | UnsetType | None = UNSET
+    """Of a saved baseline: the one before it. `UNSET` for a run, and for a baseline of an earlier version."""
+    further: Mapping[str, Any] = field(default_factory=dict)
+    """Keys that this version does not know: they are kept and decide nothing."""
+
+    @property
+    def scorings(self) -> Mapping[str, ScoreKeys]:
+        """Every state of the scorers that rows of the run may have been graded by."""
+        return {**self.earlier_scorings, self.scoring: self.score_keys}
+
+
+_REQUIRED: Required = {Metric: {each.name for each in fields(Metric)} - {"diagnostic", "pass_at", "concern"}}
+"""Keys without which a record is refused although the class has a default: the default would be a guess."""
+
+
+def manifest_record(manifest: Manifest) -> dict[str, Any]:
+    """Convert a manifest to JSON."""
+    record = asdict(manifest)
+    record.pop("further")
+    record["metrics"] = [metric_record(metric) for metric in manifest.metrics]
+    absent = {"head", *(("finished_at", "wall_s") if not manifest.finished_at else ())}
+    absent |= {key for key in ("accepted", "replaces") if manifest.accepted is None or record[key] is UNSET}
+    return {**{key: value for key, value in record.items() if key not in absent}, **manifest.further}
+
+
+def read_manifest(record: Mapping[str, Any], file: str) -> tuple[Manifest | None, list[Problem]]:
+    """Convert JSON to a manifest.
+
+    Rules that are incomplete, or not of this shape, are read as unknown.
+
+    Args:
+        record: of the file.
+        file: its name, for messages.
+
+    Returns:
+        The manifest and no problem, or `None` and each key that is missing or wrong.
+    """
+    faults = Faults()
+    known = {each.name for each in fields(Manifest)} - {"further"}
+    further = {key: value for key, value in record.items() if key not in known}
+    given = {key: value for key, value in record.items() if key in known and key != "rules"}
+    if isinstance(metrics := given.get("metrics"), list):
+        given["metrics"] = [_with_ends(each) for each in metrics]
+    given |= {"further": further, "rules": _rules(record.get("rules"))}
+    manifest = read(Manifest, given, faults, _REQUIRED)
+    repeats = given.get("repeats")
+    if isinstance(repeats, int) and not 1 <= repeats <= MAX_REPEATS:
+        faults.wrong.append("repeats")
+    again = "run the suite again"
+    problems = [Problem(file, f"`{key}` is missing", again) for key in faults.missing]
+    problems += [Problem(file, f"`{key}` is not what a run writes", again) for key in faults.wrong]
+    return (None if problems else manifest), problems
+
+
+def _rules(record: Any) -> Rules | None:
+    faults = Faults()
+    found = read(Rules, record, faults, {Rules: {each.name for each in fields(Rules)}})
+    return None if faults.missing or faults.wrong else found
+
+
+def _with_ends(metric: Any) -> Any:
+    """A range without an end is `null` in JSON."""
+    if not isinstance(metric, dict):
+        return metric
+    ends = {"low": -math.inf, "high": math.inf}
+    return {**metric, **{key: end for key, end in ends.items() if metric.get(key, ...) is None}}
