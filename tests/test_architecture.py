@@ -100,6 +100,29 @@ def test_a_module_imports_from_lower_floors_only() -> None:
     assert not climbs, "\n".join(climbs)
 
 
+HANDED_ON = {"store.folder", "suite.parse", "suite.model", "runner.plan"}
+"""A command makes these of its arguments and hands them on: a run folder, a suite, a choice of cases."""
+PROCESS = {"app", "signals", "streams", "progress"}
+"""Modules of `cli` that look after the process: signals, streams, secrets in messages, the progress of a run."""
+EVERYWHERE = {"reference", "doctor", "init"}
+"""Commands that describe or try every room, or read the origin of the checkout."""
+
+
+def test_a_command_parses_calls_and_prints() -> None:
+    """What a command does is an operation, which Python can call too: the command itself knows no other room."""
+    strays = []
+    for name, tree in parsed():
+        own = name.removesuffix(".py")
+        if not own.startswith("cli/") or own.removeprefix("cli/") in PROCESS | EVERYWHERE:
+            continue
+        for module, node in imports(tree):
+            known = {"operations", "report", "text", "types", "results", "errors", "disk", "cli", "__init__"}
+            inner = module.removeprefix("evalkit.")
+            if module.startswith("evalkit") and room(module) not in known and inner not in HANDED_ON:
+                strays.append(f"{name}:{node.lineno} imports {module}")  # type: ignore[attr-defined]
+    assert not strays, "\n".join(strays)
+
+
 def test_imports_have_no_cycle() -> None:
     """No module needs itself, by whatever way."""
     names = {name.removesuffix(".py").removesuffix("/__init__").replace("/", ".") for name, _ in parsed()}

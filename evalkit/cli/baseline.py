@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from evalkit.errors import InputError, Problem
+from evalkit.errors import InputError
 
 if TYPE_CHECKING:
     from evalkit.operations.baseline import Facts
-    from evalkit.store.stored_run import StoredRun
-    from evalkit.suite.model import Suite
 
 _HELP = "Save, show and verify baselines."
 _NAMES = "Name, run folder, packed artifact, or git:REF:PATH."
@@ -40,21 +38,13 @@ def save(
 
     Example: evalkit baseline save reports/latest --name main
     """
-    from evalkit.baselines.save import save_baseline
-    from evalkit.disk.paths import project_of
-    from evalkit.operations.baseline import faults_of, more_repeats, replaced
-    from evalkit.store.folder import RunFolder
-    from evalkit.store.stored_run import load_run
+    from evalkit.operations.baseline import more_repeats, replaced, save_run
 
-    folder = RunFolder(run)
-    faults = tuple(faults_of(load_run(folder), accept))
-    if faults:
-        raise InputError(faults)
-    saved = save_baseline(folder, name, project_of(Path.cwd()), accept)
+    saved = save_run(run, name, accept)
     typer.echo(f"saved {run} as baseline {name} in {saved.path}")
     for line in replaced(saved):
         typer.echo(line)
-    if hint := more_repeats(folder.manifest()):
+    if hint := more_repeats(saved.manifest()):
         typer.echo(hint)
 
 
@@ -69,15 +59,15 @@ def show(
 
     Exit codes: 0, 2 where there is no such baseline.
     """
-    from evalkit.operations.baseline import facts_of
+    from evalkit.operations.baseline import facts_of, find_stored, suite_of
 
-    stored = _stored(name)
-    facts = facts_of(stored, _suite_of(stored))
+    stored = find_stored(name)
+    facts = facts_of(stored, suite_of(stored))
     if json:
         _print_json(facts)
         return
     typer.echo(f"{name}")
-    for label, text in _lines(facts, stored):
+    for label, text in _lines(facts):
         typer.echo(f"  {label:<10} {text}")
 
 
@@ -92,66 +82,19 @@ def verify(
 
     Exit codes: 0 sound, 2 with every problem and what to do about it.
     """
-    from evalkit.operations.baseline import faults_of
+    import os
 
-    stored = _stored(name)
-    problems = [*faults_of(stored, stored.manifest.accepted or ""), *_differences(stored, suite)]
+    from evalkit.operations.baseline import find_stored, problems_of
+
+    stored = find_stored(name)
+    problems = [*problems_of(stored, suite, os.environ)]
     if problems:
         raise InputError(problems)
     n_rows = len(stored.frame)
     typer.echo(f"{name}: sound; {n_rows} rows fit their checksums, and can be compared with the suite")
 
 
-def _stored(name: str) -> StoredRun:
-    from evalkit.baselines.find import find_baseline, how_to_save
-    from evalkit.disk.paths import project_of
-    from evalkit.store.stored_run import load_run
-
-    folder = find_baseline(name, project_of(Path.cwd()))
-    if folder is None:
-        raise InputError(Problem("", f"no baseline called {name!r}", how_to_save(name)))
-    return load_run(folder)
-
-
-def _suite_of(stored: StoredRun) -> Suite | None:
-    """The suite that a run was made with, as it is now; `None` where it is gone or cannot be read."""
-    from evalkit.store.stored_run import suite_file_of
-    from evalkit.suite.parse import load_suite
-
-    file = suite_file_of(stored)
-    if file is None:
-        return None
-    try:
-        return load_suite(file)
-    except InputError:
-        return None
-
-
-def _differences(stored: StoredRun, suite: Path | None) -> Iterator[Problem]:
-    """What the suite and its golden set say against the baseline today."""
-    import asyncio
-    import os
-    from contextlib import AsyncExitStack
-
-    from evalkit.operations.baseline import differences
-    from evalkit.runner.prepare import prepare
-    from evalkit.store.stored_run import suite_file_of
-    from evalkit.suite.parse import load_suite
-
-    async def compared() -> list[Problem]:
-        async with AsyncExitStack() as stack:
-            prepared = await prepare(load_suite(file), os.environ, stack)
-            return list(differences(stored, {case.digest for case in prepared.golden.open()}, prepared))
-
-    found = suite or suite_file_of(stored) or Path(stored.manifest.suite_file)
-    if not found.is_file():
-        yield Problem(stored.run_id, f"its suite {found} is not there", "name one with --suite")
-        return
-    file = found
-    yield from asyncio.run(compared())
-
-
-def _lines(facts: Facts, stored: StoredRun) -> Iterator[tuple[str, str]]:
+def _lines(facts: Facts) -> Iterator[tuple[str, str]]:
     from evalkit.operations.noise import NONE_SURE, UNSURE, in_points
     from evalkit.text.numbers import plural
 
@@ -165,8 +108,8 @@ def _lines(facts: Facts, stored: StoredRun) -> Iterator[tuple[str, str]]:
     yield "golden", f"{golden.path} · {golden.n_cases} cases · sha256 {golden.sha256[:12]}"
     states = ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in facts.states.items() if count)
     yield "rows", f"{facts.n_rows} of {manifest.expected} · {states}"
-    if stored.damaged:
-        yield "damaged", f"{len(stored.damaged)} rows; see `evalkit baseline verify`"
+    if facts.n_damaged:
+        yield "damaged", f"{facts.n_damaged} rows; see `evalkit baseline verify`"
     yield "decision", facts.outcome or "none: the run did not end"
     if manifest.accepted:
         yield "accepted", manifest.accepted
@@ -184,10 +127,8 @@ def _lines(facts: Facts, stored: StoredRun) -> Iterator[tuple[str, str]]:
 
 
 def _print_json(facts: Facts) -> None:
-    import dataclasses
     import json
 
-    from evalkit.formats.manifest import manifest_record
+    from evalkit.operations.baseline import facts_record
 
-    record = {**dataclasses.asdict(facts), "manifest": manifest_record(facts.manifest)}
-    typer.echo(json.dumps(record, indent=1, sort_keys=True))
+    typer.echo(json.dumps(facts_record(facts), indent=1, sort_keys=True))

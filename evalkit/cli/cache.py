@@ -9,7 +9,7 @@ import typer
 from evalkit.errors import InputError, Problem
 
 if TYPE_CHECKING:
-    from evalkit.llm.upkeep import Contents
+    from evalkit.operations.cache import Contents
 
 cache = typer.Typer(name="cache", help="Look after judges' kept replies.", rich_markup_mode=None, no_args_is_help=True)
 _SECONDS = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
@@ -31,9 +31,9 @@ def ls(folder: Folder = None, json: Json = False) -> None:
 
     Exit codes: 0, 2 where the file holds something else.
     """
-    from evalkit.llm.upkeep import contents
+    from evalkit.operations.cache import cache_file, contents
 
-    file = _file(folder)
+    file = cache_file(folder)
     found = contents(file)
     if json:
         _print_json(file, found)
@@ -56,14 +56,14 @@ def prune(
     """
     import time
 
-    from evalkit.llm.upkeep import contents
-    from evalkit.llm.upkeep import prune as pruned
+    from evalkit.operations.cache import cache_file, contents
+    from evalkit.operations.cache import prune as pruned
 
     if older_than is None and max_size is None:
         raise InputError(
             Problem("cache prune", "no limit is given", "write --older-than 30d, --max-size 100MB or both")
         )
-    now, file = time.time(), _file(folder)
+    now, file = time.time(), cache_file(folder)
     before = None if older_than is None else now - _read("--older-than", older_than, _SECONDS, "30d")
     most = None if max_size is None else int(_read("--max-size", max_size, _BYTES, "100MB"))
     gone = pruned(file, before=before, max_bytes=most)
@@ -73,19 +73,6 @@ def prune(
         return
     typer.echo(f"{gone:,} {'reply' if gone == 1 else 'replies'} taken out")
     _show(file, found)
-
-
-def _file(folder: Path | None) -> Path:
-    from evalkit.disk.paths import project_of
-    from evalkit.runner.prepare import CACHE_FILE
-
-    if folder is not None and not folder.is_dir():
-        raise InputError(Problem(str(folder), "no such folder", "name a folder of the project"))
-    root = project_of(folder or Path.cwd())
-    file = root / CACHE_FILE
-    if not file.resolve().is_relative_to(root.resolve()):
-        raise InputError(Problem(str(file), f"it leads out of the project, to {file.resolve()}", "remove the link"))
-    return file
 
 
 def _read(flag: str, text: str, units: dict[str, int], example: str) -> float:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from pathlib import Path
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,8 +11,7 @@ from evalkit.cli.suite_file import SuiteFile, named_or_nearest
 from evalkit.text.escaping import visible
 
 if TYPE_CHECKING:
-    from evalkit.runner.prepare import Prepared
-    from evalkit.suite.model import Suite
+    from evalkit.operations.check import SoundSuite
 
 
 def check(
@@ -29,62 +27,46 @@ def check(
     Exit codes: 0 sound, 2 with every problem named.
     """
     import asyncio
+    import os
 
     from evalkit.cli.output import CommandOutput
+    from evalkit.operations.check import check_suite
 
     output = CommandOutput()
-    for line in asyncio.run(_found(named_or_nearest(suite), verbose=verbose)):
+    found = asyncio.run(check_suite(named_or_nearest(suite), os.environ))
+    for line in (*_facts(found), *(_settings(found) if verbose else ())):
         output.results.print(visible(line), soft_wrap=True)
 
 
-async def _found(suite_file: Path, *, verbose: bool) -> list[str]:
-    """What is known of a suite, line by line."""
-    import os
-    from contextlib import AsyncExitStack
-
-    from evalkit.operations.run import Request, ready
-    from evalkit.runner.draw import chosen_cases
-    from evalkit.runner.plan import Selection
-    from evalkit.suite.parse import load_suite
-
-    suite = load_suite(suite_file)
-    async with AsyncExitStack() as stack:
-        prepared, terms = await ready(suite, Request(suite=suite_file, replies="none"), os.environ, stack)
-    baseline = terms.baseline_folder.path.name if terms.baseline_folder else "none yet"
-    chosen, _ = chosen_cases(prepared, Selection())
-    return [*_facts(prepared, chosen, len(terms.labels), baseline), *(_settings(suite) if verbose else ())]
-
-
-def _settings(suite: Suite) -> list[str]:
+def _settings(found: SoundSuite) -> list[str]:
     import os
 
     from evalkit.cli.settings import settings
 
-    lines = list(settings(suite, os.environ))
+    lines = list(settings(found.prepared.suite, os.environ))
     widths = [max(len(line[column]) for line in lines) for column in (0, 1)]
     return ["", *(f"  {name:<{widths[0]}}  {value:<{widths[1]}}  {source}" for name, value, source in lines)]
 
 
-def _facts(prepared: Prepared, chosen: Collection[str] | None, n_labels: int, baseline: str) -> list[str]:
-    suite, golden = prepared.suite, prepared.golden
-    calls = (golden.n_cases if chosen is None else len(chosen)) * suite.options.repeat
+def _facts(found: SoundSuite) -> list[str]:
+    prepared, suite, golden = found.prepared, found.prepared.suite, found.prepared.golden
+    cohorts = [_cohort(golden.cohort_counts.get(name), name) for name in suite.options.cohorts]
     return [
         f"{suite.name}: sound",
         f"  golden     {golden.path} · {golden.n_cases} cases · sha256 {golden.sha256[:12]}",
         f"  system     {suite.system_kind} · fingerprint {(prepared.fingerprint or 'unknown')[:12]}",
         f"  scorers    {', '.join(metric.name for metric in prepared.metrics)}",
-        f"  cohorts    {', '.join(_cohort(prepared, name) for name in suite.options.cohorts) or 'none'}",
-        f"  labels     {n_labels}",
-        f"  baseline   {baseline}",
-        f"  a run asks {calls} calls, {suite.options.concurrency} at once",
+        f"  cohorts    {', '.join(cohorts) or 'none'}",
+        f"  labels     {found.n_labels}",
+        f"  baseline   {found.baseline or 'none yet'}",
+        f"  a run asks {found.n_calls} calls, {suite.options.concurrency} at once",
         *(f"  note       {notice}" for notice in prepared.notices),
         *(f"  warning    {warning}" for warning in prepared.warnings),
     ]
 
 
-def _cohort(prepared: Prepared, name: str) -> str:
+def _cohort(counts: Mapping[str, int] | None, name: str) -> str:
     """A cohort with the number of its values and the smallest of them, where the golden set names them."""
-    counts = prepared.golden.cohort_counts.get(name)
     if not counts:
         return name
     smallest = min(counts, key=lambda value: (counts[value], value))

@@ -56,7 +56,6 @@ def _show_case(old: RunFolder, new: RunFolder, case_id: str, output: CommandOutp
 
 
 def _row(folder: RunFolder, case_id: str) -> Row | None:
-    from evalkit.store.index import sorted_rows
+    from evalkit.operations.compare import first_row
 
-    folder.manifest()
-    return next((row for row in sorted_rows(folder.rows_file)() if row.case.id == case_id), None)
+    return first_row(folder, case_id)

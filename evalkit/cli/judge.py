@@ -9,9 +9,8 @@ import typer
 from evalkit.errors import ExitCode, InputError, Problem
 
 if TYPE_CHECKING:
-    from evalkit.operations.calibrate import Judged
+    from evalkit.operations.calibrate import Floors, Judged
     from evalkit.results import Agreement
-    from evalkit.trust.labels import Floors
 
 judge = typer.Typer(name="judge", help="Probe and calibrate judges.", rich_markup_mode=None, no_args_is_help=True)
 
@@ -73,10 +72,9 @@ def calibrate(
     from evalkit.cli.output import CommandOutput
     from evalkit.operations.calibrate import calibrated, load_judged
     from evalkit.store.folder import RunFolder
-    from evalkit.trust.label_files import unknown_metrics
 
     judged = load_judged(RunFolder(run), labels or [], metric)
-    for warning in unknown_metrics(judged.labels, [each.name for each in judged.frame.metrics]):
+    for warning in judged.warnings():
         typer.echo(f"warning {warning}", err=True)
     found = calibrated(judged, metric, _floors(floor or [], judged))
     if json:
@@ -140,8 +138,7 @@ def _floors(given: Sequence[str], judged: "Judged") -> "Floors":
 def _write_record(judged: "Judged", metric: str, found: Sequence["Agreement"], out: Path) -> None:
     from datetime import UTC, datetime
 
-    from evalkit.operations.calibrate import record_of
-    from evalkit.trust.calibration_files import write_calibration
+    from evalkit.operations.calibrate import record_of, write_calibration
 
     write_calibration(out, record_of(judged, metric, found, datetime.now(UTC).date()))
     typer.echo(f"record of {metric} in {out}; name it under `calibrations:` in the suite", err=True)

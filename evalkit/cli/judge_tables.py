@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from evalkit.scorers.judges.probes import Health
-    from evalkit.trust.drift import Drift
+    from evalkit.operations.calibrate import Drift
+    from evalkit.operations.probe_judge import Health
 
 
 def print_health(found: Sequence[Health], console: Console) -> None:

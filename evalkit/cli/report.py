@@ -23,8 +23,7 @@ def report(
     Exit codes: 0 when the reports are written, whatever the decision was.
     """
     from evalkit.cli.output import CommandOutput, Files
-    from evalkit.operations.run import decide_again
-    from evalkit.runner.inputs import refuse_places
+    from evalkit.operations.run import decide_again, refuse_places
     from evalkit.store.folder import RunFolder
 
     files = Files(summary=summary, csv=csv)

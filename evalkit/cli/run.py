@@ -12,7 +12,7 @@ import typer
 from evalkit.cli.suite_file import SuiteFile, named_or_nearest
 
 if TYPE_CHECKING:
-    from evalkit.runner.prepare import Replies
+    from evalkit.operations.run import Replies
 
 ENV_PREFIX = "EVALKIT"
 """Flags may stand in the environment: `EVALKIT_LIMIT` is `--limit`."""
@@ -246,8 +246,8 @@ def _environment() -> list[str]:
 def _failed(run: Path, named: list[str] | None) -> tuple[str, ...]:
     """Ids of the cases that failed in a run."""
     from evalkit.errors import InputError, NothingSelected, Problem
+    from evalkit.operations.run import failed_ids
     from evalkit.store.folder import RunFolder
-    from evalkit.store.stored_run import failed_ids
 
     if named:
         raise InputError(Problem("--failed-from", "--case chooses cases too", "give one of them"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +11,7 @@ import typer
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from evalkit.store.history import PastRun
+    from evalkit.operations.runs import PastRun
 
 SHOWN = 50
 _BLOCKS = "▁▂▃▄▅▆▇█"
@@ -33,19 +33,14 @@ def runs(
 
     Exit codes: 0, 2 where there is no such folder.
     """
-    from evalkit.disk.paths import project_of
-    from evalkit.errors import InputError, Problem
-    from evalkit.store.history import stored_runs
+    from evalkit.operations.runs import list_runs
 
-    place = folder or project_of(Path.cwd()) / "reports"
-    if folder is not None and not place.is_dir():
-        raise InputError(Problem(str(place), "no such folder", "name the folder that holds the run folders"))
-    found = stored_runs(place, suite=suite)
+    found = list_runs(folder, suite)
     if json:
         _print_json(found)
         return
     if not found:
-        typer.echo(f"no run in {place}" + (f" of suite {suite}" if suite else ""))
+        typer.echo(f"no run in {folder or 'reports'}" + (f" of suite {suite}" if suite else ""))
     for name in dict.fromkeys(past.suite for past in found):
         _show(name, [past for past in found if past.suite == name])
 
@@ -54,7 +49,9 @@ def _print_json(found: Sequence[PastRun]) -> None:
     import dataclasses
     import json
 
-    breaks = dict(_breaks(found))
+    from evalkit.operations.runs import breaks_of
+
+    breaks = dict(breaks_of(found, _RATE))
     records = [{**dataclasses.asdict(past), "break_before": breaks.get(past.run_id, "")} for past in found]
     typer.echo(json.dumps(records, indent=1, sort_keys=True, ensure_ascii=True))
 
@@ -82,12 +79,13 @@ def _table(shown: Sequence[PastRun]) -> Table:
     from rich.table import Table
     from rich.text import Text
 
+    from evalkit.operations.runs import breaks_of
     from evalkit.text.printable import one_line
 
     table = Table(box=None, padding=(0, 1, 0, 2), show_edge=False, header_style="dim")
     for heading in ("run", "day", "decision", _RATE, "n", "p95", "cost", ""):
         table.add_column(heading, no_wrap=heading not in ("run", ""), overflow="fold", min_width=len(heading))
-    breaks = dict(_breaks(shown))
+    breaks = dict(breaks_of(shown, _RATE))
     for past in shown:
         reason = breaks.get(past.run_id, "")
         cells = [
@@ -116,24 +114,13 @@ def _counts(past: PastRun) -> bool:
     return not past.partial and _RATE in past.values
 
 
-def _breaks(found: Sequence[PastRun]) -> Iterator[tuple[str, str]]:
-    """Id of each run that cannot be compared with the one before it of its suite, and why."""
-    from evalkit.store.history import UNFINISHED, break_between
-
-    before: dict[str, PastRun] = {}
-    for past in found:
-        if past.partial or past.outcome == UNFINISHED:
-            continue
-        if past.suite in before and (reason := break_between(before[past.suite], past, _RATE, own=False)):
-            yield past.run_id, reason
-        before[past.suite] = past
-
-
 def _spark(whole: Sequence[PastRun]) -> str:
     """A block a run, from the lowest to the highest value, with a cut where comparability ends."""
+    from evalkit.operations.runs import breaks_of
+
     values = [past.values[_RATE] for past in whole]
     low, high = min(values), max(values)
-    breaks = dict(_breaks(whole))
+    breaks = dict(breaks_of(whole, _RATE))
     marks = []
     for past, value in zip(whole, values, strict=True):
         place = (value - low) / (high - low) if high > low else 1.0

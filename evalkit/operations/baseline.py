@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
+import asyncio
 import shlex
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from contextlib import AsyncExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from evalkit.aggregate.frozen import freeze
-from evalkit.baselines.find import NO_ANSWERS
-from evalkit.errors import Problem
-from evalkit.formats.manifest import Manifest, ReplacedBaseline
+from evalkit.baselines.find import NO_ANSWERS, find_baseline, how_to_save
+from evalkit.baselines.save import save_baseline
+from evalkit.disk.paths import project_of
+from evalkit.errors import InputError, Problem
+from evalkit.formats.manifest import Manifest, ReplacedBaseline, manifest_record
 from evalkit.gate.critical_cases import RUNS
 from evalkit.gate.no_regression import MIN_OVERLAP
 from evalkit.gate.policy import Policy
 from evalkit.operations.noise import Detectable, seen_against
+from evalkit.runner.prepare import Prepared, prepare
 from evalkit.store.changes_since import before_in
 from evalkit.store.folder import RunFolder
 from evalkit.store.history import read_past_run
 from evalkit.store.running import noted_in
-from evalkit.store.stored_run import StoredRun
+from evalkit.store.stored_run import StoredRun, load_run, suite_file_of
+from evalkit.suite.parse import load_suite
 from evalkit.text.numbers import change, figure, plural, style_of
 
 if TYPE_CHECKING:
-    from evalkit.runner.prepare import Prepared
     from evalkit.suite.model import Suite
 
 _AGAIN = "run the suite again and save that run"
@@ -39,6 +45,7 @@ class Facts:
     """`None` where the run reached no decision."""
     n_cases: int
     n_rows: int
+    n_damaged: int
     states: Mapping[str, int]
     sees: tuple[Detectable, ...]
     """The smallest drop of the pass rate that a comparison with it can show, by cohort."""
@@ -61,7 +68,15 @@ def facts_of(stored: StoredRun, suite: Suite | None = None) -> Facts:
             trusted=stored.folder.trusted_judges(),
         )
     outcome = None if decision is None else str(decision["outcome"])
-    return Facts(stored.manifest, outcome, frame.n_cases, len(frame.row_case), frame.states, sees)
+    return Facts(
+        manifest=stored.manifest,
+        outcome=outcome,
+        n_cases=frame.n_cases,
+        n_rows=len(frame.row_case),
+        n_damaged=len(stored.damaged),
+        states=frame.states,
+        sees=sees,
+    )
 
 
 def more_repeats(manifest: Manifest) -> str:
@@ -147,3 +162,75 @@ def differences(stored: StoredRun, digests: Collection[str], prepared: Prepared)
             what = f"its {metric} was scored differently ({', '.join(parts)})"
             fix = "grade its stored answers with `evalkit score`, and save that run as the baseline"
             yield Problem(place, what, fix)
+
+
+def find_stored(name: str) -> StoredRun:
+    """Read a saved baseline of the project of the current folder.
+
+    Raises:
+        InputError: there is no baseline of that name, or it cannot be read.
+    """
+    folder = find_baseline(name, project_of(Path.cwd()))
+    if folder is None:
+        raise InputError(Problem("", f"no baseline called {name!r}", how_to_save(name)))
+    return load_run(folder)
+
+
+def suite_of(stored: StoredRun) -> Suite | None:
+    """The suite that a run was made with, as it is now; `None` if it is gone or cannot be read."""
+    file = suite_file_of(stored)
+    if file is None:
+        return None
+    try:
+        return load_suite(file)
+    except InputError:
+        return None
+
+
+def save_run(run: Path, name: str, accepted: str = "") -> RunFolder:
+    """Save a run as a baseline of the project of the current folder.
+
+    Args:
+        run: its folder.
+        name: of the baseline.
+        accepted: why a run that was not approved may be one.
+
+    Raises:
+        InputError: with everything that keeps the run from being a baseline.
+        StoreError: it cannot be written.
+    """
+    folder = RunFolder(run)
+    faults = tuple(faults_of(load_run(folder), accepted))
+    if faults:
+        raise InputError(faults)
+    return save_baseline(folder, name, project_of(Path.cwd()), accepted)
+
+
+def problems_of(stored: StoredRun, suite_file: Path | None, env: Mapping[str, str]) -> Iterator[Problem]:
+    """Everything that keeps a stored run from being the baseline of a suite.
+
+    Args:
+        stored: the run.
+        suite_file: the suite, `None` for the one of the run.
+        env: the environment, for secrets.
+
+    Raises:
+        InputError: the suite cannot be read.
+    """
+    yield from faults_of(stored, stored.manifest.accepted or "")
+    found = suite_file or suite_file_of(stored) or Path(stored.manifest.suite_file)
+    if found.is_file():
+        yield from asyncio.run(_differences(stored, found, env))
+    else:
+        yield Problem(stored.run_id, f"its suite {found} is not there", "name one with --suite")
+
+
+async def _differences(stored: StoredRun, suite_file: Path, env: Mapping[str, str]) -> list[Problem]:
+    async with AsyncExitStack() as stack:
+        prepared = await prepare(load_suite(suite_file), env, stack)
+        return list(differences(stored, {case.digest for case in prepared.golden.open()}, prepared))
+
+
+def facts_record(facts: Facts) -> dict[str, Any]:
+    """Convert facts to JSON."""
+    return {**asdict(facts), "manifest": manifest_record(facts.manifest)}

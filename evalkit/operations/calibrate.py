@@ -19,10 +19,13 @@ from evalkit.store.stored_run import StoredRun, load_run, suite_file_of
 from evalkit.suite.parse import load_suite
 from evalkit.trust.agreement import agreement
 from evalkit.trust.calibration import Calibration
+from evalkit.trust.calibration_files import write_calibration
 from evalkit.trust.drift import Drift, drift_of
-from evalkit.trust.label_files import read_labels
+from evalkit.trust.label_files import read_labels, unknown_metrics
 from evalkit.trust.labels import Floors, Label
 from evalkit.types import Metric
+
+__all__ = ["Drift", "Floors", "Judged", "calibrated", "drift", "load_judged", "record_of", "write_calibration"]
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,10 @@ class Judged:
     def judges(self) -> tuple[Metric, ...]:
         """The metrics that are a judge's opinion of an answer."""
         return tuple(each for each in self.frame.metrics if each.judge is not None and not each.diagnostic)
+
+    def warnings(self) -> tuple[Problem, ...]:
+        """Each metric that labels are about and no scorer of the run gives."""
+        return tuple(unknown_metrics(self.labels, [each.name for each in self.frame.metrics]))
 
     def one(self, metric: str | None, flag: str) -> str:
         """The judge's metric that was named, or the only one there is.

@@ -9,7 +9,9 @@ from evalkit.gate.assess import Terms, assess
 from evalkit.gate.policy import NoRegression, Policy
 from evalkit.results import Decision, Summary
 from evalkit.store.folder import RunFolder
+from evalkit.store.index import sorted_rows
 from evalkit.store.stored_run import StoredRun, load_run
+from evalkit.types import Row
 
 
 @dataclass(frozen=True)
@@ -35,3 +37,13 @@ def compared(before: RunFolder, after: RunFolder) -> Compared:
     if not isinstance(decision, Decision):
         raise TypeError("a policy without canaries asks for no repeats")
     return Compared(stored, summary, decision)
+
+
+def first_row(folder: RunFolder, case_id: str) -> Row | None:
+    """The first repeat of a case; `None` if the run does not have it.
+
+    Raises:
+        InputError: this is not a run.
+    """
+    folder.manifest()
+    return next((row for row in sorted_rows(folder.rows_file)() if row.case.id == case_id), None)

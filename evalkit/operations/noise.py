@@ -5,17 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
 from evalkit.aggregate.columns import Ints
-from evalkit.aggregate.frozen import PASS_RATE, FrozenFrame
+from evalkit.aggregate.frozen import PASS_RATE, FrozenFrame, freeze
+from evalkit.errors import InputError, Problem
 from evalkit.gate.comparison_plan import trial_of
 from evalkit.gate.critical_cases import RUNS
 from evalkit.gate.no_regression import default_metrics
 from evalkit.gate.pairing import Pairing, pair
 from evalkit.gate.policy import NoRegression, Policy
 from evalkit.gate.power import (
+    ASSUMED_FLIPS,
     ComparisonDesign,
     Subject,
     design_of,
@@ -30,11 +33,16 @@ from evalkit.gate.regression import ALPHA, MIN_PAIRED, gates_of, run_tests
 from evalkit.results import OVERALL, Estimate
 from evalkit.stats.intervals import wilson
 from evalkit.stats.power import Sight, chance_to_find, smallest_drop
+from evalkit.store.folder import RunFolder
+from evalkit.store.stored_run import load_run, suite_file_of
+from evalkit.suite.parse import load_suite
 from evalkit.text.numbers import difference, style_of
 
 ENOUGH_POWER = 0.8
 WANTED_DROP = 0.10
 """The drop that `cases_needed` is for."""
+ASSUMED = f"assumed: {ASSUMED_FLIPS:.1%} of the cases flip between runs; measure it with `evalkit noise`"
+"""What to say where no run shows how often cases flip."""
 MOST_CASES = 1_000_000
 
 
@@ -72,6 +80,51 @@ class Noise:
     repeats: int
     gates: tuple[Detectable, ...]
     false_blocks: Estimate
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasuredNoise:
+    """The noise of a run, and how much of the run there was."""
+
+    noise: Noise
+    n_rows: int
+    n_planned: int
+
+
+def measure_noise(folder: RunFolder, suite_file: Path | None, *, trials: int, seed: int) -> MeasuredNoise:
+    """Compare the repeats of a stored run with each other.
+
+    Args:
+        folder: of a run with two repeats or more.
+        suite_file: whose gate says what is compared; `None` for the suite of the run, if it is there.
+        trials: comparisons of the system with itself.
+        seed: of the draws.
+
+    Raises:
+        InputError: the folder or the suite cannot be read, or no case has two graded answers.
+    """
+    stored = load_run(folder)
+    frame = freeze(stored.frame)
+    if frame.n_repeats < 2:
+        raise InputError(Problem(str(folder.path), "every case was run once", "run it with --repeat 4"))
+    file = suite_file or suite_file_of(stored)
+    whole = load_suite(file).policy if file else None
+    policy = no_regression_of(whole)
+    own = (name for name in frame.rows if name not in frame.advisory and not name.endswith(".passed"))
+    names = policy.metrics or dict.fromkeys(("pass_rate", *own))
+    metrics = [name for name in names if name in frame.rows]
+    critical = whole.critical_in(frame.cohorts) if whole else frozenset()
+    found = noise_of(frame, policy, metrics, critical=critical, trials=trials, seed=seed)
+    if all(each.flips is None for each in found.gates):
+        fix = "see what failed in its report"
+        raise InputError(Problem(str(folder.path), "no case has two answers that were graded", fix))
+    return MeasuredNoise(noise=found, n_rows=len(frame.row_case), n_planned=stored.manifest.expected)
+
+
+def no_regression_of(policy: Policy | None) -> NoRegression:
+    """The comparison that a policy asks for, else the default one."""
+    checks = policy.checks if policy is not None else ()
+    return next((check for check in checks if isinstance(check, NoRegression)), NoRegression())
 
 
 def noise_of(

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from evalkit.errors import InputError, Problem
 from evalkit.scorers.judges.probes import Health, pairs_of, probe
 
+__all__ = ["Health", "judge_health"]
+
 if TYPE_CHECKING:
     from evalkit.runner.grading import Grader
     from evalkit.runner.prepare import Prepared

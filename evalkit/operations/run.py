@@ -24,19 +24,22 @@ from evalkit.runner.manifest import manifest_of
 from evalkit.runner.old_cases import with_former
 from evalkit.runner.open_files import make_room
 from evalkit.runner.plan import Selection
-from evalkit.runner.prepare import prepare
+from evalkit.runner.prepare import Replies, prepare
 from evalkit.runner.resume import Resume, checked_golden, enter
 from evalkit.runner.session import Session, Watcher
 from evalkit.runner.terms import terms_of_run, terms_of_stored
 from evalkit.store.folder import RunFolder, new_run_folder
 from evalkit.store.journal import Journal
 from evalkit.store.running import Running, refuse_if_running
-from evalkit.store.stored_run import load_run, suite_file_of
+from evalkit.store.stored_run import failed_ids, load_run, suite_file_of
 
 if TYPE_CHECKING:
-    from evalkit.runner.prepare import Prepared, Replies
+    from evalkit.runner.prepare import Prepared
     from evalkit.suite.model import Suite
     from evalkit.trust.labels import Label
+
+
+__all__ = ["Replies", "Request", "Result", "decide_again", "failed_ids", "plan_run", "refuse_places", "run_suite"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -197,7 +197,7 @@ def build_view(
         errors=_errors("system error", summary.error_kinds, found.errors)
         + _errors("unscored", summary.unscored_kinds, found.unscored),
         notes=_sight(decision.comparison) + summary.notes + _incomparable(decision.comparison) + _before(decision),
-        provenance=tuple(_flat(manifest_record(manifest))),
+        provenance=tuple(_flat({**manifest_record(manifest), "head": manifest.head})),
         head=manifest.head,
         comparison=decision.comparison,
         amendments=decision.amendments,

@@ -61,7 +61,7 @@ def test_a_typo_that_is_fixed_is_only_noted(repository: Repository) -> None:
     ran = repository.run()
     assert (ran.outcome, ran.findings) == ("approved", ["1 case edited  →  (reference; in the old form it passes)"])
     assert former(repository) == [("c05", 0)]
-    assert RunFolder(repository.root / "reports/second").manifest()["expected"] == len(IDS)
+    assert RunFolder(repository.root / "reports/second").manifest().expected == len(IDS)
 
 
 def test_one_broken_case_that_would_not_block_is_a_named_condition(repository: Repository) -> None:

@@ -104,7 +104,7 @@ def test_a_folder_a_file_and_an_artifact_are_baselines(saved: Project) -> None:
     for name in ("main", "first", "first/manifest.json", "artifact.zip"):
         found = find_baseline(name, saved.root)
         assert found is not None
-        assert found.manifest()["run_id"] == run_id, name
+        assert found.manifest().run_id == run_id, name
     assert not (saved.root.parent / "escaped.json").exists()
     ran = saved.run("run", "suite.yaml", "--out", "second", "--baseline", "artifact.zip", "--no-report")
     assert ran.returncode == 1, ran.stderr

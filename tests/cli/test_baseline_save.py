@@ -22,7 +22,7 @@ POINTS = (
     "evalkit.baselines.save:_recover",
     "evalkit.baselines.save:_copy",
     "evalkit.baselines.save:_sync",
-    "evalkit.baselines.save:_facts",
+    "evalkit.baselines.save:_replaced",
     "evalkit.baselines.save:_swap",
     "evalkit.baselines.save:_exchanged",
     "evalkit.store.folder:RunFolder.write_text",

@@ -1,0 +1,52 @@
+"""Check a suite and everything that it names, without calling anything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from evalkit.operations.run import Request, ready
+from evalkit.runner.draw import chosen_cases
+from evalkit.runner.plan import Selection
+from evalkit.suite.parse import load_suite
+
+if TYPE_CHECKING:
+    from evalkit.runner.prepare import Prepared
+
+
+@dataclass(frozen=True, kw_only=True)
+class SoundSuite:
+    """A suite without problems, and what a run of it would rest on."""
+
+    prepared: Prepared
+    n_calls: int
+    """Calls of the system in a whole run."""
+    n_labels: int
+    baseline: str | None
+    """Name of its folder, `None` before the first is saved."""
+
+
+async def check_suite(suite_file: Path, env: Mapping[str, str]) -> SoundSuite:
+    """Check a suite.
+
+    Args:
+        suite_file: the suite.
+        env: the environment, for secrets and the base branch.
+
+    Raises:
+        InputError: with every problem of suite, golden set, system, scorers, gate, labels and baseline.
+    """
+    suite = load_suite(suite_file)
+    async with AsyncExitStack() as stack:
+        prepared, terms = await ready(suite, Request(suite=suite_file, replies="none"), env, stack)
+    chosen, _ = chosen_cases(prepared, Selection())
+    n_cases = prepared.golden.n_cases if chosen is None else len(chosen)
+    return SoundSuite(
+        prepared=prepared,
+        n_calls=n_cases * suite.options.repeat,
+        n_labels=len(terms.labels),
+        baseline=terms.baseline_folder.path.name if terms.baseline_folder else None,
+    )

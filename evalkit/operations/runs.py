@@ -1,0 +1,39 @@
+"""List stored runs, and say where their figures stop being comparable."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from evalkit.disk.paths import project_of
+from evalkit.errors import InputError, Problem
+from evalkit.store.history import UNFINISHED, PastRun, break_between, stored_runs
+
+__all__ = ["PastRun", "breaks_of", "list_runs"]
+
+
+def list_runs(folder: Path | None, suite: str | None = None) -> tuple[PastRun, ...]:
+    """Read the stored runs of a folder, by suite, the newest last.
+
+    Args:
+        folder: around run folders; `None` for `reports` in the project of the current folder.
+        suite: only runs of this suite.
+
+    Raises:
+        InputError: there is no such folder.
+    """
+    place = folder or project_of(Path.cwd()) / "reports"
+    if folder is not None and not place.is_dir():
+        raise InputError(Problem(str(place), "no such folder", "name the folder that holds the run folders"))
+    return stored_runs(place, suite=suite)
+
+
+def breaks_of(found: Sequence[PastRun], metric: str) -> Iterator[tuple[str, str]]:
+    """Id of each run whose metric cannot be compared with the run before it of its suite, and why."""
+    before: dict[str, PastRun] = {}
+    for past in found:
+        if past.partial or past.outcome == UNFINISHED:
+            continue
+        if past.suite in before and (reason := break_between(before[past.suite], past, metric, own=False)):
+            yield past.run_id, reason
+        before[past.suite] = past
