@@ -67,7 +67,7 @@ def sources(frame: FrozenFrame) -> tuple[Source, ...]:
 
 
 def source(frame: FrozenFrame, name: str) -> Source | None:
-    """Find one metric, `None` where the run does not have it."""
+    """Find one metric, `None` if the run does not have it."""
     if name in frame.cases:
         return Source(frame.cases[name].metric, frame.cases[name])
     measure = _BY_NAME.get(name)

@@ -85,9 +85,9 @@ class Frame:
             advisory: metrics that are shown but count neither in `pass_rate` nor in coverage.
             repeat_rule: how `pass_rate` reads a case with repeats, see `types.fails`.
             sample: how the cases were drawn, as the manifest has it: `by`, and `strata`: label -> [cases of the golden
-                set, cases drawn]; `None` where all were asked.
+                set, cases drawn]; `None` if all were asked.
             planned_repeats: rows of each case that the run set out with; further ones come from asking suspect cases
-                again. `None` where the plan is not known.
+                again. `None` if the plan is not known.
 
         Raises:
             ValueError: if two metrics share a name, or one takes the name of a metric that every run has.

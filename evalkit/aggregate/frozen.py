@@ -57,14 +57,14 @@ class FrozenFrame:
     covered: NDArray[np.bool_]
     """Per row: the system answered, and no metric that counts is unscored."""
     answers: tuple[bytes, ...]
-    """Per row: 16 bytes of the SHA-256 of the answer; zeros where no judge asks for it."""
+    """Per row: 16 bytes of the SHA-256 of the answer; zeros if no judge asks for it."""
     rows: Mapping[str, Column]
     """Quality metrics per row: `pass_rate`, every scorer's, and `<name>.passed` of a graded one with a pass mark."""
     cases: Mapping[str, Column]
     """The same per case: the mean over its scored repeats, `pass_rate` by the suite's rule; with repeats also
     `pass_any`, `pass_all` and `pass_spread`."""
     verdicts: Column
-    """Per row: 0 where any pass mark was missed, even if another grade is missing; 1 where every one was met."""
+    """Per row: 0 if any pass mark was missed, even if another grade is missing; 1 if every one was met."""
     n_passed: Ints
     """Per case: runs whose verdict is `passed`."""
     n_failed: Ints
@@ -81,9 +81,9 @@ class FrozenFrame:
     skipped_reasons: Mapping[str, int]
     n_replayed: int
     sample: Sampled | None = None
-    """What each case stands for; `None` where every case was asked."""
+    """What each case stands for; `None` if every case was asked."""
     planned_repeats: int | None = None
-    """Rows of each case that the run set out with; `None` where the plan is not known, so that every row counts."""
+    """Rows of each case that the run set out with; `None` if the plan is not known, so that every row counts."""
 
     @property
     def n_cases(self) -> int:
@@ -92,17 +92,17 @@ class FrozenFrame:
 
     @property
     def fails(self) -> NDArray[np.bool_]:
-        """Per case: True where it fails by the suite's `repeat_rule`."""
+        """Per case: True if it fails by the suite's `repeat_rule`."""
         return self.fails_by(self.repeat_rule)
 
     def fails_by(self, repeat_rule: str) -> NDArray[np.bool_]:
-        """Per case: True where it fails by a rule, such as that of the run which this one is compared with."""
+        """Per case: True if it fails by a rule, such as that of the run which this one is compared with."""
         failing: NDArray[np.bool_] = fails(self.n_passed, self.n_failed, repeat_rule)
         return failing
 
     @property
     def has_answers(self) -> bool:
-        """True where the system answered at all."""
+        """True if the system answered at all."""
         return self.states["scored"] + self.states["unscored"] > 0
 
     @property

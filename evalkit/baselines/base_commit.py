@@ -45,12 +45,12 @@ class Base:
     prefix: str
     """The root's own path inside the repository, empty or with a trailing slash."""
     is_head: bool
-    """True where it is the commit that is checked out, so that only uncommitted changes differ from it."""
+    """True if it is the commit that is checked out, so that only uncommitted changes differ from it."""
 
     def read(self, names: Collection[str]) -> Mapping[str, bytes]:
         """Read the named files that the commit has; a path that leaves the repository counts as absent.
 
-        A file that Git LFS keeps elsewhere is given as the one on disk where that is the same, else as its pointer.
+        A file that Git LFS keeps elsewhere is given as the one on disk if that is the same, else as its pointer.
 
         Args:
             names: paths relative to the project's root.
@@ -75,7 +75,7 @@ class Base:
         return sorted(self._blobs(names))
 
     def copy(self, name: str, target: Path) -> str:
-        """Write one file of the commit to `target`; gives why it cannot be had, nothing where it is written."""
+        """Write one file of the commit to `target`; gives why it cannot be had, nothing if it is written."""
         kind, blob, size = self._look([name]).get(name, (_MISSING, "", 0))
         if kind != "blob":
             return _WHY_NOT.get(kind, _NOWHERE)
@@ -84,7 +84,7 @@ class Base:
         return "it is kept in Git LFS, and the one here differs" if pointer else ""
 
     def tracks(self, name: str) -> bool:
-        """True where git tracks a file or folder on disk, or what it links to: then a commit brought it here."""
+        """True if git tracks a file or folder on disk, or what it links to: then a commit brought it here."""
         real = os.path.relpath(os.path.realpath(self.root / name), self.root)
         try:
             return bool(git(self.root, "ls-files", "-z", "--", *{name, real}))
@@ -102,7 +102,7 @@ class Base:
         """Paths of at most 200 files below the project's root that hold a text."""
         try:
             listed = git(self.root, "grep", "-l", "-z", "-I", "-F", "-e", text, self.commit)
-        except InputError:  # git ends with 1 where nothing is found
+        except InputError:  # git ends with 1 if nothing is found
             return []
         paths = [entry.partition(":")[2] for entry in listed.decode("utf-8", "replace").split("\0") if entry]
         return paths[:_MAX_GREP]
@@ -136,7 +136,7 @@ class Base:
         return found
 
     def _path(self, name: str) -> str | None:
-        """The path from the top of the repository, `None` where no commit can hold one of that name."""
+        """The path from the top of the repository, `None` if no commit can hold one of that name."""
         if name.startswith("/") or "\n" in name or "\0" in name:
             return None
         parts: list[str] = []
@@ -152,7 +152,7 @@ class Base:
         return path or None
 
     def _is_on_disk(self, name: str, blob: str, size: int) -> bool:
-        """True where the file on disk is the one of the commit, or the one that its Git LFS pointer stands for."""
+        """True if the file on disk is the one of the commit, or the one that its Git LFS pointer stands for."""
         file = self.root / name
         if not file.is_file():
             return False
@@ -172,7 +172,7 @@ def _hashed(file: Path, digest: Any) -> str:
 
 
 def find_base(root: Path, env: Mapping[str, str], asked: str | None, named: str | None) -> Base | None:
-    """The commit that a change is compared with; `None` where there is none here.
+    """The commit that a change is compared with; `None` if there is none here.
 
     The first of: the target branch that CI names, the ref of `--baseline git:REF:PATH`, the remote's default branch,
     the ref of the suite's own `git:` baseline, and a branch called main or master, on the remote or here.
@@ -181,7 +181,7 @@ def find_base(root: Path, env: Mapping[str, str], asked: str | None, named: str 
         root: the project's root.
         env: the environment.
         asked: what `--baseline` names, `None` without it.
-        named: what the suite's gate names, `None` where it compares with nothing.
+        named: what the suite's gate names, `None` if it compares with nothing.
 
     Raises:
         InputError: `asked` or `named` is a `git:` reference to a commit that is not here.

@@ -35,7 +35,7 @@ _PIECE_BYTES = 1 << 20
 
 
 def find_baseline(name: str, root: Path) -> RunFolder | None:
-    """The baseline that `name` stands for; `None` where there is none of that name yet.
+    """The baseline that `name` stands for; `None` if there is none of that name yet.
 
     Args:
         name: of a saved baseline; a run folder, one of its files, or a zip of it; or `git:REF:PATH`.
@@ -72,7 +72,7 @@ def set_aside_name(name: str) -> str:
 
 
 def how_to_save(name: str) -> str:
-    """What to do where there is no baseline called `name` yet."""
+    """What to do if there is no baseline called `name` yet."""
     if name.startswith(PREFIX):
         return "save one with `evalkit baseline save RUN --name main`, and commit reports/baselines/main to that branch"
     return f"save one with `evalkit baseline save RUN --name {name}`"

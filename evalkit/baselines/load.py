@@ -27,7 +27,7 @@ NO_BASELINE = "none"
 
 
 def find_baseline_of(suite: Suite, asked: str | None) -> RunFolder | None:
-    """The baseline that the gate compares with, `None` where there is none yet or none is wanted.
+    """The baseline that the gate compares with, `None` if there is none yet or none is wanted.
 
     Args:
         suite: names a baseline under `gate: no_regression`.
@@ -72,7 +72,7 @@ def baseline_title(name: str | None, folder: RunFolder | None) -> str:
 
     Args:
         name: what finds it, `None` for no comparison.
-        folder: where it was found, `None` where there is none of that name yet.
+        folder: where it was found, `None` if there is none of that name yet.
     """
     if name is None or folder is None:
         return "" if name is None else f"{name} (none yet)"
@@ -94,7 +94,7 @@ def load_baseline(
     """Read a saved baseline or run folder.
 
     Args:
-        folder: of the baseline, `None` where there is none.
+        folder: of the baseline, `None` if there is none.
         score_keys: what the candidate's scores were made by.
         run: the candidate's folder, which holds what the baseline's system was asked again.
 

@@ -48,7 +48,7 @@ class RulesBefore:
     """The base of a change: its rules and where its cases are."""
 
     rules: Mapping[str, Any] = field(default_factory=dict)
-    """Empty where none are known."""
+    """Empty if none are known."""
     since: str = ""
     """Where they are from: `origin/main@9f2c1ab`, or `baseline <run id>`."""
     found: tuple[Amendment, ...] = ()
@@ -73,7 +73,7 @@ def state_before(
     Args:
         suite: as it is now.
         asked: what `--baseline` names, `None` without it.
-        compared: the baseline that the gate compares with, `None` where there is none.
+        compared: the baseline that the gate compares with, `None` if there is none.
         env: the environment, in which CI names the target branch.
         run: manifest of a stored run, `None` for one that is about to begin; a baseline saved from it, or from a run
             that began later, holds no earlier rules.
@@ -102,13 +102,13 @@ class Former:
     """Cases of the base that today's golden set no longer holds in that form."""
 
     cases: tuple[Case, ...] | None = None
-    """`None` where the old cases are not known."""
+    """`None` if the old cases are not known."""
     of_commit: bool = False
-    """True where the base's golden set was read, False where a stored baseline tells them."""
+    """True if the base's golden set was read, False if a stored baseline tells them."""
     found: tuple[Amendment, ...] = ()
     """Cases that were added, and what is not known of the base's."""
     drawn: frozenset[str] = frozenset()
-    """Digests of the cases that the base's run asked, or would have; empty where it asks all of them."""
+    """Digests of the cases that the base's run asked, or would have; empty if it asks all of them."""
 
 
 Draw = Callable[[Iterable["Case"]], frozenset[str]]
@@ -122,7 +122,7 @@ def cases_before(before: RulesBefore, suite: Suite, golden: GoldenSet, draw: Dra
         before: the base.
         suite: as it is now.
         golden: its golden set.
-        draw: takes the sample that the suite asks, `None` where it asks all cases.
+        draw: takes the sample that the suite asks, `None` if it asks all cases.
 
     Raises:
         InputError: the base's golden set or the rows of the baseline cannot be read.

@@ -131,7 +131,7 @@ def _swap(draft: Path, target: Path) -> None:
 
 
 def _exchanged(one: Path, other: Path) -> bool:
-    """Exchange two folders in one step; False where the system or its file system cannot."""
+    """Exchange two folders in one step; False if the system or its file system cannot."""
     if sys.platform != "linux":
         return False
     with suppress(AttributeError, OSError):

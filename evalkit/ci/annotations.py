@@ -105,7 +105,7 @@ def _words(check: Mapping[str, Any]) -> str:
 
 
 def _gate_lines(suite: Path) -> list[tuple[str, str, int]]:
-    """Name, text and line of every entry below `gate:`; empty where the file cannot be read any more."""
+    """Name, text and line of every entry below `gate:`; empty if the file cannot be read any more."""
     from evalkit.errors import EvalkitError
     from evalkit.formats.yaml_text import parse
 
@@ -122,7 +122,7 @@ def _gate_lines(suite: Path) -> list[tuple[str, str, int]]:
 
 
 def _line(check: Mapping[str, Any], places: list[tuple[str, str, int]]) -> int:
-    """The entry of that name, the one that holds the same limit where there are several; else the first line."""
+    """The entry of that name, the one that holds the same limit if there are several; else the first line."""
     own = [(text, line) for name, text, line in places if name == check["name"]]
     limit = next(iter(re.findall(r"\d+(?:\.\d+)?", check["need"])), None)
     same = [line for text, line in own if limit is not None and re.search(rf"\b{re.escape(limit)}\b", text)]

@@ -45,9 +45,9 @@ class Ended:
     exit_code: int
     """0 only with a complete decision.json that says so."""
     outcome: str
-    """Empty where there is no decision."""
+    """Empty if there is no decision."""
     new_failures: tuple[str, ...] | None
-    """Ids of cases that the baseline passed, worst first; `None` where nothing was compared."""
+    """Ids of cases that the baseline passed, worst first; `None` if nothing was compared."""
     checks: tuple[Mapping[str, Any], ...]
     page: Page
 
@@ -161,7 +161,7 @@ def _run(words: Sequence[str], env: Mapping[str, str]) -> tuple[int, list[str]]:
 
 
 def is_news(ended: Ended, when: str) -> bool:
-    """Whether a comment is to be made where there is none yet."""
+    """Whether a comment is to be made if there is none yet."""
     failed = ended.exit_code != 0
     return {"always": True, "failures": failed}.get(when, failed or ended.page.news)
 

@@ -67,7 +67,7 @@ def show(
 
     Example: evalkit baseline show main
 
-    Exit codes: 0, 2 where there is no such baseline.
+    Exit codes: 0, 2 if there is no such baseline.
     """
     from evalkit.operations.baseline import facts_of
 
@@ -114,7 +114,7 @@ def _stored(name: str) -> StoredRun:
 
 
 def _suite_of(stored: StoredRun) -> Suite | None:
-    """The suite that a run was made with, as it is now; `None` where it is gone or cannot be read."""
+    """The suite that a run was made with, as it is now; `None` if it is gone or cannot be read."""
     from evalkit.store.stored_run import suite_file_of
     from evalkit.suite.parse import load_suite
 

@@ -2,7 +2,7 @@
 
 The system under test shares the command's process: `os._exit(0)` in it, an `atexit` handler, or a program that takes
 the process over would end the run with any exit code. So the process that a person started forks before anything heavy
-is imported, passes signals on, waits, and checks the decision on disk as its last act. Where there is no `fork`, the
+is imported, passes signals on, waits, and checks the decision on disk as its last act. If there is no `fork`, the
 command runs alone.
 """
 
@@ -210,7 +210,7 @@ def _parsed(line: bytes) -> dict[str, Any]:
 
 
 def _fault_of(decision: str, sha256: str, code: int | None) -> str:
-    """Say why a file is not the decision behind an exit code; empty where it is. `None`: the code says nothing."""
+    """Say why a file is not the decision behind an exit code; empty if it is. `None`: the code says nothing."""
     import hashlib
 
     try:

@@ -97,7 +97,7 @@ class CommandOutput:
             self._say_next(_short(result.baseline.path), _short(result.folder.path), view.failing[0].row.case.id)
 
     def _say_next(self, before: str, after: str, case_id: str) -> None:
-        """A command to copy: at a narrow width a part a line, and none where an id cannot be shown as it is."""
+        """A command to copy: at a narrow width a part a line, and none if an id cannot be shown as it is."""
         if one_line(case_id, len(case_id)) != case_id:
             return
         parts = [f"evalkit diff {shlex.quote(before)}", shlex.quote(after), f"--case {shlex.quote(case_id)}"]

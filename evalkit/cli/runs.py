@@ -31,7 +31,7 @@ def runs(
 
     Example: evalkit runs reports --suite compliance
 
-    Exit codes: 0, 2 where there is no such folder.
+    Exit codes: 0, 2 if there is no such folder.
     """
     from evalkit.disk.paths import project_of
     from evalkit.errors import InputError, Problem

@@ -50,7 +50,7 @@ class Tame:
 
 
 class Unheard:
-    """A stream for messages that goes on where nobody can be told any more: its reader left, or its disk is full."""
+    """A stream for messages that goes on if nobody can be told any more: its reader left, or its disk is full."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream

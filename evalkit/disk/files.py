@@ -115,7 +115,7 @@ def open_packed(path: Path, fix: str, *, max_line_bytes: int = MAX_LINE_BYTES) -
 
     Args:
         path: the file.
-        fix: what to do where it cannot be unpacked or is too long.
+        fix: what to do if it cannot be unpacked or is too long.
         max_line_bytes: length of the longest line.
 
     Raises:
@@ -141,7 +141,7 @@ class _Lines:
         self.number, self._bytes, self._most = 1, 0, most_bytes
 
     def take(self, piece: Any) -> bool:
-        """False where the line that the block ends in is too long."""
+        """False if the line that the block ends in is too long."""
         data = bytes(piece)
         end = data.rfind(b"\n")
         self.number += data.count(b"\n") if end >= 0 else 0

@@ -76,7 +76,7 @@ class Module:
                 yield from (path for part in _target(node) for path in self.paths(part))
 
     def paths(self, node: ast.expr, depth: int = _DEPTH) -> Sequence[str]:
-        """What an expression may stand for, as paths; `*` where that is unknown."""
+        """What an expression may stand for, as paths; `*` if that is unknown."""
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             return (node.value,)
         if isinstance(node, ast.JoinedStr):

@@ -145,7 +145,7 @@ def imported_texts(module: str, read: Callable[[Collection[str]], Mapping[str, b
         read: names relative to the project's root -> contents of those that exist.
 
     Returns:
-        Contents by name; empty where the module does not belong to the project.
+        Contents by name; empty if the module does not belong to the project.
     """
     path = module.replace(".", "/")
     waiting = {f"{path}.py", f"{path}/__init__.py", *_packages(path)}

@@ -17,7 +17,7 @@ def seal(body: bytes) -> bytes:
 
 
 def body_of(line: bytes) -> bytes | None:
-    """The row of a line, `None` where the line is torn or its checksum does not fit."""
+    """The row of a line, `None` if the line is torn or its checksum does not fit."""
     body = line[_BODY : -len(_END)]
     return body if line.endswith(_END) and line[:_BODY] == _HEAD + _checksum(body) + _MIDDLE else None
 
@@ -28,7 +28,7 @@ def sum_of(line: bytes) -> bytes:
 
 
 def is_sealed(line: bytes) -> bool:
-    """True where a line begins as those of a journal do, whole or not."""
+    """True if a line begins as those of a journal do, whole or not."""
     return line.startswith(_HEAD) or _HEAD.startswith(line)
 
 

@@ -28,7 +28,7 @@ def encode_row(row: Row) -> bytes:
 
 
 def decode_row(line: bytes) -> Row | None:
-    """The row of one line, `None` where the line is torn, its checksum does not fit, or it holds no row of ours."""
+    """The row of one line, `None` if the line is torn, its checksum does not fit, or it holds no row of ours."""
     body = body_of(line)
     if body is None:
         return None

@@ -101,7 +101,7 @@ def manifest_problems(file: str, manifest: Mapping[str, Any]) -> list[Problem]:
 
 
 def fits(value: Any, hint: Any) -> bool:
-    """True where a value of JSON has the type; a whole number is a float, a bool is not a number."""
+    """True if a value of JSON has the type; a whole number is a float, a bool is not a number."""
     origin, parts = typing.get_origin(hint), typing.get_args(hint)
     if hint is Any:
         return value is not ...

@@ -77,8 +77,8 @@ def read_row(body: bytes) -> Row:
     """The row.
 
     Raises:
-        InputError: where a later evalkit wrote it.
-        ValueError, AttributeError, RecursionError: where it holds no row of ours.
+        InputError: if a later evalkit wrote it.
+        ValueError, AttributeError, RecursionError: if it holds no row of ours.
     """
     try:
         stored = _parse(body)

@@ -120,7 +120,7 @@ def _options(name: str, value: Any) -> Mapping[str, Any]:
 
 
 def _is_looser(name: str, key: str, was: Any, now: Any) -> bool:
-    """True also where it cannot be told."""
+    """True also if it cannot be told."""
     if key in _LESS_IS_LOOSER + _MORE_IS_LOOSER and all(is_number(each) for each in (was, now)):
         return bool(now < was) is (key in _LESS_IS_LOOSER)
     if key in _LESS_IS_LOOSER + _MORE_IS_LOOSER and was is None and is_number(now):
@@ -154,7 +154,7 @@ def _plain(before: Rules, after: Rules) -> Iterator[Amendment]:
 
 
 def _more_chances(rules: Rules) -> bool:
-    """True where a system that answers at random passes sooner the more often it is asked."""
+    """True if a system that answers at random passes sooner the more often it is asked."""
     return str(rules.get("repeat_rule")) not in _FAIR_RULES or "pass_any" in str(rules.get("gate"))
 
 

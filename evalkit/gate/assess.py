@@ -32,9 +32,9 @@ class Terms:
     policy: Policy
     baseline: Baseline | None = None
     baseline_folder: RunFolder | None = None
-    """Where the baseline's rows stand, for reports that show both answers."""
+    """Location of the baseline's rows, for reports that show both answers."""
     baseline_title: str = ""
-    """What the baseline is called in one word; empty where nothing is compared."""
+    """What the baseline is called in one word; empty if nothing is compared."""
     labels: tuple[Label, ...] = ()
     kappa_floors: Mapping[str, float] = field(default_factory=dict)
     calibrations: tuple[Calibration, ...] = ()
@@ -48,9 +48,9 @@ class Terms:
     amendments: tuple[Amendment, ...] = ()
     """What was changed in the rules since the base."""
     amended_since: str = ""
-    """Where the rules before stood; empty where none are known."""
+    """Where the rules before stood; empty if none are known."""
     former: tuple[Case, ...] | None = None
-    """Cases of the base that were removed or edited; `None` where they are not known."""
+    """Cases of the base that were removed or edited; `None` if they are not known."""
     former_blocks: bool = False
     """Whether they may block: those of a commit. Since a stored baseline the set may have changed for good reasons."""
     case_changes: tuple[Amendment, ...] = ()
@@ -69,7 +69,7 @@ def assess(
         terms: suite, baseline and labels.
         expected: rows that the plan asked for.
         final: nothing can be run again: decide with what is there.
-        wall_s: seconds that the calls took, `None` where unknown (a resumed or stored run).
+        wall_s: seconds that the calls took, `None` if unknown (a resumed or stored run).
     """
     from evalkit.aggregate.frozen import freeze
     from evalkit.aggregate.summary import summarise
@@ -106,7 +106,7 @@ def assess(
         final=final,
     )
     if isinstance(decision, Decision):
-        # Where the old cases are known, what they say now is added to the decision later.
+        # If the old cases are known, what they say now is added to the decision later.
         told = terms.former is None and terms.partial is None
         cases = case_changes(decision.comparison) if told else ()
         since = terms.amended_since or ("" if terms.baseline is None else f"baseline {terms.baseline.run_id}")
@@ -115,7 +115,7 @@ def assess(
 
 
 def _unfinished(frame: FrozenFrame, expected: int, repeats: int) -> str | None:
-    """Why the rows are not the whole run, however few are missing; `None` where they are."""
+    """Why the rows are not the whole run, however few are missing; `None` if they are."""
     left_out = sum(count for reason, count in frame.skipped_reasons.items() if reason.startswith(QUARANTINED))
     if left_out:
         return f"{left_out} quarantined; try again with --retry-errors"

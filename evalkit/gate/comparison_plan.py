@@ -59,7 +59,7 @@ def trial_of(
 ) -> ComparisonPlan:
     """How two runs are compared.
 
-    Where the baseline's system can be called, both run suspect cases again. Else a candidate of one run does so alone,
+    If the baseline's system can be called, both run suspect cases again. Else a candidate of one run does so alone,
     if the baseline holds as many repeats as it will then have. Otherwise the same noise would stay in both looks: from
     4 x 2 to 4 x 4 an unchanged system is blocked in 1.2 % of its runs, from 4 x 1 in 0.6 %.
 
@@ -68,7 +68,7 @@ def trial_of(
         policy: that it belongs to.
         critical: cohorts tested in a family of their own.
         seed: of the sign flips.
-        repeats: planned ones of baseline and candidate, `None` where the plan is not known.
+        repeats: planned ones of baseline and candidate, `None` if the plan is not known.
         stored: runs of each case that the baseline holds.
     """
     theirs, ours = repeats

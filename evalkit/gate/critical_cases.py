@@ -37,7 +37,7 @@ def critical_case_finding(pairing: Pairing, *, may_block: bool) -> Finding:
 
     Args:
         pairing: of candidate and baseline.
-        may_block: False where `pass_rate` rests on a judge that is not trusted.
+        may_block: False if `pass_rate` rests on a judge that is not trusted.
     """
     frame = pairing.candidate
     if not any(_is_guarded(frame, case) for case in range(frame.n_cases)):

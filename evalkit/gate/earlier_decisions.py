@@ -111,7 +111,7 @@ def of_baseline(folder: RunFolder | None, title: str) -> EarlierDecisions:
     """Collect what a comparison must list: a baseline that was not approved is a condition.
 
     Args:
-        folder: of the baseline, `None` where nothing is compared.
+        folder: of the baseline, `None` if nothing is compared.
         title: what it is called.
     """
     if folder is None:

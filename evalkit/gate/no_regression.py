@@ -41,7 +41,7 @@ def regression_finding(
     Args:
         frame: the candidate.
         summary: holds the agreement of its judges.
-        baseline: the stored run, `None` where none is saved yet.
+        baseline: the stored run, `None` if none is saved yet.
         trial: how they are compared.
     """
     policy = trial.policy

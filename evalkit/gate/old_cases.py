@@ -28,7 +28,7 @@ class Answered:
 
     case: Case
     edits: tuple[str, ...] | None
-    """Parts that differ in today's form; `None` where no case has its id any more."""
+    """Parts that differ in today's form; `None` if no case has its id any more."""
 
 
 def former_changes(
@@ -39,7 +39,7 @@ def former_changes(
     Args:
         answered: the former cases.
         restored: the run's rows with theirs put back.
-        baseline: the stored run, which says how they ended before; `None` where there is none.
+        baseline: the stored run, which says how they ended before; `None` if there is none.
         missing: former cases that have no row.
     """
     now = _verdicts(restored)
@@ -64,7 +64,7 @@ def put_back(own: Decision, restored: Decision | None, changes: Sequence[Amendme
 
     Args:
         own: on the run's own rows.
-        restored: on the same rows with the former cases in place of their edited forms; `None` where it cannot be had.
+        restored: on the same rows with the former cases in place of their edited forms; `None` if it cannot be had.
         changes: from `former_changes`.
         n: former cases.
         since: where they are from.

@@ -34,7 +34,7 @@ class Baseline:
     """What the baseline's system answered in turns with the candidate, where it was called: the only fair times."""
 
     def differing_parts(self, metric: str) -> str:
-        """The parts of a scorer's metric that were not made the same way in both runs; empty where nothing differs."""
+        """The parts of a scorer's metric that were not made the same way in both runs; empty if nothing differs."""
         ours, theirs = self.candidate_score_keys.get(metric, {}), self.score_keys.get(metric, {})
         return ", ".join(part for part in sorted({*ours, *theirs}) if ours.get(part) != theirs.get(part))
 
@@ -49,7 +49,7 @@ class Pairing:
     candidate: FrozenFrame
     baseline: FrozenFrame
     partners: Ints
-    """Per case of the candidate: position of the same case in the baseline, -1 where it is not there."""
+    """Per case of the candidate: position of the same case in the baseline, -1 if it is not there."""
     candidate_rows: Ints
     baseline_rows: Ints
 
@@ -68,7 +68,7 @@ class Pairing:
 
     @property
     def overlap(self) -> float:
-        """Share of the baseline's cases that are paired, of a sample's own cases; 0 where a run is empty."""
+        """Share of the baseline's cases that are paired, of a sample's own cases; 0 if a run is empty."""
         return self.n_cases / self.n_comparable if self.n_comparable else 0.0
 
     @property
@@ -83,7 +83,7 @@ class Pairing:
         """Baseline and candidate mean of a metric per candidate case, each over the rows that its side has scored.
 
         Returns:
-            Two arrays of shape (candidate cases,), both NaN where either side has no scored row.
+            Two arrays of shape (candidate cases,), both NaN if either side has no scored row.
         """
         after = _mean(self.candidate, metric, self.candidate_rows)
         before = self._of_partners(_mean(self.baseline, metric, self.baseline_rows), np.nan)
@@ -187,7 +187,7 @@ def _pass_rate_difference(candidate: FrozenFrame, baseline: Baseline) -> str:
 
 
 def _narrowed(narrow: FrozenFrame, wide: FrozenFrame, metric: str) -> str:
-    """Say that a scorer left cases out in one run that it graded in the other; empty where it left out none."""
+    """Say that a scorer left cases out in one run that it graded in the other; empty if it left out none."""
     left_out = _keys_of(narrow, _answered(narrow) & ~_applied(narrow, metric))
     graded = _keys_of(wide, _applied(wide, metric))
     if not (both := left_out & graded):
@@ -250,7 +250,7 @@ def _rows_per_case(frame: FrozenFrame, rows: Ints) -> Ints:
 
 
 def _mean(frame: FrozenFrame, metric: str, rows: Ints) -> Floats:
-    """Per case of a run: the mean over the given rows that are scored, NaN where none is."""
+    """Per case of a run: the mean over the given rows that are scored, NaN if none is."""
     column = frame.rows[metric]
     return fold(
         Column(column.metric, column.values[rows], column.status[rows]), frame.row_case[rows], frame.n_cases

@@ -130,21 +130,21 @@ class NoRegression:
     """Chance that any gate blocks an unchanged system; critical cohorts and the others have half of it each. 0.01, and
     0.02 where both systems can be run again."""
     by: tuple[str, ...] | None = None
-    """Cohort names; every declared cohort where not given."""
+    """Cohort names; every declared cohort if not given."""
     metrics: tuple[str, ...] | None = None
-    """`pass_rate` and every scorer's metric that is not advisory where not given."""
+    """`pass_rate` and every scorer's metric that is not advisory if not given."""
     critical: tuple[str, ...] = ()
     """Cohort values (`aml`, or `domain=aml`) that are tested in a family of their own."""
     margin: float | None = None
     """Drop that is still acceptable, in units of each metric: overall and in critical cohorts a larger one has to be
     ruled out, else it warns (non-inferiority)."""
     beats_by: float | None = None
-    """Gain that has to be shown overall, in units of each metric; it blocks where the gain is surely smaller."""
+    """Gain that has to be shown overall, in units of each metric; it blocks if the gain is surely smaller."""
     max_slowdown: float | None = None
-    """How many times the baseline's latency is still none, such as 1.10; not compared where not given. It blocks only
+    """How many times the baseline's latency is still none, such as 1.10; not compared if not given. It blocks only
     where the old system is called too, by turns: times of another day warn."""
     max_cost_ratio: float | None = None
-    """How many times the baseline's cost is still none, such as 1.05; not compared where not given."""
+    """How many times the baseline's cost is still none, such as 1.05; not compared if not given."""
     why: str = ""
     """Why this limit and no other: goes into the release decision, and decides nothing."""
 
@@ -190,11 +190,11 @@ class Policy:
     uncompared: str = ""
     """Why nothing is compared although a baseline is named, such as `--baseline none`."""
     asks_again: bool = True
-    """False where the system's answers are stored ones, which are the same however often they are asked for."""
+    """False if the system's answers are stored ones, which are the same however often they are asked for."""
 
     @property
     def coverage(self) -> Coverage:
-        """The coverage check, the default one where none is written."""
+        """The coverage check, the default one if none is written."""
         return next((check for check in self.checks if isinstance(check, Coverage)), Coverage())
 
     @property

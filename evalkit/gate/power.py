@@ -1,6 +1,6 @@
 """Compute which drops the gates of a comparison find, for the console, reports, `power`, `noise` and baselines.
 
-The noise is that of the baseline: between its repeats where it has them, else assumed. It is never read off the
+The noise is that of the baseline: between its repeats if it has them, else assumed. It is never read off the
 comparison itself, whose differences hold the drop as well.
 """
 
@@ -22,7 +22,7 @@ from evalkit.results import OVERALL
 from evalkit.stats.power import Look, Rival, Sight, differing_share, variance_of_means
 
 ASSUMED_FLIPS = 0.085
-"""Share of cases that flip between two runs where nothing is known: that of the case model of the benchmark."""
+"""Share of cases that flip between two runs if nothing is known: that of the case model of the benchmark."""
 ENOUGH_FOR_FLIPS = 30
 """Cases of a cohort below which its noise is taken from all cases: a handful can look steady by chance."""
 
@@ -35,12 +35,12 @@ class Subject:
         metric: of the gate.
         cohort: `overall` or `name=value`.
         n_cases: that it applies to, >= 1.
-        n_independent: clusters of them, or cases where there are none.
+        n_independent: clusters of them, or cases if there are none.
         room: by how much it can fall at most, as a share of the metric's range; the pass rate of the baseline.
         flips: mean squared difference between two runs of an unchanged system, as a share of the range; `None` where
             it is assumed.
         critical: tested in a family of its own.
-        may_block: False where it can only warn, in a third family.
+        may_block: False if it can only warn, in a third family.
         graded: not pass/fail, so that nearly every case differs a little between two runs.
     """
 
@@ -185,7 +185,7 @@ def _can_fall(gate: Gate) -> bool:
 
 
 def is_measurable(gate: Gate) -> bool:
-    """True where the metric has a finite range, and both runs have scored a case of the gate."""
+    """True if the metric has a finite range, and both runs have scored a case of the gate."""
     return len(gate.cases) > 0 and math.isfinite(_reach(gate)) and _reach(gate) > 0
 
 
@@ -223,7 +223,7 @@ def _reach(gate: Gate) -> float:
 
 
 def twin_of(frame: FrozenFrame) -> str | None:
-    """The pass/fail metric that `pass_rate` moves with: the first of its voters; `None` where all are graded."""
+    """The pass/fail metric that `pass_rate` moves with: the first of its voters; `None` if all are graded."""
     binary = {metric.name for metric in frame.metrics if metric.binary}
     return next((name for name in frame.voters if name in binary), None)
 

@@ -22,7 +22,7 @@ from evalkit.stats.power import Sight
 from evalkit.types import Metric
 
 MIN_PAIRED = 5
-"""Paired cases (clusters where there are any) below which a gate is not tested."""
+"""Paired cases (clusters if there are any) below which a gate is not tested."""
 MORE_RUNS = 3
 """Further runs of cases that look worse, where both systems can be called."""
 WARN_AT = 0.10
@@ -52,7 +52,7 @@ class Gate:
     clusters: Ints
     critical: bool
     may_block: bool
-    """False where the metric rests on a judge that is not trusted."""
+    """False if the metric rests on a judge that is not trusted."""
 
     @property
     def drops(self) -> Floats:
@@ -62,12 +62,12 @@ class Gate:
 
     @property
     def mean_drop(self) -> float:
-        """0 where no case is paired."""
+        """0 if no case is paired."""
         return float(np.mean(self.drops)) if len(self.cases) else 0.0
 
     @property
     def n_independent(self) -> int:
-        """Clusters, or cases where there are none."""
+        """Clusters, or cases if there are none."""
         return len(np.unique(self.clusters))
 
 
@@ -81,11 +81,11 @@ class Tested:
     alpha: float
     warn_at: float = WARN_AT
     unconfirmed: str = ""
-    """Why the first look decides alone although a second was due; empty where it does not."""
+    """Why the first look decides alone although a second was due; empty if it does not."""
     sight: Sight | None = None
-    """What the gate could have found; `None` where its metric has no finite range or no room to fall."""
+    """What the gate could have found; `None` if its metric has no finite range or no room to fall."""
     suspect: bool = True
-    """False where the planned repeats alone gave no reason to look again: it then neither blocks nor warns."""
+    """False if the planned repeats alone gave no reason to look again: it then neither blocks nor warns."""
 
     @property
     def outcome(self) -> CheckOutcome:
@@ -134,7 +134,7 @@ def gates_of(
 def run_tests(frame: FrozenFrame, gates: Sequence[Gate], *, alpha: float, seed: int) -> list[Tested]:
     """Test every gate that has enough paired cases.
 
-    Critical gates and the others are two families with half of alpha each (all of it where none is critical); metrics
+    Critical gates and the others are two families with half of alpha each (all of it if none is critical); metrics
     that may only warn are a third, which takes nothing from the two.
 
     Args:
@@ -166,7 +166,7 @@ def run_tests(frame: FrozenFrame, gates: Sequence[Gate], *, alpha: float, seed: 
 def confirmed(first: Sequence[Tested], pooled: Sequence[Tested], again: Collection[int], why_not: str) -> list[Tested]:
     """The tests of all repeats, of which only those may block or warn that the planned repeats gave reason for.
 
-    Both stages have to find a gate, so its error rate is below that of the pooled test alone. Where the second look was
+    Both stages have to find a gate, so its error rate is below that of the pooled test alone. If the second look was
     not possible, the gate is decided as against a stored run: by the first stage, at its level.
 
     Args:

@@ -100,7 +100,7 @@ def _in_words(tested: Tested, smallest: float | None) -> str:
 
 
 def _smallest_drop(tested: Tested, *, together: bool = True) -> float | None:
-    """In units of the metric, if cases of a cluster break together, or each alone; `None` where none is found."""
+    """In units of the metric, if cases of a cluster break together, or each alone; `None` if none is found."""
     if tested.sight is None:
         return None
     seen = tested.sight if together else one_by_one(tested.sight, len(tested.gate.cases))
@@ -143,7 +143,7 @@ def _measure(gate: Gate) -> str:
 
 
 def _is_whole(gate: Gate) -> bool:
-    """True where every case has one verdict on either side, as from a single run."""
+    """True if every case has one verdict on either side, as from a single run."""
     return bool(np.isin(np.concatenate([gate.before, gate.after]), (0.0, 1.0)).all())
 
 

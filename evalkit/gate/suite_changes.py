@@ -52,7 +52,7 @@ def _mapping(rules: Mapping[str, Any], part: str) -> Mapping[str, Any] | None:
 
 
 Loosens = Callable[[str, Any, Any], bool]
-"""Option, value before and value after -> True where it lets more through, or where that cannot be told."""
+"""Option, value before and value after -> True if it lets more through, or if that cannot be told."""
 
 
 def _options(

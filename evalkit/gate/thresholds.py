@@ -154,7 +154,7 @@ def _sentence(estimate: Estimate, limit: _Limit, outcome: CheckOutcome, style: S
 
 
 def _correction(summary: Summary, threshold: Threshold, cohort: str, style: Style) -> str:
-    """How a judge's own figure was corrected, or that it was not; empty where no judge speaks."""
+    """How a judge's own figure was corrected, or that it was not; empty if no judge speaks."""
     made = summary.cell(threshold.metric, cohort)
     if made is None or made.corrected is None:
         return ""

@@ -78,7 +78,7 @@ def questions_of(raw: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _last_turn(value: Any) -> str:
-    """Text of the last turn of the user, of the last turn at all where there is none."""
+    """Text of the last turn of the user, of the last turn at all if there is none."""
     turns = [turn for turn in value if isinstance(turn, Mapping)] if isinstance(value, list) else []
     asked = [turn for turn in turns if turn.get("role") == "user"] or turns
     content = asked[-1].get("content") if asked else None

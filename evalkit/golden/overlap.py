@@ -25,7 +25,7 @@ def overlap(golden: GoldenSet, learnt: Collection[tuple[Path, str]]) -> Iterator
     training set.
 
     Args:
-        golden: the checked set; it is read twice, where there is a training file at all.
+        golden: the checked set; it is read twice, if there is a training file at all.
         learnt: the training files, each with the name by which it is shown; they are streamed.
 
     Raises:

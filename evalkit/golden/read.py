@@ -134,7 +134,7 @@ def known_golden(source: GoldenSource, file: Path | None, shown: str, record: Ma
 
 
 def file_sha256(file: Path) -> str | None:
-    """SHA-256 (hex) of a file's bytes, `None` where it cannot be read."""
+    """SHA-256 (hex) of a file's bytes, `None` if it cannot be read."""
     try:
         return sha256_of(file)
     except OSError:

@@ -95,7 +95,7 @@ def _file_rows(file: Path, shown: str) -> Iterator[Mapping[str, Any]]:
 
 
 def _whole(rows: Iterator[Mapping[str, Any]], file: Path, shown: str) -> Iterator[Mapping[str, Any]]:
-    """The rows; pages of a file are read after its head, and may be damaged where that is sound."""
+    """The rows; pages of a file are read after its head, and may be damaged if that is sound."""
     try:
         yield from rows
     except (OSError, ValueError) as error:

@@ -36,7 +36,7 @@ class Facts:
 
     manifest: Mapping[str, Any]
     outcome: str | None
-    """`None` where the run reached no decision."""
+    """`None` if the run reached no decision."""
     n_cases: int
     n_rows: int
     states: Mapping[str, int]
@@ -49,7 +49,7 @@ def facts_of(stored: StoredRun, suite: Suite | None = None) -> Facts:
 
     Args:
         stored: the run.
-        suite: that it is compared by; `None` where its file is gone, which leaves the default gate.
+        suite: that it is compared by; `None` if its file is gone, which leaves the default gate.
     """
     frame, decision = freeze(stored.frame), stored.folder.decision()
     sees: tuple[Detectable, ...] = ()
@@ -65,7 +65,7 @@ def facts_of(stored: StoredRun, suite: Suite | None = None) -> Facts:
 
 
 def more_repeats(manifest: Mapping[str, Any]) -> str:
-    """Recommend a baseline of four runs, with the command to copy; empty where it has as many."""
+    """Recommend a baseline of four runs, with the command to copy; empty if it has as many."""
     repeats = manifest.get("repeats", 1)
     if repeats >= RUNS:
         return ""

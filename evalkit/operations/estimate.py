@@ -59,7 +59,7 @@ class Typical:
     score_keys: Mapping[str, Mapping[str, str]]
     """What its grades were made by; those of another judge say nothing."""
     seconds_a_row: float | None = None
-    """Wall time of the run by its rows, at its own concurrency; `None` where unknown."""
+    """Wall time of the run by its rows, at its own concurrency; `None` if unknown."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class RunEstimate:
     cost_usd: Mapping[str, Span]
     seconds: Span
     budget_usd: float | None
-    """What is left of it, `None` where there is none."""
+    """What is left of it, `None` if there is none."""
     typical: str | None
     """The earlier run that tokens, cost and time are taken from, with its answers."""
     notes: tuple[str, ...] = field(default=())
@@ -230,7 +230,7 @@ def _judged(grader: Grader, count: int, judges: Sequence[ChatClient], typical: T
 
 
 def _taken(used: Sequence[Usage], costs: Sequence[float | None] | None, count: int) -> tuple[Span, Span]:
-    """Tokens and US dollars of `count` calls like those in `used`; `costs` is `None` where no price is known."""
+    """Tokens and US dollars of `count` calls like those in `used`; `costs` is `None` if no price is known."""
     tokens = _scaled([_sum(usage.input_tokens, usage.output_tokens) for usage in used], count, UNKNOWN)
     if costs is None:
         return tokens, _scaled([], count, UNPRICED)
@@ -250,7 +250,7 @@ def _scaled(found: Sequence[float | None], count: int, why: str) -> Span:
 
 
 def _seconds(judges: Sequence[ChatClient], calls: Sequence[Span], n_rows: int, typical: Typical | None) -> Span:
-    """At least what the stated limits of requests take; likely what an earlier run took, where that is longer."""
+    """At least what the stated limits of requests take; likely what an earlier run took, if that is longer."""
     limits = [
         asked.times(60 / judge.config.requests_per_minute)
         for judge, asked in zip(judges, calls, strict=True)

@@ -158,7 +158,7 @@ def seen_against(
 
     Args:
         frame: the stored run.
-        policy: of the suite; its first `no_regression` counts, the default one where there is none.
+        policy: of the suite; its first `no_regression` counts, the default one if there is none.
         repeats: that the candidate plans.
         trusted: judges that may block. The pass rate is shown as if every judge in it were trusted.
         counts: cohort -> cases that the golden set has today, where they are known; else those of the stored run.
@@ -288,7 +288,7 @@ def _two_repeats(frame: FrozenFrame, rng: np.random.Generator) -> tuple[Ints, In
 
 
 def advice_on(gates: Sequence[Detectable]) -> list[str]:
-    """Where more cases, or more repeats, would help most: a sentence for each cohort that sees no drop of 20 points."""
+    """Say where more cases or more repeats would help most: a sentence for each cohort that sees no drop of 20 points."""
     lines = []
     for each in gates:
         if each.smallest_drop is not None and each.smallest_drop <= 2 * WANTED_DROP:

@@ -80,7 +80,7 @@ class Planned:
     """Digests of its cases, `None` for all."""
     manifest: Mapping[str, Any]
     out: Path
-    """Where its folder is, or will be."""
+    """The folder of the run; it may not exist yet."""
 
 
 @dataclass(frozen=True)

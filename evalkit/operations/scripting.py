@@ -49,7 +49,7 @@ class Run:
 
     @property
     def outcome(self) -> str | None:
-        """`approved`, `approved with conditions`, `blocked` or `no decision`; `None` where nothing was decided."""
+        """`approved`, `approved with conditions`, `blocked` or `no decision`; `None` if nothing was decided."""
         return None if self.decision is None else self.decision.outcome
 
     def rows(self) -> Iterator[Row]:

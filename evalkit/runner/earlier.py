@@ -29,7 +29,7 @@ class EarlierRows:
     frame: Frame
     scoring: Scoring
     wanted: Collection[str] | None = None
-    """Digests of the cases that the run is about, `None` where all that it holds are."""
+    """Digests of the cases that the run is about, `None` if all that it holds are."""
     retry: bool = False
     """Whether system errors, grades that could not be given and cases that were left out are tried again."""
     done: set[Key] = field(default_factory=set)

@@ -26,7 +26,7 @@ Work = Iterator[tuple[Case, int]]
 MakeRow = Callable[[Case, int], Awaitable[Row]]
 """Asks the system for a case x repeat, and grades what it says."""
 Keep = Callable[[Row], Collection[Row]]
-"""Writes a row; gives the rows written, none where it may be the fault of a key that is refused."""
+"""Writes a row; gives the rows written, none if it may be the fault of a key that is refused."""
 Count = Callable[[Row], object]
 """Takes a row that was written; it has time until the next calls are on their way."""
 FIRST_CALLS = 3

@@ -25,7 +25,7 @@ def run_to_end(main: Coroutine[Any, Any, T]) -> T:
     neither ends the run nor keeps it.
 
     Raises:
-        BaseException: What `main` raised; `KeyboardInterrupt` after Ctrl-C, where nothing else listens to it.
+        BaseException: What `main` raised; `KeyboardInterrupt` after Ctrl-C, if nothing else listens to it.
     """
     loop = asyncio.new_event_loop()
     loop.time = _monotonic  # type: ignore[method-assign]

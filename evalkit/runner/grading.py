@@ -42,7 +42,7 @@ class Grader:
         return metrics if self.concern is None else tuple(replace(each, concern=self.concern) for each in metrics)
 
     def applies(self, case: Case) -> bool:
-        """True where the suite wants this scorer for `case`."""
+        """True if the suite wants this scorer for `case`."""
         return self.when is None or self.when.matches(case)
 
 

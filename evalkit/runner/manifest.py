@@ -50,7 +50,7 @@ def manifest_of(
         now: start of the run.
         expected: rows that the plan asks for.
         partial: why the run is partial and so not gated, `None` for a whole one.
-        sample: how its cases were drawn, `None` where all of them are asked.
+        sample: how its cases were drawn, `None` if all of them are asked.
         command: the command line that began it.
     """
     suite, golden = prepared.suite, prepared.golden

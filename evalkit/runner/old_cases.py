@@ -26,7 +26,7 @@ def with_former(
 ) -> Decision | NeedsRepeats:
     """Add what former cases say to the decision of a run.
 
-    The run is assessed a second time with them put back, each in the place of its edited form. Where that blocks, the
+    The run is assessed a second time with them put back, each in the place of its edited form. If that blocks, the
     run is blocked. The figures of the run itself hold none of them.
 
     Args:

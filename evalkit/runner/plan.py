@@ -23,7 +23,7 @@ class Selection:
     sample: int | None = None
     case_ids: tuple[str, ...] = ()
     ids_of: str = ""
-    """Where the case ids come from, such as `--failed-from reports/first`; empty where each was named."""
+    """Source of the case ids, such as `--failed-from reports/first`; empty if each was named."""
     cohorts: tuple[str, ...] = ()
     """`name=value`, or `!name=value` to leave it out."""
     seed: int = 0
@@ -47,7 +47,7 @@ class Selection:
         return frozenset(self.case_ids)
 
     def allows(self, case: Case) -> bool:
-        """True where `--case` and `--cohort` let the case in."""
+        """True if `--case` and `--cohort` let the case in."""
         if (self.case_ids or self.ids_of) and case.id not in self._ids:
             return False
         wanted = [cohort for cohort in self.cohorts if not cohort.startswith("!")]

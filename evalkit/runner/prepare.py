@@ -198,7 +198,7 @@ def _grader(entry: ScorerEntry, scorer: object) -> Grader:
 async def _services(
     suite: Suite, env: Mapping[str, str], stack: AsyncExitStack, spending: _Spending, problems: list[Problem]
 ) -> Services | None:
-    """What scorers share; `None` with the problems noted where it cannot be made."""
+    """What scorers share; `None` with the problems noted if it cannot be made."""
     try:
         return await _open_services(suite, env, stack, spending)
     except InputError as error:

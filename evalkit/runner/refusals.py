@@ -34,7 +34,7 @@ class Refusals:
 
     @property
     def reason(self) -> str:
-        """Why the run cannot go on, empty where it can."""
+        """Why the run cannot go on, empty if it can."""
         if len(self._held) < ENOUGH:
             return ""
         part, why = next((part, why) for part, why in _denials(self._held[0]) if part not in self._accepted)

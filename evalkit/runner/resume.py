@@ -133,7 +133,7 @@ def _drawn_as(sample: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
 
 
 def _wanted(resume: Resume, stored: Mapping[str, Any] | None) -> Collection[str] | None:
-    """Digests of the cases, where the golden set was edited since; `None` where every stored row belongs to it."""
+    """Digests of the cases, where the golden set was edited since; `None` if every stored row belongs to it."""
     golden = resume.prepared.golden
     if stored is None or stored["golden"]["sha256"] == golden.sha256:
         return None

@@ -29,7 +29,7 @@ class Scoring:
         return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:12]
 
     def stands(self, row: Row, *, retry: bool = False) -> bool:
-        """True where a row needs no scorer any more, and holds no grade of one that is gone."""
+        """True if a row needs no scorer any more, and holds no grade of one that is gone."""
         if row.output is None or (row.scored_by == self.id and not retry):
             return True
         return not self.open_to(row, retry=retry) and set(row.scores) <= self._applied(row)

@@ -103,7 +103,7 @@ class Session:
         self._n_open = self.expected - len(self.done) + place.earlier.n_open
         self._undecided = False
         self.wall_s: float | None = None
-        """Seconds that the calls took, `None` where some were made in another process."""
+        """Seconds that the calls took, `None` if some were made in another process."""
 
     async def to_decision(self, answer: Answer, journal: Journal, terms: Terms) -> tuple[Summary, Decision]:
         """Ask what is not journalled yet, again where the gate wants it, and decide."""

@@ -59,7 +59,7 @@ class CaseCounts:
 
     @property
     def n_cases(self) -> int:
-        """Cases seen; 0 where an earlier run has checked the set and it was not read again."""
+        """Cases seen; 0 if an earlier run has checked the set and it was not read again."""
         return sum(self.kinds.values())
 
     def counting(self, need: Need) -> Need:
@@ -116,7 +116,7 @@ def reach_problems(suite: Suite, counts: CaseCounts, *, has_judge: bool) -> Iter
 
     Args:
         suite: the policy, the system and the options.
-        counts: of the cases; only its graders where nothing was counted.
+        counts: of the cases; only its graders if nothing was counted.
         has_judge: whether the suite has a judge endpoint.
 
     Yields:

@@ -9,7 +9,7 @@ BISECTIONS = 60
 
 
 def wilson_bounds(successes: float, n: float, z: float) -> tuple[float, float]:
-    """Ends of Wilson's interval for 0 <= `successes` <= `n`, n >= 1; exactly 0 or 1 where the rate is."""
+    """Ends of Wilson's interval for 0 <= `successes` <= `n`, n >= 1; exactly 0 or 1 if the rate is."""
     rate = successes / n
     shrink = 1 + z * z / n
     centre = (rate + z * z / (2 * n)) / shrink

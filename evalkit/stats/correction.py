@@ -27,7 +27,7 @@ class Graded:
     cluster: Hashable
     """Answers of one cluster (a question) depend on each other."""
     people: float | None = None
-    """Mean grade by people, of a rate the share of raters who pass it; `None` where nobody has labelled it."""
+    """Mean grade by people, of a rate the share of raters who pass it; `None` if nobody has labelled it."""
     weight: float = 1.0
     """Its part of the figure, such as 1 / repeats of its case."""
     drawn: float = 1.0
@@ -46,7 +46,7 @@ def double_sampling(
 
     Every n is an effective number: Kish's where weights or chances differ, divided by the design effect of the
     clusters. That is the variance of theta with the influences summed by cluster, over the variance with each answer
-    alone, at least 1, times (t(G - 2) / z)^2 for the G clusters with labels; 1 where each answer is its own cluster.
+    alone, at least 1, times (t(G - 2) / z)^2 for the G clusters with labels; 1 if each answer is its own cluster.
 
     Args:
         answers: every answer that the judge has graded, in any order.
@@ -185,11 +185,11 @@ def corrected_mean(answers: Sequence[Graded], *, by_judge: bool = True, confiden
 
     theta = mean(f) + mean(y - f'), with variance V(f) + V(y - f'), where V is the cluster-robust variance of a mean,
     G/(G - 1) sum over clusters of (sum of w (x - mean))^2, and Student's quantile with G - 1 degrees of freedom for the
-    G clusters with labels: prediction-powered inference with lambda = 1. Where each answer is its own cluster, V is
+    G clusters with labels: prediction-powered inference with lambda = 1. If each answer is its own cluster, V is
     var/n. All means are weighted by `weight`.
 
     Args:
-        answers: every answer that the judge has graded, with people's mean grade y where there are labels.
+        answers: every answer that the judge has graded, with people's mean grade y if there are labels.
         by_judge: False leaves the judge out: the mean of the labels alone, with V(y).
         confidence_level: Two-sided, in (0, 1).
 
@@ -257,7 +257,7 @@ def rogan_gladen(
         confidence_level: Two-sided, in (0, 1).
 
     Returns:
-        Cut at 0 and 1; no value where the judge told passes from fails no better than a coin, or one of the two was
+        Cut at 0 and 1; no value if the judge told passes from fails no better than a coin, or one of the two was
         never labelled.
 
     Source: Rogan and Gladen 1978, 10.1093/oxfordjournals.aje.a112510.

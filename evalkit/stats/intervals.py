@@ -56,7 +56,7 @@ def mean_t(values: ArrayLike, *, confidence_level: float = 0.95) -> Estimate:
         confidence_level: Two-sided, in (0, 1).
 
     Returns:
-        No value with n = 0; no interval with n = 1. Where all values are equal the interval has no width, and `reason`
+        No value with n = 0; no interval with n = 1. If all values are equal the interval has no width, and `reason`
         says so. The interval is not cut at the ends of the metric's scale.
 
     Raises:
@@ -88,7 +88,7 @@ def cluster_robust(values: ArrayLike, clusters: Sequence[Hashable], *, confidenc
 
     Returns:
         `value` is the mean over cases, `n` the number of cases. No value with n = 0; no interval with fewer than two
-        clusters. Where the clusters show no spread the interval has no width, and `reason` says so.
+        clusters. If the clusters show no spread the interval has no width, and `reason` says so.
 
     Raises:
         ValueError: Lengths differ, `values` is not one-dimensional, or holds NaN or infinity.

@@ -34,7 +34,7 @@ def mcnemar(b: int, c: int, *, method: Literal["exact", "mid-p"] = "exact", one_
         one_sided: False tests for any change.
 
     Returns:
-        In (0, 1]; 1 where no case differs.
+        In (0, 1]; 1 if no case differs.
 
     Raises:
         ValueError: A count is negative.
@@ -53,7 +53,7 @@ def sum_clusters(differences: ArrayLike, clusters: Sequence[Hashable]) -> NDArra
     """Sum the rows of each cluster, so that the rows are independent of each other.
 
     Args:
-        differences: Shape (n, G), 0 where a case is outside a gate.
+        differences: Shape (n, G), 0 if a case is outside a gate.
         clusters: The cluster of each case, shape (n,); each `None` is a cluster of its own.
 
     Returns:
@@ -76,7 +76,7 @@ def sign_flip_max_t(
 ) -> NDArray[np.float64]:
     """Adjusted p value of every gate: sign-flip test of T = sum d / sqrt(sum d^2), step-down max-T in each family.
 
-    Where nothing changed, each row is as likely as its negative. So the signs of whole rows are flipped, all gates
+    If nothing changed, each row is as likely as its negative. So the signs of whole rows are flipped, all gates
     together, which keeps their correlation. With the gates of a family sorted by falling T, the k-th has
     p = (1 + #{max over gates k, k+1 ... of T* >= T_k}) / (B + 1), made non-decreasing along that order. Rejecting where
     p <= alpha keeps P(any false rejection in the family) <= alpha. For one gate of pass/fail differences, p is exact
@@ -88,13 +88,13 @@ def sign_flip_max_t(
 
     Args:
         differences: Baseline minus candidate, shape (n, G): a row per independent case (see `sum_clusters`), a column
-            per gate, 0 where the case is outside the gate. Scaling a column changes nothing.
+            per gate, 0 if the case is outside the gate. Scaling a column changes nothing.
         families: Column numbers of each family; every column is in exactly one. Divide alpha among them.
         draws: Random sign patterns, >= 1.
         rng: Source of the signs.
 
     Returns:
-        Shape (G,), each in (0, 1]; 1 where all differences of a gate are 0 or it has no cases.
+        Shape (G,), each in (0, 1]; 1 if all differences of a gate are 0 or it has no cases.
 
     Raises:
         ValueError: `differences` is not a finite matrix, `families` is not a partition of its columns, or `draws` < 1.

@@ -102,7 +102,7 @@ def chance_to_find(drop: float, sight: Sight) -> float:
 
 
 def smallest_drop(sight: Sight, power: float = 0.8) -> float | None:
-    """Smallest drop that is found with the given probability; `None` where not even the largest possible one is.
+    """Smallest drop that is found with the given probability; `None` if not even the largest possible one is.
 
     Args:
         sight: the gate.

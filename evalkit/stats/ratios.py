@@ -100,7 +100,7 @@ def tail_ratio(
 ) -> tuple[Estimate, float]:
     """Ratio of two tail quantiles, and its p value when pairs are swapped at random.
 
-    Where nothing changed, each pair may as well have come in the other order; p is the share of swapped data whose
+    If nothing changed, each pair may as well have come in the other order; p is the share of swapped data whose
     ratio is at least the observed one, itself included.
 
     Args:

@@ -63,7 +63,7 @@ def allocate_neyman(n: int, weights: ArrayLike, deviations: ArrayLike) -> NDArra
 def allocate_floor(n: int, weights: ArrayLike, *, floor: int = 50) -> NDArray[np.int64]:
     """Give every stratum of any weight at least `floor` cases, and split the rest so that all are near proportion.
 
-    Strata whose proportional share is above the floor share what the others leave. Where `n` does not hold a floor for
+    Strata whose proportional share is above the floor share what the others leave. If `n` does not hold a floor for
     all, it is split evenly.
 
     Args:
@@ -144,7 +144,7 @@ def weighted_mean(
 
     With u = w (x - m) / sum w, and u = 0 for cases of the sample that are not among the values (another cohort, no
     score), SE^2 = sum over strata of n_k / (n_k - 1) (sum u^2 - (sum u)^2 / n_k), with Satterthwaite's degrees of
-    freedom. Where every stratum is flat, the differences between strata stand in for those within. Where clusters hold
+    freedom. If every stratum is flat, the differences between strata stand in for those within. Where clusters hold
     several cases it is c / (c - 1) sum (sum of u in the cluster)^2 over the c clusters, without regard to strata. The
     golden set itself is taken as a sample: no correction for its end.
 

@@ -76,7 +76,7 @@ def note_damage(damaged: list[Damage], path: Path, number: int, line: bytes) -> 
     """Add a line that cannot be believed.
 
     Raises:
-        InputError: where there are so many that this never was a journal.
+        InputError: if there are so many that this never was a journal.
     """
     if len(damaged) == MAX_DAMAGED:
         fix = "run the suite again, or save the baseline again"
@@ -89,7 +89,7 @@ def head_of(journals: Iterable[Scan], decision: Mapping[str, Any] | None) -> str
 
     Args:
         journals: the run's own rows, then those of the baseline's system that it asked again.
-        decision: what stands in `decision.json`, `None` where nothing was decided.
+        decision: what stands in `decision.json`, `None` if nothing was decided.
     """
     link = _link(_START, b"")
     for journal in journals:

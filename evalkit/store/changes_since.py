@@ -28,7 +28,7 @@ class ChangedRows:
     edited: Sequence[bytes] = ()
     added: Sequence[bytes] = ()
     counts: Mapping[bytes, bytes | None] = field(default_factory=dict)
-    """Name of a row that was edited or added -> checksum of the one line that may count, `None` where none may."""
+    """Name of a row that was edited or added -> checksum of the one line that may count, `None` if none may."""
 
     def sentences(self) -> Iterator[str]:
         """One sentence for each kind of change; it names up to `SHOWN_ROWS` rows."""
@@ -55,7 +55,7 @@ class ChangesSince:
     files: tuple[str, ...] = ()
     """A sentence for each sealed file that is not what it was, such as `summary.json: edited since the decision`."""
     seal: str = ""
-    """Without a seal: what shows that something is not what it was; empty where nothing does."""
+    """Without a seal: what shows that something is not what it was; empty if nothing does."""
 
     def sentences(self) -> tuple[str, ...]:
         """Describe every change."""
@@ -143,7 +143,7 @@ def _readable(records: Iterable[object]) -> list[Decided]:
 
 
 def system_of(manifest: Mapping[str, object]) -> str:
-    """Version, else fingerprint of a run's system; empty where neither is known."""
+    """Version, else fingerprint of a run's system; empty if neither is known."""
     system = manifest["system"]
     known = system if isinstance(system, Mapping) else {}
     return str(known.get("version") or known.get("fingerprint") or "")

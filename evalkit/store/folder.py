@@ -76,7 +76,7 @@ class RunFolder:
         """What the run was made of.
 
         Raises:
-            InputError: where this is not a run folder, or one of another format.
+            InputError: if this is not a run folder, or one of another format.
         """
         file = self.path / MANIFEST
         try:
@@ -100,7 +100,7 @@ class RunFolder:
         return manifest
 
     def decision(self) -> Mapping[str, Any] | None:
-        """The stored decision, `None` where the run never reached one."""
+        """The stored decision, `None` if the run never reached one."""
         try:
             stored = read_json(self.path / DECISION)
         except (OSError, ValueError):
@@ -108,7 +108,7 @@ class RunFolder:
         return stored if isinstance(stored, dict) and isinstance(stored.get("outcome"), str) else None
 
     def trusted_judges(self) -> frozenset[str]:
-        """Judged metrics that the stored summary calls trusted overall; none where there is no summary."""
+        """Judged metrics that the stored summary calls trusted overall; none if there is no summary."""
         try:
             stored = read_json(self.path / SUMMARY)
         except (OSError, ValueError):
@@ -173,7 +173,7 @@ def new_run_folder(out: Path, *, resume: bool) -> RunFolder:
 
 
 def refuse_folder(out: Path, *, resume: bool) -> None:
-    """Refuse a folder that holds something where none is to be resumed, and the other way round.
+    """Refuse a folder that holds something if none is to be resumed, and the other way round.
 
     Raises:
         InputError: naming the fix.

@@ -34,10 +34,10 @@ _NO_SURPRISES = {
 
 
 def git(folder: Path, *words: str, given: bytes = b"", into: Path | None = None) -> bytes:
-    """What git prints for a command in `folder` that reads `given`; nothing where it is written `into` a file.
+    """What git prints for a command in `folder` that reads `given`; nothing if it is written `into` a file.
 
     Raises:
-        InputError: with git's own words, or where there is no git.
+        InputError: with git's own words, or if there is no git.
     """
     command = ["git", "-C", str(folder), "--literal-pathspecs", *words]
     env = {**os.environ, **_NO_SURPRISES}
@@ -57,7 +57,7 @@ def git(folder: Path, *words: str, given: bytes = b"", into: Path | None = None)
 
 
 def head_commit(folder: Path) -> str | None:
-    """The commit that is checked out where `folder` lies, `None` where there is none."""
+    """The commit that is checked out where `folder` lies, `None` if there is none."""
     try:
         return git(folder, "rev-parse", "--verify", "HEAD").decode().strip()
     except InputError:
@@ -68,7 +68,7 @@ def split(reference: str) -> tuple[str, str]:
     """Ref and path of `git:REF:PATH`.
 
     Raises:
-        InputError: where either could mean something else to git, or leaves the repository.
+        InputError: if either could mean something else to git, or leaves the repository.
     """
     ref, found, path = reference.removeprefix(PREFIX).partition(":")
     parts = PurePosixPath(path).parts
@@ -94,7 +94,7 @@ def commit_of(reference: str, root: Path) -> str:
     """The commit that a reference stands for, as a full hash.
 
     Raises:
-        InputError: where there is no such commit here.
+        InputError: if there is no such commit here.
     """
     ref, _ = split(reference)
     try:
@@ -109,7 +109,7 @@ def commit_of(reference: str, root: Path) -> str:
 
 
 def folder_at(reference: str, root: Path, names: Sequence[str]) -> Path | None:
-    """A temporary folder with those of the named files that `git:REF:PATH` has; `None` where there is no such path.
+    """A temporary folder with those of the named files that `git:REF:PATH` has; `None` if there is no such path.
 
     It lasts as long as the process.
 

@@ -53,7 +53,7 @@ class PastRun:
     advisory: tuple[str, ...] = ()
     """Metrics that decide nothing."""
     system: str = ""
-    """Version, else fingerprint; empty where neither is known."""
+    """Version, else fingerprint; empty if neither is known."""
     commit: str = ""
 
 
@@ -82,7 +82,7 @@ def stored_runs(folder: Path, *, suite: str | None = None, most_read: int | None
 
 
 def break_between(before: PastRun, run: PastRun, metric: str, *, own: bool) -> str:
-    """Why a figure cannot be compared with that of the run before; empty where it can.
+    """Why a figure cannot be compared with that of the run before; empty if it can.
 
     Args:
         before: the earlier run.
@@ -147,7 +147,7 @@ def _is_record(known: Mapping[str, Any]) -> bool:
 
 
 def read_past_run(folder: RunFolder) -> PastRun | None:
-    """One run folder, `None` where it cannot be read."""
+    """One run folder, `None` if it cannot be read."""
     try:
         manifest, decision = folder.manifest(), folder.decision()
         if decision is None:

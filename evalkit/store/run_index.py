@@ -68,7 +68,7 @@ class RunIndex:
         return json.dumps(known)
 
     def get(self, folder: Path, stamp: str) -> Mapping[str, Any] | None:
-        """What was remembered of a folder, `None` where its files have changed since."""
+        """What was remembered of a folder, `None` if its files have changed since."""
         if self._base is None:
             return None
         try:

@@ -92,7 +92,7 @@ def write_seal(
 
 
 def read_seal(folder: RunFolder) -> Seal | None:
-    """The seal of a run folder, `None` where there is none.
+    """The seal of a run folder, `None` if there is none.
 
     Raises:
         ValueError: it was edited or cut, or another version wrote it.

@@ -142,12 +142,12 @@ def key_of(field: dataclasses.Field[Any]) -> str:
 
 
 def is_required(field: dataclasses.Field[Any]) -> bool:
-    """True where the field has no default."""
+    """True if the field has no default."""
     return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 
 
 def choices(word: str, known: Iterable[str]) -> str:
-    """A fix that names the nearest choice, or all of them where none is near."""
+    """A fix that names the nearest choice, or all of them if none is near."""
     known = sorted(known)
     near = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
     return f"did you mean `{near[0]}`?" if near else "choose from " + ", ".join(known)

@@ -40,7 +40,7 @@ class When:
                     raise ValueError(f"{key}: {word!r} is not known; {fix}")
 
     def matches(self, case: Case) -> bool:
-        """True where the scorer applies to `case`."""
+        """True if the scorer applies to `case`."""
         return (
             (not self.kind or case.kind in self.kind)
             and (not self.severity or case.severity in self.severity)
@@ -50,7 +50,7 @@ class When:
 
 
 def has_field(case: Case, name: str) -> bool:
-    """True where the case carries something under `name`; `false` and 0 are something."""
+    """True if the case carries something under `name`; `false` and 0 are something."""
     value = getattr(case, name) if name in ("reference", "contexts", "cluster") else case.fields.get(name)
     return value is not None and value not in ("", (), [])
 
@@ -98,7 +98,7 @@ class Sample:
     n: int
     """Cases to ask; canaries are all among them."""
     by: str = ""
-    """The cohort that makes the strata; the first of `cohorts` where not given."""
+    """The cohort that makes the strata; the first of `cohorts` if not given."""
     floor: int = 50
     """Cases of each stratum at least, as far as it has them; the rest is drawn in proportion."""
 
@@ -139,7 +139,7 @@ class SuiteOptions:
     calibrations: tuple[str, ...] = ()
     """Records of `evalkit judge calibrate`, relative to this file; they stand in where a run has no labels."""
     kappa_floors: Mapping[str, float] = field(default_factory=dict)
-    """Kappa that a judge has to reach, by cohort (`overall`, or `name=value`); 0.6 where nothing is written."""
+    """Kappa that a judge has to reach, by cohort (`overall`, or `name=value`); 0.6 if nothing is written."""
     concurrency: int = 16
     """Calls in flight."""
     repeat: int = 1

@@ -61,7 +61,7 @@ def rules_of(suite: Suite) -> dict[str, Any]:
 
 
 def options_of_text(text: bytes, shown: str) -> SuiteOptions | None:
-    """The options that a suite file of another commit states, `None` where this evalkit cannot read it."""
+    """The options that a suite file of another commit states, `None` if this evalkit cannot read it."""
     try:
         builder = Builder(parse(text, shown))
     except InputError:
@@ -129,7 +129,7 @@ def _scorers(options: SuiteOptions) -> Iterator[tuple[str, type[Any] | None, Map
 
 
 def _class(kind: str, *, local: bool) -> type[Any] | None:
-    """The class of a scorer, `None` where it is unknown here or its package cannot be used."""
+    """The class of a scorer, `None` if it is unknown here or its package cannot be used."""
     try:
         found = find_scorer(kind, local=local)
     except ValueError:

@@ -69,7 +69,7 @@ def rung_of(request: Mapping[str, Any]) -> str:
 
 
 async def exchange_fault(fault: Fault, request: web.Request, body: Mapping[str, Any]) -> web.StreamResponse | None:
-    """Answer with a fault of the exchange; `None` where this one lets the request through."""
+    """Answer with a fault of the exchange; `None` if this one lets the request through."""
     if fault.kind in {"refuse_format", "refuse_format_500"}:
         return _refused_form(fault, body)
     if fault.kind == "status":

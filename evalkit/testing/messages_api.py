@@ -12,7 +12,7 @@ UNSUPPORTED = frozenset({"minimum", "maximum", "exclusiveMinimum", "exclusiveMax
 
 
 def problem_of(body: Mapping[str, Any], headers: Mapping[str, str]) -> str:
-    """Why the API would answer with status 400; empty where it would not."""
+    """Why the API would answer with status 400; empty if it would not."""
     if "anthropic-version" not in {name.lower() for name in headers}:
         return "anthropic-version: header is required"
     if strange := sorted(body.keys() - KEYS):

@@ -63,7 +63,7 @@ def figure(value: float | None, style: Style, n: int = 0) -> str:
 
 
 def bounds(estimate: Estimate, style: Style) -> str:
-    """Write the interval as `[77, 92]`, in the unit of the value; empty where there is none."""
+    """Write the interval as `[77, 92]`, in the unit of the value; empty if there is none."""
     if estimate.low is None or estimate.high is None:
         return ""
     scale = estimate.value if estimate.value is not None else estimate.high
@@ -76,7 +76,7 @@ def bounds(estimate: Estimate, style: Style) -> str:
 
 
 def estimated(estimate: Estimate | None, style: Style) -> str:
-    """Write value and interval, or why there is no value; empty where nothing was estimated."""
+    """Write value and interval, or why there is no value; empty if nothing was estimated."""
     if estimate is None:
         return ""
     if estimate.value is None:
@@ -142,7 +142,7 @@ def plural(count: int, word: str) -> str:
 
 
 def elapsed(started_at: str, finished_at: str) -> str:
-    """Write the time between two ISO 8601 instants as `2 m 04 s`; empty where either is missing or unreadable."""
+    """Write the time between two ISO 8601 instants as `2 m 04 s`; empty if either is missing or unreadable."""
     try:
         seconds = round((datetime.fromisoformat(finished_at) - datetime.fromisoformat(started_at)).total_seconds())
     except (ValueError, TypeError):

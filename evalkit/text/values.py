@@ -9,7 +9,7 @@ MESSAGE_CHARS = 500
 
 
 def shown(value: object) -> str:
-    """Name a value in an error: its type, and how it begins where that is short."""
+    """Name a value in an error: its type, and how it begins if that is short."""
     if value is None:
         return "None"
     if isinstance(value, bool | int | float | str):

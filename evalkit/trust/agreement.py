@@ -61,12 +61,12 @@ def agreement(frame: FrozenFrame, labels: Sequence[Label], floors: Floors | None
     which labels on levels are read as pass or fail by the mark, with plain kappa; and the mean of its levels, with
     quadratic weights. An answer whose raters disagree counts with all of them, see `raters.compare`. Labels of answers
     that this run does not hold are left out and counted in the note. Answers of one cluster, or of one case, depend on
-    each other. Where raters are compared, `judge` reads `rater <a> / <b>`; it never feeds trust.
+    each other. If raters are compared, `judge` reads `rater <a> / <b>`; it never feeds trust.
 
     Args:
         frame: the run whose judges are compared.
         labels: of any metric; those of metrics without a judge are ignored.
-        floors: kappa to be reached, .6 where nothing else is given.
+        floors: kappa to be reached, .6 if nothing else is given.
 
     Returns:
         For every judge metric at least one entry of `rater_kind` `person`: without labels it is untrusted and says so.
@@ -82,7 +82,7 @@ def agreement(frame: FrozenFrame, labels: Sequence[Label], floors: Floors | None
 
 
 def trust_in(found: Sequence[Agreement], metric: Metric, *, passes: bool, cohort: str = OVERALL) -> Trust:
-    """Say what a judge may do in a cohort: its trust there, else the overall one; the worst where there are several.
+    """Say what a judge may do in a cohort: its trust there, else the overall one; the worst if there are several.
 
     Args:
         found: from `agreement`.

@@ -30,7 +30,7 @@ class Calibration:
     """A label file that is gone or not the same any more."""
 
     def expired(self, key: Mapping[str, str]) -> str:
-        """Say what changed since; empty where the record holds.
+        """Say what changed since; empty if the record holds.
 
         Args:
             key: the score key that the metric has now.
@@ -50,7 +50,7 @@ def with_calibrations(
     """Use calibration records where this run's own labels give no kappa for a judge.
 
     Labels by people on this very run come first, wherever they give a kappa; a record of the same judge is used for
-    each figure (passes, levels) where they do not. One that has expired is named and counts for nothing.
+    each figure (passes, levels) if they do not. One that has expired is named and counts for nothing.
 
     Args:
         found: the agreement on this run.

@@ -129,7 +129,7 @@ def _by_row(
 
 
 def _pass_rate(frame: FrozenFrame, figures: Mapping[str, _Figure]) -> dict[str, _Figure]:
-    """`pass_rate` as the rate of its one judge among the rows that the rules pass; nothing where no judge votes."""
+    """`pass_rate` as the rate of its one judge among the rows that the rules pass; nothing if no judge votes."""
     voters = [metric for metric in frame.metrics if metric.name in frame.voters]
     judges = [metric for metric in voters if metric.judge is not None]
     if not judges or PASS_RATE.name not in frame.rows:
@@ -153,7 +153,7 @@ def _pass_rate(frame: FrozenFrame, figures: Mapping[str, _Figure]) -> dict[str, 
 
 
 def _passes(frame: FrozenFrame, metric: Metric) -> Floats:
-    """Per row 1 where the metric's pass mark was met, 0 where it was missed, NaN where it did not vote."""
+    """Per row 1 if the metric's pass mark was met, 0 if it was missed, NaN if it did not vote."""
     if metric.binary:
         column = frame.rows[metric.name]
         return np.where(column.status == SCORED, column.values == metric.higher_is_better, np.nan)
@@ -183,7 +183,7 @@ def _corrected(
 
 
 def _refusal(frame: FrozenFrame, cell: Cell, figure: _Figure, rows: Ints) -> str:
-    """Why a figure stays as it is; empty where it can be corrected."""
+    """Why a figure stays as it is; empty if it can be corrected."""
     if not figure.people.keys() & set(rows.tolist()):
         kind = ("pass or fail " if figure.rate else "graded ") if figure.labelled_otherwise else ""
         return figure.refused or f"uncorrected: no {kind}labels of these answers by people"
@@ -231,7 +231,7 @@ def _estimate(graded: Sequence[tuple[int, Graded]], figure: _Figure, trusted: bo
 
 
 def _as_then(frame: FrozenFrame, figure: _Figure, rows: Ints, record: Calibration) -> Estimate | None:
-    """The rate by Rogan and Gladen, from the table of labels of the earlier run; `None` where it has none of passes.
+    """The rate by Rogan and Gladen, from the table of labels of the earlier run; `None` if it has none of passes.
 
     Clusters count as that many answers on either side, which is as little as they can be worth.
     """

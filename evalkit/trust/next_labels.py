@@ -39,13 +39,13 @@ def next_labels(
     """Draw up to `n` answers that have no label yet, half of them from those that the judge fails.
 
     Kappa is hardest to see where one verdict is rare, so both are drawn alike and weighted back by the chances. Within
-    a verdict the draw is in proportion to the values of a cohort, each of which has one answer at least where there is
+    a verdict the draw is in proportion to the values of a cohort, each of which has one answer at least if there is
     room.
 
     Args:
         frame: the run.
         metric: of the judge.
-        n: answers to draw; fewer come back where there are no more.
+        n: answers to draw; fewer come back if there are no more.
         labelled: rows that have a label already.
         by: name of a cohort to spread over.
         rng: source of the draw.
@@ -136,7 +136,7 @@ def _allocation(sizes: Mapping[Stratum, int], n: int) -> dict[Stratum, int]:
 
 
 def _spread(sizes: Mapping[Stratum, int], count: int) -> dict[Stratum, int]:
-    """In proportion to the sizes by largest remainder, one each first where there is room."""
+    """In proportion to the sizes by largest remainder, one each first if there is room."""
     base = 1 if count >= len(sizes) else 0
     taken = dict.fromkeys(sizes, base)
     rest = count - sum(taken.values())

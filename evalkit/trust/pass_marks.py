@@ -33,7 +33,7 @@ class PassMark:
 
 
 def declared_mark(metric: Metric) -> PassMark | None:
-    """The pass mark that a scorer declares, `None` where it has none."""
+    """The pass mark that a scorer declares, `None` if it has none."""
     if metric.pass_at is None:
         return None
     return PassMark(metric.pass_at, higher_is_better=metric.higher_is_better)
@@ -43,7 +43,7 @@ def mark_of(frame: FrozenFrame, metric: Metric) -> PassMark | None:
     """The declared pass mark of a graded metric; in a run stored without it, what its passes and fails show.
 
     Returns:
-        `None` where the metric is pass/fail itself, has no pass mark, or stored passes and fails do not tell it.
+        `None` if the metric is pass/fail itself, has no pass mark, or stored passes and fails do not tell it.
     """
     passed = frame.rows.get(f"{metric.name}.passed")
     if metric.binary or passed is None:

@@ -30,7 +30,7 @@ def krippendorff_alpha(
     """Krippendorff's alpha: 1 - observed / expected disagreement over all pairs of ratings of one unit.
 
     Args:
-        ratings: One row a unit (an answer), one label a rater, `None` where a rater has none: shape (units, raters).
+        ratings: One row a unit (an answer), one label a rater, `None` if a rater has none: shape (units, raters).
             Units with fewer than two labels tell nothing.
         categories: Every label that may occur, in rank order.
         level: "ordinal" counts how many labels lie between two ranks.

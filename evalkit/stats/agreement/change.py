@@ -27,7 +27,7 @@ def stuart_maxwell(table: Sequence[Sequence[int]]) -> float | None:
         table: Counts of label pairs on the same cases, shape (k, k): rows the first rater, columns the second.
 
     Returns:
-        In [0, 1]; 1 where the two never differ. `None` where the differences have no covariance to test them by.
+        In [0, 1]; 1 if the two never differ. `None` if the differences have no covariance to test them by.
 
     Source: Stuart 1955, 10.1093/biomet/42.3-4.412; Maxwell 1970, 10.1192/bjp.116.535.651.
     """
@@ -56,7 +56,7 @@ class KappaDifference:
     first: Estimate
     second: Estimate
     difference: float | None
-    """Second minus first; `None` where one of the two is undefined."""
+    """Second minus first; `None` if one of the two is undefined."""
     p_value: float | None
 
 
@@ -113,7 +113,7 @@ def _cells(
 
 
 def _kappas(tables: Counts, agreement: Counts) -> Counts:
-    """Kappa of each table, shape (draws, k * k); 0 where chance agreement is 1."""
+    """Kappa of each table, shape (draws, k * k); 0 if chance agreement is 1."""
     shares = tables.reshape(len(tables), *agreement.shape)
     shares = shares / shares.sum(axis=(1, 2), keepdims=True)
     observed = (shares * agreement).sum(axis=(1, 2))

@@ -61,7 +61,7 @@ def cohen_kappa(
     """Cohen's kappa: (observed - chance agreement) / (1 - chance agreement), with a cluster-robust Fisher-z interval.
 
     The interval is tanh(atanh k ± t(G - 1) SE / (1 - k^2)). SE = sqrt(G/(G - 1) sum over the G clusters of (sum of
-    w u)^2), where u is the influence of a label on kappa and w its share. Where every answer is its own cluster, that
+    w u)^2), where u is the influence of a label on kappa and w its share. If every answer is its own cluster, that
     is the large-sample SE of Fleiss, Cohen and Everitt times sqrt(G/(G - 1)). Weighted agreement of the categories i, j
     of k is 1 - |i - j|/(k - 1), or its square distance for "quadratic".
 
@@ -77,10 +77,10 @@ def cohen_kappa(
     Returns:
         In [-1, 1]; `n` is the number of answers.
 
-        - No value where there are no labels, or both raters use one and the same label: kappa is 0/0.
+        - No value if there are no labels, or both raters use one and the same label: kappa is 0/0.
         - No interval, and a reason that starts with "not estimable", where fewer than 10 clusters hold a label of the
           reference outside its most frequent class (with two classes: of the rarer class).
-        - No interval where one rater uses one label only (kappa is then 0 whatever the other does) or every pair
+        - No interval if one rater uses one label only (kappa is then 0 whatever the other does) or every pair
           disagrees in full.
         - With no disagreement the SE is 0: the lower bound is kappa at an observed agreement of 1 + ln(tail)/G, the
           rule of three (1 - 3/G) for the one-sided 95 % bound.
@@ -161,7 +161,7 @@ class Moments:
     chance: float
     """Agreement by chance, below 1."""
     error: float | None
-    """Cluster-robust standard error of `value`; `None` where the raters never disagreed."""
+    """Cluster-robust standard error of `value`; `None` if the raters never disagreed."""
     alone: float
     """The standard error if answers of one cluster did not depend on each other."""
     sample: LabelSample
@@ -215,7 +215,7 @@ def _kappa_influence(shares: Floats, agreement: Floats) -> tuple[float, float, F
 
 
 def bounded(found: Moments, *, method: str, confidence_level: float) -> Estimate:
-    """Add the Fisher-z interval with t(G - 1), or the rule of three where there was no disagreement."""
+    """Add the Fisher-z interval with t(G - 1), or the rule of three if there was no disagreement."""
     low: float | None
     high: float | None
     value, reason, clusters = found.value, "", found.sample.n_clusters

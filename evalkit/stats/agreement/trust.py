@@ -19,7 +19,7 @@ def trust(
     Args:
         kappa_lower_bound: One-sided 95 % lower bound of kappa, that is `low` at `confidence_level=0.90`.
         point: Kappa itself.
-        smallest_class: Questions with a label of the rarer class by a person (of pass and fail where there is a pass
+        smallest_class: Questions with a label of the rarer class by a person (of pass and fail if there is a pass
             mark), as `rarer_labels` counts them.
         floor: Kappa that has to be reached.
 
@@ -50,11 +50,11 @@ def labels_needed(
         n: Labels that the two figures were made of.
         kappa_lower_bound: One-sided 95 % lower bound, as for `trust`.
         point: Kappa itself.
-        clusters: Questions G that the labels are about; `None` where each label is of a question of its own.
+        clusters: Questions G that the labels are about; `None` if each label is of a question of its own.
         floor: Kappa that has to be reached.
 
     Returns:
-        At least `n`; `None` where no number of labels would do, because kappa does not pass `floor`, or is unknown.
+        At least `n`; `None` if no number of labels would do, because kappa does not pass `floor`, or is unknown.
     """
     if point is None or kappa_lower_bound is None or point <= floor:
         return None
