@@ -40,7 +40,7 @@ _SHAPE: Mapping[str, Any] = {
 }
 _YAML = (".yaml", ".yml")
 _RUN = "run:"
-"""Before the name of a stored run whose answers a scorer compares with."""
+"""Prefix of the name of a stored run that a scorer compares with."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,17 +48,17 @@ class RulesBefore:
     """The base of a change: its rules and where its cases are."""
 
     rules: Mapping[str, Any] = field(default_factory=dict)
-    """Empty if none are known."""
+    """Rules of the base; empty if none are known."""
     since: str = ""
-    """Where they are from: `origin/main@9f2c1ab`, or `baseline <run id>`."""
+    """Their source: `origin/main@9f2c1ab`, or `baseline <run id>`."""
     found: tuple[Amendment, ...] = ()
-    """Changes of what is compared, and what could not be compared."""
+    """Changes to what is compared, and parts that could not be compared."""
     base: Base | None = None
     """The commit whose golden set holds the old cases."""
     golden: GoldenSource | None = None
     """That golden set, with its path relative to the project's root."""
     baseline: RunFolder | None = None
-    """The stored run of this suite whose rows tell the old cases, where no commit does."""
+    """The stored run of this suite whose rows hold the old cases, if no commit does."""
 
 
 def state_before(
@@ -68,7 +68,7 @@ def state_before(
     env: Mapping[str, str],
     run: Mapping[str, Any] | None = None,
 ) -> RulesBefore:
-    """Find the base of a change, whatever the gate names.
+    """Find the base of a change, independent of the baseline in the gate.
 
     Args:
         suite: as it is now.
@@ -99,20 +99,20 @@ def state_before(
 
 @dataclass(frozen=True, kw_only=True)
 class Former:
-    """Cases of the base that today's golden set no longer holds in that form."""
+    """Cases of the base that are not in the current golden set in that form."""
 
     cases: tuple[Case, ...] | None = None
-    """`None` if the old cases are not known."""
+    """The old cases; `None` if they are not known."""
     of_commit: bool = False
-    """True if the base's golden set was read, False if a stored baseline tells them."""
+    """Whether the base's golden set was read; False if a stored baseline provides them."""
     found: tuple[Amendment, ...] = ()
-    """Cases that were added, and what is not known of the base's."""
+    """Added cases, and gaps in what is known of the base's cases."""
     drawn: frozenset[str] = frozenset()
-    """Digests of the cases that the base's run asked, or would have; empty if it asks all of them."""
+    """Digests of the base's sampled cases; empty if the base runs all cases."""
 
 
 Draw = Callable[[Iterable["Case"]], frozenset[str]]
-"""Digests of the cases that a sample takes of a set."""
+"""Returns the digests of the cases that a sample takes from a set."""
 
 
 def cases_before(before: RulesBefore, suite: Suite, golden: GoldenSet, draw: Draw | None) -> Former:
@@ -147,7 +147,7 @@ def cases_before(before: RulesBefore, suite: Suite, golden: GoldenSet, draw: Dra
 
 
 def _unread(base: Base, stored: RunFolder | None, why: str) -> Iterator[Amendment]:
-    """What to say of a golden set whose old text cannot be had.
+    """Report a golden set whose old text is not available.
 
     One that git does not keep is made anew for each run, or fetched: it is a condition only where no baseline tells
     its cases, and none on the base itself.
@@ -167,7 +167,7 @@ def _unread(base: Base, stored: RunFolder | None, why: str) -> Iterator[Amendmen
 def _cases_of_commit(
     base: Base, old: GoldenSource, path: str, suite: Suite, golden: GoldenSet, draw: Draw | None
 ) -> Former | str:
-    """The cases that are gone since a commit, or why they are not known."""
+    """Find the cases that were removed since a commit, or explain why they are not known."""
     file = suite.root / path
     same = suite.golden_file == file.resolve() and suite.golden.make_ids == old.make_ids
     if same and base.holding([path]) and not base.differing([path]):
@@ -198,11 +198,11 @@ def _cases_of_commit(
 
 
 def _unheard(problem: Problem) -> None:
-    """Drop a problem that was told when the file was read first."""
+    """Discard a problem: it was reported when the file was first read."""
 
 
 def _is_vacuous(base: Base, asked: str | None, named: str | None) -> bool:
-    """True for the commit that is checked out, unless it is what the gate names: only uncommitted edits differ."""
+    """Return True for the checked-out commit unless the gate names it: only uncommitted edits differ from it."""
     return base.is_head and not (asked or named or "").startswith(PREFIX)
 
 
@@ -221,7 +221,7 @@ def _comparison(suite: Suite, asked: str | None, named: str | None, base: Base |
 
 
 def _baseline_changes(name: str, places: Iterable[Path | None], base: Base) -> Iterator[Amendment]:
-    """List the places of a stored run that are not those of the base: edited, removed, or brought by this change.
+    """List the stored runs that differ from the base's: edited, removed, or added by this change.
 
     A run that git does not keep, such as an artifact of CI, is not a part of a change.
     """
@@ -255,7 +255,7 @@ def _nothing_to_compare(base: Base | None) -> Amendment:
 
 
 def _stored_baseline(suite: Suite, run: Mapping[str, Any] | None) -> RunFolder | None:
-    """The saved baseline of this suite that is older than the run: `main`, else the first by name."""
+    """Return the saved baseline of this suite that is older than the run: `main`, else the first by name."""
     folders = sorted((suite.root / BASELINES).glob("*/"), key=lambda each: (each.name != "main", each.name))
     for folder in (RunFolder(each) for each in folders if not each.name.startswith(".")):
         try:
@@ -270,7 +270,7 @@ def _stored_baseline(suite: Suite, run: Mapping[str, Any] | None) -> RunFolder |
 
 
 def _of_baseline(stored: RunFolder | None, suite: Suite, at_base: RulesBefore | None) -> RulesBefore:
-    """The rules that a stored run was decided by; what it does not hold is taken from the checked-out commit."""
+    """Return the rules of a stored run; missing ones are taken from the checked-out commit."""
     rest = at_base or RulesBefore()
     if stored is None:
         return rest
@@ -283,12 +283,12 @@ def _of_baseline(stored: RunFolder | None, suite: Suite, at_base: RulesBefore | 
 
 
 def _is_own(stored: RunFolder, suite: Suite) -> bool:
-    """False for the run of another suite, whose rows hold no earlier form of these cases."""
+    """Return False for a run of another suite: its rows are not earlier forms of these cases."""
     return bool(stored.manifest()["suite"] == suite.name)
 
 
 def _is_whole(rules: Any) -> TypeGuard[Mapping[str, Any]]:
-    """True for rules as a run writes them."""
+    """Return True for rules as a run writes them."""
     return (
         isinstance(rules, dict)
         and all(fits(rules.get(key, ...), hint) for key, hint in _SHAPE.items())
@@ -302,7 +302,7 @@ def _relative(suite: Suite) -> str:
 
 
 def _of_commit(base: Base, suite: Suite) -> RulesBefore:
-    """The rules of this suite at a commit; where it was not there, of the suite of the same name."""
+    """Return the rules of this suite at a commit, or of the suite of the same name if it was not there."""
     own = _relative(suite)
     text = base.read([own]).get(own)
     file, found = own, tuple[Amendment, ...]()
@@ -332,14 +332,14 @@ def _of_commit(base: Base, suite: Suite) -> RulesBefore:
 
 
 def _root(base: Base, own: str) -> Iterator[Amendment]:
-    """Another root is another place for baselines, and other modules of a python system."""
+    """Yield a changed project root, which changes where baselines and modules of a python system are."""
     before, after = base.root_of(own), base.prefix.rstrip("/")
     if before != after:
         yield Amendment(what="project root", before=before or ".", after=after or ".", loosens=True)
 
 
 def _moved(base: Base, suite: Suite) -> tuple[str, bytes] | None:
-    """Path and text of the suite that this one was at a commit.
+    """Find path and text of this suite's earlier form at a commit.
 
     It is a suite of the same name, one that is gone from the disk first; else one of another name that is gone, one
     with the same golden set first.

@@ -114,7 +114,7 @@ def _stored(name: str) -> StoredRun:
 
 
 def _suite_of(stored: StoredRun) -> Suite | None:
-    """The suite that a run was made with, as it is now; `None` if it is gone or cannot be read."""
+    """Load the current suite of a run; `None` if it is missing or cannot be read."""
     from evalkit.store.stored_run import suite_file_of
     from evalkit.suite.parse import load_suite
 
@@ -128,7 +128,7 @@ def _suite_of(stored: StoredRun) -> Suite | None:
 
 
 def _differences(stored: StoredRun, suite: Path | None) -> Iterator[Problem]:
-    """What the suite and its golden set say against the baseline today."""
+    """Yield the reasons why the current suite and golden set cannot be compared with the baseline."""
     import asyncio
     import os
     from contextlib import AsyncExitStack

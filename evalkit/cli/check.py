@@ -1,4 +1,4 @@
-"""`evalkit check`: find every problem that can be found before the first call."""
+"""`evalkit check`: find problems before the first call."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def check(
 
 
 async def _found(suite_file: Path, *, verbose: bool) -> list[str]:
-    """What is known of a suite, line by line."""
+    """Return the lines that describe a suite."""
     import os
     from contextlib import AsyncExitStack
 
@@ -83,7 +83,7 @@ def _facts(prepared: Prepared, chosen: Collection[str] | None, n_labels: int, ba
 
 
 def _cohort(prepared: Prepared, name: str) -> str:
-    """A cohort with the number of its values and the smallest of them, where the golden set names them."""
+    """Describe a cohort: its number of values, and the smallest one if the golden set lists them."""
     counts = prepared.golden.cohort_counts.get(name)
     if not counts:
         return name

@@ -1,4 +1,4 @@
-"""`evalkit noise` and `evalkit power`: estimate what the gate of a suite can detect."""
+"""`evalkit noise` and `evalkit power`: estimate what a suite's gate can detect."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ def noise(
     seed: Annotated[int, typer.Option(min=0, help="Seed of the draws.")] = 0,
     json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
-    """Run one system several times and compare it with itself: flips, false alarms, drops that would be found.
+    """Run one system several times and compare it with itself: flips, false alarms, detectable drops.
 
     A case is never compared with itself: each comparison takes two different repeats of every case.
 
@@ -79,7 +79,7 @@ def power(
     flips: Annotated[float | None, typer.Option(min=0, max=1, help="Share of cases that flip between runs.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
-    """Say which drops the gate of a suite would find, before any run: by the cases that each cohort has.
+    """Show the drops that a suite's gate would detect, from the number of cases in each cohort.
 
     Example: evalkit power suites/compliance.yaml
 
@@ -113,7 +113,7 @@ def power(
 def _seen_before_a_run(
     suite: "Suite", policy: "NoRegression", counts: Mapping[str, int], flips: float | None
 ) -> "tuple[Detectable, ...]":
-    """Use the baseline that the suite names, else only the number of cases and scorers."""
+    """Use the suite's baseline, else only the number of cases and scorers."""
     from evalkit.aggregate.frozen import freeze
     from evalkit.baselines.load import find_baseline_of
     from evalkit.gate.regression import ALPHA

@@ -1,4 +1,4 @@
-"""`evalkit runs`: stored runs and their trend."""
+"""`evalkit runs`: list stored runs and their trend."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def runs(
     suite: Annotated[str | None, typer.Option(help="Only runs of this suite.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the runs as JSON, and nothing else.")] = False,
 ) -> None:
-    """List stored runs by suite, the newest last, with their trend; it is cut where figures stop being comparable.
+    """List stored runs by suite, newest last, with a trend that is cut where figures are not comparable.
 
     Example: evalkit runs reports --suite compliance
 
@@ -78,7 +78,7 @@ def _show(name: str, found: Sequence[PastRun]) -> None:
 
 
 def _table(shown: Sequence[PastRun]) -> Table:
-    """A run a line; one whose figures cannot be compared with those above it says why."""
+    """Build a table with one run a line; a run that is not comparable with those above says why."""
     from rich.table import Table
     from rich.text import Text
 
@@ -112,12 +112,12 @@ def _value(past: PastRun, metric: str) -> str:
 
 
 def _counts(past: PastRun) -> bool:
-    """Whether a run is a point of the trend: a part of a suite is none."""
+    """Return whether a run is part of the trend; a partial run is not."""
     return not past.partial and _RATE in past.values
 
 
 def _breaks(found: Sequence[PastRun]) -> Iterator[tuple[str, str]]:
-    """Id of each run that cannot be compared with the one before it of its suite, and why."""
+    """Yield the id of each run that is not comparable with the previous one of its suite, and why."""
     from evalkit.store.history import UNFINISHED, break_between
 
     before: dict[str, PastRun] = {}
@@ -130,7 +130,7 @@ def _breaks(found: Sequence[PastRun]) -> Iterator[tuple[str, str]]:
 
 
 def _spark(whole: Sequence[PastRun]) -> str:
-    """A block a run, from the lowest to the highest value, with a cut where comparability ends."""
+    """Draw one block a run, from the lowest to the highest value, with a cut where comparability ends."""
     values = [past.values[_RATE] for past in whole]
     low, high = min(values), max(values)
     breaks = dict(_breaks(whole))

@@ -24,7 +24,7 @@ MANIFEST_SHAPE: Mapping[str, Any] = {
     "partial": str | None,
     "notices": list[str],
 }
-"""Key of a manifest -> what stands under it; further keys are shown and decide nothing."""
+"""Key of a manifest -> its type; further keys are shown but have no effect."""
 LATER_SHAPE: Mapping[str, Any] = {
     "accepted": str,
     "answers": dict[str, str] | None,
@@ -50,7 +50,7 @@ LATER_SHAPE: Mapping[str, Any] = {
     "versions": dict[str, str],
     "wall_s": float | None,
 }
-"""The same for keys that unfinished runs and runs of earlier versions lack."""
+"""The same for keys that unfinished runs, and runs of earlier versions, may lack."""
 GOLDEN_SHAPE: Mapping[str, Any] = {"path": str, "sha256": str, "n_cases": int}
 FORMER_SHAPE: Mapping[str, Any] = {"cases": list[str], "blocks": bool}
 MAX_REPEATS = 100
@@ -67,11 +67,11 @@ METRIC_SHAPE: Mapping[str, Any] = {
     "concern": str,
 }
 _LATER = ("diagnostic", "pass_at", "concern")
-"""Keys of a metric that runs of earlier versions lack, such as stored baselines."""
+"""Keys of a metric that runs of earlier versions may lack, such as stored baselines."""
 
 
 def manifest_problems(file: str, manifest: Mapping[str, Any]) -> list[Problem]:
-    """Each key of a manifest that is missing or holds something else than this version writes."""
+    """List the keys of a manifest that are missing or have the wrong type."""
     keys = [(f"`{key}`", manifest.get(key, ...), hint) for key, hint in MANIFEST_SHAPE.items()]
     keys += [(f"`{key}`", manifest[key], hint) for key, hint in LATER_SHAPE.items() if key in manifest]
     if isinstance(sample := manifest.get("sample"), dict):
@@ -101,7 +101,7 @@ def manifest_problems(file: str, manifest: Mapping[str, Any]) -> list[Problem]:
 
 
 def fits(value: Any, hint: Any) -> bool:
-    """True if a value of JSON has the type; a whole number is a float, a bool is not a number."""
+    """Return True if a JSON value has the type; a whole number is a float, a bool is not a number."""
     origin, parts = typing.get_origin(hint), typing.get_args(hint)
     if hint is Any:
         return value is not ...

@@ -14,7 +14,7 @@ from evalkit.text.numbers import difference, limit, style_of
 
 
 def margin_checks(gates: Sequence[Gate], policy: NoRegression) -> Iterator[Check]:
-    """Non-inferiority overall and in critical cohorts, superiority overall; nothing if neither is asked for.
+    """Test non-inferiority overall and in critical cohorts, and superiority overall, if the policy asks for them.
 
     Args:
         gates: every metric in every cohort, on paired cases.

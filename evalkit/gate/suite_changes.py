@@ -15,7 +15,7 @@ _SPENDING = ("budget_usd", "deadline_s")
 
 
 def part_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Amendment]:
-    """Every option of a part that differs, by its dotted key.
+    """Yield every option of a part that differs, by its dotted key.
 
     Args:
         before: rules of the base; a part that it does not hold is not compared.
@@ -41,18 +41,18 @@ def shown(value: Any) -> str:
 
 
 def is_number(value: Any) -> bool:
-    """True for a number that is not true or false."""
+    """Return True for a number that is not true or false."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _mapping(rules: Mapping[str, Any], part: str) -> Mapping[str, Any] | None:
-    """A part of stored rules, which may hold anything there."""
+    """Return a part of stored rules as a mapping; the stored value may be of any type."""
     found = rules.get(part)
     return found if isinstance(found, Mapping) else None
 
 
 Loosens = Callable[[str, Any, Any], bool]
-"""Option, value before and value after -> True if it lets more through, or if that cannot be told."""
+"""(option, value before, value after) -> True if it lets more through, or if that cannot be determined."""
 
 
 def _options(
@@ -69,7 +69,7 @@ def _options(
 
 
 def _option(value: Any) -> str:
-    """The value of an option; one that is not written has its default."""
+    """Return the value of an option, or its default if not written."""
     return "not set" if value is None else shown(value)
 
 
@@ -78,17 +78,17 @@ def _always(key: str, was: Any, now: Any) -> bool:
 
 
 def _system(key: str, was: Any, now: Any) -> bool:
-    """A shorter wait for answers lets nothing through."""
+    """Return True unless only the time-out got shorter, which lets nothing more through."""
     return not (key == "timeout_s" and is_number(was) and is_number(now) and now < was)
 
 
 def _golden(key: str, was: Any, now: Any) -> bool:
-    """Where the set lies is not a rule: its cases are compared one by one."""
+    """Return False for the path of the set, whose cases are compared one by one."""
     return key != "path"
 
 
 def _sample(key: str, was: Any, now: Any) -> bool:
-    """More cases, or all of them, let nothing through."""
+    """Return False if more cases are sampled, or all of them, which lets nothing more through."""
     return now is not None and not (key == "n" and is_number(was) and is_number(now) and now > was)
 
 
@@ -96,7 +96,7 @@ _LOOSER: Mapping[str, Loosens] = {"system": _system, "golden": _golden, "sample"
 
 
 def _capped(gate: Any) -> frozenset[str]:
-    """First words of the metrics that a gate holds below a `max`."""
+    """Return the first words of the metrics that a gate limits with a `max`."""
     entries = [item for item in gate if isinstance(item, Mapping)] if isinstance(gate, list | tuple) else []
     return frozenset(
         str(name).partition(".")[0]
@@ -107,7 +107,7 @@ def _capped(gate: Any) -> frozenset[str]:
 
 
 def _scorers(before: Mapping[str, Any], after: Mapping[str, Any], capped: frozenset[str]) -> Iterator[Amendment]:
-    """Scorers by label; where passes are held below a `max`, whatever lets fewer pass may let more through."""
+    """Compare scorers by label; if a gate limits passes with a `max`, letting fewer pass may let more through."""
     all_capped = not capped.isdisjoint(PASS_METRICS)
     for label in sorted({*before, *after}, key=str):
         was, now = before.get(label), after.get(label)
@@ -122,7 +122,7 @@ def _scorers(before: Mapping[str, Any], after: Mapping[str, Any], capped: frozen
 
 
 def _scorer(key: str, was: Any, now: Any) -> bool:
-    """A higher pass mark lets nothing through."""
+    """Return False for a higher pass mark, which lets nothing more through."""
     if key.startswith(("min", "pass")) and is_number(was) and is_number(now):
         return bool(now < was)
     if key.startswith("max") and is_number(was) and is_number(now):
@@ -131,12 +131,12 @@ def _scorer(key: str, was: Any, now: Any) -> bool:
 
 
 def _negated(key: str, was: Any, now: Any) -> bool:
-    """A scorer that votes lets nothing through; with more cases easy ones may hide the others, so `when` may."""
+    """Return False only if a scorer stops being advisory: a further vote lets nothing more through."""
     return key != "advisory" or now is not None
 
 
 def _settings(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Amendment]:
-    """Single keys of the suite that decide less than a rule, and are shown."""
+    """Compare single keys of the suite that are shown but weigh less than a rule."""
     sampled = bool(before.get("sample") or after.get("sample"))
     for key in ("name", "seed", "concurrency", "traffic_per_month", *_SPENDING):
         if key not in before or before[key] == after.get(key):

@@ -32,11 +32,11 @@ _SHOWN = 5
 
 @dataclass(frozen=True)
 class Facts:
-    """What a stored run is."""
+    """A description of a stored run."""
 
     manifest: Mapping[str, Any]
     outcome: str | None
-    """`None` if the run reached no decision."""
+    """The decision; `None` if the run reached none."""
     n_cases: int
     n_rows: int
     states: Mapping[str, int]
@@ -74,7 +74,7 @@ def more_repeats(manifest: Mapping[str, Any]) -> str:
 
 
 def faults_of(stored: StoredRun, accepted: str = "") -> Iterator[Problem]:
-    """What keeps a stored run from being a baseline, whatever it is compared with.
+    """Yield the reasons why a stored run cannot be a baseline.
 
     Args:
         stored: the run.
@@ -123,7 +123,7 @@ def replaced(saved: RunFolder) -> Iterator[str]:
 
 
 def differences(stored: StoredRun, digests: Collection[str], prepared: Prepared) -> Iterator[Problem]:
-    """What keeps a baseline from being compared with a suite.
+    """Yield the reasons why a baseline cannot be compared with a suite.
 
     Args:
         stored: the baseline.

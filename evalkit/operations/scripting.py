@@ -42,14 +42,14 @@ class Run:
 
     folder: Path
     manifest: Mapping[str, Any]
-    """What the run was made of: suite, golden set, system, judge, scorers, versions."""
+    """Manifest of the run: suite, golden set, system, judge, scorers, versions."""
     summary: Summary | None
     """Every metric by cohort; `None` for a run that was stopped before its decision."""
     decision: Decision | None
 
     @property
     def outcome(self) -> str | None:
-        """`approved`, `approved with conditions`, `blocked` or `no decision`; `None` if nothing was decided."""
+        """`approved`, `approved with conditions`, `blocked` or `no decision`; `None` if there is no decision."""
         return None if self.decision is None else self.decision.outcome
 
     def rows(self) -> Iterator[Row]:
@@ -150,7 +150,7 @@ def score(
 
 
 def decide(run: StrPath, *, suite: StrPath | None = None, baseline: StrPath | None = None) -> Run:
-    """Decide about a stored run again, by the gate as the suite has it now; nothing is called.
+    """Decide again about a stored run, with the suite's current gate; nothing is called.
 
     Args:
         run: a run folder, or the name of a saved baseline.
@@ -207,7 +207,7 @@ def _run_of(result: Result, *, reports: bool = False) -> Run:
 
 
 def _ended(request: Request) -> Result:
-    """Run to the end on an event loop of its own, in another thread where this thread's loop is running."""
+    """Run to the end on a new event loop, in another thread if this thread's loop is running."""
     stops: list[Callable[[], object]] = []
 
     async def on_its_loop() -> Result:

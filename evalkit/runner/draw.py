@@ -1,4 +1,4 @@
-"""A stratified sample of the golden set: the same cases for the same seed."""
+"""Draw a stratified sample of the golden set: the same cases for the same seed."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
     from evalkit.runner.prepare import Prepared
 
 LEAST = 2
-"""Cases of each stratum, as far as it has them: one alone says nothing of its spread."""
+"""Minimum number of cases of each stratum, if it has them: one alone has no spread."""
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """The cases of a sample, and how many of each stratum they are."""
+    """The cases of a sample, with the number drawn from each stratum."""
 
     digests: frozenset[str]
     strata: Mapping[str, tuple[int, int]]
     """Label -> (cases of the golden set, cases drawn)."""
 
     def record(self, sample: Sample) -> dict[str, Any]:
-        """Say in the manifest how it was drawn."""
+        """Convert to the manifest's record of the sample."""
         return {**asdict(sample), "strata": {label: list(counts) for label, counts in self.strata.items()}}
 
 
@@ -58,7 +58,7 @@ def draw(cases: Iterable[Case], sample: Sample, seed: int) -> Drawn:
 
 
 def chosen_cases(prepared: Prepared, selection: Selection) -> tuple[frozenset[str] | None, dict[str, Any] | None]:
-    """Digests of the cases to ask, `None` for all; and how they were drawn where they are a stratified sample.
+    """Return the digests of the cases to run, `None` for all, and the strata if they are a sample.
 
     Raises:
         InputError: the sample is too small for its strata, or beside another choice.
@@ -87,7 +87,7 @@ def chosen_cases(prepared: Prepared, selection: Selection) -> tuple[frozenset[st
 
 
 def _allocated(n: int, sizes: list[int], floor: int) -> list[int]:
-    """Cases to draw of each stratum; what a small one cannot give, the others do."""
+    """Return the number of cases to draw from each stratum; others make up for a small one."""
     import numpy as np
 
     from evalkit.stats.sampling import allocate_floor

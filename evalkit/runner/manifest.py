@@ -30,7 +30,7 @@ _PACKAGES = ("ragas", "deepeval", "wordllama", "numpy", "aiohttp")
 
 
 def new_run_id(now: datetime) -> str:
-    """An id that sorts by time and never collides: `20260703T102241Z-7c1e42`."""
+    """Create a unique id that sorts by time: `20260703T102241Z-7c1e42`."""
     return f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
 
 
@@ -43,7 +43,7 @@ def manifest_of(
     sample: Mapping[str, Any] | None,
     command: str,
 ) -> dict[str, Any]:
-    """The manifest of a run that is about to begin.
+    """Build the manifest of a new run.
 
     Args:
         prepared: the checked suite.
@@ -98,14 +98,14 @@ def manifest_of(
 
 
 def resumed(manifest: Mapping[str, Any], stored: Mapping[str, Any]) -> dict[str, Any]:
-    """The manifest of a run that goes on: its own id and beginning, and today's suite, golden set and scorers."""
+    """Build the manifest of a resumed run: its own id and start, with the current suite, golden set and scorers."""
     own = {key: stored[key] for key in ("run_id", "started_at", "command")}
     earlier = {id_: keys for id_, keys in scorings_of(stored).items() if id_ != manifest["scoring"]}
     return {**manifest, **own, "earlier_scorings": earlier}
 
 
 def _system_files(prepared: Prepared) -> dict[str, str]:
-    """Name -> head of the SHA-256 of each file that the fingerprint covers, by which a later run names what differs."""
+    """Map each file that the fingerprint covers to the head of its SHA-256, so that a later run can list changes."""
     system = prepared.suite.system
     if system.version is not None or not isinstance(system, PythonSystem | CommandSystem):
         return {}
@@ -113,7 +113,7 @@ def _system_files(prepared: Prepared) -> dict[str, str]:
 
 
 def _old_fingerprint(prepared: Prepared) -> str | None:
-    """Of the baseline's system, where it can be called."""
+    """Return the fingerprint of the baseline's system, if it can be called."""
     old = prepared.suite.baseline_system
     return old.fingerprint(prepared.shared) if old is not None else None
 

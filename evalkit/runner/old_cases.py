@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def with_former(
     own: Decision, folder: RunFolder, manifest: Mapping[str, Any], terms: Terms, *, final: bool
 ) -> Decision | NeedsRepeats:
-    """Add what former cases say to the decision of a run.
+    """Add the results of former cases to the decision of a run.
 
     The run is assessed a second time with them put back, each in the place of its edited form. If that blocks, the
     run is blocked. The figures of the run itself hold none of them.
@@ -66,7 +66,7 @@ def with_former(
 
 
 def _restored(folder: RunFolder, rows: Iterable[Row], ids: Collection[str]) -> Frame:
-    """The rows of the run with those of former cases in place of their edited forms."""
+    """Return the rows of the run, with former cases in place of their edited forms."""
     frame = load_run(folder, without=ids).frame
     frame.sample = None
     for row in rows:
@@ -75,7 +75,7 @@ def _restored(folder: RunFolder, rows: Iterable[Row], ids: Collection[str]) -> F
 
 
 def _is_sample(manifest: Mapping[str, Any]) -> bool:
-    """True for a sampled run: further cases would have no correct weight."""
+    """Return True for a sampled run, in which further cases would have no correct weight."""
     return manifest.get("sample") is not None
 
 
@@ -94,7 +94,7 @@ def open_former(folder: RunFolder, cases: Iterable[Case], repeats: int, scored_b
 
 
 def _rows_of(folder: RunFolder, wanted: Collection[str]) -> list[Row]:
-    """The rows that count, of those former cases that the manifest lists."""
+    """Return the rows that count of the former cases in the manifest."""
     file = folder.former_rows_file
     last: dict[tuple[str, int], Row] = {}
     for row in read_rows(file) if file.exists() else ():
@@ -104,7 +104,7 @@ def _rows_of(folder: RunFolder, wanted: Collection[str]) -> list[Row]:
 
 
 def _answered(folder: RunFolder, rows: Iterable[Row]) -> list[Answered]:
-    """Each former case, with the form that it has now."""
+    """Return each former case with its current form."""
     from evalkit.gate.old_cases import Answered
 
     former: Mapping[str, Case] = {row.case.digest: row.case for row in rows}

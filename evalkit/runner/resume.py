@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 
 SHOWN_LINES = 10
 _SAME = ("system", "baseline_system", "answers", "partial", "seed")
-"""Parts of a manifest that a resumed run shares with the run it goes on with; the others may be edited in between."""
+"""Parts of a manifest that a resumed run must share with the interrupted one; others may be edited."""
 
 
 @dataclass(frozen=True)
 class Resume:
-    """What a run brings to a folder that may hold rows already."""
+    """The state of a run that enters a folder which may hold rows."""
 
     prepared: Prepared
     chosen: Collection[str] | None
@@ -47,7 +47,7 @@ class Resume:
 
 
 def checked_golden(out: Path | None, suite: Suite) -> Mapping[str, Any] | None:
-    """What the manifest of a run in `out` says of its golden set, where this very suite has checked it."""
+    """Return the golden set's record in the manifest in `out`, if this very suite checked it."""
     try:
         stored = RunFolder(out).manifest() if out is not None else {}
     except EvalkitError:
@@ -57,7 +57,7 @@ def checked_golden(out: Path | None, suite: Suite) -> Mapping[str, Any] | None:
 
 
 def enter(folder: RunFolder, manifest: Mapping[str, Any], running: Running, resume: Resume) -> Place:
-    """Write the manifest of a run that begins, or take over what is there.
+    """Write the manifest of a new run, or take over the existing one.
 
     Raises:
         InputError: the rows are another system's, or the folder was filled by a run that was faster.
@@ -78,13 +78,13 @@ def enter(folder: RunFolder, manifest: Mapping[str, Any], running: Running, resu
 
 
 def look(folder: RunFolder, manifest: Mapping[str, Any], resume: Resume) -> EarlierRows:
-    """What `enter` would find, with the same refusals; nothing is written."""
+    """Return what `enter` would, with the same refusals, without writing."""
     manifest, wanted = _taken_over(folder, manifest, resume)
     return _read(folder, manifest, resume, wanted, _before(folder, resume, None), told=True)
 
 
 def _before(folder: RunFolder, resume: Resume, noted: frozenset[tuple[str, int]] | None) -> ChangesSince:
-    """Earlier decisions of a resumed run, and how its rows differ from them; empty for a new run."""
+    """Return the earlier decisions of a resumed run and the changes since; empty for a new run."""
     begun = folder.file(MANIFEST).is_file()
     return found_in(folder, resume.prepared.suite.root, noted) if begun else ChangesSince()
 
@@ -92,7 +92,7 @@ def _before(folder: RunFolder, resume: Resume, noted: frozenset[tuple[str, int]]
 def _taken_over(
     folder: RunFolder, manifest: Mapping[str, Any], resume: Resume
 ) -> tuple[Mapping[str, Any], Collection[str] | None]:
-    """The manifest of the run as it stands in its folder, and the cases that stored rows may be of."""
+    """Return the manifest in the folder, and the cases that stored rows may belong to."""
     begun = folder.file(MANIFEST).is_file()
     if begun and not resume.again:
         fix = "name a new folder with --out, or go on with --resume"
@@ -128,12 +128,12 @@ def _differing_files(stored: Mapping[str, Any], manifest: Mapping[str, Any]) -> 
 
 
 def _drawn_as(sample: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-    """How a sample was asked for; how many of each stratum that makes changes with the golden set."""
+    """Return a sample's request without its sizes, which change with the golden set."""
     return None if sample is None else {key: value for key, value in sample.items() if key != "strata"}
 
 
 def _wanted(resume: Resume, stored: Mapping[str, Any] | None) -> Collection[str] | None:
-    """Digests of the cases, where the golden set was edited since; `None` if every stored row belongs to it."""
+    """Return the digests of the cases if the golden set was edited; `None` if every stored row belongs to it."""
     golden = resume.prepared.golden
     if stored is None or stored["golden"]["sha256"] == golden.sha256:
         return None

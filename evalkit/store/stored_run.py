@@ -1,4 +1,4 @@
-"""Read a run or baseline from disk into the values that gate and reports take."""
+"""Read a run or baseline from disk for the gate and reports."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from evalkit.text.numbers import plural
 from evalkit.types import FAILED, Row, Verdict, case_verdict, verdict_of
 
 Scorings = Mapping[str, Mapping[str, Mapping[str, str]]]
-"""Id of a state of the scorers -> metric -> its score key."""
+"""Id of a scoring -> metric -> score key."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class StoredRun:
 
     @property
     def score_keys(self) -> Mapping[str, Mapping[str, str]]:
-        """Metric -> what must be equal for its scores to be comparable."""
+        """Metric -> score key: what must be equal for scores to be comparable."""
         return self.manifest["score_keys"]  # type: ignore[no-any-return]
 
 
@@ -80,7 +80,7 @@ def load_run(folder: RunFolder, without: Collection[str] = ()) -> StoredRun:
 
 
 def failed_ids(folder: RunFolder) -> tuple[str, ...]:
-    """Ids of the cases of a run that fail by its `repeat_rule`, or have a run without a complete result.
+    """Return the ids of cases that fail by the run's `repeat_rule`, or have a repeat without a complete result.
 
     Raises:
         InputError: if it is not a run folder, or rows of it are damaged.
@@ -101,7 +101,7 @@ def failed_ids(folder: RunFolder) -> tuple[str, ...]:
 
 
 def _differs(row: Row, scorings: Scorings, manifest: Mapping[str, Any]) -> bool:
-    """True for a row that a resumed run has yet to grade with the scorers of today."""
+    """Return True for a row that a resumed run has yet to grade with the current scorers."""
     if not row.scored_by or row.scored_by == manifest.get("scoring", ""):
         return False
     now, then = manifest["score_keys"], scorings.get(row.scored_by, {})
@@ -111,14 +111,14 @@ def _differs(row: Row, scorings: Scorings, manifest: Mapping[str, Any]) -> bool:
 
 
 def suite_file_of(stored: StoredRun) -> Path | None:
-    """The suite that a run was made with: below the current folder, one above it, or one above the run's."""
+    """Find the suite of a run: below the current folder, one above it, or one above the run's."""
     file = Path(stored.manifest["suite_file"])
     roots = [Path.cwd(), *Path.cwd().parents, *stored.folder.path.resolve().parents]
     return next((root / file for root in roots if (root / file).is_file()), None)
 
 
 def empty_frame(manifest: Mapping[str, Any], shown: str = MANIFEST) -> Frame:
-    """The frame that a manifest describes.
+    """Create the empty frame that a manifest describes.
 
     Args:
         manifest: of the run.
@@ -150,7 +150,7 @@ def _unreadable(shown: str, error: ValueError) -> InputError:
 
 
 def scorings_of(manifest: Mapping[str, Any]) -> Scorings:
-    """Every state of the scorers that rows of a run may have been graded by."""
+    """Return every scoring that rows of a run may have been graded by."""
     return {**manifest.get("earlier_scorings", {}), manifest.get("scoring", ""): manifest["score_keys"]}
 
 

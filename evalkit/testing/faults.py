@@ -1,4 +1,4 @@
-"""What the fake model does instead of answering well."""
+"""Faults of the fake model."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ TEXT_FAULTS = frozenset({"fenced", "prose", "truncated", "refusal", "ignore_form
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
-    """One way to fail.
+    """One fault.
 
     Attributes:
         kind: `status` answers `status`; `reset` and `reset_in_body` drop the connection; `drip` sends a byte now and

@@ -1,4 +1,4 @@
-"""Whether two judges of the same answers differ: in what they say, and in how well they agree with people."""
+"""Compare two judges of the same answers: the categories they use, and their agreement with people."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BATCH_CELLS = 20_000_000
 
 
 def stuart_maxwell(table: Sequence[Sequence[int]]) -> float | None:
-    """P value of the Stuart-Maxwell test that two raters use the categories equally often.
+    """Return the p value of the Stuart-Maxwell test that two raters use the categories equally often.
 
     d' S^-1 d against chi squared, d the differences of the margins without the last category in use; with two
     categories it is McNemar's test without correction.
@@ -51,7 +51,7 @@ def stuart_maxwell(table: Sequence[Sequence[int]]) -> float | None:
 
 @dataclass(frozen=True)
 class KappaDifference:
-    """Two judges' kappas with the same people, and the test that they are equal."""
+    """Kappas of two judges with the same people, and the test that they are equal."""
 
     first: Estimate
     second: Estimate
@@ -105,7 +105,7 @@ def kappa_difference(
 def _cells(
     people: Sequence[Hashable], judge: Sequence[Hashable], categories: Sequence[Hashable], sample: LabelSample
 ) -> Counts:
-    """One row a cluster, with the weight of its labels in the cell of each label pair: shape (clusters, k * k)."""
+    """Return the weight of each label pair, one row per cluster: shape (clusters, k * k)."""
     cells = np.zeros((sample.n_clusters, len(categories) ** 2))
     where = np.array([row * len(categories) + column for row, column in pairs_of(people, judge, categories)])
     np.add.at(cells, (sample.clusters, where), sample.weights)
@@ -113,7 +113,7 @@ def _cells(
 
 
 def _kappas(tables: Counts, agreement: Counts) -> Counts:
-    """Kappa of each table, shape (draws, k * k); 0 if chance agreement is 1."""
+    """Return the kappa of each table, shape (draws, k * k); 0 if chance agreement is 1."""
     shares = tables.reshape(len(tables), *agreement.shape)
     shares = shares / shares.sum(axis=(1, 2), keepdims=True)
     observed = (shares * agreement).sum(axis=(1, 2))

@@ -1,4 +1,4 @@
-"""Cohen's kappa and the table of label pairs that it is made of."""
+"""Cohen's kappa and the table of label pairs behind it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from evalkit.stats.quantiles import tail_probability, two_sided_t
 Weights = Literal["linear", "quadratic"]
 
 MIN_RARER_LABELS = 10
-"""Questions with a label of the rarer class below which no interval of kappa holds its level."""
+"""With fewer questions that have a label of the rarer class, no interval of kappa has the stated coverage."""
 NO_ERROR = 1e-7
 """Standard errors below this are rounding noise: a million labels still leave 1e-4."""
 
@@ -58,7 +58,7 @@ def cohen_kappa(
     design: LabelDesign | None = None,
     confidence_level: float = 0.95,
 ) -> Estimate:
-    """Cohen's kappa: (observed - chance agreement) / (1 - chance agreement), with a cluster-robust Fisher-z interval.
+    """Return Cohen's kappa, (observed - chance) / (1 - chance agreement), with a cluster-robust Fisher-z interval.
 
     The interval is tanh(atanh k ± t(G - 1) SE / (1 - k^2)). SE = sqrt(G/(G - 1) sum over the G clusters of (sum of
     w u)^2), where u is the influence of a label on kappa and w its share. If every answer is its own cluster, that
@@ -111,7 +111,7 @@ def cohen_kappa(
 def quadratic_kappa(
     people: ArrayLike, judge: ArrayLike, *, design: LabelDesign | None = None, confidence_level: float = 0.95
 ) -> Estimate:
-    """Kappa with quadratic weights of numbers that need not be levels, such as the mean of several raters.
+    """Return the kappa with quadratic weights of numbers that need not be levels, such as the mean of several raters.
 
     1 - mean (x - y)^2 / (var x + var y + (mean x - mean y)^2), all weighted: on levels in equal steps it is
     `cohen_kappa` with quadratic weights, value and interval alike.
@@ -163,12 +163,12 @@ class Moments:
     error: float | None
     """Cluster-robust standard error of `value`; `None` if the raters never disagreed."""
     alone: float
-    """The standard error if answers of one cluster did not depend on each other."""
+    """Standard error if answers of one cluster were independent."""
     sample: LabelSample
 
 
 def pairs_of(a: Sequence[Hashable], b: Sequence[Hashable], categories: Sequence[Hashable]) -> list[tuple[int, int]]:
-    """Places of each label pair among the categories."""
+    """Return the index of each label pair among the categories."""
     place = {category: at for at, category in enumerate(categories)}
     return [(place[one], place[other]) for one, other in zip(a, b, strict=True)]
 
@@ -196,7 +196,7 @@ def _estimated(found: Moments, rarer: int, *, method: str, confidence_level: flo
 
 
 def agreement_weights(size: int, weights: Weights | None) -> NDArray[np.float64]:
-    """How far two of `size` categories agree, 1 on the diagonal: shape (size, size)."""
+    """Return the agreement weight of each pair of categories, 1 on the diagonal: shape (size, size)."""
     if weights is None:
         return np.eye(size)
     ranks = np.arange(size)
@@ -205,7 +205,7 @@ def agreement_weights(size: int, weights: Weights | None) -> NDArray[np.float64]
 
 
 def _kappa_influence(shares: Floats, agreement: Floats) -> tuple[float, float, Floats]:
-    """Kappa, the agreement by chance, and the influence on kappa of a label in each cell, shape (k, k)."""
+    """Return the kappa, the agreement by chance, and the influence on kappa of a label in each cell, shape (k, k)."""
     rows, columns = shares.sum(axis=1), shares.sum(axis=0)
     observed, chance = float((agreement * shares).sum()), float(rows @ agreement @ columns)
     kappa = (observed - chance) / (1 - chance)
