@@ -1,4 +1,4 @@
-"""Load a run as a pandas frame, and fit a threshold to your own labels."""
+"""Load a run as a pandas table, and fit a threshold to your own labels."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MIN_LABELS = 10
-"""Labels of each class without which no threshold is fitted."""
+"""Minimum number of labels of each class to fit a threshold."""
 FOLDS = 5
 
 
 def to_pandas(folder: str | os.PathLike[str]) -> pd.DataFrame:
-    """The rows of a run folder or saved baseline, one line for each case x repeat x metric.
+    """Load the rows of a run folder or saved baseline, one line for each case, repeat and metric.
 
     Columns: `case_id`, `repeat`, `kind`, `severity`, `cohort.<name>` for each cohort, `state`, `metric`, `value`,
     `passed`, `unscored` (the kind), `latency_s`. Ids stay text; what is unknown is missing (`pd.NA`), never 0. A case
@@ -63,7 +63,7 @@ def _lines(row: Row) -> Iterator[dict[str, Any]]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FittedThreshold:
-    """A pass mark for a graded metric, and how it agrees with the labels that were held out while it was fitted."""
+    """A pass mark for a graded metric, with its agreement with held-out labels."""
 
     value: float
     """Pass at this value and above."""

@@ -24,11 +24,11 @@ from evalkit.text.escaping import on_one_line
 
 SHOWN_PROBLEMS = 20
 MAX_PROBLEMS = 200
-"""Of one file; the rest of it is not read."""
+"""Maximum number of problems of one file; the rest of it is not read."""
 
 
 class ExitCode(IntEnum):
-    """What `evalkit` tells the shell."""
+    """Exit codes of `evalkit`."""
 
     APPROVED = 0
     BLOCKED = 1
@@ -43,20 +43,20 @@ class ExitCode(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong: where, what, and how to fix it."""
+    """One problem: place, what is wrong, and how to fix it."""
 
     place: str
     what: str
     fix: str = ""
 
     def __str__(self) -> str:
-        """One line, whatever the data in it holds."""
+        """Format the problem as one line."""
         text = f"{self.place}: {self.what}" if self.place else self.what
         return on_one_line(f"{text}; {self.fix}" if self.fix else text)
 
 
 class EvalkitError(Exception):
-    """Base of every error that evalkit raises on purpose."""
+    """Base class of errors that evalkit raises."""
 
     exit_code = ExitCode.INTERNAL_ERROR
 
@@ -78,7 +78,7 @@ class InputError(EvalkitError):
 
 @contextmanager
 def gathered(problems: list[Problem]) -> Iterator[None]:
-    """Add the problems of an `InputError` to those of other files, and go on."""
+    """Collect the problems of an `InputError` with those of other files, and continue."""
     try:
         yield
     except InputError as error:
@@ -86,7 +86,7 @@ def gathered(problems: list[Problem]) -> Iterator[None]:
 
 
 def noting(problems: list[Problem]) -> Callable[[Problem], None]:
-    """A function that adds a problem to the list, and raises `InputError` with all of them at the 200th."""
+    """Return a function that adds a problem to the list, and raises `InputError` at the 200th."""
 
     def note(problem: Problem) -> None:
         problems.append(problem)
@@ -115,7 +115,7 @@ class StoreError(EvalkitError):
 
     @classmethod
     def of(cls, place: object, error: OSError, then: str = "then go on with --resume", *, needed: str = "") -> Self:
-        """Describe what the operating system refused, with the fix for its reason.
+        """Describe an error of the operating system, with its fix.
 
         Args:
             place: file or folder.
@@ -128,7 +128,7 @@ class StoreError(EvalkitError):
 
 
 def fix_of(error: OSError) -> str:
-    """What removes the reason for which the operating system refused a file."""
+    """Return the fix for an error of the operating system."""
     fixes = {
         (errno.EACCES, errno.EPERM, errno.EROFS): "make the folder writable",
         (errno.ENOENT, errno.ESTALE, errno.ENOTDIR): "leave the folder where it is while evalkit works in it",

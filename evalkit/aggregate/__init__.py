@@ -1,1 +1,1 @@
-"""Rows in, Summary out."""
+"""Aggregate rows into a summary."""

@@ -18,7 +18,7 @@ from evalkit.types import Metric
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """A metric made from what the run measured of the system, without a scorer."""
+    """A metric measured by the run itself, without a scorer."""
 
     metric: Metric
     column: str
@@ -26,7 +26,7 @@ class Measure:
     quantile: float | None = None
     """`None` for a mean."""
     optional: bool = True
-    """Left out where the run holds nothing of it; the others then show that they are unknown."""
+    """Whether it is left out if the run has no value; the others are then shown as unknown."""
 
 
 MEASURES: tuple[Measure, ...] = tuple(
@@ -48,7 +48,7 @@ _BY_NAME = {measure.metric.name: measure for measure in MEASURES}
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where the values of a metric come from."""
+    """The source of a metric's values."""
 
     metric: Metric
     column: Column
@@ -56,7 +56,7 @@ class Source:
 
 
 def sources(frame: FrozenFrame) -> tuple[Source, ...]:
-    """Every metric of a run: `pass_rate` and the scorers' first, then what was measured of the system."""
+    """Return every metric of a run: `pass_rate` and the scorers' first, then the measured ones."""
     quality = [Source(column.metric, column) for column in frame.cases.values()]
     measured = [
         Source(measure.metric, frame.measures[measure.column], measure.quantile)
@@ -67,7 +67,7 @@ def sources(frame: FrozenFrame) -> tuple[Source, ...]:
 
 
 def source(frame: FrozenFrame, name: str) -> Source | None:
-    """Find one metric, `None` where the run does not have it."""
+    """Find one metric, `None` if the run does not have it."""
     if name in frame.cases:
         return Source(frame.cases[name].metric, frame.cases[name])
     measure = _BY_NAME.get(name)
@@ -116,7 +116,7 @@ def _estimate(frame: FrozenFrame, metric: Source, where: Ints, confidence_level:
 
 
 def mean(values: Floats, clusters: Ints, metric: Metric, *, confidence_level: float = 0.95) -> Estimate:
-    """Mean over cases: Wilson for a rate, else t; robust to clusters where one holds two cases.
+    """Estimate a mean over cases: Wilson for a rate, else t; cluster-robust if a cluster holds two cases.
 
     Values without any spread do not prove that there is none: their interval is as wide as Wilson's is for 0 of n
     cases that differ, over the metric's range.
@@ -153,7 +153,7 @@ def _flat(value: float, n: int, n_clusters: int, metric: Metric, confidence_leve
 
 
 def _inside(estimate: Estimate, metric: Metric) -> Estimate:
-    """No interval of a mean leaves the range of the scale."""
+    """Cut the interval of a mean to the range of the scale."""
     if estimate.low is None or estimate.high is None:
         return estimate
     return replace(estimate, low=max(estimate.low, metric.low), high=min(estimate.high, metric.high))

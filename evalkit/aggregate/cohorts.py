@@ -8,7 +8,7 @@ from evalkit.types import KINDS, SEVERITIES, Case
 
 SHORT_WORDS, MEDIUM_WORDS = 8, 20
 SUM_SLACK = 1e-3
-"""How far shares that were rounded may be from 1 together."""
+"""Tolerance for the sum of rounded shares."""
 
 
 def query_length(case: Case) -> str:
@@ -31,7 +31,7 @@ DERIVED_VALUES: Mapping[str, Sequence[str]] = {
     "kind": KINDS,
     "severity": SEVERITIES,
 }
-"""What each of them can be."""
+"""The possible values of each derived cohort."""
 
 
 def cohort_value(case: Case, name: str) -> str | None:
@@ -43,11 +43,11 @@ def cohort_value(case: Case, name: str) -> str | None:
 
 
 CANARIES = "kind=canary"
-"""The stratum of canaries in a sample: all of them are asked."""
+"""The stratum of canaries in a sample: all of them are drawn."""
 
 
 def stratum_of(case: Case, by: str) -> str:
-    """The stratum of a case in a sample: canaries, the value of a cohort, or its lack."""
+    """Return the stratum of a case in a sample: canaries, the value of a cohort, or its absence."""
     if case.kind == "canary":
         return CANARIES
     value = cohort_value(case, by)
@@ -55,7 +55,7 @@ def stratum_of(case: Case, by: str) -> str:
 
 
 def check_mix(mix: Mapping[str, float], cohorts: Sequence[str]) -> None:
-    """Refuse shares that are no mix of the values of one declared cohort.
+    """Refuse shares that are not a mix of the values of one declared cohort.
 
     Raises:
         ValueError: `production: what; fix`.

@@ -25,14 +25,14 @@ class Column:
 
 @dataclass(frozen=True, eq=False)
 class Sampled:
-    """Per case of a stratified sample, and per stratum."""
+    """The weights of a stratified sample, per case and per stratum."""
 
     weights: Floats
-    """Cases of the golden set that each case stands for."""
+    """Number of cases of the golden set that each case represents."""
     strata: Ints
-    """Number of each case's stratum."""
+    """Index of each case's stratum."""
     sizes: Ints
-    """Cases drawn from each stratum, by its number."""
+    """Number of cases drawn from each stratum."""
 
 
 def sampled(sample: SampleFacts, strata: Ints) -> Sampled:

@@ -33,12 +33,12 @@ _NAN = math.nan
 
 
 def answer_key(text: str) -> bytes:
-    """First 16 bytes of the SHA-256 of an answer, by which a label finds the answer that its rater read."""
+    """Return the first 16 bytes of the SHA-256 of an answer, which match labels to answers."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:KEY_BYTES]
 
 
 def content_key(case: Case) -> bytes:
-    """16 bytes that stand for the content of a case: the head of its digest, else a hash of what names it."""
+    """Return 16 bytes that identify the content of a case: the head of its digest, else a hash of its name."""
     try:
         key = bytes.fromhex(case.digest[: 2 * KEY_BYTES])
     except ValueError:
@@ -49,7 +49,7 @@ def content_key(case: Case) -> bytes:
 
 
 class Codes(dict[str | None, int]):
-    """Small integers for strings that repeat, a new one for each at first sight; 0 stands for none."""
+    """Small integer codes for repeated strings, assigned in order of appearance; 0 means none."""
 
     def __init__(self) -> None:
         super().__init__({None: 0})
@@ -60,12 +60,12 @@ class Codes(dict[str | None, int]):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The strings by code; the first is the empty stand-in for none."""
+        """The strings by code; the first is the empty string for none."""
         return tuple("" if name is None else name for name in self)
 
 
 class Frame:
-    """The columns of a run while rows arrive."""
+    """The columns of a run while its rows arrive."""
 
     def __init__(
         self,
@@ -86,7 +86,7 @@ class Frame:
             repeat_rule: how `pass_rate` reads a case with repeats, see `types.fails`.
             sample: how the cases were drawn, `None` where all were asked.
             planned_repeats: rows of each case that the run set out with; further ones come from asking suspect cases
-                again. `None` where the plan is not known.
+                again. `None` if the plan is not known.
 
         Raises:
             ValueError: if two metrics share a name, or one takes the name of a metric that every run has.
@@ -123,11 +123,11 @@ class Frame:
         self.cohort_names = tuple(Codes() for _ in self.cohorts)
 
     def __len__(self) -> int:
-        """Rows added so far, repeated keys included."""
+        """Count the rows added so far, including repeated keys."""
         return len(self.ids)
 
     def add(self, row: Row) -> None:
-        """Take what the figures need from a row; the last row of a case content and repeat counts.
+        """Add the values of a row; the last row of a case and repeat counts.
 
         Raises:
             ValueError: if the row holds a score of a metric that was not declared.
@@ -221,7 +221,7 @@ class Frame:
 
 
 def _known(value: float | None) -> float:
-    """NaN marks the unknown inside the columns; it never leaves them as a number."""
+    """Convert unknown to NaN, which stays inside the columns."""
     return _NAN if value is None or not 0 <= value < math.inf else value
 
 

@@ -38,17 +38,17 @@ class FrozenFrame:
     """The columns of a run, sorted by case id and repeat."""
 
     metrics: tuple[Metric, ...]
-    """What the scorers declared."""
+    """Metrics that the scorers declare."""
     advisory: frozenset[str]
     case_ids: tuple[str, ...]
     keys: tuple[bytes, ...]
-    """Per case: 16 bytes that stand for its content."""
+    """Per case: 16 bytes that identify its content."""
     kinds: tuple[str, ...]
     severities: tuple[str, ...]
     clusters: Ints
     """Per case: cases with one number depend on each other; a case without a cluster has its own number."""
     cohorts: Mapping[str, Ints]
-    """`overall` first, then each `name=value`: positions of its cases."""
+    """Cohort (`overall` first, then each `name=value`) -> positions of its cases."""
     cohort_gaps: Mapping[str, int]
     """Cohort name -> cases that have no value for it."""
     row_case: Ints
@@ -57,20 +57,20 @@ class FrozenFrame:
     covered: NDArray[np.bool_]
     """Per row: the system answered, and no metric that counts is unscored."""
     answers: tuple[bytes, ...]
-    """Per row: 16 bytes of the SHA-256 of the answer; zeros where no judge asks for it."""
+    """Per row: 16 bytes of the SHA-256 of the answer; zeros if no judge asks for it."""
     rows: Mapping[str, Column]
     """Quality metrics per row: `pass_rate`, every scorer's, and `<name>.passed` of a graded one with a pass mark."""
     cases: Mapping[str, Column]
     """The same per case: the mean over its scored repeats, `pass_rate` by the suite's rule; with repeats also
     `pass_any`, `pass_all` and `pass_spread`."""
     verdicts: Column
-    """Per row: 0 where any pass mark was missed, even if another grade is missing; 1 where every one was met."""
+    """Per row: 0 if any pass mark was missed, even if another grade is missing; 1 if every one was met."""
     n_passed: Ints
-    """Per case: runs whose verdict is `passed`."""
+    """Per case: number of repeats whose verdict is `passed`."""
     n_failed: Ints
-    """Per case: runs whose verdict is `failed`."""
+    """Per case: number of repeats whose verdict is `failed`."""
     repeat_rule: str
-    """The suite's rule for a case with several runs, see `types.fails`."""
+    """The suite's rule for a case with repeats, see `types.fails`."""
     measures: Mapping[str, Column]
     """Per case: `latency_s` and `ttft_s` (first measured repeat), `tokens_per_s`, `cost_usd`, `judge_cost_usd`."""
     voters: tuple[str, ...]
@@ -81,38 +81,38 @@ class FrozenFrame:
     skipped_reasons: Mapping[str, int]
     n_replayed: int
     sample: Sampled | None = None
-    """What each case stands for; `None` where every case was asked."""
+    """Sampling weights; `None` if every case was run."""
     planned_repeats: int | None = None
-    """Rows of each case that the run set out with; `None` where the plan is not known, so that every row counts."""
+    """Planned repeats of each case; `None` if the plan is not known, so that every row counts."""
 
     @property
     def n_cases(self) -> int:
-        """Cases with at least one row."""
+        """Number of cases with at least one row."""
         return len(self.case_ids)
 
     @property
     def fails(self) -> NDArray[np.bool_]:
-        """Per case: True where it fails by the suite's `repeat_rule`."""
+        """Whether each case fails by the suite's `repeat_rule`."""
         return self.fails_by(self.repeat_rule)
 
     def fails_by(self, repeat_rule: str) -> NDArray[np.bool_]:
-        """Per case: True where it fails by a rule, such as that of the run which this one is compared with."""
+        """Return whether each case fails by a given rule, such as that of the run it is compared with."""
         failing: NDArray[np.bool_] = fails(self.n_passed, self.n_failed, repeat_rule)
         return failing
 
     @property
     def has_answers(self) -> bool:
-        """True where the system answered at all."""
+        """Whether the system gave any answer."""
         return self.states["scored"] + self.states["unscored"] > 0
 
     @property
     def n_repeats(self) -> int:
-        """Most rows that any case has."""
+        """Largest number of rows of any case."""
         return int(np.bincount(self.row_case).max()) if len(self.row_case) else 0
 
     @property
     def planned_or_all(self) -> int:
-        """Planned repeats, or the most rows that any case has where the plan is not known."""
+        """Planned repeats, or the largest number of rows of any case if the plan is not known."""
         return self.n_repeats if self.planned_repeats is None else self.planned_repeats
 
 
@@ -166,7 +166,7 @@ def freeze(frame: Frame) -> FrozenFrame:
 
 
 def fold(column: Column, row_case: Ints, n_cases: int) -> Column:
-    """Mean over the scored repeats of each case; a case without one keeps the state of its rows.
+    """Average the scored repeats of each case; a case without one keeps the state of its rows.
 
     Args:
         column: per row.
@@ -191,13 +191,13 @@ def _sorted_rows(frame: Frame, keys: list[bytes]) -> Ints:
 
 
 def _cases_of(keys: list[bytes], ids: list[str]) -> tuple[Ints, Ints]:
-    """Per row the number of its case, and per case the place of its first row."""
+    """Return the case index of each row, and the position of each case's first row."""
     starts = np.array([i == 0 or (keys[i], ids[i]) != (keys[i - 1], ids[i - 1]) for i in range(len(keys))], bool)
     return np.cumsum(starts, dtype=np.int64) - 1, np.flatnonzero(starts)
 
 
 def _quality(frame: Frame, values: Floats, raw: Ints) -> tuple[dict[str, Column], list[int]]:
-    """Quality metrics per row, and the positions of those that vote in `pass_rate`."""
+    """Return the quality metrics per row, and the positions of those that vote in `pass_rate`."""
     status = raw & STATUS_MASK
     marked = raw & (PASSED_BIT | FAILED_BIT) != 0
     has_mark = marked.any(axis=0)
@@ -218,7 +218,7 @@ def _quality(frame: Frame, values: Floats, raw: Ints) -> tuple[dict[str, Column]
 
 
 def _pass_rate(raw: Ints) -> Column:
-    """Passes and fails of complete rows.
+    """Return passes and fails of complete rows.
 
     A row that lacks a grade is unscored even where another scorer failed it: counting only the failures among such rows
     would pull the rate towards 0 whenever a scorer breaks.
@@ -269,7 +269,7 @@ def _measures(frame: Frame, order: Ints, row_case: Ints, n_cases: int, states: A
 
 
 def _first(column: Column, row_case: Ints, n_cases: int) -> Column:
-    """First measured repeat of each case: a quantile of means over repeats would hide the tail."""
+    """Take the first measured repeat of each case: a quantile of means over repeats would hide the tail."""
     places = np.flatnonzero(column.status == SCORED)
     owners, first = np.unique(row_case[places], return_index=True)
     folded = fold(column, row_case, n_cases)

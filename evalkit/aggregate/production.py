@@ -1,4 +1,4 @@
-"""Estimate the pass rate for the mix of cases that production sees."""
+"""Estimate the pass rate for the production mix of cases."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from evalkit.types import Metric
 
 PRODUCTION_RATE = Metric(name="pass_rate_production", binary=True)
 MIN_CASES = 2
-"""Cases of a value of the mix below which nothing speaks for that part of production."""
+"""With fewer cases of a value, that part of the mix has no estimate."""
 
 
 def production_cell(frame: FrozenFrame, mix: Mapping[str, float]) -> Cell | None:
-    """The pass rate weighted to a mix.
+    """Estimate the pass rate weighted to a mix.
 
     Cases of other values weigh nothing, and a value of the mix without cases leaves the rate unknown.
 
@@ -50,7 +50,7 @@ def production_cell(frame: FrozenFrame, mix: Mapping[str, float]) -> Cell | None
 def _rate(
     frame: FrozenFrame, values: Floats, chosen: Ints, strata: Ints, mix: Mapping[str, float], level: float
 ) -> Estimate:
-    """The rate with each case weighted so that the values of the mix have their shares."""
+    """Return the rate with cases weighted to the shares of the mix."""
     counts = np.bincount(strata, minlength=len(mix))
     few = [label for label, count in zip(mix, counts, strict=True) if mix[label] > 0 and count < MIN_CASES]
     if few:

@@ -1,4 +1,4 @@
-"""Fold several runs of a case into one verdict."""
+"""Fold the repeats of a case into one verdict."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from evalkit.aggregate.statuses import ABSENT, SCORED
 from evalkit.types import Metric, least_share
 
 PASS_ANY = Metric(name="pass_any", binary=True)
-"""pass@k with k the runs of the case: at least one passed (Chen et al. 2021, arXiv 2107.03374)."""
+"""pass@k, where k is the number of repeats: at least one passed (Chen et al. 2021, arXiv 2107.03374)."""
 PASS_ALL = Metric(name="pass_all", binary=True)
-"""pass^k with k the runs of the case: every one passed (Yao et al. 2024, arXiv 2406.12045)."""
+"""pass^k, where k is the number of repeats: every one passed (Yao et al. 2024, arXiv 2406.12045)."""
 PASS_SPREAD = Metric(name="pass_spread", high=1.0, higher_is_better=False, diagnostic=True)
-"""Share of pairs of runs of one case that disagree: 0 for a steady system."""
+"""Share of pairs of repeats of one case that disagree: 0 for a steady system."""
 
 
 def by_rule(case: Column, rule: str) -> Column:
-    """Per case the share of its runs that passed, as a verdict under a rule.
+    """Return the share of each case's repeats that passed, as a verdict under a rule.
 
     Raises:
         ValueError: it is not a rule; what is written in a run's folder is data like any other.
@@ -30,7 +30,7 @@ def by_rule(case: Column, rule: str) -> Column:
 
 
 def of_repeats(rows: Column, row_case: Ints, n_cases: int) -> dict[str, Column]:
-    """`pass_any`, `pass_all` and `pass_spread` of cases that all have two scored runs or more; else nothing.
+    """Return `pass_any`, `pass_all` and `pass_spread` if all cases have at least two scored repeats; else nothing.
 
     Args:
         rows: `pass_rate` per row.
@@ -54,7 +54,7 @@ def of_repeats(rows: Column, row_case: Ints, n_cases: int) -> dict[str, Column]:
 
 
 def _unknown(rows: Column, row_case: Ints, n_cases: int) -> Ints:
-    """The state of cases with fewer than two scored runs: that of their worst row."""
+    """Return the state of cases with fewer than two scored repeats: that of their worst row."""
     status = np.full(n_cases, ABSENT)
     np.maximum.at(status, row_case[rows.status != SCORED], rows.status[rows.status != SCORED])
     return status

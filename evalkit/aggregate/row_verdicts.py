@@ -32,7 +32,7 @@ _STATUSES = np.array(
 
 
 def verdict_column(metric: Metric, raw: Ints) -> Column:
-    """The verdict of each row: 1 passed, 0 failed, the others unknown or absent.
+    """Return the verdict of each row: 1 passed, 0 failed, else unknown or absent.
 
     Args:
         metric: what the column is called.

@@ -3,7 +3,7 @@
 from evalkit.types import Verdict
 
 ABSENT, SCORED, UNSCORED, ERRORED = range(4)
-"""Status of a metric in a row: the suite does not apply it, or how its grade ended."""
+"""Status of a metric in a row: not applied by the suite, or how its grade ended."""
 STATUS_MASK, PASSED_BIT, FAILED_BIT = 3, 4, 8
 """A status byte holds the status in its low bits, and the pass mark's verdict where the scorer has one."""
 REPLAYED_BIT, JUDGE_USAGE_BIT = 1, 2
@@ -14,5 +14,5 @@ DERIVED_METRICS = frozenset(
     "ttft_p50_s ttft_p95_s ttft_p99_s tokens_per_s cost_per_case_usd judge_cost_usd_per_case "
     "monthly_cost_usd throughput_per_s".split()
 )
-"""Metrics that every run has without a scorer; a scorer may not take their names."""
+"""Metrics that every run has without a scorer; their names are reserved."""
 KEY_BYTES = 16

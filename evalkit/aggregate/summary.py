@@ -16,7 +16,7 @@ from evalkit.stats.sampling import effective_n
 from evalkit.types import Metric
 
 SMALL_COHORT = 30
-"""Cases below which a cohort's figures are marked."""
+"""A cohort with fewer cases is marked."""
 MONTHLY_COST = Metric(name="monthly_cost_usd", high=math.inf, higher_is_better=False, unit="USD")
 THROUGHPUT = Metric(name="throughput_per_s", high=math.inf, unit="cases/s")
 
@@ -31,7 +31,7 @@ def summarise(  # noqa: PLR0913 - what a summary depends on besides the rows, ea
     traffic_per_month: int | None = None,
     wall_s: float | None = None,
 ) -> Summary:
-    """Estimate every metric overall and in each cohort; the order of the rows changes no digit.
+    """Estimate every metric overall and in each cohort, independent of the order of the rows.
 
     Judges are taken at their word here; `judges.with_judges` adds what people say of them.
 

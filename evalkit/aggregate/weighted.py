@@ -16,7 +16,7 @@ from evalkit.types import Metric
 
 
 def weighted(values: Floats, sample: Sampled, clusters: Ints, metric: Metric, *, confidence_level: float) -> Estimate:
-    """Weighted mean over cases: a rate has Wilson's interval on the number of independent cases that it is worth.
+    """Estimate a weighted mean; the Wilson interval of a rate uses the effective number of independent cases.
 
     That number is p (1 - p) / variance, never more than Kish's of the weights, and no more than the clusters.
 

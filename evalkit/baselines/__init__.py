@@ -1,1 +1,1 @@
-"""The runs and commits that a change is compared with: find, check, save."""
+"""Find, check and save the runs and commits that a change is compared with."""

@@ -15,7 +15,7 @@ from evalkit.errors import InputError
 from evalkit.store.git import LFS, MAX_TEXT_BYTES, PREFIX, commit_of, git, split, too_large
 
 TARGET_VARIABLES = ("GITHUB_BASE_REF", "CI_MERGE_REQUEST_TARGET_BRANCH_NAME")
-"""Variables in which CI names the branch that a pull request is merged into."""
+"""Environment variables in which CI names the branch that a pull request is merged into."""
 _USUAL = ("main", "master")
 _SHORT = 7
 _MAX_GREP = 200
@@ -39,18 +39,18 @@ class Base:
     commit: str
     """Full hash."""
     shown: str
-    """Such as `origin/main@9f2c1ab`."""
+    """Display name, such as `origin/main@9f2c1ab`."""
     root: Path
-    """The project's root, which paths are relative to."""
+    """The project's root; paths are relative to it."""
     prefix: str
-    """The root's own path inside the repository, empty or with a trailing slash."""
+    """Path of the root inside the repository: empty, or with a trailing slash."""
     is_head: bool
-    """True where it is the commit that is checked out, so that only uncommitted changes differ from it."""
+    """Whether it is the commit that is checked out, so that only uncommitted changes differ from it."""
 
     def read(self, names: Collection[str]) -> Mapping[str, bytes]:
-        """Read the named files that the commit has; a path that leaves the repository counts as absent.
+        """Read the named files of the commit; a path that leaves the repository counts as absent.
 
-        A file that Git LFS keeps elsewhere is given as the one on disk where that is the same, else as its pointer.
+        A file that Git LFS keeps elsewhere is given as the one on disk if that is the same, else as its pointer.
 
         Args:
             names: paths relative to the project's root.
@@ -67,7 +67,7 @@ class Base:
         return found
 
     def differing(self, names: Collection[str]) -> list[str]:
-        """List the named files of the commit that are changed or missing on disk."""
+        """List the named files of the commit that were changed or deleted on disk."""
         return sorted(name for name, blob in self._blobs(names).items() if not self._is_on_disk(name, *blob))
 
     def holding(self, names: Collection[str]) -> list[str]:
@@ -75,7 +75,7 @@ class Base:
         return sorted(self._blobs(names))
 
     def copy(self, name: str, target: Path) -> str:
-        """Write one file of the commit to `target`; gives why it cannot be had, nothing where it is written."""
+        """Write one file of the commit to `target`; return why it cannot be read, or an empty text."""
         kind, blob, size = self._look([name]).get(name, (_MISSING, "", 0))
         if kind != "blob":
             return _WHY_NOT.get(kind, _NOWHERE)
@@ -84,7 +84,7 @@ class Base:
         return "it is kept in Git LFS, and the one here differs" if pointer else ""
 
     def tracks(self, name: str) -> bool:
-        """True where git tracks a file or folder on disk, or what it links to: then a commit brought it here."""
+        """Return True if git tracks a file or folder on disk, or its link target."""
         real = os.path.relpath(os.path.realpath(self.root / name), self.root)
         try:
             return bool(git(self.root, "ls-files", "-z", "--", *{name, real}))
@@ -92,17 +92,17 @@ class Base:
             return False
 
     def root_of(self, name: str) -> str:
-        """The folder of the repository that is the project's root for a file of the commit, empty for the top."""
+        """Return the folder of the repository that is the project root of a file of the commit, empty for the top."""
         above = [str(folder) for folder in PurePosixPath(self.prefix + name).parents][:-1]
         marks = [(folder, f"{folder}/{mark}") for folder in above for mark in PROJECT_MARKS]
         found = self._at([mark for _, mark in marks])
         return next((folder for (folder, _), (kind, _, _) in zip(marks, found, strict=True) if kind != _MISSING), "")
 
     def files_with(self, text: str) -> list[str]:
-        """Paths of at most 200 files below the project's root that hold a text."""
+        """Return the paths of at most 200 files below the project's root that contain a text."""
         try:
             listed = git(self.root, "grep", "-l", "-z", "-I", "-F", "-e", text, self.commit)
-        except InputError:  # git ends with 1 where nothing is found
+        except InputError:  # git ends with 1 if nothing is found
             return []
         paths = [entry.partition(":")[2] for entry in listed.decode("utf-8", "replace").split("\0") if entry]
         return paths[:_MAX_GREP]
@@ -112,12 +112,12 @@ class Base:
         return {name: (blob, size) for name, (kind, blob, size) in self._look(names).items() if kind == "blob"}
 
     def _look(self, names: Collection[str]) -> dict[str, tuple[str, str, int]]:
-        """Name -> what the commit has there: kind, id, bytes."""
+        """Map each name to its entry in the commit: kind, id, bytes."""
         paths = {name: path for name in names if (path := self._path(name)) is not None}
         return dict(zip(paths, self._at(list(paths.values())), strict=True))
 
     def _at(self, paths: Sequence[str]) -> list[tuple[str, str, int]]:
-        """Kind, id and bytes of what is at each path of the repository; links inside it are followed."""
+        """Return kind, id and bytes at each path of the repository; links inside it are followed."""
         if not paths:
             return []
         asked = "".join(f"{self.commit}:{path}\n" for path in paths).encode()
@@ -136,7 +136,7 @@ class Base:
         return found
 
     def _path(self, name: str) -> str | None:
-        """The path from the top of the repository, `None` where no commit can hold one of that name."""
+        """Return the path from the top of the repository, `None` if no commit can hold that name."""
         if name.startswith("/") or "\n" in name or "\0" in name:
             return None
         parts: list[str] = []
@@ -152,7 +152,7 @@ class Base:
         return path or None
 
     def _is_on_disk(self, name: str, blob: str, size: int) -> bool:
-        """True where the file on disk is the one of the commit, or the one that its Git LFS pointer stands for."""
+        """Return True if the file on disk equals the commit's, or the one its Git LFS pointer names."""
         file = self.root / name
         if not file.is_file():
             return False
@@ -172,7 +172,7 @@ def _hashed(file: Path, digest: Any) -> str:
 
 
 def find_base(root: Path, env: Mapping[str, str], asked: str | None, named: str | None) -> Base | None:
-    """The commit that a change is compared with; `None` where there is none here.
+    """Find the commit that a change is compared with; `None` if there is none.
 
     The first of: the target branch that CI names, the ref of `--baseline git:REF:PATH`, the remote's default branch,
     the ref of the suite's own `git:` baseline, and a branch called main or master, on the remote or here.
@@ -181,7 +181,7 @@ def find_base(root: Path, env: Mapping[str, str], asked: str | None, named: str 
         root: the project's root.
         env: the environment.
         asked: what `--baseline` names, `None` without it.
-        named: what the suite's gate names, `None` where it compares with nothing.
+        named: what the suite's gate names, `None` if it compares with nothing.
 
     Raises:
         InputError: `asked` or `named` is a `git:` reference to a commit that is not here.
@@ -197,7 +197,7 @@ def find_base(root: Path, env: Mapping[str, str], asked: str | None, named: str 
 
 
 def target_branch(env: Mapping[str, str]) -> str | None:
-    """The branch that CI says a pull request is merged into, whatever it is called."""
+    """Return the branch that a pull request is merged into, as named by CI."""
     return next((env[name] for name in TARGET_VARIABLES if env.get(name)), None)
 
 
@@ -218,7 +218,7 @@ def _candidates(
 
 
 def _refs(root: Path, target: str | None) -> dict[str, tuple[str, str]]:
-    """Full name of each branch that may be the base -> (name as people write it, commit)."""
+    """Map the full name of each branch that may be the base to (display name, commit)."""
     names = ["refs/remotes/origin/HEAD"]
     names += [f"refs/{w}/{b}" for w in ("remotes/origin", "heads") for b in (*_USUAL, *([target] if target else []))]
     shape = "--format=%(refname) %(objectname) %(symref)"

@@ -27,15 +27,15 @@ from evalkit.store.folder import (
 from evalkit.store.git import PREFIX, folder_at
 
 FILES = (MANIFEST, f"{ROWS}.gz", ROWS, OLD_ROWS, FORMER_ROWS, SUMMARY, TIMINGS, DECISION, SEAL)
-"""What a baseline is made of; nothing else is taken from a commit or an archive."""
+"""Files of a baseline; nothing else is taken from a commit or an archive."""
 NO_ANSWERS = "none of its rows has an answer, so nothing can be compared with it"
-"""Why a run cannot be a baseline."""
+"""Reason why a run cannot be a baseline."""
 MOST_MEMBERS = 10_000
 _PIECE_BYTES = 1 << 20
 
 
 def find_baseline(name: str, root: Path) -> RunFolder | None:
-    """The baseline that `name` stands for; `None` where there is none of that name yet.
+    """Find the baseline called `name`; `None` if there is none yet.
 
     Args:
         name: of a saved baseline; a run folder, one of its files, or a zip of it; or `git:REF:PATH`.
@@ -54,7 +54,7 @@ def find_baseline(name: str, root: Path) -> RunFolder | None:
 
 
 def place_of(name: str, root: Path) -> Path | None:
-    """The folder or archive that a name stands for, there or not; `None` for no baseline of that name yet."""
+    """Return the folder or archive that a name refers to, existing or not; `None` for an unknown name."""
     if is_name(name):
         saved = root / BASELINES / name
         for folder in (saved, saved.with_name(set_aside_name(name))):
@@ -67,12 +67,12 @@ def place_of(name: str, root: Path) -> Path | None:
 
 
 def set_aside_name(name: str) -> str:
-    """The folder that holds a baseline while another one takes its place, where that takes two steps."""
+    """Return the folder that holds a baseline while another one replaces it in two steps."""
     return f".{name}.old"
 
 
 def how_to_save(name: str) -> str:
-    """What to do where there is no baseline called `name` yet."""
+    """Say how to save a baseline called `name`."""
     if name.startswith(PREFIX):
         return "save one with `evalkit baseline save RUN --name main`, and commit reports/baselines/main to that branch"
     return f"save one with `evalkit baseline save RUN --name {name}`"
@@ -86,7 +86,7 @@ def _sound(path: Path, name: str) -> RunFolder:
 
 
 def _unpacked(file: Path) -> Path:
-    """A temporary folder with the files of a run in an archive, by their names alone: no path of it is followed."""
+    """Unpack the files of a run into a temporary folder, by their base names: no path of the archive is followed."""
     target = Path(tempfile.mkdtemp(prefix="evalkit-baseline-"))
     atexit.register(shutil.rmtree, target, ignore_errors=True)
     try:
@@ -101,7 +101,7 @@ def _unpacked(file: Path) -> Path:
 
 
 def _copy(archive: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path) -> None:
-    """Copy one member; what it claims to be long is not believed."""
+    """Copy one member without trusting its stated length."""
     limit = left = unpacked_limit(Path(archive.filename or "").stat().st_size)
     with archive.open(member) as source, target.open("wb") as file:
         while piece := source.read(_PIECE_BYTES):

@@ -27,7 +27,7 @@ NO_BASELINE = "none"
 
 
 def find_baseline_of(suite: Suite, asked: str | None) -> RunFolder | None:
-    """The baseline that the gate compares with, `None` where there is none yet or none is wanted.
+    """Find the baseline that the gate compares with; `None` if there is none or none is wanted.
 
     Args:
         suite: names a baseline under `gate: no_regression`.
@@ -48,7 +48,7 @@ def find_baseline_of(suite: Suite, asked: str | None) -> RunFolder | None:
 
 
 def _named_baseline(suite: Suite, name: str) -> RunFolder | None:
-    """The baseline that the suite names, a run folder inside the project included."""
+    """Find the baseline that the suite names, including a run folder inside the project."""
     try:
         if not is_name(name):
             inside_project(suite.root, name)
@@ -61,18 +61,18 @@ def _named_baseline(suite: Suite, name: str) -> RunFolder | None:
 
 
 def baseline_name_of(suite: Suite, asked: str | None) -> str | None:
-    """What the gate compares with, by the name that finds it; `None` for nothing."""
+    """Return the name of what the gate compares with; `None` for nothing."""
     named = named_baselines(suite)
     name = asked or (named[0] if named else None)
     return None if name == NO_BASELINE else name
 
 
 def baseline_title(name: str | None, folder: RunFolder | None) -> str:
-    """What a baseline is called in one word: its name, the commit's that it is read from, or its folder's; `@commit`.
+    """Return a one-word title of a baseline: its name, the commit's it is read from, or its folder's; `@commit`.
 
     Args:
         name: what finds it, `None` for no comparison.
-        folder: where it was found, `None` where there is none of that name yet.
+        folder: where it was found, `None` if there is none of that name yet.
     """
     if name is None or folder is None:
         return "" if name is None else f"{name} (none yet)"
@@ -82,7 +82,7 @@ def baseline_title(name: str | None, folder: RunFolder | None) -> str:
 
 
 def named_baselines(suite: Suite) -> tuple[str, ...]:
-    """What the suite's gate compares with, by name."""
+    """Return the names of the baselines in the suite's gate."""
     from evalkit.gate.policy import NoRegression
 
     return tuple(check.baseline for check in suite.policy.checks if isinstance(check, NoRegression))
@@ -94,7 +94,7 @@ def load_baseline(
     """Read a saved baseline or run folder.
 
     Args:
-        folder: of the baseline, `None` where there is none.
+        folder: of the baseline, `None` if there is none.
         score_keys: what the candidate's scores were made by.
         run: the candidate's folder, which holds what the baseline's system was asked again.
 
@@ -123,7 +123,7 @@ def load_baseline(
 
 
 def _refuse_damaged(stored: StoredRun) -> None:
-    """A baseline with fewer rows than its run had would be another baseline."""
+    """Refuse a baseline with fewer rows than its run had."""
     file, fix = shown_path(stored.folder.rows_file), "save the baseline again from a sound run"
     packed = stored.folder.rows_file.suffix == ".gz"
     problems = [
@@ -141,7 +141,7 @@ def _refuse_damaged(stored: StoredRun) -> None:
 
 
 def _add_old_rows(stored: StoredRun, run: RunFolder) -> Frame:
-    """Add what the baseline's system answered during the candidate's run; gives its first calls once more, alone.
+    """Add the baseline system's answers from the candidate's run; return its first calls separately as well.
 
     A first call takes the place of the stored one only where it was answered and graded in full.
     """

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 _YAML = (".yaml", ".yml")
 _RUN = "run:"
-"""Before the name of a stored run whose answers a scorer compares with."""
+"""Prefix of the name of a stored run that a scorer compares with."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,15 +40,15 @@ class RulesBefore:
     rules: Rules | None = None
     """`None` if none are known."""
     since: str = ""
-    """Where they are from: `origin/main@9f2c1ab`, or `baseline <run id>`."""
+    """Their source: `origin/main@9f2c1ab`, or `baseline <run id>`."""
     found: tuple[Amendment, ...] = ()
-    """Changes of what is compared, and what could not be compared."""
+    """Changes to what is compared, and parts that could not be compared."""
     base: Base | None = None
     """The commit whose golden set holds the old cases."""
     golden: GoldenSource | None = None
     """That golden set, with its path relative to the project's root."""
     baseline: RunFolder | None = None
-    """The stored run of this suite whose rows tell the old cases, where no commit does."""
+    """The stored run of this suite whose rows hold the old cases, if no commit does."""
 
 
 def state_before(
@@ -58,12 +58,12 @@ def state_before(
     env: Mapping[str, str],
     run: Manifest | None = None,
 ) -> RulesBefore:
-    """Find the base of a change, whatever the gate names.
+    """Find the base of a change, independent of the baseline in the gate.
 
     Args:
         suite: as it is now.
         asked: what `--baseline` names, `None` without it.
-        compared: the baseline that the gate compares with, `None` where there is none.
+        compared: the baseline that the gate compares with, `None` if there is none.
         env: the environment, in which CI names the target branch.
         run: manifest of a stored run, `None` for one that is about to begin; a baseline saved from it, or from a run
             that began later, holds no earlier rules.
@@ -89,20 +89,20 @@ def state_before(
 
 @dataclass(frozen=True, kw_only=True)
 class Former:
-    """Cases of the base that today's golden set no longer holds in that form."""
+    """Cases of the base that are not in the current golden set in that form."""
 
     cases: tuple[Case, ...] | None = None
-    """`None` where the old cases are not known."""
+    """The old cases; `None` if they are not known."""
     of_commit: bool = False
-    """True where the base's golden set was read, False where a stored baseline tells them."""
+    """Whether the base's golden set was read; False if a stored baseline provides them."""
     found: tuple[Amendment, ...] = ()
-    """Cases that were added, and what is not known of the base's."""
+    """Added cases, and gaps in what is known of the base's cases."""
     drawn: frozenset[str] = frozenset()
-    """Digests of the cases that the base's run asked, or would have; empty where it asks all of them."""
+    """Digests of the base's sampled cases; empty if the base runs all cases."""
 
 
 Draw = Callable[[Iterable["Case"]], frozenset[str]]
-"""Digests of the cases that a sample takes of a set."""
+"""Returns the digests of the cases that a sample takes from a set."""
 
 
 def cases_before(before: RulesBefore, suite: Suite, golden: GoldenSet, draw: Draw | None) -> Former:
@@ -112,7 +112,7 @@ def cases_before(before: RulesBefore, suite: Suite, golden: GoldenSet, draw: Dra
         before: the base.
         suite: as it is now.
         golden: its golden set.
-        draw: takes the sample that the suite asks, `None` where it asks all cases.
+        draw: takes the sample that the suite asks, `None` if it asks all cases.
 
     Raises:
         InputError: the base's golden set or the rows of the baseline cannot be read.
@@ -137,7 +137,7 @@ def cases_before(before: RulesBefore, suite: Suite, golden: GoldenSet, draw: Dra
 
 
 def _unread(base: Base, stored: RunFolder | None, why: str) -> Iterator[Amendment]:
-    """What to say of a golden set whose old text cannot be had.
+    """Report a golden set whose old text is not available.
 
     One that git does not keep is made anew for each run, or fetched: it is a condition only where no baseline tells
     its cases, and none on the base itself.
@@ -157,7 +157,7 @@ def _unread(base: Base, stored: RunFolder | None, why: str) -> Iterator[Amendmen
 def _cases_of_commit(
     base: Base, old: GoldenSource, path: str, suite: Suite, golden: GoldenSet, draw: Draw | None
 ) -> Former | str:
-    """The cases that are gone since a commit, or why they are not known."""
+    """Find the cases that were removed since a commit, or explain why they are not known."""
     file = suite.root / path
     same = suite.golden_file == file.resolve() and suite.golden.make_ids == old.make_ids
     if same and base.holding([path]) and not base.differing([path]):
@@ -188,11 +188,11 @@ def _cases_of_commit(
 
 
 def _unheard(problem: Problem) -> None:
-    """Drop a problem that was told when the file was read first."""
+    """Discard a problem: it was reported when the file was first read."""
 
 
 def _is_vacuous(base: Base, asked: str | None, named: str | None) -> bool:
-    """True for the commit that is checked out, unless it is what the gate names: only uncommitted edits differ."""
+    """Return True for the checked-out commit unless the gate names it: only uncommitted edits differ from it."""
     return base.is_head and not (asked or named or "").startswith(PREFIX)
 
 
@@ -211,7 +211,7 @@ def _comparison(suite: Suite, asked: str | None, named: str | None, base: Base |
 
 
 def _baseline_changes(name: str, places: Iterable[Path | None], base: Base) -> Iterator[Amendment]:
-    """List the places of a stored run that are not those of the base: edited, removed, or brought by this change.
+    """List the stored runs that differ from the base's: edited, removed, or added by this change.
 
     A run that git does not keep, such as an artifact of CI, is not a part of a change.
     """
@@ -281,7 +281,7 @@ def _relative(suite: Suite) -> str:
 
 
 def _of_commit(base: Base, suite: Suite) -> RulesBefore:
-    """The rules of this suite at a commit; where it was not there, of the suite of the same name."""
+    """Return the rules of this suite at a commit, or of the suite of the same name if it was not there."""
     own = _relative(suite)
     text = base.read([own]).get(own)
     file, found = own, tuple[Amendment, ...]()
@@ -311,14 +311,14 @@ def _of_commit(base: Base, suite: Suite) -> RulesBefore:
 
 
 def _root(base: Base, own: str) -> Iterator[Amendment]:
-    """Another root is another place for baselines, and other modules of a python system."""
+    """Yield a changed project root, which changes where baselines and modules of a python system are."""
     before, after = base.root_of(own), base.prefix.rstrip("/")
     if before != after:
         yield Amendment(what="project root", before=before or ".", after=after or ".", loosens=True)
 
 
 def _moved(base: Base, suite: Suite) -> tuple[str, bytes] | None:
-    """Path and text of the suite that this one was at a commit.
+    """Find path and text of this suite's earlier form at a commit.
 
     It is a suite of the same name, one that is gone from the disk first; else one of another name that is gone, one
     with the same golden set first.

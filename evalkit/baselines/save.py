@@ -65,7 +65,7 @@ def save_baseline(run: RunFolder, name: str, root: Path, accepted: str = "") -> 
 
 @contextmanager
 def _alone(root: Path) -> Iterator[None]:
-    """Wait until no other process saves a baseline of the project; the lock dies with its process."""
+    """Wait until no other process saves a baseline of the project; the lock ends with its process."""
     file = root / LOCK
     file.parent.mkdir(parents=True, exist_ok=True)
     ignored = file.with_name(".gitignore")
@@ -78,7 +78,7 @@ def _alone(root: Path) -> Iterator[None]:
 
 
 def _recover(target: Path) -> None:
-    """Undo what a process left that was killed while it saved."""
+    """Undo the traces of a process that was killed while saving."""
     aside = target.with_name(set_aside_name(target.name))
     if aside.exists() and not target.exists():
         aside.rename(target)
@@ -121,7 +121,7 @@ def _replaced(target: Path, run: RunFolder) -> ReplacedBaseline | UnsetType | No
 
 
 def _swap(draft: Path, target: Path) -> None:
-    """Replace the target by the draft: in one step where the system can, else in two that can be undone."""
+    """Replace the target with the draft: atomically if the system can, else in two steps that can be undone."""
     if not target.exists():
         draft.rename(target)
     elif _exchanged(draft, target):
@@ -134,7 +134,7 @@ def _swap(draft: Path, target: Path) -> None:
 
 
 def _exchanged(one: Path, other: Path) -> bool:
-    """Exchange two folders in one step; False where the system or its file system cannot."""
+    """Exchange two folders atomically; return False if the system or its file system cannot."""
     if sys.platform != "linux":
         return False
     with suppress(AttributeError, OSError):

@@ -1,1 +1,1 @@
-"""What the actions run on a code host: one run with its outputs, and the comment of a pull request."""
+"""Code of the actions on a code host: one run with its outputs, and the comment on a pull request."""

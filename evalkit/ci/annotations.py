@@ -1,4 +1,4 @@
-"""Lines that a job's log turns into annotations: failed gates in the suite, new failures in the golden set."""
+"""Annotations in a job's log: failed checks in the suite, new failures in the golden set."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from evalkit.text.printable import one_line
 from evalkit.types import SEVERITIES, WRONG, Row, verdict_of
 
 MOST = 8
-"""Errors. A step shows ten of a kind, and one tells that it failed; the rest would be lost without a word."""
+"""Maximum number of errors: a step shows ten of a kind, and one reports that it failed."""
 MOST_CASES = 10
-"""Warnings: a kind of their own, so that no case takes the place of a gate."""
+"""Maximum number of warnings, which have their own limit, so that cases do not displace checks."""
 _MESSAGE_CHARS = 300
 _LINED = (".jsonl", ".ndjson", ".csv")
-"""Golden sets that a code host shows line by line."""
+"""Suffixes of golden sets that a code host shows line by line."""
 
 _NUMBER = re.compile("[1-9][0-9]{0,8}")
 
 
 def annotations_of(checks: Iterable[Mapping[str, Any]], suite: Path, workspace: Path) -> list[str]:
-    """At most `MOST` error annotations, the blocking ones first.
+    """Return at most `MOST` error annotations, the blocking ones first.
 
     Args:
         checks: of a decision.json.
@@ -48,7 +48,7 @@ def case_annotations(
     workspace: Path,
     advisory: frozenset[str] = frozenset(),
 ) -> list[str]:
-    """At most `MOST_CASES` warnings, one for each new failure on the line of its case, the most severe first.
+    """Return at most `MOST_CASES` warnings, one for each new failure on the line of its case, the most severe first.
 
     Args:
         rows: of the run.
@@ -82,7 +82,7 @@ def _is_lined(file: Path, workspace: Path) -> bool:
 
 
 def command(name: str, message: str, **properties: str) -> str:
-    """One command to the runner; nothing in its words can end it or start another."""
+    """Format one runner command, escaped so that its text cannot end it or start another."""
     given = ",".join(f"{key}={_escaped(one_line(value, 200), ':,')}" for key, value in properties.items())
     return f"::{name}{' ' + given if given else ''}::{_escaped(one_line(message, _MESSAGE_CHARS))}\n"
 
@@ -105,7 +105,7 @@ def _words(check: Mapping[str, Any]) -> str:
 
 
 def _gate_lines(suite: Path) -> list[tuple[str, str, int]]:
-    """Name, text and line of every entry below `gate:`; empty where the file cannot be read any more."""
+    """Return name, text and line of every entry below `gate:`; empty if the file cannot be read any more."""
     from evalkit.errors import EvalkitError
     from evalkit.formats.yaml_text import parse
 
@@ -122,7 +122,7 @@ def _gate_lines(suite: Path) -> list[tuple[str, str, int]]:
 
 
 def _line(check: Mapping[str, Any], places: list[tuple[str, str, int]]) -> int:
-    """The entry of that name, the one that holds the same limit where there are several; else the first line."""
+    """Return the line of the entry with that name and limit, else the first line."""
     own = [(text, line) for name, text, line in places if name == check["name"]]
     limit = next(iter(re.findall(r"\d+(?:\.\d+)?", check["need"])), None)
     same = [line for text, line in own if limit is not None and re.search(rf"\b{re.escape(limit)}\b", text)]

@@ -116,7 +116,7 @@ def post(api: Api, number: int, page: Page, foot: str) -> str:
 
 
 def number_of(event: Mapping[str, Any], api: Api) -> int | None:
-    """The pull request of an event, `None` where it has none.
+    """The pull request of an event, `None` if it has none.
 
     A `workflow_run` of a fork names no pull request: it is the open one of that owner's branch at that very commit.
     """
@@ -132,7 +132,7 @@ def number_of(event: Mapping[str, Any], api: Api) -> int | None:
 
 
 def main(env: Mapping[str, str], wait: Callable[[float], None] = time.sleep) -> int:
-    """Comment where there is a page and a pull request; 0 also where the token may not write."""
+    """Comment if there is a page and a pull request; 0 also where the token may not write."""
     event = json.loads(Path(env["GITHUB_EVENT_PATH"]).read_bytes())
     repository = env["GITHUB_REPOSITORY"]
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", repository):

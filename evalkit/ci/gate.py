@@ -35,25 +35,25 @@ _NEEDED = ("RUNNER_TEMP", "GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY")
 _SAID_LINES = 30
 _OUR_FLAGS = ("--out", "--json", "--progress", "--resume", "--no-report", "--baseline")
 _OUR_VARIABLES = {"EVALKIT_" + flag.removeprefix("--").removeprefix("no-").upper() for flag in _OUR_FLAGS}
-"""The same flags in the environment."""
+"""Environment variables of the same flags."""
 
 
 @dataclass(frozen=True)
 class Ended:
-    """What one run left behind."""
+    """The results of one run."""
 
     exit_code: int
-    """0 only with a complete decision.json that says so."""
+    """Exit code: 0 only with a complete decision.json that says so."""
     outcome: str
-    """Empty where there is no decision."""
+    """The outcome; empty if there is no decision."""
     new_failures: tuple[str, ...] | None
-    """Ids of cases that the baseline passed, worst first; `None` where nothing was compared."""
+    """Ids of newly failing cases, worst first; `None` if nothing was compared."""
     checks: tuple[Mapping[str, Any], ...]
     page: Page
 
 
 def main(env: Mapping[str, str]) -> int:
-    """Run, conclude, and write summary, outputs, annotations and the page to comment."""
+    """Run, conclude, and write summary, outputs, annotations and the page for the comment."""
     problems = list(_problems(env))
     if problems:
         sys.stdout.write("".join(command("error", problem) for problem in problems))
@@ -84,7 +84,7 @@ def main(env: Mapping[str, str]) -> int:
 
 
 def conclude(folder: Path, code: int, said: Sequence[str], suite: str) -> Ended:
-    """What a run that ended with `code` comes to: an exit code of 0 counts only with a complete decision.json.
+    """Conclude from exit code and folder of a run; 0 counts only with a complete decision.json.
 
     Args:
         folder: of the run; it may be missing or half there.
@@ -105,14 +105,14 @@ def conclude(folder: Path, code: int, said: Sequence[str], suite: str) -> Ended:
 
 
 def _worst_first(new_failures: Sequence[str], checks: Sequence[Mapping[str, Any]]) -> list[str]:
-    """New failures in the order in which blocking checks name them, then the others."""
+    """Return the new failures in the order in which blocking checks name them, then the others."""
     named = [case_id for check in checks if check["outcome"] == "block" for case_id in check.get("case_ids", ())]
     new = set(new_failures)
     return list(dict.fromkeys([*(case_id for case_id in named if case_id in new), *new_failures]))
 
 
 def _problems(env: Mapping[str, str]) -> list[str]:
-    """Inputs that cannot be meant."""
+    """Return the problems of the inputs."""
     found = [f"{name} is not set: this action needs a runner that sets it" for name in _NEEDED if not env.get(name)]
     for name, known in (("COMMENT", COMMENT_WHEN), ("FAIL_ON", FAIL_ON)):
         if env[name] not in known:
@@ -134,7 +134,7 @@ def _words(env: Mapping[str, str], out: Path) -> list[str]:
 
 
 def _run(words: Sequence[str], env: Mapping[str, str]) -> tuple[int, list[str]]:
-    """Run to the end; while it prints, no line of it is a command to the runner."""
+    """Run to the end, with runner commands disabled in its output."""
     token = secrets.token_hex(16)
     said: deque[str] = deque(maxlen=_SAID_LINES)
     # The runner masks the secrets that it knows, in its log only; a system may write past evalkit's own streams.
@@ -161,13 +161,13 @@ def _run(words: Sequence[str], env: Mapping[str, str]) -> tuple[int, list[str]]:
 
 
 def is_news(ended: Ended, when: str) -> bool:
-    """Whether a comment is to be made where there is none yet."""
+    """Return whether to create a comment if there is none yet."""
     failed = ended.exit_code != 0
     return {"always": True, "failures": failed}.get(when, failed or ended.page.news)
 
 
 def _bare_page(suite: str, outcome: str, said: Sequence[str], code: int | None = None) -> Page:
-    """A page for a run that wrote none: how it ended, and its last words."""
+    """Make a page for a run that wrote none: how it ended, and its last lines."""
     headline = "" if code is None else f"the run ended with exit code {code} and without a decision: {_meaning(code)}"
     last = tuple((Code(line),) for line in said if line.strip())
     sections = (Section(title="What it said last", bullets=last),) if last else ()
@@ -218,7 +218,7 @@ def _page(folder: Path) -> Page | None:
 
 
 def _name_of(suite: Path) -> str:
-    """The suite's name where its text says so, so that the comment is the same one once it can be read."""
+    """Return the suite's name if its text has one, so that later comments are the same one."""
     from yaml import YAMLError, safe_load
 
     try:

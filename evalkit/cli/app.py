@@ -37,7 +37,7 @@ COMMANDS = (init, check, run, gate, report, diff, runs, score, verify, noise, po
 GROUPS = (baseline, judge, labels, golden, cache)
 
 COMPLETING = "_EVALKIT_COMPLETE"
-"""Set by a shell that asks for what may come next."""
+"""Set by a shell that asks for completions."""
 _NO_PATH = (errno.ENAMETOOLONG, errno.ELOOP)
 _FILES = (errno.EMFILE, errno.ENFILE, errno.EBADF)
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG)
@@ -69,7 +69,7 @@ def _root(
 
 
 class _FromEnvironment(TyperCommand):
-    """A command whose options can be set in the environment, but for `--help`; its help groups them."""
+    """A command whose options, except `--help`, can be set in the environment; its help groups them."""
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write the options under the titles of their groups; the docstring names their variables."""
@@ -104,7 +104,7 @@ def _whole() -> typer.Typer:
 
 
 def overview() -> typer.Typer:
-    """The commands with their descriptions, without their flags: a list of them needs no more, and is made sooner."""
+    """List the commands with their descriptions, without loading their flags, which is faster."""
     made = _empty()
     made.callback()(_root)
     described = [(command.__name__, command.__doc__) for command in COMMANDS]
@@ -118,7 +118,7 @@ app = _whole()
 
 
 def _shown(text: str) -> str:
-    """A message without the secrets of the environment, and without what a terminal would obey."""
+    """Return a message without secrets of the environment and terminal control characters."""
     from evalkit.systems.secrets import redact, secrets_of
     from evalkit.text.escaping import visible
 
@@ -126,7 +126,7 @@ def _shown(text: str) -> str:
 
 
 def is_brief(words: Sequence[str], env: Mapping[str, str]) -> bool:
-    """Whether a command line asks for nothing but the list of commands, or the version."""
+    """Return whether a command line only asks for the list of commands or the version."""
     return list(words) in ([], ["--help"], ["--version"]) and COMPLETING not in env
 
 
@@ -154,7 +154,7 @@ def _call(*, closed: bool) -> None:
 
 
 def main() -> None:
-    """Run the command line; every ending has its exit code."""
+    """Run the command line, and exit with the code of its ending."""
     closed = sys.stdout is None
     sys.stdout = tamed(spelled(sys.stdout), os.environ)
     sys.stderr = unheard(tamed(spelled(sys.stderr), os.environ))

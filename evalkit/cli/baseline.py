@@ -57,7 +57,7 @@ def show(
 
     Example: evalkit baseline show main
 
-    Exit codes: 0, 2 where there is no such baseline.
+    Exit codes: 0, 2 if there is no such baseline.
     """
     from evalkit.operations.baseline import facts_of, find_stored, suite_of
 

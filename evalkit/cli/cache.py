@@ -1,4 +1,4 @@
-"""`evalkit cache`: inspect the cache of judges' replies, and remove the oldest."""
+"""`evalkit cache`: inspect the cache of judge replies, and remove the oldest."""
 
 import re
 from pathlib import Path
@@ -20,12 +20,12 @@ Json = Annotated[bool, typer.Option("--json", help="Print the figures as JSON, a
 
 @cache.callback()
 def _group() -> None:
-    """Look after judges' kept replies."""
+    """Inspect and prune the cache of judge replies."""
 
 
 @cache.command()
 def ls(folder: Folder = None, json: Json = False) -> None:
-    """Say where replies are kept, how many, how large and how old, by model.
+    """Show the cache's location, and its number of replies, their size and age by model.
 
     Example: evalkit cache ls
 
@@ -48,7 +48,7 @@ def prune(
     max_size: Annotated[str | None, typer.Option(help="Room that the newest may fill: 50MB, 1GB.")] = None,
     json: Json = False,
 ) -> None:
-    """Take out old replies, or the oldest beyond a size; a later run asks those questions anew.
+    """Remove old replies, or the oldest beyond a size; later runs ask those questions again.
 
     Example: evalkit cache prune --older-than 30d --max-size 100MB
 
@@ -76,7 +76,7 @@ def prune(
 
 
 def _read(flag: str, text: str, units: dict[str, int], example: str) -> float:
-    """A number with its unit, in the smallest one."""
+    """Parse a number with its unit, into the smallest unit."""
     found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,6})?)\s*([A-Za-z]+)", text.strip())
     unit = next((unit for unit in units if found and unit.lower() == found[2].lower()), None)
     if found is None or unit is None:

@@ -1,4 +1,4 @@
-"""`evalkit check`: find every problem that can be found before the first call."""
+"""`evalkit check`: find problems before the first call."""
 
 from __future__ import annotations
 

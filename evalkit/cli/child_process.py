@@ -2,7 +2,7 @@
 
 The system under test shares the command's process: `os._exit(0)` in it, an `atexit` handler, or a program that takes
 the process over would end the run with any exit code. So the process that a person started forks before anything heavy
-is imported, passes signals on, waits, and checks the decision on disk as its last act. Where there is no `fork`, the
+is imported, passes signals on, waits, and checks the decision on disk as its last act. If there is no `fork`, the
 command runs alone.
 """
 
@@ -23,18 +23,18 @@ from typing import Any, NoReturn
 from evalkit.errors import ExitCode
 
 LEAVE_S = 3.0
-"""Seconds that `atexit` handlers and threads of the system have once everything is written."""
+"""Seconds that the system's `atexit` handlers and threads have once everything is written."""
 GONE_S = LEAVE_S + 2.0
-"""Seconds after its last word until the child is killed: objects of the system may never let the interpreter end."""
+"""Seconds from the child's last message until it is killed; the interpreter may fail to end."""
 LOOK_S = 0.1
-"""Seconds between two looks at a child whose pipe stays silent."""
+"""Seconds between two checks of a child whose pipe is silent."""
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 _DECIDING = range(6)
-"""Exit codes with a meaning for the suite, which an accident must not produce."""
+"""Exit codes with a meaning for the suite, which must not occur by accident."""
 
 
 class _Child:
-    """The child's side: what it reports to its parent, and its handler of signals."""
+    """The child's side: messages to its parent, and its signal handler."""
 
     def __init__(self) -> None:
         self.parent: int | None = None
@@ -52,27 +52,27 @@ def promise(decision: Path | None, sha256: str = "") -> None:
 
 
 def must_decide() -> None:
-    """Let an exit code that says something of the suite count only with a decision on disk from now on."""
+    """From now on, require a decision on disk for an exit code with a meaning for the suite."""
     _CHILD.decides = True
 
 
 def started_as() -> int:
-    """Number of the process that a person started."""
+    """Return the process number that the user started."""
     return _CHILD.parent or os.getpid()
 
 
 def promised() -> bool:
-    """Whether the exit code is that of a decision on disk."""
+    """Return whether the exit code is backed by a decision on disk."""
     return _CHILD.decision is not None
 
 
 def listen(listener: Callable[[int], object] | None) -> None:
-    """Take the signals that the parent passes on; they are called in a thread. `None`: each ends the process."""
+    """Handle signals passed on by the parent; handlers run in a thread. `None`: each ends the process."""
     _CHILD.listener = listener
 
 
 def supervised(command: Callable[[], object]) -> NoReturn:
-    """Run `command`, which ends with `SystemExit`, and leave the process with its exit code."""
+    """Run `command`, which raises `SystemExit`, and exit with its code."""
     if not hasattr(os, "fork"):
         command()
         sys.exit(0)
@@ -100,7 +100,7 @@ def supervised(command: Callable[[], object]) -> NoReturn:
 
 
 def _run(command: Callable[[], object], say: int, orders: int) -> NoReturn:
-    """The child: run, say how it ended, and end."""
+    """Run the child: run the command, report its ending, and exit."""
     from json import dumps  # bound now: the system may replace it in its module
 
     _CHILD.parent = os.getppid()
@@ -138,7 +138,7 @@ def _obey(orders: int) -> None:
 
 
 def _awaited(child: int, word: int) -> tuple[int, bytes]:
-    """Wait for the child's end, and kill it where it has said its last word and does not end: its status, its words."""
+    """Wait for the child, and kill it if it does not end after its last message; return its status and messages."""
     os.set_blocking(word, False)  # a process that the system has left behind may hold the other end
     said, kill_at = b"", float("inf")
     while not (ended := os.waitpid(child, os.WNOHANG | os.WUNTRACED))[0] or os.WIFSTOPPED(ended[1]):
@@ -169,7 +169,7 @@ def _read(word: int) -> bytes:
 
 
 def _exit_code(child: int, status: int, said: bytes) -> int:
-    """Turn the child's end into an exit code; negative for a signal."""
+    """Convert the child's status to an exit code; negative for a signal."""
     code = os.waitstatus_to_exitcode(status)
     last = _last_word(child, said)
     if last is None:
@@ -210,7 +210,7 @@ def _parsed(line: bytes) -> dict[str, Any]:
 
 
 def _fault_of(decision: str, sha256: str, code: int | None) -> str:
-    """Say why a file is not the decision behind an exit code; empty where it is. `None`: the code says nothing."""
+    """Explain why a file is not the decision behind an exit code; empty if it is. `None`: the code needs none."""
     import hashlib
 
     try:

@@ -1,4 +1,4 @@
-"""`evalkit diff`: two runs, paired case by case."""
+"""`evalkit diff`: compare two runs case by case."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def diff(
     after: Annotated[Path, typer.Argument(help="Run folder of the new system.")],
     case: Annotated[str | None, typer.Option(help="Show both answers of this case.")] = None,
 ) -> None:
-    """Compare two runs: what fell, what rose, which cases changed.
+    """Compare two runs: metrics that fell or rose, and cases that changed.
 
     Example: evalkit diff reports/baselines/main reports/latest --case aml-012
 

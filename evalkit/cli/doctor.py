@@ -14,7 +14,7 @@ from evalkit.errors import ExitCode
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """One line of the doctor."""
+    """One line of the output."""
 
     name: str
     ok: bool
@@ -26,7 +26,7 @@ class Diagnosis:
 def doctor(
     quick: Annotated[bool, typer.Option("--quick", help="Look at versions only; import nothing.")] = False,
 ) -> None:
-    """Show what works here: Python, packages, the offline embedding, ragas and deepeval.
+    """Check the installation: Python, packages, the offline embedding, ragas and deepeval.
 
     Example: evalkit doctor
 

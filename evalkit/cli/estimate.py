@@ -1,4 +1,4 @@
-"""Print what `evalkit run --dry-run` found."""
+"""Print the result of `evalkit run --dry-run`."""
 
 from __future__ import annotations
 

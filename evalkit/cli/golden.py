@@ -1,4 +1,4 @@
-"""`evalkit golden`: describe a golden set before it is used."""
+"""`evalkit golden`: describe a golden set."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,7 +16,7 @@ golden = typer.Typer(name="golden", help="Look at golden sets.", rich_markup_mod
 
 @golden.callback()
 def _group() -> None:
-    """Look at golden sets."""
+    """Inspect golden sets."""
 
 
 @golden.command()
@@ -27,7 +27,7 @@ def coverage(
     by: Annotated[list[str] | None, typer.Option(help="Cohort names; default: the suite's first.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
-    """Say which share of production the golden set covers, and where it holds too few cases.
+    """Show the share of production that the golden set covers, and where it has too few cases.
 
     A cell counts as covered from 30 cases on. Kinds of calls that the sample never saw are estimated after Good and
     Turing, and covered by nothing.

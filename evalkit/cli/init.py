@@ -61,7 +61,7 @@ def _workflow(suite: str) -> str:
 
 
 def _source(checkout: Path) -> tuple[str, str]:
-    """The repository and commit that this evalkit comes from; placeholders where it does not say."""
+    """Return the repository and commit of this evalkit; placeholders if they are unknown."""
     from importlib import metadata
     from urllib.parse import urlsplit
     from urllib.request import url2pathname
@@ -96,7 +96,7 @@ def _inside(path: Path, root: Path) -> str:
 
 
 def _module(folder: Path, root: Path) -> str:
-    """The import name of `bot.py`, seen from the project's root."""
+    """Return the import name of `bot.py` relative to the project's root."""
     from evalkit.errors import InputError, Problem
 
     parts = [*folder.resolve().relative_to(root).parts, "bot"]

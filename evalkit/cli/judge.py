@@ -27,7 +27,7 @@ def health(
     seed: Annotated[int, typer.Option(min=0, help="Seed of the draw.")] = 0,
     json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
-    """Ask the suite's judges what has a known answer: attacks, swapped orders, padding, the same thing again.
+    """Probe the suite's judges with known answers: attacks, swapped orders, padding, repetition.
 
     Each judge is asked about 5 answers a case, each case in both orders, and one answer for every attack. The system
     under test is not called.
@@ -62,7 +62,7 @@ def calibrate(
     out: Annotated[Path | None, typer.Option(help="Write the record that suites name under `calibrations:`.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
-    """Compare a judge's stored verdicts with labels, and say whether it is trusted.
+    """Compare a judge's stored verdicts with labels, and report whether it is trusted.
 
     Example: evalkit judge calibrate reports/latest --labels labels/people.jsonl --out judges/correctness.json
 
@@ -115,7 +115,7 @@ def drift(
 
 
 def _floors(given: Sequence[str], judged: "Judged") -> "Floors":
-    """`0.6` and `name=value=0.7` as cohort -> floor."""
+    """Parse `0.6` and `name=value=0.7` into cohort -> floor."""
     from evalkit.results import OVERALL
 
     floors: dict[str, float] = dict(judged.floors)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def print_health(found: Sequence[Health], console: Console) -> None:
-    """One table a judge, and what brought it down."""
+    """Print one table for each judge, with the attacks that succeeded."""
     for each in found:
         console.print(f"{each.metric} · {each.judge} · {each.n_cases} cases", style="bold", soft_wrap=True)
         console.print(_health_table(each))
@@ -71,7 +71,7 @@ def _interval(estimate: Estimate) -> str:
 
 
 def print_calibration(found: Sequence[Agreement], console: Console) -> None:
-    """What is known of each judge: overall, by cohort, and how far raters agree with each other."""
+    """Print the agreement of each judge overall and by cohort, and of raters with each other."""
     for head in found:
         if head.cohort == OVERALL and not head.between_raters:
             console.print(f"{head.figure} ({head.scale}) · {head.judge} · {head.trust}", style="bold", soft_wrap=True)
@@ -140,7 +140,7 @@ def _cohort_table(own: Sequence[Agreement]) -> Table:
 
 
 def print_drift(found: Drift, console: Console) -> None:
-    """What changed between two versions of a judge."""
+    """Print the changes between two versions of a judge."""
     changed = f" (the {' and the '.join(found.changed)} changed)" if found.changed else ""
     console.print(f"{found.metric} · {found.n} answers graded by both{changed}", style="bold", soft_wrap=True)
     console.print(f"  mean grade {_plain(found.old_mean)} → {_plain(found.new_mean)}")

@@ -12,7 +12,7 @@ labels = typer.Typer(
 
 @labels.callback()
 def _group() -> None:
-    """Draw answers to label, and take labels in."""
+    """Draw answers to label, and import labels."""
 
 
 @labels.command()
@@ -27,7 +27,7 @@ def sample(  # noqa: PLR0913 - typer reads the flags from the signature
     seed: Annotated[int, typer.Option(min=0, help="Seed of the draw and the order.")] = 0,
     out: Annotated[Path | None, typer.Option(help="The page; default: labels.html in the run folder.")] = None,
 ) -> None:
-    """Draw answers and write a page in which a person labels them, blind to what the judge said.
+    """Draw answers and write a page to label them on, without the judge's verdicts.
 
     The draw is balanced over the judge's verdicts, spread over a cohort, and every answer knows its chance to be drawn.
     The page is one file that works from disk and sends nothing: hand it to as many raters as you like.

@@ -1,4 +1,4 @@
-"""`evalkit noise` and `evalkit power`: estimate what the gate of a suite can detect."""
+"""`evalkit noise` and `evalkit power`: estimate what a suite's gate can detect."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,7 +23,7 @@ def noise(
     seed: Annotated[int, typer.Option(min=0, help="Seed of the draws.")] = 0,
     json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
-    """Run one system several times and compare it with itself: flips, false alarms, drops that would be found.
+    """Run one system several times and compare it with itself: flips, false alarms, detectable drops.
 
     A case is never compared with itself: each comparison takes two different repeats of every case.
 
@@ -59,7 +59,7 @@ def power(
     flips: Annotated[float | None, typer.Option(min=0, max=1, help="Share of cases that flip between runs.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
-    """Say which drops the gate of a suite would find, before any run: by the cases that each cohort has.
+    """Show the drops that a suite's gate would detect, from the number of cases in each cohort.
 
     Example: evalkit power suites/compliance.yaml
 

@@ -1,4 +1,4 @@
-"""Print results on stdout and everything else on stderr."""
+"""Print results on stdout, and everything else on stderr."""
 
 from __future__ import annotations
 
@@ -23,30 +23,30 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Files:
-    """What a caller wants written besides the run folder."""
+    """Files to write besides the run folder."""
 
     summary: Path | None = None
-    """Appended to."""
+    """File to append the summary to."""
     junit: Path | None = None
     csv: Path | None = None
 
     def named(self) -> list[Path]:
-        """Those that were asked for."""
+        """Return the requested files."""
         return [file for file in (self.summary, self.junit, self.csv) if file is not None]
 
 
 NO_FILES = Files()
 _USUAL, _WIDEST = 80, 1000
-"""Columns; `COLUMNS` may say anything, and 0 is not a width."""
+"""Default width; `COLUMNS` may hold any text, and 0 is not a width."""
 
 
 class CommandOutput:
-    """The two streams of a command and how much to say on them."""
+    """The two streams of a command, and how much to print on them."""
 
     def __init__(
         self, *, json: bool = False, verbose: bool = False, quiet: bool = False, no_color: bool = False
     ) -> None:
-        """Choose the streams; colour is off for pipes, `NO_COLOR` and `TERM=dumb` in any case."""
+        """Choose the streams; colour is always off for pipes, `NO_COLOR` and `TERM=dumb`."""
         if verbose and quiet:
             raise InputError(Problem("--quiet", "--verbose asks for more", "give one of them"))
         self.json, self.verbose, self.quiet = json, verbose, quiet
@@ -57,11 +57,11 @@ class CommandOutput:
         self.messages = _console(stderr=True, **colours)
 
     def say(self, text: str) -> None:
-        """Print a message for people."""
+        """Print a message."""
         self.messages.print(text, soft_wrap=True)
 
     def show_run(self, result: Result, *, reports: bool, files: Files = NO_FILES) -> None:
-        """Write the reports of a run, print its decision, and write the files that its caller wants besides."""
+        """Write the reports of a run, print its decision, and write the requested files."""
         promise(result.folder.file(DECISION), result.sha256)
         from evalkit.report.write import append_to, junit_to, material_of, newer, table_to, view_of, write_reports
 
@@ -96,7 +96,7 @@ class CommandOutput:
             self._say_next(_short(result.baseline.path), _short(result.folder.path), view.failing[0].row.case.id)
 
     def _say_next(self, before: str, after: str, case_id: str) -> None:
-        """A command to copy: at a narrow width a part a line, and none where an id cannot be shown as it is."""
+        """Print the next command, one part a line on a narrow terminal; nothing if an id cannot be printed safely."""
         if one_line(case_id, len(case_id)) != case_id:
             return
         parts = [f"evalkit diff {shlex.quote(before)}", shlex.quote(after), f"--case {shlex.quote(case_id)}"]
@@ -112,7 +112,7 @@ def _console(**options: Any) -> Console:
     from rich.console import Console
 
     class Patient(Console):
-        """A console whose reader may leave (`| head`): the exit code is the decision's all the same."""
+        """A console that survives the end of its reader (`| head`): the exit code stays the decision's."""
 
         def on_broken_pipe(self) -> None:
             self.quiet = LISTENER.left = True
@@ -124,10 +124,10 @@ def _console(**options: Any) -> Console:
 
 
 def _short(path: Path) -> str:
-    """The path from here where it lies below, else the whole path."""
+    """Shorten a path inside the current folder."""
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
 def share_of(value: float | None) -> str:
-    """A share in words: what is unknown is not a number."""
+    """Format a share; an unknown one is not a number."""
     return "unknown" if value is None else f"{value:.1%}"

@@ -33,10 +33,10 @@ _NAMES_CHARS = 12
 
 
 class Reporter:
-    """Counts rows as they come and shows them in the chosen way."""
+    """Counts rows as they arrive, and shows them as a bar or lines."""
 
     def __init__(self, console: Console, mode: str) -> None:
-        """Choose bar or lines; a bar needs a real terminal and no CI, whatever is asked for or forced."""
+        """Choose bar or lines; a bar always needs a real terminal and no CI."""
         self._console = console
         self._mode = mode if mode in ("lines", "none") else "bar" if _is_live(console) else "lines"
         self._waits = Waits()
@@ -51,13 +51,13 @@ class Reporter:
         self.watcher = Watcher(begin=self._begin, row=self._row, note=self._note)
 
     def __enter__(self) -> Self:
-        """Nothing is shown before the first call."""
+        """Start silent until the first call."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         if self._bar is not None:
             self._bar.stop()
 
@@ -113,7 +113,7 @@ class Reporter:
         self._console.print(f"{self._done}/{self._expected} {share}%  {self._counts()}{self._eta()}", soft_wrap=True)
 
     def _tick(self) -> None:
-        """A line also while nothing ends, so that a long wait is seen as one."""
+        """Print a line from time to time while no case ends, so that a long wait is visible."""
         if self._done < self._expected and time.monotonic() - self._last_line >= LINE_INTERVAL_S:
             self._print_line()
         asyncio.get_running_loop().call_later(LINE_INTERVAL_S / 4, self._tick)
@@ -154,7 +154,7 @@ class Reporter:
 
 
 def header(suite: Suite, expected: int, baseline: str) -> str:
-    """What is about to run, in one line of at most `HEADER_CHARS`: long names give way.
+    """Describe the run in one line of at most `HEADER_CHARS`; long names are shortened.
 
     Args:
         suite: gives its name, scorers, repeats and concurrency.
@@ -171,13 +171,13 @@ def header(suite: Suite, expected: int, baseline: str) -> str:
 
 
 def _is_live(console: Console) -> bool:
-    """Whether lines can be drawn again: `FORCE_COLOR` makes no terminal of a pipe, and a CI log keeps every frame."""
+    """Return whether lines can be redrawn: never for a pipe, even with `FORCE_COLOR`, or in a CI log."""
     terminal = console.file.isatty() and console.is_terminal and not console.is_dumb_terminal
     return terminal and os.environ.get("CI", "").lower() in ("", "0", "false")
 
 
 def _usages(row: Row) -> Iterator[Usage]:
-    """What the answer and its grades took, as far as it is known."""
+    """Yield the known usage of the answer and its grades."""
     usages = [row.output.usage if row.output else None, *(grade.usage for grade in row.scores.values())]
     return (each for each in usages if each is not None)
 
@@ -195,7 +195,7 @@ def _bar(console: Console, counts: Callable[[], str]) -> Progress:
     from rich.text import Text
 
     class Counts(ProgressColumn):
-        """Asked anew for every frame: money is spent and waits run while no case ends."""
+        """Renders the counts for every frame: cost and waiting time change while no case ends."""
 
         def render(self, task: Task) -> Text:
             return Text(counts())

@@ -1,4 +1,4 @@
-"""Write the reference from the program itself: commands, suite keys, systems, checks, scorers, exit codes."""
+"""Generate the reference from the program: commands, suite keys, systems, checks, scorers, exit codes."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ EXIT_CODES = """\
 
 
 def reference() -> str:
-    """The whole reference as one Markdown page."""
+    """Build the reference as one Markdown page."""
     parts = [
         "# Reference\n\nPrinted by `evalkit docs`, from the program itself.\n",
         "## Commands\n",
@@ -61,7 +61,7 @@ def reference() -> str:
 
 
 def scorers() -> list[tuple[str, str]]:
-    """Every shipped scorer with its class, the local judge last."""
+    """Return every shipped scorer with its class, the local judge last."""
     return [*sorted(SCORERS.items()), ("judge, with `judge: {local: correctness}`", LOCAL_JUDGE)]
 
 
@@ -111,7 +111,7 @@ def _class(name: str, cls: type[Any]) -> str:
 
 
 def _options(cls: type[Any]) -> str:
-    """A table of the fields of a dataclass, with the text that stands below each in the source."""
+    """Build a table of a dataclass's fields, with their docstrings."""
     said = _field_texts(cls)
     lines = ["| key | type | default | meaning |", "| --- | --- | --- | --- |"]
     for field in dataclasses.fields(cls):
@@ -138,7 +138,7 @@ def _cell(text: str) -> str:
 
 
 def _rows(cls: type[Any], field: dataclasses.Field[Any], prefix: str = "") -> list[str]:
-    """One row an option; those of a mapping each have their own."""
+    """Return one row for each option, and for each key of a mapping."""
     hint: Any = hints_of(cls)[field.name]  # type: ignore[arg-type]
     inner = next((part for part in get_args(hint) if dataclasses.is_dataclass(part)), None)
     if isinstance(inner, type):

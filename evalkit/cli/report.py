@@ -1,4 +1,4 @@
-"""`evalkit report`: make the reports of a run again."""
+"""`evalkit report`: write the reports of a run again."""
 
 import os
 from pathlib import Path

@@ -15,15 +15,15 @@ if TYPE_CHECKING:
     from evalkit.operations.run import Replies
 
 ENV_PREFIX = "EVALKIT"
-"""Flags may stand in the environment: `EVALKIT_LIMIT` is `--limit`."""
+"""Prefix of environment variables for flags: `EVALKIT_LIMIT` sets `--limit`."""
 _WHERE, _PART, _CALLS, _SHOWN = "Run", "Run a part of the cases (not gated)", "Calls", "Output"
 """Groups of options in the help."""
 _UNREAD = {"suite", "dry_run"}
-"""Parameters that no variable sets."""
+"""Parameters that no environment variable sets."""
 
 
 class Progress(enum.StrEnum):
-    """How a run shows that it goes on."""
+    """How a run shows its progress."""
 
     AUTO = "auto"
     BAR = "bar"
@@ -237,14 +237,14 @@ def _prepare_reports() -> None:
 
 
 def _environment() -> list[str]:
-    """Words that set the flags which stand in the environment, so that the command of a run can be repeated."""
+    """Return the flags set in the environment as arguments, so that the run's command can be repeated."""
     names = {f"{ENV_PREFIX}_{name.upper()}" for name in inspect.signature(run).parameters.keys() - _UNREAD}
     given = [f"{name}={os.environ[name]}" for name in sorted(names & os.environ.keys()) if os.environ[name]]
     return ["env", *given] if given else []
 
 
 def _failed(run: Path, named: list[str] | None) -> tuple[str, ...]:
-    """Ids of the cases that failed in a run."""
+    """Return the ids of the cases that failed in a run."""
     from evalkit.errors import InputError, NothingSelected, Problem
     from evalkit.operations.run import failed_ids
     from evalkit.store.folder import RunFolder

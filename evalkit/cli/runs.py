@@ -1,4 +1,4 @@
-"""`evalkit runs`: stored runs and their trend."""
+"""`evalkit runs`: list stored runs and their trend."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ def runs(
     suite: Annotated[str | None, typer.Option(help="Only runs of this suite.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the runs as JSON, and nothing else.")] = False,
 ) -> None:
-    """List stored runs by suite, the newest last, with their trend; it is cut where figures stop being comparable.
+    """List stored runs by suite, newest last, with a trend that is cut where figures are not comparable.
 
     Example: evalkit runs reports --suite compliance
 
-    Exit codes: 0, 2 where there is no such folder.
+    Exit codes: 0, 2 if there is no such folder.
     """
     from evalkit.operations.runs import list_runs
 
@@ -75,7 +75,7 @@ def _show(name: str, found: Sequence[PastRun]) -> None:
 
 
 def _table(shown: Sequence[PastRun]) -> Table:
-    """A run a line; one whose figures cannot be compared with those above it says why."""
+    """Build a table with one run a line; a run that is not comparable with those above says why."""
     from rich.table import Table
     from rich.text import Text
 
@@ -110,7 +110,7 @@ def _value(past: PastRun, metric: str) -> str:
 
 
 def _counts(past: PastRun) -> bool:
-    """Whether a run is a point of the trend: a part of a suite is none."""
+    """Return whether a run is part of the trend; a partial run is not."""
     return not past.partial and _RATE in past.values
 
 

@@ -1,4 +1,4 @@
-"""`evalkit score`: grade the stored answers of a run with today's scorers."""
+"""`evalkit score`: grade the stored answers of a run with the current scorers."""
 
 from pathlib import Path
 from typing import Annotated
@@ -14,7 +14,7 @@ def score(
     resume: Annotated[bool, typer.Option("--resume", help="Resume the interrupted scoring in --out.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print decision.json on stdout, and nothing else.")] = False,
 ) -> None:
-    """Score stored answers again, after a change of a scorer, a rubric or a judge; the system is not called.
+    """Score stored answers again after a change of a scorer, rubric or judge, without calling the system.
 
     So a baseline stays comparable: score it again, and save that run in its place. Times and costs of the system are
     those of the first time.

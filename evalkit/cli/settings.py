@@ -11,17 +11,17 @@ from evalkit.cli.run import ENV_PREFIX
 from evalkit.suite.model import Suite, SuiteOptions
 
 _PARTS = frozenset({"name", "description", "version", "golden", "system", "scorers", "gate", "judge", "labels"})
-"""Keys of a suite that are no settings."""
+"""Keys of a suite that are not settings."""
 _FLAGS = {"repeat": "repeat", "concurrency": "concurrency", "seed": "seed"} | {
     "budget_usd": "budget",
     "deadline_s": "deadline",
     "system.timeout_s": "timeout",
 }
-"""Setting -> the flag of `run` that goes before it."""
+"""Setting -> the flag of `run` that overrides it."""
 
 
 def settings(suite: Suite, env: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
-    """Name, value and source of each."""
+    """Yield name, value and source of each setting."""
     values = {each.name: getattr(suite.options, each.name) for each in fields(SuiteOptions) if each.name not in _PARTS}
     for name, value in (values | {"system.timeout_s": suite.system.timeout_s}).items():
         variable = f"{ENV_PREFIX}_{_FLAGS[name].upper()}" if name in _FLAGS else ""

@@ -32,9 +32,9 @@ from evalkit.store.folder import RunFolder
 from evalkit.systems.secrets import names_in, redact, secrets_of
 
 DRAIN_S = 8.0
-"""Seconds that calls in flight have to end after the first signal; a run has ended within 10."""
+"""Seconds that calls in flight have to end after the first signal; the run ends within 10."""
 FORCED_S = 0.8
-"""Seconds until a second signal ends the process, whatever still holds it."""
+"""Seconds until a second signal ends the process unconditionally."""
 
 
 def run_stoppable(request: Request, output: CommandOutput, progress: str) -> Result:
@@ -58,7 +58,7 @@ def run_stoppable(request: Request, output: CommandOutput, progress: str) -> Res
 
 
 def again(request: Request, folder: RunFolder) -> str:
-    """The command that goes on with a run: the one that began it, with its folder."""
+    """Return the command that resumes a run: its original command, with its folder."""
     words = [word for word in shlex.split(request.command) if word != "--resume" and not word.startswith("--out=")]
     if "--out" in words:
         at = words.index("--out")
@@ -74,7 +74,7 @@ def _without_secrets(text: str, suite: Path) -> str:
 
 
 async def _stoppable(running: Coroutine[Any, Any, Result], stop: Stop) -> Result:
-    """The first signal lets the calls in flight end, the second one does not."""
+    """Handle signals: the first lets the calls in flight end, the second cancels them."""
     task, loop = asyncio.current_task(), asyncio.get_running_loop()
     heard: Counter[str] = Counter()
 

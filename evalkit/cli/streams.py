@@ -11,32 +11,32 @@ from collections.abc import Callable, Mapping
 from typing import Any, TextIO
 
 RUNNERS = ("GITHUB_ACTIONS", "TF_BUILD")
-"""Variables of the runners (GitHub and those like it, Azure) that read commands out of what is printed."""
+"""Environment variables of runners (GitHub and compatible ones, Azure) that execute commands in printed text."""
 _COMMAND = re.compile(r"^([^\S\n]*):(?=:)|#(?=#(?:\[|vso\[))", re.MULTILINE)
 
 
 class Listener:
-    """Who reads standard output."""
+    """The state of the reader of standard output."""
 
     left = False
-    """Whether output was dropped because its reader had gone."""
+    """Whether output was dropped because the reader had gone."""
 
 
 LISTENER = Listener()
 
 
 class Tame:
-    """A text stream on which no line begins with `::`, and `##[` never stands: the first sign shows as its number."""
+    """A text stream without runner commands: a leading `::` and any `##[` are escaped."""
 
     def __init__(self, stream: TextIO) -> None:
         """Write to `stream`."""
         self._stream = stream
         self._one_at_a_time = threading.Lock()
         self._blank = True
-        """Whether nothing but white space stands on the line so far."""
+        """Whether the line so far is blank."""
 
     def write(self, text: str) -> int:
-        """Write text, its commands made visible."""
+        """Write text with its commands escaped."""
         with self._one_at_a_time:  # a system may print in several threads
             before = "" if self._blank else "."
             self._stream.write(_COMMAND.sub(_named, before + text)[len(before) :])
@@ -45,27 +45,27 @@ class Tame:
         return len(text)
 
     def __getattr__(self, name: str) -> Any:
-        """Everything else is the stream's own."""
+        """Delegate everything else to the stream."""
         return getattr(self._stream, name)
 
 
 class Unheard:
-    """A stream for messages that goes on where nobody can be told any more: its reader left, or its disk is full."""
+    """A stream for messages that continues when its reader has left or its disk is full."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
     def write(self, text: str) -> int:
-        """Write text, or nothing from now on."""
+        """Write text; after a failure, write nothing."""
         self._or_drop(lambda: self._stream.write(text))
         return len(text)
 
     def flush(self) -> None:
-        """Send what was written, or drop it."""
+        """Flush the text, or drop it."""
         self._or_drop(self._stream.flush)
 
     def close(self) -> None:
-        """Stay open: a system that closes its standard streams closes no one else's."""
+        """Stay open when a system closes its standard streams."""
         self.flush()
 
     def _or_drop(self, send: Callable[[], object]) -> None:
@@ -77,12 +77,12 @@ class Unheard:
             os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
 
     def __getattr__(self, name: str) -> Any:
-        """Everything else is the stream's own."""
+        """Delegate everything else to the stream."""
         return getattr(self._stream, name)
 
 
 class Discreet:
-    """A text stream that redacts secrets of the environment, whether evalkit, a system or a library writes them.
+    """A text stream that redacts secrets of the environment from all text, whoever writes it.
 
     What a child process, or C code, writes to the descriptor itself does not pass through here.
     """
@@ -99,7 +99,7 @@ class Discreet:
         return len(text)
 
     def _secrets(self) -> tuple[str, ...]:
-        """The secrets, searched again where variables were added since, as a `.env` file does."""
+        """Return the secrets, collected again after variables were added, as by a `.env` file."""
         from evalkit.systems.secrets import secrets_of
 
         if self._known[0] != len(self._env):
@@ -107,23 +107,23 @@ class Discreet:
         return self._known[1]
 
     def __getattr__(self, name: str) -> Any:
-        """Everything else is the stream's own."""
+        """Delegate everything else to the stream."""
         return getattr(self._stream, name)
 
 
 def discreet(stream: TextIO, env: Mapping[str, str]) -> TextIO:
-    """The stream without secrets of the environment; a closed one is `None` and stays so."""
+    """Wrap a stream to redact secrets of the environment; a closed one is `None` and stays so."""
     return Discreet(stream, env) if stream is not None else stream  # type: ignore[return-value]
 
 
 def tamed(stream: TextIO, env: Mapping[str, str]) -> TextIO:
-    """The stream as it is, or held back where a CI runner reads it; a closed one is `None` and stays so."""
+    """Wrap a stream that a CI runner reads, to escape commands; a closed one is `None` and stays so."""
     listened = stream is not None and any(env.get(name) for name in RUNNERS)
     return Tame(stream) if listened else stream  # type: ignore[return-value]
 
 
 def spelled(stream: TextIO) -> TextIO:
-    """The stream, on which a character beyond its encoding is spelled by its number as in JSON, and ends nothing."""
+    """Make a stream escape characters beyond its encoding, as in JSON, instead of failing."""
     codecs.register_error("spelled", _spelled)
     if isinstance(stream, io.TextIOWrapper) and codecs.lookup(stream.encoding).name != "utf-8":
         stream.reconfigure(errors="spelled")
@@ -138,7 +138,7 @@ def _spelled(error: UnicodeError) -> tuple[str, int]:
 
 
 def unheard(stream: TextIO) -> TextIO:
-    """A stream whose failures end nothing; a closed one is `None` and stays so."""
+    """Wrap a stream so that its failures are ignored; a closed one is `None` and stays so."""
     return Unheard(stream) if stream is not None else stream  # type: ignore[return-value]
 
 

@@ -17,7 +17,7 @@ SuiteFile = Annotated[
 
 
 def named_or_nearest(suite: Path | None) -> Path:
-    """The suite that was named, else the nearest one called `evalkit.yaml`, up to the root of the project.
+    """Return the named suite, else the nearest `evalkit.yaml`, up to the root of the project.
 
     Raises:
         InputError: there is none.

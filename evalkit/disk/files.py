@@ -21,16 +21,15 @@ from evalkit.disk.paths import shown_path
 from evalkit.errors import InputError, Problem
 
 MAX_LINE_BYTES = 64 << 20
-"""Of a journal: an answer of 10 MB, each byte of it escaped, fits."""
+"""Longest line of a journal: an answer of 10 MB, with each byte escaped, fits."""
 MAX_GROWTH_BYTES = 64 << 20
-"""A journal grows while another process runs; a file that grows further than this while it is read is endless."""
+"""A journal may grow while another process runs; a file that grows more than this while it is read is refused."""
 MAX_TEXT_BYTES = 16 << 20
-"""Of a file that is read as a whole."""
+"""Size limit of a file that is read as a whole."""
 SMALL_BYTES = 64 << 20
-"""A packed file may always unpack to this size, however small it is."""
+"""A compressed file may always unpack to this size."""
 MAX_RATIO = 400
-"""A packed file may unpack to this many times its size: real baselines have 8, or 230 if every row repeats one
-long context."""
+"""A compressed file may unpack to this many times its size: real baselines reach 8, or 230 if rows repeat a context."""
 LONG_BLOCK = 1 << 17
 _PIECE_BYTES = 1 << 16
 _UNLIMITED = 1 << 62
@@ -44,7 +43,7 @@ _KINDS = {
 
 
 class Unfit(OSError):
-    """Raised for a file that evalkit refuses to read whatever its permissions; `strerror` says why."""
+    """Raised for a file that evalkit refuses to read regardless of permissions; `strerror` says why."""
 
     def __init__(self, what: str, path: Path) -> None:
         super().__init__(errno.EINVAL, what, str(path))
@@ -86,7 +85,7 @@ def open_file(
 
 
 def read_file(path: Path, max_bytes: int = MAX_TEXT_BYTES) -> bytes:
-    """The bytes of a regular file.
+    """Read the bytes of a regular file.
 
     Raises:
         Unfit: it is not a regular file, or longer than `max_bytes`.
@@ -101,7 +100,7 @@ def read_file(path: Path, max_bytes: int = MAX_TEXT_BYTES) -> bytes:
 
 
 def sha256_of(path: Path) -> str:
-    """SHA-256 (hex) of a regular file's bytes, read in pieces.
+    """Compute the SHA-256 (hex) of a regular file's bytes, in pieces.
 
     Raises:
         OSError: it cannot be read, or is not a regular file.
@@ -111,11 +110,11 @@ def sha256_of(path: Path) -> str:
 
 
 def open_packed(path: Path, fix: str, *, max_line_bytes: int = MAX_LINE_BYTES) -> BinaryIO:
-    """The bytes of a gzip file as they unpack.
+    """Open the decompressed bytes of a gzip file.
 
     Args:
         path: the file.
-        fix: what to do where it cannot be unpacked or is too long.
+        fix: what to do if it cannot be unpacked or is too long.
         max_line_bytes: length of the longest line.
 
     Raises:
@@ -126,7 +125,7 @@ def open_packed(path: Path, fix: str, *, max_line_bytes: int = MAX_LINE_BYTES) -
 
 
 def unpacked_limit(packed_bytes: int) -> int:
-    """How many bytes a file of so many may unpack to."""
+    """Return how many bytes a file of a given size may unpack to."""
     return max(SMALL_BYTES, MAX_RATIO * packed_bytes)
 
 
@@ -135,13 +134,13 @@ def _not_regular(kind: int, path: Path) -> Unfit:
 
 
 class _Lines:
-    """Counts the lines of what is read, block by block."""
+    """Check line lengths block by block."""
 
     def __init__(self, most_bytes: int) -> None:
         self.number, self._bytes, self._most = 1, 0, most_bytes
 
     def take(self, piece: Any) -> bool:
-        """False where the line that the block ends in is too long."""
+        """Take a block; return False if the line at its end is too long."""
         data = bytes(piece)
         end = data.rfind(b"\n")
         self.number += data.count(b"\n") if end >= 0 else 0
@@ -150,7 +149,7 @@ class _Lines:
 
 
 class _Plain(io.FileIO):
-    """A regular file that was opened, with its caps."""
+    """An open regular file with its limits."""
 
     def __init__(self, fd: int, path: Path, max_line_bytes: int) -> None:
         super().__init__(fd, "rb")
@@ -160,7 +159,7 @@ class _Plain(io.FileIO):
         self._left = self._end
 
     def readinto(self, buffer: Any) -> int | None:
-        """Fill a buffer, and check what went in."""
+        """Fill a buffer, and check the new bytes."""
         size = super().readinto(buffer)
         if not size:
             return size
@@ -172,11 +171,11 @@ class _Plain(io.FileIO):
         return size
 
     def readall(self) -> bytes:
-        """Read to the end, with the same caps."""
+        """Read to the end, with the same limits."""
         return b"".join(iter(lambda: self.read(_PIECE_BYTES), b""))
 
     def read(self, size: int | None = -1) -> bytes:
-        """Read at most `size` bytes, with the same caps."""
+        """Read at most `size` bytes, with the same limits."""
         if size is None or size < 0:
             return self.readall()
         data = bytearray(size)
@@ -184,7 +183,7 @@ class _Plain(io.FileIO):
 
 
 class _Unpacked(io.RawIOBase):
-    """Counts bytes and lines as they come out of a gzip file."""
+    """Check sizes and line lengths of decompressed bytes."""
 
     def __init__(self, path: Path, fix: str, max_line_bytes: int) -> None:
         self._packed = open_file(path, max_line_bytes=_UNLIMITED)
@@ -198,7 +197,7 @@ class _Unpacked(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """Fill a buffer, and check what went in."""
+        """Fill a buffer, and check the new bytes."""
         try:
             piece = self._file.read1(len(buffer))
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
@@ -214,7 +213,7 @@ class _Unpacked(io.RawIOBase):
         return len(piece)
 
     def close(self) -> None:
-        """Close the file as well."""
+        """Close the underlying file too."""
         self._file.close()
         self._packed.close()
         super().close()

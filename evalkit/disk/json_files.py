@@ -1,4 +1,4 @@
-"""Read JSON files from untrusted sources, and write JSON whose bytes depend on the value alone."""
+"""Read JSON files from untrusted sources, and write deterministic JSON."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _MAX_JSON_BYTES = 16 << 20
 
 
 def read_json(file: Path) -> Any:
-    """The value in a file, which may be anybody's.
+    """Read the value of an untrusted file.
 
     Raises:
         OSError: if it cannot be read.
@@ -29,7 +29,7 @@ def read_json(file: Path) -> Any:
 
 
 def to_json(value: Any) -> str:
-    """Sorted, indented JSON; the same value always gives the same bytes.
+    """Serialise a value as sorted, indented JSON; equal values give equal bytes.
 
     Raises:
         ValueError: for NaN or infinity, which are unknowns and must be said in words.

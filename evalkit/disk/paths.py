@@ -8,19 +8,19 @@ PROJECT_MARKS = (".git", "pyproject.toml")
 
 
 def project_of(folder: Path) -> Path:
-    """The nearest folder, from `folder` upwards, that looks like a project; else `folder` itself."""
+    """Find the nearest folder, from `folder` upwards, that is a project root; else return `folder`."""
     whole = folder.resolve()
     above = (whole, *whole.parents)
     return next((up for up in above if is_project(up)), whole)
 
 
 def is_project(folder: Path) -> bool:
-    """Whether a folder is the root of a project."""
+    """Return whether a folder is the root of a project."""
     return any((folder / mark).exists() for mark in PROJECT_MARKS)
 
 
 def shown_path(path: Path) -> str:
-    """A path as people see it: from the current folder where it lies below, else whole."""
+    """Format a path for messages: relative to the current folder if inside it, else absolute."""
     try:
         here = Path.cwd()
     except FileNotFoundError:  # deleted under us

@@ -13,7 +13,7 @@ from pathlib import PurePosixPath
 from posixpath import normpath
 
 ANCHOR = "//"
-"""Begins a path that is known from the project's root on; others may begin in any folder."""
+"""Prefix of a path known from the project's root; other paths may begin in any folder."""
 _UNKNOWN = ("*",)
 _MOST = 16
 _DEPTH = 5
@@ -27,7 +27,7 @@ class Module:
     """The path expressions of one module."""
 
     def __init__(self, tree: ast.Module, relative: PurePosixPath) -> None:
-        """Note the variables.
+        """Collect the variables.
 
         Args:
             tree: of its source.
@@ -47,7 +47,7 @@ class Module:
                 self._variables.setdefault(name, []).append(value)
 
     def imported(self) -> Iterator[str]:
-        """Names of the files that the module may import: in the project's root, or beside it."""
+        """Yield the files that the module may import: in the project's root, or beside it."""
         beside = self._relative.parent.as_posix()
         for name in imports_of(self._tree, self._relative):
             path = name.replace(".", "/")
@@ -56,7 +56,7 @@ class Module:
                 yield from (place, normpath(f"{beside}/{place}"))
 
     def read(self) -> Iterator[str]:
-        """Paths that the module names, those it writes among them; docstrings name nothing."""
+        """Yield the paths that the module names, including those it writes; docstrings do not count."""
         docs = {id(node.value) for node in ast.walk(self._tree) if isinstance(node, ast.Expr)}
         for node in ast.walk(self._tree):
             if isinstance(node, ast.Constant):
@@ -70,13 +70,13 @@ class Module:
                     yield from (f"{path}/**" for part in _target(node) for path in self.paths(part))
 
     def written(self) -> Iterator[str]:
-        """Paths that the module opens for writing; a database is written where it is read."""
+        """Yield the paths that the module opens for writing; a database may also be read."""
         for node in ast.walk(self._tree):
             if isinstance(node, ast.Call) and (_name(node) in _WRITES or _opens_to_write(node)):
                 yield from (path for part in _target(node) for path in self.paths(part))
 
     def paths(self, node: ast.expr, depth: int = _DEPTH) -> Sequence[str]:
-        """What an expression may stand for, as paths; `*` where that is unknown."""
+        """Return the paths that an expression may evaluate to; `*` for unknown parts."""
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             return (node.value,)
         if isinstance(node, ast.JoinedStr):
@@ -152,7 +152,7 @@ class Module:
 
 
 def imports_of(tree: ast.Module, relative: PurePosixPath) -> Iterator[str]:
-    """Dotted names that a module may import; relative imports are read from its place in the project."""
+    """Yield the dotted names that a module may import; relative imports are resolved in the project."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -172,7 +172,7 @@ def _cut(paths: Iterator[str]) -> list[str]:
 
 
 def _joined(parts: tuple[str, ...]) -> str:
-    """Join as `/` does; what is unknown before the first known part may be any folder."""
+    """Join as `/` does; an unknown first part may be any folder."""
     whole = ""
     for part in parts:
         if part.startswith("/"):
@@ -192,7 +192,7 @@ def _name(call: ast.Call) -> str:
 
 
 def _target(call: ast.Call) -> list[ast.expr]:
-    """The expressions of which one is the file or folder that a call works on."""
+    """Return the candidate expressions for the file or folder that a call works on."""
     receiver = [call.func.value] if isinstance(call.func, ast.Attribute) else []
     named = [word.value for word in call.keywords if word.arg in ("file", "filename", "path", "searchpath")]
     first = [] if _name(call) in ("write_text", "write_bytes") else call.args[:1]

@@ -17,9 +17,9 @@ from typing import Any
 from evalkit.disk.paths_in_source import ANCHOR, Module
 
 PROMPT_FOLDERS = frozenset({"prompt", "prompts", "template", "templates"})
-"""Folders beside the module whose files count even where the code builds their names out of sight."""
+"""Folders beside the module whose files always count."""
 MAX_TEXT_BYTES = 1 << 20
-"""Of a file that is searched for the names of others."""
+"""Size limit of a file that is searched for the names of others."""
 _NOT_SOURCE = frozenset({"__pycache__", "node_modules", "site-packages"})
 _CODE = frozenset({".py", ".pyi", ".pyc", ".pyo"})
 _REDIRECTED = re.compile(r">{1,2}\s*[^\s;&|]+")
@@ -30,10 +30,10 @@ _FILE = re.compile(r"[\w./-]{1,200}\.[A-Za-z0-9]{1,8}")
 
 
 class Names:
-    """Names and patterns of files, as code and configuration write them."""
+    """File names and patterns found in code and configuration."""
 
     def __init__(self, paths: Iterable[str], beside: PurePosixPath) -> None:
-        """Take paths relative to any folder, or to the project's root where they begin with `ANCHOR`.
+        """Take paths relative to any folder, or to the project's root if they begin with `ANCHOR`.
 
         Args:
             paths: with `*` for what is unknown, `**` for any folders.
@@ -57,20 +57,20 @@ class Names:
                 self._patterns += [_pattern(folder + plain), _pattern(plain)]
 
     def exactly(self, relative: str) -> bool:
-        """Tell whether a file of the project is named without a pattern."""
+        """Return whether a file of the project is named without a pattern."""
         parts = relative.split("/")
         ends = ("/".join(parts[at:]) for at in range(len(parts)))
         return ANCHOR + relative in self._exact or any(end in self._exact for end in ends)
 
     def match(self, relative: str) -> bool:
-        """Tell whether a file of the project is named, by a pattern or without one."""
+        """Return whether a file of the project is named, with or without a pattern."""
         return self.exactly(relative) or any(pattern.fullmatch(relative) for pattern in self._patterns)
 
 
 def source_files(
     module_file: Path, module: str, project: Path, declared: Sequence[str] = (), leave_out: Iterable[Path] = ()
 ) -> list[tuple[str, Path]]:
-    """List the files that a system's answers rest on, as (relative name, path), sorted by name.
+    """List the files that a system's answers depend on, as (relative name, path), sorted by name.
 
     They are
 
@@ -110,7 +110,7 @@ def source_files(
 
 
 def imported_files(module_file: Path, module: str, project: Path, leave_out: Iterable[Path] = ()) -> dict[str, Path]:
-    """List the files that one module rests on, by relative name: fewer than those of a system.
+    """List the files that one module depends on, by relative name: fewer than those of a system.
 
     They are the module, what it imports from the project (of its top package where that lies outside the project), and
     the other files that these name and do not write.
@@ -136,7 +136,7 @@ def imported_files(module_file: Path, module: str, project: Path, leave_out: Ite
 
 
 def imported_texts(module: str, read: Callable[[Collection[str]], Mapping[str, bytes]]) -> dict[str, bytes]:
-    """Read the files of a project that a module rests on where no folder can be listed, as in a commit.
+    """Read the files that a module depends on if folders cannot be listed, as in a commit.
 
     They are those of `imported_files`, without files that the code names by a pattern.
 
@@ -145,7 +145,7 @@ def imported_texts(module: str, read: Callable[[Collection[str]], Mapping[str, b
         read: names relative to the project's root -> contents of those that exist.
 
     Returns:
-        Contents by name; empty where the module does not belong to the project.
+        Contents by name; empty if the module does not belong to the project.
     """
     path = module.replace(".", "/")
     waiting = {f"{path}.py", f"{path}/__init__.py", *_packages(path)}
@@ -160,7 +160,7 @@ def imported_texts(module: str, read: Callable[[Collection[str]], Mapping[str, b
 
 
 def _top(module_file: Path, module: str, project: Path) -> Path | None:
-    """The folder that names are relative to: the project, else that of the top package; `None` for a lone module."""
+    """Return the folder that names are relative to: the project, else the top package's; `None` for a lone module."""
     module_file, project = module_file.resolve(), project.resolve()
     if module_file.is_relative_to(project) and not _is_installed(module_file.relative_to(project)):
         return project
@@ -177,7 +177,7 @@ def _named(
     *,
     prompts: bool = False,
 ) -> set[str]:
-    """Names of those files that modules, words or the suite name, and that these files name in turn.
+    """Return the files named by modules, words or the suite, and those that these files name in turn.
 
     Args:
         others: files that are not code, by name.
@@ -206,7 +206,7 @@ def _named(
 
 
 def texts_in(value: Any) -> Iterator[str]:
-    """Every string in nested options."""
+    """Yield every string in nested options."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping):
@@ -220,7 +220,7 @@ def _relative(path: Path, top: Path) -> str:
 
 
 def _pattern(path: str) -> re.Pattern[str]:
-    """A pattern of paths in which `*` stays inside one folder and `**` does not."""
+    """Compile a path pattern in which `*` stays inside one folder and `**` does not."""
     text = re.escape(path).replace(r"\*\*/", "(?:.*/)?").replace(r"\*\*", ".*").replace(r"\*", "[^/]*")
     return re.compile(text.replace(r"\?", "[^/]"))
 
@@ -231,7 +231,7 @@ def _is_prompt(name: str, beside: PurePosixPath) -> bool:
 
 
 def _words(path: Path) -> Iterator[str]:
-    """Words of a text file that may name other files; what a script redirects its output to is left out."""
+    """Yield the words of a text file that may be file names; a script's redirection targets are skipped."""
     try:
         data = path.read_bytes() if path.stat().st_size <= MAX_TEXT_BYTES else b"\0"
     except OSError:
@@ -244,7 +244,7 @@ def _words(path: Path) -> Iterator[str]:
 
 
 def _modules(entry: str, code: Mapping[str, Path]) -> dict[str, Module | None]:
-    """The module and those of the project that it imports, by name; `None` for one that cannot be parsed."""
+    """Return the module and the project modules it imports, by name; `None` for one that cannot be parsed."""
     waiting = [entry]
     found: dict[str, Module | None] = {}
     while waiting:
@@ -259,7 +259,7 @@ def _modules(entry: str, code: Mapping[str, Path]) -> dict[str, Module | None]:
 
 
 def _places(name: str, data: bytes) -> set[str]:
-    """Names of the files that a module may import or read."""
+    """Return the names of the files that a module may import or read."""
     try:
         module = Module(ast.parse(data), PurePosixPath(name))
     except (SyntaxError, ValueError, RecursionError):
@@ -272,7 +272,7 @@ def _places(name: str, data: bytes) -> set[str]:
 
 
 def _packages(path: str) -> set[str]:
-    """The files that run before a module is imported."""
+    """Return the package files that run before a module is imported."""
     return {f"{parent}/__init__.py" for parent in PurePosixPath(path).parents if parent.name}
 
 

@@ -1,4 +1,4 @@
-"""Replace a file atomically: a reader sees the old content or all of the new."""
+"""Replace a file atomically: readers see the old content or all of the new."""
 
 from __future__ import annotations
 

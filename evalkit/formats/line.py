@@ -5,30 +5,30 @@ from __future__ import annotations
 import hashlib
 
 ROW_FORMAT = 1
-"""Version of a row's fields; it stands in each row."""
+"""Version of a row's fields, stored in each row."""
 _HEAD, _MIDDLE, _END = b'{"sum":"', b'","row":', b"}\n"
 _SUM_HEX = 32
 _BODY = len(_HEAD) + _SUM_HEX + len(_MIDDLE)
 
 
 def seal(body: bytes) -> bytes:
-    """The line of a row."""
+    """Encode the line of a row."""
     return _HEAD + _checksum(body) + _MIDDLE + body + _END
 
 
 def body_of(line: bytes) -> bytes | None:
-    """The row of a line, `None` where the line is torn or its checksum does not fit."""
+    """Return the row of a line, `None` if the line is torn or its checksum does not match."""
     body = line[_BODY : -len(_END)]
     return body if line.endswith(_END) and line[:_BODY] == _HEAD + _checksum(body) + _MIDDLE else None
 
 
 def sum_of(line: bytes) -> bytes:
-    """The checksum that an intact line carries."""
+    """Return the checksum of an intact line."""
     return line[len(_HEAD) : len(_HEAD) + _SUM_HEX]
 
 
 def is_sealed(line: bytes) -> bool:
-    """True where a line begins as those of a journal do, whole or not."""
+    """Return True if a line begins like those of a journal, complete or not."""
     return line.startswith(_HEAD) or _HEAD.startswith(line)
 
 

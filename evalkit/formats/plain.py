@@ -1,4 +1,4 @@
-"""Copy a value as what JSON can hold."""
+"""Copy values as plain JSON types."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from evalkit.text.values import shown
 
 MAX_DEPTH = 50
 _MAX_PLACE = 100
-"""Characters."""
+"""Maximum length of a text, in characters."""
 _MAX_INT_BITS = 13_000
-"""Some 3,900 digits; Python writes and reads no more than 4,300."""
+"""Largest integer: about 3,900 digits; Python reads and writes at most 4,300."""
 MAX_VALUES = 1_000_000
-"""Of one tool call's arguments, or of one step."""
+"""Maximum number of values in the arguments of one tool call, or in one step."""
 
 
 def plain(place: str, value: object) -> Any:
@@ -52,7 +52,7 @@ def _plain(place: str, value: object, depth: int, counter: Iterator[int]) -> Any
 
 
 def _inside(place: str, step: str) -> str:
-    """The place of a part; a long one is cut, so that a message has room for the reason."""
+    """Return the path of a part, shortened to leave room for the reason."""
     return place if place.endswith("…") else f"{place}{step}" if len(place) + len(step) <= _MAX_PLACE else f"{place}…"
 
 

@@ -12,17 +12,17 @@ from evalkit.types import Metric
 
 TIME_UNITS = frozenset({"s", "tokens/s", "cases/s"})
 PAID = frozenset({"judge_cost_usd_per_case"})
-"""What judges were paid in this run alone: it depends on which replies were kept by earlier ones."""
+"""Cost of judges in this run alone, which depends on the replies that earlier runs cached."""
 
 
 def metric_record(metric: Metric) -> dict[str, Any]:
-    """A metric as JSON; a range without an end is `null`."""
+    """Convert a metric to JSON; a missing end of its range is `null`."""
     record = asdict(metric)
     return {key: None if value in (math.inf, -math.inf) else value for key, value in record.items()}
 
 
 def metric_of(record: Mapping[str, Any]) -> Metric:
-    """The metric of a record."""
+    """Convert a record to a metric."""
     low, high = record["low"], record["high"]
     return Metric(
         **{
@@ -34,7 +34,7 @@ def metric_of(record: Mapping[str, Any]) -> Metric:
 
 
 def summary_of(record: Mapping[str, Any], timings: Mapping[str, Any]) -> Summary:
-    """The summary of the two records that `summary_records` gives.
+    """Convert the two records of `summary_records` to a summary.
 
     Raises:
         ValueError: a record does not have the shape of a summary.
@@ -50,7 +50,7 @@ def summary_of(record: Mapping[str, Any], timings: Mapping[str, Any]) -> Summary
 
 
 def decision_of(record: Mapping[str, Any]) -> Decision:
-    """The decision of a record; `run_id`, `head` and `exit_code`, which stand beside it in the file, are left out.
+    """Convert a record to a decision, without `run_id`, `head` and `exit_code`, which the file adds.
 
     Raises:
         ValueError: the record does not have the shape of a decision.
@@ -64,7 +64,7 @@ def decision_of(record: Mapping[str, Any]) -> Decision:
 
 
 def summary_records(summary: Summary) -> tuple[dict[str, Any], dict[str, Any]]:
-    """A summary as JSON in two parts: what equal answers make equal, and what a clock or the cache changes."""
+    """Convert a summary to two records: one equal for equal answers, one that depends on a clock or the cache."""
     timed = PAID | {metric.name for metric in summary.metrics if metric.unit in TIME_UNITS}
     metrics = [metric_record(metric) for metric in summary.metrics]
     record = {**asdict(summary), "metrics": [each for each in metrics if each["name"] not in timed]}

@@ -12,7 +12,7 @@ from evalkit.formats.line import ROW_FORMAT, body_of, seal
 from evalkit.types import Case, Output, Row, Score, Unscored, Usage
 
 RowKey = tuple[str, str, int]
-"""(case id, digest of the case, repeat): the last row of a key is the one that counts."""
+"""(case id, digest of the case, repeat); the last row of a key counts."""
 _TEXT = rb'"[^"\\]*(?:\\.[^"\\]*)*"'
 _KEY = re.compile(rb'\{"v":1,"repeat":(\d+),"case":\{"id":(' + _TEXT + rb'),"digest":(' + _TEXT + rb")")
 _START, _AFTER_KEY = b'{"v":1,"repeat":', b'","input":'
@@ -20,7 +20,7 @@ _encoder = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), allow_nan=
 
 
 def encode_row(row: Row) -> bytes:
-    """A row as one sealed line.
+    """Encode a row as one sealed line.
 
     The text is ASCII, so that a lone surrogate or U+2028 of an answer survives and never ends a line.
     """
@@ -28,7 +28,7 @@ def encode_row(row: Row) -> bytes:
 
 
 def decode_row(line: bytes) -> Row | None:
-    """The row of one line, `None` where the line is torn, its checksum does not fit, or it holds no row of ours."""
+    """Decode the row of one line, `None` if it is torn, its checksum does not match, or evalkit did not write it."""
     body = body_of(line)
     if body is None:
         return None
@@ -46,7 +46,7 @@ def _reader() -> Callable[[bytes], Row]:
 
 
 def row_key(line: bytes) -> RowKey | None:
-    """The key of an intact line, `None` for any other."""
+    """Return the key of an intact line, `None` for any other."""
     body = body_of(line)
     if body is None:
         return None
@@ -58,7 +58,7 @@ def row_key(line: bytes) -> RowKey | None:
 
 
 def row_name(line: bytes) -> bytes | None:
-    """What is the same for all rows of one key, and for no other: the beginning of an intact line's row."""
+    """Return the beginning of an intact line's row, which is the same for all rows of one key and no other."""
     body = body_of(line)
     if body is not None and not body.startswith(_START):
         row = decode_row(line)
@@ -68,7 +68,7 @@ def row_name(line: bytes) -> bytes | None:
 
 
 def key_of_name(name: bytes) -> RowKey:
-    """The key that a name of `row_name` stands for.
+    """Return the key of a name made by `row_name`.
 
     Raises:
         ValueError: it is not such a name.

@@ -14,7 +14,7 @@ from evalkit.types import MOST, Case, Failure, Kind, Message, Output, Row, Score
 
 _MAX_REPEATS = 1 << 31
 _MOST_CALLS = 1000
-"""Calls that one figure of a row may sum up, such as the votes of a judge."""
+"""Maximum number of calls summed in one value of a row, such as the votes of a judge."""
 
 
 class _StoredGrade(msgspec.Struct, frozen=True):
@@ -39,7 +39,7 @@ class _StoredGrade(msgspec.Struct, frozen=True):
 
 
 class _StoredCase(msgspec.Struct, frozen=True, kw_only=True):
-    """A `Case` whose identity, kind and severity are written, never taken for granted."""
+    """A `Case` whose identity, kind and severity are written, never defaulted."""
 
     id: str
     digest: str
@@ -74,11 +74,11 @@ _parse = msgspec.json.Decoder(_StoredRow).decode
 
 
 def read_row(body: bytes) -> Row:
-    """The row.
+    """Decode a row.
 
     Raises:
-        InputError: where a later evalkit wrote it.
-        ValueError, AttributeError, RecursionError: where it holds no row of ours.
+        InputError: if a later evalkit wrote it.
+        ValueError, AttributeError, RecursionError: if it holds no row of ours.
     """
     try:
         stored = _parse(body)
@@ -103,7 +103,7 @@ def read_row(body: bytes) -> Row:
 
 
 def _absurd(stored: _StoredRow) -> bool:
-    """True for a row whose tokens, cost or times would make sums overflow; no row of this version holds such."""
+    """Return True for tokens, cost or times that would make sums overflow; this version never writes them."""
     usages = [grade.usage for grade in stored.scores.values()]
     figures: list[float | None] = []
     if stored.output is not None:
@@ -115,7 +115,7 @@ def _absurd(stored: _StoredRow) -> bool:
 
 
 def _parse_otherwise(body: bytes) -> _StoredRow:
-    """A row with half a character in it, which UTF-8 cannot hold and the quick parser does not read."""
+    """Parse a row with a lone surrogate, which UTF-8 cannot encode and the fast parser does not read."""
     data = json.loads(body, parse_constant=_finite, parse_float=_finite)
     if data.get("v", ROW_FORMAT) != ROW_FORMAT:
         raise _other_format(data["v"])

@@ -1,4 +1,4 @@
-"""Parse YAML into plain values with the place of every key, rejecting the traps of YAML 1.1."""
+"""Parse YAML into plain values with the position of every key, rejecting the traps of YAML 1.1."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ MAX_VALUES = 200_000
 _OCTAL = re.compile(r"[-+]?0[0-9_]+$")
 _NOT_FINITE = re.compile(r"[-+]?\.(inf|nan)$", re.IGNORECASE)
 _TAGS = {f"tag:yaml.org,2002:{kind}" for kind in "str int float bool null timestamp value merge map seq".split()}
-"""What plain YAML reads without a tag being written."""
+"""Tags of plain YAML values that need not be written."""
 _OPEN = re.compile(r"(?:[\[{]\s*){51}")
-"""YAML looks far ahead of the first bracket, at a cost that grows with the square of the depth."""
+"""Nesting limit: the parser looks ahead of the first bracket, at a cost quadratic in the depth."""
 _HALF = re.compile("[\ud800-\udfff]")
 _WORDS_FOR_BOOL = {"yes", "no", "on", "off", "y", "n"}
 
 
 @dataclass(frozen=True)
 class Document:
-    """The values of one YAML file and where each of them stands."""
+    """The values of one YAML file and their positions."""
 
     source: str
     value: Mapping[str, Any]
@@ -36,7 +36,7 @@ class Document:
     """Path of keys and indices -> (line, column), both from 1."""
 
     def problem(self, path: Path, what: str, fix: str = "") -> Problem:
-        """A problem at the nearest known place of `path`."""
+        """Create a problem at the nearest known position of `path`."""
         known = path
         while known and known not in self.marks:
             known = known[:-1]
@@ -46,7 +46,7 @@ class Document:
 
 
 def dotted(path: Path) -> str:
-    """`("gate", 0, "min")` as people write it: `gate[0].min`."""
+    """Format a path such as `("gate", 0, "min")` as `gate[0].min`."""
     text = ""
     for part in path:
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
@@ -117,7 +117,7 @@ def _syntax_problem(error: yaml.MarkedYAMLError, source: str) -> Problem:
 
 
 class _Loader(yaml.SafeLoader):
-    """Composes nodes only; refuses aliases and deep nesting before they cost anything."""
+    """Composes nodes only; refuses aliases and deep nesting before they cost time."""
 
     depth = nodes = 0
 
@@ -146,7 +146,7 @@ class _Loader(yaml.SafeLoader):
 
 
 class _Reader:
-    """Turns nodes into values, keeps their places, and collects every problem."""
+    """Turns nodes into values, and collects positions and problems."""
 
     def __init__(self, source: str) -> None:
         self.source = source
@@ -211,7 +211,7 @@ def _mark(node: Any) -> tuple[int, int]:
 
 
 def _trap(text: str, kind: str) -> tuple[str, str] | None:
-    """What YAML 1.1 would silently read as something else, and the fix."""
+    """Describe what YAML 1.1 would silently convert, and the fix."""
     quoted = f'"{text}"'
     if kind == "bool" and text.lower() in _WORDS_FOR_BOOL:
         return f"YAML reads `{text}` as true or false", f"write true or false, or {quoted} for the word"

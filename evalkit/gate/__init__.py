@@ -1,1 +1,1 @@
-"""Summary and policy in, Decision out."""
+"""Apply a policy to a summary and decide."""

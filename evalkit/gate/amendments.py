@@ -1,4 +1,4 @@
-"""Compare the rules a run is judged by with those of its base: gate, evidence, labels, cases."""
+"""Compare the rules of a run with those of its base: gate, evidence, labels, cases."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _LESS_IS_LOOSER = ("min", "beats_by", "by_cohort_min", "alpha")
 _MORE_IS_LOOSER = ("max", "margin", "max_slowdown", "max_cost_ratio")
 _FEWER_ARE_LOOSER = ("by", "critical", "metrics")
 _UNTIL_GIVEN = {"metrics", "by"}
-"""Keys of `no_regression` that mean everything where they are not written."""
+"""Keys of `no_regression` that mean "all" if not written."""
 _NOT_RULES = ("why",)
 _FAIR_RULES = ("mean", "all")
 _COVERAGE = next(name for name, check in CHECKS.items() if check is Coverage)
 
 
 def amendments(before: Rules, after: Rules) -> tuple[Amendment, ...]:
-    """Every rule that differs, the looser ones first.
+    """List every rule that differs, the looser ones first.
 
     Args:
         before: of the base branch, or of the baseline.
@@ -39,7 +39,7 @@ def amendments(before: Rules, after: Rules) -> tuple[Amendment, ...]:
 
 
 def amended(decision: Decision, found: Sequence[Amendment], since: str) -> Decision:
-    """A decision with what was amended since the base; what is looser is a condition of an approval."""
+    """Add the amendments since the base to a decision; a looser rule is a condition of an approval."""
     if not found:
         return decision
     reasons = tuple(each.told(since) for each in found if each.loosens)
@@ -54,7 +54,7 @@ def amended(decision: Decision, found: Sequence[Amendment], since: str) -> Decis
 
 
 def case_changes(found: Comparison | None) -> tuple[Amendment, ...]:
-    """Cases that came and went against the baseline's run, where they were not asked in their old form."""
+    """List the cases added and removed since the baseline's run, if they were not run in their old form."""
     if found is None:
         return ()
     listed = (("removed", found.removed, found.removed_failing), ("changed", found.changed, found.changed_failing))
@@ -86,14 +86,14 @@ def _gate(before: Sequence[Any], after: Sequence[Any]) -> Iterator[Amendment]:
 
 
 def _defaults(label: str) -> Mapping[str, Any]:
-    """Defaults of the options that have one."""
+    """Return the defaults of the options that have one."""
     name = label.partition(" #")[0].partition("(")[0]
     given = {each.name: each.default for each in fields(CHECKS.get(name, Threshold))}
     return {key: value for key, value in given.items() if isinstance(value, int | float | str) and value != ""}
 
 
 def _entries(gate: Sequence[Any]) -> dict[str, Mapping[str, Any]]:
-    """Options by name; a second entry of one name is told by its severity or kind, else by its number."""
+    """Return the options by name; a repeated name is extended by its severity or kind, else by its number."""
     found: dict[str, Mapping[str, Any]] = {}
     if not any(item == _COVERAGE or (isinstance(item, Mapping) and _COVERAGE in item) for item in gate):
         found[_COVERAGE] = {}  # it holds where it is not written
@@ -109,7 +109,7 @@ def _entries(gate: Sequence[Any]) -> dict[str, Mapping[str, Any]]:
 
 
 def _options(name: str, value: Any) -> Mapping[str, Any]:
-    """Options as a mapping, one name as a list of one; a stored gate may hold anything there."""
+    """Return options as a mapping, with a single name as a list of one; a stored gate may hold any value."""
     shorthand: str = CHECKS.get(name, Threshold).shorthand
     options = value if isinstance(value, Mapping) else {} if value is None else {shorthand: value}
     return {
@@ -119,7 +119,7 @@ def _options(name: str, value: Any) -> Mapping[str, Any]:
 
 
 def _is_looser(name: str, key: str, was: Any, now: Any) -> bool:
-    """True also where it cannot be told."""
+    """Return True if the change lets more through, or if that cannot be determined."""
     if key in _LESS_IS_LOOSER + _MORE_IS_LOOSER and all(is_number(each) for each in (was, now)):
         return bool(now < was) is (key in _LESS_IS_LOOSER)
     if key in _LESS_IS_LOOSER + _MORE_IS_LOOSER and was is None and is_number(now):
@@ -138,7 +138,7 @@ def _is_looser(name: str, key: str, was: Any, now: Any) -> bool:
 
 
 def _plain(before: Rules, after: Rules) -> Iterator[Amendment]:
-    """Keys of the suite that rule how a run is judged."""
+    """Compare the keys of the suite that affect how a run is judged."""
     for key in ("require_evidence", "repeat", "repeat_rule", "cohorts", "production"):
         was, now = getattr(before, key), getattr(after, key)
         if was == now:

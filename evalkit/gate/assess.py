@@ -25,38 +25,41 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Terms:
-    """What a decision depends on besides the rows."""
+    """Everything a decision depends on besides the rows."""
 
     suite: str
     """Name of the suite."""
     policy: Policy
     baseline: Baseline | None = None
     baseline_folder: RunFolder | None = None
-    """Where the baseline's rows stand, for reports that show both answers."""
+    """Location of the baseline's rows, for reports that show both answers."""
     baseline_title: str = ""
-    """What the baseline is called in one word; empty where nothing is compared."""
+    """Short name of the baseline; empty if nothing is compared."""
     labels: tuple[Label, ...] = ()
     kappa_floors: Mapping[str, float] = field(default_factory=dict)
     calibrations: tuple[Calibration, ...] = ()
-    """What is known of the judges from other runs."""
+    """Calibration records of other runs."""
     score_keys: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    """Metric -> what its scores are made by; a calibration of anything else has expired."""
+    """Metric -> score key; a calibration made with another key has expired."""
     partial: str | None = None
     seed: int = 0
     production: Mapping[str, float] = field(default_factory=dict)
     traffic_per_month: int | None = None
     amendments: tuple[Amendment, ...] = ()
-    """What was changed in the rules since the base."""
+    """Rules that changed since the base."""
     amended_since: str = ""
-    """Where the rules before stood; empty where none are known."""
+    """Source of the earlier rules; empty if there are none."""
     former: tuple[Case, ...] | None = None
-    """Cases of the base that were removed or edited; `None` where they are not known."""
+    """Cases of the base that were removed or edited; `None` if they are not known."""
     former_blocks: bool = False
-    """Whether they may block: those of a commit. Since a stored baseline the set may have changed for good reasons."""
+    """Whether they may block.
+
+    Only those of a commit may: the set may have changed for good reasons since a stored baseline.
+    """
     case_changes: tuple[Amendment, ...] = ()
-    """Those of the amendments that take the base's golden set to find, so that a stored run keeps them."""
+    """Amendments that only the base's golden set shows; kept with a stored run."""
     notes: tuple[str, ...] = ()
-    """Sentences that go with the figures, such as where a judge was measured."""
+    """Notes shown with the figures, such as where a judge was measured."""
 
 
 def assess(
@@ -69,7 +72,7 @@ def assess(
         terms: suite, baseline and labels.
         expected: rows that the plan asked for.
         final: nothing can be run again: decide with what is there.
-        wall_s: seconds that the calls took, `None` where unknown (a resumed or stored run).
+        wall_s: seconds that the calls took, `None` if unknown (a resumed or stored run).
     """
     from evalkit.aggregate.frozen import freeze
     from evalkit.aggregate.summary import summarise
@@ -106,7 +109,7 @@ def assess(
         final=final,
     )
     if isinstance(decision, Decision):
-        # Where the old cases are known, what they say now is added to the decision later.
+        # If the old cases are known, what they say now is added to the decision later.
         told = terms.former is None and terms.partial is None
         cases = case_changes(decision.comparison) if told else ()
         since = terms.amended_since or ("" if terms.baseline is None else f"baseline {terms.baseline.run_id}")
@@ -115,7 +118,7 @@ def assess(
 
 
 def _unfinished(frame: FrozenFrame, expected: int, repeats: int) -> str | None:
-    """Why the rows are not the whole run, however few are missing; `None` where they are."""
+    """Explain why the rows are not the whole run, however few are missing; `None` if they are."""
     left_out = sum(count for reason, count in frame.skipped_reasons.items() if reason.startswith(QUARANTINED))
     if left_out:
         return f"{left_out} quarantined; try again with --retry-errors"

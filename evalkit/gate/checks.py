@@ -16,7 +16,7 @@ from evalkit.results import OVERALL, Check, CheckOutcome, Summary
 from evalkit.types import fails
 
 CANARY_RUNS = 3
-"""Runs of a canary that `2 of 3` looks at."""
+"""Repeats of a canary that `2 of 3` considers."""
 
 
 def failure_checks(frame: FrozenFrame, summary: Summary, policy: Failures) -> list[Check]:
@@ -76,7 +76,7 @@ def _cases_fail(count: int) -> str:
 
 
 def _might_fail(frame: FrozenFrame, chosen: Sequence[int]) -> list[int]:
-    """Cases that do not fail, and would if every run without a verdict had failed."""
+    """Return the cases that do not fail, but would if every repeat without a verdict had failed."""
     unknown = (frame.verdicts.status != SCORED) & (frame.verdicts.status != ABSENT)
     missing = np.bincount(frame.row_case[unknown], minlength=frame.n_cases)
     might = fails(frame.n_passed, frame.n_failed + missing, frame.repeat_rule) & (missing > 0) & ~frame.fails
@@ -103,7 +103,7 @@ def canary_checks(frame: FrozenFrame, summary: Summary, policy: Canary) -> list[
 
 
 def _canary_verdicts(frame: FrozenFrame) -> dict[int, list[bool | None]]:
-    """Per canary: passed, failed, or unknown (`None`) in the order of its repeats."""
+    """Return the verdicts of each canary in the order of its repeats: passed, failed, or unknown (`None`)."""
     column = frame.verdicts
     verdicts: dict[int, list[bool | None]] = {}
     for row, case in enumerate(frame.row_case.tolist()):
@@ -135,7 +135,7 @@ def _canaries(frame: FrozenFrame, summary: Summary, policy: Canary, blank: Check
 
 
 def _sorted_out(verdicts: dict[int, list[bool | None]], *, strict: bool) -> tuple[list[int], list[int], list[int]]:
-    """Cases that are broken, flaky, and without a verdict."""
+    """Split the canaries into broken, flaky, and without a verdict."""
     broken, flaky, unknown = [], [], []
     for case, results in sorted(verdicts.items()):
         first = results[:CANARY_RUNS]

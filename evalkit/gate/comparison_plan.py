@@ -16,7 +16,7 @@ NOT_AGAIN: Mapping[Again, str] = {
     "candidate": "its cases were not run again on the candidate, so the planned runs decide this alone",
     "both": "the old system did not answer again, so this is decided by single runs",
 }
-"""Why a gate that looked worse had no second look."""
+"""Reason why a gate that looked worse had no second look."""
 
 
 @dataclass(frozen=True)
@@ -24,27 +24,27 @@ class ComparisonPlan:
     """How a run is compared with its baseline."""
 
     policy: NoRegression
-    """Which metrics and cohorts."""
+    """The `no_regression` check: metrics and cohorts."""
     critical: frozenset[str]
-    """Cohorts that are tested in a family of their own."""
+    """Cohorts tested in a separate family."""
     seed: int
-    """Of the sign flips."""
+    """Seed of the sign flips."""
     planned: Repeats = (None, None)
-    """Rows of each case that count in the first look, of baseline and candidate."""
+    """Repeats of each case that count in the first look, for baseline and candidate."""
     again: Again = "neither"
-    """Which systems run cases that look worse again, so that there is a second look."""
+    """Systems that run suspect cases again, for a second look."""
     uncompared: str = ""
-    """Why the baseline that is named is not compared."""
+    """Reason why the named baseline is not compared."""
 
     @property
     def alpha(self) -> float:
-        """Chance that any gate blocks an unchanged system."""
+        """Probability that any gate blocks an unchanged system."""
         if self.policy.alpha is not None:
             return self.policy.alpha
         return ALPHA if self.again == "neither" else CONFIRMED_ALPHA
 
     def tested(self, pairing: Pairing, may_block: Mapping[str, bool]) -> tuple[list[Gate], list[Tested]]:
-        """Every gate, and the tests of those that are large enough."""
+        """Return every gate, and the tests of those that are large enough."""
         gates = gates_of(pairing, self.policy, may_block, self.critical)
         return gates, run_tests(pairing.candidate, gates, alpha=self.alpha, seed=self.seed)
 
@@ -57,9 +57,9 @@ def trial_of(
     repeats: tuple[int | None, int | None],
     stored: int,
 ) -> ComparisonPlan:
-    """How two runs are compared.
+    """Plan how two runs are compared.
 
-    Where the baseline's system can be called, both run suspect cases again. Else a candidate of one run does so alone,
+    If the baseline's system can be called, both run suspect cases again. Else a candidate of one run does so alone,
     if the baseline holds as many repeats as it will then have. Otherwise the same noise would stay in both looks: from
     4 x 2 to 4 x 4 an unchanged system is blocked in 1.2 % of its runs, from 4 x 1 in 0.6 %.
 
@@ -68,7 +68,7 @@ def trial_of(
         policy: that it belongs to.
         critical: cohorts tested in a family of their own.
         seed: of the sign flips.
-        repeats: planned ones of baseline and candidate, `None` where the plan is not known.
+        repeats: planned ones of baseline and candidate, `None` if the plan is not known.
         stored: runs of each case that the baseline holds.
     """
     theirs, ours = repeats

@@ -18,7 +18,7 @@ from evalkit.gate.words import some
 from evalkit.results import Check
 
 RUNS = 4
-"""Runs on either side that must all agree."""
+"""Repeats on each side that must all agree."""
 Verdicts = list[bool | None]
 
 
@@ -29,15 +29,15 @@ class _Broken:
     surely: tuple[int, ...]
     perhaps: tuple[int, ...]
     to_repeat: tuple[int, ...]
-    """Of `perhaps`: those where only the candidate's runs are missing."""
+    """Those of `perhaps` for which only the candidate's repeats are missing."""
 
 
 def critical_case_finding(pairing: Pairing, *, may_block: bool) -> Finding:
-    """Block for critical cases that are surely broken, warn for those that may be.
+    """Block for critical cases that certainly broke, and warn for those that may have.
 
     Args:
         pairing: of candidate and baseline.
-        may_block: False where `pass_rate` rests on a judge that is not trusted.
+        may_block: False if `pass_rate` rests on a judge that is not trusted.
     """
     frame = pairing.candidate
     if not any(_is_guarded(frame, case) for case in range(frame.n_cases)):
@@ -64,7 +64,7 @@ def critical_case_finding(pairing: Pairing, *, may_block: bool) -> Finding:
 
 
 def critical_cases_to_repeat(pairing: Pairing, *, both: bool = False) -> tuple[str, ...]:
-    """Name the critical cases that would block if further runs agreed with those there are.
+    """List the critical cases that would block if further repeats agreed with the existing ones.
 
     Args:
         pairing: of candidate and baseline.
@@ -101,7 +101,7 @@ def _is_guarded(frame: FrozenFrame, case: int) -> bool:
 
 
 def _verdicts(frame: FrozenFrame) -> list[Verdicts]:
-    """Per case: passed, failed, or unknown (`None`) in the order of its repeats."""
+    """Return the verdicts of each case in the order of its repeats: passed, failed, or unknown (`None`)."""
     known = frame.verdicts.status == SCORED
     found: list[Verdicts] = [[] for _ in range(frame.n_cases)]
     passed = np.where(known, frame.verdicts.values == 1, False)

@@ -29,12 +29,12 @@ _MOST_IMPORTANT_FIRST: tuple[CheckOutcome, ...] = ("block", "no decision", "warn
 
 @dataclass(frozen=True, slots=True)
 class NeedsRepeats:
-    """Cases that failed once and would block alone: run them until each has `repeats` rows, then decide again."""
+    """Cases whose failure would block alone: run each until it has `repeats` rows, then decide again."""
 
     case_ids: tuple[str, ...]
     repeats: int
     both: bool = False
-    """Whether the baseline's system is run as well."""
+    """Whether to run the baseline's system as well."""
 
 
 def decide(  # noqa: PLR0913 - what a decision depends on
@@ -53,7 +53,7 @@ def decide(  # noqa: PLR0913 - what a decision depends on
         frame: the run's rows, frozen.
         summary: from `summarise` on the same frame.
         policy: from the suite.
-        baseline: the stored run that `no_regression` names, `None` where none is saved yet.
+        baseline: the stored run that `no_regression` names, `None` if none is saved yet.
         partial: which part of the suite was run (such as `--limit 10`), `None` for all of it.
         seed: of the sign flips.
         final: nothing can be run again: decide with what is there.
@@ -61,7 +61,7 @@ def decide(  # noqa: PLR0913 - what a decision depends on
     Returns:
         `NeedsRepeats` while a canary or a critical case has failed fewer runs than its rule looks at. Else a decision:
         blocked if a check blocks; else no decision if a check cannot say; else approved, with conditions where a check
-        warns or lacks evidence. A partial run is never a decision. Where `comparison.incomparable` names metrics, the
+        warns or lacks evidence. A partial run is never a decision. If `comparison.incomparable` names metrics, the
         baseline's scores were made differently: the caller turns that into an `InputError`.
     """
     waiting = None if final or partial is not None else _to_repeat(frame, summary, policy, baseline, seed)
@@ -79,7 +79,7 @@ def decide(  # noqa: PLR0913 - what a decision depends on
 
 
 def exit_code(decision: Decision) -> ExitCode:
-    """Say what the shell is told."""
+    """Return the exit code of a decision."""
     return EXIT_CODES[decision.outcome]
 
 
@@ -120,7 +120,7 @@ def _trial(
 def _findings(
     frame: FrozenFrame, summary: Summary, policy: Policy, baseline: Baseline | None, seed: int
 ) -> list[Finding]:
-    """Regressions first: they name the cause that absolute limits only feel."""
+    """Collect all findings, regressions first, because they name causes and absolute limits only symptoms."""
     critical = policy.critical_in(frame.cohorts)
     found = [
         regression_finding(frame, summary, baseline, _trial(check, policy, frame, baseline, seed))

@@ -19,7 +19,7 @@ def carried(
     withheld: Sequence[str] = (),
     conditions: Sequence[str] = (),
 ) -> Decision:
-    """Add what was blocked before, and what was done to the rows since.
+    """Add earlier blocks, and changes made to the rows since.
 
     An approval becomes one with conditions where a decision of the same system was blocked before, or where rows were
     taken away and asked again; and no decision where both are so: rows that somebody chose say nothing of the system.

@@ -30,14 +30,14 @@ class EarlierDecisions:
 
     decisions: tuple[Decided, ...] = ()
     asked_again: tuple[str, ...] = ()
-    """Changes to the rows that were undone: their cases were asked again."""
+    """Changes to the rows that were undone by running their cases again."""
     withheld: tuple[str, ...] = ()
-    """Changes that were not."""
+    """Changes to the rows that were not undone."""
     conditions: tuple[str, ...] = ()
-    """Whatever else makes an approval one with conditions."""
+    """Other conditions of an approval."""
 
     def __add__(self, other: EarlierDecisions) -> EarlierDecisions:
-        """What both have to carry."""
+        """Combine two sets of earlier decisions and changes."""
         return EarlierDecisions(
             (*self.decisions, *other.decisions),
             (*self.asked_again, *other.asked_again),
@@ -52,13 +52,13 @@ class Written:
 
     decision: Decision
     head: str
-    """Of the run."""
+    """Head of the run."""
     sha256: str
-    """Of the bytes of `decision.json`."""
+    """SHA-256 of the bytes of `decision.json`."""
 
 
 def found_in(folder: RunFolder, root: Path, noted: frozenset[tuple[str, int]] | None = None) -> ChangesSince:
-    """Read the earlier decisions of a run, and how its folder differs from what they were made from.
+    """Read the earlier decisions of a run, and compare its folder with what they were made from.
 
     Args:
         folder: of a run or a saved baseline.
@@ -111,7 +111,7 @@ def of_baseline(folder: RunFolder | None, title: str) -> EarlierDecisions:
     """Collect what a comparison must list: a baseline that was not approved is a condition.
 
     Args:
-        folder: of the baseline, `None` where nothing is compared.
+        folder: of the baseline, `None` if nothing is compared.
         title: what it is called.
     """
     if folder is None:

@@ -1,4 +1,4 @@
-"""Result of one item of the policy."""
+"""The result of one item of the policy."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from evalkit.results import Check, CheckOutcome, Comparison
 
 @dataclass(frozen=True)
 class Finding:
-    """Checks, and the outcomes and sentences among them that bear on the decision."""
+    """The checks of one policy item, and the outcomes and reasons that affect the decision."""
 
     checks: tuple[Check, ...]
     reasons: tuple[tuple[CheckOutcome, str], ...]
@@ -18,10 +18,10 @@ class Finding:
 
 
 def finding(checks: Sequence[Check]) -> Finding:
-    """Let every check that does not pass bear on the decision."""
+    """Collect the checks, with a reason for each one that does not pass."""
     return Finding(tuple(checks), tuple((check.outcome, check.reason) for check in checks if check.outcome != "pass"))
 
 
 def only_warns(check: Check) -> Check:
-    """Lower a check whose `on_fail` is `warn`: it neither blocks nor withholds the decision."""
+    """Reduce a check whose `on_fail` is `warn`: it neither blocks nor withholds the decision."""
     return replace(check, outcome="warn") if check.outcome in ("block", "no decision") else check

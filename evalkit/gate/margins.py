@@ -14,7 +14,7 @@ from evalkit.text.numbers import difference, limit, style_of
 
 
 def margin_checks(gates: Sequence[Gate], policy: NoRegression) -> Iterator[Check]:
-    """Non-inferiority overall and in critical cohorts, superiority overall; nothing where neither is asked for.
+    """Test non-inferiority overall and in critical cohorts, and superiority overall, if the policy asks for them.
 
     Args:
         gates: every metric in every cohort, on paired cases.
@@ -50,7 +50,7 @@ def _not_inferior(gate: Gate, margin: float) -> Check:
 
 
 def _superior(gate: Gate, gain: float) -> Check:
-    """Pass where the gain is shown, block where even the favourable bound is below it."""
+    """Pass where the gain is shown, block if even the favourable bound is below it."""
     drop = drop_of(gate, ONE_SIDED_95)
     outcome: CheckOutcome = "insufficient evidence"
     if drop.high is not None and -drop.high >= gain:

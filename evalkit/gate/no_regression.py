@@ -1,4 +1,4 @@
-"""The `no_regression` item of a policy: pair, compare, test, and say what broke."""
+"""Apply the `no_regression` check: pair, compare, test, and report what broke."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from evalkit.results import OVERALL, Check, CheckOutcome, Summary
 from evalkit.stats.power import Sight
 
 MIN_OVERLAP = 0.9
-"""Share of the baseline's cases, or of a sample, that must be paired before a comparison says anything."""
+"""Minimum share of the baseline's cases, or of a sample, that must be paired for a comparison."""
 
 
 def regression_finding(
@@ -41,7 +41,7 @@ def regression_finding(
     Args:
         frame: the candidate.
         summary: holds the agreement of its judges.
-        baseline: the stored run, `None` where none is saved yet.
+        baseline: the stored run, `None` if none is saved yet.
         trial: how they are compared.
     """
     policy = trial.policy
@@ -93,13 +93,13 @@ def _sight_of(seen: Mapping[tuple[str, str], tuple[Subject, Sight]], tested: Tes
 
 
 def _answered_again(pairing: Pairing, trial: ComparisonPlan) -> frozenset[int]:
-    """Positions of the cases that both runs have answered more often than the candidate planned to."""
+    """Return the positions of the cases with more answers in both runs than the candidate planned."""
     least = np.minimum(*pairing.answered())
     return frozenset(np.flatnonzero(least > (trial.planned[1] or 0)).tolist())
 
 
 def suspects_to_repeat(frame: FrozenFrame, baseline: Baseline, *, both: bool) -> tuple[str, ...]:
-    """Name the critical cases that further runs would clear or condemn.
+    """List the critical cases that further repeats would clear or confirm.
 
     Args:
         frame: the candidate.
@@ -112,7 +112,7 @@ def suspects_to_repeat(frame: FrozenFrame, baseline: Baseline, *, both: bool) ->
 
 
 def escalated_cases(frame: FrozenFrame, summary: Summary, baseline: Baseline, trial: ComparisonPlan) -> tuple[str, ...]:
-    """Name the cases of gates that look worse in the planned repeats: to be run again."""
+    """List the cases of gates that look worse in the planned repeats, to run them again."""
     policy = trial.policy
     names = policy.metrics if policy.metrics is not None else default_metrics(frame)
     incomparable = incomparable_metrics(frame, baseline, tuple(name for name in names if name in frame.rows))
@@ -123,7 +123,7 @@ def escalated_cases(frame: FrozenFrame, summary: Summary, baseline: Baseline, tr
 
 
 def default_metrics(frame: FrozenFrame) -> tuple[str, ...]:
-    """`pass_rate` and every scorer's metric that is not advisory."""
+    """Return `pass_rate` and every scorer's metric that is not advisory."""
     names = [metric.name for metric in frame.metrics if metric.name not in frame.advisory]
     return ("pass_rate", *names) if "pass_rate" in frame.rows else tuple(names)
 
@@ -145,7 +145,7 @@ def _too_little(pairing: Pairing) -> str:
 
 
 def _votes(frame: FrozenFrame, summary: Summary, policy: NoRegression, metrics: Sequence[str]) -> dict[str, bool]:
-    """Metrics to test -> whether they may block; an untrusted judge's own metric is tested, but only warns."""
+    """Map each metric to test to whether it may block; an untrusted judge's own metric is tested but only warns."""
     proven = {name: not unproven_judges(frame, summary, name, OVERALL) for name in metrics}
     meant = {"pass_rate", *(policy.metrics or ())}
     return {name: shown for name, shown in proven.items() if shown or name not in meant}
@@ -173,7 +173,7 @@ def _uncompared(
 
 
 def _join(refused: Sequence[Check], gates: Sequence[Gate], tested: Sequence[Tested], frame: FrozenFrame) -> Finding:
-    """Causes first, then what only echoes them, then quiet gates, then those too small to test."""
+    """Order the checks: causes, their echoes, quiet gates, then those too small to test."""
     causes, echoes = causes_first([each for each in tested if each.outcome != "pass"])
     quiet = [each for each in tested if each.outcome == "pass"]
     small = [gate for gate in gates if gate.n_independent < MIN_PAIRED and (len(gate.cases) or gate.critical)]
@@ -189,7 +189,7 @@ def _join(refused: Sequence[Check], gates: Sequence[Gate], tested: Sequence[Test
 
 
 def _echo_reasons(echoes: Sequence[Tested]) -> list[tuple[CheckOutcome, str]]:
-    """Echoes bear on the decision, but naming each would bury the cause."""
+    """Let echoes affect the decision without naming each, which would hide the cause."""
     blocking = sum(each.outcome == "block" for each in echoes)
     warning = len(echoes) - blocking
     reasons: list[tuple[CheckOutcome, str]] = []

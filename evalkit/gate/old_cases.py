@@ -24,22 +24,22 @@ _BROKEN, _FAILING, _STILL, _UNKNOWN, _HOLDS = (
 
 @dataclass(frozen=True)
 class Answered:
-    """A case of the base that was asked in its old form."""
+    """A case of the base that was run in its old form."""
 
     case: Case
     edits: tuple[str, ...] | None
-    """Parts that differ in today's form; `None` where no case has its id any more."""
+    """Parts that differ in the current form; `None` if no case has its id any more."""
 
 
 def former_changes(
     answered: Sequence[Answered], restored: FrozenFrame, baseline: Baseline | None, *, missing: int
 ) -> tuple[Amendment, ...]:
-    """One finding for removed cases and one for edited ones, with what they say in their old form.
+    """Make one finding for removed cases and one for edited ones, with their results in the old form.
 
     Args:
         answered: the former cases.
         restored: the run's rows with theirs put back.
-        baseline: the stored run, which says how they ended before; `None` where there is none.
+        baseline: the stored run, which says how they ended before; `None` if there is none.
         missing: former cases that have no row.
     """
     now = _verdicts(restored)
@@ -60,11 +60,11 @@ def former_changes(
 
 
 def put_back(own: Decision, restored: Decision | None, changes: Sequence[Amendment], *, n: int, since: str) -> Decision:
-    """The decision on the run's own rows, blocked where it is blocked with the former cases put back.
+    """Return the decision on the run's own rows, blocked if the former cases put back would block it.
 
     Args:
         own: on the run's own rows.
-        restored: on the same rows with the former cases in place of their edited forms; `None` where it cannot be had.
+        restored: on the same rows with the former cases in place of their edited forms; `None` if it cannot be had.
         changes: from `former_changes`.
         n: former cases.
         since: where they are from.
@@ -106,7 +106,7 @@ def _count(n: int, word: str) -> str:
 
 
 def _verdicts(frame: FrozenFrame) -> dict[bytes, bool]:
-    """Content of a case -> whether it fails, without the cases of which no run has a verdict."""
+    """Map the content of each case to whether it fails; cases without a verdict are left out."""
     known = frame.n_passed + frame.n_failed > 0
     found = zip(frame.keys, frame.fails.tolist(), known.tolist(), strict=True)
     return {key: fails for key, fails, judged in found if judged}

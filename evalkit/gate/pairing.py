@@ -18,22 +18,22 @@ from evalkit.results import Comparison
 from evalkit.text.numbers import plural
 
 Repeats = tuple[int | None, int | None]
-"""Rows of each case that count, of baseline and candidate; `None` for all of them."""
+"""Repeats of each case that count, for baseline and candidate; `None` for all."""
 
 
 @dataclass(frozen=True, eq=False)
 class Baseline:
-    """A stored run, with what its scores and the candidate's were made by."""
+    """A stored run, with the score keys of both runs."""
 
     run_id: str
     frame: FrozenFrame
     score_keys: ScoreKeys
     candidate_score_keys: ScoreKeys
     by_turns: FrozenFrame | None = None
-    """What the baseline's system answered in turns with the candidate, where it was called: the only fair times."""
+    """Answers of the baseline's system alternated with the candidate's, if it was called: the only comparable times."""
 
     def differing_parts(self, metric: str) -> str:
-        """The parts of a scorer's metric that were not made the same way in both runs; empty where nothing differs."""
+        """Return the parts of a metric's score key that differ between the runs; empty if none do."""
         ours, theirs = self.candidate_score_keys.get(metric, {}), self.score_keys.get(metric, {})
         return ", ".join(part for part in sorted({*ours, *theirs}) if ours.get(part) != theirs.get(part))
 
@@ -48,13 +48,13 @@ class Pairing:
     candidate: FrozenFrame
     baseline: FrozenFrame
     partners: Ints
-    """Per case of the candidate: position of the same case in the baseline, -1 where it is not there."""
+    """Position in the baseline of each of the candidate's cases, -1 if it is not there."""
     candidate_rows: Ints
     baseline_rows: Ints
 
     @property
     def paired(self) -> NDArray[np.bool_]:
-        """Per case of the candidate: both runs hold rows of it that count."""
+        """Whether both runs hold rows that count, per case of the candidate."""
         ours = _rows_per_case(self.candidate, self.candidate_rows) > 0
         theirs = _rows_per_case(self.baseline, self.baseline_rows) > 0
         paired: NDArray[np.bool_] = ours & self._of_partners(theirs, False).astype(bool)
@@ -62,27 +62,27 @@ class Pairing:
 
     @property
     def n_cases(self) -> int:
-        """Cases of which both runs hold rows that count."""
+        """Number of cases of which both runs hold rows that count."""
         return int(self.paired.sum())
 
     @property
     def overlap(self) -> float:
-        """Share of the baseline's cases that are paired, of a sample's own cases; 0 where a run is empty."""
+        """Share of the baseline's cases, or of a sample's own, that are paired; 0 if a run is empty."""
         return self.n_cases / self.n_comparable if self.n_comparable else 0.0
 
     @property
     def n_comparable(self) -> int:
-        """Cases that could be paired: the baseline's, or a sample's own, which says nothing of those not drawn.
+        """Number of cases that could be paired: the baseline's, or those of a sample.
 
         New cases do not count: they take nothing from the comparison, and the other gates judge them.
         """
         return self.candidate.n_cases if self.candidate.sample is not None else self.baseline.n_cases
 
     def means(self, metric: str) -> tuple[Floats, Floats]:
-        """Baseline and candidate mean of a metric per candidate case, each over the rows that its side has scored.
+        """Return the mean of a metric per candidate case in both runs, each over its own scored rows.
 
         Returns:
-            Two arrays of shape (candidate cases,), both NaN where either side has no scored row.
+            Two arrays of shape (candidate cases,), both NaN if either side has no scored row.
         """
         after = _mean(self.candidate, metric, self.candidate_rows)
         before = self._of_partners(_mean(self.baseline, metric, self.baseline_rows), np.nan)
@@ -90,13 +90,13 @@ class Pairing:
         return np.where(unknown, np.nan, before), np.where(unknown, np.nan, after)
 
     def answered(self) -> tuple[Ints, Ints]:
-        """Rows of baseline and candidate per candidate case that hold an answer with every grade that counts."""
+        """Count, per candidate case, the rows of both runs that hold an answer and every grade that counts."""
         ours = _rows_per_case(self.candidate, self.candidate_rows[self.candidate.covered[self.candidate_rows]])
         theirs = _rows_per_case(self.baseline, self.baseline_rows[self.baseline.covered[self.baseline_rows]])
         return self._of_partners(theirs, 0), ours
 
     def _of_partners(self, values: NDArray[Any], absent: float) -> NDArray[Any]:
-        """Values per case of the baseline, in the candidate's order."""
+        """Reorder the baseline's values per case to the candidate's order."""
         if not self.baseline.n_cases:
             return np.full(self.candidate.n_cases, absent)
         return np.where(self.partners >= 0, values[self.partners], absent)
@@ -116,7 +116,7 @@ def pair(candidate: FrozenFrame, baseline: FrozenFrame, *, repeats: Repeats = (N
 
 
 def compare(pairing: Pairing, baseline: Baseline, incomparable: Mapping[str, str]) -> Comparison:
-    """List what came, went, changed, broke and was fixed.
+    """List the cases that were added, removed, changed, broken and fixed.
 
     Args:
         pairing: of the two runs.
@@ -186,7 +186,7 @@ def _pass_rate_difference(candidate: FrozenFrame, baseline: Baseline) -> str:
 
 
 def _narrowed(narrow: FrozenFrame, wide: FrozenFrame, metric: str) -> str:
-    """Say that a scorer left cases out in one run that it graded in the other; empty where it left out none."""
+    """Say that a scorer skipped cases in one run that it graded in the other; empty if it skipped none."""
     left_out = _keys_of(narrow, _answered(narrow) & ~_applied(narrow, metric))
     graded = _keys_of(wide, _applied(wide, metric))
     if not (both := left_out & graded):
@@ -195,13 +195,13 @@ def _narrowed(narrow: FrozenFrame, wide: FrozenFrame, metric: str) -> str:
 
 
 def _applied(frame: FrozenFrame, metric: str) -> NDArray[np.bool_]:
-    """Per row: the metric was asked for, whether or not it could be scored."""
+    """Return, per row, whether the metric applies, scored or not."""
     status = frame.rows[metric].status if metric in frame.rows else np.full(len(frame.row_case), ABSENT)
     return np.isin(status, (SCORED, UNSCORED))
 
 
 def _answered(frame: FrozenFrame) -> NDArray[np.bool_]:
-    """Per row: the system answered, so that every scorer that applies to the case was asked."""
+    """Return, per row, whether the system answered."""
     answered: NDArray[np.bool_] = frame.covered.copy()
     for column in frame.rows.values():
         answered |= np.isin(column.status, (SCORED, UNSCORED))
@@ -213,7 +213,7 @@ def _keys_of(frame: FrozenFrame, rows: NDArray[np.bool_]) -> frozenset[bytes]:
 
 
 def _moves(pairing: Pairing) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
-    """New failures, fixed cases, and cases that fail in both, by the candidate's `repeat_rule`."""
+    """Return the new failures, fixed cases, and cases that fail in both, by the candidate's `repeat_rule`."""
     if "pass_rate" not in pairing.candidate.rows or "pass_rate" not in pairing.baseline.rows:
         return (), (), ()
     before, after = pairing.means("pass_rate")
@@ -225,7 +225,7 @@ def _moves(pairing: Pairing) -> tuple[tuple[str, ...], tuple[str, ...], tuple[st
 
 
 def _both_fail(pairing: Pairing) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Whether each case fails in the baseline and in the candidate; False for both where either has no verdict."""
+    """Return whether each case fails in baseline and candidate; False for both if either has no verdict."""
     ours, theirs = pairing.candidate, pairing.baseline
     place = {key: case for case, key in enumerate(theirs.keys)}
     there = np.array([place.get(key, -1) for key in ours.keys], np.int64)
@@ -236,7 +236,7 @@ def _both_fail(pairing: Pairing) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
 
 
 def _failing(frame: FrozenFrame, repeat_rule: str) -> frozenset[str]:
-    """Ids of the cases that fail."""
+    """Return the ids of the cases that fail."""
     return frozenset(frame.case_ids[case] for case in np.flatnonzero(frame.fails_by(repeat_rule)).tolist())
 
 
@@ -249,7 +249,7 @@ def _rows_per_case(frame: FrozenFrame, rows: Ints) -> Ints:
 
 
 def _mean(frame: FrozenFrame, metric: str, rows: Ints) -> Floats:
-    """Per case of a run: the mean over the given rows that are scored, NaN where none is."""
+    """Return the mean per case over the given rows that are scored, NaN if there are none."""
     column = frame.rows[metric]
     return fold(
         Column(column.metric, column.values[rows], column.status[rows]), frame.row_case[rows], frame.n_cases

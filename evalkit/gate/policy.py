@@ -1,4 +1,4 @@
-"""The `gate:` part of a suite: which checks decide, written before any result is known.
+"""The `gate:` section of a suite: the checks that decide, written before any result is known.
 
 Each item of the list is `{key: {options}}` or `{key: value}`; the value goes to the check's `shorthand` option. A key
 that is none of `CHECKS` names a metric and makes a `Threshold`.
@@ -17,7 +17,7 @@ from evalkit.results import OVERALL
 from evalkit.types import KINDS, SEVERITIES, Metric
 
 PASS_METRICS = ("pass_rate", "pass_any", "pass_all", "pass_rate_production")
-"""Of runs with a pass mark; those after the first where cases are repeated, or a production mix is declared."""
+"""Metrics of runs with a pass mark; those after the first need repeats or a production mix."""
 OnFail = Literal["block", "warn"]
 Problem = tuple[int, str, str]
 """Position in the policy (-1: the policy as a whole), what is wrong, how to fix it."""
@@ -38,10 +38,10 @@ class Threshold:
     by: tuple[str, ...] = ()
     """Cohort names, such as `domain`."""
     critical: tuple[str, ...] = ()
-    """Cohort values (`aml`, or `domain=aml`) that must prove the limit; `overall` may be one."""
+    """Cohort values (`aml`, or `domain=aml`) that must demonstrate the limit; `overall` may be one."""
     on_fail: OnFail = "block"
     why: str = ""
-    """Why this limit and no other: goes into the release decision, and decides nothing."""
+    """Reason for the limit, shown in the release decision; it does not affect the decision."""
 
     def __post_init__(self) -> None:
         """Refuse a threshold that cannot be checked."""
@@ -66,7 +66,7 @@ class Failures:
     max: int = 0
     on_fail: OnFail = "block"
     why: str = ""
-    """Why this limit and no other: goes into the release decision, and decides nothing."""
+    """Reason for the limit, shown in the release decision; it does not affect the decision."""
 
     def __post_init__(self) -> None:
         """Refuse unknown words and a negative count."""
@@ -81,7 +81,7 @@ class Failures:
 
 @dataclass(frozen=True, kw_only=True)
 class Canary:
-    """Demand that every case of kind `canary` passes.
+    """Require every case of kind `canary` to pass.
 
     With `2 of 3` a canary that does not pass is run twice more: two failures block, one warns as flaky. With `strict`
     one failure blocks.
@@ -91,7 +91,7 @@ class Canary:
     rule: Literal["2 of 3", "strict"] = "2 of 3"
     on_fail: OnFail = "block"
     why: str = ""
-    """Why this limit and no other: goes into the release decision, and decides nothing."""
+    """Reason for the limit, shown in the release decision; it does not affect the decision."""
 
     def __post_init__(self) -> None:
         """Refuse unknown words."""
@@ -101,15 +101,15 @@ class Canary:
 
 @dataclass(frozen=True, kw_only=True)
 class Coverage:
-    """Demand that nearly every row was scored; below it there is no decision."""
+    """Require that nearly every row was scored; below it there is no decision."""
 
     shorthand: ClassVar[str] = "min"
     min: float = 0.99
-    """Least share of the planned rows."""
+    """Minimum share of the planned rows."""
     by_cohort_min: float = 0.95
-    """Least share in each cohort; one missing row is allowed in any case."""
+    """Minimum share in each cohort; one missing row is always allowed."""
     why: str = ""
-    """Why this limit and no other: goes into the release decision, and decides nothing."""
+    """Reason for the limit, shown in the release decision; it does not affect the decision."""
 
     def __post_init__(self) -> None:
         """Refuse shares outside 0 .. 1."""
@@ -124,29 +124,28 @@ class NoRegression:
 
     shorthand: ClassVar[str] = "baseline"
     baseline: str = "main"
-    """Name of a saved baseline, or a run folder; `{run: NAME, system: {...}}` where the old system can still be called,
-    so that what looks worse is run again on both sides before it blocks."""
+    """Name of a saved baseline, or a run folder; `{run: NAME, system: {...}}` runs suspect cases on that system too."""
     alpha: float | None = None
     """Chance that any gate blocks an unchanged system; critical cohorts and the others have half of it each. 0.01, and
     0.02 where both systems can be run again."""
     by: tuple[str, ...] | None = None
-    """Cohort names; every declared cohort where not given."""
+    """Cohort names; default: every declared cohort."""
     metrics: tuple[str, ...] | None = None
-    """`pass_rate` and every scorer's metric that is not advisory where not given."""
+    """Metrics to compare; default: `pass_rate` and every scorer's metric that is not advisory."""
     critical: tuple[str, ...] = ()
-    """Cohort values (`aml`, or `domain=aml`) that are tested in a family of their own."""
+    """Cohort values (`aml`, or `domain=aml`) that are tested in a separate family."""
     margin: float | None = None
     """Drop that is still acceptable, in units of each metric: overall and in critical cohorts a larger one has to be
     ruled out, else it warns (non-inferiority)."""
     beats_by: float | None = None
-    """Gain that has to be shown overall, in units of each metric; it blocks where the gain is surely smaller."""
+    """Gain that must be shown overall, in units of each metric; it blocks if the gain is certainly smaller."""
     max_slowdown: float | None = None
-    """How many times the baseline's latency is still none, such as 1.10; not compared where not given. It blocks only
+    """How many times the baseline's latency is still none, such as 1.10; not compared if not given. It blocks only
     where the old system is called too, by turns: times of another day warn."""
     max_cost_ratio: float | None = None
-    """How many times the baseline's cost is still none, such as 1.05; not compared where not given."""
+    """Accepted ratio of the candidate's cost to the baseline's, such as 1.05; not compared if not given."""
     why: str = ""
-    """Why this limit and no other: goes into the release decision, and decides nothing."""
+    """Reason for the limit, shown in the release decision; it does not affect the decision."""
 
     def __post_init__(self) -> None:
         """Refuse an alpha that is not an error rate."""
@@ -182,19 +181,19 @@ class Policy:
 
     checks: tuple[Item, ...]
     require_evidence: bool = False
-    """Make insufficient evidence no decision, instead of a condition."""
+    """Whether insufficient evidence means no decision instead of a condition."""
     escalates: bool = False
     """Whether the baseline's system can be called, so that suspect cases are run again on both sides."""
     repeats: int = 1
-    """Repeats of every case that were planned; further ones come from running cases again."""
+    """Planned repeats of every case; further ones come from running cases again."""
     uncompared: str = ""
-    """Why nothing is compared although a baseline is named, such as `--baseline none`."""
+    """Reason why nothing is compared although a baseline is named, such as `--baseline none`."""
     asks_again: bool = True
-    """False where the system's answers are stored ones, which are the same however often they are asked for."""
+    """Whether calling the system again can give another answer; False for stored answers."""
 
     @property
     def coverage(self) -> Coverage:
-        """The coverage check, the default one where none is written."""
+        """The coverage check; the default one if none is written."""
         return next((check for check in self.checks if isinstance(check, Coverage)), Coverage())
 
     @property
@@ -204,7 +203,7 @@ class Policy:
         return self.escalates and timed
 
     def critical_in(self, cohorts: Iterable[str]) -> frozenset[str]:
-        """Find the cohorts that any check calls critical.
+        """Find the cohorts that any check lists as critical.
 
         Args:
             cohorts: labels of the run: `overall`, or `name=value`.
@@ -223,12 +222,12 @@ def within(cohorts: Iterable[str], by: Sequence[str] | None) -> tuple[str, ...]:
 
 
 def is_critical(cohort: str, critical: Collection[str]) -> bool:
-    """Whether a cohort is listed, by its label or by its value alone."""
+    """Return whether a cohort is listed, by its label or by its value alone."""
     return cohort in critical or ("=" in cohort and cohort.split("=", 1)[1] in critical)
 
 
 def policy_problems(policy: Policy, metrics: Sequence[Metric], cohorts: Collection[str]) -> list[Problem]:
-    """Check a policy against what the suite declares.
+    """Check a policy against the metrics and cohorts of the suite.
 
     Args:
         policy: to check.

@@ -1,6 +1,6 @@
-"""Compute which drops the gates of a comparison find, for the console, reports, `power`, `noise` and baselines.
+"""Compute the drops that a comparison can find, for the console, reports, `power`, `noise` and baselines.
 
-The noise is that of the baseline: between its repeats where it has them, else assumed. It is never read off the
+The noise is that of the baseline: between its repeats if it has them, else assumed. It is never read off the
 comparison itself, whose differences hold the drop as well.
 """
 
@@ -22,9 +22,9 @@ from evalkit.results import OVERALL
 from evalkit.stats.power import Look, Rival, Sight, differing_share, variance_of_means
 
 ASSUMED_FLIPS = 0.085
-"""Share of cases that flip between two runs where nothing is known: that of the case model of the benchmark."""
+"""Assumed share of cases that flip between two runs, as in the benchmark's case model."""
 ENOUGH_FOR_FLIPS = 30
-"""Cases of a cohort below which its noise is taken from all cases: a handful can look steady by chance."""
+"""In a smaller cohort the noise is taken from all cases, because a handful can look steady by chance."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,12 +35,12 @@ class Subject:
         metric: of the gate.
         cohort: `overall` or `name=value`.
         n_cases: that it applies to, >= 1.
-        n_independent: clusters of them, or cases where there are none.
+        n_independent: clusters of them, or cases if there are none.
         room: by how much it can fall at most, as a share of the metric's range; the pass rate of the baseline.
         flips: mean squared difference between two runs of an unchanged system, as a share of the range; `None` where
             it is assumed.
         critical: tested in a family of its own.
-        may_block: False where it can only warn, in a third family.
+        may_block: False if it can only warn, in a third family.
         graded: not pass/fail, so that nearly every case differs a little between two runs.
     """
 
@@ -56,13 +56,13 @@ class Subject:
 
     @property
     def noise(self) -> float:
-        """The flips, assumed where they are not known."""
+        """The flips; assumed if they are not known."""
         return ASSUMED_FLIPS if self.flips is None else self.flips
 
 
 @dataclass(frozen=True)
 class ComparisonDesign:
-    """How the runs are compared: repeats and level of each look, every one of which has to find a drop.
+    """Repeats and level of each look; every look has to find a drop.
 
     Attributes:
         looks: of each look the repeats of baseline and candidate, and the adjusted p value that finds. That of the
@@ -119,7 +119,7 @@ def _rivals(
     doubles: dict[tuple[str, str], Subject],
     twin: str | None,
 ) -> tuple[Rival, ...]:
-    """The family without the gate itself, and without what is counted twice in `pass_rate` and in its voter."""
+    """Return the other gates of the family, counting `pass_rate` and its only voter once."""
     rest = family.copy()
     rest[_rival(subject, design)] -= 1
     other = twin if subject.metric == "pass_rate" else "pass_rate"
@@ -141,7 +141,7 @@ def _looks(subject: Subject, design: ComparisonDesign, *, halved: bool) -> tuple
 
 
 def design_of(trial: ComparisonPlan, repeats: tuple[int, int]) -> ComparisonDesign:
-    """The looks of a comparison.
+    """Return the design of a comparison: its looks.
 
     Args:
         trial: how the runs are compared.
@@ -156,7 +156,7 @@ def design_of(trial: ComparisonPlan, repeats: tuple[int, int]) -> ComparisonDesi
 
 
 def with_four_stored(design: ComparisonDesign) -> ComparisonDesign:
-    """The same comparison of a single run with a baseline of four, where the baseline has fewer; else the design."""
+    """Return the design against a baseline of four runs for a single run, if the baseline has fewer, or the design."""
     (theirs, ours), _ = design.looks[0]
     if theirs >= RUNS or ours > 1 or len(design.looks) > 1:
         return design
@@ -168,7 +168,7 @@ def with_four_stored(design: ComparisonDesign) -> ComparisonDesign:
 def sights_of(
     gates: Sequence[Gate], baseline: FrozenFrame, design: ComparisonDesign
 ) -> dict[tuple[str, str], tuple[Subject, Sight]]:
-    """What each gate that is tested can find, by metric and cohort.
+    """Compute what each tested gate can find, by metric and cohort.
 
     Args:
         gates: of the comparison.
@@ -185,12 +185,12 @@ def _can_fall(gate: Gate) -> bool:
 
 
 def is_measurable(gate: Gate) -> bool:
-    """True where the metric has a finite range, and both runs have scored a case of the gate."""
+    """Return True if the metric has a finite range, and both runs have scored a case of the gate."""
     return len(gate.cases) > 0 and math.isfinite(_reach(gate)) and _reach(gate) > 0
 
 
 def subject_of(gate: Gate, baseline: FrozenFrame, design: ComparisonDesign) -> Subject:
-    """A gate in numbers; the noise of a grade without repeats is that of its differences, which hold little else."""
+    """Describe a gate in numbers; without repeats, the noise of a grade is that of its differences."""
     flips = noise_in(baseline, gate.metric.name, gate.cohort)
     if flips is None and not gate.metric.binary:
         observed = float(np.var(gate.drops / _reach(gate)))
@@ -209,7 +209,7 @@ def subject_of(gate: Gate, baseline: FrozenFrame, design: ComparisonDesign) -> S
 
 
 def _room(gate: Gate) -> float:
-    """By how much the baseline's mean can get worse, as a share of the range."""
+    """Return how far the baseline's mean can get worse, as a share of the range."""
     ends = (
         (gate.metric.low, float(np.mean(gate.before)))
         if gate.metric.higher_is_better
@@ -223,20 +223,20 @@ def _reach(gate: Gate) -> float:
 
 
 def twin_of(frame: FrozenFrame) -> str | None:
-    """The pass/fail metric that `pass_rate` moves with: the first of its voters; `None` where all are graded."""
+    """Return the pass/fail metric that `pass_rate` moves with: the first of its voters; `None` if all are graded."""
     binary = {metric.name for metric in frame.metrics if metric.binary}
     return next((name for name in frame.voters if name in binary), None)
 
 
 def noise_in(frame: FrozenFrame, metric: str, cohort: str) -> float | None:
-    """Flips of a gate by the repeats of a run; of all cases where the cohort is small, `None` without repeats."""
+    """Estimate a gate's flips from repeats, from all cases if the cohort is small; `None` without repeats."""
     where = frame.cohorts.get(cohort)
     own = None if where is None or len(where) < ENOUGH_FOR_FLIPS else flips_in(frame, metric, cohort)
     return flips_in(frame, metric, OVERALL) if own is None else own
 
 
 def flips_in(frame: FrozenFrame, metric: str, cohort: str) -> float | None:
-    """Mean over the cases of a cohort of the squared difference between two of its repeats, as a share of the range."""
+    """Return a cohort's mean squared difference between two repeats of a case, as a share of the range."""
     column = frame.rows[metric]
     reach = column.metric.high - column.metric.low
     known = column.status == SCORED

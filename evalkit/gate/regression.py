@@ -22,20 +22,20 @@ from evalkit.stats.power import Sight
 from evalkit.types import Metric
 
 MIN_PAIRED = 5
-"""Paired cases (clusters where there are any) below which a gate is not tested."""
+"""With fewer paired cases (clusters, if there are any), a gate is not tested."""
 MORE_RUNS = 3
-"""Further runs of cases that look worse, where both systems can be called."""
+"""Further repeats of suspect cases if both systems can be called."""
 WARN_AT = 0.10
 SUSPECT_AT = 0.10
-"""Adjusted p value of the planned repeats up to which a gate's cases are run again, where they can be."""
+"""Up to this adjusted p value of the planned repeats, a gate's cases are run again if possible."""
 CONFIRMED_WARN_AT = 0.05
 ALPHA, CONFIRMED_ALPHA = 0.01, 0.02
 ENOUGH_AGAIN = 0.9
-"""Share of a gate's cases that must have been answered again for a second look."""
+"""Minimum share of a gate's cases answered again for a second look."""
 RESIDUAL_T = 2.33
-"""Statistic (one-sided 1 %) that a gate must reach without a cause's cases, else it only echoes that cause."""
+"""Statistic (one-sided 1 %) that a gate must reach without a cause's cases; below it, it only echoes that cause."""
 STEEPER = 1.5
-"""Times the strongest gate's drop that several cohorts must have fallen to be named in its place."""
+"""Multiple of the strongest gate's drop that several cohorts must reach to be named in its place."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,22 +52,22 @@ class Gate:
     clusters: Ints
     critical: bool
     may_block: bool
-    """False where the metric rests on a judge that is not trusted."""
+    """False if the metric rests on a judge that is not trusted."""
 
     @property
     def drops(self) -> Floats:
-        """Baseline minus candidate, turned so that positive is a regression."""
+        """Baseline minus candidate, with the sign set so that a positive value is a regression."""
         change = self.before - self.after
         return change if self.metric.higher_is_better else -change
 
     @property
     def mean_drop(self) -> float:
-        """0 where no case is paired."""
+        """Mean drop; 0 if no case is paired."""
         return float(np.mean(self.drops)) if len(self.cases) else 0.0
 
     @property
     def n_independent(self) -> int:
-        """Clusters, or cases where there are none."""
+        """Number of clusters, or of cases if there are no clusters."""
         return len(np.unique(self.clusters))
 
 
@@ -81,11 +81,11 @@ class Tested:
     alpha: float
     warn_at: float = WARN_AT
     unconfirmed: str = ""
-    """Why the first look decides alone although a second was due; empty where it does not."""
+    """Reason why the first look decides alone although a second was due; empty if it does not."""
     sight: Sight | None = None
-    """What the gate could have found; `None` where its metric has no finite range or no room to fall."""
+    """Drop that the gate could have found; `None` if its metric has no finite range or cannot fall."""
     suspect: bool = True
-    """False where the planned repeats alone gave no reason to look again: it then neither blocks nor warns."""
+    """Whether the planned repeats gave a reason to look again; if not, the gate neither blocks nor warns."""
 
     @property
     def outcome(self) -> CheckOutcome:
@@ -100,7 +100,7 @@ class Tested:
 def gates_of(
     pairing: Pairing, policy: NoRegression, metrics: Mapping[str, bool], critical: frozenset[str]
 ) -> list[Gate]:
-    """Make a gate of every metric in every cohort of the policy.
+    """Make a gate for each metric in each cohort of the policy.
 
     Args:
         pairing: of candidate and baseline.
@@ -134,7 +134,7 @@ def gates_of(
 def run_tests(frame: FrozenFrame, gates: Sequence[Gate], *, alpha: float, seed: int) -> list[Tested]:
     """Test every gate that has enough paired cases.
 
-    Critical gates and the others are two families with half of alpha each (all of it where none is critical); metrics
+    Critical gates and the others are two families with half of alpha each (all of it if none is critical); metrics
     that may only warn are a third, which takes nothing from the two.
 
     Args:
@@ -164,9 +164,9 @@ def run_tests(frame: FrozenFrame, gates: Sequence[Gate], *, alpha: float, seed: 
 
 
 def confirmed(first: Sequence[Tested], pooled: Sequence[Tested], again: Collection[int], why_not: str) -> list[Tested]:
-    """The tests of all repeats, of which only those may block or warn that the planned repeats gave reason for.
+    """Return the tests of all repeats; only gates suspect in the planned repeats may block or warn.
 
-    Both stages have to find a gate, so its error rate is below that of the pooled test alone. Where the second look was
+    Both stages have to find a gate, so its error rate is below that of the pooled test alone. If the second look was
     not possible, the gate is decided as against a stored run: by the first stage, at its level.
 
     Args:
@@ -191,7 +191,7 @@ def _share_in(gate: Gate, again: Collection[int]) -> float:
 
 
 def suspect_cases(tested: Sequence[Tested]) -> frozenset[int]:
-    """Positions of the cases of every gate that looks worse: what is run again."""
+    """Return the positions of the cases of every gate that looks worse; they are run again."""
     found = [each.gate for each in tested if each.p_value <= SUSPECT_AT and each.gate.may_block]
     return frozenset(case for gate in found for case in gate.cases.tolist())
 
@@ -201,7 +201,7 @@ def _name(gate: Gate) -> tuple[str, str]:
 
 
 def causes_first(tested: Sequence[Tested]) -> tuple[list[Tested], list[Tested]]:
-    """Split gates into causes and those that only echo them.
+    """Split gates into causes and echoes.
 
     A gate echoes when without the cases of the causes its statistic falls below noise: the overall figure of a run in
     which one cohort broke, or another cohort that shares the broken cases.
@@ -254,7 +254,7 @@ def _echoes(tested: Tested, explained: frozenset[int]) -> bool:
 
 
 def _tidy(drops: Floats) -> Floats:
-    """Rounding noise of a mean over repeats is not a difference."""
+    """Set differences within rounding noise to 0."""
     return np.where(np.abs(drops) < 1e-12, 0.0, drops)
 
 

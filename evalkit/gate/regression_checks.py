@@ -18,11 +18,11 @@ from evalkit.text.numbers import change, difference, plural, style_of
 from evalkit.types import Metric
 
 SHOWN_DROPS = (0.05, 0.10)
-"""Drops whose chance of being found is told, as shares of the metric's scale."""
+"""Drops whose probability of being found is reported, as shares of the metric's range."""
 
 
 def tested_check(frame: FrozenFrame, tested: Tested, improved: frozenset[str] = frozenset()) -> Check:
-    """Write one tested gate: levels, drop with interval, p value, smallest drop it could have seen, worst cases.
+    """Describe one tested gate: levels, drop with interval, p value, smallest detectable drop, worst cases.
 
     Args:
         frame: the candidate.
@@ -46,7 +46,7 @@ def tested_check(frame: FrozenFrame, tested: Tested, improved: frozenset[str] = 
 
 
 def untested_check(gate: Gate) -> Check:
-    """Write a gate that has too few paired cases for a test."""
+    """Describe a gate that has too few paired cases for a test."""
     name = about(gate.metric.name, gate.cohort)
     reason = f"{name} has {plural(gate.n_independent, 'independent pair')}, {MIN_PAIRED} are needed to test it"
     return replace(_blank(gate, "no drop"), outcome="insufficient evidence", reason=reason)
@@ -65,7 +65,7 @@ def _blank(gate: Gate, need: str) -> Check:
 
 
 def drop_of(gate: Gate, confidence_level: float = 0.95) -> Estimate:
-    """Newcombe's interval for single runs of pass/fail cases that are independent, else t on the differences."""
+    """Return Newcombe's interval for single runs of independent pass/fail cases, else t on the differences."""
     before, after = (gate.before, gate.after) if gate.metric.higher_is_better else (gate.after, gate.before)
     if gate.metric.binary and _is_whole(gate) and gate.n_independent == len(gate.cases):
         first, second = before == 1, after == 1
@@ -78,7 +78,7 @@ def drop_of(gate: Gate, confidence_level: float = 0.95) -> Estimate:
 
 
 def sight(tested: Sequence[Tested]) -> str:
-    """Say which drops of `pass_rate` (else of the first metric) this comparison could have seen overall."""
+    """Say which drops of `pass_rate` (else of the first metric) this comparison could have found overall."""
     overall = [each for each in tested if each.gate.cohort == OVERALL and each.sight is not None]
     overall.sort(key=lambda each: each.gate.metric.name != PASS_RATE.name)
     if not overall:
@@ -100,7 +100,7 @@ def _in_words(tested: Tested, smallest: float | None) -> str:
 
 
 def _smallest_drop(tested: Tested, *, together: bool = True) -> float | None:
-    """In units of the metric, if cases of a cluster break together, or each alone; `None` where none is found."""
+    """Return the smallest drop, if cases of a cluster break together or independently; `None` if none is found."""
     if tested.sight is None:
         return None
     seen = tested.sight if together else one_by_one(tested.sight, len(tested.gate.cases))
@@ -133,7 +133,7 @@ _MOVES = {
     "share": (("passes less often", "pass less often"), ("passes more often", "pass more often")),
     "value": (("is worse", "are worse"), ("is better", "are better")),
 }
-"""By what a case has (one verdict, a share of its repeats, a value): what it does for the worse and for the better."""
+"""Words for cases that got worse and better (one, several), by what the gate compares per case."""
 
 
 def _measure(gate: Gate) -> str:
@@ -143,7 +143,7 @@ def _measure(gate: Gate) -> str:
 
 
 def _is_whole(gate: Gate) -> bool:
-    """True where every case has one verdict on either side, as from a single run."""
+    """Return True if every case has one verdict in each run, as from a single repeat."""
     return bool(np.isin(np.concatenate([gate.before, gate.after]), (0.0, 1.0)).all())
 
 

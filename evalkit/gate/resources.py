@@ -19,16 +19,16 @@ from evalkit.stats.ratios import tail_ratio, total_ratio, typical_ratio
 
 ALPHA = 0.02
 TAIL_ALPHA = 0.002
-"""With the other checks, an unchanged system is blocked in less than 2 % of its runs."""
+"""Level at which, with the other checks, an unchanged system is blocked in less than 2 % of its runs."""
 MIN_TAIL_PAIRS = 200
-"""Pairs below which a slower tail only warns: so few see it badly."""
+"""With fewer pairs, a slower tail only warns."""
 MIN_PAIRS = 20
 BLAMED = 20
-"""Cases that a check lists."""
+"""Number of cases that a check lists."""
 
 
 def resource_checks(frame: FrozenFrame, baseline: Baseline, policy: NoRegression, seed: int) -> Iterator[Check]:
-    """Typical latency and its tail against `max_slowdown`, the total cost against `max_cost_ratio`.
+    """Test typical latency and its tail against `max_slowdown`, and the total cost against `max_cost_ratio`.
 
     Args:
         frame: the candidate.
@@ -56,7 +56,7 @@ def resource_checks(frame: FrozenFrame, baseline: Baseline, policy: NoRegression
 
 
 def _told(check: Check, timed: FrozenFrame) -> Check:
-    """The old system's failures leave fewer pairs, and the reason has to say why."""
+    """Add to the reason how many pairs failures of the old system cost."""
     failed = timed.states["system_error"]
     if not failed:
         return check
@@ -65,7 +65,7 @@ def _told(check: Check, timed: FrozenFrame) -> Check:
 
 
 def _another_day(check: Check) -> Check:
-    """A slowdown against times of another day may be that day's load."""
+    """Reduce a block to a warning if the times are from another day, whose load may differ."""
     if check.outcome != "block":
         return check
     fix = "name the old system beside the baseline to have both timed by turns"
@@ -73,7 +73,7 @@ def _another_day(check: Check) -> Check:
 
 
 def _measured(ours: FrozenFrame, theirs: FrozenFrame, measure: str) -> tuple[list[int], Floats, Floats]:
-    """Positions of the cases that both runs measured afresh, with both figures."""
+    """Return the positions of the cases that have a measurement in both runs, and both measurements."""
     place = {key: case for case, key in enumerate(theirs.keys)}
     first, second = theirs.measures[measure], ours.measures[measure]
     both = [
@@ -102,7 +102,7 @@ def _judged(blank: Check, estimate: Estimate, p_value: float, *, worse: bool) ->
 
 
 def _blamed(check: Check, frame: FrozenFrame, cases: list[int], badness: Floats) -> Check:
-    """The check with the cases that are worst, where it does not pass."""
+    """Add the worst cases to a check that does not pass."""
     if check.outcome not in ("block", "warn"):
         return check
     whole = np.zeros(frame.n_cases)

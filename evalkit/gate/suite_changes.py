@@ -42,12 +42,12 @@ def shown(value: Any) -> str:
 
 
 def is_number(value: Any) -> bool:
-    """True for a number that is not true or false."""
+    """Return True for a number that is not true or false."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 Loosens = Callable[[str, Any, Any], bool]
-"""Option, value before and value after -> True where it lets more through, or where that cannot be told."""
+"""(option, value before, value after) -> True if it lets more through, or if that cannot be determined."""
 
 
 def _options(what: str, before: Mapping[str, Any], after: Mapping[str, Any], loosens: Loosens) -> Iterator[Amendment]:
@@ -59,7 +59,7 @@ def _options(what: str, before: Mapping[str, Any], after: Mapping[str, Any], loo
 
 
 def _option(value: Any) -> str:
-    """The value of an option; one that is not written has its default."""
+    """Return the value of an option, or its default if not written."""
     return "not set" if value is None else shown(value)
 
 
@@ -68,17 +68,17 @@ def _always(key: str, was: Any, now: Any) -> bool:
 
 
 def _system(key: str, was: Any, now: Any) -> bool:
-    """A shorter wait for answers lets nothing through."""
+    """Return True unless only the time-out got shorter, which lets nothing more through."""
     return not (key == "timeout_s" and is_number(was) and is_number(now) and now < was)
 
 
 def _golden(key: str, was: Any, now: Any) -> bool:
-    """Where the set lies is not a rule: its cases are compared one by one."""
+    """Return False for the path of the set, whose cases are compared one by one."""
     return key != "path"
 
 
 def _sample(key: str, was: Any, now: Any) -> bool:
-    """More cases, or all of them, let nothing through."""
+    """Return False if more cases are sampled, or all of them, which lets nothing more through."""
     return now is not None and not (key == "n" and is_number(was) and is_number(now) and now > was)
 
 
@@ -112,7 +112,7 @@ def _scorers(before: Scorers, after: Scorers, capped: frozenset[str]) -> Iterato
 
 
 def _scorer(key: str, was: Any, now: Any) -> bool:
-    """A higher pass mark lets nothing through."""
+    """Return False for a higher pass mark, which lets nothing more through."""
     if key.startswith(("min", "pass")) and is_number(was) and is_number(now):
         return bool(now < was)
     if key.startswith("max") and is_number(was) and is_number(now):
@@ -121,7 +121,7 @@ def _scorer(key: str, was: Any, now: Any) -> bool:
 
 
 def _negated(key: str, was: Any, now: Any) -> bool:
-    """A scorer that votes lets nothing through; with more cases easy ones may hide the others, so `when` may."""
+    """Return False only if a scorer stops being advisory: a further vote lets nothing more through."""
     return key != "advisory" or now is not None
 
 

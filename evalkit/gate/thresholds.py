@@ -22,21 +22,21 @@ _QUANTILES = frozenset(measure.metric.name for measure in MEASURES if measure.qu
 
 @dataclass(frozen=True)
 class _Limit:
-    """One side of a threshold: the metric has to be at least, or at most, `value`."""
+    """One side of a threshold: the metric must be at least, or at most, `value`."""
 
     value: float
     upper: bool
 
     def broken(self, figure: float | None) -> bool:
-        """Whether a known figure is beyond the limit."""
+        """Return whether a known value is beyond the limit."""
         return figure is not None and (figure > self.value if self.upper else figure < self.value)
 
     def best(self, estimate: Estimate) -> float | None:
-        """The bound that speaks most for the system."""
+        """Return the bound most favourable to the system."""
         return estimate.low if self.upper else estimate.high
 
     def worst(self, estimate: Estimate) -> float | None:
-        """The bound that speaks most against it."""
+        """Return the bound least favourable to the system."""
         return estimate.high if self.upper else estimate.low
 
     def __str__(self) -> str:
@@ -60,7 +60,7 @@ def threshold_checks(frame: FrozenFrame, summary: Summary, threshold: Threshold)
 
 
 def _applies(frame: FrozenFrame, threshold: Threshold, cohort: str) -> bool:
-    """Skip a plain cohort in which the suite applies the metric to no case."""
+    """Skip a non-critical cohort in which the metric applies to no case."""
     found = source(frame, threshold.metric)
     if cohort == OVERALL or is_critical(cohort, threshold.critical):
         return True
@@ -113,7 +113,7 @@ def _limits(threshold: Threshold) -> list[_Limit]:
 
 
 def _estimate(frame: FrozenFrame, summary: Summary, metric: str, cohort: str) -> Estimate | None:
-    """The figure with one-sided 95 % bounds: of a judge the corrected one, where labels of this run give it."""
+    """Return the value with one-sided 95 % bounds; for a judge the corrected one, if labels of this run allow it."""
     made = summary.cell(metric, cohort)
     if made is not None and made.corrected_bounds is not None and made.corrected_bounds.value is not None:
         return made.corrected_bounds
@@ -154,7 +154,7 @@ def _sentence(estimate: Estimate, limit: _Limit, outcome: CheckOutcome, style: S
 
 
 def _correction(summary: Summary, threshold: Threshold, cohort: str, style: Style) -> str:
-    """How a judge's own figure was corrected, or that it was not; empty where no judge speaks."""
+    """Explain how a judge's value was corrected, or that it was not; empty if no judge is involved."""
     made = summary.cell(threshold.metric, cohort)
     if made is None or made.corrected is None:
         return ""

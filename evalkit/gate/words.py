@@ -11,9 +11,9 @@ from evalkit.trust.agreement import trust_in
 from evalkit.types import SEVERITIES
 
 VOTED = frozenset({"pass_rate", "pass_any", "pass_all", "pass_spread", "pass_rate_production"})
-"""Metrics that every scorer with a pass mark votes in."""
+"""Metrics in which every scorer with a pass mark votes."""
 SHOWN_CASES = 100
-"""Cases that a check lists at most; its reason has the full count."""
+"""Maximum number of cases that a check lists; its reason has the full count."""
 
 
 def number(value: float) -> str:
@@ -29,7 +29,7 @@ def about(metric: str, cohort: str) -> str:
 
 
 def worst_first(frame: FrozenFrame, positions: Iterable[int], badness: Floats) -> tuple[str, ...]:
-    """Case ids by falling badness, then severity, then id.
+    """Return case ids by falling badness, then severity, then id.
 
     Args:
         frame: the run.
@@ -50,7 +50,7 @@ def some(ids: Sequence[str], count: int = 5) -> str:
 
 
 def unproven_judges(frame: FrozenFrame, summary: Summary, metric: str, cohort: str) -> tuple[str, ...]:
-    """Name the judge metrics that a metric rests on and that people's labels have not shown to be trusted.
+    """List the judge metrics behind a metric that labels have not shown to be trusted.
 
     Args:
         frame: the run.
@@ -67,7 +67,7 @@ def unproven_judges(frame: FrozenFrame, summary: Summary, metric: str, cohort: s
 
 
 def calibrate_first(metric: str, cohort: str, judges: Sequence[str]) -> str:
-    """Say why a judge may not decide, and what earns it the vote."""
+    """Explain why a judge may not decide, and how to calibrate it."""
     who = f"({', '.join(judges)}, on pass and fail)" if _of_passes(metric) else f"({', '.join(judges)})"
     return (
         f"{about(metric, cohort)} rests on a judge whose agreement with people is not shown {who}: "
@@ -76,7 +76,7 @@ def calibrate_first(metric: str, cohort: str, judges: Sequence[str]) -> str:
 
 
 def _of_passes(metric: str) -> bool:
-    """Whether a figure is made of passes and fails, whatever the judge grades in."""
+    """Return whether a metric counts passes and fails, even if the judge grades in levels."""
     return metric in VOTED or metric in ("failures", "canary") or metric.endswith(".passed")
 
 

@@ -1,1 +1,1 @@
-"""Golden sets: files in, cases out."""
+"""Golden sets: read files and check their cases."""

@@ -26,7 +26,7 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
     "output": ("output", "response", "actual_output", "answer"),
     "cohorts": ("cohorts", "cohort"),  # one word under `cohort` is the cohort of that name
 }
-"""Our name -> the column names that are read as it: ours, ragas, deepeval, promptfoo, langsmith.
+"""Field -> the column names that are read as it: evalkit, ragas, deepeval, promptfoo, langsmith.
 
 What promptfoo expects (`__expected`, `assert`) may be more than an answer: see `golden.promptfoo`."""
 _canonical = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
@@ -37,7 +37,7 @@ _REFERENCE_KEYS = ("reference", "answer", "output", "expected", "expected_output
 
 
 def to_case(raw: Mapping[str, Any], place: str, complain: Complain, *, make_id: bool = False) -> Case | None:
-    """A case from one raw row, or `None` after `complain` was called for all that is wrong with it."""
+    """Convert one raw row to a case; `None` after calling `complain` for each problem."""
     faults = 0
 
     def note(what: str, fix: str) -> None:
@@ -64,7 +64,7 @@ def to_case(raw: Mapping[str, Any], place: str, complain: Complain, *, make_id: 
 
 
 def questions_of(raw: Mapping[str, Any]) -> Iterator[str]:
-    """What a row of any tool asks, under each name that is read as the input; of a conversation the last turn.
+    """Yield the question of any tool's row, under each input name; for a conversation, the user's last turn.
 
     Nothing else of the row is looked at, and nothing is refused: a row may ask nothing.
     """
@@ -78,7 +78,7 @@ def questions_of(raw: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _last_turn(value: Any) -> str:
-    """Text of the last turn of the user, of the last turn at all where there is none."""
+    """Return the text of the user's last turn, or of the last turn if there is none."""
     turns = [turn for turn in value if isinstance(turn, Mapping)] if isinstance(value, list) else []
     asked = [turn for turn in turns if turn.get("role") == "user"] or turns
     content = asked[-1].get("content") if asked else None
@@ -210,7 +210,7 @@ def _cohorts(value: Any, note: Complain) -> dict[str, str]:
 
 
 def _digest(row: Mapping[str, Any], note: Complain) -> str:
-    """SHA-256 of the row's content in canonical JSON."""
+    """Return the SHA-256 of the row's content in canonical JSON."""
     try:
         return hashlib.sha256(_canonical.encode(row).encode()).hexdigest()
     except UnicodeEncodeError:

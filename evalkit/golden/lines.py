@@ -1,4 +1,4 @@
-"""Stream raw rows from JSON Lines and CSV files, with the place of every problem."""
+"""Stream raw rows from JSON Lines and CSV files, with the position of every problem."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from evalkit.errors import Problem
 
 MAX_LINE_BYTES = 8 << 20
 _LONGEST = 2 * MAX_LINE_BYTES
-"""A line of up to this length is read, so that it can be reported with its number."""
+"""Lines up to this length are read, so that longer ones can be reported with their number."""
 MAX_BLANK_LINES = 1_000_000
 MAX_COLUMNS = 10_000
 RawRow = tuple[int, dict[str, Any]]
@@ -25,16 +25,16 @@ Note = Callable[[Problem], None]
 
 
 class _Refused(ValueError):
-    """A JSON text that Python would read but that is not a sound row."""
+    """A JSON text that Python reads but that is not a valid row."""
 
 
 def read_jsonl(path: Path, shown: str, note: Note) -> Iterator[RawRow]:
-    """Rows of a JSON Lines file, `.gz` included; a line ends at a line feed and nowhere else."""
+    """Yield the rows of a JSON Lines file, `.gz` included; lines end at a line feed only."""
     yield from _readable(_jsonl_rows(path, shown, note), shown, note)
 
 
 def _readable(rows: Iterator[RawRow], shown: str, note: Note) -> Iterator[RawRow]:
-    """The rows, up to where the disk or the packing fails."""
+    """Yield the rows, up to where the disk or the decompression fails."""
     try:
         yield from rows
     except Unfit as error:
@@ -78,7 +78,7 @@ def _jsonl_rows(path: Path, shown: str, note: Note) -> Iterator[RawRow]:
 
 
 def parse_row(line: bytes, place: str, note: Note) -> dict[str, Any] | None:
-    """One JSON object from one line, or `None` after noting why not."""
+    """Parse one JSON object from one line; `None` after noting the problem."""
     try:
         row = json.loads(line.decode().rstrip("\r\n"), object_pairs_hook=_pairs, parse_constant=_constant, **_NUMBERS)
     except UnicodeDecodeError as error:
@@ -98,7 +98,7 @@ def parse_row(line: bytes, place: str, note: Note) -> dict[str, Any] | None:
 
 
 def read_csv(path: Path, shown: str, note: Note) -> Iterator[RawRow]:
-    """Rows of a CSV file with a header; empty cells are absent, `cohorts.x` columns are gathered, lists are JSON."""
+    """Yield the rows of a CSV file; empty cells are absent, `cohorts.x` columns are gathered, lists are JSON."""
     yield from _readable(_csv_file(path, shown, note), shown, note)
 
 
@@ -120,7 +120,7 @@ def _csv_file(path: Path, shown: str, note: Note) -> Iterator[RawRow]:
 
 
 class _RowLines:
-    """The lines of a CSV file, up to one row that is too long or too many blank ones."""
+    """The lines of a CSV file, up to a row that is too long or too many blank lines."""
 
     def __init__(self, text: Iterator[str]) -> None:
         self._text = text
@@ -183,7 +183,7 @@ def _csv_row(cells: dict[str, str], place: str, note: Note) -> dict[str, Any]:
 
 
 def _csv_value(cell: str, place: str, note: Note) -> Any:
-    """A list or mapping where the cell is JSON for one, else the text as it stands."""
+    """Return a list or mapping if the cell is JSON for one, else the text unchanged."""
     if not (cell.startswith(("[", "{")) and cell.endswith(("]", "}"))):
         return cell
     wrapped = parse_row(b'{"value":' + cell.encode("utf-8", "surrogatepass") + b"}", place, note)

@@ -11,7 +11,7 @@ _KEY_HEX = 16
 
 
 def former_cases(before: Iterable[Case], now: Callable[[], Iterator[Case]]) -> tuple[Case, ...]:
-    """The cases of `before` whose content is not in the set any more, in their old form.
+    """Return the cases of `before` whose content is no longer in the set, in their old form.
 
     Args:
         before: cases of the set as it was.
@@ -22,12 +22,12 @@ def former_cases(before: Iterable[Case], now: Callable[[], Iterator[Case]]) -> t
 
 
 def edited_parts(before: Case, now: Case) -> tuple[str, ...]:
-    """Names of what differs between two forms of a case, sorted."""
+    """Return the sorted names of the fields that differ between two forms of a case."""
     own = {name for name in _OWN if getattr(before, name) != getattr(now, name)}
     names = {*before.fields, *now.fields}
     return tuple(sorted(own | {name for name in names if before.fields.get(name, ...) != now.fields.get(name, ...)}))
 
 
 def _key(case: Case) -> int:
-    """64 bits of the digest: a million of them take a tenth of the memory that the texts would."""
+    """Return 64 bits of the digest; a million of them take a tenth of the memory of the texts."""
     return int(case.digest[:_KEY_HEX], 16)

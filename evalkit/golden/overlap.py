@@ -17,7 +17,7 @@ _KEY_BYTES = 16
 
 
 def overlap(golden: GoldenSet, learnt: Collection[tuple[Path, str]]) -> Iterator[Problem]:
-    """A warning where cases ask what stands in a declared training set, with their number and the first of them.
+    """Yield a warning if cases occur in a declared training set, with their number and the first of them.
 
     Inputs are equal where their text is, after Unicode form NFC, without regard to case and to the amount of white
     space; of a conversation the last turn of the user counts. Of a training row nothing else is read; a file of which
@@ -25,7 +25,7 @@ def overlap(golden: GoldenSet, learnt: Collection[tuple[Path, str]]) -> Iterator
     training set.
 
     Args:
-        golden: the checked set; it is read twice, where there is a training file at all.
+        golden: the checked set; it is read twice, if there is a training file at all.
         learnt: the training files, each with the name by which it is shown; they are streamed.
 
     Raises:
@@ -49,7 +49,7 @@ def overlap(golden: GoldenSet, learnt: Collection[tuple[Path, str]]) -> Iterator
 
 
 def _learnt(files: Iterable[tuple[Path, str]], warnings: list[Problem]) -> Iterator[tuple[str, str]]:
-    """Place and text of every question; rows without one are told in `warnings`."""
+    """Yield position and text of every question; rows without one are added to `warnings`."""
     problems: list[Problem] = []
 
     def note(problem: Problem) -> None:
@@ -78,7 +78,7 @@ def _learnt(files: Iterable[tuple[Path, str]], warnings: list[Problem]) -> Itera
 
 
 def _mute(shown: str, n_mute: int, n_rows: int) -> Problem:
-    """Rows of a training file that have no question."""
+    """Describe the rows of a training file that have no question."""
     fix = "name it `input`, `question`, `prompt` or `messages`, so that it is compared"
     if n_mute == n_rows:
         return Problem(f"{shown}:1", f"none of its {n_rows:,} rows has a question", fix)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 Complain = Callable[[str, str], None]
-"""Notes one problem of the row: what is wrong, and the fix."""
+"""Callback for one problem of the row: what is wrong, and the fix."""
 
 _COLUMN = re.compile(r"__expected\d*")
 _ASSERTION = re.compile(
@@ -26,7 +26,7 @@ _MEND = (
 
 
 def answers(raw: Mapping[str, Any], note: Complain) -> dict[str, Any]:
-    """Column -> the answer that it expects: `__expected`, `__expected1` ..., and `assert` beside `vars`.
+    """Map columns to expected answers: `__expected`, `__expected1` ..., and `assert` beside `vars`.
 
     `note` hears of every assertion that is not an answer, such as `contains: Paris`; `equals: Paris` is one. Source:
     promptfoo.dev/docs/configuration/expected-outputs.

@@ -1,4 +1,4 @@
-"""Golden sets: check a whole set once, then stream its cases.
+"""Check a whole golden set once, then stream its cases.
 
 Checking and reading are two passes over the file, so that every problem is told before the first call and no more than
 one case is held in memory.
@@ -24,7 +24,7 @@ from evalkit.types import Case
 
 @dataclass(frozen=True, kw_only=True)
 class GoldenSource:
-    """Where a golden set comes from: a file, a remote file, or a data set of a hub."""
+    """The source of a golden set: a file, a remote file, or a data set of a hub."""
 
     path: str | None = None
     """JSON Lines (`.jsonl`, `.jsonl.gz`), CSV, Parquet or Arrow, relative to the suite."""
@@ -34,9 +34,9 @@ class GoldenSource:
     """Name of a data set on a hub, read through `datasets`."""
     split: str = "test"
     revision: str | None = None
-    """Commit of the hub data set; without it a run cannot be made again."""
+    """Commit of the hub data set; without it a run cannot be reproduced."""
     make_ids: bool = False
-    """Give rows without an id one made of their content."""
+    """Whether to make ids from the content of rows without an id."""
     trained_on: tuple[str, ...] = ()
     """Files of the project with what the system or a judge learnt from, training rows or examples of a prompt, of the
     same kinds as `path`; cases that ask what stands there are named in a warning."""
@@ -52,18 +52,18 @@ class GoldenSource:
 
 @dataclass(frozen=True)
 class GoldenSet:
-    """A checked golden set: facts about all of it, and a way to stream its cases."""
+    """A checked golden set: its properties, and a way to stream its cases."""
 
     path: str
-    """As shown to people."""
+    """Name in messages."""
     sha256: str
     n_cases: int
     cohort_counts: Mapping[str, Mapping[str, int]]
     """Cohort name -> value -> number of cases."""
     missing: Mapping[str, Lack]
-    """Field -> the cases that lack it, for the fields that were asked about."""
+    """Required field -> the cases that lack it."""
     warnings: tuple[Problem, ...]
-    """What is allowed and probably not meant."""
+    """Warnings: allowed, but probably not intended."""
     open: Callable[[], Iterator[Case]]
     """Streams the cases again, in file order.
 
@@ -71,7 +71,7 @@ class GoldenSet:
         InputError: when the set turns out not to be the one that was checked.
     """
     learnt: tuple[Problem, ...] = ()
-    """Where cases ask what the system or its judge learnt from; see `overlap`."""
+    """Warnings about cases that the system or its judge was trained on; see `overlap`."""
 
 
 def open_golden(
@@ -135,7 +135,7 @@ def known_golden(source: GoldenSource, file: Path | None, shown: str, facts: Gol
 
 
 def file_sha256(file: Path) -> str | None:
-    """SHA-256 (hex) of a file's bytes, `None` where it cannot be read."""
+    """Return the SHA-256 (hex) of a file's bytes, `None` if it cannot be read."""
     try:
         return sha256_of(file)
     except OSError:
@@ -143,7 +143,7 @@ def file_sha256(file: Path) -> str | None:
 
 
 def _again(source: GoldenSource, file: Path | None, shown: str, sha256: str) -> Iterator[Case]:
-    """The cases once more, held against what was checked."""
+    """Yield the cases again, and raise if they are not those that were checked."""
     content = hashlib.sha256()
     try:
         for _, case in read_cases(source, file, shown, _changed):
@@ -156,7 +156,7 @@ def _again(source: GoldenSource, file: Path | None, shown: str, sha256: str) -> 
 
 
 def read_cases(source: GoldenSource, file: Path | None, shown: str, note: Note) -> Iterator[tuple[int, Case]]:
-    """The sound cases of a set with their lines; `note` hears of every problem."""
+    """Yield the valid cases of a set with their lines; `note` is called for every problem."""
     for line, raw in raw_rows(source, file, shown, note):
         place = f"{shown}:{line}"
         label = f"{place} id {cut(str(raw.get('id')), 60)}" if "id" in raw else place
@@ -170,7 +170,7 @@ def read_cases(source: GoldenSource, file: Path | None, shown: str, note: Note) 
 
 
 def raw_rows(source: GoldenSource, file: Path | None, shown: str, note: Note) -> Iterator[RawRow]:
-    """The rows of a set as they stand, with their lines; `note` hears of those that cannot be read."""
+    """Yield the raw rows of a set with their lines; `note` is called for unreadable ones."""
     if source.url is not None:
         from evalkit.golden.tables import fetch
 

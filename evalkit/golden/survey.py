@@ -1,4 +1,4 @@
-"""Collect facts about a golden set while it is checked: repeats, cohorts, missing fields."""
+"""Survey a golden set while it is checked: repeats, cohorts, missing fields."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from evalkit.golden.lines import Note
 from evalkit.types import Case
 
 FEW_CASES = 30
-"""Cases below which a cohort has wide intervals and weak tests."""
+"""With fewer cases, a cohort has wide intervals and weak tests."""
 SHOWN_IDS = 5
 
 Need = Callable[[Case], Iterator[str]]
-"""Names what a case lacks for the scorers that apply to it."""
+"""Returns the fields that a case lacks for the scorers that apply to it."""
 
 
 @dataclass(slots=True)
 class Lack:
-    """Cases that lack one field: how many, the first ids, and where the first of them stands."""
+    """Cases that lack one field: their number, the first ids, and the position of the first."""
 
     place: str
     n: int = 0
@@ -33,16 +33,16 @@ class Lack:
             self.ids.append(case_id)
 
     def __str__(self) -> str:
-        """The ids as people read them."""
+        """Format the ids for messages."""
         more = f" and {self.n - len(self.ids)} more" if self.n > len(self.ids) else ""
         return ", ".join(self.ids) + more
 
 
 class GoldenSurvey:
-    """Takes every sound case of a set once, in file order."""
+    """Takes every valid case of a set once, in file order."""
 
     def __init__(self, note: Note, need: Need | None) -> None:
-        """Begin with no case.
+        """Start empty.
 
         Args:
             note: hears of problems between cases.
@@ -59,12 +59,12 @@ class GoldenSurvey:
 
     @property
     def n_cases(self) -> int:
-        """Cases with an id of their own."""
+        """Number of cases with a unique id."""
         return len(self._line_of_id)
 
     @property
     def sha256(self) -> str:
-        """Of the content of every case, in file order."""
+        """SHA-256 of the content of every case, in file order."""
         return self._content.hexdigest()
 
     def add(self, case: Case, line: int) -> None:
@@ -83,7 +83,7 @@ class GoldenSurvey:
             self.missing.setdefault(lacked, Lack(case.place)).add(case.id)
 
     def _compare(self, case: Case, line: int) -> None:
-        """Two cases that ask the same and want something else cannot both pass."""
+        """Warn about two cases with the same input and different expectations: they cannot both pass."""
         if not case.reference:
             return
         wanted = hash(case.reference)
@@ -93,7 +93,7 @@ class GoldenSurvey:
             self.warnings.append(Problem(f"{case.place} id {case.id}", what, "keep one, or list both references"))
 
     def spellings(self) -> Iterator[Problem]:
-        """Cohort values that differ by letter case only would split a cohort in two."""
+        """Yield cohort values that differ by case only, which would split a cohort."""
         for name, counts in self.counts.items():
             folded: dict[str, str] = {}
             for value in counts:
@@ -104,7 +104,7 @@ class GoldenSurvey:
                     yield Problem(self._first[name, value], what, "choose one spelling")
 
     def small(self, names: Iterable[str]) -> Iterator[Problem]:
-        """The cohorts of these names that have too few cases to say much."""
+        """Yield the cohorts of these names that have too few cases."""
         for name in names:
             counts = self.counts.get(name, {})
             few = [value for value, n in counts.items() if n < FEW_CASES]

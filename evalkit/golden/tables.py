@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from evalkit.golden.read import GoldenSource
 
 _BATCH_ROWS = 1_000
-"""Rows that are held at a time."""
+"""Number of rows held at a time."""
 _MOST_ROWS = 100_000_000
 _SCALARS = (str, int, float, bool)
 
 
 def read_table(source: GoldenSource, file: Path | None, shown: str, note: Note) -> Iterator[RawRow]:
-    """Rows of a Parquet or Arrow file, or of a hub data set, one at a time; the row's number stands for its line.
+    """Yield the rows of a Parquet or Arrow file, or of a hub data set; the row number serves as line number.
 
     Raises:
         InputError: if the file or the data set cannot be opened.
@@ -42,7 +42,7 @@ def read_table(source: GoldenSource, file: Path | None, shown: str, note: Note) 
 
 @functools.cache
 def fetch(url: str, shown: str) -> Path:
-    """Fetch a remote file into the cache of `datasets` once, under the name that says its kind.
+    """Fetch a remote file once into the cache of `datasets`, with the suffix that tells its format.
 
     Raises:
         InputError: if it cannot be fetched.
@@ -95,7 +95,7 @@ def _file_rows(file: Path, shown: str) -> Iterator[Mapping[str, Any]]:
 
 
 def _whole(rows: Iterator[Mapping[str, Any]], file: Path, shown: str) -> Iterator[Mapping[str, Any]]:
-    """The rows; pages of a file are read after its head, and may be damaged where that is sound."""
+    """Yield the rows; a page may be damaged even if the file's header is valid."""
     try:
         yield from rows
     except (OSError, ValueError) as error:
@@ -114,7 +114,7 @@ def _parquet_schema(file: Path) -> Any:
 
 
 def _checked_parquet(file: Path, shown: str) -> int:
-    """The number of rows.
+    """Check a Parquet file and return its number of rows.
 
     Raises:
         InputError: the file has more columns or rows than any golden set, or unpacks to a multiple of its size.
@@ -151,7 +151,7 @@ def _hub_rows(source: GoldenSource, shown: str) -> Iterator[Mapping[str, Any]]:
 
 
 def _plain(value: Any, place: str, note: Note) -> Any:
-    """Text, numbers, lists and mappings as they are; keys whose value is null, and any other type, are left out."""
+    """Return plain values: text, numbers, lists and mappings; null values and other types are left out."""
     if value is None or isinstance(value, _SCALARS):
         return value
     if isinstance(value, list | tuple):

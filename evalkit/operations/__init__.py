@@ -1,1 +1,1 @@
-"""What a person can ask of evalkit, one module each, callable from Python."""
+"""Operations of evalkit, one module each, callable from Python."""

@@ -38,11 +38,11 @@ _SHOWN = 5
 
 @dataclass(frozen=True)
 class Facts:
-    """What a stored run is."""
+    """A description of a stored run."""
 
     manifest: Manifest
     outcome: str | None
-    """`None` where the run reached no decision."""
+    """The decision; `None` if the run reached none."""
     n_cases: int
     n_rows: int
     n_damaged: int
@@ -56,7 +56,7 @@ def facts_of(stored: StoredRun, suite: Suite | None = None) -> Facts:
 
     Args:
         stored: the run.
-        suite: that it is compared by; `None` where its file is gone, which leaves the default gate.
+        suite: that it is compared by; `None` if its file is gone, which leaves the default gate.
     """
     frame, decision = freeze(stored.frame), stored.folder.decision()
     sees: tuple[Detectable, ...] = ()
@@ -89,7 +89,7 @@ def more_repeats(manifest: Manifest) -> str:
 
 
 def faults_of(stored: StoredRun, accepted: str = "") -> Iterator[Problem]:
-    """What keeps a stored run from being a baseline, whatever it is compared with.
+    """Yield the reasons why a stored run cannot be a baseline.
 
     Args:
         stored: the run.
@@ -138,7 +138,7 @@ def replaced(saved: RunFolder) -> Iterator[str]:
 
 
 def differences(stored: StoredRun, digests: Collection[str], prepared: Prepared) -> Iterator[Problem]:
-    """What keeps a baseline from being compared with a suite.
+    """Yield the reasons why a baseline cannot be compared with a suite.
 
     Args:
         stored: the baseline.

@@ -30,7 +30,7 @@ __all__ = ["Drift", "Floors", "Judged", "calibrated", "drift", "load_judged", "r
 
 @dataclass(frozen=True)
 class Judged:
-    """A stored run beside the labels of its answers."""
+    """A stored run with the labels of its answers."""
 
     stored: StoredRun
     frame: FrozenFrame
@@ -38,11 +38,11 @@ class Judged:
     label_files: tuple[Path, ...]
     root: Path
     floors: Floors
-    """Those of the suite."""
+    """Kappa floors of the suite."""
 
     @property
     def judges(self) -> tuple[Metric, ...]:
-        """The metrics that are a judge's opinion of an answer."""
+        """Metrics that a judge grades."""
         return tuple(each for each in self.frame.metrics if each.judge is not None and not each.diagnostic)
 
     def warnings(self) -> tuple[Problem, ...]:
@@ -50,7 +50,7 @@ class Judged:
         return tuple(unknown_metrics(self.labels, [each.name for each in self.frame.metrics]))
 
     def one(self, metric: str | None, flag: str) -> str:
-        """The judge's metric that was named, or the only one there is.
+        """Return the named judge metric, or the only one.
 
         Raises:
             InputError: There are several; `flag` is what asks for one.
@@ -95,7 +95,7 @@ def _read(files: Sequence[Path], metrics: Sequence[Metric]) -> tuple[Label, ...]
 
 
 def calibrated(judged: Judged, metric: str | None, floors: Floors) -> tuple[Agreement, ...]:
-    """How each judge, or one of them, agrees with raters, overall and by cohort, and raters with each other."""
+    """Compute how one or all judges agree with raters, overall and by cohort, and raters with each other."""
     found = agreement(judged.frame, judged.labels, floors)
     return tuple(each for each in found if metric in (None, each.metric) and not _is_diagnostic(judged, each.metric))
 
@@ -105,7 +105,7 @@ def _is_diagnostic(judged: Judged, metric: str) -> bool:
 
 
 def record_of(judged: Judged, metric: str, found: Sequence[Agreement], today: date) -> Calibration:
-    """The record of one judge, bound to what its scores and its labels are made of.
+    """Make the record of one judge, bound to its score key and labels.
 
     Raises:
         InputError: No label by a person is about this judge's answers.

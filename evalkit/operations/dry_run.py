@@ -29,14 +29,14 @@ if TYPE_CHECKING:
     from evalkit.runner.prepare import Replies
 
 MOST_ROWS = 2_000
-"""Rows of an earlier run that are looked at for what a call takes."""
+"""Maximum number of rows of an earlier run that are read for an estimate."""
 LEAST_ROWS = 10
-"""Answers of a partial run, or of one that was stopped early, that may speak for the whole one."""
+"""Minimum number of answers for an estimate from a partial or interrupted run."""
 MOST_RUNS = 50
 
 
 async def dry_run(request: Request, env: Mapping[str, str]) -> RunEstimate:
-    """Check everything as a run does, and say what the run would do.
+    """Check everything as a run does, and describe what the run would do.
 
     Raises:
         InputError: what the run would raise before its first call.
@@ -70,7 +70,7 @@ def _work(planned: Planned, earlier: EarlierRows) -> Work:
 
 
 def _typical(planned: Planned) -> Typical | None:
-    """The first that has answers: the run that goes on, the newest run of the suite, its baseline."""
+    """Return the first run with answers: the one to resume, the newest of the suite, its baseline."""
     for folder in _earlier_runs(planned):
         with suppress(EvalkitError):
             manifest = folder.manifest()
@@ -98,7 +98,7 @@ def _earlier_runs(planned: Planned) -> Iterator[RunFolder]:
 
 
 def _notes(planned: Planned, request: Request, typical: Typical | None) -> Iterator[str]:
-    """What the figures do not hold."""
+    """Yield the costs that the figures do not include."""
     prepared = planned.prepared
     if typical is not None and typical.seconds_a_row is not None:
         yield "Time: at the earlier run's concurrency, which is not kept."

@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 UNKNOWN, UNPRICED = "unknown", "price unknown"
 _CHEAP, _DEAR = 0.1, 0.9
-"""Shares of an earlier run's answers that were cheaper than the low, and than the high figure."""
+"""Quantiles of an earlier run's costs used as the low and the high figure."""
 
 
 @dataclass(frozen=True)
 class Span:
-    """Low, likely and high; `None` is unknown, and `why` says so in words where all three are."""
+    """Low, likely and high figure; `None` is unknown, and `why` explains it if all three are."""
 
     low: float | None = None
     likely: float | None = None
@@ -35,52 +35,52 @@ class Span:
 
     @classmethod
     def exactly(cls, value: float) -> Span:
-        """A figure that is known."""
+        """Return a span of one known figure."""
         return cls(value, value, value)
 
     def __add__(self, other: Span) -> Span:
-        """Sum end by end; what is unknown in one is unknown in the sum."""
+        """Add two spans; what is unknown in one is unknown in the sum."""
         low, likely, high = _sum(self.low, other.low), _sum(self.likely, other.likely), _sum(self.high, other.high)
         return Span(low, likely, high, self.why or other.why)
 
     def times(self, factor: float) -> Span:
-        """Every end so often."""
+        """Multiply every figure."""
         low, likely, high = (None if end is None else end * factor for end in (self.low, self.likely, self.high))
         return Span(low, likely, high, self.why)
 
 
 @dataclass(frozen=True)
 class Typical:
-    """Rows of an earlier run, whose usage stands for what the next one will take."""
+    """Rows of an earlier run, whose usage predicts that of the next one."""
 
     source: str
-    """The run, as people see it."""
+    """Name of the run in messages."""
     rows: Sequence[Row]
     score_keys: Mapping[str, Mapping[str, str]]
-    """What its grades were made by; those of another judge say nothing."""
+    """Its score keys; grades of another judge are not used."""
     seconds_a_row: float | None = None
-    """Wall time of the run by its rows, at its own concurrency; `None` where unknown."""
+    """Wall time of the run, computed from its rows, at its own concurrency; `None` if unknown."""
 
 
 @dataclass(frozen=True)
 class Work:
-    """What a run has yet to do."""
+    """The remaining work of a run."""
 
     open: Sequence[tuple[Case, int]]
-    """Case and number of its repeats that are to be asked."""
+    """Cases, with the number of repeats to run."""
     regraded: Sequence[tuple[Case, Sequence[Grader]]] = ()
-    """Stored answers, and the scorers that have yet to grade them."""
+    """Stored answers, with the scorers that have yet to grade them."""
     n_cases: int = 0
-    """Cases that were chosen, asked or not."""
+    """Number of chosen cases, already run or not."""
     n_done: int = 0
-    """Rows that are there already."""
+    """Number of existing rows."""
     spent_usd: float = 0.0
-    """What they have cost, where it is charged to a budget."""
+    """Their cost, if it is charged to a budget."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunEstimate:
-    """What a run would do; every figure is a low, a likely and a high one."""
+    """The estimate of a run; every figure has a low, a likely and a high value."""
 
     suite: str
     n_golden: int
@@ -88,33 +88,33 @@ class RunEstimate:
     repeats: int
     n_scorers: int
     n_rows: int
-    """Case x repeat that are still to be asked."""
+    """Cases and repeats still to run."""
     n_done: int
     n_regraded: int
     n_grades: int
-    """Scorers that grade, over all these rows."""
+    """Number of grades over all these rows."""
     concurrency: int
     calls: Mapping[str, Span]
-    """Of the system, and of each judge by its model."""
+    """Calls of the system, and of each judge by model."""
     tokens: Mapping[str, Span]
-    """Input and output together: of the system, and of all judges."""
+    """Input and output tokens of the system, and of all judges."""
     cost_usd: Mapping[str, Span]
     seconds: Span
     budget_usd: float | None
-    """What is left of it, `None` where there is none."""
+    """Remaining budget, `None` if there is none."""
     typical: str | None
-    """The earlier run that tokens, cost and time are taken from, with its answers."""
+    """The earlier run that tokens, cost and time are taken from, with its number of answers."""
     notes: tuple[str, ...] = field(default=())
-    """What the figures do not hold."""
+    """Costs that the figures do not include."""
 
     @property
     def total_usd(self) -> Span:
-        """Cost of everything."""
+        """Total cost."""
         return _sum_of(self.cost_usd.values())
 
     @property
     def budget_word(self) -> str:
-        """Whether the budget covers it; what calls above the likely number cost is in no figure."""
+        """Say whether the budget covers it; calls above the likely number are not included."""
         left, cost = self.budget_usd, self.total_usd
         if left is None:
             return "none set"
@@ -127,7 +127,7 @@ class RunEstimate:
 
 
 def estimate(prepared: Prepared, work: Work, typical: Typical | None, notes: Iterable[str] = ()) -> RunEstimate:
-    """Count what is to be asked, and price it by what an earlier run took."""
+    """Count the calls, and price them by an earlier run."""
     suite, budget = prepared.suite, prepared.budget
     judges = _judges(prepared)
     counted = _counted(prepared, work, judges)
@@ -160,14 +160,14 @@ def estimate(prepared: Prepared, work: Work, typical: Typical | None, notes: Ite
 
 @dataclass
 class _Counted:
-    """Grades of each scorer, by its identity, and calls of each judge."""
+    """Number of grades of each scorer, and of calls of each judge."""
 
     calls: list[Span]
     grades: Counter[int] = field(default_factory=Counter)
     asked: set[int] = field(default_factory=set)
 
     def asking(self, graders: Iterable[Grader]) -> Iterator[Grader]:
-        """Those that ask a judge."""
+        """Return the scorers that call a judge."""
         return (each for each in graders if id(each) in self.asked)
 
 
@@ -193,7 +193,7 @@ def _judges(prepared: Prepared) -> tuple[ChatClient, ...]:
 
 
 def _names(judges: Sequence[ChatClient]) -> Iterator[str]:
-    """Models, numbered where two members of a panel are the same one."""
+    """Yield the models, numbered if two members of a panel are the same."""
     seen: Counter[str] = Counter()
     for judge in judges:
         seen[judge.model] += 1
@@ -201,7 +201,7 @@ def _names(judges: Sequence[ChatClient]) -> Iterator[str]:
 
 
 def _system(prepared: Prepared, count: int, typical: Typical | None) -> tuple[Span, Span]:
-    """Tokens and US dollars of the system: by a chat system's prices, else by what it said of itself."""
+    """Estimate tokens and US dollars of the system: by a chat system's prices, else by its reported usage."""
     system = prepared.suite.system
     used = [row.output.usage for row in typical.rows if row.output and row.output.usage] if typical else []
     if not isinstance(system, ChatSystem):
@@ -215,7 +215,7 @@ def _system(prepared: Prepared, count: int, typical: Typical | None) -> tuple[Sp
 
 
 def _judged(grader: Grader, count: int, judges: Sequence[ChatClient], typical: Typical | None) -> tuple[Span, Span]:
-    """Tokens and US dollars of one scorer's grades, where those of the earlier run were made alike."""
+    """Estimate tokens and US dollars of one scorer's grades, if those of the earlier run had the same key."""
     names = [metric.name for metric in grader.scorer.metrics]
     same = typical is not None and all(typical.score_keys.get(name) == grader.key for name in names)
     given = [row.scores[name].usage for row in typical.rows for name in names if name in row.scores] if typical else []
@@ -230,7 +230,7 @@ def _judged(grader: Grader, count: int, judges: Sequence[ChatClient], typical: T
 
 
 def _taken(used: Sequence[Usage], costs: Sequence[float | None] | None, count: int) -> tuple[Span, Span]:
-    """Tokens and US dollars of `count` calls like those in `used`; `costs` is `None` where no price is known."""
+    """Estimate tokens and US dollars of `count` calls like those in `used`; `costs` is `None` if no price is known."""
     tokens = _scaled([_sum(usage.input_tokens, usage.output_tokens) for usage in used], count, UNKNOWN)
     if costs is None:
         return tokens, _scaled([], count, UNPRICED)
@@ -238,7 +238,7 @@ def _taken(used: Sequence[Usage], costs: Sequence[float | None] | None, count: i
 
 
 def _scaled(found: Sequence[float | None], count: int, why: str) -> Span:
-    """`count` times what one was: the cheapest and the dearest tenth are the ends, the mean is likely."""
+    """Scale by `count`: the lowest and highest tenth are the ends, the mean is likely."""
     known = sorted(value for value in found if value is not None)
     if count == 0:
         return Span.exactly(0)
@@ -250,7 +250,7 @@ def _scaled(found: Sequence[float | None], count: int, why: str) -> Span:
 
 
 def _seconds(judges: Sequence[ChatClient], calls: Sequence[Span], n_rows: int, typical: Typical | None) -> Span:
-    """At least what the stated limits of requests take; likely what an earlier run took, where that is longer."""
+    """Estimate seconds: at least what rate limits require; likely what an earlier run took, if that is longer."""
     limits = [
         asked.times(60 / judge.config.requests_per_minute)
         for judge, asked in zip(judges, calls, strict=True)

@@ -1,4 +1,4 @@
-"""Draw a blind queue of answers for people to label, and import the labels."""
+"""Draw answers for blind labelling, and import the labels."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PASS_FAIL = ("fail", "pass")
 
 
 def draw_queue(judged: Judged, scorer: str, n: int, *, by: str | None, seed: int) -> Queue:
-    """Draw the answers that teach most about a judge: balanced over its verdicts, spread over a cohort, shuffled.
+    """Draw the most informative answers: balanced over the judge's verdicts, spread over a cohort, shuffled.
 
     Args:
         judged: the run, with the labels that there are.
@@ -67,7 +67,7 @@ def draw_queue(judged: Judged, scorer: str, n: int, *, by: str | None, seed: int
 
 
 def scale_of(metric: Metric) -> tuple[str, ...]:
-    """The labels that a rater chooses from: whole levels where the judge grades by them, else fail and pass.
+    """Return the labels a rater chooses from: whole levels if the judge grades by them, else fail and pass.
 
     Raises:
         InputError: Neither would say anything of the judge's grades.
@@ -82,7 +82,7 @@ def scale_of(metric: Metric) -> tuple[str, ...]:
 
 
 def answer_sha256(text: str) -> str:
-    """Digest by which a label is bound to the answer that was read."""
+    """Return the SHA-256 that binds a label to its answer."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
@@ -107,7 +107,7 @@ def _conversation(asked: str | tuple[Message, ...]) -> str:
 
 
 def _rubric(judged: Judged, scorer: str) -> tuple[str, str | None]:
-    """Text and digest of the rubric that the run was judged by, where the suite still has it."""
+    """Return text and SHA-256 of the run's rubric, if the suite still has it."""
     from evalkit.scorers.judges.rubric import read_rubric
 
     suite_file = suite_file_of(judged.stored)
@@ -127,15 +127,15 @@ def _rubric(judged: Judged, scorer: str) -> tuple[str, str | None]:
 
 @dataclass(frozen=True)
 class Taken:
-    """What an export added to a label file."""
+    """The result of an import into a label file."""
 
     added: int
     known: int
-    """Labels that the file had already."""
+    """Number of labels that the file already had."""
 
 
 def take_labels(judged: Judged, export: Path, into: Path) -> Taken:
-    """Add exported labels to a label file, all of them or none; others that add to it wait.
+    """Add exported labels to a label file, all of them or none; concurrent imports wait.
 
     Args:
         judged: the run whose answers were labelled.
@@ -182,7 +182,7 @@ def _alone_in(folder: Path) -> Iterator[None]:
 
 
 def _checked(judged: Judged, export: Path, into: Path) -> tuple[list[str], int]:
-    """The lines to add, and the number of labels that are there already."""
+    """Return the lines to add, and the number of labels already present."""
     problems: list[Problem] = []
     metrics = judged.frame.metrics
     new = read_labels([export], [str(export)], metrics)
@@ -206,7 +206,7 @@ def _checked(judged: Judged, export: Path, into: Path) -> tuple[list[str], int]:
 
 
 def _stale(judged: Judged, label: Label, answers: Collection[tuple[str, str]]) -> Iterator[tuple[str, str]]:
-    """What binds a label to another run, and how to fix it."""
+    """Yield the reasons why a label belongs to another run, with their fix."""
     names = [each.name for each in judged.judges]
     if label.metric not in names:
         fix = f"choose the run that was labelled; its judges: {', '.join(names)}"

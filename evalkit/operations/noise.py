@@ -75,7 +75,7 @@ class Detectable:
 
 @dataclass(frozen=True, kw_only=True)
 class Noise:
-    """What the repeats of one system show: every gate, and how often the gate blocks the unchanged system."""
+    """Noise of one system's repeats: every gate, and how often the gate blocks the unchanged system."""
 
     repeats: int
     gates: tuple[Detectable, ...]
@@ -211,7 +211,7 @@ def seen_against(
 
     Args:
         frame: the stored run.
-        policy: of the suite; its first `no_regression` counts, the default one where there is none.
+        policy: of the suite; its first `no_regression` counts, the default one if there is none.
         repeats: that the candidate plans.
         trusted: judges that may block. The pass rate is shown as if every judge in it were trusted.
         counts: cohort -> cases that the golden set has today, where they are known; else those of the stored run.
@@ -243,7 +243,7 @@ def _is_trusted(frame: FrozenFrame, name: str, trusted: Collection[str]) -> bool
 def _as_of_today(
     subjects: Sequence[Subject], names: Sequence[str], counts: Mapping[str, int], critical: frozenset[str]
 ) -> list[Subject]:
-    """Give the gates of a stored run the cases that the golden set has now; the noise of a cohort is kept."""
+    """Adapt the gates of a stored run to the current golden set's cases; the noise of a cohort is kept."""
     known = {(each.metric, each.cohort): each for each in subjects}
     whole = {each.metric: each for each in subjects if each.cohort == OVERALL}
     found = []
@@ -304,7 +304,7 @@ def _detectable(subject: Subject, sight: Sight | None, better: Sight | None, who
 
 
 def _cases_needed(sight: Sight, per_cluster: float) -> int | None:
-    """Fewest cases with which a drop of a tenth is found 4 times in 5, with this gate's noise and rivals."""
+    """Return the smallest number of cases that finds a drop of a tenth 4 times in 5, with this gate's noise."""
     drop = min(WANTED_DROP, sight.passing)
 
     def enough(n: int) -> bool:
@@ -322,7 +322,7 @@ def _cases_needed(sight: Sight, per_cluster: float) -> int | None:
 def _blocks_itself(
     frame: FrozenFrame, policy: NoRegression, metrics: Sequence[str], critical: frozenset[str], rng: np.random.Generator
 ) -> bool:
-    """Whether one half of a system's repeats blocks the other."""
+    """Return whether one half of a system's repeats blocks the other."""
     first, second = _two_repeats(frame, rng)
     pairing = Pairing(frame, frame, np.arange(frame.n_cases), second, first)
     gates = gates_of(pairing, policy, dict.fromkeys(metrics, True), critical)
@@ -331,7 +331,7 @@ def _blocks_itself(
 
 
 def _two_repeats(frame: FrozenFrame, rng: np.random.Generator) -> tuple[Ints, Ints]:
-    """Rows of two different repeats of each case that has them, drawn at random."""
+    """Draw two different repeats of each case that has them."""
     order = np.lexsort((rng.random(len(frame.row_case)), frame.row_case))
     cases = frame.row_case[order]
     starts = np.flatnonzero(np.r_[True, cases[1:] != cases[:-1]])
@@ -341,7 +341,7 @@ def _two_repeats(frame: FrozenFrame, rng: np.random.Generator) -> tuple[Ints, In
 
 
 def advice_on(gates: Sequence[Detectable]) -> list[str]:
-    """Where more cases, or more repeats, would help most: a sentence for each cohort that sees no drop of 20 points."""
+    """Say where more cases or repeats would help most: a sentence for each cohort that finds no drop of 20 points."""
     lines = []
     for each in gates:
         if each.smallest_drop is not None and each.smallest_drop <= 2 * WANTED_DROP:
@@ -370,7 +370,7 @@ def in_points(seen: Detectable, *, spelt_out: bool = False) -> str:
 
 NONE_SURE = "none surely"
 UNSURE = f"{NONE_SURE} (x%): found x% of the time where all cases break; more if steadier"
-"""Explains the figure in brackets."""
+"""Explanation of the figure in brackets."""
 
 
 def _points(drop: float | None) -> str:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 async def judge_health(suite: Suite, env: Mapping[str, str], *, n: int, seed: int) -> tuple[Health, ...]:
-    """Probe every judge of a suite that can be asked; the system under test is not called.
+    """Probe every judge of a suite that has an endpoint; the system under test is not called.
 
     Args:
         suite: names the judges, their endpoint and the golden set that the probes are made of.
@@ -43,7 +43,7 @@ async def judge_health(suite: Suite, env: Mapping[str, str], *, n: int, seed: in
 
 
 def _comparer(prepared: Prepared) -> BoundPairwise:
-    """The suite's own pairwise judge, else one with the shipped rubric."""
+    """Return the suite's own pairwise judge, else one with the shipped rubric."""
     from evalkit.scorers.judges.pairwise import BoundPairwise, Pairwise
 
     own = (grader.scorer for grader in prepared.graders if isinstance(grader.scorer, BoundPairwise))

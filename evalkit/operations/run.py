@@ -44,38 +44,38 @@ __all__ = ["Replies", "Request", "Result", "decide_again", "failed_ids", "plan_r
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What a caller asks of a run, over what the suite says."""
+    """The settings of a run that override the suite's."""
 
     suite: Path
     out: Path | None = None
     resume: bool = False
     retry_errors: bool = False
-    """With `resume`: ask again what ended as an error, could not be graded, or was left out."""
+    """With `resume`: retry system errors, ungraded scores and skipped cases."""
     selection: Selection = dataclasses.field(default_factory=Selection)
     overrides: Mapping[str, float] = dataclasses.field(default_factory=dict)
     """Suite options set for this run (`repeat`, `concurrency`, `seed`, `budget_usd`, `deadline_s`), and `timeout_s`."""
     baseline: str | None = None
-    """Name or run folder instead of the suite's; `none` compares with nothing."""
+    """Baseline name or run folder instead of the suite's; `none` compares with nothing."""
     answers: RunFolder | None = None
-    """A stored run whose answers are graded again; the suite's system is not called."""
+    """A stored run whose answers are graded again; the system is not called."""
     fail_fast: int | None = None
-    """Failed cases after which no new one is asked."""
+    """Number of failed cases after which no new one starts."""
     asks_former: bool = True
-    """Whether cases of the base that were removed or edited are asked too."""
+    """Whether removed or edited cases of the base are run too."""
     replies: Replies = "taken"
-    """What becomes of judges' replies of earlier runs."""
+    """Use of cached judge replies."""
     written: tuple[Path, ...] = ()
-    """Files that the caller writes once it is decided."""
+    """Files that the caller writes after the decision."""
     command: str = ""
     process: int = 0
-    """Number of the process that a person started, 0 for this one."""
+    """Process number that the user started, 0 for this one."""
     meanwhile: Callable[[], object] = lambda: None
-    """Called in a thread while calls are in flight, to prepare for the end."""
+    """Called in a thread while calls are in flight, to prepare the reports."""
 
 
 @dataclass(frozen=True)
 class Planned:
-    """A run that was checked and has not begun."""
+    """A checked run that has not started."""
 
     prepared: Prepared
     terms: Terms
@@ -83,12 +83,12 @@ class Planned:
     """Digests of its cases, `None` for all."""
     manifest: Manifest
     out: Path
-    """Where its folder is, or will be."""
+    """The folder of the run; it may not exist yet."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """A run that ended."""
+    """A finished run."""
 
     folder: RunFolder
     manifest: Manifest
@@ -97,13 +97,13 @@ class Result:
     decision: Decision
     baseline: RunFolder | None
     sha256: str
-    """Of `decision.json` as it was written."""
+    """SHA-256 of `decision.json` as written."""
     labels: tuple[Label, ...] = ()
-    """What raters said of answers, for reports that show it beside the judge's opinion."""
+    """Raters' labels, shown in reports beside the judge's grades."""
 
     @property
     def exit_code(self) -> ExitCode:
-        """What the decision means for the shell."""
+        """Exit code of the decision."""
         from evalkit.gate.decide import exit_code
 
         return exit_code(self.decision)
@@ -155,7 +155,7 @@ async def _aside(prepare: Callable[[], object]) -> None:
 
 
 async def plan_run(request: Request, env: Mapping[str, str], stack: AsyncExitStack) -> Planned:
-    """Check everything that a run rests on and choose its cases; nothing is called, and nothing written.
+    """Check everything that a run depends on and choose its cases, without calling or writing anything.
 
     Raises:
         InputError: with every problem of suite, data, flags and baseline.
@@ -227,7 +227,7 @@ def decide_again(
 
 
 def with_overrides(suite: Suite, overrides: Mapping[str, float]) -> Suite:
-    """The suite with options set by flags.
+    """Return the suite with options overridden by flags.
 
     Raises:
         InputError: for a value that the option does not take.
@@ -248,7 +248,7 @@ def with_overrides(suite: Suite, overrides: Mapping[str, float]) -> Suite:
 async def ready(
     suite: Suite, request: Request, env: Mapping[str, str], stack: AsyncExitStack
 ) -> tuple[Prepared, Terms]:
-    """Check every file that a run rests on; sessions are entered on `stack`, and nothing is called.
+    """Check every file that a run depends on; sessions are entered on `stack`, and nothing is called.
 
     Raises:
         InputError: with the problems of golden set, system, scorers, gate, labels, calibrations and baseline together.

@@ -1,4 +1,4 @@
-"""Replace the system with the stored answers of a run, so that today's scorers can grade them."""
+"""Use the stored answers of a run in place of the system, to grade them with the current scorers."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ MISSING = Failure("not_stored", "the stored run holds no answer to this content 
 
 @dataclass(frozen=True)
 class StoredAnswers:
-    """The system of a stored run, as far as its answers go: their times and costs are those of then."""
+    """The stored answers of a run, with the times and costs of that run."""
 
     folder: RunFolder
     version: str | None
-    """The fingerprint of the system that gave the answers."""
+    """Fingerprint of the system that gave the answers."""
     timeout_s: float = 60.0
 
     def problems(self, shared: Shared) -> list[Problem]:
-        """None: the folder was read as a run before."""
+        """Return none: the folder was already read as a run."""
         return []
 
     def fingerprint(self, shared: Shared) -> str | None:
-        """That of the system that gave the answers."""
+        """Return the fingerprint of the system that gave the answers."""
         return self.version
 
     def open(self, shared: Shared) -> AbstractAsyncContextManager[Answer]:
@@ -57,12 +57,12 @@ class StoredAnswers:
 
 
 def _paid(output: Output) -> Output:
-    """The answer with a usage that says that it was paid for in an earlier run."""
+    """Mark the usage of an answer as paid for in an earlier run."""
     return output if output.usage is None else replace(output, usage=replace(output.usage, cached=True))
 
 
 def answered_by(suite: Suite, folder: RunFolder) -> Suite:
-    """The suite with a stored run in place of its system, asked as often as that one was.
+    """Return the suite with a stored run in place of its system, with that run's repeats.
 
     Raises:
         InputError: the folder is not a run.
@@ -85,7 +85,7 @@ def answers_of(folder: RunFolder) -> ScoredRun:
 
 
 def stored_run(name: str, root: Path) -> RunFolder:
-    """A run folder, or a saved baseline by its name.
+    """Find a run folder, or a saved baseline by its name.
 
     Raises:
         InputError: there is neither.

@@ -50,7 +50,7 @@ class Run:
 
     @property
     def outcome(self) -> str | None:
-        """`approved`, `approved with conditions`, `blocked` or `no decision`; `None` where nothing was decided."""
+        """`approved`, `approved with conditions`, `blocked` or `no decision`; `None` if there is no decision."""
         return None if self.decision is None else self.decision.outcome
 
     def rows(self) -> Iterator[Row]:
@@ -151,7 +151,7 @@ def score(
 
 
 def decide(run: StrPath, *, suite: StrPath | None = None, baseline: StrPath | None = None) -> Run:
-    """Decide about a stored run again, by the gate as the suite has it now; nothing is called.
+    """Decide again about a stored run, with the suite's current gate; nothing is called.
 
     Args:
         run: a run folder, or the name of a saved baseline.
@@ -208,7 +208,7 @@ def _run_of(result: Result, *, reports: bool = False) -> Run:
 
 
 def _ended(request: Request) -> Result:
-    """Run to the end on an event loop of its own, in another thread where this thread's loop is running."""
+    """Run to the end on a new event loop, in another thread if this thread's loop is running."""
     stops: list[Callable[[], object]] = []
 
     async def on_its_loop() -> Result:

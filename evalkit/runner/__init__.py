@@ -1,1 +1,1 @@
-"""Cases x system x scorers, into the journal."""
+"""Run every case through the system and the scorers, into the journal."""

@@ -1,4 +1,4 @@
-"""A stratified sample of the golden set: the same cases for the same seed."""
+"""Draw a stratified sample of the golden set: the same cases for the same seed."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from evalkit.runner.prepare import Prepared
 
 LEAST = 2
-"""Cases of each stratum, as far as it has them: one alone says nothing of its spread."""
+"""Minimum number of cases of each stratum, if it has them: one alone has no spread."""
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """The cases of a sample, and how many of each stratum they are."""
+    """The cases of a sample, with the number drawn from each stratum."""
 
     digests: frozenset[str]
     strata: Mapping[str, tuple[int, int]]
@@ -88,7 +88,7 @@ def chosen_cases(prepared: Prepared, selection: Selection) -> tuple[frozenset[st
 
 
 def _allocated(n: int, sizes: list[int], floor: int) -> list[int]:
-    """Cases to draw of each stratum; what a small one cannot give, the others do."""
+    """Return the number of cases to draw from each stratum; others make up for a small one."""
     import numpy as np
 
     from evalkit.stats.sampling import allocate_floor

@@ -1,4 +1,4 @@
-"""Read what an earlier process of a run left: finished rows, rows to ask again, rows to set aside."""
+"""Read the rows of an earlier process of a run: finished, to run again, or to set aside."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ from evalkit.types import QUARANTINED, Case, Row
 
 @dataclass
 class EarlierRows:
-    """The rows of a journal, by what today's suite makes of them; the last row of a key counts."""
+    """The rows of a journal, sorted by what the current suite does with them; the last row of a key counts."""
 
     folder: RunFolder
     frame: Frame
     scoring: Scoring
     wanted: Collection[str] | None = None
-    """Digests of the cases that the run is about, `None` where all that it holds are."""
+    """Digests of the run's cases, `None` if every stored row belongs to it."""
     retry: bool = False
-    """Whether system errors, grades that could not be given and cases that were left out are tried again."""
+    """Whether to retry system errors, ungraded scores and skipped cases."""
     done: set[Key] = field(default_factory=set)
     quarantined: set[Key] = field(default_factory=set)
-    """Left out before, and to be tried again."""
+    """Skipped before, to be run again."""
     counts: Mapping[bytes, bytes | None] = field(default_factory=dict)
-    """Name of a row that was edited or added by hand -> checksum of the one line that counts; `None`: no line does."""
+    """Name of a row that was edited or added by hand -> checksum of the one line that counts; `None` if none does."""
     damaged: list[Damage] = field(default_factory=list)
     n_rows: int = 0
     n_unwanted: int = 0
@@ -44,7 +44,7 @@ class EarlierRows:
     _open: dict[Key, int] = field(default_factory=dict)
 
     def read(self, charge: Callable[[Row], None]) -> None:
-        """Take every row; `charge` hears of each, for what it has cost.
+        """Read every row; `charge` is called with each, for its cost.
 
         Raises:
             InputError: for a sound row that is none of this run, with its line.
@@ -69,7 +69,7 @@ class EarlierRows:
             place += len(line)
 
     def _is_by_hand(self, line: bytes) -> bool:
-        """Whether an intact line was edited or added by hand."""
+        """Return whether an intact line was edited or added by hand."""
         if not self.counts:
             return False
         name = row_name(line) or b""
@@ -93,28 +93,28 @@ class EarlierRows:
 
     @property
     def n_open(self) -> int:
-        """Stored answers that scorers have yet to grade."""
+        """Number of stored answers that scorers have yet to grade."""
         return len(self._open)
 
     def ungraded(self) -> Iterator[tuple[Case, int]]:
-        """Case and repeat of each of them, in the order of the journal."""
+        """Return case and repeat of each of them, in the order of the journal."""
         return ((row.case, row.repeat) for row in self._open_rows())
 
     def asked_again(self) -> Iterator[tuple[Case, list[Grader]]]:
-        """Case of each of them, and the scorers that have yet to grade it."""
+        """Return the case of each of them, and the scorers that have yet to grade it."""
         return ((row.case, self.scoring.open_to(row, retry=self.retry)) for row in self._open_rows())
 
     def _open_rows(self) -> Iterator[Row]:
         return (row_at(self.folder.rows_file, place) for place in sorted(self._open.values()))
 
     def graded_again(self) -> MakeRow:
-        """Makes their rows, without a call of the system."""
+        """Return a function that grades them without a call of the system."""
         return self.scoring.graded_again(
             lambda digest, repeat: row_at(self.folder.rows_file, self._open[digest, repeat]), retry=self.retry
         )
 
     def set_aside(self) -> None:
-        """Take damaged lines, rows by hand and rows of cases that are gone out of the journal; keep them beside it.
+        """Move damaged lines, edited rows and rows of removed cases out of the journal, into a file beside it.
 
         Raises:
             StoreError: if the disk refuses it; the journal stands as it was.

@@ -1,4 +1,4 @@
-"""Run cases concurrently: call the system, score the answer, hand on the row.
+"""Run cases concurrently: call the system, score the answer, pass on the row.
 
 Only what a kill could lose stands between two calls of a worker. The rest, reading cases and counting rows, is done
 while calls are in flight.
@@ -22,42 +22,42 @@ from evalkit.systems.base import Answer
 from evalkit.types import Case, Failure, Row
 
 Work = Iterator[tuple[Case, int]]
-"""The cases x repeats that a run asks for."""
+"""The cases and repeats of a run."""
 MakeRow = Callable[[Case, int], Awaitable[Row]]
-"""Asks the system for a case x repeat, and grades what it says."""
+"""Calls the system for a case and repeat, and grades its answer."""
 Keep = Callable[[Row], Collection[Row]]
-"""Writes a row; gives the rows written, none where it may be the fault of a key that is refused."""
+"""Writes a row and returns the rows written; none while it may be due to a refused key."""
 Count = Callable[[Row], object]
-"""Takes a row that was written; it has time until the next calls are on their way."""
+"""Called for each stored row; deferred until the next calls have started."""
 FIRST_CALLS = 3
-"""Cases in flight until the first row was kept: a refused key costs few calls."""
+"""Cases in flight until the first row is stored, so that a refused key costs few calls."""
 
 
 class Stop:
-    """Asks the workers to take no new case; those in flight are finished, unless they are cut off."""
+    """Stops the workers from taking new cases; those in flight are finished unless they are cancelled."""
 
     def __init__(self) -> None:
-        """Nothing is asked yet."""
+        """Start without a reason to stop."""
         self.reason: str | None = None
         self.signal: int | None = None
         self._cut = asyncio.Event()
 
     def __call__(self, reason: str) -> None:
-        """Stop for `reason`; the first one stays."""
+        """Stop for `reason`; the first reason is kept."""
         self.reason = self.reason or reason
 
     def by_signal(self, number: int) -> None:
-        """Stop because the user, or the machine, asked the process to end."""
+        """Stop because a signal asked the process to end."""
         self(f"signal {number}")
         self.signal = number
 
     def at_once(self, reason: str) -> None:
-        """Stop, and cancel the calls in flight: their cases stay open for a resumed run."""
+        """Stop, and cancel the calls in flight; a resumed run repeats their cases."""
         self(reason)
         self._cut.set()
 
     async def bound(self, work: Coroutine[Any, Any, None]) -> None:
-        """Wait for `work`, which is cancelled where the calls in flight are cut off."""
+        """Wait for `work`, and cancel it if the calls in flight are cancelled."""
         task, cut = asyncio.ensure_future(work), asyncio.ensure_future(self._cut.wait())
         try:
             await asyncio.wait([task, cut], return_when=asyncio.FIRST_COMPLETED)
@@ -72,7 +72,7 @@ class Stop:
 async def run_cases(
     work: Work, make_row: MakeRow, keep: Keep, *, count: Count = lambda row: None, concurrency: int, stop: Stop
 ) -> None:
-    """Run every case x repeat of `work`, at most `concurrency` at once; memory does not grow with their number.
+    """Run every case and repeat of `work`, at most `concurrency` at once, in constant memory.
 
     Every row that was kept is counted before this ends, however it ends.
 
@@ -87,7 +87,7 @@ async def run_cases(
 
 
 class _Meanwhile:
-    """What is done while calls are in flight: rows are counted, and the next cases are read."""
+    """Work done while calls are in flight: counting rows and reading the next cases."""
 
     def __init__(self, work: Work, count: Count, n_ahead: int) -> None:
         self._work, self._count, self._n_ahead = work, count, n_ahead
@@ -97,7 +97,7 @@ class _Meanwhile:
         self._unread: Exception | None = None
 
     def next_case(self) -> tuple[Case, int] | None:
-        """Each goes to exactly one worker, in the order of the golden set.
+        """Return the next case, in the order of the golden set; each goes to one worker.
 
         Raises:
             Exception: what reading has met, at its place in the order.
@@ -141,7 +141,7 @@ class _Worker:
     keep: Keep
     stop: Stop
     started: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set when a row was kept."""
+    """Set when a row was stored."""
 
     async def run(self) -> None:
         while self.stop.reason is None and (item := self.meanwhile.next_case()) is not None:
@@ -174,7 +174,7 @@ async def _run_all(meanwhile: _Meanwhile, worker: _Worker, concurrency: int) -> 
 
 
 def answered_and_graded(answer: Answer, grade: GradeAll, scored_by: str = "") -> MakeRow:
-    """Make the row of a case x repeat by one system and the suite's scorers, which `scored_by` stands for."""
+    """Make the row of a case and repeat, by one system and the scorers of `scored_by`."""
 
     async def make_row(case: Case, repeat: int) -> Row:
         output = await answer(case, repeat)

@@ -13,9 +13,9 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 LEAVE_S = 1.0
-"""Seconds that tasks which a library left behind have to end."""
+"""Seconds that tasks left behind by a library have to end."""
 _monotonic = time.monotonic
-"""Taken before a system can patch the module, so that time-outs hold."""
+"""Bound before a system can patch the module, so that time-outs hold."""
 
 
 def run_to_end(main: Coroutine[Any, Any, T]) -> T:
@@ -25,7 +25,7 @@ def run_to_end(main: Coroutine[Any, Any, T]) -> T:
     neither ends the run nor keeps it.
 
     Raises:
-        BaseException: What `main` raised; `KeyboardInterrupt` after Ctrl-C, where nothing else listens to it.
+        BaseException: What `main` raised; `KeyboardInterrupt` after Ctrl-C, if nothing else listens to it.
     """
     loop = asyncio.new_event_loop()
     loop.time = _monotonic  # type: ignore[method-assign]
@@ -45,7 +45,7 @@ def run_to_end(main: Coroutine[Any, Any, T]) -> T:
 
 @contextmanager
 def _cancelled_by_ctrl_c(loop: asyncio.AbstractEventLoop, task: asyncio.Task[Any]) -> Iterator[None]:
-    """Cancel the task at the first Ctrl-C, where it has no handler yet, instead of raising in whatever runs."""
+    """Cancel the task at the first Ctrl-C, unless there is a handler, instead of raising in any code."""
     free = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if not free or threading.current_thread() is not threading.main_thread():
         yield
@@ -85,7 +85,7 @@ def _until(loop: asyncio.AbstractEventLoop, task: asyncio.Task[Any]) -> None:
 
 
 async def _leave() -> None:
-    """Cancel what is left, and wait a little for it."""
+    """Cancel remaining tasks, and wait briefly for them."""
     left = asyncio.all_tasks() - {asyncio.current_task()}
     for task in left:
         task.cancel()

@@ -29,11 +29,11 @@ class Grader:
     advisory: bool = False
     key: Mapping[str, str] = field(default_factory=dict)
     index: int = 0
-    """Its place under `scorers:`."""
+    """Its index under `scorers:`."""
     concern: Concern | None = None
-    """The suite's `concern` for its metrics."""
+    """The suite's `concern` for the scorer's metrics."""
     package: str = ""
-    """Name and version of the package that brings the scorer; empty for evalkit's own."""
+    """Name and version of the package that provides the scorer; empty for a shipped one."""
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
@@ -42,12 +42,12 @@ class Grader:
         return metrics if self.concern is None else tuple(replace(each, concern=self.concern) for each in metrics)
 
     def applies(self, case: Case) -> bool:
-        """True where the suite wants this scorer for `case`."""
+        """Return True if the suite applies this scorer to `case`."""
         return self.when is None or self.when.matches(case)
 
 
 def grade_all(graders: Sequence[Grader]) -> GradeAll:
-    """A function that grades one output with every grader, by metric name."""
+    """Return a function that grades one output with every grader, by metric name."""
     metrics = [{metric.name: metric for metric in grader.scorer.metrics} for grader in graders]
     paired = list(zip(graders, metrics, strict=True))
 
@@ -80,7 +80,7 @@ async def _asked(grader: Grader, case: Case, output: Output, expected: Mapping[s
 
 
 def _is_ours(error: BaseException) -> bool:
-    """True for what ends more than one grade: the budget, a cancelled run, a coroutine that is closed unfinished.
+    """Return True for exceptions that end more than one grade: budget, cancelled run, closed coroutine.
 
     Every other `BaseException`, `SystemExit` and `KeyboardInterrupt` included, was raised by a scorer's library: the
     signals of a run are handled elsewhere.
@@ -96,7 +96,7 @@ def _all_unscored(expected: Mapping[str, Metric], kind: str, message: str) -> It
 
 
 def _checked(grades: Sequence[Grade], expected: Mapping[str, Metric]) -> Iterator[Grade]:
-    """Exactly one grade for each expected metric, finite and within its range."""
+    """Yield exactly one grade for each expected metric, finite and within its range."""
     by_name = {grade.metric: grade for grade in grades}
     for name, metric in expected.items():
         grade = by_name.get(name)

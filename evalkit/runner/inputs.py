@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def other_problems(suite: Suite, baseline: str | None) -> list[Problem]:
-    """What is wrong with the labels, the calibrations and the baseline, each read by itself."""
+    """Collect the problems of labels, calibrations and baseline, each read by itself."""
     problems: list[Problem] = []
     with gathered(problems):
         read_labels_of(suite)
@@ -40,7 +40,7 @@ def other_problems(suite: Suite, baseline: str | None) -> list[Problem]:
 
 
 def refuse_places(targets: Iterable[Path]) -> None:
-    """Refuse files to write that cannot become files, or that a run rests on, before anything is asked.
+    """Refuse output files that cannot be created, or that the run depends on, before any call.
 
     Raises:
         InputError: naming each one.
@@ -93,7 +93,7 @@ def _other_scores(prepared: Prepared, terms: Terms) -> Iterator[Problem]:
 
 
 def warnings_of(prepared: Prepared, terms: Terms) -> tuple[Problem, ...]:
-    """What is allowed and probably not meant: each with its place."""
+    """Collect warnings: what is allowed but probably not intended, each with its position."""
     metrics = {metric.name for metric in prepared.metrics}
     return (
         *prepared.golden.warnings,
@@ -112,7 +112,7 @@ def _own_packages(suite: Suite) -> Iterator[Problem]:
 
 
 def _own_judge(suite: Suite) -> Iterator[Problem]:
-    """A model that grades its own answers prefers them."""
+    """Warn if a model grades its own answers, which it prefers."""
     if not isinstance(suite.system, ChatSystem) or suite.judge is None or suite.judge.chat is None:
         return
     for at, config in enumerate((suite.judge.chat, *suite.judge.panel)):

@@ -30,7 +30,7 @@ _PACKAGES = ("ragas", "deepeval", "wordllama", "numpy", "aiohttp")
 
 
 def new_run_id(now: datetime) -> str:
-    """An id that sorts by time and never collides: `20260703T102241Z-7c1e42`."""
+    """Create a unique id that sorts by time: `20260703T102241Z-7c1e42`."""
     return f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
 
 
@@ -104,7 +104,7 @@ def resumed(manifest: Manifest, stored: Manifest) -> Manifest:
 
 
 def _system_files(prepared: Prepared) -> dict[str, str]:
-    """Name -> head of the SHA-256 of each file that the fingerprint covers, by which a later run names what differs."""
+    """Map each file that the fingerprint covers to the head of its SHA-256, so that a later run can list changes."""
     system = prepared.suite.system
     if system.version is not None or not isinstance(system, PythonSystem | CommandSystem):
         return {}
@@ -112,7 +112,7 @@ def _system_files(prepared: Prepared) -> dict[str, str]:
 
 
 def _old_fingerprint(prepared: Prepared) -> str | None:
-    """Of the baseline's system, where it can be called."""
+    """Return the fingerprint of the baseline's system, if it can be called."""
     old = prepared.suite.baseline_system
     return old.fingerprint(prepared.shared) if old is not None else None
 

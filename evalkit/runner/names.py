@@ -16,7 +16,7 @@ from evalkit.suite.model import Suite
 
 
 def metric_name_problems(graders: Sequence[Grader]) -> Iterator[Problem]:
-    """Metric names that two scorers give, that every run has, or that cannot be shown."""
+    """Yield problems of metric names: used twice, reserved, or not printable."""
     seen: set[str] = set()
     for grader in graders:
         for metric in grader.scorer.metrics:
@@ -37,7 +37,7 @@ def _name_fault(name: str) -> str:
 
 
 def foreign_cohorts(suite: Suite, golden: GoldenSet) -> Iterator[Problem]:
-    """Cohorts under `when` that no case has; a set that an earlier run has checked is not looked at again."""
+    """Yield problems of cohorts under `when` that no case has; skipped if an earlier run checked the set."""
     known = golden.cohort_counts
     for entry in suite.scorers:
         for name in entry.when.cohorts if entry.when and known else ():
@@ -47,7 +47,7 @@ def foreign_cohorts(suite: Suite, golden: GoldenSet) -> Iterator[Problem]:
 
 
 def foreign_values(suite: Suite, golden: GoldenSet) -> Iterator[Problem]:
-    """Values of cohorts, under `production` and `critical`, that no case has: nothing could be said of them."""
+    """Yield problems of cohort values under `production` and `critical` that no case has."""
     if not golden.cohort_counts and set(suite.options.cohorts) - DERIVED_VALUES.keys():
         return  # a set that an earlier run has checked, or whose lack of cohorts is told
     counted = [*_labels(suite, golden)]

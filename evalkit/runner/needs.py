@@ -17,7 +17,7 @@ from evalkit.types import Case
 
 
 def need_of(suite: Suite, graders: Sequence[Grader], shared: Shared, note: Callable[[Problem], None]) -> Need:
-    """What each case is asked for: `scorer:field`, `cohort:name`, `system:field` and `answer:` for what it lacks."""
+    """Yield what a case lacks: `scorer:field`, `cohort:name`, `system:field` or `answer:`."""
     cohorts = set(suite.options.cohorts) - {"query_length", "kind", "severity"}
     fields = sorted(getattr(suite.system, "fields", ()))
     readers = [grader for grader in graders if hasattr(grader.scorer, "check_case")]
@@ -44,7 +44,7 @@ def need_of(suite: Suite, graders: Sequence[Grader], shared: Shared, note: Calla
 
 @contextmanager
 def _told(place: str, who: str, note: Callable[[Problem], None]) -> Iterator[None]:
-    """Note what a check of a case raises, and go on."""
+    """Note the error that a check of a case raises, and continue."""
     try:
         yield
     except ValueError as error:
@@ -53,7 +53,7 @@ def _told(place: str, who: str, note: Callable[[Problem], None]) -> Iterator[Non
 
 
 def missing(suite: Suite, graders: Sequence[Grader], golden: GoldenSet) -> Iterator[Problem]:
-    """What was found lacking, as problems."""
+    """Yield a problem for each lack."""
     for key, lack in golden.missing.items():
         owner, _, name = key.partition(":")
         some = f"{lack.n} of {golden.n_cases} cases have no"

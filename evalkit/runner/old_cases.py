@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 def with_former(
     own: Decision, folder: RunFolder, manifest: Manifest, terms: Terms, *, final: bool
 ) -> Decision | NeedsRepeats:
-    """Add what former cases say to the decision of a run.
+    """Add the results of former cases to the decision of a run.
 
-    The run is assessed a second time with them put back, each in the place of its edited form. Where that blocks, the
+    The run is assessed a second time with them put back, each in the place of its edited form. If that blocks, the
     run is blocked. The figures of the run itself hold none of them.
 
     Args:
@@ -68,7 +68,7 @@ def with_former(
 
 
 def _restored(folder: RunFolder, rows: Iterable[Row], ids: Collection[str]) -> Frame:
-    """The rows of the run with those of former cases in place of their edited forms."""
+    """Return the rows of the run, with former cases in place of their edited forms."""
     frame = load_run(folder, without=ids).frame
     frame.sample = None
     for row in rows:
@@ -91,7 +91,7 @@ def open_former(folder: RunFolder, cases: Iterable[Case], repeats: int, scored_b
 
 
 def _rows_of(folder: RunFolder, wanted: Collection[str]) -> list[Row]:
-    """The rows that count, of those former cases that the manifest lists."""
+    """Return the rows that count of the former cases in the manifest."""
     file = folder.former_rows_file
     last: dict[tuple[str, int], Row] = {}
     for row in read_rows(file) if file.exists() else ():
@@ -101,7 +101,7 @@ def _rows_of(folder: RunFolder, wanted: Collection[str]) -> list[Row]:
 
 
 def _answered(folder: RunFolder, rows: Iterable[Row]) -> list[Answered]:
-    """Each former case, with the form that it has now."""
+    """Return each former case with its current form."""
     from evalkit.gate.old_cases import Answered
 
     former: Mapping[str, Case] = {row.case.digest: row.case for row in rows}

@@ -1,4 +1,4 @@
-"""Raise the limit of open files to what a run needs."""
+"""Raise the limit of open files to the run's needs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _FILES_A_CALL = {"http": 1, "chat": 1, "command": 4}
 
 
 def make_room(suite: Suite) -> None:
-    """Raise the soft limit of open files as far as the run needs.
+    """Raise the soft limit of open files to the run's needs.
 
     Raises:
         InputError: the hard limit is below that: calls would fail one by one, and none of them would be to blame.

@@ -1,4 +1,4 @@
-"""Plan which case and repeat a run asks for."""
+"""Plan the cases and repeats of a run."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from functools import cached_property
 from evalkit.types import Case
 
 Key = tuple[str, int]
-"""(digest of the case, repeat): what the journal knows a row by."""
+"""(digest of the case, repeat): the key of a row in the journal."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Selection:
-    """What `--case`, `--cohort`, `--limit` and `--sample` ask for; nothing chosen means what the suite says."""
+    """The choice of `--case`, `--cohort`, `--limit` and `--sample`; empty for all that the suite says."""
 
     limit: int | None = None
     sample: int | None = None
     case_ids: tuple[str, ...] = ()
     ids_of: str = ""
-    """Where the case ids come from, such as `--failed-from reports/first`; empty where each was named."""
+    """Source of the case ids, such as `--failed-from reports/first`; empty if each was named."""
     cohorts: tuple[str, ...] = ()
     """`name=value`, or `!name=value` to leave it out."""
     seed: int = 0
@@ -39,7 +39,7 @@ class Selection:
 
     @property
     def whole(self) -> bool:
-        """Whether neither cases nor cohorts nor a limit are named: then a sample may be drawn."""
+        """Whether no case, cohort or limit is named, so that a sample may be drawn."""
         return not self.case_ids and not self.ids_of and not self.cohorts and self.limit is None
 
     @cached_property
@@ -47,7 +47,7 @@ class Selection:
         return frozenset(self.case_ids)
 
     def allows(self, case: Case) -> bool:
-        """True where `--case` and `--cohort` let the case in."""
+        """Return True if `--case` and `--cohort` select the case."""
         if (self.case_ids or self.ids_of) and case.id not in self._ids:
             return False
         wanted = [cohort for cohort in self.cohorts if not cohort.startswith("!")]
@@ -57,13 +57,13 @@ class Selection:
 
 
 def cohorts_of(case: Case) -> set[str]:
-    """What `--cohort` may call a case by: `name=value`, and each value of its own cohorts alone."""
+    """Return the names that `--cohort` accepts for a case: `name=value`, and each value alone."""
     has = {f"{name}={value}" for name, value in case.cohorts.items()} | {f"kind={case.kind}"}
     return has | {f"severity={case.severity}", *case.cohorts.values()}
 
 
 def unknown_choices(cases: Iterable[Case], selection: Selection) -> list[tuple[str, str]]:
-    """Flag and word of each choice that no case answers to, such as a misspelt one beside a sound one."""
+    """Return flag and value of each choice that matches no case, such as a misspelt one."""
     ids = set() if selection.ids_of else set(selection.case_ids)
     cohorts = {cohort.removeprefix("!") for cohort in selection.cohorts}
     for case in cases if ids or cohorts else ():
@@ -73,7 +73,7 @@ def unknown_choices(cases: Iterable[Case], selection: Selection) -> list[tuple[s
 
 
 def select(cases: Iterable[Case], selection: Selection) -> frozenset[str] | None:
-    """Digests of the chosen cases, `None` for all of them.
+    """Return the digests of the chosen cases, `None` for all of them.
 
     `--limit` draws the same cases for the same seed: the first by hash, in proportion to the kinds of the set.
     """
@@ -91,7 +91,7 @@ def select(cases: Iterable[Case], selection: Selection) -> frozenset[str] | None
 
 
 def drawn(cases: Iterable[Case], n: int, seed: int, *, among: Collection[str] | None) -> frozenset[str]:
-    """Digests of `n` cases, the first by hash; of those in `among`, where it is not `None`."""
+    """Return the digests of the first `n` cases by hash, among those in `among` if given."""
     digests = (case.digest for case in cases if among is None or case.digest in among)
     return frozenset(heapq.nsmallest(n, digests, key=lambda digest: draw_key(digest, seed)))
 
@@ -99,7 +99,7 @@ def drawn(cases: Iterable[Case], n: int, seed: int, *, among: Collection[str] | 
 def plan(
     cases: Iterable[Case], repeats: Iterable[int], *, chosen: Collection[str] | None, done: Collection[Key]
 ) -> Iterator[tuple[Case, int]]:
-    """Every case x repeat that is chosen and not done, repeat by repeat within a case."""
+    """Yield every chosen case and repeat that is not done, repeat by repeat within a case."""
     for case in cases:
         if chosen is not None and case.digest not in chosen:
             continue
@@ -109,7 +109,7 @@ def plan(
 
 
 def _shares(counts: Counter[str], limit: int) -> dict[str, int]:
-    """`limit` split in proportion to `counts`, largest remainders first, ties by name."""
+    """Split `limit` in proportion to `counts`, largest remainders first, ties by name."""
     total = counts.total()
     shares = {kind: limit * count // total for kind, count in counts.items()}
     by_remainder = sorted(counts, key=lambda kind: (-(limit * counts[kind] % total), kind))
@@ -119,5 +119,5 @@ def _shares(counts: Counter[str], limit: int) -> dict[str, int]:
 
 
 def draw_key(digest: str, seed: int) -> bytes:
-    """Place of a case in the order in which a seed draws."""
+    """Return the sort key of a case in the order that a seed draws."""
     return hashlib.blake2b(f"{seed}:{digest}".encode(), digest_size=8).digest()

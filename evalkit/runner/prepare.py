@@ -41,16 +41,16 @@ if TYPE_CHECKING:
 
 SUITE_KEYS = frozenset(field.name for field in fields(SuiteOptions))
 Replies = Literal["taken", "renewed", "none"]
-"""Judges' replies of earlier runs are taken; or all are asked for anew and kept; or neither taken nor kept."""
+"""Use of cached judge replies: reused; or asked again and stored; or neither reused nor stored."""
 CACHE_FILE = ".evalkit/cache.sqlite"
-"""Below the project's root."""
+"""Path of the cache below the project's root."""
 
 _Spending = tuple["Budget | None", "ReplyCache | None"]
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A suite whose every part was checked."""
+    """A suite with every part checked."""
 
     suite: Suite
     golden: GoldenSet
@@ -58,43 +58,43 @@ class Prepared:
     shared: Shared
     fingerprint: str | None
     process: Process
-    """State of the process that is restored once the system's code has run."""
+    """State of the process, restored once the system's code has run."""
     services: Services
-    """What the scorers were bound to."""
+    """Services that the scorers were bound to."""
     budget: Budget | None = None
-    """What the run may spend."""
+    """The budget of the run."""
     cache: ReplyCache | None = None
-    """Judges' replies of earlier runs."""
+    """Cache of judge replies."""
     doubts: tuple[Problem, ...] = ()
-    """Gates that look at fewer cases than they seem to."""
+    """Warnings about checks that cover fewer cases than they seem to."""
     warnings: tuple[Problem, ...] = ()
     """What is allowed and probably not meant."""
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
-        """Every metric that the scorers give."""
+        """Every metric of the scorers."""
         return tuple(metric for grader in self.graders for metric in grader.metrics)
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What is blotted out of everything that is kept or shown."""
+        """Secrets that are redacted from everything that is stored or shown."""
         return secrets_of(self.shared.env, self.suite.variables)
 
     @property
     def advisory(self) -> frozenset[str]:
-        """Names of metrics that are shown and decide nothing."""
+        """Names of metrics that are shown but do not affect the decision."""
         return frozenset(
             m.name for grader in self.graders for m in grader.scorer.metrics if grader.advisory or m.diagnostic
         )
 
     @property
     def score_keys(self) -> Mapping[str, Mapping[str, str]]:
-        """Metric -> what must be equal for its scores to be comparable."""
+        """Metric -> score key: what must be equal for scores to be comparable."""
         return {metric.name: grader.key for grader in self.graders for metric in grader.scorer.metrics}
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """Sentences that stand beside the figures: of scorers, of the cache, and of cases that were learnt."""
+        """Notes shown with the figures: of scorers, of the cache, and of cases in training data."""
         found = [getattr(grader.scorer, "notice", "") for grader in self.graders]
         found += [self.cache.problem] if self.cache else []
         found += [problem.what for problem in self.golden.learnt]
@@ -157,14 +157,14 @@ async def prepare(
 
 
 def _old_problems(suite: Suite, shared: Shared) -> Iterator[Problem]:
-    """Problems of the baseline's system, where it is to be called."""
+    """Yield problems of the baseline's system, if it is to be called."""
     where = next((i for i, check in enumerate(suite.policy.checks) if isinstance(check, NoRegression)), 0)
     for problem in suite.baseline_system.problems(shared) if suite.baseline_system is not None else ():
         yield replace(problem, place=f"gate[{where}].no_regression.baseline.{problem.place}")
 
 
 def _own_scorers(suite: Suite) -> Iterator[Path]:
-    """Modules of the project that hold a scorer: an edit of one changes scores, not answers."""
+    """Yield the project's modules that hold a scorer: an edit changes scores, not answers."""
     for entry in suite.scorers:
         if isinstance(entry.options, PythonScorer) and (file := entry.options.own_file(suite.root)):
             yield file
@@ -199,7 +199,7 @@ def _grader(entry: ScorerEntry, scorer: object) -> Grader:
 async def _services(
     suite: Suite, env: Mapping[str, str], stack: AsyncExitStack, spending: _Spending, problems: list[Problem]
 ) -> Services | None:
-    """What scorers share; `None` with the problems noted where it cannot be made."""
+    """Open the services that scorers share; `None`, with the problems noted, if that fails."""
     try:
         return await _open_services(suite, env, stack, spending)
     except InputError as error:
@@ -208,7 +208,7 @@ async def _services(
 
 
 async def _open_services(suite: Suite, env: Mapping[str, str], stack: AsyncExitStack, spending: _Spending) -> Services:
-    """The embedding and the judge endpoints, made only where a scorer may use them."""
+    """Open the embedding and the judge endpoints, if a scorer may use them."""
     embedder = None
     if any(hasattr(entry.options, "bind") for entry in suite.scorers):
         from evalkit.scorers.embedding.embedders import build_embedder
@@ -250,12 +250,12 @@ def _cache(suite: Suite, env: Mapping[str, str], stack: AsyncExitStack, replies:
 
 
 def _judges(suite: Suite) -> tuple[ChatConfig, ...]:
-    """The judge endpoint and its panel."""
+    """Open the judge endpoint and its panel."""
     return (suite.judge.chat, *suite.judge.panel) if suite.judge and suite.judge.chat else ()
 
 
 def _unpriced(suite: Suite) -> Iterator[Problem]:
-    """Models whose calls would never be charged to the budget."""
+    """Yield the models whose calls would never be charged to the budget."""
     from evalkit.llm.prices import cost_usd
 
     fix = "write `prices: {input_usd_per_million: ..., output_usd_per_million: ...}`, or remove the budget"
@@ -268,7 +268,7 @@ def _unpriced(suite: Suite) -> Iterator[Problem]:
 
 
 def _answers_of(suite: Suite, name: str) -> Mapping[str, str]:
-    """Answers of a baseline or run folder by case digest, its first repeats.
+    """Read the answers of a baseline or run folder by case digest, first repeats only.
 
     Raises:
         ValueError: There is no such run.
@@ -290,14 +290,14 @@ def _policy(suite: Suite, graders: Sequence[Grader]) -> list[Problem]:
 
 
 def _reach(suite: Suite, counts: CaseCounts, problems: Sequence[Problem]) -> list[Problem]:
-    """Gates that can never say anything, where every scorer is known."""
+    """Check for gates that can never decide, if every scorer is known."""
     if any(problem.place.startswith("scorers") for problem in problems):
         return []
     return list(reach_problems(suite, counts, has_judge=bool(_judges(suite))))
 
 
 def _placed(suite: Suite, problem: Problem) -> Problem:
-    """The problem with file and line, where its place is a key of the suite such as `system.python`."""
+    """Add file and line to a problem whose place is a suite key such as `system.python`."""
     key = re.match(r"[a-z_]+", problem.place)
     if problem.place.startswith(suite.golden_shown) or key is None or key[0] not in SUITE_KEYS:
         return problem

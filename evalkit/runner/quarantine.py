@@ -25,14 +25,14 @@ from evalkit.suite.parse import load_suite
 from evalkit.types import Row
 
 DEATHS = 2
-"""Processes that died while a case was in flight, before it is asked apart."""
+"""Number of processes that died with a case in flight before it is isolated."""
 _LINE_BYTES = 1 << 30
 _REFUSED = 97
 
 
 @dataclass(frozen=True)
 class Quarantine:
-    """How the other process is to ask."""
+    """Settings of the subprocess."""
 
     suite: Path
     concurrency: int
@@ -40,7 +40,7 @@ class Quarantine:
     env: Mapping[str, str]
 
     async def ask(self, keys: Sequence[Key], on_row: Callable[[Row], object]) -> dict[Key, str]:
-        """Ask cases apart: all of them in one process; if that dies, each that is open in one of its own.
+        """Run cases in a subprocess; if it dies, run each open case in a subprocess of its own.
 
         Args:
             keys: cases x repeats.
@@ -103,7 +103,7 @@ class Quarantine:
 
 
 def main() -> None:
-    """The other process: reads what to ask from its standard input, writes rows, and dies with its parent."""
+    """Run the subprocess: read cases from standard input, write rows, and end with the parent."""
     asked = json.loads(sys.stdin.readline())
     rows = os.dup(1)
     os.dup2(2, 1)  # what the system prints is not a row

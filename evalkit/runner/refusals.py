@@ -8,7 +8,7 @@ from evalkit.types import Row, Score, Unscored
 
 DENIED = frozenset({"http_401", "http_403"})
 ENOUGH = 3
-"""Refused rows, with none accepted, after which the key is to blame and not the cases."""
+"""After this many refused rows, with none accepted, the key is considered invalid."""
 _SYSTEM = ""
 
 
@@ -16,25 +16,25 @@ class Refusals:
     """Holds back rows that a system or a judge refused with 401 or 403, until the same part accepts one."""
 
     def __init__(self) -> None:
-        """Nothing was accepted yet."""
+        """Start with nothing accepted."""
         self._accepted: set[str] = set()
         self._held: list[Row] = []
 
     def take(self, row: Row) -> list[Row]:
-        """Count a row in; the rows that may be journalled now."""
+        """Take a row, and return the rows that may be journalled now."""
         self._accepted.update(_accepting(row))
         ready = [each for each in (*self._held, row) if self._accepted.issuperset(dict(_denials(each)))]
         self._held = [each for each in (*self._held, row) if each not in ready]
         return ready
 
     def release(self) -> list[Row]:
-        """The rows that are still held, which then are not any more."""
+        """Release and return the rows that are still held."""
         held, self._held = self._held, []
         return held
 
     @property
     def reason(self) -> str:
-        """Why the run cannot go on, empty where it can."""
+        """Reason why the run cannot continue, empty if it can."""
         if len(self._held) < ENOUGH:
             return ""
         part, why = next((part, why) for part, why in _denials(self._held[0]) if part not in self._accepted)
@@ -43,7 +43,7 @@ class Refusals:
 
 
 def _denials(row: Row) -> Iterator[tuple[str, str]]:
-    """Part that refused (a metric's name, or nothing for the system), with what it said."""
+    """Yield each part that refused (a metric's name, or empty for the system), with its message."""
     if row.failure is not None and row.failure.kind in DENIED:
         yield _SYSTEM, f"{row.failure.kind}: {row.failure.message}"
     for name, grade in row.scores.items():

@@ -31,12 +31,12 @@ if TYPE_CHECKING:
 
 SHOWN_LINES = 10
 _SAME = ("system", "baseline_system", "answers", "partial", "seed")
-"""Parts of a manifest that a resumed run shares with the run it goes on with; the others may be edited in between."""
+"""Parts of a manifest that a resumed run must share with the interrupted one; others may be edited."""
 
 
 @dataclass(frozen=True)
 class Resume:
-    """What a run brings to a folder that may hold rows already."""
+    """The state of a run that enters a folder which may hold rows."""
 
     prepared: Prepared
     chosen: Collection[str] | None
@@ -86,7 +86,7 @@ def look(folder: RunFolder, manifest: Manifest, resume: Resume) -> EarlierRows:
 
 
 def _before(folder: RunFolder, resume: Resume, noted: frozenset[tuple[str, int]] | None) -> ChangesSince:
-    """Earlier decisions of a resumed run, and how its rows differ from them; empty for a new run."""
+    """Return the earlier decisions of a resumed run and the changes since; empty for a new run."""
     begun = folder.file(MANIFEST).is_file()
     return found_in(folder, resume.prepared.suite.root, noted) if begun else ChangesSince()
 

@@ -1,4 +1,4 @@
-"""Decide which stored scores still hold, so that a changed scorer is run again and no other."""
+"""Decide which stored scores are still valid, so that only changed scorers run again."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from evalkit.types import Case, Row, Unscored
 
 @dataclass(frozen=True)
 class Scoring:
-    """Today's scorers beside those that stored rows were graded by."""
+    """The current scorers and those of the stored rows."""
 
     graders: Sequence[Grader]
     known: Mapping[str, ScoreKeys]
@@ -24,18 +24,18 @@ class Scoring:
 
     @cached_property
     def id(self) -> str:
-        """Stands for every scorer, its options, and the cases it applies to."""
+        """Id of the scoring: every scorer, its options, and the cases it applies to."""
         parts = [[dict(each.key), each.when and asdict(each.when), list(_names(each))] for each in self.graders]
         return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:12]
 
     def stands(self, row: Row, *, retry: bool = False) -> bool:
-        """True where a row needs no scorer any more, and holds no grade of one that is gone."""
+        """Return True if a row needs no further scorer and holds no grade of a removed one."""
         if row.output is None or (row.scored_by == self.id and not retry):
             return True
         return not self.open_to(row, retry=retry) and set(row.scores) <= self._applied(row)
 
     def open_to(self, row: Row, *, retry: bool = False) -> list[Grader]:
-        """Scorers that have yet to grade a stored answer; with `retry` also those that could not."""
+        """Return the scorers that have yet to grade a stored answer; with `retry`, also those that failed."""
         was = self.known.get(row.scored_by, {})
         return [
             each
@@ -53,7 +53,7 @@ class Scoring:
         return {name for each in self.graders if each.applies(row.case) for name in _names(each)}
 
     def graded_again(self, stored: Callable[[str, int], Row], *, retry: bool) -> Callable[[Case, int], Awaitable[Row]]:
-        """Make the row of a stored answer: grades that stand are kept, the others are given anew.
+        """Make the row of a stored answer: valid grades are kept, the others are computed again.
 
         Args:
             stored: finds the row of a digest and a repeat.

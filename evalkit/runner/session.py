@@ -39,11 +39,11 @@ if TYPE_CHECKING:
     from evalkit.systems.base import Answer
 
 _WARMED = ("scipy.special", "evalkit.aggregate.summary", "evalkit.gate.decide")
-"""Imported in a thread while the first calls are in flight, so that nobody waits for them at the end."""
+"""Modules imported in a thread during the first calls, to save time at the end."""
 
 
 class Interrupted(Exception):
-    """The user stopped the run; what is journalled can be resumed."""
+    """The user stopped the run; it can be resumed from the journal."""
 
     def __init__(self, folder: RunFolder) -> None:
         super().__init__(str(folder.path))
@@ -52,27 +52,27 @@ class Interrupted(Exception):
 
 @dataclass(frozen=True)
 class Watcher:
-    """Who hears how a run goes."""
+    """Callbacks for run progress."""
 
     begin: Callable[[Prepared, int, int, str], None] = lambda prepared, expected, done, baseline: None
-    """The checked suite, rows expected, rows already there, title of the baseline: the first call is about to come."""
+    """Called before the first call with the checked suite, rows expected, rows present and title of the baseline."""
     row: Callable[[Row], None] = lambda row: None
-    """A case x repeat has ended."""
+    """Called when a case and repeat has ended."""
     note: Callable[[str], None] = lambda text: None
-    """Something that the user should know happened to the run."""
+    """Called with a notice for the user."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a run stands on disk."""
+    """The folder of a run."""
 
     folder: RunFolder
     manifest: Manifest
     running: Running
     earlier: EarlierRows
-    """What an earlier process left there."""
+    """Rows left by an earlier process."""
     before: ChangesSince
-    """What was decided of it before."""
+    """Its earlier decisions."""
 
 
 class Session:
@@ -97,17 +97,17 @@ class Session:
         """Whether stored answers are scored, so that no system is called."""
         self.expected: int = place.manifest.expected
         self.fail_fast = fail_fast
-        """Failed cases after which no other is asked."""
+        """Number of failed cases after which no new one starts."""
         self._not_passed: Counter[str] = Counter()
-        """Case digest -> its runs so far that are not known to be good."""
+        """Case digest -> its repeats so far without a good verdict."""
         self._failed: set[str] = set()
         self._n_open = self.expected - len(self.done) + place.earlier.n_open
         self._undecided = False
         self.wall_s: float | None = None
-        """Seconds that the calls took, `None` where some were made in another process."""
+        """Seconds that the calls took, `None` if some were made in another process."""
 
     async def to_decision(self, answer: Answer, journal: Journal, terms: Terms) -> tuple[Summary, Decision]:
-        """Ask what is not journalled yet, again where the gate wants it, and decide."""
+        """Run what is not in the journal, run suspects again if the gate needs it, and decide."""
         self.watcher.begin(self.prepared, self.expected, len(self.done) - self.earlier.n_open, terms.baseline_title)
         warming = asyncio.create_task(asyncio.to_thread(_warm))
         started = perf_counter()
@@ -142,7 +142,7 @@ class Session:
             self.watcher.note(f"{told} not written with this machine's key; asked again")
 
     def _noted(self, make_row: MakeRow) -> MakeRow:
-        """Note each case before it is asked: what a process that dies has noted was in flight."""
+        """Note each case before it runs, so that the next process knows which were in flight."""
 
         async def noted(case: Case, repeat: int) -> Row:
             self.running.begins(case.digest, repeat)
@@ -151,7 +151,7 @@ class Session:
         return noted
 
     async def _ask_apart(self, journal: Journal) -> None:
-        """Ask in another process what two processes died with; what that one dies of too is left out."""
+        """Run cases with which two processes died in a subprocess; skip those that kill it too."""
         died = self.running.deaths
         suspects = {key for key, count in died.items() if count >= DEATHS and key not in self.done}
         suspects |= self.earlier.quarantined
@@ -180,7 +180,7 @@ class Session:
                 self._count(self._keep(Row(case=case, repeat=repeat, skipped=reason), journal))
 
     async def _call_all(self, make_row: MakeRow, journal: Journal, terms: Terms) -> None:
-        """Ask what is planned; where speed is compared, the baseline's system by turns with this one."""
+        """Run what is planned; if speed is compared, alternate with the baseline's system."""
         golden, options = self.prepared.golden, self.prepared.suite.options
         if sum(repeat < options.repeat for _, repeat in self.done) >= self.expected:
             return None
@@ -201,7 +201,7 @@ class Session:
         return list(plan(cases, range(asked.repeats), chosen=None, done=done))
 
     async def _call_old(self, asked: NeedsRepeats, terms: Terms) -> Terms:
-        """Ask the baseline's system as well; its rows stand beside this run's own, and count as the baseline's."""
+        """Run the baseline's system as well; its rows are kept separately and count as the baseline's."""
         suite, prepared = self.prepared.suite, self.prepared
         if suite.baseline_system is None or terms.baseline_folder is None:
             return terms
@@ -219,7 +219,7 @@ class Session:
         return self._with_old_rows(terms)
 
     async def _ask_former(self, answer: Answer, cases: Collection[Case], repeats: int) -> None:
-        """Ask removed or edited cases of the base in their old form; their rows are kept beside the run's own."""
+        """Run removed or edited cases of the base in their old form; their rows are kept separately."""
         work = open_former(self.folder, cases, repeats, self.earlier.scoring.id) if cases else []
         if not work or self.stop.reason is not None:
             return
@@ -233,7 +233,7 @@ class Session:
             raise Interrupted(self.folder)
 
     async def _with_former(self, own: Decision, answer: Answer, terms: Terms) -> Decision:
-        """The decision with what the former cases say, which are asked again where the gate wants it."""
+        """Add the results of former cases to the decision, running them again if the gate needs it."""
         found = with_former(own, self.folder, self.manifest, terms, final=self.stop.reason is not None)
         while not isinstance(found, Decision):
             again = [case for case in terms.former or () if case.id in found.case_ids]
@@ -269,7 +269,7 @@ class Session:
             self._count(self._keep(row, journal))
 
     def _keep(self, row: Row, journal: Journal) -> Row:
-        """Write a row; what was decided of fewer rows is no decision any more."""
+        """Append a row and invalidate any earlier decision."""
         if not self._undecided:
             self.folder.file(DECISION).unlink(missing_ok=True)
             self._undecided = True
@@ -280,7 +280,7 @@ class Session:
         return row
 
     def _stop_early(self, row: Row) -> None:
-        """Stop once so many cases are sure to fail or to have no result, unless that leaves no case out."""
+        """Stop once too many cases are certain to fail or to have no result, if cases are left."""
         self._n_open -= 1
         if verdict_of(row, self.prepared.advisory) in FAILED:
             digest, options = row.case.digest, self.prepared.suite.options
@@ -300,7 +300,7 @@ class Session:
 
 
 def charge(budget: Budget | None, stop: Stop, row: Row, *, with_judges: bool = False) -> None:
-    """Charge the budget, and stop where it is spent; a judge's client has charged its calls of this process itself."""
+    """Charge the budget, and stop if it is spent; a judge's client charges its own calls."""
     if budget is None:
         return
     if row.output is not None and not row.output.replayed:

@@ -167,7 +167,7 @@ def read_labels_of(suite: Suite, metrics: Iterable[Metric] = ()) -> tuple[Label,
 
     Args:
         suite: names the files.
-        metrics: of the run that they are for, where it is known.
+        metrics: of the run that they are for, if it is known.
 
     Raises:
         InputError: with every problem of the label files.

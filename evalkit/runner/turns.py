@@ -8,11 +8,11 @@ from evalkit.runner.engine import MakeRow
 from evalkit.types import Case, Row
 
 TURNS = 500
-"""Cases that are asked on both sides: a typical slowdown of 20 % is found in nine runs of ten."""
+"""Cases that are run on both sides: a typical slowdown of 20 % is found in nine runs of ten."""
 
 
 def by_turns(new: MakeRow, old: MakeRow, keep_old: Callable[[Row], object], cases: Collection[str]) -> MakeRow:
-    """Ask both systems for the first repeat of some cases, one after the other.
+    """Run the first repeat of some cases on both systems, alternately.
 
     Args:
         new: makes the rows of this run.

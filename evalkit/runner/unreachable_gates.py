@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from evalkit.types import Case, Metric
 
 Reach = tuple[int, int]
-"""Cases, and those of them for which a scorer can give the figure."""
+"""Number of cases, and of those for which a scorer can give the figure."""
 _VOTED = (*PASS_METRICS, "pass_spread")
 _REPEATED = ("pass_any", "pass_all", "pass_spread")
 _ADD_MARK = "give one a pass mark such as `min:` or `pass:`, or add one that passes or fails"
@@ -35,23 +35,23 @@ _UNJUDGED = "chat"
 
 @dataclass
 class CaseCounts:
-    """Case counts that the checks of the gate need, counted while the golden set is checked."""
+    """Case counts for the checks of the gate, taken while the golden set is checked."""
 
     graders: Sequence[Grader]
     names: tuple[str, ...] = ()
     """Cohorts that gates are split by."""
     kinds: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """(kind, severity) -> cases."""
+    """(kind, severity) -> number of cases."""
     voted_kinds: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """The same of cases to which a voting scorer applies."""
+    """The same for cases to which a voting scorer applies."""
     labels: Counter[str] = field(default_factory=Counter)
-    """Cohort label -> cases."""
+    """Cohort label -> number of cases."""
     voted_labels: Counter[str] = field(default_factory=Counter)
     applied: Counter[tuple[int, str]] = field(default_factory=Counter)
-    """(position of a grader with `when`, cohort label or nothing for all cases) -> cases that it applies to."""
+    """(index of a grader with `when`, cohort label or empty for all) -> cases that it applies to."""
 
     def __post_init__(self) -> None:
-        """Find the graders that have to be asked."""
+        """Find the graders that have a `when`."""
         voting = [grader for grader in self.graders if votes(grader)]
         self._voting_when = [grader for grader in voting if grader.when is not None]
         self._all_voted = len(self._voting_when) < len(voting)
@@ -59,7 +59,7 @@ class CaseCounts:
 
     @property
     def n_cases(self) -> int:
-        """Cases seen; 0 where an earlier run has checked the set and it was not read again."""
+        """Number of cases; 0 if an earlier run checked the set and it was not read again."""
         return sum(self.kinds.values())
 
     def counting(self, need: Need) -> Need:
@@ -85,14 +85,14 @@ class CaseCounts:
                     self.applied[at, label] += 1
 
     def of_kind(self, *, kind: str | None, severity: str | None) -> Reach:
-        """Cases of a kind (all but canaries where it is `None`) and severity."""
+        """Count cases of a kind (`None`: all but canaries) and severity."""
         keys = [
             key for key in self.kinds if (key[0] == kind if kind else key[0] != "canary") and severity in (None, key[1])
         ]
         return sum(self.kinds[key] for key in keys), sum(self.voted_kinds[key] for key in keys)
 
     def of_metric(self, metric: str, label: str = "") -> Reach:
-        """Cases of a cohort, or all, and those to which the scorer of a metric applies; all for what a run measures."""
+        """Count the cases of a cohort, and those to which a metric's scorer applies; measured metrics apply to all."""
         total = self.labels[label] if label else self.n_cases
         if metric in _VOTED:
             return total, self.voted_labels[label] if label else sum(self.voted_kinds.values())
@@ -101,12 +101,12 @@ class CaseCounts:
 
 
 def votes(grader: Grader) -> bool:
-    """Whether a scorer's pass marks count in `pass_rate`."""
+    """Return whether a scorer's pass marks count in `pass_rate`."""
     return not grader.advisory and any(metric.votes for metric in grader.scorer.metrics)
 
 
 def case_counts(suite: Suite, graders: Sequence[Grader]) -> CaseCounts:
-    """An empty count for the gates of a suite."""
+    """Create an empty count for the gates of a suite."""
     names = [name for check in suite.policy.checks if isinstance(check, Threshold) for name in check.by]
     return CaseCounts(graders, tuple(dict.fromkeys(name for name in names if name in suite.options.cohorts)))
 
@@ -116,7 +116,7 @@ def reach_problems(suite: Suite, counts: CaseCounts, *, has_judge: bool) -> Iter
 
     Args:
         suite: the policy, the system and the options.
-        counts: of the cases; only its graders where nothing was counted.
+        counts: of the cases; only its graders if nothing was counted.
         has_judge: whether the suite has a judge endpoint.
 
     Yields:
@@ -133,7 +133,7 @@ def reach_problems(suite: Suite, counts: CaseCounts, *, has_judge: bool) -> Iter
 
 _KEYS: dict[type[Item], str] = {Failures: "failures", Canary: "canary", NoRegression: "no_regression"}
 _Fault = tuple[str, str]
-"""What is wrong, and how to fix it."""
+"""(what is wrong, how to fix it)."""
 
 
 def _unreachable(suite: Suite, counts: CaseCounts, check: Item, has_judge: bool) -> Iterator[_Fault]:
@@ -161,7 +161,7 @@ def _unreachable(suite: Suite, counts: CaseCounts, check: Item, has_judge: bool)
 
 
 def _voteless(counts: CaseCounts, figure: str) -> Iterator[_Fault]:
-    """No scorer that counts has a pass mark."""
+    """Yield a problem if no scorer that counts has a pass mark."""
     voting = [grader for grader in counts.graders if votes(grader)]
     if not voting:
         marked = [grader.scorer.name for grader in counts.graders if any(m.votes for m in grader.scorer.metrics)]
@@ -185,7 +185,7 @@ def _words(kind: str | None, severity: str | None) -> str:
 
 
 def _unscored(counts: CaseCounts, name: str) -> Iterator[_Fault]:
-    """A quality metric that no answer can have."""
+    """Yield a problem for a quality metric that no answer can have."""
     if name in _VOTED:
         yield from _voteless(counts, f"`{name}`")
         yield from _unreached(counts, "pass_rate")
@@ -210,7 +210,7 @@ def _unreached(counts: CaseCounts, metric: str, label: str = "") -> Iterator[_Fa
 
 
 def _unmeasured(suite: Suite, metric: str, has_judge: bool) -> Iterator[_Fault]:
-    """A figure of every run that this system or these options cannot give."""
+    """Yield a problem for a measured figure that this system or these options cannot give."""
     system, options = suite.system, suite.options
     timed = metric.startswith(("latency_", "ttft_", "tokens_per_s"))
     if timed and isinstance(system, ReplaySystem):
@@ -236,7 +236,7 @@ def _unmeasured(suite: Suite, metric: str, has_judge: bool) -> Iterator[_Fault]:
 
 
 def _leaves_out(system: object, part: str) -> bool:
-    """Whether an http system's `pick` leaves out this part of a reply."""
+    """Return whether an http system's `pick` leaves out this part of a reply."""
     if not isinstance(system, HttpSystem) or not system.pick:
         return False
     return not {part, part.partition(".")[0]} & system.pick.keys()

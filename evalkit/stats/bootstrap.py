@@ -1,4 +1,4 @@
-"""The percentile bootstrap of a mean, as fast as its values allow."""
+"""Percentile bootstrap of a mean, optimised for values with few distinct levels."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from evalkit.results import Estimate
 from evalkit.stats.quantiles import tail_probability
 
 FEW_LEVELS = 50
-"""Distinct values up to which their counts are drawn instead of the cases."""
+"""Up to this many distinct values, counts are drawn instead of cases."""
 BLOCK_CELLS = 2**17
 
 
 def bootstrap(
     values: ArrayLike, *, rng: np.random.Generator, draws: int = 10_000, confidence_level: float = 0.95
 ) -> Estimate:
-    """Mean with a percentile interval of the means of `draws` resamples of n cases with replacement.
+    """Return the mean with a percentile interval of the means of `draws` resamples of n cases with replacement.
 
     A resample of pass/fail values has a binomial number of passes, one of few distinct values a multinomial number of
     each: these are drawn directly, which is the same distribution at a fraction of the cost.
@@ -82,7 +82,7 @@ def _resampled(sample: NDArray[np.float64], draws: int, rng: np.random.Generator
 
 
 def _places(n: int, rows: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Draws from 0 to n - 1, shape (rows, n), each with a chance that is 1 / n to a share of n / 2^32."""
+    """Draw from 0 to n - 1, shape (rows, n); each chance is 1 / n to within a share of n / 2^32."""
     # A multiplication and a shift take half the time of the generator's own bounded integers.
     words = rng.integers(0, 2**64, size=(rows * n + 1) // 2, dtype=np.uint64).view(np.uint32)[: rows * n]
     places = words.astype(np.int64).reshape(rows, n)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 
 BISECTIONS = 60
-"""Halvings of an interval of width <= 2: the root is then as exact as a float can be."""
+"""Halvings of an interval of width <= 2 until the root is as exact as a float can be."""
 
 
 def wilson_bounds(successes: float, n: float, z: float) -> tuple[float, float]:
-    """Ends of Wilson's interval for 0 <= `successes` <= `n`, n >= 1; exactly 0 or 1 where the rate is."""
+    """Return the ends of Wilson's interval for 0 <= `successes` <= `n`, n >= 1; exactly 0 or 1 if the rate is."""
     rate = successes / n
     shrink = 1 + z * z / n
     centre = (rate + z * z / (2 * n)) / shrink
@@ -20,7 +20,7 @@ def wilson_bounds(successes: float, n: float, z: float) -> tuple[float, float]:
 
 
 def newcombe_bounds(table: tuple[int, int, int, int], z: float) -> tuple[float, float]:
-    """Ends of Newcombe's interval for a (both, only first, only second, neither) table of at least one case."""
+    """Return the ends of Newcombe's interval for a non-empty (both, only first, only second, neither) table."""
     both, only_first, only_second, _ = table
     n = sum(table)
     first, second = (both + only_first) / n, (both + only_second) / n
@@ -34,7 +34,7 @@ def newcombe_bounds(table: tuple[int, int, int, int], z: float) -> tuple[float, 
 
 
 def tango_upper(b: int, c: int, n: int, z: float) -> float:
-    """Largest difference that Tango's score test does not reject: the one root in [(b - c)/n, 1], by bisection."""
+    """Return the largest difference that Tango's score test does not reject: a root in [(b - c)/n, 1], by bisection."""
     low, high = (b - c) / n, 1.0
     for _ in range(BISECTIONS):
         middle = (low + high) / 2

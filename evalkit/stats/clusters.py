@@ -1,4 +1,4 @@
-"""Which cases belong together."""
+"""Group cases by cluster."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Taking a judge's known errors out of a rate or a mean, with labels by people on part of the same answers."""
+"""Correct a rate or a mean for a judge's known errors, using people's labels on part of the same answers."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from evalkit.stats.quantiles import tail_probability, two_sided_t, two_sided_z
 
 DRAWS = 20_000
 MIN_LABELS = 10
-"""Questions with labels below which nothing is corrected."""
+"""With fewer labelled questions, nothing is corrected."""
 
 
 @dataclass(frozen=True, slots=True)
 class Graded:
-    """An answer with the judge's grade and, where labelled, people's."""
+    """An answer with the judge's grade and, if labelled, people's."""
 
     judge: float
-    """The judge's grade; of a rate 1 for a pass, 0 for a fail."""
+    """The judge's grade; for a rate, 1 for a pass and 0 for a fail."""
     cluster: Hashable
     """Answers of one cluster (a question) depend on each other."""
     people: float | None = None
-    """Mean grade by people, of a rate the share of raters who pass it; `None` where nobody has labelled it."""
+    """Mean grade by people; for a rate, the share of raters who pass it. `None` if nobody has labelled it."""
     weight: float = 1.0
-    """Its part of the figure, such as 1 / repeats of its case."""
+    """Weight in the figure, such as 1 / repeats of its case."""
     drawn: float = 1.0
-    """Inverse of the chance with which it was drawn for labelling."""
+    """Inverse of the probability with which it was drawn for labelling."""
 
 
 def double_sampling(
@@ -46,7 +46,7 @@ def double_sampling(
 
     Every n is an effective number: Kish's where weights or chances differ, divided by the design effect of the
     clusters. That is the variance of theta with the influences summed by cluster, over the variance with each answer
-    alone, at least 1, times (t(G - 2) / z)^2 for the G clusters with labels; 1 where each answer is its own cluster.
+    alone, at least 1, times (t(G - 2) / z)^2 for the G clusters with labels; 1 if each answer is its own cluster.
 
     Args:
         answers: every answer that the judge has graded, in any order.
@@ -96,12 +96,12 @@ def _too_few(labelled: Sequence[Graded]) -> str:
 
 
 def _kish(weights: Sequence[float]) -> float:
-    """Effective number of answers of equal weight."""
+    """Return the effective number of answers of equal weight."""
     return math.fsum(weights) ** 2 / math.fsum(weight**2 for weight in weights)
 
 
 def _people_pass(labelled: Sequence[Graded], effect: float) -> tuple[float, float]:
-    """Answers that people pass, of how many, both as effective numbers."""
+    """Return how many answers people pass, and of how many, both as effective numbers."""
     if not labelled:
         return 0.0, 0.0
     weights = [each.weight * each.drawn for each in labelled]
@@ -111,7 +111,7 @@ def _people_pass(labelled: Sequence[Graded], effect: float) -> tuple[float, floa
 
 
 def _rate_effect(answers: Sequence[Graded], strata: dict[bool, list[Graded]], confidence_level: float) -> float:
-    """Factor by which clusters enlarge the variance of a doubly sampled rate, with few clusters' wider quantile."""
+    """Return the factor by which clusters enlarge the variance of a doubly sampled rate, with t(G - 2) for z."""
     total = math.fsum(each.weight for each in answers)
     share, mean, labels = {}, {}, {}
     for verdict, labelled in strata.items():
@@ -154,7 +154,7 @@ def _doubly_sampled(
     rng: np.random.Generator,
     tail: float,
 ) -> tuple[float, float, float]:
-    """The rate with its ends; `other` answers beside the judged ones fail for sure."""
+    """Return the rate with its ends; the `other` answers always fail."""
     q = judged[0] / judged[1]
     a = labelled_passes[0] / labelled_passes[1] if labelled_passes[1] else 0.0
     b = labelled_fails[0] / labelled_fails[1] if labelled_fails[1] else 0.0
@@ -181,15 +181,15 @@ def _jeffreys(successes: float, n: float, rng: np.random.Generator) -> NDArray[n
 
 
 def corrected_mean(answers: Sequence[Graded], *, by_judge: bool = True, confidence_level: float = 0.95) -> Estimate:
-    """Mean grade as people would give it: mean of the judge's grades plus the mean difference by people.
+    """Return the mean grade as people would give it: mean of the judge's grades plus the mean difference by people.
 
     theta = mean(f) + mean(y - f'), with variance V(f) + V(y - f'), where V is the cluster-robust variance of a mean,
     G/(G - 1) sum over clusters of (sum of w (x - mean))^2, and Student's quantile with G - 1 degrees of freedom for the
-    G clusters with labels: prediction-powered inference with lambda = 1. Where each answer is its own cluster, V is
+    G clusters with labels: prediction-powered inference with lambda = 1. If each answer is its own cluster, V is
     var/n. All means are weighted by `weight`.
 
     Args:
-        answers: every answer that the judge has graded, with people's mean grade y where there are labels.
+        answers: every answer that the judge has graded, with people's mean grade y if there are labels.
         by_judge: False leaves the judge out: the mean of the labels alone, with V(y).
         confidence_level: Two-sided, in (0, 1).
 
@@ -226,7 +226,7 @@ def corrected_mean(answers: Sequence[Graded], *, by_judge: bool = True, confiden
 
 
 def _mean_and_variance(answers: Sequence[Graded], values: Sequence[float]) -> tuple[float, float]:
-    """Weighted mean of the values of some answers, and its cluster-robust variance."""
+    """Return the weighted mean of the values of some answers, and its cluster-robust variance."""
     total = math.fsum(each.weight for each in answers)
     mean = math.fsum(each.weight * value for each, value in zip(answers, values, strict=True)) / total
     count = len({each.cluster for each in answers})
@@ -257,7 +257,7 @@ def rogan_gladen(
         confidence_level: Two-sided, in (0, 1).
 
     Returns:
-        Cut at 0 and 1; no value where the judge told passes from fails no better than a coin, or one of the two was
+        Cut at 0 and 1; no value if the judge told passes from fails no better than a coin, or one of the two was
         never labelled.
 
     Source: Rogan and Gladen 1978, 10.1093/oxfordjournals.aje.a112510.

@@ -20,7 +20,7 @@ from evalkit.stats.clusters import cluster_codes
 from evalkit.stats.quantiles import tail_probability, two_sided_t, two_sided_z
 
 ROUNDING = 1e-9
-"""Slack of n q, whose product may be rounded up: 100 x 0.07 is rank 7 although the floats give 7.000000000000001."""
+"""Tolerance for n q, which may be rounded up: 100 x 0.07 is rank 7 although the floats give 7.000000000000001."""
 
 
 def wilson(successes: int, n: int, *, confidence_level: float = 0.95) -> Estimate:
@@ -49,14 +49,14 @@ def wilson(successes: int, n: int, *, confidence_level: float = 0.95) -> Estimat
 
 
 def mean_t(values: ArrayLike, *, confidence_level: float = 0.95) -> Estimate:
-    """Mean of independent values with Student's interval: mean ± t(n - 1) s / sqrt(n).
+    """Return the mean of independent values with Student's interval: mean ± t(n - 1) s / sqrt(n).
 
     Args:
         values: Finite numbers, one per case (repeats are averaged before), shape (n,).
         confidence_level: Two-sided, in (0, 1).
 
     Returns:
-        No value with n = 0; no interval with n = 1. Where all values are equal the interval has no width, and `reason`
+        No value with n = 0; no interval with n = 1. If all values are equal the interval has no width, and `reason`
         says so. The interval is not cut at the ends of the metric's scale.
 
     Raises:
@@ -76,7 +76,7 @@ def mean_t(values: ArrayLike, *, confidence_level: float = 0.95) -> Estimate:
 
 
 def cluster_robust(values: ArrayLike, clusters: Sequence[Hashable], *, confidence_level: float = 0.95) -> Estimate:
-    """Mean of values that depend on each other within clusters: mean ± t(G - 1) SE.
+    """Return the mean of values that depend on each other within clusters: mean ± t(G - 1) SE.
 
     SE = sqrt(G/(G - 1) * sum over clusters of (sum of value - mean)^2) / n, the CR1 form for a mean. With one value in
     every cluster this is `mean_t`. With few clusters of very unequal size it is still somewhat too narrow.
@@ -88,7 +88,7 @@ def cluster_robust(values: ArrayLike, clusters: Sequence[Hashable], *, confidenc
 
     Returns:
         `value` is the mean over cases, `n` the number of cases. No value with n = 0; no interval with fewer than two
-        clusters. Where the clusters show no spread the interval has no width, and `reason` says so.
+        clusters. If the clusters show no spread the interval has no width, and `reason` says so.
 
     Raises:
         ValueError: Lengths differ, `values` is not one-dimensional, or holds NaN or infinity.
@@ -116,7 +116,7 @@ def cluster_robust(values: ArrayLike, clusters: Sequence[Hashable], *, confidenc
 def newcombe_paired(
     both: int, only_first: int, only_second: int, neither: int, *, confidence_level: float = 0.95
 ) -> Estimate:
-    """Difference of two rates on the same cases, p_first - p_second: Newcombe's method 10.
+    """Return the difference of two rates on the same cases, p_first - p_second: Newcombe's method 10.
 
     The Wilson intervals of the two rates are joined by square-and-add with the correlation phi of the 2 x 2 table,
     whose numerator is lowered by n/2 (not below 0) where it is positive.
@@ -152,7 +152,7 @@ def newcombe_paired(
 
 
 def tango(both: int, only_first: int, only_second: int, neither: int, *, confidence_level: float = 0.95) -> Estimate:
-    """Difference of two rates on the same cases, p_first - p_second: Tango's score interval.
+    """Return the difference of two rates on the same cases, p_first - p_second: Tango's score interval.
 
     The ends solve (b - c - n d)^2 = z^2 n (2q + d(1 - d)), where b = `only_first`, c = `only_second` and q is the
     maximum-likelihood probability of `only_second` given the difference d. At d = 0 this is McNemar's score test.
@@ -179,7 +179,7 @@ def tango(both: int, only_first: int, only_second: int, neither: int, *, confide
 
 
 def quantile_bounds(values: ArrayLike, q: float, *, confidence_level: float = 0.95) -> Estimate:
-    """Quantile with distribution-free bounds: two order statistics at exact binomial ranks.
+    """Return the quantile with distribution-free bounds: two order statistics at exact binomial ranks.
 
     `value` is the smallest x with at least n q values <= x (the inverted empirical distribution, never interpolated).
     `low` is the r-th smallest value for the largest r with P(Bin(n, q) <= r - 1) <= tail, `high` the s-th for the
@@ -245,7 +245,7 @@ def _exact_mean(sample: NDArray[np.float64]) -> float:
 def _t_interval(
     sample: NDArray[np.float64], mean: float, error: float, degrees: int, *, confidence_level: float, method: str
 ) -> Estimate:
-    """Interval with a zero width stated: rounding noise in `error` is not a spread."""
+    """Return the interval, and state a zero width; rounding noise in `error` does not count as spread."""
     flat = error <= 1e-12 * float(np.abs(sample).max())
     half = 0.0 if flat else two_sided_t(confidence_level, degrees) * error
     return Estimate(
@@ -266,6 +266,6 @@ def _paired_total(*counts: int) -> int:
 
 
 def _missing_sides(n: int, *, tail: float, **shares: float | None) -> str:
-    """Say how many values each absent bound needs: the extreme value is a bound once share^n <= tail."""
+    """Say how many values each absent bound needs: the extreme value is a bound from share^n <= tail."""
     needs = {side: math.ceil(math.log(tail) / math.log(share)) for side, share in shares.items() if share is not None}
     return "; ".join(f"no {side} bound with {n} values: {max(need, n + 1)} are needed" for side, need in needs.items())

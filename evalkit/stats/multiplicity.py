@@ -1,4 +1,4 @@
-"""Many tests at once."""
+"""Adjust p values for multiple tests."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 
 def holm(p_values: ArrayLike) -> NDArray[np.float64]:
-    """Holm-adjusted p values: max over j <= i of min(1, (m - j + 1) p_(j)), in the order of the input.
+    """Return Holm-adjusted p values: max over j <= i of min(1, (m - j + 1) p_(j)), in the order of the input.
 
     Rejecting where the adjusted value is <= alpha keeps P(any false rejection) <= alpha, however the tests depend on
     each other.
@@ -32,7 +32,7 @@ def holm(p_values: ArrayLike) -> NDArray[np.float64]:
 
 
 def benjamini_hochberg(p_values: ArrayLike) -> NDArray[np.float64]:
-    """Adjusted p values that control the false discovery rate: with p sorted, min over j >= i of m p_(j) / j.
+    """Return p values adjusted for the false discovery rate: with p sorted, min over j >= i of m p_(j) / j.
 
     For reports that list many comparisons: of those below .05 about one in twenty is a false alarm. It does not bound
     the chance of any false alarm, so no gate uses it.

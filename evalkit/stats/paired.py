@@ -1,4 +1,4 @@
-"""Is the candidate worse than the baseline on the same cases?
+"""Paired tests of whether the candidate is worse than the baseline on the same cases.
 
 Differences are baseline minus candidate, so positive is a regression. Repeats of a case are averaged before; they are
 never cases of their own. All p values are one-sided unless said otherwise.
@@ -15,15 +15,15 @@ from numpy.typing import ArrayLike, NDArray
 from evalkit.stats.clusters import cluster_codes
 
 ENUMERATED_ROWS = 13
-"""Up to this many rows all 2^n sign patterns are tried instead of random ones."""
+"""With up to this many rows, all 2^n sign patterns are tried instead of random ones."""
 BLOCK_CELLS = 2**20
-"""Signs held in memory at once (8 MB)."""
+"""Number of signs held in memory at once (8 MB)."""
 TIE_TOLERANCE = 1e-9
-"""Relative; equal statistics whose sums were rounded differently still count as ties."""
+"""Relative tolerance: equal statistics whose sums were rounded differently still count as ties."""
 
 
 def mcnemar(b: int, c: int, *, method: Literal["exact", "mid-p"] = "exact", one_sided: bool = True) -> float:
-    """P value of McNemar's test that the candidate is worse: with X ~ Bin(b + c, 1/2), exact P(X >= b).
+    """Return the p value of McNemar's test that the candidate is worse: with X ~ Bin(b + c, 1/2), exact P(X >= b).
 
     "mid-p" is P(X > b) + P(X = b)/2. Two-sided doubles the smaller tail, at most 1.
 
@@ -34,7 +34,7 @@ def mcnemar(b: int, c: int, *, method: Literal["exact", "mid-p"] = "exact", one_
         one_sided: False tests for any change.
 
     Returns:
-        In (0, 1]; 1 where no case differs.
+        In (0, 1]; 1 if no case differs.
 
     Raises:
         ValueError: A count is negative.
@@ -53,7 +53,7 @@ def sum_clusters(differences: ArrayLike, clusters: Sequence[Hashable]) -> NDArra
     """Sum the rows of each cluster, so that the rows are independent of each other.
 
     Args:
-        differences: Shape (n, G), 0 where a case is outside a gate.
+        differences: Shape (n, G), 0 if a case is outside a gate.
         clusters: The cluster of each case, shape (n,); each `None` is a cluster of its own.
 
     Returns:
@@ -74,9 +74,9 @@ def sum_clusters(differences: ArrayLike, clusters: Sequence[Hashable]) -> NDArra
 def sign_flip_max_t(
     differences: ArrayLike, *, families: Sequence[Sequence[int]], draws: int = 10_000, rng: np.random.Generator
 ) -> NDArray[np.float64]:
-    """Adjusted p value of every gate: sign-flip test of T = sum d / sqrt(sum d^2), step-down max-T in each family.
+    """Return each gate's adjusted p value: sign-flip test of T = sum d / sqrt(sum d^2), step-down max-T in each family.
 
-    Where nothing changed, each row is as likely as its negative. So the signs of whole rows are flipped, all gates
+    If nothing changed, each row is as likely as its negative. So the signs of whole rows are flipped, all gates
     together, which keeps their correlation. With the gates of a family sorted by falling T, the k-th has
     p = (1 + #{max over gates k, k+1 ... of T* >= T_k}) / (B + 1), made non-decreasing along that order. Rejecting where
     p <= alpha keeps P(any false rejection in the family) <= alpha. For one gate of pass/fail differences, p is exact
@@ -88,13 +88,13 @@ def sign_flip_max_t(
 
     Args:
         differences: Baseline minus candidate, shape (n, G): a row per independent case (see `sum_clusters`), a column
-            per gate, 0 where the case is outside the gate. Scaling a column changes nothing.
+            per gate, 0 if the case is outside the gate. Scaling a column changes nothing.
         families: Column numbers of each family; every column is in exactly one. Divide alpha among them.
         draws: Random sign patterns, >= 1.
         rng: Source of the signs.
 
     Returns:
-        Shape (G,), each in (0, 1]; 1 where all differences of a gate are 0 or it has no cases.
+        Shape (G,), each in (0, 1]; 1 if all differences of a gate are 0 or it has no cases.
 
     Raises:
         ValueError: `differences` is not a finite matrix, `families` is not a partition of its columns, or `draws` < 1.
@@ -144,13 +144,13 @@ def _check_partition(families: Sequence[Sequence[int]], n_gates: int) -> None:
 def _falling_orders(
     observed: NDArray[np.float64], families: Sequence[Sequence[int]], live: NDArray[np.bool_]
 ) -> list[NDArray[np.intp]]:
-    """Columns of each family by falling T, without those that have no difference at all."""
+    """Return the columns of each family by falling T, without those that have no difference."""
     columns = [np.array([gate for gate in family if live[gate]], dtype=np.intp) for family in families]
     return [gates[np.argsort(-observed[gates], kind="stable")] for gates in columns if gates.size]
 
 
 def _flipped_sums(rows: NDArray[np.float64], draws: int, rng: np.random.Generator) -> Iterator[NDArray[np.float64]]:
-    """Column sums under sign patterns, in blocks of shape (patterns, G)."""
+    """Yield the column sums under sign patterns, in blocks of shape (patterns, G)."""
     n, total = len(rows), rows.sum(axis=0)
     if n <= ENUMERATED_ROWS:
         patterns = (np.arange(2**n)[:, None] >> np.arange(n)) & 1
@@ -167,7 +167,7 @@ def _flipped_sums(rows: NDArray[np.float64], draws: int, rng: np.random.Generato
 def _count_hits(
     flipped: NDArray[np.float64], observed: NDArray[np.float64], orders: Sequence[NDArray[np.intp]]
 ) -> NDArray[np.float64]:
-    """Per gate, the patterns whose maximum over it and the gates after it reaches the observed statistic."""
+    """Count per gate the patterns whose maximum over it and the gates after it reaches the observed statistic."""
     hits = np.zeros(observed.size)
     reach = observed - TIE_TOLERANCE * (1 + np.abs(observed))
     for order in orders:

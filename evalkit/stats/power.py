@@ -20,9 +20,9 @@ from evalkit.stats.quantiles import normal_cdf, normal_quantile
 
 Floats = NDArray[np.float64]
 EXACT_CASES = 1_000
-"""More independent cases than this are given a normal statistic."""
+"""Above this many independent cases, a normal statistic is used."""
 NORMAL_FLIPS = 40
-"""Expected flips from which the null statistic of another gate is taken as normal."""
+"""From this many expected flips on, the null statistic of another gate is taken as normal."""
 _GRID = np.arange(0.0, 8.0, 0.02)
 _TAIL_SD = 7.0
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(48)
@@ -60,7 +60,7 @@ class Rival:
 
 @dataclass(frozen=True)
 class Sight:
-    """A gate as input of the power computation.
+    """A gate as input to the power computation.
 
     Attributes:
         n: independent cases.
@@ -76,7 +76,7 @@ class Sight:
 
 
 def chance_to_find(drop: float, sight: Sight) -> float:
-    """Probability that every look finds a drop.
+    """Return the probability that every look finds a drop.
 
     With broken cases B and flips in both directions, a look finds the drop where 1 - (1 - p)F(T) is at most its level:
     p is the exact one-sided McNemar p value, T the statistic and F the null distribution of the rivals' maximum, taken
@@ -102,7 +102,7 @@ def chance_to_find(drop: float, sight: Sight) -> float:
 
 
 def smallest_drop(sight: Sight, power: float = 0.8) -> float | None:
-    """Smallest drop that is found with the given probability; `None` where not even the largest possible one is.
+    """Return the smallest drop found with the given probability; `None` if even the largest possible drop is not.
 
     Args:
         sight: the gate.
@@ -118,7 +118,7 @@ def smallest_drop(sight: Sight, power: float = 0.8) -> float | None:
 
 
 def one_by_one(sight: Sight, n_cases: int) -> Sight:
-    """The same gate where the cases of a cluster break each on its own: as many pieces of evidence as cases.
+    """Return the same gate with the cases of a cluster breaking independently: as many pieces of evidence as cases.
 
     Args:
         sight: with clusters as its independent cases.
@@ -130,7 +130,7 @@ def one_by_one(sight: Sight, n_cases: int) -> Sight:
 
 
 def variance_of_means(flips: float, repeats: tuple[int, int]) -> float:
-    """Variance of the difference between two means over repeats, of a case that did not change.
+    """Return the variance of the difference between two means over repeats, of a case that did not change.
 
     Args:
         flips: mean squared difference between two single runs, on a scale of 1.
@@ -166,7 +166,7 @@ def differing_share(flips: float, passing: float, repeats: tuple[int, int]) -> f
 def _beta_binomial(
     before: NDArray[np.int64], after: NDArray[np.int64], repeats: tuple[int, int], shape: tuple[float, float]
 ) -> Floats:
-    """Probability of so many passes of the two sides' repeats, with one Beta distributed chance for both."""
+    """Return the joint probability of the passes on both sides, if one Beta distributed chance applies to both."""
     from scipy.special import betaln, gammaln
 
     def choose(total: int, count: NDArray[np.int64]) -> Floats:
@@ -180,7 +180,7 @@ def _beta_binomial(
 
 
 def _moves(drop: float, sight: Sight, variance: float) -> tuple[float, float]:
-    """Probability that a case gets worse, and that it gets better: what breaks, and flips of what does not."""
+    """Return the probability that a case gets worse, and that it gets better."""
     flips = (1 - drop / sight.passing) * min(variance, 1.0) / 2
     worse = min(1.0, drop + flips)
     return worse, min(flips, 1.0 - worse)
@@ -208,7 +208,7 @@ def _chance(drop: float, sight: Sight, look: Look) -> float:
 
 @lru_cache(maxsize=512)
 def _needed(n: int, level: float, rivals: tuple[Rival, ...]) -> NDArray[np.int64]:
-    """Per number of cases that differ (0 to n): how many of them have to be worse; more than there are for never."""
+    """Return, for 0 to n differing cases, how many must be worse; one more than there are if none suffices."""
     from scipy.special import bdtrc
 
     quiet = _log_quiet(rivals)
@@ -233,7 +233,7 @@ def _needed(n: int, level: float, rivals: tuple[Rival, ...]) -> NDArray[np.int64
 
 @lru_cache(maxsize=512)
 def _critical(level: float, rivals: tuple[Rival, ...]) -> float:
-    """Statistic of a large gate from which its adjusted p value is at most the level."""
+    """Return the statistic of a large gate from which its adjusted p value is at most the level."""
     quiet = _log_quiet(rivals)
     low, high = 0.0, 7.9
     for _ in range(BISECTIONS):
@@ -245,7 +245,7 @@ def _critical(level: float, rivals: tuple[Rival, ...]) -> float:
 
 @lru_cache(maxsize=512)
 def _log_quiet(rivals: tuple[Rival, ...]) -> Floats:
-    """Logarithm of the chance that no rival's null statistic reaches t, on the grid of t."""
+    """Return the logarithm of the chance that no rival's null statistic reaches t, on the grid of t."""
     total = np.zeros(len(_GRID))
     with np.errstate(divide="ignore"):
         for rival in rivals:
@@ -255,7 +255,7 @@ def _log_quiet(rivals: tuple[Rival, ...]) -> Floats:
 
 @lru_cache(maxsize=4096)
 def _null_tail(n: int, share: float) -> Floats:
-    """Chance that the null statistic of a gate reaches t, on the grid of t: few flips cannot reach much."""
+    """Return the chance that the null statistic of a gate reaches t, on the grid of t: few flips cannot reach much."""
     from scipy.special import bdtr, bdtrc, ndtr
 
     if n * share > NORMAL_FLIPS:
@@ -281,7 +281,7 @@ def _correlation(drop: float, sight: Sight, first: Look, last: Look) -> float:
 
 
 def _joint(first: float, last: float, correlation: float) -> float:
-    """P(X < a, Y < b) of two correlated normals with P(X < a) = `first` and P(Y < b) = `last`, by quadrature."""
+    """Return P(X < a, Y < b) of two correlated normals with P(X < a) = `first` and P(Y < b) = `last`, by quadrature."""
     if min(first, last) < 1e-9 or max(first, last) > 1 - 1e-9:
         return min(first, last)
     from scipy.special import ndtr

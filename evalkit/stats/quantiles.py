@@ -1,4 +1,4 @@
-"""Quantiles, and the check of a confidence level, that intervals and tests share."""
+"""Quantiles, and the check of a confidence level, shared by intervals and tests."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ ONE_SIDED_95 = 0.90
 
 
 def tail_probability(confidence_level: float) -> float:
-    """Probability that a two-sided interval leaves out on each side: (1 - confidence_level) / 2.
+    """Return the probability that a two-sided interval leaves out on each side: (1 - confidence_level) / 2.
 
     A one-sided 95 % bound is therefore one end of a two-sided 90 % interval.
 
@@ -24,22 +24,22 @@ def tail_probability(confidence_level: float) -> float:
 
 
 def normal_quantile(probability: float) -> float:
-    """Standard normal z with P(Z < z) = `probability` in (0, 1), without the slow import of scipy."""
+    """Return the standard normal z with P(Z < z) = `probability` in (0, 1), without the slow import of scipy."""
     return NormalDist().inv_cdf(probability)
 
 
 def normal_cdf(z: float) -> float:
-    """Probability P(Z < z) of the standard normal."""
+    """Return the probability P(Z < z) of the standard normal."""
     return NormalDist().cdf(z)
 
 
 def two_sided_z(confidence_level: float) -> float:
-    """Standard normal quantile z with P(-z < Z < z) = `confidence_level`; about 1.96 at 0.95."""
+    """Return the standard normal quantile z with P(-z < Z < z) = `confidence_level`; about 1.96 at 0.95."""
     return -normal_quantile(tail_probability(confidence_level))
 
 
 def two_sided_t(confidence_level: float, degrees: float) -> float:
-    """Student quantile t with P(-t < T < t) = `confidence_level` at `degrees` >= 1 degrees of freedom."""
+    """Return Student's t with P(-t < T < t) = `confidence_level` at `degrees` >= 1 degrees of freedom."""
     from scipy.special import stdtrit
 
     return -float(stdtrit(degrees, tail_probability(confidence_level)))

@@ -1,4 +1,4 @@
-"""Two systems compared answer by answer, each pair shown in both orders."""
+"""Compare two systems answer by answer, each pair shown in both orders."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def win_rate(shown_first: ArrayLike, shown_second: ArrayLike, *, confidence_leve
 
 
 def position_bias(shown_first: ArrayLike, shown_second: ArrayLike, *, confidence_level: float = 0.95) -> Estimate:
-    """How much being shown first helps: mean of points shown first minus points shown second, -1 to 1.
+    """Return the advantage of being shown first: mean points shown first minus mean points shown second, -1 to 1.
 
     0 is a fair judge, 1 one that always prefers the first place, -1 the second. Arguments and errors as for `win_rate`.
     """

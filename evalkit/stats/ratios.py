@@ -1,4 +1,4 @@
-"""Is the candidate slower or dearer than the baseline on the same cases, by more than a margin?
+"""Paired tests of whether the candidate is slower or costs more than the baseline, by more than a margin.
 
 Times and costs are positive and skewed, so they are compared as ratios: candidate by baseline, above 1 is worse.
 """
@@ -21,7 +21,7 @@ MIN_PAIRS = 5
 def typical_ratio(
     before: ArrayLike, after: ArrayLike, *, margin: float, confidence_level: float = 0.95
 ) -> tuple[Estimate, float]:
-    """Geometric mean of the paired ratios, and the one-sided p value of its being above `margin`.
+    """Return the geometric mean of the paired ratios, and the one-sided p value that it is above `margin`.
 
     l_i = log(after_i / before_i); t test of mean l against log(margin), t interval taken back by exp.
 
@@ -60,7 +60,7 @@ def total_ratio(
     rng: np.random.Generator,
     confidence_level: float = 0.95,
 ) -> tuple[Estimate, float]:
-    """Ratio of the totals, which is what a bill shows, by a paired bootstrap over the cases.
+    """Return the ratio of the totals, as on a bill, by a paired bootstrap over the cases.
 
     Args:
         before: Baseline, shape (n,), above 0.
@@ -98,9 +98,9 @@ def total_ratio(
 def tail_ratio(
     before: ArrayLike, after: ArrayLike, *, rng: np.random.Generator, quantile: float = 0.95
 ) -> tuple[Estimate, float]:
-    """Ratio of two tail quantiles, and its p value when pairs are swapped at random.
+    """Return the ratio of two tail quantiles, and its p value when pairs are swapped at random.
 
-    Where nothing changed, each pair may as well have come in the other order; p is the share of swapped data whose
+    If nothing changed, each pair may as well have come in the other order; p is the share of swapped data whose
     ratio is at least the observed one, itself included.
 
     Args:
@@ -150,7 +150,7 @@ def _log_quantile_ratio(
 
 
 def _blocks(n: int) -> list[int]:
-    """Draws in blocks that fit the memory."""
+    """Return the draws in blocks that fit the memory."""
     size = max(1, BLOCK_CELLS // n)
     return [min(size, DRAWS - start) for start in range(0, DRAWS, size)]
 

@@ -1,4 +1,4 @@
-"""How many cases to draw from each cohort, and what a sample says of production.
+"""Allocate a sample to cohorts, and estimate production figures from a sample.
 
 A stratum is a cohort, or a cell of several; `weights` are its shares of production.
 """
@@ -16,7 +16,7 @@ from evalkit.stats.quantiles import two_sided_t, two_sided_z
 
 TINY = 1e-300
 ENOUGH_CASES = 30
-"""Cases from which on a stratum counts as covered."""
+"""A stratum counts as covered from this many cases on."""
 
 
 def allocate_proportional(n: int, weights: ArrayLike) -> NDArray[np.int64]:
@@ -48,7 +48,7 @@ def allocate_equal(n: int, strata: int) -> NDArray[np.int64]:
 
 
 def allocate_neyman(n: int, weights: ArrayLike, deviations: ArrayLike) -> NDArray[np.int64]:
-    """Split `n` so that the variance of the weighted mean is least: in proportion to weight times standard deviation.
+    """Split `n` to minimise the variance of the weighted mean: in proportion to weight times standard deviation.
 
     Args:
         n: Cases to split.
@@ -61,9 +61,9 @@ def allocate_neyman(n: int, weights: ArrayLike, deviations: ArrayLike) -> NDArra
 
 
 def allocate_floor(n: int, weights: ArrayLike, *, floor: int = 50) -> NDArray[np.int64]:
-    """Give every stratum of any weight at least `floor` cases, and split the rest so that all are near proportion.
+    """Give every stratum of positive weight at least `floor` cases, and split the rest close to proportion.
 
-    Strata whose proportional share is above the floor share what the others leave. Where `n` does not hold a floor for
+    Strata whose proportional share is above the floor share what the others leave. If `n` does not hold a floor for
     all, it is split evenly.
 
     Args:
@@ -91,7 +91,7 @@ def allocate_floor(n: int, weights: ArrayLike, *, floor: int = 50) -> NDArray[np
 def post_stratified(
     values: ArrayLike, strata: Sequence[int], weights: ArrayLike, *, confidence_level: float = 0.95
 ) -> Estimate:
-    """Mean of production: each stratum's own mean, weighted by its share, sum_k w_k m_k, with a t interval.
+    """Estimate the mean of production: each stratum's mean weighted by its share, sum_k w_k m_k, with a t interval.
 
     SE^2 = sum_k w_k^2 s_k^2 / n_k over the strata, with Satterthwaite's degrees of freedom. A stratum of
     positive weight with fewer than 2 cases leaves the mean undefined: nothing in the sample speaks for that part of
@@ -140,11 +140,11 @@ def weighted_mean(
     sizes: ArrayLike,
     confidence_level: float = 0.95,
 ) -> Estimate:
-    """Mean of what the cases stand for, m = sum w x / sum w, with a t interval from the linearised variance.
+    """Return the weighted mean m = sum w x / sum w, with a t interval from the linearised variance.
 
     With u = w (x - m) / sum w, and u = 0 for cases of the sample that are not among the values (another cohort, no
     score), SE^2 = sum over strata of n_k / (n_k - 1) (sum u^2 - (sum u)^2 / n_k), with Satterthwaite's degrees of
-    freedom. Where every stratum is flat, the differences between strata stand in for those within. Where clusters hold
+    freedom. If every stratum is flat, the differences between strata stand in for those within. Where clusters hold
     several cases it is c / (c - 1) sum (sum of u in the cluster)^2 over the c clusters, without regard to strata. The
     golden set itself is taken as a sample: no correction for its end.
 
@@ -183,7 +183,7 @@ def weighted_mean(
 
 
 def effective_n(weights_of_cases: ArrayLike) -> float:
-    """Kish's effective sample size (sum w)^2 / sum w^2: cases of equal weight that would say as much.
+    """Return Kish's effective sample size (sum w)^2 / sum w^2: equally weighted cases with the same information.
 
     Args:
         weights_of_cases: Weight of every case, shape (n,), >= 0; 0 for an empty sample.
@@ -203,7 +203,7 @@ def production_coverage(
     enough: int = ENOUGH_CASES,
     confidence_level: float = 0.95,
 ) -> Estimate:
-    """Share of production that a golden set covers: sum_k p_k min(1, n_k / enough), less what is unseen.
+    """Return the share of production that a golden set covers: sum_k p_k min(1, n_k / enough), less the unseen part.
 
     p_k are observed shares of production calls. Calls of kinds never seen make up about f1 / N of them (f1: kinds seen
     once, N calls: Good-Turing), which nothing covers. The interval is normal, from the multinomial variance of the
@@ -235,7 +235,7 @@ def production_coverage(
 
 
 def _within(parts: NDArray[np.float64], strata: NDArray[np.int64], sizes: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Variance of each stratum's sum of parts, whose other drawn cases are 0; of a single case its square."""
+    """Return the variance of each stratum's sum; drawn cases not among the values count as 0."""
     squares, sums = np.bincount(strata, parts**2, len(sizes)), np.bincount(strata, parts, len(sizes))
     several = sizes > 1
     spread = squares - np.divide(sums**2, sizes, out=np.zeros(len(sizes)), where=several)

@@ -1,1 +1,1 @@
-"""The only reader and writer of run folders."""
+"""Read and write run folders; no other package does."""

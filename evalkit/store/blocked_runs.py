@@ -1,4 +1,4 @@
-"""Record blocked decisions in `.evalkit/blocked.jsonl`, so that they outlive their run folders."""
+"""Record blocked decisions in `.evalkit/blocked.jsonl`, which outlives the run folders."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MAX_BYTES = 64 << 20
 
 
 def remember(root: Path, suite: str, decided: Decided) -> None:
-    """Add a blocked decision, once; where the disk refuses it, the run folder has its own seal.
+    """Add a blocked decision, once; if the disk refuses it, the run folder still has its seal.
 
     Args:
         root: the project.
@@ -43,12 +43,12 @@ def remember(root: Path, suite: str, decided: Decided) -> None:
 
 
 def blocked_runs(root: Path, suite: str) -> tuple[Decided, ...]:
-    """Blocked decisions of a suite that the project remembers, the oldest first; what cannot be read is left out."""
+    """Return the project's recorded blocked decisions of a suite, oldest first; unreadable lines are skipped."""
     return tuple(decided for name, decided in _entries(root) if name == suite)
 
 
 def known_of(root: Path, run_id: str) -> tuple[Decided, ...]:
-    """Blocked decisions of one run."""
+    """Return the recorded blocked decisions of one run."""
     return tuple(decided for _, decided in _entries(root) if decided.run_id == run_id)
 
 

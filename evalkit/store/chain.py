@@ -26,33 +26,33 @@ _HEAD_BYTES = 16
 _UNPACKED = "name the folder of a run of your own, whose rows are not packed"
 MAX_DAMAGED = 10_000
 HEAD = "head"
-"""The key in `decision.json`."""
+"""Key of the head in `decision.json`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """A line of the journal that cannot be believed."""
+    """A damaged line of the journal."""
 
     line: int
     torn: bool
-    """True for an unfinished last line, the trace of a kill; False for a line that was altered."""
+    """True for an unfinished last line, left by a kill; False for an altered line."""
 
 
 @dataclass(frozen=True)
 class Scan:
-    """What stands in one journal."""
+    """The contents of one journal."""
 
     sums: Mapping[bytes, bytes]
-    """What names a row -> checksum of the one that counts."""
+    """Row name -> checksum of the row that counts."""
     n_rows: int
-    """Intact rows, those that were run again included."""
+    """Number of intact rows, including superseded ones."""
     damaged: tuple[Damage, ...]
     superseded: frozenset[bytes] = frozenset()
-    """Checksums of the rows that were run again since."""
+    """Checksums of superseded rows."""
 
 
 def scan(path: Path) -> Scan:
-    """Check every line of a journal; a file that is not there holds nothing.
+    """Check every line of a journal; a missing file holds nothing.
 
     Raises:
         StoreError: if it cannot be read.
@@ -73,10 +73,10 @@ def scan(path: Path) -> Scan:
 
 
 def note_damage(damaged: list[Damage], path: Path, number: int, line: bytes) -> None:
-    """Add a line that cannot be believed.
+    """Add a damaged line.
 
     Raises:
-        InputError: where there are so many that this never was a journal.
+        InputError: if there are so many that this never was a journal.
     """
     if len(damaged) == MAX_DAMAGED:
         fix = "run the suite again, or save the baseline again"
@@ -85,11 +85,11 @@ def note_damage(damaged: list[Damage], path: Path, number: int, line: bytes) -> 
 
 
 def head_of(journals: Iterable[Scan], decision: Mapping[str, Any] | None) -> str:
-    """The head as 32 hex digits.
+    """Return the head as 32 hex digits.
 
     Args:
         journals: the run's own rows, then those of the baseline's system that it asked again.
-        decision: what stands in `decision.json`, `None` where nothing was decided.
+        decision: what stands in `decision.json`, `None` if nothing was decided.
     """
     link = _link(_START, b"")
     for journal in journals:
@@ -102,7 +102,7 @@ def head_of(journals: Iterable[Scan], decision: Mapping[str, Any] | None) -> str
 
 
 def lines_of(path: Path) -> Iterator[bytes]:
-    """The lines of a journal, which end at a line feed and nowhere else; a saved baseline is unpacked.
+    """Yield the lines of a journal, which end at a line feed only; a saved baseline is decompressed.
 
     Raises:
         InputError: if the file is not there, is a folder, or is not a packed journal.
@@ -121,7 +121,7 @@ def lines_of(path: Path) -> Iterator[bytes]:
 
 
 def open_journal(path: Path, block_bytes: int = DEFAULT_BUFFER_SIZE) -> BinaryIO:
-    """The bytes of a journal; of a saved baseline no more than `packed` allows."""
+    """Open the bytes of a journal; a saved baseline yields no more than `packed` allows."""
     return open_packed(path, _UNPACKED) if path.suffix == ".gz" else open_file(path, block_bytes=block_bytes)
 
 

@@ -15,10 +15,10 @@ from evalkit.store.folder import DECISION, ROWS, SEAL, SUMMARY, TIMINGS, RunFold
 from evalkit.store.seal import Seal, decided_of, file_sums, read_seal
 
 DECIDED_BEFORE = "decided_before"
-"""A key of `decision.json` in every run that has a seal: runs of earlier versions have neither."""
+"""A key of `decision.json` in every run that has a seal; earlier versions write neither."""
 SHOWN_ROWS = 10
 Noted = frozenset[tuple[str, int]]
-"""(digest of the case, repeat) of calls that were begun by processes which have not ended in order."""
+"""(digest of the case, repeat) of calls begun by processes that did not end in order."""
 
 
 @dataclass(frozen=True)
@@ -30,10 +30,10 @@ class ChangedRows:
     edited: Sequence[bytes] = ()
     added: Sequence[bytes] = ()
     counts: Mapping[bytes, bytes | None] = field(default_factory=dict)
-    """Name of a row that was edited or added -> checksum of the one line that may count, `None` where none may."""
+    """Name of an edited or added row -> checksum of the one line that may count, `None` if none may."""
 
     def sentences(self) -> Iterator[str]:
-        """One sentence for each kind of change; it names up to `SHOWN_ROWS` rows."""
+        """Yield one sentence for each kind of change, with up to `SHOWN_ROWS` rows."""
         kinds = (
             (self.gone, "that the decision rested on", "gone from"),
             (self.edited, "", "edited since the decision in"),
@@ -50,14 +50,14 @@ class ChangesSince:
     """Earlier decisions of a run folder, and what changed since."""
 
     decisions: tuple[Decided, ...] = ()
-    """The oldest first."""
+    """Earlier decisions, oldest first."""
     rows: ChangedRows = field(default_factory=lambda: ChangedRows(ROWS))
     other_rows: tuple[ChangedRows, ...] = ()
-    """Of the further journals, such as `baseline_rows.jsonl`."""
+    """Changes of the other journals, such as `baseline_rows.jsonl`."""
     files: tuple[str, ...] = ()
-    """A sentence for each sealed file that is not what it was, such as `summary.json: edited since the decision`."""
+    """A sentence for each sealed file that changed, such as `summary.json: edited since the decision`."""
     seal: str = ""
-    """Without a seal: what shows that something is not what it was; empty where nothing does."""
+    """Signs of a change in a folder without a seal; empty if there are none."""
 
     def sentences(self) -> tuple[str, ...]:
         """Describe every change."""
@@ -65,11 +65,11 @@ class ChangesSince:
         return (*sealed, *self.rows.sentences(), *self.other_sentences(), *self.files)
 
     def deciding(self) -> tuple[str, ...]:
-        """Describe the changes that affect a decision from the rows; summary and timings are computed anew."""
+        """Describe the changes that affect a decision from the rows; summary and timings are recomputed."""
         return tuple(each for each in self.sentences() if each.partition(":")[0] not in (SUMMARY, TIMINGS))
 
     def other_sentences(self) -> tuple[str, ...]:
-        """Describe the changes of the further journals."""
+        """Describe the changes of the other journals."""
         return tuple(sentence for each in self.other_rows for sentence in each.sentences())
 
 
@@ -117,7 +117,7 @@ def _without_seal(folder: RunFolder, journals: Sequence[Scan], known: bool) -> s
 
 
 def _said(folder: RunFolder) -> tuple[list[Decided], list[Decided]]:
-    """Earlier decisions that `decision.json` lists, and its own."""
+    """Return the earlier decisions listed in `decision.json`, and its own."""
     decision = folder.decision()
     if decision is None:
         return [], []
@@ -145,7 +145,7 @@ def _readable(records: Iterable[object]) -> list[Decided]:
 
 
 def _distinct(decisions: Sequence[Decided]) -> tuple[Decided, ...]:
-    """Each decision once; the same one of the same run is known from several files."""
+    """Remove duplicates: the same decision of a run is known from several files."""
     first: dict[tuple[str, str, str], Decided] = {}
     for each in decisions:
         first.setdefault((each.run_id, each.outcome, each.why), each)
@@ -155,7 +155,7 @@ def _distinct(decisions: Sequence[Decided]) -> tuple[Decided, ...]:
 def _changed(
     file: str, journal: Scan, sealed: Mapping[bytes, bytes], tolerated: Callable[[tuple[str, int]], bool]
 ) -> ChangedRows:
-    """Rows that differ from the sealed ones; those of tolerated calls are newer, and not changed."""
+    """Return the rows that differ from the sealed ones; rows of tolerated calls may be newer."""
     left = dict(journal.sums)
     gone, edited, added = [], [], []
     counts: dict[bytes, bytes | None] = {}
@@ -196,7 +196,7 @@ def _files(folder: RunFolder, seal: Seal) -> Iterator[str]:
 
 
 def _decision_file(folder: RunFolder, seal: Seal, journals: Sequence[Scan], running: bool) -> Iterator[str]:
-    """Whether `decision.json` is the one that was sealed, or says that there is no decision of what is there now."""
+    """Yield a sentence if `decision.json` is not the sealed one."""
     decision = folder.decision()
     if decision is None:
         if folder.file(DECISION).exists():
@@ -212,7 +212,7 @@ def _decision_file(folder: RunFolder, seal: Seal, journals: Sequence[Scan], runn
 
 
 def _shown(names: Sequence[bytes]) -> str:
-    """Case ids, with the repeat where it is not the first."""
+    """Format case ids, with the repeat if it is not the first."""
     shown = []
     for name in sorted(names)[:SHOWN_ROWS]:
         try:

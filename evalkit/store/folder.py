@@ -22,15 +22,15 @@ from evalkit.types import Row
 
 MANIFEST, ROWS, SUMMARY, DECISION = "manifest.json", "rows.jsonl", "summary.json", "decision.json"
 TIMINGS = "timings.json"
-"""Latency, speed and throughput: beside the summary, so that equal answers give equal summaries."""
+"""Latency, speed and throughput; kept apart from the summary, so that equal answers give equal summaries."""
 OLD_ROWS = "baseline_rows.jsonl"
-"""What the baseline's system answered when cases were run again on both sides."""
+"""Answers of the baseline's system to cases that were run again on both sides."""
 FORMER_ROWS = "former_rows.jsonl"
-"""What the system answered to cases of the base that were removed or edited, in their old form."""
+"""Answers to removed or edited cases of the base, in their old form."""
 SET_ASIDE = "set_aside.jsonl"
-"""Damaged lines, and rows of cases that are gone from the golden set: what a resumed run took out of its journal."""
+"""Damaged lines, and rows of cases that left the golden set, removed from the journal by a resumed run."""
 SEAL = "seal.txt"
-"""Which rows and files the decision rests on, and every decision made of the run so far."""
+"""The rows and files behind the decision, and every decision of the run so far."""
 REPORT, MARKDOWN, COMMENT, JUNIT = "report.html", "summary.md", "comment.json", "junit.xml"
 RECORD, FAILURES = "release_decision.md", "failure_analysis.md"
 BASELINES = Path("reports") / "baselines"
@@ -64,18 +64,18 @@ class RunFolder:
         return (self.rows_file, self.old_rows_file, self.former_rows_file)
 
     def file(self, name: str) -> Path:
-        """Path of one of the run's files."""
+        """Return the path of one of the run's files."""
         return self.path / name
 
     def rows(self) -> Iterator[Row]:
-        """Intact rows, in the order written."""
+        """Read the intact rows in the order written."""
         return read_rows(self.rows_file)
 
     def manifest(self) -> Manifest:
         """What the run was made of.
 
         Raises:
-            InputError: where this is not a run folder, or one of another format.
+            InputError: if this is not a run folder, or one of another format.
         """
         file = self.path / MANIFEST
         try:
@@ -108,7 +108,7 @@ class RunFolder:
         return self.write_json(MANIFEST, manifest_record(manifest))
 
     def decision(self) -> Mapping[str, Any] | None:
-        """The stored decision, `None` where the run never reached one."""
+        """Read the stored decision, `None` if the run never reached one."""
         try:
             stored = read_json(self.path / DECISION)
         except (OSError, ValueError):
@@ -116,7 +116,7 @@ class RunFolder:
         return stored if isinstance(stored, dict) and isinstance(stored.get("outcome"), str) else None
 
     def trusted_judges(self) -> frozenset[str]:
-        """Judged metrics that the stored summary calls trusted overall; none where there is no summary."""
+        """Return the judge metrics that the stored summary calls trusted overall; none if there is no summary."""
         try:
             stored = read_json(self.path / SUMMARY)
         except (OSError, ValueError):
@@ -127,7 +127,7 @@ class RunFolder:
         return frozenset(str(each.get("metric")) for each in overall)
 
     def write_text(self, name: str, text: str) -> Path:
-        """Write one file whole or not at all.
+        """Write one file atomically.
 
         Raises:
             StoreError: if the disk refuses it.
@@ -147,21 +147,21 @@ class RunFolder:
         return target
 
     def sweep(self) -> None:
-        """Remove drafts that a process left when it died; only for the one run that has the folder."""
+        """Remove drafts left by a killed process; only for the run that holds the folder."""
         for draft in self.path.glob(".*.tmp"):
             with suppress(OSError):
                 draft.unlink()
 
     def scans(self) -> tuple[Scan, ...]:
-        """Every line of every file of rows, checked, in the order of `journals`."""
+        """Check every line of every file of rows, in the order of `journals`."""
         return tuple(scan(file) for file in self.journals)
 
     def head(self, decision: Mapping[str, Any] | None) -> str:
-        """What stands for every row that counts, and for the decision made of them; see `chain`."""
+        """Compute the head of the run, over every row that counts and the decision; see `chain`."""
         return head_of(self.scans(), decision)
 
     def write_json(self, name: str, value: Any) -> Path:
-        """Write sorted JSON, whole or not at all."""
+        """Write sorted JSON atomically."""
         return self.write_text(name, to_json(value))
 
 
@@ -181,7 +181,7 @@ def new_run_folder(out: Path, *, resume: bool) -> RunFolder:
 
 
 def refuse_folder(out: Path, *, resume: bool) -> None:
-    """Refuse a folder that holds something where none is to be resumed, and the other way round.
+    """Refuse a folder that holds something if none is to be resumed, and the other way round.
 
     Raises:
         InputError: naming the fix.
@@ -199,11 +199,11 @@ def refuse_folder(out: Path, *, resume: bool) -> None:
 
 
 def _begun(out: Path) -> bool:
-    """True for the folder of a run that died before its manifest was written."""
+    """Return True for the folder of a run that died before its manifest was written."""
     names = {file.name for file in out.iterdir()} if out.is_dir() else set()
     return RUNNING in names and all(name.startswith(".") for name in names)
 
 
 def is_name(text: str) -> bool:
-    """True for a plain word that can name a baseline."""
+    """Return True for a plain word that can name a baseline."""
     return text.replace("-", "").replace("_", "").replace(".", "").isalnum() and not text.startswith(".")

@@ -16,9 +16,9 @@ from evalkit.errors import InputError, Problem
 
 PREFIX = "git:"
 MAX_BYTES = 2_000_000_000
-"""Of one file of a baseline, which goes to the disk."""
+"""Size limit of one file of a baseline, which is written to disk."""
 MAX_TEXT_BYTES = 64 << 20
-"""Of one file that is read as text, which is held in memory."""
+"""Size limit of one file that is read as text into memory."""
 _REF = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./+@~^-]*")
 LFS = b"version https://git-lfs.github.com/spec/"
 _TIMEOUT_S = 60
@@ -34,10 +34,10 @@ _NO_SURPRISES = {
 
 
 def git(folder: Path, *words: str, given: bytes = b"", into: Path | None = None) -> bytes:
-    """What git prints for a command in `folder` that reads `given`; nothing where it is written `into` a file.
+    """Run git in `folder` with `given` as input, and return its output; nothing if it is written `into` a file.
 
     Raises:
-        InputError: with git's own words, or where there is no git.
+        InputError: with git's own words, or if there is no git.
     """
     command = ["git", "-C", str(folder), "--literal-pathspecs", *words]
     env = {**os.environ, **_NO_SURPRISES}
@@ -57,7 +57,7 @@ def git(folder: Path, *words: str, given: bytes = b"", into: Path | None = None)
 
 
 def head_commit(folder: Path) -> str | None:
-    """The commit that is checked out where `folder` lies, `None` where there is none."""
+    """Return the commit that is checked out in `folder`, `None` if there is none."""
     try:
         return git(folder, "rev-parse", "--verify", "HEAD").decode().strip()
     except InputError:
@@ -65,10 +65,10 @@ def head_commit(folder: Path) -> str | None:
 
 
 def split(reference: str) -> tuple[str, str]:
-    """Ref and path of `git:REF:PATH`.
+    """Split `git:REF:PATH` into ref and path.
 
     Raises:
-        InputError: where either could mean something else to git, or leaves the repository.
+        InputError: if either could mean something else to git, or leaves the repository.
     """
     ref, found, path = reference.removeprefix(PREFIX).partition(":")
     parts = PurePosixPath(path).parts
@@ -86,15 +86,15 @@ def split(reference: str) -> tuple[str, str]:
 
 
 def is_ref(text: str) -> bool:
-    """True for a plain branch, tag or commit, which git reads as nothing else."""
+    """Return True for a plain branch, tag or commit name that git cannot read as anything else."""
     return bool(_REF.fullmatch(text)) and ".." not in text and "@{" not in text and not text.endswith((".lock", "/"))
 
 
 def commit_of(reference: str, root: Path) -> str:
-    """The commit that a reference stands for, as a full hash.
+    """Resolve a reference to the full hash of its commit.
 
     Raises:
-        InputError: where there is no such commit here.
+        InputError: if there is no such commit here.
     """
     ref, _ = split(reference)
     try:
@@ -109,7 +109,7 @@ def commit_of(reference: str, root: Path) -> str:
 
 
 def folder_at(reference: str, root: Path, names: Sequence[str]) -> Path | None:
-    """A temporary folder with those of the named files that `git:REF:PATH` has; `None` where there is no such path.
+    """Copy those of the named files that `git:REF:PATH` has to a temporary folder; `None` if the path does not exist.
 
     It lasts as long as the process.
 
@@ -140,5 +140,5 @@ def folder_at(reference: str, root: Path, names: Sequence[str]) -> Path | None:
 
 
 def too_large(place: str, size: int, limit: int) -> InputError:
-    """The refusal of a file that is not read because of its size."""
+    """Build the error for a file that is too large to read."""
     return InputError(Problem(place, f"{size:,} bytes, at most {limit:,} are read", "keep a smaller file in git"))

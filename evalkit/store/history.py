@@ -1,4 +1,4 @@
-"""Read earlier runs of a suite as a few figures each, for trends."""
+"""Read the main figures of earlier runs of a suite, for trends."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ _SHAPE: Mapping[str, Any] = {
     "partial": str | None,
     "advisory": list[str],
 }
-"""Key of a remembered record -> what stands under it."""
+"""Key of an indexed record -> type of its value."""
 _READ = (MANIFEST, DECISION, SUMMARY, TIMINGS)
 
 
 @dataclass(frozen=True, kw_only=True)
 class PastRun:
-    """The overall figures of one finished run, and what they were made by."""
+    """The overall figures of one finished run, with its score keys."""
 
     run_id: str
     finished_at: str
@@ -45,21 +45,21 @@ class PastRun:
     golden_sha256: str
     score_keys: Mapping[str, Mapping[str, str]]
     values: Mapping[str, float]
-    """Metric -> overall value; undefined ones are left out."""
+    """Metric -> overall value; undefined values are left out."""
     counts: Mapping[str, int] = field(default_factory=dict)
-    """Metric -> cases behind the value."""
+    """Metric -> number of cases behind the value."""
     suite: str = ""
     folder: str = ""
     partial: str | None = None
     advisory: tuple[str, ...] = ()
-    """Metrics that decide nothing."""
+    """Metrics that do not affect the decision."""
     system: str = ""
-    """Version, else fingerprint; empty where neither is known."""
+    """Version, else fingerprint, of the system; empty if neither is known."""
     commit: str = ""
 
 
 def stored_runs(folder: Path, *, suite: str | None = None, most_read: int | None = None) -> tuple[PastRun, ...]:
-    """Every run in a folder, and in the baselines below it, the oldest first; partial and unfinished ones too.
+    """List every run in a folder, and in its baselines, oldest first; partial and unfinished ones too.
 
     An index in the project's `.evalkit/` remembers what was read. It holds for a run only while none of its files has
     changed, and it can be deleted at any time. Outside of every project there is none.
@@ -83,7 +83,7 @@ def stored_runs(folder: Path, *, suite: str | None = None, most_read: int | None
 
 
 def break_between(before: PastRun, run: PastRun, metric: str, *, own: bool) -> str:
-    """Why a figure cannot be compared with that of the run before; empty where it can.
+    """Explain why a figure is not comparable with the previous run's; empty if it is.
 
     Args:
         before: the earlier run.
@@ -105,7 +105,7 @@ def break_between(before: PastRun, run: PastRun, metric: str, *, own: bool) -> s
 
 
 def past_runs(run: RunFolder, baseline: RunFolder | None, suite: str) -> tuple[PastRun, ...]:
-    """The last runs of a suite in the folder around a run, oldest first, with its baseline and the run itself.
+    """List the last runs of a suite in the folder around a run, oldest first, with its baseline and the run itself.
 
     Partial runs and folders that cannot be read are left out: a trend that lacks a point is better than none.
 
@@ -130,7 +130,7 @@ def _last_changed(file: Path) -> int:
 
 
 def _indexed(folder: RunFolder, index: RunIndex) -> PastRun | None:
-    """From the index where the run's files are those of then, else read and remembered."""
+    """Take a run from the index if its files are unchanged, else read and index it."""
     stamp = index.stamp([folder.file(name) for name in _READ])
     known = index.get(folder.path, stamp)
     if known is not None and _is_record(known):
@@ -148,7 +148,7 @@ def _is_record(known: Mapping[str, Any]) -> bool:
 
 
 def read_past_run(folder: RunFolder) -> PastRun | None:
-    """One run folder, `None` where it cannot be read."""
+    """Read one run folder, `None` if it cannot be read."""
     try:
         manifest, decision = folder.manifest(), folder.decision()
         if decision is None:

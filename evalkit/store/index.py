@@ -17,7 +17,7 @@ from evalkit.types import Row
 
 
 def sorted_rows(path: Path) -> Callable[[], Iterator[Row]]:
-    """Rows sorted by case id and repeat, one for each case x repeat (the last one written), as often as asked for.
+    """Yield rows sorted by case id and repeat, the last of each key; can be iterated repeatedly.
 
     The places of the rows are found at the first call and kept; the rows themselves are decoded one at a time.
     """
@@ -38,7 +38,7 @@ def sorted_rows(path: Path) -> Callable[[], Iterator[Row]]:
 
 
 def row_at(path: Path, place: int) -> Row:
-    """The row that begins at a byte of a journal.
+    """Read the row that begins at a byte of a journal.
 
     Raises:
         StoreError: no intact row begins there.

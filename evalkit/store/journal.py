@@ -1,4 +1,4 @@
-"""Append rows to `rows.jsonl` so that they survive a kill at any moment."""
+"""Append rows to `rows.jsonl`, safe against a kill at any moment."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SYNC_INTERVAL_S = 0.1
 
 
 def read_rows(path: Path, damaged: list[Damage] | None = None) -> Iterator[Row]:
-    """Intact rows in the order written; torn and altered lines are left out and added to `damaged`.
+    """Yield intact rows in the order written; torn and altered lines are skipped and added to `damaged`.
 
     Raises:
         InputError: if it is not a journal.
@@ -34,7 +34,7 @@ def read_rows(path: Path, damaged: list[Damage] | None = None) -> Iterator[Row]:
 
 
 class Journal:
-    """Appends rows; each is handed to the system at once (it survives a kill) and synced about every 100 ms."""
+    """Append-only file of rows; each is written at once (it survives a kill) and synced about every 100 ms."""
 
     def __init__(self, path: Path) -> None:
         """Open `path` for appending, cutting off a torn last line."""
@@ -66,7 +66,7 @@ class Journal:
         self._dirty.set()
 
     def __enter__(self) -> Self:
-        """Use the journal as a context."""
+        """Enter the journal's context."""
         return self
 
     def __exit__(
@@ -112,7 +112,7 @@ def _sync(fd: int) -> None:
 
 
 def _refuse_replaced(fd: int, path: Path) -> None:
-    """Refuse rows that went to a file which was deleted or replaced meanwhile."""
+    """Raise if the file was deleted or replaced meanwhile."""
     written = os.fstat(fd)
     try:
         found = path.stat()
@@ -123,7 +123,7 @@ def _refuse_replaced(fd: int, path: Path) -> None:
 
 
 def _cut_torn_tail(fd: int) -> None:
-    """Remove what stands after the last line feed, so that the next row starts a line of its own."""
+    """Truncate after the last line feed, so that the next row starts a line."""
     end = size = os.fstat(fd).st_size
     while end > 0:
         start = max(0, end - 65536)

@@ -1,4 +1,4 @@
-"""Index run folders, so that unchanged ones are not read again."""
+"""Index run folders, so that unchanged ones need not be read again."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ _BUSY_S = 2.0
 
 
 class RunIndex:
-    """Remembers records by folder; it is asked only to save reading, and whatever is wrong with it costs just that."""
+    """Cache records by folder. It only saves reading: any failure just disables it."""
 
     def __init__(self, file: Path | None) -> None:
-        """Name the index, `None` for none; it is opened as a context."""
+        """Take the path of the index, `None` for none; it is opened on entry."""
         self._file = file
         self._learnt: list[tuple[str, str, str]] = []
         self._base: sqlite3.Connection | None = None
 
     def __enter__(self) -> Self:
-        """Open the index; one that cannot be read is made anew, and without a place for it there is none."""
+        """Open the index; an unreadable one is recreated, and without a place for it there is none."""
         if self._file is None:
             return self
         for _ in range(2):
@@ -48,7 +48,7 @@ class RunIndex:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Keep what was learnt, all at once: others that read runs meanwhile are not kept waiting."""
+        """Write all new records at once, so that other readers do not wait."""
         if self._base is not None and self._learnt:
             with suppress(sqlite3.Error):
                 self._base.executemany("INSERT OR REPLACE INTO runs VALUES (?, ?, ?)", self._learnt)
@@ -57,7 +57,7 @@ class RunIndex:
 
     @staticmethod
     def stamp(files: Sequence[Path]) -> str:
-        """What changes whenever one of the files does: size, and the times of its content and of its entry."""
+        """Return a stamp that changes with any of the files: sizes and modification and change times."""
         known: list[object] = [VERSION]
         for file in files:
             try:
@@ -68,7 +68,7 @@ class RunIndex:
         return json.dumps(known)
 
     def get(self, folder: Path, stamp: str) -> Mapping[str, Any] | None:
-        """What was remembered of a folder, `None` where its files have changed since."""
+        """Return the record of a folder, `None` if its files have changed since."""
         if self._base is None:
             return None
         try:
@@ -80,7 +80,7 @@ class RunIndex:
         return record if isinstance(record, dict) else None
 
     def put(self, folder: Path, stamp: str, record: Mapping[str, Any]) -> None:
-        """Remember what was read of a folder."""
+        """Store the record of a folder."""
         self._learnt.append((str(folder.resolve()), stamp, json.dumps(record)))
 
     def _close(self) -> None:

@@ -22,7 +22,7 @@ _BEGIN, _END = "begin", "end"
 
 
 class Running:
-    """The only run of a folder, for as long as it lasts.
+    """The lock of a run folder, with the calls in flight.
 
     Every call is noted before it is made. What a process that died has noted, and the journal does not hold, was in
     flight when it died. The lock dies with its process, so that nobody has to judge whether it is stale.
@@ -33,14 +33,14 @@ class Running:
     """
 
     def __init__(self, folder: Path, process: int = 0) -> None:
-        """Name the folder, and the process as a person knows it; 0 for this one."""
+        """Take the folder, and the process number that users know; 0 for this one."""
         self._file = folder / RUNNING
         self._process = process or os.getpid()
         self.deaths: Counter[tuple[str, int]] = Counter()
         self.noted: frozenset[tuple[str, int]] = frozenset()
 
     def __enter__(self) -> Self:
-        """Take the folder.
+        """Lock the folder.
 
         Raises:
             InputError: another process has it.
@@ -56,7 +56,7 @@ class Running:
         return self
 
     def begins(self, digest: str, repeat: int) -> None:
-        """Note that a case is about to be asked.
+        """Note that a case is about to be run.
 
         Raises:
             StoreError: if the disk refuses it; the run can be resumed.
@@ -67,14 +67,14 @@ class Running:
             raise StoreError.of(self._file, error) from error
 
     def finished(self) -> None:
-        """Forget everything: no call is open any more."""
+        """Clear the notes: no call is open any more."""
         with suppress(OSError):
             self._file.unlink()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Let go of the folder in order: no case is to blame for this end."""
+        """Release the folder in order, so that no case is blamed for this end."""
         with suppress(OSError):
             self._write(f"{_END}\n")
         os.close(self._fd)
@@ -100,7 +100,7 @@ def refuse_if_running(folder: Path) -> None:
 
 
 def noted_in(folder: Path) -> frozenset[tuple[str, int]]:
-    """Calls that were begun in a folder since its run last ended in order, without taking the folder."""
+    """Read the calls begun in a folder since its run last ended in order, without locking it."""
     try:
         return _noted((folder / RUNNING).read_text(encoding="utf-8", errors="replace"))
     except OSError:

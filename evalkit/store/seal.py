@@ -26,7 +26,7 @@ from evalkit.store.folder import MANIFEST, SEAL, SUMMARY, TIMINGS, RunFolder
 
 FORMAT = 1
 FILES = (MANIFEST, SUMMARY, TIMINGS)
-"""Sealed by their SHA-256; `decision.json` is sealed by its head."""
+"""Files that are sealed by their SHA-256; `decision.json` is sealed by its head."""
 _MAX_LINE_BYTES = 64 << 20
 _OUTCOMES = typing.get_args(Outcome)
 _DECIDED = {each.name for each in fields(Decided)}
@@ -39,17 +39,17 @@ class Seal:
 
     head: str
     files: Mapping[str, str]
-    """Name -> SHA-256."""
+    """File name -> SHA-256."""
     decisions: tuple[Decided, ...]
-    """Every decision of the run, the latest last; before them those that it took over from another run."""
+    """Every decision of the run, the latest last; before them those taken over from another run."""
     rows: tuple[Mapping[bytes, bytes], ...]
-    """For each journal: name of a row -> checksum of the one that counted."""
+    """For each journal: row name -> checksum of the row that counted."""
 
 
 def write_seal(
     folder: RunFolder, head: str, journals: Sequence[Scan], decisions: Sequence[Decided], files: Mapping[str, str]
 ) -> None:
-    """Seal a decision, whole or not at all.
+    """Seal a decision, atomically.
 
     Args:
         folder: of the run.
@@ -92,7 +92,7 @@ def write_seal(
 
 
 def read_seal(folder: RunFolder) -> Seal | None:
-    """The seal of a run folder, `None` where there is none.
+    """Read the seal of a run folder, `None` if there is none.
 
     Raises:
         ValueError: it was edited or cut, or another version wrote it.
@@ -122,7 +122,7 @@ def read_seal(folder: RunFolder) -> Seal | None:
 
 
 def decided_of(record: Any) -> Decided:
-    """An earlier decision, as it was written.
+    """Decode an earlier decision.
 
     Raises:
         ValueError: it is something else.
@@ -133,7 +133,7 @@ def decided_of(record: Any) -> Decided:
 
 
 def file_sums(folder: RunFolder) -> dict[str, str]:
-    """Name -> SHA-256 of those of `FILES` that are there.
+    """Map the name of each existing file of `FILES` to its SHA-256.
 
     Raises:
         StoreError: if one cannot be read.
@@ -146,7 +146,7 @@ def file_sums(folder: RunFolder) -> dict[str, str]:
 
 
 def _rows(file: BinaryIO, n_journals: int) -> tuple[tuple[Mapping[bytes, bytes], ...], str]:
-    """The sealed rows by journal, and the SHA-256 of their lines."""
+    """Read the sealed rows by journal, and the SHA-256 of their lines."""
     rows: tuple[dict[bytes, bytes], ...] = tuple({} for _ in range(n_journals))
     digest = hashlib.sha256()
     while line := file.readline(_MAX_LINE_BYTES):

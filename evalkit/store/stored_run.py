@@ -1,4 +1,4 @@
-"""Read a run or baseline from disk into the values that gate and reports take."""
+"""Read a run or baseline from disk for the gate and reports."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ def load_run(folder: RunFolder, without: Collection[str] = ()) -> StoredRun:
         without: ids of cases whose rows are left out.
 
     Raises:
-        InputError: where it is not a run folder, or its rows are missing, cut, or do not fit its manifest.
-        StoreError: where the disk fails.
+        InputError: if it is not a run folder, or its rows are missing, cut, or do not fit its manifest.
+        StoreError: if the disk fails.
     """
     manifest = folder.manifest()
     damaged: list[Damage] = []
@@ -77,10 +77,10 @@ def load_run(folder: RunFolder, without: Collection[str] = ()) -> StoredRun:
 
 
 def failed_ids(folder: RunFolder) -> tuple[str, ...]:
-    """Ids of the cases of a run that fail by its `repeat_rule`, or have a run without a complete result.
+    """Return the ids of cases that fail by the run's `repeat_rule`, or have a repeat without a complete result.
 
     Raises:
-        InputError: where it is not a run folder, or rows of it are damaged.
+        InputError: if it is not a run folder, or rows of it are damaged.
     """
     manifest = folder.manifest()
     advisory, rule = frozenset(manifest.advisory), _repeat_rule(manifest, shown_path(folder.file(MANIFEST)))

@@ -1,1 +1,1 @@
-"""Suites: YAML text in, a Suite out."""
+"""Read a suite from YAML."""

@@ -1,4 +1,4 @@
-"""Build frozen dataclasses from plain values, collecting every problem with its place."""
+"""Build frozen dataclasses from plain values, collecting every problem with its position."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MENDS = {str: "write a word", int: "write one such as 1", float: "write one suc
 
 
 class Builder:
-    """Builds dataclasses from one document and gathers what is wrong with it."""
+    """Builds dataclasses from one document and collects its problems."""
 
     def __init__(self, document: Document) -> None:
         self.document = document
@@ -29,7 +29,7 @@ class Builder:
         self.problems.append(self.document.problem(path, what, fix))
 
     def build(self, cls: type[Any], value: Any, path: Path, *, named: Mapping[str, Any] | None = None) -> Any:
-        """An instance of dataclass `cls` from a mapping, or `None` with the problems noted.
+        """Build an instance of dataclass `cls` from a mapping, or `None` with the problems noted.
 
         `named` gives fields that do not come from the mapping, such as the default name.
         """
@@ -68,7 +68,7 @@ class Builder:
         self.problem((*path, key), "unknown key", near)
 
     def value(self, item: Any, hint: Any, path: Path) -> Any:
-        """`item` checked against a type hint; problems are noted and `None` comes back."""
+        """Check `item` against a type hint; `None`, with the problems noted, if it does not fit."""
         origin, parts = typing.get_origin(hint), typing.get_args(hint)
         if hint is Any:
             return item
@@ -132,29 +132,29 @@ class Builder:
 
 @functools.cache
 def hints_of(cls: type) -> dict[str, Any]:
-    """Resolved type hints of a dataclass."""
+    """Return the resolved type hints of a dataclass."""
     return typing.get_type_hints(cls)
 
 
 def key_of(field: dataclasses.Field[Any]) -> str:
-    """The YAML key of a field: its name, unless that is a Python keyword."""
+    """Return the YAML key of a field: its name, unless that is a Python keyword."""
     return str(field.metadata.get("key", field.name))
 
 
 def is_required(field: dataclasses.Field[Any]) -> bool:
-    """True where the field has no default."""
+    """Return True if the field has no default."""
     return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 
 
 def choices(word: str, known: Iterable[str]) -> str:
-    """A fix that names the nearest choice, or all of them where none is near."""
+    """Return a fix that names the nearest choice, or all of them if none is near."""
     known = sorted(known)
     near = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
     return f"did you mean `{near[0]}`?" if near else "choose from " + ", ".join(known)
 
 
 def show(value: Any) -> str:
-    """A short form of a value for messages."""
+    """Return a short form of a value for messages."""
     if value is None:
         return "nothing"
     if isinstance(value, Mapping):

@@ -22,16 +22,16 @@ MAX_CONCURRENCY = 1_000
 
 @dataclass(frozen=True, kw_only=True)
 class When:
-    """Which cases a scorer applies to: every given key must match, any of a key's values is enough."""
+    """The cases that a scorer applies to: every key must match, any of its values is enough."""
 
     kind: tuple[str, ...] = ()
     severity: tuple[str, ...] = ()
     has: tuple[str, ...] = ()
-    """Fields that must be there and not empty."""
+    """Fields that must be present and not empty."""
     cohorts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Refuse words that no case can have."""
+        """Refuse values that no case can have."""
         for key, given, known in (("kind", self.kind, KINDS), ("severity", self.severity, SEVERITIES)):
             for word in given:
                 if word not in known:
@@ -40,7 +40,7 @@ class When:
                     raise ValueError(f"{key}: {word!r} is not known; {fix}")
 
     def matches(self, case: Case) -> bool:
-        """True where the scorer applies to `case`."""
+        """Return True if the scorer applies to `case`."""
         return (
             (not self.kind or case.kind in self.kind)
             and (not self.severity or case.severity in self.severity)
@@ -50,7 +50,7 @@ class When:
 
 
 def has_field(case: Case, name: str) -> bool:
-    """True where the case carries something under `name`; `false` and 0 are something."""
+    """Return True if the case has a value under `name`; `false` and 0 are values."""
     value = getattr(case, name) if name in ("reference", "contexts", "cluster") else case.fields.get(name)
     return value is not None and value not in ("", (), [])
 
@@ -66,16 +66,16 @@ class ScorerEntry:
     negated: bool = False
     when: When | None = None
     advisory: bool = False
-    """Shown, but no part of the pass rate and of the regression gate."""
+    """Whether it is shown only, without effect on the pass rate and the regression gate."""
     concern: Concern | None = None
-    """What its metrics bear on, where that differs from what the scorer itself declares."""
+    """Concern of its metrics, if it differs from the scorer's own declaration."""
     index: int = 0
     package: str = ""
-    """Name and version of the distribution that brings the scorer; empty for a shipped one."""
+    """Name and version of the distribution that provides the scorer; empty for a shipped one."""
 
     @property
     def written(self) -> str:
-        """The name as the suite writes it."""
+        """The name as written in the suite."""
         return f"not_{self.kind}" if self.negated else self.kind
 
 
@@ -93,17 +93,17 @@ class JudgeConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """Ask a stratified sample of the golden set, the same for the same seed; figures are weighted back to the set."""
+    """A stratified sample of the golden set, the same for the same seed; figures are weighted back to the set."""
 
     n: int
-    """Cases to ask; canaries are all among them."""
+    """Number of cases to run; all canaries are among them."""
     by: str = ""
-    """The cohort that makes the strata; the first of `cohorts` where not given."""
+    """The cohort that defines the strata; default: the first of `cohorts`."""
     floor: int = 50
-    """Cases of each stratum at least, as far as it has them; the rest is drawn in proportion."""
+    """Minimum number of cases of each stratum, if it has them; the rest is drawn in proportion."""
 
     def __post_init__(self) -> None:
-        """Refuse sizes that are none."""
+        """Refuse invalid sizes."""
         if self.n < 1:
             raise ValueError(f"n: {self.n} cases are no sample; write at least 1")
         if self.floor < 0:
@@ -121,35 +121,35 @@ class SuiteOptions:
     system: Any
     """The system under test: python, http, command, chat or replay."""
     scorers: tuple[Any, ...]
-    """What grades each answer."""
+    """The scorers that grade each answer."""
     gate: tuple[Any, ...] = ()
     """The checks that decide."""
     description: str = ""
-    """What the suite is for."""
+    """Purpose of the suite."""
     version: int = SUITE_VERSION
     """Version of the suite format."""
     judge: Mapping[str, Any] | None = None
     """The judge: `{local: correctness}` or `{chat: {...}}`, the latter with more judges under `panel: [{...}]`."""
     embedding: str | Mapping[str, Any] = "wordllama"
-    """What similarity scorers embed with."""
+    """The embedding of similarity scorers."""
     cohorts: tuple[str, ...] = ()
     """Names of the cohorts to report by; `query_length`, `kind` and `severity` are derived."""
     labels: tuple[str, ...] = ()
     """Label files, relative to this file."""
     calibrations: tuple[str, ...] = ()
-    """Records of `evalkit judge calibrate`, relative to this file; they stand in where a run has no labels."""
+    """Records of `evalkit judge calibrate`, relative to this file; used if a run has no labels of its own."""
     kappa_floors: Mapping[str, float] = field(default_factory=dict)
-    """Kappa that a judge has to reach, by cohort (`overall`, or `name=value`); 0.6 where nothing is written."""
+    """Kappa that a judge must reach, by cohort (`overall`, or `name=value`); default: 0.6."""
     concurrency: int = 16
     """Calls in flight."""
     repeat: int = 1
-    """How often each case is asked."""
+    """How many times each case is run."""
     seed: int = 0
     """Seed of every random draw."""
     repeat_rule: str = "mean"
-    """What several runs of a case make of its `pass_rate`: `mean`, `all`, `any`, `majority` or `rate:0.8`."""
+    """How repeats of a case make up its `pass_rate`: `mean`, `all`, `any`, `majority` or `rate:0.8`."""
     require_evidence: bool = False
-    """True turns insufficient evidence into no decision."""
+    """Whether insufficient evidence means no decision."""
     budget_usd: float | None = None
     """US dollars that a run may spend on calls whose price is known; then it stops and can be resumed."""
     deadline_s: float | None = None
@@ -161,10 +161,10 @@ class SuiteOptions:
     """Cases to draw from a large golden set by stratum, `500` or `{n: 500, by: topic, floor: 50}`; all where not
     given."""
     traffic_per_month: int | None = None
-    """Calls a month, for the projected cost."""
+    """Calls per month, for the projected cost."""
 
     def __post_init__(self) -> None:
-        """Refuse figures that cannot be meant."""
+        """Refuse values out of range."""
         if self.version != SUITE_VERSION:
             raise ValueError(
                 f"version: this evalkit reads version {SUITE_VERSION}, not {self.version}; upgrade evalkit"
@@ -197,7 +197,7 @@ class SuiteOptions:
             raise ValueError("scorers: the list is empty; add one, such as `- exact`")
 
     def sample_of(self, n: int | None) -> Sample | None:
-        """The sample that the suite declares, or one of `n` cases drawn the same way; `None` for all cases."""
+        """Return the sample that the suite declares, or one of `n` cases drawn the same way; `None` for all cases."""
         declared = Sample(n=self.sample) if isinstance(self.sample, int) else self.sample
         found = declared if n is None else replace(declared or Sample(n=n), n=n)
         return None if found is None else replace(found, by=found.by or next(iter(self.cohorts), "kind"))
@@ -212,12 +212,12 @@ class SuiteOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class Suite:
-    """A suite that was read and found sound."""
+    """A suite that was read without problems."""
 
     path: Path
     sha256: str
     root: Path
-    """Folder that paths in the suite may not leave."""
+    """Project root, which paths in the suite may not leave."""
     options: SuiteOptions
     golden: GoldenSource
     golden_file: Path | None
@@ -228,21 +228,21 @@ class Suite:
     scorers: tuple[ScorerEntry, ...]
     policy: Policy
     baseline_system: SystemConfig | None = None
-    """The old system, where it can still be called."""
+    """The old system, if it can still be called."""
     label_files: tuple[Path, ...] = ()
     calibration_files: tuple[Path, ...] = ()
     learnt_files: tuple[Path, ...] = ()
-    """What the system or its judge was trained on."""
+    """Training data of the system or its judge."""
     lines: Mapping[str, str] = field(default_factory=dict)
-    """Dotted key -> `file:line:column`, for problems that are found after reading."""
+    """Dotted key -> `file:line:column`, for problems found after reading."""
 
     variables: tuple[str, ...] = ()
-    """Names of the variables of the environment that the suite asks for."""
+    """Names of the environment variables that the suite uses."""
     stated_repeat: int = 1
-    """`repeat` of the file; a flag may ask for more runs, or fewer."""
+    """`repeat` in the file; a flag may override it."""
 
     def with_timeout(self, timeout_s: float) -> Suite:
-        """The suite whose systems, the old one too, have so many seconds for each call.
+        """Return the suite with this time-out for its systems, the old one included.
 
         Raises:
             ValueError: `timeout_s: what; fix`.
@@ -256,7 +256,7 @@ class Suite:
 
     @property
     def inputs(self) -> tuple[Path, ...]:
-        """The files that a run is made from besides the system's own."""
+        """The input files of a run besides the system's own."""
         golden = (self.golden_file,) if self.golden_file is not None else ()
         return (self.path, *golden, *self.label_files, *self.calibration_files, *self.learnt_files)
 
@@ -266,7 +266,7 @@ class Suite:
         return self.options.name
 
     def place(self, key: str) -> str:
-        """`file:line:column key` of a dotted key such as `gate[0].by`, at the nearest key that is written."""
+        """Return `file:line:column key` of a dotted key such as `gate[0].by`, at the nearest written key."""
         known = key
         while known and known not in self.lines:
             known = known[: max(known.rfind("."), known.rfind("["), 0)]

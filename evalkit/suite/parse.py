@@ -29,9 +29,9 @@ from evalkit.types import Concern
 
 Steps = tuple[str | int, ...]
 MOST_ENTRIES = 1_000
-"""Of one list of a suite."""
+"""Maximum length of a list in a suite."""
 MOST_NEAR = 1_000
-"""Files of a folder that are searched for the one that was meant."""
+"""Maximum number of files of a folder that are searched for the intended one."""
 
 
 def load_suite(path: Path, shown: str | None = None) -> Suite:
@@ -91,7 +91,7 @@ def load_suite(path: Path, shown: str | None = None) -> Suite:
 
 
 def _few_entries(builder: Builder, options: SuiteOptions) -> SuiteOptions:
-    """The options with no list longer than any suite needs, since each entry is checked against the others."""
+    """Return the options with long lists cut, since each entry is checked against the others."""
     for name in ("scorers", "gate", "cohorts", "labels", "calibrations"):
         found = getattr(options, name)
         if len(found) > MOST_ENTRIES:
@@ -148,7 +148,7 @@ class _Files:
 
 
 def _no_file(name: str, file: Path) -> tuple[str, str]:
-    """What is wrong with a path that leads to no regular file, and the fix."""
+    """Describe the problem of a path that is not a regular file, and the fix."""
     if file.exists():
         return f"{name!r} is not a regular file", "name a file"
     there = file.parent.iterdir() if file.parent.is_dir() else iter(())
@@ -199,7 +199,7 @@ def _system(builder: Builder, value: Any, path: Steps = ("system",)) -> tuple[st
 
 
 def _named(builder: Builder, item: Any, path: Steps) -> tuple[str, Any, Steps] | None:
-    """`Name`, `{Name: value}` or `{Name: {options}}` as (name, value or None, path of the value)."""
+    """Split `Name`, `{Name: value}` or `{Name: {options}}` into (name, value or None, path of the value)."""
     if isinstance(item, str):
         return item, None, path
     if isinstance(item, Mapping) and len(item) == 1:
@@ -273,7 +273,7 @@ _COMMON = ("when", "advisory", "concern")
 
 
 def _options(cls: type[Any], value: Any) -> tuple[Any, Mapping[str, Any]]:
-    """The scorer's own options, and those that every scorer takes."""
+    """Split a scorer's own options from those that every scorer takes."""
     if value is None:
         return {}, {}
     if isinstance(value, Mapping):
@@ -322,7 +322,7 @@ def _policy(builder: Builder, options: SuiteOptions, *, asks_again: bool) -> tup
 def _callable_baseline(
     builder: Builder, own: Mapping[str, Any], path: Steps
 ) -> tuple[Mapping[str, Any], SystemConfig | None]:
-    """`{run: NAME, system: {...}}` as the name, and the old system."""
+    """Split `{run: NAME, system: {...}}` into the name and the old system."""
     given = own["baseline"]
     if set(given) != {"run", "system"}:
         what = f"expected a name, or run and system, got {show(given)}"

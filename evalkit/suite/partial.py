@@ -1,4 +1,4 @@
-"""Read what can be read of a suite with bad keys, so that all problems are reported together."""
+"""Read the valid part of a suite with bad keys, so that all problems are reported together."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from evalkit.suite.build import Builder, key_of
 from evalkit.suite.model import SuiteOptions
 
 ABSENT = object()
-"""Stands in for a system that is missing or cannot be read."""
+"""Placeholder for a system that is missing or cannot be read."""
 _NOWHERE = GoldenSource(hub="-")
 
 
 def usable(builder: Builder) -> SuiteOptions:
-    """The options of a suite without those keys that are wrong, and with stand-ins for what has to be there."""
+    """Return the valid options of a suite, with placeholders for required ones."""
     options = SuiteOptions(name="-", golden=_NOWHERE, system=ABSENT, scorers=(ABSENT,))
     known = {key_of(field) for field in dataclasses.fields(SuiteOptions)}
     seen = set(builder.problems)

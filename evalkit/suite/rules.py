@@ -1,4 +1,4 @@
-"""Extract the rules that a run is judged by, for manifests and comparison."""
+"""Extract the rules of a run, for manifests and comparison."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ from evalkit.systems import SYSTEMS
 
 FINGERPRINT_HEX = 8
 MAX_FILE_BYTES = 512 << 20
-"""Of a file that a suite names: more than a million labels."""
+"""Size limit of a file named by a suite: more than a million labels."""
 Read = Callable[[Collection[str]], Mapping[str, bytes]]
-"""Those of the named files that are there, by name; names are relative to the suite file."""
+"""Reads the named files that exist; names are relative to the suite file."""
 _SHOWN = frozenset(
     "base_url by call chat command dialect field has http hub kind local method model name path pattern python replay"
     " rubric schema severity split url value version".split()
 )
-"""Keys whose text is kept as it is; of other texts, which may hold a secret, only a fingerprint."""
+"""Keys whose text is stored; other texts, which may hold a secret, are stored as a fingerprint."""
 _SHOWN_CHARS = 80
 _SECRET_PLACE = re.compile(r"://[^/@\s]*@|://[^\s]*[?#]")
-"""An address with a user, or with a query: either may hold a key."""
+"""A URL with a user or a query: either may hold a key."""
 _PATH_CHARS = 1_024
 
 
@@ -63,7 +63,7 @@ def rules_of(suite: Suite) -> Rules:
 
 
 def options_of_text(text: bytes, shown: str) -> SuiteOptions | None:
-    """The options that a suite file of another commit states, `None` where this evalkit cannot read it."""
+    """Read the options of a suite file of another commit; `None` if this evalkit cannot read it."""
     try:
         builder = Builder(parse(text, shown))
     except InputError:
@@ -73,7 +73,7 @@ def options_of_text(text: bytes, shown: str) -> SuiteOptions | None:
 
 
 def golden_source(options: SuiteOptions) -> GoldenSource:
-    """Where the golden set of a suite comes from."""
+    """Return the source of a suite's golden set."""
     return options.golden if isinstance(options.golden, GoldenSource) else GoldenSource(path=options.golden)
 
 
@@ -115,7 +115,7 @@ def rules_of_options(options: SuiteOptions, read: Read, folder: str = ".") -> Ru
 
 
 def _scorers(options: SuiteOptions) -> Iterator[tuple[str, type[Any] | None, Mapping[str, Any]]]:
-    """Label, class and options of each scorer; a second one of a name has its number."""
+    """Yield label, class and options of each scorer; a repeated name gets a number."""
     local = bool(options.judge and "local" in options.judge)
     seen: dict[str, int] = {}
     for item in options.scorers:
@@ -131,7 +131,7 @@ def _scorers(options: SuiteOptions) -> Iterator[tuple[str, type[Any] | None, Map
 
 
 def _class(kind: str, *, local: bool) -> type[Any] | None:
-    """The class of a scorer, `None` where it is unknown here or its package cannot be used."""
+    """Return the class of a scorer, `None` if it is unknown here or its package cannot be used."""
     try:
         found = find_scorer(kind, local=local)
     except ValueError:
@@ -140,13 +140,13 @@ def _class(kind: str, *, local: bool) -> type[Any] | None:
 
 
 def _scorer(cls: type[Any] | None, given: Mapping[str, Any], files: Mapping[str, bytes]) -> dict[str, Any]:
-    """The options of a scorer that are not its defaults, and fingerprints of the files that they name."""
+    """Return a scorer's non-default options, and fingerprints of the files that they name."""
     contents = {f"file {name}": _fingerprint(files[name]) for name in _files_in(given) if name in files}
     return {**_unlike(cls, given), **contents}
 
 
 def _code(given: Mapping[str, Any], read: Read, folder: str) -> dict[str, str]:
-    """Fingerprints of the project's files that an own scorer rests on, by their names in the project."""
+    """Return fingerprints of the project files that an own scorer depends on, by name."""
 
     def read_in_project(names: Collection[str]) -> Mapping[str, bytes]:
         from_suite = {posixpath.relpath(name, folder): name for name in names}
@@ -157,7 +157,7 @@ def _code(given: Mapping[str, Any], read: Read, folder: str) -> dict[str, str]:
 
 
 def _files_in(given: Any) -> Iterator[str]:
-    """Texts in a value that may be names of files: no form of a name is too odd for one."""
+    """Yield the texts in a value that may be file names, whatever their form."""
     if isinstance(given, str) and 0 < len(given) <= _PATH_CHARS and "\n" not in given:
         yield given
     for inner in given.values() if isinstance(given, Mapping) else given if isinstance(given, list | tuple) else ():
@@ -170,7 +170,7 @@ def _system(system: Any) -> dict[str, Any]:
 
 
 def _judge(options: SuiteOptions) -> Mapping[str, Any]:
-    """The judge, without settings that are the defaults."""
+    """Return the judge's non-default settings."""
     from evalkit.llm.config import ChatConfig
 
     judge = options.judge or {}
@@ -180,7 +180,7 @@ def _judge(options: SuiteOptions) -> Mapping[str, Any]:
 
 
 def _unlike(cls: type[Any] | None, given: Any) -> dict[str, Any]:
-    """Flat options without those that say what holds anyway."""
+    """Return flat options without defaults."""
     if not isinstance(given, Mapping) or cls is None:
         return _flat(given)
     defaults: dict[str, Any] = {"advisory": False, "when": None}
@@ -195,7 +195,7 @@ def _plain(value: Any) -> Any:
 
 
 def _flat(value: Any, key: str = "") -> dict[str, Any]:
-    """Dotted key -> a number, true or false, a short text that is not a secret, or the fingerprint of another one."""
+    """Map dotted keys to numbers, booleans, short texts that are not secrets, or fingerprints of other texts."""
     if isinstance(value, Mapping):
         found: dict[str, Any] = {}
         for name, inner in value.items():

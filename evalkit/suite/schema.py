@@ -18,7 +18,7 @@ from evalkit.types import Concern
 Schema = dict[str, Any]
 _PLAIN = {str: "string", int: "integer", float: "number", bool: "boolean"}
 PACKAGED = r"^[\w-]+\.[\w.-]+$"
-"""A name that a package may give its scorers."""
+"""Pattern of the scorer names that packages may use."""
 _COMMON: Schema = {
     "when": {"type": "object"},
     "advisory": {"type": "boolean"},
@@ -27,7 +27,7 @@ _COMMON: Schema = {
 
 
 def suite_schema() -> Schema:
-    """The schema of a suite file, for editors: what it refuses, `evalkit check` refuses too."""
+    """Build the schema of a suite file, for editors; `evalkit check` rejects everything that it rejects."""
     from evalkit.llm.config import ChatConfig
 
     schema = _object(SuiteOptions)
@@ -78,7 +78,7 @@ def _named_scorer(name: str, target: str) -> Schema:
 
 
 def _check() -> Schema:
-    """A named check, or a threshold under the name of a metric."""
+    """Return the schema of a named check, or of a threshold under a metric's name."""
     named = {name: {"anyOf": [_options(cls), {"not": {"type": "object"}}]} for name, cls in CHECKS.items()}
     compared = named["no_regression"]["anyOf"][0]["properties"]
     compared["baseline"] = {"anyOf": [compared["baseline"], _callable_baseline()]}
@@ -98,7 +98,7 @@ def _check() -> Schema:
 
 
 def _callable_baseline() -> Schema:
-    """A stored run beside the system that gave it."""
+    """Return the schema of a stored run with its system."""
     return {
         "type": "object",
         "properties": {"run": {"type": "string"}, "system": {"oneOf": [_object(cls) for cls in SYSTEMS.values()]}},

@@ -13,19 +13,19 @@ from evalkit.suite.build import Builder
 from evalkit.systems.secrets import is_secret_name, looks_secret, names_in, redact
 
 _FILLED = {"http", "headers", "base_url"}
-"""Keys of a system whose `${NAME}` is filled in from the environment."""
+"""Keys of a system in which `${NAME}` is replaced from the environment."""
 _AS_WRITTEN = {"command", "prompt", "system_prompt", "version"}
-"""Keys of a system whose text goes out as it is: a shell or a model may mean something else by `${NAME}`."""
+"""Keys of a system whose text is sent unchanged: `${NAME}` may have a meaning for a shell or a model."""
 _KEY_IN_QUERY = re.compile(
     r"://[^\s#]*[?&]([\w-]*(api|access|auth|subscription)[-_]?(key|token)|key|token|secret|password|sig)=(?!\$\{)[^&#\s]{6}",
     re.IGNORECASE,
 )
-"""A key as a parameter of an address."""
+"""A key in the query of a URL."""
 _CONFIGURED = {"system", "judge", "embedding", "golden", "labels", "calibrations"}
 
 
 def check_strings(builder: Builder) -> None:
-    """Note each text that is a secret, or that waits for a variable in vain; no problem repeats a secret."""
+    """Note each text that is a secret or has an unset variable; no problem repeats a secret."""
     secrets: list[str] = []
     told: list[Problem] = []
     for path, text in _strings(builder.document.value, ()):
@@ -47,7 +47,7 @@ def check_strings(builder: Builder) -> None:
 
 
 def variables_of(value: Any) -> tuple[str, ...]:
-    """Variables of the environment that a suite asks for: as `${NAME}`, or under a key such as `api_key_env`."""
+    """Return the environment variables that a suite uses, as `${NAME}` or under a key such as `api_key_env`."""
     found = []
     for path, text in _strings(value, ()):
         found += names_in(text)

@@ -1,4 +1,4 @@
-"""Test doubles at the network's edge: a model server with faults on demand."""
+"""Test doubles for the network: a model server with faults on demand."""
 
 from evalkit.testing.faults import Fault
 from evalkit.testing.server import FakeModel, Replies

@@ -1,4 +1,4 @@
-"""What the fake model does instead of answering well."""
+"""Faults of the fake model."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ TEXT_FAULTS = frozenset({"fenced", "prose", "truncated", "refusal", "ignore_form
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
-    """One way to fail.
+    """One fault.
 
     Attributes:
         kind: `status` answers `status`; `reset` and `reset_in_body` drop the connection; `drip` sends a byte now and
@@ -69,7 +69,7 @@ def rung_of(request: Mapping[str, Any]) -> str:
 
 
 async def exchange_fault(fault: Fault, request: web.Request, body: Mapping[str, Any]) -> web.StreamResponse | None:
-    """Answer with a fault of the exchange; `None` where this one lets the request through."""
+    """Answer with a fault of the exchange; `None` if this one lets the request through."""
     if fault.kind in {"refuse_format", "refuse_format_500"}:
         return _refused_form(fault, body)
     if fault.kind == "status":

@@ -1,4 +1,4 @@
-"""A smallest valid instance of a JSON Schema, and where a chat request carries its schema."""
+"""Build a smallest valid instance of a JSON Schema, and find the schema of a chat request."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _pasted_schema(request: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 
 def instance_of(schema: Mapping[str, Any], root: Mapping[str, Any] | None = None) -> Any:
-    """Build a smallest value that fits `schema`: least numbers, shortest lists but of one item, the text `text`."""
+    """Build a smallest value that fits `schema`: lowest numbers, lists of one item, the text `text`."""
     root = root or schema
     if "$ref" in schema:
         node: Any = root

@@ -1,4 +1,4 @@
-"""The fake model's second tongue: Anthropic's Messages API, as strict as the real one about what it takes."""
+"""The fake model's second API: Anthropic's Messages API, as strict as the real one."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 
 KEYS = frozenset({"model", "max_tokens", "messages", "system", "temperature", "tools", "tool_choice", "output_config"})
 UNSUPPORTED = frozenset({"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "minLength", "maxLength"})
-"""Keywords of JSON Schema that its strict output refuses."""
+"""Keywords of JSON Schema that its strict output rejects."""
 
 
 def problem_of(body: Mapping[str, Any], headers: Mapping[str, str]) -> str:
-    """Why the API would answer with status 400; empty where it would not."""
+    """Explain why the API would answer with status 400; empty if it would not."""
     if "anthropic-version" not in {name.lower() for name in headers}:
         return "anthropic-version: header is required"
     if strange := sorted(body.keys() - KEYS):
@@ -37,7 +37,7 @@ def _keywords(node: Any) -> set[str]:
 
 
 def chat_form(body: Mapping[str, Any]) -> dict[str, Any]:
-    """The request in the words of the chat API, for the rules and faults of the fake model."""
+    """Convert the request to a chat request, for the rules and faults of the fake model."""
     system = [{"role": "system", "content": body["system"]}] if "system" in body else []
     request = {"model": body["model"], "messages": [*system, *body["messages"]]}
     if "output_config" in body:
@@ -50,7 +50,7 @@ def chat_form(body: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def message_form(completion: Mapping[str, Any]) -> dict[str, Any]:
-    """A chat completion as the message that the API would send."""
+    """Convert a chat completion to the message that the API would send."""
     choice, usage = completion["choices"][0], completion["usage"] or {}
     message = choice["message"]
     reason = {"stop": "end_turn", "length": "max_tokens"}[choice["finish_reason"]]

@@ -200,13 +200,13 @@ def _vector(text: str) -> list[float]:
 
 
 def _token(alternatives: Mapping[str, float]) -> dict[str, Any]:
-    """One token of a reply as the wire shows it."""
+    """Return one token of a reply in the wire format."""
     top = [{"token": text, "logprob": math.log(share)} for text, share in alternatives.items()]
     return {**top[0], "top_logprobs": top}
 
 
 class _ServerThread:
-    """Runs one server in its own thread and loop."""
+    """Runs one server in its own thread and event loop."""
 
     def __init__(self, server: FakeModel) -> None:
         self._server = server

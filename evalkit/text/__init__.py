@@ -1,1 +1,1 @@
-"""Words for people: numbers, escaping, printable texts."""
+"""Texts for people: numbers, escaping, printable values."""

@@ -9,22 +9,22 @@ _UNSEEN = re.compile(
     r"\u202a-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff0-\ufffb\ud800-\udfff"
     r"\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
-"""What Unicode calls ignorable, but for the selectors that emoji are written with; `visible.js` holds the same set."""
+"""Unicode's default ignorable characters except emoji selectors; `visible.js` holds the same set."""
 _BREAKS = re.compile(r"[\t\n\r\u2028\u2029]")
 
 
 def visible(text: str) -> str:
-    """Show control, direction and half characters as `<U+XXXX>` so that nothing hides or reorders; newlines stay."""
+    """Show control, direction and surrogate characters as `<U+XXXX>`, so that nothing is hidden; newlines stay."""
     return _UNSEEN.sub(_named, text)
 
 
 def on_one_line(text: str) -> str:
-    """`visible`, with line breaks and tabs shown in the same way."""
+    """Apply `visible`, and show line breaks and tabs in the same way."""
     return _BREAKS.sub(_named, visible(text))
 
 
 def cut(text: str, limit: int) -> str:
-    """At most `limit` characters, the last one an ellipsis where text is left out.
+    """Cut text to `limit` characters; the last one is an ellipsis if text is left out.
 
     The ellipsis also marks where half of a secret may be left; see `systems.secrets.redact`.
     """

@@ -12,9 +12,9 @@ from evalkit.types import Metric
 
 Unit = Literal["rate", "seconds", "usd", "per_second", "count", "number"]
 RESOURCES: tuple[Unit, ...] = ("seconds", "usd", "per_second")
-"""Units of the metrics that are shown as latency and cost."""
+"""Units of the metrics shown as latency and cost."""
 DECIMAL_FROM_N = 200
-"""From this many cases one case weighs half a point or less, so a decimal of a percentage says something."""
+"""From this many cases on, percentages get a decimal: one case weighs half a point or less."""
 UNKNOWN = "unknown"
 MINUS = "−"
 _RATES = ("rate", "coverage", "recall", "precision", "share", "accuracy")
@@ -22,7 +22,7 @@ _RATES = ("rate", "coverage", "recall", "precision", "share", "accuracy")
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """How the values of one metric are written."""
+    """The number format of one metric."""
 
     unit: Unit
     decimals: int = 2
@@ -63,7 +63,7 @@ def figure(value: float | None, style: Style, n: int = 0) -> str:
 
 
 def bounds(estimate: Estimate, style: Style) -> str:
-    """Write the interval as `[77, 92]`, in the unit of the value; empty where there is none."""
+    """Write the interval as `[77, 92]`, in the unit of the value; empty if there is none."""
     if estimate.low is None or estimate.high is None:
         return ""
     scale = estimate.value if estimate.value is not None else estimate.high
@@ -76,7 +76,7 @@ def bounds(estimate: Estimate, style: Style) -> str:
 
 
 def estimated(estimate: Estimate | None, style: Style) -> str:
-    """Write value and interval, or why there is no value; empty where nothing was estimated."""
+    """Write value and interval, or why there is no value; empty if nothing was estimated."""
     if estimate is None:
         return ""
     if estimate.value is None:
@@ -111,12 +111,12 @@ def change(before: float, after: float, style: Style, n: int = 0) -> str:
 
 
 def limit(value: float, style: Style) -> str:
-    """Write what a difference is held against: points for a rate, never rounded."""
+    """Write the limit of a difference: points for a rate, never rounded."""
     return f"{100 * value:g} {'pt' if value == 0.01 else 'pts'}" if style.unit == "rate" else f"{value:g}"
 
 
 def needed(need: str, style: Style) -> str:
-    """Write a threshold such as `>= 0.85` in the unit of its metric; other words stay as they are."""
+    """Write a threshold such as `>= 0.85` in the unit of its metric; other texts stay unchanged."""
     sign, _, rest = need.partition(" ")
     try:
         value = float(rest)
@@ -142,7 +142,7 @@ def plural(count: int, word: str) -> str:
 
 
 def elapsed(started_at: str, finished_at: str) -> str:
-    """Write the time between two ISO 8601 instants as `2 m 04 s`; empty where either is missing or unreadable."""
+    """Write the time between two ISO 8601 instants as `2 m 04 s`; empty if either is missing or unreadable."""
     try:
         seconds = round((datetime.fromisoformat(finished_at) - datetime.fromisoformat(started_at)).total_seconds())
     except (ValueError, TypeError):
@@ -158,12 +158,12 @@ def _rate_decimals(n: int) -> int:
 
 
 def _percent(value: float, n: int) -> str:
-    """The number of a percentage; none and all need no decimal."""
+    """Format the number of a percentage; 0 and 100 have no decimal."""
     return f"{100 * value:.0f}" if value in (0, 1) else signed(100 * value, _rate_decimals(n))
 
 
 def _rate(value: float, n: int) -> str:
-    """A share below one is never rounded up to 100 %, nor one above zero down to 0 %."""
+    """Format a share, never rounding one below 1 up to 100 %, or one above 0 down to 0 %."""
     step = 10.0 ** -_rate_decimals(n)
     text = _percent(value, n)
     if value < 1 and float(text.replace(MINUS, "-").replace(",", "")) == 100:
@@ -174,7 +174,7 @@ def _rate(value: float, n: int) -> str:
 
 
 def _bare(value: float, style: Style, scale: float) -> str:
-    """The number alone, in the unit that `scale` chooses."""
+    """Format the number alone, in the unit that `scale` chooses."""
     if style.unit == "seconds":
         small = _second_unit(scale) == "ms"
         return signed(1000 * value, 0) if small else signed(value, 1 if abs(scale) >= 10 else 2)

@@ -1,4 +1,4 @@
-"""Prepare untrusted text for printing: one line, no control characters, no markup of the target."""
+"""Prepare untrusted text for printing: one line, no control characters, no active markup."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MODEL_TEXT_CHARS = 140
 
 
 def one_line(text: str, limit: int = MODEL_TEXT_CHARS) -> str:
-    """Fold `text` into one line of at most `limit` characters, an ellipsis where it was cut."""
+    """Fold `text` into one line of at most `limit` characters, with an ellipsis if it was cut."""
     line = visible(_BREAKS.sub(" ", text[: 4 * limit]).strip())
     return line if len(line) <= limit and len(text) <= 4 * limit else line[: limit - 1].rstrip() + "…"
 
@@ -29,7 +29,7 @@ def clipped(text: str, limit: int) -> str:
 
 
 def code(text: str, limit: int = MODEL_TEXT_CHARS, *, in_table: bool = False) -> str:
-    """Put `text` in a Markdown code span that is longer than any run of backticks in it; a table has `¦` for `|`."""
+    """Put `text` in a Markdown code span longer than any run of backticks in it; a table gets `¦` for `|`."""
     line = one_line(text, limit)
     if not line:
         return "(empty)"
@@ -50,7 +50,7 @@ def plain(text: str, limit: int = 400) -> str:
 
 
 def _broken(mark: str) -> str:
-    """Split what GitHub would turn into a link with an invisible joiner."""
+    """Insert an invisible joiner where GitHub would make a link."""
     return (
         f":{_JOINER}//" if mark == "://" else f"{mark[:-1]}{_JOINER}{mark[-1]}" if mark[-1] in ".-" else mark + _JOINER
     )

@@ -1,4 +1,4 @@
-"""Name a value in a message: its type, how it begins, what an exception says."""
+"""Describe a value in a message: its type, its beginning, the text of an exception."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ MESSAGE_CHARS = 500
 
 
 def shown(value: object) -> str:
-    """Name a value in an error: its type, and how it begins where that is short."""
+    """Describe a value in an error: its type, and its beginning if that is short."""
     if value is None:
         return "None"
     if isinstance(value, bool | int | float | str):

@@ -1,4 +1,4 @@
-"""Measure how judges agree with raters on the answers that both have read."""
+"""Measure how judges agree with raters on the answers that both have graded."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from evalkit.trust.raters import PASS_FAIL, Rated, alpha_of, compare
 from evalkit.types import Metric
 
 MIN_SHARED = 10
-"""Answers that two raters must share before their agreement is shown."""
+"""Two raters must share this many answers before their agreement is shown."""
 MIN_COHORT_LABELS = 40
-"""Labels below which a cohort borrows the judge's overall trust."""
+"""With fewer labels, a cohort uses the judge's overall trust."""
 
 
 AnswerKey = tuple[str, bytes]
-"""Id of the case, and the first bytes of the answer's digest."""
+"""Id of the case, and the first bytes of the answer's SHA-256."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class _Scale:
     note: str = ""
 
     def blank(self, judge: str | None = None, cohort: str = OVERALL) -> Agreement:
-        """An entry that only says who is compared."""
+        """Make an entry that only names what is compared."""
         return Agreement(
             metric=self.metric.name,
             judge=judge or self.metric.judge or "",
@@ -61,12 +61,12 @@ def agreement(frame: FrozenFrame, labels: Sequence[Label], floors: Floors | None
     which labels on levels are read as pass or fail by the mark, with plain kappa; and the mean of its levels, with
     quadratic weights. An answer whose raters disagree counts with all of them, see `raters.compare`. Labels of answers
     that this run does not hold are left out and counted in the note. Answers of one cluster, or of one case, depend on
-    each other. Where raters are compared, `judge` reads `rater <a> / <b>`; it never feeds trust.
+    each other. If raters are compared, `judge` reads `rater <a> / <b>`; it never feeds trust.
 
     Args:
         frame: the run whose judges are compared.
         labels: of any metric; those of metrics without a judge are ignored.
-        floors: kappa to be reached, .6 where nothing else is given.
+        floors: kappa to be reached, .6 if nothing else is given.
 
     Returns:
         For every judge metric at least one entry of `rater_kind` `person`: without labels it is untrusted and says so.
@@ -82,7 +82,7 @@ def agreement(frame: FrozenFrame, labels: Sequence[Label], floors: Floors | None
 
 
 def trust_in(found: Sequence[Agreement], metric: Metric, *, passes: bool, cohort: str = OVERALL) -> Trust:
-    """Say what a judge may do in a cohort: its trust there, else the overall one; the worst where there are several.
+    """Return a judge's trust in a cohort, or else overall; the lowest if there are several entries.
 
     Args:
         found: from `agreement`.
@@ -99,19 +99,19 @@ def trust_in(found: Sequence[Agreement], metric: Metric, *, passes: bool, cohort
 
 
 def answer_of(label: Label) -> AnswerKey:
-    """Which answer a label is about."""
+    """Return the key of the answer that a label is about."""
     return label.case_id, _answer(label)
 
 
 def labelled_rows(frame: FrozenFrame, labels: Sequence[Label], metric: str) -> frozenset[int]:
-    """Rows whose answer a person has labelled for a metric."""
+    """Return the rows whose answer a person has labelled for a metric."""
     rows = _rows_by_answer(frame)
     mine = (each for each in labels if each.metric == metric and each.rater_kind == "person")
     return frozenset(rows[key] for each in mine if (key := (each.case_id, _answer(each))) in rows)
 
 
 def person_ratings(labels: Sequence[Label], metric: str) -> dict[AnswerKey, tuple[Opinion, ...]]:
-    """(case, answer) -> what each person says of it for a metric."""
+    """Map (case, answer) to each person's rating of it for a metric."""
     found: dict[AnswerKey, list[Opinion]] = defaultdict(list)
     for label in labels:
         if label.metric == metric and label.rater_kind == "person":
@@ -176,7 +176,7 @@ def _answer(label: Label) -> bytes:
 
 
 def _scales(frame: FrozenFrame, metric: Metric, bound: Sequence[tuple[int, Label]], floors: Floors) -> Iterator[_Scale]:
-    """The figures of a judge that each kind of rater has labelled: passes, levels, or both."""
+    """Yield the values of a judge that each kind of rater has labelled: passes, levels, or both."""
     mark = mark_of(frame, metric)
     for kind in ("person", "author", "program"):
         mine = [(row, label) for row, label in bound if label.rater_kind == kind]
@@ -219,7 +219,7 @@ def _in_cohort(found: Agreement, pooled: Trust, labels: int) -> Agreement:
 
 
 def _rated(frame: FrozenFrame, scale: _Scale) -> dict[int, Rated]:
-    """Row -> the answer with its labels, by rising row."""
+    """Map each row, in ascending order, to its answer with its labels."""
     by_row: dict[int, list[Label]] = defaultdict(list)
     for row, label in scale.labels:
         by_row[row].append(label)
@@ -235,7 +235,7 @@ def _rated(frame: FrozenFrame, scale: _Scale) -> dict[int, Rated]:
 
 
 def _question(frame: FrozenFrame, row: int) -> int:
-    """The cluster of a row: the declared one of its case, else its case, which all its repeats share."""
+    """Return the cluster of a row: its case's declared cluster, else its case, shared by all its repeats."""
     return int(frame.clusters[frame.row_case[row]])
 
 

@@ -14,23 +14,23 @@ class Calibration:
     """The record of `evalkit judge calibrate` for one judge."""
 
     source: str
-    """File that it was read from."""
+    """File that the record was read from."""
     run_id: str
     """The run whose answers were labelled."""
     created: str
     """Date, ISO 8601."""
     metric: str
     key: Mapping[str, str]
-    """The score key of that run: judge, settings, rubric, prompt, options, each under its part's name."""
+    """Score key of that run: judge, settings, rubric, prompt and options, by name."""
     labels: Mapping[str, str]
     """Label file, relative to the project -> SHA-256 of its bytes."""
     agreement: tuple[Agreement, ...]
-    """With labels by people, overall and by cohort, each with its floor."""
+    """Agreement with labels by people, overall and by cohort, each with its floor."""
     changed_label_file: str = ""
-    """A label file that is gone or not the same any more."""
+    """Whether a label file is missing or has changed."""
 
     def expired(self, key: Mapping[str, str]) -> str:
-        """Say what changed since; empty where the record holds.
+        """Describe what changed since; empty if the record still applies.
 
         Args:
             key: the score key that the metric has now.
@@ -50,7 +50,7 @@ def with_calibrations(
     """Use calibration records where this run's own labels give no kappa for a judge.
 
     Labels by people on this very run come first, wherever they give a kappa; a record of the same judge is used for
-    each figure (passes, levels) where they do not. One that has expired is named and counts for nothing.
+    each figure (passes, levels) if they do not. One that has expired is named and counts for nothing.
 
     Args:
         found: the agreement on this run.
@@ -90,7 +90,7 @@ def _standing_in(own: Sequence[Agreement], record: Calibration, expired: str, fl
 
 
 def _held(found: Agreement, floor: float) -> Agreement:
-    """The same figures under a stricter floor, which never raises trust."""
+    """Return the same agreement under a stricter floor, which never raises trust."""
     from evalkit.stats.agreement import MIN_RARER_LABELS, trust
 
     if floor <= found.floor:

@@ -17,7 +17,7 @@ CALIBRATION_FORMAT = 1
 
 
 def label_hashes(files: Iterable[Path], root: Path) -> dict[str, str]:
-    """Label file, relative to the project where it lies in it -> SHA-256 of its bytes."""
+    """Map each label file, relative to the project if it is inside, to the SHA-256 of its bytes."""
     return {_shown(file, root): sha256_of(file) for file in files}
 
 
@@ -27,7 +27,7 @@ def _shown(file: Path, root: Path) -> str:
 
 
 def write_calibration(file: Path, record: Calibration) -> None:
-    """Write a record, whole or not at all.
+    """Write a record atomically.
 
     Raises:
         StoreError: if the disk refuses it.
@@ -44,7 +44,7 @@ def write_calibration(file: Path, record: Calibration) -> None:
 
 
 def read_calibrations(files: Sequence[Path], root: Path) -> tuple[Calibration, ...]:
-    """Read records, and see whether their label files are what they were.
+    """Read records, and check whether their label files are unchanged.
 
     Raises:
         InputError: with every file that is not a record.

@@ -27,27 +27,27 @@ from evalkit.types import Metric
 SEED = 0
 WEIGHTED = "uncorrected: a sample whose cases stand for unlike numbers"
 SAME = 1e-9
-"""Rounding between two ways to take one mean."""
+"""Tolerance for rounding between two ways to compute a mean."""
 
 
 @dataclass(frozen=True)
 class _Figure:
-    """A figure that one judge decides: its answers, row by row, and what people say of them."""
+    """A value that one judge decides: its answers by row, and their labels by people."""
 
     judge: Metric
     rate: bool
     column: Column
-    """Per row: the judge's grade; of a rate 1 for a pass."""
+    """The judge's grade of each row; for a rate, 1 for a pass."""
     people: Mapping[int, float]
-    """Row -> mean of its raters; of a rate the share who pass it."""
+    """Row -> mean of its raters; for a rate, the share who pass it."""
     drawn: Mapping[int, float]
-    """Row -> inverse of the chance with which the answer was drawn for labelling."""
+    """Row -> inverse of the probability with which the answer was drawn for labelling."""
     failing: frozenset[int] = frozenset()
-    """Rows that a rule has failed, so that they fail whatever the judge or a person says."""
+    """Rows failed by a rule; they fail whatever the judge or a person says."""
     refused: str = ""
-    """Why the figure cannot be corrected at all."""
+    """Reason why the value cannot be corrected."""
     labelled_otherwise: bool = False
-    """Whether people gave labels that say nothing of this figure: pass or fail for a mean, levels without a mark."""
+    """Whether people gave labels of the wrong kind: pass or fail for a mean, levels without a pass mark."""
 
 
 def with_corrections(
@@ -57,7 +57,7 @@ def with_corrections(
     found: Sequence[Agreement],
     earlier: Mapping[str, Calibration],
 ) -> tuple[Cell, ...]:
-    """Add the corrected figure to every cell that is a judge's opinion.
+    """Add the corrected value to every cell that a judge decides.
 
     A pass rate is corrected by double sampling, by labels of pass or fail and by levels that the pass mark makes so;
     `pass_rate` too, where one judge votes in it beside rules. A mean of grades is prediction-powered where the judge's
@@ -84,7 +84,7 @@ def with_corrections(
 
 
 def _figures(frame: FrozenFrame, metric: Metric, labels: Sequence[Label]) -> dict[str, _Figure]:
-    """The figures of a judge that can be corrected, by metric: its rate, its mean, or both."""
+    """Collect a judge's correctable values by metric: its rate, its mean, or both."""
     mine = [each for each in labels if each.metric == metric.name and each.rater_kind == "person"]
     people = person_ratings(mine, metric.name)
     drawn = {answer_of(each): 1 / (each.inclusion_probability or 1.0) for each in mine}
@@ -116,7 +116,7 @@ def _by_row(
     drawn: Mapping[AnswerKey, float],
     read: Callable[[Opinion], Opinion | None],
 ) -> tuple[dict[int, float], dict[int, float]]:
-    """Row -> mean of its raters, and row -> inverse of its chance; a label counts for every repeat of its answer."""
+    """Map rows to the mean of their raters, and to 1 / probability; a label counts for each repeat of its answer."""
     said: dict[int, float] = {}
     chances: dict[int, float] = {}
     for row, case in enumerate(frame.row_case.tolist() if people else ()):
@@ -129,7 +129,7 @@ def _by_row(
 
 
 def _pass_rate(frame: FrozenFrame, figures: Mapping[str, _Figure]) -> dict[str, _Figure]:
-    """`pass_rate` as the rate of its one judge among the rows that the rules pass; nothing where no judge votes."""
+    """Treat `pass_rate` as the rate of its one judge among the rows that the rules pass; nothing if no judge votes."""
     voters = [metric for metric in frame.metrics if metric.name in frame.voters]
     judges = [metric for metric in voters if metric.judge is not None]
     if not judges or PASS_RATE.name not in frame.rows:
@@ -153,7 +153,7 @@ def _pass_rate(frame: FrozenFrame, figures: Mapping[str, _Figure]) -> dict[str, 
 
 
 def _passes(frame: FrozenFrame, metric: Metric) -> Floats:
-    """Per row 1 where the metric's pass mark was met, 0 where it was missed, NaN where it did not vote."""
+    """Return 1 per row if the metric's pass mark was met, 0 if it was missed, NaN if it did not vote."""
     if metric.binary:
         column = frame.rows[metric.name]
         return np.where(column.status == SCORED, column.values == metric.higher_is_better, np.nan)
@@ -183,7 +183,7 @@ def _corrected(
 
 
 def _refusal(frame: FrozenFrame, cell: Cell, figure: _Figure, rows: Ints) -> str:
-    """Why a figure stays as it is; empty where it can be corrected."""
+    """Explain why a value is not corrected; empty if it can be."""
     if not figure.people.keys() & set(rows.tolist()):
         kind = ("pass or fail " if figure.rate else "graded ") if figure.labelled_otherwise else ""
         return figure.refused or f"uncorrected: no {kind}labels of these answers by people"
@@ -197,13 +197,13 @@ def _refusal(frame: FrozenFrame, cell: Cell, figure: _Figure, rows: Ints) -> str
 
 
 def _weights(frame: FrozenFrame, rows: Ints) -> Floats:
-    """Part of each answer in a mean over cases: 1 / scored repeats of its case."""
+    """Return the weight of each answer in a mean over cases: 1 / scored repeats of its case."""
     cases = frame.row_case[rows]
     return np.asarray(1 / np.bincount(cases, minlength=frame.n_cases)[cases])
 
 
 def _graded(frame: FrozenFrame, figure: _Figure, rows: Ints) -> list[tuple[int, Graded]]:
-    """Row and answer of those that are scored."""
+    """Return row and answer of the scored ones."""
     clusters = frame.clusters[frame.row_case[rows]].tolist()
     values = figure.column.values[rows].tolist()
     return [
@@ -231,7 +231,7 @@ def _estimate(graded: Sequence[tuple[int, Graded]], figure: _Figure, trusted: bo
 
 
 def _as_then(frame: FrozenFrame, figure: _Figure, rows: Ints, record: Calibration) -> Estimate | None:
-    """The rate by Rogan and Gladen, from the table of labels of the earlier run; `None` where it has none of passes.
+    """Return the Rogan-Gladen rate from the earlier run's table of labels; `None` if it has no table of passes.
 
     Clusters count as that many answers on either side, which is as little as they can be worth.
     """

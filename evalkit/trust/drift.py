@@ -24,26 +24,26 @@ class Drift:
 
     metric: str
     n: int
-    """Answers that both have graded."""
+    """Number of answers that both have graded."""
     old_mean: float | None
     new_mean: float | None
     stricter: int
-    """Answers with a worse grade than before."""
+    """Number of answers with a lower grade than before."""
     milder: int
-    """Answers with a better grade than before."""
+    """Number of answers with a higher grade than before."""
     verdicts_p: float | None
-    """That both use the grades equally often: McNemar (mid-p) for two grades, Stuart-Maxwell for more; by Holm."""
+    """Test that both use the grades equally often: McNemar (mid-p) for two grades, Stuart-Maxwell for more; by Holm."""
     kappa: KappaDifference | None
-    """Agreement of either with people, where labels are there."""
+    """Agreement of each with people, if there are labels."""
     kappa_p: float | None
-    """That both agree equally well with people: swap permutation; by Holm."""
+    """Test that both agree equally well with people: swap permutation; by Holm."""
     test: str
     """Name of the test of the verdicts."""
     changed: tuple[str, ...] = ()
     """Parts of the score key that differ between the two."""
 
     def significant(self, alpha: float = 0.05) -> bool:
-        """Whether one of the two tests is below `alpha`."""
+        """Return whether one of the two tests is below `alpha`."""
         return any(p is not None and p <= alpha for p in (self.verdicts_p, self.kappa_p))
 
 
@@ -83,7 +83,7 @@ def drift_of(
 
 
 def _graded(frame: FrozenFrame, metric: str) -> dict[tuple[str, bytes], float]:
-    """(case, answer) -> grade; of repeats with the same answer the first."""
+    """Map (case, answer) to its grade; the first of several repeats with the same answer counts."""
     column = frame.rows[metric]
     found: dict[tuple[str, bytes], float] = {}
     for row in np.flatnonzero(column.status == SCORED).tolist():
@@ -110,7 +110,7 @@ def _kappa_test(
     people: dict[AnswerKey, tuple[Opinion, ...]],
     rng: np.random.Generator,
 ) -> KappaDifference | None:
-    """Both judges against people: words against the pass mark's verdicts, levels alone against the grades."""
+    """Compare both judges with people: words with pass-mark verdicts, or levels alone with the grades."""
     declared = next(each for each in new.metrics if each.name == metric)
     mark = mark_of(new, declared)
     words = any(isinstance(said, str) for ratings in people.values() for said in ratings)
@@ -144,14 +144,14 @@ def _is_pass_fail(frame: FrozenFrame, column: str) -> bool:
 
 
 def _as_number(opinion: Opinion | None, higher_is_better: bool) -> float | None:
-    """A word as the value that a pass/fail metric gives it."""
+    """Convert a word to the value that a pass/fail metric gives it."""
     if opinion is None:
         return None
     return float((opinion == "pass") == higher_is_better) if isinstance(opinion, str) else float(opinion)
 
 
 def _adjusted(*found: float | None) -> tuple[float | None, ...]:
-    """Holm over those that are there."""
+    """Adjust the defined p values by Holm."""
     known = [p for p in found if p is not None]
     adjusted = iter(holm(known)) if known else iter(())
     return tuple(None if p is None else float(next(adjusted)) for p in found)

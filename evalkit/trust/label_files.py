@@ -18,13 +18,13 @@ from evalkit.types import Metric
 _OPTIONAL = {"rubric_sha256", "inclusion_probability"}
 _KEYS = {"case_id", "answer_sha256", "scorer", "label", "rater", "rater_kind", *_OPTIONAL}
 MOST_SEARCHED = 5_000
-"""Ids that are searched for the one that was meant."""
+"""Maximum number of ids that are searched for the intended one."""
 RATER_KINDS = ("person", "author", "program")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 def read_labels(files: Sequence[Path], shown: Sequence[str], metrics: Iterable[Metric] = ()) -> tuple[Label, ...]:
-    """Read every label of the files (JSON Lines): the one reader, whichever command the labels are for.
+    """Read every label of the files (JSON Lines). All commands use this reader.
 
     A row has `case_id`, `answer_sha256` (of the answer's UTF-8 text), `scorer`, `label` (`pass`, `fail` or a number),
     `rater`, `rater_kind` and may have `rubric_sha256` and `inclusion_probability` (the chance with which the answer was
@@ -62,7 +62,7 @@ def read_labels(files: Sequence[Path], shown: Sequence[str], metrics: Iterable[M
 
 
 def label_problems(labels: Iterable[Label], case_ids: Collection[str], metrics: Iterable[Metric]) -> Iterator[Problem]:
-    """Labels that fit no case or no metric of a suite.
+    """Return the labels that fit no case or no metric of a suite.
 
     Args:
         labels: of any metric; those of metrics that the suite does not have may belong to another suite.
@@ -87,7 +87,7 @@ def _label_problems(labels: Iterable[Label], case_ids: Collection[str], metrics:
 
 
 def scale_problems(labels: Iterable[Label], metrics: Iterable[Metric]) -> Iterator[Problem]:
-    """Labels that their metric has no level for."""
+    """Yield a problem for each label that is not a level of its metric."""
     known = {metric.name: metric for metric in metrics}
     for label in labels:
         metric = known.get(label.metric)
@@ -108,7 +108,7 @@ def _off_the_scale(label: Label, value: float, metric: Metric) -> Iterator[Probl
 
 
 def unknown_metrics(labels: Iterable[Label], metrics: Collection[str]) -> Iterator[Problem]:
-    """A warning for each metric that is labelled and that the suite does not have, at its first label."""
+    """Yield a warning for each labelled metric that the suite does not have, at its first label."""
     seen = set(metrics)
     for label in labels:
         if label.metric not in seen:
@@ -119,7 +119,7 @@ def unknown_metrics(labels: Iterable[Label], metrics: Collection[str]) -> Iterat
 
 
 def half_drawn(labels: Sequence[Label], shown: str) -> Iterator[Problem]:
-    """Weighted and unweighted labels together would be neither."""
+    """Yield a problem if weighted and unweighted labels are mixed."""
     drawn: dict[tuple[str, str], set[bool]] = {}
     for label in labels:
         drawn.setdefault((label.metric, label.rater_kind), set()).add(label.inclusion_probability is not None)

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Floors = Mapping[str, float]
-"""Cohort (`overall`, or `name=value`) -> kappa that a judge has to reach there; `overall` stands for those left out."""
+"""Cohort (`overall`, or `name=value`) -> kappa that a judge must reach there; `overall` covers the others."""
 RaterKind = Literal["person", "author", "program"]
 
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """What one rater said about one answer."""
+    """One rater's label of one answer."""
 
     case_id: str
     answer_sha256: str
@@ -25,6 +25,6 @@ class Label:
     rater_kind: RaterKind = "person"
     rubric_sha256: str | None = None
     inclusion_probability: float | None = None
-    """Chance with which the answer was drawn for labelling, where answers were not drawn alike."""
+    """Probability with which the answer was drawn for labelling, if answers were not drawn alike."""
     place: str = field(default="", compare=False)
-    """`file:line` that it was read from."""
+    """`file:line` of the label."""

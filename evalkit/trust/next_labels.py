@@ -1,4 +1,4 @@
-"""Choose which answers to label next, with known probabilities."""
+"""Choose which answers to label next, with known drawing probabilities."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Draw:
     case_id: str
     repeat: int
     inclusion_probability: float
-    """Chance that the draw had to take it, 0 to 1: drawn / there, in its stratum."""
+    """Probability with which it was drawn, 0 to 1: drawn / available, in its stratum."""
 
 
 def next_labels(
@@ -39,13 +39,13 @@ def next_labels(
     """Draw up to `n` answers that have no label yet, half of them from those that the judge fails.
 
     Kappa is hardest to see where one verdict is rare, so both are drawn alike and weighted back by the chances. Within
-    a verdict the draw is in proportion to the values of a cohort, each of which has one answer at least where there is
+    a verdict the draw is in proportion to the values of a cohort, each of which has one answer at least if there is
     room.
 
     Args:
         frame: the run.
         metric: of the judge.
-        n: answers to draw; fewer come back where there are no more.
+        n: answers to draw; fewer come back if there are no more.
         labelled: rows that have a label already.
         by: name of a cohort to spread over.
         rng: source of the draw.
@@ -65,7 +65,7 @@ def next_labels(
 
 
 def pooled_chances(frame: FrozenFrame, metric: Metric, chances: Mapping[int, float]) -> dict[int, float]:
-    """Chances of labels that may come from several draws, scaled so that each verdict of the judge weighs as it should.
+    """Scale the probabilities of labels from several draws, so that each verdict of the judge has its proper weight.
 
     A later draw leaves out what is labelled, so its chances are those among the rest; within a verdict that does no
     harm, but the verdicts together would be out of proportion. Labels of one whole draw keep their chances.
@@ -110,7 +110,7 @@ def _answer(frame: FrozenFrame, row: int) -> tuple[int, bytes]:
 
 
 def _passes(frame: FrozenFrame, metric: Metric) -> NDArray[np.bool_]:
-    """The judge's verdict of each row; of grades without a pass mark, whether they are above the median."""
+    """Return the judge's verdict of each row; for grades without a pass mark, whether they are above the median."""
     column = frame.rows[metric.name]
     marked = frame.rows.get(f"{metric.name}.passed")
     if marked is not None:
@@ -122,7 +122,7 @@ def _passes(frame: FrozenFrame, metric: Metric) -> NDArray[np.bool_]:
 
 
 def _allocation(sizes: Mapping[Stratum, int], n: int) -> dict[Stratum, int]:
-    """How many to take of each stratum."""
+    """Return how many answers to take from each stratum."""
     there = {
         verdict: sum(size for (passes, _), size in sizes.items() if passes is verdict) for verdict in (False, True)
     }
@@ -136,7 +136,7 @@ def _allocation(sizes: Mapping[Stratum, int], n: int) -> dict[Stratum, int]:
 
 
 def _spread(sizes: Mapping[Stratum, int], count: int) -> dict[Stratum, int]:
-    """In proportion to the sizes by largest remainder, one each first where there is room."""
+    """Allocate in proportion to the sizes by largest remainder, at least one each if there is room."""
     base = 1 if count >= len(sizes) else 0
     taken = dict.fromkeys(sizes, base)
     rest = count - sum(taken.values())
@@ -154,6 +154,6 @@ def _spread(sizes: Mapping[Stratum, int], count: int) -> dict[Stratum, int]:
 
 
 def _largest(sizes: Mapping[Stratum, int], count: int) -> dict[Stratum, int]:
-    """One of each of the largest."""
+    """Allocate one to each of the largest."""
     first = sorted(sizes, key=lambda each: (-sizes[each], each))[:count]
     return {stratum: int(stratum in first) for stratum in sizes}

@@ -17,9 +17,9 @@ class PassMark:
     """Which levels pass."""
 
     passes_from: float
-    """The level from which an answer passes; up to which, where lower is better."""
+    """Lowest level that passes, or the highest if lower is better."""
     fails_from: float | None = None
-    """The level from which it fails the other way; `None` for every level that does not pass."""
+    """First level that fails; `None` if every level that does not pass fails."""
     higher_is_better: bool = True
 
     def verdict(self, opinion: Opinion) -> str | None:
@@ -33,17 +33,17 @@ class PassMark:
 
 
 def declared_mark(metric: Metric) -> PassMark | None:
-    """The pass mark that a scorer declares, `None` where it has none."""
+    """Return the pass mark that a scorer declares, `None` if it has none."""
     if metric.pass_at is None:
         return None
     return PassMark(metric.pass_at, higher_is_better=metric.higher_is_better)
 
 
 def mark_of(frame: FrozenFrame, metric: Metric) -> PassMark | None:
-    """The declared pass mark of a graded metric; in a run stored without it, what its passes and fails show.
+    """Return the declared pass mark of a graded metric; for a run stored without it, the one its verdicts imply.
 
     Returns:
-        `None` where the metric is pass/fail itself, has no pass mark, or stored passes and fails do not tell it.
+        `None` if the metric is pass/fail itself, has no pass mark, or stored passes and fails do not tell it.
     """
     passed = frame.rows.get(f"{metric.name}.passed")
     if metric.binary or passed is None:

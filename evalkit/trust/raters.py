@@ -1,4 +1,4 @@
-"""Compare raters with a judge: kappa, trust, and the figures that explain them."""
+"""Compare raters with a judge: kappa, trust, and the statistics that explain them."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from evalkit.trust.pass_marks import Opinion, PassMark
 
 PASS_FAIL: tuple[Opinion, ...] = ("fail", "pass")
 MAX_LEVELS = 20
-"""Distinct numbers beyond which a scale is not a set of categories."""
+"""Above this many distinct numbers, a scale is not treated as categories."""
 ALPHA_SEED = 0
 COMMON_SHARE, HIGH_AC1, LOW_KAPPA = 0.9, 0.8, 0.6
 
 
 @dataclass(frozen=True, slots=True)
 class Rated:
-    """One answer, as its raters and a judge see it."""
+    """One answer with the grades of its raters and a judge."""
 
     ratings: tuple[Opinion, ...]
-    """A label of each rater, at least one; all `pass` or `fail`, or all levels."""
+    """One label for each rater, at least one; all `pass` or `fail`, or all levels."""
     judge: Opinion
     cluster: Hashable
-    """The question that it answers: answers of one question depend on each other."""
+    """The question it answers; answers to one question depend on each other."""
     probability: float | None = None
-    """Chance with which it was drawn for labelling, where answers were not drawn alike."""
+    """Probability with which it was drawn for labelling, if answers were not drawn alike."""
 
 
 def compare(blank: Agreement, rated: Sequence[Rated], mark: PassMark | None) -> Agreement:
-    """Fill in how the judge agrees with the raters.
+    """Compute the agreement of the judge with the raters.
 
     No answer is left out where its raters disagree. Pass/fail labels, and everything about levels that ignores their
     distance, compare the judge with a rater drawn at random: the labels of an answer share its weight. Quadratic kappa
@@ -69,7 +69,7 @@ def compare(blank: Agreement, rated: Sequence[Rated], mark: PassMark | None) -> 
 
 @dataclass(frozen=True)
 class _Labels:
-    """Raters' labels, one entry each, with the judge's opinion of the same answer."""
+    """Raters' labels, one entry each, with the judge's grade of the same answer."""
 
     people: list[Opinion]
     judge: list[Opinion]
@@ -98,7 +98,7 @@ class _Labels:
         )
 
     def share(self, flags: Sequence[bool], among: Sequence[bool] | None = None) -> float | None:
-        """Weighted share of the flagged labels, of all or of some; `None` of nothing."""
+        """Return the weighted share of the flagged labels, among all or some; `None` if there are none."""
         chosen = [
             (flag, w) for flag, w, own in zip(flags, self.weights, among or [True] * len(flags), strict=True) if own
         ]
@@ -129,7 +129,7 @@ def _with_kappas(blank: Agreement, rated: Sequence[Rated], labels: _Labels, leve
 
 
 def _of_means(rated: Sequence[Rated], level: float) -> Estimate:
-    """Quadratic kappa of the judge with the mean of each answer's raters."""
+    """Return the quadratic kappa of the judge with the mean of each answer's raters."""
     chances = [each.probability for each in rated if each.probability is not None]
     return stats.quadratic_kappa(
         [mean_of(each.ratings) for each in rated],
@@ -142,12 +142,12 @@ def _of_means(rated: Sequence[Rated], level: float) -> Estimate:
 
 
 def mean_of(ratings: Sequence[Opinion]) -> float:
-    """Mean level of an answer's raters; of words the share that pass it."""
+    """Return the mean level of an answer's raters; for words, the share that pass it."""
     return math.fsum(float(said == "pass") if isinstance(said, str) else said for said in ratings) / len(ratings)
 
 
 def with_trust(found: Agreement, rarer: int) -> Agreement:
-    """Say what the judge may do, and how many labels and questions would settle it; only people's labels make trust.
+    """Add the judge's trust, and how many more labels and questions would settle it; only people's labels count.
 
     Args:
         found: with kappa, its bound and the floor.
@@ -167,13 +167,13 @@ def with_trust(found: Agreement, rarer: int) -> Agreement:
 
 
 def _confusion(rated: Sequence[Rated], levels: Sequence[Opinion]) -> tuple[tuple[int, ...], ...]:
-    """Answers by label and judge; one whose raters disagree is in the row of each of their labels."""
+    """Count answers by label and judge; if raters disagree, the answer is in the row of each label."""
     cells = Counter((said, each.judge) for each in rated for said in set(each.ratings))
     return tuple(tuple(cells[row, column] for column in levels) for row in levels)
 
 
 def levels_of(values: Sequence[Opinion]) -> tuple[Opinion, ...]:
-    """Equal steps from the least to the greatest value, so that quadratic weights mean distances on the scale."""
+    """Return equal steps from the lowest to the highest value, so that quadratic weights measure distances."""
     found = sorted({float(value) for value in values})
     if len(found) < 2:
         return tuple(found)
@@ -197,7 +197,7 @@ def _with_rates(found: Agreement, labels: _Labels) -> Agreement:
 
 
 def _paradox(found: Agreement) -> str:
-    """Kappa is low by construction where nearly every label is the same: that asks for labels, not for a new judge."""
+    """Explain a kappa that is low because nearly every label is the same: more labels are needed, not a new judge."""
     share, kappa = found.prevalence, found.kappa.value
     if share is None or max(share, 1 - share) <= COMMON_SHARE or (kappa is not None and kappa >= LOW_KAPPA):
         return ""
@@ -209,7 +209,7 @@ def _paradox(found: Agreement) -> str:
 
 
 def alpha_of(ratings: Sequence[Sequence[Opinion | None]], clusters: Sequence[Hashable]) -> Estimate:
-    """Krippendorff's alpha of several raters with gaps: nominal for pass/fail, ordinal for numbers.
+    """Return Krippendorff's alpha of several raters with gaps: nominal for pass/fail, ordinal for numbers.
 
     Args:
         ratings: one row an answer, one opinion a rater, shape (answers, raters); at least one opinion.

@@ -1,4 +1,4 @@
-"""A help desk that answers with the fact that shares most words with the question. Put your system here."""
+"""A help desk that answers with the best-matching fact. Put your system here."""
 
 import re
 
@@ -19,5 +19,5 @@ def answer(input: str) -> str:
 
 
 def words(text: str) -> set[str]:
-    """Lower-case words of a text."""
+    """Return the lower-case words of a text."""
     return set(re.findall(r"[a-z0-9]+", text.lower()))

@@ -1,4 +1,4 @@
-"""How well raters agree beyond chance, whether that earns a judge its vote, and whether two judges differ.
+"""Agreement between raters beyond chance, trust in a judge, and differences between two judges.
 
 The first rater is the reference (a person), the second the one that is tested (a judge).
 """

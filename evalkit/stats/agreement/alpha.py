@@ -27,10 +27,10 @@ def krippendorff_alpha(
     rng: np.random.Generator,
     confidence_level: float = 0.95,
 ) -> Estimate:
-    """Krippendorff's alpha: 1 - observed / expected disagreement over all pairs of ratings of one unit.
+    """Return Krippendorff's alpha: 1 - observed / expected disagreement over all pairs of ratings of one unit.
 
     Args:
-        ratings: One row a unit (an answer), one label a rater, `None` where a rater has none: shape (units, raters).
+        ratings: One row a unit (an answer), one label a rater, `None` if a rater has none: shape (units, raters).
             Units with fewer than two labels tell nothing.
         categories: Every label that may occur, in rank order.
         level: "ordinal" counts how many labels lie between two ranks.
@@ -72,7 +72,7 @@ def krippendorff_alpha(
 
 
 def _pairs_by_unit(ratings: Sequence[Sequence[Hashable | None]], categories: Sequence[Hashable]) -> Counts:
-    """Ordered pairs of labels within each unit, each unit weighing as many as it has labels: (units, k, k)."""
+    """Return the ordered pairs of labels within each unit; a unit weighs as many as its labels: (units, k, k)."""
     place = {category: at for at, category in enumerate(categories)}
     tables = []
     for unit in ratings:
@@ -89,7 +89,7 @@ def _pairs_by_unit(ratings: Sequence[Sequence[Hashable | None]], categories: Seq
 def _by_cluster(
     pairs: Counts, ratings: Sequence[Sequence[Hashable | None]], clusters: Sequence[Hashable] | None
 ) -> Counts:
-    """Sum the pairs of the units of one cluster: (clusters, k * k)."""
+    """Sum the pairs of the units of each cluster: (clusters, k * k)."""
     if clusters is None:
         return pairs
     told = [sum(label is not None for label in unit) > 1 for unit in ratings]
@@ -108,7 +108,7 @@ def _alpha(coincidences: Counts, level: Level) -> float | None:
 
 
 def _distances(totals: Counts, level: Level) -> Counts:
-    """Squared distance of each pair of categories: shape (k, k)."""
+    """Return the squared distance of each pair of categories: shape (k, k)."""
     if level == "nominal":
         return 1 - np.eye(len(totals))
     middle = np.cumsum(totals) - totals / 2

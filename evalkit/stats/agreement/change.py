@@ -1,4 +1,4 @@
-"""Whether two judges of the same answers differ: in what they say, and in how well they agree with people."""
+"""Compare two judges of the same answers: the categories they use, and their agreement with people."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BATCH_CELLS = 20_000_000
 
 
 def stuart_maxwell(table: Sequence[Sequence[int]]) -> float | None:
-    """P value of the Stuart-Maxwell test that two raters use the categories equally often.
+    """Return the p value of the Stuart-Maxwell test that two raters use the categories equally often.
 
     d' S^-1 d against chi squared, d the differences of the margins without the last category in use; with two
     categories it is McNemar's test without correction.
@@ -27,7 +27,7 @@ def stuart_maxwell(table: Sequence[Sequence[int]]) -> float | None:
         table: Counts of label pairs on the same cases, shape (k, k): rows the first rater, columns the second.
 
     Returns:
-        In [0, 1]; 1 where the two never differ. `None` where the differences have no covariance to test them by.
+        In [0, 1]; 1 if the two never differ. `None` if the differences have no covariance to test them by.
 
     Source: Stuart 1955, 10.1093/biomet/42.3-4.412; Maxwell 1970, 10.1192/bjp.116.535.651.
     """
@@ -51,12 +51,12 @@ def stuart_maxwell(table: Sequence[Sequence[int]]) -> float | None:
 
 @dataclass(frozen=True)
 class KappaDifference:
-    """Two judges' kappas with the same people, and the test that they are equal."""
+    """Kappas of two judges with the same people, and the test that they are equal."""
 
     first: Estimate
     second: Estimate
     difference: float | None
-    """Second minus first; `None` where one of the two is undefined."""
+    """Second minus first; `None` if one of the two is undefined."""
     p_value: float | None
 
 
@@ -105,7 +105,7 @@ def kappa_difference(
 def _cells(
     people: Sequence[Hashable], judge: Sequence[Hashable], categories: Sequence[Hashable], sample: LabelSample
 ) -> Counts:
-    """One row a cluster, with the weight of its labels in the cell of each label pair: shape (clusters, k * k)."""
+    """Return the weight of each label pair, one row per cluster: shape (clusters, k * k)."""
     cells = np.zeros((sample.n_clusters, len(categories) ** 2))
     where = np.array([row * len(categories) + column for row, column in pairs_of(people, judge, categories)])
     np.add.at(cells, (sample.clusters, where), sample.weights)
@@ -113,7 +113,7 @@ def _cells(
 
 
 def _kappas(tables: Counts, agreement: Counts) -> Counts:
-    """Kappa of each table, shape (draws, k * k); 0 where chance agreement is 1."""
+    """Return the kappa of each table, shape (draws, k * k); 0 if chance agreement is 1."""
     shares = tables.reshape(len(tables), *agreement.shape)
     shares = shares / shares.sum(axis=(1, 2), keepdims=True)
     observed = (shares * agreement).sum(axis=(1, 2))

@@ -24,11 +24,11 @@ class LabelDesign:
     """
 
     probabilities: Sequence[float] | None = None
-    """Chance with which the answer was drawn for labelling, in (0, 1]; each answer then counts 1 / probability."""
+    """Probability with which the answer was drawn for labelling, in (0, 1]; each answer counts 1 / probability."""
     answers: Sequence[Hashable] | None = None
     """The answer that the label is about. The labels of one answer share its weight, whatever their number."""
     clusters: Sequence[Hashable] | None = None
-    """The question, or whatever else makes answers depend on each other; `None` shares with no other answer."""
+    """The question, or whatever else makes answers depend on each other; `None` if the answer depends on no other."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class LabelSample:
 
     @property
     def n_clusters(self) -> int:
-        """Clusters: the questions that vary independently."""
+        """Number of clusters: questions that vary independently."""
         return int(self.clusters.max()) + 1
 
     @property
@@ -58,7 +58,7 @@ class LabelSample:
         return 1 / _sum_of_squares(self.weights, self.answers) * self.n_clusters / self.n
 
     def errors(self, influence: Floats) -> tuple[float, float]:
-        """Standard error by clusters, and the one that ignores them.
+        """Return the standard error by clusters, and the one that ignores them.
 
         sqrt(G/(G - 1) sum over clusters of (sum of w u)^2), and sqrt(sum over answers of (sum of w u)^2). The order of
         the labels changes no digit.
@@ -95,7 +95,7 @@ def sample_of(design: LabelDesign | None, n: int) -> LabelSample:
 
 
 def rarer_labels(labels: Sequence[Hashable], design: LabelDesign | None = None) -> int:
-    """Clusters that hold a label outside the most frequent class; with two classes, those of the rarer one.
+    """Count clusters with a label outside the most frequent class; with two classes, those of the rarer one.
 
     Args:
         labels: of the reference, shape (n,).
@@ -118,7 +118,7 @@ def rarer_labels(labels: Sequence[Hashable], design: LabelDesign | None = None) 
 
 
 def shares_of(pairs: Sequence[tuple[int, int]], size: int, sample: LabelSample) -> Floats:
-    """Weight of each label pair, shape (size, size), summing to 1; the order of the labels changes no digit."""
+    """Return the weight of each label pair, shape (size, size), summing to 1, in any order of the labels."""
     shares = np.zeros((size, size))
     if sample.weights.min() == sample.weights.max():
         for pair, count in Counter(pairs).items():
@@ -142,7 +142,7 @@ def _inverse(probabilities: Sequence[float] | None, n: int) -> Floats:
 
 
 def _sum_of_squares(terms: Floats, codes: Ints) -> float:
-    """Sum over the groups of the squared sum of their terms, added in an order that the terms alone decide."""
+    """Return the sum over groups of the squared sum of their terms, independent of the order of the rows."""
     order = np.lexsort((terms, codes))
     starts = np.flatnonzero(np.diff(codes[order], prepend=-1))
     return math.fsum((np.add.reduceat(terms[order], starts) ** 2).tolist())

@@ -21,7 +21,7 @@ def gwet_ac(
     design: LabelDesign | None = None,
     confidence_level: float = 0.95,
 ) -> Estimate:
-    """Gwet's AC1, with weights AC2: an agreement beyond chance that stays high where one class is rare.
+    """Return Gwet's AC1, or AC2 if weighted: agreement beyond chance that stays high if one class is rare.
 
     Chance agreement is T / (K (K - 1)) * sum_k pi_k (1 - pi_k), with pi_k the mean share of label k and T the sum of
     the agreement weights (K without weights, which gives AC1). It is shown beside kappa and never overrides it: a judge

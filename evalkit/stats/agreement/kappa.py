@@ -1,4 +1,4 @@
-"""Cohen's kappa and the table of label pairs that it is made of."""
+"""Cohen's kappa and the table of label pairs behind it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from evalkit.stats.quantiles import tail_probability, two_sided_t
 Weights = Literal["linear", "quadratic"]
 
 MIN_RARER_LABELS = 10
-"""Questions with a label of the rarer class below which no interval of kappa holds its level."""
+"""With fewer questions that have a label of the rarer class, no interval of kappa has the stated coverage."""
 NO_ERROR = 1e-7
 """Standard errors below this are rounding noise: a million labels still leave 1e-4."""
 
@@ -58,10 +58,10 @@ def cohen_kappa(
     design: LabelDesign | None = None,
     confidence_level: float = 0.95,
 ) -> Estimate:
-    """Cohen's kappa: (observed - chance agreement) / (1 - chance agreement), with a cluster-robust Fisher-z interval.
+    """Return Cohen's kappa, (observed - chance) / (1 - chance agreement), with a cluster-robust Fisher-z interval.
 
     The interval is tanh(atanh k ± t(G - 1) SE / (1 - k^2)). SE = sqrt(G/(G - 1) sum over the G clusters of (sum of
-    w u)^2), where u is the influence of a label on kappa and w its share. Where every answer is its own cluster, that
+    w u)^2), where u is the influence of a label on kappa and w its share. If every answer is its own cluster, that
     is the large-sample SE of Fleiss, Cohen and Everitt times sqrt(G/(G - 1)). Weighted agreement of the categories i, j
     of k is 1 - |i - j|/(k - 1), or its square distance for "quadratic".
 
@@ -77,10 +77,10 @@ def cohen_kappa(
     Returns:
         In [-1, 1]; `n` is the number of answers.
 
-        - No value where there are no labels, or both raters use one and the same label: kappa is 0/0.
+        - No value if there are no labels, or both raters use one and the same label: kappa is 0/0.
         - No interval, and a reason that starts with "not estimable", where fewer than 10 clusters hold a label of the
           reference outside its most frequent class (with two classes: of the rarer class).
-        - No interval where one rater uses one label only (kappa is then 0 whatever the other does) or every pair
+        - No interval if one rater uses one label only (kappa is then 0 whatever the other does) or every pair
           disagrees in full.
         - With no disagreement the SE is 0: the lower bound is kappa at an observed agreement of 1 + ln(tail)/G, the
           rule of three (1 - 3/G) for the one-sided 95 % bound.
@@ -111,7 +111,7 @@ def cohen_kappa(
 def quadratic_kappa(
     people: ArrayLike, judge: ArrayLike, *, design: LabelDesign | None = None, confidence_level: float = 0.95
 ) -> Estimate:
-    """Kappa with quadratic weights of numbers that need not be levels, such as the mean of several raters.
+    """Return the kappa with quadratic weights of numbers that need not be levels, such as the mean of several raters.
 
     1 - mean (x - y)^2 / (var x + var y + (mean x - mean y)^2), all weighted: on levels in equal steps it is
     `cohen_kappa` with quadratic weights, value and interval alike.
@@ -161,14 +161,14 @@ class Moments:
     chance: float
     """Agreement by chance, below 1."""
     error: float | None
-    """Cluster-robust standard error of `value`; `None` where the raters never disagreed."""
+    """Cluster-robust standard error of `value`; `None` if the raters never disagreed."""
     alone: float
-    """The standard error if answers of one cluster did not depend on each other."""
+    """Standard error if answers of one cluster were independent."""
     sample: LabelSample
 
 
 def pairs_of(a: Sequence[Hashable], b: Sequence[Hashable], categories: Sequence[Hashable]) -> list[tuple[int, int]]:
-    """Places of each label pair among the categories."""
+    """Return the index of each label pair among the categories."""
     place = {category: at for at, category in enumerate(categories)}
     return [(place[one], place[other]) for one, other in zip(a, b, strict=True)]
 
@@ -196,7 +196,7 @@ def _estimated(found: Moments, rarer: int, *, method: str, confidence_level: flo
 
 
 def agreement_weights(size: int, weights: Weights | None) -> NDArray[np.float64]:
-    """How far two of `size` categories agree, 1 on the diagonal: shape (size, size)."""
+    """Return the agreement weight of each pair of categories, 1 on the diagonal: shape (size, size)."""
     if weights is None:
         return np.eye(size)
     ranks = np.arange(size)
@@ -205,7 +205,7 @@ def agreement_weights(size: int, weights: Weights | None) -> NDArray[np.float64]
 
 
 def _kappa_influence(shares: Floats, agreement: Floats) -> tuple[float, float, Floats]:
-    """Kappa, the agreement by chance, and the influence on kappa of a label in each cell, shape (k, k)."""
+    """Return the kappa, the agreement by chance, and the influence on kappa of a label in each cell, shape (k, k)."""
     rows, columns = shares.sum(axis=1), shares.sum(axis=0)
     observed, chance = float((agreement * shares).sum()), float(rows @ agreement @ columns)
     kappa = (observed - chance) / (1 - chance)
@@ -215,7 +215,7 @@ def _kappa_influence(shares: Floats, agreement: Floats) -> tuple[float, float, F
 
 
 def bounded(found: Moments, *, method: str, confidence_level: float) -> Estimate:
-    """Add the Fisher-z interval with t(G - 1), or the rule of three where there was no disagreement."""
+    """Add the Fisher-z interval with t(G - 1), or the rule of three if there was no disagreement."""
     low: float | None
     high: float | None
     value, reason, clusters = found.value, "", found.sample.n_clusters

@@ -1,4 +1,4 @@
-"""Whether a judge's agreement with people earns it a vote, and how many more labels would settle it."""
+"""Decide whether a judge may vote, and estimate how many more labels would settle it."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ ONE_SIDED_Z, POWER_Z = 1.6449, 0.8416
 def trust(
     kappa_lower_bound: float | None, point: float | None, *, smallest_class: int, floor: float = KAPPA_FLOOR
 ) -> Trust:
-    """Say what a judge may do: decide ("trusted"), warn ("provisional"), or only be shown ("untrusted").
+    """Classify a judge: may decide ("trusted"), may warn ("provisional"), or is only shown ("untrusted").
 
     Args:
         kappa_lower_bound: One-sided 95 % lower bound of kappa, that is `low` at `confidence_level=0.90`.
         point: Kappa itself.
-        smallest_class: Questions with a label of the rarer class by a person (of pass and fail where there is a pass
+        smallest_class: Questions with a label of the rarer class by a person (of pass and fail if there is a pass
             mark), as `rarer_labels` counts them.
         floor: Kappa that has to be reached.
 
@@ -40,7 +40,7 @@ def labels_needed(
     clusters: int | None = None,
     floor: float = KAPPA_FLOOR,
 ) -> int | None:
-    """Labels in all with which a judge of this kappa would be trusted with probability .8.
+    """Return the total number of labels with which a judge of this kappa would be trusted with probability .8.
 
     n' = n ((1.645 + .842) SE / (kappa - floor))^2, rounded up, with the SE that the Fisher-z bound was made of:
     SE = (atanh kappa - atanh bound) (1 - kappa^2) / t(G - 1). That SE is cluster-robust, so n' holds the design effect;
@@ -50,11 +50,11 @@ def labels_needed(
         n: Labels that the two figures were made of.
         kappa_lower_bound: One-sided 95 % lower bound, as for `trust`.
         point: Kappa itself.
-        clusters: Questions G that the labels are about; `None` where each label is of a question of its own.
+        clusters: Questions G that the labels are about; `None` if each label is of a question of its own.
         floor: Kappa that has to be reached.
 
     Returns:
-        At least `n`; `None` where no number of labels would do, because kappa does not pass `floor`, or is unknown.
+        At least `n`; `None` if no number of labels would do, because kappa does not pass `floor`, or is unknown.
     """
     if point is None or kappa_lower_bound is None or point <= floor:
         return None
