@@ -81,13 +81,11 @@ def scorer_section(name: str, target: str, level: str) -> str:
 
 
 def _commands() -> Iterator[str]:
-    from typer.main import get_command
+    from evalkit.cli.commands import COMMANDS, command
 
-    from evalkit.cli.app import app
-
-    root: Any = get_command(app)
-    for name, command in sorted(root.commands.items()):
-        for words, each in [(name, command), *((f"{name} {inner}", one) for inner, one in _inner(command))]:
+    for name in sorted(COMMANDS):
+        found = command(name)
+        for words, each in [(name, found), *((f"{name} {inner}", one) for inner, one in _inner(found))]:
             yield _command(f"evalkit {words}", each)
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 _USED = (
     "evalkit.cli.app",
+    "evalkit.cli.run",
     "evalkit.operations.run",
     "evalkit.gate.decide",
     "evalkit.gate.earlier_blocks",

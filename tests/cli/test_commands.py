@@ -337,16 +337,3 @@ def test_the_first_call_waits_for_no_library_of_the_decision(project: Project) -
     )
     ended = subprocess.run([sys.executable, "-c", code], cwd=project.root, capture_output=True, text=True, check=False)
     assert ended.stdout.strip() == "[]", ended.stderr
-
-
-@pytest.mark.parametrize("words", [["--help"], [], ["--version"]], ids=str)
-def test_the_short_way_to_the_overview_says_the_same(words: list[str]) -> None:
-    """Listing the commands without building their flags changes no letter."""
-    from typer.testing import CliRunner
-
-    from evalkit.cli.app import app, overview
-
-    short, whole = (CliRunner().invoke(each, words) for each in (overview(), app))
-    assert short.output == whole.output
-    assert short.exit_code == whole.exit_code
-    assert "evalkit" in short.output

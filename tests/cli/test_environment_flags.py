@@ -10,9 +10,8 @@ import time
 
 import pytest
 from cli_project import Project
-from typer.main import get_command
 
-from evalkit.cli.app import app
+from evalkit.cli.commands import command
 
 READ = (
     "out baseline resume retry_errors limit sample case cohort failed_from repeat concurrency timeout deadline budget "
@@ -56,9 +55,9 @@ def test_a_value_that_is_none_is_refused_like_that_of_the_flag(project: Project)
 
 def test_only_the_flags_of_the_documentation_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every parameter of the command as it is built, its help among them."""
-    command = get_command(app).commands["run"]  # type: ignore[attr-defined]
-    context = command.make_context("run", ["suite.yaml"], resilient_parsing=True, auto_envvar_prefix="EVALKIT")
-    parameters = command.get_params(context)
+    run = command("run")
+    context = run.make_context("run", ["suite.yaml"], resilient_parsing=True, auto_envvar_prefix="EVALKIT")
+    parameters = run.get_params(context)
     assert {"help", "suite", "dry_run"} < {each.name for each in parameters}
     for each in parameters:
         monkeypatch.setenv(f"EVALKIT_{each.name.upper()}", "1")

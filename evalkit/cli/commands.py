@@ -1,0 +1,115 @@
+"""The commands by name. Each is imported when it is called: `--help` and `--version` cost little more than typer."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any, NamedTuple
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+
+class Listed(NamedTuple):
+    """A command as the overview shows it."""
+
+    module: str
+    """Module of `evalkit.cli`; the name in it is the command's."""
+    line: str
+    """The first line of its help."""
+
+
+COMMANDS = {
+    "init": Listed(
+        "init", "Write a suite, five golden cases, a small system under test and a workflow; they run without editing."
+    ),
+    "check": Listed("check", "Check a suite, its golden set, labels, scorers and gate without calling anything."),
+    "run": Listed("run", "Run a suite: call the system, grade every answer, decide."),
+    "gate": Listed("gate", "Decide again from the rows of a run, after a change of the gate or of the baseline."),
+    "report": Listed(
+        "report",
+        "Write report.html, summary.md, junit.xml and the decision records of a run again, and print the decision.",
+    ),
+    "diff": Listed("diff", "Compare two runs: metrics that fell or rose, and cases that changed."),
+    "runs": Listed(
+        "runs",
+        "List stored runs by suite, newest last, with a trend that is cut where figures are not comparable.",
+    ),
+    "score": Listed(
+        "score",
+        "Score stored answers again after a change of a scorer, rubric or judge, without calling the system.",
+    ),
+    "verify": Listed(
+        "verify", "Check every row of a run, and that its rows and files are unchanged since the decision."
+    ),
+    "noise": Listed(
+        "noise",
+        "Run one system several times and compare it with itself: flips, false alarms, detectable drops.",
+    ),
+    "power": Listed(
+        "noise", "Show the drops that a suite's gate would detect, from the number of cases in each cohort."
+    ),
+    "doctor": Listed("doctor", "Check the installation: Python, packages, the offline embedding, ragas and deepeval."),
+    "docs": Listed(
+        "docs",
+        "Print the reference of this version as one Markdown page: commands, suite keys, systems, checks, scorers.",
+    ),
+    "baseline": Listed("baseline", "Save, show and verify baselines."),
+    "judge": Listed("judge", "Probe and calibrate judges."),
+    "labels": Listed("labels", "Draw answers to label, and take labels in."),
+    "golden": Listed("golden", "Look at golden sets."),
+    "cache": Listed("cache", "Look after judges' kept replies."),
+}
+
+
+def command(name: str) -> Any:
+    """Import a command, or a group of commands, and build its flags."""
+    from typer.main import get_group
+
+    found = getattr(import_module(f"evalkit.cli.{COMMANDS[name].module}"), name)
+    made = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
+    made.callback()(lambda: None)
+    if isinstance(found, typer.Typer):
+        made.add_typer(found)
+    elif name == "run":
+        from evalkit.cli.run import ENV_PREFIX
+
+        made.command(cls=_FromEnvironment, context_settings={"auto_envvar_prefix": ENV_PREFIX})(found)
+    else:
+        made.command()(found)
+    return get_group(made).commands[name]
+
+
+class Commands(TyperGroup):
+    """The group of all commands: it lists them from the table, and imports one to call it or to complete its flags."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        for name, listed in COMMANDS.items():
+            self.add_command(TyperCommand(name, help=listed.line, rich_markup_mode=None))
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        """Find the command that the words name, whole."""
+        name, listed, rest = super().resolve_command(ctx, args)
+        return name, command(name) if name is not None and listed is not None else None, rest
+
+
+class _FromEnvironment(TyperCommand):
+    """A command whose options can be set in the environment, but for `--help`; its help groups them."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the options under the titles of their groups; the docstring names their variables."""
+        groups: dict[str, list[tuple[str, str]]] = {}
+        for param in self.get_params(ctx):
+            param.show_envvar = False  # type: ignore[attr-defined]
+            title = "Arguments" if param.param_type_name == "argument" else getattr(param, "rich_help_panel", None)
+            if (record := param.get_help_record(ctx)) is not None:
+                groups.setdefault(title or "Other", []).append(record)
+        for title, records in groups.items():
+            with formatter.section(title):
+                formatter.write_dl(records)
+
+    def get_help_option(self, ctx: Any) -> Any:
+        found = super().get_help_option(ctx)
+        if found is not None:
+            found.allow_from_autoenv = False  # a forgotten variable would end a gate with 0
+        return found
