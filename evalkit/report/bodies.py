@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from evalkit.formats.steps import step_record
 from evalkit.types import Case, Output, Row, Score, Unscored, Usage
 
 SNIPPET_CHARS = 120
@@ -87,7 +88,7 @@ def _output(output: Output) -> dict[str, Any]:
     if output.tool_calls:
         shown["tool_calls"] = [[call.name, dict(call.arguments)] for call in output.tool_calls]
     if output.trajectory:
-        shown["trajectory"] = [dict(step) for step in output.trajectory]
+        shown["trajectory"] = [step_record(step) for step in output.trajectory]
     if output.latency_s is not None:
         shown["latency_s"] = rounded(output.latency_s)
     if output.ttft_s is not None:

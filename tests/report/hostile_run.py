@@ -16,7 +16,7 @@ from evalkit.report.view import View, build_view
 from evalkit.results import Cell, Check, Comparison, Decision, Estimate, Summary
 from evalkit.store.history import PastRun
 from evalkit.trust.labels import Label
-from evalkit.types import Case, Failure, Message, Metric, Output, Row, Score, ToolCall, Unscored, Usage
+from evalkit.types import Case, Failure, Message, Metric, Output, Row, Score, Step, ToolCall, Unscored, Usage
 
 HARMLESS = "plain words"
 
@@ -86,7 +86,9 @@ def a_run(payload: str) -> list[Row]:
         contexts=(payload,),
         usage=usage,
         tool_calls=(ToolCall(payload, {payload: payload}),),
-        trajectory=({payload: payload},),
+        trajectory=(
+            Step(kind="tool", name=payload, arguments={payload: payload}, error=payload, details={payload: payload}),
+        ),
         latency_s=0.2,
         attempts=3,
     )

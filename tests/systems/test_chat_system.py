@@ -122,7 +122,7 @@ CALL = {"id": "1", "type": "function", "function": {"name": "look", "arguments":
             "in parts",
             None,
         ),
-        (completion({"content": None, "tool_calls": [CALL]}), "", (ToolCall("look", {"x": 1}),)),
+        (completion({"content": None, "tool_calls": [CALL]}), "", (ToolCall("look", {"x": 1}, id="1"),)),
     ],
     ids=["cut", "refusal", "parts", "tool call"],
 )
