@@ -38,7 +38,7 @@ def read_trajectory(place: str, value: object) -> tuple[tuple[Step, ...] | None,
     """
     if value is None:
         return None, None
-    items = read_list(place, value, MOST_STEPS)
+    items = plain(place, read_list(place, value, MOST_STEPS))
     said = [at for at, item in enumerate(items) if isinstance(item, Mapping) and item.get("role") in ROLES]
     if said and len(said) < len(items):
         other = next(at for at in range(len(items)) if at not in said)
@@ -46,7 +46,7 @@ def read_trajectory(place: str, value: object) -> tuple[tuple[Step, ...] | None,
     if said:
         messages = read_messages(place, items) or ()
         return steps_of(messages, place), messages
-    return tuple(_step(f"{place}[{at}]", item) for at, item in enumerate(plain(place, items))), None
+    return tuple(_step(f"{place}[{at}]", item) for at, item in enumerate(items)), None
 
 
 def _step(place: str, value: Any) -> Step:
