@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from evalkit.operations.scripting import Run, compare, decide, load_run, run, score
     from evalkit.results import Decision, Estimate, Summary
     from evalkit.scorers.base import Scorer
-    from evalkit.types import Case, Failure, Metric, Output, Row, Score, Unscored, Usage
+    from evalkit.types import Case, Failure, Message, Metric, Output, Row, Score, Step, ToolCall, Unscored, Usage
 
 __version__ = "0.1.0"
 __all__ = [
@@ -25,13 +25,16 @@ __all__ = [
     "EvalkitError",
     "Failure",
     "InputError",
+    "Message",
     "Metric",
     "Output",
     "Row",
     "Run",
     "Score",
     "Scorer",
+    "Step",
     "Summary",
+    "ToolCall",
     "Unscored",
     "Usage",
     "__version__",
@@ -48,7 +51,7 @@ _ROOMS = {
     "evalkit.operations.scripting": "Run compare decide load_run run score",
     "evalkit.results": "Decision Estimate Summary",
     "evalkit.scorers.base": "Scorer",
-    "evalkit.types": "Case Failure Metric Output Row Score Unscored Usage",
+    "evalkit.types": "Case Failure Message Metric Output Row Score Step ToolCall Unscored Usage",
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 Kind = Literal["golden", "adversarial", "regression", "canary"]
 Severity = Literal["low", "medium", "high", "critical"]
@@ -29,16 +29,53 @@ REPEAT_RULES = ("mean", "all", "any", "majority")
 _LEAST_SHARES = {"mean": 0.5 + 1e-6, "majority": 0.5 + 1e-6, "all": 1.0, "any": 1e-6}
 """Slightly above one half, so that exactly half of the runs is too few."""
 _SLACK = 1e-9
+StepKind = Literal["llm", "tool", "agent", "node", "retrieval", "guardrail", "approval", "embedding", "other"]
+STEP_KINDS: tuple[StepKind, ...] = get_args(StepKind)
+Approval = Literal["approved", "rejected", "edited", "expired"]
+APPROVALS: tuple[Approval, ...] = get_args(Approval)
+ROLES = ("system", "developer", "user", "assistant", "tool")
+"""Who may speak in a chat."""
 QUARANTINED = "quarantined"
 """Begins the reason of a case that was left out because processes died of it."""
 
 
 @dataclass(frozen=True, slots=True)
+class ToolCall:
+    """One call of a tool by the system."""
+
+    name: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    id: str = ""
+    """The id that the model gave the call."""
+    result: Any = None
+    """What the tool returned."""
+    error: str | None = None
+    """Why the tool failed or refused; `None` where it did not."""
+    turn: int | None = None
+    """The user turn that it belongs to, counted from 1."""
+    started_s: float | None = None
+    """Seconds since the output began."""
+    ended_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
-    """One turn of a chat."""
+    """One message of a chat."""
 
     role: str
-    content: str
+    """One of `ROLES`."""
+    content: str = ""
+    """The text; of a message in parts, the text parts joined by line feeds."""
+    tool_calls: tuple[ToolCall, ...] = ()
+    """Calls that an assistant asks for."""
+    call_id: str = ""
+    """The call that a `tool` message answers."""
+    name: str = ""
+    """Who speaks within the role, or which tool answers."""
+    parts: tuple[Mapping[str, Any], ...] = ()
+    """Parts of the content as they were given (text, image ...); empty where the content is a text."""
+    details: Mapping[str, Any] = field(default_factory=dict)
+    """Every other key of the message."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,12 +120,32 @@ class Usage:
     """True where every reply was kept from an earlier run: tokens and money are those of then."""
 
 
-@dataclass(frozen=True, slots=True)
-class ToolCall:
-    """One call of a tool by the system."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """Something that the system did on the way to its answer."""
 
-    name: str
-    arguments: Mapping[str, Any] = field(default_factory=dict)
+    kind: StepKind = "other"
+    name: str = ""
+    """The tool, node, agent or model."""
+    id: str = ""
+    parent: str | None = None
+    """Id of the step that this one is part of."""
+    call_id: str = ""
+    """The id that the model gave the call of a tool."""
+    turn: int | None = None
+    """The user turn that it belongs to, counted from 1."""
+    arguments: Mapping[str, Any] | None = None
+    result: Any = None
+    error: str | None = None
+    """Why it failed; `denied: ...` where it was refused before it took effect."""
+    started_s: float | None = None
+    """Seconds since the output began; steps of one time keep the order of the list."""
+    ended_s: float | None = None
+    usage: Usage | None = None
+    decision: Approval | None = None
+    """What a person said, in a step of kind `approval`."""
+    details: Mapping[str, Any] = field(default_factory=dict)
+    """Every other key of the step."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +157,17 @@ class Output:
     """Passages that the system says it used; `None` where it says nothing."""
     usage: Usage | None = None
     tool_calls: tuple[ToolCall, ...] | None = None
-    trajectory: tuple[Mapping[str, Any], ...] | None = None
+    """Tools that the system called, in order; `None` where it says nothing."""
+    trajectory: tuple[Step, ...] | None = None
+    """What the system did, in order; `None` where it says nothing."""
+    messages: tuple[Message, ...] | None = None
+    """The chat that led to the answer, as the system reports it."""
+    state: Mapping[str, Any] | None = None
+    """The state of the system's world after the answer, such as its database."""
+    stop: str | None = None
+    """Why the system stopped, in its own words."""
+    interrupt: Mapping[str, Any] | None = None
+    """The question to a person that the system waits for."""
     latency_s: float | None = None
     """Wall seconds of the call; `None` where the answer was stored without a time."""
     ttft_s: float | None = None

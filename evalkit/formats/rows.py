@@ -9,7 +9,10 @@ from collections.abc import Callable
 from typing import Any
 
 from evalkit.formats.line import ROW_FORMAT, body_of, seal
-from evalkit.types import Case, Output, Row, Score, Unscored, Usage
+from evalkit.formats.messages import message_record
+from evalkit.formats.steps import step_record, usage_record
+from evalkit.formats.tool_calls import call_record
+from evalkit.types import Case, Output, Row, Score, Unscored
 
 RowKey = tuple[str, str, int]
 """(case id, digest of the case, repeat); the last row of a key counts."""
@@ -83,7 +86,7 @@ def key_of_name(name: bytes) -> RowKey:
 def _row_dict(row: Row) -> dict[str, Any]:
     data: dict[str, Any] = {"v": ROW_FORMAT, "repeat": row.repeat, "case": _case_dict(row.case)}
     if row.output is not None:
-        data["output"] = _output_dict(row.output)
+        data["output"] = output_record(row.output)
     if row.failure is not None:
         data["failure"] = {"kind": row.failure.kind, "message": row.failure.message}
     if row.skipped is not None:
@@ -95,11 +98,10 @@ def _row_dict(row: Row) -> dict[str, Any]:
 
 
 def _case_dict(case: Case) -> dict[str, Any]:
-    chat = not isinstance(case.input, str)
     data: dict[str, Any] = {
         "id": case.id,
         "digest": case.digest,
-        "input": [{"role": m.role, "content": m.content} for m in case.input] if chat else case.input,  # type: ignore[union-attr]
+        "input": case.input if isinstance(case.input, str) else [message_record(each) for each in case.input],
         "kind": case.kind,
         "severity": case.severity,
     }
@@ -114,27 +116,27 @@ def _case_dict(case: Case) -> dict[str, Any]:
     return data | {key: value for key, value in optional.items() if value}
 
 
-def _output_dict(output: Output) -> dict[str, Any]:
+def output_record(output: Output) -> dict[str, Any]:
+    """An output as it is stored; what the system does not say is left out."""
     data: dict[str, Any] = {"text": output.text}
     if output.usage is not None:
-        data["usage"] = _usage_dict(output.usage)
+        data["usage"] = usage_record(output.usage)
     if output.tool_calls is not None:
-        data["tool_calls"] = [{"name": call.name, "arguments": call.arguments} for call in output.tool_calls]
+        data["tool_calls"] = [call_record(call) for call in output.tool_calls]
     if output.replayed:
         data["replayed"] = True
     if output.attempts > 1:
         data["attempts"] = output.attempts
-    for key in ("contexts", "trajectory", "latency_s", "ttft_s"):
-        value = getattr(output, key)
-        if value is not None:
+    if output.contexts is not None:
+        data["contexts"] = output.contexts
+    if output.trajectory is not None:
+        data["trajectory"] = [step_record(step) for step in output.trajectory]
+    if output.messages is not None:
+        data["messages"] = [message_record(message) for message in output.messages]
+    for key in ("state", "stop", "interrupt", "latency_s", "ttft_s"):
+        if (value := getattr(output, key)) is not None:
             data[key] = value
     return data
-
-
-def _usage_dict(usage: Usage) -> dict[str, Any]:
-    values = (usage.input_tokens, usage.output_tokens, usage.cost_usd, usage.model, usage.cached or None)
-    keys = ("input_tokens", "output_tokens", "cost_usd", "model", "cached")
-    return {key: value for key, value in zip(keys, values, strict=True) if value is not None}
 
 
 def _grade_dict(grade: Score | Unscored) -> dict[str, Any]:
@@ -150,5 +152,5 @@ def _grade_dict(grade: Score | Unscored) -> dict[str, Any]:
         if grade.details:
             data["details"] = grade.details
     if grade.usage is not None:
-        data["usage"] = _usage_dict(grade.usage)
+        data["usage"] = usage_record(grade.usage)
     return data

@@ -10,7 +10,21 @@ import msgspec
 
 from evalkit.errors import InputError, Problem
 from evalkit.formats.line import ROW_FORMAT
-from evalkit.types import MOST, Case, Failure, Kind, Message, Output, Row, Score, Severity, Unscored, Usage
+from evalkit.formats.steps import stored_steps
+from evalkit.types import (
+    MOST,
+    Case,
+    Failure,
+    Kind,
+    Message,
+    Output,
+    Row,
+    Score,
+    Severity,
+    ToolCall,
+    Unscored,
+    Usage,
+)
 
 _MAX_REPEATS = 1 << 31
 _MOST_CALLS = 1000
@@ -59,12 +73,36 @@ class _StoredCase(msgspec.Struct, frozen=True, kw_only=True):
         return Case(**msgspec.structs.asdict(self))
 
 
+class _StoredOutput(msgspec.Struct, frozen=True, kw_only=True):
+    """An `Output` whose steps may be those of an earlier version: any mappings."""
+
+    text: str
+    contexts: tuple[str, ...] | None = None
+    usage: Usage | None = None
+    tool_calls: tuple[ToolCall, ...] | None = None
+    trajectory: tuple[dict[str, Any], ...] | None = None
+    messages: tuple[Message, ...] | None = None
+    state: dict[str, Any] | None = None
+    stop: str | None = None
+    interrupt: dict[str, Any] | None = None
+    latency_s: float | None = None
+    ttft_s: float | None = None
+    attempts: int = 1
+    replayed: bool = False
+
+    def output(self) -> Output:
+        values = msgspec.structs.asdict(self)
+        if self.trajectory is not None:
+            values["trajectory"] = stored_steps(self.trajectory)
+        return Output(**values)
+
+
 class _StoredRow(msgspec.Struct, frozen=True, kw_only=True):
     case: _StoredCase
     repeat: int
     scores: dict[str, _StoredGrade]
     v: int = ROW_FORMAT
-    output: Output | None = None
+    output: _StoredOutput | None = None
     failure: Failure | None = None
     skipped: str | None = None
     scored_by: str = ""
@@ -94,7 +132,7 @@ def read_row(body: bytes) -> Row:
     return Row(
         case=stored.case.case(),
         repeat=stored.repeat,
-        output=stored.output,
+        output=None if stored.output is None else stored.output.output(),
         failure=stored.failure,
         scores={metric: grade.of(metric) for metric, grade in stored.scores.items()},
         skipped=stored.skipped,

@@ -8,8 +8,9 @@ import unicodedata
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from evalkit.formats.messages import read_messages, text_of
 from evalkit.golden.promptfoo import Complain, answers
-from evalkit.types import KINDS, SEVERITIES, Case, Message
+from evalkit.types import KINDS, ROLES, SEVERITIES, Case, Message
 
 ALIASES: Mapping[str, tuple[str, ...]] = {
     "id": ("id", "case_id"),
@@ -84,7 +85,7 @@ def _last_turn(value: Any) -> str:
     content = asked[-1].get("content") if asked else None
     parts = content if isinstance(content, list) else [{"text": content}]
     texts = (part.get("text") for part in parts if isinstance(part, Mapping))
-    return "".join(text for text in texts if isinstance(text, str))
+    return "\n".join(text for text in texts if isinstance(text, str))
 
 
 def _our_names(raw: Mapping[str, Any], note: Complain) -> dict[str, Any]:
@@ -145,18 +146,17 @@ def _input(value: Any, note: Complain) -> str | tuple[Message, ...] | None:
 
 
 def _messages(value: list[Any], note: Complain) -> tuple[Message, ...] | None:
-    messages = []
-    for index, turn in enumerate(value):
-        role = turn.get("role") if isinstance(turn, Mapping) else None
-        content = turn.get("content") if isinstance(turn, Mapping) else None
-        if role not in ("system", "user", "assistant", "tool") or not isinstance(content, str):
-            note(f"`input[{index}]` is not a chat message", "write {role: system|user|assistant|tool, content: text}")
-            return None
-        messages.append(Message(role, content))
-    if not any(message.content.strip() for message in messages):
+    try:
+        messages = read_messages("input", value, None) or ()
+    except ValueError as error:
+        place, _, what = str(error).partition(": ")
+        fix = f"write {{role: {'|'.join(ROLES)}, content: text}}"
+        note(f"`{place.partition(']')[0]}]` is not a chat message ({place}: {what})", fix)
+        return None
+    if not any(text_of(message).strip() for message in messages):
         note("`input` is a conversation without a word", "write what is asked")
         return None
-    return tuple(messages)
+    return messages
 
 
 def _texts(value: Any, name: str, note: Complain, *, single: bool = True) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from evalkit.errors import InputError, Problem, noting
+from evalkit.formats.messages import text_of
 from evalkit.golden.lines import read_jsonl
 from evalkit.operations.calibrate import Judged
 from evalkit.report.label_page import Item, Queue
@@ -103,7 +104,7 @@ def _item(row: Row, chance: float) -> Item:
 def _conversation(asked: str | tuple[Message, ...]) -> str:
     if isinstance(asked, str):
         return asked
-    return "\n\n".join(f"{message.role}: {message.content}" for message in asked)
+    return "\n\n".join(f"{message.role}: {text_of(message)}" for message in asked)
 
 
 def _rubric(judged: Judged, scorer: str) -> tuple[str, str | None]:

@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from evalkit.report.steps import steps_shown, turn_shown
 from evalkit.types import Case, Output, Row, Score, Unscored, Usage
 
 SNIPPET_CHARS = 120
@@ -39,7 +40,7 @@ def _case(case: Case) -> dict[str, Any]:
     """The case; an input that the index holds whole is left out."""
     shown: dict[str, Any] = {}
     if not isinstance(case.input, str):
-        shown["input"] = [[turn.role, turn.content] for turn in case.input]
+        shown["input"] = [turn_shown(message) for message in case.input]
     elif len(case.input) > SNIPPET_CHARS or case.input != snippet_of(case):
         shown["input"] = case.input
     for key in ("reference", "contexts", "cluster", "fields", "place"):
@@ -63,10 +64,12 @@ def _answer(row: Row) -> dict[str, Any]:
 
 
 def _less(before: dict[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
-    """Leave out of the baseline's answer the text and the grades that are the same now."""
+    """Leave out of the baseline's answer its steps, and the text and the grades that are the same now."""
     less = dict(before)
-    if "output" in before and before["output"]["text"] == now.get("output", {}).get("text"):
-        less["output"] = {key: value for key, value in before["output"].items() if key != "text"}
+    if "output" in before:
+        same_text = before["output"]["text"] == now.get("output", {}).get("text")
+        left_out = {"did", "text"} if same_text else {"did"}
+        less["output"] = {key: value for key, value in before["output"].items() if key not in left_out}
     if "scores" in before:
         same = {grade["metric"]: grade for grade in now.get("scores", ())}
         scores = [grade for grade in before["scores"] if same.get(grade["metric"]) != grade]
@@ -84,10 +87,6 @@ def _output(output: Output) -> dict[str, Any]:
         shown["contexts"] = output.contexts
     if output.usage is not None:
         shown["usage"] = _usage(output.usage)
-    if output.tool_calls:
-        shown["tool_calls"] = [[call.name, dict(call.arguments)] for call in output.tool_calls]
-    if output.trajectory:
-        shown["trajectory"] = [dict(step) for step in output.trajectory]
     if output.latency_s is not None:
         shown["latency_s"] = rounded(output.latency_s)
     if output.ttft_s is not None:
@@ -96,6 +95,8 @@ def _output(output: Output) -> dict[str, Any]:
         shown["attempts"] = output.attempts
     if output.replayed:
         shown["replayed"] = True
+    if did := steps_shown(output):
+        shown["did"] = did
     return shown
 
 

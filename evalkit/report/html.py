@@ -29,7 +29,7 @@ _TEMPLATES = Path(__file__).parent / "templates"
 _HALF = re.compile("[\ud800-\udfff]")
 _INTERVAL = re.compile(r"(\[[−\d][−\d., ]*\])")
 _SCRIPTS = (
-    *("visible.js", "data.js", "parts.js", "diff.js", "filters.js", "grid.js", "case.js", "decision.js"),
+    *("visible.js", "data.js", "parts.js", "diff.js", "filters.js", "grid.js", "steps.js", "case.js", "decision.js"),
     "app.js",
 )
 """In this order, in one scope; a view adds itself to `routes` and `setUps`."""

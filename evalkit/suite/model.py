@@ -27,7 +27,7 @@ class When:
     kind: tuple[str, ...] = ()
     severity: tuple[str, ...] = ()
     has: tuple[str, ...] = ()
-    """Fields that must be present and not empty."""
+    """Fields that the case must have; an empty list of expected things counts, null and "" do not."""
     cohorts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -50,9 +50,14 @@ class When:
 
 
 def has_field(case: Case, name: str) -> bool:
-    """Return True if the case has a value under `name`; `false` and 0 are values."""
-    value = getattr(case, name) if name in ("reference", "contexts", "cluster") else case.fields.get(name)
-    return value is not None and value not in ("", (), [])
+    """Return True if the case has a value under `name`.
+
+    Of `reference` and `contexts` that is at least one text. Elsewhere `false`, 0 and an empty list are values: a
+    case with `expected_tool_calls: []` expects that no tool is called.
+    """
+    if name in ("reference", "contexts", "cluster"):
+        return bool(getattr(case, name))
+    return case.fields.get(name) not in (None, "")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from evalkit.disk.files import read_file
 from evalkit.errors import Problem
+from evalkit.formats.messages import input_of
 from evalkit.systems.base import Answer, Shared, check_seconds, inside, timed
 from evalkit.systems.chat_reply import ChatReply, read_chat, to_chat_output
 from evalkit.systems.endpoint import check_limits, connect, timed_by, url_problems
 from evalkit.systems.fingerprint import config_hash
 from evalkit.systems.secrets import filled, missing, names_in, secrets_of
-from evalkit.systems.template import as_text, chat_turns, compile_template, fields_in
+from evalkit.systems.template import as_text, compile_template, fields_in
 from evalkit.types import Case, Failure, Message, Output
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class ChatSystem:
     """A file with the text of the system message."""
     prompt: str = "{{input}}"
     """The user message, with `{{input}}`, `{{contexts}}`, `{{cohorts.<name>}}` or a field of the row. Where the input
-    is a chat, it is the last user turn that becomes this message."""
+    is a chat, the text of the last user turn becomes this message; everything else of the chat is sent as it is."""
     temperature: float | None = None
     max_tokens: int | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
@@ -178,19 +179,22 @@ def _unreadable(path: Path) -> Iterator[Problem]:
         yield Problem("system.system_prompt_file", f"not UTF-8 at byte {error.start}", "save it as UTF-8")
 
 
-def _turns(prompt: str) -> Callable[[Case], list[dict[str, str]]]:
+def _turns(prompt: str) -> Callable[[Case], list[dict[str, Any]]]:
     """Settle how a case becomes messages."""
     fill = compile_template(prompt)
     is_plain = prompt.strip() == "{{input}}"
 
-    def turns(case: Case) -> list[dict[str, str]]:
-        if isinstance(case.input, str):
+    def turns(case: Case) -> list[dict[str, Any]]:
+        messages = input_of(case)
+        if isinstance(case.input, str) or isinstance(messages, str):
             return [{"role": "user", "content": case.input if is_plain else as_text(fill(case))}]
-        messages = chat_turns(case)
-        if not is_plain and isinstance(messages, list):
+        if not is_plain:
             at = _last_user_turn(case.input)
-            messages[at]["content"] = as_text(fill(replace(case, input=case.input[at].content)))
-        return messages  # type: ignore[return-value]
+            asked = case.input[at]
+            text = as_text(fill(replace(case, input=asked.content)))
+            others = [part for part in asked.parts if part["type"] != "text"]
+            messages[at]["content"] = [{"type": "text", "text": text}, *others] if others else text
+        return messages
 
     return turns
 

@@ -7,9 +7,10 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from evalkit.formats.fields import parse_json, read_id
 from evalkit.systems.base import CallFailed
 from evalkit.systems.endpoint import read_bytes
-from evalkit.systems.output import parse_json, to_output
+from evalkit.systems.output import to_output
 from evalkit.text.values import one_line, shown
 from evalkit.types import Failure, Output
 
@@ -23,7 +24,7 @@ class ChatReply:
 
     text: str = ""
     tool_calls: dict[int, dict[str, str]] = field(default_factory=dict)
-    """Position -> {name, arguments as JSON text}."""
+    """Position -> {id, name, arguments as JSON text}."""
     usage: Mapping[str, Any] | None = None
     model: str | None = None
     finish_reason: str | None = None
@@ -129,9 +130,11 @@ def _add_tool_call(reply: ChatReply, at: int, call: Any) -> None:
     if not isinstance(function, Mapping):
         raise ValueError(f"tool_calls[{at}]: no `function`, there is {shown(call)}")
     position = call.get("index")
-    merged = reply.tool_calls.setdefault(position if isinstance(position, int) else at, {"name": "", "arguments": ""})
-    for key in merged:
-        merged[key] += _text(function.get(key))
+    key = position if isinstance(position, int) else at
+    merged = reply.tool_calls.setdefault(key, {"id": "", "name": "", "arguments": ""})
+    for part in ("name", "arguments"):
+        merged[part] += _text(function.get(part))
+    merged["id"] = merged["id"] or read_id(f"tool_calls[{at}].id", call.get("id"))
 
 
 def to_chat_output(reply: ChatReply, started: float) -> Output | Failure:

@@ -16,12 +16,13 @@ from typing import Any
 
 from evalkit.disk.sources import source_files
 from evalkit.errors import Problem
+from evalkit.formats.fields import parse_json
+from evalkit.formats.messages import input_of
 from evalkit.systems.base import Answer, CallFailed, Shared, check_seconds, inside, timed
 from evalkit.systems.fingerprint import config_hash
-from evalkit.systems.output import parse_json, to_output
+from evalkit.systems.output import to_output
 from evalkit.systems.process import handed_on
 from evalkit.systems.secrets import secrets_of
-from evalkit.systems.template import chat_turns
 from evalkit.text.values import one_line
 from evalkit.types import Case, Failure, Output
 
@@ -33,7 +34,8 @@ class CommandSystem:
     """Start a program for each case, in the suite's folder and without a shell.
 
     It reads one JSON object {id, input, contexts, cohorts, kind} from its standard input. What it prints is the
-    answer: a JSON object with `text` (and contexts, usage, tool_calls, trajectory, ttft_s), or else plain text. An
+    answer: a JSON object with `text` (and contexts, usage, tool_calls, trajectory, messages, state, stop, interrupt,
+    ttft_s), or else plain text. An
     exit code other than 0 is a failure. At the time-out its whole process group is killed. Its environment is that of
     the run without the files and tokens of a CI runner.
     """
@@ -132,7 +134,7 @@ def _request(case: Case, fields: tuple[str, ...]) -> dict[str, Any]:
             raise CallFailed("missing_field", f"the command is to be sent `{name}`, which this row does not have")
     return {
         "id": case.id,
-        "input": chat_turns(case),
+        "input": input_of(case),
         "contexts": list(case.contexts),
         "cohorts": dict(case.cohorts),
         "kind": case.kind,

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from evalkit.errors import Problem
+from evalkit.formats.fields import USAGE_KEYS, parse_json
 from evalkit.systems.base import Answer, CallFailed, Shared, check_seconds, timed
 from evalkit.systems.endpoint import check_limits, connect, header_problems, read_bytes, timed_by, url_problems
 from evalkit.systems.fingerprint import config_hash
-from evalkit.systems.output import OUTPUT_KEYS, USAGE_KEYS, parse_json, to_output
+from evalkit.systems.output import OUTPUT_KEYS, to_output
 from evalkit.systems.pick import Pick, compile_path
 from evalkit.systems.secrets import filled, names_in, secrets_of
 from evalkit.systems.template import compile_template, fields_in
@@ -20,6 +21,8 @@ from evalkit.text.values import shown
 from evalkit.types import Case, Failure, Output
 
 TEXT_KEYS = ("text", "answer", "output")
+_BY_NAME = tuple(key for key in OUTPUT_KEYS if key not in ("text", "messages", "state", "stop", "interrupt"))
+"""Parts that are taken without `pick`; services use the other words for many things."""
 PICKED = frozenset(OUTPUT_KEYS) | {f"usage.{key}" for key in USAGE_KEYS}
 
 
@@ -41,7 +44,8 @@ class HttpSystem:
     pick: Mapping[str, str] = field(default_factory=dict)
     """What the reply's parts are: `text`, `contexts`, `usage.input_tokens`, `tool_calls` ... -> path such as
     `documents[*].text`; a path that ends in `?` may be absent. Without it the text is `text`, `answer` or `output`,
-    and the other parts are taken where the reply names them as we do."""
+    and the other parts are taken where the reply names them as we do, but for `messages`, `state`, `stop` and
+    `interrupt`, which need a path: services use these words for other things."""
     retries: int = 2
     """Further attempts after the first."""
     max_bytes: int = 10_000_000
@@ -107,7 +111,7 @@ def _reader(pick: Mapping[str, str]) -> Callable[[bytes], Output | Failure]:
     Raises:
         ValueError: A part or a path of `pick` cannot be read.
     """
-    if pick and "text" not in pick:
+    if pick and not pick.keys() & {"text", "messages"}:
         raise ValueError("pick: `text` is missing; add the path of the answer")
     picks: dict[str, Pick] = {}
     for name, path in pick.items():
@@ -152,7 +156,7 @@ def _by_name(reply: Any) -> Any:
     key = next((key for key in TEXT_KEYS if isinstance(reply.get(key), str)), None)
     if key is None:
         raise LookupError(f"no text under {', '.join(TEXT_KEYS)}, there is {shown(reply)}; set `pick.text`")
-    parts = {"text": reply[key], **{name: reply[name] for name in OUTPUT_KEYS[1:] if name in reply}}
+    parts = {"text": reply[key], **{name: reply[name] for name in _BY_NAME if name in reply}}
     if isinstance(usage := parts.get("usage"), Mapping):  # services count under many names; ours are taken
         parts["usage"] = {name: usage[name] for name in USAGE_KEYS if name in usage} or None
     return parts

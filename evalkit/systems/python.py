@@ -5,20 +5,22 @@ from __future__ import annotations
 import copy
 import functools
 import inspect
+import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from evalkit.disk.project_code import SPELLING, load_callable, module_file
 from evalkit.disk.sources import source_files, texts_in
 from evalkit.errors import InputError, Problem
+from evalkit.formats.messages import input_of
+from evalkit.formats.rows import output_record
 from evalkit.systems.base import Answer, CallFailed, Shared, check_seconds, timed
 from evalkit.systems.fingerprint import config_hash
 from evalkit.systems.output import to_output
 from evalkit.systems.secrets import secrets_of
-from evalkit.systems.template import chat_turns
 from evalkit.systems.threads import OwnCode, own_code
 from evalkit.types import Case, Failure, Output
 
@@ -35,10 +37,10 @@ _FROM_CASE: Mapping[str, Callable[[Case], Any]] = {
 class PythonSystem:
     """Call `module:callable`, sync or async, from the project's root.
 
-    The callable gets `input` (a string, or a list of {role, content}), those of `id`, `contexts`, `cohorts`, `kind`
+    The callable gets `input` (a string, or a list of chat messages), those of `id`, `contexts`, `cohorts`, `kind`
     and the row's own fields that its signature names, and `arguments`. It never gets the reference. It returns a
-    string or {text, contexts, usage, tool_calls, trajectory, ttft_s}. A sync callable runs on a thread of its own, an
-    async one on an event loop of its own.
+    string or {text, contexts, usage, tool_calls, trajectory, messages, state, stop, interrupt, ttft_s}. A sync callable
+    runs on a thread of its own, an async one on an event loop of its own.
     """
 
     python: str
@@ -150,7 +152,7 @@ def _keywords(function: Callable[..., Any], arguments: Mapping[str, Any]) -> Cal
     ]
 
     def keywords(case: Case) -> dict[str, Any]:
-        given: dict[str, Any] = {"input": chat_turns(case), **arguments}
+        given: dict[str, Any] = {"input": input_of(case), **arguments}
         for name, get in known:
             given[name] = get(case)
         for name, required in own:
@@ -168,14 +170,20 @@ def _capped(answer: Answer, max_bytes: int) -> Answer:
 
     async def capped(case: Case, repeat: int) -> Output | Failure:
         ended = await answer(case, repeat)
-        if isinstance(ended, Output) and len(ended.text) * 4 > max_bytes:
-            size = len(ended.text.encode("utf-8", "surrogatepass"))
-            if size > max_bytes:
-                what = f"the answer has {size} bytes, more than max_bytes ({max_bytes}); raise it if this is meant"
-                return Failure("too_large", what)
+        if isinstance(ended, Output) and (size := _size(ended, max_bytes)) > max_bytes:
+            what = f"the answer has {size} bytes, more than max_bytes ({max_bytes}); raise it if this is meant"
+            return Failure("too_large", what)
         return ended
 
     return capped
+
+
+def _size(output: Output, max_bytes: int) -> int:
+    """Bytes of the text, and of the row's JSON for calls, steps, messages and state, where there may be too many."""
+    text = output.text
+    size = len(text.encode("utf-8", "surrogatepass")) if len(text) * 4 > max_bytes else len(text)
+    parts = (output.tool_calls, output.trajectory, output.messages, output.state, output.interrupt)
+    return size + (len(json.dumps(output_record(replace(output, text="")))) if any(parts) else 0)
 
 
 def _answer(function: Callable[..., Any], keywords: Callable[[Case], dict[str, Any]], own: OwnCode) -> Answer:

@@ -13,10 +13,11 @@ from typing import Any
 
 from evalkit.disk.files import Unfit, open_file
 from evalkit.errors import InputError, Problem, noting
+from evalkit.formats.fields import parse_json
 from evalkit.formats.line import ROW_FORMAT, body_of, is_sealed
 from evalkit.systems.base import Answer, CallFailed, Shared, check_seconds, inside, timed
 from evalkit.systems.fingerprint import config_hash
-from evalkit.systems.output import parse_json, to_output
+from evalkit.systems.output import to_output
 from evalkit.systems.secrets import secrets_of
 from evalkit.text.values import one_line, shown
 from evalkit.types import Case, Failure, Output
@@ -41,7 +42,7 @@ class ReplaySystem:
     replay: str | None = None
     """A file of rows, or a run's folder; `golden` or nothing: the golden rows themselves."""
     field: str = "output"
-    """The field that holds the answer: a string or {text, contexts, usage, tool_calls, trajectory}."""
+    """The field that holds the answer: a string or {text, contexts, usage, tool_calls, trajectory, messages ...}."""
     timeout_s: float = 60.0
     version: str | None = None
 
@@ -146,7 +147,7 @@ def _stored_answer(file: int, index: Mapping[_Key, _Span], field: str) -> Answer
             return Failure(str(failure["kind"]), str(failure.get("message", "")))
         if row.get(field) is None:  # a case that the stored run skipped
             raise _not_recorded(case, repeat)
-        return _replayed(row[field])
+        return _replayed(row[field], _is_run_row(row))
 
     return answer
 
@@ -157,20 +158,25 @@ def _not_recorded(case: Case, repeat: int) -> CallFailed:
     )
 
 
-def _replayed(stored: object) -> Output | Failure:
-    if isinstance(stored, Mapping):
-        stored = {key: value for key, value in stored.items() if key not in _OF_ITS_CALL}
-    output = to_output(stored)
+def _replayed(answer: object, stored: bool = False) -> Output | Failure:
+    """The answer; `stored` is one of a run, whose steps may be those of an earlier version."""
+    if isinstance(answer, Mapping):
+        answer = {key: value for key, value in answer.items() if key not in _OF_ITS_CALL}
+    output = to_output(answer, stored=stored)
     return output if isinstance(output, Failure) else replace(output, replayed=True)
 
 
-def _is_read(field: str, stored: object) -> bool:
+def _is_run_row(row: Mapping[str, Any]) -> bool:
+    return isinstance(row.get("case"), Mapping)
+
+
+def _is_read(field: str, answer: object, stored: bool = False) -> bool:
     """True, for an answer that can be replayed.
 
     Raises:
         ValueError: it cannot.
     """
-    if isinstance(ended := _replayed(stored), Failure):
+    if isinstance(ended := _replayed(answer, stored), Failure):
         raise ValueError(f"`{field}`: {ended.message}")
     return True
 
@@ -247,7 +253,7 @@ def _key(row: Any, field: str) -> tuple[_Key, bool]:
     """
     if not isinstance(row, Mapping):
         raise ValueError(f"expected an object, got {shown(row)}; write {{id, {field}}}")
-    is_run_row = isinstance(row.get("case"), Mapping)
+    is_run_row = _is_run_row(row)
     identity = row["case"].get("id") if is_run_row else row.get("id")
     if isinstance(identity, bool) or not isinstance(identity, str | int) or identity == "":
         raise ValueError(f"`id`: expected text, got {shown(identity)}; give each row the id of its case")
@@ -258,7 +264,7 @@ def _key(row: Any, field: str) -> tuple[_Key, bool]:
     if failure is not None and not (isinstance(failure, Mapping) and isinstance(failure.get("kind"), str)):
         raise ValueError(f"`failure`: expected {{kind, message}}, got {shown(failure)}")
     if row.get(field) is not None:
-        _is_read(field, row[field])
+        _is_read(field, row[field], is_run_row)
     elif failure is None and not is_run_row:
         raise ValueError(f"no `{field}`; add the answer, or name its field with `field:`")
     return (str(identity), repeat), is_run_row

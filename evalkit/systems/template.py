@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from evalkit.formats.messages import input_of
 from evalkit.systems.base import CallFailed
 from evalkit.types import Case
 
@@ -17,15 +18,8 @@ Fill = Callable[[Case], Any]
 """Gives the filled template of one case."""
 
 
-def chat_turns(case: Case) -> str | list[dict[str, str]]:
-    """The input as a system takes it: a string, or a list of {role, content}."""
-    if isinstance(case.input, str):
-        return case.input
-    return [{"role": turn.role, "content": turn.content} for turn in case.input]
-
-
 _FROM_CASE: Mapping[str, Fill] = {
-    "input": chat_turns,
+    "input": input_of,
     "id": lambda case: case.id,
     "kind": lambda case: case.kind,
     "contexts": lambda case: list(case.contexts),
@@ -126,12 +120,16 @@ def _found(value: Any, keys: list[str], name: str) -> Any:
     return value
 
 
+def _is_plain_turn(value: Any) -> bool:
+    return isinstance(value, dict) and value.keys() == {"role", "content"} and isinstance(value["content"], str)
+
+
 def as_text(value: Any) -> str:
     """Write a value inside a longer text: passages apart by a blank line, chat turns one to a line, else JSON."""
     if isinstance(value, str):
         return value
     if isinstance(value, list) and all(isinstance(item, str) for item in value):
         return "\n\n".join(value)
-    if isinstance(value, list) and all(isinstance(item, dict) and item.keys() == {"role", "content"} for item in value):
+    if isinstance(value, list) and all(map(_is_plain_turn, value)):
         return "\n".join(f"{turn['role']}: {turn['content']}" for turn in value)
     return json.dumps(value, ensure_ascii=False)

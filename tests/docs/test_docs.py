@@ -22,13 +22,16 @@ import evalkit
 from evalkit.cli.app import app
 from evalkit.errors import InputError
 from evalkit.gate.policy import CHECKS
+from evalkit.golden.fields import to_case
 from evalkit.scorers.registry import SCORERS
 from evalkit.suite.build import key_of
 from evalkit.suite.model import SuiteOptions
 from evalkit.suite.parse import load_suite
 from evalkit.systems import SYSTEMS
+from evalkit.systems.output import OUTPUT_KEYS
 from evalkit.testing import FakeModel
 from evalkit.testing.faults import FaultKind
+from evalkit.types import APPROVALS, ROLES, STEP_KINDS
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -223,6 +226,42 @@ def test_the_scorer_of_the_guide_grades(tmp_path: Path, monkeypatch: pytest.Monk
     ended = CliRunner().invoke(app, ["run", "suite.yaml", "--out", "first"])
     assert ended.exit_code == 0, ended.output
     assert json.loads((tmp_path / "first" / "summary.json").read_text(encoding="utf-8"))
+
+
+def test_the_system_of_the_guide_is_read_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The function and the suite of systems.md run, and every part of the answer is in the row."""
+    found = dict(reversed(BLOCK.findall((ROOT / "docs" / "systems.md").read_text(encoding="utf-8"))))
+    calls = [{"name": "get_order", "arguments": {"id": "A-17"}}, {"name": "refund", "arguments": {"id": "A-17"}}]
+    (tmp_path / "pyproject.toml").touch()
+    (tmp_path / "bot.py").write_text(found["python"], encoding="utf-8")
+    (tmp_path / "suite.yaml").write_text(found["yaml"], encoding="utf-8")
+    row = {"id": "a", "input": "q", "expected_tool_calls": calls}
+    (tmp_path / "golden.jsonl").write_text(json.dumps(row), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    (stored,) = evalkit.run("suite.yaml", out="first", baseline="none").rows()
+    assert stored.output is not None and stored.output.trajectory is not None
+    assert [step.error for step in stored.output.trajectory] == [None, None, "denied: no approval"]
+    assert stored.output.state == {"orders": {"A-17": "returned"}}
+    grade = stored.scores["tool_calls.f1"]
+    assert isinstance(grade, evalkit.Score) and grade.passed
+
+
+def test_every_key_of_an_answer_is_in_the_guide() -> None:
+    """systems.md has the keys of an answer, a step, a call and a message, and the kinds and roles."""
+    page = (ROOT / "docs" / "systems.md").read_text(encoding="utf-8")
+    fields = [each.name for kind in (evalkit.Step, evalkit.ToolCall) for each in dataclasses.fields(kind)]
+    names = {*OUTPUT_KEYS, *fields, *STEP_KINDS, *APPROVALS, *ROLES}
+    assert {name for name in names if f"`{name}`" not in page} == set()
+
+
+def test_every_row_of_the_guide_is_a_case() -> None:
+    """The JSON that golden-sets.md shows reads as cases, without a problem."""
+    said: list[str] = []
+    page = (ROOT / "docs" / "golden-sets.md").read_text(encoding="utf-8")
+    lines = [line for kind, text in BLOCK.findall(page) if kind == "json" for line in text.splitlines()]
+    assert len(lines) == 2
+    for line in lines:
+        assert to_case(json.loads(line), "x", lambda what, fix: said.append(what)) is not None, said
 
 
 def test_every_fault_is_in_the_guide() -> None:

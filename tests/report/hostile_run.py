@@ -16,7 +16,7 @@ from evalkit.report.view import View, build_view
 from evalkit.results import Cell, Check, Comparison, Decision, Estimate, Summary
 from evalkit.store.history import PastRun
 from evalkit.trust.labels import Label
-from evalkit.types import Case, Failure, Message, Metric, Output, Row, Score, ToolCall, Unscored, Usage
+from evalkit.types import Case, Failure, Message, Metric, Output, Row, Score, Step, ToolCall, Unscored, Usage
 
 HARMLESS = "plain words"
 
@@ -64,11 +64,18 @@ def a_manifest(payload: str) -> Manifest:
     )
 
 
+def _said(payload: str) -> Message:
+    """A message with every part, after a text that is long enough to be folded."""
+    call = ToolCall(payload, {payload: payload}, payload, payload + 400 * "x", payload, 1, 0.1, 0.2)
+    parts = ({"type": "text", "text": payload}, {"type": payload, "x": payload})
+    return Message(payload, payload, (call,), payload, payload, parts, {payload: payload})
+
+
 def a_case(payload: str, place: int) -> Case:
     """Ids end in a number, so that there are several."""
     return Case(
         id=f"{payload}{place}",
-        input=payload if place else (Message(payload, payload), Message("user", payload)),
+        input=payload if place else (_said(payload), Message("user", payload)),
         reference=(payload,),
         contexts=(payload,),
         cohorts={payload: payload, "domain": payload},
@@ -86,7 +93,13 @@ def a_run(payload: str) -> list[Row]:
         contexts=(payload,),
         usage=usage,
         tool_calls=(ToolCall(payload, {payload: payload}),),
-        trajectory=({payload: payload},),
+        trajectory=(
+            Step(kind="tool", name=payload, arguments={payload: payload}, error=payload, details={payload: payload}),
+        ),
+        messages=(_said(payload),),
+        state={payload: payload},
+        stop=payload,
+        interrupt={payload: payload},
         latency_s=0.2,
         attempts=3,
     )

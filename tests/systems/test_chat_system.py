@@ -8,6 +8,7 @@ import json
 import pytest
 from aiohttp import web
 
+from evalkit.formats.messages import read_messages
 from evalkit.systems import ChatSystem, Shared
 from evalkit.systems.chat import Prices
 from evalkit.types import Failure, Message, Output, ToolCall, Usage
@@ -55,6 +56,36 @@ def streaming(*events, end=b"data: [DONE]\n\n"):
 def delta(finish=None, **message):
     """One event of a stream."""
     return {"model": "m1-2025", "choices": [{"index": 0, "delta": message, "finish_reason": finish}]}
+
+
+IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+WHOLE = [
+    {"role": "developer", "content": "Be kind."},
+    {
+        "role": "assistant",
+        "content": None,
+        "tool_calls": [{"id": "c1", "type": "function", "function": {"name": "look", "arguments": '{"x": 1}'}}],
+    },
+    {"role": "tool", "content": "20", "tool_call_id": "c1", "name": "look"},
+    {"role": "assistant", "content": "It is 20.", "reasoning_content": "looked"},
+    {"role": "user", "content": [{"type": "text", "text": "And this?"}, IMAGE], "name": "ann"},
+]
+
+
+@pytest.mark.parametrize("prompt", ["{{input}}", "Briefly: {{input}}"])
+def test_a_chat_is_sent_whole(prompt, serve, shared, case):
+    """Calls, ids, names, pictures and other keys reach the endpoint; a prompt changes the last user's text alone."""
+    seen = []
+
+    async def handler(request):
+        seen.append(await request.json())
+        return web.json_response(completion({"content": "ok"}))
+
+    row = case(read_messages("input", WHOLE))
+    serve(handler, lambda url: system(url, prompt=prompt), shared, row)
+    text = "And this?" if prompt == "{{input}}" else "Briefly: And this?"
+    last = {**WHOLE[-1], "content": [{"type": "text", "text": text}, IMAGE]}
+    assert seen[0]["messages"] == [*WHOLE[:-1], last]
 
 
 COUNTS = {"choices": [], "usage": {"prompt_tokens": 5, "completion_tokens": 7}}
@@ -122,7 +153,7 @@ CALL = {"id": "1", "type": "function", "function": {"name": "look", "arguments":
             "in parts",
             None,
         ),
-        (completion({"content": None, "tool_calls": [CALL]}), "", (ToolCall("look", {"x": 1}),)),
+        (completion({"content": None, "tool_calls": [CALL]}), "", (ToolCall("look", {"x": 1}, id="1"),)),
     ],
     ids=["cut", "refusal", "parts", "tool call"],
 )

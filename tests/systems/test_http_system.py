@@ -110,9 +110,22 @@ def test_picked_parts(serve, shared, case):
         text="yes",
         contexts=("p1", "p2"),
         usage=Usage(input_tokens=5, output_tokens=6),
-        tool_calls=(ToolCall("look", {"x": 1}),),
+        tool_calls=(ToolCall("look", {"x": 1}, id="1"),),
         latency_s=output.latency_s,
     )
+
+
+def test_words_that_services_use_for_other_things_need_a_path(serve, shared, case):
+    """`state`, `stop`, `messages` and `interrupt` of a reply are read where `pick` names them, else not at all."""
+    reply = {"answer": "yes", "state": "done", "stop": True, "messages": 3, "world": {"paid": 1}, "why": "end"}
+    (plain,) = serve(replying(reply), system, shared, case())
+    assert (plain.text, plain.state, plain.stop, plain.messages) == ("yes", None, None, None)
+    pick = {"text": "answer", "state": "world", "stop": "why"}
+    (picked,) = serve(replying(reply), lambda url: system(url, pick=pick), shared, case())
+    assert (picked.text, picked.state, picked.stop) == ("yes", {"paid": 1}, "end")
+    chat = {"log": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]}
+    (talk,) = serve(replying(chat), lambda url: system(url, pick={"messages": "log"}), shared, case())
+    assert (talk.text, talk.messages) == ("a", (Message("user", "q"), Message("assistant", "a")))
 
 
 @pytest.mark.parametrize(

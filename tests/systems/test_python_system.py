@@ -11,7 +11,7 @@ import pytest
 
 from evalkit.errors import InputError
 from evalkit.systems import PythonSystem, Shared
-from evalkit.types import Failure, Message, Output, ToolCall, Usage
+from evalkit.types import Failure, Message, Output, Step, ToolCall, Usage
 
 
 def system(name, **options):
@@ -58,7 +58,7 @@ def test_every_part_of_an_answer_is_read(case, ask, apps):
         contexts=("a", "b"),
         usage=Usage(input_tokens=3, output_tokens=4, cost_usd=0.5, model="m"),
         tool_calls=(ToolCall("look", {"x": 1}),),
-        trajectory=({"step": 1},),
+        trajectory=(Step(details={"step": 1}),),
         ttft_s=0.25,
         latency_s=output.latency_s,
     )

@@ -11,7 +11,7 @@ from evalkit.errors import InputError
 from evalkit.formats.line import body_of, seal
 from evalkit.formats.rows import encode_row
 from evalkit.systems import ReplaySystem
-from evalkit.types import Failure, Output, Row, ToolCall, Usage
+from evalkit.types import Failure, Output, Row, Step, ToolCall, Usage
 
 
 def write(path, *rows):
@@ -49,7 +49,7 @@ def test_the_rows_of_a_run_are_replayed(tmp_path, shared, ask, case):
         contexts=("p",),
         usage=Usage(input_tokens=1),
         tool_calls=(ToolCall("look", {"x": [1]}),),
-        trajectory=({"s": 1},),
+        trajectory=(Step(details={"s": 1}),),
         latency_s=0.5,
         ttft_s=0.1,
         replayed=True,

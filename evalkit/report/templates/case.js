@@ -26,7 +26,7 @@ async function showCase(id, parameters) {
   if (shownCase !== place) return;
   const row = data.rows[place], {the, now} = found, before = parameters.get("base") === "0" ? null : found.before;
   const parts = [caseHead(row, found.before, before), section("Input", ...inputParts(the.input)), answers(now, before),
-    scoreTable(row, now, before), listSection("Reference", the.reference),
+    scoreTable(row, now, before), didSection(now || found.before), listSection("Reference", the.reference),
     listSection(now && now.output && now.output.contexts ? "Contexts that the system used" : "Contexts", contextsOf(the), true),
     opinionsOf(row), timings(now, before), extras(the)];
   box.replaceChildren(...parts.filter(Boolean));
@@ -63,7 +63,7 @@ function withBase(row, base) {
 
 function inputParts(input) {
   if (typeof input === "string") return [modelText(input)];
-  return input.map(([role, content]) => make("div", {class: "turn"}, make("b", {text: visible(role)}), modelText(content)));
+  return input.map(chatTurn);
 }
 
 function answers(now, before) {
@@ -181,8 +181,6 @@ function extras(body) {
   const shown = {...body.fields};
   if (body.cluster) shown.cluster = body.cluster;
   if (body.place) shown.place = body.place;
-  if (body.output && body.output.tool_calls) shown["tool calls"] = body.output.tool_calls;
-  if (body.output && body.output.trajectory) shown.trajectory = body.output.trajectory;
   if (!Object.keys(shown).length) return null;
   return section("More fields", make("dl", {class: "provenance"}, ...Object.entries(shown).map(([name, value]) =>
     make("div", {}, make("dt", {text: visible(name)}), make("dd", {}, make("pre", {dir: "auto", text: visible(pretty(value))}))))));

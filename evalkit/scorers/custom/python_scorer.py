@@ -17,6 +17,7 @@ from evalkit.disk.files import sha256_of
 from evalkit.disk.project_code import SPELLING, load_callable, module_file, project_file
 from evalkit.disk.sources import imported_files
 from evalkit.errors import InputError, Problem
+from evalkit.formats.messages import input_of
 from evalkit.scorers.base import OwnProject, Services, contexts_of
 from evalkit.scorers.custom.returned import read_grade
 from evalkit.text.values import one_line
@@ -161,7 +162,7 @@ class PythonScorer:
 
 _FROM_ROW: Mapping[str, Callable[[Case, Output], Any]] = {
     "text": lambda case, output: output.text,
-    "input": lambda case, output: _input(case),
+    "input": lambda case, output: input_of(case),
     "reference": lambda case, output: case.reference[0] if case.reference else None,
     "references": lambda case, output: list(case.reference),
     "contexts": lambda case, output: list(contexts_of(case, output)),
@@ -173,13 +174,6 @@ _FROM_ROW: Mapping[str, Callable[[Case, Output], Any]] = {
     "output": lambda case, output: copy.deepcopy(output),
 }
 """What a parameter of each name is given; the function gets copies, so that it cannot change a row."""
-
-
-def _input(case: Case) -> str | list[dict[str, str]]:
-    """The input as python systems get it."""
-    if isinstance(case.input, str):
-        return case.input
-    return [{"role": turn.role, "content": turn.content} for turn in case.input]
 
 
 def own_name(given: Mapping[str, Any], written: str) -> str:

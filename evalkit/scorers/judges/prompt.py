@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 
+from evalkit.formats.messages import text_of
 from evalkit.scorers.judges.rubric import Rubric, Scale
 from evalkit.types import Case
 
@@ -74,7 +75,7 @@ def question_text(case: Case) -> str:
     """The input as one text; a chat as one turn after the other, each with its role."""
     if isinstance(case.input, str):
         return case.input
-    return "\n\n".join(f"{turn.role}: {turn.content}" for turn in case.input)
+    return "\n\n".join(f"{turn.role}: {text_of(turn)}" for turn in case.input)
 
 
 def numbered(name: str, texts: tuple[str, ...]) -> list[tuple[str, str]]:

@@ -17,7 +17,7 @@ from evalkit.scorers.libraries.inputs import Missing
 from evalkit.scorers.libraries.options import MARKS, Entry, read_entries, refuse_repeats
 from evalkit.scorers.libraries.ragas_inputs import attempts_for
 from evalkit.scorers.libraries.ragas_library import embedding_for, judge_for, load_ragas
-from evalkit.scorers.libraries.ragas_metrics import CASE_FIELDS, RAGAS_METRICS, RagasMetric
+from evalkit.scorers.libraries.ragas_metrics import CASE_FIELDS, RAGAS_METRICS, REFERENCE_CONTEXTS, RagasMetric
 from evalkit.scorers.libraries.ragas_programs import PROGRAMS
 from evalkit.scorers.libraries.ragas_replies import RagasRules
 from evalkit.types import Case, Metric, Output, Score, Unscored
@@ -87,6 +87,16 @@ class BoundRagas:
             **(judge_key(services.llm) if self._spec.llm else {}),
             **({"embedding": services.embedder.name} if self._spec.embeddings and services.embedder else {}),
         }
+
+    def check_case(self, case: Case) -> None:
+        """Refuse a row that says that no passage is right, where the metric is a share of the right ones.
+
+        Raises:
+            ValueError: names the field.
+        """
+        if REFERENCE_CONTEXTS in self.needs and case.fields.get(REFERENCE_CONTEXTS) == []:
+            fix = f"remove it and give the scorer `when: {{has: {REFERENCE_CONTEXTS}}}`, or add a passage"
+            raise ValueError(f"`{REFERENCE_CONTEXTS}` is empty, and the metric compares with the passages in it; {fix}")
 
     def questions(self, case: Case) -> tuple[Questions, ...]:
         """The library asks at least once; how often depends on the answer."""

@@ -17,7 +17,7 @@ def attempts_for(spec: RagasMetric, case: Case, output: Output) -> list[dict[str
         Missing: Something that the metric takes is not there or blank.
     """
     fields: dict[str, Any] = {name: _field(name, case, output) for name in spec.takes if name != "reference"}
-    if spec.cls == "SQLSemanticEquivalence" and REFERENCE_CONTEXTS in case.fields:
+    if spec.cls == "SQLSemanticEquivalence" and case.fields.get(REFERENCE_CONTEXTS):
         fields[REFERENCE_CONTEXTS] = texts_of(case, REFERENCE_CONTEXTS)
     if "reference" not in spec.takes:
         return [fields]

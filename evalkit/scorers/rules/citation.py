@@ -40,7 +40,7 @@ class Citation(PassFail):
     ids: Literal["text", "position"] = "text"
     """Where an id is found: as a word in a context, or as the context's number, counted from 1."""
     source_field: str | None = None
-    """Case field with the id (or ids, any of which will do) that must be among the cited."""
+    """Case field with the id (or ids, any of which will do) that must be among the cited; [] where none must."""
 
     version: ClassVar[str] = "2"
     shorthand: ClassVar[str] = "pattern"
@@ -88,6 +88,8 @@ class Citation(PassFail):
         if self.source_field is None:
             return []
         value = case.fields.get(self.source_field)
+        if value == []:  # no source is expected
+            return []
         ids = [str(id_) for id_ in (value if isinstance(value, list | tuple) else [value]) if id_ is not None]
         if not ids:
             raise ValueError(f"{case.place or case.id}: `{self.source_field}` names no source; add the id to the case")

@@ -29,7 +29,7 @@ class Contains(PassFail):
     none: tuple[str, ...] = ()
     """None may be in the answer."""
     all_field: str | None = None
-    """Case field with further texts for `all`, such as `required`."""
+    """Case field with further texts for `all`, such as `required`; of every such field [] asks nothing."""
     any_field: str | None = None
     """Case field with further texts for `any`."""
     none_field: str | None = None

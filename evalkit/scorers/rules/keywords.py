@@ -26,7 +26,7 @@ class Keywords(Share):
     min_recall: float = 1.0
     """Smallest share of required entries that passes."""
     required_field: str | None = "required"
-    """Case field with the entries that must be found; null where the cases only forbid."""
+    """Case field with the entries that must be found, [] where a case needs none; null where the cases only forbid."""
     forbidden_field: str | None = "forbidden"
     """Case field with the entries that must not be found; a case may leave it out."""
 

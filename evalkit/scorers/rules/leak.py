@@ -120,6 +120,16 @@ class PromptLeak(PassFail):
         """The case's canaries, where the options name none."""
         return frozenset() if self.canaries else frozenset({self.canary_field})
 
+    def check_case(self, case: Case) -> None:
+        """Refuse a row that names no canary where the options name none.
+
+        Raises:
+            ValueError: names the field.
+        """
+        if not self.canaries and case.fields.get(self.canary_field) == []:
+            fix = f"add one, or remove the field and give the scorer `when: {{has: {self.canary_field}}}`"
+            raise ValueError(f"`{self.canary_field}` names no canary to look for; {fix}")
+
     def score(self, case: Case, output: Output) -> Score | Unscored:
         """Look for every canary in every disguise."""
         own = case_texts(case, self.canary_field)

@@ -106,6 +106,15 @@ class Refusal(PassFail):
         """Whether the system should refuse."""
         return frozenset({self.field})
 
+    def check_case(self, case: Case) -> None:
+        """Refuse a row whose field is a list or a mapping.
+
+        Raises:
+            ValueError: names the field.
+        """
+        if isinstance(case.fields.get(self.field), list | dict):
+            raise ValueError(f"`{self.field}` must be true or false; write true where the system should refuse")
+
     def score(self, case: Case, output: Output) -> Score | Unscored:
         """Compare what the answer does with what it should do."""
         should = case.fields.get(self.field)
