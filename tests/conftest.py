@@ -4,13 +4,27 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+TESTS = Path(__file__).parent
+PROCESS = {"acceptance", "ci", "cli", "demo", "docs", "faults", "hostile", "plugin", "real", "test_installation.py"}
+"""Folders and files whose tests start evalkit, git or pip as processes; modules that import `chromium` do so too."""
+
 # A busy machine is not a failure: how fast something is, benchmarks say.
 settings.register_profile("evalkit", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("evalkit")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that start processes, so that the default run leaves them out."""
+    for item in items:
+        drives_a_browser = hasattr(getattr(item, "module", None), "chromium")
+        if item.path.relative_to(TESTS).parts[0] in PROCESS or drives_a_browser:
+            item.add_marker(pytest.mark.process)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -11,8 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-
-from msgspec import UnsetType
+from typing import Literal
 
 from evalkit.baselines.find import set_aside_name
 from evalkit.errors import InputError, Problem, StoreError
@@ -100,7 +99,7 @@ def _copy(run: RunFolder, draft: Path, manifest: Manifest) -> None:
         os.fsync(packed.fileno())
 
 
-def _replaced(target: Path, run: RunFolder) -> ReplacedBaseline | UnsetType | None:
+def _replaced(target: Path, run: RunFolder) -> ReplacedBaseline | Literal["unknown"] | None:
     """The baseline of that name, `None` without one; if the same run is saved again, what it replaced."""
     if not (target / MANIFEST).is_file():
         return None

@@ -113,7 +113,7 @@ def _lines(facts: Facts) -> Iterator[tuple[str, str]]:
     yield "decision", facts.outcome or "none: the run did not end"
     if manifest.accepted:
         yield "accepted", manifest.accepted
-    if before := manifest.replaces:
+    if not isinstance(before := manifest.replaces, str | None):
         yield "replaces", f"run {before.run_id} ({before.outcome})"
     if facts.sees:
         assumed = " where 8.5 % of the cases flip between runs" if facts.sees[0].flips is None else ""

@@ -5,9 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any
-
-from msgspec import UNSET, UnsetType
+from typing import Any, Literal
 
 from evalkit.errors import Problem
 from evalkit.formats.records import metric_record
@@ -195,8 +193,8 @@ class Manifest:
     """Identifies the rows and the decision; known after the decision, and never written to the manifest."""
     accepted: str | None = None
     """Of a saved baseline: why it may be one without an approval. `None` for a run."""
-    replaces: ReplacedBaseline | UnsetType | None = UNSET
-    """Of a saved baseline: the one before it. `UNSET` for a run, and for a baseline of an earlier version."""
+    replaces: ReplacedBaseline | Literal["unknown"] | None = "unknown"
+    """Of a saved baseline: the one before it. `unknown` for a run, and for a baseline of an earlier version."""
     further: Mapping[str, Any] = field(default_factory=dict)
     """Keys that this version does not know: they are kept and decide nothing."""
 
@@ -216,7 +214,7 @@ def manifest_record(manifest: Manifest) -> dict[str, Any]:
     record.pop("further")
     record["metrics"] = [metric_record(metric) for metric in manifest.metrics]
     absent = {"head", *(("finished_at", "wall_s") if not manifest.finished_at else ())}
-    absent |= {key for key in ("accepted", "replaces") if manifest.accepted is None or record[key] is UNSET}
+    absent |= {key for key in ("accepted", "replaces") if manifest.accepted is None or record[key] == "unknown"}
     return {**{key: value for key, value in record.items() if key not in absent}, **manifest.further}
 
 

@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from msgspec import UNSET
-
 from evalkit.formats.rows import key_of_name
 from evalkit.results import Decided
 from evalkit.store.chain import HEAD, Scan, head_of
@@ -110,7 +108,7 @@ def _without_seal(folder: RunFolder, journals: Sequence[Scan], known: bool) -> s
     found = [f"{SEAL}: is gone, so rows that were taken away cannot be named"] if gone else []
     stored = (decision or {}).get(HEAD)
     # A baseline that an earlier version saved lacks the rows of the baseline's system, which its head stands for.
-    comparable = stored is not None and (not is_baseline or manifest.replaces is not UNSET)
+    comparable = stored is not None and (not is_baseline or manifest.replaces != "unknown")
     if comparable and head_of(journals, decision) != stored:
         found.append(f"{ROWS} or {DECISION}: changed since the decision, whose head was {stored}")
     return "; ".join(found)
