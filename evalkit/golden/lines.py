@@ -201,7 +201,7 @@ def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(row) < len(pairs):
         seen: set[str] = set()
         twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-        raise _Refused(f"the key {twice!r} stands twice; keep one of the two")
+        raise _Refused(f"the key {twice!r} is duplicated; keep one of the two")
     return row
 
 
