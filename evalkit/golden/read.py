@@ -170,7 +170,7 @@ def read_cases(source: GoldenSource, file: Path | None, shown: str, note: Note) 
 
 
 def raw_rows(source: GoldenSource, file: Path | None, shown: str, note: Note) -> Iterator[RawRow]:
-    """Yield the raw rows of a set with their lines; `note` is called for unreadable ones."""
+    """Return the raw rows of a set with their lines; `note` is called for unreadable ones."""
     if source.url is not None:
         from evalkit.golden.tables import fetch
 
