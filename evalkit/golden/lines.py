@@ -218,7 +218,7 @@ def _integer(digits: str) -> int:
 def _decimal(digits: str) -> float:
     value = float(digits)
     if value in (math.inf, -math.inf):
-        raise _Refused(f"{digits[:40]} is larger than any number that can be reckoned with; write it as text")
+        raise _Refused(f"{digits[:40]} is too large for a number; write it as text")
     return value
 
 
