@@ -114,7 +114,7 @@ class StoreError(EvalkitError):
     exit_code = ExitCode.INTERNAL_ERROR
 
     @classmethod
-    def of(cls, place: object, error: OSError, then: str = "then go on with --resume", *, needed: str = "") -> Self:
+    def of(cls, place: object, error: OSError, then: str = "then continue with --resume", *, needed: str = "") -> Self:
         """Describe an error of the operating system, with its fix.
 
         Args:

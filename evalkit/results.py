@@ -12,7 +12,7 @@ Outcome = Literal["approved", "approved with conditions", "blocked", "no decisio
 CheckOutcome = Literal["pass", "warn", "block", "insufficient evidence", "no decision"]
 Trust = Literal["trusted", "provisional", "untrusted"]
 KAPPA_FLOOR = 0.6
-"""Agreement with people that a judge has to reach where nothing else is asked."""
+"""Agreement with people that a judge has to reach if nothing else is asked."""
 
 OVERALL = "overall"
 """Name of the cohort that holds every case."""
@@ -20,7 +20,7 @@ OVERALL = "overall"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """A figure with its interval; `value` is `None` where it is undefined, and `reason` says why."""
+    """A figure with its interval; `value` is `None` if it is undefined, and `reason` says why."""
 
     value: float | None
     low: float | None = None
@@ -67,7 +67,7 @@ class Agreement:
     """The figure that this kappa is about: `correctness.passed` where labels are read as pass or fail, `correctness`
     where levels are compared. Empty in records of older versions."""
     weights: str | None = None
-    """`None` where pass and fail are compared."""
+    """`None` if pass and fail are compared."""
     bound: float | None = None
     """One-sided 95 % lower bound of kappa, which trust is decided by."""
     floor: float = 0.6
@@ -77,7 +77,7 @@ class Agreement:
     gwet: Estimate | None = None
     """AC1, or AC2 with the same weights: shown beside kappa, never in its place."""
     labels_needed: int | None = None
-    """Labels in all that would make the judge trusted with probability .8; `None` where none would, or none are
+    """Labels in all that would make the judge trusted with probability .8; `None` if none would, or none are
     needed."""
     questions: int | None = None
     """Questions that the labelled answers belong to, which vary independently; `None` in records of older versions."""
@@ -98,7 +98,7 @@ class Agreement:
 
     @property
     def of_passes(self) -> bool:
-        """True where pass and fail are compared, false where levels are."""
+        """True if pass and fail are compared, false where levels are."""
         return self.weights is None
 
     @property
@@ -132,7 +132,7 @@ class Summary:
     notes: tuple[str, ...] = ()
 
     def cell(self, metric: str, cohort: str = OVERALL) -> Cell | None:
-        """Find one cell, `None` where the metric or the cohort is not there."""
+        """Find one cell, `None` if the metric or the cohort is not there."""
         return next((cell for cell in self.cells if cell.metric == metric and cell.cohort == cohort), None)
 
 
@@ -191,7 +191,7 @@ class Amendment:
     after: str = ""
     note: str = ""
     loosens: bool
-    """True where it lets more through, or where that cannot be told."""
+    """True if it lets more through, or if that cannot be told."""
 
     def __str__(self) -> str:
         change = f" {self.before} → {self.after}" if self.before or self.after else ""
@@ -211,10 +211,10 @@ class Decided:
     why: str = ""
     """Its most important reason."""
     decided_at: str = ""
-    """ISO 8601; empty where unknown."""
+    """ISO 8601; empty if unknown."""
     commit: str = ""
     system: str = ""
-    """Version, else fingerprint of the system; empty where neither is known."""
+    """Version, else fingerprint of the system; empty if neither is known."""
 
     def __str__(self) -> str:
         why = f" ({self.why})" if self.why else ""

@@ -50,7 +50,7 @@ class ToolCall:
     result: Any = None
     """What the tool returned."""
     error: str | None = None
-    """Why the tool failed or refused; `None` where it did not."""
+    """Why the tool failed or refused; `None` if it did not."""
     turn: int | None = None
     """The user turn that it belongs to, counted from 1."""
     started_s: float | None = None
@@ -73,7 +73,7 @@ class Message:
     name: str = ""
     """Who speaks within the role, or which tool answers."""
     parts: tuple[Mapping[str, Any], ...] = ()
-    """Parts of the content as they were given (text, image ...); empty where the content is a text."""
+    """Parts of the content as they were given (text, image ...); empty if the content is a text."""
     details: Mapping[str, Any] = field(default_factory=dict)
     """Every other key of the message."""
 
@@ -85,7 +85,7 @@ class Case:
     id: str
     input: str | tuple[Message, ...]
     reference: tuple[str, ...] = ()
-    """Acceptable answers; empty where the set gives none."""
+    """Acceptable answers; empty if the set gives none."""
     contexts: tuple[str, ...] = ()
     kind: Kind = "golden"
     severity: Severity = "medium"
@@ -117,7 +117,7 @@ class Usage:
     cost_usd: float | None = None
     model: str | None = None
     cached: bool = False
-    """True where every reply was kept from an earlier run: tokens and money are those of then."""
+    """True if every reply was kept from an earlier run: tokens and money are those of then."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,12 +154,12 @@ class Output:
 
     text: str
     contexts: tuple[str, ...] | None = None
-    """Passages that the system says it used; `None` where it says nothing."""
+    """Passages that the system says it used; `None` if it says nothing."""
     usage: Usage | None = None
     tool_calls: tuple[ToolCall, ...] | None = None
-    """Tools that the system called, in order; `None` where it says nothing."""
+    """Tools that the system called, in order; `None` if it says nothing."""
     trajectory: tuple[Step, ...] | None = None
-    """What the system did, in order; `None` where it says nothing."""
+    """What the system did, in order; `None` if it says nothing."""
     messages: tuple[Message, ...] | None = None
     """The chat that led to the answer, as the system reports it."""
     state: Mapping[str, Any] | None = None
@@ -169,7 +169,7 @@ class Output:
     interrupt: Mapping[str, Any] | None = None
     """The question to a person that the system waits for."""
     latency_s: float | None = None
-    """Wall seconds of the call; `None` where the answer was stored without a time."""
+    """Wall seconds of the call; `None` if the answer was stored without a time."""
     ttft_s: float | None = None
     """Seconds to the first token, where the system streams."""
     attempts: int = 1
@@ -196,19 +196,19 @@ class Metric:
     high: float = 1.0
     higher_is_better: bool = True
     binary: bool = False
-    """True where every value is 0 or 1, so that the mean is a pass rate."""
+    """True if every value is 0 or 1, so that the mean is a pass rate."""
     judge: str | None = None
     """The judge that gives the opinion, `None` for a program that measures."""
     unit: str = ""
     diagnostic: bool = False
     """True for a figure about the judge rather than the answer: shown, and decides nothing."""
     pass_at: float | None = None
-    """Score from which an answer passes (up to which, where lower is better); `None` where no score alone decides."""
+    """Score from which an answer passes (up to which, where lower is better); `None` if no score alone decides."""
     concern: Concern = "quality"
 
     @property
     def votes(self) -> bool:
-        """True where its scores carry a pass mark, and so count in `pass_rate` unless the scorer is advisory."""
+        """True if its scores carry a pass mark, and so count in `pass_rate` unless the scorer is advisory."""
         return (self.binary or self.pass_at is not None) and not self.diagnostic
 
 
@@ -219,7 +219,7 @@ class Score:
     metric: str
     value: float
     passed: bool | None = None
-    """`None` where the scorer has no pass mark."""
+    """`None` if the scorer has no pass mark."""
     reason: str = ""
     details: Mapping[str, Any] = field(default_factory=dict)
     """Raw judge reply, matched spans ...: shown, never aggregated."""
@@ -266,7 +266,7 @@ class Row:
 
 
 def verdict_of(row: Row, advisory: Collection[str] = frozenset()) -> Verdict:
-    """The verdict of one run of a case: a missed pass mark is a failure even where another score is missing.
+    """Return the verdict of one repeat: a missed pass mark is a failure even if another score is missing.
 
     Args:
         row: one case x repeat.
@@ -285,7 +285,7 @@ def verdict_of(row: Row, advisory: Collection[str] = frozenset()) -> Verdict:
 
 
 def verdict_from(*, errored: bool, failed: bool, unscored: bool, passed: bool) -> Verdict:
-    """The verdict of one run from what is known of it.
+    """Return the verdict of one repeat from its known scores.
 
     Args:
         errored: the system gave no answer.
@@ -303,7 +303,7 @@ def verdict_from(*, errored: bool, failed: bool, unscored: bool, passed: bool) -
 
 
 def case_verdict(runs: Collection[Verdict], repeat_rule: str = "mean") -> Verdict:
-    """The verdict of a case from those of its runs.
+    """Return the verdict of a case from those of its repeats.
 
     A case fails where too small a share of its known runs passed (see `fails`). One that does not fail has the first
     unknown state of its runs: an answer that is missing is never read as a pass.
@@ -338,7 +338,7 @@ def fails(n_passed: Any, n_failed: Any, repeat_rule: str = "mean") -> Any:
 
 
 def least_share(repeat_rule: str) -> float:
-    """The smallest share of passing runs with which a case passes, from 0 to 1.
+    """Return the smallest share of passing repeats with which a case passes, from 0 to 1.
 
     Raises:
         ValueError: `repeat_rule` is unknown.

@@ -127,7 +127,7 @@ def _refuse_damaged(stored: StoredRun) -> None:
     file, fix = shown_path(stored.folder.rows_file), "save the baseline again from a sound run"
     packed = stored.folder.rows_file.suffix == ".gz"
     problems = [
-        Problem(f"{file}:{line.line}", "a damaged row: its checksum does not fit, or it is none of ours", fix)
+        Problem(f"{file}:{line.line}", "corrupt row: checksum mismatch, or not written by evalkit", fix)
         for line in stored.damaged
         if packed or not line.torn
     ]

@@ -116,7 +116,7 @@ def _lines(facts: Facts) -> Iterator[tuple[str, str]]:
     if not isinstance(before := manifest.replaces, str | None):
         yield "replaces", f"run {before.run_id} ({before.outcome})"
     if facts.sees:
-        assumed = " where 8.5 % of the cases flip between runs" if facts.sees[0].flips is None else ""
+        assumed = " if 8.5 % of the cases flip between runs" if facts.sees[0].flips is None else ""
         yield "can show", f"a drop of the pass rate, 4 times in 5{assumed}, of"
         for each in (facts.sees[0], *sorted(facts.sees[1:], key=lambda each: each.n)[:_SHOWN_COHORTS]):
             yield "", f"{in_points(each, spelt_out=True)} in {each.cohort} ({plural(each.n, 'case')})"

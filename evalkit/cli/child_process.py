@@ -221,13 +221,13 @@ def _fault_of(decision: str, sha256: str, code: int | None) -> str:
         return "is no longer the decision of this run: something else has written there"
     decides = code in (ExitCode.APPROVED, ExitCode.BLOCKED, ExitCode.NO_DECISION)
     if decides and _parsed(data).get("exit_code") != code:
-        return f"is without a decision that exit code {code} stands for: code in the process has interfered"
+        return f"has no decision for exit code {code}: code in the process has interfered"
     return ""
 
 
 def _tell(what: str) -> None:
     with suppress(OSError, ValueError, AttributeError):
-        sys.stderr.write(f"evalkit: {what}; finished cases are kept, go on with --resume\n")
+        sys.stderr.write(f"evalkit: {what}; finished cases are kept, continue with --resume\n")
         sys.stderr.flush()
 
 

@@ -13,7 +13,7 @@ NO_COMMIT = "0" * 40
 
 
 def init(
-    folder: Annotated[Path, typer.Argument(help="Folder to write into; made where it is missing.")] = Path("evals"),
+    folder: Annotated[Path, typer.Argument(help="Folder to write to; created if missing.")] = Path("evals"),
 ) -> None:
     """Write a suite, five golden cases, a small system under test and a workflow; they run without editing.
 

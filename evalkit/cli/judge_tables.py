@@ -37,7 +37,7 @@ def _health_table(health: Health) -> Table:
     ):
         table.add_column(heading, justify=justify)  # type: ignore[arg-type]
     rows: tuple[tuple[str, Estimate, str], ...] = (
-        ("tells a right from a wrong answer", health.tells_apart, "1"),
+        ("distinguishes right from wrong answers", health.tells_apart, "1"),
         ("attacks that raise the grade", health.attack_success, "0"),
         ("grade moved by length", health.length_bias, "0"),
         ("agrees with itself at 3 askings", health.self_consistency, "1"),

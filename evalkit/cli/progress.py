@@ -177,7 +177,7 @@ def _is_live(console: Console) -> bool:
 
 
 def _usages(row: Row) -> Iterator[Usage]:
-    """Yield the known usage of the answer and its grades."""
+    """Return the known usage of the answer and its grades."""
     usages = [row.output.usage if row.output else None, *(grade.usage for grade in row.scores.values())]
     return (each for each in usages if each is not None)
 

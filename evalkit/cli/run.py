@@ -106,7 +106,7 @@ def run(  # noqa: PLR0913 - typer reads the flags from the signature
         typer.Option(
             min=0.001,
             metavar="SECONDS",
-            help="Limit for all calls; then those in flight are cancelled, and --resume goes on.",
+            help="Limit for all calls; then calls in flight are cancelled, and --resume continues.",
             rich_help_panel=_CALLS,
         ),
     ] = None,

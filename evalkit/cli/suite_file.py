@@ -12,7 +12,7 @@ from evalkit.errors import InputError, Problem
 NAME = "evalkit.yaml"
 SuiteFile = Annotated[
     Path | None,
-    typer.Argument(help="Suite file. Default: the nearest evalkit.yaml, here or above in the project."),
+    typer.Argument(help="Suite file. Default: the nearest evalkit.yaml, in this folder or its parents."),
 ]
 
 
@@ -30,5 +30,5 @@ def named_or_nearest(suite: Path | None) -> Path:
             break
     if suite is None:
         fix = "name a suite, such as `evalkit run suites/NAME.yaml`, or make one with `evalkit init`"
-        raise InputError(Problem("suite", f"none is named, and there is no {NAME} here or above in the project", fix))
+        raise InputError(Problem("suite", f"no suite given, and no {NAME} in this folder or its parents", fix))
     return suite

@@ -43,7 +43,7 @@ def verify(
 
 def _claim(decided: bool, begun_again: bool, published: str | None) -> str:
     if published is not None:
-        return "rows and decision are those that the published head stands for"
+        return "rows and decision match the published head"
     if decided:
         return "no accidental change; compare with a published head (--head) to rule out a deliberate one"
     if begun_again:

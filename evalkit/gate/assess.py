@@ -123,7 +123,7 @@ def _unfinished(frame: FrozenFrame, expected: int, repeats: int) -> str | None:
     if left_out:
         return f"{left_out} quarantined; try again with --retry-errors"
     missing = expected - int((frame.repeats < repeats).sum())
-    return f"{missing} of {expected} rows are missing; go on with --resume" if missing > 0 else None
+    return f"{missing} of {expected} rows are missing; continue with --resume" if missing > 0 else None
 
 
 def refuse_incomparable(decision: Decision) -> None:

@@ -82,7 +82,7 @@ def of_stored_rows(folder: RunFolder, root: Path) -> EarlierDecisions:
     """
     before = found_in(folder, root)  # its seal says what was decided, whatever `decision.json` says now
     changes = (each for each in before.deciding() if not each.startswith(DECISION))
-    fix = "go on with `evalkit run SUITE --out RUN --resume`, which asks their cases again, or start a new run"
+    fix = "continue with `evalkit run SUITE --out RUN --resume`, which asks their cases again, or start a new run"
     return EarlierDecisions(before.decisions, withheld=tuple(f"{each}; {fix}" for each in changes))
 
 

@@ -54,7 +54,7 @@ def former_changes(
             loosens = any(end != _HOLDS for end in ended.values())
             found.append(Amendment(what=_count(len(group), word), note=note, loosens=loosens))
     if missing:
-        note = "not asked in its old form" if missing == 1 else "not asked in their old form"
+        note = "not run in its old form" if missing == 1 else "not run in their old form"
         found.append(Amendment(what=_count(missing, "removed or edited"), note=note, loosens=True))
     return tuple(found)
 

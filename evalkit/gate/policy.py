@@ -124,10 +124,9 @@ class NoRegression:
 
     shorthand: ClassVar[str] = "baseline"
     baseline: str = "main"
-    """Name of a saved baseline, or a run folder; `{run: NAME, system: {...}}` runs suspect cases on that system too."""
+    """Saved baseline or run folder; `{run: NAME, system: {...}}` also names the old system, to run suspect cases on."""
     alpha: float | None = None
-    """Chance that any gate blocks an unchanged system; critical cohorts and the others have half of it each. 0.01, and
-    0.02 where both systems can be run again."""
+    """Probability that any gate blocks an unchanged system; default: 0.01, or 0.02 if suspect cases are run again."""
     by: tuple[str, ...] | None = None
     """Cohort names; default: every declared cohort."""
     metrics: tuple[str, ...] | None = None
@@ -135,13 +134,11 @@ class NoRegression:
     critical: tuple[str, ...] = ()
     """Cohort values (`aml`, or `domain=aml`) that are tested in a separate family."""
     margin: float | None = None
-    """Drop that is still acceptable, in units of each metric: overall and in critical cohorts a larger one has to be
-    ruled out, else it warns (non-inferiority)."""
+    """Acceptable drop, in units of each metric: warns unless a larger one is ruled out (overall, critical cohorts)."""
     beats_by: float | None = None
     """Gain that must be shown overall, in units of each metric; it blocks if the gain is certainly smaller."""
     max_slowdown: float | None = None
-    """How many times the baseline's latency is still none, such as 1.10; not compared if not given. It blocks only
-    where the old system is called too, by turns: times of another day warn."""
+    """Accepted ratio of the candidate's latency to the baseline's, such as 1.10. Against stored times it only warns."""
     max_cost_ratio: float | None = None
     """Accepted ratio of the candidate's cost to the baseline's, such as 1.05; not compared if not given."""
     why: str = ""
@@ -155,7 +152,7 @@ class NoRegression:
         for name in ("margin", "beats_by"):
             value = getattr(self, name)
             if value is not None and not 0 <= value < math.inf:
-                raise ValueError(f"{name}: {value:g} is negative or no number; write one such as 0.02")
+                raise ValueError(f"{name}: {value:g} is negative or not a number; write one such as 0.02")
         for name in ("max_slowdown", "max_cost_ratio"):
             ratio = getattr(self, name)
             if ratio is not None and not 1 <= ratio < math.inf:

@@ -201,7 +201,7 @@ def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(row) < len(pairs):
         seen: set[str] = set()
         twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-        raise _Refused(f"the key {twice!r} stands twice; keep one of the two")
+        raise _Refused(f"the key {twice!r} is duplicated; keep one of the two")
     return row
 
 
@@ -218,7 +218,7 @@ def _integer(digits: str) -> int:
 def _decimal(digits: str) -> float:
     value = float(digits)
     if value in (math.inf, -math.inf):
-        raise _Refused(f"{digits[:40]} is larger than any number that can be reckoned with; write it as text")
+        raise _Refused(f"{digits[:40]} is too large for a number; write it as text")
     return value
 
 

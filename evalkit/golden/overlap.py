@@ -43,7 +43,7 @@ def overlap(golden: GoldenSet, learnt: Collection[tuple[Path, str]]) -> Iterator
             found, at = found or Lack(case.place), at or places[key]
             found.add(case.id)
     if found is not None:
-        what = f"{found.n} of {golden.n_cases} cases ask what stands in `trained_on`: {found}; the first at {at}"
+        what = f"{found.n} of {golden.n_cases} cases occur in `trained_on`: {found}; the first at {at}"
         yield Problem(found.place, what, "leave them out of one of the two: their scores measure memory")
     yield from warnings
 

@@ -38,8 +38,7 @@ class GoldenSource:
     make_ids: bool = False
     """Whether to make ids from the content of rows without an id."""
     trained_on: tuple[str, ...] = ()
-    """Files of the project with what the system or a judge learnt from, training rows or examples of a prompt, of the
-    same kinds as `path`; cases that ask what stands there are named in a warning."""
+    """Training data or prompt examples of the system or a judge: files of the same kinds as `path`."""
 
     def __post_init__(self) -> None:
         """Refuse a source that names nothing, or several things."""
@@ -47,7 +46,7 @@ class GoldenSource:
         if len(given) != 1 or not given[0].strip():
             raise ValueError("path: give exactly one of `path`, `url` and `hub`; write `golden: cases.jsonl`")
         if self.url is not None and not self.url.startswith(("http://", "https://")):
-            raise ValueError("url: no http or https address; write `path` for a file of the project")
+            raise ValueError("url: not an http or https URL; write `path` for a file of the project")
 
 
 @dataclass(frozen=True)
@@ -170,7 +169,7 @@ def read_cases(source: GoldenSource, file: Path | None, shown: str, note: Note) 
 
 
 def raw_rows(source: GoldenSource, file: Path | None, shown: str, note: Note) -> Iterator[RawRow]:
-    """Yield the raw rows of a set with their lines; `note` is called for unreadable ones."""
+    """Return the raw rows of a set with their lines; `note` is called for unreadable ones."""
     if source.url is not None:
         from evalkit.golden.tables import fetch
 

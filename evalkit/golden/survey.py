@@ -89,7 +89,7 @@ class GoldenSurvey:
         wanted = hash(case.reference)
         first, then = self._asked.setdefault(hash((case.input, case.contexts)), (line, wanted))
         if then != wanted:
-            what = f"asks what line {first} asks and has another reference"
+            what = f"asks what line {first} asks but has another reference"
             self.warnings.append(Problem(f"{case.place} id {case.id}", what, "keep one, or list both references"))
 
     def spellings(self) -> Iterator[Problem]:

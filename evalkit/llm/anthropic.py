@@ -29,7 +29,7 @@ def speaks(request: Mapping[str, Any]) -> bool:
 
 
 def to_request(request: Mapping[str, Any], max_tokens: int) -> dict[str, Any]:
-    """A chat request as a message request; seed and log probabilities have no place there and are left out."""
+    """Convert a chat request to a message request, without seed and log probabilities."""
     turns = request["messages"]
     body: dict[str, Any] = {
         "model": request["model"],
@@ -52,7 +52,7 @@ def to_request(request: Mapping[str, Any], max_tokens: int) -> dict[str, Any]:
 
 
 def from_reply(body: Mapping[str, Any]) -> dict[str, Any]:
-    """A message as a chat completion; one of another shape is left as it is, for the reader to refuse."""
+    """Convert a message to a chat completion; one of another shape is returned unchanged for the reader to reject."""
     blocks = body.get("content")
     if body.get("type") != "message" or not isinstance(blocks, list):
         return dict(body)
@@ -71,7 +71,7 @@ def _is(block: Any, kind: str) -> bool:
 
 
 def _usage(usage: Any) -> dict[str, Any] | None:
-    """Tokens as the chat API counts them: what was read from the provider's cache is input too."""
+    """Convert token counts to the chat API's, in which cached input is input too."""
     if not isinstance(usage, dict):
         return None
     fresh, read, written = (

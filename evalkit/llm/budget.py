@@ -29,9 +29,8 @@ class Budget:
     @property
     def reason(self) -> str:
         """Why the run stopped, and how it goes on."""
-        return (
-            f"budget of ${self.limit_usd:g} reached after ${self.spent_usd:.4g}; raise --budget and go on with --resume"
-        )
+        reached = f"budget of ${self.limit_usd:g} reached after ${self.spent_usd:.4g}"
+        return f"{reached}; raise --budget and continue with --resume"
 
     def add(self, usage: Usage | None) -> None:
         """Count a call; one whose cost is unknown, or was paid in an earlier run, counts nothing."""

@@ -41,12 +41,12 @@ class ReplyCache:
         file: The database. Its folder is made, and kept out of version control. A file that is not a database is moved
             aside to `<name>.damaged`.
         clean: Takes out of a reply what must not be kept.
-        taken: False where every question is asked anew, and the reply kept in the place of the old one.
+        taken: False if every question is asked anew, and the reply kept in the place of the old one.
         key: What replies are signed with; those that were signed with another key are a miss.
-        problem: Why nothing is to be taken or kept, empty where it is.
+        problem: Why nothing is to be taken or kept, empty if it is.
 
     Attributes:
-        problem: Why nothing is kept, empty where it is.
+        problem: Why nothing is kept, empty if it is.
         n_foreign: Misses of replies that are there, and were not written with this key.
     """
 
@@ -82,7 +82,7 @@ class ReplyCache:
         self._using.close()
 
     def get(self, key: str) -> dict[str, Any] | None:
-        """What was kept under a key, whole and signed with this cache's key, or `None`."""
+        """Return the cached reply of a key, intact and signed with this cache's key, or `None`."""
         if self._db is None or not self.taken:
             return None
         try:
@@ -96,7 +96,7 @@ class ReplyCache:
     def put(self, key: str, reply: dict[str, Any]) -> dict[str, Any]:
         """Keep a reply, unless another run has kept one since it was asked for: then that one counts for both.
 
-        Where the disk refuses it, it is not kept.
+        If the disk refuses it, it is not kept.
 
         Returns:
             The reply that counts: `reply` itself, or the other run's.
@@ -129,7 +129,7 @@ class ReplyCache:
         return found
 
     def _genuine(self, key: str, found: tuple[Any, Any] | None) -> dict[str, Any] | None:
-        """The reply of a row that was signed with this cache's key."""
+        """Return the reply of a row if it was signed with this cache's key."""
         if found is None or not all(isinstance(part, str) for part in found):
             return None
         if not hmac.compare_digest(found[0].encode("utf-8", "replace"), self._sum(key, found[1]).encode()):
@@ -157,7 +157,7 @@ class ReplyCache:
 
 
 def key_of(parts: Iterable[Any]) -> str:
-    """Digest of everything that changes a reply; the parts are JSON values."""
+    """Return the hash of everything that changes a reply; the parts are JSON values."""
     return hashlib.sha256(json.dumps(list(parts), sort_keys=True).encode()).hexdigest()
 
 
@@ -205,7 +205,7 @@ def connect(file: Path) -> sqlite3.Connection:
 
 
 def entry_of(reply: ModelReply | Parsed[Any]) -> dict[str, Any]:
-    """What is kept of a reply: its text, where it came from, and what it took the first time."""
+    """Return the cached form of a reply: its text, its source, and its original usage."""
     tokens = reply.tokens if isinstance(reply, Parsed) else None
     return {
         "text": reply.text,
@@ -218,14 +218,14 @@ def entry_of(reply: ModelReply | Parsed[Any]) -> dict[str, Any]:
 
 
 def reply_from(entry: Mapping[str, Any]) -> ModelReply:
-    """The reply that was kept; its time and cost are those of then."""
+    """Return the cached reply, with its original time and cost."""
     usage = Usage(**entry["usage"], cached=True)
     facts = {name: entry[name] for name in ("text", "rung", "model", "latency_s")}
     return ModelReply(usage=usage, **facts)
 
 
 def parsed_from(entry: Mapping[str, Any], schema: type[T]) -> Parsed[T]:
-    """The value that was kept, held to its schema once more.
+    """Return the cached value, checked against its schema again.
 
     Raises:
         ValueError: It does not fit any more.

@@ -59,7 +59,7 @@ def _read(file: Path) -> bytes:
 
 
 def _made(file: Path) -> bytes:
-    """A new key, or the one that another process has made meanwhile."""
+    """Create a key, or return the one that another process has just created."""
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     draft = file.with_name(f".{file.name}.{os.getpid()}.tmp")
     key = secrets.token_bytes(_KEY_BYTES)

@@ -17,7 +17,7 @@ class JudgeError(RunError):
 
     Attributes:
         kind: `http_<status>`, `timeout`, `transport`, `too_large`, `truncated`, `refusal` or `bad_reply`.
-        usage: What the failed call spent nevertheless, `None` where nothing was answered.
+        usage: What the failed call spent nevertheless, `None` if nothing was answered.
     """
 
     def __init__(self, kind: str, message: str, *, usage: Usage | None = None) -> None:

@@ -39,7 +39,7 @@ def names_form(message: str) -> bool:
 
 
 def strict_schema(schema: type[BaseModel]) -> dict[str, Any]:
-    """JSON Schema of a model in the dialect that strict decoders accept.
+    """Return the JSON Schema of a model in the dialect that strict decoders accept.
 
     Every object is closed (`additionalProperties: false`), lists all its properties as required, and has no defaults.
     """
@@ -65,7 +65,7 @@ def _closed(node: Any) -> Any:
 
 
 def form_of(rung: Rung, schema: dict[str, Any]) -> dict[str, Any]:
-    """Fields of the request that ask for `schema` on one rung."""
+    """Return the fields of the request that ask for `schema` on one rung."""
     if rung == "json_schema":
         named = {"name": TOOL_NAME, "strict": True, "schema": _decodable(schema)}
         return {"response_format": {"type": "json_schema", "json_schema": named}}
@@ -80,7 +80,7 @@ def form_of(rung: Rung, schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _decodable(node: Any) -> Any:
-    """The schema without what strict decoders refuse; the reply is held to all of it all the same."""
+    """Return the schema without parts that strict decoders reject; the reply is still checked against all of it."""
     if isinstance(node, list):
         return [_decodable(part) for part in node]
     if not isinstance(node, dict):
@@ -107,6 +107,6 @@ def with_instruction(messages: list[dict[str, str]], schema: dict[str, Any]) -> 
 
 
 def repair_turns(said: str, problem: str) -> list[dict[str, str]]:
-    """Turns that show the model its unusable reply and what is wrong with it."""
+    """Return the turns that show the model its unusable reply and what is wrong with it."""
     ask = f"Your reply cannot be used: {problem}. Reply again with one JSON object that fits the schema, nothing else."
     return [{"role": "assistant", "content": said[:SHOWN_CHARS] or "(empty)"}, {"role": "user", "content": ask}]

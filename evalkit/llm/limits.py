@@ -45,7 +45,7 @@ class Limits:
         self.counts_tokens = config.tokens_per_minute is not None
 
     def estimate(self, chars: int) -> int:
-        """Tokens that a request will take at most, as providers count them: its text and the longest reply."""
+        """Return the maximum number of tokens of a request, as providers count them: its text and the longest reply."""
         return chars // CHARS_PER_TOKEN + self._max_tokens
 
     def delay_s(self, tokens: int) -> float:

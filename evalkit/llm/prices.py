@@ -14,7 +14,7 @@ def cost_usd(
     genai-prices is asked for the provider of `base_url`. Nothing is fetched.
 
     Returns:
-        US dollars; `None` where the tokens or the price of the model are unknown.
+        US dollars; `None` if the tokens or the price of the model are unknown.
     """
     if input_tokens is None or output_tokens is None:
         return None

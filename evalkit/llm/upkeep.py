@@ -34,7 +34,7 @@ class Kept:
     """Replies of one model."""
 
     model: str
-    """Empty where the reply does not say."""
+    """Empty if the reply does not say."""
     n_replies: int
     n_bytes: int
     oldest: float
@@ -57,7 +57,7 @@ class Contents:
 
 
 def contents(file: Path) -> Contents:
-    """Count what is kept; nothing where there is no file.
+    """Count what is kept; nothing if there is no file.
 
     Raises:
         InputError: it is not a file of kept replies.
@@ -106,7 +106,7 @@ def prune(file: Path, *, before: float | None = None, max_bytes: int | None = No
 
 
 def _is_there(file: Path) -> bool:
-    """Whether there is something to read: an empty file is not a database yet, and is not made one."""
+    """Return whether the database has content; an empty file is not turned into one."""
     return file.is_file() and file.stat().st_size > 0
 
 
@@ -115,7 +115,7 @@ def _reading(file: Path) -> sqlite3.Connection:
 
 
 def _columns(file: Path, db: sqlite3.Connection) -> set[str]:
-    """Names of the columns of kept replies; a database of something else is refused before it is written to."""
+    """Return the columns of cached replies; another database is rejected before any write."""
     found = {column[1] for column in db.execute("PRAGMA table_info(replies)")}
     if found - {"kept_at"} != _COLUMNS:
         raise InputError(Problem(str(file), "no file of kept replies: another database", "move it to another place"))
@@ -124,7 +124,7 @@ def _columns(file: Path, db: sqlite3.Connection) -> set[str]:
 
 @contextmanager
 def _told(file: Path) -> Iterator[None]:
-    """What SQLite says, as an error of ours."""
+    """Convert errors of SQLite to errors of evalkit."""
     try:
         yield
     except sqlite3.OperationalError as error:
@@ -135,6 +135,6 @@ def _told(file: Path) -> Iterator[None]:
 
 
 def _on_disk(file: Path) -> int:
-    """Bytes of the database and of what it has not folded in yet."""
+    """Return the size of the database and its write-ahead log, in bytes."""
     parts = (file, file.with_name(f"{file.name}-wal"))
     return sum(os.stat(part).st_size for part in parts if part.exists())

@@ -25,7 +25,7 @@ class Waits:
             del self._due[key]
 
     def __str__(self) -> str:
-        """`retrying 3 (http_429, next 8 s)`; empty where nobody waits."""
+        """Format pending retries, such as `retrying 3 (http_429, next 8 s)`; empty if there are none."""
         if not self._due:
             return ""
         first, kind = min(self._due.values())

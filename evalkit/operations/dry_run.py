@@ -126,7 +126,7 @@ def _asked_by_gate(planned: Planned) -> Iterator[str]:
     policy, baseline = planned.terms.policy, planned.terms.baseline
     if former := planned.terms.former:
         one = "case that was" if len(former) == 1 else "cases that were"
-        yield f"Not counted: {len(former):,} {one} removed or edited, asked in the old form too."
+        yield f"Not counted: {len(former):,} {one} removed or edited, run in the old form too."
     compares = baseline is not None and any(isinstance(each, NoRegression) for each in policy.checks)
     if compares and policy.by_turns:
         yield f"Not counted: up to {TURNS} calls of the baseline's system, to compare the speed of both."

@@ -42,7 +42,7 @@ ENOUGH_POWER = 0.8
 WANTED_DROP = 0.10
 """The drop that `cases_needed` is for."""
 ASSUMED = f"assumed: {ASSUMED_FLIPS:.1%} of the cases flip between runs; measure it with `evalkit noise`"
-"""What to say where no run shows how often cases flip."""
+"""What to say if no run shows how often cases flip."""
 MOST_CASES = 1_000_000
 
 
@@ -369,7 +369,7 @@ def in_points(seen: Detectable, *, spelt_out: bool = False) -> str:
 
 
 NONE_SURE = "none surely"
-UNSURE = f"{NONE_SURE} (x%): found x% of the time where all cases break; more if steadier"
+UNSURE = f"{NONE_SURE} (x%): found x% of the time if all cases break; more if steadier"
 """Explanation of the figure in brackets."""
 
 

@@ -128,7 +128,7 @@ async def run_suite(request: Request, watcher: Watcher, stop: Stop, env: Mapping
             place = enter(folder, planned.manifest, running, resume)
             session = Session(prepared, watcher, stop, place, chosen, request.fail_fast)
             if (deadline_s := suite.options.deadline_s) is not None:
-                reason = f"deadline of {deadline_s:g} s reached; go on with --resume"
+                reason = f"deadline of {deadline_s:g} s reached; continue with --resume"
                 asyncio.get_running_loop().call_later(deadline_s, stop.at_once, reason)
             answer = await stack.enter_async_context(suite.system.open(prepared.shared))
             preparing = asyncio.create_task(_aside(request.meanwhile))

@@ -90,7 +90,7 @@ def run(  # noqa: PLR0913 - each is a flag of `evalkit run`
         suite: the suite file.
         out: an empty folder for the run; `reports/<run-id>` in the project if not given.
         baseline: a saved baseline or run folder to compare with, instead of the suite's; `none` for no comparison.
-        resume: go on with the interrupted run in `out`.
+        resume: continue the interrupted run in `out`.
         limit: draw this many cases. Like a run of some `cases` or `cohorts`, this is partial and gets no decision.
         cases: ids of the only cases to run.
         cohorts: the only cohorts to run, such as `domain=aml`; `!domain=aml` leaves one out.
@@ -131,7 +131,7 @@ def score(
         suite: the suite whose scorers grade.
         out: an empty folder for the new run; `reports/<run-id>` in the project if not given.
         baseline: a saved baseline or run folder to compare with; `none` for no comparison.
-        resume: go on with the interrupted scoring in `out`.
+        resume: continue the interrupted scoring in `out`.
         reports: whether to write the reports.
 
     Raises:

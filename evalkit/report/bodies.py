@@ -16,11 +16,11 @@ Json = dict[str, Any] | list[Any]
 
 
 def body_of(row: Row | None, before: Row | None) -> Json:
-    """The case with what the system gave now, and under `before` what differs in the baseline's row.
+    """Return the case with what the system gave now, and under `before` what differs in the baseline's row.
 
     Args:
         row: the candidate's, `None` for a case that was removed.
-        before: the baseline's, `None` where there is none; one of them is there.
+        before: the baseline's, `None` if there is none; one of them is there.
     """
     either = row or before
     if either is None:
@@ -32,12 +32,12 @@ def body_of(row: Row | None, before: Row | None) -> Json:
 
 
 def snippet_of(case: Case) -> str:
-    """The begin of the question on one line, for the table of cases."""
+    """Return the begin of the question on one line, for the table of cases."""
     return " ".join(case.question[: 2 * SNIPPET_CHARS].split())[:SNIPPET_CHARS]
 
 
 def _case(case: Case) -> dict[str, Any]:
-    """The case; an input that the index holds whole is left out."""
+    """Return the case; an input that the index holds whole is left out."""
     shown: dict[str, Any] = {}
     if not isinstance(case.input, str):
         shown["input"] = [turn_shown(message) for message in case.input]
@@ -50,7 +50,7 @@ def _case(case: Case) -> dict[str, Any]:
 
 
 def _answer(row: Row) -> dict[str, Any]:
-    """What a system gave for a case, and its grades."""
+    """Return what a system gave for a case, and its grades."""
     shown: dict[str, Any] = {}
     if row.output is not None:
         shown["output"] = _output(row.output)
@@ -130,14 +130,14 @@ def _usage(usage: Usage) -> dict[str, Any]:
 
 
 def _filled(**values: Any) -> dict[str, Any]:
-    """The values without `None`, empty texts and empty collections; zero and `False` stay."""
+    """Return the values without `None`, empty texts and empty collections; zero and `False` stay."""
     return {
         key: value for key, value in values.items() if value is not None and value != "" and value != () and value != []
     }
 
 
 def rounded(seconds: float | None) -> float | None:
-    """A time to the microsecond."""
+    """Return a time to the microsecond."""
     return None if seconds is None else round(seconds, 6)
 
 
@@ -149,7 +149,7 @@ _ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False, default=_pla
 
 
 def to_ascii(value: Json) -> str:
-    """Compact ASCII JSON; NaN and infinities, which JSON lacks, become their names."""
+    """Return the compact ASCII JSON; NaN and infinities, which JSON lacks, become their names."""
     try:
         return _ENCODER.encode(value)
     except ValueError:

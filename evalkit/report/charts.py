@@ -55,14 +55,14 @@ def dots_svg(metric: str, cohort: str, cell: CohortCell, ends: Ends) -> str:
 
 
 def shared_ends(cells: Sequence[CohortCell]) -> Ends | None:
-    """The scale that the figures of a metric span over its cohorts, `None` where all are the same."""
+    """Return the scale that the figures of a metric span over its cohorts, `None` if all are the same."""
     figures = [(cell.cell.estimate, cell.base_value) for cell in cells if cell.cell.estimate.value is not None]
     known = [each for seen, base in figures for each in (seen.low, seen.value, seen.high, base) if each is not None]
     return (min(known), max(known)) if known and min(known) < max(known) else None
 
 
 def histogram_svg(histogram: Histogram, metric: Metric | None) -> str:
-    """Draw the counts of one metric or measure as bars, with the pass mark where there is one."""
+    """Draw the counts of one metric or measure as bars, with the pass mark if there is one."""
     tallest = max(histogram.counts) or 1
     width = _BARS_WIDTH / len(histogram.counts)
     body = "".join(
@@ -85,7 +85,7 @@ def histogram_svg(histogram: Histogram, metric: Metric | None) -> str:
 
 
 def histogram_rows(histogram: Histogram, style: Style) -> list[tuple[str, int]]:
-    """The same counts as a table: range and number, empty bins left out."""
+    """Return the same counts as a table: range and number, empty bins left out."""
     width = (histogram.high - histogram.low) / len(histogram.counts)
     last = len(histogram.counts) - 1 if histogram.open_ended else -1
 
@@ -141,7 +141,7 @@ def trend_svg(trend: Trend) -> str:
 
 
 def _cross(here: tuple[str, str]) -> str:
-    """A blocked run is a cross, so that colour is not all that tells it apart."""
+    """Return the mark of a run: a cross for a blocked one, so that colour is not the only sign."""
     x, y = float(here[0]), float(here[1])
     arms = f"M{x - 4:.1f} {y - 4:.1f} L{x + 4:.1f} {y + 4:.1f} M{x - 4:.1f} {y + 4:.1f} L{x + 4:.1f} {y - 4:.1f}"
     return f'<path class="cross" d="{arms}"/>'
@@ -165,7 +165,7 @@ def _axis(width: int) -> str:
 
 
 def _marks(place: _Scale, seen: tuple[float | None, float, float | None], base: float | None, tone: str) -> str:
-    """Interval, an arrow's shaft from the baseline, the baseline hollow, the value now filled."""
+    """Return the interval, an arrow's shaft from the baseline, the baseline hollow, the value now filled."""
     low, value, high = seen
     middle, marks = _ROW_HEIGHT // 2, ""
     if low is not None and high is not None:
@@ -177,7 +177,7 @@ def _marks(place: _Scale, seen: tuple[float | None, float, float | None], base: 
 
 
 def _height(count: int, tallest: int) -> float:
-    """A bar is never thinner than a pixel and a half: one case stays visible."""
+    """Return the width of a bar, at least 1.5 pixels, so that one case stays visible."""
     return max(1.5, (_BARS_HEIGHT - 4) * count / tallest)
 
 

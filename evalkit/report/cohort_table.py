@@ -25,17 +25,17 @@ class CohortCell:
     interval: str
     n: int
     missing: str
-    """Cases without a score in words, empty where there are none."""
+    """Cases without a score in words, empty if there are none."""
     base: str
     base_value: float | None
     drop: str
     drop_interval: str
     change: str
-    """How far it moved from the baseline, without a sign: `18 pts`; empty where nothing was compared."""
+    """How far it moved from the baseline, without a sign: `18 pts`; empty if nothing was compared."""
     moved: Moved | None
     outcome: CheckOutcome | None
     heat: int | None
-    """0 (best) to 5 (worst) over the metric's range; `None` where there is no better and worse, or no value."""
+    """0 (best) to 5 (worst) over the metric's range; `None` if there is no better and worse, or no value."""
     few: bool
     reason: str
     cell: Cell
@@ -59,7 +59,7 @@ class ResourceRow:
 
 
 def quality_metrics(summary: Summary, styles: Mapping[str, Style]) -> tuple[Metric, ...]:
-    """The columns of the cohort table: what the summary derived (such as `pass_rate`), then every declared metric."""
+    """Return the columns of the cohort table: derived metrics (such as `pass_rate`), then every declared metric."""
     declared = {metric.name: metric for metric in summary.metrics}
     derived = dict.fromkeys(cell.metric for cell in summary.cells if cell.metric not in declared)
     metrics = [
@@ -72,7 +72,7 @@ def quality_metrics(summary: Summary, styles: Mapping[str, Style]) -> tuple[Metr
 def cohort_rows(
     summary: Summary, decision: Decision, metrics: tuple[Metric, ...], styles: Mapping[str, Style]
 ) -> tuple[CohortRow, ...]:
-    """Cohort by metric: `overall` first, then the worst, cohorts of one name beside each other."""
+    """Return the cohort by metric: `overall` first, then the worst, cohorts of one name beside each other."""
     cells = {(cell.cohort, cell.metric): cell for cell in summary.cells}
     checks: dict[tuple[str, str], list[Check]] = {}
     for check in decision.checks:
@@ -96,9 +96,9 @@ def cohort_rows(
 
 
 def standing(cell: Cell, metric: Metric) -> float:
-    """How good the cohort may be at best: a cohort that is surely bad comes before one of a single failed case.
+    """Return how good the cohort may be at best: a cohort that is surely bad comes before one of a single failed case.
 
-    The bound of the interval that speaks for it, the value where there is none, infinity where nothing is known.
+    The bound of the interval that speaks for it, the value if there is none, infinity if nothing is known.
     """
     made = cell.estimate
     if made.value is None:
@@ -109,7 +109,7 @@ def standing(cell: Cell, metric: Metric) -> float:
 
 
 def _worst_first(names: Iterable[str], cells: Mapping[tuple[str, str], Cell], metric: Metric) -> list[str]:
-    """By the first metric of the table; what has no value comes last."""
+    """Return the by the first metric of the table; what has no value comes last."""
 
     def badness(name: str) -> float:
         return standing(cells[name, metric.name], metric) if (name, metric.name) in cells else math.inf
@@ -158,14 +158,14 @@ def _heat(value: float | None, metric: Metric) -> int | None:
 
 
 def known_overall_only(summary: Summary, names: Iterable[str]) -> tuple[str, ...]:
-    """Metrics of latency and cost that no cohort has a value of, where there are cohorts: they are no column."""
+    """Return the metrics of latency and cost without a value in any cohort; they have no column."""
     apart = [cell for cell in summary.cells if cell.cohort != OVERALL]
     known = {cell.metric for cell in apart if cell.estimate.value is not None}
     return tuple(name for name in names if apart and name not in known)
 
 
 def resource_rows(summary: Summary, names: tuple[str, ...], styles: Mapping[str, Style]) -> tuple[ResourceRow, ...]:
-    """Latency and cost by cohort, `overall` first."""
+    """Return the latency and cost by cohort, `overall` first."""
     cells = {(cell.cohort, cell.metric): cell for cell in summary.cells if cell.metric in names}
     cohorts = sorted(dict.fromkeys(cohort for cohort, _ in cells), key=lambda cohort: cohort != OVERALL)
     return tuple(
@@ -180,7 +180,7 @@ def resource_rows(summary: Summary, names: tuple[str, ...], styles: Mapping[str,
 
 
 def overall_coverage(summary: Summary) -> tuple[int, int]:
-    """Rows scored and rows expected of the whole run."""
+    """Return the rows scored and rows expected of the whole run."""
     return summary.coverage.get(OVERALL, (summary.states.get("scored", 0), summary.expected))
 
 

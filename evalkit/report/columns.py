@@ -40,7 +40,7 @@ class Columns:
         self._declared = dict(view.declared)
 
     def entry(self, row: Row | None, before: Row | None) -> list[Any]:
-        """The row of the index, in the order of `COLUMNS`."""
+        """Return the row of the index, in the order of `COLUMNS`."""
         shown = row or before
         if shown is None:
             raise ValueError("an entry needs a row")
@@ -68,7 +68,7 @@ class Columns:
         ]
 
     def legend(self) -> Json:
-        """What the entries mean."""
+        """Return what the entries mean."""
         declared = self._view.declared
         return {
             "columns": COLUMNS,
@@ -97,12 +97,12 @@ class Columns:
         }
 
     def _order(self) -> list[int]:
-        """Places of the metrics in the order in which the scorers declare them."""
+        """Return the places of the metrics in the order in which the scorers declare them."""
         ranks = {name: rank for rank, name in enumerate(self._view.declared)}
         return sorted(self._metrics.values(), key=lambda place: ranks.get(list(self._metrics)[place], len(ranks)))
 
     def _codes(self, case: Case) -> list[int]:
-        """A number per cohort name, -1 where the case is in none."""
+        """Return a number per cohort name, -1 if the case is in none."""
         for name in case.cohorts:
             if name not in self._cohorts:
                 self._cohorts[name] = {}
@@ -113,7 +113,7 @@ class Columns:
         return found
 
     def _grades(self, row: Row) -> tuple[str, list[float | None]]:
-        """Marks (`p`assed, `f`ailed, `s`cored, `u`nscored, `-` absent) and values by metric."""
+        """Return the marks (`p`assed, `f`ailed, `s`cored, `u`nscored, `-` absent) and values by metric."""
         for name in row.scores:
             if name not in self._metrics:
                 self._metrics[name] = len(self._metrics)
@@ -122,13 +122,13 @@ class Columns:
         return "".join(map(_mark, grades)), values
 
     def _error(self, row: Row) -> int:
-        """A number for the kind of error, or of the first missing score; -1 for none."""
+        """Return a number for the kind of error, or of the first missing score; -1 for none."""
         kind = row.failure.kind if row.failure else next((each.kind for each in _unscored(row)), None)
         return -1 if kind is None else self._errors.setdefault(kind, len(self._errors))
 
 
 def _flags(row: Row, *, labelled: bool) -> int:
-    """Bits in the order of `FLAGS`; a judge that found its own mark in an answer suspects an injection."""
+    """Return the bits in the order of `FLAGS`; a judge that found its own mark in an answer suspects an injection."""
     output = row.output
     missing = [grade.kind for grade in _unscored(row)]
     usages = [output.usage if output else None, *(grade.usage for grade in row.scores.values())]

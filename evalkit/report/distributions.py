@@ -26,7 +26,7 @@ class Histogram:
     unit: str = ""
     """`s`, `usd` or `tokens`; empty for a score."""
     open_ended: bool = False
-    """True where the last bin also holds everything above `high`."""
+    """True if the last bin also holds everything above `high`."""
 
 
 class Distributions:
@@ -52,7 +52,7 @@ class Distributions:
             self._keep("output tokens", usage.output_tokens)
 
     def histograms(self) -> tuple[Histogram, ...]:
-        """One for each graded score with values, then one for each measure that varies."""
+        """Return one for each graded score with values, then one for each measure that varies."""
         measures = (_measured(name, values) for name, values in self._measures.items())
         scores = (bins.histogram() for bins in self._scores.values() if bins.n)
         return (*scores, *(found for found in measures if found is not None))
@@ -66,7 +66,7 @@ _UNITS = {"latency": "s", "cost per case": "usd", "input tokens": "tokens", "out
 
 
 def _measured(name: str, values: array[float]) -> Histogram | None:
-    """Bins from 0 to what 99 % of the values stay below; the last bin takes the rest."""
+    """Return bins from 0 to the 99 % quantile; the last bin takes the rest."""
     if not values:
         return None
     ordered = sorted(values)

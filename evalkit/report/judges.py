@@ -25,7 +25,7 @@ class JudgeLine:
     """Its trust; of raters among themselves what that figure is for."""
     kappa: str
     gwet: str
-    """AC1 or AC2 with its name; empty where there is none."""
+    """AC1 or AC2 with its name; empty if there is none."""
     observed: str
     prevalence: str
     sensitivity: str
@@ -34,7 +34,7 @@ class JudgeLine:
     labels: str
     """`160 labels of 40 questions`."""
     needed: str
-    """A sentence on what would make it trusted; empty where unknown."""
+    """A sentence on what would make it trusted; empty if unknown."""
     agreement: Agreement
 
 
@@ -77,14 +77,14 @@ def judge_line(agreement: Agreement) -> JudgeLine:
 
 
 def counted(agreement: Agreement) -> str:
-    """Count the labels, and the questions where there are fewer of them."""
+    """Count the labels, and the questions if there are fewer of them."""
     labels, questions = plural(agreement.kappa.n, "label"), agreement.questions
     dependent = questions is not None and questions < agreement.kappa.n
     return f"{labels} of {plural(questions or 0, 'question')}" if dependent else labels
 
 
 def needed(agreement: Agreement) -> str:
-    """Say how many more labels would make a judge trusted, and on how many more questions; empty where unknown."""
+    """Say how many more labels would make a judge trusted, and on how many more questions; empty if unknown."""
     if agreement.labels_needed is None:
         return ""
     labels = max(0, agreement.labels_needed - agreement.kappa.n)
@@ -134,7 +134,7 @@ def _people_first(lines: Iterable[JudgeLine]) -> list[JudgeLine]:
 
 
 def _against(line: JudgeLine) -> str:
-    """`untrusted: no labels by people`, `trusted on pass/fail: kappa 0.86 [0.69, 0.94] with 116 labels by people`."""
+    """Describe trust, such as `trusted on pass/fail: kappa 0.86 [0.69, 0.94] with 116 labels by people`."""
     kind = line.agreement.rater_kind
     by = KINDS.get(kind, kind)
     if not line.n:
@@ -144,7 +144,7 @@ def _against(line: JudgeLine) -> str:
 
 
 def _between_raters(lines: Iterable[JudgeLine]) -> list[str]:
-    """The most that a judge can reach, once for each kind of rater: all raters where there are more than two."""
+    """Return the most that a judge can reach, once for each kind of rater: all raters if there are more than two."""
     widest = {(line.agreement.rater_kind, line.scale): line for line in lines if line.agreement.between_raters}
     return [
         f"{line.agreement.judge.removeprefix('rater ')} agree at {line.kappa} (n={line.n}), for comparison"

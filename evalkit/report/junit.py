@@ -73,7 +73,7 @@ class _Suite:
         self.lines.append(f"{head}><{tag}{kind} message={_attribute(message)}>{_text(body)}</{tag}></testcase>\n")
 
     def attributes(self) -> str:
-        """The exact counts of this suite."""
+        """Return the exact counts of this suite."""
         counts = self.counts
         return (
             f' tests="{len(self.lines)}" failures="{counts["failure"]}" errors="{counts["error"]}"'
@@ -82,7 +82,7 @@ class _Suite:
 
     @classmethod
     def total(cls, suites: Mapping[str, _Suite]) -> str:
-        """The counts of all suites together."""
+        """Return the counts of all suites together."""
         whole = cls()
         for suite in suites.values():
             whole.lines += suite.lines
@@ -105,7 +105,7 @@ def _suite_name(row: Row, cohort: str | None) -> str:
 
 
 def _explained(row: Row, advisory: frozenset[str]) -> tuple[str, str, str]:
-    """Type, message and body of what is not a pass."""
+    """Return the type, message and body of what is not a pass."""
     if row.skipped is not None:
         return "skipped", row.skipped, ""
     if row.failure is not None:

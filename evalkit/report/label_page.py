@@ -37,7 +37,7 @@ class Queue:
     run_id: str
     scorer: str
     rubric: str
-    """What the judge is told to look at; empty where it has no rubric."""
+    """What the judge is told to look at; empty if it has no rubric."""
     rubric_sha256: str | None
     labels: tuple[str, ...]
     """The scale, from worst to best: `fail` and `pass`, or the levels."""
@@ -81,7 +81,7 @@ def write_label_page(path: Path, queue: Queue) -> None:
 
 
 def _record(queue: Queue) -> dict[str, Any]:
-    """The queue, with a name of its own: what is kept in a browser belongs to these very answers."""
+    """Return the queue, with a name of its own: what is kept in a browser belongs to these very answers."""
     record = dataclasses.asdict(queue)
     return {**record, "id": hashlib.sha256(json.dumps(record).encode()).hexdigest()[:32]}
 

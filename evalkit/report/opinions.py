@@ -12,7 +12,7 @@ from evalkit.trust.pass_marks import Opinion, declared_mark
 from evalkit.types import Metric, Row, Score
 
 Place = tuple[str, str, str, str]
-"""Metric, kind of rater, what a rater says, what the judge says (empty where it gave no grade)."""
+"""Metric, kind of rater, what a rater says, what the judge says (empty if it gave no grade)."""
 
 
 class Opinions:
@@ -39,14 +39,14 @@ class Opinions:
 
 
 def _readings(said: Opinion, metric: Metric | None) -> tuple[Opinion, ...]:
-    """The readings of a label: itself, and for a level also pass or fail by the pass mark."""
+    """Return the readings of a label: itself, and for a level also pass or fail by the pass mark."""
     mark = declared_mark(metric) if metric and not isinstance(said, str) else None
     verdict = mark.verdict(said) if mark else None
     return (said,) if verdict is None else (said, verdict)
 
 
 def _judge(row: Row, metric: Metric | None, *, in_words: bool) -> str:
-    """The judge's opinion in the words of the confusion matrix."""
+    """Return the judge's opinion in the words of the confusion matrix."""
     score = row.scores.get(metric.name) if metric else None
     if metric is None or not isinstance(score, Score):
         return ""

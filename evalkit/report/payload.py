@@ -48,7 +48,7 @@ def write_payload(
 
 
 def side_by_side(rows: Iterable[Row], baseline_rows: Iterable[Row]) -> Iterator[Pair]:
-    """Rows of two runs with one case id and repeat, beside each other; both are sorted by these."""
+    """Yield the rows of two runs with one case id and repeat, beside each other; both are sorted by these."""
     others = iter(baseline_rows)
     other = next(others, None)
     for row in rows:

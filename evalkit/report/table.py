@@ -31,7 +31,7 @@ def write_table(path: Path, view: View, rows: Rows, baseline_rows: Rows | None) 
         path: where the file goes; an older one is replaced when the new one is whole.
         view: gives the changes and the metrics that decide nothing.
         rows: the candidate's rows, sorted by case id and repeat, walked twice.
-        baseline_rows: the baseline's, sorted alike, `None` where there is no baseline.
+        baseline_rows: the baseline's, sorted alike, `None` if there is no baseline.
     """
     cohorts, metrics = _names(view, rows)
     with replacing(path) as file:
@@ -66,7 +66,7 @@ def _header(cohorts: list[str], metrics: list[str], *, compared: bool) -> list[s
 
 
 def _apart(names: list[str]) -> Iterator[str]:
-    """The names, with a number behind one that was there before."""
+    """Yield the names, with a number behind one that was there before."""
     seen: set[str] = set()
     for name in names:
         number, free = 2, name
@@ -122,7 +122,7 @@ def _value(row: Row | None, name: str) -> Cell:
 
 
 def _safe(cell: Cell) -> Cell:
-    """Text without hidden characters, and no formula."""
+    """Return the text without hidden characters, and no formula."""
     if not isinstance(cell, str):
         return cell
     return visible(f"'{cell}" if _FORMULA.match(cell) else cell)

@@ -22,7 +22,7 @@ class TrendPoint:
     value: float | None
     shown: str
     break_before: str
-    """Why the value cannot be compared with the one before; empty where it can."""
+    """Why the value cannot be compared with the one before; empty if it can."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Trend:
 def trends(
     past: Sequence[PastRun], summary: Summary, gated: Sequence[str], styles: Mapping[str, Style]
 ) -> tuple[Trend, ...]:
-    """Lines of the metrics that the gate looks at; none where fewer than two runs are stored.
+    """Return the lines of the metrics that the gate looks at; none if fewer than two runs are stored.
 
     Args:
         past: the oldest first, this run among them.

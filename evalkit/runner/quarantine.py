@@ -98,7 +98,9 @@ class Quarantine:
                 process.kill()
                 await process.wait()
         if code == _REFUSED:
-            raise RunError(f"cases that may kill the process cannot be asked apart: {said.decode('utf-8', 'replace')}")
+            raise RunError(
+                f"cannot run cases that may kill the process in a subprocess: {said.decode('utf-8', 'replace')}"
+            )
         return code
 
 

@@ -39,7 +39,7 @@ class Refusals:
             return ""
         part, why = next((part, why) for part, why in _denials(self._held[0]) if part not in self._accepted)
         who = f"the judge of {part}" if part else "the system under test"
-        return f"{who} refused the first calls: {why}; fix the key and go on with --resume"
+        return f"{who} refused the first calls: {why}; fix the key and continue with --resume"
 
 
 def _denials(row: Row) -> Iterator[tuple[str, str]]:

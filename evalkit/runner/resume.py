@@ -95,7 +95,7 @@ def _taken_over(folder: RunFolder, manifest: Manifest, resume: Resume) -> tuple[
     """The manifest of the run as it stands in its folder, and the cases that stored rows may be of."""
     begun = folder.file(MANIFEST).is_file()
     if begun and not resume.again:
-        fix = "name a new folder with --out, or go on with --resume"
+        fix = "name a new folder with --out, or continue with --resume"
         raise InputError(Problem(shown_path(folder.path), "is not empty", fix))
     stored = folder.manifest() if begun else None
     if stored is not None:

@@ -157,7 +157,7 @@ class Session:
         suspects |= self.earlier.quarantined
         if not suspects or self.answered or self.stop.reason is not None:
             return
-        self.watcher.note(f"in flight when the process died, so asked in another one: {len(suspects)} of the cases")
+        self.watcher.note(f"in flight when the process died, so run in another one: {len(suspects)} of the cases")
         suite, killers = self.prepared.suite, dict[Key, str]()
         cache = self.prepared.cache
         replies: Replies = "none" if cache is None else "taken" if cache.taken else "renewed"
@@ -176,7 +176,7 @@ class Session:
         digests = frozenset(digest for digest, _ in killers)
         for case, repeat in plan(self.prepared.golden.open(), _repeats(killers), chosen=digests, done=()):
             if ended := killers.get((case.digest, repeat)):
-                reason = f"{QUARANTINED}: processes died while it was asked, the last one by itself ({ended})"
+                reason = f"{QUARANTINED}: processes died while it ran, the last one by itself ({ended})"
                 self._count(self._keep(Row(case=case, repeat=repeat, skipped=reason), journal))
 
     async def _call_all(self, make_row: MakeRow, journal: Journal, terms: Terms) -> None:
@@ -223,7 +223,7 @@ class Session:
         work = open_former(self.folder, cases, repeats, self.earlier.scoring.id) if cases else []
         if not work or self.stop.reason is not None:
             return
-        self.watcher.note(f"cases that were removed or edited are asked in their old form too: {len(cases)}")
+        self.watcher.note(f"removed or edited cases are run in their old form too: {len(cases)}")
         make_row = answered_and_graded(answer, grade_all(self.prepared.graders), self.earlier.scoring.id)
         concurrency = self.prepared.suite.options.concurrency
         with Journal(self.folder.former_rows_file) as journal:
@@ -288,7 +288,7 @@ class Session:
             n_bad = self._not_passed[digest]
             if fails(max(0, options.repeat - n_bad), n_bad, options.repeat_rule):
                 self._failed.add(digest)
-        enough = f"--fail-fast {self.fail_fast}: stopped after so many failed cases; go on with --resume"
+        enough = f"--fail-fast {self.fail_fast}: stopped after so many failed cases; continue with --resume"
         if self.fail_fast is not None and len(self._failed) >= self.fail_fast:
             self.stop(enough)
         if self._n_open == 0 and self.stop.reason == enough:

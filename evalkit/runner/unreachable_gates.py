@@ -232,7 +232,7 @@ def _unmeasured(suite: Suite, metric: str, has_judge: bool) -> Iterator[_Fault]:
     if metric == "pass_rate_production" and not options.production:
         yield "the suite has no `production:` mix, so there is no pass_rate_production", "add it, or gate pass_rate"
     if metric in _REPEATED and options.repeat < 2:
-        yield f"each case is asked once, so there is no {metric}", "write `repeat: 3`, or gate pass_rate"
+        yield f"each case is run once, so there is no {metric}", "write `repeat: 3`, or gate pass_rate"
 
 
 def _leaves_out(system: object, part: str) -> bool:

@@ -257,7 +257,7 @@ def rogan_gladen(
         confidence_level: Two-sided, in (0, 1).
 
     Returns:
-        Cut at 0 and 1; no value if the judge told passes from fails no better than a coin, or one of the two was
+        Cut at 0 and 1; no value if the judge separated passes from fails no better than chance, or one of the two was
         never labelled.
 
     Source: Rogan and Gladen 1978, 10.1093/oxfordjournals.aje.a112510.
@@ -267,7 +267,7 @@ def rogan_gladen(
     counts = sensitivity[1] and specificity[1] and judged
     apart = sensitivity[0] / sensitivity[1] + specificity[0] / specificity[1] - 1 if counts else 0.0
     if apart <= 0:
-        reason = "the judge told passes from fails no better than a coin" if counts else "one of the two has no label"
+        reason = "the judge tells passes from fails no better than chance" if counts else "one of the two has no label"
         return Estimate(value=None, n=labels, method=method, confidence_level=confidence_level, reason=reason)
     value = (judged_passes / judged + specificity[0] / specificity[1] - 1) / apart
     q, se, sp = (_jeffreys(k, n, rng) for k, n in ((judged_passes, judged), sensitivity, specificity))

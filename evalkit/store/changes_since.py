@@ -105,7 +105,7 @@ def _without_seal(folder: RunFolder, journals: Sequence[Scan], known: bool) -> s
     decision, manifest = folder.decision(), folder.manifest()
     is_baseline = manifest.accepted is not None
     gone = not is_baseline and (known or DECIDED_BEFORE in (decision or {}))
-    found = [f"{SEAL}: is gone, so rows that were taken away cannot be named"] if gone else []
+    found = [f"{SEAL}: is missing, so removed rows cannot be listed"] if gone else []
     stored = (decision or {}).get(HEAD)
     # A baseline that an earlier version saved lacks the rows of the baseline's system, which its head stands for.
     comparable = stored is not None and (not is_baseline or manifest.replaces != "unknown")

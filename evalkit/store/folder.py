@@ -194,7 +194,7 @@ def refuse_folder(out: Path, *, resume: bool) -> None:
             Problem(str(out), "no run to resume in it", "name the folder that the interrupted run printed")
         )
     if not resume and out.exists() and not begun and (not out.is_dir() or any(out.iterdir())):
-        fix = "name a new folder with --out, or go on with --resume"
+        fix = "name a new folder with --out, or continue with --resume"
         raise InputError(Problem(str(out), "is not empty", fix))
 
 

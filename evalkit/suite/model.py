@@ -110,7 +110,7 @@ class Sample:
     def __post_init__(self) -> None:
         """Refuse invalid sizes."""
         if self.n < 1:
-            raise ValueError(f"n: {self.n} cases are no sample; write at least 1")
+            raise ValueError(f"n: {self.n} cases are not a sample; write at least 1")
         if self.floor < 0:
             raise ValueError(f"floor: {self.floor} is negative; write 0 or more")
 
@@ -184,7 +184,7 @@ class SuiteOptions:
             raise ValueError(f"repeat: {self.repeat} is not within 1 to 100; write 1 for a single answer")
         check_rule(self.repeat_rule)
         if self.traffic_per_month is not None and self.traffic_per_month < 1:
-            raise ValueError("traffic_per_month: must be at least 1; remove the key where it is unknown")
+            raise ValueError("traffic_per_month: must be at least 1; remove the key if it is unknown")
         if self.budget_usd is not None and not 0 < self.budget_usd < float("inf"):
             raise ValueError("budget_usd: must be above 0; remove the key to spend without a limit")
         if self.deadline_s is not None and not 0 < self.deadline_s < float("inf"):
@@ -209,7 +209,7 @@ class SuiteOptions:
 
     def _check_sample(self) -> None:
         if isinstance(self.sample, int) and self.sample < 1:
-            raise ValueError(f"sample: {self.sample} cases are no sample; write at least 1")
+            raise ValueError(f"sample: {self.sample} cases are not a sample; write at least 1")
         found = self.sample_of(None)
         if found is not None and found.by not in (*self.cohorts, "kind"):
             raise ValueError(f"sample: by {found.by!r} is not a cohort of the suite; name it under `cohorts:` too")

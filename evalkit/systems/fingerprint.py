@@ -13,7 +13,7 @@ from evalkit.disk.files import sha256_of
 
 
 def config_hash(config: Any, ignore: Iterable[str], files: Iterable[tuple[str, Path]] = ()) -> str:
-    """SHA-256 (hex) of a configuration and of files.
+    """Return the SHA-256 (hex) of a configuration and of files.
 
     Args:
         config: A frozen dataclass.
@@ -38,7 +38,7 @@ def _jsonable(value: Any) -> Any:
 
 
 def file_hash(path: Path) -> str:
-    """SHA-256 (hex) of a file's bytes, read in chunks; `absent` where it cannot be read."""
+    """Return the SHA-256 (hex) of a file's bytes, read in chunks; `absent` if it cannot be read."""
     try:
         return sha256_of(path)
     except OSError:

@@ -15,7 +15,7 @@ SHOWN_PACKAGES = 5
 
 
 def shadowed_packages() -> Iterator[Problem]:
-    """Warn where evalkit's environment hides packages of the interpreter it was made from.
+    """Warn if evalkit's environment hides packages of the interpreter it was made from.
 
     An environment made with `--system-site-packages`, as the GitHub action makes one, shows both sets of packages and
     imports its own first. A package of which both hold the same version is not listed.
@@ -43,7 +43,7 @@ def shadowed_packages() -> Iterator[Problem]:
 
 
 def _hidden_folders() -> list[str]:
-    """Folders of packages on the path that belong to the interpreter below a virtual environment."""
+    """Return package folders on the path that belong to the interpreter below a virtual environment."""
     if sys.prefix == sys.base_prefix:
         return []
     folders = {Path(each).resolve() for each in (*site.getsitepackages([sys.base_prefix]), site.getusersitepackages())}

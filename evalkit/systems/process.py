@@ -28,7 +28,7 @@ RUNNER_TOKENS = (
 
 
 def handed_on(env: Mapping[str, str]) -> dict[str, str]:
-    """The environment that a system under test gets: without the files and tokens of the CI runner."""
+    """Return the environment that a system under test gets: without the files and tokens of the CI runner."""
     hidden = {*RUNNER_FILES, *(RUNNER_TOKENS if env.get("GITHUB_ACTIONS") else ())}
     return {name: value for name, value in env.items() if name not in hidden}
 
@@ -112,7 +112,7 @@ def _setting(setter: Callable[..., object], value: object) -> Callable[[], objec
 
 
 def _file(fd: int) -> tuple[int, int] | None:
-    """What a descriptor stands for; `None` where it is closed."""
+    """Return the file of a descriptor; `None` if it is closed."""
     try:
         found = os.fstat(fd)
     except OSError:

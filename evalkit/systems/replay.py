@@ -55,7 +55,7 @@ class ReplaySystem:
 
     @property
     def from_golden(self) -> bool:
-        """True where the golden rows hold the answers."""
+        """True if the golden rows hold the answers."""
         return self.replay in (None, "golden")
 
     def problems(self, shared: Shared) -> list[Problem]:
@@ -66,7 +66,7 @@ class ReplaySystem:
         return [path] if isinstance(path, Problem) else _index(path, self.field)[1]
 
     def answered(self, shared: Shared) -> Callable[[Case], bool]:
-        """Tells whether a case has a stored answer.
+        """Return a function that checks whether a case has a stored answer.
 
         What it gives raises `ValueError` where the golden row's own answer is none that can be read.
         """
@@ -94,7 +94,7 @@ class ReplaySystem:
         return None if isinstance(path, Problem) else config_hash(self, ignored, [("rows", path)])
 
     def open(self, shared: Shared) -> AbstractAsyncContextManager[Answer]:
-        """Index the file and hold it open."""
+        """Return the index the file and hold it open."""
         return self._open(shared)
 
     @asynccontextmanager
@@ -159,7 +159,7 @@ def _not_recorded(case: Case, repeat: int) -> CallFailed:
 
 
 def _replayed(answer: object, stored: bool = False) -> Output | Failure:
-    """The answer; `stored` is one of a run, whose steps may be those of an earlier version."""
+    """Convert an answer; `stored` is one of a run, whose steps may be those of an earlier version."""
     if isinstance(answer, Mapping):
         answer = {key: value for key, value in answer.items() if key not in _OF_ITS_CALL}
     output = to_output(answer, stored=stored)
@@ -171,7 +171,7 @@ def _is_run_row(row: Mapping[str, Any]) -> bool:
 
 
 def _is_read(field: str, answer: object, stored: bool = False) -> bool:
-    """True, for an answer that can be replayed.
+    """Return True, for an answer that can be replayed.
 
     Raises:
         ValueError: it cannot.
@@ -182,7 +182,7 @@ def _is_read(field: str, answer: object, stored: bool = False) -> bool:
 
 
 def _index(path: Path, field: str) -> tuple[Mapping[_Key, _Span], list[Problem]]:
-    """Where each answer lies in the file, so that memory holds ids and not answers."""
+    """Return the offset of each answer in the file, so that memory holds ids and not answers."""
     facts = path.stat()
     index, problems = _indexed(path, field, (facts.st_size, facts.st_mtime_ns))
     return index, [*problems]
@@ -190,7 +190,7 @@ def _index(path: Path, field: str) -> tuple[Mapping[_Key, _Span], list[Problem]]
 
 @functools.lru_cache(maxsize=2)
 def _indexed(path: Path, field: str, _state: tuple[int, int]) -> tuple[Mapping[_Key, _Span], tuple[Problem, ...]]:
-    """The index of a file in one state; each part of a run that asks for it has the same."""
+    """Return the cached index of an unchanged file."""
     index: dict[_Key, _Span] = {}
     lines: dict[_Key, int] = {}
     problems: list[Problem] = []
@@ -218,7 +218,7 @@ def _indexed(path: Path, field: str, _state: tuple[int, int]) -> tuple[Mapping[_
 
 
 def _lines(path: Path) -> Iterator[tuple[int, int, bytes]]:
-    """(number, offset, bytes) of each line that is not blank, but for what a kill left of a run's last row."""
+    """Yield (number, offset, bytes) of each line that is not blank, but for what a kill left of a run's last row."""
     offset = 0
     with open_file(path) as file:
         blank = 0
@@ -233,7 +233,7 @@ def _lines(path: Path) -> Iterator[tuple[int, int, bytes]]:
 
 
 def _row(line: bytes) -> Any:
-    """What a line holds: `{id, output}` as somebody wrote it, or a sealed row of a run."""
+    """Decode a line: `{id, output}`, or a sealed row of a run."""
     if not is_sealed(line):
         return parse_json(line.decode("utf-8"), strict=True)
     body = body_of(line)
@@ -246,7 +246,7 @@ def _row(line: bytes) -> Any:
 
 
 def _key(row: Any, field: str) -> tuple[_Key, bool]:
-    """Id and repeat of a sound row, and whether a run wrote it.
+    """Return id and repeat of a valid row, and whether a run wrote it.
 
     Raises:
         ValueError: what is wrong with it; how to fix it.

@@ -98,7 +98,7 @@ KNOWN_TO_ALL = frozenset(
 
 
 def secret_values(env: Mapping[str, str], named: Collection[str] = ()) -> set[str]:
-    """Every text that must not be shown: secret values, and the parts of them that can appear alone.
+    """Return every secret text: secret values, and their parts that can appear alone.
 
     Args:
         env: the environment.
@@ -123,7 +123,7 @@ def _of(name: str, value: str, named: bool, depth: int = 0) -> Iterator[str]:
 
 
 def _inside(value: str, depth: int) -> Iterator[str]:
-    """Secrets of a value that is JSON, such as a service account."""
+    """Yield the secrets of a value that is JSON, such as a service account."""
     try:
         decoded = json.loads(value)
     except (ValueError, RecursionError):
@@ -156,7 +156,7 @@ def _words(name: str) -> list[str]:
 
 
 def _named_secret(name: str, words: list[str], value: str) -> bool:
-    """Whether the name makes this value a secret."""
+    """Return whether the name makes this value a secret."""
     if name in _NOT_SECRET or not words:
         return False
     strong = any(_is_strong(word, before) for before, word in zip(["", *words], words, strict=False))
@@ -176,7 +176,7 @@ def _is_strong(word: str, before: str) -> bool:
 
 
 def _is_plain(value: str) -> bool:
-    """True for a path, and for a URL without user, parameters and random parts."""
+    """Return True for a path, and for a URL without user, parameters and random parts."""
     pieces = value.split("/")
     if any(_is_random(piece, 12) for piece in pieces):
         return False
@@ -186,7 +186,7 @@ def _is_plain(value: str) -> bool:
 
 
 def _parts(value: str, words: list[str]) -> Iterator[str]:
-    """What is secret in a value by its form."""
+    """Yield the secrets in a value, by their form."""
     for url in _URL.findall(value):
         yield from _of_url(url)
     for key, given in _PAIR.findall(value):
@@ -237,7 +237,7 @@ def _random_words(value: str) -> Iterator[str]:
 
 
 def _is_random(word: str, least: int = RANDOM_CHARS) -> bool:
-    """Whether a word looks random: long, without repeats, digits and letters mixed throughout."""
+    """Return whether a word looks random: long, without repeats, digits and letters mixed throughout."""
     core = word.strip("=")
     if len(core) < least or _UUID.search(core):
         return False
@@ -256,5 +256,5 @@ def _kind(char: str) -> str:
 
 
 def _bits(text: str) -> float:
-    """Shannon entropy of a character, in bits."""
+    """Return the shannon entropy of a character, in bits."""
     return -sum(n / len(text) * math.log2(n / len(text)) for n in Counter(text).values())

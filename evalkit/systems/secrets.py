@@ -34,17 +34,17 @@ MASK = "***"
 
 
 def names_in(text: str) -> list[str]:
-    """Names of the environment variables that a text asks for as `${NAME}`."""
+    """Return the names of the environment variables that a text asks for as `${NAME}`."""
     return _NAME.findall(text)
 
 
 def is_secret_name(name: str) -> bool:
-    """True where the name of a variable or of a key says that it holds a secret."""
+    """Return True if the name of a variable or of a key says that it holds a secret."""
     return _SECRET_NAME.search(name) is not None
 
 
 def looks_secret(text: str) -> bool:
-    """True where a text has the shape of a vendor's key, of a private key, or is an address with a password."""
+    """Return True if a text has the shape of a vendor's key, of a private key, or is an address with a password."""
     return _SECRET_VALUE.search(text) is not None
 
 
@@ -58,7 +58,7 @@ def filled(text: str, env: Mapping[str, str]) -> str:
 
 
 def missing(place: str, names: Iterable[str], env: Mapping[str, str]) -> list[Problem]:
-    """One problem for each environment variable that is not set or empty."""
+    """Return one problem for each environment variable that is not set or empty."""
     return [
         Problem(place, f"environment variable {name} is not set", f"export {name}=... before the run")
         for name in dict.fromkeys(names)
@@ -67,7 +67,7 @@ def missing(place: str, names: Iterable[str], env: Mapping[str, str]) -> list[Pr
 
 
 def secrets_of(env: Mapping[str, str], named: Iterable[str] = ()) -> tuple[str, ...]:
-    """Values to blot out, longest first: as they are, and as they look encoded.
+    """Return the values to redact, longest first: plain and encoded.
 
     Args:
         env: the environment; `secret_values` says which of its values are secret.
@@ -82,7 +82,7 @@ _SAFE = ("", "/", "/?:,@!$'()*", "/?:,@!$'()*;+=&", "/:,@!$'()*;+=&")
 
 
 def _forms(value: str) -> Iterator[str]:
-    """A value as it is, in an address, in hexadecimal, in JSON, in HTML, and in base64 wherever it begins there."""
+    """Yield a value plain and encoded: in a URL, hexadecimal, JSON, HTML, and base64 at any offset."""
     data = value.encode("utf-8", "surrogateescape")
     yield value
     yield json.dumps(value)[1:-1]
@@ -111,7 +111,7 @@ def redact(text: str, secrets: Iterable[str]) -> str:
 
 
 def _without_stump(text: str, secrets: tuple[str, ...]) -> str:
-    """The text without the beginning of a secret at its end, up to signs that close a quotation."""
+    """Return the text without the beginning of a secret at its end, up to signs that close a quotation."""
     heads, longest = _heads(secrets)
     end = len(text.rstrip(_CLOSING))
     for found in heads.finditer(text, max(0, end - longest), end):
@@ -122,13 +122,13 @@ def _without_stump(text: str, secrets: tuple[str, ...]) -> str:
 
 @functools.lru_cache(maxsize=8)
 def _heads(secrets: tuple[str, ...]) -> tuple[re.Pattern[str], int]:
-    """Finds where any of them may begin; and how long a stump is looked for."""
+    """Compile a search for where any of them may begin, and the length of a partial match."""
     heads = sorted({re.escape(secret[:SHORTEST]) for secret in secrets})
     return re.compile(f"(?=({'|'.join(heads)}))"), min(max(map(len, secrets)), _LONGEST_STUMP)
 
 
 def without_secrets(value: T, secrets: Sequence[str]) -> T:
-    """A copy of a value (text, list, mapping, dataclass) in which every secret of every text is blotted out."""
+    """Copy a value (text, list, mapping, dataclass) with every secret redacted."""
     if not secrets:
         return value
     if isinstance(value, str):

@@ -56,7 +56,7 @@ def compile_template(template: Any) -> Fill:
 
 
 def fields_in(template: Any) -> frozenset[str]:
-    """The placeholders of a template that a row has to fill: those that not every case has."""
+    """Return the placeholders of a template that a row has to fill: those that not every case has."""
     if isinstance(template, str):
         named = {_name(piece) for piece in _BRACES.split(template)[1::2]}
         return frozenset(named - _FROM_CASE.keys())
@@ -67,7 +67,7 @@ def fields_in(template: Any) -> frozenset[str]:
 
 
 def has_placeholder(case: Case, name: str) -> bool:
-    """True where the row can fill a placeholder."""
+    """Return True if the row can fill a placeholder."""
     try:
         _getter(name)(case)
     except CallFailed:

@@ -37,7 +37,7 @@ _Job = tuple[Callable[[], Any], asyncio.Future[_Outcome]]
 
 
 def value_of(outcome: _Outcome) -> Any:
-    """What a call returned.
+    """Return what a call returned.
 
     Raises:
         Exception: What the call raised.
@@ -180,7 +180,7 @@ class OwnLoop:
         await asyncio.get_running_loop().shutdown_asyncgens()
 
     async def _turning(self) -> asyncio.AbstractEventLoop:
-        """The loop, or a new one where the system blocks it."""
+        """Return the loop, or a new one if the system blocks it."""
         stuck = False
         if self._in_doubt is not None:
             stuck = not (await asyncio.wait([self._in_doubt], timeout=STUCK_S))[0]

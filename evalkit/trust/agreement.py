@@ -214,7 +214,7 @@ def _of_scale(frame: FrozenFrame, scale: _Scale, left_out: str) -> Iterator[Agre
 def _in_cohort(found: Agreement, pooled: Trust, labels: int) -> Agreement:
     if labels >= MIN_COHORT_LABELS:
         return found
-    note = f"not verified here: {plural(labels, 'label')}, {MIN_COHORT_LABELS} are needed; the overall trust stands in"
+    note = f"not verified here: {plural(labels, 'label')}, {MIN_COHORT_LABELS} are needed; the overall trust applies"
     return replace(found, trust=pooled, note="; ".join(filter(None, [note, found.note])))
 
 

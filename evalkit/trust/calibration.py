@@ -80,7 +80,7 @@ def _standing_in(own: Sequence[Agreement], record: Calibration, expired: str, fl
         return [replace(each, note="; ".join(filter(None, [note, each.note]))) for each in own]
     note = f"calibrated on run {record.run_id}, {record.created} ({record.source})"
     if any(each.questions is None for each in record.agreement):
-        note += ", by a version that treated every answer as a question of its own: calibrate again"
+        note += ", by a version that treated every answer as a separate question: calibrate again"
     noted = [replace(each, note="; ".join(filter(None, [note, each.note]))) for each in record.agreement]
     shown = {each.cohort for each in noted}
     pooled = [each for each in noted if each.cohort == OVERALL]

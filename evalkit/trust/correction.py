@@ -25,7 +25,7 @@ from evalkit.trust.raters import mean_of
 from evalkit.types import Metric
 
 SEED = 0
-WEIGHTED = "uncorrected: a sample whose cases stand for unlike numbers"
+WEIGHTED = "uncorrected: the cases of the sample have different weights"
 SAME = 1e-9
 """Tolerance for rounding between two ways to compute a mean."""
 

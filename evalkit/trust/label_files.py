@@ -154,9 +154,9 @@ def _faults(raw: dict[str, Any]) -> Iterator[tuple[str, str]]:
         if not isinstance(raw.get(key), str) or not raw[key].strip():
             yield f"`{key}` is missing or no text", f'write "{key}": "..."'
     if not _SHA256.fullmatch(str(raw.get("answer_sha256"))):
-        yield "`answer_sha256` is no SHA-256 of the labelled answer", "write its 64 hex digits"
+        yield "`answer_sha256` is not the SHA-256 of an answer", "write its 64 hex digits"
     if raw.get("rubric_sha256") is not None and not _SHA256.fullmatch(str(raw["rubric_sha256"])):
-        yield "`rubric_sha256` is no SHA-256", "write its 64 hex digits, or remove the key"
+        yield "`rubric_sha256` is not a SHA-256", "write its 64 hex digits, or remove the key"
     if raw.get("rater_kind") not in RATER_KINDS:
         yield f"`rater_kind` is {raw.get('rater_kind')!r}", f"choose from {', '.join(RATER_KINDS)}"
     value = raw.get("label")

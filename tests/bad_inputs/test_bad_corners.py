@@ -135,7 +135,7 @@ CASES: dict[str, tuple[Spoil, tuple[str, ...], str]] = {
         "labels[1]: './labels.jsonl' is named twice; ",
     ),
     "a cluster that is none": (cell(2, cluster={"a": 1}), CHECK, '`cluster` is {"a": 1}; write a short text'),
-    "a rubric digest that is none": (label(2, rubric_sha256=["x"]), CHECK, "`rubric_sha256` is no SHA-256; "),
+    "a rubric digest that is none": (label(2, rubric_sha256=["x"]), CHECK, "`rubric_sha256` is not a SHA-256; "),
     "a training file without rows": (learnt("t.jsonl", ""), CHECK, "t.jsonl:1: no row in it; "),
     "a training file of a header": (learnt("t.csv", "input,output\n"), CHECK, "t.csv:1: no row in it; "),
     "a cohort of production that is null": (production('{"topic": null}\n'), COVERAGE, "calls.jsonl:1: `topic` is "),

@@ -14,7 +14,7 @@ def test_a_run_stops_after_so_many_failed_cases_and_can_be_resumed(project: Proj
     said, asked = " ".join(stopped.stdout.split()), len(project.calls())
     assert stopped.returncode == 3, stopped.stdout + stopped.stderr
     assert "--fail-fast 3: stopped after so many failed cases" in said
-    assert "go on with --resume" in said
+    assert "continue with --resume" in said
     assert 6 <= asked <= 6 + 2 * 4, "every second case fails, four are in flight"
     whole = project.run("run", "suite.yaml", "--out", "first", "--baseline", "none", "--resume")
     assert whole.returncode == 0, whole.stdout + whole.stderr
@@ -69,5 +69,5 @@ def test_quiet_says_why_there_is_no_decision(project: Project) -> None:
     ran = project.run("run", "suite.yaml", "--out", "first", "--baseline", "none", "--fail-fast", "2", "-q")
     said = " ".join(ran.stdout.split())
     assert ran.returncode == 3, ran.stdout + ran.stderr
-    assert said.count("--fail-fast 2: stopped after so many failed cases; go on with --resume") == 1
+    assert said.count("--fail-fast 2: stopped after so many failed cases; continue with --resume") == 1
     assert said.count("rows are scored") == 1

@@ -246,7 +246,7 @@ def test_cases_in_flight_at_a_kill_from_outside_are_not_blamed(project: FaultPro
         assert process.wait() == -9
     (project.root / "fast").touch()
     ended = project.on("run")
-    assert "asked in another one" in ended.stderr
+    assert "run in another one" in ended.stderr
     assert project.decided("run") == project.decided("clean")
 
 

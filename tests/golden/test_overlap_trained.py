@@ -34,7 +34,7 @@ def test_the_same_question_in_another_form_is_found(tmp_path: Path) -> None:
     rows = [{"prompt": "none of them"}, chat, {"prompt": "  où EST\n l'e\u0301cole ? "}, {"prompt": "anotherone"}]
     train.write_text(jsonl(rows), encoding="utf-8")
     (warned,) = overlap(golden, [(train, "train.jsonl")])
-    assert str(warned).startswith("cases.jsonl:1: 2 of 4 cases ask what stands in `trained_on`: c0, c2; the first at ")
+    assert str(warned).startswith("cases.jsonl:1: 2 of 4 cases occur in `trained_on`: c0, c2; the first at ")
     assert "train.jsonl:3;" in str(warned)
     train.write_text(jsonl(rows[:1]), encoding="utf-8")
     assert not list(overlap(golden, [(train, "train.jsonl")]))
@@ -84,7 +84,7 @@ def test_of_a_training_row_the_question_alone_is_read(tmp_path: Path, row: dict[
     golden, train = golden_of(tmp_path, ["q"]), tmp_path / "train.jsonl"
     train.write_text(jsonl([row]), encoding="utf-8")
     (warned,) = overlap(golden, [(train, "train.jsonl")])
-    assert "1 of 1 cases ask" in str(warned)
+    assert "1 of 1 cases occur" in str(warned)
 
 
 def test_rows_without_a_question_are_counted(tmp_path: Path) -> None:
@@ -115,7 +115,7 @@ def test_it_is_said_beside_the_decision(tmp_path: Path) -> None:
     lab = Lab(tmp_path)
     lab.write("t.jsonl", jsonl([{"input": CASES[1]["input"]}]))
     lab.swap("suite.yaml", "golden: cases.jsonl", "golden: {path: cases.jsonl, trained_on: [t.jsonl]}")
-    said = "1 of 4 cases ask what stands in `trained_on`: c1; the first at t.jsonl:1"
+    said = "1 of 4 cases occur in `trained_on`: c1; the first at t.jsonl:1"
     assert said in " ".join(lab.run("check", "suite.yaml").out.split())
     for more in ((), ("--resume",)):
         ran = lab.run("run", "suite.yaml", "--out", "run", "--progress", "none", *more)

@@ -124,7 +124,7 @@ BAD_LINES = {
     "trailing comma": ('{"id": "a", "input": "q",}', "remove the comma"),
     "single quotes": ("{'id': 'a'}", "use double quotes"),
     "nan": ('{"id": "a", "input": "q", "x": NaN}', "NaN is not a JSON number; write null or leave the key out"),
-    "repeated key": ('{"id": "a", "id": "b", "input": "q"}', "the key 'id' stands twice; keep one of the two"),
+    "repeated key": ('{"id": "a", "id": "b", "input": "q"}', "the key 'id' is duplicated; keep one of the two"),
     "utf-16": (
         '{"id": "a", "input": "q"}'.encode("utf-16"),
         "cases.jsonl:1: UTF-16, not UTF-8; save the file as UTF-8",

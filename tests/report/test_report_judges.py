@@ -88,7 +88,7 @@ def test_the_record_doubts_judges_and_no_raters(summary: Summary, decision: Deci
 
 def test_a_cohort_that_borrows_its_trust_says_so(tmp_path: Path, summary: Summary, decision: Decision) -> None:
     """Only labels of a cohort give it a mark of its own; labels by others have no mark of trust anywhere."""
-    note = "not verified here: 3 labels, 40 are needed; the overall trust stands in"
+    note = "not verified here: 3 labels, 40 are needed; the overall trust applies"
     here = replace(PERSON, cohort="domain=aml", note=note)
     view = view_with((PERSON, here, AUTHOR), summary, decision)
     path = tmp_path / "r.html"

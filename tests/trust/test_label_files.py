@@ -40,7 +40,7 @@ def test_words_and_grades_are_read(tmp_path: Path) -> None:
         pytest.param({"label": True}, "`label` is True", id="bool"),
         pytest.param({"rater": " "}, "`rater` is missing or no text", id="no rater"),
         pytest.param({"rater_kind": "robot"}, "choose from person, author, program", id="kind"),
-        pytest.param({"answer_sha256": "abc"}, "`answer_sha256` is no SHA-256", id="hash"),
+        pytest.param({"answer_sha256": "abc"}, "`answer_sha256` is not the SHA-256", id="hash"),
     ],
 )
 def test_a_bad_label_is_named(tmp_path: Path, change: dict[str, object], said: str) -> None:

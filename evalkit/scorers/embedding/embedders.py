@@ -72,7 +72,7 @@ class WordLlama:
         self._cache = VectorCache()
 
     def token_rows(self, text: str) -> tuple[list[str], Vectors]:
-        """Case-folded tokens and their raw vectors, not scaled: the mean of the rows is the text's direction."""
+        """Return case-folded tokens and their raw vectors; the mean of the rows is the direction of the text."""
         valid = text.casefold().encode("utf-8", "replace").decode()  # a lone surrogate has no UTF-8 form
         encoding = self._tokenizer.encode(valid, add_special_tokens=False)
         return encoding.tokens, self._table[np.asarray(encoding.ids, dtype=np.intp)].astype(np.float32)

@@ -176,7 +176,7 @@ class BoundTokenMatch:
 
 
 def greedy_match(answer: Vectors, reference: Vectors) -> tuple[float, float, float]:
-    """Precision, recall and F1 of the best match of each token, each in 0 to 1.
+    """Return the precision, recall and F1 of the best match of each token, each in 0 to 1.
 
     Args:
         answer: unit rows, shape (n, d), n >= 1.
@@ -194,7 +194,7 @@ def greedy_match(answer: Vectors, reference: Vectors) -> tuple[float, float, flo
 
 
 def _rounded(value: float) -> float:
-    """Six places: an answer equal to its reference must reach a pass mark of 1."""
+    """Return the round to six places, so that an answer equal to its reference reaches a pass mark of 1."""
     return round(min(1.0, max(-1.0, float(value))), 6)
 
 
@@ -210,7 +210,7 @@ def _embedder(services: Services) -> Embedder:
 
 
 def filled_references(case: Case, metric: str) -> tuple[str, ...] | Unscored:
-    """The acceptable answers that hold any text."""
+    """Return the acceptable answers that hold any text."""
     filled = tuple(text for text in case.reference if text.strip())
     if filled:
         return filled

@@ -71,7 +71,7 @@ def agreement(wanted: Counted, given: Counted, asked: Collection[str]) -> Answer
 
 
 def _counts(one: StatedNumber, wanted: Words, kinds: frozenset[str]) -> bool:
-    """Parts of a date and numbers in names may be left out, but not replaced."""
+    """Return whether the parts of dates and names agree; they may be left out, but not replaced."""
     if _aside(wanted, one.place):
         return False
     if one.kind in CALENDAR:
@@ -82,13 +82,13 @@ def _counts(one: StatedNumber, wanted: Words, kinds: frozenset[str]) -> bool:
 
 
 def _aside(text: Words, place: int) -> bool:
-    """In brackets behind other words: "Ann Lee (born 1984)", not "Article 17(2)"."""
+    """Return whether a number is a bracketed remark, as in "Ann Lee (born 1984)", not "Article 17(2)"."""
     gap = next((gap for gap in reversed(text.gaps[1 : place + 1]) if "(" in gap or ")" in gap), "")
     return " (" in gap
 
 
 def _stands_in_groups(digits: str, given: Words) -> bool:
-    """Whether the answer has the digits of a telephone number, however grouped."""
+    """Return whether the answer has the digits of a telephone number, however grouped."""
     for start in range(len(given.folded)):
         rest = digits
         for raw in given.raw[start:]:
@@ -120,7 +120,7 @@ def _pair_swapped(
     pair: tuple[StatedNumber, StatedNumber],
     places: tuple[Sequence[int], Sequence[int]],
 ) -> bool:
-    """Each of two numbers stands nearer to the words of the other one, or in the other order where order counts."""
+    """Return whether two numbers are swapped: each is nearer to the other's words, or their order differs."""
     a, b = pair
     beside_a, beside_b = _beside(wanted, a, b), _beside(wanted, b, a)
     words = _found_words(beside_a - beside_b, given.words), _found_words(beside_b - beside_a, given.words)
@@ -138,7 +138,7 @@ def _other_order(
     pair: tuple[StatedNumber, StatedNumber],
     there: tuple[tuple[Sequence[int], ...], tuple[Sequence[int], ...]],
 ) -> bool:
-    """The numbers or the words beside them change places between reference and answer, and not both of them do."""
+    """Return whether the numbers, or the words beside them, are swapped between reference and answer, but not both."""
     here = [min(place for place, word in enumerate(wanted.folded) if word in words) for words in beside]
     words, places = ([min(one) for one in side] for side in there)
     words_turn = (here[0] < here[1]) != (words[0] < words[1])
@@ -147,7 +147,7 @@ def _other_order(
 
 
 def _ordered(text: Words, one: StatedNumber, other: StatedNumber) -> bool:
-    """Whether `to`, a hyphen or a colon joins two numbers."""
+    """Return whether `to`, a hyphen or a colon joins two numbers."""
     if text.folded[one.end : other.place] == ("to",):
         return True
     return one.end == other.place and _ORDERED.fullmatch(text.gaps[other.place]) is not None
@@ -158,7 +158,7 @@ def _distance(text: Words, words: Sequence[int], places: Sequence[int]) -> int:
 
 
 def _beside(text: Counted, one: StatedNumber, other: StatedNumber) -> frozenset[str]:
-    """The words that belong to a number rather than to another one: those of its date, and near ones of its clause."""
+    """Return the words that belong to a number: those of its date, and near ones of its clause."""
     dates = {place: number.date for number in text.numbers for place in range(number.place, number.end)}
     words, found = text.words, set()
     for place in text.words.telling:
@@ -182,7 +182,7 @@ def _found_words(sought: Collection[str], given: Words) -> list[int]:
 
 
 def only_numbers(wanted: Counted, asked: Collection[str]) -> bool:
-    """Whether a reference holds only numbers, their units, and words of the question."""
+    """Return whether a reference holds only numbers, their units, and words of the question."""
     covered = {place for one in wanted.numbers for place in range(one.place, one.end) if one.kind != "month"}
     rest = {wanted.words.folded[place] for place in wanted.words.telling if place not in covered}
     return bool(covered) and rest <= FILLERS | frozenset(asked)

@@ -56,10 +56,10 @@ class Features:
 
     meaning: float
     """Cosine of the reference with the closest stretch of the answer that is as long (static token embeddings), or the
-    weighted share of its words that a stretch of the answer has, where that is more."""
+    weighted share of its words that a stretch of the answer has, if that is more."""
     wording: float
-    """1 where the whole reference, or its abbreviation, stands in the answer; else that share of its words, squared.
-    Where the answer replaces part of a name, both figures are lowered by the share that is replaced."""
+    """1 if the whole reference, or its abbreviation, stands in the answer; else that share of its words, squared.
+    If the answer replaces part of a name, both figures are lowered by the share that is replaced."""
     excluded: str = ""
     """Why the two cannot both be right, whatever else they share; both figures are 0 then."""
 
@@ -76,7 +76,7 @@ class _Text:
     rows: Vectors
     """Raw vectors of the tokens."""
     owner: Sequence[int]
-    """The word of each token; empty where the tokens do not tell."""
+    """The word of each token; empty if the tokens do not tell."""
 
 
 def features(question: str, references: Sequence[str], answer: str, embedding: WordLlama) -> list[Features]:
@@ -97,7 +97,7 @@ def features(question: str, references: Sequence[str], answer: str, embedding: W
 
 
 def conclusion(answer: str) -> str | None:
-    r"""What the last of several lines gives after `Answer:`, `A:`, before a number `####`, or in `\boxed{}`, if any."""
+    r"""Return the final answer in the last of several lines: after `Answer:`, `A:`, `####`, or in `\boxed{}`."""
     before, _, last = answer.strip().rpartition("\n")
     if not before:
         return None
@@ -134,7 +134,7 @@ def _compared(wanted: _Text, given: _Text, asked: Collection[str], other_number:
 
 
 def _with_numbers(matches: Floats, found: AnswerAgreement) -> Floats:
-    """The matches of words with those of numbers, each with its unit."""
+    """Return the matches of words with those of numbers, each with its unit."""
     for number, place, degree_ in found.found:
         matches[number.place : number.end, place] = np.maximum(matches[number.place : number.end, place], degree_)
     return matches
@@ -143,7 +143,7 @@ def _with_numbers(matches: Floats, found: AnswerAgreement) -> Floats:
 def _numbers_differ(
     wanted: _Text, given: _Text, found: AnswerAgreement, other_number: bool, asked: Collection[str]
 ) -> str:
-    """Why the numbers exclude that both are right, if they do."""
+    """Explain why the numbers rule out agreement, if they do."""
     size = len(wanted.words.folded)
     if found.swapped:
         return "the numbers are swapped"
@@ -159,7 +159,7 @@ def _numbers_differ(
 
 
 def _settled(wanted: _Text, given: _Text, whole: bool, found: AnswerAgreement) -> tuple[bool, str]:
-    """Whether they agree whatever their words, and what excludes that they do."""
+    """Return whether the texts agree regardless of their words, and what rules agreement out."""
     refused = _refuses(wanted.plain), _refuses(given.plain)
     agrees = _yes_or_no(wanted.words.folded, given.words.folded, _negated(given.plain))
     if agrees or all(refused):
@@ -171,7 +171,7 @@ def _settled(wanted: _Text, given: _Text, whole: bool, found: AnswerAgreement) -
 
 
 def _answers_beside(wanted: _Text, given: _Text, whole: bool, found: AnswerAgreement) -> bool:
-    """The reference stands beside the refusal: "I'm not sure, but it is Paris", "39.0; the rest is not specified"."""
+    """Return whether the reference is outside the refusal: "I'm not sure, but it is Paris"."""
     if wanted.numbers and not found.lacking:
         beside = split(_without_refusals(given.plain))
         return not agreement(Counted(wanted.words, wanted.numbers), Counted(beside, numbers(beside)), ()).lacking
@@ -214,7 +214,7 @@ def _undotted(short_form: str) -> str:
 
 
 def closest_stretch(wanted: _Text, given: _Text) -> float:
-    """Best cosine of the reference with a stretch of the answer as long as it, at least 0."""
+    """Return the best cosine of the reference with a stretch of the answer as long as it, at least 0."""
     # The digits of two numbers look alike to an embedding, and other numbers are no likeness at all.
     shared = [word in wanted.words.folded or not word[:1].isdigit() for word in given.words.folded]
     target, rows = _weighted_rows(wanted, wanted.weights), _weighted_rows(given, given.weights * shared)
@@ -225,14 +225,14 @@ def closest_stretch(wanted: _Text, given: _Text) -> float:
 
 
 def _weighted_rows(text: _Text, weights: Floats) -> Vectors:
-    """Token vectors, each by the weight of its word."""
+    """Return the token vectors, each by the weight of its word."""
     return text.rows * weights[text.owner, np.newaxis].astype(np.float32) if text.owner else text.rows
 
 
 def _numbers_exclude(
     references: Sequence[Sequence[StatedNumber]], given: Sequence[StatedNumber], asked: Collection[str]
 ) -> bool:
-    """Years, months, days or other numbers on both sides, and no reference has one that the answer has."""
+    """Return whether both sides have numbers of a kind, and no reference shares one with the answer."""
     for kind in (*CALENDAR, "number"):
         expected = [one for numbers_ in references for one in numbers_ if _group(one) == kind]
         stated = any(_group(one) == kind and one.written not in asked for one in given)
@@ -254,7 +254,7 @@ def _negated(text: str) -> bool:
 
 
 def _polarity_differs(wanted: _Text, given: _Text, whole: bool, numbers_at: Sequence[int]) -> bool:
-    """One of two sentences of similar length is negated, or a short or whole reference is named after a `not`."""
+    """Return whether one of two similarly long sentences is negated, or a short or whole reference follows a `not`."""
     if _negated(wanted.plain) == _negated(given.plain):
         return False
     sizes = len(wanted.words.folded), len(given.words.folded)
@@ -272,7 +272,7 @@ def _denied(wanted: Words, given: Sequence[str], numbers_at: Sequence[int]) -> b
 
 
 def _yes_or_no(wanted: Sequence[str], given: Sequence[str], negated: bool) -> bool | None:
-    """Whether a reference that is just yes or no agrees with the answer; `None` for any other reference."""
+    """Return whether a reference that is just yes or no agrees with the answer; `None` for any other reference."""
     if len(wanted) != 1 or wanted[0] not in YES | {"no", "false"}:
         return None
     negative = given[0] in {"no", "false"} or (given[0] not in YES and negated)

@@ -39,7 +39,7 @@ def _date(day: str, month: str, year: str, whole: str) -> str:
 
 
 def _slashed(date: re.Match[str]) -> str:
-    """12/25/1991 and 25/12/1991; 05/01/2003 is one day here and another there."""
+    """Read 12/25/1991 and 25/12/1991; 05/01/2003 is ambiguous."""
     first, second = int(date[1]), int(date[2])
     if (first > len(MONTH_NAMES)) == (second > len(MONTH_NAMES)):
         return date[0]
@@ -56,7 +56,7 @@ def _value(word: str) -> int:
 
 
 def _part(match: re.Match[str]) -> str:
-    """Two thirds, one in four."""
+    """Read fractions: two thirds, one in four."""
     word = match[2].casefold()
     upper, lower = 1 if match[1].casefold() in ("a", "an") else _value(match[1]), _PARTS.get(word.removesuffix("s"), 0)
     lower = lower or _value(word)
@@ -64,7 +64,7 @@ def _part(match: re.Match[str]) -> str:
 
 
 def _spelled_out(match: re.Match[str]) -> str:
-    """Digits for a number of several words; two numbers side by side stay two."""
+    """Replace a number of several words with digits; two numbers side by side stay two."""
     words = re.split(r"[ -]", match[0].casefold())
     if words[0] == "a":
         words[0] = "one"
@@ -75,7 +75,7 @@ def _spelled_out(match: re.Match[str]) -> str:
 
 
 def _parsed(words: Sequence[str]) -> int | None:
-    """One hundred twenty five thousand, nineteen eighty four; `None` where the words are several numbers."""
+    """Read one hundred twenty five thousand, nineteen eighty four; `None` if the words are several numbers."""
     total, group, largest = 0, 0, 10**15
     for place, word in enumerate(words):
         power = MAGNITUDES.get(word)
@@ -168,7 +168,7 @@ _RULES: Sequence[tuple[re.Pattern[str], Replacement]] = (
 
 
 def one_form(text: str) -> str:
-    """The text without accents, each number, date, time and unit in the form that is used for all."""
+    """Normalise a text: no accents, one form for each number, date, time and unit."""
     raised = _RAISED.sub(
         lambda power: f"^{power[1].translate(_POWERS)}", _VULGAR.sub(" ", text.replace(_WRONGLY_DECODED, " "))
     )

@@ -33,7 +33,7 @@ Bools = npt.NDArray[np.bool_]
 
 
 def word_matches(wanted: Words, given: Words) -> Floats:
-    """Degree to which each word of the answer stands for each of the reference: shape (reference, answer), 0 to 1."""
+    """Return how far each word of the answer matches each of the reference: shape (reference, answer), 0 to 1."""
     rows, columns = ({word: place for place, word in enumerate(dict.fromkeys(text.folded))} for text in (wanted, given))
     table = _Pairs(list(rows), list(columns), wanted.names).degrees()
     return table[np.ix_([rows[word] for word in wanted.folded], [columns[word] for word in given.folded])]
@@ -62,7 +62,7 @@ class _Pairs:
         return np.array([[holds(wanted, given) for given in self._given] for wanted in self._wanted])
 
     def _other_form(self) -> Bools:
-        """Another form of a name: Dave and David, Man and Manchester."""
+        """Return whether two words are forms of a name: Dave and David, Man and Manchester."""
         jaro = cdist(self._wanted, self._given, scorer=JaroWinkler.normalized_similarity, dtype=np.float64)
         alike = (self._alike >= NAME_SPELLING[0]) & (jaro >= NAME_SPELLING[1]) & self._each(lambda a, b: a[0] == b[0])
         return np.asarray((alike | self._each(_cut_short)) & self._names)
@@ -80,7 +80,7 @@ def _spelled(word: str) -> bool:
 
 
 def _initial(one: str, other: str) -> bool:
-    """One is the first letter of the other."""
+    """Return whether one word is the first letter of the other."""
     return (len(one) == 1) != (len(other) == 1) and one[0] == other[0] and _spelled(one) and _spelled(other)
 
 
@@ -89,7 +89,7 @@ def _cut_short(one: str, other: str) -> bool:
 
 
 def best_stretch(matches: Floats, weights: Floats) -> Floats:
-    """The matches within the stretch of the answer that holds most of the reference, 0 elsewhere."""
+    """Return the matches within the passage of the answer that holds most of the reference, 0 elsewhere."""
     size = max(2 * len(matches), len(matches) + SPARE_WORDS)
     if matches.shape[1] <= size:
         return matches
@@ -114,7 +114,7 @@ def replaced_share(wanted: Words, given: Words, matches: Floats, weights: tuple[
 
 
 def _in_its_place(wanted: Words, given: Words, place: int, hits: Mapping[int, int]) -> Iterator[int]:
-    """Words of the answer that stand to a found neighbour as the missing word of the reference does."""
+    """Yield words of the answer that have the missing word's position relative to a found neighbour."""
     for step in (-1, 1):
         beside = _next_telling(wanted, place, step)
         if beside not in hits:

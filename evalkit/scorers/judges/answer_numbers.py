@@ -50,18 +50,18 @@ class StatedNumber:
     step: float = 0.0
     """The last stated digit as a number: 0.1 for 39.0, a million for 3 million."""
     units: Sequence[Reading] = ()
-    """What its unit may mean; empty where it has none."""
+    """What its unit may mean; empty if it has none."""
     hedged: bool = False
     bare: float = math.nan
     """The number without its `million`."""
     turn: int = 0
     """-1 after a word such as `fell`, 1 after one such as `rose`."""
     date: int = -1
-    """Where the date begins that it is a part of, if it is one."""
+    """Start of the date that it is part of, if it is one"""
 
 
 def numbers(text: Words, asked: Collection[str] = ()) -> tuple[StatedNumber, ...]:
-    """The numbers of a text in their order; `asked` are the words of the question."""
+    """Return the numbers of a text in order; `asked` are the words of the question."""
     found: list[StatedNumber] = []
     place = 0
     while place < len(text.folded):
@@ -101,7 +101,7 @@ def _number_at(text: Words, place: int, asked: Collection[str]) -> StatedNumber 
 
 
 def _plain(text: Words, place: int) -> StatedNumber:
-    """A number with its sign and its precision, not yet its unit."""
+    """Read a number with its sign and its precision, without its unit."""
     word, raw = text.folded[place], text.raw[place] if text.raw[place][0].isdigit() else text.folded[place]
     mantissa, _, power = raw.partition("e")
     decimals = len(mantissa.partition(".")[2])
@@ -121,7 +121,7 @@ def _ten_to(power: int) -> float:
 
 
 def _measured(text: Words, one: StatedNumber) -> StatedNumber:
-    """The same with its unit: a sign before or behind it, or the next words."""
+    """Add the unit: a sign before or after the number, or the next words."""
     end = one.end
     while one.units and text.folded[end : end + 1] in (("of",), ("a",), ("an",)):  # three quarters of an hour
         end += 1
@@ -138,25 +138,25 @@ def _half(text: Words, place: int) -> StatedNumber | None:
 
 
 def _is_roman_one(text: Words, place: int) -> bool:
-    """The one of World War I, not of "Paris, I think"."""
+    """Return whether an I is a numeral, as in World War I, not in "Paris, I think"."""
     after = text.folded[place + 1 : place + 2]
     named = place > 0 and text.capital[place] and text.capital[place - 1] and text.folded[place - 1] not in STOP_WORDS
     return named and text.gaps[place] == " " and not set(after) & _VERBS_OF_I
 
 
 def _is_pronoun(text: Words, place: int) -> bool:
-    """The one that is meant, no one, one of them."""
+    """Return whether "one" is not a number: the one that is meant, no one, one of them."""
     before, after = text.folded[max(0, place - 1) : place], text.folded[place + 1 : place + 2]
     return text.raw[place] == "one" and bool(_BEFORE_ONE & set(before) or _AFTER_ONE & set(after))
 
 
 def _power_of_a_unit(text: Words, place: int) -> bool:
-    """The 2 of `km2`, of `CO2`."""
+    """Return whether a digit is part of a symbol: the 2 of `km2` or `CO2`."""
     return place > 0 and text.gaps[place] == "" and len(text.folded[place]) == 1 and text.folded[place - 1].isalpha()
 
 
 def _telephone_end(text: Words, place: int) -> int:
-    """The word behind a telephone or another number in groups; 0 where none starts here."""
+    """Return the index after a telephone or other grouped number; 0 if none starts here."""
     end = place + 1
     while end < len(text.folded) and text.gaps[end] in ("-", " ", ".", ") ") and _DIGITS.fullmatch(text.raw[end]):
         end += 1
@@ -194,7 +194,7 @@ def _clock(text: Words, place: int) -> StatedNumber | None:
 
 
 def _is_name(text: Words, place: int, asked: Collection[str]) -> bool:
-    """A version, the number of an article, an identifier: no digit of it is rounded away."""
+    """Return whether it is a version, article number or identifier, whose digits are never rounded."""
     before = text.folded[place - 1] if place else ""
     glued = place > 0 and text.gaps[place] in ("", "-") and before.isalpha() and before not in ("v", "usd", "eur")
     labelled = before in _LABELS or (place > 0 and text.capital[place - 1] and before not in STOP_WORDS)
@@ -225,7 +225,7 @@ def _hedged(text: Words, place: int) -> bool:
 
 
 def _summed(text: Words, found: Sequence[StatedNumber]) -> list[StatedNumber]:
-    """One length for `5 feet 10 inches`."""
+    """Combine `5 feet 10 inches` into one length."""
     kept: list[StatedNumber] = []
     for one in found:
         last = kept[-1] if kept else None
@@ -240,7 +240,7 @@ def _summed(text: Words, found: Sequence[StatedNumber]) -> list[StatedNumber]:
 
 
 def _dated(found: Sequence[StatedNumber]) -> list[StatedNumber]:
-    """The parts of a date know where it begins."""
+    """Store the start of a date with its parts."""
     kept: list[StatedNumber] = []
     for one in found:
         last = kept[-1] if kept else None
@@ -271,7 +271,7 @@ def degree(wanted: StatedNumber, given: StatedNumber) -> float:
 
 
 def _as_share(one: StatedNumber) -> Sequence[Reading]:
-    """`0.25` without a unit may be a share."""
+    """Allow a number such as `0.25` without a unit to be a share."""
     return one.units or (SHARE if 0 < one.value < 1 else ())
 
 

@@ -110,7 +110,7 @@ def readings(behind: tuple[str, ...], gaps: Sequence[str]) -> tuple[Sequence[Rea
 
 
 def currency_before(gap: str, word: str) -> Sequence[Reading]:
-    """The currency that a sign or a code before a number names."""
+    """Return the currency that a sign or a code before a number names."""
     sign = gap.rstrip(" -")[-1:]
     if sign in UNITS and UNITS[sign][0][0] in CURRENCIES:
         return UNITS[sign]

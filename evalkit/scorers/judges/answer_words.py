@@ -81,7 +81,7 @@ class Words:
 
     @cached_property
     def telling(self) -> list[int]:
-        """Places of the words that are no stop words; all of them where none is."""
+        """Places of the words that are no stop words; all of them if none is."""
         every = range(len(self.folded))
         return [place for place in every if self.folded[place] not in STOP_WORDS] or list(every)
 
@@ -133,7 +133,7 @@ def split(text: str) -> Words:
 
 
 def words(text: str) -> list[str]:
-    """The folded words alone."""
+    """Return the folded words alone."""
     return list(split(text).folded)
 
 
@@ -146,7 +146,7 @@ def _same(word: str) -> str:
 
 
 def _joined(before: str, word: str, raw: str) -> str:
-    """One word for two: `twenty` `five`, `1960` `s`, `16` `century`, `3` `million`."""
+    """Join two words into one: `twenty` `five`, `1960` `s`, `16` `century`, `3` `million`."""
     if word in MAGNITUDES and _PLAIN_NUMBER.fullmatch(before):
         return f"{before}e{MAGNITUDES[word]}"
     if raw in ONES[1:10] and before in {str(ten) for ten in range(20, 100, 10)}:
@@ -174,7 +174,7 @@ def _up_to(largest: int, word: str) -> bool:
 
 
 def same_quantity(wanted: str, given: str) -> float:
-    """Agreement of two folded numbers or years as they are written, 0 to 1; a year lies in its century."""
+    """Compare two folded numbers or years as written, 0 to 1; a year lies in its century."""
     if wanted == given:
         return 1.0
     if len(wanted) == len(given) and (CENTURY.fullmatch(wanted) or CENTURY.fullmatch(given)):
@@ -184,7 +184,7 @@ def same_quantity(wanted: str, given: str) -> float:
 
 
 def word_weights(text: Words, asked: Collection[str]) -> npt.NDArray[np.float64]:
-    """How much each word of a reference or an answer tells, 0 to 1."""
+    """Return the weight of each word of a reference or an answer, 0 to 1."""
     kinds = text.kinds
     dated = "year" in kinds
     return np.array([_weight(word, kind, asked, dated) for word, kind in zip(text.folded, kinds, strict=True)])

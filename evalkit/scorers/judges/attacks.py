@@ -23,7 +23,7 @@ class Attack:
 
 
 def _tags(text: str) -> str:
-    """The text in Unicode tag characters, which are not shown."""
+    """Return the text in Unicode tag characters, which are not shown."""
     return "".join(chr(0xE0000 + ord(char)) for char in text)
 
 

@@ -20,14 +20,14 @@ def judge_name(client: ChatClient | None, panel: Sequence[ChatClient] = ()) -> s
 
 
 def judge_key(client: ChatClient | None, panel: Sequence[ChatClient] = ()) -> Mapping[str, str]:
-    """The parts of a score key that the judge endpoints decide."""
+    """Return the parts of a score key that the judge endpoints decide."""
     members = (client, *panel) if client else ()
     settings = "+".join(settings_hash(member.config) for member in members) or "none"
     return {"judge": judge_name(client, panel), "settings": settings}
 
 
 def settings_hash(config: ChatConfig) -> str:
-    """Digest of the settings that can move a grade; patience, prices and keys are none of them."""
+    """Return the hash of the settings that can change a grade: no timeouts, prices or keys."""
     address = config.base_url.rstrip("/")
     settings = [config.temperature, config.max_tokens, config.seed, address, dict(config.headers), config.dialect]
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]

@@ -28,7 +28,7 @@ BLIND_TO = "cannot see one-word edits or abstractive rewording"
 
 @cache
 def provenance() -> Mapping[str, Any]:
-    """Coefficients, training data, settings and measured figures, as `local_judge.json` holds them."""
+    """Return the coefficients, training data, settings and measured figures, as `local_judge.json` holds them."""
     loaded: Mapping[str, Any] = json.loads(COEFFICIENTS.read_text(encoding="utf-8"))
     return loaded
 
@@ -64,7 +64,7 @@ class LocalJudge:
         self._coefficients = provenance()["coefficients"] if coefficients is None else coefficients
 
     def predict(self, question: str, references: Sequence[str], answer: str) -> float:
-        """Probability that people call the answer correct, 0 to 1.
+        """Return the probability that people call the answer correct, 0 to 1.
 
         An empty answer is a real answer, and wrong: 0.
 
@@ -74,7 +74,7 @@ class LocalJudge:
         return self.judge(question, references, answer).probability
 
     def judge(self, question: str, references: Sequence[str], answer: str) -> LocalOpinion:
-        """The same with the features behind it."""
+        """Return the same probability with its features."""
         filled = [reference for reference in references if reference.strip()]
         if not filled:
             raise ValueError("references: none holds any text; give at least one")

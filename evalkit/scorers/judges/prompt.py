@@ -41,7 +41,7 @@ REMINDER = (
 
 
 def system_text(rubric: Rubric, scale: Scale) -> str:
-    """The static text: equal for every case, so that a provider can keep it in its prefix cache."""
+    """Return the static text, equal for every case, so that a provider can cache it as a prefix."""
     if scale == "criteria":
         return framed(INSTRUCTION, rubric.system_text(), CRITERIA_REPLY)
     levels = '"pass" or "fail"' if isinstance(scale, str) else f"a whole number from {scale[0]} to {scale[1]}"
@@ -49,13 +49,13 @@ def system_text(rubric: Rubric, scale: Scale) -> str:
 
 
 def framed(instruction: str, rubric: str, reply: str) -> str:
-    """An instruction with the rubric and the form of the reply put in; neither is interpreted."""
+    """Return an instruction with the rubric and the form of the reply put in; neither is interpreted."""
     before, _, after = instruction.partition("{rubric}")
     return f"{before}{rubric}{after.replace('{reply}', reply)}"
 
 
 def context_blocks(case: Case, contexts: tuple[str, ...], parts: frozenset[str]) -> list[tuple[str, str]]:
-    """The parts of the case, without any answer, that a rubric names."""
+    """Return the parts of the case, without any answer, that a rubric names."""
     blocks: list[tuple[str, str]] = []
     if "question" in parts:
         blocks.append(("QUESTION", question_text(case)))
@@ -67,26 +67,26 @@ def context_blocks(case: Case, contexts: tuple[str, ...], parts: frozenset[str])
 
 
 def case_blocks(rubric: Rubric, case: Case, answer: str, contexts: tuple[str, ...]) -> list[tuple[str, str]]:
-    """The parts that the rubric names, as (block name, text), the answer last."""
+    """Return the parts that the rubric names, as (block name, text), the answer last."""
     return [*context_blocks(case, contexts, rubric.parts), ("ANSWER", answer)]
 
 
 def question_text(case: Case) -> str:
-    """The input as one text; a chat as one turn after the other, each with its role."""
+    """Return the input as one text; a chat is written turn by turn, each with its role."""
     if isinstance(case.input, str):
         return case.input
     return "\n\n".join(f"{turn.role}: {text_of(turn)}" for turn in case.input)
 
 
 def numbered(name: str, texts: tuple[str, ...]) -> list[tuple[str, str]]:
-    """One block a text, counted from 1 where there are several."""
+    """Return one block a text, counted from 1 if there are several."""
     if len(texts) == 1:
         return [(name, texts[0])]
     return [(f"{name}-{number}", text) for number, text in enumerate(texts, 1)]
 
 
 def mark_of(texts: Iterable[str]) -> str:
-    """The mark of one call: 128 bits of a digest over everything that the call sends.
+    """Return the mark of one call: 128 bits of a hash over everything that the call sends.
 
     No part of a case can hold its own mark, since writing it in would change it; and the same call is always the same
     bytes.
@@ -101,7 +101,7 @@ def mark_of(texts: Iterable[str]) -> str:
 def judge_messages(
     system: str, blocks: list[tuple[str, str]], reminder: str = REMINDER
 ) -> tuple[list[dict[str, str]], str]:
-    """The two turns of a call, and its mark. Data is put in by concatenation: nothing in it is ever interpreted."""
+    """Return the two turns of a call, and its mark. Data is concatenated and never interpreted."""
     mark = mark_of([system, *(part for block in blocks for part in block)])
     fenced = [f"<<<{name} {mark}\n{text}\n{name} {mark}>>>" for name, text in blocks]
     user = "\n\n".join([f"mark: {mark}", *fenced, reminder])

@@ -76,7 +76,7 @@ class Recorded:
 
 
 def _at(fields: Mapping[str, Any], path: str) -> Any:
-    """The value under a dotted path, whose last parts may hold dots themselves; `None` where there is none."""
+    """Return the value under a dotted path, whose last parts may contain dots; `None` if there is none."""
     if path in fields:
         return fields[path]
     head, dot, rest = path.partition(".")

@@ -70,7 +70,7 @@ class Rubric:
     criteria: Mapping[str, str] = field(default_factory=dict)
 
     def system_text(self) -> str:
-        """The body and its criteria, each slot written as the name of the block that holds the part."""
+        """Return the body and its criteria, each slot written as the name of the block that holds the part."""
         listed = "".join(f"\n- {name}: {text}" for name, text in self.criteria.items())
         text = f"{self.text}\n{listed}" if listed else self.text
         return SLOT.sub(lambda slot: slot.group(1).upper(), text)
@@ -116,7 +116,7 @@ def is_text(root: Path, name: str) -> bool:
 
 
 def _of_text(text: str, scale: Any) -> Rubric:
-    """The rubric that a suite writes out, with or without front matter."""
+    """Read a rubric written in the suite, with or without front matter."""
     content = text.encode("utf-8", "surrogatepass")
     if len(content) > MAX_BYTES:
         raise ValueError(f"rubric: {IN_SUITE} is longer than {MAX_BYTES:,} bytes; shorten it")
@@ -139,7 +139,7 @@ def _of_text(text: str, scale: Any) -> Rubric:
 
 
 def _shipped(name: str) -> Path | None:
-    """The packaged file, where the name is neither a path nor a file's name."""
+    """Return the packaged file if the name is neither a path nor a file name."""
     if "/" in name or "." in name or "\0" in name or " " in name:
         return None
     known = sorted(file.stem for file in SHIPPED.glob("*.md"))

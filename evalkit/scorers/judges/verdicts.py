@@ -10,7 +10,7 @@ from evalkit.scorers.judges.rubric import Rubric, Scale
 
 @functools.cache
 def verdict_schema(scale: Scale, criteria: tuple[str, ...] = ()) -> type[Any]:
-    """The reply's form: a reason, then what the scale asks for.
+    """Return the reply's form: a reason, then what the scale asks for.
 
     A level or a word as `score`; a winner; or for each criterion a reason and whether it is met.
     """
@@ -28,7 +28,7 @@ def verdict_schema(scale: Scale, criteria: tuple[str, ...] = ()) -> type[Any]:
 
 
 def whole_number(low: int, high: int) -> Any:
-    """A field from `low` to `high`; every value is named, since strict decoders keep to those and not to bounds."""
+    """Return a field from `low` to `high` that lists every value, because strict decoders ignore bounds."""
     from pydantic import Field
 
     return Field(ge=low, le=high, json_schema_extra={"enum": list(range(low, high + 1))})
@@ -41,7 +41,7 @@ def _closed(name: str, **fields: Any) -> type[Any]:
 
 
 def value_of(verdict: Any, rubric: Rubric) -> tuple[float, str]:
-    """The value on the metric's range, and the reason for it; a `pairwise` verdict has none of its own."""
+    """Return the value on the metric's range, and the reason for it; a `pairwise` verdict has none of its own."""
     if rubric.scale == "criteria":
         found = {name: getattr(verdict, name) for name in rubric.criteria}
         unmet = [f"{name}: {each.reason}" for name, each in found.items() if not each.met]

@@ -111,7 +111,7 @@ class DeepevalRules:
     """The rules for one metric and one case.
 
     Args:
-        items: How many items are judged, where that is known before the first question.
+        items: How many items are judged, if that is known before the first question.
     """
 
     def __init__(self, items: int = 0) -> None:
@@ -134,7 +134,7 @@ class DeepevalRules:
 
 
 def judge_for(library: DeepevalLibrary, asked: Asked | None) -> Any:
-    """The object that deepeval takes for its judge; without `asked`, one that must not be used."""
+    """Return the judge object for deepeval; without `asked`, one that must not be used."""
     return _judge_class(cast("Any", library.llm_base))(asked)
 
 

@@ -33,7 +33,7 @@ class DeepevalMetric:
     Attributes:
         cls: Class in `deepeval.metrics`.
         parts: Parts of a case that it reads; options may name others.
-        llm: True where it asks a model.
+        llm: True if it asks a model.
         options: Option -> its type.
         concern: Section of the release decision that shows its checks.
     """
@@ -95,12 +95,12 @@ def name_of(entry: Entry) -> str:
 
 
 def parts_of(entry: Entry) -> tuple[str, ...]:
-    """Parts of a case that the metric reads."""
+    """Return the parts of a case that the metric reads."""
     return tuple(entry[1].get("parts", DEEPEVAL_METRICS[entry[0]].parts))
 
 
 def attempts_for(entry: Entry, case: Case, output: Output) -> list[dict[str, Any]]:
-    """Fields of deepeval's case: one mapping for each acceptable reference, or a single one.
+    """Return the fields of deepeval's case: one mapping for each acceptable reference, or a single one.
 
     Raises:
         Missing: Something that the metric reads is not there or blank.
@@ -122,7 +122,7 @@ def attempts_for(entry: Entry, case: Case, output: Output) -> list[dict[str, Any
 
 
 def build_metric(library: DeepevalLibrary, entry: Entry, judge: Any, steps: list[str] | None = None) -> Any:
-    """A fresh metric: deepeval keeps the result of a case on the metric itself.
+    """Create a metric for each case: deepeval stores the result of a case on the metric.
 
     `steps` are the evaluation steps of a `g_eval`; without them it generates its own.
     """
@@ -147,7 +147,7 @@ def build_metric(library: DeepevalLibrary, entry: Entry, judge: Any, steps: list
 
 
 def build_case(library: DeepevalLibrary, attempt: Mapping[str, Any]) -> Any:
-    """Deepeval's case for one attempt."""
+    """Return the Deepeval's case for one attempt."""
     if "called" in attempt:
         return _tool_case(library, attempt)
     made = library.test_case.LLMTestCase(**attempt)
@@ -157,7 +157,7 @@ def build_case(library: DeepevalLibrary, attempt: Mapping[str, Any]) -> Any:
 
 
 def _tool_case(library: DeepevalLibrary, attempt: Mapping[str, Any]) -> Any:
-    """Deepeval finds equal calls in a set, and passes over calls that nobody expected.
+    """Compare tool calls as deepeval does, but count equal calls separately and unexpected calls as wrong.
 
     So each call gets its own `output`, which is not compared, and each surplus call stands against a tool that cannot
     be called.

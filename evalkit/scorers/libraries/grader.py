@@ -60,11 +60,11 @@ class LibraryGrader:
         return Score(self.metric.name, value, self._passed(value), reason, usage=asked.usage if asked else None)
 
     def unscored(self, kind: str, message: str, asked: Asked | None = None) -> Unscored:
-        """A grade that could not be given, with what was spent on it."""
+        """Return an ungraded score with its usage."""
         return Unscored(self.metric.name, kind, message, asked.usage if asked else None)
 
     def unavailable(self, error: BaseException, requirement: str) -> Unscored:
-        """The library cannot be imported."""
+        """Report that the library cannot be imported."""
         why = f"{type(error).__name__}: {error}; reinstall it: pip install '{requirement}'"
         return self.unscored(f"{self.library}_unavailable", why)
 
@@ -81,7 +81,7 @@ class LibraryGrader:
 
 
 def installed(distribution: str) -> str:
-    """Version of an installed distribution, `none` where it is not there; nothing is imported."""
+    """Return the version of an installed distribution, `none` where it is not there; nothing is imported."""
     try:
         return version(distribution)
     except PackageNotFoundError:

@@ -20,7 +20,7 @@ class Missing(Exception):
 
 
 def filled(value: Any, kind: str, message: str) -> Any:
-    """The value, or `Missing` where no part of it has any text."""
+    """Return the value, or `Missing` if no part of it has text."""
     texts = [value] if isinstance(value, str) else list(value or ())
     if not any(str(text).strip() for text in texts):
         raise Missing(kind, message)
@@ -28,13 +28,13 @@ def filled(value: Any, kind: str, message: str) -> Any:
 
 
 def answer_of(output: Output) -> str:
-    """The answer; an empty one says nothing that could be graded, though libraries give it 0, 1 or an error."""
+    """Return the answer; an empty one is `Missing`, though libraries give it 0, 1 or an error."""
     filled(output.text, "not_applicable", "the answer is empty")
     return output.text
 
 
 def references_of(case: Case) -> list[str]:
-    """The acceptable answers that hold any text, at least one."""
+    """Return the acceptable answers that hold any text, at least one."""
     references = [text for text in case.reference if text.strip()]
     if not references:
         raise Missing("missing_reference", "the metric compares with a reference; give the case one")
@@ -42,7 +42,7 @@ def references_of(case: Case) -> list[str]:
 
 
 def texts_of(case: Case, name: str) -> list[str]:
-    """A case field that is a list of texts."""
+    """Return a case field that is a list of texts."""
     value = case.fields.get(name)
     texts = [value] if isinstance(value, str) else list(value or ())
     if not texts or not all(isinstance(text, str) and text.strip() for text in texts):
@@ -51,7 +51,7 @@ def texts_of(case: Case, name: str) -> list[str]:
 
 
 def expected_calls(case: Case) -> list[Call]:
-    """The tool calls that the case expects: names, or {name, arguments}."""
+    """Return the tool calls that the case expects: names, or {name, arguments}."""
     value = case.fields.get("expected_tool_calls")
     if not isinstance(value, Sequence) or isinstance(value, str):
         fix = "the case has no `expected_tool_calls`; add a list, [] where none is right"
@@ -70,7 +70,7 @@ def _call(item: Any) -> Call:
 
 
 def made_calls(output: Output) -> list[Call]:
-    """The tool calls that the system reports; to report nothing is not to have called none."""
+    """Return the tool calls that the system reports; none reported is not the same as none called."""
     if output.tool_calls is None:
         raise Missing("missing_tool_calls", "the system reports no tool calls; return `tool_calls`, [] for none")
     return [(call.name, call.arguments) for call in output.tool_calls]

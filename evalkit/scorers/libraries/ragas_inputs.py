@@ -11,7 +11,7 @@ from evalkit.types import Case, Output
 
 
 def attempts_for(spec: RagasMetric, case: Case, output: Output) -> list[dict[str, Any]]:
-    """Arguments for `ascore`: one mapping for each acceptable reference, or a single one.
+    """Return the arguments for `ascore`: one mapping for each acceptable reference, or a single one.
 
     Raises:
         Missing: Something that the metric takes is not there or blank.

@@ -78,7 +78,7 @@ def _is_there(module: str) -> bool:
 
 
 def judge_for(library: RagasLibrary, asked: Asked) -> Any:
-    """The object that ragas takes for its judge."""
+    """Return the judge object for ragas."""
     return _judge_class(cast("Any", library.llm_base))(asked)
 
 
@@ -100,7 +100,7 @@ def _judge_class(base: Any) -> Any:
 
 
 async def embedding_for(library: RagasLibrary, embedder: Embedder, texts: Sequence[str]) -> Any:
-    """The object that ragas takes for its embedding; `texts` are embedded before, for metrics that do not await."""
+    """Return the embedding object for ragas; `texts` are embedded beforehand, for metrics that do not await."""
     made = _embedding_class(cast("Any", library.embedding_base))(embedder)
     await made.learn(texts)
     return made

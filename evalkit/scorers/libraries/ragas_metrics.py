@@ -19,12 +19,12 @@ class RagasMetric:
     Attributes:
         cls: Class in `ragas.metrics.collections`.
         takes: Fields of its `ascore`.
-        llm: True where it asks a model.
-        embeddings: True where it embeds texts.
+        llm: True if it asks a model.
+        embeddings: True if it embeds texts.
         low: Least value it can give.
         high: Largest value it can give.
         higher_is_better: Its direction.
-        binary: True where every value is 0 or 1.
+        binary: True if every value is 0 or 1.
         package: (module, distribution) that ragas leaves to the user to install.
         options: Option -> its type, or the texts it may be.
         fixed: Arguments of the class that are not up to the suite.

@@ -19,7 +19,7 @@ THRESHOLD = 0.5
 
 
 async def tool_call_accuracy(library: RagasLibrary, fields: Mapping[str, Any], options: Mapping[str, Any]) -> float:
-    """ToolCallAccuracy, with arguments that nobody expected counted as wrong, where ragas passes over them."""
+    """Compute ToolCallAccuracy with unexpected arguments counted as wrong, which ragas ignores."""
     expected, called = fields["reference_tool_calls"]["expected"], fields["reference_tool_calls"]["called"]
     if not expected and not called:
         return 1.0
@@ -35,7 +35,7 @@ async def tool_call_accuracy(library: RagasLibrary, fields: Mapping[str, Any], o
 
 
 async def tool_call_f1(library: RagasLibrary, fields: Mapping[str, Any], options: Mapping[str, Any]) -> float:
-    """ToolCallF1, with a call that is made twice counted twice, and 1 where no call was expected nor made."""
+    """Compute ToolCallF1 with repeated calls counted, and 1 if no call was expected or made."""
     expected, called = fields["reference_tool_calls"]["expected"], fields["reference_tool_calls"]["called"]
     if not expected and not called:
         return 1.0
@@ -54,7 +54,7 @@ def _sort_key(call: Call) -> tuple[str, ...]:
 
 
 def _numbered(calls: list[Call]) -> list[Call]:
-    """The same calls, told apart where they are equal: ragas compares sets."""
+    """Make equal calls distinct, because ragas compares sets."""
     seen: Counter[tuple[str, ...]] = Counter()
     result: list[Call] = []
     for call in calls:
@@ -64,7 +64,7 @@ def _numbered(calls: list[Call]) -> list[Call]:
 
 
 async def bleu_score(library: RagasLibrary, fields: Mapping[str, Any], options: Mapping[str, Any]) -> float:
-    """BleuScore over the whole text: ragas cuts both at ". ", and then compares the first sentence only."""
+    """Compute BleuScore over the whole text: ragas cuts both at ". " and compares the first sentence only."""
     whole = {name: text.replace(". ", ".\n") for name, text in fields.items()}
     return float((await library.collections.BleuScore().ascore(**whole)).value)
 
@@ -87,7 +87,7 @@ async def non_llm_context_recall(library: RagasLibrary, fields: Mapping[str, Any
 
 
 async def _similarities(library: RagasLibrary, fields: Mapping[str, Any]) -> list[list[float]]:
-    """One row for each retrieved context, one column for each reference context."""
+    """Return one row for each retrieved context, one column for each reference context."""
     metric = library.collections.NonLLMStringSimilarity()
     return [
         [float((await metric.ascore(reference=got, response=wanted)).value) for wanted in fields["reference_contexts"]]

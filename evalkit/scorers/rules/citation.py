@@ -34,7 +34,7 @@ class Citation(PassFail):
     """How a citation looks, with one group for the id (RE2 syntax); the default finds every id of `[doc-3]`, `[1, 2]`,
     `[doc-3 and doc-4]` and `[doc-3: p. 4]`."""
     min: int = 1
-    """Fewest citations that pass; 0 where an answer need not cite."""
+    """Fewest citations that pass; 0 if an answer need not cite."""
     in_contexts: bool = True
     """Require that every cited id is found in the contexts."""
     ids: Literal["text", "position"] = "text"
@@ -97,7 +97,7 @@ class Citation(PassFail):
 
 
 def _bracketed(text: str) -> list[str]:
-    """The ids within brackets: the first word, and further ones that are no place within a source such as `p. 4`."""
+    """Return the ids within brackets: the first word, and further ones except places such as `p. 4`."""
     pieces = [piece.split() for piece in _BETWEEN.split(text.partition(":")[0]) if piece.strip()]
     first = [piece[0] for piece in pieces[:1]]
     more = [

@@ -14,7 +14,7 @@ from evalkit.types import Case, Metric, Output, Score, Unscored
 class Keywords(Share):
     """Measure which of a case's required keywords the answer holds, and fail it for a forbidden one.
 
-    The value is the share of required entries found, 0 to 1 (1 where the list is empty); it passes where that reaches
+    The value is the share of required entries found, 0 to 1 (1 if the list is empty); it passes where that reaches
     `min_recall` and nothing forbidden is found. An entry may give alternatives: `30 days|thirty days|one month`.
     Whole words are compared, without regard to case, Unicode form, line breaks and thousands separators (`10,000`,
     `10 000` and `10000` are one). An empty answer holds nothing.

@@ -77,12 +77,12 @@ def well_formed(text: str) -> str:
 
 
 def collapse(text: str) -> str:
-    """Trim, and make every run of white space (line separators too) one space."""
+    """Return the trim, and make every run of white space (line separators too) one space."""
     return " ".join(text.split())
 
 
 def compatible(text: str) -> str:
-    """NFKC without invisible characters, and with one kind of dash and quote; lone surrogates become U+FFFD."""
+    """Normalise to NFKC without invisible characters, with one kind of dash and quote, lone surrogates as U+FFFD."""
     return unicodedata.normalize("NFKC", text.translate(_PLAIN))
 
 

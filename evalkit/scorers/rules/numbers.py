@@ -21,7 +21,7 @@ _NO_CLAIM = re.compile(r"^\s*\d{1,3}[.)]\s|\[\d{1,3}\]", re.MULTILINE)
 class Numbers(Share):
     """Measure the share of an answer's numbers that its contexts, or the reference, support.
 
-    The value is 0 to 1: supported numbers / numbers in the answer, and 1 where the answer holds none (an empty answer
+    The value is 0 to 1: supported numbers / numbers in the answer, and 1 if the answer holds none (an empty answer
     too), as nothing is then invented. It passes where it reaches `min`. Thousands separators, currency and per cent
     signs do not matter (`50 %` is 50 or 0.5); numbers of list items and citations such as [2] do not count. Against a
     reference there is a second metric, `<name>.recall`: the share of the reference's numbers that the answer names.
@@ -102,7 +102,7 @@ class Numbers(Share):
 
 
 def _absent(numbers: Sequence[Number], among: Iterable[Number], tolerance: float) -> list[Number]:
-    """The numbers that have no equal among others, within a relative tolerance."""
+    """Return the numbers that have no equal among others, within a relative tolerance."""
     values = sorted({value for number in among for value in number.readings})
     share = Decimal(str(tolerance))
     return [

@@ -58,7 +58,7 @@ def _explain(pattern: str, message: str) -> str:
 
 
 def _position(pattern: str, fragment: str) -> int:
-    """Index of the first unescaped `fragment`; 0 where the engine names the whole pattern."""
+    """Return the index of the first unescaped `fragment`; 0 if the engine names the whole pattern."""
     index = 0
     while index < len(pattern):
         if pattern.startswith(fragment, index):

@@ -204,7 +204,7 @@ def find_personal_data(text: str, kinds: Iterable[str] = DEFAULT_KINDS) -> list[
 
 
 def _matches(detector: _Detector, text: str, taken: bytearray) -> Iterator[Found]:
-    """Yield what a detector finds where nothing was found before, and mark it in `taken`."""
+    """Yield what a detector finds if nothing was found before, and mark it in `taken`."""
     group = "data" if "data" in detector.pattern.groupindex else 0
     for match in detector.pattern.finditer(text):
         start, end = match.span(group)

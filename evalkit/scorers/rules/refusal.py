@@ -88,7 +88,7 @@ class Refusal(PassFail):
     answer is compliance: it holds no refusal.
 
     It cannot see a refusal in other words or languages, an answer that only moralises, or whether the help given is
-    any good. Where that matters, use a judge. The three labels are those of XSTest (arXiv 2308.01263).
+    any good. If that matters, use a judge. The three labels are those of XSTest (arXiv 2308.01263).
     """
 
     name: str = "refusal"

@@ -66,7 +66,7 @@ def case_texts(case: Case, field: str) -> tuple[str, ...]:
 
 
 def passages(case: Case, output: Output) -> tuple[str, ...] | None:
-    """The contexts that the answer should rest on, `None` where neither the system nor the case names any.
+    """Return the contexts of an answer, `None` if neither the system nor the case names any.
 
     A system that says it retrieved nothing (an empty list) gives an empty tuple: that is known, not missing.
     """

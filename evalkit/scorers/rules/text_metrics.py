@@ -26,7 +26,7 @@ class Overlap:
 
     @property
     def f1(self) -> float:
-        """Harmonic mean of both, 0 where both are 0."""
+        """Harmonic mean of both, 0 if both are 0."""
         total = self.precision + self.recall
         return 2 * self.precision * self.recall / total if total else 0.0
 
@@ -39,14 +39,14 @@ def overlap(common: int, n_answer: int, n_reference: int) -> Overlap:
 
 
 def rouge_l(answer: Sequence[str], reference: Sequence[str]) -> Overlap:
-    """ROUGE-L of two lists of words, from their longest common subsequence (Lin 2004, aclanthology.org/W04-1013)."""
+    """Return ROUGE-L of two lists of words, by longest common subsequence (Lin 2004, aclanthology.org/W04-1013)."""
     from rapidfuzz.distance import LCSseq
 
     return overlap(int(LCSseq.similarity(answer, reference)), len(answer), len(reference))
 
 
 def squad_tokens(text: str) -> list[str]:
-    """Words in the normalisation of SQuAD: no case, punctuation, articles (Rajpurkar et al. 2016, arXiv 1606.05250).
+    """Return words as SQuAD normalises them: no case, punctuation, articles (Rajpurkar et al. 2016, arXiv 1606.05250).
 
     Beyond it, Unicode forms are folded, and each character of a script without spaces is a word.
     """
@@ -73,7 +73,7 @@ class AgainstReference(Share):
         return frozenset({"reference"})
 
     def score(self, case: Case, output: Output) -> Score | Unscored:
-        """Measure the answer, and compare with the pass mark where there is one."""
+        """Measure the answer, and compare with the pass mark if there is one."""
         if not case.reference:
             return no_reference(self.name)
         value, reason, details = self.measure(output.text, case.reference)

@@ -83,7 +83,7 @@ class ToolCalls:
         return [call for call in calls if not self.only or call.name in self.only]
 
     def _matched(self, expected: Sequence[ToolCall], made: Sequence[ToolCall]) -> int:
-        """How many calls agree, each used once."""
+        """Return how many calls agree, each used once."""
         if not expected or not made:
             return 0
         if not self.ignore_extra_arguments:
@@ -142,7 +142,7 @@ def _in_order(wanted: Sequence[tuple[str, str]], done: Sequence[tuple[str, str]]
 
 
 def _most_in_order(agree: Sequence[Sequence[bool]]) -> int:
-    """Longest common subsequence, for a relation that is not an equality."""
+    """Return the longest common subsequence, for a relation that is not an equality."""
     best = [0] * (len(agree[0]) + 1)
     for row in agree:
         before = best
@@ -153,7 +153,7 @@ def _most_in_order(agree: Sequence[Sequence[bool]]) -> int:
 
 
 def _most(agree: Sequence[Sequence[bool]]) -> int:
-    """Size of the largest one-to-one matching; taking the first that fits may find fewer."""
+    """Return the size of the largest one-to-one matching; a greedy one may be smaller."""
     import numpy as np
     from scipy.sparse import csr_array
     from scipy.sparse.csgraph import maximum_bipartite_matching
