@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any, get_args
 
 from evalkit.gate.policy import CHECKS, Threshold
+from evalkit.scorers.base import Abbreviated, Concerned
 from evalkit.scorers.registry import LOCAL_JUDGE, SCORERS, scorer_class
 from evalkit.suite.build import hints_of, is_required, key_of
 from evalkit.suite.model import SuiteOptions
@@ -69,10 +70,10 @@ def scorer_section(name: str, target: str, level: str) -> str:
     """Describe one scorer: its docstring and its options."""
     cls = scorer_class(target)
     lines = [f"{level} {name}\n", inspect.cleandoc(cls.__doc__ or ""), ""]
-    if shorthand := getattr(cls, "shorthand", None):
-        lines.append(f"`{name.split(',')[0]}: value` sets `{shorthand}`.\n")
-    if (concern := getattr(cls, "concern", "quality")) != "quality":
-        lines.append(f"Its checks appear under {concern} in the release decision.\n")
+    if isinstance(cls, Abbreviated):
+        lines.append(f"`{name.split(',')[0]}: value` sets `{cls.shorthand}`.\n")
+    if isinstance(cls, Concerned) and cls.concern != "quality":
+        lines.append(f"Its checks appear under {cls.concern} in the release decision.\n")
     fields = [field for field in dataclasses.fields(cls) if field.name != "name" and field.init]
     if fields:
         lines += ["| option | type | default |", "| --- | --- | --- |"]

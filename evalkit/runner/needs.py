@@ -9,6 +9,7 @@ from evalkit.errors import Problem
 from evalkit.golden.read import GoldenSet
 from evalkit.golden.survey import Need
 from evalkit.runner.grading import Grader
+from evalkit.scorers.base import CaseReader
 from evalkit.suite.model import Suite, has_field
 from evalkit.systems.base import Shared
 from evalkit.systems.replay import ReplaySystem
@@ -20,7 +21,7 @@ def need_of(suite: Suite, graders: Sequence[Grader], shared: Shared, note: Calla
     """Yield what a case lacks: `scorer:field`, `cohort:name`, `system:field` or `answer:`."""
     cohorts = set(suite.options.cohorts) - {"query_length", "kind", "severity"}
     fields = sorted(getattr(suite.system, "fields", ()))
-    readers = [grader for grader in graders if hasattr(grader.scorer, "check_case")]
+    readers = [(grader, grader.scorer) for grader in graders if isinstance(grader.scorer, CaseReader)]
     answered = suite.system.answered(shared) if isinstance(suite.system, ReplaySystem) else None
 
     def lacks(case: Case) -> Iterator[str]:
@@ -34,10 +35,10 @@ def need_of(suite: Suite, graders: Sequence[Grader], shared: Shared, note: Calla
         if answered is not None:
             with _told(f"{case.place} id {case.id}", "", note):
                 yield from () if answered(case) else ("answer:",)
-        for grader in readers:
+        for grader, reader in readers:
             if grader.applies(case):
                 with _told(f"{case.place} id {case.id}", f"scorer {grader.scorer.name}: ", note):
-                    grader.scorer.check_case(case)  # type: ignore[attr-defined]
+                    reader.check_case(case)
 
     return lacks
 

@@ -21,9 +21,9 @@ from evalkit.runner.grading import Grader
 from evalkit.runner.names import foreign_cohorts, foreign_values, metric_name_problems
 from evalkit.runner.needs import missing, need_of
 from evalkit.runner.unreachable_gates import CaseCounts, case_counts, reach_doubts, reach_problems
-from evalkit.scorers.base import OwnProject, Services
+from evalkit.scorers.base import Bindable, Noted, OwnProject, Scorer, Services
 from evalkit.scorers.custom.python_scorer import PythonScorer
-from evalkit.scorers.registry import Negated, bind, score_key
+from evalkit.scorers.registry import bind, score_key
 from evalkit.store.journal import read_rows
 from evalkit.suite.model import ScorerEntry, Suite, SuiteOptions
 from evalkit.systems.base import Shared
@@ -95,7 +95,7 @@ class Prepared:
     @property
     def notices(self) -> tuple[str, ...]:
         """Notes shown with the figures: of scorers, of the cache, and of cases in training data."""
-        found = [getattr(grader.scorer, "notice", "") for grader in self.graders]
+        found = [grader.scorer.notice for grader in self.graders if isinstance(grader.scorer, Noted)]
         found += [self.cache.problem] if self.cache else []
         found += [problem.what for problem in self.golden.learnt]
         return tuple(dict.fromkeys(notice for notice in found if notice))
@@ -188,12 +188,11 @@ def _graders(suite: Suite, services: Services, problems: list[Problem]) -> list[
     return graders
 
 
-def _grader(entry: ScorerEntry, scorer: object) -> Grader:
-    bound = Negated(scorer) if entry.negated else scorer  # type: ignore[arg-type]
-    key = score_key(entry.kind, entry.options, bound, entry.package)  # type: ignore[arg-type]
-    if entry.package and not all(isinstance(metric, Metric) for metric in bound.metrics):  # type: ignore[attr-defined]
+def _grader(entry: ScorerEntry, scorer: Scorer) -> Grader:
+    key = score_key(entry.kind, entry.options, scorer, entry.package, negated=entry.negated)
+    if entry.package and not all(isinstance(metric, Metric) for metric in scorer.metrics):
         raise ValueError(f"{entry.package}: `metrics` has to give Metric objects; repair or remove the package")
-    return Grader(bound, entry.when, entry.advisory, key, entry.index, entry.concern, entry.package)  # type: ignore[arg-type]
+    return Grader(scorer, entry.when, entry.advisory, key, entry.index, entry.concern, entry.package, entry.negated)
 
 
 async def _services(
@@ -210,7 +209,7 @@ async def _services(
 async def _open_services(suite: Suite, env: Mapping[str, str], stack: AsyncExitStack, spending: _Spending) -> Services:
     """Open the embedding and the judge endpoints, if a scorer may use them."""
     embedder = None
-    if any(hasattr(entry.options, "bind") for entry in suite.scorers):
+    if any(isinstance(entry.options, Bindable) for entry in suite.scorers):
         from evalkit.scorers.embedding.embedders import build_embedder
 
         embedder = build_embedder(suite.options.embedding, env)

@@ -15,6 +15,7 @@ from evalkit.errors import InputError, Problem, gathered
 from evalkit.formats.yaml_text import Document, dotted, parse
 from evalkit.gate.policy import CHECKS, NoRegression, Policy, Threshold
 from evalkit.golden.read import GoldenSource, open_golden
+from evalkit.scorers.base import Abbreviated
 from evalkit.scorers.custom.python_scorer import PythonScorer
 from evalkit.scorers.registry import NEGATION, find_scorer, known_elsewhere, known_names
 from evalkit.suite.build import Builder, choices, show
@@ -279,8 +280,7 @@ def _options(cls: type[Any], value: Any) -> tuple[Any, Mapping[str, Any]]:
     if isinstance(value, Mapping):
         common = {key: value[key] for key in _COMMON if key in value}
         return {key: item for key, item in value.items() if key not in common}, common
-    shorthand = getattr(cls, "shorthand", None)
-    return ({shorthand: value}, {}) if shorthand else (value, {})
+    return ({cls.shorthand: value}, {}) if isinstance(cls, Abbreviated) else (value, {})
 
 
 def _when(builder: Builder, value: Any, path: Steps) -> When | None:

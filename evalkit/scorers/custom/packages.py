@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from evalkit.scorers.base import Bindable
 from evalkit.text.values import one_line
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def _loaded(point: EntryPoint, package: str) -> type[Any]:
         what = f"importing {point.value} of {package} failed: {type(error).__name__}: {one_line(error)}"
         raise ValueError(f"{what.replace('; ', ', ')}; repair or remove the package") from None
     frozen = isinstance(cls, type) and dataclasses.is_dataclass(cls) and cls.__dataclass_params__.frozen  # type: ignore[attr-defined]
-    if not frozen or not (hasattr(cls, "score") or hasattr(cls, "bind")):
+    if not frozen or not (hasattr(cls, "score") or isinstance(cls, Bindable)):
         what = f"{point.value} of {package} is not a frozen dataclass with `score` or `bind`"
         raise ValueError(f"{what}; see docs/own-scorers.md")
     return cls  # type: ignore[no-any-return]
