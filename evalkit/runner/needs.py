@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
-from evalkit.errors import Problem
+from evalkit.errors import InputError, Problem
 from evalkit.golden.read import GoldenSet
 from evalkit.golden.survey import Need
 from evalkit.runner.grading import Grader
@@ -48,6 +49,9 @@ def _told(place: str, who: str, note: Callable[[Problem], None]) -> Iterator[Non
     """Note the error that a check of a case raises, and continue."""
     try:
         yield
+    except InputError as error:
+        for problem in error.problems:
+            note(replace(problem, place=f"{place} {problem.place}"))
     except ValueError as error:
         what, _, fix = str(error).partition("; ")
         note(Problem(place, f"{who}{what}", fix or "fix it, or remove it"))

@@ -17,6 +17,7 @@ from evalkit.gate.policy import NoRegression, policy_problems
 from evalkit.golden.overlap import overlap
 from evalkit.golden.read import GoldenSet, known_golden, open_golden
 from evalkit.llm.budget import Budget
+from evalkit.runner.case_checks import checks_grader
 from evalkit.runner.grading import Grader
 from evalkit.runner.names import foreign_cohorts, foreign_values, metric_name_problems
 from evalkit.runner.needs import missing, need_of
@@ -133,21 +134,24 @@ async def prepare(
     cache = _cache(suite, env, stack, replies) if replies != "none" and _judges(suite) else None
     services = await _services(suite, env, stack, (budget, cache), problems)
     graders = _graders(suite, services, problems) if services else []
-    problems += metric_name_problems(graders)
-    golden, counts = None, case_counts(suite, graders)
+    checks = checks_grader(len(suite.scorers))
+    golden, counts = None, case_counts(suite, [*graders, checks] if graders else [])
     try:
         source = (suite.golden, suite.golden_file, suite.golden_shown)
         golden = known_golden(*source, checked) if checked else None
         golden = golden or open_golden(
             *source,
-            need=counts.counting(need_of(suite, graders, shared, problems.append)),
+            need=counts.counting(need_of(suite, [*graders, checks], shared, problems.append)),
             cohorts=suite.options.cohorts,
         )
         problems += [*missing(suite, graders, golden), *foreign_cohorts(suite, golden), *foreign_values(suite, golden)]
         known = [(file, file.relative_to(suite.root).as_posix()) for file in suite.learnt_files]
         golden = replace(golden, learnt=tuple(overlap(golden, known)))
+        graders += [checks] if golden.checks else []
     except InputError as error:
         problems += error.problems
+    counts.graders = graders
+    problems += metric_name_problems(graders)
     problems += _policy(suite, graders) or _reach(suite, counts if golden else case_counts(suite, graders), problems)
     if problems or golden is None or services is None:
         raise InputError(_placed(suite, problem) for problem in problems)

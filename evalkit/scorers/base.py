@@ -109,6 +109,7 @@ class CaseReader(Protocol):
 
         Raises:
             ValueError: `what; fix`, if it cannot read them.
+            InputError: several problems, with keys of the row as their places.
         """
 
 
