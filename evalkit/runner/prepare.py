@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, fields, replace
 from functools import partial
@@ -17,7 +17,7 @@ from evalkit.gate.policy import NoRegression, policy_problems
 from evalkit.golden.overlap import overlap
 from evalkit.golden.read import GoldenSet, known_golden, open_golden
 from evalkit.llm.budget import Budget
-from evalkit.runner.case_checks import checks_grader
+from evalkit.runner.case_checks import METRIC, checks_grader
 from evalkit.runner.grading import Grader
 from evalkit.runner.names import foreign_cohorts, foreign_values, metric_name_problems
 from evalkit.runner.needs import missing, need_of
@@ -26,14 +26,14 @@ from evalkit.scorers.base import Bindable, Noted, OwnProject, Scorer, Services
 from evalkit.scorers.custom.python_scorer import PythonScorer
 from evalkit.scorers.registry import bind, score_key
 from evalkit.store.journal import read_rows
-from evalkit.suite.model import ScorerEntry, Suite, SuiteOptions
+from evalkit.suite.model import ScorerEntry, Suite, SuiteOptions, has_field
 from evalkit.systems.base import Shared
 from evalkit.systems.chat import ChatSystem
 from evalkit.systems.process import Process
 from evalkit.systems.secrets import secrets_of, without_secrets
 from evalkit.systems.threads import own_code
 from evalkit.text.values import one_line
-from evalkit.types import Metric
+from evalkit.types import Case, Metric
 
 if TYPE_CHECKING:
     from evalkit.llm.cache import ReplyCache
@@ -80,6 +80,16 @@ class Prepared:
     def secrets(self) -> tuple[str, ...]:
         """Secrets that are redacted from everything that is stored or shown."""
         return secrets_of(self.shared.env, self.suite.variables)
+
+    def with_checks(self, former: Collection[Case] | None) -> Prepared:
+        """The suite that also grades former cases by the checks that they carried.
+
+        Args:
+            former: cases that were removed or edited, which are asked in their old form.
+        """
+        if self.golden.checks or not any(has_field(case, METRIC) for case in former or ()):
+            return self
+        return replace(self, graders=(*self.graders, checks_grader(len(self.suite.scorers))))
 
     @property
     def advisory(self) -> frozenset[str]:
@@ -147,11 +157,11 @@ async def prepare(
         problems += [*missing(suite, graders, golden), *foreign_cohorts(suite, golden), *foreign_values(suite, golden)]
         known = [(file, file.relative_to(suite.root).as_posix()) for file in suite.learnt_files]
         golden = replace(golden, learnt=tuple(overlap(golden, known)))
+        problems += metric_name_problems(graders)
         graders += [checks] if golden.checks else []
     except InputError as error:
-        problems += error.problems
+        problems += [*error.problems, *metric_name_problems(graders)]
     counts.graders = graders
-    problems += metric_name_problems(graders)
     problems += _policy(suite, graders) or _reach(suite, counts if golden else case_counts(suite, graders), problems)
     if problems or golden is None or services is None:
         raise InputError(_placed(suite, problem) for problem in problems)

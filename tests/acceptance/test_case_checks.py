@@ -187,8 +187,7 @@ def test_a_gate_on_checks_that_no_case_has_is_a_problem(suite: Write) -> None:
 def test_a_scorer_may_not_take_the_name_of_the_metric(suite: Write) -> None:
     """Two scores under one name would overwrite each other."""
     (found,) = problems_of(suite(FEE, scorers="  - length: {max: 400, name: checks}\n"))
-    assert "another scorer gives the metric 'checks' already" in found
-    assert evalkit.run(suite(HOURS, scorers="  - length: {max: 400, name: checks}\n")).outcome is not None
+    assert "'checks' is the metric of the checks that cases carry" in found
 
 
 def test_changed_checks_are_a_changed_case_and_resume_keeps_the_others(suite: Write, tmp_path: Path) -> None:
@@ -207,20 +206,47 @@ def test_changed_checks_are_a_changed_case_and_resume_keeps_the_others(suite: Wr
     assert rows_of(scored)["fee"].scores == rows_of(first)["fee"].scores
 
 
-@pytest.mark.parametrize("checks", [None, [{"contains": "EUR"}]], ids=["removed", "loosened"])
-def test_checks_that_a_change_removes_are_named_by_the_gate(
-    suite: Write, checks: list[Any] | None, tmp_path: Path
+def many(n_with_checks: int, wanted: str = "EUR") -> list[dict[str, Any]]:
+    """Forty cases that say `9.80 EUR`; the first ones check for a text."""
+    checks = {"checks": [{"contains": wanted}]}
+    rows = [{"id": f"c{n}", "input": f"What is fee {n}?", "output": "9.80 EUR"} for n in range(40)]
+    return [row | (checks if n < n_with_checks else {}) for n, row in enumerate(rows)]
+
+
+COMPARED = "gate:\n  - no_regression: {baseline: reports/old}\n"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        (many(3), many(2), "1 case edited"),
+        (many(3, "free"), many(3), "3 cases edited"),
+        (many(3, "free"), many(0), "3 cases edited"),
+        (many(0), many(3), "3 cases edited"),
+    ],
+    ids=["one removed", "loosened", "the last ones removed", "the first ones added"],
+)
+def test_edited_checks_are_a_finding_and_the_old_ones_are_graded(
+    suite: Write, before: list[Any], after: list[Any], said: str, tmp_path: Path
 ) -> None:
-    """As edited expectations are: the regression gate names the case and the part."""
-    gate = "gate:\n  - no_regression: {baseline: reports/old}\n"
-    rows = [{**FEE, "id": f"fee{number}", "input": f"What is fee {number}?"} for number in range(20)]
-    evalkit.run(suite(*rows), out=tmp_path / "reports" / "old")
-    edited = {key: value for key, value in rows[0].items() if key != "checks"} | ({"checks": checks} if checks else {})
-    run = evalkit.run(suite(edited, *rows[1:], gate=gate))
+    """As for any edited expectation; the other cases stay comparable, and `pass_rate` with them."""
+    evalkit.run(suite(*before), out=tmp_path / "reports" / "old")
+    run = evalkit.run(suite(*after, gate=COMPARED))
     assert run.decision is not None
     assert run.decision.comparison is not None
-    assert "fee0" in repr(run.decision)
-    assert "checks" in (run.folder / "release_decision.md").read_text(encoding="utf-8")
+    assert not run.decision.comparison.incomparable
+    (found,) = [each for each in run.decision.amendments if "edited" in each.what]
+    assert found.what == said
+    assert found.note.startswith("checks; ")
+    fails = "free" in json.dumps(before)
+    assert ("fail now" in found.note, "pass" in found.note) == (fails, not fails), found.note
+
+
+def test_a_new_scorer_of_shared_cases_is_still_not_compared(suite: Write, tmp_path: Path) -> None:
+    """Only what no shared case has is left out of the comparison without a word."""
+    evalkit.run(suite(*many(3)), out=tmp_path / "reports" / "old")
+    found = problems_of(suite(*many(3), scorers="  - length: {max: 400}\n  - contains: EUR\n", gate=COMPARED))
+    assert "its contains was scored differently" in found[0]
 
 
 def test_every_rule_that_a_row_may_use_is_recorded_with_its_version() -> None:
