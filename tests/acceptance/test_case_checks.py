@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -253,6 +254,13 @@ def test_every_rule_that_a_row_may_use_is_recorded_with_its_version() -> None:
     """The score key holds the version of `CaseChecks`: raise it, and the number in `RULES`, when a rule's changes."""
     assert {name: scorer_class(SCORERS[name]).version for name in RULES} == dict(RULES)
     assert CaseChecks.version == "1"
+
+
+def test_the_guide_names_every_rule_that_a_row_may_use() -> None:
+    """The list in golden-sets.md is the one in the code."""
+    guide = (Path(__file__).parents[2] / "docs" / "golden-sets.md").read_text(encoding="utf-8")
+    listed = guide.split("and that have a pass mark:")[1].split(".")[0]
+    assert re.findall(r"`(\w+)`", listed) == [*RULES]
 
 
 def test_a_rule_of_a_row_has_no_power_that_checks_do_not_pass_on() -> None:
