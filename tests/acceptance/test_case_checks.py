@@ -172,9 +172,9 @@ def test_a_check_that_cannot_be_scored_is_unknown_unless_another_one_failed(suit
 def test_a_set_without_checks_makes_the_same_run_as_before(suite: Write) -> None:
     """No metric, no key of the manifest and no score is added."""
     run = evalkit.run(suite(HOURS))
-    assert run.manifest["score_keys"].keys() == {"length"}
-    assert [each["name"] for each in run.manifest["metrics"]] == ["length"]
-    assert "checks" not in run.manifest["golden"]
+    assert run.manifest.score_keys.keys() == {"length"}
+    assert [each.name for each in run.manifest.metrics] == ["length"]
+    assert "checks" not in json.loads((run.folder / "manifest.json").read_text(encoding="utf-8"))["golden"]
     assert {*rows_of(run)["hours"].scores} == {"length"}
 
 
@@ -196,9 +196,9 @@ def test_changed_checks_are_a_changed_case_and_resume_keeps_the_others(suite: Wr
     out = tmp_path / "reports" / "run"
     first = evalkit.run(suite(FEE, HOURS), out=out)
     before = {row.case.id: row.case.digest for row in first.rows()}
-    assert first.manifest["golden"]["checks"] is True
+    assert first.manifest.golden.checks
     same = evalkit.run(tmp_path / "suite.yaml", out=out, resume=True)
-    assert same.manifest["score_keys"] == first.manifest["score_keys"]
+    assert same.manifest.score_keys == first.manifest.score_keys
     assert rows_of(same)["fee"].scores == rows_of(first)["fee"].scores
     again = evalkit.run(suite({**FEE, "checks": [{"contains": "12 EUR"}]}, HOURS), out=tmp_path / "reports" / "two")
     after = {row.case.id: row.case.digest for row in again.rows()}
