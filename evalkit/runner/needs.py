@@ -15,6 +15,7 @@ from evalkit.suite.model import Suite, has_field
 from evalkit.systems.base import Shared
 from evalkit.systems.replay import ReplaySystem
 from evalkit.systems.template import has_placeholder
+from evalkit.text.values import one_line
 from evalkit.types import Case
 
 
@@ -38,14 +39,14 @@ def need_of(suite: Suite, graders: Sequence[Grader], shared: Shared, note: Calla
                 yield from () if answered(case) else ("answer:",)
         for grader, reader in readers:
             if grader.applies(case):
-                with _told(f"{case.place} id {case.id}", f"scorer {grader.scorer.name}: ", note):
+                with _told(f"{case.place} id {case.id}", f"scorer {grader.scorer.name}: ", note, grader.package):
                     reader.check_case(case)
 
     return lacks
 
 
 @contextmanager
-def _told(place: str, who: str, note: Callable[[Problem], None]) -> Iterator[None]:
+def _told(place: str, who: str, note: Callable[[Problem], None], package: str = "") -> Iterator[None]:
     """Note the error that a check of a case raises, and continue."""
     try:
         yield
@@ -55,6 +56,11 @@ def _told(place: str, who: str, note: Callable[[Problem], None]) -> Iterator[Non
     except ValueError as error:
         what, _, fix = str(error).partition("; ")
         note(Problem(place, f"{who}{what}", fix or "fix it, or remove it"))
+    except Exception as error:
+        if not package:
+            raise
+        what = f"{package} raised {type(error).__name__}: {one_line(error)}"
+        note(Problem(place, f"{who}{what}", "repair or remove the package"))
 
 
 def missing(suite: Suite, graders: Sequence[Grader], golden: GoldenSet) -> Iterator[Problem]:

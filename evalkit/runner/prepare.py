@@ -23,6 +23,7 @@ from evalkit.runner.names import foreign_cohorts, foreign_values, metric_name_pr
 from evalkit.runner.needs import missing, need_of
 from evalkit.runner.unreachable_gates import CaseCounts, case_counts, reach_doubts, reach_problems
 from evalkit.scorers.base import Bindable, Noted, OwnProject, Scorer, Services
+from evalkit.scorers.custom.packages import check_scorer
 from evalkit.scorers.custom.python_scorer import PythonScorer
 from evalkit.scorers.registry import bind, score_key
 from evalkit.store.journal import read_rows
@@ -203,9 +204,9 @@ def _graders(suite: Suite, services: Services, problems: list[Problem]) -> list[
 
 
 def _grader(entry: ScorerEntry, scorer: Scorer) -> Grader:
+    if entry.package:
+        check_scorer(scorer, entry.package)
     key = score_key(entry.kind, entry.options, scorer, entry.package, negated=entry.negated)
-    if entry.package and not all(isinstance(metric, Metric) for metric in scorer.metrics):
-        raise ValueError(f"{entry.package}: `metrics` has to give Metric objects; repair or remove the package")
     return Grader(scorer, entry.when, entry.advisory, key, entry.index, entry.concern, entry.package, entry.negated)
 
 
