@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from typing import Any, get_args
 
 from evalkit.gate.policy import CHECKS, Threshold
+from evalkit.runner.case_checks import MOST_CHECKS, RULES
+from evalkit.scorers.base import Abbreviated, Concerned
 from evalkit.scorers.registry import LOCAL_JUDGE, SCORERS, scorer_class
 from evalkit.suite.build import hints_of, is_required, key_of
 from evalkit.suite.model import SuiteOptions
@@ -26,6 +28,13 @@ In a suite each is `name`, `name: value` or
 - `concern: quality`, `safety` or `privacy`: the section of the release decision that shows its checks
 
 `not_` before the name of a pass/fail scorer negates it.
+"""
+CASE_CHECKS = f"""\
+The field `checks` of a golden row is a list of scorers, written as in a suite, that grade only the answer to that
+case: `{{"checks": [{{"contains": "9.80 EUR"}}, {{"not_contains": "free"}}]}}`. They make one pass/fail metric,
+`checks`, which an answer passes if it passes all of them.
+
+A row has at most {MOST_CHECKS}, and may use: {", ".join(f"`{name}`" for name in RULES)}.
 """
 EXIT_CODES = """\
 | code | meaning |
@@ -54,6 +63,8 @@ def reference() -> str:
         *(_class(name, cls) for name, cls in [("METRIC", Threshold), *CHECKS.items()]),
         f"## Scorers\n\nUnder `scorers:`, a list. {SCORERS_HEAD}",
         *(scorer_section(name, target, "###") for name, target in scorers()),
+        "## Checks of a single case\n",
+        CASE_CHECKS,
         "## Exit codes\n",
         EXIT_CODES,
     ]
@@ -69,10 +80,10 @@ def scorer_section(name: str, target: str, level: str) -> str:
     """Describe one scorer: its docstring and its options."""
     cls = scorer_class(target)
     lines = [f"{level} {name}\n", inspect.cleandoc(cls.__doc__ or ""), ""]
-    if shorthand := getattr(cls, "shorthand", None):
-        lines.append(f"`{name.split(',')[0]}: value` sets `{shorthand}`.\n")
-    if (concern := getattr(cls, "concern", "quality")) != "quality":
-        lines.append(f"Its checks appear under {concern} in the release decision.\n")
+    if isinstance(cls, Abbreviated):
+        lines.append(f"`{name.split(',')[0]}: value` sets `{cls.shorthand}`.\n")
+    if isinstance(cls, Concerned) and cls.concern != "quality":
+        lines.append(f"Its checks appear under {cls.concern} in the release decision.\n")
     fields = [field for field in dataclasses.fields(cls) if field.name != "name" and field.init]
     if fields:
         lines += ["| option | type | default |", "| --- | --- | --- |"]

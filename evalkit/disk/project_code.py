@@ -7,6 +7,7 @@ import importlib.util
 import operator
 import re
 import sys
+import traceback
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -42,6 +43,18 @@ def load_callable(spelled: str, project: Path, place: str) -> Any:
     return function
 
 
+def raised_at(error: BaseException, project: Path) -> str:
+    """Name the last line of the project, as `file:line`, that an error passed through; empty if there is none."""
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame for frame in frames if _is_own(Path(frame.filename), project)]
+    return f"{Path(ours[-1].filename).relative_to(project).as_posix()}:{ours[-1].lineno}" if ours else ""
+
+
+def _is_own(file: Path, project: Path) -> bool:
+    """Return True for a file of the project that is not an installed package in an environment inside it."""
+    return file.is_relative_to(project) and "site-packages" not in file.parts
+
+
 def module_file(module: str, project: Path) -> Path | None:
     """Locate the source of a module: a file of the project, else an installed one; `None` for a compiled module."""
     if ours := project_file(module, project):
@@ -60,7 +73,8 @@ def _import(name: str, project: Path, place: str) -> ModuleType:
     try:
         module = importlib.import_module(name)
     except BaseException as error:  # also what an extension raises when it panics, and `pytest.skip`
-        what = f"importing {name} failed: {type(error).__name__}: {one_line(error)}"
+        at = raised_at(error, project)
+        what = f"importing {name} failed: {f'{at}: ' if at else ''}{type(error).__name__}: {one_line(error)}"
         fix = f"see that `python -c 'import {name}'` works in the project's root, {project}"
         raise InputError(Problem(place, what, fix)) from None
     ours = project_file(name, project)

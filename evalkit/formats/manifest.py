@@ -29,6 +29,8 @@ class GoldenFacts:
     n_cases: int
     file_sha256: str | None = None
     """Of the file's bytes; `None` for a set that is not a file."""
+    checks: bool = False
+    """Whether a case carries checks of its own; not written if none does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,6 +214,8 @@ def manifest_record(manifest: Manifest) -> dict[str, Any]:
     """Convert a manifest to JSON."""
     record = asdict(manifest)
     record.pop("further")
+    if not manifest.golden.checks:
+        del record["golden"]["checks"]
     record["metrics"] = [metric_record(metric) for metric in manifest.metrics]
     absent = {"head", *(("finished_at", "wall_s") if not manifest.finished_at else ())}
     absent |= {key for key in ("accepted", "replaces") if manifest.accepted is None or record[key] == "unknown"}

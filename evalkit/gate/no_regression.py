@@ -12,7 +12,7 @@ from evalkit.gate.comparison_plan import NOT_AGAIN, ComparisonPlan
 from evalkit.gate.critical_cases import critical_case_finding, critical_cases_to_repeat
 from evalkit.gate.findings import Finding, finding
 from evalkit.gate.margins import margin_checks
-from evalkit.gate.pairing import Baseline, Pairing, compare, incomparable_metrics, pair
+from evalkit.gate.pairing import Baseline, Pairing, compare, incomparable_metrics, is_shared, pair
 from evalkit.gate.policy import NoRegression, is_critical, within
 from evalkit.gate.power import Subject, design_of, sights_of
 from evalkit.gate.regression import (
@@ -53,7 +53,7 @@ def regression_finding(
         return finding([_whole("insufficient evidence", reason)])
     pairing = pair(frame, baseline.frame)
     planned = pair(frame, baseline.frame, repeats=trial.planned)
-    metrics = policy.metrics if policy.metrics is not None else default_metrics(frame)
+    metrics = policy.metrics if policy.metrics is not None else _default_metrics(frame, baseline.frame)
     incomparable = incomparable_metrics(frame, baseline, tuple(name for name in metrics if name in frame.rows))
     comparison = compare(pairing, baseline, incomparable)
     if pairing.overlap < MIN_OVERLAP:
@@ -114,7 +114,7 @@ def suspects_to_repeat(frame: FrozenFrame, baseline: Baseline, *, both: bool) ->
 def escalated_cases(frame: FrozenFrame, summary: Summary, baseline: Baseline, trial: ComparisonPlan) -> tuple[str, ...]:
     """List the cases of gates that look worse in the planned repeats, to run them again."""
     policy = trial.policy
-    names = policy.metrics if policy.metrics is not None else default_metrics(frame)
+    names = policy.metrics if policy.metrics is not None else _default_metrics(frame, baseline.frame)
     incomparable = incomparable_metrics(frame, baseline, tuple(name for name in names if name in frame.rows))
     comparable = tuple(name for name in names if name in frame.rows and name not in incomparable)
     planned = pair(frame, baseline.frame, repeats=trial.planned)
@@ -126,6 +126,12 @@ def default_metrics(frame: FrozenFrame) -> tuple[str, ...]:
     """Return `pass_rate` and every scorer's metric that is not advisory."""
     names = [metric.name for metric in frame.metrics if metric.name not in frame.advisory]
     return ("pass_rate", *names) if "pass_rate" in frame.rows else tuple(names)
+
+
+def _default_metrics(frame: FrozenFrame, baseline: FrozenFrame) -> tuple[str, ...]:
+    """The default metrics, without new ones that no shared case has: there is nothing to compare."""
+    names = default_metrics(frame)
+    return tuple(name for name in names if name in baseline.rows or is_shared(frame, baseline, name))
 
 
 def _whole(outcome: CheckOutcome, reason: str, metric: str = "") -> Check:

@@ -172,15 +172,21 @@ def incomparable_metrics(candidate: FrozenFrame, baseline: Baseline, metrics: tu
     return found
 
 
+def is_shared(candidate: FrozenFrame, baseline: FrozenFrame, metric: str) -> bool:
+    """Tell whether a metric was asked for, in either run, of a case that is in both."""
+    ours, theirs = (_keys_of(frame, _applied(frame, metric)) for frame in (candidate, baseline))
+    return not (ours.isdisjoint(baseline.keys) and theirs.isdisjoint(candidate.keys))
+
+
 def _pass_rate_difference(candidate: FrozenFrame, baseline: Baseline) -> str:
     ours, theirs = set(candidate.voters), set(baseline.frame.voters)
-    if ours != theirs:
-        return f"scorers that make it up differ: {', '.join(sorted(ours ^ theirs))}"
+    if differ := sorted(name for name in ours ^ theirs if is_shared(candidate, baseline.frame, name)):
+        return f"scorers that make it up differ: {', '.join(differ)}"
     parts = {
         name: baseline.differing_parts(name)
         or _narrowed(candidate, baseline.frame, name)
         or _narrowed(baseline.frame, candidate, name)
-        for name in sorted(ours)
+        for name in sorted(ours & theirs)
     }
     return "; ".join(f"{name}: {part}" for name, part in parts.items() if part)
 

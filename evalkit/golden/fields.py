@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from evalkit.formats.messages import read_messages, text_of
-from evalkit.golden.promptfoo import Complain, answers
+from evalkit.golden.promptfoo import Complain, expected_of
 from evalkit.types import KINDS, ROLES, SEVERITIES, Case, Message
 
 ALIASES: Mapping[str, tuple[str, ...]] = {
@@ -92,15 +92,20 @@ def _our_names(raw: Mapping[str, Any], note: Complain) -> dict[str, Any]:
     """Rename aliases; langsmith's `outputs` is the reference, its `inputs` and promptfoo's `vars` are opened."""
     row: dict[str, Any] = {}
     origin: dict[str, str] = {}
-    expected = answers(raw, note)
-    for key, value in {**raw, **expected}.items():
-        is_reference = key in expected or (key == "outputs" and "inputs" in raw)
+    expected = expected_of(raw, note)
+    read = {key: value for key, value in raw.items() if key not in expected.columns} | expected.answers
+    for key, value in read.items():
+        is_reference = key in expected.answers or (key == "outputs" and "inputs" in raw)
         name = "reference" if is_reference else _OUR_NAME.get(key, key)
         if name in origin:
             note(f"`{origin[name]}` and `{key}` both give the {name}", "keep one of the two")
             continue
         origin[name] = key
         row[name] = value
+    if expected.checks and row.get("checks"):
+        note("the row has assertions of promptfoo and `checks`", "move the assertions into `checks`")
+    elif expected.checks:
+        row["checks"] = expected.checks
     for name, keys in (("input", _INPUT_KEYS), ("reference", _REFERENCE_KEYS)):
         if isinstance(row.get(name), Mapping):
             row[name] = _opened(row[name], keys, origin[name], note)

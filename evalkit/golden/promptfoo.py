@@ -1,13 +1,14 @@
-"""Read the expectations of a promptfoo row; assertions that have no equivalent are refused."""
+"""Read the expectations of a promptfoo row: answers, and assertions that are checks here; others are refused."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 Complain = Callable[[str, str], None]
-"""Callback for one problem of the row: what is wrong, and the fix."""
+"""Notes one problem of the row: what is wrong, and the fix."""
 
 _COLUMN = re.compile(r"__expected\d*")
 _ASSERTION = re.compile(
@@ -16,51 +17,112 @@ _ASSERTION = re.compile(
     r"model-graded-[a-z-]+|(?:answer|conversation)-relevance|context-[a-z]+|javascript|fn|eval|python|ruby|webhook|"
     r"classifier|moderation|cost|latency|perplexity(?:-score)?|guardrails|finish-reason|tool-call-f1|skill-used|"
     r"trace-[a-z-]+|trajectory:[a-z-]+|select-best))"
-    r"(?:\([^)]*\))?(?::|$)",
+    r"(?P<argument>\([^)]*\))?(?::|$)",
     re.ASCII,
 )
-_MEND = (
+_FIX = (
     "write the answer as `reference`, or the words it must hold as `required` (scorer `keywords`); "
     "what else is to be checked is a scorer of the suite"
 )
+_MS = 1_000
 
 
-def answers(raw: Mapping[str, Any], note: Complain) -> dict[str, Any]:
-    """Map columns to expected answers: `__expected`, `__expected1` ..., and `assert` beside `vars`.
+@dataclass
+class Expected:
+    """What a row expects."""
 
-    `note` hears of every assertion that is not an answer, such as `contains: Paris`; `equals: Paris` is one. Source:
-    promptfoo.dev/docs/configuration/expected-outputs.
+    answers: dict[str, Any] = field(default_factory=dict)
+    """Column -> the answer."""
+    checks: list[Any] = field(default_factory=list)
+    """Assertions as checks, in the syntax of a suite's scorers."""
+    columns: set[str] = field(default_factory=set)
+    """Columns that hold assertions."""
+
+
+def expected_of(raw: Mapping[str, Any], note: Complain) -> Expected:
+    """Read `__expected`, `__expected1` ..., and `assert` beside `vars`.
+
+    `equals: Paris` and `Paris` are answers. `contains: Paris` and other assertions without a model are checks; `note`
+    hears of every other one. Source: promptfoo.dev/docs/configuration/expected-outputs.
     """
-    found = {key: _cell(key, value, note) for key, value in raw.items() if _COLUMN.fullmatch(key) and value}
+    found = Expected()
+    for column, value in raw.items():
+        if _COLUMN.fullmatch(column) and value:
+            found.columns.add(column)
+            items = value if isinstance(value, list) else [value]
+            answers = [answer for item in items for answer in _cell(column, item, found, note)]
+            if answers:
+                found.answers[column] = answers if isinstance(value, list) else answers[0]
     if "vars" in raw and raw.get("assert") and isinstance(raw["assert"], list):
-        found["assert"] = _list(raw["assert"], note)
+        found.columns.add("assert")
+        answers = [answer for item in raw["assert"] for answer in _listed(item, found, note)]
+        if len(answers) > 1:
+            note("`assert` names several answers, which must all be met", "keep one of them")
+        if answers:
+            found.answers["assert"] = answers
     return found
 
 
-def _cell(column: str, value: Any, note: Complain) -> Any:
-    if isinstance(value, list):
-        return [_cell(column, item, note) for item in value]
+def _cell(column: str, value: Any, found: Expected, note: Complain) -> Iterator[Any]:
+    """The answer in a cell; an assertion goes to the checks."""
     match = _ASSERTION.match(value) if isinstance(value, str) else None
     if match is None:
-        return value
-    if match[1] == "equals":
-        return value[match.end() :].strip()
-    _refuse(column, match[1], note)
-    return None
+        yield value
+    elif match[1] == "equals":
+        yield value[match.end() :].strip()
+    else:
+        check = None if match["argument"] else _check(match[1], value[match.end() :].strip())
+        _keep(column, match[1], check, found, note)
 
 
-def _list(assertions: list[Any], note: Complain) -> list[str]:
-    expected = []
-    for item in assertions:
-        kind, value = (item.get("type"), item.get("value")) if isinstance(item, Mapping) else (None, None)
-        if kind == "equals" and isinstance(value, str | int | float):
-            expected.append(str(value))
-        else:
-            _refuse("assert", str(kind), note)
-    if len(expected) > 1:
-        note("`assert` names several answers, which must all be met", "keep one of them")
-    return expected
+def _listed(item: Any, found: Expected, note: Complain) -> Iterator[str]:
+    """The answer in an assertion; another one goes to the checks."""
+    given = dict(item) if isinstance(item, Mapping) else {}
+    kind, value = str(given.pop("type", None)), given.pop("value", None)
+    if kind == "equals" and isinstance(value, str | int | float):
+        yield str(value)
+        return
+    limit = given.pop("threshold", None) if kind in ("latency", "cost") else None
+    check = None if given else _check(kind, value if limit is None else limit)
+    _keep("assert", kind, check, found, note)
 
 
-def _refuse(column: str, kind: str, note: Complain) -> None:
-    note(f"`{column}` is an assertion of promptfoo ({kind})", _MEND)
+def _keep(column: str, kind: str, check: Any, found: Expected, note: Complain) -> None:
+    if check is None:
+        note(f"`{column}` is an assertion of promptfoo ({kind})", _FIX)
+    else:
+        found.checks.append(check)
+
+
+def _check(kind: str, value: Any) -> Any:
+    """The check that an assertion is here; `None` where there is none."""
+    plain = kind.removeprefix("not-")
+    own = _of_text(plain, value) or _of_number(plain, value)
+    if plain == "is-json" and (not value or isinstance(value, Mapping)):
+        own = "json", {"schema": value} if value else {}
+    if own is None:
+        return None
+    name, options = own
+    return {f"not_{name}" if kind != plain else name: options}
+
+
+def _of_text(kind: str, value: Any) -> tuple[str, Any] | None:
+    texts = value if isinstance(value, list) else [value]
+    if not texts or not all(isinstance(text, str) and text for text in texts):
+        return None
+    if kind == "regex" and isinstance(value, str):
+        return "regex", value
+    if kind == "starts-with" and isinstance(value, str):
+        return "regex", r"\A" + re.sub(r"([\\.+*?()|\[\]{}^$])", r"\\\1", value)
+    words = re.fullmatch(r"(i?)contains(-all|-any)?", kind)
+    if words is None or (isinstance(value, list) and not words[2]):
+        return None
+    if words[2] and isinstance(value, str):
+        texts = [text.strip() for text in value.split(",") if text.strip()]
+    return "contains", {"any" if words[2] == "-any" else "all": texts, "ignore_case": bool(words[1])}
+
+
+def _of_number(kind: str, value: Any) -> tuple[str, Any] | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return {"latency": ("latency", value / _MS), "cost": ("cost", value)}.get(kind)

@@ -69,6 +69,8 @@ class GoldenSet:
     Raises:
         InputError: when the set turns out not to be the one that was checked.
     """
+    checks: bool = False
+    """Whether a case carries checks of its own."""
     learnt: tuple[Problem, ...] = ()
     """Warnings about cases that the system or its judge was trained on; see `overlap`."""
 
@@ -108,6 +110,7 @@ def open_golden(
         missing=survey.missing,
         warnings=(*survey.warnings, *survey.small(cohorts)),
         open=lambda: _again(source, file, shown, survey.sha256),
+        checks=survey.checks,
     )
 
 
@@ -130,6 +133,7 @@ def known_golden(source: GoldenSource, file: Path | None, shown: str, facts: Gol
         missing={},
         warnings=(),
         open=lambda: _again(source, file, shown, facts.sha256),
+        checks=facts.checks,
     )
 
 

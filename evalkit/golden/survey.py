@@ -56,6 +56,7 @@ class GoldenSurvey:
         self._first: dict[tuple[str, str], str] = {}
         self.missing: dict[str, Lack] = {}
         self.warnings: list[Problem] = []
+        self.checks = False
 
     @property
     def n_cases(self) -> int:
@@ -73,6 +74,7 @@ class GoldenSurvey:
         if first != line:
             self._note(Problem(case.place, f"`id` {case.id!r} repeats line {first}", "give each case its own id"))
         self._content.update(case.digest.encode())
+        self.checks = self.checks or bool(case.fields.get("checks"))
         self._compare(case, line)
         for name, value in case.cohorts.items():
             counts = self.counts.setdefault(name, {})

@@ -146,7 +146,8 @@ def differences(stored: StoredRun, digests: Collection[str], prepared: Prepared)
         prepared: the checked suite.
     """
     place, theirs = f"baseline {stored.run_id}", stored.score_keys
-    known, now = {row.case.digest for row in stored.folder.rows()}, set(digests)
+    cases, now = {row.case.digest: row.case for row in stored.folder.rows()}, set(digests)
+    known = cases.keys()
     paired = len(known & now)
     if known and paired / len(known) < MIN_OVERLAP:
         what = f"{paired} of its {len(known)} cases are those of {prepared.golden.path} today, need {MIN_OVERLAP:.0%}"
@@ -155,6 +156,9 @@ def differences(stored: StoredRun, digests: Collection[str], prepared: Prepared)
         if metric in prepared.advisory:
             continue
         if metric not in theirs:
+            grader = next(each for each in prepared.graders if metric in {one.name for one in each.metrics})
+            if not any(grader.applies(cases[digest]) for digest in known & now):
+                continue
             yield Problem(place, f"it has no scores of {metric}", "grade its stored answers with `evalkit score`")
             continue
         parts = sorted(part for part in {*key, *theirs[metric]} if key.get(part) != theirs[metric].get(part))

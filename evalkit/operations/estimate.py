@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from evalkit.llm.ladder import MAX_REPAIRS
 from evalkit.llm.prices import cost_usd
-from evalkit.scorers.registry import questions_of
+from evalkit.scorers.base import Asking
 from evalkit.systems.chat import ChatSystem
 from evalkit.types import Case, Row, Usage
 
@@ -179,7 +179,7 @@ def _counted(prepared: Prepared, work: Work, judges: Sequence[ChatClient]) -> _C
     ):
         for grader in (each for each in graders if each.applies(case)):
             counted.grades[id(grader)] += repeats
-            for asked in questions_of(grader.scorer, case):
+            for asked in grader.scorer.questions(case) if isinstance(grader.scorer, Asking) else ():
                 counted.asked.add(id(grader))
                 at = next(at for at, judge in enumerate(judges) if judge is asked.judge)
                 most = None if asked.most is None else asked.most * (1 + MAX_REPAIRS)

@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
 from evalkit.errors import InputError, Problem
-from evalkit.scorers.judges.probes import Health, pairs_of, probe
+from evalkit.scorers.judges.probes import Health, Prober, pairs_of, probe
 
 __all__ = ["Health", "judge_health"]
 
@@ -34,12 +34,12 @@ async def judge_health(suite: Suite, env: Mapping[str, str], *, n: int, seed: in
 
     async with AsyncExitStack() as stack:
         prepared = await prepare(suite, env, stack)
-        judges = [grader for grader in prepared.graders if hasattr(grader.scorer, "opinion")]
+        judges = [(grader, grader.scorer) for grader in prepared.graders if isinstance(grader.scorer, Prober)]
         if not judges or prepared.services.llm is None:
             fix = "add `judge: {chat: {...}}` and a scorer `judge`, `geval` or `claims`"
             raise InputError(Problem(suite.path.name, "the suite has no judge that asks a model", fix))
         comparer = _comparer(prepared)
-        return tuple([await _of(prepared, grader, comparer, n, seed) for grader in judges])
+        return tuple([await _of(prepared, grader, judge, comparer, n, seed) for grader, judge in judges])
 
 
 def _comparer(prepared: Prepared) -> BoundPairwise:
@@ -50,9 +50,9 @@ def _comparer(prepared: Prepared) -> BoundPairwise:
     return next(own, None) or Pairwise().bind(prepared.services)
 
 
-async def _of(prepared: Prepared, grader: Grader, comparer: BoundPairwise, n: int, seed: int) -> Health:
+async def _of(prepared: Prepared, grader: Grader, judge: Prober, comparer: BoundPairwise, n: int, seed: int) -> Health:
     pairs = pairs_of((case for case in prepared.golden.open() if grader.applies(case)), n, seed)
     if not pairs:
-        what = f"{grader.scorer.name} has no two cases with different references"
+        what = f"{judge.name} has no two cases with different references"
         raise InputError(Problem(prepared.golden.path, what, "give the cases a `reference`"))
-    return await probe(grader.scorer, comparer, pairs)  # type: ignore[arg-type]
+    return await probe(judge, comparer, pairs)

@@ -259,6 +259,7 @@ async def ready(
         partial, asks = request.selection.partial, request.answers is None and request.asks_former
         sample = suite.options.sample_of(request.selection.sample)
         terms = terms_of_run(prepared, env, baseline=request.baseline, partial=partial, asks=asks, sample=sample)
+        prepared = prepared.with_checks(terms.former)
         refuse_unfit(prepared, terms)
     except InputError as error:
         others = (each for each in other_problems(suite, request.baseline) if each not in error.problems)

@@ -34,6 +34,14 @@ class Grader:
     """The suite's `concern` for the scorer's metrics."""
     package: str = ""
     """Name and version of the package that provides the scorer; empty for a shipped one."""
+    negated: bool = False
+    """Whether `not_` stands before its name: a pass is a fail and 1 is 0."""
+
+    def __post_init__(self) -> None:
+        """Refuse to negate a scorer whose values are not passes and fails."""
+        graded = [metric.name for metric in self.scorer.metrics if self.negated and not metric.binary]
+        if graded:
+            raise ValueError(f"name: {graded[0]} is graded, not pass or fail; use its `max`, or drop `not_`")
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
@@ -70,6 +78,8 @@ async def _asked(grader: Grader, case: Case, output: Output, expected: Mapping[s
         grades = (given,) if isinstance(given, Score | Unscored) else tuple(given)
         if grader.package:
             grades = tuple(read_own(grade) for grade in grades)
+        if grader.negated:
+            grades = tuple(map(_turned, grades))
     except RunError as error:
         return _all_unscored(expected, "judge_error", str(error))
     except BaseException as error:
@@ -77,6 +87,14 @@ async def _asked(grader: Grader, case: Case, output: Output, expected: Mapping[s
             raise
         return _all_unscored(expected, "scorer_error", f"{type(error).__name__}: {one_line(error)}")
     return _checked(grades, expected)
+
+
+def _turned(grade: Grade) -> Grade:
+    """Turn a pass around; what could not be scored stays unscored."""
+    if isinstance(grade, Unscored):
+        return grade
+    passed = None if grade.passed is None else not grade.passed
+    return replace(grade, value=1.0 - grade.value, passed=passed, reason=f"not: {grade.reason}")
 
 
 def _is_ours(error: BaseException) -> bool:

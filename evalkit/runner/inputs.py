@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from evalkit.aggregate.frame import content_key
 from evalkit.baselines.find import NO_ANSWERS
 from evalkit.baselines.load import find_baseline_of, load_baseline
 from evalkit.disk.paths import shown_path
@@ -23,6 +24,7 @@ from evalkit.trust.calibration_files import read_calibrations
 from evalkit.trust.label_files import label_problems, unknown_metrics
 
 if TYPE_CHECKING:
+    from evalkit.gate.pairing import Baseline
     from evalkit.runner.prepare import Prepared
     from evalkit.suite.model import Suite
 
@@ -82,7 +84,11 @@ def _other_scores(prepared: Prepared, terms: Terms) -> Iterator[Problem]:
     fix = "score its stored answers again with `evalkit score`, and save that run as the baseline"
     if not terms.baseline.frame.has_answers:
         yield Problem(place, NO_ANSWERS, "save a run as the baseline in which the system answered")
-    every = tuple(metric.name for metric in prepared.metrics if metric.name not in prepared.advisory)
+    every = tuple(
+        metric.name
+        for metric in prepared.metrics
+        if metric.name not in prepared.advisory and _is_shared(prepared, terms.baseline, metric.name)
+    )
     for check in terms.policy.checks:
         if isinstance(check, NoRegression):
             for name in check.metrics or every:
@@ -90,6 +96,15 @@ def _other_scores(prepared: Prepared, terms: Terms) -> Iterator[Problem]:
                     part = terms.baseline.differing_parts(name.removesuffix(".passed"))
                     if part:
                         yield Problem(place, f"its {name} was scored differently ({part})", fix)
+
+
+def _is_shared(prepared: Prepared, baseline: Baseline, metric: str) -> bool:
+    """False for a metric that the baseline lacks and that no case of the baseline would get."""
+    if metric in baseline.score_keys:
+        return True
+    grader = next(each for each in prepared.graders if metric in {one.name for one in each.metrics})
+    known = frozenset(baseline.frame.keys)
+    return any(content_key(case) in known for case in prepared.golden.open() if grader.applies(case))
 
 
 def warnings_of(prepared: Prepared, terms: Terms) -> tuple[Problem, ...]:

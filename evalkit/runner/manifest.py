@@ -66,6 +66,7 @@ def manifest_of(
             sha256=golden.sha256,
             n_cases=golden.n_cases,
             file_sha256=file_sha256(suite.golden_file) if suite.golden_file is not None else None,
+            checks=golden.checks,
         ),
         system=SystemFacts(kind=suite.system_kind, fingerprint=prepared.fingerprint, version=suite.system.version),
         system_files=_system_files(prepared),

@@ -11,6 +11,7 @@ from evalkit.errors import Problem
 from evalkit.gate.policy import NoRegression, Threshold, is_critical, within
 from evalkit.golden.read import GoldenSet
 from evalkit.results import OVERALL
+from evalkit.runner.case_checks import METRIC
 from evalkit.runner.grading import Grader
 from evalkit.suite.model import Suite
 
@@ -31,6 +32,8 @@ def metric_name_problems(graders: Sequence[Grader]) -> Iterator[Problem]:
 def _name_fault(name: str) -> str:
     if not name.strip() or not name.isprintable():
         return f"the metric name {name!r} is not plain text"
+    if name == METRIC:
+        return f"{name!r} is the metric of the checks that cases carry"
     if name in DERIVED_METRICS:
         return f"{name!r} is a metric of every run"
     return f"{name!r} would be read as the verdicts of another metric" if name.endswith(".passed") else ""

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
-from evalkit.errors import Problem
+from evalkit.errors import InputError, Problem
 from evalkit.golden.read import GoldenSet
 from evalkit.golden.survey import Need
 from evalkit.runner.grading import Grader
+from evalkit.scorers.base import CaseReader
 from evalkit.suite.model import Suite, has_field
 from evalkit.systems.base import Shared
 from evalkit.systems.replay import ReplaySystem
 from evalkit.systems.template import has_placeholder
+from evalkit.text.values import one_line
 from evalkit.types import Case
 
 
@@ -20,7 +23,7 @@ def need_of(suite: Suite, graders: Sequence[Grader], shared: Shared, note: Calla
     """Yield what a case lacks: `scorer:field`, `cohort:name`, `system:field` or `answer:`."""
     cohorts = set(suite.options.cohorts) - {"query_length", "kind", "severity"}
     fields = sorted(getattr(suite.system, "fields", ()))
-    readers = [grader for grader in graders if hasattr(grader.scorer, "check_case")]
+    readers = [(grader, grader.scorer) for grader in graders if isinstance(grader.scorer, CaseReader)]
     answered = suite.system.answered(shared) if isinstance(suite.system, ReplaySystem) else None
 
     def lacks(case: Case) -> Iterator[str]:
@@ -34,22 +37,30 @@ def need_of(suite: Suite, graders: Sequence[Grader], shared: Shared, note: Calla
         if answered is not None:
             with _told(f"{case.place} id {case.id}", "", note):
                 yield from () if answered(case) else ("answer:",)
-        for grader in readers:
+        for grader, reader in readers:
             if grader.applies(case):
-                with _told(f"{case.place} id {case.id}", f"scorer {grader.scorer.name}: ", note):
-                    grader.scorer.check_case(case)  # type: ignore[attr-defined]
+                with _told(f"{case.place} id {case.id}", f"scorer {grader.scorer.name}: ", note, grader.package):
+                    reader.check_case(case)
 
     return lacks
 
 
 @contextmanager
-def _told(place: str, who: str, note: Callable[[Problem], None]) -> Iterator[None]:
+def _told(place: str, who: str, note: Callable[[Problem], None], package: str = "") -> Iterator[None]:
     """Note the error that a check of a case raises, and continue."""
     try:
         yield
+    except InputError as error:
+        for problem in error.problems:
+            note(replace(problem, place=f"{place} {problem.place}"))
     except ValueError as error:
         what, _, fix = str(error).partition("; ")
         note(Problem(place, f"{who}{what}", fix or "fix it, or remove it"))
+    except Exception as error:
+        if not package:
+            raise
+        what = f"{package} raised {type(error).__name__}: {one_line(error)}"
+        note(Problem(place, f"{who}{what}", "repair or remove the package"))
 
 
 def missing(suite: Suite, graders: Sequence[Grader], golden: GoldenSet) -> Iterator[Problem]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, fields, replace
 from functools import partial
@@ -17,22 +17,24 @@ from evalkit.gate.policy import NoRegression, policy_problems
 from evalkit.golden.overlap import overlap
 from evalkit.golden.read import GoldenSet, known_golden, open_golden
 from evalkit.llm.budget import Budget
+from evalkit.runner.case_checks import METRIC, checks_grader
 from evalkit.runner.grading import Grader
 from evalkit.runner.names import foreign_cohorts, foreign_values, metric_name_problems
 from evalkit.runner.needs import missing, need_of
 from evalkit.runner.unreachable_gates import CaseCounts, case_counts, reach_doubts, reach_problems
-from evalkit.scorers.base import OwnProject, Services
+from evalkit.scorers.base import Bindable, Noted, OwnProject, Scorer, Services
+from evalkit.scorers.custom.packages import check_scorer
 from evalkit.scorers.custom.python_scorer import PythonScorer
-from evalkit.scorers.registry import Negated, bind, score_key
+from evalkit.scorers.registry import bind, score_key
 from evalkit.store.journal import read_rows
-from evalkit.suite.model import ScorerEntry, Suite, SuiteOptions
+from evalkit.suite.model import ScorerEntry, Suite, SuiteOptions, has_field
 from evalkit.systems.base import Shared
 from evalkit.systems.chat import ChatSystem
 from evalkit.systems.process import Process
 from evalkit.systems.secrets import secrets_of, without_secrets
 from evalkit.systems.threads import own_code
 from evalkit.text.values import one_line
-from evalkit.types import Metric
+from evalkit.types import Case, Metric
 
 if TYPE_CHECKING:
     from evalkit.llm.cache import ReplyCache
@@ -80,6 +82,16 @@ class Prepared:
         """Secrets that are redacted from everything that is stored or shown."""
         return secrets_of(self.shared.env, self.suite.variables)
 
+    def with_checks(self, former: Collection[Case] | None) -> Prepared:
+        """The suite that also grades former cases by the checks that they carried.
+
+        Args:
+            former: cases that were removed or edited, which are asked in their old form.
+        """
+        if self.golden.checks or not any(has_field(case, METRIC) for case in former or ()):
+            return self
+        return replace(self, graders=(*self.graders, checks_grader(len(self.suite.scorers))))
+
     @property
     def advisory(self) -> frozenset[str]:
         """Names of metrics that are shown but do not affect the decision."""
@@ -95,7 +107,7 @@ class Prepared:
     @property
     def notices(self) -> tuple[str, ...]:
         """Notes shown with the figures: of scorers, of the cache, and of cases in training data."""
-        found = [getattr(grader.scorer, "notice", "") for grader in self.graders]
+        found = [grader.scorer.notice for grader in self.graders if isinstance(grader.scorer, Noted)]
         found += [self.cache.problem] if self.cache else []
         found += [problem.what for problem in self.golden.learnt]
         return tuple(dict.fromkeys(notice for notice in found if notice))
@@ -133,21 +145,24 @@ async def prepare(
     cache = _cache(suite, env, stack, replies) if replies != "none" and _judges(suite) else None
     services = await _services(suite, env, stack, (budget, cache), problems)
     graders = _graders(suite, services, problems) if services else []
-    problems += metric_name_problems(graders)
-    golden, counts = None, case_counts(suite, graders)
+    checks = checks_grader(len(suite.scorers))
+    golden, counts = None, case_counts(suite, [*graders, checks] if graders else [])
     try:
         source = (suite.golden, suite.golden_file, suite.golden_shown)
         golden = known_golden(*source, checked) if checked else None
         golden = golden or open_golden(
             *source,
-            need=counts.counting(need_of(suite, graders, shared, problems.append)),
+            need=counts.counting(need_of(suite, [*graders, checks], shared, problems.append)),
             cohorts=suite.options.cohorts,
         )
         problems += [*missing(suite, graders, golden), *foreign_cohorts(suite, golden), *foreign_values(suite, golden)]
         known = [(file, file.relative_to(suite.root).as_posix()) for file in suite.learnt_files]
         golden = replace(golden, learnt=tuple(overlap(golden, known)))
+        problems += metric_name_problems(graders)
+        graders += [checks] if golden.checks else []
     except InputError as error:
-        problems += error.problems
+        problems += [*error.problems, *metric_name_problems(graders)]
+    counts.graders = graders
     problems += _policy(suite, graders) or _reach(suite, counts if golden else case_counts(suite, graders), problems)
     if problems or golden is None or services is None:
         raise InputError(_placed(suite, problem) for problem in problems)
@@ -188,12 +203,11 @@ def _graders(suite: Suite, services: Services, problems: list[Problem]) -> list[
     return graders
 
 
-def _grader(entry: ScorerEntry, scorer: object) -> Grader:
-    bound = Negated(scorer) if entry.negated else scorer  # type: ignore[arg-type]
-    key = score_key(entry.kind, entry.options, bound, entry.package)  # type: ignore[arg-type]
-    if entry.package and not all(isinstance(metric, Metric) for metric in bound.metrics):  # type: ignore[attr-defined]
-        raise ValueError(f"{entry.package}: `metrics` has to give Metric objects; repair or remove the package")
-    return Grader(bound, entry.when, entry.advisory, key, entry.index, entry.concern, entry.package)  # type: ignore[arg-type]
+def _grader(entry: ScorerEntry, scorer: Scorer) -> Grader:
+    if entry.package:
+        check_scorer(scorer, entry.package)
+    key = score_key(entry.kind, entry.options, scorer, entry.package, negated=entry.negated)
+    return Grader(scorer, entry.when, entry.advisory, key, entry.index, entry.concern, entry.package, entry.negated)
 
 
 async def _services(
@@ -210,7 +224,7 @@ async def _services(
 async def _open_services(suite: Suite, env: Mapping[str, str], stack: AsyncExitStack, spending: _Spending) -> Services:
     """Open the embedding and the judge endpoints, if a scorer may use them."""
     embedder = None
-    if any(hasattr(entry.options, "bind") for entry in suite.scorers):
+    if any(isinstance(entry.options, Bindable) for entry in suite.scorers):
         from evalkit.scorers.embedding.embedders import build_embedder
 
         embedder = build_embedder(suite.options.embedding, env)

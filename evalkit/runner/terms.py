@@ -19,6 +19,7 @@ from evalkit.formats.manifest import Manifest, ScoreKeys
 from evalkit.gate.amendments import amendments
 from evalkit.gate.assess import Terms
 from evalkit.results import Amendment
+from evalkit.runner.case_checks import METRIC, checks_grader
 from evalkit.runner.draw import draw
 from evalkit.suite.rules import rules_of
 from evalkit.text.numbers import plural
@@ -56,11 +57,13 @@ def terms_of_run(
         InputError: the labels, the calibrations, the baseline or the base branch cannot be read.
     """
     suite = prepared.suite
+    # Former cases may carry checks where no case of today does.
+    keys = {METRIC: checks_grader(0).key, **prepared.score_keys}
     # `score` and `noise` compare with nothing unless asked to.
     asked = None if baseline == NO_BASELINE and not asks else baseline
     before = state_before(suite, asked, find_baseline_of(suite, baseline), env)
     terms = dataclasses.replace(
-        _terms(suite, baseline, before, repeats=suite.options.repeat, score_keys=prepared.score_keys),
+        _terms(suite, baseline, before, repeats=suite.options.repeat, score_keys=keys),
         labels=read_labels_of(suite),
         partial=partial,
         seed=suite.options.seed,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
-from evalkit.types import Case, Metric, Output, Score, Unscored
+from evalkit.types import Case, Concern, Metric, Output, Score, Unscored
 
 if TYPE_CHECKING:
     from evalkit.llm.client import ChatClient
@@ -45,13 +45,7 @@ class Scorer(Protocol):
         """Case fields without which it cannot score: `reference`, `contexts`, `required` ..."""
 
     def score(self, case: Case, output: Output) -> Grades | Awaitable[Grades]:
-        """Grade `output`.
-
-        A bound scorer may also have `key_parts` (part -> value: what makes its scores incomparable where it differs),
-        `notice` (a sentence that stands beside its figures in every report), `check_case` (raises `ValueError`,
-        before the first call, for a case whose fields it cannot read) and `questions` (case -> `Questions` that grading
-        an answer to it puts to each judge).
-        """
+        """Grade `output`."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +56,73 @@ class Questions:
     least: int
     likely: int | None
     most: int | None
+
+
+# What a scorer may have besides: each is a protocol of its own, and a scorer has it by defining the member.
+
+
+@runtime_checkable
+class Abbreviated(Protocol):
+    """A class whose options may be written as one value: `min_recall` of `- keywords: 0.7`."""
+
+    shorthand: ClassVar[str]
+    """The option that the value sets."""
+
+
+@runtime_checkable
+class Concerned(Protocol):
+    """A class whose metrics bear on something else than quality."""
+
+    concern: ClassVar[Concern]
+
+
+@runtime_checkable
+class Bindable(Protocol):
+    """Options that need something of the run before they can score."""
+
+    def bind(self, services: Services) -> Scorer | Sequence[Scorer]:
+        """Make the scorer, or the scorers of a family."""
+
+
+@runtime_checkable
+class Keyed(Protocol):
+    """A scorer whose scores depend on more than its version and options."""
+
+    @property
+    def key_parts(self) -> Mapping[str, str]:
+        """Part -> value: scores are not comparable where one differs."""
+
+
+@runtime_checkable
+class Noted(Protocol):
+    """A scorer with a sentence that every report shows beside its figures."""
+
+    notice: str
+
+
+@runtime_checkable
+class CaseReader(Protocol):
+    """A scorer that reads fields of a case in a form of its own."""
+
+    def check_case(self, case: Case) -> None:
+        """Check the fields before the first call.
+
+        Raises:
+            ValueError: `what; fix`, if it cannot read them.
+            InputError: several problems, with keys of the row as their places.
+        """
+
+
+@runtime_checkable
+class Asking(Protocol):
+    """A scorer that asks judges."""
+
+    def questions(self, case: Case) -> Sequence[Questions]:
+        """What grading an answer to `case` asks of each judge."""
+
+
+POWERS: tuple[type, ...] = (Bindable, Keyed, Noted, CaseReader, Asking)
+"""What an object may be able to do besides `score`; whoever holds several scorers passes each of these on."""
 
 
 class CodeRunner(Protocol):

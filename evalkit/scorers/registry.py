@@ -8,15 +8,12 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import importlib
-import inspect
 import json
-from collections.abc import Awaitable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from evalkit.scorers.base import Grades, Questions, Scorer, Services
+from evalkit.scorers.base import Bindable, Keyed, Scorer, Services
 from evalkit.scorers.custom.packages import PackagedScorer, packaged_names, packaged_scorer
-from evalkit.types import Case, Metric, Output, Score, Unscored
 
 SCORERS: Mapping[str, str] = {
     "bleu": "rules.text_metrics:Bleu",
@@ -120,13 +117,15 @@ def bind(options: Any, services: Services) -> tuple[Scorer, ...]:
 
     A plain rule scorer is its own options object; a family (ragas, deepeval) gives one scorer for each metric.
     """
-    if not hasattr(options, "bind"):
+    if not isinstance(options, Bindable):
         return (options,)
     bound = options.bind(services)
-    return tuple(bound) if isinstance(bound, tuple | list) else (bound,)
+    return tuple(bound) if isinstance(bound, Sequence) else (bound,)
 
 
-def score_key(kind: str, options: Any, scorer: Scorer, package: str = "") -> Mapping[str, str]:
+def score_key(
+    kind: str, options: Any, scorer: Scorer, package: str = "", *, negated: bool = False
+) -> Mapping[str, str]:
     """What must be equal for two scores to be comparable, part by part.
 
     Args:
@@ -134,85 +133,12 @@ def score_key(kind: str, options: Any, scorer: Scorer, package: str = "") -> Map
         options: its options.
         scorer: bound to the run.
         package: name and version of the distribution that brings it; empty for a shipped one.
+        negated: whether `not_` stands before the name.
     """
     plain = json.dumps(dataclasses.asdict(options), sort_keys=True, default=str)
     return {
-        "scorer": f"{kind} {scorer.version}",
+        "scorer": f"{kind} {'not ' if negated else ''}{scorer.version}",
         "options": hashlib.sha256(plain.encode()).hexdigest()[:16],
         **({"package": package} if package else {}),
-        **getattr(scorer, "key_parts", {}),
+        **(scorer.key_parts if isinstance(scorer, Keyed) else {}),
     }
-
-
-def questions_of(scorer: Scorer, case: Case) -> tuple[Questions, ...]:
-    """What grading an answer to `case` asks of judges; nothing where the scorer asks none."""
-    asked = getattr(scorer, "questions", None)
-    return tuple(asked(case)) if asked else ()
-
-
-@dataclass(frozen=True)
-class Negated:
-    """`not_` before a scorer's name: a pass is a fail and 1 is 0; only for metrics of passes and fails."""
-
-    scorer: Scorer
-
-    def __post_init__(self) -> None:
-        """Refuse a scorer whose values are no passes."""
-        graded = [metric.name for metric in self.scorer.metrics if not metric.binary]
-        if graded:
-            raise ValueError(f"name: {graded[0]} is graded, not pass or fail; use its `max`, or drop `not_`")
-
-    @property
-    def name(self) -> str:
-        """Name of the scorer that it turns around."""
-        return self.scorer.name
-
-    @property
-    def version(self) -> str:
-        """Version of the scorer that it turns around."""
-        return f"not {self.scorer.version}"
-
-    @property
-    def metrics(self) -> tuple[Metric, ...]:
-        """The same metrics: their values are turned around."""
-        return self.scorer.metrics
-
-    @property
-    def needs(self) -> frozenset[str]:
-        """What the scorer needs."""
-        return self.scorer.needs
-
-    @property
-    def key_parts(self) -> Mapping[str, str]:
-        """The parts of the scorer's key."""
-        return getattr(self.scorer, "key_parts", {})
-
-    def check_case(self, case: Case) -> None:
-        """Refuse what the scorer cannot read."""
-        check = getattr(self.scorer, "check_case", None)
-        check(case) if check else None
-
-    def questions(self, case: Case) -> tuple[Questions, ...]:
-        """What the scorer asks of its judges."""
-        return questions_of(self.scorer, case)
-
-    def score(self, case: Case, output: Output) -> Grades | Awaitable[Grades]:
-        """Grade and turn the grade around; what could not be scored stays unscored."""
-        grades = self.scorer.score(case, output)
-        return self._later(grades) if inspect.isawaitable(grades) else _turned(grades)
-
-    async def _later(self, grades: Awaitable[Grades]) -> Grades:
-        return _turned(await grades)
-
-
-def _turned(grades: Grades) -> Grades:
-    if isinstance(grades, Iterable):
-        return tuple(_turned_one(grade) for grade in grades)
-    return _turned_one(grades)
-
-
-def _turned_one(grade: Score | Unscored) -> Score | Unscored:
-    if isinstance(grade, Unscored):
-        return grade
-    passed = None if grade.passed is None else not grade.passed
-    return dataclasses.replace(grade, value=1.0 - grade.value, passed=passed, reason=f"not: {grade.reason}")

@@ -15,6 +15,7 @@ from evalkit.errors import InputError, Problem, gathered
 from evalkit.formats.yaml_text import Document, dotted, parse
 from evalkit.gate.policy import CHECKS, NoRegression, Policy, Threshold
 from evalkit.golden.read import GoldenSource, open_golden
+from evalkit.scorers.base import Abbreviated
 from evalkit.scorers.custom.python_scorer import PythonScorer
 from evalkit.scorers.registry import NEGATION, find_scorer, known_elsewhere, known_names
 from evalkit.suite.build import Builder, choices, show
@@ -198,7 +199,7 @@ def _system(builder: Builder, value: Any, path: Steps = ("system",)) -> tuple[st
     return kinds[0], builder.build(SYSTEMS[kinds[0]], value, path)
 
 
-def _named(builder: Builder, item: Any, path: Steps) -> tuple[str, Any, Steps] | None:
+def named_item(builder: Builder, item: Any, path: Steps) -> tuple[str, Any, Steps] | None:
     """Split `Name`, `{Name: value}` or `{Name: {options}}` into (name, value or None, path of the value)."""
     if isinstance(item, str):
         return item, None, path
@@ -214,16 +215,26 @@ def _named(builder: Builder, item: Any, path: Steps) -> tuple[str, Any, Steps] |
 def _scorers(builder: Builder, items: tuple[Any, ...], judge: JudgeConfig | None) -> tuple[ScorerEntry, ...]:
     entries = []
     for index, item in enumerate(items):
-        named = _named(builder, item, ("scorers", index))
-        entry = _scorer(builder, *named, judge, index) if named else None
+        named = named_item(builder, item, ("scorers", index))
+        entry = scorer_entry(builder, *named, judge, index) if named else None
         if entry:
             entries.append(entry)
     return tuple(entries)
 
 
-def _scorer(
+def scorer_entry(
     builder: Builder, name: str, value: Any, path: Steps, judge: JudgeConfig | None, index: int
 ) -> ScorerEntry | None:
+    """Build one scorer, or note its problems.
+
+    Args:
+        builder: notes them.
+        name: as written, with `not_`.
+        value: of the shorthand option, or the options; `None` where only the name is written.
+        path: of the value.
+        judge: the suite's.
+        index: of the scorer in its list.
+    """
     negated = name.startswith(NEGATION)
     kind = name.removeprefix(NEGATION)
     try:
@@ -269,7 +280,8 @@ def _scorer(
     )
 
 
-_COMMON = ("when", "advisory", "concern")
+COMMON = ("when", "advisory", "concern")
+"""Options that every scorer of a suite takes."""
 
 
 def _options(cls: type[Any], value: Any) -> tuple[Any, Mapping[str, Any]]:
@@ -277,10 +289,9 @@ def _options(cls: type[Any], value: Any) -> tuple[Any, Mapping[str, Any]]:
     if value is None:
         return {}, {}
     if isinstance(value, Mapping):
-        common = {key: value[key] for key in _COMMON if key in value}
+        common = {key: value[key] for key in COMMON if key in value}
         return {key: item for key, item in value.items() if key not in common}, common
-    shorthand = getattr(cls, "shorthand", None)
-    return ({shorthand: value}, {}) if shorthand else (value, {})
+    return ({cls.shorthand: value}, {}) if isinstance(cls, Abbreviated) else (value, {})
 
 
 def _when(builder: Builder, value: Any, path: Steps) -> When | None:
@@ -298,7 +309,7 @@ def _when(builder: Builder, value: Any, path: Steps) -> When | None:
 def _policy(builder: Builder, options: SuiteOptions, *, asks_again: bool) -> tuple[Policy, SystemConfig | None]:
     checks, system = [], None
     for index, item in enumerate(options.gate):
-        named = _named(builder, item, ("gate", index))
+        named = named_item(builder, item, ("gate", index))
         if named is None:
             continue
         name, value, path = named

@@ -17,6 +17,7 @@ from evalkit.errors import InputError
 from evalkit.formats.manifest import LabelFile, Rules
 from evalkit.formats.yaml_text import parse
 from evalkit.golden.read import GoldenSource
+from evalkit.scorers.base import Abbreviated
 from evalkit.scorers.custom.python_scorer import PythonScorer, own_name
 from evalkit.scorers.registry import NEGATION, find_scorer
 from evalkit.suite.build import Builder, key_of
@@ -122,7 +123,7 @@ def _scorers(options: SuiteOptions) -> Iterator[tuple[str, type[Any] | None, Map
         name, value = next(iter(item.items())) if isinstance(item, Mapping) and item else (str(item), None)
         kind = str(name).removeprefix(NEGATION)
         cls = _class(kind, local=local)
-        shorthand = getattr(cls, "shorthand", "value")
+        shorthand = cls.shorthand if isinstance(cls, Abbreviated) else "value"
         given = value if isinstance(value, Mapping) else {} if value is None else {shorthand: value}
         label = own_name(given, str(name)) if cls is PythonScorer else str(given.get("name", name))
         seen[label] = seen.get(label, 0) + 1

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from evalkit.errors import InputError, Problem
 from evalkit.golden.fields import to_case
 from evalkit.golden.read import GoldenSource, open_golden
+from evalkit.runner.case_checks import CaseChecks
 from evalkit.types import Case, Message
 
 
@@ -61,10 +62,11 @@ def test_an_equals_assertion_of_promptfoo_is_the_reference(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("row", "said"),
     [
-        ({"__expected": "contains: Paris"}, "`__expected` is an assertion of promptfoo (contains)"),
+        ({"__expected": "llm-rubric: is kind"}, "`__expected` is an assertion of promptfoo (llm-rubric)"),
+        ({"__expected": "contains:"}, "(contains)"),
         ({"__expected": "similar(0.8): Paris"}, "(similar)"),
         ({"__expected": "not-equals: Rome"}, "(not-equals)"),
-        ({"__expected": "is-json"}, "(is-json)"),
+        ({"__expected": "is-json: {not JSON"}, "(is-json)"),
         ({"__expected": "word-count: 5,10"}, "(word-count)"),
         ({"__expected": "not-perplexity-score: 0.5"}, "(not-perplexity-score)"),
         ({"__expected": "similar:cosine(0.8): Paris"}, "(similar"),
@@ -72,12 +74,14 @@ def test_an_equals_assertion_of_promptfoo_is_the_reference(tmp_path: Path) -> No
         ({"__expected": "search-rubric: is current"}, "(search-rubric)"),
         ({"__expected": "file://check.py"}, "(file)"),
         (
-            {"__expected": "Paris", "__expected2": "contains: P"},
-            "`__expected2` is an assertion of promptfoo (contains)",
+            {"__expected": "Paris", "__expected2": "levenshtein: P"},
+            "`__expected2` is an assertion of promptfoo (levenshtein)",
         ),
         ({"__expected1": "Paris", "__expected2": "Lyon"}, "`__expected1` and `__expected2` both give the reference"),
-        ({"assert": [{"type": "contains", "value": "Paris"}]}, "`assert` is an assertion of promptfoo (contains)"),
-        ({"__expected": ["Paris", "contains: P"]}, "`__expected` is an assertion of promptfoo (contains)"),
+        ({"assert": [{"type": "contains", "value": ["Paris"]}]}, "`assert` is an assertion of promptfoo (contains)"),
+        ({"assert": [{"type": "contains", "value": "Paris", "weight": 0}]}, "(contains)"),
+        ({"assert": [{"type": "latency", "threshold": True}]}, "(latency)"),
+        ({"__expected": ["Paris", "python: x > 1"]}, "`__expected` is an assertion of promptfoo (python)"),
         ({"assert": [{"type": "assert-set", "assert": []}]}, "`assert` is an assertion of promptfoo (assert-set)"),
     ],
 )
@@ -86,6 +90,63 @@ def test_an_assertion_of_promptfoo_is_never_taken_for_an_answer(tmp_path: Path, 
     problem = "".join(problems_of(jsonl(tmp_path, json.dumps({"id": "a", "vars": {"question": "q"}, **row}))))
     assert said in problem
     assert "`required`" in problem or "keep one of the two" in problem
+
+
+@pytest.mark.parametrize(
+    ("assertion", "check"),
+    [
+        (("contains", "Paris"), {"contains": {"all": ["Paris"], "ignore_case": False}}),
+        (("icontains", "Paris"), {"contains": {"all": ["Paris"], "ignore_case": True}}),
+        (("not-contains", "Rome"), {"not_contains": {"all": ["Rome"], "ignore_case": False}}),
+        (("icontains-any", "a, b"), {"contains": {"any": ["a", "b"], "ignore_case": True}}),
+        (("contains-all", "a,b"), {"contains": {"all": ["a", "b"], "ignore_case": False}}),
+        (("regex", "[a-z]+"), {"regex": "[a-z]+"}),
+        (("starts-with", "É “Paris” (F)_"), {"regex": r"\AÉ “Paris” \(F\)_"}),
+        (("is-json", ""), {"json": {}}),
+    ],
+)
+def test_an_assertion_without_a_model_is_a_check(
+    tmp_path: Path, assertion: tuple[str, str], check: dict[str, Any]
+) -> None:
+    """In a cell and in a list; the column is gone, and an answer beside it is the reference."""
+    kind, value = assertion
+    listed = [{"type": "equals", "value": 4}, {"type": kind, **({"value": value} if value else {})}]
+    for row in ({"__expected": "4", "__expected2": f"{kind}: {value}" if value else kind}, {"assert": listed}):
+        (case,) = cases_of(jsonl(tmp_path, json.dumps({"id": "a", "vars": {"question": "q"}, **row})))
+        assert (case.reference, case.fields) == (("4",), {"checks": [check]})
+    CaseChecks().check_case(case)
+
+
+def test_limits_of_promptfoo_are_checks_in_our_units(tmp_path: Path) -> None:
+    """Milliseconds become seconds; lists of words stay lists; a schema stays a schema."""
+    listed = [
+        {"type": "latency", "threshold": 1500},
+        {"type": "cost", "threshold": 0.01},
+        {"type": "contains-any", "value": ["a, b", "c"]},
+        {"type": "is-json", "value": {"type": "object"}},
+    ]
+    (case,) = cases_of(jsonl(tmp_path, json.dumps({"id": "a", "vars": {"question": "q"}, "assert": listed})))
+    assert case.fields["checks"] == [
+        {"latency": 1.5},
+        {"cost": 0.01},
+        {"contains": {"any": ["a, b", "c"], "ignore_case": False}},
+        {"json": {"schema": {"type": "object"}}},
+    ]
+    CaseChecks().check_case(case)
+    both = {"id": "a", "vars": {"question": "q"}, "assert": listed, "checks": ["exact"]}
+    assert "move the assertions into `checks`" in "".join(problems_of(jsonl(tmp_path, json.dumps(both))))
+
+
+def test_an_answer_of_promptfoo_keeps_the_digest_that_baselines_know(tmp_path: Path) -> None:
+    """A cell stays a text, a list stays a list: the content of the case is as it was."""
+    rows: list[dict[str, Any]] = [
+        {"__expected": "4"},
+        {"__expected": ["4"]},
+        {"assert": [{"type": "equals", "value": 4}]},
+    ]
+    found = [cases_of(jsonl(tmp_path, json.dumps({"id": "a", "vars": {"question": "q"}, **row})))[0] for row in rows]
+    ours = [cases_of(jsonl(tmp_path, json.dumps({"id": "a", "input": "q", "reference": r})))[0] for r in ("4", ["4"])]
+    assert [case.digest for case in found] == [ours[0].digest, ours[1].digest, ours[1].digest]
 
 
 def test_assert_is_a_field_like_any_other_where_promptfoo_is_not_met(tmp_path: Path) -> None:

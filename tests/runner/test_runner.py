@@ -14,7 +14,6 @@ from evalkit.errors import RunError, StoreError
 from evalkit.runner.engine import Stop, answered_and_graded, run_cases
 from evalkit.runner.grading import Grader, grade_all
 from evalkit.runner.plan import Selection, plan, select
-from evalkit.scorers.registry import Negated
 from evalkit.scorers.rules.contains import Contains
 from evalkit.scorers.rules.overlap import Groundedness
 from evalkit.suite.model import When
@@ -81,14 +80,13 @@ def test_a_scorer_that_does_not_apply_is_absent() -> None:
 def test_not_turns_passes_around() -> None:
     """A pass is a fail; what is unscored stays so; a graded metric is refused."""
     has = Contains(name="not_contains", any=("x",))
-    (grade,) = graded(Grader(Negated(has))).values()
+    (grade,) = graded(Grader(has, negated=True)).values()
     assert isinstance(grade, Score)
     assert (grade.value, grade.passed) == (0.0, False)
-    assert graded(Grader(Negated(Odd(Unscored("odd", "k"), metrics=(Metric("odd", binary=True),)))))["odd"] == Unscored(
-        "odd", "k"
-    )
+    unscored = Unscored("odd", "k")
+    assert graded(Grader(Odd(unscored, metrics=(Metric("odd", binary=True),)), negated=True)) == {"odd": unscored}
     with pytest.raises(ValueError, match="is graded, not pass or fail"):
-        Negated(Groundedness())
+        Grader(Groundedness(), negated=True)
 
 
 def cases(kinds: Sequence[str]) -> list[Case]:

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -190,6 +191,7 @@ FREE = Metric("f", high=10)
         (1, PASSES, Score("f", 1.0, True, "returned 1")),
         (np.bool_(True), PASSES, Score("f", 1.0, True, "returned True")),
         (np.float32(0.5), GRADED, Score("f", 0.5, True, "returned 0.5")),
+        (Decimal("0.5"), GRADED, Score("f", 0.5, True, "returned 0.5")),
         (0.4, GRADED, Score("f", 0.4, False, "returned 0.4")),
         (7, FREE, Score("f", 7.0, None, "returned 7")),
         (2, Metric("f", high=9, higher_is_better=False, pass_at=3), Score("f", 2.0, True, "returned 2")),
@@ -284,7 +286,7 @@ def test_options_that_contradict_each_other_are_refused(options: dict[str, Any],
     [
         ("x = 1\n", "module 'my_scorers' has no attribute 'f'"),
         ("f = 3\n", "f is int, not a callable"),
-        ("1 / 0\n", "importing my_scorers failed: ZeroDivisionError"),
+        ("import json\n\n1 / 0\n", "importing my_scorers failed: my_scorers.py:3: ZeroDivisionError"),
         ("def f(text, /): ...\n", "`text` can be given by position only"),
     ],
 )
@@ -294,6 +296,25 @@ def test_a_function_that_cannot_be_called_is_a_problem(grade: Graded, code: str,
         grade(code)
     assert said in caught.value.problems[0].what
     assert caught.value.problems[0].place == "call"
+
+
+def test_an_installed_package_in_the_project_is_not_the_place_of_an_error(grade: Graded, tmp_path: Path) -> None:
+    """An environment below the root is not the project's code: the line that called it is named."""
+    library = tmp_path / ".venv" / "lib" / "site-packages"
+    library.mkdir(parents=True)
+    (library / "far_away.py").write_text("def fails():\n    1 / 0\n", encoding="utf-8")
+    sys.path.append(str(library))
+    found = grade("import far_away\n\ndef f(text):\n    return far_away.fails()\n")
+    assert isinstance(found, Unscored)
+    assert found.message == "my_scorers.py:4: ZeroDivisionError: division by zero"
+
+
+def test_a_cancellation_that_a_scorer_raises_itself_has_its_place(grade: Graded) -> None:
+    """It leaves one answer unscored, as every other error does."""
+    code = "import asyncio\n\n{}def f(text):\n    raise asyncio.CancelledError\n"
+    for found in (grade(code.format("")), grade(code.format("async "))):
+        assert isinstance(found, Unscored)
+        assert found.message == "my_scorers.py:4: CancelledError"
 
 
 @pytest.mark.parametrize("name", ["my_scorers.py", "helper.py", "lists/rude.txt", "pkg/__init__.py", "pkg/inner.py"])

@@ -148,7 +148,7 @@ def test_cancellation_is_let_through(case, apps):
         ("apps:nothing_here", "has no attribute 'nothing_here'; define `nothing_here`"),
         ("apps:not_callable", "not_callable is int, not a callable"),
         ("nowhere:answer", "importing nowhere failed: ModuleNotFoundError"),
-        ("exiting_bot:answer", "importing exiting_bot failed: SystemExit: 3"),
+        ("exiting_bot:answer", "importing exiting_bot failed: exiting_bot.py:1: SystemExit: 3"),
         ("builtins:dict", "no signature"),
         ("json:loads", "another module called json is loaded already"),
     ],

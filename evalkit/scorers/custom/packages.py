@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 import functools
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from evalkit.text.values import one_line
+from evalkit.scorers.base import Bindable
+from evalkit.text.values import one_line, shown
+from evalkit.types import Metric
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -73,10 +75,46 @@ def _loaded(point: EntryPoint, package: str) -> type[Any]:
         what = f"importing {point.value} of {package} failed: {type(error).__name__}: {one_line(error)}"
         raise ValueError(f"{what.replace('; ', ', ')}; repair or remove the package") from None
     frozen = isinstance(cls, type) and dataclasses.is_dataclass(cls) and cls.__dataclass_params__.frozen  # type: ignore[attr-defined]
-    if not frozen or not (hasattr(cls, "score") or hasattr(cls, "bind")):
+    if not frozen or not (hasattr(cls, "score") or isinstance(cls, Bindable)):
         what = f"{point.value} of {package} is not a frozen dataclass with `score` or `bind`"
         raise ValueError(f"{what}; see docs/own-scorers.md")
     return cls  # type: ignore[no-any-return]
+
+
+def check_scorer(scorer: Any, package: str) -> None:
+    """Check the members of a bound scorer that a package provides.
+
+    Raises:
+        ValueError: `what; fix`. A member is missing or is not of its type.
+    """
+    for name, (wanted, fits) in _MEMBERS.items():
+        value = getattr(scorer, name, None)
+        if value is None and name in _OPTIONAL:
+            continue
+        if not fits(value):
+            what = f"{package}: the scorer's `{name}` has to be {wanted}, got {shown(value)}"
+            raise ValueError(f"{what}; repair or remove the package")
+
+
+def _all(kinds: tuple[type, ...], part: type) -> Callable[[Any], bool]:
+    def fits(value: Any) -> bool:
+        return isinstance(value, kinds) and all(isinstance(each, part) for each in value)
+
+    return fits
+
+
+_MEMBERS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
+    "name": ("a text", lambda value: isinstance(value, str)),
+    "version": ("a text", lambda value: isinstance(value, str)),
+    "metrics": ("a tuple of Metric objects", _all((tuple, list), Metric)),
+    "needs": ("a set of field names", _all((frozenset, set, tuple, list), str)),
+    "notice": ("a text", lambda value: isinstance(value, str)),
+    "key_parts": (
+        "a mapping of texts",
+        lambda value: isinstance(value, Mapping) and _all((list,), str)([*value.values()]),
+    ),
+}
+_OPTIONAL = frozenset({"notice", "key_parts"})
 
 
 def _package(point: EntryPoint) -> str:

@@ -7,14 +7,13 @@ import copy
 import functools
 import inspect
 import math
-import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 from evalkit.disk.files import sha256_of
-from evalkit.disk.project_code import SPELLING, load_callable, module_file, project_file
+from evalkit.disk.project_code import SPELLING, load_callable, module_file, project_file, raised_at
 from evalkit.disk.sources import imported_files
 from evalkit.errors import InputError, Problem
 from evalkit.formats.messages import input_of
@@ -261,7 +260,12 @@ class BoundPythonScorer:
     async def _awaited(self, value: Any) -> Any:
         try:
             return await value
-        except (asyncio.CancelledError, GeneratorExit):
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            return self._raised(error)  # raised by the function itself
+        except GeneratorExit:
             raise
         except BaseException as error:
             return self._raised(error)
@@ -270,9 +274,7 @@ class BoundPythonScorer:
         return read_grade(value, self._metric, self._place)
 
     def _raised(self, error: BaseException) -> Unscored:
-        frames = traceback.extract_tb(error.__traceback__)
-        ours = [frame for frame in frames if Path(frame.filename).is_relative_to(self._project)]
-        place = f"{_relative(ours[-1].filename, self._project)}:{ours[-1].lineno}" if ours else self._place
+        place = raised_at(error, self._project) or self._place
         text = one_line(error)
         return Unscored(self.name, "scorer_error", f"{place}: {type(error).__name__}{': ' if text else ''}{text}")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import numbers
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 from evalkit.formats.plain import plain
@@ -116,7 +117,7 @@ def _number(value: object) -> float:
             value = item()  # a scalar of NumPy or PyTorch
         except Exception:
             raise ValueError(f"returned {shown(value)}, which is not one number") from None
-    if not isinstance(value, bool | numbers.Real):
+    if not isinstance(value, bool | numbers.Real | Decimal):
         raise ValueError(
             f"returned {shown(value)}; return True, False, a number, a Score, or {{value, passed, reason}}"
         )

@@ -7,7 +7,7 @@ import random
 from collections import Counter
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from evalkit.results import Estimate
 from evalkit.scorers.judges.attacks import ATTACKS, Attack
@@ -25,6 +25,7 @@ FILLER = (
 """Words that add length and nothing else."""
 
 
+@runtime_checkable
 class Prober(Protocol):
     """A bound judge that can be asked again."""
 

@@ -72,7 +72,9 @@ class Contains(PassFail):
             *([f"none of {shown(some)}"] if no_choice else []),
             *([f"found {shown(wrong)}"] if wrong else []),
         ]
-        return self.grade(not problems, "; ".join(problems) or "holds what it should", missing=missing, found=wrong)
+        held = [text for text in (*every, *some) if text not in missing and self._holds(answer, text)]
+        holds = f"holds {shown(held)}" if held else f"holds none of {shown(never)}"
+        return self.grade(not problems, "; ".join(problems) or holds, missing=missing, found=wrong)
 
     def _normal(self, text: str) -> str:
         return fold(text) if self.ignore_case else collapse(compatible(text))
