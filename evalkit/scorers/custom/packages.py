@@ -96,7 +96,7 @@ def check_scorer(scorer: Any, package: str) -> None:
             raise ValueError(f"{what}; repair or remove the package")
 
 
-def _all(kinds: tuple[type, ...], part: type) -> Callable[[Any], bool]:
+def _all(kinds: tuple[type[Collection[Any]], ...], part: type) -> Callable[[Any], bool]:
     def fits(value: Any) -> bool:
         return isinstance(value, kinds) and all(isinstance(each, part) for each in value)
 
