@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from evalkit.scorers.base import Grades, Questions, Scorer, Services
+from evalkit.scorers.base import Grades, PerRepeat, Questions, Scorer, Services
 from evalkit.scorers.custom.packages import PackagedScorer, packaged_names, packaged_scorer
 from evalkit.types import Case, Metric, Output, Score, Unscored
 
@@ -198,7 +198,14 @@ class Negated:
 
     def score(self, case: Case, output: Output) -> Grades | Awaitable[Grades]:
         """Grade and turn the grade around; what could not be scored stays unscored."""
-        grades = self.scorer.score(case, output)
+        return self.score_repeat(case, output, 0)
+
+    def score_repeat(self, case: Case, output: Output, repeat: int) -> Grades | Awaitable[Grades]:
+        """Grade and turn the grade of one repeat."""
+        if isinstance(self.scorer, PerRepeat):
+            grades = self.scorer.score_repeat(case, output, repeat)
+        else:
+            grades = self.scorer.score(case, output)
         return self._later(grades) if inspect.isawaitable(grades) else _turned(grades)
 
     async def _later(self, grades: Awaitable[Grades]) -> Grades:
