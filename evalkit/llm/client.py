@@ -8,9 +8,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from time import monotonic
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-import aiohttp
 from pydantic import BaseModel
 
 from evalkit.llm.budget import Budget
@@ -31,7 +30,6 @@ from evalkit.llm.ladder import (
 )
 from evalkit.llm.limits import CHARS_PER_TOKEN
 from evalkit.llm.prices import cost_usd
-from evalkit.llm.repeat import REPEAT
 from evalkit.llm.wire import (
     Messages,
     ModelReply,
@@ -44,9 +42,13 @@ from evalkit.llm.wire import (
     read_tokens,
     tokens_of,
 )
+from evalkit.net.exchange import new_session
 from evalkit.net.retry import TimeLeft
 from evalkit.text.escaping import cut
 from evalkit.types import Usage
+
+if TYPE_CHECKING:
+    import aiohttp
 
 T = TypeVar("T", bound=BaseModel)
 R = TypeVar("R", ModelReply, Parsed[Any])
@@ -64,6 +66,7 @@ class _Question:
 
     turns: list[dict[str, str]]
     sample: int
+    repeat: int
     left: TimeLeft
     logprobs: bool = False
     usage: Usage | None = None
@@ -115,7 +118,7 @@ class ChatClient:
         return self.config.model
 
     async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=self._concurrency))
+        self._session = new_session(self._concurrency)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -123,17 +126,18 @@ class ChatClient:
             await self._session.close()
             self._session = None
 
-    async def text(self, messages: Messages, *, sample: int = 0) -> ModelReply:
+    async def text(self, messages: Messages, *, sample: int = 0, repeat: int = 0) -> ModelReply:
         """Ask for a text.
 
         Args:
             messages: A prompt, or chat turns with `role` and `content`.
             sample: Number of the opinion; another number is sampled anew.
+            repeat: Number of the repeat that is graded; repeats do not share cached replies.
 
         Raises:
             JudgeError: No usable reply; its `kind` names the cause.
         """
-        question = _Question(as_messages(messages), sample, TimeLeft(self.config.deadline_s))
+        question = _Question(as_messages(messages), sample, repeat, TimeLeft(self.config.deadline_s, "deadline_s"))
         key = self._key(question, None)
         if entry := self._kept(key):
             return reply_from(entry)
@@ -147,7 +151,7 @@ class ChatClient:
         return self._keep(key, reply, reply_from)
 
     async def structured(
-        self, messages: Messages, schema: type[T], *, sample: int = 0, logprobs: bool = False
+        self, messages: Messages, schema: type[T], *, sample: int = 0, repeat: int = 0, logprobs: bool = False
     ) -> Parsed[T]:
         """Ask for a value of `schema`, on the strictest rung that the endpoint accepts.
 
@@ -158,13 +162,19 @@ class ChatClient:
             messages: A prompt, or chat turns with `role` and `content`.
             schema: Form of the value; it is checked strictly on every rung.
             sample: Number of the opinion; another number is sampled anew.
+            repeat: Number of the repeat that is graded; repeats do not share cached replies.
             logprobs: Ask for the probabilities of the reply's tokens.
 
         Raises:
             JudgeError: No usable reply after two repair turns; its `kind` names the cause.
         """
         wanted = strict_schema(schema)
-        question = _Question(with_instruction(as_messages(messages), wanted), sample, TimeLeft(self.config.deadline_s))
+        question = _Question(
+            with_instruction(as_messages(messages), wanted),
+            sample,
+            repeat,
+            TimeLeft(self.config.deadline_s, "deadline_s"),
+        )
         key = self._key(question, wanted, logprobs=logprobs)
         with suppress(ValueError):
             if entry := self._kept(key):
@@ -250,7 +260,7 @@ class ChatClient:
             return ""
         settings = [self.config.dialect, self.config.base_url, self.config.max_tokens, dict(self.config.headers)]
         sampling = self._sampling(question.sample)
-        return key_of([FORMAT, settings, sampling, question.turns, wanted, logprobs, question.sample, REPEAT.get()])
+        return key_of([FORMAT, settings, sampling, question.turns, wanted, logprobs, question.sample, question.repeat])
 
     def _kept(self, key: str) -> dict[str, Any] | None:
         return self._cache.get(key) if self._cache is not None else None
