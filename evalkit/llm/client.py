@@ -8,9 +8,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from time import monotonic
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-import aiohttp
 from pydantic import BaseModel
 
 from evalkit.llm.budget import Budget
@@ -44,9 +43,13 @@ from evalkit.llm.wire import (
     read_tokens,
     tokens_of,
 )
+from evalkit.net.exchange import new_session
 from evalkit.net.retry import TimeLeft
 from evalkit.text.escaping import cut
 from evalkit.types import Usage
+
+if TYPE_CHECKING:
+    import aiohttp
 
 T = TypeVar("T", bound=BaseModel)
 R = TypeVar("R", ModelReply, Parsed[Any])
@@ -115,7 +118,7 @@ class ChatClient:
         return self.config.model
 
     async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=self._concurrency))
+        self._session = new_session(self._concurrency)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -133,7 +136,7 @@ class ChatClient:
         Raises:
             JudgeError: No usable reply; its `kind` names the cause.
         """
-        question = _Question(as_messages(messages), sample, TimeLeft(self.config.deadline_s))
+        question = _Question(as_messages(messages), sample, TimeLeft(self.config.deadline_s, "deadline_s"))
         key = self._key(question, None)
         if entry := self._kept(key):
             return reply_from(entry)
@@ -164,7 +167,9 @@ class ChatClient:
             JudgeError: No usable reply after two repair turns; its `kind` names the cause.
         """
         wanted = strict_schema(schema)
-        question = _Question(with_instruction(as_messages(messages), wanted), sample, TimeLeft(self.config.deadline_s))
+        question = _Question(
+            with_instruction(as_messages(messages), wanted), sample, TimeLeft(self.config.deadline_s, "deadline_s")
+        )
         key = self._key(question, wanted, logprobs=logprobs)
         with suppress(ValueError):
             if entry := self._kept(key):

@@ -1,18 +1,14 @@
-"""HTTP exchanges with one chat endpoint: slots, timeouts, retries, a capped body, a key that is never shown."""
+"""Ask one chat endpoint: slots, limits, and a key that is never shown."""
 
 from __future__ import annotations
 
 import asyncio
 import base64
 import json
-import random
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import UTC, datetime
-from time import monotonic
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
-
-import aiohttp
 
 from evalkit.errors import InputError, Problem
 from evalkit.llm import anthropic
@@ -22,13 +18,22 @@ from evalkit.llm.errors import JudgeError
 from evalkit.llm.ladder import is_refusal
 from evalkit.llm.limits import Limits
 from evalkit.llm.wire import error_text, tokens_of
-from evalkit.net.retry import TimeLeft, is_retried, parse_retry_after, wait_s
-from evalkit.net.waits import waiting
+from evalkit.net.exchange import Request, read_capped, retried, send
+from evalkit.net.retry import REPEATABLE, ExchangeFailed, TimeLeft
 from evalkit.text.escaping import cut
 
+if TYPE_CHECKING:
+    import aiohttp
+
 MAX_REPLY_BYTES = 4 * 1024 * 1024
-READ_BYTES = 64 * 1024
-MENDS = {
+KINDS = {
+    "connection": ("transport", ""),
+    "encoding": ("bad_reply", ""),
+    "timeout": ("timeout", "; raise timeout_s"),
+    "too_large": ("too_large", "; is it a chat endpoint?"),
+}
+"""Kind of a failed exchange -> kind of the error, and what to add to its message."""
+FIXES = {
     400: "; where it names a sampling field, set temperature or seed to null",
     401: "; check the key in api_key_env",
     403: "; check that the key in api_key_env may use this model",
@@ -37,8 +42,6 @@ MENDS = {
 DENIED_STATUSES = frozenset({401, 403})
 ENOUGH_DENIALS = 3
 """Refusals, with nothing accepted, after which the key is to blame and not what was asked."""
-_Exchanged = tuple[int, bytes, str | None]
-"""Status, body, Retry-After."""
 
 
 class Refused(Exception):
@@ -77,7 +80,6 @@ class ChatEndpoint:
         self._key = _read_key(config, env)
         self._budget = budget
         self._slots = asyncio.Semaphore(concurrency)
-        self._rng = random.Random()  # noqa: S311 - jitter needs no secrecy
         self._sleep = sleep
         self._limit_field = "max_tokens"
         self._limits = Limits(config)
@@ -103,7 +105,7 @@ class ChatEndpoint:
         if self.config.dialect == "anthropic" and not anthropic.speaks(request):
             raise Refused(JudgeError("bad_reply", "the Messages API has no such form"))
         try:
-            return await self._retried(session, request, left)
+            return await self._answered(session, request, left)
         except JudgeError as error:
             raise JudgeError(error.kind, self.redacted(error.message)) from None
 
@@ -121,98 +123,58 @@ class ChatEndpoint:
             text = text.replace(form, "[redacted]")
         return text
 
-    async def _retried(
+    async def _answered(
         self, session: aiohttp.ClientSession, request: Mapping[str, Any], left: TimeLeft
     ) -> dict[str, Any]:
-        last, attempt = self.config.max_retries, 0
-        while True:
-            asked_s, limit_field = None, self._limit_field
-            try:
-                status, body, retry_after = await self._paced(session, request, left)
-            except JudgeError as error:
-                if error.kind == "too_large" or error is self._denied:
-                    raise
-                problem = error
-            else:
-                if status == 200:
-                    self._accepted = True
-                    return self._read(body)
-                if status == 400 and limit_field == "max_tokens" and b"max_completion_tokens" in body:
-                    # Newer models take the same limit under another name, and say so.
-                    self._limit_field = "max_completion_tokens"
-                    continue
-                problem = self._failure(status, body)
-                asked_s = parse_retry_after(retry_after, datetime.now(UTC))
-            if attempt == last:
-                raise JudgeError(problem.kind, f"{problem.message} (after {last + 1} attempts)")
-            await self._pause(wait_s(attempt, asked_s, self._rng), left, problem)
-            attempt += 1
+        policy = replace(REPEATABLE, retries=self.config.max_retries)
+        try:
+            answered = await retried(lambda: self._attempt(session, request, left), policy, left, sleep=self._sleep)
+        except ExchangeFailed as failure:
+            raise _judge_error(failure) from None
+        return answered.value
 
-    def _failure(self, status: int, body: bytes) -> JudgeError:
-        """The error that a retry may cure; one that it cannot cure is raised."""
-        said = _said(body)
-        problem = JudgeError(f"http_{status}", f"{said or 'no message'}{MENDS.get(status, '')}")
-        if is_refusal(status, said):
+    async def _attempt(
+        self, session: aiohttp.ClientSession, request: Mapping[str, Any], left: TimeLeft
+    ) -> dict[str, Any]:
+        limit_field = self._limit_field
+        try:
+            body = await self._paced(session, request, left)
+        except ExchangeFailed as failure:
+            if failure.status == 400 and limit_field == "max_tokens" and b"max_completion_tokens" in failure.body:
+                # Newer models take the same limit under another name, and say so.
+                self._limit_field = "max_completion_tokens"
+                return await self._attempt(session, request, left)
+            self._learn(failure)
+            raise
+        self._accepted = True
+        return self._read(body)
+
+    def _learn(self, failure: ExchangeFailed) -> None:
+        """Note a refused key; a refusal of the request's form is raised."""
+        if failure.status is None:
+            return
+        if is_refusal(failure.status, _said(failure.body)):
+            problem = _judge_error(failure)
             raise Refused(JudgeError(problem.kind, self.redacted(problem.message)))
-        if status in DENIED_STATUSES and not self._accepted:
+        if failure.status in DENIED_STATUSES and not self._accepted:
             self._denials += 1
-            self._denied = problem if self._denials >= ENOUGH_DENIALS else None
-        if not is_retried(status):
-            raise problem
-        return problem
+            self._denied = _judge_error(failure) if self._denials >= ENOUGH_DENIALS else None
 
-    async def _pause(self, seconds: float, left: TimeLeft, problem: JudgeError) -> None:
-        if seconds >= left.seconds:
-            late = f"the next attempt is due in {seconds:.0f} s, {max(0.0, left.seconds):.0f} s are left"
-            raise JudgeError(problem.kind, f"{problem.message}; {late}; raise deadline_s or ask less at once")
-        left.spend(seconds)
-        with waiting(problem.kind, seconds):
-            await self._sleep(seconds)
-
-    async def _paced(self, session: aiohttp.ClientSession, request: Mapping[str, Any], left: TimeLeft) -> _Exchanged:
-        """One exchange once the endpoint's limits allow it; until then no slot is held and no deadline runs."""
+    async def _paced(self, session: aiohttp.ClientSession, request: Mapping[str, Any], left: TimeLeft) -> bytes:
+        """Send once the endpoint's limits allow it; until then no slot is held and no deadline runs."""
         if self._denied is not None:
             raise self._denied
         tokens = self._limits.estimate(len(str(request))) if self._limits.counts_tokens else 0
         seconds = self._limits.delay_s(tokens)
         if seconds > 0:
             await self._sleep(seconds)
-        exchanged = await self._exchange(session, request, left)
-        if self._limits.counts_tokens and exchanged[0] == 200:
-            self._limits.correct(tokens, self._tokens_used(exchanged[1], tokens))
-        return exchanged
-
-    async def _exchange(self, session: aiohttp.ClientSession, request: Mapping[str, Any], left: TimeLeft) -> _Exchanged:
-        """One HTTP exchange within its time: status, body, Retry-After."""
         async with self._slots:
             if self._budget is not None:
                 self._budget.check()
-            limit_s = min(self.config.timeout_s, left.seconds)
-            began = monotonic()
-            try:
-                async with asyncio.timeout(limit_s), self._post(session, request) as response:
-                    return response.status, await _read_capped(response), response.headers.get("Retry-After")
-            except TimeoutError:
-                raise JudgeError("timeout", f"no reply within {limit_s:.3g} s; raise timeout_s") from None
-            except (aiohttp.ClientError, OSError) as error:
-                raise JudgeError("transport", cut(f"{type(error).__name__}: {error}", 500)) from None
-            finally:
-                left.spend(monotonic() - began)
-
-    def _post(self, session: aiohttp.ClientSession, request: Mapping[str, Any]) -> Any:
-        path, payload, headers = self._spoken(request)
-        # A redirect could carry the key to another host.
-        return session.post(
-            f"{self.config.base_url.rstrip('/')}/{path}",
-            data=json.dumps(payload, ensure_ascii=True).encode("ascii"),
-            headers={
-                "Content-Type": "application/json",
-                "Accept-Encoding": "identity",
-                **self.config.headers,
-                **headers,
-            },
-            allow_redirects=False,
-        )
+            body = await send(session, self._spoken(request), _read_body, left, limit_s=self.config.timeout_s)
+        if self._limits.counts_tokens:
+            self._limits.correct(tokens, self._tokens_used(body, tokens))
+        return body
 
     def _read(self, body: bytes) -> dict[str, Any]:
         """A reply as a chat completion."""
@@ -227,14 +189,22 @@ class ChatEndpoint:
             return otherwise
         return otherwise if tokens_in is None or tokens_out is None else tokens_in + tokens_out
 
-    def _spoken(self, request: Mapping[str, Any]) -> tuple[str, dict[str, Any], dict[str, str]]:
-        """Path, payload and headers in the endpoint's dialect."""
+    def _spoken(self, request: Mapping[str, Any]) -> Request:
+        """Write a request in the endpoint's dialect."""
+        key: dict[str, str]
         if self.config.dialect == "anthropic":
             key = {"x-api-key": self._key} if self._key else {}
-            payload = anthropic.to_request(request, self.config.max_tokens)
-            return anthropic.PATH, payload, {**anthropic.VERSION_HEADER, **key}
-        key = {"Authorization": f"Bearer {self._key}"} if self._key else {}
-        return "chat/completions", {**request, self._limit_field: self.config.max_tokens}, key
+            path, payload = anthropic.PATH, anthropic.to_request(request, self.config.max_tokens)
+            headers = {**self.config.headers, **anthropic.VERSION_HEADER, **key}
+        else:
+            key = {"Authorization": f"Bearer {self._key}"} if self._key else {}
+            path, payload = "chat/completions", {**request, self._limit_field: self.config.max_tokens}
+            headers = {**self.config.headers, **key}
+        return Request(
+            url=f"{self.config.base_url.rstrip('/')}/{path}",
+            body=json.dumps(payload, ensure_ascii=True).encode("ascii"),
+            headers=headers,
+        )
 
 
 def _read_key(config: ChatConfig, env: Mapping[str, str]) -> str | None:
@@ -252,16 +222,14 @@ def _read_key(config: ChatConfig, env: Mapping[str, str]) -> str | None:
     return key
 
 
-async def _read_capped(response: aiohttp.ClientResponse) -> bytes:
-    """Read a body piece by piece, so that no compressed or endless one fills the memory."""
-    parts, size = [], 0
-    async for part in response.content.iter_chunked(READ_BYTES):
-        size += len(part)
-        if size > MAX_REPLY_BYTES:
-            response.close()
-            raise JudgeError("too_large", f"the reply is longer than {MAX_REPLY_BYTES} bytes; is it a chat endpoint?")
-        parts.append(part)
-    return b"".join(parts)
+async def _read_body(response: aiohttp.ClientResponse) -> bytes:
+    return await read_capped(response, MAX_REPLY_BYTES)
+
+
+def _judge_error(failure: ExchangeFailed) -> JudgeError:
+    kind, fix = KINDS.get(failure.kind, (failure.kind, FIXES.get(failure.status or 0, "")))
+    said = failure.message if failure.status is None or failure.status < 400 else _said(failure.body)
+    return JudgeError(kind, f"{said or 'no message'}{fix}{failure.after}")
 
 
 def _as_object(body: bytes) -> dict[str, Any]:
@@ -269,9 +237,9 @@ def _as_object(body: bytes) -> dict[str, Any]:
         decoded = json.loads(body)
     except (ValueError, RecursionError):
         shown = cut(body[:400].decode("utf-8", "replace"), 80)
-        raise JudgeError("bad_reply", f"status 200 without JSON, starting with {shown!r}; check base_url") from None
+        raise JudgeError("bad_reply", f"a reply without JSON, starting with {shown!r}; check base_url") from None
     if not isinstance(decoded, dict):
-        raise JudgeError("bad_reply", "status 200 with JSON that is not an object; check base_url")
+        raise JudgeError("bad_reply", "the reply is JSON but not an object; check base_url")
     return decoded
 
 

@@ -1,1 +1,1 @@
-"""What every HTTP exchange shares: retries, and who waits for one."""
+"""HTTP exchanges: one request, its retries, and progress of waits."""

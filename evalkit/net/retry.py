@@ -1,4 +1,18 @@
-"""Decide whether to retry a failed request, and how long to wait first."""
+"""Decide whether a failed request is sent again, and how long to wait first.
+
+Two policies, and the reason for each status:
+
+| status | judges, embeddings, `chat:` | `http:` | why |
+| --- | --- | --- | --- |
+| 408, 425, 429, 503, 529 | again | again | the server turned the request away before it did any work |
+| 409, 500, 502, 504, 520 to 524 | again | no | the work may have been done, and only the reply was lost |
+| any other | no | no | the same request would be answered alike |
+
+A connection that cannot be opened is always tried again: nothing was sent. One that breaks later, or a time limit that
+is reached, counts as a lost reply. A model's completion or embedding changes nothing at the server, so asking twice
+does no harm. An `http:` system may have booked a flight, so its lost replies are asked for again only if the suite says
+`idempotent: true`, or if the method is PUT, which is idempotent (RFC 9110, section 9.2.2).
+"""
 
 from __future__ import annotations
 
@@ -7,26 +21,126 @@ import random
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from typing import Literal
 
-RETRIED_STATUSES = frozenset({408, 409, 429})
-FIRST_SPAN_S = 2.0
-LONGEST_SPAN_S = 60.0
+TURNED_AWAY = frozenset({408, 425, 429, 503, 529})
+Fate = Literal["not_sent", "lost", "lasting"]
+LOST_REPLY = frozenset({409, 500, 502, 504, 520, 521, 522, 523, 524})
 
 
 @dataclass
 class TimeLeft:
-    """Seconds that one question may still spend on exchanges and waits."""
+    """Seconds that one call may still spend on exchanges and waits.
+
+    Attributes:
+        seconds: What is left.
+        setting: Name of the setting that grants them.
+    """
 
     seconds: float
+    setting: str
 
     def spend(self, seconds: float) -> None:
         """Take `seconds` away."""
         self.seconds -= seconds
 
 
-def is_retried(status: int) -> bool:
-    """Tell whether a status may pass by itself: 408, 409, 429 and every 5xx."""
-    return status in RETRIED_STATUSES or 500 <= status <= 599
+@dataclass(frozen=True)
+class Refusal:
+    """A reply whose status is not 2xx, with the beginning of its body."""
+
+    status: int
+    body: bytes
+    retry_after: str | None
+
+
+class ExchangeFailed(Exception):
+    """An HTTP exchange without a usable reply.
+
+    Attributes:
+        kind: `http_<status>`, `connection`, `timeout`, `too_large` or `encoding`.
+        message: What went wrong; for a status, the beginning of the body in one line.
+        status: Status of the reply, `None` where there was none.
+        body: The beginning of the body.
+        fate: For a failure without a status: `not_sent`, `lost` if the server may have received the request, `lasting`
+            if another attempt would fail alike.
+        after: What to add to the message once no further attempt is made, such as ` (after 3 attempts)`.
+    """
+
+    def __init__(self, kind: str, message: str, *, refusal: Refusal | None = None, fate: Fate = "lasting") -> None:
+        super().__init__(f"{kind}: {message}")
+        self.kind = kind
+        self.message = message
+        self.status = refusal.status if refusal else None
+        self.body = refusal.body if refusal else b""
+        self.fate = fate
+        self._retry_after = refusal.retry_after if refusal else None
+        self.after = ""
+
+    def asked_s(self, now: datetime) -> float | None:
+        """Seconds that the server asks to wait."""
+        return parse_retry_after(self._retry_after, now)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetryPolicy:
+    """Which failures are tried again, how often, and after which waits.
+
+    Attributes:
+        statuses: Statuses after which the request is sent again.
+        lost_replies: Whether a request that may have been carried out is sent again.
+        retries: Attempts after the first.
+        first_wait_s: Shortest wait before the second attempt, doubled before each later one.
+        longest_wait_s: Limit of the doubling.
+        jitter_s: Seconds over which the returns of many clients are spread, at least.
+    """
+
+    statuses: frozenset[int]
+    lost_replies: bool
+    retries: int = 6
+    first_wait_s: float = 0.5
+    longest_wait_s: float = 30.0
+    jitter_s: float = 2.0
+
+    def repeats(self, failure: ExchangeFailed) -> bool:
+        """Tell whether the request may be sent again after this failure."""
+        if failure.status is not None:
+            return failure.status in self.statuses
+        return failure.fate == "not_sent" or (failure.fate == "lost" and self.lost_replies)
+
+    def wait_s(self, attempt: int, asked_s: float | None, left_s: float, rng: random.Random) -> float | None:
+        """Choose the wait before the next attempt.
+
+        It is never shorter than what the server asked for, and jitter comes on top, so that clients that were turned
+        away at one moment do not return at one moment.
+
+        Args:
+            attempt: Number of failed attempts before this wait, from 0.
+            asked_s: Seconds from Retry-After, `None` where the server named none.
+            left_s: Seconds until the deadline.
+            rng: Source of the jitter.
+
+        Returns:
+            Seconds below `left_s`, or `None` where the deadline comes first.
+        """
+        shortest = self.shortest_wait_s(attempt, asked_s)
+        if shortest >= left_s:
+            return None
+        doubled = self._doubled_s(attempt)
+        return shortest + rng.uniform(0.0, min(max(self.jitter_s, doubled), (left_s - shortest) * 0.9))
+
+    def shortest_wait_s(self, attempt: int, asked_s: float | None) -> float:
+        """Seconds before which no next attempt is made."""
+        return max(asked_s or 0.0, self._doubled_s(attempt))
+
+    def _doubled_s(self, attempt: int) -> float:
+        return min(self.longest_wait_s, self.first_wait_s * 2.0 ** min(attempt, 20))
+
+
+REPEATABLE = RetryPolicy(statuses=TURNED_AWAY | LOST_REPLY, lost_replies=True)
+"""For requests that change nothing at the server: judges, embeddings, `chat:` systems, idempotent `http:` systems."""
+AT_MOST_ONCE = RetryPolicy(statuses=TURNED_AWAY, lost_replies=False)
+"""For requests that may change something: `http:` systems."""
 
 
 def parse_retry_after(value: str | None, now: datetime) -> float | None:
@@ -51,26 +165,8 @@ def parse_retry_after(value: str | None, now: datetime) -> float | None:
 def _seconds_until(value: str, now: datetime) -> float | None:
     try:
         moment = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     return max(0.0, (moment - now).total_seconds())
-
-
-def wait_s(attempt: int, asked_s: float | None, rng: random.Random) -> float:
-    """Choose the wait before the next attempt: what the server asked for, and full jitter on top.
-
-    The jitter is drawn from a span that doubles (2, 4, 8 ... 60 s), so that many clients that were turned away at one
-    moment do not return at one moment. It is never taken off the time that was asked for.
-
-    Args:
-        attempt: Number of failed attempts before this wait, from 0.
-        asked_s: Seconds from Retry-After, `None` where the server named none.
-        rng: Source of the jitter.
-
-    Returns:
-        Seconds, not below `asked_s`.
-    """
-    span = min(LONGEST_SPAN_S, FIRST_SPAN_S * 2.0 ** min(attempt, 10))
-    return (asked_s or 0.0) + rng.uniform(0.0, span)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from evalkit.disk.files import read_file
 from evalkit.errors import Problem
 from evalkit.formats.messages import input_of
+from evalkit.net.retry import REPEATABLE
 from evalkit.systems.base import Answer, Shared, check_seconds, inside, timed
 from evalkit.systems.chat_reply import ChatReply, read_chat, to_chat_output
 from evalkit.systems.endpoint import check_limits, connect, timed_by, url_problems
@@ -71,7 +72,8 @@ class ChatSystem:
     """Stream the reply, to measure the time to the first token."""
     prices: Prices | None = None
     """Without them the cost is unknown."""
-    retries: int = 2
+    retries: int = 6
+    """Attempts after the first, with growing waits, as far as `timeout_s` leaves time."""
     max_bytes: int = 10_000_000
     timeout_s: float = 60.0
     version: str | None = None
@@ -135,7 +137,8 @@ class ChatSystem:
             headers,
             concurrency=shared.concurrency,
             timeout_s=self.timeout_s,
-            retries=self.retries,
+            policy=replace(REPEATABLE, retries=self.retries),
+            max_bytes=self.max_bytes,
         ) as endpoint:
 
             async def read(response: aiohttp.ClientResponse) -> ChatReply:

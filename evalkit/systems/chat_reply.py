@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from evalkit.formats.fields import parse_json, read_id
+from evalkit.net.exchange import read_capped, too_large
 from evalkit.systems.base import CallFailed
-from evalkit.systems.endpoint import read_bytes
 from evalkit.systems.output import to_output
 from evalkit.text.values import one_line, shown
 from evalkit.types import Failure, Output
@@ -41,7 +41,7 @@ async def read_chat(response: aiohttp.ClientResponse, max_bytes: int) -> ChatRep
     reply = ChatReply()
     try:
         if response.content_type != "text/event-stream":
-            body = parse_json((await read_bytes(response, max_bytes)).decode("utf-8"))
+            body = parse_json((await read_capped(response, max_bytes)).decode("utf-8"))
             _add(reply, body, "message")
             return reply
         await _read_stream(reply, response, max_bytes)
@@ -70,9 +70,7 @@ async def _lines(response: aiohttp.ClientResponse, max_bytes: int) -> AsyncItera
     async for chunk in response.content.iter_any():
         size += len(chunk)
         if size > max_bytes:
-            raise CallFailed(
-                "too_large", f"the reply is longer than max_bytes ({max_bytes}); raise it if this is meant"
-            )
+            raise too_large(max_bytes)
         *lines, rest = (rest + chunk).split(b"\n")
         for line in lines:
             yield line

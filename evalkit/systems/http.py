@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from evalkit.errors import Problem
 from evalkit.formats.fields import USAGE_KEYS, parse_json
+from evalkit.net.retry import AT_MOST_ONCE, REPEATABLE, RetryPolicy
 from evalkit.systems.base import Answer, CallFailed, Shared, check_seconds, timed
-from evalkit.systems.endpoint import check_limits, connect, header_problems, read_bytes, timed_by, url_problems
+from evalkit.systems.endpoint import check_limits, connect, header_problems, timed_by, url_problems
 from evalkit.systems.fingerprint import config_hash
 from evalkit.systems.output import OUTPUT_KEYS, to_output
 from evalkit.systems.pick import Pick, compile_path
@@ -30,8 +31,9 @@ PICKED = frozenset(OUTPUT_KEYS) | {f"usage.{key}" for key in USAGE_KEYS}
 class HttpSystem:
     """Send each case as JSON to a URL and pick the answer out of the JSON reply.
 
-    Replies of 429, 502, 503, 504 and broken connections are tried again within `timeout_s`, not before `Retry-After`.
-    Redirects are not followed.
+    A request that was turned away (408, 425, 429, 503, 529, no connection) is sent again within `timeout_s`, not before
+    `Retry-After`; one that the service may have carried out is not, unless `idempotent` is set. Redirects are not
+    followed.
     """
 
     http: str
@@ -46,8 +48,11 @@ class HttpSystem:
     `documents[*].text`; a path that ends in `?` may be absent. Without it the text is `text`, `answer` or `output`,
     and the other parts are taken where the reply names them as we do, but for `messages`, `state`, `stop` and
     `interrupt`, which need a path: services use these words for other things."""
-    retries: int = 2
-    """Further attempts after the first."""
+    retries: int = 6
+    """Attempts after the first, with growing waits, as far as `timeout_s` leaves time."""
+    idempotent: bool = False
+    """Whether asking twice does no harm, so that a request whose reply was lost (500, 502, 504, a broken connection)
+    is sent again. PUT always is."""
     max_bytes: int = 10_000_000
     """Longest reply, after decompression."""
     timeout_s: float = 60.0
@@ -77,7 +82,12 @@ class HttpSystem:
 
     def fingerprint(self, shared: Shared) -> str | None:
         """Hash of the configuration without secrets."""
-        return self.version or config_hash(self, ("timeout_s", "version", "retries", "max_bytes"))
+        return self.version or config_hash(self, ("timeout_s", "version", "retries", "idempotent", "max_bytes"))
+
+    @property
+    def _policy(self) -> RetryPolicy:
+        repeatable = self.idempotent or self.method == "PUT"
+        return replace(REPEATABLE if repeatable else AT_MOST_ONCE, retries=self.retries)
 
     def open(self, shared: Shared) -> AbstractAsyncContextManager[Answer]:
         """Hold the session."""
@@ -94,12 +104,13 @@ class HttpSystem:
             headers,
             concurrency=shared.concurrency,
             timeout_s=self.timeout_s,
-            retries=self.retries,
+            policy=self._policy,
+            max_bytes=self.max_bytes,
         ) as endpoint:
 
             async def answer(case: Case, repeat: int) -> Output | Failure:
                 body = json.dumps(fill(case)).encode()
-                reply = await endpoint.call(body, lambda response: read_bytes(response, self.max_bytes))
+                reply = await endpoint.call(body, endpoint.read_bytes)
                 return timed_by(read(reply.value), reply)
 
             yield timed(answer, self.timeout_s, secrets_of(shared.env, used))

@@ -133,7 +133,7 @@ class FakeModel:
         return body
 
     async def _answer(self, request: web.Request, body: dict[str, Any], shape: Shape) -> web.StreamResponse:
-        fault = self._faults.pop(0) if self._faults else self._always
+        fault = self._next_fault()
         if fault is not None and fault.kind not in TEXT_FAULTS:
             failed = await exchange_fault(fault, request, body)
             if failed is not None:
@@ -145,6 +145,9 @@ class FakeModel:
         if body.get("stream"):
             return await self._stream(request, body, text, finish)
         return web.json_response(shape(self._completion(body, text, finish, refusal)))
+
+    def _next_fault(self) -> Fault | None:
+        return self._faults.pop(0) if self._faults else self._always
 
     def _reply_to(self, body: dict[str, Any]) -> str:
         reply = self._chosen(body)
@@ -182,8 +185,13 @@ class FakeModel:
         await response.write(b"data: [DONE]\n\n")
         return response
 
-    async def _embeddings(self, request: web.Request) -> web.Response:
+    async def _embeddings(self, request: web.Request) -> web.StreamResponse:
         body = await self._journal(request)
+        fault = self._next_fault()
+        if fault is not None and fault.kind not in TEXT_FAULTS:
+            failed = await exchange_fault(fault, request, body)
+            if failed is not None:
+                return failed
         texts = [body["input"]] if isinstance(body["input"], str) else body["input"]
         data = [{"object": "embedding", "index": index, "embedding": _vector(text)} for index, text in enumerate(texts)]
         usage = {"prompt_tokens": 3 * len(texts), "total_tokens": 3 * len(texts)}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,7 +9,6 @@ import pytest
 
 from evalkit.llm.config import ChatConfig
 from evalkit.llm.prices import cost_usd
-from evalkit.net.retry import parse_retry_after, wait_s
 
 GOOD = {"model": "m", "base_url": "https://example.org/v1"}
 
@@ -85,38 +83,3 @@ def test_unknown_price_is_none(settings: tuple[str, str], tokens: tuple[int | No
 
 
 NOW = datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC)
-
-
-@pytest.mark.parametrize(
-    ("value", "seconds"),
-    [
-        (None, None),
-        ("12", 12.0),
-        ("1.5", 1.5),
-        ("0", 0.0),
-        ("-3", 0.0),
-        ("nan", None),
-        ("inf", None),
-        ("soon", None),
-        ("", None),
-        ("Sat, 21 Nov 2026 12:00:30 GMT", 30.0),
-        ("Sat, 21 Nov 2026 12:00:30 -0000", 30.0),
-        ("Sat, 21 Nov 2026 13:00:30 +0100", 30.0),
-        ("Sat, 21 Nov 2026 11:00:00 GMT", 0.0),
-        ("Sat, 99 Nov 2026 11:00:00 GMT", None),
-    ],
-)
-def test_retry_after_forms(value: str | None, seconds: float | None) -> None:
-    """Seconds and dates are read, garbage is not a request to wait."""
-    assert parse_retry_after(value, NOW) == seconds
-
-
-def test_jitter_scatters_a_crowd() -> None:
-    """Of 500 clients turned away at one moment, no tenth of a second sees more than a tenth of them again."""
-    rng = random.Random(3)
-    buckets: dict[int, int] = {}
-    for _ in range(500):
-        wait = wait_s(0, 10.0, rng)
-        assert wait >= 10.0
-        buckets[int(wait * 10)] = buckets.get(int(wait * 10), 0) + 1
-    assert max(buckets.values()) <= 50

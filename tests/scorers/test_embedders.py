@@ -62,13 +62,17 @@ class Server:
         await self._runner.cleanup()
 
 
+async def at_once(_: float) -> None:
+    """Do not wait."""
+
+
 def asked(server: Server, work: Callable[[BatchedEmbedder], Awaitable[object]], **options: object) -> object:
     """Run `work` against the server with a patient-less endpoint."""
 
     async def main() -> object:
         async with server:
-            endpoint = EmbeddingEndpoint(model="m", base_url=server.url, api_key="sekret-key", pause_s=0.0)
-            async with BatchedEmbedder(EndpointEmbedder(endpoint), **options) as embedder:  # type: ignore[arg-type]
+            endpoint = EmbeddingEndpoint(model="m", base_url=server.url, api_key="sekret-key", retries=2)
+            async with BatchedEmbedder(EndpointEmbedder(endpoint, sleep=at_once), **options) as embedder:  # type: ignore[arg-type]
                 return await work(embedder)
 
     return asyncio.run(main())
@@ -193,7 +197,7 @@ def _data(rows: list[object]) -> str:
 @pytest.mark.parametrize(
     ("status", "body", "says"),
     [
-        pytest.param(500, "broken", r"status 500: broken \(after 3 tries\)", id="always 500"),
+        pytest.param(500, "broken", r"status 500: broken \(after 3 attempts\)", id="always 500"),
         pytest.param(401, "bad key sekret-key", r"status 401: bad key \*\*\*$", id="401 hides the key"),
         pytest.param(302, "", "status 302", id="redirect"),
         pytest.param(200, _data([[1.0, 2.0]]), r"shape \(1, 2\) for 2 texts", id="too few"),
@@ -235,13 +239,13 @@ def test_endpoint_nan_stays_visible() -> None:
 
 def test_endpoint_that_nobody_serves() -> None:
     """A refused connection is an embedding error after the tries."""
-    embedder = EndpointEmbedder(EmbeddingEndpoint(model="m", base_url="http://127.0.0.1:9", pause_s=0.0))
+    embedder = EndpointEmbedder(EmbeddingEndpoint(model="m", base_url="http://127.0.0.1:9", retries=2), sleep=at_once)
 
     async def work() -> None:
         async with BatchedEmbedder(embedder) as batched:
             await batched.embed(["a"])
 
-    with pytest.raises(EmbeddingError, match="after 3 tries"):
+    with pytest.raises(EmbeddingError, match="after 3 attempts"):
         asyncio.run(work())
 
 

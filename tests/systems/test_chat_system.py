@@ -226,7 +226,7 @@ def test_an_endpoint_that_does_not_stream_is_read_whole(serve, shared, case):
         (streaming(delta(content="half"), end=b""), "bad_output", "the stream ended before the answer did"),
         (streaming(delta(content="a"), {"error": "boom"}), "bad_output", "the reply is an error: boom"),
         (streaming(end=b"data: {oops\n\n"), "bad_output", "not JSON"),
-        (streaming(*[delta(content="x" * 1000)] * 40), "too_large", "longer than max_bytes (20000)"),
+        (streaming(*[delta(content="x" * 1000)] * 40), "too_large", "longer than 20000 bytes"),
     ],
 )
 def test_a_broken_stream_is_a_failure(handler, kind, message, serve, shared, case):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import datetime
 import math
 import subprocess
 import sys
@@ -15,55 +14,11 @@ from yarl import URL
 
 from evalkit.formats.plain import MAX_DEPTH
 from evalkit.systems import timed
-from evalkit.systems.endpoint import _wait_s, retry_after_s
 from evalkit.systems.output import to_output
 from evalkit.systems.pick import compile_path
 from evalkit.systems.secrets import redact, secrets_of
 from evalkit.text.values import one_line
 from evalkit.types import Case, Failure, Output, ToolCall, Usage
-
-NOW = 1_700_000_000.0
-IN_A_MINUTE = datetime.datetime.fromtimestamp(NOW + 60, datetime.UTC).strftime("%a, %d %b %Y %H:%M:%S GMT")
-A_MINUTE_AGO = datetime.datetime.fromtimestamp(NOW - 60, datetime.UTC).strftime("%a, %d %b %Y %H:%M:%S GMT")
-
-
-@pytest.mark.parametrize(
-    ("header", "seconds"),
-    [
-        (None, 0),
-        ("", 0),
-        ("0", 0),
-        ("2", 2),
-        ("1.5", 1.5),
-        ("-3", 0),
-        ("soon", 0),
-        ("nan", 0),
-        ("inf", 0),
-        ("1e9", 1e9),
-        (IN_A_MINUTE, 60),
-        (A_MINUTE_AGO, 0),
-        ("Fri, 99 Foo 9999 99:99:99 GMT", 0),
-    ],
-)
-def test_retry_after(header, seconds):
-    """Seconds and dates are read; what cannot be meant asks for no wait."""
-    assert seconds == retry_after_s(header, NOW)
-
-
-def test_waits_are_spread_and_never_too_short():
-    """Calls refused together come back apart: no tenth of a second holds more than a fifth of them."""
-    waits = [_wait_s(2.0, 1, 60.0) for _ in range(1000)]
-    assert min(waits) >= 2
-    buckets = [int(wait * 10) for wait in waits]
-    assert max(buckets.count(bucket) for bucket in set(buckets)) < 200
-
-
-@pytest.mark.parametrize(("asked_s", "left_s", "waits"), [(1.0, 1.0, False), (1.0, 1.01, True), (0.0, 0.2, False)])
-def test_a_wait_fits_before_the_deadline(asked_s, left_s, waits):
-    """A wait that would outlast the deadline is none."""
-    wait_s = _wait_s(asked_s, 1, left_s)
-    assert waits == (wait_s is not None)
-    assert wait_s is None or asked_s <= wait_s <= left_s
 
 
 class Text(str):

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from evalkit.errors import InputError, Problem
+from evalkit.net.exchange import Request, Sleep, new_session, read_capped, retried, send
+from evalkit.net.retry import REPEATABLE, ExchangeFailed, TimeLeft
 from evalkit.scorers.embedding.batches import BatchRejected, EmbeddingError
 from evalkit.text.escaping import cut
 
@@ -20,11 +21,8 @@ if TYPE_CHECKING:
 
 DEFAULT_BASE_URL = "https://api.openai.com/v1"
 REJECTED = frozenset({400, 413, 422})
-PASSING = frozenset({408, 409, 429, 500, 502, 503, 504})
-"""Statuses after which the same request may succeed."""
-MAX_WAIT_S = 30.0
+MAX_CONNECTIONS = 16
 SHOWN_CHARS = 300
-READ_BYTES = 1 << 16
 MOST_BYTES_A_TEXT = 1 << 20
 """Of a reply: a vector of 4,096 numbers, written with 20 digits each, takes about 100 kB."""
 OPTIONS = frozenset({"model", "base_url", "api_key_env"})
@@ -38,9 +36,10 @@ class EmbeddingEndpoint:
     base_url: str = DEFAULT_BASE_URL
     api_key: str = field(default="", repr=False)
     timeout_s: float = 60.0
-    tries: int = 3
-    pause_s: float = 1.0
-    """Pause before the second try, doubled before each later one; `Retry-After` goes before."""
+    """Longest wait for one exchange."""
+    deadline_s: float = 300.0
+    """Longest time of one batch with its retries and waits."""
+    retries: int = 6
 
 
 def endpoint_from(options: Mapping[str, Any], environ: Mapping[str, str]) -> EndpointEmbedder:
@@ -75,8 +74,9 @@ def _key(variable: str | None, environ: Mapping[str, str]) -> str:
 class EndpointEmbedder:
     """Asks the endpoint for one batch at a time over one session; retries what may pass."""
 
-    def __init__(self, endpoint: EmbeddingEndpoint) -> None:
+    def __init__(self, endpoint: EmbeddingEndpoint, sleep: Sleep | None = None) -> None:
         self._endpoint = endpoint
+        self._sleep = sleep
         self._session: ClientSession | None = None
 
     @property
@@ -89,44 +89,41 @@ class EndpointEmbedder:
 
     async def raw(self, texts: list[str]) -> npt.ArrayLike:
         """See `RawEmbedder.raw`."""
-        import aiohttp
+        at = self._endpoint
+        request = Request(
+            url=f"{at.base_url}/embeddings",
+            body=json.dumps({"model": at.model, "input": texts}).encode(),
+            headers={"Authorization": f"Bearer {at.api_key}"} if at.api_key else {},
+        )
+        most = MOST_BYTES_A_TEXT * (len(texts) + 1)
+        left = TimeLeft(at.deadline_s, "deadline_s")
 
-        for attempt in range(1, self._endpoint.tries + 1):
-            pause_s = self._endpoint.pause_s * 2 ** (attempt - 1)
-            try:
-                status, asked_s, body = await self._post(texts)
-            except (aiohttp.ClientError, TimeoutError) as error:
-                problem = f"{type(error).__name__}: {error}".rstrip(": ")
-            else:
-                if status == 200:
-                    return _vectors(body, len(texts), self.name)
-                problem = f"status {status}: {self._shown(body)}"
-                if status not in PASSING:
-                    raise (BatchRejected if status in REJECTED else EmbeddingError)(f"{self.name}: {problem}")
-                pause_s = pause_s if asked_s is None else min(asked_s, MAX_WAIT_S)
-            if attempt < self._endpoint.tries:
-                await asyncio.sleep(pause_s)
-        raise EmbeddingError(f"{self.name}: {problem} (after {self._endpoint.tries} tries)")
+        async def read(response: ClientResponse) -> bytes:
+            return await read_capped(response, most)
 
-    async def _post(self, texts: list[str]) -> tuple[int, float | None, str]:
-        headers = {"Accept-Encoding": "identity"}
-        if self._endpoint.api_key:
-            headers["Authorization"] = f"Bearer {self._endpoint.api_key}"
-        request = {"model": self._endpoint.model, "input": texts}
-        # A redirect would carry texts to an address that nobody configured.
-        async with self._open().post(
-            f"{self._endpoint.base_url}/embeddings",
-            json=request,
-            headers=headers,
-            allow_redirects=False,
-        ) as response:
-            return response.status, _retry_after(response), await _read_capped(response, len(texts))
+        async def attempt() -> bytes:
+            return await send(self._open(), request, read, left, limit_s=at.timeout_s)
+
+        policy = replace(REPEATABLE, retries=at.retries)
+        try:
+            answered = await retried(attempt, policy, left, sleep=self._sleep)
+        except ExchangeFailed as failure:
+            raise self._error(failure, len(texts)) from None
+        return _vectors(answered.value.decode("utf-8", "replace"), len(texts), self.name)
+
+    def _error(self, failure: ExchangeFailed, texts: int) -> EmbeddingError:
+        if failure.kind == "too_large":
+            return EmbeddingError(f"{self.name}: {failure.message} for {texts} texts; check base_url")
+        said = failure.message
+        if failure.status is not None:
+            body = failure.body.decode("utf-8", "replace") or failure.message
+            said = f"status {failure.status}: {self._shown(body)}"
+        error = BatchRejected if failure.status in REJECTED else EmbeddingError
+        return error(f"{self.name}: {said}{failure.after}")
 
     def _open(self) -> ClientSession:
-        import aiohttp
-
         if self._session is None:
-            self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=self._endpoint.timeout_s))
+            self._session = new_session(MAX_CONNECTIONS)
         return self._session
 
     def _shown(self, body: str) -> str:
@@ -141,31 +138,6 @@ class EndpointEmbedder:
         if self._session is not None:
             await self._session.close()
             self._session = None
-
-
-def _retry_after(response: ClientResponse) -> float | None:
-    try:
-        seconds = float(response.headers.get("Retry-After", ""))
-    except ValueError:
-        return None
-    return seconds if 0 <= seconds < float("inf") else None
-
-
-async def _read_capped(response: ClientResponse, n_texts: int) -> str:
-    """The body as text.
-
-    Raises:
-        EmbeddingError: It is longer than any vectors of so many texts.
-    """
-    parts, left = [], MOST_BYTES_A_TEXT * (n_texts + 1)
-    async for part in response.content.iter_chunked(READ_BYTES):
-        left -= len(part)
-        if left < 0:
-            response.close()
-            most = MOST_BYTES_A_TEXT * (n_texts + 1)
-            raise EmbeddingError(f"the reply is longer than {most} bytes for {n_texts} texts; check base_url")
-        parts.append(part)
-    return b"".join(parts).decode("utf-8", "replace")
 
 
 def _vectors(body: str, expected: int, name: str) -> npt.ArrayLike:

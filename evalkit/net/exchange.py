@@ -1,0 +1,228 @@
+"""Send one HTTP request, read a capped reply, and try again under a policy."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import random
+import zlib
+from asyncio import sleep as _sleep  # by name: a system under test may patch the module
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from time import monotonic, perf_counter
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from evalkit.net.retry import ExchangeFailed, Refusal, RetryPolicy, TimeLeft
+from evalkit.net.waits import waiting
+from evalkit.text.values import one_line
+
+if TYPE_CHECKING:
+    import aiohttp
+
+T = TypeVar("T")
+Sleep = Callable[[float], Awaitable[None]]
+
+SHOWN_BYTES = 64 * 1024
+"""Of the body of a refusal."""
+KEEPALIVE_S = 1.5
+"""Shorter than common servers keep an idle connection (2 to 5 s), so that none is used while the server closes it."""
+_BIG_BODY = 1 << 20
+_RNG = random.Random()  # noqa: S311 - jitter needs no secrecy
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """One HTTP request."""
+
+    url: str
+    body: bytes
+    method: str = "POST"
+    headers: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Answered(Generic[T]):
+    """What the server answered, and when the attempt that was answered began (`time.perf_counter`)."""
+
+    value: T
+    started: float
+    attempts: int
+
+
+def new_session(connections: int) -> aiohttp.ClientSession:
+    """Open a session with at most `connections` connections; the caller closes it.
+
+    It keeps no cookies, so that no reply changes the next request, and uses no proxy of the environment.
+    """
+    import aiohttp
+
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=connections, keepalive_timeout=KEEPALIVE_S),
+        headers={"Content-Type": "application/json", "Accept-Encoding": "gzip, deflate", "User-Agent": "evalkit"},
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),  # callers bound each exchange
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,  # `read_capped` counts decompressed bytes
+    )
+
+
+async def send(
+    session: aiohttp.ClientSession,
+    request: Request,
+    read: Callable[[aiohttp.ClientResponse], Awaitable[T]],
+    left: TimeLeft,
+    *,
+    limit_s: float | None,
+) -> T:
+    """Make one exchange; redirects are not followed, since they could carry a key to another host.
+
+    Args:
+        session: The session of `new_session`.
+        request: What to send.
+        read: Reads a reply with a 2xx status.
+        left: Time that the exchange is taken from.
+        limit_s: Longest time of this exchange, `None` where the caller bounds it.
+
+    Raises:
+        ExchangeFailed: No usable reply.
+    """
+    import aiohttp
+
+    # aiohttp warns about raw bytes beyond 1 MiB, and sends a file in pieces.
+    data = request.body if len(request.body) < _BIG_BODY else io.BytesIO(request.body)
+    bound_s = None if limit_s is None else min(limit_s, left.seconds)
+    began = monotonic()
+    try:
+        async with (
+            asyncio.timeout(bound_s),
+            session.request(
+                request.method, request.url, data=data, headers=request.headers, allow_redirects=False
+            ) as response,
+        ):
+            if 200 <= response.status < 300:
+                return await read(response)
+            raise await _refusal(response)
+    except aiohttp.ClientConnectorCertificateError as error:
+        raise ExchangeFailed("connection", _said(error)) from None
+    except aiohttp.ClientConnectorError as error:
+        raise ExchangeFailed("connection", _said(error), fate="not_sent") from None
+    except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, ConnectionError) as error:
+        raise ExchangeFailed("connection", _said(error), fate="lost") from None
+    except aiohttp.ClientError as error:
+        raise ExchangeFailed("connection", _said(error)) from None
+    except TimeoutError:
+        if bound_s is None:
+            raise
+        raise ExchangeFailed("timeout", f"no reply within {bound_s:.3g} s", fate="lost") from None
+    finally:
+        left.spend(monotonic() - began)
+
+
+def _said(error: BaseException) -> str:
+    return f"{type(error).__name__}: {one_line(error, 200)}"
+
+
+async def _refusal(response: aiohttp.ClientResponse) -> ExchangeFailed:
+    try:
+        body = await read_capped(response, SHOWN_BYTES, cut=True)
+        text = one_line(body.decode("utf-8", "replace"), 300)
+    except ExchangeFailed as error:
+        body, text = b"", error.message
+    if 300 <= response.status < 400:
+        text = "redirects are not followed; configure the address that it leads to"
+    refusal = Refusal(response.status, body, response.headers.get("Retry-After"))
+    return ExchangeFailed(f"http_{response.status}", text or response.reason or "no text", refusal=refusal)
+
+
+async def retried(
+    attempt: Callable[[], Awaitable[T]],
+    policy: RetryPolicy,
+    left: TimeLeft,
+    *,
+    sleep: Sleep | None = None,
+    rng: random.Random = _RNG,
+) -> Answered[T]:
+    """Make attempts until one is answered, fails for good, or none is left.
+
+    Args:
+        attempt: Makes one exchange; what else than `ExchangeFailed` it raises is not handled here.
+        policy: What is tried again, and when.
+        left: Time that waits are taken from.
+        sleep: Waits a number of seconds.
+        rng: Source of the jitter.
+
+    Raises:
+        ExchangeFailed: The last failure; its `after` tells why there was no further attempt.
+    """
+    number = 0
+    while True:
+        started = perf_counter()
+        try:
+            return Answered(await attempt(), started, number + 1)
+        except ExchangeFailed as failure:
+            tries = f" (after {number + 1} attempts)" if number else ""
+            if not policy.repeats(failure) or number == policy.retries:
+                failure.after = tries
+                raise
+            asked_s = failure.asked_s(datetime.now(UTC))
+            wait_s = policy.wait_s(number, asked_s, left.seconds, rng)
+            if wait_s is None:
+                failure.after = f"; {_late(policy.shortest_wait_s(number, asked_s), left)}{tries}"
+                raise
+            kind = failure.kind
+        left.spend(wait_s)
+        with waiting(kind, wait_s):
+            await (_sleep if sleep is None else sleep)(wait_s)
+        number += 1
+
+
+def _late(seconds: float, left: TimeLeft) -> str:
+    due = (
+        f"the next attempt is due in {seconds:.{0 if seconds >= 10 else 1}f} s, {max(0.0, left.seconds):.0f} s are left"
+    )
+    return f"{due}; raise {left.setting} or lower the concurrency"
+
+
+async def read_capped(response: aiohttp.ClientResponse, max_bytes: int, *, cut: bool = False) -> bytes:
+    """Read a reply of at most `max_bytes`, counted after decompression.
+
+    Args:
+        response: The open reply.
+        max_bytes: The most that is held.
+        cut: Return the beginning of a longer reply instead of failing.
+
+    Raises:
+        ExchangeFailed: `too_large`, or `encoding` for one that was not asked for.
+    """
+    chunks = []
+    size = 0
+    async for chunk in response.content.iter_any():
+        chunks.append(chunk)
+        size += len(chunk)
+        if size > max_bytes:
+            break
+    body = _decompressed(b"".join(chunks), response.headers.get("Content-Encoding", ""), max_bytes)
+    if len(body) > max_bytes or size > max_bytes:
+        if not cut:
+            response.close()
+            raise too_large(max_bytes)
+        return body[:max_bytes]
+    return body
+
+
+def too_large(max_bytes: int) -> ExchangeFailed:
+    """Describe a reply beyond its limit."""
+    return ExchangeFailed("too_large", f"the reply is longer than {max_bytes} bytes")
+
+
+def _decompressed(body: bytes, encoding: str, max_bytes: int) -> bytes:
+    if not encoding or encoding.lower() == "identity" or not body:
+        return body
+    if encoding.lower() not in ("gzip", "x-gzip", "deflate"):
+        what = f"the reply is encoded as {one_line(encoding, 40)}, which was not asked for"
+        raise ExchangeFailed("encoding", what)
+    try:
+        # 32 + the largest window: gzip or zlib, whichever the header says.
+        return zlib.decompressobj(wbits=32 + zlib.MAX_WBITS).decompress(body, max_bytes + 1)
+    except zlib.error as error:
+        raise ExchangeFailed("encoding", f"the reply cannot be decompressed: {one_line(error, 100)}") from None
