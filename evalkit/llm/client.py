@@ -30,7 +30,6 @@ from evalkit.llm.ladder import (
 )
 from evalkit.llm.limits import CHARS_PER_TOKEN
 from evalkit.llm.prices import cost_usd
-from evalkit.llm.repeat import REPEAT
 from evalkit.llm.wire import (
     Messages,
     ModelReply,
@@ -67,6 +66,7 @@ class _Question:
 
     turns: list[dict[str, str]]
     sample: int
+    repeat: int
     left: TimeLeft
     logprobs: bool = False
     usage: Usage | None = None
@@ -126,17 +126,18 @@ class ChatClient:
             await self._session.close()
             self._session = None
 
-    async def text(self, messages: Messages, *, sample: int = 0) -> ModelReply:
+    async def text(self, messages: Messages, *, sample: int = 0, repeat: int = 0) -> ModelReply:
         """Ask for a text.
 
         Args:
             messages: A prompt, or chat turns with `role` and `content`.
             sample: Number of the opinion; another number is sampled anew.
+            repeat: Number of the repeat that is graded; repeats do not share cached replies.
 
         Raises:
             JudgeError: No usable reply; its `kind` names the cause.
         """
-        question = _Question(as_messages(messages), sample, TimeLeft(self.config.deadline_s, "deadline_s"))
+        question = _Question(as_messages(messages), sample, repeat, TimeLeft(self.config.deadline_s, "deadline_s"))
         key = self._key(question, None)
         if entry := self._kept(key):
             return reply_from(entry)
@@ -150,7 +151,7 @@ class ChatClient:
         return self._keep(key, reply, reply_from)
 
     async def structured(
-        self, messages: Messages, schema: type[T], *, sample: int = 0, logprobs: bool = False
+        self, messages: Messages, schema: type[T], *, sample: int = 0, repeat: int = 0, logprobs: bool = False
     ) -> Parsed[T]:
         """Ask for a value of `schema`, on the strictest rung that the endpoint accepts.
 
@@ -161,6 +162,7 @@ class ChatClient:
             messages: A prompt, or chat turns with `role` and `content`.
             schema: Form of the value; it is checked strictly on every rung.
             sample: Number of the opinion; another number is sampled anew.
+            repeat: Number of the repeat that is graded; repeats do not share cached replies.
             logprobs: Ask for the probabilities of the reply's tokens.
 
         Raises:
@@ -168,7 +170,10 @@ class ChatClient:
         """
         wanted = strict_schema(schema)
         question = _Question(
-            with_instruction(as_messages(messages), wanted), sample, TimeLeft(self.config.deadline_s, "deadline_s")
+            with_instruction(as_messages(messages), wanted),
+            sample,
+            repeat,
+            TimeLeft(self.config.deadline_s, "deadline_s"),
         )
         key = self._key(question, wanted, logprobs=logprobs)
         with suppress(ValueError):
@@ -255,7 +260,7 @@ class ChatClient:
             return ""
         settings = [self.config.dialect, self.config.base_url, self.config.max_tokens, dict(self.config.headers)]
         sampling = self._sampling(question.sample)
-        return key_of([FORMAT, settings, sampling, question.turns, wanted, logprobs, question.sample, REPEAT.get()])
+        return key_of([FORMAT, settings, sampling, question.turns, wanted, logprobs, question.sample, question.repeat])
 
     def _kept(self, key: str) -> dict[str, Any] | None:
         return self._cache.get(key) if self._cache is not None else None

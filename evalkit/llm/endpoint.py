@@ -18,7 +18,7 @@ from evalkit.llm.errors import JudgeError
 from evalkit.llm.ladder import is_refusal
 from evalkit.llm.limits import Limits
 from evalkit.llm.wire import error_text, tokens_of
-from evalkit.net.exchange import Request, read_capped, retried, send
+from evalkit.net.exchange import HttpRequest, read_capped, retried, send
 from evalkit.net.retry import REPEATABLE, ExchangeFailed, TimeLeft
 from evalkit.text.escaping import cut
 
@@ -189,7 +189,7 @@ class ChatEndpoint:
             return otherwise
         return otherwise if tokens_in is None or tokens_out is None else tokens_in + tokens_out
 
-    def _spoken(self, request: Mapping[str, Any]) -> Request:
+    def _spoken(self, request: Mapping[str, Any]) -> HttpRequest:
         """Write a request in the endpoint's dialect."""
         key: dict[str, str]
         if self.config.dialect == "anthropic":
@@ -200,7 +200,7 @@ class ChatEndpoint:
             key = {"Authorization": f"Bearer {self._key}"} if self._key else {}
             path, payload = "chat/completions", {**request, self._limit_field: self.config.max_tokens}
             headers = {**self.config.headers, **key}
-        return Request(
+        return HttpRequest(
             url=f"{self.config.base_url.rstrip('/')}/{path}",
             body=json.dumps(payload, ensure_ascii=True).encode("ascii"),
             headers=headers,

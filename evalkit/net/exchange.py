@@ -6,14 +6,13 @@ import asyncio
 import io
 import random
 import zlib
-from asyncio import sleep as _sleep  # by name: a system under test may patch the module
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import monotonic, perf_counter
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from evalkit.net.retry import ExchangeFailed, Refusal, RetryPolicy, TimeLeft
+from evalkit.net.retry import ExchangeFailed, RetryPolicy, StatusReply, TimeLeft
 from evalkit.net.waits import waiting
 from evalkit.text.values import one_line
 
@@ -28,11 +27,12 @@ SHOWN_BYTES = 64 * 1024
 KEEPALIVE_S = 1.5
 """Shorter than common servers keep an idle connection (2 to 5 s), so that none is used while the server closes it."""
 _BIG_BODY = 1 << 20
+_sleep: Sleep = asyncio.sleep  # by name: a system under test may patch the module
 _RNG = random.Random()  # noqa: S311 - jitter needs no secrecy
 
 
 @dataclass(frozen=True, kw_only=True)
-class Request:
+class HttpRequest:
     """One HTTP request."""
 
     url: str
@@ -68,7 +68,7 @@ def new_session(connections: int) -> aiohttp.ClientSession:
 
 async def send(
     session: aiohttp.ClientSession,
-    request: Request,
+    request: HttpRequest,
     read: Callable[[aiohttp.ClientResponse], Awaitable[T]],
     left: TimeLeft,
     *,
@@ -130,7 +130,7 @@ async def _refusal(response: aiohttp.ClientResponse) -> ExchangeFailed:
         body, text = b"", error.message
     if 300 <= response.status < 400:
         text = "redirects are not followed; configure the address that it leads to"
-    refusal = Refusal(response.status, body, response.headers.get("Retry-After"))
+    refusal = StatusReply(response.status, body, response.headers.get("Retry-After"))
     return ExchangeFailed(f"http_{response.status}", text or response.reason or "no text", refusal=refusal)
 
 

@@ -46,7 +46,7 @@ class TimeLeft:
 
 
 @dataclass(frozen=True)
-class Refusal:
+class StatusReply:
     """A reply whose status is not 2xx, with the beginning of its body."""
 
     status: int
@@ -67,7 +67,7 @@ class ExchangeFailed(Exception):
         after: What to add to the message once no further attempt is made, such as ` (after 3 attempts)`.
     """
 
-    def __init__(self, kind: str, message: str, *, refusal: Refusal | None = None, fate: Fate = "lasting") -> None:
+    def __init__(self, kind: str, message: str, *, refusal: StatusReply | None = None, fate: Fate = "lasting") -> None:
         super().__init__(f"{kind}: {message}")
         self.kind = kind
         self.message = message

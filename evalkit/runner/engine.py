@@ -16,7 +16,6 @@ from typing import Any
 
 from evalkit.errors import EvalkitError
 from evalkit.llm.budget import BudgetReached
-from evalkit.llm.repeat import REPEAT
 from evalkit.runner.grading import GradeAll
 from evalkit.systems.base import Answer
 from evalkit.types import Case, Failure, Row
@@ -180,8 +179,7 @@ def answered_and_graded(answer: Answer, grade: GradeAll, scored_by: str = "") ->
         output = await answer(case, repeat)
         if isinstance(output, Failure):
             return Row(case=case, repeat=repeat, failure=output, scored_by=scored_by)
-        REPEAT.set(repeat)
-        scores = await grade(case, output)
+        scores = await grade(case, output, repeat)
         return Row(case=case, repeat=repeat, output=output, scores=scores, scored_by=scored_by)
 
     return make_row

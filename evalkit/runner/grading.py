@@ -7,16 +7,17 @@ import inspect
 import math
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from evalkit.errors import RunError
 from evalkit.llm.budget import BudgetReached
-from evalkit.scorers.base import Grade, Scorer
+from evalkit.scorers.base import Grade, Grades, PerRepeat, Scorer
 from evalkit.scorers.custom.returned import read_own
 from evalkit.suite.model import When
 from evalkit.text.values import one_line, shown
 from evalkit.types import Case, Concern, Metric, Output, Score, Unscored
 
-GradeAll = Callable[[Case, Output], Awaitable[Mapping[str, Grade]]]
+GradeAll = Callable[[Case, Output, int], Awaitable[Mapping[str, Grade]]]
 _SLACK = 1e-9
 
 
@@ -55,24 +56,26 @@ class Grader:
 
 
 def grade_all(graders: Sequence[Grader]) -> GradeAll:
-    """Return a function that grades one output with every grader, by metric name."""
+    """Return a function that grades one output of one repeat with every grader, by metric name."""
     metrics = [{metric.name: metric for metric in grader.scorer.metrics} for grader in graders]
-    paired = list(zip(graders, metrics, strict=True))
+    paired = list(zip(graders, map(_scoring, graders), metrics, strict=True))
 
-    async def grade(case: Case, output: Output) -> Mapping[str, Grade]:
+    async def grade(case: Case, output: Output, repeat: int) -> Mapping[str, Grade]:
         grades: dict[str, Grade] = {}
-        for grader, expected in paired:
+        for grader, score, expected in paired:
             if grader.applies(case):
-                for one in await _asked(grader, case, output, expected):
+                for one in await _asked(grader, partial(score, case, output, repeat), expected):
                     grades[one.metric] = one
         return grades
 
     return grade
 
 
-async def _asked(grader: Grader, case: Case, output: Output, expected: Mapping[str, Metric]) -> Iterator[Grade]:
+async def _asked(
+    grader: Grader, score: Callable[[], Grades | Awaitable[Grades]], expected: Mapping[str, Metric]
+) -> Iterator[Grade]:
     try:
-        given = grader.scorer.score(case, output)
+        given = score()
         if inspect.isawaitable(given):
             given = await given
         grades = (given,) if isinstance(given, Score | Unscored) else tuple(given)
@@ -95,6 +98,13 @@ def _turned(grade: Grade) -> Grade:
         return grade
     passed = None if grade.passed is None else not grade.passed
     return replace(grade, value=1.0 - grade.value, passed=passed, reason=f"not: {grade.reason}")
+
+
+def _scoring(grader: Grader) -> Callable[[Case, Output, int], Grades | Awaitable[Grades]]:
+    scorer = grader.scorer
+    if isinstance(scorer, PerRepeat):
+        return scorer.score_repeat
+    return lambda case, output, _: scorer.score(case, output)
 
 
 def _is_ours(error: BaseException) -> bool:

@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 
 from evalkit.formats.manifest import ScoreKeys
-from evalkit.llm.repeat import REPEAT
 from evalkit.runner.grading import Grader, grade_all
 from evalkit.types import Case, Row, Unscored
 
@@ -63,8 +62,7 @@ class Scoring:
         async def make_row(case: Case, repeat: int) -> Row:
             row = stored(case.digest, repeat)
             assert row.output is not None  # noqa: S101 - rows without an answer stand
-            REPEAT.set(repeat)
-            given = {**row.scores, **await grade_all(self.open_to(row, retry=retry))(row.case, row.output)}
+            given = {**row.scores, **await grade_all(self.open_to(row, retry=retry))(row.case, row.output, repeat)}
             kept = self._applied(row)
             return replace(row, scores={name: given[name] for name in given if name in kept}, scored_by=self.id)
 

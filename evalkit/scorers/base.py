@@ -48,6 +48,14 @@ class Scorer(Protocol):
         """Grade `output`."""
 
 
+@runtime_checkable
+class PerRepeat(Protocol):
+    """A scorer that asks a model anew for each repeat of a case, even if the answers are equal."""
+
+    def score_repeat(self, case: Case, output: Output, repeat: int) -> Grades | Awaitable[Grades]:
+        """Grade `output` of one repeat; `score` is `score_repeat` of repeat 0."""
+
+
 @dataclass(frozen=True)
 class Questions:
     """Questions that one answer puts to one judge, where it can be graded; `None` where only the answer tells."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from evalkit.errors import Problem
-from evalkit.net.exchange import Answered, Request, new_session, read_capped, retried, send
+from evalkit.net.exchange import Answered, HttpRequest, new_session, read_capped, retried, send
 from evalkit.net.retry import REPEATABLE, ExchangeFailed, RetryPolicy, TimeLeft
 from evalkit.systems.base import CallFailed
 from evalkit.systems.secrets import filled, missing, names_in
@@ -49,7 +49,7 @@ class SystemEndpoint:
         Raises:
             CallFailed: `http_<status>`, `connection`, or what `read` raised.
         """
-        request = Request(method=self.method, url=self.url, headers=self.headers, body=body)
+        request = HttpRequest(method=self.method, url=self.url, headers=self.headers, body=body)
         left = TimeLeft(self.timeout_s, "timeout_s")
         try:
             return await retried(lambda: send(self.session, request, read, left, limit_s=None), self.policy, left)

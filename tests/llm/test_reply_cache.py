@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import random
 import sqlite3
 from collections.abc import Callable
@@ -17,10 +16,13 @@ from evalkit.llm.cache import ReplyCache
 from evalkit.llm.client import ChatClient
 from evalkit.llm.config import ChatConfig
 from evalkit.llm.errors import JudgeError
-from evalkit.llm.repeat import REPEAT
 from evalkit.llm.wire import Parsed
 from evalkit.testing import FakeModel, Fault
 
+KEYS_OF_REPEATS = [
+    "baeb049321f2c78095a69f65690652bf43037f110520ba0feed8327c57297a33",
+    "b3f9da8314d52bdec089a0ba88947461b6fdcc7732c677e0cfa7acc4ff2483a5",
+]
 PRICES = {"input_usd_per_million": 10.0, "output_usd_per_million": 0.0}
 
 
@@ -38,7 +40,13 @@ class Other(BaseModel):
 
 
 def ask(
-    server: FakeModel, file: Path, prompt: str = "q", schema: type[Any] = Verdict, sample: int = 0, **config: Any
+    server: FakeModel,
+    file: Path,
+    prompt: str = "q",
+    schema: type[Any] = Verdict,
+    sample: int = 0,
+    repeat: int = 0,
+    **config: Any,
 ) -> Parsed[Any]:
     """One question through a client of its own."""
 
@@ -46,7 +54,7 @@ def ask(
         settings = ChatConfig(**{"model": "m", "base_url": server.base_url, "prices": PRICES, **config})
         with ReplyCache(file) as cache:
             async with ChatClient(settings, env={}, cache=cache) as client:
-                return await client.structured(prompt, schema, sample=sample)
+                return await client.structured(prompt, schema, sample=sample, repeat=repeat)
 
     return asyncio.run(run())
 
@@ -103,13 +111,31 @@ def test_another_address_is_another_question(tmp_path: Path) -> None:
 
 def test_each_repeat_buys_its_own_opinion(tmp_path: Path) -> None:
     """Two repeats of a case with the same answer are two questions."""
-
-    def of_repeat(number: int) -> int:
-        REPEAT.set(number)
-        return int(ask(server, tmp_path / "cache.sqlite").value.score)
-
     with FakeModel(counting()) as server:
-        assert [contextvars.copy_context().run(of_repeat, number) for number in (0, 1, 0, 1)] == [0, 1, 0, 1]
+        asked = [ask(server, tmp_path / "cache.sqlite", repeat=number) for number in (0, 1, 0, 1)]
+    assert [int(each.value.score) for each in asked] == [0, 1, 0, 1]
+
+
+def test_replies_kept_by_earlier_versions_are_found() -> None:
+    """The bytes that name a kept reply do not change."""
+
+    class Lookups(list[str]):
+        """A cache that holds nothing."""
+
+        def get(self, key: str) -> None:
+            """Note what is looked up."""
+            self.append(key)
+
+    async def run() -> Lookups:
+        kept = Lookups()
+        config = ChatConfig(model="m", base_url="https://host/v1", headers={"X-A": "b"})
+        client = ChatClient(config, env={}, cache=kept)  # type: ignore[arg-type]
+        for repeat in (0, 2):
+            with pytest.raises(RuntimeError, match="not open"):
+                await client.text("q", sample=1, repeat=repeat)
+        return kept
+
+    assert asyncio.run(run()) == KEYS_OF_REPEATS
 
 
 @pytest.mark.parametrize("kind", ["truncated", "refusal", "status"])

@@ -41,7 +41,7 @@ def test_retry_after_forms(value: str | None, seconds: float | None) -> None:
 
 @pytest.mark.parametrize("asked_s", [None, 0.0, 2.0, 10.0])
 def test_a_crowd_is_scattered(asked_s: float | None) -> None:
-    """Clients turned away at one moment return spread out: at most a tenth of them in 0.1 seconds, and none too early."""
+    """Clients turned away at one moment return spread out: at most a tenth in 0.1 seconds, and none too early."""
     rng = random.Random(3)
     waits = [REPEATABLE.wait_s(0, asked_s, 300.0, rng) for _ in range(1000)]
     assert min(wait or 0.0 for wait in waits) >= max(asked_s or 0.0, 0.5)

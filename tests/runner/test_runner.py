@@ -41,7 +41,7 @@ class Odd:
 
 def graded(*graders: Grader) -> dict[str, Score | Unscored]:
     """Grades of one small answer."""
-    return dict(asyncio.run(grade_all(graders)(CASE, SAID)))  # type: ignore[arg-type]
+    return dict(asyncio.run(grade_all(graders)(CASE, SAID, 0)))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from evalkit.errors import InputError, Problem
-from evalkit.net.exchange import Request, Sleep, new_session, read_capped, retried, send
+from evalkit.net.exchange import HttpRequest, Sleep, new_session, read_capped, retried, send
 from evalkit.net.retry import REPEATABLE, ExchangeFailed, TimeLeft
 from evalkit.scorers.embedding.batches import BatchRejected, EmbeddingError
 from evalkit.text.escaping import cut
@@ -90,7 +90,7 @@ class EndpointEmbedder:
     async def raw(self, texts: list[str]) -> npt.ArrayLike:
         """See `RawEmbedder.raw`."""
         at = self._endpoint
-        request = Request(
+        request = HttpRequest(
             url=f"{at.base_url}/embeddings",
             body=json.dumps({"model": at.model, "input": texts}).encode(),
             headers={"Authorization": f"Bearer {at.api_key}"} if at.api_key else {},

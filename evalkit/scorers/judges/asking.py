@@ -44,7 +44,7 @@ class Question:
 
 
 async def ask(
-    client: ChatClient, question: Question, *, sample: int = 0, logprobs: bool = False
+    client: ChatClient, question: Question, *, sample: int = 0, repeat: int = 0, logprobs: bool = False
 ) -> Parsed[Any] | Unscored:
     """Put one question; whatever goes wrong is `Unscored`, with what was spent on it.
 
@@ -52,6 +52,7 @@ async def ask(
         client: The judge.
         question: What to ask.
         sample: Number of the opinion; another number is sampled anew.
+        repeat: Number of the repeat that is graded; repeats do not share cached replies.
         logprobs: Ask for the probabilities of the reply's tokens.
     """
     size = sum(len(text) for _, text in question.blocks)
@@ -61,7 +62,7 @@ async def ask(
     messages, mark = judge_messages(question.system, list(question.blocks), question.reminder)
     wanted = {"logprobs": True} if logprobs else {}
     try:
-        parsed = await client.structured(messages, question.schema, sample=sample, **wanted)
+        parsed = await client.structured(messages, question.schema, sample=sample, repeat=repeat, **wanted)
     except JudgeError as error:
         return Unscored(question.metric, f"judge_{error.kind}", error.message, error.usage)
     return _copied(question, parsed, mark) or parsed

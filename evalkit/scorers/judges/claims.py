@@ -114,9 +114,13 @@ class BoundClaims:
 
     async def score(self, case: Case, output: Output) -> Score | Unscored:
         """Grade one answer."""
-        return await self.opinion(case, output)
+        return await self.score_repeat(case, output, 0)
 
-    async def opinion(self, case: Case, output: Output, sample: int = 0) -> Score | Unscored:
+    async def score_repeat(self, case: Case, output: Output, repeat: int) -> Score | Unscored:
+        """Grade one answer of one repeat."""
+        return await self.opinion(case, output, repeat=repeat)
+
+    async def opinion(self, case: Case, output: Output, sample: int = 0, repeat: int = 0) -> Score | Unscored:
         """Grade one answer at one asking."""
         if self._client is None:
             return Unscored(self.name, "no_judge_endpoint", NO_ENDPOINT)
@@ -130,12 +134,12 @@ class BoundClaims:
             claims_schema(),
             EXTRACT_REMINDER,
         )
-        listed = await ask(self._client, asked, sample=sample)
+        listed = await ask(self._client, asked, sample=sample, repeat=repeat)
         if isinstance(listed, Unscored):
             return listed
         if not listed.value.claims:
             return Unscored(self.name, "no_claims", "the answer makes no claim that could be checked", listed.usage)
-        return await self._verified(self._client, listed.value.claims, contexts, output, listed.usage, sample)
+        return await self._verified(self._client, listed.value.claims, contexts, output, listed.usage, (sample, repeat))
 
     async def _verified(
         self,
@@ -144,8 +148,9 @@ class BoundClaims:
         contexts: tuple[str, ...],
         output: Output,
         spent: Usage,
-        sample: int,
+        asking: tuple[int, int],
     ) -> Score | Unscored:
+        sample, repeat = asking
         blocks = [*numbered("CONTEXTS", contexts), *((f"CLAIM-{n}", text) for n, text in enumerate(claims, 1))]
         asked = Question(
             self.name,
@@ -155,7 +160,7 @@ class BoundClaims:
             VERIFY_REMINDER,
             given=[("ANSWER", output.text)],
         )
-        checked = await ask(client, asked, sample=sample)
+        checked = await ask(client, asked, sample=sample, repeat=repeat)
         usage = total_usage([spent, checked.usage])
         if isinstance(checked, Unscored):
             return Unscored(self.name, checked.kind, checked.message, usage)

@@ -95,9 +95,13 @@ class BoundGEval:
 
     async def score(self, case: Case, output: Output) -> Score | Unscored:
         """Grade one answer."""
-        return await self.opinion(case, output)
+        return await self.score_repeat(case, output, 0)
 
-    async def opinion(self, case: Case, output: Output, sample: int = 0) -> Score | Unscored:
+    async def score_repeat(self, case: Case, output: Output, repeat: int) -> Score | Unscored:
+        """Grade one answer of one repeat."""
+        return await self.opinion(case, output, repeat=repeat)
+
+    async def opinion(self, case: Case, output: Output, sample: int = 0, repeat: int = 0) -> Score | Unscored:
         """Grade one answer; a further `sample` starts from opinions of its own."""
         if self._client is None:
             return Unscored(self.name, "no_judge_endpoint", NO_ENDPOINT)
@@ -107,18 +111,20 @@ class BoundGEval:
         blocks = case_blocks(self.rubric, case, output.text, contexts_of(case, output))
         question = Question(self.name, self._system, blocks, verdict_schema(self.rubric.scale))
         start = sample * self._samples
-        first, weighed = await self._ask(self._client, question, start)
+        first, weighed = await self._ask(self._client, question, start, repeat)
         opinions: list[Opinion | Unscored] = [first]
         if not weighed and isinstance(first, Opinion):
             more = range(start + 1, start + self._samples)
             opinions += [
-                each for each, _ in await asyncio.gather(*(self._ask(self._client, question, n) for n in more))
+                each for each, _ in await asyncio.gather(*(self._ask(self._client, question, n, repeat) for n in more))
             ]
         return self._grade(combined(self.name, opinions, "mean"))
 
-    async def _ask(self, client: ChatClient, question: Question, sample: int) -> tuple[Opinion | Unscored, bool]:
+    async def _ask(
+        self, client: ChatClient, question: Question, sample: int, repeat: int
+    ) -> tuple[Opinion | Unscored, bool]:
         """One opinion, and whether it is an expected level already."""
-        parsed = await ask(client, question, sample=sample, logprobs=True)
+        parsed = await ask(client, question, sample=sample, repeat=repeat, logprobs=True)
         if isinstance(parsed, Unscored):
             return parsed, False
         level, reason = float(parsed.value.score), parsed.value.reason

@@ -112,10 +112,14 @@ class BoundPairwise:
 
     async def score(self, case: Case, output: Output) -> tuple[Score | Unscored, ...]:
         """Compare one answer with its rival."""
-        return await self.compare(case, output, self._rival(case))
+        return await self.score_repeat(case, output, 0)
+
+    async def score_repeat(self, case: Case, output: Output, repeat: int) -> tuple[Score | Unscored, ...]:
+        """Compare one answer of one repeat with its rival."""
+        return await self.compare(case, output, self._rival(case), repeat=repeat)
 
     async def compare(
-        self, case: Case, output: Output, rival: str | None, sample: int = 0
+        self, case: Case, output: Output, rival: str | None, sample: int = 0, repeat: int = 0
     ) -> tuple[Score | Unscored, ...]:
         """Compare one answer with a given other one; `None` for none.
 
@@ -132,8 +136,8 @@ class BoundPairwise:
         if output.text.strip() == rival.strip():
             return self._both(0.5, 0.0, "the two answers are the same", {"rival": rival}, None)
         ahead, behind = await asyncio.gather(
-            self._ask(self._client, case, output, (output.text, rival), sample),
-            self._ask(self._client, case, output, (rival, output.text), sample),
+            self._ask(self._client, case, output, (output.text, rival), (sample, repeat)),
+            self._ask(self._client, case, output, (rival, output.text), (sample, repeat)),
         )
         usage = total_usage([ahead.usage, behind.usage])
         for reply in (ahead, behind):
@@ -150,12 +154,12 @@ class BoundPairwise:
         return found if isinstance(found, str) else None
 
     async def _ask(
-        self, client: ChatClient, case: Case, output: Output, pair: tuple[str, str], sample: int
+        self, client: ChatClient, case: Case, output: Output, pair: tuple[str, str], asking: tuple[int, int]
     ) -> Parsed[Any] | Unscored:
         blocks = context_blocks(case, contexts_of(case, output), self.rubric.parts)
         blocks += [("FIRST", pair[0]), ("SECOND", pair[1])]
         question = Question(self.name, self._system, blocks, verdict_schema("pairwise"), PAIR_REMINDER)
-        return await ask(client, question, sample=sample)
+        return await ask(client, question, sample=asking[0], repeat=asking[1])
 
     def _verdict(
         self, ahead: Parsed[Any], behind: Parsed[Any], rival: str, usage: Usage | None

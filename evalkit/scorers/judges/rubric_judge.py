@@ -108,13 +108,19 @@ class BoundJudge:
 
     async def score(self, case: Case, output: Output) -> Score | Unscored:
         """Grade one answer."""
+        return await self.score_repeat(case, output, 0)
+
+    async def score_repeat(self, case: Case, output: Output, repeat: int) -> Score | Unscored:
+        """Grade one answer of one repeat."""
         if not self._judges:
             return Unscored(self.name, "no_judge_endpoint", NO_ENDPOINT)
         missing = lacking(self.name, self.rubric.parts, case, output)
         if missing:
             return missing
         asked = [(judge, sample) for judge in self._judges for sample in range(self._samples)]
-        opinions = await asyncio.gather(*(self._opinion(case, output, judge, sample) for judge, sample in asked))
+        opinions = await asyncio.gather(
+            *(self._opinion(case, output, judge, sample, repeat) for judge, sample in asked)
+        )
         return self._grade(combined(self.name, opinions, self._combine))
 
     async def opinion(self, case: Case, output: Output, sample: int = 0) -> Score | Unscored:
@@ -123,9 +129,11 @@ class BoundJudge:
             return Unscored(self.name, "no_judge_endpoint", NO_ENDPOINT)
         return self._grade(await self._opinion(case, output, self._judges[0], sample))
 
-    async def _opinion(self, case: Case, output: Output, judge: ChatClient, sample: int) -> Opinion | Unscored:
+    async def _opinion(
+        self, case: Case, output: Output, judge: ChatClient, sample: int, repeat: int = 0
+    ) -> Opinion | Unscored:
         blocks = case_blocks(self.rubric, case, output.text, contexts_of(case, output))
-        parsed = await ask(judge, Question(self.name, self._system, blocks, self._schema), sample=sample)
+        parsed = await ask(judge, Question(self.name, self._system, blocks, self._schema), sample=sample, repeat=repeat)
         if isinstance(parsed, Unscored):
             return parsed
         value, reason = value_of(parsed.value, self.rubric)

@@ -45,9 +45,10 @@ class Asked:
     for the scorer to raise once the metric is through.
     """
 
-    def __init__(self, client: ChatClient, rules: LibraryRules) -> None:
+    def __init__(self, client: ChatClient, rules: LibraryRules, repeat: int = 0) -> None:
         self._client = client
         self._rules = rules
+        self._repeat = repeat
         self._times: Counter[str] = Counter()
         self._replies = 0
         # One question after the other: where a library asks two at once and one fails, the other is never sent.
@@ -66,7 +67,8 @@ class Asked:
         sample = self._times[prompt]
         self._times[prompt] += 1
         try:
-            parsed = await self._client.structured(prompt, self._rules.form(prompt, model), sample=sample)
+            form = self._rules.form(prompt, model)
+            parsed = await self._client.structured(prompt, form, sample=sample, repeat=self._repeat)
             self._count(parsed.usage)
             self._rules.look(parsed.value, self._replies)
         except (JudgeError, NotApplicable) as error:

@@ -101,6 +101,10 @@ class BoundDeepeval:
 
     async def score(self, case: Case, output: Output) -> Score | Unscored:
         """Grade one answer on a metric of its own."""
+        return await self.score_repeat(case, output, 0)
+
+    async def score_repeat(self, case: Case, output: Output, repeat: int) -> Score | Unscored:
+        """Grade one answer of one repeat on a metric of its own."""
         if self._llm and self._client is None:
             return self._grader.unscored("no_judge_endpoint", NO_ENDPOINT)
         try:
@@ -113,7 +117,7 @@ class BoundDeepeval:
             return self._grader.unscored(missing.kind, str(missing))
         # Hallucination has one verdict for each context; other metrics say later how many items there are.
         rules = DeepevalRules(len(attempts[0].get("context", ())))
-        asked = Asked(self._client, rules) if self._client and self._llm else None
+        asked = Asked(self._client, rules, repeat) if self._client and self._llm else None
 
         async def run(attempt: Attempt) -> tuple[float, str]:
             return await self._run(library, attempt, asked)

@@ -104,6 +104,10 @@ class BoundRagas:
 
     async def score(self, case: Case, output: Output) -> Score | Unscored:
         """Grade one answer, against each of its references, and keep the best."""
+        return await self.score_repeat(case, output, 0)
+
+    async def score_repeat(self, case: Case, output: Output, repeat: int) -> Score | Unscored:
+        """Grade one answer of one repeat."""
         lacking = self._lacking()
         if lacking:
             return lacking
@@ -115,7 +119,7 @@ class BoundRagas:
             attempts = attempts_for(self._spec, case, output)
         except Missing as missing:
             return self._grader.unscored(missing.kind, str(missing))
-        asked = Asked(self._client, RagasRules()) if self._client and self._spec.llm else None
+        asked = Asked(self._client, RagasRules(), repeat) if self._client and self._spec.llm else None
 
         async def run(attempt: Attempt) -> tuple[float, str]:
             return await self._run(library, attempt, asked)
