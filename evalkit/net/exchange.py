@@ -42,7 +42,7 @@ class HttpRequest:
 
 
 @dataclass(frozen=True)
-class Answered(Generic[T]):
+class TimedReply(Generic[T]):
     """What the server answered, and when the attempt that was answered began (`time.perf_counter`)."""
 
     value: T
@@ -141,7 +141,7 @@ async def retried(
     *,
     sleep: Sleep | None = None,
     rng: random.Random = _RNG,
-) -> Answered[T]:
+) -> TimedReply[T]:
     """Make attempts until one is answered, fails for good, or none is left.
 
     Args:
@@ -158,7 +158,7 @@ async def retried(
     while True:
         started = perf_counter()
         try:
-            return Answered(await attempt(), started, number + 1)
+            return TimedReply(await attempt(), started, number + 1)
         except ExchangeFailed as failure:
             tries = f" (after {number + 1} attempts)" if number else ""
             if not policy.repeats(failure) or number == policy.retries:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from evalkit.errors import Problem
-from evalkit.net.exchange import Answered, HttpRequest, new_session, read_capped, retried, send
+from evalkit.net.exchange import TimedReply, HttpRequest, new_session, read_capped, retried, send
 from evalkit.net.retry import REPEATABLE, ExchangeFailed, RetryPolicy, TimeLeft
 from evalkit.systems.base import CallFailed
 from evalkit.systems.secrets import filled, missing, names_in
@@ -43,7 +43,7 @@ class SystemEndpoint:
     policy: RetryPolicy
     max_bytes: int
 
-    async def call(self, body: bytes, read: Callable[[aiohttp.ClientResponse], Awaitable[T]]) -> Answered[T]:
+    async def call(self, body: bytes, read: Callable[[aiohttp.ClientResponse], Awaitable[T]]) -> TimedReply[T]:
         """Send `body` and `read` the reply, again where the policy allows it and the time-out leaves time.
 
         Raises:
@@ -78,7 +78,7 @@ class SystemEndpoint:
         return f"{self.method} {parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
-def timed_by(output: Output | Failure, reply: Answered[Any]) -> Output | Failure:
+def timed_by(output: Output | Failure, reply: TimedReply[Any]) -> Output | Failure:
     """Give the latency of the attempt that was answered, where earlier ones and waits came before it."""
     if reply.attempts == 1 or isinstance(output, Failure):
         return output
