@@ -55,6 +55,7 @@ def _facts(found: SoundSuite) -> list[str]:
         f"{suite.name}: sound",
         f"  golden     {golden.path} · {golden.n_cases} cases · sha256 {golden.sha256[:12]}",
         f"  system     {suite.system_kind} · fingerprint {(prepared.fingerprint or 'unknown')[:12]}",
+        *(f"  calls      {address}" for address in prepared.addresses),
         f"  scorers    {', '.join(metric.name for metric in prepared.metrics)}",
         f"  cohorts    {', '.join(cohorts) or 'none'}",
         f"  labels     {found.n_labels}",

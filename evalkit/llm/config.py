@@ -19,7 +19,7 @@ class ChatConfig:
 
     Attributes:
         model: Name of the model as the endpoint knows it.
-        base_url: Address up to and without `/chat/completions`, or `/messages`.
+        base_url: Address up to and without `/chat/completions`, or `/messages`; a suite may leave it to the vendor's.
         dialect: `openai` for the chat API that most endpoints speak, `anthropic` for the Messages API.
         api_key_env: Name of the environment variable that holds the key; `None` where the endpoint asks for none.
         temperature: Sampling temperature; `None` sends none, for models that refuse one.
@@ -36,7 +36,7 @@ class ChatConfig:
     """
 
     model: str
-    base_url: str
+    base_url: str = ""
     dialect: Literal["openai", "anthropic"] = "openai"
     api_key_env: str | None = None
     temperature: float | None = 0.0

@@ -30,6 +30,7 @@ from evalkit.store.journal import read_rows
 from evalkit.suite.model import ScorerEntry, Suite, SuiteOptions, has_field
 from evalkit.systems.base import Shared
 from evalkit.systems.chat import ChatSystem
+from evalkit.systems.http import HttpSystem
 from evalkit.systems.process import Process
 from evalkit.systems.secrets import secrets_of, without_secrets
 from evalkit.systems.threads import own_code
@@ -105,12 +106,41 @@ class Prepared:
         return {metric.name: grader.key for grader in self.graders for metric in grader.scorer.metrics}
 
     @property
+    def addresses(self) -> tuple[str, ...]:
+        """Every address that a run sends requests to, with the variable of the key."""
+        return tuple(dict.fromkeys(_addresses(self.suite, self.services)))
+
+    @property
     def notices(self) -> tuple[str, ...]:
         """Notes shown with the figures: of scorers, of the cache, and of cases in training data."""
         found = [grader.scorer.notice for grader in self.graders if isinstance(grader.scorer, Noted)]
         found += [self.cache.problem] if self.cache else []
         found += [problem.what for problem in self.golden.learnt]
         return tuple(dict.fromkeys(notice for notice in found if notice))
+
+
+def _addresses(suite: Suite, services: Services) -> Iterator[str]:
+    for system in (suite.system, suite.baseline_system):
+        if isinstance(system, ChatSystem):
+            yield f"{_plain_url(system.base_url)}/chat/completions · {system.chat}{_keyed(system.api_key_env)}"
+        elif isinstance(system, HttpSystem):
+            yield _plain_url(system.http)
+    for config in _judges(suite):
+        path = "messages" if config.dialect == "anthropic" else "chat/completions"
+        yield f"{_plain_url(config.base_url)}/{path} · judge {config.model}{_keyed(config.api_key_env)}"
+    if isinstance(suite.options.embedding, Mapping) and services.embedder and "openai" in suite.options.embedding:
+        yield f"{services.embedder.name} · embedding"
+
+
+def _plain_url(url: str) -> str:
+    """An address as the suite writes it, without user, query and fragment."""
+    head, _, rest = url.partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{head}://{host.rpartition('@')[2]}{slash}{path}".partition("?")[0].partition("#")[0].rstrip("/")
+
+
+def _keyed(variable: str | None) -> str:
+    return f", key from {variable}" if variable else ", no key"
 
 
 async def prepare(

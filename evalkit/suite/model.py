@@ -96,6 +96,11 @@ class JudgeConfig:
     """Options of further judges, asked by scorers with `panel: true`."""
 
 
+def model_options(given: Any) -> Any:
+    """Options of a judge that may be written as the model's name."""
+    return {"model": given} if isinstance(given, str) else given
+
+
 @dataclass(frozen=True, kw_only=True)
 class Sample:
     """A stratified sample of the golden set, the same for the same seed; figures are weighted back to the set."""
@@ -134,7 +139,10 @@ class SuiteOptions:
     version: int = SUITE_VERSION
     """Version of the suite format."""
     judge: Mapping[str, Any] | None = None
-    """The judge: `{local: correctness}` or `{chat: {...}}`, the latter with more judges under `panel: [{...}]`."""
+    """The judge: `{local: correctness}`, `{chat: MODEL}` or `{chat: {...}}`, with more judges under `panel: [...]`."""
+    vendors: Mapping[str, Any] = field(default_factory=dict)
+    """Changes to the table of model vendors, and vendors of your own: name -> {base_url, api_key_env, dialect,
+    models}."""
     embedding: str | Mapping[str, Any] = "wordllama"
     """The embedding of similarity scorers."""
     cohorts: tuple[str, ...] = ()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,12 @@ from evalkit.errors import InputError, Problem, gathered
 from evalkit.formats.yaml_text import Document, dotted, parse
 from evalkit.gate.policy import CHECKS, NoRegression, Policy, Threshold
 from evalkit.golden.read import GoldenSource, open_golden
+from evalkit.net.vendors import VENDORS, Vendor, with_vendor
 from evalkit.scorers.base import Abbreviated
 from evalkit.scorers.custom.python_scorer import PythonScorer
 from evalkit.scorers.registry import NEGATION, find_scorer, known_elsewhere, known_names
 from evalkit.suite.build import Builder, choices, show
-from evalkit.suite.model import JudgeConfig, ScorerEntry, Suite, SuiteOptions, When
+from evalkit.suite.model import JudgeConfig, ScorerEntry, Suite, SuiteOptions, When, model_options
 from evalkit.suite.partial import ABSENT, usable
 from evalkit.suite.strings import check_strings, variables_of
 from evalkit.systems import SYSTEMS
@@ -29,6 +30,7 @@ from evalkit.trust.label_files import read_labels
 from evalkit.types import Concern
 
 Steps = tuple[str | int, ...]
+Vendors = Mapping[str, Vendor]
 MOST_ENTRIES = 1_000
 """Maximum length of a list in a suite."""
 MOST_NEAR = 1_000
@@ -50,11 +52,12 @@ def load_suite(path: Path, shown: str | None = None) -> Suite:
     files = _Files(builder, path.resolve().parent, root)
     golden_file = files.resolve(golden.path, ("golden",)) if golden.path else None
     learnt = [files.resolve(name, ("golden", "trained_on", i)) for i, name in enumerate(golden.trained_on)]
-    judge = _judge(builder, options.judge)
-    system_kind, system = ("", None) if options.system is ABSENT else _system(builder, options.system)
+    vendors = _vendors(builder, options.vendors)
+    judge = _judge(builder, options.judge, vendors)
+    system_kind, system = ("", None) if options.system is ABSENT else _system(builder, options.system, vendors)
     options = _few_entries(builder, options)
     scorers = _scorers(builder, options.scorers, judge)
-    policy, baseline_system = _policy(builder, options, asks_again=system_kind != "replay")
+    policy, baseline_system = _policy(builder, options, vendors, asks_again=system_kind != "replay")
     labels = [files.resolve(name, ("labels", i)) for i, name in enumerate(options.labels)]
     for at, file in enumerate(labels):
         if file is not None and file in labels[:at]:
@@ -86,9 +89,17 @@ def load_suite(path: Path, shown: str | None = None) -> Suite:
         calibration_files=tuple(file for file in records if file),
         learnt_files=tuple(file for file in learnt if file),
         lines=_lines(builder.document),
-        variables=variables_of(builder.document.value),
+        variables=tuple(dict.fromkeys((*variables_of(builder.document.value), *_keys_of(judge, system)))),
         stated_repeat=options.repeat,
     )
+
+
+def _keys_of(judge: JudgeConfig | None, system: object) -> Iterator[str]:
+    """Variables of keys that the table of vendors names."""
+    chats = (judge.chat, *judge.panel) if judge else ()
+    for each in (*chats, system):
+        if name := getattr(each, "api_key_env", None):
+            yield name
 
 
 def _few_entries(builder: Builder, options: SuiteOptions) -> SuiteOptions:
@@ -170,7 +181,7 @@ def _lines(document: Document) -> dict[str, str]:
     return {dotted(path): f"{document.source}:{line}:{column}" for path, (line, column) in document.marks.items()}
 
 
-def _judge(builder: Builder, value: Mapping[str, Any] | None) -> JudgeConfig | None:
+def _judge(builder: Builder, value: Mapping[str, Any] | None, vendors: Vendors) -> JudgeConfig | None:
     if value is None:
         return None
     path = ("judge",)
@@ -181,22 +192,54 @@ def _judge(builder: Builder, value: Mapping[str, Any] | None) -> JudgeConfig | N
     if set(value) in ({"chat"}, {"chat", "panel"}):
         from evalkit.llm.config import ChatConfig
 
-        chat = builder.build(ChatConfig, value["chat"], (*path, "chat"))
-        panel = builder.value(value.get("panel", []), tuple[ChatConfig, ...], (*path, "panel"))
+        def placed(options: Any, at: Steps) -> Any:
+            return _placed(builder, model_options(options), "model", vendors, at)
+
+        chat = builder.build(ChatConfig, placed(value["chat"], (*path, "chat")), (*path, "chat"))
+        given = value.get("panel", [])
+        given = given if isinstance(given, list) else [given]
+        members = [placed(each, (*path, "panel", at)) for at, each in enumerate(given)]
+        panel = builder.value(members, tuple[ChatConfig, ...], (*path, "panel"))
         return JudgeConfig(chat=chat, panel=panel)
-    builder.problem(
-        path, "names no judge or several", "write {local: correctness} or {chat: {model: ..., base_url: ...}}"
-    )
+    builder.problem(path, "names no judge or several", "write {local: correctness} or {chat: gpt-4o}")
     return None
 
 
-def _system(builder: Builder, value: Any, path: Steps = ("system",)) -> tuple[str, Any]:
+def _system(builder: Builder, value: Any, vendors: Vendors, path: Steps = ("system",)) -> tuple[str, Any]:
     kinds = [kind for kind in SYSTEMS if isinstance(value, Mapping) and kind in value]
     if len(kinds) != 1:
         what = f"expected one of {', '.join(SYSTEMS)}, got {show(value) if not kinds else ' and '.join(kinds)}"
         builder.problem(path, what, "write {python: module:function}, {http: https://...} ...")
         return "", None
+    if kinds[0] == "chat":
+        value = _placed(builder, value, "chat", vendors, path, skip=("dialect",))
     return kinds[0], builder.build(SYSTEMS[kinds[0]], value, path)
+
+
+def _vendors(builder: Builder, given: Mapping[str, Any]) -> Vendors:
+    """The table of vendors with the suite's changes and additions."""
+    vendors = dict(VENDORS)
+    for name, value in given.items():
+        known = dataclasses.asdict(vendors[name]) if name in vendors else {}
+        if isinstance(value, Mapping) and known:
+            value = {**known, "models": list(known["models"]), **value}
+        if vendor := builder.build(Vendor, value, ("vendors", name)):
+            vendors[name] = vendor
+    return vendors
+
+
+def _placed(
+    builder: Builder, value: Any, key: str, vendors: Vendors, path: Steps, *, skip: tuple[str, ...] = ()
+) -> Any:
+    """Options of a model with the address of its vendor."""
+    if not isinstance(value, Mapping):
+        return value
+    try:
+        return with_vendor(value, key, vendors, skip=skip)
+    except ValueError as error:
+        what, _, fix = str(error).partition("; ")
+        builder.problem((*path, key), what, fix)
+        return {**value, "base_url": "https://host.invalid"}
 
 
 def named_item(builder: Builder, item: Any, path: Steps) -> tuple[str, Any, Steps] | None:
@@ -306,7 +349,9 @@ def _when(builder: Builder, value: Any, path: Steps) -> When | None:
     return when
 
 
-def _policy(builder: Builder, options: SuiteOptions, *, asks_again: bool) -> tuple[Policy, SystemConfig | None]:
+def _policy(
+    builder: Builder, options: SuiteOptions, vendors: Vendors, *, asks_again: bool
+) -> tuple[Policy, SystemConfig | None]:
     checks, system = [], None
     for index, item in enumerate(options.gate):
         named = named_item(builder, item, ("gate", index))
@@ -316,7 +361,7 @@ def _policy(builder: Builder, options: SuiteOptions, *, asks_again: bool) -> tup
         cls: type[Any] = CHECKS.get(name, Threshold)
         own, _ = _options(cls, value) if not isinstance(value, Mapping) else (value, {})
         if cls is NoRegression and isinstance(own.get("baseline"), Mapping):
-            own, system = _callable_baseline(builder, own, (*path, "baseline"))
+            own, system = _callable_baseline(builder, own, vendors, (*path, "baseline"))
         check = builder.build(cls, own, path, named=None if name in CHECKS else {"metric": name})
         if check is not None:
             checks.append(check)
@@ -331,7 +376,7 @@ def _policy(builder: Builder, options: SuiteOptions, *, asks_again: bool) -> tup
 
 
 def _callable_baseline(
-    builder: Builder, own: Mapping[str, Any], path: Steps
+    builder: Builder, own: Mapping[str, Any], vendors: Vendors, path: Steps
 ) -> tuple[Mapping[str, Any], SystemConfig | None]:
     """Split `{run: NAME, system: {...}}` into the name and the old system."""
     given = own["baseline"]
@@ -339,5 +384,5 @@ def _callable_baseline(
         what = f"expected a name, or run and system, got {show(given)}"
         builder.problem(path, what, "write `baseline: main`, or {run: main, system: {...}}")
         return {key: value for key, value in own.items() if key != "baseline"}, None
-    _, system = _system(builder, given["system"], (*path, "system"))
+    _, system = _system(builder, given["system"], vendors, (*path, "system"))
     return {**own, "baseline": given["run"]}, system

@@ -21,7 +21,7 @@ from evalkit.scorers.base import Abbreviated
 from evalkit.scorers.custom.python_scorer import PythonScorer, own_name
 from evalkit.scorers.registry import NEGATION, find_scorer
 from evalkit.suite.build import Builder, key_of
-from evalkit.suite.model import Suite, SuiteOptions
+from evalkit.suite.model import Suite, SuiteOptions, model_options
 from evalkit.systems import SYSTEMS
 
 FINGERPRINT_HEX = 8
@@ -176,7 +176,9 @@ def _judge(options: SuiteOptions) -> Mapping[str, Any]:
 
     judge = options.judge or {}
     found = {"chat": [judge["chat"]] if "chat" in judge else [], "panel": judge.get("panel", [])}
-    models = {key: [_unlike(ChatConfig, each) for each in every] for key, every in found.items() if every}
+    models = {
+        key: [_unlike(ChatConfig, model_options(each)) for each in every] for key, every in found.items() if every
+    }
     return {**{key: value for key, value in judge.items() if key not in found}, **models}
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from evalkit.gate.policy import CHECKS, Threshold
+from evalkit.net.vendors import Vendor
 from evalkit.scorers.registry import LOCAL_JUDGE, NEGATION, SCORERS, scorer_class
 from evalkit.suite.build import hints_of, is_required, key_of
 from evalkit.suite.model import SuiteOptions
@@ -35,10 +36,12 @@ def suite_schema() -> Schema:
     properties["system"] = {"oneOf": [_object(cls) for cls in SYSTEMS.values()]}
     properties["scorers"] = {"type": "array", "minItems": 1, "items": _scorer()}
     properties["gate"] = {"type": "array", "items": _check()}
+    vendor = {key: value for key, value in _object(Vendor).items() if key != "required"}
+    properties["vendors"] = {"type": "object", "additionalProperties": vendor}
     properties["judge"] = {
         "oneOf": [
             _keyed("local", {"const": "correctness"}),
-            _chat_judge(_object(ChatConfig)),
+            _chat_judge({"anyOf": [{"type": "string"}, _object(ChatConfig)]}),
         ]
     }
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "evalkit suite", **schema}

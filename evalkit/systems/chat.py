@@ -52,11 +52,11 @@ class ChatSystem:
     """
 
     chat: str
-    """The model's name."""
-    base_url: str
-    """Such as `http://localhost:11434/v1`; it may hold `${NAME}` of the environment."""
+    """The model's name. `groq/MODEL`, or a name that one vendor alone uses, needs neither address nor key variable."""
+    base_url: str = ""
+    """Such as `http://localhost:11434/v1`; it may hold `${NAME}` of the environment. Default: the vendor's."""
     api_key_env: str | None = None
-    """The environment variable that holds the key."""
+    """The environment variable that holds the key. Default: the vendor's, where `base_url` is the vendor's."""
     system_prompt: str | None = None
     """Text of the system message."""
     system_prompt_file: str | None = None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from evalkit.errors import Problem
-from evalkit.net.exchange import TimedReply, HttpRequest, new_session, read_capped, retried, send
+from evalkit.net.exchange import HttpRequest, TimedReply, new_session, read_capped, retried, send
 from evalkit.net.retry import REPEATABLE, ExchangeFailed, RetryPolicy, TimeLeft
 from evalkit.systems.base import CallFailed
 from evalkit.systems.secrets import filled, missing, names_in
