@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from evalkit.errors import InputError, Problem
+from evalkit.formats.completion import error_text
 from evalkit.llm import anthropic
 from evalkit.llm.budget import Budget
 from evalkit.llm.config import ChatConfig
 from evalkit.llm.errors import JudgeError
 from evalkit.llm.ladder import is_refusal
 from evalkit.llm.limits import Limits
-from evalkit.llm.wire import error_text, tokens_of
+from evalkit.llm.wire import tokens_of
 from evalkit.net.exchange import HttpRequest, read_capped, retried, send
 from evalkit.net.retry import REPEATABLE, ExchangeFailed, TimeLeft
 from evalkit.text.escaping import cut

@@ -11,8 +11,8 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from evalkit.formats.completion import Completion
 from evalkit.llm.errors import JudgeError
-from evalkit.text.escaping import cut
 from evalkit.types import MOST, Usage
 
 T = TypeVar("T", bound=BaseModel)
@@ -90,33 +90,18 @@ def as_messages(messages: Messages) -> list[dict[str, str]]:
 
 
 def read_body(body: Any) -> Spoken:
-    """Read the first choice of a chat completion.
+    """Read the first choice of a chat completion; the arguments of a tool call count as its text.
 
     Raises:
-        JudgeError: `bad_reply` where the body has no such choice, or holds an error instead of one.
+        JudgeError: `bad_reply` if the body has no such choice, or holds an error instead of one.
     """
+    completion = Completion()
     try:
-        choice = body["choices"][0]
-        message = choice["message"]
-        text = _arguments(message) or _plain_text(message.get("content"))
-        return Spoken(text, choice.get("finish_reason"), message.get("refusal"))
-    except (KeyError, IndexError, TypeError, AttributeError):
-        said = error_text(body) if isinstance(body, dict) and "error" in body else "no choices[0].message in the reply"
-        raise JudgeError("bad_reply", f"{said}; is base_url the address of a chat endpoint?") from None
-
-
-def _arguments(message: Mapping[str, Any]) -> str:
-    calls = message.get("tool_calls") or []
-    if not calls:
-        return ""
-    arguments = calls[0]["function"]["arguments"]
-    return arguments if isinstance(arguments, str) else json.dumps(arguments)
-
-
-def _plain_text(content: Any) -> str:
-    if isinstance(content, list):
-        return "".join(part.get("text") or "" for part in content)
-    return content if isinstance(content, str) else ""
+        completion.add(body, "message")
+    except ValueError as error:
+        raise JudgeError("bad_reply", f"{error}; is base_url the address of a chat endpoint?") from None
+    arguments = next((call["arguments"] for call in completion.tool_calls.values()), "")
+    return Spoken(arguments or completion.text, completion.finish_reason, completion.refusal or None)
 
 
 def read_tokens(body: Mapping[str, Any]) -> tuple[Token, ...] | None:
@@ -137,14 +122,6 @@ def _probability(logprob: Any) -> float:
     if isinstance(logprob, bool) or not isinstance(logprob, int | float) or not logprob <= MOST_LOGPROB:
         raise ValueError(f"{logprob!r} is not a log probability")
     return min(math.exp(logprob), 1.0)
-
-
-def error_text(body: Any) -> str:
-    """Find the message in an error body of whatever shape, at most 500 characters."""
-    error = body.get("error", body) if isinstance(body, dict) else body
-    if isinstance(error, dict):
-        error = error.get("message", error.get("detail", error))
-    return cut(error if isinstance(error, str) else json.dumps(error, ensure_ascii=False), 500)
 
 
 def tokens_of(body: Mapping[str, Any]) -> tuple[int | None, int | None, int]:

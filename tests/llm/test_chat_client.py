@@ -390,7 +390,7 @@ def test_error_object_with_status_200_is_an_error() -> None:
             async with ChatClient(config_of(server), env={}) as client:
                 await client.text("hi")
 
-    with pytest.raises(JudgeError, match="bad_reply: provider is down"):
+    with pytest.raises(JudgeError, match="bad_reply: the reply is an error: provider is down"):
         asyncio.run(run())
 
 

@@ -154,8 +154,13 @@ CALL = {"id": "1", "type": "function", "function": {"name": "look", "arguments":
             None,
         ),
         (completion({"content": None, "tool_calls": [CALL]}), "", (ToolCall("look", {"x": 1}, id="1"),)),
+        (
+            completion({"tool_calls": [{"function": {"name": "look", "arguments": {"x": 1}}}]}),
+            "",
+            (ToolCall("look", {"x": 1}),),
+        ),
     ],
-    ids=["cut", "refusal", "parts", "tool call"],
+    ids=["cut", "refusal", "parts", "tool call", "arguments as an object"],
 )
 def test_every_kind_of_answer_is_an_output(reply, text, calls, serve, shared, case):
     """A reply that is cut, refused, in parts or only a tool call is an answer."""
