@@ -5,7 +5,7 @@ Two policies, and the reason for each status:
 | status | judges, embeddings, `chat:` | `http:` | why |
 | --- | --- | --- | --- |
 | 408, 425, 429, 503, 529 | again | again | the server turned the request away before it did any work |
-| 409, 500, 502, 504, 520 to 524 | again | no | the work may have been done, and only the reply was lost |
+| 409, 500, 502, 504, 520 to 524 | again | no | the work may have been done, the reply was lost (409: a lock) |
 | any other | no | no | the same request would be answered alike |
 
 A connection that cannot be opened is always tried again: nothing was sent. One that breaks later, or a time limit that

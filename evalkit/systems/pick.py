@@ -1,4 +1,9 @@
-"""Pick a value out of a JSON reply by a path such as `choices[0].message.content` or `documents[*].text`."""
+"""Pick a value out of a JSON reply by a path such as `choices[0].message.content` or `documents[*].text`.
+
+jmespath is not used. It answers null for a path that leads nowhere, and `documents[*].text` leaves out each document
+without a text, so a renamed field of the service would look like fewer passages instead of a failure that names the
+step and what was there. It also reads `x-y`, `$.a` and `a['b']` differently or not at all.
+"""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from email.utils import formatdate
 from pathlib import Path
@@ -184,6 +185,14 @@ def test_a_lost_reply_says_how_to_allow_a_repeat(sleep: Sleep) -> None:
     assert isinstance(ended, Failure)
     assert ended.kind == "http_502"
     assert ended.message.endswith("set `idempotent: true`")
+
+
+def test_the_guide_shows_the_policies() -> None:
+    """The two rows of docs/models.md hold the statuses of the two sets."""
+    page = (Path(__file__).parents[2] / "docs" / "models.md").read_text(encoding="utf-8")
+    rows = [line for line in page.splitlines() if "; status " in line]
+    told = [{*map(int, re.findall(r"\b\d{3}\b", line))} for line in rows]
+    assert told == [TURNED_AWAY, LOST_REPLY - {521, 522, 523}]  # "520 to 524"
 
 
 def test_put_is_idempotent(sleep: Sleep) -> None:

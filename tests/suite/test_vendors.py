@@ -88,6 +88,15 @@ def test_the_table_is_sound() -> None:
     assert len(set(keys)) == len(keys)
 
 
+def test_the_guide_shows_the_table() -> None:
+    """Each vendor stands in docs/models.md with its address, variable and names."""
+    page = (Path(__file__).parents[2] / "docs" / "models.md").read_text(encoding="utf-8")
+    for name, each in VENDORS.items():
+        names = ", ".join(f"`{pattern}`" for pattern in each.models) or "none"
+        key = f"`{each.api_key_env}`" if each.api_key_env else "none"
+        assert f"| `{name}` | `{each.base_url}` | {key} | {names} |" in page
+
+
 def test_system_judge_and_panel_need_no_address(tmp_path: Path) -> None:
     """The three places take address, key variable and, for judges, the wire format from the table."""
     suite = load(tmp_path, "{chat: gpt-4o}", "judge: {chat: claude-sonnet-4-5, panel: [gpt-4o, {model: groq/llama-3}]}")
