@@ -16,14 +16,18 @@ from evalkit.llm.client import ChatClient
 from evalkit.llm.config import ChatConfig
 from evalkit.llm.errors import JudgeError
 from evalkit.net import exchange
-from evalkit.net.retry import AT_MOST_ONCE, LOST_REPLY, REPEATABLE, TURNED_AWAY
+from evalkit.net.retry import AT_MOST_ONCE, REPEATABLE
 from evalkit.scorers.embedding.batches import EmbeddingError
 from evalkit.scorers.embedding.endpoint import EmbeddingEndpoint, EndpointEmbedder
 from evalkit.systems import ChatSystem, HttpSystem, Shared
 from evalkit.testing import FakeModel, Fault
 from evalkit.types import Case, Failure, Output
 
-ALL = [*sorted(TURNED_AWAY | LOST_REPLY), 301, 400, 401, 403, 404, 410, 413, 422, 501, 505]
+AGAIN = {408, 425, 429, 503, 529}
+"""The server turned the request away."""
+LOST = {409, 500, 502, 504, 520, 521, 522, 523, 524}
+"""The work may have been done."""
+ALL = [*sorted(AGAIN | LOST), 301, 400, 401, 403, 404, 410, 413, 422, 501, 505]
 BODY = {"model": "m", "messages": [{"role": "user", "content": "{{input}}"}]}
 
 
@@ -110,7 +114,7 @@ def test_each_status_and_broken_connection(caller: str, sleep: Sleep) -> None:
     """A request that was turned away is sent again, a lost one only where asking twice does no harm."""
     once = {status: asked(caller, sleep, Fault(kind="status", status=status)) for status in ALL}
     lost = {kind: asked(caller, sleep, Fault(kind=kind)) for kind in ("reset", "reset_in_body")}
-    again = TURNED_AWAY | LOST_REPLY if CALLERS[caller][1] else TURNED_AWAY
+    again = AGAIN | LOST if CALLERS[caller][1] else AGAIN
     assert once == {status: (status in again, 1 + (status in again)) for status in ALL}
     assert set(lost.values()) == {(True, 2) if CALLERS[caller][1] else (False, 1)}
     assert len(sleep) == len(again) + 2 * CALLERS[caller][1]
@@ -192,7 +196,7 @@ def test_the_guide_shows_the_policies() -> None:
     page = (Path(__file__).parents[2] / "docs" / "models.md").read_text(encoding="utf-8")
     rows = [line for line in page.splitlines() if "; status " in line]
     told = [{*map(int, re.findall(r"\b\d{3}\b", line))} for line in rows]
-    assert told == [TURNED_AWAY, LOST_REPLY - {521, 522, 523}]  # "520 to 524"
+    assert told == [AGAIN, LOST - {521, 522, 523}]  # "520 to 524"
 
 
 def test_put_is_idempotent(sleep: Sleep) -> None:

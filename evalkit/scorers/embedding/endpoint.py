@@ -13,13 +13,14 @@ import numpy.typing as npt
 from evalkit.errors import InputError, Problem
 from evalkit.net.exchange import HttpRequest, Sleep, new_session, read_capped, retried, send
 from evalkit.net.retry import REPEATABLE, ExchangeFailed, TimeLeft
+from evalkit.net.vendors import VENDORS
 from evalkit.scorers.embedding.batches import BatchRejected, EmbeddingError
 from evalkit.text.escaping import cut
 
 if TYPE_CHECKING:
     from aiohttp import ClientResponse, ClientSession
 
-DEFAULT_BASE_URL = "https://api.openai.com/v1"
+DEFAULT_BASE_URL = VENDORS["openai"].base_url
 REJECTED = frozenset({400, 413, 422})
 MAX_CONNECTIONS = 16
 SHOWN_CHARS = 300
