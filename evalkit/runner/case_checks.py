@@ -86,7 +86,7 @@ class CaseChecks:
     async def score(self, case: Case, output: Output) -> Score | Unscored:
         """Grade by each check."""
         checks, _ = _read(_text(case))
-        outcomes = [_outcome((await grade_all((check.grader,))(case, output)).values()) for check in checks]
+        outcomes = [_outcome((await grade_all((check.grader,))(case, output, 0)).values()) for check in checks]
         told = [f"check {at}: {check.label}" for at, check in enumerate(checks, 1)]
         failed = [
             f"{what}: {reason}" for what, (passed, reason, _) in zip(told, outcomes, strict=True) if passed is False
