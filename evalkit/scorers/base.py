@@ -129,7 +129,7 @@ class Asking(Protocol):
         """What grading an answer to `case` asks of each judge."""
 
 
-POWERS: tuple[type, ...] = (Bindable, Keyed, Noted, CaseReader, Asking)
+POWERS: tuple[type, ...] = (Bindable, Keyed, Noted, CaseReader, Asking, PerRepeat)
 """What an object may be able to do besides `score`; whoever holds several scorers passes each of these on."""
 
 

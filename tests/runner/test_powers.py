@@ -13,6 +13,7 @@ import pytest
 
 from evalkit.errors import InputError
 from evalkit.operations.estimate import _counted
+from evalkit.runner.grading import grade_all
 from evalkit.runner.prepare import Prepared, prepare
 from evalkit.scorers import registry
 from evalkit.scorers.base import POWERS, Abbreviated, Concerned, Questions, Services
@@ -61,8 +62,12 @@ class Able:
 
     def score(self, case: Case, output: Output) -> Score:
         """Look for the word."""
+        return self.score_repeat(case, output, 0)
+
+    def score_repeat(self, case: Case, output: Output, repeat: int) -> Score:
+        """Look for the word, and tell the repeat."""
         found = self.word in output.text
-        return Score(self.name, float(found), found)
+        return Score(self.name, float(found), found, f"repeat {repeat}")
 
 
 def prepared(tmp_path: Path, scorer: str, case_id: str = "a") -> Prepared:
@@ -92,6 +97,9 @@ def test_every_power_of_a_scorer_reaches_the_run(written: str, tmp_path: Path, m
     assert ready.notices == ("able: a sentence",)
     assert grader.key["own part"] == "7"
     assert grader.key["scorer"] == ("able not 3" if written.startswith("not_") else "able 3")
+    (grade,) = asyncio.run(grade_all([grader])(Case(id="a", input="q"), Output(text="x"), 2)).values()
+    assert isinstance(grade, Score)
+    assert grade.reason.endswith("repeat 2")
     work: Any = type("Work", (), {"open": [(next(iter(ready.golden.open())), 3)], "regraded": []})
     assert [span.low for span in _counted(ready, work, [ASKED]).calls] == [6]
     with pytest.raises(InputError, match="able: cannot be read"):
