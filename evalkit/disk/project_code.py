@@ -5,13 +5,17 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import operator
+import os
 import re
 import sys
 import traceback
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from evalkit.disk.sources import imported_files
 from evalkit.errors import InputError, Problem
 from evalkit.text.values import one_line
 
@@ -68,8 +72,73 @@ def module_file(module: str, project: Path) -> Path | None:
     return Path(spec.origin)
 
 
+@dataclass
+class _Loaded:
+    """Modules of a project that this process has loaded, as far as runs depend on them."""
+
+    others: frozenset[str]
+    """Names of modules that were loaded before evalkit imported anything, and that no run has needed since."""
+    states: dict[str, tuple[int, int] | None] = field(default_factory=dict)
+    """File of a module -> time and size of the file when evalkit first saw the module loaded."""
+
+
+_LOADED: dict[Path, _Loaded] = {}
+
+
+def note_loaded(project: Path) -> None:
+    """Remember the files of a project's modules, so that an edit is noticed before the next run of this process."""
+    loaded = _loaded(project)
+    for name, file in _own_modules(project):
+        if name not in loaded.others:
+            loaded.states.setdefault(file, _state(file))
+
+
+def _forget_edited(entry: str, project: Path) -> None:
+    """Unload a project's modules if a file of one was edited: fingerprints and score keys name the source on disk."""
+    loaded = _loaded(project)
+    if elsewhere := {name: file for name, file in _own_modules(project) if name in loaded.others}:
+        source = project_file(entry, project)
+        needed = {path.resolve() for path in imported_files(source, entry, project).values()} if source else set()
+        taken = {name for name, file in elsewhere.items() if Path(file).resolve() in needed}
+        loaded.others -= taken
+        note_loaded(project)
+    if all(_state(file) == state for file, state in loaded.states.items()):
+        return
+    for name, file in _own_modules(project):
+        if name not in loaded.others:
+            del sys.modules[name]
+            with suppress(OSError, NotImplementedError):  # bytecode is renewed by whole seconds and the size alone
+                Path(importlib.util.cache_from_source(file)).unlink()
+    loaded.states.clear()
+
+
+def _loaded(project: Path) -> _Loaded:
+    return _LOADED.setdefault(project, _Loaded(frozenset(sys.modules)))
+
+
+def _own_modules(project: Path) -> list[tuple[str, str]]:
+    """Name and file of each loaded module of a project, without the program that runs and evalkit itself."""
+    root = f"{project}{os.sep}"
+    files = ((name, getattr(module, "__file__", None)) for name, module in list(sys.modules.items()))
+    return [
+        (name, file)
+        for name, file in files
+        if isinstance(file, str) and file.startswith(root) and _is_own(Path(file), project)
+        if name.partition(".")[0] not in ("__main__", "evalkit")
+    ]
+
+
+def _state(file: str) -> tuple[int, int] | None:
+    try:
+        found = os.stat(file)
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size
+
+
 def _import(name: str, project: Path, place: str) -> ModuleType:
     _put_on_path(project)
+    _forget_edited(name, project)
     try:
         module = importlib.import_module(name)
     except BaseException as error:  # also what an extension raises when it panics, and `pytest.skip`
@@ -81,6 +150,7 @@ def _import(name: str, project: Path, place: str) -> ModuleType:
     if ours and module.__file__ and ours.resolve() != Path(module.__file__).resolve():
         what = f"another module called {name} is loaded already, from {module.__file__}"
         raise InputError(Problem(place, what, f"rename {ours}"))
+    note_loaded(project)
     return module
 
 

@@ -106,6 +106,8 @@ def _our_names(raw: Mapping[str, Any], note: Complain) -> dict[str, Any]:
         note("the row has assertions of promptfoo and `checks`", "move the assertions into `checks`")
     elif expected.checks:
         row["checks"] = expected.checks
+    elif row.get("checks") == []:
+        del row["checks"]  # tables have an empty list where a case has none
     for name, keys in (("input", _INPUT_KEYS), ("reference", _REFERENCE_KEYS)):
         if isinstance(row.get(name), Mapping):
             row[name] = _opened(row[name], keys, origin[name], note)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from evalkit.baselines.find import find_baseline
+from evalkit.disk.project_code import note_loaded
 from evalkit.errors import InputError, Problem
 from evalkit.formats.manifest import GoldenFacts
 from evalkit.gate.policy import NoRegression, policy_problems
@@ -166,6 +167,7 @@ async def prepare(
     env = dict(env)  # a system may empty the process's own
     process = Process()
     stack.enter_context(process.shared())
+    stack.callback(note_loaded, suite.root)
     inputs = (*suite.inputs, *_own_scorers(suite))
     shared = Shared(suite.path.parent, suite.root, suite.options.concurrency, env, inputs)
     problems: list[Problem] = [*suite.system.problems(shared), *_old_problems(suite, shared)]

@@ -83,6 +83,52 @@ def test_a_suite_is_run_where_an_event_loop_is_running(root: Path) -> None:
     assert asyncio.run(cell()) == ("approved", "still here")
 
 
+@pytest.mark.parametrize("edited", ["shout.py", "loud.py", "late.py", "my_scorers.py"])
+def test_code_that_was_edited_between_two_runs_of_a_process_is_loaded_again(root: Path, edited: str) -> None:
+    """As in a notebook: answers and scores are those of the source that the fingerprint and the score key name.
+
+    The system, a module that it imports, one that it imports in a call, and a scorer; with a text of the same size.
+    """
+    texts = {
+        "shout.py": "import loud\n\ndef answer(input):\n    import late\n    return 'aa' + loud.A + late.B\n",
+        "loud.py": "A = 'aa'\n",
+        "late.py": "B = 'aa'\n",
+        "my_scorers.py": "def found(text):\n    return 'aa' in text\n",
+    }
+    for name, text in texts.items():
+        (root / name).write_text(text, encoding="utf-8")
+        sys.modules.pop(name.removesuffix(".py"), None)
+    suite = SUITE.replace("[exact]", '[{python: "my_scorers:found"}]').replace("MIN", "0.5")
+    (root / "suite.yaml").write_text(suite, encoding="utf-8")
+
+    def said(out: str) -> tuple[str, object, object]:
+        ended = evalkit.run("suite.yaml", out=out, cases=["c01"], reports=False)
+        (row,) = ended.rows()
+        assert row.output is not None
+        return row.output.text, row.scores["found"], ended.manifest.system.fingerprint
+
+    before = said("before")
+    assert said("same") == before
+    (root / edited).write_text(texts[edited].replace("'aa'", "'bb'"), encoding="utf-8")
+    after = said("after")
+    assert (after[0] != before[0]) == (after[2] != before[2]) == (edited != "my_scorers.py")
+    assert (after[1] != before[1]) == (edited == "my_scorers.py")
+
+
+def test_a_module_that_a_script_imported_itself_is_loaded_again_only_if_a_run_needs_it(root: Path) -> None:
+    """The system is as on disk, whoever imported it first; other modules of the project keep their objects."""
+    (root / "own.py").write_text("X = 1\n", encoding="utf-8")
+    sys.path.insert(0, str(root))
+    system, own = __import__("shout"), __import__("own")
+    evalkit.run("suite.yaml", out="before", cases=["c01"], reports=False)
+    assert sys.modules["shout"] is system
+    (root / "shout.py").write_text("def answer(input: str) -> str:\n    return 'edited'\n", encoding="utf-8")
+    (root / "own.py").write_text("X = 22\n", encoding="utf-8")
+    ended = evalkit.run("suite.yaml", out="after", cases=["c01"], reports=False)
+    assert [row.output and row.output.text for row in ended.rows()] == ["edited"]
+    assert sys.modules.pop("own") is own
+
+
 def test_a_part_of_the_cases_is_no_decision(root: Path) -> None:
     """Cases and cohorts choose as the flags do."""
     one = evalkit.run("suite.yaml", out="one", cases=["c01"], reports=False)
