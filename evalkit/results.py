@@ -191,7 +191,7 @@ class Amendment:
     after: str = ""
     note: str = ""
     loosens: bool
-    """True if it lets more through, or if that cannot be told."""
+    """True if it lets more through, or if that cannot be determined."""
 
     def __str__(self) -> str:
         change = f" {self.before} → {self.after}" if self.before or self.after else ""

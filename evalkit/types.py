@@ -175,7 +175,7 @@ class Output:
     attempts: int = 1
     """Exchanges that it took, failed ones included, where the system counts them."""
     replayed: bool = False
-    """True for a stored answer: its latency and cost are no fresh measurement."""
+    """True for a stored answer: its latency and cost are not fresh measurements."""
 
 
 @dataclass(frozen=True, slots=True)

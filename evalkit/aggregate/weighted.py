@@ -22,7 +22,7 @@ def weighted(values: Floats, sample: Sampled, clusters: Ints, metric: Metric, *,
 
     Args:
         values: one finite number per case, shape (n,), n >= 1.
-        sample: what each of them stands for, with the sizes of the strata that they were drawn from.
+        sample: the weight of each, with the sizes of the strata that they were drawn from.
         clusters: cluster number per case, shape (n,).
         metric: gives the range, and whether the values are rates.
         confidence_level: two-sided.

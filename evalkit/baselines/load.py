@@ -31,7 +31,7 @@ def find_baseline_of(suite: Suite, asked: str | None) -> RunFolder | None:
 
     Args:
         suite: names a baseline under `gate: no_regression`.
-        asked: a name or run folder that stands in for it; `none` for no comparison.
+        asked: a name or run folder to use in its place; `none` for no comparison.
 
     Raises:
         InputError: if what was named is not a run.

@@ -16,7 +16,7 @@ def read_json(file: Path) -> Any:
 
     Raises:
         OSError: if it cannot be read.
-        ValueError: if it is no JSON, or longer or deeper than what evalkit writes.
+        ValueError: if it is not JSON, or longer or deeper than what evalkit writes.
     """
     try:
         data = read_file(file, _MAX_JSON_BYTES)

@@ -116,7 +116,7 @@ def read_row(body: bytes) -> Row:
 
     Raises:
         InputError: if a later evalkit wrote it.
-        ValueError, AttributeError, RecursionError: if it holds no row of ours.
+        ValueError, AttributeError, RecursionError: if evalkit did not write the row.
     """
     try:
         stored = _parse(body)

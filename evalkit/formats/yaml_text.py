@@ -58,7 +58,7 @@ def parse(data: bytes, source: str) -> Document:
 
     Raises:
         InputError: for text that is not UTF-8, too large, too deep, of too many values, not one mapping, or that uses
-            aliases, tags, repeated keys or scalars that YAML 1.1 reads as something else than what stands there.
+            aliases, tags, repeated keys or scalars that YAML 1.1 reads differently from what is written.
     """
     text = _decode(data, source)
     if deep := _OPEN.search(text):

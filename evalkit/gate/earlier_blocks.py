@@ -30,7 +30,7 @@ def carried(
         system: version or fingerprint of this run's system; earlier blocks of another one are only listed.
         asked_again: a sentence for each kind of change to rows that has been undone by asking their cases again.
         withheld: a sentence for each change that has not been undone, which leaves nothing to decide from.
-        conditions: whatever else makes an approval one with conditions, a sentence each.
+        conditions: further conditions of an approval, a sentence each.
     """
     if decision.outcome == "blocked":
         return replace(decision, reasons=(*decision.reasons, *withheld))

@@ -28,7 +28,7 @@ class Budget:
 
     @property
     def reason(self) -> str:
-        """Why the run stopped, and how it goes on."""
+        """Why the run stopped, and how to continue."""
         reached = f"budget of ${self.limit_usd:g} reached after ${self.spent_usd:.4g}"
         return f"{reached}; raise --budget and continue with --resume"
 

@@ -41,7 +41,7 @@ class ReplyCache:
         file: The database. Its folder is made, and kept out of version control. A file that is not a database is moved
             aside to `<name>.damaged`.
         clean: Takes out of a reply what must not be kept.
-        taken: False if every question is asked anew, and the reply kept in the place of the old one.
+        taken: False if every question is asked again, and the new reply replaces the old one.
         key: What replies are signed with; those that were signed with another key are a miss.
         problem: Why nothing is to be taken or kept, empty if it is.
 

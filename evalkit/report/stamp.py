@@ -1,4 +1,4 @@
-"""Mark records, so that those a person completed can be told from untouched ones."""
+"""Mark records, so that those a person completed can be distinguished from untouched ones."""
 
 from __future__ import annotations
 

@@ -92,7 +92,7 @@ def _before(folder: RunFolder, resume: Resume, noted: frozenset[tuple[str, int]]
 
 
 def _taken_over(folder: RunFolder, manifest: Manifest, resume: Resume) -> tuple[Manifest, Collection[str] | None]:
-    """The manifest of the run as it stands in its folder, and the cases that stored rows may be of."""
+    """The manifest of the run in its folder, and the cases that stored rows may be of."""
     begun = folder.file(MANIFEST).is_file()
     if begun and not resume.again:
         fix = "name a new folder with --out, or continue with --resume"

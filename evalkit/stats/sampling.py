@@ -144,13 +144,13 @@ def weighted_mean(
 
     With u = w (x - m) / sum w, and u = 0 for cases of the sample that are not among the values (another cohort, no
     score), SE^2 = sum over strata of n_k / (n_k - 1) (sum u^2 - (sum u)^2 / n_k), with Satterthwaite's degrees of
-    freedom. If every stratum is flat, the differences between strata stand in for those within. Where clusters hold
+    freedom. If every stratum is flat, the differences between strata replace those within. Where clusters hold
     several cases it is c / (c - 1) sum (sum of u in the cluster)^2 over the c clusters, without regard to strata. The
     golden set itself is taken as a sample: no correction for its end.
 
     Args:
         values: Shape (n,), finite.
-        weights: What each case stands for, shape (n,), above 0.
+        weights: The weight of each case, shape (n,), above 0.
         strata: Number of each case's stratum, 0 to K - 1, shape (n,).
         clusters: Number of each case's cluster, shape (n,).
         sizes: Cases drawn from each stratum, n_k, shape (K,); at least as many as are among the values.

@@ -89,7 +89,7 @@ def head_of(journals: Iterable[Scan], decision: Mapping[str, Any] | None) -> str
 
     Args:
         journals: the run's own rows, then those of the baseline's system that it asked again.
-        decision: what stands in `decision.json`, `None` if nothing was decided.
+        decision: the contents of `decision.json`, `None` if nothing was decided.
     """
     link = _link(_START, b"")
     for journal in journals:

@@ -25,7 +25,7 @@ class Running:
     """The lock of a run folder, with the calls in flight.
 
     Every call is noted before it is made. What a process that died has noted, and the journal does not hold, was in
-    flight when it died. The lock dies with its process, so that nobody has to judge whether it is stale.
+    flight when it died. The lock dies with its process, so it cannot become stale.
 
     Attributes:
         deaths: (digest of the case, repeat) -> how many processes died while it was in flight, ended calls included.

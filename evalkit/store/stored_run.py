@@ -98,7 +98,7 @@ def failed_ids(folder: RunFolder) -> tuple[str, ...]:
 
 
 def _differs(row: Row, manifest: Manifest) -> bool:
-    """True for a row that a resumed run has yet to grade with the scorers of today."""
+    """True for a row that a resumed run has yet to grade with the current scorers."""
     if not row.scored_by or row.scored_by == manifest.scoring:
         return False
     now, then = manifest.score_keys, manifest.scorings.get(row.scored_by, {})
@@ -122,7 +122,7 @@ def empty_frame(manifest: Manifest, shown: str = MANIFEST) -> Frame:
         shown: how its file is named in messages.
 
     Raises:
-        InputError: its metrics share a name, or its rule of repeats is none.
+        InputError: its metrics share a name, or its `repeat_rule` is unknown.
     """
     rule = _repeat_rule(manifest, shown)
     try:

@@ -74,7 +74,7 @@ class ReplaySystem:
             return lambda case: self.field in case.fields and _is_read(self.field, case.fields[self.field])
         path = self._path(shared)
         index, problems = ({}, [path]) if isinstance(path, Problem) else _index(path, self.field)
-        return lambda case: bool(problems) or (case.id, 0) in index  # what cannot be read is told by its line
+        return lambda case: bool(problems) or (case.id, 0) in index  # what cannot be read is told with its line
 
     @property
     def fix(self) -> str:

@@ -65,7 +65,7 @@ def with_calibrations(
         recorded = {each.of_passes for each in record.agreement}
         if not own or recorded <= shown:
             continue
-        # A figure that this run's labels show keeps them; the record stands in for the others.
+        # A figure that this run's labels show keeps them; the record is used for the others.
         kept = [each for each in result if each not in own or each.of_passes in shown]
         expired = record.expired(score_keys.get(record.metric, {}))
         lacking = [each for each in own if each.of_passes not in shown]

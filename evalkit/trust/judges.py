@@ -29,7 +29,7 @@ def with_judges(
         summary: of its rows.
         labels: what raters said about the same answers.
         floors: kappa that a judge has to reach, by cohort.
-        calibrations: records of other runs; they stand in for figures that this run's labels do not show.
+        calibrations: records of other runs; they are used if this run's labels are not enough.
         score_keys: metric -> what its scores are made by now; a record of anything else has expired.
     """
     keys, floors = score_keys or {}, floors or {}

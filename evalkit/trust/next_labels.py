@@ -51,7 +51,7 @@ def next_labels(
         rng: source of the draw.
 
     Returns:
-        In the order of case id and repeat, which tells nothing of the verdicts.
+        In the order of case id and repeat, which does not reveal the verdicts.
     """
     strata = _strata(frame, metric, frozenset(labelled), by)
     taken = _allocation({stratum: len(rows) for stratum, rows in strata.items()}, n)

@@ -58,7 +58,7 @@ class Features:
     """Cosine of the reference with the closest stretch of the answer that is as long (static token embeddings), or the
     weighted share of its words that a stretch of the answer has, if that is more."""
     wording: float
-    """1 if the whole reference, or its abbreviation, stands in the answer; else that share of its words, squared.
+    """1 if the whole reference, or its abbreviation, occurs in the answer; else that share of its words, squared.
     If the answer replaces part of a name, both figures are lowered by the share that is replaced."""
     excluded: str = ""
     """Why the two cannot both be right, whatever else they share; both figures are 0 then."""
@@ -189,7 +189,7 @@ def _without_refusals(text: str) -> str:
 
 
 def stands_in(wanted: Words, given: Words) -> bool:
-    """Tell whether the reference stands in the answer word by word, stop words and gaps between words aside."""
+    """Tell whether the reference occurs in the answer word by word, stop words and gaps between words aside."""
     needle = "".join(wanted.folded[place] for place in wanted.telling)
     kept = [given.folded[place] for place in given.telling]
     starts = np.cumsum([0, *map(len, kept)]).tolist()
@@ -215,7 +215,7 @@ def _undotted(short_form: str) -> str:
 
 def closest_stretch(wanted: _Text, given: _Text) -> float:
     """Return the best cosine of the reference with a stretch of the answer as long as it, at least 0."""
-    # The digits of two numbers look alike to an embedding, and other numbers are no likeness at all.
+    # The digits of two numbers look alike to an embedding, and other numbers are not similar at all.
     shared = [word in wanted.words.folded or not word[:1].isdigit() for word in given.words.folded]
     target, rows = _weighted_rows(wanted, wanted.weights), _weighted_rows(given, given.weights * shared)
     size = min(len(target), len(rows))

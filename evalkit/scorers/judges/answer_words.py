@@ -81,7 +81,7 @@ class Words:
 
     @cached_property
     def telling(self) -> list[int]:
-        """Places of the words that are no stop words; all of them if none is."""
+        """Places of the words that are not stop words; all of them if none is."""
         every = range(len(self.folded))
         return [place for place in every if self.folded[place] not in STOP_WORDS] or list(every)
 

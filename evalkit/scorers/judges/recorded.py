@@ -1,4 +1,4 @@
-"""Verdicts that a judge gave elsewhere, and that stand in the golden rows."""
+"""Verdicts that a judge gave elsewhere, and that occur in the golden rows."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Recorded:
 
     name: str = "recorded"
     at: str
-    """Where the verdict stands in the golden row; a dot goes into a mapping: `judges.gpt-4`."""
+    """Where the verdict occurs in the golden row; a dot goes into a mapping: `judges.gpt-4`."""
     judge: str
     """Name of the judge that gave it."""
     levels: Mapping[str, float] = field(default_factory=dict)

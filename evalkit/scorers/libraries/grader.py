@@ -37,7 +37,7 @@ class LibraryGrader:
     marks: Mapping[str, float]
 
     async def best(self, attempts: list[dict[str, Any]], run: Run, asked: Asked | None) -> Score | Unscored:
-        """Run every attempt and keep the best; of one that failed, nobody knows whether it was the best."""
+        """Run every attempt and keep the best; of one that failed, it is unknown whether it was the best."""
         found: list[tuple[float, str]] = []
         for attempt in attempts:
             try:

@@ -19,7 +19,7 @@ class Keywords(Share):
     Whole words are compared, without regard to case, Unicode form, line breaks and thousands separators (`10,000`,
     `10 000` and `10000` are one). An empty answer holds nothing.
 
-    It cannot see negation ("no fee of 30 EUR" holds "30 EUR"), inflected forms, or a paraphrase nobody listed.
+    It cannot see negation ("no fee of 30 EUR" holds "30 EUR"), inflected forms, or an unlisted paraphrase.
     """
 
     name: str = "keywords"
@@ -49,7 +49,7 @@ class Keywords(Share):
         return frozenset({self.required_field or self.forbidden_field or ""})
 
     def check_case(self, case: Case) -> None:
-        """Refuse a row whose keywords are no texts."""
+        """Refuse a row whose keywords are not texts."""
         for field in (self.required_field, self.forbidden_field):
             case_texts(case, field) if field else None
 
@@ -73,7 +73,7 @@ class Keywords(Share):
 def _names(answer: str, joined: str, entry: str) -> bool:
     """Tell whether a folded answer holds one of the alternatives of an entry; `joined` has its thousands joined.
 
-    A bare number is looked for there alone: `10` is not in `10 000`. Of `2 100 mg tablets` nobody can tell.
+    A bare number is looked for there alone: `10` is not in `10 000`. `2 100 mg tablets` is ambiguous.
     """
     alternatives = filter(None, map(fold, entry.split("|")))
     return any(

@@ -103,7 +103,7 @@ class PromptLeak(PassFail):
 
     name: str = "prompt_leak"
     canaries: tuple[str, ...] = ()
-    """Texts that stand in the system prompt; each needs at least 6 letters or digits."""
+    """Texts that occur in the system prompt; each needs at least 6 letters or digits."""
     canary_field: str = "canary_strings"
     """Case field with further canaries; every case needs it where `canaries` is empty."""
 

@@ -126,7 +126,7 @@ def _cuts_number(text: str, start: int, end: int) -> bool:
 
 
 def has_words(text: str, wanted: str) -> bool:
-    """Tell whether `wanted` stands in `text` as whole words; both must be folded, `wanted` not empty.
+    """Tell whether `wanted` occurs in `text` as whole words; both must be folded, `wanted` not empty.
 
     "art" is not in "part", and "10" is not in "10.5".
     """

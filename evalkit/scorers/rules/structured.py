@@ -44,7 +44,7 @@ class Json(PassFail):
     The value is 1 or 0; `details` carry `errors`, each with its path. JSON is read strictly (RFC 8259): NaN, Infinity,
     a key given twice, a number beyond a double, an integer of more than 300 digits and a nesting deeper than 50 are
     named failures. The schema is JSON Schema 2020-12; `format` is not checked, nothing is fetched, and `pattern` is
-    RE2. An empty answer is no JSON and fails.
+    RE2. An empty answer is not JSON and fails.
 
     It cannot see whether the values are true.
     """
