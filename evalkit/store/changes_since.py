@@ -155,8 +155,8 @@ def _changed(
 ) -> ChangedRows:
     """Find the rows that differ from the sealed ones.
 
-    A tolerated call may have a newer row after its sealed one. If the journal no longer holds the sealed row, it is gone
-    all the same.
+    A tolerated call may have a newer row after its sealed one. A sealed row that the journal no longer holds is gone,
+    whether or not its call is tolerated.
     """
     left = dict(journal.sums)
     gone, edited, added = [], [], []
