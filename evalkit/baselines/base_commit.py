@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from evalkit.disk.files import MAX_GIT_TEXT_BYTES
 from evalkit.disk.paths import PROJECT_MARKS
 from evalkit.errors import InputError
-from evalkit.store.git import LFS, MAX_TEXT_BYTES, PREFIX, commit_of, git, split, too_large
+from evalkit.store.git import LFS, PREFIX, commit_of, git, split, too_large
 
 TARGET_VARIABLES = ("GITHUB_BASE_REF", "CI_MERGE_REQUEST_TARGET_BRANCH_NAME")
 """Environment variables in which CI names the branch that a pull request is merged into."""
@@ -56,12 +57,12 @@ class Base:
             names: paths relative to the project's root.
 
         Raises:
-            InputError: a file is larger than `MAX_TEXT_BYTES`.
+            InputError: a file is larger than `MAX_GIT_TEXT_BYTES`.
         """
         found: dict[str, bytes] = {}
         for name, (blob, size) in self._blobs(names).items():
-            if size > MAX_TEXT_BYTES:
-                raise too_large(f"{self.shown}:{name}", size, MAX_TEXT_BYTES)
+            if size > MAX_GIT_TEXT_BYTES:
+                raise too_large(f"{self.shown}:{name}", size, MAX_GIT_TEXT_BYTES)
             same = self._is_on_disk(name, blob, size)
             found[name] = (self.root / name).read_bytes() if same else git(self.root, "cat-file", "blob", blob)
         return found

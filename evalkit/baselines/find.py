@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import atexit
 import os
-import shutil
-import tempfile
 import zipfile
 from pathlib import Path, PurePosixPath
 
 from evalkit.disk.files import unpacked_limit
+from evalkit.disk.temporary import temporary_folder
 from evalkit.errors import InputError, Problem
 from evalkit.store.folder import (
     BASELINES,
@@ -87,8 +85,7 @@ def _sound(path: Path, name: str) -> RunFolder:
 
 def _unpacked(file: Path) -> Path:
     """Unpack the files of a run into a temporary folder, by their base names: no path of the archive is followed."""
-    target = Path(tempfile.mkdtemp(prefix="evalkit-baseline-"))
-    atexit.register(shutil.rmtree, target, ignore_errors=True)
+    target = temporary_folder("evalkit-baseline-")
     try:
         with zipfile.ZipFile(file) as archive:
             for member in archive.infolist()[:MOST_MEMBERS]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import posixpath
-import tempfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 from evalkit.baselines.base_commit import NOT_THERE, Base, find_base, target_branch
 from evalkit.baselines.find import FILES, place_of
 from evalkit.baselines.load import NO_BASELINE, named_baselines
+from evalkit.disk.temporary import temporary_folder
 from evalkit.errors import EvalkitError, InputError, Problem
 from evalkit.formats.manifest import Manifest, Rules
 from evalkit.golden.old_cases import former_cases
@@ -163,23 +163,22 @@ def _cases_of_commit(
     if same and base.holding([path]) and not base.differing([path]):
         return Former(cases=(), of_commit=True)
     problems: list[Problem] = []
-    with tempfile.TemporaryDirectory(prefix="evalkit-base-") as folder:
-        copy = Path(folder) / PurePosixPath(path).name
-        if why := base.copy(path, copy):
-            return why
+    copy = temporary_folder("evalkit-base-") / PurePosixPath(path).name
+    if why := base.copy(path, copy):
+        return why
 
-        def cases(note: Callable[[Problem], None]) -> Iterator[Case]:
-            return (case for _, case in read_cases(old, copy, f"{base.shown}:{path}", note))
+    def cases(note: Callable[[Problem], None]) -> Iterator[Case]:
+        return (case for _, case in read_cases(old, copy, f"{base.shown}:{path}", note))
 
-        gone: tuple[Case, ...] = ()
-        drawn, n_added = frozenset[str](), 0
-        try:
-            gone = former_cases(cases(problems.append), golden.open)
-            ids = {case.id for case in cases(_unheard)}
-            n_added = sum(case.id not in ids for case in golden.open())
-            drawn = draw(cases(_unheard)) if draw is not None else drawn
-        except InputError as error:  # a kind of file that is not read any more
-            problems += error.problems
+    gone: tuple[Case, ...] = ()
+    drawn, n_added = frozenset[str](), 0
+    try:
+        gone = former_cases(cases(problems.append), golden.open)
+        ids = {case.id for case in cases(_unheard)}
+        n_added = sum(case.id not in ids for case in golden.open())
+        drawn = draw(cases(_unheard)) if draw is not None else drawn
+    except InputError as error:  # a kind of file that is not read any more
+        problems += error.problems
     unread = f"{plural(len(problems), 'row')} of {base.shown} cannot be read and are not compared"
     notes = [Amendment(what="golden set", note=unread, loosens=True)] if problems else []
     if n_added:

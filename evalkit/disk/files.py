@@ -26,6 +26,10 @@ MAX_GROWTH_BYTES = 64 << 20
 """A journal may grow while another process runs; a file that grows more than this while it is read is refused."""
 MAX_TEXT_BYTES = 16 << 20
 """Size limit of a file that is read as a whole."""
+MAX_SEARCHED_BYTES = 1 << 20
+"""Size limit of a file of a system that is searched for the names of other files."""
+MAX_GIT_TEXT_BYTES = 64 << 20
+"""Size limit of a file of the base branch that is held in memory."""
 SMALL_BYTES = 64 << 20
 """A compressed file may always unpack to this size."""
 MAX_RATIO = 400

@@ -14,12 +14,11 @@ from pathlib import Path, PurePosixPath
 from posixpath import normpath
 from typing import Any
 
+from evalkit.disk.files import MAX_SEARCHED_BYTES
 from evalkit.disk.paths_in_source import ANCHOR, Module
 
 PROMPT_FOLDERS = frozenset({"prompt", "prompts", "template", "templates"})
 """Folders beside the module whose files always count."""
-MAX_TEXT_BYTES = 1 << 20
-"""Size limit of a file that is searched for the names of others."""
 _NOT_SOURCE = frozenset({"__pycache__", "node_modules", "site-packages"})
 _CODE = frozenset({".py", ".pyi", ".pyc", ".pyo"})
 _REDIRECTED = re.compile(r">{1,2}\s*[^\s;&|]+")
@@ -233,7 +232,7 @@ def _is_prompt(name: str, beside: PurePosixPath) -> bool:
 def _words(path: Path) -> Iterator[str]:
     """Yield the words of a text file that may be file names; a script's redirection targets are skipped."""
     try:
-        data = path.read_bytes() if path.stat().st_size <= MAX_TEXT_BYTES else b"\0"
+        data = path.read_bytes() if path.stat().st_size <= MAX_SEARCHED_BYTES else b"\0"
     except OSError:
         return
     if b"\0" in data:

@@ -6,12 +6,14 @@ The types are those that the file declares: nothing is inferred, so "007", "2024
 from __future__ import annotations
 
 import functools
+import hashlib
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evalkit.disk.files import MAX_RATIO, unpacked_limit
+from evalkit.disk.writing import drafted
 from evalkit.errors import InputError, Problem
 from evalkit.golden.lines import MAX_COLUMNS, Note, RawRow
 from evalkit.text.escaping import cut
@@ -22,6 +24,11 @@ if TYPE_CHECKING:
 _BATCH_ROWS = 1_000
 """Number of rows held at a time."""
 _MOST_ROWS = 100_000_000
+MAX_FETCHED_BYTES = 2_000_000_000
+"""Of a remote file, as it unpacks on the way."""
+_PIECE_BYTES = 1 << 20
+_NAME_CHARS = 60
+"""Of a file's name in the cache: its end, which tells its kind."""
 _SCALARS = (str, int, float, bool)
 
 
@@ -42,27 +49,48 @@ def read_table(source: GoldenSource, file: Path | None, shown: str, note: Note) 
 
 @functools.cache
 def fetch(url: str, shown: str) -> Path:
-    """Fetch a remote file once into the cache of `datasets`, with the suffix that tells its format.
+    """Fetch a remote file into the cache of `datasets`, unless this version of it is there; its suffix tells its format.
+
+    The server tells versions by `ETag` or `Last-Modified`. Without either, each process fetches the file.
 
     Raises:
-        InputError: if it cannot be fetched.
+        InputError: if it cannot be fetched, or has more than `MAX_FETCHED_BYTES`.
     """
     from urllib.parse import urlsplit
 
     _quiet()
     import datasets
+    import fsspec
 
-    datasets.disable_progress_bars()
+    folder = Path(datasets.config.DOWNLOADED_DATASETS_PATH)
     try:
-        cached = Path(datasets.DownloadManager().download(url))
+        remote, path = fsspec.url_to_fs(url, client_kwargs={"trust_env": True})  # proxies of the environment
+        facts = remote.info(path)
+        _refuse_above_limit(facts["size"] or 0, shown)
+        version = facts.get("ETag") or facts.get("Last-Modified") or ""
+        name = (
+            f"{hashlib.sha256(f'{url} {version}'.encode()).hexdigest()}.{Path(urlsplit(url).path).name[-_NAME_CHARS:]}"
+        )
+        if version and (folder / name).is_file():
+            return folder / name
+        folder.mkdir(parents=True, exist_ok=True)
+        with drafted(folder / name) as draft, remote.open(path, "rb", block_size=0) as body:
+            while piece := body.read(_PIECE_BYTES):
+                draft.write(piece)
+                _refuse_above_limit(draft.tell(), shown)
+    except InputError:
+        raise
     except Exception as error:
         # Whatever the client underneath raises, the address is what can be fixed.
         what = f"cannot be fetched: {type(error).__name__}: {_first_line(error)}"
         raise InputError(Problem(shown, what, "check the address and the connection")) from None
-    named = cached.with_name(f"{cached.name}.{Path(urlsplit(url).path).name}")
-    if not named.exists():
-        named.symlink_to(cached)
-    return named
+    return folder / name
+
+
+def _refuse_above_limit(n_bytes: int, shown: str) -> None:
+    if n_bytes > MAX_FETCHED_BYTES:
+        what = f"not fetched: more than {MAX_FETCHED_BYTES:,} bytes"
+        raise InputError(Problem(shown, what, "name a smaller file, or download it and write `path` for it"))
 
 
 def _quiet() -> None:

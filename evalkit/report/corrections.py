@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from evalkit.results import OVERALL, Cell, Estimate, Summary
-from evalkit.text.numbers import Style, bounds, difference, estimated, figure, plural
+from evalkit.text.numbers import Style, bounds, difference, estimated, figure, finer, plural, rounded
 
 
 def correction_lines(summary: Summary, styles: Mapping[str, Style]) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -22,7 +22,7 @@ def correction_lines(summary: Summary, styles: Mapping[str, Style]) -> tuple[tup
             continue
         if corrected.value is not None:
             (lines if cell.cohort == OVERALL else apart).append(
-                f"{_where(cell)}: {_judge(cell, style)}, {_corrected(corrected, said - corrected.value, style)}"
+                f"{_where(cell)}: {_corrected(said, cell.estimate.n, corrected, corrected.value, style)}"
             )
         elif cell.cohort == OVERALL:
             plain.setdefault(corrected.reason, []).append(_as_it_is(cell, style))
@@ -34,13 +34,15 @@ def _where(cell: Cell) -> str:
     return cell.metric if cell.cohort == OVERALL else f"{cell.metric} in {cell.cohort}"
 
 
-def _judge(cell: Cell, style: Style) -> str:
-    return f"judge {figure(cell.estimate.value, style, cell.estimate.n)}"
-
-
-def _corrected(corrected: Estimate, bias: float, style: Style) -> str:
-    now = f"{figure(corrected.value, style, corrected.n)} {bounds(corrected, style)}".rstrip()
-    return f"corrected {now}, {plural(corrected.n, 'label')}, bias {difference(bias, style, corrected.n)}"
+def _corrected(said: float, n: int, corrected: Estimate, now: float, style: Style) -> str:
+    """Write both figures and their difference, with more digits where the rounded ones do not add up."""
+    fewer = corrected.n
+    if rounded(said, style, fewer) - rounded(now, style, fewer) != rounded(said - now, style, fewer):
+        style, fewer = finer(style, fewer)
+    bias = float(rounded(said, style, fewer) - rounded(now, style, fewer))
+    both = f"judge {figure(said, style, max(n, fewer))}, corrected {figure(now, style, fewer)}"
+    interval = f"{both} {bounds(corrected, style)}".rstrip()
+    return f"{interval}, {plural(corrected.n, 'label')}, bias {difference(bias, style, fewer)}"
 
 
 def _as_it_is(cell: Cell, style: Style) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from evalkit.aggregate.frame import Frame
 from evalkit.disk.paths import shown_path
+from evalkit.disk.writing import drafted
 from evalkit.errors import InputError, Problem, StoreError
 from evalkit.formats.line import sum_of
 from evalkit.formats.rows import decode_row, row_name
@@ -120,18 +121,14 @@ class EarlierRows:
             StoreError: if the disk refuses it; the journal stands as it was.
         """
         path, aside = self.folder.rows_file, self.folder.file(SET_ASIDE)
-        draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         try:
-            with draft.open("wb") as kept, aside.open("ab") as rest:
+            with drafted(path) as kept, aside.open("ab") as rest:
                 for line in lines_of(path):
                     row = decode_row(line)
                     fits = row is not None and (self.wanted is None or row.case.digest in self.wanted)
                     fits = fits and not self._is_by_hand(line)
                     (kept if fits else rest).write(line if line.endswith(b"\n") else line + b"\n")
-                for file in (rest, kept):
-                    file.flush()
-                    os.fsync(file.fileno())
-            draft.replace(path)
+                rest.flush()
+                os.fsync(rest.fileno())
         except OSError as error:
-            draft.unlink(missing_ok=True)
             raise StoreError.of(path, error) from error

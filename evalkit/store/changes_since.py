@@ -153,7 +153,11 @@ def _distinct(decisions: Sequence[Decided]) -> tuple[Decided, ...]:
 def _changed(
     file: str, journal: Scan, sealed: Mapping[bytes, bytes], tolerated: Callable[[tuple[str, int]], bool]
 ) -> ChangedRows:
-    """Return the rows that differ from the sealed ones; rows of tolerated calls may be newer."""
+    """Find the rows that differ from the sealed ones.
+
+    A tolerated call may have a newer row after its sealed one. A sealed row that the journal no longer holds is gone,
+    whether or not its call is tolerated.
+    """
     left = dict(journal.sums)
     gone, edited, added = [], [], []
     counts: dict[bytes, bytes | None] = {}

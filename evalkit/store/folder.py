@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any
 
 from evalkit.disk.json_files import read_json, to_json
 from evalkit.disk.paths import shown_path
+from evalkit.disk.writing import drafted
 from evalkit.errors import InputError, Problem, StoreError
 from evalkit.formats.manifest import MANIFEST_FORMAT, Manifest, manifest_record, read_manifest
 from evalkit.results import OVERALL
@@ -133,16 +133,10 @@ class RunFolder:
             StoreError: if the disk refuses it.
         """
         target = self.path / name
-        draft = target.with_name(f".{name}.{os.getpid()}.tmp")
         try:
-            with draft.open("w", encoding="utf-8", newline="\n", errors="backslashreplace") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            draft.replace(target)
+            with drafted(target) as file:
+                file.write(text.encode("utf-8", "backslashreplace"))
         except OSError as error:
-            with suppress(OSError):
-                draft.unlink(missing_ok=True)
             raise StoreError.of(target, error, needed=f"{len(text)} characters needed") from error
         return target
 

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import atexit
 import os
 import re
-import shutil
 import subprocess
-import tempfile
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path, PurePosixPath
 
+from evalkit.disk.temporary import temporary_folder
 from evalkit.errors import InputError, Problem
 
 PREFIX = "git:"
 MAX_BYTES = 2_000_000_000
 """Size limit of one file of a baseline, which is written to disk."""
-MAX_TEXT_BYTES = 64 << 20
-"""Size limit of one file that is read as text into memory."""
 _REF = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./+@~^-]*")
 LFS = b"version https://git-lfs.github.com/spec/"
 _TIMEOUT_S = 60
@@ -121,8 +117,7 @@ def folder_at(reference: str, root: Path, names: Sequence[str]) -> Path | None:
     there = [entry for entry in listed.split("\0") if entry]
     if not there:
         return None
-    target = Path(tempfile.mkdtemp(prefix="evalkit-git-"))
-    atexit.register(shutil.rmtree, target, ignore_errors=True)
+    target = temporary_folder("evalkit-git-")
     for entry in there:
         facts, _, whole = entry.partition("\t")
         mode, kind, blob, size = facts.split()

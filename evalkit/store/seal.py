@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import typing
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from typing import Any, BinaryIO
 
 from evalkit.disk.files import open_file
+from evalkit.disk.writing import drafted
 from evalkit.errors import StoreError
 from evalkit.formats.line import body_of, seal
 from evalkit.formats.shapes import fits
@@ -62,7 +61,6 @@ def write_seal(
         StoreError: if the disk refuses it.
     """
     target = folder.file(SEAL)
-    draft = target.with_name(f".{SEAL}.{os.getpid()}.tmp")
     lines = [
         b"%d %b %b\n" % (number, journal.sums[name], name)
         for number, journal in enumerate(journals)
@@ -79,15 +77,10 @@ def write_seal(
         "rows_sha256": digest.hexdigest(),
     }
     try:
-        with draft.open("wb") as file:
+        with drafted(target) as file:
             file.write(seal(json.dumps(record, sort_keys=True, allow_nan=False).encode()))
             file.writelines(lines)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(target)
     except OSError as error:
-        with suppress(OSError):
-            draft.unlink(missing_ok=True)
         raise StoreError.of(target, error) from error
 
 

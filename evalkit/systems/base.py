@@ -117,8 +117,10 @@ def _failure(error: BaseException, expired: bool, timeout_s: float) -> Failure:
         return error.failure
     text = one_line(error)
     if issubclass(kind, TimeoutError):
-        own = f": {text}" if text else ""
-        return Failure("timeout", f"no answer within {timeout_s:g} s" if expired else f"the system timed out{own}")
+        if not expired:
+            return Failure("timeout", f"the system timed out{f': {text}' if text else ''}")
+        notes = getattr(error.__cause__, "__notes__", ())  # of the cancelled call
+        return Failure("timeout", "; ".join([f"no answer within {timeout_s:g} s", *notes]))
     return Failure("exception", f"{kind.__name__}: {text}" if text else kind.__name__)
 
 

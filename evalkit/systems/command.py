@@ -27,6 +27,10 @@ from evalkit.text.values import one_line
 from evalkit.types import Case, Failure, Output
 
 _SHOWN_STDERR = 1 << 13
+_HELD_OPEN = (
+    "the command had ended, but a process that it started holds standard output open, so its answer may be incomplete; "
+    "start that process with `>/dev/null 2>&1`"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,7 +184,9 @@ async def _run(argv: tuple[str, ...], shared: Shared, request: bytes, max_bytes:
         _feed(transport, request)
         await call.done
         return transport.get_returncode() or 0, bytes(call.printed), call.errors
-    except BaseException:
+    except BaseException as error:
+        if call.exited.done():
+            error.add_note(_HELD_OPEN)
         _kill_group(transport)
         await call.exited
         raise

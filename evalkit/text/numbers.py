@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from datetime import datetime
+from decimal import Decimal
 from typing import Literal
 
 from evalkit.results import Estimate
@@ -105,9 +106,21 @@ def change(before: float, after: float, style: Style, n: int = 0) -> str:
     """Write `0.89 → 0.66`; two figures that differ and would look alike get more digits."""
     pair = figure(before, style, n), figure(after, style, n)
     if pair[0] == pair[1] and before != after:
-        finer, many = replace(style, decimals=style.decimals + 2), max(n, DECIMAL_FROM_N)
-        pair = figure(before, finer, many), figure(after, finer, many)
+        more, many = finer(style, n)
+        pair = figure(before, more, many), figure(after, more, many)
     return " → ".join(pair)
+
+
+def finer(style: Style, n: int) -> tuple[Style, int]:
+    """Style and number of cases that give a figure more digits."""
+    return replace(style, decimals=style.decimals + 2), max(n, DECIMAL_FROM_N)
+
+
+def rounded(value: float, style: Style, n: int) -> Decimal:
+    """Round a value to the digits that `figure` shows."""
+    if style.unit == "rate":
+        return Decimal(f"{100 * value:.{_rate_decimals(n)}f}") / 100
+    return Decimal(f"{value:.{style.decimals}f}")
 
 
 def limit(value: float, style: Style) -> str:

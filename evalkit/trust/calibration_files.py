@@ -9,6 +9,7 @@ from typing import Any
 
 from evalkit.disk.files import sha256_of
 from evalkit.disk.json_files import read_json, to_json
+from evalkit.disk.writing import drafted
 from evalkit.errors import InputError, Problem, StoreError
 from evalkit.results import Agreement, Estimate
 from evalkit.trust.calibration import Calibration
@@ -34,11 +35,10 @@ def write_calibration(file: Path, record: Calibration) -> None:
     """
     fields = asdict(record)
     del fields["source"], fields["changed_label_file"]
-    draft = file.with_name(f".{file.name}.tmp")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_text(to_json({"format": CALIBRATION_FORMAT, **fields}), encoding="utf-8", newline="\n")
-        draft.replace(file)
+        with drafted(file) as draft:
+            draft.write(to_json({"format": CALIBRATION_FORMAT, **fields}).encode())
     except OSError as error:
         raise StoreError(f"{file}: {error.strerror}; choose another file with --out") from error
 

@@ -259,7 +259,7 @@ def test_a_file_of_the_base_branch_that_is_too_large_is_told(tmp_path: Path, mon
     assert lab.run("check", "suite.yaml").code == 0
     size = (lab.root / "labels.jsonl").stat().st_size
     assert size > (lab.root / "suite.yaml").stat().st_size
-    monkeypatch.setattr("evalkit.baselines.base_commit.MAX_TEXT_BYTES", size - 1)
+    monkeypatch.setattr("evalkit.baselines.base_commit.MAX_GIT_TEXT_BYTES", size - 1)
     ran = lab.run(*RUN)
     assert ran.code == 2, ran
     assert f":labels.jsonl: {size:,} bytes, at most {size - 1:,} are read; keep a smaller file in git" in ran.err

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import os
@@ -187,6 +188,82 @@ def crowd(repository: Repository) -> None:
     repository.cases({}, [{**easy, "id": f"e{i}", "cohorts": {"group": "right"}} for i in range(300)])
 
 
+def blanked(repository: Repository) -> None:
+    """Empty the lines of the cases that break, so that no other line moves."""
+    lines = repository.read("data/cases.jsonl").splitlines()
+    repository.write(
+        "data/cases.jsonl", "".join("\n" if json.loads(line)["id"] in BROKEN else f"{line}\n" for line in lines)
+    )
+
+
+def gzipped(repository: Repository) -> None:
+    """Name a packed golden set without the cases that break, and leave the old one."""
+    old = repository.read("data/cases.jsonl")
+    repository.cases(dict.fromkeys(BROKEN))
+    (repository.root / "data/cases.jsonl.gz").write_bytes(gzip.compress(repository.read("data/cases.jsonl").encode()))
+    repository.write("data/cases.jsonl", old)
+    repository.swap("suite.yaml", "data/cases.jsonl", "data/cases.jsonl.gz")
+
+
+def emptied_by_the_bot(repository: Repository) -> None:
+    """Let the system's module take its cases out of the golden set while it is imported."""
+    taking = (
+        "import json, pathlib\n"
+        "file = pathlib.Path(__file__).parent / 'data' / 'cases.jsonl'\n"
+        "lines = file.read_text().splitlines(keepends=True)\n"
+        f"file.write_text(''.join(line for line in lines if json.loads(line)['id'] not in {BROKEN!r}))\n"
+    )
+    repository.write("bot.py", taking + repository.read("bot.py"))
+
+
+def suite_behind_a_link(repository: Repository) -> None:
+    """Turn the suite into a link to a looser one."""
+    body = repository.read("suite.yaml").replace(FAILURES, "")
+    (repository.root / "suite.yaml").unlink()
+    repository.write("loose.yml", body)
+    (repository.root / "suite.yaml").symlink_to("loose.yml")
+
+
+def named_like_main(repository: Repository) -> None:
+    """Give a commit of the change the names of the target branch."""
+    drop_failures(repository)
+    repository.commit("loosen")
+    for words in (["tag", "main"], ["tag", "origin/main"], ["branch", "origin/main"]):
+        repository.git(*words, "HEAD")
+    repository.write("notes.txt", "")
+
+
+def without_history(repository: Repository) -> None:
+    """Begin a history that has no commit in common with the target branch."""
+    drop_failures(repository)
+    repository.git("checkout", "-q", "--orphan", "fresh")
+
+
+def set_aside(repository: Repository) -> None:
+    """Put a red run where a baseline lies while another takes its place."""
+    red_saved(repository)
+    (repository.root / "reports/baselines/main").rename(repository.root / "reports/baselines/.main.old")
+    drop_failures(repository)
+
+
+def rows_beside(repository: Repository) -> None:
+    """Put the rows of a red run beside the packed ones of the baseline."""
+    repository.run("reports/red")
+    shutil.copy(repository.root / "reports/red/rows.jsonl", repository.root / "reports/baselines/main/rows.jsonl")
+    drop_failures(repository)
+
+
+def own_scorer(repository: Repository) -> None:
+    """Let the base have a scorer of its own that reads words through a helper."""
+    repository.write("cheat_words.txt", "sum The\n")
+    helper = "from pathlib import Path\n\ndef words():\n    return Path(__file__).with_name('cheat_' + 'words.txt').read_text().split()\n"
+    repository.write("cheat_helper.py", helper)
+    scorer = "import cheat_helper\n\ndef worded(output):\n    return all(word in str(output) for word in cheat_helper.words())\n"
+    repository.write("cheat_scorer.py", scorer)
+    call = "  - python: {call: 'cheat_scorer:worded', metric: {name: worded}}\n"
+    repository.swap("suite.yaml", "cohorts: [group]", f"{call}cohorts: [group]")
+
+
 def labels(rows: list[dict[str, Any]]) -> Change:
     """Write other labels, with the check that blocks taken out."""
     text = "".join(json.dumps(row) + "\n" for row in rows)
@@ -210,6 +287,9 @@ CHEATS: Mapping[str, tuple[Cheat, ...]] = {
         Cheat("not in git, and no baseline", each(lambda i: None), "condition", "! golden set .*not on main@.*so cases that went are not known", base=both(untracked, no_baselines, suite((NO_REGRESSION, "")))),
         Cheat("not in git, and the baseline replaced", both(each(lambda i: None), red_saved, suite((NO_REGRESSION, ""))), "condition", "! baseline main .*are not those of main@", base=untracked),
         Cheat("cases removed and --baseline none", each(lambda i: None), "blocked", "baseline main → none", {"baseline": "none"}),
+        Cheat("cases blanked out", blanked, "blocked", PUT_BACK),
+        Cheat("a packed golden set with fewer cases", gzipped, "blocked", PUT_BACK),
+        Cheat("the system empties the golden set", emptied_by_the_bot, "blocked", PUT_BACK),
     ),
     "edits cases: input, expectations, severity, kind, cohorts, cluster": (
         Cheat("required rewritten", edit(required=["sum"]), "blocked", f"required; .*{PUT_BACK}"),
@@ -231,6 +311,9 @@ CHEATS: Mapping[str, tuple[Cheat, ...]] = {
         Cheat("by removed", both(drop_failures, suite((", by: group, critical: [left]", ""))), "condition", "! gate pass_rate.by group → none"),
         Cheat("critical cohorts shortened", both(drop_failures, suite((", critical: [left]", ""))), "condition", "! gate pass_rate.critical left → none"),
         Cheat("coverage loosened", both(drop_failures, suite(("coverage: {min: 0.99}", "coverage: {min: 0.1}"))), "condition", "! gate coverage.min 0.99 → 0.1"),
+        Cheat("evidence not required", both(drop_failures, suite(("require_evidence: true\n", ""))), "condition", "! require_evidence true → false", base=suite(("repeat: 1\n", "repeat: 1\nrequire_evidence: true\n"))),
+        Cheat("names of the target branch on an own commit", named_like_main, "condition", r"! gate failures\(critical\) .* → removed"),
+        Cheat("no history in common", without_history, "condition", r"! gate failures\(critical\) .* → removed"),
     ),
     "compares with nothing, with another baseline, or with a wider margin": (
         Cheat("no_regression taken out", both(drop_failures, suite((NO_REGRESSION, ""))), "condition", "! gate no_regression .* → removed"),
@@ -249,6 +332,8 @@ CHEATS: Mapping[str, tuple[Cheat, ...]] = {
         Cheat("saved baseline put before a folder of that name", baseline_replaced, "condition", "! baseline main .*not on main@.*: this change brings it", base=both(kept_in("main"), no_baselines)),
         Cheat("baseline taken away, and a folder of that name put there", both(red_run("main"), no_baselines, drop_failures), "condition", "(?s)! baseline main .*are not those of main@.*! baseline main .*this change brings it"),
         Cheat("folder turned into a link", both(red_run("other"), linked("base/main", "other"), drop_failures), "condition", "! baseline base/main .*rows.jsonl, .* are not those of main@", base=both(kept_in("base/main"), suite(("baseline: main", "baseline: base/main")))),
+        Cheat("a red run where a baseline lies aside", set_aside, "condition", "! baseline main .*are not those of main@"),
+        Cheat("rows beside those of the baseline", rows_beside, "condition", r"! baseline main .*\(rows.jsonl is not that of main@"),
     ),
     "shortens `cohorts:`, draws a sample, pushes cases out of one, has fewer calls in flight, or changes how repeats count": (
         Cheat("cohorts shortened", both(drop_failures, suite(("by: group, critical: [left]", "by: kind"), ("cohorts: [group]", "cohorts: [kind]"))), "condition", "! cohorts group → kind"),
@@ -259,6 +344,7 @@ CHEATS: Mapping[str, tuple[Cheat, ...]] = {
         Cheat("more repeats under a lenient rule", both(drop_failures, suite(("repeat: 1", "repeat: 3"))), "condition", "! repeat 1 → 3", base=suite(("repeat: 1", "repeat: 1\nrepeat_rule: any"))),
         Cheat("fewer calls in flight", both(drop_failures, suite(("repeat: 1", "repeat: 1\nconcurrency: 1"))), "condition", "! concurrency 16 → 1"),
         Cheat("repeat rule loosened", both(drop_failures, suite(("repeat: 1", "repeat: 1\nrepeat_rule: any"))), "condition", "! repeat_rule mean → any"),
+        Cheat("another seed", both(drop_failures, suite((NO_REGRESSION, ""), ("seed: 1", "seed: 99"))), "condition", "! seed 1 → 99", base=suite(("repeat: 1", "repeat: 1\nseed: 1\nsample: {n: 20, floor: 2}"))),
     ),
     "runs a part of the cases, or stops early": (
         Cheat("a part of the cases", lambda repository: None, "no decision", "", {"case_ids": ("c00", "c01")}),
@@ -290,6 +376,7 @@ CHEATS: Mapping[str, tuple[Cheat, ...]] = {
         Cheat("schema file of another kind edited", both(drop_failures, suite((NO_REGRESSION, "")), lambda repository: repository.write("my shape", "{}\n")), "condition", "! scorer shape file my shape ", base=both(lambda r: r.write("my shape", r.read("shape.json")), suite(("schema: shape.json", "schema: my shape")))),
         Cheat("schema file behind a link edited", both(drop_failures, suite((NO_REGRESSION, "")), lambda repository: repository.write("real.json", "{}\n")), "condition", "! scorer shape file shape.json ", base=linked("shape.json", "real.json")),
         Cheat("schema file edited", both(drop_failures, suite((NO_REGRESSION, "")), lambda repository: repository.write("shape.json", "{}\n")), "condition", "! scorer shape file shape.json "),
+        Cheat("file behind an own scorer emptied", both(drop_failures, suite((NO_REGRESSION, "")), lambda repository: repository.write("cheat_words.txt", "")), "condition", "! scorer worded file cheat_words.txt ", base=own_scorer),
         Cheat("field of the case swapped", both(edit(easy=["sum"]), lambda r: r.cases({i: {"easy": ["sum"]} for i in IDS}), unscored(("min_recall: 0.9", "min_recall: 0.9, required_field: easy"))), "condition", r"(?s)! scorer keywords required_field not set → #.*"),
     ),
     "adds, edits or removes labels, or asks judges for less agreement": (
@@ -305,6 +392,7 @@ CHEATS: Mapping[str, tuple[Cheat, ...]] = {
     ),
     "moves the suite, or has a copy of it run": (
         Cheat("suite renamed", moved("other.yaml"), "condition", r"(?s)! suite suite.yaml → other.yaml.*! gate failures"),
+        Cheat("suite turned into a link", suite_behind_a_link, "condition", r"(?s)! suite suite.yaml → loose.yml.*! gate failures"),
         Cheat("suite renamed, file and name", moved("other.yaml", ("name: sums", "name: totals")), "condition", r"(?s)! suite suite.yaml → other.yaml"),
         Cheat("suite renamed, file and name, and cases removed", both(each(lambda i: None), moved("other.yaml", ("name: sums", "name: totals"))), "condition", r"5 cases removed .*passed before and fail now: c03, c11, c22, c37, c58"),
         Cheat("a looser copy of the suite", copied, "condition", r"(?s)! suite loose.yaml .*not on main@.*! gate failures\(critical\) .* → removed"),

@@ -1,10 +1,11 @@
 """Parquet, Arrow and hub data sets."""
 
+import contextlib
 import datetime
 import functools
 import http.server
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -116,3 +117,70 @@ def test_remote_files_are_read_like_local_ones(served: str) -> None:
         assert next(golden.open()).input == "007"
     with pytest.raises(InputError, match=r"nothing\.jsonl: cannot be fetched: .*; check the address"):
         open_golden(GoldenSource(url=f"{served}/nothing.jsonl"), None, f"{served}/nothing.jsonl")
+
+
+@contextlib.contextmanager
+def serving(reply: Callable[[http.server.BaseHTTPRequestHandler], None]) -> Iterator[str]:
+    """A server that answers each GET with `reply`, and each HEAD with 405."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            with contextlib.suppress(OSError):  # the client has gone
+                reply(self)
+
+        def log_message(self, *words: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/cases.jsonl"
+        server.shutdown()
+
+
+@pytest.mark.parametrize("declared", [True, False], ids=["says how long it is", "has no end"])
+def test_a_remote_file_has_a_limit(declared: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file above the limit is not fetched, whether or not the server admits its length; nothing is left of it."""
+    import datasets
+
+    cache = tmp_path / "cache"
+    monkeypatch.setattr(datasets.config, "DOWNLOADED_DATASETS_PATH", cache)
+    monkeypatch.setattr("evalkit.golden.tables.MAX_FETCHED_BYTES", 3_000_000)
+
+    def reply(request: http.server.BaseHTTPRequestHandler) -> None:
+        request.send_response(200)
+        if declared:
+            request.send_header("Content-Length", "3000001")
+        request.end_headers()
+        while not declared:
+            request.wfile.write(b" " * 100_000)
+
+    with (
+        serving(reply) as url,
+        pytest.raises(InputError, match=r"not fetched: more than 3,000,000 bytes; name a smaller"),
+    ):
+        open_golden(GoldenSource(url=url), None, url)
+    assert not cache.exists() or list(cache.iterdir()) == []
+
+
+def test_a_remote_file_without_a_version_is_fetched_by_each_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that tells no versions may have another file under the same address."""
+    import datasets
+
+    from evalkit.golden.tables import fetch
+
+    monkeypatch.setattr(datasets.config, "DOWNLOADED_DATASETS_PATH", tmp_path / "cache")
+    text = ['{"id": "a", "input": "old"}\n']
+
+    def reply(request: http.server.BaseHTTPRequestHandler) -> None:
+        request.send_response(200)
+        request.send_header("Content-Length", str(len(text[0])))
+        request.end_headers()
+        request.wfile.write(text[0].encode())
+
+    with serving(reply) as url:
+        assert [case.input for case in open_golden(GoldenSource(url=url), None, url).open()] == ["old"]
+        text[0] = text[0].replace("old", "new")
+        fetch.cache_clear()  # as in another process
+        assert [case.input for case in open_golden(GoldenSource(url=url), None, url).open()] == ["new"]

@@ -238,3 +238,17 @@ def test_the_fingerprint_follows_the_files(tmp_path, shared):
     (tmp_path / "helper.py").write_text("", encoding="utf-8")
     assert 3 == len({first, second, system.fingerprint(shared)})
     assert first != CommandSystem(command=("python", "bot.py")).fingerprint(shared)
+
+
+def test_what_holds_standard_output_open_is_named(shared, ask, case):
+    """A command that has ended and left a process that may still write has no complete answer; the failure says so."""
+    code = (
+        "import subprocess, sys; print('half an answer', flush=True); "
+        "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])"
+    )
+    (ended,) = ask(program(code, timeout_s=8), shared, case("x"))
+    assert isinstance(ended, Failure)
+    assert ended.kind == "timeout"
+    assert ended.message.startswith("no answer within 8 s; the command had ended, but a process that it started holds")
+    (ended,) = ask(program("import time; time.sleep(600)", timeout_s=1), shared, case("x"))
+    assert ended == Failure("timeout", "no answer within 1 s")
