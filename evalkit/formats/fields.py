@@ -1,4 +1,4 @@
-"""Read single fields of a mapping; a fault is a `ValueError` that names the place and what was expected."""
+"""Read single fields of a mapping; errors name the place and what was expected there."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ USAGE_KEYS = ("input_tokens", "output_tokens", "cost_usd", "model")
 
 
 class TooLarge(ValueError):
-    """A list with more items than any answer has."""
+    """A list has more items than an answer may have."""
 
 
 def check_keys(place: str, value: Mapping[Any, Any], known: Sequence[str]) -> None:
@@ -37,31 +37,31 @@ def check_keys(place: str, value: Mapping[Any, Any], known: Sequence[str]) -> No
 
 
 def read_text(place: str, value: object) -> str:
-    """A string."""
+    """Return a string."""
     if not isinstance(value, str):
         raise ValueError(f"{place}: expected a string, got {shown(value)}")
     return str.__str__(value)
 
 
 def read_id(place: str, value: object) -> str:
-    """An id: a string, or a whole number that becomes one; empty where there is none."""
+    """Return an id: a string, or a whole number as a string; empty if there is none."""
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) < MOST**2:
         return str(int(value))
     return "" if value is None else read_text(place, value)
 
 
 def read_mapping(place: str, value: object) -> Mapping[str, Any] | None:
-    """A mapping, `None` where there is none."""
+    """Return a mapping, or `None` if there is none."""
     if value is not None and not isinstance(value, Mapping):
         raise ValueError(f"{place}: expected a mapping, got {shown(value)}")
     return value
 
 
 def read_list(place: str, value: object, most: int | None = None) -> list[Any] | tuple[Any, ...]:
-    """A list.
+    """Return a list.
 
     Raises:
-        TooLarge: it has more than `most` items.
+        TooLarge: The list has more than `most` items.
     """
     if not isinstance(value, list | tuple):
         raise ValueError(f"{place}: expected a list, got {shown(value)}")
@@ -71,7 +71,7 @@ def read_list(place: str, value: object, most: int | None = None) -> list[Any] |
 
 
 def read_amount(place: str, value: object) -> float | None:
-    """Seconds or dollars: a finite number of at least 0."""
+    """Return seconds or dollars: a finite number of at least 0."""
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
@@ -83,7 +83,7 @@ def read_amount(place: str, value: object) -> float | None:
 
 
 def read_count(place: str, value: object, least: int = 0) -> int | None:
-    """A whole number of at least `least`."""
+    """Return a whole number of at least `least`."""
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least:
@@ -101,7 +101,7 @@ def _below_most(place: str, value: numbers.Real) -> float:
 
 
 def read_times(place: str, value: Mapping[str, Any]) -> tuple[float | None, float | None]:
-    """`started_s` and `ended_s`, the second not before the first."""
+    """Return `started_s` and `ended_s`; the second must not be before the first."""
     started = read_amount(f"{place}.started_s", value.get("started_s"))
     ended = read_amount(f"{place}.ended_s", value.get("ended_s"))
     if started is not None and ended is not None and ended < started:
@@ -110,7 +110,7 @@ def read_times(place: str, value: Mapping[str, Any]) -> tuple[float | None, floa
 
 
 def read_error(place: str, value: object) -> str | None:
-    """The text of an error, `None` where there was none."""
+    """Return the text of an error, or `None` if there was none."""
     if value is None:
         return None
     if not (text := read_text(place, value)).strip():
@@ -119,7 +119,7 @@ def read_error(place: str, value: object) -> str | None:
 
 
 def read_usage(place: str, value: object) -> Usage | None:
-    """Tokens and money of a call."""
+    """Return the tokens and cost of a call."""
     if value is None:
         return None
     if not isinstance(value, Mapping):
@@ -135,7 +135,7 @@ def read_usage(place: str, value: object) -> Usage | None:
 
 
 def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON number")
+    raise ValueError(f"{name} is not a JSON number")
 
 
 def _refuse_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -16,11 +16,11 @@ _KEYS = {"role", "content", "tool_calls", "tool_call_id", "call_id", "name", "pa
 
 
 def read_messages(place: str, value: object, most: int | None = MOST_MESSAGES) -> tuple[Message, ...] | None:
-    """Messages in our own form or in that of the chat protocol, `None` where there are none.
+    """Return messages given in the form of rows or in that of the chat protocol, or `None` if there are none.
 
     Raises:
-        TooLarge: there are more than `most`.
-        ValueError: names the place of what cannot be read.
+        TooLarge: There are more than `most`.
+        ValueError: A message cannot be read; the error names the place.
     """
     if value is None:
         return None
@@ -70,7 +70,7 @@ def _parts(place: str, parts: list[Any]) -> tuple[Mapping[str, Any], ...]:
 
 
 def message_record(message: Message) -> dict[str, Any]:
-    """A message as it is stored; what it lacks is left out."""
+    """Return a message as rows store it, without empty values."""
     optional = {
         "tool_calls": [call_record(call) for call in message.tool_calls],
         "call_id": message.call_id,
@@ -82,7 +82,7 @@ def message_record(message: Message) -> dict[str, Any]:
 
 
 def chat_message(message: Message) -> dict[str, Any]:
-    """A message as the chat protocol writes it, whole."""
+    """Return a whole message as the chat protocol writes it."""
     chat: dict[str, Any] = {"role": message.role, "content": [*message.parts] or message.content}
     if message.tool_calls:
         chat["content"] = chat["content"] or None
@@ -95,12 +95,12 @@ def chat_message(message: Message) -> dict[str, Any]:
 
 
 def input_of(case: Case) -> str | list[dict[str, Any]]:
-    """The input as systems and own scorers get it: a string, or messages as the chat protocol writes them."""
+    """Return the input as systems and own scorers get it: a string, or messages of the chat protocol."""
     return case.input if isinstance(case.input, str) else [chat_message(message) for message in case.input]
 
 
 def text_of(message: Message) -> str:
-    """A message as a reader sees it in one text: its content, what is no text by its type, and its calls."""
+    """Return a message as one text: its content, the types of its other parts, and its calls."""
     others = [f"[{part['type']}]" for part in message.parts if part["type"] != "text"]
     calls = [f"calls {call.name} {chat_call(call)['function']['arguments']}" for call in message.tool_calls]
     return "\n".join(filter(None, [message.content, *others, *calls])) or message.content

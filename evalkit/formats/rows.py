@@ -117,7 +117,7 @@ def _case_dict(case: Case) -> dict[str, Any]:
 
 
 def output_record(output: Output) -> dict[str, Any]:
-    """An output as it is stored; what the system does not say is left out."""
+    """Return an output as rows store it, without what the system did not report."""
     data: dict[str, Any] = {"text": output.text}
     if output.usage is not None:
         data["usage"] = usage_record(output.usage)

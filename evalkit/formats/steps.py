@@ -1,4 +1,4 @@
-"""Read and write the steps of an answer; a chat reads as the steps that it shows."""
+"""Read and write the steps of an answer, and derive steps from the messages of a chat."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ _KEYS = {
 
 
 def read_trajectory(place: str, value: object) -> tuple[tuple[Step, ...] | None, tuple[Message, ...] | None]:
-    """Steps, and the messages where the list is a chat: its items have a `role` of `ROLES`.
+    """Return the steps, and the messages if the list is a chat: its items have a `role` of `ROLES`.
 
     Raises:
-        TooLarge: there are more than 10,000 steps, or 500 messages.
-        ValueError: names the place of what cannot be read.
+        TooLarge: There are more than 10,000 steps or 500 messages.
+        ValueError: A step cannot be read; the message names the place.
     """
     if value is None:
         return None, None
@@ -82,7 +82,7 @@ def _step(place: str, value: Any) -> Step:
 
 
 def stored_steps(items: Sequence[Any]) -> tuple[Step, ...]:
-    """Steps of a stored row; one of an earlier version, which could be any mapping, is kept in `details`."""
+    """Return the steps of a stored row; any other mapping, as earlier versions stored them, goes into `details`."""
     return tuple(map(_stored, items))
 
 
@@ -94,13 +94,12 @@ def _stored(value: Any) -> Step:
 
 
 def steps_of(messages: Sequence[Message], place: str = "messages") -> tuple[Step, ...]:
-    """The steps that a chat shows: each reply of the assistant, and each call with its result.
+    """Return the steps of a chat: each message of the assistant, and each call with its result.
 
-    A `tool` message answers the call whose id it names; one without an id, or to calls without ids, answers the first
-    call that is still open.
+    A `tool` message answers the call with its id. Without ids it answers the first call that has no result yet.
 
     Raises:
-        ValueError: a `tool` message answers no call.
+        ValueError: A `tool` message answers no call.
     """
     steps: list[Step] = []
     waiting: list[int] = []
@@ -136,14 +135,14 @@ def _called(call: ToolCall, turn: int | None) -> Step:
 
 
 def _answered(message: Message, waiting: Sequence[Step]) -> int | None:
-    """Which of the open calls a message answers."""
+    """Return the position of the waiting call that a message answers."""
     if message.call_id and any(step.call_id for step in waiting):
         return next((at for at, step in enumerate(waiting) if step.call_id == message.call_id), None)
     return 0 if waiting else None
 
 
 def calls_of(steps: Sequence[Step]) -> tuple[ToolCall, ...] | None:
-    """The calls among steps; `None` where none is a tool's and some are of a kind that we do not know."""
+    """Return the tool calls among steps, or `None` if there are none but some steps are of an unknown kind."""
     calls = tuple(
         ToolCall(
             step.name,
@@ -162,7 +161,7 @@ def calls_of(steps: Sequence[Step]) -> tuple[ToolCall, ...] | None:
 
 
 def step_record(step: Step) -> dict[str, Any]:
-    """A step as it is stored; what is not known is left out."""
+    """Return a step as rows store it, without unknown values."""
     record: dict[str, Any] = {"kind": step.kind}
     for key in ("name", "id", "call_id", "details"):
         if value := getattr(step, key):
@@ -174,7 +173,7 @@ def step_record(step: Step) -> dict[str, Any]:
 
 
 def usage_record(usage: Usage) -> dict[str, Any]:
-    """Tokens and money as they are stored; what is not known is left out."""
+    """Return tokens and cost as rows store them, without unknown values."""
     values = (usage.input_tokens, usage.output_tokens, usage.cost_usd, usage.model, usage.cached or None)
     keys = ("input_tokens", "output_tokens", "cost_usd", "model", "cached")
     return {key: value for key, value in zip(keys, values, strict=True) if value is not None}

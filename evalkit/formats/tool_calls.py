@@ -1,4 +1,4 @@
-"""Read and write calls of tools, in our own form and in that of the chat protocol."""
+"""Read and write tool calls, in the form of rows and in that of the chat protocol."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ MOST_CALLS = 10_000
 
 
 def read_calls(place: str, value: object) -> tuple[ToolCall, ...] | None:
-    """Calls of an output or of a message, `None` where it says nothing of them.
+    """Return the calls of an output or a message, or `None` if it does not report any.
 
     Raises:
-        ValueError: names the place of what cannot be read.
+        TooLarge: There are more than 10,000.
+        ValueError: A call cannot be read; the message names the place.
     """
     if value is None:
         return None
@@ -45,14 +46,14 @@ def _call(place: str, value: Any) -> ToolCall:
 
 
 def _arguments(place: str, call: Mapping[str, Any]) -> Any:
-    """The arguments, which LangChain calls `args`."""
+    """Return the arguments, which LangChain calls `args`."""
     if call.get("arguments") is not None and call.get("args") is not None:
         raise ValueError(f"{place}: both `arguments` and `args`; keep one of the two")
     return call.get("args") if call.get("arguments") is None else call["arguments"]
 
 
 def read_arguments(place: str, value: Any) -> Mapping[str, Any] | None:
-    """Arguments as a mapping or as the JSON text of one, `None` where there are none."""
+    """Return arguments given as a mapping or as JSON text, or `None` if there are none."""
     if isinstance(value, str):
         value = plain(place, parse_json(value, place)) if value.strip() else None
     if value is not None and not isinstance(value, Mapping):
@@ -61,7 +62,7 @@ def read_arguments(place: str, value: Any) -> Mapping[str, Any] | None:
 
 
 def call_record(call: ToolCall) -> dict[str, Any]:
-    """A call as it is stored; what is not known is left out."""
+    """Return a call as rows store it, without unknown values."""
     record: dict[str, Any] = {"name": call.name, "arguments": call.arguments}
     for key in ("result", "error", "turn", "started_s", "ended_s"):
         if (value := getattr(call, key)) is not None:
@@ -70,6 +71,6 @@ def call_record(call: ToolCall) -> dict[str, Any]:
 
 
 def chat_call(call: ToolCall) -> dict[str, Any]:
-    """A call as the chat protocol writes it."""
+    """Return a call as the chat protocol writes it."""
     function = {"name": call.name, "arguments": json.dumps(call.arguments, ensure_ascii=False)}
     return {**({"id": call.id} if call.id else {}), "type": "function", "function": function}

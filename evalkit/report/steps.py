@@ -19,7 +19,7 @@ _VALUES = ("arguments", "result", "details")
 
 
 def steps_shown(output: Output) -> dict[str, Any]:
-    """What the system did: steps, calls that no step stands for, messages, state, why it stopped or waits."""
+    """Return what the system did: steps, calls that are not among the steps, messages, state, stop and interrupt."""
     steps, calls = output.trajectory or (), output.tool_calls or ()
     shown: dict[str, Any] = {}
     if steps:
@@ -38,7 +38,7 @@ def steps_shown(output: Output) -> dict[str, Any]:
 
 
 def turn_shown(message: Message) -> list[Any]:
-    """A message as role and text, and a third item for what else it holds."""
+    """Return a message as role and text, with a third item for everything else."""
     others = {
         "name": message.name,
         "call_id": message.call_id,
@@ -60,7 +60,7 @@ def _entry(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def written(value: Any) -> str:
-    """A value as text: JSON on one line where it is short, cut where it is too long for a page."""
+    """Return a value as text: JSON on one line if it is short, cut if it is too long for a page."""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=_plain)
     if not isinstance(value, str) and len(text) > _LINE_CHARS:
         text = json.dumps(value, indent=2, ensure_ascii=False, default=_plain)

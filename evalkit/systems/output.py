@@ -68,7 +68,7 @@ def _read(value: object, stored: bool) -> Output:
 
 
 def _text(value: Mapping[Any, Any], messages: tuple[Message, ...] | None) -> str:
-    """The text, of a chat without one the last that the assistant said."""
+    """Return the text; without one, the last text of the assistant in the chat."""
     said = [message.content for message in messages or () if message.role == "assistant"]
     if "text" not in value and said:
         return next((text for text in reversed(said) if text.strip()), "")
@@ -97,10 +97,10 @@ def _trajectory(value: object, stored: bool) -> tuple[tuple[Step, ...] | None, t
 def _tool_calls(
     given: tuple[ToolCall, ...] | None, steps: tuple[Step, ...] | None, stored: bool
 ) -> tuple[ToolCall, ...] | None:
-    """The calls that the system gives, else those among its steps.
+    """Return the calls that the system reports, or those among its steps.
 
     Raises:
-        ValueError: it gives both, and not the same number of them.
+        ValueError: It reports both, and their numbers differ.
     """
     found = None if steps is None or stored else calls_of(steps)
     if given is not None and found and len(given) != len(found):

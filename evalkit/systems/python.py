@@ -179,7 +179,7 @@ def _capped(answer: Answer, max_bytes: int) -> Answer:
 
 
 def _size(output: Output, max_bytes: int) -> int:
-    """Bytes of the text, and of the row's JSON for calls, steps, messages and state, where there may be too many."""
+    """Return the bytes of the text, plus those of calls, steps, messages and state as JSON."""
     text = output.text
     size = len(text.encode("utf-8", "surrogatepass")) if len(text) * 4 > max_bytes else len(text)
     parts = (output.tool_calls, output.trajectory, output.messages, output.state, output.interrupt)

@@ -242,7 +242,7 @@ async def denied(request):
         (html, "bad_output", "not JSON (Expecting value: line 1 column 1 (char 0)): <html> <body>Sign in"),
         (bad_json, "bad_output", "not JSON (Unterminated string"),
         (empty, "bad_output", "not JSON (Expecting value: line 1 column 1 (char 0)): empty"),
-        (nan, "bad_output", "NaN is no JSON number"),
+        (nan, "bad_output", "NaN is not a JSON number"),
         (deep, "bad_output", "nested too deeply"),
         (not_utf8, "bad_output", "can't decode byte 0xff"),
         (bomb, "too_large", "longer than 10000000 bytes; raise max_bytes"),
