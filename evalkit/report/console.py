@@ -184,7 +184,9 @@ def _gates(view: View, verbose: bool) -> Table:
         unproven = sum(line.outcome == "insufficient evidence" for line in view.gates if line not in shown)
         hidden = len(view.gates) - len(shown) - passed - unproven
         more = f", {hidden} not shown" if hidden > 0 else ""
-        more += f", {unproven} with too few cases to test" if unproven else ""
+        if unproven:
+            mark, style = MARKS["insufficient evidence"]
+            table.add_row(_text(mark, style), _text(f"{plural(unproven, 'check')}: too few cases", "dim"))
         table.add_row(_text("✓ pass", "green"), _text(f"{passed} of {len(view.gates)} checks{more}", "dim"))
     return table
 
