@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evalkit.cli.child_process import promise
 from evalkit.cli.streams import LISTENER
+from evalkit.disk.paths import shown_path
 from evalkit.errors import InputError, Problem
 from evalkit.store.folder import DECISION, REPORT
-from evalkit.text.printable import one_line
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -91,21 +90,10 @@ class CommandOutput:
             return
         print_view(view, self.results, verbose=self.verbose)
         self._say_where(result, reports=reports)
-        here = result.baseline is not None and result.baseline.path.resolve().is_relative_to(Path.cwd())
-        if result.baseline is not None and here and view.failing and view.failing_are_new:
-            self._say_next(_short(result.baseline.path), _short(result.folder.path), view.failing[0].row.case.id)
-
-    def _say_next(self, before: str, after: str, case_id: str) -> None:
-        """Print the next command, one part a line on a narrow terminal; nothing if an id cannot be printed safely."""
-        if one_line(case_id, len(case_id)) != case_id:
-            return
-        parts = [f"evalkit diff {shlex.quote(before)}", shlex.quote(after), f"--case {shlex.quote(case_id)}"]
-        fits = len("next    " + " ".join(parts)) <= self.messages.width
-        self.messages.print("next    " + (" " if fits else " \\\n          ").join(parts), soft_wrap=True)
 
     def _say_where(self, result: Result, *, reports: bool) -> None:
         shown = result.folder.file(REPORT if reports else DECISION)
-        self.messages.print(f"\nreport  {_short(shown)}\nhead    {result.manifest.head}", soft_wrap=True)
+        self.messages.print(f"\nreport  {shown_path(shown)}\nhead    {result.manifest.head}", soft_wrap=True)
 
 
 def _console(**options: Any) -> Console:
@@ -121,11 +109,6 @@ def _console(**options: Any) -> Console:
     made = Patient(highlight=False, markup=False, emoji=False, **options)
     made.width = min(made.width, _WIDEST) or _USUAL
     return made
-
-
-def _short(path: Path) -> str:
-    """Shorten a path inside the current folder."""
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
 def share_of(value: float | None) -> str:

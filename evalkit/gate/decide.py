@@ -15,7 +15,7 @@ from evalkit.gate.no_regression import escalated_cases, regression_finding, susp
 from evalkit.gate.pairing import Baseline
 from evalkit.gate.policy import Canary, Failures, NoRegression, Policy, Threshold
 from evalkit.gate.regression import MORE_RUNS
-from evalkit.gate.thresholds import threshold_checks
+from evalkit.gate.thresholds import threshold_finding
 from evalkit.results import CheckOutcome, Decision, Outcome, Summary
 
 EXIT_CODES: dict[Outcome, ExitCode] = {
@@ -133,7 +133,7 @@ def _findings(
         elif isinstance(check, Canary):
             found.append(finding(canary_checks(frame, summary, check)))
         elif isinstance(check, Threshold):
-            found.append(finding(threshold_checks(frame, summary, check)))
+            found.append(threshold_finding(frame, summary, check))
     return [*found, finding(coverage_checks(summary, policy.coverage, critical))]
 
 

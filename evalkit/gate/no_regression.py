@@ -198,15 +198,13 @@ def _echo_reasons(echoes: Sequence[Tested]) -> list[tuple[CheckOutcome, str]]:
     """Let echoes affect the decision without naming each, which would hide the cause."""
     blocking = sum(each.outcome == "block" for each in echoes)
     warning = len(echoes) - blocking
-    reasons: list[tuple[CheckOutcome, str]] = []
-    if blocking:
-        reasons.append(("block", _echoes(blocking, "block")))
-    if warning:
-        reasons.append(("warn", _echoes(warning, "warn")))
-    return reasons
+    if not echoes:
+        return []
+    parts = [_echoes(blocking, "block"), f"{warning} warn{'s' * (warning == 1)}"] if blocking and warning else []
+    sentence = " and ".join(parts) or _echoes(len(echoes), "block" if blocking else "warn")
+    return [("block" if blocking else "warn", f"{sentence} because of the same cases")]
 
 
 def _echoes(count: int, verb: str) -> str:
-    """Say that further gates fail for the cases of one that is named."""
-    subject = "1 more check " + verb + "s" if count == 1 else f"{count} more checks {verb}"
-    return f"{subject} because of the same cases"
+    """Count further gates that fail for the cases of one that is named."""
+    return f"1 more check {verb}s" if count == 1 else f"{count} more checks {verb}"

@@ -9,13 +9,16 @@ import numpy as np
 from evalkit.aggregate.cells import MEASURES, cell, source
 from evalkit.aggregate.frozen import FrozenFrame
 from evalkit.aggregate.statuses import SCORED
-from evalkit.gate.findings import only_warns
+from evalkit.gate.findings import Finding, finding, only_warns
 from evalkit.gate.policy import Threshold, is_critical, within
-from evalkit.gate.words import SHOWN_CASES, about, calibrate_first, number, unproven_judges, worst_first
+from evalkit.gate.words import SHOWN_CASES, about, calibrate_first, number, some, unproven_judges, worst_first
 from evalkit.results import OVERALL, Check, CheckOutcome, Estimate, Summary
+from evalkit.stats.intervals import cases_to_prove
 from evalkit.stats.quantiles import ONE_SIDED_95
 from evalkit.text.numbers import Style, figure, needed, plural, style_of
 
+MANY_COHORTS = 2
+"""From this many small cohorts on they are named in one sentence."""
 _RANK: tuple[CheckOutcome, ...] = ("pass", "warn", "insufficient evidence", "block")
 _QUANTILES = frozenset(measure.metric.name for measure in MEASURES if measure.quantile is not None)
 
@@ -41,6 +44,34 @@ class _Limit:
 
     def __str__(self) -> str:
         return f"{'<=' if self.upper else '>='} {number(self.value)}"
+
+
+def threshold_finding(frame: FrozenFrame, summary: Summary, threshold: Threshold) -> Finding:
+    """Judge a threshold; cohorts with too few cases to prove it, whatever their answers, share one sentence."""
+    checks = threshold_checks(frame, summary, threshold)
+    enough = _cases_to_prove(frame, threshold)
+    small = [check for check in checks if enough and _is_small(check, enough)]
+    if len(small) < MANY_COHORTS or enough is None:
+        return finding(checks)
+    others = finding([check for check in checks if check not in small])
+    need = needed(small[0].need, _style(frame, threshold.metric))
+    sizes = some([f"{check.cohort} ({check.observed.n if check.observed else 0})" for check in small], 3)
+    reason = (
+        f"{len(small)} cohorts are too small to prove {threshold.metric} {need}: {sizes}; {enough} passing cases would"
+    )
+    return Finding(tuple(checks), (*others.reasons, ("insufficient evidence", reason)))
+
+
+def _cases_to_prove(frame: FrozenFrame, threshold: Threshold) -> int | None:
+    """How many cases that all pass would prove a lower limit of a rate; `None` where no number does, or for others."""
+    found = source(frame, threshold.metric)
+    if found is None or not found.metric.binary or threshold.max is not None or threshold.min is None:
+        return None
+    return cases_to_prove(threshold.min, confidence_level=ONE_SIDED_95)
+
+
+def _is_small(check: Check, enough: int) -> bool:
+    return check.outcome == "insufficient evidence" and check.observed is not None and check.observed.n < enough
 
 
 def threshold_checks(frame: FrozenFrame, summary: Summary, threshold: Threshold) -> list[Check]:
@@ -87,7 +118,7 @@ def _check(frame: FrozenFrame, summary: Summary, threshold: Threshold, cohort: s
         observed=estimate,
         outcome=outcome,
         reason=about(threshold.metric, cohort)
-        + _sentence(estimate, limit, outcome, style)
+        + _sentence(estimate, limit, outcome, style, _cases_to_prove(frame, threshold))
         + _correction(summary, threshold, cohort, style),
         case_ids=() if outcome == "pass" else _cases_beyond(frame, threshold.metric, cohort, limit),
     )
@@ -139,13 +170,15 @@ def _style(frame: FrozenFrame, metric: str) -> Style:
     return style_of(metric, found.metric if found else None)
 
 
-def _sentence(estimate: Estimate, limit: _Limit, outcome: CheckOutcome, style: Style) -> str:
+def _sentence(estimate: Estimate, limit: _Limit, outcome: CheckOutcome, style: Style, enough: int | None) -> str:
     n = estimate.n
     start = f" is {figure(estimate.value, style, n)}, need {needed(str(limit), style)} (n = {n}"
     best, worst = limit.best(estimate), limit.worst(estimate)
     if outcome == "block" and best is not None:
         return f"{start}; even the favourable 95 % bound is {figure(best, style, n)})"
     if outcome == "insufficient evidence":
+        if enough is not None and n < enough:
+            return f"{start}): too few cases, {enough} passing ones would prove it"
         bound = figure(worst, style, n) if worst is not None else "not known at this n"
         return f"{start}): not proved, the unfavourable 95 % bound is {bound}"
     if outcome == "warn":

@@ -49,7 +49,7 @@ def read_table(source: GoldenSource, file: Path | None, shown: str, note: Note) 
 
 @functools.cache
 def fetch(url: str, shown: str) -> Path:
-    """Fetch a remote file into the cache of `datasets`, unless this version of it is there; its suffix tells its format.
+    """Fetch a remote file into the cache of `datasets`, unless this version is there; its suffix tells its format.
 
     The server tells versions by `ETag` or `Last-Modified`. Without either, each process fetches the file.
 

@@ -1,9 +1,9 @@
-"""Print the decision on a terminal: verdict, reasons, cohorts, cases."""
+"""Print the decision on a terminal: what happened, why, what next."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+import re
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from evalkit.report.cohort_table import standing
@@ -32,9 +32,11 @@ COLOURS: dict[Outcome, str] = {
     "blocked": "bold red",
     "no decision": "bold magenta",
 }
-SHOWN_CHECKS = 8
+SHOWN_CHECKS = 5
 CHECK_COLUMNS = 34
 SHOWN_CASES = 5
+SHOWN_FAILURES = 3
+SHOWN_KINDS = 5
 SHOWN_REASONS = 4
 
 
@@ -43,29 +45,51 @@ def print_view(view: View, console: Console, *, verbose: bool = False) -> None:
     from rich.padding import Padding
 
     console.print(_verdict(view))
-    console.print(_text(" · ".join(view.facts), "dim"), soft_wrap=False)
-    for part in _parts(view, verbose):
+    console.print(_text(" · ".join((*view.facts[:2], *view.moves, *view.facts[2:])), "dim"), soft_wrap=False)
+    for part in _parts(view, verbose, console.width):
         console.print()
         console.print(Padding(part, (0, 0, 0, 2)))
+    print_next(view, console)
     if verbose:
         # The first line has scrolled away by now.
         console.print()
         console.print(_verdict(view))
 
 
+def print_next(view: View, console: Console) -> None:
+    """Print what to do next; each command is whole, to copy."""
+    if not view.next:
+        return
+    console.print()
+    for place, step in enumerate(view.next):
+        line = _text("next    " if not place else "        ", "bold").append(step.text, style="not bold")
+        console.print(line.append(":" if step.command else ""))
+        if step.command:
+            console.print(_text(_wrapped(step.command, console.width)), soft_wrap=True)
+
+
+def _wrapped(command: str, width: int) -> str:
+    """A command on one line, or a part a line where it is too wide; the shell reads both alike."""
+    indent = " " * 10
+    if len(indent) + len(command) <= width:
+        return indent + command
+    parts = re.sub(r" (--[a-z-]+) ", r"\n\1 ", command).split("\n")
+    words, *options = parts
+    return f" \\\n{indent}  ".join([indent + words, *options])
+
+
 def print_failures(view: View, console: Console) -> None:
     """Print the verdict with its first reason, the other reasons, and the cases that failed."""
-    others = replace(view, reasons=tuple(reason for reason in view.reasons if reason not in view.headline))
-    for line in (_verdict(view), *_reasons(others), *_errors(view), *_failing(view)):
-        console.print(line)
+    console.print(_verdict(view))
+    for line in (*_reasons(view), *_amendments(view), *_errors(view), *_failing(view)):
+        console.print(_text(f"{line[0]:<8}", "bold").append_text(line[1]))
 
 
 def print_changes(view: View, console: Console) -> None:
     """Print how two runs differ: every comparison, and the cases that changed sides."""
-    console.print(_text(" · ".join(view.facts), "dim"))
+    console.print(_text(" · ".join((*view.facts[:2], *view.moves)), "dim"))
     console.print(_gates(view, verbose=True))
-    for line in (*_changes(view), *_failing(view)):
-        console.print(line)
+    console.print(_labelled([*_kinds(view, verbose=False), *_shifts(view), *_failing(view)]))
 
 
 def print_answers(before: Row | None, after: Row | None, console: Console) -> None:
@@ -97,17 +121,45 @@ def _grade_line(grade: Score | Unscored) -> Text:
     return _text(f"  {mark} {grade.metric} {grade.value:.3g}  {one_line(grade.reason, 200)}", style)
 
 
-def _parts(view: View, verbose: bool) -> Iterator[Table | Text]:
+Labelled = tuple[str, "Text"]
+"""What a line is about, empty where it goes on, and the line."""
+
+
+def _parts(view: View, verbose: bool, width: int) -> Iterator[Table | Text]:
     if view.gates:
         yield _gates(view, verbose)
-    cohorts = _cohorts(view, verbose)
+    lines = [
+        *_reasons(view),
+        *_amendments(view, verbose),
+        *_kinds(view, verbose),
+        *_shifts(view),
+        *_errors(view),
+        *_judges(view, verbose),
+    ]
+    if lines:
+        yield _labelled(lines)
+    if view.failing and (view.news or verbose):
+        yield _text("\n").join(_worst(view, width - 2))
+    cohorts = _cohorts(view, verbose) if verbose or view.outcome != "blocked" else None
     if cohorts is not None:
         yield cohorts
-    lines = [*_reasons(view), *_judges(view), *_amendments(view), *_changes(view), *_errors(view), *_failing(view)]
-    if lines:
-        yield _text("\n").join(lines)
     if view.notes:
-        yield _text("\n").join(_text(one_line(note, 400), "dim") for note in view.notes)
+        limit = 400 if verbose else 2 * width - 20
+        yield _labelled(
+            [("" if place else "note", _text(one_line(note, limit), "dim")) for place, note in enumerate(view.notes)]
+        )
+
+
+def _labelled(lines: Iterable[Labelled]) -> Table:
+    """Lines with what they are about in front; a long one continues below its own beginning."""
+    from rich.table import Table
+
+    grid = Table.grid(padding=(0, 1, 0, 0))
+    grid.add_column(no_wrap=True, style="bold", min_width=7)
+    grid.add_column(overflow="fold")
+    for label, text in lines:
+        grid.add_row(label, text)
+    return grid
 
 
 def _verdict(view: View) -> Text:
@@ -121,7 +173,7 @@ def _gates(view: View, verbose: bool) -> Table:
     table = _table("", "check", "now", *(("was", "drop, or need") if compared else ("against",)))
     table.columns[1].max_width = CHECK_COLUMNS
     table.columns[2].no_wrap = True
-    shown = [line for line in view.gates if verbose or line.outcome != "pass"][: None if verbose else SHOWN_CHECKS]
+    shown = view.gates if verbose else view.urgent[:SHOWN_CHECKS]
     passed = sum(line.outcome == "pass" for line in view.gates)
     for line in shown:
         mark, style = MARKS[line.outcome]
@@ -129,8 +181,12 @@ def _gates(view: View, verbose: bool) -> Table:
         cells = (name, now, was, against) if compared else (name, now, against)
         table.add_row(_text(mark, style), *map(_text, cells))
     if not verbose:
-        hidden = len(view.gates) - len(shown) - passed
+        unproven = sum(line.outcome == "insufficient evidence" for line in view.gates if line not in shown)
+        hidden = len(view.gates) - len(shown) - passed - unproven
         more = f", {hidden} not shown" if hidden > 0 else ""
+        if unproven:
+            mark, style = MARKS["insufficient evidence"]
+            table.add_row(_text(mark, style), _text(f"{plural(unproven, 'check')}: too few cases", "dim"))
         table.add_row(_text("✓ pass", "green"), _text(f"{passed} of {len(view.gates)} checks{more}", "dim"))
     return table
 
@@ -166,58 +222,80 @@ def _cohorts(view: View, verbose: bool) -> Table | None:
     return table
 
 
-def _reasons(view: View) -> Iterator[Text]:
-    elsewhere = {view.headline, *(each.told(view.amended_since) for each in view.amendments[:SHOWN_CASES])}
-    reasons = [reason for reason in view.reasons if reason not in elsewhere]
-    for reason in reasons[:SHOWN_REASONS]:
-        yield _text("why     ", "bold").append(one_line(reason, 300), style="not bold")
+def _reasons(view: View) -> Iterator[Labelled]:
+    shown = {line.check.reason for line in view.gates[:SHOWN_CHECKS] if line.base}
+    reasons = [reason for reason in view.why if reason not in shown]
+    for place, reason in enumerate(reasons[:SHOWN_REASONS]):
+        yield "" if place else "why", _text(one_line(reason, 300))
     if len(reasons) > SHOWN_REASONS:
-        more = len(reasons) - SHOWN_REASONS
-        yield _text(f"        … and {more} more reason{'s' * (more > 1)}", "dim")
+        yield "", _text(f"… and {plural(len(reasons) - SHOWN_REASONS, 'more reason')}", "dim")
 
 
-def _judges(view: View) -> Iterator[Text]:
+def _judges(view: View, verbose: bool) -> Iterator[Labelled]:
+    """The trust of each judge; `verbose` adds what labels say of its figures."""
     for panel in view.panels:
-        words = f"{panel.metric} ({panel.judge}) {panel.standing}"
-        yield _text("judge   ", "bold").append(one_line(words, 300), style="not bold")
-    for sentence in view.corrections:
-        yield _text("judge   ", "bold").append(one_line(sentence, 200), style="not bold")
-    if view.cohort_corrections:
-        yield _text(f"        … and {plural(len(view.cohort_corrections), 'corrected figure')} by cohort", "dim")
+        yield "judge", _text(one_line(f"{panel.metric} ({panel.judge}) {panel.standing}", 300))
+    for sentence in view.corrections if verbose else ():
+        yield "judge", _text(one_line(sentence, 200))
+    if verbose and view.cohort_corrections:
+        yield "", _text(f"… and {plural(len(view.cohort_corrections), 'corrected figure')} by cohort", "dim")
 
 
-def _amendments(view: View) -> Iterator[Text]:
-    for each in view.amendments[:SHOWN_CASES]:
+def _kinds(view: View, verbose: bool) -> Iterator[Labelled]:
+    """What fails alike, the largest kinds of each scorer first; errors have lines of their own."""
+    if not view.news and not verbose:
+        return
+    kinds = [line for line in view.kinds if line.kind.state == "failed"]
+    shown = kinds if verbose else kinds[:SHOWN_KINDS]
+    for place, line in enumerate(shown):
+        yield "" if place else "alike", _text(str(line))
+    if len(kinds) > len(shown):
+        yield "", _text(f"… and {plural(len(kinds) - len(shown), 'more kind')}", "dim")
+
+
+def _shifts(view: View) -> Iterator[Labelled]:
+    """What moved beside the metrics."""
+    for place, line in enumerate(view.shifts):
+        yield "" if place else "moved", _text(str(line))
+
+
+def _worst(view: View, width: int) -> Iterator[Text]:
+    """The worst cases: question, what is wrong, answer, a line each."""
+    word = "newly failing" if view.failing_are_new else "failing"
+    shown = view.failing[:SHOWN_FAILURES]
+    head = f"{view.n_failing:,} {word}" + (f", the worst {len(shown)}" if view.n_failing > len(shown) else "")
+    yield _text(head, "bold")
+    for failed in shown:
+        row = failed.row
+        runs = f" · {failed.runs}" if failed.runs else ""
+        yield _text("✗ ", "red").append(one_line(row.case.id, 60)).append(f"  {row.case.severity}{runs}", style="dim")
+        for name, said in (("asked", row.case.question), ("wrong", failed.wrong), ("answer", failed.answer)):
+            yield _text(f"  {name:<8}", "dim").append(one_line(said, width - 12), style="not dim")
+
+
+def _amendments(view: View, verbose: bool = False) -> Iterator[Labelled]:
+    """The looser rules; `verbose` lists the others too."""
+    found = [each for each in view.amendments if each.loosens or verbose]
+    for place, each in enumerate(found[:SHOWN_CASES]):
         mark, style = ("! looser ", "yellow") if each.loosens else ("", "")
-        text = one_line(f"{mark}{each.told(view.amended_since)}", 200)
-        yield _text("rules   ", "bold").append(text, style=style or "not bold")
-    if len(view.amendments) > SHOWN_CASES:
-        yield _text(f"        … and {len(view.amendments) - SHOWN_CASES} more", "dim")
+        yield "" if place else "rules", _text(one_line(f"{mark}{each.told(view.amended_since)}", 200), style)
+    if len(found) > SHOWN_CASES:
+        yield "", _text(f"… and {len(found) - SHOWN_CASES} more", "dim")
 
 
-def _changes(view: View) -> Iterator[Text]:
-    found = view.comparison
-    if found is not None:
-        counts = f"new failures {len(found.new_failures)} · fixed {len(found.fixed)}"
-        counts += f" · still failing {len(found.still_failing)}"
-        cases = f"cases added {len(found.added)}, removed {len(found.removed)}, changed {len(found.changed)}"
-        yield _text("change  ", "bold").append(f"{counts} · {cases}", style="not bold")
-
-
-def _errors(view: View) -> Iterator[Text]:
-    for error in view.errors[:SHOWN_CASES]:
+def _errors(view: View) -> Iterator[Labelled]:
+    for place, error in enumerate(view.errors[:SHOWN_CASES]):
         example = f" such as {error.example.case_id}: {error.example.message}" if error.example else ""
-        text = f"{error.count} {error.state} ({error.kind}){example}"
-        yield _text("unknown ", "bold").append(one_line(text, 200), style="not bold")
+        yield "" if place else "unknown", _text(one_line(f"{error.count} {error.state} ({error.kind}){example}", 200))
 
 
-def _failing(view: View) -> Iterator[Text]:
+def _failing(view: View) -> Iterator[Labelled]:
     if view.failing:
         names = list(dict.fromkeys(case.row.case.id for case in view.failing))
         ids = ", ".join(one_line(name, 40) for name in names[:SHOWN_CASES])
         more = f" and {view.n_failing - SHOWN_CASES} more" if view.n_failing > SHOWN_CASES else ""
         word = "newly failing" if view.failing_are_new else "failing"
-        yield _text(f"{view.n_failing} {word} ", "bold").append(f"{ids}{more}", style="not bold")
+        yield f"{view.n_failing} {word}", _text(f" {ids}{more}")
 
 
 def _table(*names: str) -> Table:

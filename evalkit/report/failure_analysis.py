@@ -19,7 +19,7 @@ _TEXT_CHARS = 600
 
 
 def failure_analysis_markdown(view: View, rows: Rows) -> str:
-    """Group the failing cases by severity, metric and cohort, then list the worst with room for cause and fix."""
+    """Group the failing cases by kind, severity, metric and cohort, then list the worst with room for cause and fix."""
     tally = _Tally()
     for verdict, runs in cases_of(rows(), view.advisory, view.repeat_rule):
         tally.add(verdict, runs, view)
@@ -29,6 +29,7 @@ def failure_analysis_markdown(view: View, rows: Rows) -> str:
         f"**{view.word}**: {plain(view.headline)}",
         f"{tally.n_failed:,} of {plural(tally.n, 'case')} failed. Of {plural(tally.n_runs, 'run')}, "
         f"{tally.n_errors:,} had no answer and {tally.n_unscored:,} could not be scored in full.",
+        _kinds(view),
         "## Where they are",
         _counts("Severity", tally.severities),
         _counts("Metric", tally.metrics),
@@ -89,6 +90,20 @@ def _case(number: int, failed: FailedCase) -> str:
         for score in failed.failed
     ]
     return "\n".join([*lines, f"- Cause: {BLANK}", f"- Remediation: {BLANK}"])
+
+
+def _kinds(view: View) -> str:
+    """A table of the kinds, each with cases to look at and room for its cause."""
+    if not view.kinds:
+        return ""
+    rows = [
+        f"| {code(line.name, 80, in_table=True)} | {plain(line.words) or '–'} | {line.kind.n:,} | {line.kind.n_new:,} "
+        f"| {', '.join(code(name, 60, in_table=True) for name in line.kind.case_ids)} | {BLANK} |"
+        for line in view.kinds[:_LISTED]
+    ]
+    head = ["| Failed | Words in common | Cases | New | Such as | Cause |", "| --- | --- | --- | --- | --- | --- |"]
+    said = "Grouped by the scorer that failed first, then by the words that question, answer and reason have in common."
+    return "\n".join(["## Kinds\n", said, "", *head, *rows])
 
 
 def _counts(title: str, counts: Counter[str]) -> str:

@@ -29,13 +29,23 @@ _VERBS: dict[CheckOutcome, tuple[str, str]] = {
 _HEADLINE_CHARS = 300
 
 
+def lead_of(decision: Decision) -> Check | None:
+    """The check that the headline is about: the most urgent one that decided."""
+    causes = _causes(decision)
+    return causes[0] if causes else None
+
+
 def headline(decision: Decision, styles: dict[str, Style], partial: str | None) -> str:
-    """Say why the decision is what it is: the first cause, its cohort, and how many more there are."""
+    """Say why the decision is what it is: the first cause, its cohort, and how many more there are.
+
+    An approval with conditions begins with what passed.
+    """
     if decision.outcome == "no decision" and partial:
         return one_line(f"partial run, not a gate: {partial}", _HEADLINE_CHARS)
-    causes = [check for check in decision.checks if check.outcome in _DECIDED_BY.get(decision.outcome, ())]
+    causes = _causes(decision)
+    if decision.outcome == "approved with conditions" and decision.checks:
+        return one_line(f"{_passed(decision)}; {_conditions(decision, causes, styles)}", _HEADLINE_CHARS)
     if causes:
-        causes.sort(key=lambda check: (ORDER.index(check.outcome), not _named_first(check, decision.reasons)))
         others = sum(check.outcome == causes[0].outcome for check in causes[1:])
         more = f"; {plural(others, 'more check')} {_VERBS[causes[0].outcome][others > 1]}" if others else ""
         cause = _cause(causes[0], styles.get(causes[0].metric) or Style("number"))
@@ -45,14 +55,31 @@ def headline(decision: Decision, styles: dict[str, Style], partial: str | None) 
     return _passed(decision)
 
 
+def _causes(decision: Decision) -> list[Check]:
+    causes = [check for check in decision.checks if check.outcome in _DECIDED_BY.get(decision.outcome, ())]
+    return sorted(causes, key=lambda check: (ORDER.index(check.outcome), not _named_first(check, decision.reasons)))
+
+
+def _conditions(decision: Decision, causes: list[Check], styles: dict[str, Style]) -> str:
+    """The first condition, and how many reasons the gate names besides."""
+    first = decision.reasons[0] if decision.reasons else ""
+    if causes and causes[0].reason == first:
+        first = _cause(causes[0], styles.get(causes[0].metric) or Style("number"))
+    others = len(decision.reasons) - 1
+    return f"condition: {first}" if others < 1 else f"{others + 1} conditions, the first: {first}"
+
+
 def _passed(decision: Decision) -> str:
     """Count the checks that passed, and those that had too few cases to say anything."""
     if not decision.checks:
         return "no check was asked for"
-    unproven = sum(check.outcome != "pass" for check in decision.checks)
-    if not unproven:
-        return f"all {plural(len(decision.checks), 'check')} passed"
-    return f"{plural(len(decision.checks) - unproven, 'check')} passed, {unproven} had too few cases to be tested"
+    passed = sum(check.outcome == "pass" for check in decision.checks)
+    unproven = sum(check.outcome == "insufficient evidence" for check in decision.checks)
+    if passed == len(decision.checks):
+        return f"all {plural(passed, 'check')} passed"
+    if passed + unproven == len(decision.checks) and decision.outcome == "approved":
+        return f"{plural(passed, 'check')} passed, {unproven} had too few cases to be tested"
+    return f"{passed:,} of {plural(len(decision.checks), 'check')} passed"
 
 
 def spoken(name: str) -> str:

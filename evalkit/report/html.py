@@ -18,7 +18,7 @@ from evalkit.report.payload import write_payload
 from evalkit.report.survey import Rows
 from evalkit.report.view import View
 from evalkit.text.escaping import visible
-from evalkit.text.printable import clipped
+from evalkit.text.printable import clipped, one_line
 from evalkit.trust.labels import Label
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ _SCRIPTS = (
 """In this order, in one scope; a view adds itself to `routes` and `setUps`."""
 _DATA_MARK = "<!--data-->"
 _TEXT_CHARS = 1_200
+_GIST_CHARS = 110
 
 
 def write_html(
@@ -82,10 +83,12 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         finalize=lambda value: visible(value) if type(value) is str else value,
     )
+    environment.filters["gist"] = lambda text: one_line(text, _GIST_CHARS)
     environment.filters["clipped"] = lambda text: clipped(text, _TEXT_CHARS)
     # As jinja's own, for half characters too: a stored row may hold one in its id; `whole` of parts.js.
     environment.filters["urlencode"] = lambda text: quote(_HALF.sub("\ufffd", text), safe="/")
     environment.filters["held"] = _held
+    environment.filters["command"] = _command
     environment.filters["slug"] = lambda change: CHANGE_SLUGS[change]
     return environment
 
@@ -97,6 +100,14 @@ def _held(figures: str) -> Markup:
     held = Markup('<span class="nb">{}</span>')
     parts = _INTERVAL.split(visible(figures))
     return Markup().join(held.format(part) if place % 2 else escape(part) for place, part in enumerate(parts))
+
+
+def _command(words: str) -> Markup:
+    """A command whose options are not broken at their dashes."""
+    from markupsafe import Markup, escape
+
+    held = Markup('<span class="nb">{}</span>')
+    return Markup(" ").join(held.format(w) if w.startswith("--") else escape(w) for w in visible(words).split(" "))
 
 
 def _page(view: View) -> str:

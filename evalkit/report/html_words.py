@@ -39,6 +39,7 @@ def words_of(view: View, safe: type[str]) -> dict[str, Any]:
         "tone": TONES[view.outcome],
         "gate_groups": _gate_groups(view),
         "overlap": figure(view.comparison.overlap, Style("rate"), view.comparison.n_paired) if view.comparison else "",
+        "looser": [each for each in view.amendments if each.loosens],
         "worst": view.failing[:_WORST],
         "was": _was,
         "changes": _change_counts(view),
@@ -53,11 +54,15 @@ def words_of(view: View, safe: type[str]) -> dict[str, Any]:
 
 
 def _gate_groups(view: View) -> list[tuple[str, list[GateLine], bool]]:
-    """The checks by outcome, the most urgent first, and whether a group is shown unfolded."""
+    """The checks by outcome, those to look at first, and whether a group is shown unfolded."""
+    urgent = {line.outcome for line in view.urgent}
     groups: dict[str, list[GateLine]] = {}
-    for line in view.gates:
+    for line in sorted(view.gates, key=lambda line: line.outcome not in urgent):
         groups.setdefault(line.outcome, []).append(line)
-    return [(name, lines, len(lines) <= _UNFOLDED) for name, lines in groups.items()]
+    first = next(iter(groups), "")
+    return [
+        (name, lines, name in urgent and (name == first or len(lines) <= _UNFOLDED)) for name, lines in groups.items()
+    ]
 
 
 def _was(failed: Any, metric: str) -> float | None:

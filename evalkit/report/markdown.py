@@ -1,17 +1,16 @@
-"""The summary for a job page or a pull request comment: verdict, cause, cohorts, worst cases, judges, changes, cost."""
+"""The summary for a job page or a pull request comment: what happened, why, what next; the rest is folded below."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from evalkit.report.cohort_table import CohortCell, CohortRow
-from evalkit.report.headline import ORDER, subject
+from evalkit.report.headline import subject
 from evalkit.report.page import STEP_SUMMARY_BYTES, Code, Line, Page, Section, Table, markdown
 from evalkit.report.survey import FailedCase
 from evalkit.report.view import GateLine, View
-from evalkit.results import OVERALL, Amendment, Comparison
+from evalkit.results import OVERALL, Amendment, CheckOutcome, Comparison
 from evalkit.text.numbers import plural
 from evalkit.text.printable import MODEL_TEXT_CHARS, one_line
 from evalkit.types import Score
@@ -24,12 +23,13 @@ MARKS = {
     "no decision": "? undecided",
 }
 _ROWS, _COLUMNS, _SCORES = 30, 30, 8
-_CHECKS = 12
-_WARNINGS = 6
-"""Rows that warnings may fill up; what decides is shown beyond them."""
 _WORST = 10
 _LISTED = 100
 _GATE_HEAD: tuple[Line, ...] = (("Check",), ("Now",), ("Base",), ("Drop",), ("Need",), ("Outcome",))
+MOST_WORDS = 250
+"""Words of the part of a comment that is not folded."""
+_HEADLINE_WORDS, _FOOT_WORDS, _COMMAND_WORDS = 24, 10, 16
+_REASON_WORDS, _QUESTION_WORDS, _WRONG_WORDS, _ANSWER_WORDS, _NAME_WORDS = 16, 9, 8, 9, 4
 
 
 def summary_markdown(view: View, limit_bytes: int = STEP_SUMMARY_BYTES) -> str:
@@ -38,50 +38,137 @@ def summary_markdown(view: View, limit_bytes: int = STEP_SUMMARY_BYTES) -> str:
 
 
 def page_of(view: View) -> Page:
-    """What a reader has to know in ten seconds, and the rest folded below it."""
+    """What a reader has to know in ten seconds in at most `MOST_WORDS` words, and the rest folded below it."""
     found = view.comparison
     moved = (
-        found is None
-        or found.new_failures
-        or found.fixed
-        or found.removed
-        or found.changed
-        or found.added
-        or view.amendments
-    )
-    sections = tuple(section for build in _SECTIONS if (section := build(view)) is not None)
+        found is None or found.new_failures or found.fixed or found.removed or found.changed or found.added
+    )  # fmt: skip
+    headline, facts = few_words(view.headline, _HEADLINE_WORDS), (*view.facts[:2], *view.moves)
+    room = MOST_WORDS - _FOOT_WORDS - _words([(view.suite, view.outcome, headline, view.partial or "", *facts)])
+    choices = (_visible(view, most) for most in (3, 2, 1))
+    shown = next((sections for sections in choices if sum(map(_words_of, sections)) <= room), _visible(view, 1))
+    folded = (section for build in _FOLDED if (section := build(view)) is not None)
     return Page(
         suite=view.suite,
         outcome=view.outcome,
-        headline=view.headline,
-        facts=view.facts,
+        headline=headline,
+        facts=facts,
         partial=view.partial,
         head=view.head,
-        sections=sections,
+        sections=(*shown, *folded),
         news=bool(view.outcome != "approved" or moved or view.amendments),
     )
+
+
+def _visible(view: View, most: int) -> tuple[Section, ...]:
+    """Why and next, with at most so many checks, reasons, kinds and cases."""
+    found = (_why(view, most), _cases_to_look_at(view, most), _next(view))
+    return tuple(section for section in found if section is not None)
+
+
+def _words_of(section: Section) -> int:
+    """Words of a section as a reader counts them."""
+    table = [cell for row in (section.table.head, *section.table.rows) for cell in row] if section.table else []
+    return _words([(section.title, section.note), *table, *section.lines, *section.bullets])
+
+
+def _words(lines: Iterable[Line]) -> int:
+    texts = (span.text if isinstance(span, Code) else span for line in lines for span in line)
+    return sum(any(map(str.isalnum, word)) for text in texts for word in text.split())
+
+
+def few_words(text: str, most: int) -> str:
+    """The first words of a text on one line, an ellipsis where it was cut."""
+    words = one_line(text, 300).split()
+    return " ".join(words) if len(words) <= most else " ".join(words[:most]) + " …"
 
 
 def _code(text: str, limit: int = MODEL_TEXT_CHARS) -> Code:
     return Code(one_line(text, limit))
 
 
-def _gate_table(view: View) -> Section:
-    """The checks that ask for action, and how many others there are."""
-    if not view.gates:
-        return Section(lines=(("No check was asked for.",),))
-    deciding = sum(line.outcome != "warn" for line in view.pressing)
-    shown = view.pressing[: min(_CHECKS, max(_WARNINGS, deciding))]
-    counts = Counter(line.outcome for line in view.gates)
-    hidden = len(view.pressing) - len(shown)
-    others = [f"{hidden:,} more in the report"] if hidden else []
-    others += [f"{MARKS[name]} × {counts[name]:,}" for name in ("insufficient evidence", "pass") if counts[name]]
-    said = [_said(line) for line in shown if line.check.reason]
-    return Section(
-        table=Table(_GATE_HEAD, tuple(map(_gate_cells, shown))) if shown else None,
-        lines=((" · ".join(others),),) if others else (),
-        bullets=tuple(said[:3]),
+def _why(view: View, most: int) -> Section | None:
+    """The checks that decided, the other reasons, what failed alike, and what else moved."""
+    shown = [line for line in view.gates if line.outcome in _deciding(view) and line.now and line.base]
+    looser = [str(each) for each in view.amendments if each.loosens]
+    lines = [
+        _sentence("Failing alike", [str(kind) for kind in view.kinds if view.news], most, 8 * most),
+        _sentence("What else moved", [str(shift) for shift in view.shifts], 4, 26),
+        _sentence("Changed rules", looser, most, 6 * most, "! looser: "),
+    ]
+    reasons = [few_words(reason, _REASON_WORDS) for reason in view.why[:most]]
+    hidden = len(view.why) - len(reasons)
+    bullets = [(reason,) for reason in reasons] + ([(f"{plural(hidden, 'more reason')}",)] if hidden > 0 else [])
+    section = Section(
+        title="Why",
+        table=_short_table(shown[:most]),
+        lines=tuple(line for line in lines if line),
+        bullets=tuple(bullets),
     )
+    return section if section.table or section.lines or section.bullets else None
+
+
+def _deciding(view: View) -> tuple[CheckOutcome, ...]:
+    """Outcomes of the checks that made the decision what it is."""
+    return {"blocked": ("block",), "approved with conditions": ("warn",)}.get(view.outcome, ())  # type: ignore[return-value]
+
+
+def _short_table(lines: Sequence[GateLine]) -> Table | None:
+    """The checks with one interval a line: that of the drop."""
+    rows = [
+        tuple((few_words(word, _NAME_WORDS),) for word in (_name(line), line.base, line.now.split(" [")[0], line.drop))
+        for line in lines
+    ]
+    return Table((("Check",), ("Before",), ("Now",), ("Drop",)), tuple(rows)) if rows else None
+
+
+def _sentence(title: str, parts: Sequence[str], most: int, words: int, mark: str = "") -> Line:
+    """Write `Title: first · second · 3 more`; empty where there is nothing to say."""
+    if not parts:
+        return ()
+    more = [f"{len(parts) - most:,} more"] if len(parts) > most else []
+    return (f"{title}: " + few_words(mark + " · ".join([*parts[:most], *more]), words),)
+
+
+def _cases_to_look_at(view: View, most: int) -> Section | None:
+    """The worst cases: question, what is wrong, answer."""
+    if not view.failing or not view.news:
+        return None
+    shown = view.failing[:most]
+    return Section(
+        title="Worst new failures" if view.failing_are_new else "Worst failures",
+        note=f"({len(shown)} of {view.n_failing:,})",
+        table=Table((("Case",), ("Question",), ("Wrong",), ("Answer",)), tuple(map(_case_cells, shown))),
+    )
+
+
+def _case_cells(failed: FailedCase) -> tuple[Line, ...]:
+    wrong = failed.wrong + (f" ({failed.runs})" if failed.runs else "")
+    return (
+        (_code(few_words(failed.row.case.id, 3), 60),),
+        (few_words(one_line(failed.row.case.question, 90), _QUESTION_WORDS),),
+        (few_words(one_line(wrong, 90), _WRONG_WORDS),),
+        (few_words(one_line(failed.answer, 90), _ANSWER_WORDS),),
+    )
+
+
+def _next(view: View) -> Section | None:
+    """What to do, with commands to copy."""
+    lines = tuple(
+        (f"{few_words(step.text, 9)}:", _code(step.command, 200))
+        if 0 < len(step.command.split()) <= _COMMAND_WORDS
+        else (few_words(step.text, 9),)
+        for step in view.next[:2]
+    )
+    return Section(title="Next", bullets=lines) if lines else None
+
+
+def _checks(view: View) -> Section:
+    """Every check, the most urgent first, and what those say that ask for action."""
+    if not view.gates:
+        return Section(title="Checks", folded=True, lines=(("No check was asked for.",),))
+    section = _tabled("Checks", _GATE_HEAD, list(map(_gate_cells, view.gates)), folded=True)
+    return replace(section, bullets=tuple(_said(line) for line in view.pressing if line.check.reason)[:_ROWS])
 
 
 def _said(line: GateLine) -> Line:
@@ -99,15 +186,6 @@ def _gate_cells(line: GateLine) -> tuple[Line, ...]:
 def _name(line: GateLine) -> str:
     """What a check looks at; base and drop beside it say where it is a comparison."""
     return subject(line.check) if line.check.name == "no_regression" else line.subject
-
-
-def _cohort_table(view: View) -> Section | None:
-    """The cohorts and metrics with a check that asks for action, the most urgent first."""
-    urgent = {line.check.cohort: ORDER.index(line.outcome) for line in reversed(view.pressing)}
-    names = {line.check.metric for line in view.pressing}
-    rows = sorted((row for row in view.cohorts if row.cohort in urgent), key=lambda row: urgent[row.cohort])
-    columns = [place for place, metric in enumerate(view.metrics) if metric.name in names]
-    return _cohorts(view, "Cohorts to look at", rows[:_CHECKS], columns) if rows and columns else None
 
 
 def _cohorts(
@@ -131,25 +209,31 @@ def _cohort_cell(cell: CohortCell | None) -> Line:
 
 
 def _worst(view: View) -> Section | None:
-    """Up to ten cases, one line each."""
+    """Up to ten cases in full: scores before and now, and the answer."""
     if not view.failing:
         return None
     shown = view.failing[:_WORST]
     return Section(
-        title="Worst new failures" if view.failing_are_new else "Worst failures",
-        note=f"({len(shown)} of {view.n_failing:,})",
+        title="Failing cases", folded=True, note=f"({len(shown)} of {view.n_failing:,})",
         bullets=tuple(map(_worst_line, shown)),
-    )
+    )  # fmt: skip
 
 
 def _worst_line(failed: FailedCase) -> Line:
     row = failed.row
-    said = row.output.text if row.output else f"{row.failure.kind}: {row.failure.message}" if row.failure else ""
     scores = [span for score in failed.failed[:_SCORES] for span in (*score_change(score, failed), ",")][:-1]
     hidden = len(failed.failed) - _SCORES
     state = [*scores, f"and {hidden:,} more"] if hidden > 0 else scores or [row.state.replace("_", " ")]
     runs = [f"{failed.runs} ·"] if failed.runs else []
-    return (_code(row.case.id, 80), f"{row.case.severity} ·", *runs, *state, "· answer", _code(said))
+    return (_code(row.case.id, 80), f"{row.case.severity} ·", *runs, *state, "· answer", _code(failed.answer))
+
+
+def _kinds(view: View) -> Section | None:
+    """Every kind of failure with cases to look at."""
+    if not view.kinds:
+        return None
+    bullets = tuple((f"{line}:", *_first_ids(line.kind.case_ids)) for line in view.kinds[:_ROWS])
+    return Section(title="Failures by kind", folded=True, bullets=bullets)
 
 
 def score_change(score: Score, failed: FailedCase) -> Line:
@@ -174,7 +258,7 @@ def judge_lines(view: View) -> tuple[Line, ...]:
 def _judges(view: View) -> Section | None:
     """Overall; the cohorts of a judge are in the report."""
     lines = judge_lines(view)
-    return Section(title="Judge trust", bullets=lines) if lines else None
+    return Section(title="Judge trust", folded=True, bullets=lines) if lines else None
 
 
 def _amendments(view: View) -> Section | None:
@@ -183,6 +267,7 @@ def _amendments(view: View) -> Section | None:
         return None
     return Section(
         title="Rules, labels and cases that changed",
+        folded=True,
         note=f"since {one_line(view.amended_since, 80)}" if view.amended_since else "",
         bullets=tuple(map(amendment_line, view.amendments[:_ROWS])),
     )
@@ -205,6 +290,7 @@ def _changes(view: View) -> Section | None:
     named = [(word, ids) for word, ids in _listed(found) if word in ("removed", "added", "changed") and ids]
     return Section(
         title="Against the baseline",
+        folded=True,
         note=f"{one_line(found.baseline_id, 120)}: {found.n_paired:,} pairs; {counts}",
         bullets=tuple((f"{word}:", *_first_ids(ids)) for word, ids in named),
     )
@@ -248,12 +334,7 @@ def error_lines(view: View) -> tuple[Line, ...]:
 
 def _errors(view: View) -> Section | None:
     lines = error_lines(view)
-    return Section(title="Errors and missing scores", bullets=lines) if lines else None
-
-
-def _other_checks(view: View) -> Section | None:
-    lines = [line for line in view.gates if line not in view.pressing]
-    return _tabled("Other checks", _GATE_HEAD, list(map(_gate_cells, lines)), folded=True) if lines else None
+    return Section(title="Errors and missing scores", folded=True, bullets=lines) if lines else None
 
 
 def _all_cohorts(view: View) -> Section | None:
@@ -262,7 +343,8 @@ def _all_cohorts(view: View) -> Section | None:
 
 
 def _notes(view: View) -> Section | None:
-    return Section(bullets=tuple((one_line(note, 400),) for note in view.notes[:_LISTED])) if view.notes else None
+    notes = tuple((one_line(note, 400),) for note in view.notes[:_LISTED])
+    return Section(title="Notes", folded=True, bullets=notes) if notes else None
 
 
 def _provenance(view: View) -> Section | None:
@@ -270,17 +352,16 @@ def _provenance(view: View) -> Section | None:
     return Section(title="Provenance", folded=True, bullets=lines) if lines else None
 
 
-_SECTIONS: tuple[Callable[[View], Section | None], ...] = (
-    _gate_table,
-    _cohort_table,
+_FOLDED: tuple[Callable[[View], Section | None], ...] = (
     _worst,
-    _judges,
+    _kinds,
+    _checks,
+    _all_cohorts,
     _amendments,
     _changes,
+    _judges,
     _errors,
     _notes,
-    _other_checks,
-    _all_cohorts,
     _resources,
     _provenance,
 )

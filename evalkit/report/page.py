@@ -96,7 +96,7 @@ def markdown(page: Page, limit_bytes: int = STEP_SUMMARY_BYTES, *, foot: str = "
         parts = [_head(page), *sections[:kept]]
         if hidden:
             parts.append(f"_{_hidden(hidden)}_")
-        text = "\n\n".join([*parts, foot] if foot else parts) + "\n"
+        text = "\n\n".join([*parts, *([_seal(page)] if page.head else []), *([foot] if foot else [])]) + "\n"
         if len(text.encode("utf-8", "replace")) <= limit_bytes:
             return text
     return _head(page) + "\n"
@@ -111,13 +111,17 @@ def marker(suite: str) -> str:
 
 
 def _head(page: Page) -> str:
-    """Marker, verdict, facts."""
+    """Marker, verdict, facts; what `evalkit verify` needs is folded at the end of the page."""
     told = not page.partial or page.partial in page.headline
     partial = "" if told else f"\n\n**Partial run, not a gate:** {plain(page.partial or '')}"
     facts = "".join(f" · {plain(fact, 120)}" for fact in page.facts)
     title = f"### {ICONS[page.outcome]} evalkit: {page.outcome.upper()} — {plain(page.headline)}"
-    head = f"\n\nhead {code(page.head)}" if page.head else ""
-    return f"{marker(page.suite)}\n{title}\n\n{plain(page.suite, 80)}{facts}{partial}{head}"
+    return f"{marker(page.suite)}\n{title}\n\n{plain(page.suite, 80)}{facts}{partial}"
+
+
+def _seal(page: Page) -> str:
+    """What `evalkit verify --head` is given."""
+    return f"<details><summary>Verify</summary>\n\nhead {code(page.head)}\n\n</details>"
 
 
 def _section(section: Section) -> str:
@@ -126,7 +130,11 @@ def _section(section: Section) -> str:
     table = [_table(section.table)] if section.table else []
     bullets = ["\n".join(f"- {line_markdown(line)}" for line in section.bullets)] if section.bullets else []
     body = "\n\n".join([*title, *table, *map(line_markdown, section.lines), *bullets])
-    return f"<details><summary>{plain(section.title, 80)}</summary>\n\n{body}\n\n</details>" if section.folded else body
+    return (
+        f"<details><summary>{plain(section.title, 80)}{note}</summary>\n\n{body}\n\n</details>"
+        if section.folded
+        else body
+    )
 
 
 def _table(table: Table) -> str:

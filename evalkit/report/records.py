@@ -23,6 +23,7 @@ _RISKY_COHORTS = frozenset({"kind=adversarial", "kind=canary"})
 """Kinds of cases that count as safety cases."""
 _LISTED = 100
 _FEW_CHECKS = 12
+_KINDS = 5
 _TEXT_CHARS = 600
 
 
@@ -30,8 +31,10 @@ def release_decision_markdown(view: View, manifest: Manifest) -> str:
     """Write the record of a release gate: what the run knows is filled in, what a person must add says so."""
     sections = [
         f"# Release decision: {plain(view.suite, 120)}",
-        _fields(_identity(view, manifest)),
-        f"## Decision of the gate\n\n**{view.word}**: {plain(view.headline)}" + _bullets(map(plain, view.reasons)),
+        f"## Decision of the gate\n\n**{view.word}**: {plain(view.headline)}",
+        "### Why\n\n" + _reasons(view),
+        "### Next\n\n" + _next(view),
+        "## What was judged\n\n" + _fields(_identity(view, manifest)),
         "## Quality\n\n" + _checks([line for line in view.gates if _topic(line, view) == "quality"]),
         "## Safety\n\n" + _checks([line for line in view.gates if _topic(line, view) == "safety"]),
         "## Privacy\n\n" + _checks([line for line in view.gates if _topic(line, view) == "privacy"]),
@@ -47,6 +50,18 @@ def release_decision_markdown(view: View, manifest: Manifest) -> str:
         _sign_off(view),
     ]
     return "\n\n".join(sections) + "\n"
+
+
+def _reasons(view: View) -> str:
+    """Every reason, the kinds of failures, and what else moved."""
+    lines = [*view.reasons, *(str(line) for line in view.kinds[:_KINDS])]
+    lines += [f"What else moved: {' · '.join(map(str, view.shifts))}"] * bool(view.shifts)
+    return "\n".join(f"- {plain(line)}" for line in lines) or "No check asks for action."
+
+
+def _next(view: View) -> str:
+    steps = (f"- {plain(step.text)}" + (f": {code(step.command, 300)}" if step.command else "") for step in view.next)
+    return "\n".join(steps) or "Nothing to do."
 
 
 def _identity(view: View, manifest: Manifest) -> list[tuple[str, str]]:

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Literal
 
+from evalkit.aggregate.failure_kinds import FailureGroups, FailureKind
+from evalkit.aggregate.shifts import Shift, ShiftMeter
 from evalkit.report.distributions import Distributions, Histogram
 from evalkit.results import Check, Comparison, Decision
 from evalkit.text.printable import one_line
@@ -32,6 +34,23 @@ class FailedCase:
     n_wrong: int = 1
     """Its runs that missed a pass mark or gave no answer."""
     n_runs: int = 1
+
+    @property
+    def wrong(self) -> str:
+        """What is wrong in a few words: the reason of the first failed score, else the score or the state."""
+        if self.row.failure is not None:
+            return f"no answer: {self.row.failure.kind}"
+        first = next((score for score in self.failed if score.reason), None)
+        if first is not None:
+            return first.reason
+        return f"{self.failed[0].metric} is {self.failed[0].value:.3g}" if self.failed else self.row.state
+
+    @property
+    def answer(self) -> str:
+        """The answer, or why there is none."""
+        if self.row.output is not None:
+            return self.row.output.text
+        return self.row.failure.message if self.row.failure else "not run"
 
     @property
     def runs(self) -> str:
@@ -60,6 +79,10 @@ class RowSurvey:
     is_new: bool = False
     """True where `failing` holds only failures that the baseline did not have."""
     histograms: tuple[Histogram, ...] = ()
+    kinds: tuple[FailureKind, ...] = ()
+    """Failing cases by what failed them and by their words; of the new failures and the others alike."""
+    shifts: tuple[Shift, ...] = ()
+    """What moved beside the metrics; empty without a baseline."""
     errors: dict[str, Example] = field(default_factory=dict)
     unscored: dict[str, Example] = field(default_factory=dict)
     unread: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
@@ -136,11 +159,15 @@ def walk(
     found.is_new = bool(new_failures)
     rank = _Rank(decision.checks)
     spread = Distributions(metrics)
+    groups = FailureGroups(advisory, new_failures)
+    meter = ShiftMeter(baseline_rows() if baseline_rows else ())
     kept: list[FailedCase] = []
     for verdict, runs in cases_of(rows(), advisory, repeat_rule):
         for row in runs:
             _note_errors(found, row, verdict_of(row, advisory))
             spread.add(row)
+            meter.add(row)
+        groups.add(verdict, runs)
         case_id = runs[0].case.id
         if verdict == "failed":
             found.failing_ids.add(case_id)
@@ -153,6 +180,7 @@ def walk(
     before = _baseline_of([failed.row for failed in kept], baseline_rows)
     found.failing = [replace(each, before=before.get((each.row.case.id, each.row.repeat))) for each in kept]
     found.histograms = spread.histograms()
+    found.kinds, found.shifts = groups.kinds(), meter.shifts()
     return found
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from evalkit.formats.manifest import Manifest, manifest_record
+from evalkit.report.causes import KindLine, ShiftLine, kind_lines, shift_lines
 from evalkit.report.cohort_table import (
     CohortRow,
     ResourceRow,
@@ -19,8 +20,9 @@ from evalkit.report.cohort_table import (
 )
 from evalkit.report.corrections import correction_lines
 from evalkit.report.distributions import Histogram
-from evalkit.report.headline import ORDER, WORDS, headline, spoken, titled
+from evalkit.report.headline import ORDER, WORDS, headline, lead_of, spoken, titled
 from evalkit.report.judges import JudgeLine, JudgePanel, judge_line, judge_panels
+from evalkit.report.next_steps import NextStep, Places, next_steps
 from evalkit.report.survey import Example, FailedCase, Rows, changes_of, walk
 from evalkit.report.trend import Trend, trends
 from evalkit.results import OVERALL, Amendment, Check, CheckOutcome, Comparison, Decision, Outcome, Summary
@@ -77,7 +79,18 @@ class View:
     word: str
     headline: str
     reasons: tuple[str, ...]
+    """Every reason of the decision."""
+    why: tuple[str, ...]
+    """The reasons that neither the headline nor `amendments` says."""
+    next: tuple[NextStep, ...]
+    kinds: tuple[KindLine, ...]
+    """Failing cases by what failed them and by the words that their texts share."""
+    shifts: tuple[ShiftLine, ...]
+    """What moved beside the metrics: contexts, tokens, length of answers, latency."""
     facts: tuple[str, ...]
+    """Size, baseline, missing results, time, latency, cost."""
+    moves: tuple[str, ...]
+    """How many cases changed sides, in words; empty without a baseline."""
     partial: str | None
     gates: tuple[GateLine, ...]
     metrics: tuple[Metric, ...]
@@ -129,12 +142,27 @@ class View:
     styles: Mapping[str, Style]
 
     @property
+    def news(self) -> bool:
+        """Whether the failing cases are news: newly failing, or of a run that nothing is compared with."""
+        return self.failing_are_new or self.comparison is None
+
+    @property
+    def urgent(self) -> tuple[GateLine, ...]:
+        """The checks to look at: what decided, and what warns; too few cases count only where they decided."""
+        quiet = (
+            {"pass"}
+            if self.outcome in ("approved with conditions", "no decision")
+            else {"pass", "insufficient evidence"}
+        )
+        return tuple(line for line in self.gates if line.outcome not in quiet)
+
+    @property
     def pressing(self) -> tuple[GateLine, ...]:
         """The checks that ask for action: neither passed nor short of evidence."""
         return tuple(line for line in self.gates if line.outcome not in ("pass", "insufficient evidence"))
 
 
-def build_view(
+def build_view(  # noqa: PLR0913 - what a view is made of
     summary: Summary,
     decision: Decision,
     rows: Rows,
@@ -142,6 +170,7 @@ def build_view(
     manifest: Manifest,
     *,
     past: Sequence[PastRun] = (),
+    places: Places | None = None,
 ) -> View:
     """Put the results of a run into words; walks the rows once.
 
@@ -152,6 +181,7 @@ def build_view(
         baseline_rows: the same for the baseline, `None` where there is none.
         manifest: the manifest of the run.
         past: stored runs of the suite with this one, the oldest first.
+        places: what the commands of the next steps name.
     """
     styles, advisory = _styles(summary, decision), frozenset(manifest.advisory)
     repeat_rule = manifest.repeat_rule
@@ -169,7 +199,19 @@ def build_view(
         word=WORDS[decision.outcome],
         headline=headline(decision, styles, partial),
         reasons=decision.reasons,
+        why=_why(decision, partial),
+        next=next_steps(
+            decision,
+            found.failing,
+            are_new=found.is_new,
+            unknown=sum(summary.error_kinds.values()) + sum(summary.unscored_kinds.values()),
+            partial=partial,
+            places=places or Places(suite=manifest.suite_file or ""),
+        ),
+        kinds=kind_lines(found.kinds),
+        shifts=shift_lines(found.shifts),
         facts=_facts(summary, decision, manifest, styles),
+        moves=_moves(decision.comparison),
         partial=partial,
         gates=_gates(decision, styles),
         metrics=quality,
@@ -214,12 +256,32 @@ def _styles(summary: Summary, decision: Decision) -> dict[str, Style]:
     return {name: style_of(name, declared.get(name)) for name in names}
 
 
+def _why(decision: Decision, partial: str | None) -> tuple[str, ...]:
+    """The reasons without the one that the headline says and those that are listed as changed rules.
+
+    An approval has no reasons; it is said that no case newly fails.
+    """
+    found = decision.comparison
+    if decision.outcome == "approved" and found is not None and not found.new_failures:
+        return ("no case newly fails",)
+    lead = lead_of(decision)
+    elsewhere = {each.told(decision.amended_since) for each in decision.amendments}
+    said = {lead.reason} if lead else set(decision.reasons[:1])
+    return tuple(
+        reason
+        for reason in decision.reasons
+        if reason not in said | elsewhere and not (partial and reason.startswith("partial run"))
+    )
+
+
 def _facts(summary: Summary, decision: Decision, manifest: Manifest, styles: Mapping[str, Style]) -> tuple[str, ...]:
-    """The line below the verdict: size, baseline, coverage, time, latency and cost."""
+    """The line below the verdict: size, baseline, missing results, time, latency and cost."""
     repeats = f" × {summary.n_repeats} repeats" if summary.n_repeats > 1 else ""
-    facts = [plural(summary.n_cases, "case") + repeats]
-    facts.append(f"against {decision.comparison.baseline_id}" if decision.comparison else "no baseline")
-    facts.append(f"coverage {share_of(*overall_coverage(summary))}")
+    found = decision.comparison
+    facts = [plural(summary.n_cases, "case") + repeats, f"against {found.baseline_id}" if found else "no baseline"]
+    scored, expected = overall_coverage(summary)
+    if scored < expected or not expected:
+        facts.append(f"coverage {share_of(scored, expected)}")
     if took := elapsed(manifest.started_at, manifest.finished_at):
         facts.append(f"took {took}")
     facts += [
@@ -228,6 +290,13 @@ def _facts(summary: Summary, decision: Decision, manifest: Manifest, styles: Map
         if cell.cohort == OVERALL and cell.metric in _FACTS
     ]
     return tuple(facts)
+
+
+def _moves(found: Comparison | None) -> tuple[str, ...]:
+    if found is None:
+        return ()
+    moved = (f"{len(found.fixed):,} fixed", f"{len(found.still_failing):,} still failing")
+    return (plural(len(found.new_failures), "new failure"), *moved)
 
 
 def _overall_figures(

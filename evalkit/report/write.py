@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evalkit.disk.files import read_file
+from evalkit.disk.paths import shown_path
 from evalkit.errors import StoreError
 from evalkit.formats.manifest import Manifest
+from evalkit.report.next_steps import Places
 from evalkit.report.survey import Rows
 from evalkit.report.view import View, build_view
 from evalkit.results import Decision, Summary
@@ -49,7 +51,12 @@ def view_of(material: Material, *, rows: bool = True) -> View:
     """The view that every renderer shows; without `rows` it lists no single case."""
     walked = (material.rows, material.baseline_rows) if rows else (tuple, None)
     past = past_runs(material.folder, material.baseline, material.summary.suite) if rows else ()
-    return build_view(material.summary, material.decision, *walked, material.manifest, past=past)
+    places = Places(
+        run=shown_path(material.folder.path),
+        baseline=shown_path(material.baseline.path) if material.baseline else "",
+        suite=material.manifest.suite_file or "",
+    )
+    return build_view(material.summary, material.decision, *walked, material.manifest, past=past, places=places)
 
 
 def prepare_reports() -> None:

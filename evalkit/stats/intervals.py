@@ -48,6 +48,21 @@ def wilson(successes: int, n: int, *, confidence_level: float = 0.95) -> Estimat
     return Estimate(value=successes / n, low=low, high=high, n=n, method="wilson", confidence_level=confidence_level)
 
 
+def cases_to_prove(rate: float, *, confidence_level: float = 0.95) -> int | None:
+    """The fewest cases that prove a rate if all of them pass: the least n with n / (n + z^2) >= rate.
+
+    Args:
+        rate: At least this much is to be proved; `None` is returned for 1, which no number of cases proves.
+        confidence_level: Two-sided, in (0, 1); 0.9 for a one-sided bound of 95 %.
+
+    Source: the lower bound of Wilson 1927, JASA 22:209, at p = 1.
+    """
+    if rate >= 1:
+        return None
+    z = two_sided_z(confidence_level)
+    return max(1, math.ceil(z * z * rate / (1 - rate) - 1e-9))
+
+
 def mean_t(values: ArrayLike, *, confidence_level: float = 0.95) -> Estimate:
     """Return the mean of independent values with Student's interval: mean ± t(n - 1) s / sqrt(n).
 

@@ -175,3 +175,32 @@ def test_no_pass_metric_lets_an_unproven_judge_decide(metric: str) -> None:
     decision = a_decision(frozen(rows, (JUDGE,)), Threshold(metric=metric, min=0.95))
     assert decision.outcome == "no decision"
     assert "draw answers to label" in decision.reasons[0]
+
+
+def test_small_cohorts_share_one_sentence_that_says_what_would_prove_the_limit():
+    """N / (n + 2.706) reaches .80 at 11 cases: three cohorts with fewer are one reason, a larger one has its own."""
+    sizes = {"es": 3, "it": 4, "pl": 10, "fr": 40}
+    rows = [
+        row
+        for name, n in sizes.items()
+        for row in passing(n, n if name != "fr" else 33, prefix=name, cohorts={"language": name})
+    ]
+    check = Threshold(metric="pass_rate", min=0.8, by=("language",), critical=tuple(sizes))
+    decision = a_decision(frozen(rows), check)
+    small = [reason for reason in decision.reasons if "too small" in reason]
+    assert small == [
+        "3 cohorts are too small to prove pass_rate ≥ 80%: language=es (3), language=it (4), language=pl (10); "
+        "11 passing cases would"
+    ]
+    assert [reason for reason in decision.reasons if "language=fr" in reason and "not proved" in reason]
+    assert not [
+        reason for reason in decision.reasons if reason.startswith(("language=es", "language=it", "language=pl"))
+    ]
+
+
+def test_one_small_cohort_keeps_its_sentence():
+    """It says how many passing cases would prove the limit."""
+    rows = passing(8, 8, cohorts={"domain": "aml"})
+    decision = a_decision(frozen(rows), Threshold(metric="pass_rate", min=0.8, by=("domain",), critical=("aml",)))
+    reasons = [reason for reason in decision.reasons if "domain=aml" in reason]
+    assert any("too few cases, 11 passing ones would prove it" in reason for reason in reasons), decision.reasons

@@ -7,11 +7,12 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+import report_samples
 from rich.console import Console
 
 from evalkit.report.console import SHOWN_REASONS, print_view
-from evalkit.report.view import View
-from evalkit.results import Amendment
+from evalkit.report.view import View, build_view
+from evalkit.results import Amendment, Decision
 
 
 def printed(view: View, width: int, *, colour: bool = False, verbose: bool = False) -> str:
@@ -52,13 +53,16 @@ def test_a_long_output_ends_with_the_verdict(view: View) -> None:
 def test_reasons_left_out_are_counted(view: View) -> None:
     """One is one."""
     for extra, said in ((1, "… and 1 more reason\n"), (3, "… and 3 more reasons\n")):
-        many = replace(view, reasons=tuple(f"reason {number}" for number in range(SHOWN_REASONS + extra)))
+        many = replace(view, why=tuple(f"reason {number}" for number in range(SHOWN_REASONS + extra)))
         assert said in printed(many, 80)
 
 
-def test_the_headline_is_not_said_again(view: View) -> None:
+def test_the_headline_is_not_said_again() -> None:
     """A reason that is the headline, word for word, is not a further reason."""
-    text = printed(replace(view, headline="no baseline yet", reasons=("no baseline yet", "another")), 100)
+    reasons = ("no baseline yet", "another")
+    decision = Decision(outcome="no decision", checks=(), reasons=reasons)
+    view = build_view(report_samples.summary(), decision, tuple, None, report_samples.manifest())
+    text = printed(view, 100)
     assert text.count("no baseline yet") == 1
     assert "why     another" in text
 
@@ -72,10 +76,17 @@ def test_without_a_baseline_there_is_no_column_of_it(view: View) -> None:
     assert "need ≥ 85%" in text
 
 
-def test_a_changed_rule_is_said_under_its_own_word(view: View) -> None:
+def test_a_changed_rule_is_said_under_its_own_word() -> None:
     """A looser gate that is a reason as well stands once, with its mark."""
     looser = Amendment(what="gate pass_rate.min", before="0.8", after="0.5", loosens=True)
     reasons = (f"{looser} since main@9f2c1ab", "another")
-    text = printed(replace(view, amendments=(looser,), amended_since="main@9f2c1ab", reasons=reasons), 120)
+    decision = Decision(
+        outcome="approved with conditions",
+        checks=(),
+        reasons=("first", *reasons),
+        amendments=(looser,),
+        amended_since="main@9f2c1ab",
+    )
+    text = printed(build_view(report_samples.summary(), decision, tuple, None, report_samples.manifest()), 120)
     assert text.count("0.8 → 0.5") == 1
     assert "rules   ! looser gate pass_rate.min 0.8 → 0.5 since main@9f2c1ab" in text

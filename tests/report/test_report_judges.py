@@ -69,7 +69,7 @@ def test_every_place_has_one_line_a_judge(summary: Summary, decision: Decision) 
     print_view(view, Console(file=file, width=200, color_system=None))
     lines = [line for line in file.getvalue().splitlines() if "local-correctness" in line]
     assert len(lines) == 1, lines
-    section = summary_markdown(view).partition("**Judge trust**")[2].partition("**")[0]
+    section = summary_markdown(view).partition("<summary>Judge trust")[2].partition("</details>")[0]
     assert [line for line in section.splitlines() if line.startswith("- ")] == [
         "- `correctness` by `local-correctness` untrusted: no labels by people; "
         "kappa 0.86 [0.69, 0.94] with 116 labels by authors, on pass/fail; "

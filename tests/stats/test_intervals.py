@@ -12,7 +12,15 @@ from statsmodels.regression.linear_model import OLS
 from statsmodels.stats.proportion import proportion_confint
 
 from evalkit.results import Estimate
-from evalkit.stats.intervals import cluster_robust, mean_t, newcombe_paired, quantile_bounds, tango, wilson
+from evalkit.stats.intervals import (
+    cases_to_prove,
+    cluster_robust,
+    mean_t,
+    newcombe_paired,
+    quantile_bounds,
+    tango,
+    wilson,
+)
 
 seeded = settings(derandomize=True, deadline=None, max_examples=150)
 counts = st.integers(0, 60)
@@ -330,3 +338,24 @@ def test_cluster_robust_covers_where_a_plain_interval_does_not() -> None:
         plain += narrow.low <= 0 <= narrow.high
     assert 0.92 <= robust / 600 <= 0.98
     assert plain / 600 < 0.75
+
+
+@pytest.mark.parametrize("rate", [0.01, 0.5, 0.75, 0.8, 0.85, 0.9, 0.95, 0.99])
+@pytest.mark.parametrize("confidence_level", [0.9, 0.95])
+def test_cases_to_prove_is_the_least_number_whose_wilson_bound_holds(rate: float, confidence_level: float) -> None:
+    """One case fewer does not prove the rate, this number does."""
+    n = cases_to_prove(rate, confidence_level=confidence_level)
+    assert n is not None
+    low = wilson(n, n, confidence_level=confidence_level).low
+    assert low is not None
+    assert low >= rate - 1e-9
+    if n > 1:
+        fewer = wilson(n - 1, n - 1, confidence_level=confidence_level).low
+        assert fewer is not None
+        assert fewer < rate
+
+
+def test_no_number_of_cases_proves_certainty() -> None:
+    """A rate of 1 has no proof."""
+    assert cases_to_prove(1.0) is None
+    assert cases_to_prove(0.8, confidence_level=0.9) == 11

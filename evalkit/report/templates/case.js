@@ -27,7 +27,7 @@ async function showCase(id, parameters) {
   const row = data.rows[place], {the, now} = found, before = parameters.get("base") === "0" ? null : found.before;
   const parts = [caseHead(row, found.before, before), section("Input", ...inputParts(the.input)), answers(now, before),
     scoreTable(row, now, before), didSection(now || found.before), listSection("Reference", the.reference),
-    listSection(now && now.output && now.output.contexts ? "Contexts that the system used" : "Contexts", contextsOf(the), true),
+    contextSection(the, now, before),
     opinionsOf(row), timings(now, before), extras(the)];
   box.replaceChildren(...parts.filter(Boolean));
   document.title = `${visible(row[COL.id])} – evalkit`;
@@ -139,6 +139,25 @@ function rawReply(details) {
 function noteOf(metric) {
   const words = [metric.judge ? `judge ${visible(metric.judge)}` : "", metric.advisory ? "advisory" : ""].filter(Boolean);
   return words.length ? make("small", {text: words.join(", ")}) : null;
+}
+
+// The contexts of the baseline and of now side by side where both systems state theirs; those of one run only are marked.
+function contextSection(the, now, before) {
+  const left = before && before.output ? before.output.contexts : undefined, right = now && now.output ? now.output.contexts : undefined;
+  if (left === undefined || right === undefined)
+    return listSection(right === undefined ? "Contexts" : "Contexts that the system used", contextsOf(the), true);
+  const lost = left.filter((text) => !right.includes(text)), gained = right.filter((text) => !left.includes(text));
+  const note = lost.length || gained.length ? `${lost.length} only in the baseline, ${gained.length} only now.`
+    : left.length === right.length && left.every((text, place) => text === right[place]) ? "The contexts are the same." : "The same contexts in another order.";
+  return section("Contexts that the systems used",
+    make("div", {class: "sides"}, contextBox("Contexts of the baseline", left, lost, "del"), contextBox("Contexts now", right, gained, "ins")),
+    make("p", {class: "note", text: note}));
+}
+
+function contextBox(title, texts, alone, mark) {
+  const item = (text) => make("li", {}, alone.includes(text) ? make(mark, {}, modelText(text)) : modelText(text));
+  return make("div", {class: "answer"}, make("h3", {text: title}),
+    texts.length ? make("ol", {class: "texts"}, ...texts.map(item)) : make("p", {class: "note", text: "None."}));
 }
 
 function contextsOf(body) {

@@ -1,0 +1,113 @@
+"""Say what to do next, with a command to copy where there is one."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from evalkit.report.survey import FailedCase
+from evalkit.results import Decision
+from evalkit.text.numbers import plural
+from evalkit.text.printable import one_line
+
+MOST_STEPS = 3
+_SAVE = "evalkit baseline save"
+_COMMAND = re.compile(r"`(evalkit [^`]+)`")
+
+
+@dataclass(frozen=True, slots=True)
+class NextStep:
+    """One thing to do."""
+
+    text: str
+    command: str = ""
+    """Empty where no command does it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """What commands name: the run, its baseline and its suite."""
+
+    run: str = "RUN"
+    baseline: str = ""
+    """Empty where there is none."""
+    suite: str = ""
+
+
+def next_steps(
+    decision: Decision,
+    failing: Sequence[FailedCase],
+    *,
+    are_new: bool,
+    unknown: int,
+    partial: str | None,
+    places: Places,
+) -> tuple[NextStep, ...]:
+    """List at most `MOST_STEPS` steps, the most urgent first.
+
+    Args:
+        decision: what the gate said.
+        failing: the worst failing cases.
+        are_new: whether they are failures that the baseline does not have.
+        unknown: runs without an answer or without a score.
+        partial: why the run is partial, `None` for a whole one.
+        places: what the commands name.
+    """
+    found = dict.fromkeys(_steps(decision, failing, are_new, unknown, partial, places))
+    return tuple(found)[:MOST_STEPS]
+
+
+def _steps(
+    decision: Decision, failing: Sequence[FailedCase], are_new: bool, unknown: int, partial: str | None, places: Places
+) -> Iterator[NextStep]:
+    run, suite = shlex.quote(places.run), shlex.quote(places.suite) if places.suite else ""
+    if partial is not None:
+        stopped = not partial.startswith("--")
+        more = f" --out {run} --resume" if stopped else ""
+        yield NextStep("resume the run" if stopped else "run the whole suite", f"evalkit run {suite}{more}".strip())
+        return
+    if decision.outcome == "no decision" and unknown:
+        yield NextStep(
+            f"run the {plural(unknown, 'row')} without a result again",
+            f"evalkit run {suite} --out {run} --retry-errors" if suite else "",
+        )
+    first = decision.comparison is None and any(check.name == "no_regression" for check in decision.checks)
+    if first and decision.outcome != "blocked":
+        yield NextStep("save this run as the baseline", f"evalkit baseline save {run}")
+    commands = [command for reason in decision.reasons for command in _COMMAND.findall(reason)[:1]]
+    yield from (_from_reason(command, run) for command in commands if not (first and command == _SAVE))
+    if decision.outcome != "approved" and failing:
+        yield from _look_at(failing[0], are_new, places)
+    if any(each.loosens for each in decision.amendments):
+        yield NextStep("confirm that each looser rule is meant")
+    if decision.outcome == "blocked" and suite:
+        yield NextStep("fix the system, then run the failed cases again", f"evalkit run {suite} --failed-from {run}")
+    if decision.outcome == "approved with conditions":
+        yield NextStep("accept the conditions, or meet them")
+    if decision.outcome == "approved":
+        yield NextStep("merge; then make this run the baseline", f"evalkit baseline save {run}")
+
+
+def _from_reason(command: str, run: str) -> NextStep:
+    """The command that a reason names, with the folder of this run in it."""
+    if command == _SAVE:
+        return NextStep("run the golden set with the old system, and save that run", f"{command} OLD_RUN")
+    text = "label answers, so that the judge can be trusted" if " labels " in command else "do what the reason names"
+    return NextStep(text, re.sub(r"\bRUN\b", lambda _: run, command))
+
+
+def _look_at(failed: FailedCase, are_new: bool, places: Places) -> Iterator[NextStep]:
+    """Compare the answers of the worst case, or run it again; of all cases where its id cannot be shown as it is."""
+    case_id, run, suite = failed.row.case.id, shlex.quote(places.run), shlex.quote(places.suite)
+    able = one_line(case_id, max(len(case_id), 1)) == case_id
+    if are_new and places.baseline:
+        command = f"evalkit diff {shlex.quote(places.baseline)} {run}"
+        case = f" --case {shlex.quote(case_id)}" if able else ""
+        yield NextStep("compare the answers of the worst case" if able else "compare the answers", command + case)
+    elif places.suite:
+        case = f"--case {shlex.quote(case_id)}" if able else f"--failed-from {run}"
+        yield NextStep(
+            "run the worst case again" if able else "run the failed cases again", f"evalkit run {suite} {case}"
+        )

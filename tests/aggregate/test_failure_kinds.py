@@ -1,0 +1,94 @@
+"""Failing cases by what failed them and by the words that their texts share."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable
+
+from evalkit.aggregate.failure_kinds import MOST_TEXTS, FailureGroups, FailureKind
+from evalkit.types import Case, Failure, Output, Row, Score, Unscored, verdict_of
+
+REFUSALS = "I cannot help with this request, please contact the branch"
+CAUSES = {
+    "refund": ("Where is my refund {}?", "Refunds take fourteen days after the parcel arrives", "missing '9.80 EUR'"),
+    "refusal": ("Question number {} on opening hours", REFUSALS, "missing 'Monday'"),
+    "language": ("Wann kommt Paket {}?", "Das Paket kommt morgen zwischen acht und zehn", "missing 'tomorrow'"),
+    "links": ("Show invoice {}", "Open https://shop.example/invoices and download the document", "missing 'PDF'"),
+}
+
+
+def failing(name: str, number: int, metric: str = "keywords") -> Row:
+    """A case that fails one scorer."""
+    question, answer, reason = CAUSES[name]
+    case = Case(id=f"{name}-{number:04d}", input=question.format(number))
+    return Row(case=case, output=Output(text=answer), scores={metric: Score(metric, 0.0, False, reason)})
+
+
+def kinds_of(
+    rows: Iterable[Row], new: Iterable[str] = (), advisory: frozenset[str] = frozenset()
+) -> tuple[FailureKind, ...]:
+    """The kinds of rows, one a case."""
+    groups = FailureGroups(advisory, new)
+    for row in sorted(rows, key=lambda row: row.case.id):
+        groups.add(verdict_of(row, advisory), [row])
+    return groups.kinds()
+
+
+def test_forty_failures_read_as_their_causes() -> None:
+    """Ten cases of each of four causes become four kinds, each with words of its own and its own cases."""
+    rows = [failing(name, number) for name in CAUSES for number in range(10)]
+    kinds = kinds_of(rows)
+    assert len(kinds) == 4
+    for kind in kinds:
+        assert kind.n == 10
+        assert len({case_id.partition("-")[0] for case_id in kind.case_ids}) == 1
+    words = {kind.case_ids[0].partition("-")[0]: kind.words for kind in kinds}
+    for name, marks in words.items():
+        own = " ".join(CAUSES[name]).lower()
+        assert len(marks) >= 3
+        assert all(mark in own for mark in marks)
+
+
+def test_the_failed_scorer_comes_first() -> None:
+    """The same text that failed two scorers is two kinds; an advisory scorer fails nothing."""
+    rows = [failing("refund", number, "keywords" if number < 3 else "tone") for number in range(8)]
+    assert [(kind.name, kind.n) for kind in kinds_of(rows)] == [("tone", 5), ("keywords", 3)]
+    assert [(kind.name, kind.n) for kind in kinds_of(rows, advisory=frozenset({"tone"}))] == [("keywords", 3)]
+
+
+def test_errors_and_missing_scores_are_kinds_of_their_own() -> None:
+    """A case without an answer and one without a score are never counted as a scorer's failure."""
+    lost = [Row(case=Case(id=f"l{n}", input="x"), failure=Failure("timeout", "late")) for n in range(3)]
+    unread = Row(case=Case(id="u", input="x"), output=Output(text="y"), scores={"j": Unscored("j", "judge_error", "?")})
+    found = {(kind.state, kind.name): kind.n for kind in kinds_of([*lost, unread, failing("refund", 1)])}
+    assert found == {("system_error", "timeout"): 3, ("unscored", "judge_error"): 1, ("failed", "keywords"): 1}
+
+
+def test_new_failures_are_counted_and_shown_first() -> None:
+    """Of each kind it is known how many did not fail before, and examples begin with them."""
+    rows = [failing(name, number) for name in ("refund", "refusal") for number in range(10)]
+    first = kinds_of(rows, new=["refusal-0007", "refusal-0008"])[0]
+    assert (first.n, first.n_new) == (10, 2)
+    assert set(first.case_ids[:2]) == {"refusal-0007", "refusal-0008"}
+
+
+def test_the_same_rows_give_the_same_kinds() -> None:
+    """Neither the order in which rows arrive nor a second run changes a letter."""
+    rows = [failing(name, number) for name in CAUSES for number in range(7)]
+    wanted = kinds_of(rows)
+    for seed in range(5):
+        random.Random(seed).shuffle(rows)
+        assert kinds_of(rows) == wanted
+
+
+def test_every_failing_case_is_in_one_kind() -> None:
+    """Beyond the sample that is clustered cases still join a cluster; texts without words are counted too."""
+    rows = [failing(name, number) for name in CAUSES for number in range(MOST_TEXTS)]
+    rows += [
+        Row(case=Case(id=f"z{n}", input="?"), output=Output(text="!"), scores={"keywords": Score("keywords", 0, False)})
+        for n in range(9)
+    ]
+    kinds = kinds_of(rows)
+    assert sum(kind.n for kind in kinds) == len(rows)
+    assert sorted(kind.n for kind in kinds) == [9, *[MOST_TEXTS] * 4]
+    assert [kind.words for kind in kinds if kind.n == 9] == [()]

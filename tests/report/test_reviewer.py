@@ -1,0 +1,221 @@
+"""What a reviewer reads in ten seconds: what happened, why, what next."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+import report_samples
+from rich.console import Console
+
+from evalkit.report.console import print_view
+from evalkit.report.markdown import MOST_WORDS, few_words, page_of
+from evalkit.report.next_steps import Places
+from evalkit.report.page import COMMENT_BYTES, markdown, read_page, to_json
+from evalkit.report.view import View, build_view
+from evalkit.results import Amendment, Check, Comparison, Decision, Estimate
+
+PLACES = Places(run="reports/now", baseline="reports/baselines/main", suite="suites/compliance.yaml")
+LONG = "many words that say the same thing over and over again until nobody reads them " * 9
+COMPARED = Comparison(baseline_id="main@9f2c1ab", n_paired=40, overlap=1.0, still_failing=("aml-0008",))
+NO_BASELINE = Check(
+    name="no_regression",
+    metric="",
+    cohort="overall",
+    outcome="insufficient evidence",
+    need="a comparison with the baseline",
+    reason="no baseline `main` yet: save it with `evalkit baseline save` under that name",
+)
+PASSED = tuple(check for check in report_samples.checks() if check.outcome == "pass")
+
+
+def seen(decision: Decision, *, partial: str | None = None, before: bool = True) -> View:
+    """The view of the hand-made rows with another decision."""
+    old = report_samples.stored_baseline_rows if before else None
+    manifest = replace(report_samples.manifest(), partial=partial)
+    return build_view(report_samples.summary(), decision, report_samples.stored_rows, old, manifest, places=PLACES)
+
+
+def red() -> View:
+    """A blocked run."""
+    return seen(report_samples.decision())
+
+
+def green() -> View:
+    """An approved run."""
+    return seen(Decision(outcome="approved", checks=PASSED, comparison=COMPARED))
+
+
+def first() -> View:
+    """The first run of a suite."""
+    checks = (*PASSED, NO_BASELINE)
+    return seen(
+        Decision(outcome="approved with conditions", checks=checks, reasons=(NO_BASELINE.reason,)), before=False
+    )
+
+
+def undecided() -> View:
+    """A part of the suite."""
+    return seen(
+        Decision(outcome="no decision", checks=PASSED, reasons=("partial run (--limit 5), not a gate",)),
+        partial="--limit 5",
+    )
+
+
+def huge() -> View:
+    """Forty cohorts that block and warn with long names, long reasons and long texts, and fifty looser rules."""
+    check = report_samples.checks()[1]
+    names = [f"{'very long cohort name ' * 4}{number}={LONG}" for number in range(40)]
+    checks = tuple(
+        replace(check, cohort=name, metric=f"metric {LONG}", reason=f"{name} {LONG}", outcome=outcome)
+        for name in names
+        for outcome in ("block", "warn")
+    )
+    decision = report_samples.decision()
+    looser = tuple(Amendment(what=f"rule {LONG}", before=LONG, after=LONG, loosens=True) for _ in range(50))
+    view = seen(replace(decision, checks=checks, reasons=tuple(c.reason for c in checks), amendments=looser))
+    failed = view.failing[0]
+    row = replace(failed.row, case=replace(failed.row.case, id=f"id {LONG}", input=LONG))
+    score = replace(failed.failed[0], reason=LONG)
+    kind = replace(view.kinds[0], name=LONG, words=LONG)
+    long = replace(failed, row=row, failed=(score,), n_runs=9)
+    steps = tuple(replace(step, text=LONG) for step in view.next)
+    return replace(view, failing=(long,) * 50, n_failing=40_000, kinds=(kind,) * 30, next=steps)
+
+
+RUNS: dict[str, Callable[[], View]] = {
+    "red": red,
+    "green": green,
+    "first": first,
+    "undecided": undecided,
+    "huge": huge,
+}
+
+
+def visible(view: View) -> str:
+    """The part of the posted comment that is not folded."""
+    text = markdown(read_page(to_json(page_of(view)).encode()), COMMENT_BYTES, foot="Full report: an artifact")
+    return re.sub(r"<details>.*?</details>", "", re.sub(r"<!--.*?-->", "", text), flags=re.DOTALL)
+
+
+def words(text: str) -> int:
+    """Words that hold a letter or a digit."""
+    return sum(bool(re.search(r"\w", word)) for word in text.split())
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_the_visible_part_of_a_comment_is_short(name: str) -> None:
+    """At most 250 words, whatever the run."""
+    text = visible(RUNS[name]())
+    assert 10 < words(text) <= MOST_WORDS, words(text)
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_the_comment_hides_what_no_reviewer_needs(name: str) -> None:
+    """No hash, provenance, head or quantile is visible, and no line has a second interval."""
+    view = replace(RUNS[name](), head="5f" * 16)
+    text = visible(view)
+    assert view.head in markdown(page_of(view))
+    for hidden in (view.head, "sha256", "Provenance", "p99", "kappa"):
+        assert hidden not in text
+    for line in text.splitlines():
+        assert len(re.findall(r"\[[−\d][^\]]*, [^\]]*\]", line)) <= 1, line
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_every_place_says_what_why_next_in_this_order(name: str) -> None:
+    """The comment and the terminal begin with the outcome and end with a command to copy."""
+    view = RUNS[name]()
+    text = visible(view)
+    assert text.index(view.outcome.upper()) < text.index("**Next**")
+    if "**Why**" in text:
+        assert text.index(view.outcome.upper()) < text.index("**Why**") < text.index("**Next**")
+    file = io.StringIO()
+    print_view(view, Console(file=file, width=80, color_system=None, markup=False, highlight=False, emoji=False))
+    said = file.getvalue()
+    assert said.startswith(view.word)
+    assert said.rindex("\nnext    ") > said.index(view.facts[0])
+    assert "evalkit " in said[said.rindex("\nnext    ") :]
+
+
+def test_a_failure_has_question_fault_and_answer() -> None:
+    """In the comment and on the terminal, for each of the worst cases."""
+    view = red()
+    failed = view.failing[0]
+    row = next(
+        line for line in visible(view).splitlines() if f"`{failed.row.case.id}`" in line and line.startswith("|")
+    )
+    assert "When must a suspicious transaction be reported?" in row
+    assert "found 1 of 4: unit" in row
+    assert "It should be reported within thirty days" in row
+    file = io.StringIO()
+    print_view(view, Console(file=file, width=100, color_system=None))
+    for said in ("asked   When must", "wrong   found 1 of 4: unit", "answer  It should be"):
+        assert said in file.getvalue()
+
+
+def test_an_approval_with_conditions_leads_with_the_approval() -> None:
+    """What passed comes before what is open."""
+    headline = first().headline
+    assert headline.startswith("3 of 4 checks passed; condition: ")
+    assert "no baseline `main` yet" in headline
+
+
+def test_green_lists_no_failure_that_is_not_news() -> None:
+    """Cases that failed before as well are counted, and folded with everything else."""
+    text = visible(green())
+    assert "1 still failing" in text
+    assert "aml-0008" not in text
+    assert "no case newly fails" in text
+
+
+def steps(view: View) -> list[str]:
+    """The commands of the next steps."""
+    return [step.command for step in view.next]
+
+
+def test_next_fits_the_outcome() -> None:
+    """A red run leads to its worst case, a first one to a baseline, a part to the whole, a green one to the merge."""
+    assert steps(red())[0] == f"evalkit diff reports/baselines/main reports/now --case {red().failing[0].row.case.id}"
+    assert steps(red())[1] == "evalkit run suites/compliance.yaml --failed-from reports/now"
+    assert steps(first())[0] == "evalkit baseline save reports/now"
+    assert steps(undecided()) == ["evalkit run suites/compliance.yaml"]
+    assert green().next[0].text.startswith("merge")
+
+
+def test_what_a_reason_names_is_the_next_step() -> None:
+    """The command of a reason gets the folder of the run."""
+    reason = "rests on a judge: draw answers to label with `evalkit labels sample RUN`, or make the scorer advisory"
+    view = seen(Decision(outcome="no decision", checks=PASSED, reasons=(reason,), comparison=COMPARED))
+    assert "evalkit labels sample reports/now" in steps(view)
+
+
+def test_a_stopped_run_is_resumed() -> None:
+    """A run that ended at its deadline goes on where it stopped."""
+    view = seen(Decision(outcome="no decision", checks=PASSED, reasons=("x",)), partial="the deadline was reached")
+    assert steps(view) == ["evalkit run suites/compliance.yaml --out reports/now --resume"]
+
+
+def test_an_id_that_cannot_be_shown_is_in_no_command() -> None:
+    """A command would not name the case that it shows."""
+    decision = report_samples.decision()
+    assert decision.comparison is not None
+    odd = replace(decision, comparison=replace(decision.comparison, new_failures=(report_samples.case(39).id,)))
+    assert steps(seen(odd))[0] == "evalkit diff reports/baselines/main reports/now"
+
+
+def test_few_words_are_counted() -> None:
+    """Cut after the last word that fits."""
+    assert few_words("a  b\nc", 3) == "a b c"
+    assert few_words("a b c d", 3) == "a b c …"
+
+
+def test_a_limit_of_the_gate_has_one_interval() -> None:
+    """A check that compares shows the interval of its drop only."""
+    check = replace(report_samples.checks()[1], observed=Estimate(value=0.5, low=0.2, high=0.8, n=10))
+    view = seen(replace(report_samples.decision(), checks=(check,)))
+    row = next(line for line in visible(view).splitlines() if line.startswith("| pass rate"))
+    assert row == "| pass rate in domain=aml | 90% | 50% | 40 pts [18, 61] |"
