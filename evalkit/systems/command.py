@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -27,6 +28,8 @@ from evalkit.text.values import one_line
 from evalkit.types import Case, Failure, Output
 
 _SHOWN_STDERR = 1 << 13
+_DESCRIBED = re.compile(r"""\s*\{\s*"text"\s*:""")
+"""The beginning of an object that describes an answer, whether or not the rest of it can be read."""
 _HELD_OPEN = (
     "the command had ended, but a process that it started holds standard output open, so its answer may be incomplete; "
     "start that process with `>/dev/null 2>&1`"
@@ -240,15 +243,20 @@ def _exit_failure(code: int, errors: bytes) -> Failure:
 
 def _output(printed: bytes) -> Output | Failure:
     try:
-        text = printed.decode("utf-8")
+        text = printed.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         what = f"the command printed byte 0x{printed[error.start]:02x} at {error.start}, which is not UTF-8"
         return Failure("bad_output", f"{what}; print UTF-8, in Python with PYTHONIOENCODING=utf-8")
     if not text.strip():
         return Failure("bad_output", 'the command printed nothing; print {"text": ""} for an empty answer')
     if text.lstrip().startswith("{"):
-        with suppress(ValueError):
+        try:
             value = parse_json(text)
+        except ValueError as error:
+            if _DESCRIBED.match(text):
+                what = f"the command printed an object with `text` that is not JSON ({one_line(error)})"
+                return Failure("bad_output", f"{what}; print the whole object, in Python with json.dumps")
+        else:
             # An object without `text` is an answer in JSON, not a description of one.
             if "text" in value:
                 return to_output(value)

@@ -33,7 +33,7 @@ def test_judge_less_corrected_is_the_bias(n: int, style: Style) -> None:
                 Decimal(each.replace("−", "-"))
                 for each in re.findall(r"(?:judge|corrected|bias) (−?[\d.]+)", line.removeprefix("judge: "))
             )
-            step = Decimal(1).scaleb(max(each.as_tuple().exponent for each in (judge, corrected, bias)))
+            step = Decimal(1).scaleb(max(int(each.as_tuple().exponent) for each in (judge, corrected, bias)))
             assert abs(judge - corrected - bias) < step, line
 
 

@@ -50,6 +50,7 @@ def test_the_case_is_json_on_standard_input(shared, ask, case):
         (b'{"text": ""}', Output(text="")),
         (b'{"amount": 3}\n', Output(text='{"amount": 3}')),
         (b"{not json}", Output(text="{not json}")),
+        (b'\xef\xbb\xbf{"text": "a"}', Output(text="a")),
         (b"a\0b\xe2\x80\xa8c", Output(text="a\0b\u2028c")),
         (b'{"text": 5}', Failure("bad_output", "text: expected a string, got int 5")),
         (
@@ -252,3 +253,25 @@ def test_what_holds_standard_output_open_is_named(shared, ask, case):
     assert ended.message.startswith("no answer within 8 s; the command had ended, but a process that it started holds")
     (ended,) = ask(program("import time; time.sleep(600)", timeout_s=1), shared, case("x"))
     assert ended == Failure("timeout", "no answer within 1 s")
+
+
+@pytest.mark.parametrize(
+    "printed",
+    [
+        '{"text": "ok',
+        '{"text": "ok", "latency_s": NaN}',
+        '{"text": "ok"}{"text": "no"}',
+        '{"text": "ok", "usage": {"input_tokens": ' + "9" * 5_000 + "}}",
+        '{"text": "ok", "a": ' + "[" * 100_000 + "]" * 100_000 + "}",
+    ],
+    ids=["half", "NaN", "two", "huge number", "deep"],
+)
+def test_a_description_that_cannot_be_read_is_not_an_answer(printed, shared, ask, case):
+    """An object that begins with `text` describes an answer; read as plain text, its words could pass a scorer."""
+    (ended,) = ask(program(f"print({printed!r})" if len(printed) < 10_000 else DEEP), shared, case("x"))
+    assert isinstance(ended, Failure)
+    assert ended.kind == "bad_output"
+    assert ended.message.startswith("the command printed an object with `text` that is not JSON")
+
+
+DEEP = """print('{"text": "ok", "a": ' + '[' * 100_000 + ']' * 100_000 + '}')"""
