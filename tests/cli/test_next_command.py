@@ -1,4 +1,4 @@
-"""The commands of the next steps on a terminal; which commands there are is tested in `tests/report/test_reviewer.py`."""
+"""Commands of the next steps on a terminal; which ones there are is tested in `tests/report/test_reviewer.py`."""
 
 import shlex
 
