@@ -183,19 +183,17 @@ def test_small_cohorts_share_one_sentence_that_says_what_would_prove_the_limit()
     rows = [
         row
         for name, n in sizes.items()
-        for row in passing(n, n if name != "fr" else 33, prefix=name, cohorts={"language": name})
+        for row in passing(n, n if name != "fr" else 33, prefix=name, cohorts={"domain": name})
     ]
-    check = Threshold(metric="pass_rate", min=0.8, by=("language",), critical=tuple(sizes))
+    check = Threshold(metric="pass_rate", min=0.8, by=("domain",), critical=tuple(sizes))
     decision = a_decision(frozen(rows), check)
     small = [reason for reason in decision.reasons if "too small" in reason]
     assert small == [
-        "3 cohorts are too small to prove pass_rate ≥ 80%: language=es (3), language=it (4), language=pl (10); "
+        "3 cohorts are too small to prove pass_rate ≥ 80%: domain=es (3), domain=it (4), domain=pl (10); "
         "11 passing cases would"
     ]
-    assert [reason for reason in decision.reasons if "language=fr" in reason and "not proved" in reason]
-    assert not [
-        reason for reason in decision.reasons if reason.startswith(("language=es", "language=it", "language=pl"))
-    ]
+    assert [reason for reason in decision.reasons if "domain=fr" in reason and "not proved" in reason]
+    assert not [reason for reason in decision.reasons if reason.startswith(("domain=es", "domain=it", "domain=pl"))]
 
 
 def test_one_small_cohort_keeps_its_sentence():
