@@ -141,7 +141,7 @@ def _refuse_constant(name: str) -> Any:
 def _refuse_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     row = dict(pairs)
     if len(row) < len(pairs):
-        raise ValueError("a key stands twice")
+        raise ValueError("a duplicate key")
     return row
 
 
@@ -150,7 +150,7 @@ _STRICT_DECODER = json.JSONDecoder(parse_constant=_refuse_constant, object_pairs
 
 
 def parse_json(text: str, place: str = "", *, strict: bool = False) -> Any:
-    """Parse JSON text; NaN and Infinity are refused, and where it is to be `strict` a key that stands twice too.
+    """Parse JSON text; NaN and Infinity are refused, and if `strict`, duplicate keys too.
 
     Raises:
         ValueError: Says what is wrong and shows how the text begins.

@@ -126,7 +126,7 @@ def _declared(mix: str, names: Sequence[str]) -> Mapping[Cell, float]:
         except ValueError:
             raise InputError(Problem("--mix", f"{part!r} holds no share", "write aml=0.3,privacy=0.7")) from None
         if not value.strip() or cell in shares:
-            what = f"{value.strip()!r} stands twice" if value.strip() else f"{part!r} names no value"
+            what = f"{value.strip()!r} is given twice" if value.strip() else f"{part!r} names no value"
             raise InputError(Problem("--mix", what, "write each value once: aml=0.3,privacy=0.7"))
         shares[cell] = share
     if not min(shares.values()) >= 0 or not abs(sum(shares.values()) - 1) <= 0.001:

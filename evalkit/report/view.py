@@ -296,7 +296,9 @@ def _moves(found: Comparison | None) -> tuple[str, ...]:
     if found is None:
         return ()
     moved = (f"{len(found.fixed):,} fixed", f"{len(found.still_failing):,} still failing")
-    return (plural(len(found.new_failures), "new failure"), *moved)
+    cases = {"removed": found.removed, "changed": found.changed, "added": found.added}
+    named = (f"{plural(len(ids), 'case')} {word}" for word, ids in cases.items() if ids)
+    return (plural(len(found.new_failures), "new failure"), *moved, *named)
 
 
 def _overall_figures(

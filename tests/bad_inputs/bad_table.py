@@ -297,7 +297,7 @@ OTHERS = (
         RUN,
         code=0,
         because="figures are shown, trust is not",
-        said="4 labels, 10 are needed",
+        said="with 4 labels by people",
     ),
     Bad(82, "a label without a rater", label(2, rater="  ")),
     Bad(
@@ -307,7 +307,7 @@ OTHERS = (
         RUN,
         code=3,
         because="removed cases are counted; below 90 % overlap there is no decision",
-        said="cases added 0, removed 1",
+        said="1 case removed",
     ),
     Bad(84, "a cohort that no case has", lambda lab: None, (*RUN, "--cohort", "topic=north"), code=5),
     Bad(85, "a limit of 0", lambda lab: None, (*RUN, "--limit", "0")),

@@ -277,7 +277,7 @@ CONTENTS: dict[str, tuple[Prepare, tuple[str, ...], str]] = {
     "a packed set that is plain": (golden("g.jsonl.gz", ROW), CHECK, "is cut or foreign"),
     "a packed set of nothing": (golden("g.jsonl.gz", b""), CHECK, "no case in it; "),
     "10,000 bad rows": (content("cases.jsonl", "{}\n" * 10_000), CHECK, "more"),
-    "10,000 keys again": (content("cases.jsonl", "{" + ", ".join(['"a": 1'] * 10_000) + "}\n"), CHECK, "the key 'a' stands twice; "),
+    "10,000 keys again": (content("cases.jsonl", "{" + ", ".join(['"a": 1'] * 10_000) + "}\n"), CHECK, "the key 'a' is duplicated; "),
     "a million columns": (golden("g.csv", "a," * 1_000_000), CHECK, "1,000,001 columns, at most 10,000 are read; "),
     "ten million columns": (golden("g.csv", "," * 10_000_000), CHECK, "g.csv"),
     "a cell without end": (golden("g.csv", 'id,input\n"' + ("x" * 99 + "\n") * 100_000), CHECK, "g.csv:"),

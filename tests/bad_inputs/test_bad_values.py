@@ -100,7 +100,7 @@ CASES: dict[str, tuple[Spoil, tuple[str, ...], str]] = {
         CHECK,
         "margin 5 is as wide as the whole range of every metric that is compared (1); write it in units",
     ),
-    "a share twice": ((lambda lab: None), (*MIX, "west=0.5,west=0.5"), "--mix: 'west' stands twice; "),
+    "a share twice": ((lambda lab: None), (*MIX, "west=0.5,west=0.5"), "--mix: 'west' is given twice; "),
     "a share of nothing": ((lambda lab: None), (*MIX, "=1"), "--mix: '=1' names no value; "),
     "a baseline whose rows are a folder": (folder_of_rows, CHECK, "main/rows.jsonl.gz: a folder, not a regular file; "),
     "a misspelt key of a label": (

@@ -234,7 +234,7 @@ def test_rogan_gladen_by_hand() -> None:
 
 @pytest.mark.parametrize(
     ("sensitivity", "specificity", "reason"),
-    [((5, 10), (5, 10), "no better than a coin"), ((0, 0), (5, 10), "no label"), ((9, 10), (0, 0), "no label")],
+    [((5, 10), (5, 10), "no better than chance"), ((0, 0), (5, 10), "no label"), ((9, 10), (0, 0), "no label")],
 )
 def test_a_judge_that_guesses_cannot_be_corrected(
     sensitivity: tuple[int, int], specificity: tuple[int, int], reason: str

@@ -140,7 +140,7 @@ def test_golden_rows_may_hold_the_answers(replay, shared, ask, case):
         ('{"id": "a", "output": "x"}\n[]\n', "answers.jsonl:2: expected an object, got list"),
         ('{"id": "a", "output": NaN}\n', "answers.jsonl:1: not JSON (NaN is not a JSON number)"),
         ('{"id": "a", "output": "x", "repeat": true}\n', "answers.jsonl:1: `repeat`: expected 0, 1, 2 ..., got bool"),
-        ('{"id": "a", "output": "x", "output": "y"}\n', "answers.jsonl:1: not JSON (a key stands twice)"),
+        ('{"id": "a", "output": "x", "output": "y"}\n', "answers.jsonl:1: not JSON (a duplicate key)"),
         ('{"id": "a", "output": 5}\n', "answers.jsonl:1: `output`: expected a string or {text, contexts, usage"),
         (
             '{"id": "a", "output": {"txt": ""}}\n',
