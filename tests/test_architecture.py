@@ -123,6 +123,39 @@ def test_a_command_parses_calls_and_prints() -> None:
     assert not strays, "\n".join(strays)
 
 
+AS_WRITTEN = {
+    "build_embedder": "options of a suite, as they are written there",
+    "own_name": "options of a suite",
+    "with_vendor": "options of a suite",
+    "hints_of": "types of the fields of a class",
+    "head_of": "a decision as its file has it, which the head covers byte for byte",
+    "facts_record": "JSON for a command to print",
+}
+"""Functions that may hand a mapping of anything to another room, and what it is. `formats` is there to do so."""
+
+
+def test_what_crosses_a_room_has_a_type() -> None:
+    """A function that another room imports takes and gives values with names, not mappings of anything."""
+    used = set()
+    for name, tree in parsed():
+        own = name.removesuffix(".py").split("/")[0]
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and room(node.module or "") not in (own, "__init__", "formats"):
+                used |= {(node.module, alias.name) for alias in node.names}
+    loose = []
+    for name, tree in parsed():
+        module = "evalkit." + name.removesuffix(".py").replace("/", ".")
+        for node in tree.body:
+            if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) or (module, node.name) not in used:
+                continue
+            hints = [each.annotation for each in (*node.args.args, *node.args.kwonlyargs)] + [node.returns]
+            texts = [ast.unparse(hint) for hint in hints if hint is not None]
+            mixed = any(word in text for text in texts for word in ("Mapping[str, Any]", "dict[str, Any]"))
+            if mixed and node.name not in AS_WRITTEN:
+                loose.append(f"{name}:{node.lineno} {node.name}")
+    assert not loose, "\n".join(loose)
+
+
 def test_imports_have_no_cycle() -> None:
     """No module needs itself, by whatever way."""
     names = {name.removesuffix(".py").removesuffix("/__init__").replace("/", ".") for name, _ in parsed()}
