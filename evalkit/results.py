@@ -222,6 +222,10 @@ class Decided:
         return f"decided before: {self.outcome}{why}{at} in run {self.run_id}"
 
 
+PARTIAL_RUN = "partial run ({}), not a gate"
+"""First reason of a run that is not whole, with why it is not."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
     """The answer of the gate."""
@@ -237,3 +241,11 @@ class Decision:
     """Where the rules before stood: `origin/main@9f2c1ab`, or a baseline's id."""
     decided_before: tuple[Decided, ...] = ()
     """Earlier decisions that blocked, where this one does not: of this run, and of others of its suite and commit."""
+
+    @property
+    def partial(self) -> str | None:
+        """Why the run is partial, `None` for a whole run."""
+        before, _, after = PARTIAL_RUN.partition("{}")
+        first = self.reasons[0] if self.reasons else ""
+        told = first.startswith(before) and first.endswith(after)
+        return first.removeprefix(before).removesuffix(after) if told else None

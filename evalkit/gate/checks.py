@@ -13,6 +13,7 @@ from evalkit.gate.findings import only_warns
 from evalkit.gate.policy import Canary, Coverage, Failures
 from evalkit.gate.words import SHOWN_CASES, calibrate_first, number, some, unproven_judges, worst_first
 from evalkit.results import OVERALL, Check, CheckOutcome, Summary
+from evalkit.text.numbers import plural
 from evalkit.types import fails
 
 CANARY_RUNS = 3
@@ -61,12 +62,12 @@ def _failures(frame: FrozenFrame, summary: Summary, policy: Failures, blank: Che
     unknown = _might_fail(frame, chosen)
     if len(failing) + len(unknown) > policy.max:
         ids = tuple(frame.case_ids[i] for i in unknown)
-        reason = f"{len(unknown)} cases without a grade might fail, need {blank.need}: {some(ids)}"
+        reason = f"{plural(len(unknown), 'case')} without a grade might fail, need {blank.need}: {some(ids)}"
         return replace(check, outcome="insufficient evidence", reason=reason)
     flaky = [i for i in chosen if frame.n_failed[i] and not frame.fails[i]]
     if flaky and frame.repeat_rule == "mean":
         ids = worst_first(frame, [*failing, *flaky], frame.n_failed / known)
-        reason = f"{len(flaky)} cases fail in some repeats only: {some(ids)}"
+        reason = f"{_cases_fail(len(flaky))} in some repeats only: {some(ids)}"
         return replace(check, outcome="warn", reason=reason, case_ids=ids[:SHOWN_CASES])
     return replace(check, outcome="pass", reason=f"{len(failing)} of {len(chosen)} cases fail, need {blank.need}")
 

@@ -16,6 +16,7 @@ from evalkit.gate.findings import Finding, finding
 from evalkit.gate.pairing import Pairing
 from evalkit.gate.words import some
 from evalkit.results import Check
+from evalkit.text.numbers import plural
 
 RUNS = 4
 """Repeats on each side that must all agree."""
@@ -54,11 +55,13 @@ def critical_case_finding(pairing: Pairing, *, may_block: bool) -> Finding:
     checks = []
     if broken.surely:
         ids = tuple(frame.case_ids[case] for case in broken.surely)
-        reason = f"{len(ids)} critical cases broke: passed {RUNS} of {RUNS} times, now fail every time: {some(ids)}"
+        broke = f"{plural(len(ids), 'critical case')} broke"
+        reason = f"{broke}: passed {RUNS} of {RUNS} times, now fail every time: {some(ids)}"
         checks.append(replace(blank, outcome="block" if may_block else "warn", case_ids=ids, reason=reason))
     if broken.perhaps:
         ids = tuple(frame.case_ids[case] for case in broken.perhaps)
-        reason = f"{len(ids)} critical cases newly fail, in too few runs to tell from a flake: {some(ids)}"
+        fail = "1 critical case newly fails" if len(ids) == 1 else f"{len(ids)} critical cases newly fail"
+        reason = f"{fail}, in too few runs to tell from a flake: {some(ids)}"
         checks.append(replace(blank, outcome="warn", case_ids=ids, reason=reason))
     return finding(checks or [blank])
 

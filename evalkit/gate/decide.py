@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from evalkit.aggregate.frozen import FrozenFrame
 from evalkit.errors import ExitCode
@@ -16,7 +16,7 @@ from evalkit.gate.pairing import Baseline
 from evalkit.gate.policy import Canary, Failures, NoRegression, Policy, Threshold
 from evalkit.gate.regression import MORE_RUNS
 from evalkit.gate.thresholds import threshold_finding
-from evalkit.results import CheckOutcome, Decision, Outcome, Summary
+from evalkit.results import PARTIAL_RUN, CheckOutcome, Decision, Outcome, Summary
 
 EXIT_CODES: dict[Outcome, ExitCode] = {
     "approved": ExitCode.APPROVED,
@@ -74,7 +74,9 @@ def decide(  # noqa: PLR0913 - what a decision depends on
     comparison = next((finding.comparison for finding in findings if finding.comparison is not None), None)
     outcome = _outcome({found for found, _ in ranked}, policy.require_evidence)
     if partial is not None:
-        outcome, reasons = "no decision", (f"partial run ({partial}), not a gate", *reasons)
+        outcome, reasons = "no decision", (PARTIAL_RUN.format(partial), *reasons)
+        if comparison is not None:  # a case that was not chosen, or not reached, is still in the golden set
+            comparison = replace(comparison, removed=(), removed_failing=())
     return Decision(outcome=outcome, checks=checks, reasons=reasons, comparison=comparison)
 
 

@@ -46,8 +46,10 @@ def regression_finding(
     """
     policy = trial.policy
     if baseline is None:
-        where = "and commit it there" if ":" in policy.baseline else "under that name"
-        reason = f"no baseline `{policy.baseline}` yet: save it with `evalkit baseline save` {where}"
+        save = "`evalkit baseline save`, and commit it there"
+        if ":" not in policy.baseline:
+            save = f"`evalkit baseline save RUN --name {policy.baseline}`"
+        reason = f"no baseline `{policy.baseline}` yet: save it with {save}"
         if trial.uncompared:
             reason = f"not compared with baseline `{policy.baseline}`: {trial.uncompared}"
         return finding([_whole("insufficient evidence", reason)])

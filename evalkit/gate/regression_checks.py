@@ -87,6 +87,8 @@ def sight(tested: Sequence[Tested]) -> str:
     if first.gate.n_independent < len(first.gate.cases):
         together, alone = (_in_words(first, _smallest_drop(first, together=whole)) for whole in (True, False))
         return f"{what} would be found 4 times in 5 {alone} where cases break one by one, {together} where clusters do"
+    if _smallest_drop(first) is None and not any(_power(first, drop) >= 0.005 for drop in SHOWN_DROPS):
+        return f"too few cases to find {what} of any size ({plural(len(first.gate.cases), 'case')})"
     chances = [f"{100 * drop:g} % of its range {_power(first, drop):.0%} of the time" for drop in SHOWN_DROPS]
     smallest = _in_words(first, _smallest_drop(first))
     return f"{what} would be found 4 times in 5 {smallest}; one of {', one of '.join(chances)}"

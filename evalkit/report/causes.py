@@ -42,9 +42,9 @@ class ShiftLine:
 
     name: str
     values: str
-    """`0.19 s → 0.31 s`, `the same`, or empty where the mean is the same and only texts differ."""
+    """`0.19 s → 0.31 s`; empty if the mean is the same."""
     changed: str
-    """`different in 26 of 315 answers`, for texts."""
+    """`different in 26 of 315`, for texts that differ."""
 
     def __str__(self) -> str:
         changed = f"({self.changed})" if self.values and self.changed else self.changed
@@ -68,8 +68,8 @@ def _kind_line(kind: FailureKind, is_split: bool, news: bool) -> KindLine:
 
 
 def shift_lines(shifts: Iterable[Shift]) -> tuple[ShiftLine, ...]:
-    """Put what moved into words; what did not move is said as well."""
-    return tuple(map(_shift_line, shifts))
+    """Put what moved into words; what did not move is left out."""
+    return tuple(line for line in map(_shift_line, shifts) if line.values or line.changed)
 
 
 def _shift_line(shift: Shift) -> ShiftLine:
@@ -77,8 +77,6 @@ def _shift_line(shift: Shift) -> ShiftLine:
     values = "" if not moved else change(shift.before, shift.now, _STYLES[shift.unit])
     texts = {"contexts": "contexts", "answer length": "answers"}.get(shift.name)
     changed = f"different in {shift.n_changed:,} of {shift.n:,}" if texts and shift.n_changed else ""
-    if not values and not changed:
-        values = "the same"
     name = "contexts a case" if shift.name == "contexts" and moved else shift.name
     unit = f" {shift.unit}" if moved and shift.unit == "characters" else ""
     return ShiftLine(texts if texts and not moved else name, values + unit, changed)

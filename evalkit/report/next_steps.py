@@ -14,6 +14,7 @@ from evalkit.text.printable import one_line
 
 MOST_STEPS = 3
 _SAVE = "evalkit baseline save"
+_SAVE_THIS = "evalkit baseline save RUN"
 _COMMAND = re.compile(r"`(evalkit [^`]+)`")
 
 
@@ -32,7 +33,9 @@ class Places:
 
     run: str = "RUN"
     baseline: str = ""
-    """Empty where there is none."""
+    """Empty without a baseline."""
+    name: str = ""
+    """Name that the baseline is saved under; empty without one."""
     suite: str = ""
 
 
@@ -42,7 +45,7 @@ def next_steps(
     *,
     are_new: bool,
     unknown: int,
-    partial: str | None,
+    stopped: bool | None,
     places: Places,
 ) -> tuple[NextStep, ...]:
     """List at most `MOST_STEPS` steps, the most urgent first.
@@ -52,19 +55,18 @@ def next_steps(
         failing: the worst failing cases.
         are_new: whether they are failures that the baseline does not have.
         unknown: runs without an answer or without a score.
-        partial: why the run is partial, `None` for a whole one.
+        stopped: True for a run that was stopped, False for one of chosen cases, `None` for a whole run.
         places: what the commands name.
     """
-    found = dict.fromkeys(_steps(decision, failing, are_new, unknown, partial, places))
+    found = dict.fromkeys(_steps(decision, failing, are_new, unknown, stopped, places))
     return tuple(found)[:MOST_STEPS]
 
 
 def _steps(
-    decision: Decision, failing: Sequence[FailedCase], are_new: bool, unknown: int, partial: str | None, places: Places
+    decision: Decision, failing: Sequence[FailedCase], are_new: bool, unknown: int, stopped: bool | None, places: Places
 ) -> Iterator[NextStep]:
     run, suite = shlex.quote(places.run), shlex.quote(places.suite) if places.suite else ""
-    if partial is not None:
-        stopped = not partial.startswith("--")
+    if stopped is not None:
         more = f" --out {run} --resume" if stopped else ""
         yield NextStep("resume the run" if stopped else "run the whole suite", f"evalkit run {suite}{more}".strip())
         return
@@ -73,11 +75,12 @@ def _steps(
             f"run the {plural(unknown, 'row')} without a result again",
             f"evalkit run {suite} --out {run} --retry-errors" if suite else "",
         )
-    first = decision.comparison is None and any(check.name == "no_regression" for check in decision.checks)
-    if first and decision.outcome != "blocked":
-        yield NextStep("save this run as the baseline", f"evalkit baseline save {run}")
     commands = [command for reason in decision.reasons for command in _COMMAND.findall(reason)[:1]]
-    yield from (_from_reason(command, run) for command in commands if not (first and command == _SAVE))
+    yield from (
+        _from_reason(command, run)
+        for command in commands
+        if decision.outcome != "blocked" or not command.startswith(_SAVE_THIS)
+    )
     if decision.outcome != "approved" and failing:
         yield from _look_at(failing[0], are_new, places)
     if any(each.loosens for each in decision.amendments):
@@ -85,16 +88,22 @@ def _steps(
     if decision.outcome == "blocked" and suite:
         yield NextStep("fix the system, then run the failed cases again", f"evalkit run {suite} --failed-from {run}")
     if decision.outcome == "approved with conditions":
-        yield NextStep("accept the conditions, or meet them")
+        yield NextStep("merge, if you accept the conditions above")
     if decision.outcome == "approved":
-        yield NextStep("merge; then make this run the baseline", f"evalkit baseline save {run}")
+        name = f" --name {shlex.quote(places.name)}" if places.name else ""
+        yield NextStep("merge; then make this run the baseline", f"evalkit baseline save {run}{name}")
 
 
 def _from_reason(command: str, run: str) -> NextStep:
     """The command that a reason names, with the folder of this run in it."""
     if command == _SAVE:
         return NextStep("run the golden set with the old system, and save that run", f"{command} OLD_RUN")
-    text = "label answers, so that the judge can be trusted" if " labels " in command else "do what the reason names"
+    if command.startswith(_SAVE_THIS):
+        text = "save this run as the baseline"
+    elif " labels " in command:
+        text = "label answers, so that the judge can be trusted"
+    else:
+        text = "run the command that the reason names"
     return NextStep(text, re.sub(r"\bRUN\b", lambda _: run, command))
 
 

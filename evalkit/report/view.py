@@ -192,7 +192,7 @@ def build_view(  # noqa: PLR0913 - what a view is made of
     resources = tuple(dict.fromkeys(cell.metric for cell in summary.cells if styles[cell.metric].unit in RESOURCES))
     corrections, cohort_corrections = correction_lines(summary, styles)
     alone = known_overall_only(summary, resources)
-    partial = manifest.partial or None
+    partial = decision.partial
     return View(
         suite=summary.suite,
         outcome=decision.outcome,
@@ -205,7 +205,7 @@ def build_view(  # noqa: PLR0913 - what a view is made of
             found.failing,
             are_new=found.is_new,
             unknown=sum(summary.error_kinds.values()) + sum(summary.unscored_kinds.values()),
-            partial=partial,
+            stopped=None if partial is None else manifest.partial is None,
             places=places or Places(suite=manifest.suite_file or ""),
         ),
         kinds=kind_lines(found.kinds),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +15,10 @@ from evalkit.report.next_steps import Places
 from evalkit.report.survey import Rows
 from evalkit.report.view import View, build_view
 from evalkit.results import Decision, Summary
-from evalkit.store.folder import COMMENT, FAILURES, JUNIT, MARKDOWN, RECORD, REPORT, RunFolder
+from evalkit.store.folder import BASELINES, COMMENT, FAILURES, JUNIT, MARKDOWN, RECORD, REPORT, RunFolder
 from evalkit.store.history import past_runs
 from evalkit.store.index import sorted_rows
+from evalkit.store.stored_run import find_suite
 from evalkit.trust.labels import Label
 
 
@@ -51,12 +53,19 @@ def view_of(material: Material, *, rows: bool = True) -> View:
     """The view that every renderer shows; without `rows` it lists no single case."""
     walked = (material.rows, material.baseline_rows) if rows else (tuple, None)
     past = past_runs(material.folder, material.baseline, material.summary.suite) if rows else ()
+    suite = find_suite(material.manifest, material.folder)
     places = Places(
         run=shown_path(material.folder.path),
         baseline=shown_path(material.baseline.path) if material.baseline else "",
-        suite=material.manifest.suite_file or "",
+        name=_saved_name(material.baseline),
+        suite=os.path.relpath(suite) if suite is not None else material.manifest.suite_file,
     )
     return build_view(material.summary, material.decision, *walked, material.manifest, past=past, places=places)
+
+
+def _saved_name(baseline: RunFolder | None) -> str:
+    """The name of a saved baseline, empty for a run folder and for none."""
+    return baseline.path.name if baseline is not None and baseline.path.parent.name == BASELINES.name else ""
 
 
 def prepare_reports() -> None:

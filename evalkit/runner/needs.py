@@ -15,6 +15,7 @@ from evalkit.suite.model import Suite, has_field
 from evalkit.systems.base import Shared
 from evalkit.systems.replay import ReplaySystem
 from evalkit.systems.template import has_placeholder
+from evalkit.text.numbers import plural
 from evalkit.text.values import one_line
 from evalkit.types import Case
 
@@ -67,7 +68,7 @@ def missing(suite: Suite, graders: Sequence[Grader], golden: GoldenSet) -> Itera
     """Yield a problem for each lack."""
     for key, lack in golden.missing.items():
         owner, _, name = key.partition(":")
-        some = f"{lack.n} of {golden.n_cases} cases have no"
+        some = f"{lack.n} of {plural(golden.n_cases, 'case')} {'has' if lack.n == 1 else 'have'} no"
         if owner == "cohort":
             fix = f"add it, or remove {name} from `cohorts:`"
             yield Problem(lack.place, f"{some} cohort {name!r} ({lack})", fix)

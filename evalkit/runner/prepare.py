@@ -195,7 +195,9 @@ async def prepare(
     except InputError as error:
         problems += [*error.problems, *metric_name_problems(graders)]
     counts.graders = graders
-    problems += _policy(suite, graders) or _reach(suite, counts if golden else case_counts(suite, graders), problems)
+    problems += (_policy(suite, graders) if services is not None else []) or _reach(
+        suite, counts if golden else case_counts(suite, graders), problems
+    )
     if problems or golden is None or services is None:
         raise InputError(_placed(suite, problem) for problem in problems)
     fingerprint = suite.system.fingerprint(shared)

@@ -108,10 +108,14 @@ def _differs(row: Row, manifest: Manifest) -> bool:
 
 
 def suite_file_of(stored: StoredRun) -> Path | None:
-    """The suite that a run was made with: below the current folder, one above it, or one above the run's."""
-    file = Path(stored.manifest.suite_file)
-    roots = [Path.cwd(), *Path.cwd().parents, *stored.folder.path.resolve().parents]
-    return next((root / file for root in roots if (root / file).is_file()), None)
+    """Find the suite that a run was made with; see `find_suite`."""
+    return find_suite(stored.manifest, stored.folder)
+
+
+def find_suite(manifest: Manifest, folder: RunFolder) -> Path | None:
+    """Find the suite of a run below the current folder, in a folder above it, or in one above the run's folder."""
+    roots = [Path.cwd(), *Path.cwd().parents, *folder.path.resolve().parents]
+    return next((root / manifest.suite_file for root in roots if (root / manifest.suite_file).is_file()), None)
 
 
 def empty_frame(manifest: Manifest, shown: str = MANIFEST) -> Frame:

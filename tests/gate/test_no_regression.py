@@ -39,7 +39,7 @@ def test_without_a_baseline_the_approval_has_a_condition():
     """The first run is approved with the condition to save it."""
     decision = a_decision(frozen(passing(50, 50)), NoRegression())
     assert decision.outcome == "approved with conditions"
-    assert "no baseline `main` yet: save it with `evalkit baseline save`" in decision.reasons[0]
+    assert "no baseline `main` yet: save it with `evalkit baseline save RUN --name main`" in decision.reasons[0]
 
 
 def test_the_same_rows_twice_are_approved():
@@ -77,7 +77,10 @@ def test_a_comparison_says_which_drops_it_could_have_seen():
     assert told[1].endswith("one of 5 % of its range 100% of the time, one of 10 % of its range 100% of the time")
     assert "one of 5 % of its range 100%" not in told[0]
     few = frozen(passing(6, 6))
-    assert "4 times in 5 at no size" in a_decision(few, NoRegression(), baseline=few).comparison.sight
+    assert (
+        "too few cases to find a drop of pass_rate overall of any size (6 cases)"
+        in a_decision(few, NoRegression(), baseline=few).comparison.sight
+    )
     rows = [
         a_row(a_case(f"c{i:03}", cluster=f"k{i // 5}"), {"rule": float(i % 20 > 0)}, repeat=repeat)
         for i in range(300)

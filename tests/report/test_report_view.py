@@ -108,7 +108,8 @@ def test_the_headline_names_cause_and_cohort(decision: Decision, headline: str) 
 
 def test_a_partial_run_says_so_first() -> None:
     """A partial run is named as no gate, whatever its checks say."""
-    view = a_view(Decision(outcome="no decision", checks=(a_check(),)), partial="--limit 5")
+    reasons = ("partial run (--limit 5), not a gate",)
+    view = a_view(Decision(outcome="no decision", checks=(a_check(),), reasons=reasons), partial="--limit 5")
     assert view.headline == "partial run, not a gate: --limit 5"
     assert view.partial == "--limit 5"
 

@@ -16,7 +16,7 @@ from evalkit.report.markdown import MOST_WORDS, few_words, page_of
 from evalkit.report.next_steps import Places
 from evalkit.report.page import COMMENT_BYTES, markdown, read_page, to_json
 from evalkit.report.view import View, build_view
-from evalkit.results import Amendment, Check, Comparison, Decision, Estimate
+from evalkit.results import PARTIAL_RUN, Amendment, Check, Comparison, Decision, Estimate
 
 PLACES = Places(run="reports/now", baseline="reports/baselines/main", suite="suites/compliance.yaml")
 LONG = "many words that say the same thing over and over again until nobody reads them " * 9
@@ -27,7 +27,7 @@ NO_BASELINE = Check(
     cohort="overall",
     outcome="insufficient evidence",
     need="a comparison with the baseline",
-    reason="no baseline `main` yet: save it with `evalkit baseline save` under that name",
+    reason="no baseline `main` yet: save it with `evalkit baseline save RUN --name main`",
 )
 PASSED = tuple(check for check in report_samples.checks() if check.outcome == "pass")
 
@@ -181,7 +181,7 @@ def test_next_fits_the_outcome() -> None:
     """A red run leads to its worst case, a first one to a baseline, a part to the whole, a green one to the merge."""
     assert steps(red())[0] == f"evalkit diff reports/baselines/main reports/now --case {red().failing[0].row.case.id}"
     assert steps(red())[1] == "evalkit run suites/compliance.yaml --failed-from reports/now"
-    assert steps(first())[0] == "evalkit baseline save reports/now"
+    assert steps(first())[0] == "evalkit baseline save reports/now --name main"
     assert steps(undecided()) == ["evalkit run suites/compliance.yaml"]
     assert green().next[0].text.startswith("merge")
 
@@ -195,7 +195,9 @@ def test_what_a_reason_names_is_the_next_step() -> None:
 
 def test_a_stopped_run_is_resumed() -> None:
     """A run that ended at its deadline goes on where it stopped."""
-    view = seen(Decision(outcome="no decision", checks=PASSED, reasons=("x",)), partial="the deadline was reached")
+    reasons = (PARTIAL_RUN.format("the deadline was reached"), "only 4 of 5 cases of the baseline are in this run")
+    view = seen(Decision(outcome="no decision", checks=PASSED, reasons=reasons))
+    assert view.headline == "partial run, not a gate: the deadline was reached"
     assert steps(view) == ["evalkit run suites/compliance.yaml --out reports/now --resume"]
 
 
