@@ -223,7 +223,7 @@ class Decided:
 
 
 PARTIAL_RUN = "partial run ({}), not a gate"
-"""First reason of a run that is not whole, with why it is not."""
+"""Reason of a run that is not whole, with why it is not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -246,6 +246,5 @@ class Decision:
     def partial(self) -> str | None:
         """Why the run is partial, `None` for a whole run."""
         before, _, after = PARTIAL_RUN.partition("{}")
-        first = self.reasons[0] if self.reasons else ""
-        told = first.startswith(before) and first.endswith(after)
-        return first.removeprefix(before).removesuffix(after) if told else None
+        told = (each for each in self.reasons if each.startswith(before) and each.endswith(after))
+        return next((each.removeprefix(before).removesuffix(after) for each in told), None)

@@ -6,14 +6,16 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import groupby
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from evalkit.aggregate.failure_kinds import FailureGroups, FailureKind
 from evalkit.aggregate.shifts import Shift, ShiftMeter
 from evalkit.report.distributions import Distributions, Histogram
 from evalkit.results import Check, Comparison, Decision
 from evalkit.text.printable import one_line
 from evalkit.types import SEVERITIES, WRONG, Metric, Row, Score, Unscored, Verdict, case_verdict, verdict_of
+
+if TYPE_CHECKING:
+    from evalkit.aggregate.failure_kinds import FailureKind
 
 Rows = Callable[[], Iterable[Row]]
 """Gives the rows of a run in a fixed order, as often as it is called."""
@@ -154,6 +156,9 @@ def walk(
     repeat_rule: str = "mean",
 ) -> RowSurvey:
     """Collect what the head of a report shows; of the rows, memory holds those of one case and the kept ones."""
+    # Imported late: the step that comments on a pull request uses this module without numpy.
+    from evalkit.aggregate.failure_kinds import FailureGroups
+
     found = RowSurvey()
     new_failures = set(decision.comparison.new_failures) if decision.comparison else set()
     found.is_new = bool(new_failures)

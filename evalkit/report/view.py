@@ -25,7 +25,7 @@ from evalkit.report.judges import JudgeLine, JudgePanel, judge_line, judge_panel
 from evalkit.report.next_steps import NextStep, Places, next_steps
 from evalkit.report.survey import Example, FailedCase, Rows, changes_of, walk
 from evalkit.report.trend import Trend, trends
-from evalkit.results import OVERALL, Amendment, Check, CheckOutcome, Comparison, Decision, Outcome, Summary
+from evalkit.results import OVERALL, PARTIAL_RUN, Amendment, Check, CheckOutcome, Comparison, Decision, Outcome, Summary
 from evalkit.store.history import PastRun
 from evalkit.text.numbers import (
     RESOURCES,
@@ -266,12 +266,11 @@ def _why(decision: Decision, partial: str | None) -> tuple[str, ...]:
         return ("no case newly fails",)
     lead = lead_of(decision)
     elsewhere = {each.told(decision.amended_since) for each in decision.amendments}
-    said = {lead.reason} if lead else set(decision.reasons[:1])
-    return tuple(
-        reason
-        for reason in decision.reasons
-        if reason not in said | elsewhere and not (partial and reason.startswith("partial run"))
-    )
+    if partial is not None:
+        said = {PARTIAL_RUN.format(partial)}
+    else:
+        said = {lead.reason} if lead else set(decision.reasons[:1])
+    return tuple(reason for reason in decision.reasons if reason not in said | elsewhere)
 
 
 def _facts(summary: Summary, decision: Decision, manifest: Manifest, styles: Mapping[str, Style]) -> tuple[str, ...]:

@@ -293,7 +293,7 @@ CHEATS: Mapping[str, tuple[Cheat, ...]] = {
     ),
     "edits cases: input, expectations, severity, kind, cohorts, cluster": (
         Cheat("required rewritten", edit(required=["sum"]), "blocked", f"required; .*{PUT_BACK}"),
-        Cheat("required emptied", edit(required=[]), "refused", "5 of 60 cases have no `required`"),
+        Cheat("required emptied", edit(required=[]), "blocked", f"required; .*{PUT_BACK}"),
         Cheat("input rewritten", edit(input="0 + 1", required=["sum"]), "blocked", f"input, required; .*{PUT_BACK}"),
         Cheat("severity lowered", edit(severity="low"), "blocked", f"severity; .*{PUT_BACK}"),
         Cheat("kind turned into a canary", edit(kind="canary"), "blocked", f"kind; .*{PUT_BACK}"),
@@ -335,7 +335,7 @@ CHEATS: Mapping[str, tuple[Cheat, ...]] = {
         Cheat("a red run where a baseline lies aside", set_aside, "condition", "! baseline main .*are not those of main@"),
         Cheat("rows beside those of the baseline", rows_beside, "condition", r"! baseline main .*\(rows.jsonl is not that of main@"),
     ),
-    "shortens `cohorts:`, draws a sample, pushes cases out of one, has fewer calls in flight, or changes how repeats count": (
+    "shortens `cohorts:`, draws a sample, displaces cases of one, has fewer calls in flight, or changes how repeats count": (
         Cheat("cohorts shortened", both(drop_failures, suite(("by: group, critical: [left]", "by: kind"), ("cohorts: [group]", "cohorts: [kind]"))), "condition", "! cohorts group → kind"),
         Cheat("a sample drawn", both(drop_failures, suite(("repeat: 1", "repeat: 1\nsample: {n: 20, floor: 5}"))), "condition", "! sample n not set → 20"),
         Cheat("easy cases that push others out of the sample", both(crowd, drop_failures, suite((NO_REGRESSION, ""))), "condition", r"(?s)! \d+ cases of the sample .*not drawn any more.*\n300 cases added", base=suite(("repeat: 1", "repeat: 1\nsample: {n: 20, floor: 2}"))),
@@ -356,7 +356,7 @@ CHEATS: Mapping[str, tuple[Cheat, ...]] = {
         Cheat("version pinned", both(drop_failures, suite(("timeout_s: 20", "timeout_s: 20, version: '1'"))), "condition", "! system version not set → 1"),
         Cheat("timeout raised", both(drop_failures, suite(("timeout_s: 20", "timeout_s: 50"))), "condition", "! system timeout_s 20 → 50"),
     ),
-    "takes stored answers for the system": (
+    "uses stored answers instead of the system": (
         Cheat("stored answers", both(lambda repository: repository.cases({i: {"output": f"The sum is {IDS.index(i) + 1}."} for i in IDS}), suite(('{python: "bot:answer", timeout_s: 20}', "{replay: golden}"))), "refused", "stored answers have no fresh times"),
         Cheat("stored answers, and no gate on time", both(lambda repository: repository.cases({i: {"output": f"The sum is {IDS.index(i) + 1}."} for i in IDS}), suite(('{python: "bot:answer", timeout_s: 20}', "{replay: golden}"), ("  - latency_p50_s: {max: 30}\n", ""))), "no decision", "! system replay not set → golden"),
     ),
@@ -390,7 +390,7 @@ CHEATS: Mapping[str, tuple[Cheat, ...]] = {
         Cheat("a mark below the root", nested_root, "condition", r"(?s)! baseline main .*this change brings it.*! project root \. → evals", base=in_evals),
         Cheat("the mark taken away", lambda r: (r.root / "evals/pyproject.toml").unlink(), "condition", r"! project root evals → \.", base=lambda repository: (in_evals(repository), repository.write("evals/pyproject.toml", ""))),
     ),
-    "moves the suite, or has a copy of it run": (
+    "moves the suite, or runs a copy of it": (
         Cheat("suite renamed", moved("other.yaml"), "condition", r"(?s)! suite suite.yaml → other.yaml.*! gate failures"),
         Cheat("suite turned into a link", suite_behind_a_link, "condition", r"(?s)! suite suite.yaml → loose.yml.*! gate failures"),
         Cheat("suite renamed, file and name", moved("other.yaml", ("name: sums", "name: totals")), "condition", r"(?s)! suite suite.yaml → other.yaml"),

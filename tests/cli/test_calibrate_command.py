@@ -308,4 +308,4 @@ def test_a_record_of_an_older_version_is_read(judged: Project) -> None:
         ran = judged.run("run", "suite.yaml", "--out", "later", "--json")
     assert ran.returncode == 0, ran.stderr
     notes = [each["note"] for each in judged.json("later/summary.json")["agreement"]]  # type: ignore[index]
-    assert any("treated every answer as a question of its own: calibrate again" in note for note in notes)
+    assert any("treated every answer as a separate question: calibrate again" in note for note in notes)

@@ -67,4 +67,4 @@ def test_the_rate_at_productions_mix_is_shown_and_gated(project: Project) -> Non
     (project.root / "suite.yaml").write_text(mix + text.replace('left-0""', '"left-0"'), encoding="utf-8")
     ran = project.run("run", "suite.yaml", "--out", "first", "--baseline", "none")
     assert ran.returncode == 1, ran.stdout + ran.stderr
-    assert "pass_rate_production is 0.25" in ran.stdout.replace("\n", " ")
+    assert "pass rate production is 25%" in ran.stdout.replace("\n", " ")
