@@ -293,6 +293,7 @@ CHEATS: Mapping[str, tuple[Cheat, ...]] = {
     ),
     "edits cases: input, expectations, severity, kind, cohorts, cluster": (
         Cheat("required rewritten", edit(required=["sum"]), "blocked", f"required; .*{PUT_BACK}"),
+        Cheat("required taken away", edit(required=None), "refused", "5 of 60 cases have no `required`"),
         Cheat("required emptied", edit(required=[]), "blocked", f"required; .*{PUT_BACK}"),
         Cheat("input rewritten", edit(input="0 + 1", required=["sum"]), "blocked", f"input, required; .*{PUT_BACK}"),
         Cheat("severity lowered", edit(severity="low"), "blocked", f"severity; .*{PUT_BACK}"),
