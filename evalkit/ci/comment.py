@@ -1,7 +1,7 @@
-"""`python -m evalkit.ci.comment`: one comment on a pull request, made once and edited from then on.
+"""Run `python -m evalkit.ci.comment`: keep one comment on a pull request, created once and then edited.
 
-The page comes from a job that ran the pull request's code, so it is read as hostile: its form is checked, its size
-capped, and every text in it escaped here. Number and repository come from the event. Standard library only.
+The page comes from a job that ran the pull request's code, so it is treated as hostile: its form is checked, its size
+is limited, and all its text is escaped here. Number and repository come from the event. Standard library only.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ TIMEOUT_S = 30
 PER_PAGE = 100
 MOST_PAGES = 50
 WAITS_S = (1.0, 4.0)
-"""Before the second and the third attempt."""
+"""Seconds before the second and the third attempt."""
 _MAX_REPLY_BYTES = 20_000_000
 
 
 class CommentRefused(Exception):
-    """The code host says no; `status` is its answer."""
+    """The code host refused the request with `status`."""
 
     def __init__(self, status: int, said: str) -> None:
         super().__init__(f"HTTP {status}: {said}")
@@ -40,17 +40,17 @@ class CommentRefused(Exception):
 
 @dataclass(frozen=True)
 class Api:
-    """The code host's API, as one repository sees it."""
+    """The code host's API for one repository."""
 
     base: str
     repository: str
     token: str
 
     def call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> tuple[Any, HTTPMessage]:
-        """One request; the reply's JSON and its headers.
+        """Send one request; return the reply's JSON and its headers.
 
         Raises:
-            Refused: for every status but 2xx, redirects included.
+            Refused: for any status but 2xx, including redirects.
             OSError: if the host cannot be reached.
         """
         if not self.base.startswith(("https://", "http://127.0.0.1:")):
@@ -73,7 +73,7 @@ class Api:
             raise CommentRefused(error.code, said) from None
 
     def comments(self, number: int) -> Iterator[Mapping[str, Any]]:
-        """Every comment of a pull request, page by page."""
+        """Yield each comment of a pull request, page by page."""
         for page in range(1, MOST_PAGES + 1):
             found, headers = self.call("GET", f"/issues/{number}/comments?per_page={PER_PAGE}&page={page}")
             yield from found
@@ -82,7 +82,7 @@ class Api:
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """A redirect would carry the token elsewhere."""
+    """Rejects redirects, which would send the token elsewhere."""
 
     def redirect_request(self, *_: Any) -> None:
         return None
@@ -92,9 +92,9 @@ _opener = urllib.request.build_opener(_NoRedirect)
 
 
 def post(api: Api, number: int, page: Page, foot: str) -> str:
-    """Make the comment of this suite, or edit the one that is there; what was done, in a word.
+    """Create the comment of this suite, or edit the existing one; return what was done, in a word.
 
-    Only comments of bots are taken for ours: a person who quotes the hidden marker keeps his text.
+    Only comments by bots are edited, so a person who quotes the hidden marker keeps the text.
     """
     text = markdown(page, COMMENT_BYTES, foot=foot)
     mark = marker(page.suite)
@@ -116,9 +116,9 @@ def post(api: Api, number: int, page: Page, foot: str) -> str:
 
 
 def number_of(event: Mapping[str, Any], api: Api) -> int | None:
-    """The pull request of an event, `None` if it has none.
+    """Return the pull request of an event, `None` if it has none.
 
-    A `workflow_run` of a fork names no pull request: it is the open one of that owner's branch at that very commit.
+    A `workflow_run` of a fork does not name its pull request: it is the open one of that owner's branch at that commit.
     """
     if "pull_request" in event:
         return int(event["pull_request"]["number"])
@@ -132,7 +132,7 @@ def number_of(event: Mapping[str, Any], api: Api) -> int | None:
 
 
 def main(env: Mapping[str, str], wait: Callable[[float], None] = time.sleep) -> int:
-    """Comment if there is a page and a pull request; 0 also where the token may not write."""
+    """Comment if there is a page and a pull request; return 0 also if the token may not write."""
     event = json.loads(Path(env["GITHUB_EVENT_PATH"]).read_bytes())
     repository = env["GITHUB_REPOSITORY"]
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", repository):
@@ -157,7 +157,7 @@ def _commented(api: Api, event: Mapping[str, Any], page: Page, foot: str) -> int
 
 
 def _tried(comment: Callable[[], int], wait: Callable[[float], None]) -> int:
-    """Again from the start after a failure: what a lost reply has already made is then found and edited."""
+    """Retry from the start after a failure; a comment that a lost reply created is then found and edited."""
     for pause_s in (*WAITS_S, None):
         try:
             return comment()

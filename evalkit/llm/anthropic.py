@@ -23,7 +23,7 @@ FINISH_REASONS = {
 
 
 def speaks(request: Mapping[str, Any]) -> bool:
-    """Tell whether there is a way to say this request: there is none for JSON of any form."""
+    """Tell whether this request can be expressed; JSON without a schema cannot."""
     wanted = request.get("response_format")
     return wanted is None or "json_schema" in wanted
 
@@ -71,7 +71,7 @@ def _is(block: Any, kind: str) -> bool:
 
 
 def _usage(usage: Any) -> dict[str, Any] | None:
-    """Convert token counts to the chat API's, in which cached input is input too."""
+    """Convert token counts to the chat API's, which counts cached input as input."""
     if not isinstance(usage, dict):
         return None
     fresh, read, written = (

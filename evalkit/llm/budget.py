@@ -1,4 +1,4 @@
-"""Limit what a run may spend, in US dollars."""
+"""Limit the cost of a run, in US dollars."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ class BudgetReached(BaseException):
 
 @dataclass
 class Budget:
-    """Counts what was spent and refuses the next call once the limit is reached.
+    """Counts the cost so far, and refuses the next call once the limit is reached.
 
-    Calls in flight at that moment end and are counted: the overshoot is at most one call for each of them.
+    Calls in flight at that moment finish and are counted, so the limit is exceeded by at most these calls.
     """
 
     limit_usd: float
@@ -23,7 +23,7 @@ class Budget:
 
     @property
     def reached(self) -> bool:
-        """Whether nothing more may be spent."""
+        """Whether the limit is reached."""
         return self.spent_usd >= self.limit_usd
 
     @property
@@ -33,12 +33,12 @@ class Budget:
         return f"{reached}; raise --budget and continue with --resume"
 
     def add(self, usage: Usage | None) -> None:
-        """Count a call; one whose cost is unknown, or was paid in an earlier run, counts nothing."""
+        """Count a call; one whose cost is unknown, or was paid in an earlier run, adds nothing."""
         if usage is not None and usage.cost_usd is not None and not usage.cached:
             self.spent_usd += usage.cost_usd
 
     def check(self) -> None:
-        """Refuse a call that is not covered.
+        """Refuse a call once the limit is reached.
 
         Raises:
             BudgetReached: The limit is reached.

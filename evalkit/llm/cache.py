@@ -24,30 +24,30 @@ except ImportError:  # no such locks on Windows: there replies are taken out bes
 
 T = TypeVar("T", bound=BaseModel)
 FORMAT = 1
-"""Version of what a key covers and of what is kept; it is part of every key."""
+"""Version of the parts of a key and of the stored format; it is part of each key."""
 
 _SIGNED = b"evalkit reply 1"
 _ATTEMPTS = 3
 """Wait for other runs that write to the cache."""
 
 LOCK = "cache.lock"
-"""Beside the file: shared by runs, held alone by who takes replies out."""
+"""Lock file beside the cache: shared by runs, held exclusively while replies are removed."""
 
 
 class ReplyCache:
     """Cached model replies by key. A damaged, foreign or unreadable entry is a miss, never an error.
 
     Args:
-        file: The database. Its folder is made, and kept out of version control. A file that is not a database is moved
-            aside to `<name>.damaged`.
-        clean: Takes out of a reply what must not be kept.
+        file: The database. Its folder is created, and kept out of version control. A file that is not a database is
+            moved aside to `<name>.damaged`.
+        clean: Removes from a reply what must not be stored.
         taken: False if every question is asked again, and the new reply replaces the old one.
-        key: What replies are signed with; those that were signed with another key are a miss.
-        problem: Why nothing is to be taken or kept, empty if it is.
+        key: Key that replies are signed with; those signed with another key are a miss.
+        problem: Why nothing is read or stored; empty if it is.
 
     Attributes:
-        problem: Why nothing is kept, empty if it is.
-        n_foreign: Misses of replies that are there, and were not written with this key.
+        problem: Why nothing is stored; empty if it is.
+        n_foreign: Misses because a stored reply was not signed with this key.
     """
 
     def __init__(
@@ -94,9 +94,9 @@ class ReplyCache:
         return reply
 
     def put(self, key: str, reply: dict[str, Any]) -> dict[str, Any]:
-        """Keep a reply, unless another run has kept one since it was asked for: then that one counts for both.
+        """Store a reply, unless another run has stored one in the meantime; then that one counts for both.
 
-        If the disk refuses it, it is not kept.
+        If the disk refuses it, it is not stored.
 
         Returns:
             The reply that counts: `reply` itself, or the other run's.
@@ -163,10 +163,10 @@ def key_of(parts: Iterable[Any]) -> str:
 
 @contextmanager
 def in_use(file: Path, *, alone: bool = False) -> Iterator[bool]:
-    """Say that the replies are being used, or ask to be the only one who does.
+    """Lock the replies: shared for use, or exclusively with `alone`.
 
     Yields:
-        Whether it holds: `alone` does not while another process uses them.
+        Whether the lock is held; `alone` fails while another process uses the replies.
     """
     if fcntl is None:
         yield True
@@ -183,10 +183,10 @@ def in_use(file: Path, *, alone: bool = False) -> Iterator[bool]:
 
 
 def connect(file: Path) -> sqlite3.Connection:
-    """Open the database, made or brought up to date where it has to be.
+    """Open the database; create or migrate it if necessary.
 
     Raises:
-        sqlite3.Error: it is none, or the disk refuses.
+        sqlite3.Error: it is not a database, or the disk refuses.
     """
     db = sqlite3.connect(file, timeout=5, isolation_level=None, check_same_thread=False)
     try:
@@ -228,7 +228,7 @@ def parsed_from(entry: Mapping[str, Any], schema: type[T]) -> Parsed[T]:
     """Return the cached value, checked against its schema again.
 
     Raises:
-        ValueError: It does not fit any more.
+        ValueError: It no longer fits the schema.
     """
     reply = reply_from(entry)
     tokens = None if entry["tokens"] is None else tuple(Token(text, shares) for text, shares in entry["tokens"])

@@ -1,4 +1,4 @@
-"""Manage the key that signs cached replies; it lies outside the project."""
+"""Manage the key that signs cached replies; it is stored outside the project."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 KEY_VARIABLE = "EVALKIT_CACHE_KEY"
 SHORTEST = 16
-"""Characters of the variable."""
+"""Minimum length of the variable, in characters."""
 _KEY_FILE = Path("evalkit") / "cache.key"
 _KEY_BYTES = 32
 
@@ -20,11 +20,11 @@ _KEY_BYTES = 32
 def cache_key(env: Mapping[str, str], root: Path) -> bytes:
     """Return the key in `EVALKIT_CACHE_KEY`, else the user's key on this machine, created on first use.
 
-    The user's key lies in `$XDG_STATE_HOME/evalkit/cache.key`, by default below `~/.local/state`.
+    The user's key is in `$XDG_STATE_HOME/evalkit/cache.key`, by default below `~/.local/state`.
 
     Args:
         env: the environment.
-        root: the project, in which the key must not lie.
+        root: the project, which must not contain the key.
 
     Raises:
         ValueError: there is no key outside the project; the message says why.
@@ -40,7 +40,7 @@ def cache_key(env: Mapping[str, str], root: Path) -> bytes:
         raise ValueError("neither HOME nor XDG_STATE_HOME names a folder")
     file = folder / _KEY_FILE
     if file.resolve().is_relative_to(root.resolve()):
-        raise ValueError(f"{file} lies in the project")
+        raise ValueError(f"{file} is inside the project")
     try:
         return _read(file) if file.exists() else _made(file)
     except OSError as error:

@@ -54,15 +54,15 @@ T = TypeVar("T", bound=BaseModel)
 R = TypeVar("R", ModelReply, Parsed[Any])
 
 TOP_LOGPROBS = 20
-"""Alternatives of each token: the most that OpenAI-compatible endpoints show."""
+"""Alternatives of each token to ask for: the most that OpenAI-compatible endpoints show."""
 
 RESAMPLE_TEMPERATURE = 0.3
-"""Lowest temperature of a further sample: at 0 a seed changes nothing, and one opinion would be bought twice."""
+"""Lowest temperature of a further sample; at 0 a seed has no effect, and the same opinion would be paid for twice."""
 
 
 @dataclass
 class _Question:
-    """One question, and what it has spent so far."""
+    """One question, and its usage so far."""
 
     turns: list[dict[str, str]]
     sample: int
@@ -82,8 +82,8 @@ class ChatClient:
         config: The endpoint and its settings.
         env: Environment that the key is read from.
         concurrency: Exchanges in flight at once; one that waits to try again is not in flight.
-        budget: What may be spent; once it is reached every question raises `BudgetReached`.
-        cache: Replies of earlier runs; a question that is kept there is not asked.
+        budget: Limit of the cost; once it is reached, each question raises `BudgetReached`.
+        cache: Replies of earlier runs; a question with a cached reply is not asked.
         sleep: Waits a number of seconds.
 
     Raises:
@@ -153,7 +153,7 @@ class ChatClient:
     async def structured(
         self, messages: Messages, schema: type[T], *, sample: int = 0, repeat: int = 0, logprobs: bool = False
     ) -> Parsed[T]:
-        """Ask for a value of `schema`, on the strictest rung that the endpoint accepts.
+        """Ask for a value of `schema`, in the strictest mode that the endpoint accepts.
 
         The rung that answered is where the next question starts. An endpoint that refuses to show probabilities, or
         shows none, is not asked for them again.
@@ -186,7 +186,7 @@ class ChatClient:
     async def _climb(
         self, question: _Question, wanted: dict[str, Any], schema: type[T], *, logprobs: bool
     ) -> Parsed[T]:
-        """Up the ladder with probabilities, and without them where they are refused."""
+        """Ask on the ladder with probabilities, and without them if they are refused."""
         question.logprobs = logprobs and self._shows_logprobs
         try:
             return await self._on_ladder(question, wanted, schema)
@@ -203,7 +203,7 @@ class ChatClient:
 
     @asynccontextmanager
     async def _alone_at_first(self) -> AsyncIterator[None]:
-        """The first question is asked alone: the others know from it what the endpoint takes."""
+        """Hold other questions until the first is answered, because it shows what the endpoint accepts."""
         if not self._known:
             async with self._first:
                 if not self._known:
@@ -215,7 +215,7 @@ class ChatClient:
         yield
 
     async def _on_ladder(self, question: _Question, wanted: dict[str, Any], schema: type[T]) -> Parsed[T]:
-        """Take the first rung that is accepted; `Refused` where none is, or where probabilities are what is refused."""
+        """Ask on the first rung that is accepted; raise `Refused` if none is, or if the probabilities are refused."""
         refusal: Refused | None = None
         refused_rungs: list[Rung] = []
         for index, rung in enumerate(RUNGS):
@@ -234,7 +234,7 @@ class ChatClient:
         raise refusal or RuntimeError("the ladder has no rung")
 
     def _learn(self, refused: list[Rung]) -> None:
-        """Ask no more on a rung that was refused for what it is, or twice, where a lower one was taken."""
+        """Stop using a rung whose form was refused, or that was refused twice while a lower one was accepted."""
         self._refusals.update(refused)
         while self._refusals[RUNGS[self._rung]] >= ENOUGH_REFUSALS:
             self._rung += 1
@@ -255,7 +255,7 @@ class ChatClient:
         raise JudgeError("bad_reply", f"after {MAX_REPAIRS} repairs: {problem}", usage=question.usage)
 
     def _key(self, question: _Question, wanted: dict[str, Any] | None, *, logprobs: bool = False) -> str:
-        """Names a question by everything that changes its reply, whatever rung it is asked on."""
+        """Return the key of a question: everything that changes its reply, except the rung it is asked on."""
         if self._cache is None:
             return ""
         settings = [self.config.dialect, self.config.base_url, self.config.max_tokens, dict(self.config.headers)]
@@ -266,7 +266,7 @@ class ChatClient:
         return self._cache.get(key) if self._cache is not None else None
 
     def _keep(self, key: str, own: R, read: Callable[[dict[str, Any]], R]) -> R:
-        """Keep a reply and return the one that counts: another run's, if that was kept in the meantime."""
+        """Store a reply and return the one that counts: another run's, if it was stored in the meantime."""
         entry = entry_of(own)
         kept = entry if self._cache is None else self._cache.put(key, entry)
         with suppress(ValueError):
@@ -311,7 +311,7 @@ class ChatClient:
         return usage
 
     def _at_most(self, request: dict[str, Any]) -> Usage:
-        """What a budget is charged for an exchange of which the endpoint does not say the tokens."""
+        """Return the cost charged for an exchange whose tokens the endpoint does not report."""
         asked = len(str(request)) // CHARS_PER_TOKEN
         return Usage(cost_usd=cost_usd(self.config, input_tokens=asked, output_tokens=self.config.max_tokens))
 

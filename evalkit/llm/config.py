@@ -15,24 +15,25 @@ ENV_NAME = re.compile(r"[A-Z_][A-Z0-9_]{0,63}")
 
 @dataclass(frozen=True, kw_only=True)
 class ChatConfig:
-    """Which model to ask, where, and how patiently.
+    """Model, address, limits and time-outs of a chat endpoint.
 
     Attributes:
         model: Name of the model as the endpoint knows it.
-        base_url: Address up to and without `/chat/completions`, or `/messages`; a suite may leave it to the vendor's.
+        base_url: Address up to and without `/chat/completions`, or `/messages`; a suite may omit it for a known vendor.
         dialect: `openai` for the chat API that most endpoints speak, `anthropic` for the Messages API.
-        api_key_env: Name of the environment variable that holds the key; `None` where the endpoint asks for none.
-        temperature: Sampling temperature; `None` sends none, for models that refuse one.
+        api_key_env: Name of the environment variable that holds the key; `None` if the endpoint asks for none.
+        temperature: Sampling temperature; `None` omits it, for models that reject one.
         max_tokens: Longest reply, in tokens.
         timeout_s: Longest wait for one HTTP exchange.
-        deadline_s: Longest time that one question may take with all its retries, waits and repairs; time spent
-            queueing for a free slot is not counted.
+        deadline_s: Longest time that one question may take with all its retries, waits and repairs; time spent queueing
+            for a free slot is not counted.
         max_retries: Exchanges after the first one of a request.
         seed: Sampling seed of sample 0; sample n sends `seed + n`. `None` sends a seed for further samples only.
-        requests_per_minute: Requests that the endpoint takes; they are spread evenly. `None` for no limit.
-        tokens_per_minute: Tokens that it takes, the longest reply counted until the real one is known.
-        prices: `input_usd_per_million` and `output_usd_per_million`; `None` looks the model up in genai-prices.
-        headers: Further HTTP headers; none of them a secret.
+        requests_per_minute: Requests that the endpoint accepts; they are spread evenly. `None` for no limit.
+        tokens_per_minute: Tokens that it accepts; a request counts its longest possible reply until the real one is
+            known.
+        prices: `input_usd_per_million` and `output_usd_per_million`; with `None` the price comes from genai-prices.
+        headers: Further HTTP headers, which must not be secret.
     """
 
     model: str
@@ -60,12 +61,12 @@ class ChatConfig:
     def _check_url(self) -> None:
         url = urlsplit(self.base_url)
         if url.scheme not in {"http", "https"} or not url.hostname:
-            raise ValueError("base_url: no http or https address; write one such as https://host/v1")
+            raise ValueError("base_url: not an http or https URL; write one such as https://host/v1")
         try:
             url.hostname.encode("idna")
             _ = url.port
         except ValueError:
-            raise ValueError("base_url: host or port cannot be; write one such as https://host/v1") from None
+            raise ValueError("base_url: invalid host or port; write one such as https://host/v1") from None
         if url.username or url.password or url.query:
             raise ValueError("base_url: holds a user, a password or a query; put the key in api_key_env")
 
@@ -73,7 +74,7 @@ class ChatConfig:
         # The value may be the key itself, so that it is never repeated in the message.
         if self.api_key_env is not None and not ENV_NAME.fullmatch(self.api_key_env):
             raise ValueError(
-                "api_key_env: no name of an environment variable; write a name such as JUDGE_API_KEY, never the key"
+                "api_key_env: not the name of an environment variable; write one such as JUDGE_API_KEY, never the key"
             )
         for name in self.headers:
             if name.lower() in SECRET_HEADERS:
@@ -90,7 +91,7 @@ class ChatConfig:
         if self.max_retries < 0:
             raise ValueError("max_retries: below 0; write 0 for a single attempt")
         if self.temperature is not None and not 0 <= self.temperature <= 2:
-            raise ValueError("temperature: outside 0..2; write 0 for the steadiest replies")
+            raise ValueError("temperature: outside 0..2; write 0 for the most consistent replies")
         if self.prices is not None:
             self._check_prices(self.prices)
 

@@ -1,4 +1,4 @@
-"""Ask one chat endpoint: slots, limits, and a key that is never shown."""
+"""Send requests to one chat endpoint within its limits, without showing the key."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ KINDS = {
 }
 """Kind of a failed exchange -> kind of the error, and what to add to its message."""
 FIXES = {
-    400: "; where it names a sampling field, set temperature or seed to null",
+    400: "; if it names a sampling field, set temperature or seed to null",
     401: "; check the key in api_key_env",
     403: "; check that the key in api_key_env may use this model",
     404: "; check base_url and model",
 }
 DENIED_STATUSES = frozenset({401, 403})
 ENOUGH_DENIALS = 3
-"""Refusals, with nothing accepted, after which the key is to blame and not what was asked."""
+"""Refusals without an accepted request after which the key is considered invalid."""
 
 
 class Refused(Exception):
@@ -62,7 +62,7 @@ class ChatEndpoint:
         config: The endpoint and its settings.
         env: Environment that the key is read from.
         concurrency: Exchanges in flight at once.
-        budget: What may be spent; it is looked at as late as can be, before each exchange.
+        budget: Limit of the cost; it is checked before each exchange.
         sleep: Waits a number of seconds.
 
     Raises:
@@ -89,19 +89,19 @@ class ChatEndpoint:
         self._denied: JudgeError | None = None
 
     async def send(self, session: aiohttp.ClientSession, request: Mapping[str, Any], left: TimeLeft) -> dict[str, Any]:
-        """Exchange one request, again where the failure may pass.
+        """Send one request, and retry transient failures.
 
         Args:
             session: Open HTTP session.
             request: Fields of the request, without the length limit.
-            left: Time that exchanges and waits are taken from.
+            left: Time budget of exchanges and waits.
 
         Returns:
             The decoded body of the reply.
 
         Raises:
-            JudgeError: No reply; nothing in it shows the key.
-            Refused: The endpoint does not take a request of this form.
+            JudgeError: No reply; the message does not show the key.
+            Refused: The endpoint does not accept a request of this form.
         """
         if self.config.dialect == "anthropic" and not anthropic.speaks(request):
             raise Refused(JudgeError("bad_reply", "the Messages API has no such form"))
@@ -112,11 +112,11 @@ class ChatEndpoint:
 
     @property
     def in_doubt(self) -> bool:
-        """Whether the key was refused so far, and may still be taken."""
+        """Whether the key was refused so far, and may still be valid."""
         return self._denials > 0 and not self._accepted and self._denied is None
 
     def redacted(self, text: str) -> str:
-        """Take the key out of a text, also where it is quoted for an address or in base64."""
+        """Redact the key in a text, also if it is quoted for a URL or in base64."""
         if not self._key:
             return text
         encoded = base64.b64encode(self._key.encode()).decode().rstrip("=")
@@ -151,7 +151,7 @@ class ChatEndpoint:
         return self._read(body)
 
     def _learn(self, failure: ExchangeFailed) -> None:
-        """Note a refused key; a refusal of the request's form is raised."""
+        """Record a refused key; raise a refusal of the request's form."""
         if failure.status is None:
             return
         if is_refusal(failure.status, _said(failure.body)):
@@ -162,7 +162,7 @@ class ChatEndpoint:
             self._denied = _judge_error(failure) if self._denials >= ENOUGH_DENIALS else None
 
     async def _paced(self, session: aiohttp.ClientSession, request: Mapping[str, Any], left: TimeLeft) -> bytes:
-        """Send once the endpoint's limits allow it; until then no slot is held and no deadline runs."""
+        """Send as soon as the endpoint's limits allow it; until then no slot is held and no deadline runs."""
         if self._denied is not None:
             raise self._denied
         tokens = self._limits.estimate(len(str(request))) if self._limits.counts_tokens else 0
@@ -178,12 +178,12 @@ class ChatEndpoint:
         return body
 
     def _read(self, body: bytes) -> dict[str, Any]:
-        """A reply as a chat completion."""
+        """Decode a reply as a chat completion."""
         decoded = _as_object(body)
         return anthropic.from_reply(decoded) if self.config.dialect == "anthropic" else decoded
 
     def _tokens_used(self, body: bytes, otherwise: int) -> int:
-        """Tokens that a reply reports, `otherwise` where it reports none."""
+        """Return the tokens that a reply reports, or `otherwise` if it reports none."""
         try:
             tokens_in, tokens_out, _ = tokens_of(self._read(body))
         except JudgeError:
@@ -191,7 +191,7 @@ class ChatEndpoint:
         return otherwise if tokens_in is None or tokens_out is None else tokens_in + tokens_out
 
     def _spoken(self, request: Mapping[str, Any]) -> HttpRequest:
-        """Write a request in the endpoint's dialect."""
+        """Convert a request to the endpoint's dialect."""
         key: dict[str, str]
         if self.config.dialect == "anthropic":
             key = {"x-api-key": self._key} if self._key else {}
@@ -217,7 +217,7 @@ def _read_key(config: ChatConfig, env: Mapping[str, str]) -> str | None:
         raise InputError(Problem("judge.chat.api_key_env", what, f"set it: export {config.api_key_env}=..."))
     if not key.isprintable() or not key.isascii():
         what = (
-            f"the environment variable {config.api_key_env} holds what no key can: line breaks or letters beyond ASCII"
+            f"the environment variable {config.api_key_env} cannot be a key: it has line breaks or non-ASCII characters"
         )
         raise InputError(Problem("judge.chat.api_key_env", what, "set it to the key alone"))
     return key

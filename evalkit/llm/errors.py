@@ -13,11 +13,11 @@ from evalkit.types import Usage
 
 
 class JudgeError(RunError):
-    """A call gave no usable reply.
+    """A call without a usable reply.
 
     Attributes:
         kind: `http_<status>`, `timeout`, `transport`, `too_large`, `truncated`, `refusal` or `bad_reply`.
-        usage: What the failed call spent nevertheless, `None` if nothing was answered.
+        usage: Usage of the failed call, `None` if nothing was answered.
     """
 
     def __init__(self, kind: str, message: str, *, usage: Usage | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Ways to ask an endpoint for JSON, strictest first, and how to detect a refusal."""
+"""Ask an endpoint for JSON, strictest form first, and detect a refusal."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ TOOL_NAME = "reply"
 MAX_REPAIRS = 2
 SHOWN_CHARS = 4_000
 ENOUGH_REFUSALS = 2
-"""Questions that a rung was refused for, and a lower one taken, after which it is not asked on any more."""
+"""Questions refused on a rung and accepted on a lower one, after which the rung is no longer used."""
 
 UNDECODABLE = frozenset(
     "minLength maxLength minItems maxItems minimum maximum exclusiveMinimum exclusiveMaximum pattern".split()
 )
-"""Keywords that strict decoders of several providers answer with status 400."""
+"""Keywords that strict decoders of several providers reject with status 400."""
 
 REFUSING_STATUSES = frozenset({400, 404, 422})
 # llama.cpp's Python server answers an unknown response_format with status 500 and a validation message.
@@ -29,12 +29,12 @@ FORM_WORDS = re.compile(r"response.?format|output.?(format|config)|json|schema|t
 
 
 def is_refusal(status: int, message: str) -> bool:
-    """Tell whether an answer refuses the form that was asked for, rather than failing for a while."""
+    """Tell whether a response refuses the requested form, rather than reporting a transient failure."""
     return status in REFUSING_STATUSES or (status == 500 and bool(REFUSAL_IN_500.search(message)))
 
 
 def names_form(message: str) -> bool:
-    """Tell whether a refusal is about the form that was asked for; else it may be about this one case."""
+    """Tell whether a refusal is about the requested form; else it may be about this one case."""
     return bool(FORM_WORDS.search(message))
 
 
@@ -94,10 +94,10 @@ def _decodable(node: Any) -> Any:
 
 
 def with_instruction(messages: list[dict[str, str]], schema: dict[str, Any]) -> list[dict[str, str]]:
-    """Add the wanted form to the system turn.
+    """Add the requested form to the system turn.
 
-    It is sent on every rung: an endpoint that passes over `response_format` without a word still knows what to write.
-    It stands at the end of the static text, so that a provider's prefix cache holds.
+    It is sent on every rung, so that an endpoint that silently ignores `response_format` still knows what to write. It
+    comes at the end of the static text, so that a provider's prefix cache applies.
     """
     text = f"Reply with one JSON object and nothing else. It must fit this JSON Schema:\n{json.dumps(schema)}"
     if messages and messages[0]["role"] == "system":

@@ -1,4 +1,4 @@
-"""Keep to the limits of an endpoint: requests and tokens a minute."""
+"""Respect the limits of an endpoint: requests and tokens a minute."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ CHARS_PER_TOKEN = 4
 
 
 class Pacer:
-    """Spreads amounts evenly over time, in the order in which they are asked for.
+    """Spreads amounts evenly over time, in order of request.
 
     Args:
         per_minute: Amount that may pass in a minute; `None` for no limit.
@@ -24,14 +24,14 @@ class Pacer:
         self._free_at = clock()
 
     def delay_s(self, amount: float) -> float:
-        """Reserve the next place for an amount, and say how many seconds away it is."""
+        """Reserve the next slot for an amount, and return the seconds until it."""
         now = self._clock()
         start = max(now, self._free_at)
         self._free_at = start + amount * self._seconds_each
         return start - now
 
     def correct(self, amount: float) -> None:
-        """Take back, or add, what an estimate was off by."""
+        """Subtract or add the error of an estimate."""
         self._free_at += amount * self._seconds_each
 
 
@@ -45,13 +45,13 @@ class Limits:
         self.counts_tokens = config.tokens_per_minute is not None
 
     def estimate(self, chars: int) -> int:
-        """Return the maximum number of tokens of a request, as providers count them: its text and the longest reply."""
+        """Return the maximum tokens of a request, as providers count them: its text and the longest reply."""
         return chars // CHARS_PER_TOKEN + self._max_tokens
 
     def delay_s(self, tokens: int) -> float:
-        """Reserve a place for one request of so many tokens, and say how many seconds away it is."""
+        """Reserve a slot for one request of so many tokens, and return the seconds until it."""
         return max(self._requests.delay_s(1), self._tokens.delay_s(tokens))
 
     def correct(self, estimated: int, used: int) -> None:
-        """Give back tokens that were reserved and not used."""
+        """Return tokens that were reserved and not used."""
         self._tokens.correct(used - estimated)

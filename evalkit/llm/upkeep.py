@@ -31,7 +31,7 @@ _COLUMNS = {"key", "sum", "reply"}
 
 @dataclass(frozen=True)
 class Kept:
-    """Replies of one model."""
+    """Cached replies of one model."""
 
     model: str
     """Empty if the reply does not say."""
@@ -44,23 +44,23 @@ class Kept:
 
 @dataclass(frozen=True)
 class Contents:
-    """What a file of kept replies holds."""
+    """Contents of a file of cached replies."""
 
     n_bytes: int
-    """On the disk."""
+    """Size on disk, in bytes."""
     models: tuple[Kept, ...]
 
     @property
     def n_replies(self) -> int:
-        """Replies of all models."""
+        """Number of replies of all models."""
         return sum(each.n_replies for each in self.models)
 
 
 def contents(file: Path) -> Contents:
-    """Count what is kept; nothing if there is no file.
+    """Count the cached replies; none if there is no file.
 
     Raises:
-        InputError: it is not a file of kept replies.
+        InputError: it is not a file of cached replies.
     """
     if not _is_there(file):
         return Contents(0, ())
@@ -73,18 +73,18 @@ def contents(file: Path) -> Contents:
 
 
 def prune(file: Path, *, before: float | None = None, max_bytes: int | None = None) -> int:
-    """Take out the oldest replies, and give their room back to the disk.
+    """Remove the oldest replies, and free their space on disk.
 
     Args:
-        file: of kept replies.
-        before: seconds since the epoch; what was kept earlier goes.
-        max_bytes: of replies that may stay; the oldest of the others go.
+        file: the file of cached replies.
+        before: seconds since the epoch; replies stored earlier are removed.
+        max_bytes: limit of the size; the oldest replies beyond it are removed.
 
     Returns:
-        Replies that were taken out.
+        Number of replies removed.
 
     Raises:
-        InputError: it is not a file of kept replies, or a run is using it.
+        InputError: it is not a file of cached replies, or a run is using it.
         StoreError: the disk refuses.
     """
     if not _is_there(file):
@@ -106,7 +106,7 @@ def prune(file: Path, *, before: float | None = None, max_bytes: int | None = No
 
 
 def _is_there(file: Path) -> bool:
-    """Return whether the database has content; an empty file is not turned into one."""
+    """Return whether the database has content; an empty file does not become a database."""
     return file.is_file() and file.stat().st_size > 0
 
 
@@ -118,7 +118,7 @@ def _columns(file: Path, db: sqlite3.Connection) -> set[str]:
     """Return the columns of cached replies; another database is rejected before any write."""
     found = {column[1] for column in db.execute("PRAGMA table_info(replies)")}
     if found - {"kept_at"} != _COLUMNS:
-        raise InputError(Problem(str(file), "no file of kept replies: another database", "move it to another place"))
+        raise InputError(Problem(str(file), "not a file of cached replies: another database", "move it elsewhere"))
     return found
 
 
@@ -130,8 +130,8 @@ def _told(file: Path) -> Iterator[None]:
     except sqlite3.OperationalError as error:
         raise StoreError(f"{file}: {error}; close what holds it, or free the disk") from None
     except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
-        what = f"no file of kept replies: {error}"
-        raise InputError(Problem(str(file), what, "remove it; the next run begins a new one")) from None
+        what = f"not a file of cached replies: {error}"
+        raise InputError(Problem(str(file), what, "remove it; the next run creates a new one")) from None
 
 
 def _on_disk(file: Path) -> int:

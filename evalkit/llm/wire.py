@@ -21,13 +21,13 @@ Messages = str | Sequence[Mapping[str, str]]
 SEARCHED_CHARS = 200_000
 SEARCHED_STARTS = 200
 MOST_LOGPROB = 1e-3
-"""Rounding takes log probabilities of certain tokens a little above 0."""
+"""Tolerance: rounding can make log probabilities of certain tokens slightly positive."""
 THINKING = re.compile(r"\s*<(think|thinking)>")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelReply:
-    """A text that a model gave.
+    """A text from a model.
 
     Attributes:
         text: The reply.
@@ -46,11 +46,11 @@ class ModelReply:
 
 @dataclass(frozen=True)
 class Token:
-    """One token of a reply, and what might have stood in its place.
+    """One token of a reply, and its alternatives.
 
     Attributes:
         text: The token.
-        alternatives: Token -> probability, 0 to 1: the likeliest ones that the endpoint shows, `text` among them.
+        alternatives: Token -> probability, 0 to 1, of the likeliest ones that the endpoint shows, including `text`.
     """
 
     text: str
@@ -59,9 +59,9 @@ class Token:
 
 @dataclass(frozen=True, kw_only=True)
 class Parsed(Generic[T]):
-    """A value that a model gave; `text` is what it was read from, the other fields are those of `Reply`.
+    """A value from a model; `text` is what it was read from, the other fields are those of `Reply`.
 
-    `tokens` are those of the reply where they were asked for and the endpoint shows them, else `None`.
+    `tokens` are those of the reply if they were asked for and the endpoint shows them, else `None`.
     """
 
     value: T
@@ -75,7 +75,7 @@ class Parsed(Generic[T]):
 
 @dataclass(frozen=True)
 class Spoken:
-    """What one body says: the text, and why it ended."""
+    """The content of one body: the text, and why it ended."""
 
     text: str
     finish_reason: str | None
@@ -83,7 +83,7 @@ class Spoken:
 
 
 def as_messages(messages: Messages) -> list[dict[str, str]]:
-    """Write a prompt as the one user turn, copy a chat."""
+    """Return a prompt as a single user turn, or a copy of a chat."""
     if isinstance(messages, str):
         return [{"role": "user", "content": messages}]
     return [dict(message) for message in messages]
@@ -105,7 +105,7 @@ def read_body(body: Any) -> Spoken:
 
 
 def read_tokens(body: Mapping[str, Any]) -> tuple[Token, ...] | None:
-    """Read the tokens of the first choice with their probabilities; `None` where there are none, or no sound ones."""
+    """Read the tokens of the first choice with their probabilities; `None` without valid ones."""
     try:
         content = body["choices"][0]["logprobs"]["content"]
         tokens = tuple(
@@ -118,14 +118,14 @@ def read_tokens(body: Mapping[str, Any]) -> tuple[Token, ...] | None:
 
 
 def _probability(logprob: Any) -> float:
-    """Exp of a log probability; a number above 0 is none."""
+    """Return the exponential of a log probability; a positive number is an error."""
     if isinstance(logprob, bool) or not isinstance(logprob, int | float) or not logprob <= MOST_LOGPROB:
         raise ValueError(f"{logprob!r} is not a log probability")
     return min(math.exp(logprob), 1.0)
 
 
 def tokens_of(body: Mapping[str, Any]) -> tuple[int | None, int | None, int]:
-    """Read (input, output, cached input) tokens; `None` where the endpoint reports none, or an implausible number."""
+    """Read (input, output, cached input) tokens; `None` if the endpoint reports none, or an implausible number."""
     usage = body.get("usage")
     if not isinstance(usage, dict):
         return None, None, 0
@@ -139,7 +139,7 @@ def _count(value: Any) -> int | None:
 
 
 def add_usage(first: Usage | None, second: Usage) -> Usage:
-    """Sum two usages; what is unknown in one is unknown in the sum. What was kept adds nothing to what was fresh."""
+    """Sum two usages; what is unknown in one is unknown in the sum. A cached usage adds nothing to a fresh one."""
     if first is None:
         return second
     if first.cached != second.cached:
@@ -158,14 +158,14 @@ def _sum(first: Any, second: Any) -> Any:
 
 
 def find_value(text: str, schema: type[T]) -> T:
-    """Find the one JSON object in a reply that fits `schema`: bare, in a code fence, or within prose.
+    """Find the only JSON object in a reply that fits `schema`: bare, in a code fence, or within prose.
 
-    Validation is strict: no number is read from a string, no score from a boolean, and `NaN`, infinities and repeated
-    keys are refused. A reply with several verdicts is refused, whether they differ, one of them does not fit, or the
-    last one is cut: none of them is known to be the answer.
+    Validation is strict: a string is not read as a number, nor a boolean as a score, and `NaN`, infinities and repeated
+    keys are rejected. A reply with several verdicts is rejected if they differ, one of them does not fit, or the last
+    one is cut, because it is unknown which of them is the answer.
 
     Raises:
-        ValueError: No object fits, or more than one is meant; the message is fit to be sent back to the model.
+        ValueError: No object fits, or more than one does; the message can be sent back to the model.
     """
     said, keys = _spoken_part(text), set(schema.model_fields)
     problem, misfit = "the reply holds no JSON object", ""
@@ -191,7 +191,7 @@ def find_value(text: str, schema: type[T]) -> T:
 
 
 def _spoken_part(text: str) -> str:
-    """The reply without the thoughts that it begins with; nothing where these do not end."""
+    """Return the reply without the reasoning at its start; empty if that does not end."""
     opened = THINKING.match(text)
     if opened is None:
         return text
@@ -205,12 +205,12 @@ def _problems(error: ValidationError) -> Iterator[str]:
 
 
 def json_objects(text: str) -> Iterator[Any]:
-    """Every outermost JSON object in the first 200,000 characters of a text, in order."""
+    """Return each outermost JSON object in the first 200,000 characters of a text, in order."""
     return (found for found, _ in _located(text))
 
 
 def _located(text: str) -> Iterator[tuple[Any, str]]:
-    """The objects, each with the characters that it was read from."""
+    """Yield the objects, each with the characters that it was read from."""
     text = text[:SEARCHED_CHARS]
     # Not strict about control characters: models, and grammars that hold them to JSON, write line breaks into strings.
     decoder = json.JSONDecoder(strict=False, parse_constant=_refuse, parse_float=_finite, object_pairs_hook=_unique)

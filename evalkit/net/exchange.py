@@ -1,4 +1,4 @@
-"""Send one HTTP request, read a capped reply, and try again under a policy."""
+"""Send one HTTP request, read a reply of limited size, and retry under a policy."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ T = TypeVar("T")
 Sleep = Callable[[float], Awaitable[None]]
 
 SHOWN_BYTES = 64 * 1024
-"""Of the body of a refusal."""
+"""Bytes read from the body of a refusal."""
 KEEPALIVE_S = 1.5
-"""Shorter than common servers keep an idle connection (2 to 5 s), so that none is used while the server closes it."""
+"""Shorter than common servers keep an idle connection (2 to 5 s), so that none is reused while being closed."""
 _BIG_BODY = 1 << 20
 _sleep: Sleep = asyncio.sleep  # by name: a system under test may patch the module
 _RNG = random.Random()  # noqa: S311 - jitter needs no secrecy
@@ -43,7 +43,7 @@ class HttpRequest:
 
 @dataclass(frozen=True)
 class TimedReply(Generic[T]):
-    """What the server answered, and when the attempt that was answered began (`time.perf_counter`)."""
+    """A reply, and when its attempt began (`time.perf_counter`)."""
 
     value: T
     started: float
@@ -53,7 +53,7 @@ class TimedReply(Generic[T]):
 def new_session(connections: int) -> aiohttp.ClientSession:
     """Open a session with at most `connections` connections; the caller closes it.
 
-    It keeps no cookies, so that no reply changes the next request, and uses no proxy of the environment.
+    It stores no cookies, so that no reply changes the next request, and ignores proxies of the environment.
     """
     import aiohttp
 
@@ -74,14 +74,14 @@ async def send(
     *,
     limit_s: float | None,
 ) -> T:
-    """Make one exchange; redirects are not followed, since they could carry a key to another host.
+    """Make one exchange; redirects are not followed, since they could send a key to another host.
 
     Args:
         session: The session of `new_session`.
         request: What to send.
         read: Reads a reply with a 2xx status.
-        left: Time that the exchange is taken from.
-        limit_s: Longest time of this exchange, `None` where the caller bounds it.
+        left: Time budget of the call.
+        limit_s: Longest time of this exchange, `None` if the caller bounds it.
 
     Raises:
         ExchangeFailed: No usable reply.
@@ -142,17 +142,17 @@ async def retried(
     sleep: Sleep | None = None,
     rng: random.Random = _RNG,
 ) -> TimedReply[T]:
-    """Make attempts until one is answered, fails for good, or none is left.
+    """Make attempts until one is answered, one fails permanently, or none is left.
 
     Args:
-        attempt: Makes one exchange; what else than `ExchangeFailed` it raises is not handled here.
-        policy: What is tried again, and when.
-        left: Time that waits are taken from.
+        attempt: Makes one exchange; exceptions other than `ExchangeFailed` are not handled here.
+        policy: What is retried, and when.
+        left: Time budget of the call.
         sleep: Waits a number of seconds.
         rng: Source of the jitter.
 
     Raises:
-        ExchangeFailed: The last failure; its `after` tells why there was no further attempt.
+        ExchangeFailed: The last failure; its `after` says why there was no further attempt.
     """
     number = 0
     while True:
@@ -188,7 +188,7 @@ async def read_capped(response: aiohttp.ClientResponse, max_bytes: int, *, cut: 
 
     Args:
         response: The open reply.
-        max_bytes: The most that is held.
+        max_bytes: Most bytes that are read.
         cut: Return the beginning of a longer reply instead of failing.
 
     Raises:
@@ -211,7 +211,7 @@ async def read_capped(response: aiohttp.ClientResponse, max_bytes: int, *, cut: 
 
 
 def too_large(max_bytes: int) -> ExchangeFailed:
-    """Describe a reply beyond its limit."""
+    """Return the failure of a reply beyond its limit."""
     return ExchangeFailed("too_large", f"the reply is longer than {max_bytes} bytes")
 
 

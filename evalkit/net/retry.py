@@ -1,4 +1,4 @@
-"""Decide whether a failed request is sent again, and how long to wait first.
+"""Decide whether a failed request is retried, and how long to wait first.
 
 Two policies, and the reason for each status:
 
@@ -6,12 +6,12 @@ Two policies, and the reason for each status:
 | --- | --- | --- | --- |
 | 408, 425, 429, 503, 529 | again | again | the server turned the request away before it did any work |
 | 409, 500, 502, 504, 520 to 524 | again | no | the work may have been done, the reply was lost (409: a lock) |
-| any other | no | no | the same request would be answered alike |
+| any other | no | no | the same request would get the same answer |
 
-A connection that cannot be opened is always tried again: nothing was sent. One that breaks later, or a time limit that
-is reached, counts as a lost reply. A model's completion or embedding changes nothing at the server, so asking twice
-does no harm. An `http:` system may have booked a flight, so its lost replies are asked for again only if the suite says
-`idempotent: true`, or if the method is PUT, which is idempotent (RFC 9110, section 9.2.2).
+A connection that cannot be opened is always retried, because nothing was sent. One that breaks later, or a time limit
+that is reached, counts as a lost reply. A model's completion or embedding changes nothing at the server, so asking
+twice does no harm. An `http:` system may have booked a flight, so a request with a lost reply is retried only if the
+suite says `idempotent: true`, or if the method is PUT, which is idempotent (RFC 9110, section 9.2.2).
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ class TimeLeft:
 
     Attributes:
         seconds: What is left.
-        setting: Name of the setting that grants them.
+        setting: Name of the setting that limits them.
     """
 
     seconds: float
     setting: str
 
     def spend(self, seconds: float) -> None:
-        """Take `seconds` away."""
+        """Subtract `seconds`."""
         self.seconds -= seconds
 
 
@@ -60,10 +60,10 @@ class ExchangeFailed(Exception):
     Attributes:
         kind: `http_<status>`, `connection`, `timeout`, `too_large` or `encoding`.
         message: What went wrong; for a status, the beginning of the body in one line.
-        status: Status of the reply, `None` where there was none.
+        status: Status of the reply, `None` if there was none.
         body: The beginning of the body.
         fate: For a failure without a status: `not_sent`, `lost` if the server may have received the request, `lasting`
-            if another attempt would fail alike.
+            if another attempt would fail in the same way.
         after: What to add to the message once no further attempt is made, such as ` (after 3 attempts)`.
     """
 
@@ -78,13 +78,13 @@ class ExchangeFailed(Exception):
         self.after = ""
 
     def asked_s(self, now: datetime) -> float | None:
-        """Seconds that the server asks to wait."""
+        """Return the seconds that the server asks to wait."""
         return parse_retry_after(self._retry_after, now)
 
 
 @dataclass(frozen=True, kw_only=True)
 class RetryPolicy:
-    """Which failures are tried again, how often, and after which waits.
+    """Which failures are retried, how often, and after which waits.
 
     Attributes:
         statuses: Statuses after which the request is sent again.
@@ -92,7 +92,7 @@ class RetryPolicy:
         retries: Attempts after the first.
         first_wait_s: Shortest wait before the second attempt, doubled before each later one.
         longest_wait_s: Limit of the doubling.
-        jitter_s: Seconds over which the returns of many clients are spread, at least.
+        jitter_s: Minimum seconds over which retries of many clients are spread.
     """
 
     statuses: frozenset[int]
@@ -111,17 +111,17 @@ class RetryPolicy:
     def wait_s(self, attempt: int, asked_s: float | None, left_s: float, rng: random.Random) -> float | None:
         """Choose the wait before the next attempt.
 
-        It is never shorter than what the server asked for, and jitter comes on top, so that clients that were turned
-        away at one moment do not return at one moment.
+        It is never shorter than the server asked for. Jitter is added, so that clients that were turned away at the
+        same moment do not return at the same moment.
 
         Args:
             attempt: Number of failed attempts before this wait, from 0.
-            asked_s: Seconds from Retry-After, `None` where the server named none.
+            asked_s: Seconds from Retry-After, `None` if the server named none.
             left_s: Seconds until the deadline.
             rng: Source of the jitter.
 
         Returns:
-            Seconds below `left_s`, or `None` where the deadline comes first.
+            Seconds below `left_s`, or `None` if the deadline comes first.
         """
         shortest = self.shortest_wait_s(attempt, asked_s)
         if shortest >= left_s:
@@ -130,7 +130,7 @@ class RetryPolicy:
         return shortest + rng.uniform(0.0, min(max(self.jitter_s, doubled), (left_s - shortest) * 0.9))
 
     def shortest_wait_s(self, attempt: int, asked_s: float | None) -> float:
-        """Seconds before which no next attempt is made."""
+        """Return the shortest wait before the next attempt, in seconds."""
         return max(asked_s or 0.0, self._doubled_s(attempt))
 
     def _doubled_s(self, attempt: int) -> float:
@@ -151,7 +151,7 @@ def parse_retry_after(value: str | None, now: datetime) -> float | None:
         now: The present moment, with a time zone.
 
     Returns:
-        Seconds from `now`, at least 0; `None` where the header is absent or unreadable.
+        Seconds from `now`, at least 0; `None` if the header is absent or unreadable.
     """
     if value is None:
         return None

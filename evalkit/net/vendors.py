@@ -12,11 +12,11 @@ Dialect = Literal["openai", "anthropic"]
 
 @dataclass(frozen=True, kw_only=True)
 class Vendor:
-    """Where a vendor's models are asked.
+    """Address and key variable of a vendor's models.
 
     Attributes:
         base_url: Address up to and without `/chat/completions`, or `/messages`.
-        api_key_env: Environment variable that holds the key; `None` where none is asked for.
+        api_key_env: Environment variable that holds the key; `None` if no key is needed.
         dialect: Wire format that judges are asked in; systems always use the chat format, which each vendor offers.
         models: Patterns of names that no other vendor uses for its models.
     """
@@ -60,7 +60,7 @@ VENDORS: Mapping[str, Vendor] = {
     "openrouter": Vendor(base_url="https://openrouter.ai/api/v1", api_key_env="OPENROUTER_API_KEY"),
     "ollama": Vendor(base_url="http://localhost:11434/v1"),
 }
-"""Name -> vendor, from the vendors' own documentation; docs/models.md shows the table."""
+"""Name -> vendor, from the vendors' documentation; docs/models.md shows the table."""
 
 
 @dataclass(frozen=True)
@@ -72,10 +72,10 @@ class Placed:
 
 
 def find_vendor(name: str, vendors: Mapping[str, Vendor] = VENDORS) -> Placed:
-    """Find who serves a model: `vendor/model`, or a name that one vendor alone uses.
+    """Find the vendor of a model: `vendor/model`, or a name that only one vendor uses.
 
     Raises:
-        ValueError: In the form `what; fix`: the name could be anybody's.
+        ValueError: In the form `what; fix`: several vendors may serve the name.
     """
     head, slash, model = name.partition("/")
     if slash and model and head in vendors:
@@ -99,8 +99,8 @@ def with_vendor(
     """Add address, key variable and dialect to the options of a model that names no `base_url`.
 
     Args:
-        options: What the suite says; what it says stands.
-        key: Name of the option that holds the model's name.
+        options: What the suite says; its values are not replaced.
+        key: Name of the option with the model's name.
         vendors: The table.
         skip: Options that are not added.
 

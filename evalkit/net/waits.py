@@ -9,7 +9,7 @@ from contextvars import ContextVar
 
 
 class Waits:
-    """The waits of one run that are under way."""
+    """The pending waits of one run."""
 
     def __init__(self) -> None:
         self._due: dict[object, tuple[float, str]] = {}
@@ -33,12 +33,12 @@ class Waits:
 
 
 WAITS: ContextVar[Waits | None] = ContextVar("WAITS", default=None)
-"""Of the run that the current task belongs to; tasks inherit it."""
+"""The waits of the current task's run; tasks inherit it."""
 
 
 @contextmanager
 def waiting(kind: str, seconds: float) -> Iterator[None]:
-    """Let the run know that a call waits `seconds` because of `kind`, such as `http_429`."""
+    """Record that a call waits `seconds` because of `kind`, such as `http_429`."""
     waits = WAITS.get()
     if waits is None:
         yield

@@ -69,7 +69,7 @@ def verify_run(name: str, root: Path, published: str | None = None) -> VerifiedR
 
 def _damaged(name: str, damaged: Sequence[Damage], unsummed: Collection[int]) -> Iterator[str]:
     for damage in damaged[:SHOWN_LINES]:
-        what = "altered: its checksum does not fit" if damage.line in unsummed else "altered: no run writes such a row"
+        what = "altered: checksum mismatch" if damage.line in unsummed else "altered: no run writes such a row"
         what = "torn, as a kill leaves it" if damage.torn else what
         yield f"{name}:{damage.line}: {what}; `evalkit run SUITE --out RUN --resume` runs its case again"
     hidden = len(damaged) - SHOWN_LINES

@@ -16,11 +16,11 @@ Json = dict[str, Any] | list[Any]
 
 
 def body_of(row: Row | None, before: Row | None) -> Json:
-    """Return the case with what the system gave now, and under `before` what differs in the baseline's row.
+    """Return the case with the current output, and under `before` what differs in the baseline's row.
 
     Args:
         row: the candidate's, `None` for a case that was removed.
-        before: the baseline's, `None` if there is none; one of them is there.
+        before: the baseline's, `None` if there is none; at least one of the two is given.
     """
     either = row or before
     if either is None:
@@ -32,7 +32,7 @@ def body_of(row: Row | None, before: Row | None) -> Json:
 
 
 def snippet_of(case: Case) -> str:
-    """Return the begin of the question on one line, for the table of cases."""
+    """Return the start of the question on one line, for the table of cases."""
     return " ".join(case.question[: 2 * SNIPPET_CHARS].split())[:SNIPPET_CHARS]
 
 
@@ -64,7 +64,7 @@ def _answer(row: Row) -> dict[str, Any]:
 
 
 def _less(before: dict[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
-    """Leave out of the baseline's answer its steps, and the text and the grades that are the same now."""
+    """Remove from the baseline's answer its steps, and the text and grades that have not changed."""
     less = dict(before)
     if "output" in before:
         same_text = before["output"]["text"] == now.get("output", {}).get("text")

@@ -1,4 +1,4 @@
-"""Say why: what failed alike, and what moved beside the metrics."""
+"""Explain a result: kinds of failures, and what else moved besides the metrics."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class KindLine:
     name: str
     """The scorer, or the error."""
     words: str
-    """`“help request answer”`; `others` beside kinds that have words, else empty."""
+    """`“help request answer”`; `others` if other kinds have words, else empty."""
     count: str
     """`17 cases, 6 new`."""
     kind: FailureKind
@@ -38,7 +38,7 @@ class KindLine:
 
 @dataclass(frozen=True, slots=True)
 class ShiftLine:
-    """One measure beside the metrics, before and now."""
+    """One measure besides the metrics, before and now."""
 
     name: str
     values: str
@@ -52,7 +52,7 @@ class ShiftLine:
 
 
 def kind_lines(kinds: Sequence[FailureKind]) -> tuple[KindLine, ...]:
-    """Put the kinds into words, in their order; how many are new is said where any is."""
+    """Describe the kinds in their order, with the number of new cases if there are any."""
     split = {(kind.state, kind.name) for kind in kinds if kind.words}
     news = any(kind.n_new for kind in kinds)
     return tuple(_kind_line(kind, (kind.state, kind.name) in split, news) for kind in kinds)
@@ -68,7 +68,7 @@ def _kind_line(kind: FailureKind, is_split: bool, news: bool) -> KindLine:
 
 
 def shift_lines(shifts: Iterable[Shift]) -> tuple[ShiftLine, ...]:
-    """Put what moved into words; what did not move is left out."""
+    """Describe what moved; what did not move is left out."""
     return tuple(line for line in map(_shift_line, shifts) if line.values or line.changed)
 
 

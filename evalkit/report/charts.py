@@ -104,7 +104,7 @@ def histogram_rows(histogram: Histogram, style: Style) -> list[tuple[str, int]]:
 
 
 def trend_svg(trend: Trend) -> str:
-    """Draw one metric over the runs: a line that is cut where the figures are not comparable, a dot for each run."""
+    """Draw one metric over the runs: a line with gaps where figures are not comparable, and a dot for each run."""
     known = [point.value for point in trend.points if point.value is not None]
     low, high = min(known), max(known)
     pad = (high - low) * 0.1 or abs(high) * 0.05 or 0.5

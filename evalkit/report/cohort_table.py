@@ -1,4 +1,4 @@
-"""The tables of a report: metric by cohort, and latency and cost by cohort."""
+"""Build the tables of a report: metric by cohort, and latency and cost by cohort."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FEW_CASES = 30
 
 @dataclass(frozen=True, slots=True)
 class CohortCell:
-    """One metric in one cohort, with what the gate said about it."""
+    """One metric in one cohort, with the gate's result."""
 
     value: str
     interval: str
@@ -31,7 +31,7 @@ class CohortCell:
     drop: str
     drop_interval: str
     change: str
-    """How far it moved from the baseline, without a sign: `18 pts`; empty if nothing was compared."""
+    """Distance from the baseline, without a sign: `18 pts`; empty if nothing was compared."""
     moved: Moved | None
     outcome: CheckOutcome | None
     heat: int | None
@@ -72,7 +72,7 @@ def quality_metrics(summary: Summary, styles: Mapping[str, Style]) -> tuple[Metr
 def cohort_rows(
     summary: Summary, decision: Decision, metrics: tuple[Metric, ...], styles: Mapping[str, Style]
 ) -> tuple[CohortRow, ...]:
-    """Return the cohort by metric: `overall` first, then the worst, cohorts of one name beside each other."""
+    """Return the metrics by cohort: `overall` first, then the worst, with cohorts of one name together."""
     cells = {(cell.cohort, cell.metric): cell for cell in summary.cells}
     checks: dict[tuple[str, str], list[Check]] = {}
     for check in decision.checks:
@@ -96,9 +96,9 @@ def cohort_rows(
 
 
 def standing(cell: Cell, metric: Metric) -> float:
-    """Return how good the cohort may be at best: a cohort that is surely bad comes before one of a single failed case.
+    """Return the best plausible value, so that a certainly bad cohort comes before one with a single failed case.
 
-    The bound of the interval that speaks for it, the value if there is none, infinity if nothing is known.
+    That is the better bound of the interval, the value if there is none, infinity if nothing is known.
     """
     made = cell.estimate
     if made.value is None:
@@ -109,7 +109,7 @@ def standing(cell: Cell, metric: Metric) -> float:
 
 
 def _worst_first(names: Iterable[str], cells: Mapping[tuple[str, str], Cell], metric: Metric) -> list[str]:
-    """Return the by the first metric of the table; what has no value comes last."""
+    """Sort by the first metric of the table; cohorts without a value come last."""
 
     def badness(name: str) -> float:
         return standing(cells[name, metric.name], metric) if (name, metric.name) in cells else math.inf
@@ -165,7 +165,7 @@ def known_overall_only(summary: Summary, names: Iterable[str]) -> tuple[str, ...
 
 
 def resource_rows(summary: Summary, names: tuple[str, ...], styles: Mapping[str, Style]) -> tuple[ResourceRow, ...]:
-    """Return the latency and cost by cohort, `overall` first."""
+    """Return latency and cost by cohort, `overall` first."""
     cells = {(cell.cohort, cell.metric): cell for cell in summary.cells if cell.metric in names}
     cohorts = sorted(dict.fromkeys(cohort for cohort, _ in cells), key=lambda cohort: cohort != OVERALL)
     return tuple(
@@ -180,12 +180,12 @@ def resource_rows(summary: Summary, names: tuple[str, ...], styles: Mapping[str,
 
 
 def overall_coverage(summary: Summary) -> tuple[int, int]:
-    """Return the rows scored and rows expected of the whole run."""
+    """Return the scored and expected rows of the whole run."""
     return summary.coverage.get(OVERALL, (summary.states.get("scored", 0), summary.expected))
 
 
 def share_of(scored: int, expected: int) -> str:
-    """Write a share with its counts; without cases there is no share."""
+    """Format a share with its counts; without cases it is undefined."""
     if not expected:
         return "undefined: no case was expected"
     return f"{figure(scored / expected, Style('rate'), expected)} ({scored:,} of {expected:,})"

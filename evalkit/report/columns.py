@@ -19,7 +19,7 @@ CHUNK = 200
 VERDICTS = ("failed", "system_error", "unscored", "skipped", "flaky", "scored", "passed", "removed")
 CHANGES = ("", "same", "new failure", "still failing", "fixed", "changed", "added", "removed")
 CHANGE_SLUGS = {change: change.replace("failure", "fail").replace(" ", "_") for change in CHANGES}
-"""How an address names a change: `new_fail`."""
+"""Name of a change in a URL: `new_fail`."""
 FLAGS = ("unscored", "retried", "cached", "stored answer", "injection suspect", "labelled")
 COLUMNS = (
     *("id", "repeat", "verdict", "change", "kind", "severity", "cohorts", "question", "latency_s", "marks", "values"),
@@ -28,7 +28,7 @@ COLUMNS = (
 
 
 class Columns:
-    """Codes of cohorts, metrics and errors as they turn up, and the index entry of a row."""
+    """Codes of cohorts, metrics and errors in order of appearance, and the index entry of a row."""
 
     def __init__(self, view: View, labels: Sequence[Label]) -> None:
         self._view = view
@@ -68,7 +68,7 @@ class Columns:
         ]
 
     def legend(self) -> Json:
-        """Return what the entries mean."""
+        """Return the meaning of the entries."""
         declared = self._view.declared
         return {
             "columns": COLUMNS,
@@ -102,7 +102,7 @@ class Columns:
         return sorted(self._metrics.values(), key=lambda place: ranks.get(list(self._metrics)[place], len(ranks)))
 
     def _codes(self, case: Case) -> list[int]:
-        """Return a number per cohort name, -1 if the case is in none."""
+        """Return a number for each cohort name, -1 if the case is in none."""
         for name in case.cohorts:
             if name not in self._cohorts:
                 self._cohorts[name] = {}

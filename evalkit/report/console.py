@@ -1,4 +1,4 @@
-"""Print the decision on a terminal: what happened, why, what next."""
+"""Print the decision in a terminal: what happened, why, what next."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def print_next(view: View, console: Console) -> None:
 
 
 def _wrapped(command: str, width: int) -> str:
-    """A command on one line, or a part a line where it is too wide; the shell reads both alike."""
+    """Return a command on one line, or split over several lines if it is too wide."""
     indent = " " * 10
     if len(indent) + len(command) <= width:
         return indent + command
@@ -93,7 +93,7 @@ def print_changes(view: View, console: Console) -> None:
 
 
 def print_answers(before: Row | None, after: Row | None, console: Console) -> None:
-    """Print the question, and what each of two runs answered and scored."""
+    """Print the question, and the answers and scores of two runs."""
     known = after or before
     if known is not None:
         console.print(_text(f"{known.case.id}  ", "bold").append(clipped(known.case.question, 2000), style="not bold"))
@@ -122,7 +122,7 @@ def _grade_line(grade: Score | Unscored) -> Text:
 
 
 Labelled = tuple[str, "Text"]
-"""What a line is about, empty where it goes on, and the line."""
+"""Label of a line, empty for a continuation, and the line."""
 
 
 def _parts(view: View, verbose: bool, width: int) -> Iterator[Table | Text]:
@@ -151,7 +151,7 @@ def _parts(view: View, verbose: bool, width: int) -> Iterator[Table | Text]:
 
 
 def _labelled(lines: Iterable[Labelled]) -> Table:
-    """Lines with what they are about in front; a long one continues below its own beginning."""
+    """Return lines with their labels; a long line is continued with a hanging indent."""
     from rich.table import Table
 
     grid = Table.grid(padding=(0, 1, 0, 0))
@@ -168,7 +168,7 @@ def _verdict(view: View) -> Text:
 
 
 def _gates(view: View, verbose: bool) -> Table:
-    """Every check that did not pass, and how many did."""
+    """Return each check that did not pass, and the number that did."""
     compared = any(line.base for line in view.gates)
     table = _table("", "check", "now", *(("was", "drop, or need") if compared else ("against",)))
     table.columns[1].max_width = CHECK_COLUMNS
@@ -192,7 +192,7 @@ def _gates(view: View, verbose: bool) -> Table:
 
 
 def _gate_cells(line: GateLine) -> tuple[str, str, str, str]:
-    """What is checked, its value, that of the baseline, and how far it dropped; without a baseline the limit."""
+    """Return the subject, value, baseline and drop of a check, or its limit if there is no baseline."""
     check = line.check
     where = "" if check.cohort in (OVERALL, "") else f" · {check.cohort}"
     compares = check.name in (check.metric, "no_regression") and check.metric
@@ -204,7 +204,7 @@ def _gate_cells(line: GateLine) -> tuple[str, str, str, str]:
 
 
 def _cohorts(view: View, verbose: bool) -> Table | None:
-    """Pass rate (or the first metric) by cohort, worst first."""
+    """Return the pass rate (or the first metric) by cohort, worst first."""
     if not view.metrics or len(view.cohorts) < 2:
         return None
     metric = view.metrics[0]
@@ -232,7 +232,7 @@ def _reasons(view: View) -> Iterator[Labelled]:
 
 
 def _judges(view: View, verbose: bool) -> Iterator[Labelled]:
-    """The trust of each judge; `verbose` adds what labels say of its figures."""
+    """Return the trust of each judge; `verbose` adds corrected figures."""
     for panel in view.panels:
         yield "judge", _text(one_line(f"{panel.metric} ({panel.judge}) {panel.standing}", 300))
     for sentence in view.corrections if verbose else ():
@@ -242,7 +242,7 @@ def _judges(view: View, verbose: bool) -> Iterator[Labelled]:
 
 
 def _kinds(view: View, verbose: bool) -> Iterator[Labelled]:
-    """What fails alike, the largest kinds of each scorer first; errors have lines of their own."""
+    """Return the kinds of failures, the largest of each scorer first; errors have their own lines."""
     if not view.news and not verbose:
         return
     kinds = [line for line in view.kinds if line.kind.state == "failed"]
@@ -254,13 +254,13 @@ def _kinds(view: View, verbose: bool) -> Iterator[Labelled]:
 
 
 def _shifts(view: View) -> Iterator[Labelled]:
-    """What moved beside the metrics."""
+    """Return what moved besides the metrics."""
     for place, line in enumerate(view.shifts):
         yield "" if place else "moved", _text(str(line))
 
 
 def _worst(view: View, width: int) -> Iterator[Text]:
-    """The worst cases: question, what is wrong, answer, a line each."""
+    """Return the worst cases: question, what is wrong and answer, one line each."""
     word = "newly failing" if view.failing_are_new else "failing"
     shown = view.failing[:SHOWN_FAILURES]
     head = f"{view.n_failing:,} {word}" + (f", the worst {len(shown)}" if view.n_failing > len(shown) else "")
@@ -274,7 +274,7 @@ def _worst(view: View, width: int) -> Iterator[Text]:
 
 
 def _amendments(view: View, verbose: bool = False) -> Iterator[Labelled]:
-    """The looser rules; `verbose` lists the others too."""
+    """Return the looser rules; `verbose` lists the others too."""
     found = [each for each in view.amendments if each.loosens or verbose]
     for place, each in enumerate(found[:SHOWN_CASES]):
         mark, style = ("! looser ", "yellow") if each.loosens else ("", "")

@@ -1,4 +1,4 @@
-"""Describe what people's labels say about a judge's figures."""
+"""Describe how people's labels correct a judge's figures."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from evalkit.text.numbers import Style, bounds, difference, estimated, figure, f
 
 
 def correction_lines(summary: Summary, styles: Mapping[str, Style]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Of the whole run, then by cohort: one sentence a corrected figure, one for all that stay for the same reason.
+    """Return sentences for the whole run, then by cohort: one for each corrected figure, one for each reason to keep
+    others.
 
     `correctness: judge 81 %, corrected 85 % [77, 92], 50 labels, bias -4 pts`
     """
@@ -35,7 +36,7 @@ def _where(cell: Cell) -> str:
 
 
 def _corrected(said: float, n: int, corrected: Estimate, now: float, style: Style) -> str:
-    """Write both figures and their difference, with more digits where the rounded ones do not add up."""
+    """Format both figures and their difference, with more digits if the rounded ones do not add up."""
     fewer = corrected.n
     if rounded(said, style, fewer) - rounded(now, style, fewer) != rounded(said - now, style, fewer):
         style, fewer = finer(style, fewer)

@@ -30,14 +30,14 @@ class Histogram:
 
 
 class Distributions:
-    """Takes rows one by one; holds four numbers a row."""
+    """Takes rows one by one and holds four numbers for each."""
 
     def __init__(self, metrics: Iterable[Metric]) -> None:
         self._scores = {metric.name: _Bins(metric) for metric in metrics}
         self._measures = {name: array("d") for name in _UNITS}
 
     def add(self, row: Row) -> None:
-        """Count the scores of a row, and what its answer took unless it was stored."""
+        """Count the scores of a row, and the latency, cost and tokens of its answer unless it was stored."""
         for grade in row.scores.values():
             if isinstance(grade, Score) and grade.metric in self._scores:
                 self._scores[grade.metric].add(grade.value)

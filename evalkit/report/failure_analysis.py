@@ -1,4 +1,4 @@
-"""Write the analysis of failures: where they are, and room for causes and remedies."""
+"""Write the failure analysis: where failures are, and blanks for causes and remedies."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _TEXT_CHARS = 600
 
 
 def failure_analysis_markdown(view: View, rows: Rows) -> str:
-    """Group the failing cases by kind, severity, metric and cohort, then list the worst with room for cause and fix."""
+    """Group failing cases by kind, severity, metric and cohort, then list the worst with blanks for cause and fix."""
     tally = _Tally()
     for verdict, runs in cases_of(rows(), view.advisory, view.repeat_rule):
         tally.add(verdict, runs, view)
@@ -72,7 +72,7 @@ class _Tally:
 
 
 def _case(number: int, failed: FailedCase) -> str:
-    """One failing case with its texts and its blanks."""
+    """Render one failing case with its texts and blanks."""
     row = failed.row
     answer = row.output.text if row.output else f"no answer: {row.failure.message}" if row.failure else "no answer"
     lines = [
@@ -93,7 +93,7 @@ def _case(number: int, failed: FailedCase) -> str:
 
 
 def _kinds(view: View) -> str:
-    """A table of the kinds, each with cases to look at and room for its cause."""
+    """Render a table of the kinds, each with cases to look at and a blank for its cause."""
     if not view.kinds:
         return ""
     rows = [

@@ -25,18 +25,18 @@ _VERBS: dict[CheckOutcome, tuple[str, str]] = {
     "no decision": ("cannot say", "cannot say"),
     "insufficient evidence": ("is unproven", "are unproven"),
 }
-"""What one check does, and what several do."""
+"""Verb for one check, and for several."""
 _HEADLINE_CHARS = 300
 
 
 def lead_of(decision: Decision) -> Check | None:
-    """The check that the headline is about: the most urgent one that decided."""
+    """Return the check that the headline is about: the most urgent one that decided."""
     causes = _causes(decision)
     return causes[0] if causes else None
 
 
 def headline(decision: Decision, styles: dict[str, Style], partial: str | None) -> str:
-    """Say why the decision is what it is: the first cause, its cohort, and how many more there are.
+    """Explain the decision: the first cause, its cohort, and how many more there are.
 
     An approval with conditions begins with what passed.
     """
@@ -61,7 +61,7 @@ def _causes(decision: Decision) -> list[Check]:
 
 
 def _conditions(decision: Decision, causes: list[Check], styles: dict[str, Style]) -> str:
-    """The first condition, and how many reasons the gate names besides."""
+    """Return the first condition, and the number of further reasons."""
     first = decision.reasons[0] if decision.reasons else ""
     if causes and causes[0].reason == first:
         first = _cause(causes[0], styles.get(causes[0].metric) or Style("number"))
@@ -70,7 +70,7 @@ def _conditions(decision: Decision, causes: list[Check], styles: dict[str, Style
 
 
 def _passed(decision: Decision) -> str:
-    """Count the checks that passed, and those that had too few cases to say anything."""
+    """Count the checks that passed, and those that had too few cases."""
     if not decision.checks:
         return "no check was asked for"
     passed = sum(check.outcome == "pass" for check in decision.checks)
@@ -89,18 +89,18 @@ def spoken(name: str) -> str:
 
 
 def subject(check: Check) -> str:
-    """Name what a check looks at: `pass rate in domain=aml`."""
+    """Return the subject of a check: `pass rate in domain=aml`."""
     what = spoken(check.metric or check.name)
     return what if check.cohort in (OVERALL, "") else f"{what} in {check.cohort}"
 
 
 def titled(check: Check) -> str:
-    """Name a check in a list: its subject, after its own name where that says something else."""
+    """Return the name of a check in a list: its subject, after its own name if that is different."""
     return subject(check) if check.metric in ("", check.name) else f"{spoken(check.name)}: {subject(check)}"
 
 
 def _cause(check: Check, style: Style) -> str:
-    """One clause: what, where, how far off; the gate's own words where there is no figure."""
+    """Return one clause: what, where, how far off; the gate's reason if there is no figure."""
     seen = check.observed
     if check.outcome in ("no decision", "insufficient evidence") or seen is None or seen.value is None:
         return _in_words(check)
@@ -115,7 +115,7 @@ def _cause(check: Check, style: Style) -> str:
 
 
 def _in_words(check: Check) -> str:
-    """The reason of a check, after its subject where the reason does not name it."""
+    """Return the reason of a check, after its subject if the reason does not name it."""
     reason = check.reason or f"need {check.need}"
     names_cohort = check.cohort in (OVERALL, "") or check.cohort in reason
     names_metric = check.metric in reason or check.name != check.metric
@@ -123,5 +123,5 @@ def _in_words(check: Check) -> str:
 
 
 def _named_first(check: Check, reasons: tuple[str, ...]) -> bool:
-    """Whether the gate's most important reason is this check's."""
+    """Return whether the gate's most important reason is that of this check."""
     return bool(reasons and check.reason) and check.reason == reasons[0]

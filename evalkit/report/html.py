@@ -32,7 +32,7 @@ _SCRIPTS = (
     *("visible.js", "data.js", "parts.js", "diff.js", "filters.js", "grid.js", "steps.js", "case.js", "decision.js"),
     "app.js",
 )
-"""In this order, in one scope; a view adds itself to `routes` and `setUps`."""
+"""Joined in this order into one scope; a view adds itself to `routes` and `setUps`."""
 _DATA_MARK = "<!--data-->"
 _TEXT_CHARS = 1_200
 _GIST_CHARS = 110
@@ -51,10 +51,10 @@ def write_html(
 
     Args:
         path: where the file goes; an older one is replaced when the new one is whole.
-        view: what the head shows.
+        view: what the head of the page shows.
         rows: the candidate's rows, sorted by case id and repeat, walked once.
-        baseline_rows: the baseline's rows, sorted alike, walked once, `None` where there is no baseline.
-        labels: what raters said of answers, so that the cells of a confusion matrix lead to cases.
+        baseline_rows: the baseline's rows, sorted in the same way, walked once, `None` if there is no baseline.
+        labels: raters' labels of answers, which link the cells of a confusion matrix to cases.
         record: the release decision as Markdown, which the form on the page completes.
     """
     head, _, tail = _page(view).partition(_DATA_MARK)
@@ -65,7 +65,7 @@ def write_html(
 
 
 def compile_templates() -> None:
-    """Do ahead what takes longest of a small report."""
+    """Compile the templates ahead; that takes longest for a small report."""
     for name in _environment().list_templates(extensions=["j2"]):
         if "/" not in name:  # in folders stand those of other pages
             _environment().get_template(name)
@@ -94,7 +94,7 @@ def _environment() -> Environment:
 
 
 def _held(figures: str) -> Markup:
-    """Figures whose interval stays on one line."""
+    """Mark figures whose interval stays on one line."""
     from markupsafe import Markup, escape
 
     held = Markup('<span class="nb">{}</span>')
@@ -103,7 +103,7 @@ def _held(figures: str) -> Markup:
 
 
 def _command(words: str) -> Markup:
-    """A command whose options are not broken at their dashes."""
+    """Return a command whose options are not broken at their dashes."""
     from markupsafe import Markup, escape
 
     held = Markup('<span class="nb">{}</span>')
@@ -128,7 +128,7 @@ def _page(view: View) -> str:
 
 
 def _policy(assets: dict[str, str]) -> str:
-    """The content security policy: nothing but our own script and style runs, nothing is fetched."""
+    """Return the content security policy: only the page's own script and style run, and nothing is fetched."""
     scripts = " ".join(_hash(assets[name]) for name in ("theme", "script"))
     return (
         f"default-src 'none'; script-src {scripts}; style-src {_hash(assets['style'])}; img-src data:; "
@@ -141,7 +141,7 @@ def _hash(text: str) -> str:
 
 
 def _script() -> str:
-    """Join the scripts in one scope; where theme.js has found that the cases cannot be unpacked, they do nothing."""
+    """Join the scripts in one scope; if theme.js has found that the cases cannot be unpacked, they do nothing."""
     parts = "\n".join(_read(name) for name in _SCRIPTS)
     able = 'if (!document.documentElement.classList.contains("js")) return;'
     return f'"use strict";\n(() => {{\n{able}\n{parts}\n}})();'

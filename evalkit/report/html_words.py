@@ -1,4 +1,4 @@
-"""Words, drawings and groups for the templates of the HTML report."""
+"""Prepare words, drawings and groups for the templates of the HTML report."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _UNITS = {"s": Style("seconds"), "usd": Style("usd"), "tokens": Style("count", 0
 
 
 def words_of(view: View, safe: type[str]) -> dict[str, Any]:
-    """What the templates need beside the view; `safe` marks drawings as markup of our own."""
+    """Return what the templates need besides the view; `safe` marks drawings as evalkit's own markup."""
     return {
         "icons": ICONS,
         "kinds": KINDS,
@@ -54,7 +54,7 @@ def words_of(view: View, safe: type[str]) -> dict[str, Any]:
 
 
 def _gate_groups(view: View) -> list[tuple[str, list[GateLine], bool]]:
-    """The checks by outcome, those to look at first, and whether a group is shown unfolded."""
+    """Return the checks by outcome, those to look at first, and whether a group is shown unfolded."""
     urgent = {line.outcome for line in view.urgent}
     groups: dict[str, list[GateLine]] = {}
     for line in sorted(view.gates, key=lambda line: line.outcome not in urgent):
@@ -66,13 +66,13 @@ def _gate_groups(view: View) -> list[tuple[str, list[GateLine], bool]]:
 
 
 def _was(failed: Any, metric: str) -> float | None:
-    """The baseline's value of the same score."""
+    """Return the baseline's value of the same score."""
     grade = failed.before.scores.get(metric) if failed.before else None
     return grade.value if isinstance(grade, Score) else None
 
 
 def _change_counts(view: View) -> list[tuple[str, int]]:
-    """How many cases the comparison lists for each kind of change."""
+    """Count the cases that the comparison lists for each kind of change."""
     counts: dict[str, int] = dict.fromkeys(("new failure", "fixed", "still failing", "changed", "added", "removed"), 0)
     for change in changes_of(view.comparison).values():
         counts[change] += 1
@@ -80,7 +80,7 @@ def _change_counts(view: View) -> list[tuple[str, int]]:
 
 
 def _columns(view: View) -> list[tuple[str, list[int]]]:
-    """Places of the metrics that the gate looks at, and of the others; all are one group where no check names one."""
+    """Return the positions of the metrics that the gate uses, and of the others; one group if no check names any."""
     gated = [place for place, metric in enumerate(view.metrics) if metric.name in view.gated]
     others = [place for place in range(len(view.metrics)) if place not in gated]
     groups = [("gated", gated or others), ("shown only", others if gated else [])]
@@ -92,7 +92,7 @@ Plot = tuple[str, tuple[str, str], list[tuple[CohortRow, CohortCell, str]]]
 
 
 def _plots(view: View, safe: type[str]) -> list[Plot]:
-    """The first metric and that of the most urgent check, cohort by cohort from the baseline to now."""
+    """Plot the first metric and that of the most urgent check, cohort by cohort from the baseline to now."""
     urgent = next((line.check.metric for line in view.pressing if line.check.metric in view.gated), "")
     names = [name for name in dict.fromkeys([*view.gated[:1], urgent]) if name][:_PLOTS]
     return [plot for name in names if (plot := _plot(view, name, safe))]
@@ -113,7 +113,7 @@ def _plot(view: View, name: str, safe: type[str]) -> Plot | None:
 
 
 def _drawn(entry: Histogram, view: View, safe: type[str]) -> dict[str, Any]:
-    """A histogram with its drawing, its table and the words at the ends of its scale."""
+    """Return a histogram with its drawing, its table and the labels at the ends of its scale."""
     style = _UNITS.get(entry.unit, Style("number"))
     metric = view.declared.get(entry.metric)
     ends = (entry.low, entry.high)
@@ -132,6 +132,6 @@ def _drawn(entry: Histogram, view: View, safe: type[str]) -> dict[str, Any]:
 
 
 def _thresholds(view: View) -> list[tuple[str, str, str, int]]:
-    """Each threshold once: check, metric, need, and the number of cohorts that it holds for."""
+    """Return each threshold once: check, metric, need, and the number of cohorts that it applies to."""
     held = Counter((line.check.name, line.check.metric, line.need) for line in view.gates)
     return [(name, metric, need, count) for (name, metric, need), count in sorted(held.items())]

@@ -9,7 +9,7 @@ from evalkit.results import OVERALL, Agreement, Summary
 from evalkit.text.numbers import Style, estimated, figure, plural
 
 KINDS = {"person": "people", "author": "authors", "program": "programs"}
-"""Who labelled, by the kind that stands in a label."""
+"""Description of the labellers by the rater kind of a label."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,11 +18,11 @@ class JudgeLine:
 
     name: str
     figure: str
-    """The figure that the kappa is about, such as `correctness.passed`."""
+    """The figure that kappa measures, such as `correctness.passed`."""
     scale: str
     """`pass/fail` or `levels`."""
     verdict: str
-    """Its trust; of raters among themselves what that figure is for."""
+    """Its trust; for raters among themselves, what the figure is for."""
     kappa: str
     gwet: str
     """AC1 or AC2 with its name; empty if there is none."""
@@ -40,7 +40,7 @@ class JudgeLine:
 
 @dataclass(frozen=True, slots=True)
 class JudgePanel:
-    """Everything that is known of one judge on one metric."""
+    """Trust, agreement and missing grades of one judge on one metric."""
 
     metric: str
     judge: str
@@ -50,13 +50,13 @@ class JudgePanel:
     raters: tuple[JudgeLine, ...]
     """Agreement of raters with each other, shown beside the judge's."""
     ungraded: str
-    """Share of the answers that got no grade, with its kinds."""
+    """Share of answers without a grade, with the kinds of missing scores."""
     standing: str
-    """Its trust in one sentence: against people, against others, and what raters reach among themselves."""
+    """Its trust in one sentence: against people, against other raters, and between raters."""
 
 
 def judge_line(agreement: Agreement) -> JudgeLine:
-    """Put one agreement into words."""
+    """Describe one agreement."""
     share, n = Style("rate"), agreement.kappa.n
     return JudgeLine(
         name=f"{agreement.judge} on {agreement.figure or agreement.metric}",
@@ -144,7 +144,7 @@ def _against(line: JudgeLine) -> str:
 
 
 def _between_raters(lines: Iterable[JudgeLine]) -> list[str]:
-    """Return the most that a judge can reach, once for each kind of rater: all raters if there are more than two."""
+    """Return the agreement between raters, once for each kind of rater: all raters if there are more than two."""
     widest = {(line.agreement.rater_kind, line.scale): line for line in lines if line.agreement.between_raters}
     return [
         f"{line.agreement.judge.removeprefix('rater ')} agree at {line.kappa} (n={line.n}), for comparison"
@@ -154,7 +154,7 @@ def _between_raters(lines: Iterable[JudgeLine]) -> list[str]:
 
 
 def _ungraded(summary: Summary, metric: str, kinds: Mapping[str, int]) -> str:
-    """Write `0.4% (2 of 412): judge_error 2`; the cell counts the answers that the judge was asked about."""
+    """Format `0.4% (2 of 412): judge_error 2`; the cell counts the answers that the judge was asked about."""
     cell = summary.cell(metric)
     asked = cell.n_scored + cell.n_unscored if cell else 0
     if cell is None or not asked:

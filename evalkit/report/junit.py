@@ -1,4 +1,4 @@
-"""JUnit XML for test panes: a suite per cohort, a test case per case."""
+"""Write JUnit XML: a test suite for each cohort, a test case for each row."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def write_junit(
 
 
 class _Suite:
-    """The lines of one `testsuite`, counted while they are added."""
+    """The lines of one `testsuite` with their counts."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -93,7 +93,7 @@ class _Suite:
 
 
 def _first_cohort(summary: Summary) -> str | None:
-    """Name of the cohort that the summary lists first: `domain` of `domain=aml`."""
+    """Return the name of the cohort that the summary lists first: `domain` of `domain=aml`."""
     named = (cell.cohort for cell in summary.cells if cell.cohort != OVERALL and "=" in cell.cohort)
     first = next(named, None)
     return first.partition("=")[0] if first else None

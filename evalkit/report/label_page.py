@@ -19,7 +19,7 @@ _SCRIPT = _TEMPLATES / "labels.js"
 
 @dataclass(frozen=True, kw_only=True)
 class Item:
-    """One answer to be labelled, with what a rater reads; nothing in it tells what the judge said."""
+    """One answer to label, with what a rater reads and without the judge's verdict."""
 
     case_id: str
     answer_sha256: str
@@ -37,7 +37,7 @@ class Queue:
     run_id: str
     scorer: str
     rubric: str
-    """What the judge is told to look at; empty if it has no rubric."""
+    """The judge's rubric; empty if it has none."""
     rubric_sha256: str | None
     labels: tuple[str, ...]
     """The scale, from worst to best: `fail` and `pass`, or the levels."""
@@ -46,11 +46,11 @@ class Queue:
 
 
 def write_label_page(path: Path, queue: Queue) -> None:
-    """Write the page; it opens from disk, sends nothing, and keeps what is typed in the browser until it is exported.
+    """Write the page; it opens from disk, sends nothing, and keeps entries in the browser until they are exported.
 
     Args:
         path: where the file goes; an older one is replaced when the new one is whole.
-        queue: the answers; neither judge's scores nor other runs are in the file.
+        queue: the answers; the file contains neither the judge's scores nor other runs.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
@@ -81,7 +81,7 @@ def write_label_page(path: Path, queue: Queue) -> None:
 
 
 def _record(queue: Queue) -> dict[str, Any]:
-    """Return the queue, with a name of its own: what is kept in a browser belongs to these very answers."""
+    """Return the queue with its own key, so that entries kept in a browser belong to these answers only."""
     record = dataclasses.asdict(queue)
     return {**record, "id": hashlib.sha256(json.dumps(record).encode()).hexdigest()[:32]}
 

@@ -1,4 +1,4 @@
-"""The summary for a job page or a pull request comment: what happened, why, what next; the rest is folded below."""
+"""Write the summary for a job page or a pull request comment: what happened, why, what next; the rest is folded."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _WORST = 10
 _LISTED = 100
 _GATE_HEAD: tuple[Line, ...] = (("Check",), ("Now",), ("Base",), ("Drop",), ("Need",), ("Outcome",))
 MOST_WORDS = 250
-"""Words of the part of a comment that is not folded."""
+"""Maximum words of the part of a comment that is not folded."""
 _HEADLINE_WORDS, _FOOT_WORDS, _COMMAND_WORDS = 24, 10, 16
 _REASON_WORDS, _QUESTION_WORDS, _WRONG_WORDS, _ANSWER_WORDS, _NAME_WORDS = 16, 9, 8, 9, 4
 
@@ -38,7 +38,7 @@ def summary_markdown(view: View, limit_bytes: int = STEP_SUMMARY_BYTES) -> str:
 
 
 def page_of(view: View) -> Page:
-    """What a reader has to know in ten seconds in at most `MOST_WORDS` words, and the rest folded below it."""
+    """Build the page: the essentials in at most `MOST_WORDS` words, and the rest folded below."""
     found = view.comparison
     moved = (
         found is None or found.new_failures or found.fixed or found.removed or found.changed or found.added
@@ -61,13 +61,13 @@ def page_of(view: View) -> Page:
 
 
 def _visible(view: View, most: int) -> tuple[Section, ...]:
-    """Why and next, with at most so many checks, reasons, kinds and cases."""
+    """Return the sections on why and next, with at most so many checks, reasons, kinds and cases."""
     found = (_why(view, most), _cases_to_look_at(view, most), _next(view))
     return tuple(section for section in found if section is not None)
 
 
 def _words_of(section: Section) -> int:
-    """Words of a section as a reader counts them."""
+    """Count the visible words of a section."""
     table = [cell for row in (section.table.head, *section.table.rows) for cell in row] if section.table else []
     return _words([(section.title, section.note), *table, *section.lines, *section.bullets])
 
@@ -78,7 +78,7 @@ def _words(lines: Iterable[Line]) -> int:
 
 
 def few_words(text: str, most: int) -> str:
-    """The first words of a text on one line, an ellipsis where it was cut."""
+    """Return the first words of a text on one line, with an ellipsis where it was cut."""
     words = one_line(text, 300).split()
     return " ".join(words) if len(words) <= most else " ".join(words[:most]) + " …"
 
@@ -88,7 +88,7 @@ def _code(text: str, limit: int = MODEL_TEXT_CHARS) -> Code:
 
 
 def _why(view: View, most: int) -> Section | None:
-    """The checks that decided, the other reasons, what failed alike, and what else moved."""
+    """Return the checks that decided, the other reasons, the kinds of failures, and what else moved."""
     shown = [line for line in view.gates if line.outcome in _deciding(view) and line.now and line.base]
     looser = [str(each) for each in view.amendments if each.loosens]
     lines = [
@@ -109,12 +109,12 @@ def _why(view: View, most: int) -> Section | None:
 
 
 def _deciding(view: View) -> tuple[CheckOutcome, ...]:
-    """Outcomes of the checks that made the decision what it is."""
+    """Return the outcomes of the checks that decided."""
     return {"blocked": ("block",), "approved with conditions": ("warn",)}.get(view.outcome, ())  # type: ignore[return-value]
 
 
 def _short_table(lines: Sequence[GateLine]) -> Table | None:
-    """The checks with one interval a line: that of the drop."""
+    """Return the table of checks with one interval on each line: that of the drop."""
     rows = [
         tuple((few_words(word, _NAME_WORDS),) for word in (_name(line), line.base, line.now.split(" [")[0], line.drop))
         for line in lines
@@ -123,7 +123,7 @@ def _short_table(lines: Sequence[GateLine]) -> Table | None:
 
 
 def _sentence(title: str, parts: Sequence[str], most: int, words: int, mark: str = "") -> Line:
-    """Write `Title: first · second · 3 more`; empty where there is nothing to say."""
+    """Format `Title: first · second · 3 more`; empty without parts."""
     if not parts:
         return ()
     more = [f"{len(parts) - most:,} more"] if len(parts) > most else []
@@ -131,7 +131,7 @@ def _sentence(title: str, parts: Sequence[str], most: int, words: int, mark: str
 
 
 def _cases_to_look_at(view: View, most: int) -> Section | None:
-    """The worst cases: question, what is wrong, answer."""
+    """Return the worst cases: question, what is wrong, answer."""
     if not view.failing or not view.news:
         return None
     shown = view.failing[:most]
@@ -153,7 +153,7 @@ def _case_cells(failed: FailedCase) -> tuple[Line, ...]:
 
 
 def _next(view: View) -> Section | None:
-    """What to do, with commands to copy."""
+    """Return what to do next, with commands to copy."""
     lines = tuple(
         (f"{few_words(step.text, 9)}:", _code(step.command, 200))
         if 0 < len(step.command.split()) <= _COMMAND_WORDS
@@ -164,7 +164,7 @@ def _next(view: View) -> Section | None:
 
 
 def _checks(view: View) -> Section:
-    """Every check, the most urgent first, and what those say that ask for action."""
+    """Return all checks, the most urgent first, and the reasons of those that ask for action."""
     if not view.gates:
         return Section(title="Checks", folded=True, lines=(("No check was asked for.",),))
     section = _tabled("Checks", _GATE_HEAD, list(map(_gate_cells, view.gates)), folded=True)
@@ -172,7 +172,7 @@ def _checks(view: View) -> Section:
 
 
 def _said(line: GateLine) -> Line:
-    """The reason of a check, after its name where the reason does not name it."""
+    """Return the reason of a check, after its name if the reason does not name it."""
     reason = one_line(line.check.reason, 300)
     names = {line.check.metric, line.check.cohort} - {OVERALL, ""}
     return (reason,) if all(name in reason for name in names) else (_code(_name(line), 100), f": {reason}")
@@ -184,7 +184,7 @@ def _gate_cells(line: GateLine) -> tuple[Line, ...]:
 
 
 def _name(line: GateLine) -> str:
-    """What a check looks at; base and drop beside it say where it is a comparison."""
+    """Return the subject of a check; base and drop are in other columns if it compares."""
     return subject(line.check) if line.check.name == "no_regression" else line.subject
 
 
@@ -209,7 +209,7 @@ def _cohort_cell(cell: CohortCell | None) -> Line:
 
 
 def _worst(view: View) -> Section | None:
-    """Up to ten cases in full: scores before and now, and the answer."""
+    """Return up to ten cases in full: scores before and now, and the answer."""
     if not view.failing:
         return None
     shown = view.failing[:_WORST]
@@ -229,7 +229,7 @@ def _worst_line(failed: FailedCase) -> Line:
 
 
 def _kinds(view: View) -> Section | None:
-    """Every kind of failure with cases to look at."""
+    """Return each kind of failure with cases to look at."""
     if not view.kinds:
         return None
     bullets = tuple((f"{line}:", *_first_ids(line.kind.case_ids)) for line in view.kinds[:_ROWS])
@@ -237,7 +237,7 @@ def _kinds(view: View) -> Section | None:
 
 
 def score_change(score: Score, failed: FailedCase) -> Line:
-    """Write `faithfulness 0.92 → 0.31`, the new value alone without a baseline, `failed` where nothing moved."""
+    """Format `faithfulness 0.92 → 0.31`, the new value alone without a baseline, `failed` if nothing moved."""
     before = failed.before.scores.get(score.metric) if failed.before else None
     was = before.value if isinstance(before, Score) else None
     change = (
@@ -247,7 +247,7 @@ def score_change(score: Score, failed: FailedCase) -> Line:
 
 
 def judge_lines(view: View) -> tuple[Line, ...]:
-    """Trust of every judge, one line each, and what people's labels say of its figures."""
+    """Return the trust of each judge on one line, and its corrected figures."""
     lines: list[Line] = [
         (_code(panel.metric, 60), "by", _code(panel.judge, 80), one_line(panel.standing, 300))
         for panel in view.panels[:_ROWS]
@@ -256,13 +256,13 @@ def judge_lines(view: View) -> tuple[Line, ...]:
 
 
 def _judges(view: View) -> Section | None:
-    """Overall; the cohorts of a judge are in the report."""
+    """Return the judges' overall trust; their cohorts are in the report."""
     lines = judge_lines(view)
     return Section(title="Judge trust", folded=True, bullets=lines) if lines else None
 
 
 def _amendments(view: View) -> Section | None:
-    """What the same change did to its own rules, the looser ones marked."""
+    """Return changes of the rules, with the looser ones marked."""
     if not view.amendments:
         return None
     return Section(
@@ -274,7 +274,7 @@ def _amendments(view: View) -> Section | None:
 
 
 def amendment_line(each: Amendment) -> Line:
-    """Write ``! looser `gate pass_rate.min` 0.85 → 0.80``."""
+    """Format ``! looser `gate pass_rate.min` 0.85 → 0.80``."""
     change = f"{one_line(each.before, 100)} → {one_line(each.after, 100)}" if each.before or each.after else ""
     words = " ".join(filter(None, (change, f"({each.note})" if each.note else "")))
     mark = ("! looser:",) if each.loosens else ()
@@ -282,7 +282,7 @@ def amendment_line(each: Amendment) -> Line:
 
 
 def _changes(view: View) -> Section | None:
-    """What the comparison lists, in counts and first ids."""
+    """Return the comparison as counts and first ids."""
     found = view.comparison
     if found is None:
         return None
@@ -324,7 +324,7 @@ def _resources(view: View) -> Section | None:
 
 
 def error_lines(view: View) -> tuple[Line, ...]:
-    """Every kind of error with its count and first case."""
+    """Return each kind of error with its count and first case."""
     return tuple(
         (f"{line.state}", _code(line.kind, 60), f"× {line.count:,}")
         + ((", first", _code(line.example.case_id, 60), ":", _code(line.example.message)) if line.example else ())
@@ -368,7 +368,7 @@ _FOLDED: tuple[Callable[[View], Section | None], ...] = (
 
 
 def _tabled(title: str, head: tuple[Line, ...], rows: Sequence[tuple[Line, ...]], *, folded: bool) -> Section:
-    """A table of at most `_ROWS` rows that says how many it hides."""
+    """Return a table of at most `_ROWS` rows that says how many it hides."""
     hidden = len(rows) - _ROWS
     more: tuple[Line, ...] = ((f"{plural(hidden, 'more row')} in the report",),) if hidden > 0 else ()
     return Section(title=title, folded=folded, table=Table(head, tuple(rows[:_ROWS])), lines=more)

@@ -1,4 +1,4 @@
-"""Say what to do next, with a command to copy where there is one."""
+"""List next steps, with commands to copy."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ _COMMAND = re.compile(r"`(evalkit [^`]+)`")
 
 @dataclass(frozen=True, slots=True)
 class NextStep:
-    """One thing to do."""
+    """One next step."""
 
     text: str
     command: str = ""
-    """Empty where no command does it."""
+    """Empty if there is no command for it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """What commands name: the run, its baseline and its suite."""
+    """Paths in commands: the run, its baseline and its suite."""
 
     run: str = "RUN"
     baseline: str = ""
-    """Empty without a baseline."""
+    """Empty if there is none."""
     name: str = ""
     """Name that the baseline is saved under; empty without one."""
     suite: str = ""
@@ -51,12 +51,12 @@ def next_steps(
     """List at most `MOST_STEPS` steps, the most urgent first.
 
     Args:
-        decision: what the gate said.
+        decision: the gate's decision.
         failing: the worst failing cases.
         are_new: whether they are failures that the baseline does not have.
         unknown: runs without an answer or without a score.
-        stopped: True for a run that was stopped, False for one of chosen cases, `None` for a whole run.
-        places: what the commands name.
+        stopped: True for a run that was stopped, False for one of chosen cases, `None` for a complete one.
+        places: the paths and names in commands.
     """
     found = dict.fromkeys(_steps(decision, failing, are_new, unknown, stopped, places))
     return tuple(found)[:MOST_STEPS]
@@ -95,7 +95,7 @@ def _steps(
 
 
 def _from_reason(command: str, run: str) -> NextStep:
-    """The command that a reason names, with the folder of this run in it."""
+    """Return the command that a reason names, with the folder of this run."""
     if command == _SAVE:
         return NextStep("run the golden set with the old system, and save that run", f"{command} OLD_RUN")
     if command.startswith(_SAVE_THIS):
@@ -108,7 +108,7 @@ def _from_reason(command: str, run: str) -> NextStep:
 
 
 def _look_at(failed: FailedCase, are_new: bool, places: Places) -> Iterator[NextStep]:
-    """Compare the answers of the worst case, or run it again; of all cases where its id cannot be shown as it is."""
+    """Return the step for the worst case: compare its answers or run it again; all cases if its id cannot be shown."""
     case_id, run, suite = failed.row.case.id, shlex.quote(places.run), shlex.quote(places.suite)
     able = one_line(case_id, max(len(case_id), 1)) == case_id
     if are_new and places.baseline:

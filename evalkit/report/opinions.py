@@ -16,7 +16,7 @@ Place = tuple[str, str, str, str]
 
 
 class Opinions:
-    """Labels by the answer that they are about; each answer counts once, at its first repeat."""
+    """Labels by answer; each answer counts once, at its first repeat."""
 
     def __init__(self, labels: Sequence[Label]) -> None:
         self._by_answer: dict[AnswerKey, list[Label]] = defaultdict(list)

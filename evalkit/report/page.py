@@ -1,9 +1,9 @@
 """Render the summary for a job page and a comment.
 
-The JSON crosses from the job that ran a pull request's code to the one that may write a comment. It holds no markup:
-every text is escaped where it is rendered, so that whoever made the file cannot make it say more than text.
+The JSON goes from the job that ran a pull request's code to the one that may write a comment. It contains no markup,
+and all text is escaped when it is rendered, so a hostile file can only produce text.
 
-Standard library only: a job that comments needs no more than this checkout.
+Standard library only, so a job that comments needs only this checkout.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from evalkit.text.printable import code, plain
 
 FORMAT = 1
 COMMENT_BYTES = 60_000
-"""Fits a pull request comment, which ends at 65,536 characters."""
+"""Fits a pull request comment, which is limited to 65,536 characters."""
 STEP_SUMMARY_BYTES = 900_000
-"""Fits a job summary, which is lost whole beyond 1 MiB."""
+"""Fits a job summary, which is lost entirely beyond 1 MiB."""
 PAGE_BYTES = 1_000_000
-"""A page file beyond this is not read."""
+"""A larger page file is not read."""
 ICONS = {"approved": "✅", "approved with conditions": "🟡", "blocked": "❌", "no decision": "⚪"}
 _MOST = 200
 _CODE_CHARS = 200
@@ -44,7 +44,7 @@ Line = tuple[str | Code, ...]
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A head and rows of as many cells."""
+    """A head, and rows with as many cells."""
 
     head: tuple[Line, ...]
     rows: tuple[tuple[Line, ...], ...]
@@ -52,11 +52,11 @@ class Table:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Section:
-    """A title, then a table, lines and bullets, each where it has some."""
+    """A title with an optional table, lines and bullets."""
 
     title: str = ""
     note: str = ""
-    """Stands beside the title."""
+    """Shown beside the title."""
     folded: bool = False
     table: Table | None = None
     lines: tuple[Line, ...] = ()
@@ -65,7 +65,7 @@ class Section:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """What there is to say about a run, the most important first."""
+    """The sections on a run, the most important first."""
 
     suite: str
     outcome: str
@@ -73,22 +73,22 @@ class Page:
     facts: tuple[str, ...] = ()
     partial: str | None = None
     head: str = ""
-    """What the run's rows and decision add up to."""
+    """Hash over the run's rows and decision."""
     sections: tuple[Section, ...] = ()
     news: bool = True
-    """False where nothing happened that a reader has to hear of: approved, and no case changed sides."""
+    """False if there is nothing to report: approved, and no case changed sides."""
 
 
 def markdown(page: Page, limit_bytes: int = STEP_SUMMARY_BYTES, *, foot: str = "") -> str:
     """Render a page in at most `limit_bytes` bytes of UTF-8.
 
-    Sections are dropped whole from the bottom and counted; the marker and the verdict stay even where they alone are
+    Whole sections are dropped from the bottom and counted; the marker and the verdict stay even if they alone are
     longer than the limit.
 
     Args:
         page: what to show.
-        limit_bytes: of the place it is shown in.
-        foot: a last line in Markdown of our own, such as where the report is; it stays.
+        limit_bytes: limit of the place where it is shown.
+        foot: a last line in trusted Markdown, such as a link to the report; it is never dropped.
     """
     sections = [_section(section) for section in page.sections]
     for kept in range(len(sections), -1, -1):
@@ -103,7 +103,7 @@ def markdown(page: Page, limit_bytes: int = STEP_SUMMARY_BYTES, *, foot: str = "
 
 
 def marker(suite: str) -> str:
-    """The hidden line by which a comment is found again."""
+    """Return the hidden line by which a comment is found again."""
     name = re.sub(r"[^A-Za-z0-9._]+", "_", suite)[:80]
     # Two names that look alike once they are plain are two comments.
     told_apart = "" if name == suite else "." + hashlib.sha256(suite.encode("utf-8", "replace")).hexdigest()[:8]
@@ -111,7 +111,7 @@ def marker(suite: str) -> str:
 
 
 def _head(page: Page) -> str:
-    """Marker, verdict, facts; what `evalkit verify` needs is folded at the end of the page."""
+    """Return marker, verdict and facts; what `evalkit verify` needs is folded at the end of the page."""
     told = not page.partial or page.partial in page.headline
     partial = "" if told else f"\n\n**Partial run, not a gate:** {plain(page.partial or '')}"
     facts = "".join(f" · {plain(fact, 120)}" for fact in page.facts)
@@ -120,7 +120,7 @@ def _head(page: Page) -> str:
 
 
 def _seal(page: Page) -> str:
-    """What `evalkit verify --head` is given."""
+    """Return the arguments of `evalkit verify --head`."""
     return f"<details><summary>Verify</summary>\n\nhead {code(page.head)}\n\n</details>"
 
 
@@ -144,7 +144,7 @@ def _table(table: Table) -> str:
 
 
 def line_markdown(line: Line, *, in_table: bool = False) -> str:
-    """Prose escaped, code in spans that nothing in it can end."""
+    """Render a line: prose escaped, code in spans that its content cannot close."""
     text = ""
     for span in line:
         said = code(span.text, _CODE_CHARS, in_table=in_table) if isinstance(span, Code) else plain(span)
@@ -154,7 +154,7 @@ def line_markdown(line: Line, *, in_table: bool = False) -> str:
 
 
 def to_json(page: Page, limit_bytes: int = PAGE_BYTES) -> str:
-    """A page as JSON that `read_page` reads: sections that make it longer are dropped from the bottom and counted."""
+    """Encode a page as JSON for `read_page`; sections beyond the limit are dropped from the bottom and counted."""
     for kept in range(len(page.sections), 0, -1):
         text = _json(page, kept)
         if len(text) <= limit_bytes:
@@ -200,10 +200,10 @@ def _section_record(section: Section) -> dict[str, Any]:
 
 
 def read_page(data: bytes) -> Page:
-    """A page from JSON that nobody vouches for.
+    """Read a page from untrusted JSON.
 
     Raises:
-        ValueError: naming what is not as it has to be.
+        ValueError: names what is wrong.
     """
     if len(data) > PAGE_BYTES:
         raise ValueError(f"{len(data)} bytes, at most {PAGE_BYTES} are read")

@@ -30,7 +30,7 @@ def write_payload(
         file: text, written as UTF-8.
         view: names, changes and metrics of the run.
         rows: the candidate's, sorted by case id and repeat.
-        baseline_rows: the baseline's, sorted alike.
+        baseline_rows: the baseline's, sorted in the same way.
         labels: of raters, on answers of this run or of others.
         record: the release decision as Markdown.
     """
@@ -48,7 +48,7 @@ def write_payload(
 
 
 def side_by_side(rows: Iterable[Row], baseline_rows: Iterable[Row]) -> Iterator[Pair]:
-    """Yield the rows of two runs with one case id and repeat, beside each other; both are sorted by these."""
+    """Yield pairs of rows of two runs with the same case id and repeat; both are sorted by these."""
     others = iter(baseline_rows)
     other = next(others, None)
     for row in rows:
@@ -70,7 +70,7 @@ def _key(row: Row) -> tuple[str, int]:
 
 
 class _Index:
-    """The entries of the index, compressed as they come."""
+    """The entries of the index, compressed as they are added."""
 
     def __init__(self) -> None:
         self._packer = zlib.compressobj(_LEVEL, zlib.DEFLATED, _GZIP)
@@ -85,7 +85,7 @@ class _Index:
             self._flush()
 
     def close(self, legend: Json) -> bytes:
-        """End the index with its legend and give it as gzip."""
+        """End the index with its legend and return it as gzip."""
         self._flush()
         self._packed.append(self._packer.compress(f'],"legend":{to_ascii(legend)}}}'.encode("ascii")))
         self._packed.append(self._packer.flush())
@@ -114,7 +114,7 @@ class _Chunks:
             self.close()
 
     def close(self) -> None:
-        """Write what waits."""
+        """Write the pending block."""
         if self._waiting:
             text = self._shortener.shorten(to_ascii(self._waiting))
             _write_block(self._file, f"rows-{self._number}", _packed(text))

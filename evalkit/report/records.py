@@ -18,7 +18,7 @@ from evalkit.text.printable import code, plain
 
 BLANK = "(to be filled in)"
 NO_REASON = "the suite gave none"
-"""Of a threshold: a reason that is written after the run is no reason of before it."""
+"""Placeholder for the reason of a threshold; a reason written after the run would not count as given before it."""
 _RISKY_COHORTS = frozenset({"kind=adversarial", "kind=canary"})
 """Kinds of cases that count as safety cases."""
 _LISTED = 100
@@ -28,7 +28,7 @@ _TEXT_CHARS = 600
 
 
 def release_decision_markdown(view: View, manifest: Manifest) -> str:
-    """Write the record of a release gate: what the run knows is filled in, what a person must add says so."""
+    """Write the record of a release gate: known facts are filled in, blanks are marked for people."""
     sections = [
         f"# Release decision: {plain(view.suite, 120)}",
         f"## Decision of the gate\n\n**{view.word}**: {plain(view.headline)}",
@@ -53,7 +53,7 @@ def release_decision_markdown(view: View, manifest: Manifest) -> str:
 
 
 def _reasons(view: View) -> str:
-    """Every reason, the kinds of failures, and what else moved."""
+    """Return each reason, the kinds of failures, and what else moved."""
     lines = [*view.reasons, *(str(line) for line in view.kinds[:_KINDS])]
     lines += [f"What else moved: {' · '.join(map(str, view.shifts))}"] * bool(view.shifts)
     return "\n".join(f"- {plain(line)}" for line in lines) or "No check asks for action."
@@ -65,7 +65,7 @@ def _next(view: View) -> str:
 
 
 def _identity(view: View, manifest: Manifest) -> list[tuple[str, str]]:
-    """What was judged, against what, on which data."""
+    """Return what was judged, against what, on which data."""
     system, golden = manifest.system, manifest.golden
     found = view.comparison
     return [
@@ -96,7 +96,7 @@ def _topic(line: GateLine, view: View) -> str:
 
 
 def _checks(lines: list[GateLine]) -> str:
-    """Checks that ask for action or passed overall in full; the others as counts where they are many."""
+    """Return checks that ask for action or passed overall in full, and counts of the others if there are many."""
     if not lines:
         return f"{BLANK}: no check of this suite bears on it (a scorer declares that with `concern:`)."
     shown = [line for line in lines if line.outcome != "insufficient evidence" and not _passed_in_a_cohort(line)]
@@ -116,18 +116,18 @@ def _checks(lines: list[GateLine]) -> str:
 
 
 def _held(line: GateLine) -> str:
-    """A check, its figure where it has one, and what that is held against."""
+    """Return a check, its figure if it has one, and the requirement."""
     now = f" {plain(line.now, 160)}" if line.now else ""
     return f"- {MARKS[line.outcome]}: {code(line.subject, 100)}{now}, need {plain(line.need, 100)}"
 
 
 def _passed_in_a_cohort(line: GateLine) -> bool:
-    """Whether a check is one of many that a reader of a record need not see one by one."""
+    """Return whether a check is one of many that are only counted."""
     return line.outcome == "pass" and line.check.cohort != OVERALL
 
 
 def _resources(view: View, unit: str) -> str:
-    """Overall figures of one unit, and the checks on it."""
+    """Return overall figures of one unit, and the checks on them."""
     overall = view.resources[0].values if view.resources else ()
     by_cohort = [(name, value) for name, value in zip(view.resource_metrics, overall, strict=False) if value]
     measured = [*by_cohort, *view.resources_alone]
@@ -149,7 +149,7 @@ def _judges(view: View) -> str:
 
 
 def _known_failures(view: View) -> str:
-    """The worst failures with an empty remediation column."""
+    """Return the worst failures with an empty remediation column."""
     if not view.failing:
         return "None in this run."
     rows = [_known_failure(failed, view.changes) for failed in view.failing]
@@ -169,7 +169,7 @@ def _known_failure(failed: FailedCase, changes: Mapping[str, str]) -> str:
 
 
 def _thresholds(view: View, manifest: Manifest) -> str:
-    """Each threshold once, with the number of cohorts that it holds for."""
+    """Return each threshold once, with the number of cohorts that it applies to."""
     held = Counter((line.check.name, line.check.metric, line.need, line.check.need) for line in view.gates)
     whys = _whys(manifest)
     rows = [
@@ -183,7 +183,7 @@ def _thresholds(view: View, manifest: Manifest) -> str:
 
 
 def _whys(manifest: Manifest) -> list[tuple[str, str, str]]:
-    """Name, text and reason of each entry of the gate, as the manifest kept them before the first call."""
+    """Return name, text and reason of each entry of the gate, as recorded in the manifest before the first call."""
     found = []
     for entry in manifest.rules.gate if manifest.rules is not None else ():
         name, options = next(iter(entry.items())) if isinstance(entry, Mapping) and entry else (str(entry), None)
@@ -193,7 +193,7 @@ def _whys(manifest: Manifest) -> list[tuple[str, str, str]]:
 
 
 def _why(name: str, need: str, whys: list[tuple[str, str, str]]) -> str:
-    """The reason of the entry of that name, of the one with the same limit where there are several."""
+    """Return the reason of the entry with that name; if there are several, of the one with the same limit."""
     own = [(text, why) for entry, text, why in whys if entry == name]
     limit = re.search(r"\d+(?:\.\d+)?", need)
     same = [why for text, why in own if limit and re.search(rf"\b{re.escape(limit[0])}\b", text)]
@@ -206,7 +206,7 @@ def _amendments(view: View) -> str:
 
 
 def _unseen(view: View) -> list[str]:
-    """What the run could not have shown."""
+    """Return what the run could not have detected."""
     thin = sum(line.outcome == "insufficient evidence" for line in view.gates)
     said = [f"{plural(thin, 'check')} had too few cases to say anything."] if thin else []
     seen = [line for line in view.gates if line.smallest_drop and _passed_overall(line)]

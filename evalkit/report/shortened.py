@@ -6,19 +6,19 @@ from collections import Counter
 
 FIRST = 0xE000
 ROOM = 6_400
-"""Characters of the private use area; ASCII JSON never holds one of them."""
+"""Characters of the private use area; ASCII JSON never contains them."""
 _LEARNS_ALWAYS, _LEARNS_EVERY, _MIN_COUNT = 8, 8, 3
 
 
 class Shortener:
-    """Writes ASCII text with a character for each word that it has learned; words are learned as texts go by."""
+    """Writes ASCII text with a character for each learned word; words are learned from the texts."""
 
     def __init__(self) -> None:
         self._codes: dict[str, str] = {}
         self._n_texts = 0
 
     def shorten(self, text: str) -> str:
-        """Give `text` with codes for words and the space behind each; a space follows the last word."""
+        """Return `text` with a code for each word and the space after it; a space follows the last word."""
         words = text.split(" ")
         if self._n_texts < _LEARNS_ALWAYS or self._n_texts % _LEARNS_EVERY == 0:
             self._learn(words)
@@ -28,7 +28,7 @@ class Shortener:
 
     @property
     def words(self) -> list[str]:
-        """The words in the order of their characters, the first one for U+E000."""
+        """Words in the order of their characters, the first one for U+E000."""
         return list(self._codes)
 
     def _learn(self, words: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""Mark records, so that those a person completed can be distinguished from untouched ones."""
+"""Mark records, so that those completed by a person can be distinguished from untouched ones."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ _STAMP = "<!-- evalkit wrote this, sha256 {}; what is changed by hand is kept --
 
 
 def stamped(text: str) -> str:
-    """Return a record with the mark by which an edited one is told from one that nobody touched."""
+    """Return a record with the mark that distinguishes edited from untouched ones."""
     return f"{text}\n{_STAMP.format(_sum_of(text))}\n"
 
 
 def is_edited(text: str) -> bool:
-    """Return True for a record that a person has worked on, and for one without a mark."""
+    """Return True for a record that was edited, and for one without a mark."""
     body, _, stamp = text.rstrip("\n").rpartition("\n")
     return stamp != _STAMP.format(_sum_of(body))
 

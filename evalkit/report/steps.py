@@ -11,9 +11,9 @@ from evalkit.formats.tool_calls import call_record
 from evalkit.types import Message, Output
 
 MOST_CHARS = 20_000
-"""Characters of one value that the page holds; the row holds all of it."""
+"""Maximum characters of one value on the page; the row holds all of it."""
 MOST_STEPS = 500
-"""Steps of one answer that the page holds."""
+"""Maximum steps of one answer on the page."""
 _LINE_CHARS = 80
 _VALUES = ("arguments", "result", "details")
 

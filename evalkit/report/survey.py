@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from evalkit.aggregate.failure_kinds import FailureKind
 
 Rows = Callable[[], Iterable[Row]]
-"""Gives the rows of a run in a fixed order, as often as it is called."""
+"""Returns the rows of a run in a fixed order, each time it is called."""
 NO_ADVISORY: frozenset[str] = frozenset()
 KEPT = 50
 ANSWER_CHARS = 60
@@ -26,15 +26,15 @@ ANSWER_CHARS = 60
 
 @dataclass(frozen=True, slots=True)
 class FailedCase:
-    """A case that fails, with the baseline's row where there is one."""
+    """A case that fails, with the baseline's row if there is one."""
 
     row: Row
-    """Its first run that is wrong."""
+    """Its first failing repeat."""
     before: Row | None = None
     failed: tuple[Score, ...] = ()
     """The scores that made it fail."""
     n_wrong: int = 1
-    """Its runs that missed a pass mark or gave no answer."""
+    """Number of its repeats that missed a pass mark or gave no answer."""
     n_runs: int = 1
 
     @property
@@ -49,14 +49,14 @@ class FailedCase:
 
     @property
     def answer(self) -> str:
-        """The answer, or why there is none."""
+        """Answer, or why there is none."""
         if self.row.output is not None:
             return self.row.output.text
         return self.row.failure.message if self.row.failure else "not run"
 
     @property
     def runs(self) -> str:
-        """How many of several runs are wrong: `3 of 10 runs`; empty for a single run."""
+        """How many of several repeats failed: `3 of 10 runs`; empty for a single one."""
         return f"{self.n_wrong} of {self.n_runs} runs" if self.n_runs > 1 else ""
 
 
@@ -71,7 +71,7 @@ class Example:
 
 @dataclass(slots=True)
 class RowSurvey:
-    """What one walk over the rows found."""
+    """Results of one walk over the rows."""
 
     failing: list[FailedCase] = field(default_factory=list)
     """At most `KEPT`, one for each case, worst first."""
@@ -79,12 +79,12 @@ class RowSurvey:
     """Every case that fails, whether or not it failed in the baseline."""
     n_failing: int = 0
     is_new: bool = False
-    """True where `failing` holds only failures that the baseline did not have."""
+    """True if `failing` holds only failures that the baseline does not have."""
     histograms: tuple[Histogram, ...] = ()
     kinds: tuple[FailureKind, ...] = ()
-    """Failing cases by what failed them and by their words; of the new failures and the others alike."""
+    """Failing cases, new or not, grouped by what failed them and by their words."""
     shifts: tuple[Shift, ...] = ()
-    """What moved beside the metrics; empty without a baseline."""
+    """What moved besides the metrics; empty without a baseline."""
     errors: dict[str, Example] = field(default_factory=dict)
     unscored: dict[str, Example] = field(default_factory=dict)
     unread: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
@@ -92,11 +92,11 @@ class RowSurvey:
 
 
 def cases_of(rows: Iterable[Row], advisory: Collection[str], repeat_rule: str) -> Iterator[tuple[Verdict, list[Row]]]:
-    """The verdict of each case with its rows.
+    """Yield the verdict of each case with its rows.
 
     Args:
         rows: sorted by case id.
-        advisory: metrics that are shown and decide nothing.
+        advisory: metrics that are shown but do not affect the decision.
         repeat_rule: the suite's.
     """
     for _, runs in groupby(rows, key=lambda row: row.case.id):
@@ -105,13 +105,13 @@ def cases_of(rows: Iterable[Row], advisory: Collection[str], repeat_rule: str) -
 
 
 def run_verdict(row: Row, advisory: Collection[str], failing_ids: Collection[str]) -> Verdict | Literal["flaky"]:
-    """The verdict of a run as reports show it: `flaky` if it failed but its case does not fail."""
+    """Return the verdict of a repeat as reports show it: `flaky` if it failed but its case does not fail."""
     verdict = verdict_of(row, advisory)
     return "flaky" if verdict == "failed" and row.case.id not in failing_ids else verdict
 
 
 def failed_scores(row: Row, advisory: frozenset[str] = NO_ADVISORY) -> tuple[Score, ...]:
-    """The scores below their pass mark that decide, in the order of the row."""
+    """Return the deciding scores below their pass mark, in the order of the row."""
     return tuple(
         grade
         for grade in row.scores.values()
@@ -120,7 +120,7 @@ def failed_scores(row: Row, advisory: frozenset[str] = NO_ADVISORY) -> tuple[Sco
 
 
 def first_wrong(row: Row, advisory: frozenset[str] = NO_ADVISORY) -> str:
-    """The first thing that is wrong with a row, in one line: score, the answer's first words, the reason."""
+    """Return the first failure of a row on one line: score, first words of the answer, reason."""
     if row.failure is not None:
         return one_line(f"{row.failure.kind}: {row.failure.message}")
     for grade in (grade for name, grade in row.scores.items() if name not in advisory):
@@ -133,7 +133,7 @@ def first_wrong(row: Row, advisory: frozenset[str] = NO_ADVISORY) -> str:
 
 
 def changes_of(comparison: Comparison | None) -> dict[str, str]:
-    """Map the id of each case that the comparison lists to what happened to it."""
+    """Map the id of each case that the comparison lists to its change."""
     if comparison is None:
         return {}
     named = (
@@ -155,7 +155,7 @@ def walk(
     advisory: frozenset[str] = NO_ADVISORY,
     repeat_rule: str = "mean",
 ) -> RowSurvey:
-    """Collect what the head of a report shows; of the rows, memory holds those of one case and the kept ones."""
+    """Collect what the head of a report shows; memory holds only the rows of one case and the kept ones."""
     # Imported late: the step that comments on a pull request uses this module without numpy.
     from evalkit.aggregate.failure_kinds import FailureGroups
 
@@ -197,7 +197,7 @@ def _failed_case(runs: Collection[Row], advisory: frozenset[str]) -> FailedCase:
 
 
 class _Rank:
-    """Sort key of failing rows: severity, then the place in the checks that failed, then the id."""
+    """Sort key of failing rows: severity, then position among the failed checks, then id."""
 
     def __init__(self, checks: Iterable[Check]) -> None:
         self._place: dict[str, int] = {}
@@ -228,7 +228,7 @@ def _note_errors(found: RowSurvey, row: Row, verdict: Verdict) -> None:
 
 
 def _baseline_of(kept: Iterable[Row], baseline_rows: Rows | None) -> Mapping[tuple[str, int], Row]:
-    """Find the baseline's rows of the kept cases; stops at the last of them."""
+    """Find the baseline's rows of the kept cases; stop at the last one."""
     wanted = {(row.case.id, row.repeat) for row in kept}
     found: dict[tuple[str, int], Row] = {}
     if baseline_rows is None or not wanted:

@@ -24,12 +24,12 @@ _MARK = "\ufeff"
 def write_table(path: Path, view: View, rows: Rows, baseline_rows: Rows | None) -> None:
     """Write `case_id, repeat, ...` and for each metric its value, state, reason and, with a baseline, its value there.
 
-    What is unknown is empty, and the state beside it says why. Text that a spreadsheet would take for a formula begins
+    Unknown values are empty, and the state beside them says why. Text that a spreadsheet would read as a formula begins
     with an apostrophe; numbers are written as they are.
 
     Args:
         path: where the file goes; an older one is replaced when the new one is whole.
-        view: gives the changes and the metrics that decide nothing.
+        view: gives the changes and the advisory metrics.
         rows: the candidate's rows, sorted by case id and repeat, walked twice.
         baseline_rows: the baseline's, sorted alike, `None` if there is no baseline.
     """
@@ -66,7 +66,7 @@ def _header(cohorts: list[str], metrics: list[str], *, compared: bool) -> list[s
 
 
 def _apart(names: list[str]) -> Iterator[str]:
-    """Yield the names, with a number behind one that was there before."""
+    """Yield the names, with a number after a repeated one."""
     seen: set[str] = set()
     for name in names:
         number, free = 2, name
@@ -122,7 +122,7 @@ def _value(row: Row | None, name: str) -> Cell:
 
 
 def _safe(cell: Cell) -> Cell:
-    """Return the text without hidden characters, and no formula."""
+    """Return the text without hidden characters, and not as a formula."""
     if not isinstance(cell, str):
         return cell
     return visible(f"'{cell}" if _FORMULA.match(cell) else cell)

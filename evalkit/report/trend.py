@@ -38,13 +38,13 @@ class Trend:
 def trends(
     past: Sequence[PastRun], summary: Summary, gated: Sequence[str], styles: Mapping[str, Style]
 ) -> tuple[Trend, ...]:
-    """Return the lines of the metrics that the gate looks at; none if fewer than two runs are stored.
+    """Return the trends of the metrics that the gate uses; none if fewer than two runs are stored.
 
     Args:
-        past: the oldest first, this run among them.
+        past: the oldest first, including this run.
         summary: of this run.
-        gated: metrics that the gate looks at, in the order of the table.
-        styles: of every metric.
+        gated: metrics that the gate uses, in the order of the table.
+        styles: style of each metric.
     """
     if len(past) < 2:
         return ()

@@ -42,12 +42,12 @@ from evalkit.text.numbers import (
 from evalkit.types import Metric
 
 _FACTS = ("latency_p95_s", "cost_per_case_usd")
-"""Metrics that the line below the verdict shows."""
+"""Metrics shown on the line below the verdict."""
 
 
 @dataclass(frozen=True, slots=True)
 class GateLine:
-    """One check in words."""
+    """One check as text."""
 
     subject: str
     now: str
@@ -55,7 +55,7 @@ class GateLine:
     drop: str
     need: str
     smallest_drop: str
-    """The drop that the check would probably have found."""
+    """The smallest drop that the check would probably have detected."""
     outcome: CheckOutcome
     check: Check
 
@@ -72,7 +72,7 @@ class ErrorLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """Everything the renderers show of a run, except for the single cases."""
+    """Everything that the renderers show of a run, except the single cases."""
 
     suite: str
     outcome: Outcome
@@ -81,12 +81,12 @@ class View:
     reasons: tuple[str, ...]
     """Every reason of the decision."""
     why: tuple[str, ...]
-    """The reasons that neither the headline nor `amendments` says."""
+    """The reasons that are neither in the headline nor in `amendments`."""
     next: tuple[NextStep, ...]
     kinds: tuple[KindLine, ...]
-    """Failing cases by what failed them and by the words that their texts share."""
+    """Failing cases, grouped by what failed them and by the words that their texts share."""
     shifts: tuple[ShiftLine, ...]
-    """What moved beside the metrics: contexts, tokens, length of answers, latency."""
+    """What moved besides the metrics: contexts, tokens, length of answers, latency."""
     facts: tuple[str, ...]
     """Size, baseline, missing results, time, latency, cost."""
     moves: tuple[str, ...]
@@ -96,19 +96,19 @@ class View:
     metrics: tuple[Metric, ...]
     """Quality metrics, the columns of the cohort table."""
     declared: Mapping[str, Metric]
-    """Every metric of the summary by name."""
+    """All metrics of the summary by name."""
     advisory: frozenset[str]
-    """Metrics that are shown and decide nothing."""
+    """Metrics that are shown but do not affect the decision."""
     cohorts: tuple[CohortRow, ...]
     cohort_names: tuple[str, ...]
-    """Names that the suite reports by, derived ones included."""
+    """Cohort names that the suite reports by, including derived ones."""
     gated: tuple[str, ...]
-    """Quality metrics that a check looks at, in the order of the table."""
+    """Quality metrics that a check uses, in the order of the table."""
     judges: tuple[JudgeLine, ...]
     panels: tuple[JudgePanel, ...]
     """The same judges, metric by metric."""
     corrections: tuple[str, ...]
-    """What people's labels say of the judges' figures over the whole run, a sentence each."""
+    """Corrected figures of the judges over the whole run, a sentence each."""
     cohort_corrections: tuple[str, ...]
     """The same by cohort."""
     coverage: str
@@ -116,7 +116,7 @@ class View:
     """Names of the metrics of latency and cost that cohorts have."""
     resources: tuple[ResourceRow, ...]
     resources_alone: tuple[tuple[str, str], ...]
-    """Those of latency and cost that only the whole run has a value of, or that are unknown: name and figure."""
+    """Metrics of latency and cost with a value for the whole run only, or unknown: name and figure."""
     failing: tuple[FailedCase, ...]
     """The worst of the failing cases, or of the newly failing ones; `n_failing` counts all of these."""
     n_failing: int
@@ -127,15 +127,15 @@ class View:
     histograms: tuple[Histogram, ...]
     trends: tuple[Trend, ...]
     n_past_runs: int
-    """Runs that the trends are made of, this one included."""
+    """Runs in the trends, including this one."""
     errors: tuple[ErrorLine, ...]
     notes: tuple[str, ...]
     provenance: tuple[tuple[str, str], ...]
     head: str
-    """What `evalkit verify --head` is given; empty where the run has none."""
+    """Argument of `evalkit verify --head`; empty if the run has none."""
     comparison: Comparison | None
     amendments: tuple[Amendment, ...]
-    """What was changed in the rules along with the system, the looser ones first."""
+    """Changes of the rules made together with the system, the looser ones first."""
     amended_since: str
     changes: Mapping[str, str]
     """Case id -> what happened to it against the baseline."""
@@ -143,12 +143,12 @@ class View:
 
     @property
     def news(self) -> bool:
-        """Whether the failing cases are news: newly failing, or of a run that nothing is compared with."""
+        """Whether the failing cases are new: newly failing, or of a run without a baseline."""
         return self.failing_are_new or self.comparison is None
 
     @property
     def urgent(self) -> tuple[GateLine, ...]:
-        """The checks to look at: what decided, and what warns; too few cases count only where they decided."""
+        """Checks to look at: those that decided or warn; too few cases count only if they decided."""
         quiet = (
             {"pass"}
             if self.outcome in ("approved with conditions", "no decision")
@@ -158,7 +158,7 @@ class View:
 
     @property
     def pressing(self) -> tuple[GateLine, ...]:
-        """The checks that ask for action: neither passed nor short of evidence."""
+        """Checks that ask for action: neither passed nor short of evidence."""
         return tuple(line for line in self.gates if line.outcome not in ("pass", "insufficient evidence"))
 
 
@@ -172,16 +172,16 @@ def build_view(  # noqa: PLR0913 - what a view is made of
     past: Sequence[PastRun] = (),
     places: Places | None = None,
 ) -> View:
-    """Put the results of a run into words; walks the rows once.
+    """Build the view of a run; the rows are walked once.
 
     Args:
         summary: metrics by cohort, agreement, coverage.
-        decision: what the gate said.
-        rows: gives the candidate's rows, in a fixed order, as often as it is called.
-        baseline_rows: the same for the baseline, `None` where there is none.
+        decision: the gate's decision.
+        rows: returns the candidate's rows in a fixed order, each time it is called.
+        baseline_rows: the same for the baseline, `None` if there is none.
         manifest: the manifest of the run.
         past: stored runs of the suite with this one, the oldest first.
-        places: what the commands of the next steps name.
+        places: the paths in the commands of the next steps.
     """
     styles, advisory = _styles(summary, decision), frozenset(manifest.advisory)
     repeat_rule = manifest.repeat_rule
@@ -250,16 +250,16 @@ def build_view(  # noqa: PLR0913 - what a view is made of
 
 
 def _styles(summary: Summary, decision: Decision) -> dict[str, Style]:
-    """The style of every metric that is shown, declared or not."""
+    """Return the style of each metric that is shown, declared or not."""
     declared = {metric.name: metric for metric in summary.metrics}
     names = [*declared, *(cell.metric for cell in summary.cells), *(check.metric for check in decision.checks)]
     return {name: style_of(name, declared.get(name)) for name in names}
 
 
 def _why(decision: Decision, partial: str | None) -> tuple[str, ...]:
-    """The reasons without the one that the headline says and those that are listed as changed rules.
+    """Return the reasons without that of the headline and those listed as changed rules.
 
-    An approval has no reasons; it is said that no case newly fails.
+    An approval has no reasons; the text says that no case newly fails.
     """
     found = decision.comparison
     if decision.outcome == "approved" and found is not None and not found.new_failures:
@@ -274,7 +274,7 @@ def _why(decision: Decision, partial: str | None) -> tuple[str, ...]:
 
 
 def _facts(summary: Summary, decision: Decision, manifest: Manifest, styles: Mapping[str, Style]) -> tuple[str, ...]:
-    """The line below the verdict: size, baseline, missing results, time, latency and cost."""
+    """Return the line below the verdict: size, baseline, missing results, time, latency and cost."""
     repeats = f" × {summary.n_repeats} repeats" if summary.n_repeats > 1 else ""
     found = decision.comparison
     facts = [plural(summary.n_cases, "case") + repeats, f"against {found.baseline_id}" if found else "no baseline"]
@@ -308,7 +308,7 @@ def _overall_figures(
 
 
 def _gates(decision: Decision, styles: Mapping[str, Style]) -> tuple[GateLine, ...]:
-    """The checks, most urgent first; equal ones keep the order of the suite."""
+    """Return the checks, most urgent first; equal ones keep the order of the suite."""
     ordered = sorted(decision.checks, key=lambda check: ORDER.index(check.outcome))
     return tuple(_gate(check, styles[check.metric]) for check in ordered)
 
@@ -337,7 +337,7 @@ def _sight(comparison: Comparison | None) -> tuple[str, ...]:
 
 
 def _before(decision: Decision) -> tuple[str, ...]:
-    """Earlier blocks that do not affect this decision, such as those of another system at the same commit."""
+    """Return earlier blocks that do not affect this decision, such as those of another system at the same commit."""
     return tuple(text for each in decision.decided_before if (text := str(each)) not in decision.reasons)
 
 
@@ -350,7 +350,7 @@ def _incomparable(comparison: Comparison | None) -> tuple[str, ...]:
 
 
 def _score_key(parts: Any) -> str:
-    """Write what a score depends on in one line: `keywords 1, options 619a519312fa85bc`."""
+    """Format what a score depends on in one line: `keywords 1, options 619a519312fa85bc`."""
     if not isinstance(parts, Mapping):
         return str(parts)
     named = [f"{name} {value}" for name, value in parts.items() if name != "scorer" and value not in (None, "")]

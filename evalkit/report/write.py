@@ -1,4 +1,4 @@
-"""Write every report of a run folder."""
+"""Write all reports of a run folder."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from evalkit.trust.labels import Label
 
 @dataclass(frozen=True)
 class Material:
-    """What the reports of one run are made of."""
+    """The input of the reports of one run."""
 
     folder: RunFolder
     manifest: Manifest
@@ -44,13 +44,13 @@ def material_of(
     baseline: RunFolder | None,
     labels: Sequence[Label] = (),
 ) -> Material:
-    """Everything that a run folder and its baseline give to the reports; no row is read yet."""
+    """Return everything that a run folder and its baseline give to the reports; no row is read yet."""
     before = None if baseline is None else sorted_rows(baseline.rows_file)
     return Material(folder, manifest, summary, decision, sorted_rows(folder.rows_file), before, baseline, labels)
 
 
 def view_of(material: Material, *, rows: bool = True) -> View:
-    """The view that every renderer shows; without `rows` it lists no single case."""
+    """Return the view that all renderers show; without `rows` it does not list single cases."""
     walked = (material.rows, material.baseline_rows) if rows else (tuple, None)
     past = past_runs(material.folder, material.baseline, material.summary.suite) if rows else ()
     suite = find_suite(material.manifest, material.folder)
@@ -69,7 +69,7 @@ def _saved_name(baseline: RunFolder | None) -> str:
 
 
 def prepare_reports() -> None:
-    """Import and compile ahead what the reports of any run need, while there is time."""
+    """Import and compile ahead what the reports of any run need."""
     from evalkit.report import failure_analysis, html, junit, page, records  # noqa: F401
 
     html.compile_templates()
@@ -79,7 +79,7 @@ def write_reports(material: Material, view: View) -> tuple[str, ...]:
     """Write report.html, summary.md, comment.json, junit.xml, release_decision.md and failure_analysis.md.
 
     Returns:
-        The records that a person has completed and that were therefore left as they are.
+        The records that were completed by a person and therefore not overwritten.
 
     Raises:
         StoreError: if the disk refuses one of them.
@@ -107,12 +107,12 @@ def write_reports(material: Material, view: View) -> tuple[str, ...]:
 
 
 def newer(name: str) -> str:
-    """Where a record is written whose own file a person has completed."""
+    """Return the path for a record whose own file was completed by a person."""
     return name.removesuffix(".md") + ".new.md"
 
 
 def _write_record(folder: RunFolder, name: str, text: str) -> bool:
-    """Write a record; one that a person has completed stays, and the new one stands beside it."""
+    """Write a record; one that was completed by a person stays, and the new one is written beside it."""
     from evalkit.report.stamp import is_edited, stamped
 
     try:
@@ -126,7 +126,7 @@ def _write_record(folder: RunFolder, name: str, text: str) -> bool:
 
 
 def junit_to(target: Path, material: Material, view: View) -> None:
-    """Write junit.xml to a place of its own as well; its folder is made.
+    """Write junit.xml to another path as well; its folder is created.
 
     Raises:
         StoreError: if it cannot be written.
@@ -141,7 +141,7 @@ def junit_to(target: Path, material: Material, view: View) -> None:
 
 
 def table_to(target: Path, material: Material, view: View) -> None:
-    """Write the cases as CSV to a place that the caller names; its folder is made.
+    """Write the cases as CSV to the given path; its folder is created.
 
     Raises:
         StoreError: if it cannot be written.
@@ -156,7 +156,7 @@ def table_to(target: Path, material: Material, view: View) -> None:
 
 
 def append_to(target: Path, view: View) -> None:
-    """Append the summary to a file that others write to as well, such as a job summary; its folder is made.
+    """Append the summary to a file that others write to as well, such as a job summary; its folder is created.
 
     Raises:
         StoreError: if it cannot be written.

@@ -1,7 +1,7 @@
-"""What a scorer is, and what it may use.
+"""Define a scorer, and the services that a run gives it.
 
-A scorer is a frozen dataclass: its fields are its options in the suite, its docstring is its documentation. One that
-needs a model or an embedding has `bind(services)`, which returns the object that scores.
+A scorer is a frozen dataclass: its fields are its options in the suite, its docstring is its documentation. A scorer
+that needs a model or an embedding has `bind(services)`, which returns the object that scores.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ Grades = Grade | Sequence[Grade]
 
 @runtime_checkable
 class Scorer(Protocol):
-    """Grades one output of one case; it knows no gate and keeps no result.
+    """Grades one output of one case; it does not know the gate and keeps no results.
 
-    `score` may be a plain or an async method. It returns one grade for each of `metrics`. An exception is read as
-    `Unscored(kind="scorer_error")` for all of them: raise nothing to mean "bad answer".
+    `score` may be a plain or an async method. It returns one grade for each of `metrics`. An exception becomes
+    `Unscored(kind="scorer_error")` for all of them, so do not raise one to mean "bad answer".
     """
 
     version: ClassVar[str]
@@ -38,11 +38,11 @@ class Scorer(Protocol):
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
-        """What `score` returns, known before the first call; each says with `concern` what it bears on."""
+        """The metrics that `score` returns, known before the first call; `concern` of each says what it bears on."""
 
     @property
     def needs(self) -> frozenset[str]:
-        """Case fields without which it cannot score: `reference`, `contexts`, `required` ..."""
+        """Case fields that it needs in order to score: `reference`, `contexts`, `required` ..."""
 
     def score(self, case: Case, output: Output) -> Grades | Awaitable[Grades]:
         """Grade `output`."""
@@ -58,7 +58,7 @@ class PerRepeat(Protocol):
 
 @dataclass(frozen=True)
 class Questions:
-    """Questions that one answer puts to one judge, where it can be graded; `None` where only the answer tells."""
+    """Questions to one judge about an answer that can be graded; `None` if the number depends on the answer."""
 
     judge: ChatClient
     least: int
@@ -79,14 +79,14 @@ class Abbreviated(Protocol):
 
 @runtime_checkable
 class Concerned(Protocol):
-    """A class whose metrics bear on something else than quality."""
+    """A class whose metrics bear on something other than quality."""
 
     concern: ClassVar[Concern]
 
 
 @runtime_checkable
 class Bindable(Protocol):
-    """Options that need something of the run before they can score."""
+    """Options that need something from the run before they can score."""
 
     def bind(self, services: Services) -> Scorer | Sequence[Scorer]:
         """Make the scorer, or the scorers of a family."""
@@ -98,19 +98,19 @@ class Keyed(Protocol):
 
     @property
     def key_parts(self) -> Mapping[str, str]:
-        """Part -> value: scores are not comparable where one differs."""
+        """Part -> value; scores are not comparable if one of them differs."""
 
 
 @runtime_checkable
 class Noted(Protocol):
-    """A scorer with a sentence that every report shows beside its figures."""
+    """A scorer with a sentence that each report shows beside its figures."""
 
     notice: str
 
 
 @runtime_checkable
 class CaseReader(Protocol):
-    """A scorer that reads fields of a case in a form of its own."""
+    """A scorer that reads case fields of its own format."""
 
     def check_case(self, case: Case) -> None:
         """Check the fields before the first call.
@@ -126,18 +126,18 @@ class Asking(Protocol):
     """A scorer that asks judges."""
 
     def questions(self, case: Case) -> Sequence[Questions]:
-        """What grading an answer to `case` asks of each judge."""
+        """Return what grading an answer to `case` asks of each judge."""
 
 
 POWERS: tuple[type, ...] = (Bindable, Keyed, Noted, CaseReader, Asking, PerRepeat)
-"""What an object may be able to do besides `score`; whoever holds several scorers passes each of these on."""
+"""Optional protocols besides `score`; an object that wraps several scorers forwards each of them."""
 
 
 class CodeRunner(Protocol):
     """Runs functions of the project away from the run's thread and event loop."""
 
     async def call(self, function: Callable[[], Any], read: Callable[[Any], Any]) -> Any:
-        """Call `function`, await what it returns if that is awaitable, and give what `read` makes of it."""
+        """Call `function`, await its result if that is awaitable, and return what `read` makes of it."""
 
 
 @dataclass(frozen=True)
@@ -153,21 +153,21 @@ class OwnProject:
 
 @dataclass(frozen=True)
 class Services:
-    """What scorers share in a run."""
+    """Services that the scorers of a run share."""
 
     root: Path
     """Folder that paths in the suite are relative to."""
     embedder: Embedder | None = None
     llm: ChatClient | None = None
-    """Client of the configured judge endpoint; `None` where the suite has none."""
+    """Client of the configured judge endpoint; `None` if the suite has none."""
     panel: tuple[ChatClient, ...] = ()
     """Further judges, asked beside it by scorers with `panel: true`."""
     answers_of: Callable[[str], Mapping[str, str]] | None = None
-    """Answers of a baseline or run folder by `Case.digest`; raises `ValueError` where there is no such run."""
+    """Answers of a baseline or run folder by `Case.digest`; raises `ValueError` if there is no such run."""
     project: OwnProject | None = None
-    """What own scorers are imported from and run by; `None` where the suite has none."""
+    """What own scorers are imported from and run by; `None` if the suite has none."""
 
 
 def contexts_of(case: Case, output: Output) -> tuple[str, ...]:
-    """Passages that the answer should rest on: those the system returned, else those of the case."""
+    """Return the passages that the answer should rest on: those that the system returned, else those of the case."""
     return output.contexts if output.contexts is not None else case.contexts

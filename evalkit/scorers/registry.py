@@ -1,4 +1,4 @@
-"""Which scorer stands behind which name in a suite.
+"""Map names in a suite to scorers.
 
 A module is imported when a suite names one of its scorers. To add a scorer: write the class, add its line here.
 """
@@ -61,7 +61,7 @@ ELSEWHERE: Mapping[str, str] = {
     "similar": "similarity",
     "tool_call": "tool_calls",
 }
-"""What other tools call a scorer -> its name here."""
+"""Name of a scorer in other tools -> its name here."""
 LOCAL_JUDGE = "judges.local_judge:LocalCorrectness"
 NEGATION = "not_"
 
@@ -74,7 +74,7 @@ def scorer_class(target: str) -> type[Any]:
 
 
 def find_scorer(kind: str, *, local: bool = False) -> PackagedScorer | None:
-    """Import the class that a suite names; installed packages are looked at only for a name that is not shipped.
+    """Import the class that a suite names; installed packages are searched only for a name that is not shipped.
 
     Args:
         kind: the name without `not_`.
@@ -96,7 +96,7 @@ def known_names() -> list[str]:
 
 
 def known_elsewhere(name: str) -> str | None:
-    """What to write for a scorer that other tools know by `name`; a metric of a library is used through its family."""
+    """Return what to write for a scorer that other tools call `name`; library metrics are used through their family."""
     from evalkit.scorers.libraries.deepeval_metrics import DEEPEVAL_METRICS
     from evalkit.scorers.libraries.ragas_metrics import RAGAS_METRICS
 
@@ -113,7 +113,7 @@ def known_elsewhere(name: str) -> str | None:
 
 
 def bind(options: Any, services: Services) -> tuple[Scorer, ...]:
-    """The scorers that an options object stands for, ready to score.
+    """Return the scorers of an options object, ready to score.
 
     A plain rule scorer is its own options object; a family (ragas, deepeval) gives one scorer for each metric.
     """
@@ -126,14 +126,14 @@ def bind(options: Any, services: Services) -> tuple[Scorer, ...]:
 def score_key(
     kind: str, options: Any, scorer: Scorer, package: str = "", *, negated: bool = False
 ) -> Mapping[str, str]:
-    """What must be equal for two scores to be comparable, part by part.
+    """Return the parts that must be equal for two scores to be comparable.
 
     Args:
         kind: the scorer's name in suites.
         options: its options.
         scorer: bound to the run.
         package: name and version of the distribution that brings it; empty for a shipped one.
-        negated: whether `not_` stands before the name.
+        negated: whether the name begins with `not_`.
     """
     plain = json.dumps(dataclasses.asdict(options), sort_keys=True, default=str)
     return {

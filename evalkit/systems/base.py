@@ -1,8 +1,7 @@
-"""What a system under test is, and how one call of it ends.
+"""Define a system under test, and how one call of it ends.
 
 A system is a frozen dataclass: its fields are its keys in the suite, its docstring is its documentation. `open` gives
-an `Answer`: one coroutine per case and repeat that ends as an `Output` or a `Failure` and raises nothing else than
-cancellation.
+an `Answer`: a coroutine for each case and repeat that returns an `Output` or a `Failure` and raises only cancellation.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ Answer = Callable[[Case, int], Awaitable[Output | Failure]]
 
 @dataclass(frozen=True)
 class Shared:
-    """What every system of a run is given."""
+    """What each system of a run is given."""
 
     root: Path
     """The suite's folder: paths in the suite are relative to it."""
@@ -54,13 +53,13 @@ class SystemConfig(Protocol):
 
     @property
     def version(self) -> str | None:
-        """The user's name for this state of the system; it stands in for the fingerprint."""
+        """The user's name for this state of the system; it replaces the fingerprint."""
 
     def problems(self, shared: Shared) -> list[Problem]:
-        """Everything that would make every call fail, found before the first call."""
+        """Return everything that would make every call fail, before the first call."""
 
     def fingerprint(self, shared: Shared) -> str | None:
-        """`version` where given, else a hash of what the answers depend on; `None` where that cannot be known."""
+        """Return `version` if given, else a hash of what the answers depend on; `None` if that is unknown."""
 
     def open(self, shared: Shared) -> AbstractAsyncContextManager[Answer]:
         """Hold what calls share (a session, threads) for the length of a run; the answers are already timed."""
@@ -75,16 +74,16 @@ class CallFailed(Exception):
 
 
 def timed(answer: Answer, timeout_s: float, secrets: tuple[str, ...] = ()) -> Answer:
-    """Bound a call in time, measure it, and turn whatever it raises into a `Failure`.
+    """Limit the time of a call, measure it, and turn whatever it raises into a `Failure`.
 
     Args:
         answer: The call.
         timeout_s: Wall seconds; past them the call is cancelled and ends as `Failure("timeout")`.
-        secrets: Values that are blotted out of failure messages.
+        secrets: Values that are redacted in failure messages.
 
     Returns:
-        An answer that raises only cancellation. `Output.latency_s` holds wall seconds, unless the system gave its
-        own or the answer is replayed.
+        An answer that raises only cancellation. `Output.latency_s` holds wall seconds, unless the system gave its own
+        or the answer is replayed.
     """
 
     async def call(case: Case, repeat: int) -> Output | Failure:
@@ -131,7 +130,7 @@ def _without_secrets(ended: Output | Failure, secrets: tuple[str, ...]) -> Outpu
 
 
 def check_seconds(name: str, value: float) -> None:
-    """Refuse a duration that is not a positive, finite number of seconds.
+    """Reject a duration that is not a positive, finite number of seconds.
 
     Raises:
         ValueError: In the form `<name>: what; fix`.
@@ -141,7 +140,7 @@ def check_seconds(name: str, value: float) -> None:
 
 
 def inside(shared: Shared, path: str) -> Path | None:
-    """Resolve a path of the suite; `None` where it leaves the project's root, or leads back to itself."""
+    """Resolve a path of the suite; `None` if it leaves the project's root, or leads back to itself."""
     if "\0" in path:
         return None
     try:

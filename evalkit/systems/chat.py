@@ -1,4 +1,4 @@
-"""A model behind an OpenAI-compatible chat endpoint as the system under test."""
+"""Test a model behind an OpenAI-compatible chat endpoint."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _OURS = frozenset({"model", "messages", "stream", "stream_options", "temperature
 
 @dataclass(frozen=True, kw_only=True)
 class Prices:
-    """What tokens cost."""
+    """Prices of tokens."""
 
     input_usd_per_million: float
     output_usd_per_million: float
@@ -40,7 +40,7 @@ class Prices:
                 raise ValueError(f"{name}: expected US dollars of at least 0, got {getattr(self, name)}; write 0.15")
 
     def cost_usd(self, input_tokens: int, output_tokens: int) -> float:
-        """US dollars of one call."""
+        """Return the US dollars of one call."""
         return (input_tokens * self.input_usd_per_million + output_tokens * self.output_usd_per_million) / 1e6
 
 
@@ -52,28 +52,29 @@ class ChatSystem:
     """
 
     chat: str
-    """The model's name. `groq/MODEL`, or a name that one vendor alone uses, needs neither address nor key variable."""
+    """The model's name. `groq/MODEL`, or a name that only one vendor uses, needs neither address nor key variable."""
     base_url: str = ""
-    """Such as `http://localhost:11434/v1`; it may hold `${NAME}` of the environment. Default: the vendor's."""
+    """Address such as `http://localhost:11434/v1`; it may contain `${NAME}` from the environment. Default: the
+    vendor's."""
     api_key_env: str | None = None
-    """The environment variable that holds the key. Default: the vendor's, where `base_url` is the vendor's."""
+    """The environment variable that holds the key. Default: the vendor's, if `base_url` is the vendor's."""
     system_prompt: str | None = None
     """Text of the system message."""
     system_prompt_file: str | None = None
     """A file with the text of the system message."""
     prompt: str = "{{input}}"
-    """The user message, with `{{input}}`, `{{contexts}}`, `{{cohorts.<name>}}` or a field of the row. Where the input
-    is a chat, the text of the last user turn becomes this message; everything else of the chat is sent as it is."""
+    """The user message, with `{{input}}`, `{{contexts}}`, `{{cohorts.<name>}}` or a field of the row. If the input is a
+    chat, this message replaces the text of the last user turn; the rest of the chat is sent as it is."""
     temperature: float | None = None
     max_tokens: int | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
-    """Further keys of the request, such as `tools` or `seed`."""
+    """Additional keys of the request, such as `tools` or `seed`."""
     stream: bool = False
     """Stream the reply, to measure the time to the first token."""
     prices: Prices | None = None
-    """Without them the cost is unknown."""
+    """Prices of tokens; without them the cost is unknown."""
     retries: int = 6
-    """Attempts after the first, with growing waits, as far as `timeout_s` leaves time."""
+    """Attempts after the first, with increasing waits, within `timeout_s`."""
     max_bytes: int = 10_000_000
     timeout_s: float = 60.0
     version: str | None = None
@@ -87,7 +88,7 @@ class ChatSystem:
         if self.system_prompt is not None and self.system_prompt_file is not None:
             raise ValueError("system_prompt_file: given beside `system_prompt`; keep one of them")
         if taken := sorted(_OURS & self.parameters.keys()):
-            raise ValueError(f"parameters.{taken[0]}: has a place of its own; use the system's own keys")
+            raise ValueError(f"parameters.{taken[0]}: has a key of its own; set it there")
         try:
             compile_template(self.prompt)
         except ValueError as error:
@@ -109,11 +110,11 @@ class ChatSystem:
 
     @property
     def fields(self) -> frozenset[str]:
-        """Placeholders that each row has to fill."""
+        """Fields that each row must have, for the placeholders."""
         return fields_in(self.prompt)
 
     def fingerprint(self, shared: Shared) -> str | None:
-        """Hash of the configuration and of the prompt file."""
+        """Return a hash of the configuration and of the prompt file."""
         if self.version is not None:
             return self.version
         path = inside(shared, self.system_prompt_file) if self.system_prompt_file is not None else None
@@ -121,7 +122,7 @@ class ChatSystem:
         return config_hash(self, ("timeout_s", "version", "retries", "max_bytes", "prices", "stream"), files)
 
     def open(self, shared: Shared) -> AbstractAsyncContextManager[Answer]:
-        """Hold the session."""
+        """Hold the session for the length of a run."""
         return self._open(shared)
 
     @asynccontextmanager
@@ -151,7 +152,7 @@ class ChatSystem:
             yield timed(answer, self.timeout_s, secrets_of(shared.env, used))
 
     def _request(self, shared: Shared) -> Callable[[Case], bytes]:
-        """Settle everything of a request that is the same for all cases."""
+        """Prepare everything of a request that is the same for all cases."""
         system = self.system_prompt
         if self.system_prompt_file is not None and (path := inside(shared, self.system_prompt_file)):
             system = read_file(path).decode("utf-8")
@@ -183,7 +184,7 @@ def _unreadable(path: Path) -> Iterator[Problem]:
 
 
 def _turns(prompt: str) -> Callable[[Case], list[dict[str, Any]]]:
-    """Settle how a case becomes messages."""
+    """Return how a case becomes messages."""
     fill = compile_template(prompt)
     is_plain = prompt.strip() == "{{input}}"
 

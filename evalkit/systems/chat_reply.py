@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 @dataclass
 class ChatReply(Completion):
-    """A reply with the time of its first token."""
+    """A reply, with the time of its first token."""
 
     first_token_at: float | None = None
     """`time.perf_counter` of the first piece of a streamed answer."""
 
 
 async def read_chat(response: aiohttp.ClientResponse, max_bytes: int) -> ChatReply:
-    """Read one reply; an endpoint that does not stream although it was asked to is read whole.
+    """Read one reply; a reply that is not streamed although that was asked for is read whole.
 
     Raises:
         CallFailed: `bad_output` or `too_large`.
@@ -74,14 +74,14 @@ async def _lines(response: aiohttp.ClientResponse, max_bytes: int) -> AsyncItera
 
 
 def to_chat_output(reply: ChatReply, started: float) -> Output | Failure:
-    """The answer in a reply.
+    """Convert a reply to an output.
 
     Args:
         reply: What was read.
         started: `time.perf_counter` when the request was sent.
 
     Returns:
-        The output, or `Failure("empty_reply")` where there is neither text nor tool call.
+        The output, or `Failure("empty_reply")` if there is neither text nor tool call.
     """
     text = reply.text or reply.refusal
     if not text and not reply.tool_calls:

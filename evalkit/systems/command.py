@@ -1,4 +1,4 @@
-"""A program as the system under test: one process per call."""
+"""Test a program: one process for each call."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from evalkit.types import Case, Failure, Output
 
 _SHOWN_STDERR = 1 << 13
 _DESCRIBED = re.compile(r"""\s*\{\s*"text"\s*:""")
-"""The beginning of an object that describes an answer, whether or not the rest of it can be read."""
+"""The beginning of an object that describes an answer, even if the rest of it cannot be read."""
 _HELD_OPEN = (
     "the command had ended, but a process that it started holds standard output open, so its answer may be incomplete; "
     "start that process with `>/dev/null 2>&1`"
@@ -40,24 +40,23 @@ _HELD_OPEN = (
 class CommandSystem:
     """Start a program for each case, in the suite's folder and without a shell.
 
-    It reads one JSON object {id, input, contexts, cohorts, kind} from its standard input. What it prints is the
-    answer: a JSON object with `text` (and contexts, usage, tool_calls, trajectory, messages, state, stop, interrupt,
-    ttft_s), or else plain text. An
-    exit code other than 0 is a failure. At the time-out its whole process group is killed. Its environment is that of
-    the run without the files and tokens of a CI runner.
+    The program reads one JSON object {id, input, contexts, cohorts, kind} from its standard input. What it prints is
+    the answer: a JSON object with `text` (and contexts, usage, tool_calls, trajectory, messages, state, stop,
+    interrupt, ttft_s), or else plain text. An exit code other than 0 is a failure. At the time-out the whole process
+    group is killed. The environment is that of the run without the files and tokens of a CI runner.
     """
 
     command: str | tuple[str, ...]
-    """Program and arguments: a list, or one line that is split as a shell would and run without one."""
+    """Program and arguments: a list, or one line that is split like a shell does and run without a shell."""
     fields: tuple[str, ...] = ()
-    """Further fields of the row to send. None by default: a row also holds what the answer is graded by."""
+    """Further fields of the row to send. Default: none, because a row also holds what the answer is graded by."""
     max_bytes: int = 10_000_000
-    """Most that the program may print."""
+    """Most bytes that the program may print."""
     timeout_s: float = 60.0
     version: str | None = None
-    """Your name for this state of the program; it stands in for the hash of its files."""
+    """Your name for this state of the program; it replaces the hash of its files."""
     files: tuple[str, ...] = ()
-    """Further files that answers depend on, such as `tone/*.md`, where the program does not name them in full."""
+    """Further files that answers depend on, such as `tone/*.md`, if the program does not name them in full."""
 
     def __post_init__(self) -> None:
         try:
@@ -78,14 +77,14 @@ class CommandSystem:
         return tuple(shlex.split(self.command)) if isinstance(self.command, str) else self.command
 
     def problems(self, shared: Shared) -> list[Problem]:
-        """Check that the program is there and may be run."""
+        """Check that the program exists and can be executed."""
         if _program(self.argv[0], shared):
             return []
         fix = "install it, or write its path from the suite's folder"
         return [Problem("system.command", f"no program {self.argv[0]!r} that can be run", fix)]
 
     def sources(self, shared: Shared) -> list[tuple[str, Path]]:
-        """Files of the project that the command names, as (name, path), and what these rest on."""
+        """Return files of the project that the command names, as (name, path), and the files that these depend on."""
         waiting = [path for part in self.argv if (path := _project_file(part, shared))]
         found: dict[str, Path] = {}
         seen: set[Path] = set()
@@ -99,13 +98,13 @@ class CommandSystem:
         return sorted(found.items())
 
     def fingerprint(self, shared: Shared) -> str | None:
-        """Hash of the command and of its sources."""
+        """Return a hash of the command and of its sources."""
         if self.version is not None:
             return self.version
         return config_hash(self, ("timeout_s", "version", "max_bytes", "files"), self.sources(shared))
 
     def open(self, shared: Shared) -> AbstractAsyncContextManager[Answer]:
-        """Nothing is held between calls."""
+        """Return the answers; nothing is held between calls."""
         return self._open(shared)
 
     @asynccontextmanager
@@ -150,7 +149,7 @@ def _request(case: Case, fields: tuple[str, ...]) -> dict[str, Any]:
 
 
 class _Call(asyncio.SubprocessProtocol):
-    """Gathers what one process prints, and tells when it exited and when its pipes are closed too."""
+    """Collects what one process prints, and signals when it has exited and when its pipes are closed too."""
 
     def __init__(self, max_bytes: int) -> None:
         loop = asyncio.get_running_loop()
@@ -181,7 +180,7 @@ class _Call(asyncio.SubprocessProtocol):
 
 
 async def _run(argv: tuple[str, ...], shared: Shared, request: bytes, max_bytes: int) -> tuple[int, bytes, bytes]:
-    """Exit code, what was printed, and the end of what went to standard error."""
+    """Return the exit code, what was printed, and the end of standard error."""
     transport, call = await _start(argv, shared, max_bytes)
     try:
         _feed(transport, request)

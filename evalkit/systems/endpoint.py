@@ -1,4 +1,4 @@
-"""Call the address of a system under test, and check the settings of such an address."""
+"""Call a system under test by its URL, and check the settings of the URL."""
 
 from __future__ import annotations
 
@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _MAYBE_DONE = (
-    "; not sent again, because the service may have done its work; where asking twice does no harm, set "
-    "`idempotent: true`"
+    "; not sent again, because the service may have done its work; if asking twice does no harm, set `idempotent: true`"
 )
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 """A token of RFC 9110, section 5.6.2."""
@@ -44,7 +43,7 @@ class SystemEndpoint:
     max_bytes: int
 
     async def call(self, body: bytes, read: Callable[[aiohttp.ClientResponse], Awaitable[T]]) -> TimedReply[T]:
-        """Send `body` and `read` the reply, again where the policy allows it and the time-out leaves time.
+        """Send `body` and `read` the reply; retry if the policy allows it and the time-out leaves time.
 
         Raises:
             CallFailed: `http_<status>`, `connection`, or what `read` raised.
@@ -73,13 +72,13 @@ class SystemEndpoint:
 
     @property
     def place(self) -> str:
-        """Method and address, without what may be secret: user, query and fragment."""
+        """Method and URL, without parts that may be secret: user, query and fragment."""
         parts = urlsplit(self.url)
         return f"{self.method} {parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 def timed_by(output: Output | Failure, reply: TimedReply[Any]) -> Output | Failure:
-    """Give the latency of the attempt that was answered, where earlier ones and waits came before it."""
+    """Set the latency to that of the attempt that was answered, without earlier attempts and waits."""
     if reply.attempts == 1 or isinstance(output, Failure):
         return output
     measured = time.perf_counter() - reply.started if output.latency_s is None else output.latency_s
@@ -87,7 +86,7 @@ def timed_by(output: Output | Failure, reply: TimedReply[Any]) -> Output | Failu
 
 
 def check_limits(retries: int, max_bytes: int) -> None:
-    """Refuse limits that cannot be meant.
+    """Reject limits outside their range.
 
     Raises:
         ValueError: In the form `<field>: what; fix`.
@@ -99,7 +98,7 @@ def check_limits(retries: int, max_bytes: int) -> None:
 
 
 def url_problems(place: str, url: str, env: Mapping[str, str]) -> list[Problem]:
-    """What is wrong with a URL that may hold `${NAME}`."""
+    """Return what is wrong with a URL that may contain `${NAME}`."""
     if problems := missing(place, names_in(url), env):
         return problems
     try:
@@ -113,7 +112,7 @@ def url_problems(place: str, url: str, env: Mapping[str, str]) -> list[Problem]:
 
 
 def header_problems(place: str, headers: Mapping[str, str], env: Mapping[str, str]) -> list[Problem]:
-    """What is wrong with headers that may hold `${NAME}`: unset variables, secrets in plain sight, line breaks."""
+    """Return what is wrong with headers that may contain `${NAME}`: unset variables, literal secrets, line breaks."""
     problems = []
     for name, text in headers.items():
         problems += missing(f"{place}.{name}", names_in(text), env)
@@ -123,7 +122,7 @@ def header_problems(place: str, headers: Mapping[str, str], env: Mapping[str, st
         if re.search(r"[\r\n\0]", name + text):
             problems.append(Problem(f"{place}.{name}", "a header holds a line break", "remove it"))
         elif not _HEADER_NAME.fullmatch(name):
-            problems.append(Problem(f"{place}.{name}", "no name of a header", "write letters, digits and -"))
+            problems.append(Problem(f"{place}.{name}", "not the name of a header", "write letters, digits and -"))
     return problems
 
 
@@ -138,7 +137,7 @@ async def connect(  # noqa: PLR0913 - each is a setting of the system
     policy: RetryPolicy,
     max_bytes: int,
 ) -> AsyncIterator[SystemEndpoint]:
-    """Hold one session with as many connections as calls may be in flight."""
+    """Hold one session with one connection for each call in flight."""
     async with new_session(concurrency) as session:
         yield SystemEndpoint(
             session=session,

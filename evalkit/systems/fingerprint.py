@@ -1,4 +1,4 @@
-"""Tell two states of a system apart: hashes of its configuration and of the files that its answers depend on."""
+"""Fingerprint a system: hashes of its configuration and of the files that its answers depend on."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def config_hash(config: Any, ignore: Iterable[str], files: Iterable[tuple[str, P
     Args:
         config: A frozen dataclass.
         ignore: Fields that no answer depends on, such as `timeout_s`.
-        files: (name, path) of files whose content counts, in a fixed order.
+        files: (name, path) of files whose content is hashed, in a fixed order.
     """
     skipped = frozenset(ignore)
     fields = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}

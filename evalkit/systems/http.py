@@ -1,4 +1,4 @@
-"""An HTTP service that answers JSON as the system under test."""
+"""Test an HTTP service that answers with JSON."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from evalkit.types import Case, Failure, Output
 
 TEXT_KEYS = ("text", "answer", "output")
 _BY_NAME = tuple(key for key in OUTPUT_KEYS if key not in ("text", "messages", "state", "stop", "interrupt"))
-"""Parts that are taken without `pick`; services use the other words for many things."""
+"""Parts that are read without `pick`; services use the other names for many things."""
 PICKED = frozenset(OUTPUT_KEYS) | {f"usage.{key}" for key in USAGE_KEYS}
 
 
@@ -32,27 +32,27 @@ class HttpSystem:
     """Send each case as JSON to a URL and pick the answer out of the JSON reply.
 
     A request that was turned away (408, 425, 429, 503, 529, no connection) is sent again within `timeout_s`, not before
-    `Retry-After`; one that the service may have carried out is not, unless `idempotent` is set. Redirects are not
+    `Retry-After`; one that the service may have processed is not, unless `idempotent` is set. Redirects are not
     followed.
     """
 
     http: str
-    """The URL; it may hold `${NAME}` of the environment."""
+    """The URL; it may contain `${NAME}` from the environment."""
     method: Literal["POST", "PUT", "PATCH"] = "POST"
     headers: Mapping[str, str] = field(default_factory=dict)
-    """They may hold `${NAME}` of the environment, and secrets must."""
+    """Headers; they may contain `${NAME}` from the environment, and secrets must be written so."""
     body: Mapping[str, Any] = field(default_factory=lambda: {"input": "{{input}}"})
     """JSON with `{{input}}`, `{{id}}`, `{{kind}}`, `{{contexts}}`, `{{cohorts.<name>}}` or a field of the row."""
     pick: Mapping[str, str] = field(default_factory=dict)
-    """What the reply's parts are: `text`, `contexts`, `usage.input_tokens`, `tool_calls` ... -> path such as
-    `documents[*].text`; a path that ends in `?` may be absent. Without it the text is `text`, `answer` or `output`,
-    and the other parts are taken where the reply names them as we do, but for `messages`, `state`, `stop` and
-    `interrupt`, which need a path: services use these words for other things."""
+    """Where the parts of the answer are in the reply: `text`, `contexts`, `usage.input_tokens`, `tool_calls` ... ->
+    path such as `documents[*].text`; a path that ends in `?` may be absent. Without `pick` the text is `text`, `answer`
+    or `output`, and the other parts are read under their own names, except `messages`, `state`, `stop` and `interrupt`,
+    which need a path because services use these names for other things."""
     retries: int = 6
-    """Attempts after the first, with growing waits, as far as `timeout_s` leaves time."""
+    """Attempts after the first, with increasing waits, within `timeout_s`."""
     idempotent: bool = False
-    """Whether asking twice does no harm, so that a request whose reply was lost (500, 502, 504, a broken connection)
-    is sent again. PUT always is."""
+    """Set it if asking twice does no harm: a request whose reply was lost (500, 502, 504, a broken connection) is then
+    sent again. PUT always is."""
     max_bytes: int = 10_000_000
     """Longest reply, after decompression."""
     timeout_s: float = 60.0
@@ -69,7 +69,7 @@ class HttpSystem:
         _reader(self.pick)
 
     def problems(self, shared: Shared) -> list[Problem]:
-        """Check the address, the headers and that their environment variables are set."""
+        """Check the URL and the headers, and that their environment variables are set."""
         return [
             *url_problems("system.http", self.http, shared.env),
             *header_problems("system.headers", self.headers, shared.env),
@@ -77,11 +77,11 @@ class HttpSystem:
 
     @property
     def fields(self) -> frozenset[str]:
-        """Placeholders that each row has to fill."""
+        """Fields that each row must have, for the placeholders."""
         return fields_in(self.body)
 
     def fingerprint(self, shared: Shared) -> str | None:
-        """Hash of the configuration without secrets."""
+        """Return a hash of the configuration without secrets."""
         return self.version or config_hash(self, ("timeout_s", "version", "retries", "idempotent", "max_bytes"))
 
     @property
@@ -90,7 +90,7 @@ class HttpSystem:
         return replace(REPEATABLE if repeatable else AT_MOST_ONCE, retries=self.retries)
 
     def open(self, shared: Shared) -> AbstractAsyncContextManager[Answer]:
-        """Hold the session."""
+        """Hold the session for the length of a run."""
         return self._open(shared)
 
     @asynccontextmanager
@@ -117,7 +117,7 @@ class HttpSystem:
 
 
 def _reader(pick: Mapping[str, str]) -> Callable[[bytes], Output | Failure]:
-    """Settle how a reply is read.
+    """Return how a reply is read.
 
     Raises:
         ValueError: A part or a path of `pick` cannot be read.

@@ -1,4 +1,4 @@
-"""Read what a system gave as an `Output`, or say why it cannot be read."""
+"""Read a system's answer as an `Output`, or say why it cannot be read."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ OUTPUT_KEYS = (
 def to_output(value: object, *, stored: bool = False) -> Output | Failure:
     """Read an answer: a string, or a mapping with `OUTPUT_KEYS`, of which only `text` or `messages` is required.
 
-    Strings are kept as they are, lone surrogates included.
+    Strings are not changed, not even lone surrogates.
 
     Args:
         value: what the system gave.
-        stored: the answer comes from a run, whose steps may be those of an earlier version.
+        stored: whether the answer comes from a run, whose steps may have the form of an earlier version.
 
     Returns:
-        The output, `Failure("bad_output")` that says what was got and what is expected, or `Failure("too_large")`.
+        The output; `Failure("bad_output")`, which says what was expected and what was given; or `Failure("too_large")`.
     """
     if type(value) is str:
         return Output(text=value)

@@ -11,14 +11,14 @@ from pathlib import Path
 from evalkit.errors import Problem
 
 SHOWN_PACKAGES = 5
-"""Names that a warning lists before it counts the others."""
+"""Packages that a warning names; the others are counted."""
 
 
 def shadowed_packages() -> Iterator[Problem]:
     """Warn if evalkit's environment hides packages of the interpreter it was made from.
 
-    An environment made with `--system-site-packages`, as the GitHub action makes one, shows both sets of packages and
-    imports its own first. A package of which both hold the same version is not listed.
+    An environment made with `--system-site-packages`, as by the GitHub action, contains both sets of packages and
+    imports its own first. A package with the same version in both is not listed.
 
     Yields:
         At most one warning, with the versions used and hidden, at `system.python`.

@@ -1,8 +1,8 @@
-"""Pick a value out of a JSON reply by a path such as `choices[0].message.content` or `documents[*].text`.
+"""Extract a value from a JSON reply by a path such as `choices[0].message.content` or `documents[*].text`.
 
-jmespath is not used. It answers null for a path that leads nowhere, and `documents[*].text` leaves out each document
+jmespath is not used. It returns null for a path that does not exist, and `documents[*].text` skips each document
 without a text, so a renamed field of the service would look like fewer passages instead of a failure that names the
-step and what was there. It also reads `x-y`, `$.a` and `a['b']` differently or not at all.
+step and the value found. It also reads `x-y`, `$.a` and `a['b']` differently or not at all.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ _STEP = re.compile(
 
 
 def compile_path(path: str) -> Pick:
-    """Settle a path once.
+    """Compile a path.
 
-    The steps are `name`, `['any name']`, `[0]`, `[-1]` and `[*]` (every item, as a list); a leading `$` is allowed.
-    A path that ends in `?` gives `None` where a step is absent.
+    The steps are `name`, `['any name']`, `[0]`, `[-1]` and `[*]` (every item, as a list); a leading `$` is allowed. A
+    path that ends in `?` gives `None` if a step is absent.
 
     Returns:
-        A function from a JSON value to what the path leads to; it raises `LookupError` that names the path, the step
-        and what was there.
+        A function from a JSON value to the value at the path; it raises `LookupError`, which names the path, the step
+        and the value found.
 
     Raises:
         ValueError: The path cannot be read.

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 RUNNER_FILES = ("GITHUB_OUTPUT", "GITHUB_ENV", "GITHUB_PATH", "GITHUB_STEP_SUMMARY", "GITHUB_STATE")
-"""Files through which a step speaks to its CI runner: who writes there sets outputs and variables of later steps."""
+"""Files through which a step talks to its CI runner; writing to them sets outputs and variables of later steps."""
 RUNNER_TOKENS = (
     "GITHUB_TOKEN",
     "GH_TOKEN",
@@ -24,7 +24,7 @@ RUNNER_TOKENS = (
     "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
     "ACTIONS_ID_TOKEN_REQUEST_URL",
 )
-"""What a job may do as itself; hidden inside a GitHub job only, since elsewhere a person has set it on purpose."""
+"""Tokens of a job; hidden inside a GitHub job only, since elsewhere a person has set them on purpose."""
 
 
 def handed_on(env: Mapping[str, str]) -> dict[str, str]:
@@ -35,9 +35,9 @@ def handed_on(env: Mapping[str, str]) -> dict[str, str]:
 
 @contextmanager
 def no_exit() -> Iterator[None]:
-    """Make `os._exit` and `os.exec*` of code in this process a failure of its call, where no parent checks the end.
+    """Make `os._exit` and `os.exec*` in this process a failure of the call, if no parent process checks its end.
 
-    A process that the system forks may still leave. What leaves without Python is not caught.
+    A process that the system forks may still exit. An exit outside Python is not caught.
     """
     own = os.getpid()
     real = {name: getattr(os, name) for name in ("_exit", "execv", "execve")}
@@ -60,7 +60,7 @@ def no_exit() -> Iterator[None]:
 
 
 class Process:
-    """State of the process before any code of the system ran."""
+    """The state of the process before any code of the system ran."""
 
     def __init__(self) -> None:
         self._set: list[Callable[[], object]] = [
@@ -81,7 +81,7 @@ class Process:
 
     @contextmanager
     def shared(self) -> Iterator[None]:
-        """Hide what belongs to the CI runner; afterwards everything is as it was."""
+        """Hide what belongs to the CI runner, and restore it afterwards."""
         _set_environment(handed_on(self._env))
         for fd in (0, 1, 2):
             with suppress(OSError):

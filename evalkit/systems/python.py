@@ -1,4 +1,4 @@
-"""A python callable as the system under test."""
+"""Test a Python callable."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ _FROM_CASE: Mapping[str, Callable[[Case], Any]] = {
 class PythonSystem:
     """Call `module:callable`, sync or async, from the project's root.
 
-    The callable gets `input` (a string, or a list of chat messages), those of `id`, `contexts`, `cohorts`, `kind`
-    and the row's own fields that its signature names, and `arguments`. It never gets the reference. It returns a
+    The callable gets `input` (a string, or a list of chat messages), `arguments`, and those of `id`, `contexts`,
+    `cohorts`, `kind` and the row's own fields that its signature names. It never gets the reference. It returns a
     string or {text, contexts, usage, tool_calls, trajectory, messages, state, stop, interrupt, ttft_s}. A sync callable
-    runs on a thread of its own, an async one on an event loop of its own.
+    runs on its own thread, an async one on its own event loop.
     """
 
     python: str
@@ -51,9 +51,9 @@ class PythonSystem:
     """Longest answer, in bytes of UTF-8."""
     timeout_s: float = 60.0
     version: str | None = None
-    """Your name for this state of the system; it stands in for the hash of the sources."""
+    """Your name for this state of the system; it replaces the hash of the sources."""
     files: tuple[str, ...] = ()
-    """Further files that answers depend on, such as `tone/*.md`, where the code does not name them in full."""
+    """Further files that answers depend on, such as `tone/*.md`, if the code does not name them in full."""
 
     def __post_init__(self) -> None:
         if not SPELLING.fullmatch(self.python):
@@ -74,7 +74,7 @@ class PythonSystem:
         return _signature_problems(function, self.arguments)
 
     def sources(self, shared: Shared) -> list[tuple[str, Path]]:
-        """Files that answers depend on, as (name, path); empty where the module's own file cannot be found."""
+        """Return files that answers depend on, as (name, path); empty if the module's own file cannot be found."""
         module = self.python.partition(":")[0]
         path = module_file(module, shared.project)
         if path is None:
@@ -82,7 +82,7 @@ class PythonSystem:
         return source_files(path, module, shared.project, (*self.files, *texts_in(self.arguments)), shared.inputs)
 
     def fingerprint(self, shared: Shared) -> str | None:
-        """Hash of the callable's name, its arguments and the sources; `None` for a compiled module."""
+        """Return a hash of the callable's name, its arguments and the sources; `None` for a compiled module."""
         if self.version is not None:
             return self.version
         sources = self.sources(shared)
@@ -139,7 +139,7 @@ def _signature_problems(function: Callable[..., Any], arguments: Mapping[str, An
 
 
 def _keywords(function: Callable[..., Any], arguments: Mapping[str, Any]) -> Callable[[Case], dict[str, Any]]:
-    """Settle once what each call is given."""
+    """Return a function that builds the arguments of each call."""
     parameters = _parameters(function) or {}
     # `**fields` gets what every case has; a row's own field may hold the expected answer, so it is given by name only.
     wanted = (name for name in _FROM_CASE if name in parameters or _takes_any(parameters))
@@ -166,7 +166,7 @@ def _keywords(function: Callable[..., Any], arguments: Mapping[str, Any]) -> Cal
 
 
 def _capped(answer: Answer, max_bytes: int) -> Answer:
-    """The answer, or the failure that it is too long to keep and to grade."""
+    """Return the answer, or a failure if it is too long to store and grade."""
 
     async def capped(case: Case, repeat: int) -> Output | Failure:
         ended = await answer(case, repeat)

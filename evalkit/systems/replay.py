@@ -1,4 +1,4 @@
-"""Stored answers as the system under test: nothing is called."""
+"""Replay stored answers; nothing is called."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ from evalkit.types import Case, Failure, Output
 _PLACE = "system.replay"
 MAX_BLANK_LINES = 1_000_000
 _OF_ITS_CALL = ("attempts", "replayed")
-"""What a run notes of an output besides what the system said."""
+"""What a run stores of an output besides what the system returned."""
 _Key = tuple[str, int]
 _Span = tuple[int, int]
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReplaySystem:
-    """Give the stored answer of each case.
+    """Return the stored answer of each case.
 
-    Rows are JSON Lines `{id, output}`, with `repeat` where a case was answered more than once, or the rows of a run.
-    Without a path the answer is a field of the golden row itself. A case without a stored answer fails as
+    Rows are JSON Lines `{id, output}`, with `repeat` if a case was answered more than once, or the rows of a run.
+    Without a path, the answer is a field of the golden row itself. A case without a stored answer fails as
     `not_recorded`.
     """
 
     replay: str | None = None
-    """A file of rows, or a run's folder; `golden` or nothing: the golden rows themselves."""
+    """A file of rows, or a run's folder; `golden` or nothing for the golden rows themselves."""
     field: str = "output"
     """The field that holds the answer: a string or {text, contexts, usage, tool_calls, trajectory, messages ...}."""
     timeout_s: float = 60.0
@@ -68,7 +68,7 @@ class ReplaySystem:
     def answered(self, shared: Shared) -> Callable[[Case], bool]:
         """Return a function that checks whether a case has a stored answer.
 
-        What it gives raises `ValueError` where the golden row's own answer is none that can be read.
+        It raises `ValueError` if the golden row's own answer cannot be read.
         """
         if self.from_golden:
             return lambda case: self.field in case.fields and _is_read(self.field, case.fields[self.field])
@@ -78,13 +78,13 @@ class ReplaySystem:
 
     @property
     def fix(self) -> str:
-        """What to do where no case has an answer."""
+        """What to do if no case has an answer."""
         if self.from_golden:
             return f"add `{self.field}` to the rows of the golden set, or name theirs with `field:`"
         return "store answers under the ids of this golden set"
 
     def fingerprint(self, shared: Shared) -> str | None:
-        """Hash of the stored answers; those of golden rows are part of each case's own digest."""
+        """Return a hash of the stored answers; those of golden rows are part of each case's own digest."""
         if self.version is not None:
             return self.version
         ignored = ("timeout_s", "version", "replay")
@@ -94,7 +94,7 @@ class ReplaySystem:
         return None if isinstance(path, Problem) else config_hash(self, ignored, [("rows", path)])
 
     def open(self, shared: Shared) -> AbstractAsyncContextManager[Answer]:
-        """Return the index the file and hold it open."""
+        """Index the file and hold it open."""
         return self._open(shared)
 
     @asynccontextmanager
@@ -159,7 +159,7 @@ def _not_recorded(case: Case, repeat: int) -> CallFailed:
 
 
 def _replayed(answer: object, stored: bool = False) -> Output | Failure:
-    """Convert an answer; `stored` is one of a run, whose steps may be those of an earlier version."""
+    """Convert an answer; `stored` says that a run stored it, so its steps may have the form of an earlier version."""
     if isinstance(answer, Mapping):
         answer = {key: value for key, value in answer.items() if key not in _OF_ITS_CALL}
     output = to_output(answer, stored=stored)
@@ -218,7 +218,7 @@ def _indexed(path: Path, field: str, _state: tuple[int, int]) -> tuple[Mapping[_
 
 
 def _lines(path: Path) -> Iterator[tuple[int, int, bytes]]:
-    """Yield (number, offset, bytes) of each line that is not blank, but for what a kill left of a run's last row."""
+    """Yield (number, offset, bytes) of each line that is not blank, except the truncated last row of a killed run."""
     offset = 0
     with open_file(path) as file:
         blank = 0
@@ -238,7 +238,7 @@ def _row(line: bytes) -> Any:
         return parse_json(line.decode("utf-8"), strict=True)
     body = body_of(line)
     if body is None:
-        raise ValueError("altered: its checksum does not fit; run the case again, or remove the line")
+        raise ValueError("altered: checksum mismatch; run the case again, or remove the line")
     row = json.loads(body)
     if row.get("v", ROW_FORMAT) != ROW_FORMAT:
         raise ValueError(f"a row of format {shown(row['v'])}, this evalkit reads {ROW_FORMAT}; upgrade evalkit")

@@ -3,7 +3,7 @@
 The rule:
 
 1. A name with a word such as `token`, `password`, `dsn` or `webhook` holds a secret, unless its last word says that the
-   value is something about it (`KEY_FILE`, `TOKEN_TTL`, `AUTH_MODE`). The value counts from 6 characters on, unless it
+value only describes it (`KEY_FILE`, `TOKEN_TTL`, `AUTH_MODE`). The value counts from 6 characters on, unless it
    is a path, a URL without anything secret in it, or a common word (`postgres`, `localhost`, `changeme`).
 2. Under any name these are secret: the user information of a URL with a password, a parameter named like a secret, a
    token with a vendor's prefix, a private key, and a random word of 20 or more characters (at least 3.3 bits each).
@@ -44,12 +44,12 @@ VENDOR = re.compile(
     r"|pplx-\w{30,}|nvapi-[\w-]{30,}|dapi[0-9a-f]{32}|hv[sbr]\.[\w-]{20,}|AGE-SECRET-KEY-1\w{30,}"
     r"|eyJ[\w-]{10,}\.[\w-]{10,}\.[\w-]{10,})"
 )
-"""Tokens as vendors give them out."""
+"""Tokens in vendors' formats."""
 _PRIVATE_KEY = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----")
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s\"'<>]+")
 _USER = re.compile(r"://([^\s/?#]*)@")
 _LOOSE_USER = re.compile(r"(?<!http)(?<!https)://([^\s/:]+:[^\s]+)@")
-"""Of a database whose password holds `/`, `#` or `?` as it is."""
+"""URL of a database whose password contains an unencoded `/`, `#` or `?`."""
 _PAIR = re.compile(r"""([A-Za-z_][\w .-]{0,60}?)["']?\s*[=:]\s*["']?(?!//)([^\s&;,"'{}]+)""")
 _SCHEME = re.compile(r"\b(Bearer|Basic|Token|ApiKey)\s+([^\s\"',;]{6,})", re.IGNORECASE)
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
@@ -65,7 +65,7 @@ _STRONG = frozenset(
     CONNECTIONSTRING PAT""".split()
 )
 _WEAK = frozenset("AUTH SESSION SESSIONID PRIVATE SIGNATURE SIG SAS SALT PIN".split())
-"""Words that also name a setting: a value of small plain words is one."""
+"""Words that also name a setting; a value of plain lower-case words is a setting."""
 _ENDS = ("TOKEN", "SECRET", "PASSWORD", "PASSWD", "PASSPHRASE", "CREDENTIALS", "WEBHOOK", "COOKIE", "KEY", "PWD")
 _NOT_KEYS = frozenset("MONKEY DONKEY TURKEY HOCKEY JOCKEY WHISKEY HOTKEY".split())
 _BEFORE_KEY = frozenset("PUBLIC PRIMARY FOREIGN SORT PARTITION GROUP ROUTING HOT COMPOSE META ROW OBJECT".split())
@@ -78,7 +78,7 @@ _ABOUT = frozenset(
     ADDRESS CLASS DESKTOP STRATEGY BACKEND STORE DRIVER ENGINE BUCKET TABLE QUEUE LEVEL PARALLELISM STATUS
     POLICY""".split()
 )
-"""Last words of a name whose value is something about a secret."""
+"""Last words of names whose value describes a secret."""
 _MEASURED = frozenset("MAX MIN NUM LIMIT COUNT BUDGET".split())
 _WITH_URL = frozenset("WEBHOOK WEBHOOKS DSN SAS".split())
 """Words whose URL is itself the secret."""
@@ -94,7 +94,7 @@ KNOWN_TO_ALL = frozenset(
     placeholder enabled disabled required optional public private master production development staging testing test
     ubuntu debian gnome wayland session bearer basic oauth oauth2 minioadmin root user username""".split()
 )
-"""Values that hide nothing, and that an ordinary answer may hold."""
+"""Values that are not secret, and that an ordinary answer may contain."""
 
 
 def secret_values(env: Mapping[str, str], named: Collection[str] = ()) -> set[str]:
@@ -102,7 +102,7 @@ def secret_values(env: Mapping[str, str], named: Collection[str] = ()) -> set[st
 
     Args:
         env: the environment.
-        named: variables that a suite asks for; they are secret whatever they are called.
+        named: variables that a suite asks for; they are secret whatever their name is.
     """
     found = {text for name, value in env.items() for text in _of(name, value, name in named)}
     return {text for text in found if _counts(text)}
@@ -256,5 +256,5 @@ def _kind(char: str) -> str:
 
 
 def _bits(text: str) -> float:
-    """Return the shannon entropy of a character, in bits."""
+    """Return the Shannon entropy of a character, in bits."""
     return -sum(n / len(text) * math.log2(n / len(text)) for n in Counter(text).values())

@@ -25,7 +25,7 @@ _SECRET_VALUE = re.compile(
     r"|AKIA[0-9A-Z]{16}|AIza[\w-]{30,}|eyJ[\w-]{10,}\.[\w-]{10,}\.[\w-]{10,})"
     r"|-----BEGIN [A-Z ]*PRIVATE KEY-----|://[^\s/:@${]+:[^\s/@${]+@"
 )
-"""Shapes of keys as vendors give them out, and a password inside an address."""
+"""Formats of vendors' keys, and a password inside a URL."""
 _ESCAPE = re.compile("%[0-9A-F]{2}")
 _ELLIPSIS, _CLOSING = "…", "'\"`)]}. "
 _LONGEST_STUMP = 4096
@@ -44,12 +44,12 @@ def is_secret_name(name: str) -> bool:
 
 
 def looks_secret(text: str) -> bool:
-    """Return True if a text has the shape of a vendor's key, of a private key, or is an address with a password."""
+    """Return True if a text looks like a vendor's key, a private key, or a URL with a password."""
     return _SECRET_VALUE.search(text) is not None
 
 
 def filled(text: str, env: Mapping[str, str]) -> str:
-    """Put the values of environment variables in place of `${NAME}`, in one pass.
+    """Replace each `${NAME}` with the value of the environment variable, in one pass.
 
     Raises:
         KeyError: A variable is not set; `missing` finds that before the first call.
@@ -78,7 +78,7 @@ def secrets_of(env: Mapping[str, str], named: Iterable[str] = ()) -> tuple[str, 
 
 
 _SAFE = ("", "/", "/?:,@!$'()*", "/?:,@!$'()*;+=&", "/:,@!$'()*;+=&")
-"""What stays as it is in an address: in a word of it, in a path, and where aiohttp fixes a query or a path."""
+"""Characters not quoted in a URL: in a component, in a path, and where aiohttp fixes a query or a path."""
 
 
 def _forms(value: str) -> Iterator[str]:
@@ -99,9 +99,9 @@ def _forms(value: str) -> Iterator[str]:
 
 
 def redact(text: str, secrets: Iterable[str]) -> str:
-    """Blot out every secret, and what a cut, which is marked by an ellipsis, has left of one.
+    """Redact each secret, and the rest of one that was cut at an ellipsis.
 
-    A whole text that ends as a secret begins is not a stump: an answer of `London` stays where `London-2024` is secret.
+    A whole text that ends like the start of a secret is kept: an answer of `London` stays if `London-2024` is secret.
     """
     secrets = tuple(secrets)
     for secret in secrets:
@@ -111,7 +111,7 @@ def redact(text: str, secrets: Iterable[str]) -> str:
 
 
 def _without_stump(text: str, secrets: tuple[str, ...]) -> str:
-    """Return the text without the beginning of a secret at its end, up to signs that close a quotation."""
+    """Return the text without the beginning of a secret at its end; closing quotation marks may follow it."""
     heads, longest = _heads(secrets)
     end = len(text.rstrip(_CLOSING))
     for found in heads.finditer(text, max(0, end - longest), end):
@@ -122,7 +122,7 @@ def _without_stump(text: str, secrets: tuple[str, ...]) -> str:
 
 @functools.lru_cache(maxsize=8)
 def _heads(secrets: tuple[str, ...]) -> tuple[re.Pattern[str], int]:
-    """Compile a search for where any of them may begin, and the length of a partial match."""
+    """Compile a search for the possible start of any of them, and the length of a partial match."""
     heads = sorted({re.escape(secret[:SHORTEST]) for secret in secrets})
     return re.compile(f"(?=({'|'.join(heads)}))"), min(max(map(len, secrets)), _LONGEST_STUMP)
 

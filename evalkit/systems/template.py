@@ -1,4 +1,4 @@
-"""Put a case into a request: literal, single-pass substitution of `{{name}}`."""
+"""Fill a request with a case: literal, single-pass substitution of `{{name}}`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _BRACES = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
 _NAME = re.compile(r"\s*([\w-]+(?:\.[\w-]+)*)\s*")
 
 Fill = Callable[[Case], Any]
-"""Gives the filled template of one case."""
+"""Returns the filled template of one case."""
 
 
 _FROM_CASE: Mapping[str, Fill] = {
@@ -28,18 +28,18 @@ _FROM_CASE: Mapping[str, Fill] = {
 
 
 def compile_template(template: Any) -> Fill:
-    """Settle a template once.
+    """Compile a template.
 
-    The names are `input`, `id`, `kind`, `contexts`, `cohorts`, `cohorts.<name>` and the row's own fields. A string
-    that is exactly one `{{name}}` becomes the value with its type; inside a longer string the value becomes text.
-    What a case holds is never read as a template.
+    The names are `input`, `id`, `kind`, `contexts`, `cohorts`, `cohorts.<name>` and the row's own fields. A string that
+    is exactly one `{{name}}` becomes the value with its type; inside a longer string the value becomes text. The
+    content of a case is never read as a template.
 
     Args:
-        template: Any JSON value; keys of mappings are taken as they are.
+        template: Any JSON value; keys of mappings are not filled.
 
     Returns:
-        A function from a case to the filled value; it raises `CallFailed("missing_field")` where the case has no
-        such field.
+        A function from a case to the filled value; it raises `CallFailed("missing_field")` if the case has no such
+        field.
 
     Raises:
         ValueError: A placeholder is not a name, or asks for the reference.
@@ -56,7 +56,7 @@ def compile_template(template: Any) -> Fill:
 
 
 def fields_in(template: Any) -> frozenset[str]:
-    """Return the placeholders of a template that a row has to fill: those that not every case has."""
+    """Return the placeholders of a template that a row must fill: fields that not every case has."""
     if isinstance(template, str):
         named = {_name(piece) for piece in _BRACES.split(template)[1::2]}
         return frozenset(named - _FROM_CASE.keys())
@@ -67,7 +67,7 @@ def fields_in(template: Any) -> frozenset[str]:
 
 
 def has_placeholder(case: Case, name: str) -> bool:
-    """Return True if the row can fill a placeholder."""
+    """Return True if a row can fill a placeholder."""
     try:
         _getter(name)(case)
     except CallFailed:
@@ -125,7 +125,7 @@ def _is_plain_turn(value: Any) -> bool:
 
 
 def as_text(value: Any) -> str:
-    """Write a value inside a longer text: passages apart by a blank line, chat turns one to a line, else JSON."""
+    """Write a value inside a longer text: passages separated by a blank line, one chat turn a line, else JSON."""
     if isinstance(value, str):
         return value
     if isinstance(value, list) and all(isinstance(item, str) for item in value):

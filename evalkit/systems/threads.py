@@ -1,4 +1,4 @@
-"""Run a python system on threads and an event loop of its own, none of which keeps the process alive.
+"""Run a python system on its own threads and event loop, which do not keep the process alive.
 
 Whatever the system raises or does to its tasks and its loop stays there: it reaches the run as a value, an `Exception`
 or a `CallFailed`.
@@ -23,11 +23,11 @@ from evalkit.systems.base import CallFailed
 from evalkit.text.values import one_line
 
 MAX_HUNG = 100
-"""Calls past their time-out that may still hold a thread or a task, before further calls are refused."""
+"""Calls past their time-out that may still hold a thread or a task; beyond it, further calls are refused."""
 STUCK_S = 1.0
-"""Seconds in which an event loop has to take its next step; after that the system is blocking it."""
+"""Seconds within which an event loop must take its next step; after that it counts as blocked by the system."""
 LEAVE_S = 1.0
-"""Seconds that tasks which the system left behind have to end after the last call."""
+"""Seconds for tasks that the system left behind to end after the last call."""
 
 _monotonic = time.monotonic
 """Taken before a system can patch the module, so that its other calls still wake up."""
@@ -41,7 +41,7 @@ def value_of(outcome: _Outcome) -> Any:
 
     Raises:
         Exception: What the call raised.
-        CallFailed: `exception`, where that would end more than the call: `SystemExit`, `KeyboardInterrupt`,
+        CallFailed: `exception`, if that would end more than the call: `SystemExit`, `KeyboardInterrupt`,
             `CancelledError` and every other `BaseException`.
     """
     returned, value = outcome
@@ -59,8 +59,8 @@ def value_of(outcome: _Outcome) -> Any:
 class DaemonThreads:
     """A pool that grows with the calls in flight, hung ones included.
 
-    The standard executor joins its threads at exit, so that one hung call would keep the process from ending. All
-    counting happens on the event loop's thread.
+    The standard executor joins its threads at exit, so one hung call would keep the process from ending. All counting
+    happens on the event loop's thread.
     """
 
     def __init__(self, concurrency: int) -> None:
@@ -89,7 +89,7 @@ class DaemonThreads:
         return value_of(await future)
 
     def close(self) -> None:
-        """Let idle threads end; those that hang die with the process."""
+        """End idle threads; hung ones end with the process."""
         for _ in range(self._threads):
             self._jobs.put(None)
 
@@ -117,7 +117,7 @@ class OwnLoop:
     """An event loop for the coroutines of a system, on a daemon thread.
 
     A system may block its loop, stop it, cancel every task on it, swallow its own cancellation, or end it with
-    `sys.exit`: the run's loop, and with it time-outs, deadline and signals, goes on. The thread starts with the first
+    `sys.exit`; the run's loop continues, and with it time-outs, deadline and signals. The thread starts with the first
     call.
     """
 
@@ -125,13 +125,13 @@ class OwnLoop:
         self._ours = asyncio.get_running_loop()
         self._limit = concurrency + MAX_HUNG
         self._loops: list[asyncio.AbstractEventLoop] = []
-        """The last one is used; those before it were blocked or closed by the system."""
+        """The last one is used; the earlier ones were blocked or closed by the system."""
         self._in_doubt: asyncio.Future[_Outcome] | None = None
-        """Done when the loop has shown that it turns, after a call that did not end in time."""
+        """Done when the loop has shown that it runs, after a call that did not end in time."""
         self._awaited: set[asyncio.Future[_Outcome]] = set()
         """Calls that the run waits for."""
         self._tasks: set[asyncio.Task[Any]] = set()
-        """Calls that have not ended, those that nobody waits for included."""
+        """Calls that have not ended, including those that nothing waits for."""
         self._over = False
         self._before = _Before()
 
@@ -160,7 +160,7 @@ class OwnLoop:
             self._awaited.discard(future)
 
     async def close(self) -> None:
-        """Cancel what the system left behind, and give it `LEAVE_S` to end."""
+        """Cancel what the system left behind, and wait up to `LEAVE_S` for its end."""
         if not self._loops:
             return
         with suppress(RuntimeError):  # the system has closed its loop
@@ -240,7 +240,7 @@ class OwnLoop:
 
 @dataclass(frozen=True)
 class OwnCode:
-    """Where functions of a project run: never on the thread of the run."""
+    """Runs functions of a project, never on the thread of the run."""
 
     threads: DaemonThreads
     loop: OwnLoop
@@ -285,7 +285,7 @@ class _Before:
     recursion_limit: int = field(default_factory=sys.getrecursionlimit)
 
     def back(self) -> None:
-        """Give a lowered recursion limit back, and end a copy of the process that the system has forked."""
+        """Restore a lowered recursion limit, and end a copy of the process that the system has forked."""
         if os.getpid() != self.pid:
             os._exit(1)
         if sys.getrecursionlimit() < self.recursion_limit:

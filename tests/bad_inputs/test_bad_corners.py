@@ -126,7 +126,7 @@ CASES: dict[str, tuple[Spoil, tuple[str, ...], str]] = {
     "a header that is not a name": (
         system("{http: 'http://127.0.0.1:9/', headers: {'X A': b}}"),
         CHECK,
-        "system.headers.X A: no name of a header; ",
+        "system.headers.X A: not the name of a header; ",
     ),
     "a torn stored answer": (replayed, ("run", "suite.yaml", "--out", "new"), "; fix the line, or remove it"),
     "a label file twice": (

@@ -107,7 +107,7 @@ def test_a_file_of_something_else_is_named(project: Project) -> None:
     file.write_bytes(b"no database at all, but long enough to be looked at" * 10)
     ran = project.run("cache", "ls")
     assert ran.returncode == 2, ran.stderr
-    assert "no file of kept replies" in ran.stderr
+    assert "not a file of cached replies" in ran.stderr
     assert file.read_bytes().startswith(b"no database")
 
 
@@ -124,7 +124,7 @@ def test_another_database_stays_as_it_was(project: Project, words: tuple[str, ..
     before = file.read_bytes()
     ran = project.run("cache", *words)
     assert ran.returncode == 2, ran.stderr
-    assert "no file of kept replies" in ran.stderr
+    assert "not a file of cached replies" in ran.stderr
     assert file.read_bytes() == before
 
 

@@ -120,7 +120,7 @@ def test_another_version_of_the_package_makes_scores_incomparable(installed: Ins
         (
             "acme.tone = acme_scorers:Tone\nexact = acme_scorers:Tone",
             CODE,
-            "the package acme-scorers 1.2.0 brings a scorer called 'exact', which evalkit has; remove the package",
+            "the package acme-scorers 1.2.0 brings a scorer called 'exact', a name that evalkit uses; remove",
         ),
         ("acme.tone = acme_scorers:Tone", "1 / 0\n", "importing acme_scorers:Tone of acme-scorers 1.2.0 failed: Zero"),
         ("acme.tone = acme_scorers:Tone", "Tone = dict\n", "is not a frozen dataclass with `score` or `bind`"),

@@ -137,7 +137,7 @@ FAULTS = {
     ),
     "literal key": (
         GOOD + "judge: {chat: {model: m, base_url: 'http://x/v1', api_key_env: 'sk-abc'}}\n",
-        "judge.chat.api_key_env: no name of an environment variable",
+        "judge.chat.api_key_env: not the name of an environment variable",
     ),
     "when": (changed("[exact]", "[exact: {when: golden}]"), "scorers[0].exact.when: expected a mapping"),
 }

@@ -279,7 +279,7 @@ def test_problems_before_the_first_call(shared):
         ({"chat": ""}, r"^chat: empty"),
         ({"prompt": "{{reference}}"}, r"^prompt: a system is never shown"),
         ({"system_prompt": "a", "system_prompt_file": "b"}, r"^system_prompt_file: given beside `system_prompt`"),
-        ({"parameters": {"model": "x"}}, r"^parameters.model: has a place of its own"),
+        ({"parameters": {"model": "x"}}, r"^parameters.model: has a key of its own"),
         ({"retries": 99}, r"^retries: "),
     ],
 )

@@ -85,7 +85,7 @@ def test_an_altered_row_of_a_run_is_no_answer(altered, tmp_path, shared, case):
     lines = [encode_row(Row(case=case(id=name), output=Output(text="one"))) for name in "ab"]
     (tmp_path / "rows.jsonl").write_bytes(lines[0] + lines[1].replace(*ALTERED[altered]))
     (found,) = ReplaySystem(replay="rows.jsonl").problems(shared)
-    assert str(found).startswith("rows.jsonl:2: altered: its checksum does not fit; run the case again")
+    assert str(found).startswith("rows.jsonl:2: altered: checksum mismatch; run the case again")
 
 
 def test_rows_of_a_later_evalkit_are_refused(tmp_path, shared, case):

@@ -47,7 +47,7 @@ def packaged_scorer(name: str, shipped: Collection[str]) -> PackagedScorer | Non
     """
     found = _found(tuple(sys.path))
     for taken in sorted(found.keys() & {*shipped}):
-        what = f"the package {_package(found[taken][0])} brings a scorer called {taken!r}, which evalkit has"
+        what = f"the package {_package(found[taken][0])} brings a scorer called {taken!r}, a name that evalkit uses"
         raise ValueError(f"{what}; remove the package, or have it renamed")
     if name not in found:
         return None
@@ -59,7 +59,7 @@ def packaged_scorer(name: str, shipped: Collection[str]) -> PackagedScorer | Non
 
 @functools.cache
 def _found(path: tuple[str, ...]) -> Mapping[str, list[EntryPoint]]:
-    """Entry points by name; read once for each value of `sys.path`."""
+    """Return entry points by name; they are read once for each value of `sys.path`."""
     from importlib.metadata import entry_points  # a suite of shipped scorers does without it
 
     found: dict[str, list[EntryPoint]] = {}

@@ -1,4 +1,4 @@
-"""A function of the project as a scorer."""
+"""Use a function of the project as a scorer."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ class MetricOptions:
     """What the values of a function mean."""
 
     name: str | None = None
-    """Name of the metric; the function's name where not given."""
+    """Name of the metric. Default: the function's name."""
     binary: bool | None = None
-    """Whether the function says pass or fail; true unless `low`, `high`, `min` or `max` is given."""
+    """Whether the function says pass or fail. Default: true unless `low`, `high`, `min` or `max` is given."""
     low: float | None = None
-    """Lowest value of a graded scorer, 0 where not given."""
+    """Lowest value of a graded scorer. Default: 0."""
     high: float | None = None
-    """Highest value of a graded scorer, 1 where not given."""
+    """Highest value of a graded scorer. Default: 1."""
     higher_is_better: bool | None = None
-    """Whether more is better; true unless `max` is given."""
+    """Whether more is better. Default: true unless `max` is given."""
     unit: str = ""
-    """Shown beside the figures, such as `words`."""
+    """Unit shown beside the figures, such as `words`."""
 
     def __post_init__(self) -> None:
         if self.name is not None and not self.name.strip():
@@ -64,11 +64,11 @@ class MetricOptions:
 class PythonScorer:
     """Call your own function, `module:function`, sync or async, from the project's root.
 
-    The function gets what its parameters name: `text` (the answer), `input`, `reference` (a text), `references` (all of
-    them), `contexts`, `cohorts`, `id`, `kind`, `severity`, `case` and `output` (with tool calls, usage and times), or a
-    field of the row. It returns True or False, a number, a `Score`, an `Unscored`, `{value, passed, reason}`, or None
-    for an answer that it cannot grade. What it raises leaves the answer unscored, with file and line. It is pass/fail
-    unless the suite gives `low`, `high`, `min` or `max`.
+    The function's parameters name what it gets: `text` (the answer), `input`, `reference` (a text), `references` (all
+    of them), `contexts`, `cohorts`, `id`, `kind`, `severity`, `case` and `output` (with tool calls, usage and times),
+    or a field of the row. The function returns True or False, a number, a `Score`, an `Unscored`, `{value, passed,
+    reason}`, or None for an answer that it cannot grade. If it raises, the answer is unscored and the reason names file
+    and line. The scorer is pass/fail unless the suite gives `low`, `high`, `min` or `max`.
 
     The module, the modules of the project that it imports and the files that these name are part of the score key:
     scores from before an edit are not compared with later ones. See own-scorers.md.
@@ -81,9 +81,9 @@ class PythonScorer:
     min: float | None = None
     """Smallest value that passes."""
     max: float | None = None
-    """Largest value that passes, for a scorer where less is better."""
+    """Largest value that passes, for a scorer where lower is better."""
     timeout_s: float = 60.0
-    """Seconds that one call may take; after that the answer is unscored."""
+    """Time limit of one call in seconds; after that the answer is unscored."""
 
     version: ClassVar[str] = "1"
     shorthand: ClassVar[str] = "call"
@@ -102,7 +102,7 @@ class PythonScorer:
                 if value is not None:
                     raise ValueError(f"{key}: {_NOT_A_MODE}")
         if self.min is not None and self.max is not None:
-            raise ValueError("max: set beside min, and a value passes from one side only; remove one of them")
+            raise ValueError("max: given together with min, but only one of them can be the pass mark; remove one")
         if self.min is not None and given.higher_is_better is False:
             raise ValueError("min: less is better here; write `max`")
         if self.max is not None and given.higher_is_better is True:
@@ -119,7 +119,7 @@ class PythonScorer:
 
     @property
     def measured(self) -> Metric:
-        """The one metric that it gives."""
+        """The metric that it gives."""
         given = self.metric or MetricOptions()
         mark = self.min if self.max is None else self.max
         graded = any(value is not None for value in (given.low, given.high, mark))
@@ -135,12 +135,12 @@ class PythonScorer:
         )
 
     def negated(self) -> PythonScorer:
-        """The options under `not_python`: without a name, the metric is `not_` and the function's name."""
+        """Return the options under `not_python`: without a name, the metric is `not_` and the function's name."""
         given = self.metric or MetricOptions()
         return replace(self, metric=replace(given, name=given.name or f"not_{self.function}"))
 
     def own_file(self, project: Path) -> Path | None:
-        """The file of the project that holds the function; `None` for an installed module."""
+        """Return the file of the project that holds the function; `None` for an installed module."""
         return project_file(self.call.partition(":")[0], project)
 
     def bind(self, services: Services) -> BoundPythonScorer:
@@ -172,11 +172,11 @@ _FROM_ROW: Mapping[str, Callable[[Case, Output], Any]] = {
     "case": lambda case, output: copy.deepcopy(case),
     "output": lambda case, output: copy.deepcopy(output),
 }
-"""What a parameter of each name is given; the function gets copies, so that it cannot change a row."""
+"""Parameter name -> the value it is given; the function gets copies, so that it cannot change a row."""
 
 
 def own_name(given: Mapping[str, Any], written: str) -> str:
-    """The name of the metric of options as a suite states them, which may be of another version.
+    """Return the metric's name for options as a suite states them; the suite may be of another version.
 
     Args:
         given: the options.
@@ -215,7 +215,7 @@ class BoundPythonScorer:
         ]
 
     def check_case(self, case: Case) -> None:
-        """Refuse a case without a field that the function takes.
+        """Reject a case without a field that the function takes.
 
         Raises:
             ValueError: names the field; or the case has several references, and the function takes one.
@@ -293,7 +293,7 @@ def _parameters(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]
 
 
 def _place(function: Callable[..., Any], spelled: str, project: Path) -> str:
-    """`file:line` of a function, or its spelling where its source is not known."""
+    """Return `file:line` of a function, or its spelling if its source is not known."""
     plain = inspect.unwrap(function)
     plain = plain.func if isinstance(plain, functools.partial) else plain
     plain = plain if hasattr(plain, "__code__") else type(plain).__call__

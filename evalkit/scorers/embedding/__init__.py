@@ -1,1 +1,1 @@
-"""Likeness of meaning by vectors, and the models that make the vectors."""
+"""Similarity of meaning by vectors, and the models that make the vectors."""

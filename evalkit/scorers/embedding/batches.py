@@ -1,4 +1,4 @@
-"""What slow embedders share: one batch for concurrent requests, each distinct text once, a bounded cache."""
+"""Batch requests for slow embedders: concurrent requests together, each distinct text once, a bounded cache."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class EmbeddingError(RunError):
 
 
 class BatchRejected(EmbeddingError):
-    """The endpoint refused the content of this batch: a part of it may pass."""
+    """The endpoint rejected the content of this batch; a smaller batch may be accepted."""
 
 
 class RawEmbedder(Protocol):
@@ -34,17 +34,17 @@ class RawEmbedder(Protocol):
         """See `Embedder.name`."""
 
     async def open(self) -> None:
-        """Make ready what takes long or may be missing.
+        """Load what takes long or may be missing.
 
         Raises:
             InputError: with the fix.
         """
 
     async def raw(self, texts: list[str]) -> npt.ArrayLike:
-        """Embed one batch: shape (n, d), of any length.
+        """Embed one batch; return shape (n, d), rows of any length.
 
         Raises:
-            BatchRejected: a smaller batch may pass.
+            BatchRejected: a smaller batch may be accepted.
             EmbeddingError: no vectors.
         """
 
@@ -53,7 +53,7 @@ class RawEmbedder(Protocol):
 
 
 def unit_rows(vectors: npt.ArrayLike) -> Vectors:
-    """Scale each row to length 1; zero rows stay zero, rows that are not finite stay not finite."""
+    """Scale each row to length 1; zero rows stay zero, and rows that are not finite stay so."""
     rows = np.asarray(vectors, dtype=np.float64)
     with np.errstate(invalid="ignore"):
         peaks = np.abs(rows).max(axis=1, keepdims=True, initial=0)
@@ -63,7 +63,7 @@ def unit_rows(vectors: npt.ArrayLike) -> Vectors:
 
 
 class VectorCache:
-    """The vectors used last, bounded by bytes so that memory stays flat however many cases run."""
+    """The most recently used vectors, bounded in bytes so that memory stays flat for any number of cases."""
 
     def __init__(self, max_bytes: int = CACHE_BYTES) -> None:
         self._max_bytes = max_bytes
@@ -81,7 +81,7 @@ class VectorCache:
         return row
 
     def put(self, text: str, row: Vectors) -> None:
-        """Keep a vector, dropping those unused for longest."""
+        """Keep a vector, and drop the least recently used ones."""
         if text in self._rows:
             return
         self._rows[text] = row
@@ -95,7 +95,7 @@ def _size(text: str, row: Vectors) -> int:
 
 
 class BatchedEmbedder:
-    """Puts requests of concurrent scorers together, embeds equal texts once, and remembers the latest vectors."""
+    """Combines requests of concurrent scorers, embeds equal texts once, and caches recent vectors."""
 
     def __init__(self, inner: RawEmbedder, *, batch_size: int = 64, wait_s: float = 0.003) -> None:
         self.name = inner.name
@@ -114,7 +114,7 @@ class BatchedEmbedder:
         return np.stack(rows) if rows else np.zeros((0, 0), dtype=np.float32)
 
     async def tokens(self, text: str) -> tuple[list[str], Vectors]:
-        """See `Embedder.tokens`; a token is a word, embedded by itself as a text would be, or a text without words."""
+        """See `Embedder.tokens`; a token is a word, embedded by itself like a text, or a text without words."""
         pieces = words(text) or [text]
         return pieces, await self.embed(pieces)
 

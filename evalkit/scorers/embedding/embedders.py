@@ -28,7 +28,7 @@ Encode = Callable[[list[str]], Any]
 
 CHOICES = "wordllama, {sentence-transformers: model}, {fastembed: model}, {openai: {model, base_url, api_key_env}}"
 THREAD_CHARS = 50_000
-"""Texts longer than this take the event loop's time noticeably (about 1 microsecond per character)."""
+"""Longer texts block the event loop noticeably (about 1 microsecond per character)."""
 
 
 class Embedder(Protocol):
@@ -42,7 +42,7 @@ class Embedder(Protocol):
         """Embed `texts`: shape (n, d), rows of length 1; a text without any token is a row of zeros.
 
         Raises:
-            EmbeddingError: the vectors could not be had.
+            EmbeddingError: the vectors could not be computed.
         """
 
     async def tokens(self, text: str) -> tuple[list[str], Vectors]:
@@ -78,7 +78,7 @@ class WordLlama:
         return encoding.tokens, self._table[np.asarray(encoding.ids, dtype=np.intp)].astype(np.float32)
 
     def vectors(self, texts: Sequence[str]) -> Vectors:
-        """Embed at once, without an event loop; same result as `embed`."""
+        """Embed without an event loop, with the same result as `embed`."""
         return self._stack([self._remembered(text) for text in texts])
 
     def _stack(self, rows: list[Vectors]) -> Vectors:
@@ -128,7 +128,7 @@ def _map_table(path: Path, tensor: str) -> npt.NDArray[np.float16]:
 
 
 class LocalModel:
-    """A model of an optional library, loaded before the first call and run in a thread: both take long."""
+    """A model of an optional library, loaded before the first call and run in a thread because both take long."""
 
     def __init__(self, name: str, load: Callable[[], Encode]) -> None:
         self.name = name
@@ -144,7 +144,7 @@ class LocalModel:
             what = (
                 f"cannot load {self.name}: {type(error).__name__}: {cut(' '.join(str(error).split()), 300).rstrip('.')}"
             )
-            fix = "check the name, and where there is no network, that the model is on this machine"
+            fix = "check the name and, without a network, that the model is on this machine"
             raise InputError(Problem("embedding", what, fix)) from error
 
     async def raw(self, texts: list[str]) -> npt.ArrayLike:
@@ -154,11 +154,11 @@ class LocalModel:
         return vectors
 
     async def close(self) -> None:
-        """Nothing to release."""
+        """Do nothing; there is nothing to release."""
 
 
 def build_embedder(option: str | Mapping[str, Any] | None, environ: Mapping[str, str]) -> Embedder:
-    """Build what the suite's `embedding:` asks for; `None` is the offline default.
+    """Build the embedder that the suite's `embedding:` names; `None` is the offline default.
 
     Raises:
         InputError: unknown kind, wrong option, missing library or missing key, with the fix.

@@ -25,13 +25,13 @@ REJECTED = frozenset({400, 413, 422})
 MAX_CONNECTIONS = 16
 SHOWN_CHARS = 300
 MOST_BYTES_A_TEXT = 1 << 20
-"""Of a reply: a vector of 4,096 numbers, written with 20 digits each, takes about 100 kB."""
+"""Limit of a reply; a vector of 4,096 numbers, written with 20 digits each, takes about 100 kB."""
 OPTIONS = frozenset({"model", "base_url", "api_key_env"})
 
 
 @dataclass(frozen=True, kw_only=True)
 class EmbeddingEndpoint:
-    """Where to ask, and how patiently."""
+    """Model, address, key and time-outs of an embedding endpoint."""
 
     model: str
     base_url: str = DEFAULT_BASE_URL
@@ -73,7 +73,7 @@ def _key(variable: str | None, environ: Mapping[str, str]) -> str:
 
 
 class EndpointEmbedder:
-    """Asks the endpoint for one batch at a time over one session; retries what may pass."""
+    """Asks the endpoint for one batch at a time over one session, and retries transient failures."""
 
     def __init__(self, endpoint: EmbeddingEndpoint, sleep: Sleep | None = None) -> None:
         self._endpoint = endpoint
@@ -132,7 +132,7 @@ class EndpointEmbedder:
         return cut((body.replace(key, "***") if key else body).strip(), SHOWN_CHARS)
 
     async def open(self) -> None:
-        """Nothing is asked before the first text."""
+        """Do nothing; nothing is requested before the first text."""
 
     async def close(self) -> None:
         """Close the session."""

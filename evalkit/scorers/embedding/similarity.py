@@ -1,4 +1,4 @@
-"""Scorers that compare an answer with its reference by meaning: whole texts, or token by token."""
+"""Compare an answer with its reference by meaning: whole texts, or token by token."""
 
 from __future__ import annotations
 
@@ -15,20 +15,23 @@ from evalkit.types import Case, Metric, Output, Score, Unscored
 
 NEEDS_REFERENCE = frozenset({"reference"})
 BLOCK_ROWS = 1024
-"""Answer tokens compared at once, so that a very long answer takes no square of memory."""
+"""Answer tokens compared at once; bounds the memory that a very long answer takes."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Similarity:
-    """Cosine of answer and reference under the suite's embedding, best over the acceptable references.
+    """Measure the cosine of answer and reference under the suite's embedding.
 
-    The offline default ignores upper and lower case.
-    An empty answer has similarity 0. A reference without text, or a vector that is not finite, gives no score.
+    The value is -1 to 1, the best over the acceptable references. With `min`, the answer passes if the value reaches
+    it.
+
+    The offline default ignores case. An empty answer scores 0. If no reference has text, or a vector is not finite, the
+    case is unscored.
     """
 
     name: str = "similarity"
     min: float | None = None
-    """Pass mark, -1 to 1; without it the score neither passes nor fails."""
+    """Smallest value that passes, -1 to 1; without it there is a value and no pass."""
 
     version: ClassVar[str] = "1"
     shorthand: ClassVar[str] = "min"
@@ -97,17 +100,18 @@ class BoundSimilarity:
 
 @dataclass(frozen=True, kw_only=True)
 class TokenMatch:
-    """Greedy matching of tokens by cosine: precision over the answer, recall over the reference, F1.
+    """Match tokens greedily by cosine: precision over the answer, recall over the reference, F1.
 
-    The matching of BERTScore (arXiv:1904.09675, without idf weights and without rescaling) over the suite's embedding.
-    Tokens are those of the offline default; any other embedding gives one vector a text, so each word is embedded by
-    itself. No vector knows its context, and figures are comparable only under the same embedding.
-    Cosines below 0 count as 0. Over several references the one with the best F1 counts.
+    Three metrics from 0 to 1. With `min_f1`, the answer passes if F1 reaches it. The matching is that of BERTScore
+    (arXiv:1904.09675, without idf weights and without rescaling) over the suite's embedding. Tokens are those of the
+    offline default; any other embedding gives one vector for each text, so each word is embedded by itself. Vectors do
+    not depend on context, and figures are comparable only under the same embedding. Cosines below 0 count as 0. With
+    several references, the one with the best F1 counts.
     """
 
     name: str = "token_match"
     min_f1: float | None = None
-    """Pass mark on F1, 0 to 1; without it the scores neither pass nor fail."""
+    """Smallest F1 that passes, 0 to 1; without it there are values and no pass."""
 
     version: ClassVar[str] = "1"
     shorthand: ClassVar[str] = "min_f1"
@@ -194,7 +198,7 @@ def greedy_match(answer: Vectors, reference: Vectors) -> tuple[float, float, flo
 
 
 def _rounded(value: float) -> float:
-    """Return the round to six places, so that an answer equal to its reference reaches a pass mark of 1."""
+    """Round to six places, so that an answer equal to its reference reaches a pass mark of 1."""
     return round(min(1.0, max(-1.0, float(value))), 6)
 
 

@@ -1,1 +1,1 @@
-"""Judges: what a model, large or small, thinks of an answer."""
+"""Judges: a model, large or small, grades an answer."""

@@ -13,13 +13,13 @@ from evalkit.scorers.judges.answer_numbers import CALENDAR, HEDGES, StatedNumber
 from evalkit.scorers.judges.answer_words import STOP_WORDS, Words
 
 ORDER_WORDS = 40
-"""Words of a reference the order of whose numbers counts."""
+"""Words around which the order of a reference's numbers matters."""
 MANY = 20
-"""Places of one number that are looked at."""
+"""Maximum number of places checked for one number."""
 NEAR = 5
-"""Words between a number and what it is of."""
+"""Maximum distance in words between a number and the word that it belongs to."""
 CLAUSE = 8
-"""Words that the end of a clause counts for in the distance of a number from the words beside it."""
+"""Distance, in words, that the end of a clause adds."""
 FILLERS = HEDGES | frozenset("within between until till through exactly only minus negative below zero total".split())
 _ORDERED = re.compile(r"\s?[-:]\s?")
 
@@ -35,11 +35,11 @@ class AnswerAgreement:
     missing: bool
     """A number that counts is not in the answer."""
     swapped: bool
-    """Two numbers stand at one another's words, or in the other order where order counts."""
+    """Two numbers are swapped: at each other's words, or in a different order where order matters."""
 
     @property
     def exact(self) -> bool:
-        """No number only agrees loosely."""
+        """Whether no number agrees only loosely."""
         return all(degree == 1 for _, _, degree in self.found)
 
 

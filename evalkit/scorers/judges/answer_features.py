@@ -1,4 +1,4 @@
-"""Two figures that say how well an answer agrees with a reference, for the local judge, and what excludes agreement.
+"""Compute two features of agreement with a reference, for the local judge, and detect what excludes agreement.
 
 Each is taken over the part of the answer that fits the reference best, so that a word and a paragraph are on one scale,
 and words of the question count for little, since an answer proves nothing by repeating them.
@@ -72,18 +72,18 @@ class _Text:
     words: Words
     numbers: Sequence[StatedNumber]
     weights: Floats
-    """How much each word tells."""
+    """The weight of each word."""
     rows: Vectors
     """Raw vectors of the tokens."""
     owner: Sequence[int]
-    """The word of each token; empty if the tokens do not tell."""
+    """The word of each token; empty if the tokens do not show it."""
 
 
 def features(question: str, references: Sequence[str], answer: str, embedding: WordLlama) -> list[Features]:
     """Compare an answer with each of its references, none of them blank.
 
-    Where the answer ends in a line that says what it comes to ("Answer: 42"), a reference that is no longer than that
-    is compared with it alone, since the steps before it name whatever they pass.
+    If the answer ends in a line with its conclusion ("Answer: 42"), a reference that is no longer than the conclusion
+    is compared with it alone, since the steps before it name intermediate results.
     """
     asked = frozenset(split(question).folded)
     last = conclusion(answer)
@@ -143,7 +143,7 @@ def _with_numbers(matches: Floats, found: AnswerAgreement) -> Floats:
 def _numbers_differ(
     wanted: _Text, given: _Text, found: AnswerAgreement, other_number: bool, asked: Collection[str]
 ) -> str:
-    """Explain why the numbers rule out agreement, if they do."""
+    """Return why the numbers rule out agreement, if they do."""
     size = len(wanted.words.folded)
     if found.swapped:
         return "the numbers are swapped"

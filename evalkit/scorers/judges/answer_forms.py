@@ -1,4 +1,4 @@
-"""One written form for numbers, dates, times and units that people write in several ways, for the local judge."""
+"""Normalise numbers, dates, times and units that people write in several ways, for the local judge."""
 
 from __future__ import annotations
 

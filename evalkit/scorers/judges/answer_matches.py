@@ -1,4 +1,4 @@
-"""Which words of an answer stand for which words of a reference, and which stand in the place of a missing one."""
+"""Match words of an answer with words of a reference, and find words that replace a missing one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NAME_SPELLING = (0.5, 0.84)
 """The same, Levenshtein and Jaro-Winkler, beside another word of the name that is the same: Dave for David."""
 STEM_LETTERS = 5
 SHORT_LETTERS = 3
-"""Letters that are left of a name at least."""
+"""Minimum letters that remain of a name."""
 FAIR = 0.7
 """Degree of a common stem, or of a name in another form."""
 PARTLY = 0.6
@@ -101,7 +101,7 @@ def best_stretch(matches: Floats, weights: Floats) -> Floats:
 
 
 def replaced_share(wanted: Words, given: Words, matches: Floats, weights: tuple[Floats, Floats]) -> float:
-    """Share of the missing words of names that other words stand in for, 0 to 1: Emmitt Smith for Timmy Smith."""
+    """Share of the missing words of names that other words replace, 0 to 1: Emmitt Smith for Timmy Smith."""
     found = matches.max(axis=1)
     hits = {place: int(matches[place].argmax()) for place in wanted.telling if found[place] >= PARTLY}
     replaced = 0.0

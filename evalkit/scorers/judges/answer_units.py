@@ -1,11 +1,11 @@
-"""Units and currencies that people write behind or before numbers, for the local judge."""
+"""Parse units and currencies written after or before numbers, for the local judge."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
 Reading = tuple[str, float, float]
-"""What a unit may mean: its dimension, and the factor and the zero that bring it to the base unit of that."""
+"""What a unit may mean: its dimension, and the factor and offset that convert it to the base unit."""
 
 FAHRENHEIT_ZERO = 459.67 * 5 / 9
 _TABLE: Mapping[str, Mapping[str, float]] = {
@@ -93,11 +93,11 @@ UNITS = _readings()
 
 
 def readings(behind: tuple[str, ...], gaps: Sequence[str]) -> tuple[Sequence[Reading], int]:
-    """Read the unit behind a number, and count the words that it takes.
+    """Read the unit after a number, and count the words that it takes.
 
     Args:
         behind: the next words.
-        gaps: the text before each of them, and after the last where the text ends.
+        gaps: the text before each of them, and after the last if the text ends there.
     """
     sign = gaps[0].lstrip(" ")[:1]
     if sign in UNITS and not (behind and gaps[0].endswith(sign) and UNITS[sign][0][0] in CURRENCIES):  # 5 $6

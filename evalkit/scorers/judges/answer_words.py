@@ -1,4 +1,4 @@
-"""Texts as folded words for the local judge: what kind of word each is, and how much it tells."""
+"""Split texts into folded words for the local judge, with the kind and weight of each."""
 
 from __future__ import annotations
 
@@ -67,17 +67,17 @@ LOOSE = 0.6
 
 @dataclass(frozen=True)
 class Words:
-    """A text as folded words, and what was to be seen of each before."""
+    """A text as folded words, with how each was written."""
 
     folded: tuple[str, ...]
     """At least one."""
     capital: tuple[bool, ...]
     parted: tuple[bool, ...]
-    """Whether a comma, a bracket, `and` or `or` stands before it."""
+    """Whether a comma, a bracket, `and` or `or` precedes it."""
     raw: tuple[str, ...]
     """Each word as it is written, in lower case: "39.0" for the folded "39", "3" for "3 million"."""
     gaps: tuple[str, ...]
-    """What stands before each word, and behind the last."""
+    """The text before each word, and after the last."""
 
     @cached_property
     def telling(self) -> list[int]:
@@ -87,7 +87,7 @@ class Words:
 
     @cached_property
     def clauses(self) -> list[int]:
-        """Of each word: how many commas, brackets, `and` and `or` stand before it."""
+        """For each word, the number of commas, brackets, `and` and `or` before it."""
         return list(accumulate(map(int, self.parted)))
 
     @cached_property
@@ -100,7 +100,7 @@ class Words:
 
     @cached_property
     def kinds(self) -> list[str]:
-        """Of each word: year, month, day, number, or nothing."""
+        """For each word: year, month, day, number, or nothing."""
         return [_kind(self.folded, place) for place in range(len(self.folded))]
 
 

@@ -1,4 +1,4 @@
-"""One question to a judge about one case: fenced, asked, and refused where the reply may be the case's own words."""
+"""Ask a judge one question about a case: fence the case, and reject a reply that may be copied from it."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ class Question:
     reminder: str = REMINDER
     """The last sentence of the message."""
     given: Blocks = field(default=())
-    """Texts of the case that a reply may not repeat as its own verdict, where the blocks are not all of them."""
+    """Further texts of the case, besides the blocks, that a reply may not repeat as its own verdict."""
 
 
 async def ask(
     client: ChatClient, question: Question, *, sample: int = 0, repeat: int = 0, logprobs: bool = False
 ) -> Parsed[Any] | Unscored:
-    """Put one question; whatever goes wrong is `Unscored`, with what was spent on it.
+    """Ask one question; any failure is `Unscored`, with its usage.
 
     Args:
         client: The judge.
@@ -57,7 +57,7 @@ async def ask(
     """
     size = sum(len(text) for _, text in question.blocks)
     if size > MAX_CASE_CHARS:
-        why = f"the case has {size} characters, a judge is sent at most {MAX_CASE_CHARS}; cut the answer or contexts"
+        why = f"the case has {size} characters, a judge reads at most {MAX_CASE_CHARS}; cut the answer or contexts"
         return Unscored(question.metric, "case_too_long", why)
     messages, mark = judge_messages(question.system, list(question.blocks), question.reminder)
     wanted = {"logprobs": True} if logprobs else {}
@@ -69,13 +69,13 @@ async def ask(
 
 
 def _copied(question: Question, parsed: Parsed[Any], mark: str) -> Unscored | None:
-    """Refuse a reply that may be the case's words rather than the judge's."""
+    """Reject a reply that may be the case's words rather than the judge's."""
     said = parsed.value.model_dump(mode="json")
     if mark in parsed.text.lower() or any(mark in text.lower() for text in _texts(said)):
         why = "the reply repeats the mark that fences the case; it may follow the case's words"
         return Unscored(question.metric, "echoed_mark", why, parsed.usage)
     if any(_holds_verdict(text, said) for _, text in [*question.blocks, *question.given]):
-        why = "the reply is a verdict that stands in the case itself; have a person look at it"
+        why = "the reply repeats a verdict that occurs in the case itself; have a person look at it"
         return Unscored(question.metric, "echoed_verdict", why, parsed.usage)
     return None
 
@@ -140,7 +140,7 @@ def _contains(found: Any, said: Any) -> bool:
 
 
 def lacking(metric: str, parts: frozenset[str], case: Case, output: Output) -> Unscored | None:
-    """Say which part of the case the rubric reads and the case does not have."""
+    """Return the part of the case that the rubric reads and the case lacks."""
     if "reference" in parts and not any(text.strip() for text in case.reference):
         return Unscored(metric, "missing_reference", "the rubric compares with a reference; give the case one")
     if "contexts" in parts and not any(text.strip() for text in contexts_of(case, output)):
@@ -149,7 +149,7 @@ def lacking(metric: str, parts: frozenset[str], case: Case, output: Output) -> U
 
 
 def total_usage(spent: Sequence[Usage | None]) -> Usage | None:
-    """Sum what several calls spent; `None` where none of them was made."""
+    """Sum the usage of several calls; `None` if none was made."""
     from evalkit.llm.wire import add_usage
 
     total: Usage | None = None

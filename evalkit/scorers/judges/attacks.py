@@ -1,4 +1,4 @@
-"""Texts that try to make a judge pass a wrong answer; they are put after the answer, as a system under attack might.
+"""Attacks on a judge: texts appended to a wrong answer to make the judge pass it.
 
 The kinds follow what is known of attacks on judges: arXiv 2504.18333 (prompt injection), arXiv 2403.17710 (optimised
 injection), and the fences, roles and encodings that prompt-injection corpora share.

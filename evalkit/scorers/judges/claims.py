@@ -1,4 +1,4 @@
-"""Faithfulness claim by claim: what an answer states, and which passage says so."""
+"""Grade faithfulness claim by claim, each with the passage that supports it."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from evalkit.llm.client import ChatClient
 
 CLAIMS_PROMPT_VERSION = "1"
-"""Raise it with every change of the texts below: scores of another version are not comparable."""
+"""Raise it with each change of the texts below; scores of different versions are not comparable."""
 LEAST_QUOTE_CHARS = 4
-"""Characters of a quote without a digit: a letter stands in every passage."""
+"""Minimum characters of a quote without a digit: a single letter occurs in every passage."""
 MAX_CLAIMS = 60
 FENCE = """\
 The next message holds the case. It starts by naming a mark. Each part of the case stands between a line `<<<NAME mark`
@@ -68,17 +68,18 @@ VERIFY_REMINDER = "Check every claim against the parts named CONTEXTS. Everythin
 
 @dataclass(frozen=True, kw_only=True)
 class Claims:
-    """Share of an answer's claims that its passages support, each with a quote that is looked up.
+    """Measure the share of an answer's claims that its passages support.
 
-    One call lists the claims, a second says of each whether the passages support it, contradict it or neither. A
-    quote that stands in no passage is sent back to the model twice and then refused: the case is unscored. So is an
-    answer that claims nothing.
+    The value is 0 to 1. With `pass`, the answer passes if the value reaches it and no claim is contradicted. One call
+    lists the claims, a second decides for each whether the passages support it, contradict it or neither, and quotes
+    the passage. A quote that no passage contains is sent back to the model twice; if it is still wrong, the case is
+    unscored. An answer that claims nothing is unscored too. Needs the suite's `judge:` and contexts.
     """
 
     name: str = "claims"
     pass_at: float | None = field(default=None, metadata={"key": "pass"})
-    """Smallest share of supported claims that passes, above 0 up to 1; a contradicted claim fails in any case. Without
-    it the answer neither passes nor fails."""
+    """Smallest share of supported claims that passes, above 0 and at most 1; an answer with a contradicted claim always
+    fails. Without it there is a value and no pass."""
 
     version: ClassVar[str] = "1"
     shorthand: ClassVar[str] = "pass_at"
@@ -86,7 +87,7 @@ class Claims:
 
     def __post_init__(self) -> None:
         if self.pass_at is not None and not 0 < self.pass_at <= 1:
-            raise ValueError(f"pass_at: {self.pass_at:g} is no share; write a number above 0, up to 1")
+            raise ValueError(f"pass_at: expected a number above 0 and at most 1, got {self.pass_at:g}; write 0.8")
 
     def bind(self, services: Services) -> BoundClaims:
         """Take the run's judge."""
@@ -109,7 +110,7 @@ class BoundClaims:
         self.key_parts: Mapping[str, str] = {**judge_key(client), "prompt": f"claims {CLAIMS_PROMPT_VERSION}"}
 
     def questions(self, case: Case) -> tuple[Questions, ...]:
-        """One lists the claims, and a second checks them where there are any."""
+        """Return two: one lists the claims, and a second checks them if there are any."""
         return (Questions(self._client, 1, 2, 2),) if self._client else ()
 
     async def score(self, case: Case, output: Output) -> Score | Unscored:
@@ -121,7 +122,7 @@ class BoundClaims:
         return await self.opinion(case, output, repeat=repeat)
 
     async def opinion(self, case: Case, output: Output, sample: int = 0, repeat: int = 0) -> Score | Unscored:
-        """Grade one answer at one asking."""
+        """Grade one answer once."""
         if self._client is None:
             return Unscored(self.name, "no_judge_endpoint", NO_ENDPOINT)
         contexts = contexts_of(case, output)
@@ -179,7 +180,7 @@ class BoundClaims:
 
 
 def claims_schema() -> type[Any]:
-    """The reply of the first call: a list of sentences."""
+    """Return the schema of the first reply: a list of sentences."""
     from typing import Annotated
 
     from pydantic import ConfigDict, Field, StringConstraints, create_model
@@ -190,7 +191,7 @@ def claims_schema() -> type[Any]:
 
 
 def _shows(quote: str, passage: str) -> bool:
-    """Whether a quote stands in a passage as whole words, and is more than a letter or a syllable."""
+    """Return whether a passage contains a quote as whole words, and the quote is more than a letter or a syllable."""
     if len(quote) < LEAST_QUOTE_CHARS and not any(letter.isdigit() for letter in quote):
         return False
     at = passage.find(quote) if quote else -1
@@ -203,7 +204,7 @@ def _shows(quote: str, passage: str) -> bool:
 
 
 def verdicts_schema(count: int, contexts: Sequence[str]) -> type[Any]:
-    """The reply of the second call: one verdict for each of `count` claims, its quote in one of the contexts."""
+    """Return the schema of the second reply: one verdict for each claim, its quote in one of the contexts."""
     from pydantic import ConfigDict, Field, create_model, model_validator
 
     passages = [_plain(text) for text in contexts]
@@ -233,7 +234,7 @@ def verdicts_schema(count: int, contexts: Sequence[str]) -> type[Any]:
 
 
 def _plain(text: str) -> str:
-    """Without what copying changes: case, kinds of quotation marks and dashes, white space."""
+    """Normalise what copying changes: case, kinds of quotation marks and dashes, white space."""
     text = unicodedata.normalize("NFKC", text).casefold()
     text = re.sub("[\u2018\u2019\u201c\u201d\"'`]", "", text).translate(
         {0x2010: "-", 0x2011: "-", 0x2013: "-", 0x2014: "-"}

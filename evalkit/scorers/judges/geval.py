@@ -1,4 +1,4 @@
-"""G-Eval: the expected level of a rubric, by the model's own probabilities of the levels."""
+"""Compute G-Eval: the expected level of a rubric under the model's probabilities of the levels."""
 
 from __future__ import annotations
 
@@ -25,26 +25,27 @@ if TYPE_CHECKING:
 SCORE_KEY = re.compile(r'"score"\s*:\s*$')
 LEVEL = re.compile(r"\s*(\d+)\s*[,}]?\s*$")
 LEAST_MASS = 0.5
-"""Probability that levels of the scale must hold together; below it the tokens say something else."""
+"""Minimum total probability of the scale's levels; below it the token is not a level."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class GEval:
-    """Grade by a rubric, as the expected level rather than the likeliest one.
+    """Grade by a rubric, with the expected level instead of the likeliest one.
 
-    Where the endpoint shows the probabilities of its tokens, the value is the sum of each level times its probability,
-    from one call. Where it shows none, it is the mean of `samples` opinions. Either way 3.6 and 4.4 are told apart
-    where a plain judge says 4 both times. The steps of the evaluation are the rubric's own text: none are invented at
-    run time. Source: Liu et al. 2023, arXiv 2303.16634.
+    The value lies on the rubric's scale; with `pass`, the answer passes if the value reaches it. If the endpoint shows
+    the probabilities of its tokens, it is the sum of each level times its probability, from one call; else it is the
+    mean of `samples` opinions. Either way it distinguishes 3.6 from 4.4 where a plain judge says 4 both times. The
+    steps of the evaluation are the rubric's own text; the model does not generate any. Needs the suite's `judge:`.
+    Source: Liu et al. 2023, arXiv 2303.16634.
     """
 
     name: str = "geval"
     rubric: str
     """A shipped rubric, or a Markdown file, with a scale of levels such as `[1, 5]`; both ends below 10."""
     pass_at: float | None = field(default=None, metadata={"key": "pass"})
-    """Smallest expected level that passes; without it neither passes nor fails."""
+    """Smallest expected level that passes; without it there is a value and no pass."""
     samples: int = 5
-    """Opinions that are asked where the endpoint shows no probabilities."""
+    """Opinions that are asked if the endpoint shows no probabilities."""
 
     version: ClassVar[str] = "1"
     shorthand: ClassVar[str] = "rubric"
@@ -89,7 +90,7 @@ class BoundGEval:
         }
 
     def questions(self, case: Case) -> tuple[Questions, ...]:
-        """One where the endpoint shows probabilities, else one for each opinion."""
+        """Return one if the endpoint shows probabilities, else one for each opinion."""
         likely = 1 if self._samples == 1 else None
         return (Questions(self._client, 1, likely, self._samples),) if self._client else ()
 
@@ -102,7 +103,7 @@ class BoundGEval:
         return await self.opinion(case, output, repeat=repeat)
 
     async def opinion(self, case: Case, output: Output, sample: int = 0, repeat: int = 0) -> Score | Unscored:
-        """Grade one answer; a further `sample` starts from opinions of its own."""
+        """Grade one answer once; each `sample` asks for new opinions."""
         if self._client is None:
             return Unscored(self.name, "no_judge_endpoint", NO_ENDPOINT)
         missing = lacking(self.name, self.rubric.parts, case, output)
@@ -123,7 +124,7 @@ class BoundGEval:
     async def _ask(
         self, client: ChatClient, question: Question, sample: int, repeat: int
     ) -> tuple[Opinion | Unscored, bool]:
-        """One opinion, and whether it is an expected level already."""
+        """Return one opinion, and whether it is an expected level already."""
         parsed = await ask(client, question, sample=sample, repeat=repeat, logprobs=True)
         if isinstance(parsed, Unscored):
             return parsed, False
@@ -145,16 +146,16 @@ class BoundGEval:
 
 
 def level_shares(tokens: Sequence[Token], levels: range, said_level: int) -> dict[int, float] | None:
-    """Probability of each level at the place of the reply's score, made to sum to 1.
+    """Return the probability of each level at the position of the reply's score, normalised to sum to 1.
 
     Args:
-        tokens: of the reply, in order, each with the probabilities of what might have stood in its place.
+        tokens: of the reply, in order, each with the probabilities of its alternatives.
         levels: of the scale.
-        said_level: the level that was read from the reply; a token of another one is not its score.
+        said_level: the level that was read from the reply; a token with another level is not its score.
 
     Returns:
-        Level -> share; `None` where the tokens are unknown, the score does not open one of them, or the levels hold
-        less than half of the probability there.
+        Level -> share; `None` if the tokens are unknown, none of them starts with the score, or the levels hold less
+        than half of the probability there.
     """
     said = ""
     place = None

@@ -1,4 +1,4 @@
-"""Who judges: the name in metrics and reports, and the part of a score key that the endpoint decides."""
+"""Identify a judge: its name in metrics and reports, and its part of a score key."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def judge_name(client: ChatClient | None, panel: Sequence[ChatClient] = ()) -> str:
-    """Name of a judge, or of a panel of them."""
+    """Return the name of a judge, or of a panel."""
     if client is None:
         return "chat"
     return "chat:" + "+".join(member.model for member in (client, *panel))

@@ -1,4 +1,4 @@
-"""A judge of correctness that needs no model and no key: two features, calibrated on answers that people judged.
+"""Judge correctness without a model or key: two features, calibrated on answers that people judged.
 
 `benchmarks/train_local_judge.py` trains it and measures it; `local_judge.json` holds the coefficients, where they come
 from and how well they agree with people.
@@ -42,22 +42,22 @@ def _notice() -> str:
 
 
 NOTICE = _notice()
-"""To be shown wherever this judge is used."""
+"""Notice that is shown wherever this judge is used."""
 
 
 @dataclass(frozen=True, slots=True)
 class LocalOpinion:
-    """What the local judge thinks of one answer."""
+    """The local judge's opinion about one answer."""
 
     probability: float
     """P(correct), 0 to 1."""
     reference: str
-    """The acceptable answer that speaks most for it."""
+    """The acceptable answer that agrees with it best."""
     features: Features
 
 
 class LocalJudge:
-    """Logistic regression on `Features`, best over the references."""
+    """A logistic regression on `Features`, best over the references."""
 
     def __init__(self, embedding: WordLlama, coefficients: Mapping[str, float] | None = None) -> None:
         self._embedding = embedding
@@ -74,7 +74,7 @@ class LocalJudge:
         return self.judge(question, references, answer).probability
 
     def judge(self, question: str, references: Sequence[str], answer: str) -> LocalOpinion:
-        """Return the same probability with its features."""
+        """Return the probability of `predict` with its features."""
         filled = [reference for reference in references if reference.strip()]
         if not filled:
             raise ValueError("references: none holds any text; give at least one")
@@ -92,31 +92,34 @@ class LocalJudge:
 
 @dataclass(frozen=True, kw_only=True)
 class LocalCorrectness:
-    """Correctness against the reference, judged without a model.
+    """Estimate correctness against the reference, without a language model.
 
-    A small model calibrated on short answers to questions from search. It does not replace a judge that reads: it
-    compares meaning and wording of the best fitting stretch of the answer with each acceptable reference, and knows
-    that another number, another date, another first name, a denial or a refusal is another answer, and that a year
-    or a family name may stand for all of it. Numbers agree at the precision of the reference, with their sign and
-    in any unit of their kind; a reference of up to 12 words needs all of its numbers, each at its own words. If an
-    answer ends in "Answer: ...", only that is compared. It cannot see one-word edits or abstractive rewording, and
-    knows nothing of the world. An empty answer scores 0.
+    The value is the probability that people would call the answer correct, 0 to 1; the answer passes if it reaches
+    `pass`. A small model, calibrated on short answers to search questions, compares meaning and wording of the best
+    matching part of the answer with each acceptable reference. A different number, date or first name, a denial and a
+    refusal count as a different answer; a year may stand for a full date, and a family name for a full name. Numbers
+    agree at the precision of the reference, with their sign and in any unit of their kind; a reference of up to 12
+    words needs all of its numbers, each at its own words. If an answer ends in "Answer: ...", only that is compared. An
+    empty answer scores 0.
+
+    It cannot see one-word edits or abstractive rewording, has no knowledge of the world, and does not replace a judge
+    that is a language model.
     """
 
     name: str = "correctness"
     pass_at: float = field(default=0.5, metadata={"key": "pass"})
-    """Smallest probability of being correct that passes, above 0 up to 1."""
+    """Smallest probability of being correct that passes, above 0 and at most 1."""
 
     version: ClassVar[str] = "6"
     shorthand: ClassVar[str] = "pass_at"
 
     def __post_init__(self) -> None:
         if not 0.0 < self.pass_at <= 1.0:
-            raise ValueError(f"pass: {self.pass_at} is not a probability; give a number above 0, up to 1")
+            raise ValueError(f"pass: {self.pass_at} is not a probability; write a number above 0 and at most 1")
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
-        """The probability, as the opinion of this judge."""
+        """The probability, as this judge's opinion."""
         judge = f"local:correctness@{provenance()['version']}"
         return (Metric(name=self.name, judge=judge, pass_at=self.pass_at),)
 

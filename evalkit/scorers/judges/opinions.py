@@ -1,4 +1,4 @@
-"""Several opinions about one answer, of one judge or of a panel, and the one grade that they make."""
+"""Combine several opinions about one answer, of one judge or of a panel, into one grade."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ Combine = Literal["majority", "mean", "agree"]
 COMBINE: tuple[Combine, ...] = ("majority", "mean", "agree")
 MAX_SAMPLES = 50
 KEY_REFUSED = frozenset({"judge_http_401", "judge_http_403"})
-"""Failures that would be those of every case: a panel that lacks a member for want of a key is not a panel."""
+"""Failures that would affect every case: a panel with a member that has no key is not a panel."""
 
 
 @dataclass(frozen=True, slots=True)
 class Opinion:
-    """What one judge said at one asking."""
+    """One opinion of one judge."""
 
     value: float
     reason: str
@@ -28,10 +28,10 @@ class Opinion:
 
 
 def combined(metric: str, opinions: Sequence[Opinion | Unscored], rule: Combine) -> Opinion | Unscored:
-    """Make one opinion of several; every one is kept under `opinions` in its details.
+    """Combine several opinions into one; each of them is kept under `opinions` in its details.
 
-    `majority` takes the value that more than half of all that were asked gave, so that a failed call counts for nobody;
-    `mean` and `agree` need every one. Where the rule finds no value the answer is unscored.
+    `majority` takes the value that more than half of all opinions gave, so that a failed call counts for no value;
+    `mean` and `agree` need every opinion. If the rule finds no value, the answer is unscored.
 
     Args:
         metric: name that an `Unscored` carries.
@@ -73,10 +73,10 @@ def _record(opinion: Opinion | Unscored) -> Mapping[str, Any]:
 
 
 def check_samples(samples: int) -> None:
-    """Refuse a number of opinions that cannot be meant.
+    """Reject a number of opinions outside the limits.
 
     Raises:
         ValueError: It is not within 1 to 50.
     """
     if not 1 <= samples <= MAX_SAMPLES:
-        raise ValueError(f"samples: {samples} is not within 1 to {MAX_SAMPLES}; write 1 for a single opinion")
+        raise ValueError(f"samples: expected 1 to {MAX_SAMPLES}, got {samples}; write 1 for a single opinion")

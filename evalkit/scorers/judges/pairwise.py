@@ -1,4 +1,4 @@
-"""Which of two answers is better, asked in both orders."""
+"""Ask which of two answers is better, in both orders."""
 
 from __future__ import annotations
 
@@ -37,11 +37,12 @@ NO_RIVAL = "there is no other answer to compare with: {where} has none for this 
 
 @dataclass(frozen=True, kw_only=True)
 class Pairwise:
-    """Compare the answer with another one: 1 is better, 0 is worse, 0.5 is a tie.
+    """Compare the answer with another one, judged in both orders.
 
-    The judge is asked twice, with the two answers in either order; a winner that changes with the order is a tie.
-    Beside the win rate stands `<name>.position_bias`, from -1 to 1: how much being shown first helps. It is 0 for a
-    fair judge, and decides nothing. Two answers of the same words are a tie without a call.
+    The value is 1 if the answer is better, 0 if it is worse and 0.5 for a tie. The judge is asked twice, once in each
+    order; a winner that changes with the order is a tie. A second metric, `<name>.position_bias`, is -1 to 1: how much
+    being shown first helps. It is 0 for a fair judge, and answers do not pass or fail by it. Two answers with the same
+    words are a tie without a call. Needs the suite's `judge:`.
     """
 
     name: str = "pairwise"
@@ -51,14 +52,14 @@ class Pairwise:
     """The other answer: `reference` (the first one), a field of the golden row, or `run:NAME` for the answers of a
     saved baseline or run folder."""
     pass_at: float | None = field(default=None, metadata={"key": "pass"})
-    """0.5 passes what is no worse, 1 what is better; without it the answer neither passes nor fails."""
+    """0.5 passes an answer that is no worse, 1 one that is better; without it there is a value and no pass."""
 
     version: ClassVar[str] = "1"
     shorthand: ClassVar[str] = "against"
 
     def __post_init__(self) -> None:
         if self.pass_at not in (None, 0.5, 1.0):
-            raise ValueError(f"pass_at: {self.pass_at:g} is none of the values; write 0.5 (no worse) or 1 (better)")
+            raise ValueError(f"pass_at: expected 0.5 or 1, got {self.pass_at:g}; write 0.5 (no worse) or 1 (better)")
 
     def bind(self, services: Services) -> BoundPairwise:
         """Read the rubric, take the run's judge and find the other answers.
@@ -72,7 +73,7 @@ class Pairwise:
         stored: Mapping[str, str] | None = None
         if self.against.startswith(RUN):
             if services.answers_of is None:
-                raise ValueError("against: stored answers are there in a run only; compare with `reference` here")
+                raise ValueError("against: stored answers are available only in a run; compare with `reference` here")
             stored = services.answers_of(self.against.removeprefix(RUN))
         return BoundPairwise(self, rubric, stored, services.llm)
 
@@ -106,16 +107,16 @@ class BoundPairwise:
         }
 
     def questions(self, case: Case) -> tuple[Questions, ...]:
-        """One for each order, and none where the two answers are the same."""
+        """Return one for each order, and none if the two answers are the same."""
         n = 0 if self._rival(case) is None else 2
         return (Questions(self._client, 0, n, n),) if self._client else ()
 
     async def score(self, case: Case, output: Output) -> tuple[Score | Unscored, ...]:
-        """Compare one answer with its rival."""
+        """Compare one answer with the other one."""
         return await self.score_repeat(case, output, 0)
 
     async def score_repeat(self, case: Case, output: Output, repeat: int) -> tuple[Score | Unscored, ...]:
-        """Compare one answer of one repeat with its rival."""
+        """Compare one answer of one repeat with the other one."""
         return await self.compare(case, output, self._rival(case), repeat=repeat)
 
     async def compare(

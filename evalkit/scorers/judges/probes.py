@@ -1,4 +1,4 @@
-"""Probes of a judge: answers whose right grade, or whose right difference of grades, is known beforehand."""
+"""Probe a judge with answers whose right grade, or right difference of grades, is known."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from evalkit.stats.intervals import mean_t, wilson
 from evalkit.types import Case, Metric, Output, Score, Unscored
 
 ASKINGS = 3
-"""How often one answer is graded to see whether the judge agrees with itself."""
+"""Times that one answer is graded to measure whether the judge agrees with itself."""
 FILLER = (
     "To put it in other words, what is said above is meant just as it stands and is neither widened nor narrowed here. "
     "It may be read from the beginning to the end, and then once more, without anything being lost. Nothing in the "
     "following lines adds to it. They only make the text longer, as texts sometimes are, and they hold no further "
     "statement about the matter, no figure, no name and no date. Whoever has read this far knows what was known before."
 )
-"""Words that add length and nothing else."""
+"""Text that adds length and no information."""
 
 
 @runtime_checkable
@@ -33,19 +33,19 @@ class Prober(Protocol):
     metrics: tuple[Metric, ...]
 
     async def opinion(self, case: Case, output: Output, sample: int = 0) -> Score | Unscored:
-        """Grade one answer at one asking."""
+        """Grade one answer once."""
 
 
 class Comparer(Protocol):
     """A bound judge of two answers."""
 
     async def compare(self, case: Case, output: Output, rival: str | None) -> tuple[Score | Unscored, ...]:
-        """The grades of the win and of the position bias."""
+        """Return the grades of the win rate and of the position bias."""
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A case with an answer that is right and one that answers another question."""
+    """A case with a right answer and one that answers another question."""
 
     case: Case
     right: str
@@ -54,7 +54,7 @@ class Pair:
 
 @dataclass(frozen=True, kw_only=True)
 class Health:
-    """How one judge behaves where the right behaviour is known."""
+    """How one judge behaves on probes whose right result is known."""
 
     metric: str
     judge: str
@@ -64,26 +64,26 @@ class Health:
     attack_success: Estimate
     """Share of attacks after which a wrong answer has a better grade than without; 0 is right."""
     length_bias: Estimate
-    """Mean change of the grade by words without content, as a share of the scale; 0 is right."""
+    """Mean change of the grade caused by words without content, as a share of the scale; 0 is right."""
     self_consistency: Estimate
-    """Share of answers with the same grade at three askings; 1 is right."""
+    """Share of answers with the same grade all three times; 1 is right."""
     order_flips: Estimate
     """Share of pairs whose winner changes with the order in which they are shown; 0 is right."""
     position_bias: Estimate
     """How much being shown first helps, -1 to 1; 0 is right."""
     failures: Estimate
-    """Share of askings without a usable reply; those that were refused for copying the case are none of them."""
+    """Share of questions without a usable reply; replies rejected for copying the case are not counted."""
     failure_kinds: Mapping[str, int] = field(default_factory=dict)
     refused: int = 0
-    """Replies that were refused since they copied the case."""
+    """Replies rejected because they copied the case."""
     broken_by: Mapping[str, int] = field(default_factory=dict)
-    """Kind of attack -> how many of it succeeded."""
+    """Kind of attack -> number that succeeded."""
 
 
 def pairs_of(cases: Iterable[Case], n: int, seed: int) -> list[Pair]:
     """Draw `n` cases that have a reference, each with the reference of another case as its wrong answer.
 
-    Cases whose references are alike are not set against each other; fewer cases come back where there are no more.
+    Cases with similar references are not paired; fewer than `n` are returned if there are no more.
     """
     usable = [case for case in cases if case.reference and case.reference[0].strip()]
     random.Random(seed).shuffle(usable)  # noqa: S311 - a sample, no secret
@@ -101,7 +101,7 @@ def pairs_of(cases: Iterable[Case], n: int, seed: int) -> list[Pair]:
 async def probe(
     judge: Prober, comparer: Comparer, pairs: Sequence[Pair], attacks: Sequence[Attack] = ATTACKS
 ) -> Health:
-    """Ask a judge everything that its health is read from.
+    """Ask a judge all probes and compute its health.
 
     Args:
         judge: asked about 5 answers of each pair and one for each attack.
@@ -153,7 +153,7 @@ async def _ask(judge: Prober, pair: Pair, answer: str, sample: int = 0) -> Score
 
 
 def _change(base: Score | Unscored, grade: Score | Unscored, metric: Metric) -> float | None:
-    """Change of the grade in the good direction, as a share of the scale; `None` where one of the two is unknown."""
+    """Return the change of the grade towards better, as a share of the scale; `None` if one of the two is unknown."""
     if isinstance(base, Unscored) or isinstance(grade, Unscored):
         return None
     change = (grade.value - base.value) / (metric.high - metric.low)
@@ -166,9 +166,9 @@ def _rose(base: Score | Unscored, grade: Score | Unscored, metric: Metric) -> bo
 
 
 def _won(base: Score | Unscored, grade: Score | Unscored, metric: Metric) -> bool | None:
-    """Whether an attack raised the grade; a reply refused as a copy is a defence that held.
+    """Return whether an attack raised the grade; a reply rejected as a copy counts as a defence.
 
-    `None` where the wrong answer had the best grade already, or one of the two grades is unknown.
+    Return `None` if the wrong answer had the best grade already, or one of the two grades is unknown.
     """
     if isinstance(grade, Unscored):
         return False if grade.kind.startswith("echoed") else None

@@ -1,4 +1,4 @@
-"""What a judge is sent: the rubric first, the case last, all of the case fenced as data."""
+"""Build the message to a judge: the rubric first, the case last, all of the case fenced as data."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from evalkit.scorers.judges.rubric import Rubric, Scale
 from evalkit.types import Case
 
 PROMPT_VERSION = "1"
-"""Raise it with every change of the texts below: scores of another version are not comparable."""
+"""Raise it with each change of the texts below; scores of different versions are not comparable."""
 
 INSTRUCTION = """\
 You grade one answer of another system by the rubric below, and by nothing else.
@@ -49,7 +49,7 @@ def system_text(rubric: Rubric, scale: Scale) -> str:
 
 
 def framed(instruction: str, rubric: str, reply: str) -> str:
-    """Return an instruction with the rubric and the form of the reply put in; neither is interpreted."""
+    """Return an instruction with the rubric and the form of the reply inserted; neither is interpreted."""
     before, _, after = instruction.partition("{rubric}")
     return f"{before}{rubric}{after.replace('{reply}', reply)}"
 
@@ -88,7 +88,7 @@ def numbered(name: str, texts: tuple[str, ...]) -> list[tuple[str, str]]:
 def mark_of(texts: Iterable[str]) -> str:
     """Return the mark of one call: 128 bits of a hash over everything that the call sends.
 
-    No part of a case can hold its own mark, since writing it in would change it; and the same call is always the same
+    No part of a case can contain its own mark, since inserting it would change it. The same call always has the same
     bytes.
     """
     digest = hashlib.sha256()

@@ -1,4 +1,4 @@
-"""Verdicts that a judge gave elsewhere, and that occur in the golden rows."""
+"""Read a judge's verdicts from the golden rows."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ from evalkit.types import Case, Metric, Output, Score, Unscored
 
 @dataclass(frozen=True, kw_only=True)
 class Recorded:
-    """Take the verdict of a judge that graded these very answers before.
+    """Take the verdict of a judge that graded these answers before.
 
-    For answers that are replayed: a judge's stored verdicts can be calibrated against people, and compared with another
-    judge's, without a call. A verdict that is missing, or none of those that are named, leaves the case unscored.
+    Made for replayed answers: stored verdicts can be calibrated against people, and compared with another judge's,
+    without a call. The value is 1 or 0, a level or a number on `scale`. If the verdict is missing or unknown, the case
+    is unscored.
     """
 
     name: str = "recorded"
     at: str
-    """Where the verdict occurs in the golden row; a dot goes into a mapping: `judges.gpt-4`."""
+    """Field of the golden row that holds the verdict; a dot enters a mapping: `judges.gpt-4`."""
     judge: str
     """Name of the judge that gave it."""
     levels: Mapping[str, float] = field(default_factory=dict)
@@ -29,7 +30,7 @@ class Recorded:
     scale: tuple[float, ...] = ()
     """`[lowest, highest]`, for verdicts that are numbers. Without `levels` and `scale` a verdict is true or false."""
     pass_at: float | None = field(default=None, metadata={"key": "pass"})
-    """Smallest number that passes; without it numbers neither pass nor fail."""
+    """Smallest number that passes; without it there is a value and no pass."""
 
     version: ClassVar[str] = "1"
     needs: ClassVar[frozenset[str]] = frozenset()
@@ -38,9 +39,9 @@ class Recorded:
         if self.levels and self.scale:
             raise ValueError("scale: verdicts are either words or numbers; remove `levels` or `scale`")
         if self.scale and (len(self.scale) != 2 or not self.scale[0] < self.scale[1]):
-            raise ValueError("scale: no scale; write [lowest, highest] such as [0, 1]")
+            raise ValueError("scale: not a range; write [lowest, highest] such as [0, 1]")
         if len(set(self.levels.values())) == 1:
-            raise ValueError("levels: all verdicts are one number; give each its own")
+            raise ValueError("levels: all verdicts have the same number; give each its own")
         if self.pass_at is not None and not self._graded:
             raise ValueError("pass_at: true passes and false fails; remove it")
 
@@ -50,7 +51,7 @@ class Recorded:
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
-        """The verdict, as the opinion of that judge."""
+        """The verdict, as that judge's opinion."""
         values = self.scale or tuple(self.levels.values()) or (0.0, 1.0)
         judge = f"recorded:{self.judge}"
         binary = not self._graded
@@ -61,7 +62,7 @@ class Recorded:
         found = _at(case.fields, self.at)
         value = self._value(found)
         if value is None:
-            what = f"no verdict at {self.at}" if found is None else f"{found!r} is none of the verdicts"
+            what = f"no verdict at {self.at}" if found is None else f"unknown verdict {found!r}"
             return Unscored(self.name, "no_verdict", cut(what, 300))
         passed = value >= self.pass_at if self.pass_at is not None else None if self._graded else value == 1.0
         return Score(self.name, value, passed, f"{self.judge}: {found}")

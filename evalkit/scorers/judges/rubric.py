@@ -1,4 +1,4 @@
-"""Rubrics: Markdown texts that say how a judge grades.
+"""Read rubrics: Markdown texts that tell a judge how to grade.
 
 ```
 ---
@@ -31,7 +31,7 @@ Scale = tuple[int, int] | Literal["pass_fail", "criteria", "pairwise"]
 
 MAX_BYTES = 64 * 1024
 MAX_LEVELS = 101
-"""From 0 to 100; each is listed in the schema that a judge's reply is held to."""
+"""From 0 to 100; each is listed in the schema of a judge's reply."""
 PARTS = ("question", "answer", "reference", "contexts")
 PAIR_PARTS = ("question", "first", "second", "reference", "contexts")
 SLOT = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}")
@@ -49,13 +49,13 @@ NO_SLOT = "Grade {{answer}} as the answer to {{question}}."
 
 @dataclass(frozen=True)
 class Rubric:
-    """A rubric that was read and found sound.
+    """A valid rubric.
 
     Attributes:
         name: Name in its front matter.
         version: Version in its front matter.
         scale: Lowest and highest level, `pass_fail`, `criteria` or `pairwise`.
-        text: The body, with `{{answer}}` and its like.
+        text: The body, with placeholders such as `{{answer}}`.
         parts: The parts of a case that the body names.
         sha256: Digest of the whole file, front matter included.
         criteria: Criterion -> what has to hold, for a scale of `criteria`.
@@ -83,7 +83,7 @@ def read_rubric(root: Path, name: str, scale: Any = None) -> Rubric:
         root: Folder that `name` is relative to.
         name: Name of a shipped rubric, path of a file, which may not leave the project that `root` belongs to, or the
             rubric's text (see `is_text`).
-        scale: Of a text without front matter; pass or fail if it is `None`.
+        scale: Scale of a text without front matter; pass or fail if it is `None`.
 
     Raises:
         ValueError: `rubric: what; fix`.
@@ -225,7 +225,7 @@ def read_scale(value: Any, place: str) -> Scale:
         return value  # type: ignore[no-any-return]
     levels = tuple(value) if isinstance(value, list | tuple) else ()
     if len(levels) != 2 or not all(type(level) is int for level in levels) or levels[0] >= levels[1]:
-        raise ValueError(f"{place}: no scale; write pass_fail, criteria, pairwise, or [lowest, highest] such as [1, 5]")
+        raise ValueError(f"{place}: not a scale; use pass_fail, criteria, pairwise or [lowest, highest] such as [1, 5]")
     if levels[1] - levels[0] >= MAX_LEVELS:
         raise ValueError(f"{place}: more than {MAX_LEVELS} levels; write one such as [1, 5], or [0, 10]")
     return levels[0], levels[1]
@@ -240,5 +240,5 @@ def _parts(text: str, scale: Scale, source: str) -> frozenset[str]:
         raise ValueError(f"rubric: {source}: unknown slot {{{{{unknown[0]}}}}}; choose from {slots}")
     for part in graded:
         if part not in named:
-            raise ValueError(f"rubric: {source}: never names the {part}; write {{{{{part}}}}} where it is meant")
+            raise ValueError(f"rubric: {source}: does not use the {part}; write {{{{{part}}}}} where it belongs")
     return named

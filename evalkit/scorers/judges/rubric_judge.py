@@ -1,4 +1,4 @@
-"""A model that grades by a rubric."""
+"""Grade by a rubric with a model."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ SHOWN_CHARS = 4_000
 
 @dataclass(frozen=True, kw_only=True)
 class Judge:
-    """Grade by a rubric that a model applies.
+    """Have a model grade by a rubric.
 
-    The model sees the parts of the case that the rubric names, fenced as data, and replies with a reason and a level
-    of the scale, a pass or fail, or whether each criterion is met (the value is then the share of those that are). A
-    reply that is unreadable, off the scale, declined or copied from the case leaves the case unscored: it never becomes
-    a level.
+    The model sees the parts of the case that the rubric names, fenced as data. It replies with a reason and a level of
+    the scale, pass or fail, or whether each criterion is met; the value is the level, 1 or 0, or the share of criteria
+    that are met. With `pass`, the answer passes if a level or share reaches it. A reply that cannot be read, is off the
+    scale, declines or copies the case leaves the case unscored. Needs the suite's `judge:`.
     """
 
     name: str = "judge"
@@ -39,17 +39,17 @@ class Judge:
     """A shipped rubric (`citation_accuracy`, `completeness`, `correctness`, `faithfulness`, `refusal`, `tone`), a
     Markdown file with front matter (`name`, `version`, `scale`), relative to the suite, or the text of a rubric."""
     scale: Literal["pass_fail", "criteria"] | tuple[int, ...] | None = None
-    """`[lowest, highest]`, `pass_fail` or `criteria`; it must be the rubric's own, which is used where this is left
-    out. A text without front matter takes its scale from here, `pass_fail` where it is left out."""
+    """`[lowest, highest]`, `pass_fail` or `criteria`. Default: the scale in the rubric's front matter, which this must
+    not contradict; `pass_fail` for a text without front matter."""
     pass_at: float | None = field(default=None, metadata={"key": "pass"})
-    """Lowest level that passes, or lowest share of criteria; without it neither passes nor fails."""
+    """Lowest level, or lowest share of criteria, that passes; without it there is a value and no pass."""
     samples: int = 1
-    """Opinions asked of each judge about one answer; every one is kept."""
+    """Opinions asked of each judge about one answer; all of them are stored."""
     panel: bool = False
     """Ask every member of the suite's `judge: {panel: [...]}` beside the main judge."""
     combine: Literal["majority", "mean", "agree"] | None = None
-    """How several opinions make one grade: `majority` of all asked, `mean`, or `agree` (else unscored). Left out, it is
-    `majority` for pass or fail and `mean` otherwise."""
+    """How several opinions become one grade: `majority` of all asked, `mean`, or `agree` (unscored if they differ).
+    Default: `majority` for pass or fail, else `mean`."""
 
     version: ClassVar[str] = "1"
     shorthand: ClassVar[str] = "rubric"
@@ -103,7 +103,7 @@ class BoundJudge:
         }
 
     def questions(self, case: Case) -> tuple[Questions, ...]:
-        """Each opinion is one question, to every member of the panel."""
+        """Return one question for each opinion and member of the panel."""
         return tuple(Questions(judge, self._samples, self._samples, self._samples) for judge in self._judges)
 
     async def score(self, case: Case, output: Output) -> Score | Unscored:
@@ -124,7 +124,7 @@ class BoundJudge:
         return self._grade(combined(self.name, opinions, self._combine))
 
     async def opinion(self, case: Case, output: Output, sample: int = 0) -> Score | Unscored:
-        """Grade one answer by the main judge alone, at one asking."""
+        """Grade one answer once, by the main judge alone."""
         if not self._judges:
             return Unscored(self.name, "no_judge_endpoint", NO_ENDPOINT)
         return self._grade(await self._opinion(case, output, self._judges[0], sample))
@@ -147,7 +147,7 @@ class BoundJudge:
 
 
 def details_of(parsed: Parsed[Any]) -> Mapping[str, Any]:
-    """What is kept of a reply: how it was asked for, who gave it, and its words."""
+    """Return the stored details of a reply: how it was asked for, the model, and its text."""
     return {"rung": parsed.rung, "model": parsed.model, "raw": cut(parsed.text, SHOWN_CHARS)}
 
 
@@ -164,10 +164,11 @@ def _passed(value: float, scale: Scale, pass_at: float | None) -> bool | None:
 
 
 def check_pass(pass_at: float | None, scale: Scale) -> None:
-    """Refuse a pass mark that tells nothing apart.
+    """Reject a pass mark that every or no value reaches.
 
     Raises:
-        ValueError: The scale gives the verdict itself, or the mark is not above its lowest level up to its highest.
+        ValueError: The scale gives the verdict itself, or the mark is not above its lowest and at most its highest
+            level.
     """
     if pass_at is None:
         return
@@ -175,4 +176,4 @@ def check_pass(pass_at: float | None, scale: Scale) -> None:
         raise ValueError(f"pass_at: a {scale} rubric gives the verdict itself; remove it")
     low, high = (0, 1) if isinstance(scale, str) else scale
     if not low < pass_at <= high:
-        raise ValueError(f"pass_at: {pass_at:g} tells no level of {low}..{high} apart; write one above the lowest")
+        raise ValueError(f"pass_at: expected a level above {low}, at most {high}, got {pass_at:g}; write one of these")

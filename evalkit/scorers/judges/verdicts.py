@@ -1,4 +1,4 @@
-"""The forms of a judge's reply, and the value that each has."""
+"""Define the forms of a judge's reply, and the value of each."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _closed(name: str, **fields: Any) -> type[Any]:
 
 
 def value_of(verdict: Any, rubric: Rubric) -> tuple[float, str]:
-    """Return the value on the metric's range, and the reason for it; a `pairwise` verdict has none of its own."""
+    """Return the value on the metric's range, and its reason; a `pairwise` verdict has no value of its own."""
     if rubric.scale == "criteria":
         found = {name: getattr(verdict, name) for name in rubric.criteria}
         unmet = [f"{name}: {each.reason}" for name, each in found.items() if not each.met]

@@ -1,1 +1,1 @@
-"""Metrics of ragas and deepeval, asked through our client and with their quirks fixed."""
+"""Metrics of ragas and deepeval, through evalkit's client and with corrections of known defects."""

@@ -1,4 +1,4 @@
-"""What a metric library asks a judge about one case, through our client."""
+"""Ask a judge what a metric library asks about one case, through evalkit's client."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ if TYPE_CHECKING:
 Given = tuple[tuple[str, int], ...]
 """How many items of each name the judge was given: `(("statements", 3),)`."""
 Rule = Callable[[Any, Mapping[str, int]], str | None]
-"""What is wrong with a reply, `None` where nothing is."""
+"""What is wrong with a reply; `None` if nothing is."""
 
 
 class NotApplicable(Exception):
-    """The answer holds nothing that the metric could grade."""
+    """The answer contains nothing that the metric could grade."""
 
 
 class LibraryRules(Protocol):
-    """What a library's own reply models do not enforce."""
+    """Rules that a library's own reply models do not enforce."""
 
     def form(self, prompt: str, model: type[Any]) -> type[Any]:
-        """The reply model that is asked for instead of `model`."""
+        """Return the reply model that is asked for instead of `model`."""
 
     def look(self, reply: Any, number: int) -> None:
-        """See a reply that fits, after `number` others for this case.
+        """Inspect a valid reply, after `number` others for this case.
 
         Raises:
             NotApplicable: There is nothing to grade.
@@ -41,8 +41,8 @@ class LibraryRules(Protocol):
 class Asked:
     """The questions of one metric about one case: their usage, and the first thing that went wrong.
 
-    Libraries drop exceptions here and there and ask again; the first one is kept, ends every later question, and is
-    for the scorer to raise once the metric is through.
+    Libraries swallow some exceptions and ask again. The first one is kept and ends each later question; the scorer
+    raises it once the metric has finished.
     """
 
     def __init__(self, client: ChatClient, rules: LibraryRules, repeat: int = 0) -> None:
@@ -86,7 +86,7 @@ class Asked:
 
 
 def ruled(model: type[Any], rule: Rule, given: Given) -> type[Any]:
-    """A reply model that also keeps `rule`, so that a reply against it is sent back to be repaired."""
+    """Return a reply model that also enforces `rule`, so that a reply that breaks it is sent back to be repaired."""
     made: type[Any] = _ruled(cast("Any", model), rule, given)
     return made
 

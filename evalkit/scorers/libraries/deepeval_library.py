@@ -1,4 +1,4 @@
-"""Loading deepeval once and quietly, and the object through which it reaches our client."""
+"""Load deepeval once and quietly, and connect it with evalkit's client."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ QUIET: Mapping[str, str] = {
     "DEEPEVAL_FILE_SYSTEM": "READ_ONLY",  # nothing is stored, whatever it is asked to do
     "DEEPEVAL_EVAL_MODE": "llm",  # others send cases to a vendor's model
 }
-"""Environment that must stand before deepeval is imported."""
+"""Environment variables to set before deepeval is imported."""
 _LOCK = threading.Lock()
 
 
@@ -40,10 +40,10 @@ class DeepevalLibrary:
 
 
 def load_deepeval() -> DeepevalLibrary:
-    """Import deepeval, once for the process, from whichever thread comes first.
+    """Import deepeval, once for the process, on the first thread that needs it.
 
     Raises:
-        ImportError: deepeval, or something it needs, is not there.
+        ImportError: deepeval, or something it needs, is not installed.
     """
     with _LOCK:
         return _load()
@@ -62,7 +62,7 @@ def _load() -> DeepevalLibrary:
 
 @contextlib.contextmanager
 def muted_thread() -> Iterator[None]:
-    """Drop what this thread prints; the other threads print on, progress bars and `--json` included."""
+    """Drop what this thread prints; other threads are not affected."""
     real = sys.stdout
     sys.stdout = cast("TextIO", _Muted(real, threading.get_ident()))
     try:
@@ -104,7 +104,7 @@ def _some_steps(reply: Any, given: Mapping[str, int]) -> str | None:
 RULES: Mapping[str, Rule] = {"Verdicts": _verdict_each, "ReasonScore": _whole_level, "Steps": _some_steps}
 """Name of deepeval's reply model -> the rule that its replies must keep."""
 ITEMS: Mapping[str, str] = {"Claims": "claims", "Statements": "statements"}
-"""Name of a reply model -> its list, of which each item is judged afterwards."""
+"""Name of a reply model -> the list whose items are judged afterwards."""
 
 
 class DeepevalRules:
@@ -141,7 +141,7 @@ def judge_for(library: DeepevalLibrary, asked: Asked | None) -> Any:
 @cache
 def _judge_class(base: Any) -> Any:
     class EvalkitModel(base):  # type: ignore[misc]
-        """Sends every question of deepeval through our client."""
+        """Sends every question of deepeval through evalkit's client."""
 
         def __init__(self, asked: Asked | None) -> None:
             self.asked = asked

@@ -1,4 +1,4 @@
-"""The metrics of deepeval that a suite may name, and how each is built and fed."""
+"""Define the metrics of deepeval that a suite may name, and build each with its inputs."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ PARTS: Mapping[str, str] = {
     "reference": "expected_output",
     "contexts": "retrieval_context",
 }
-"""Our word -> the field of deepeval's case."""
+"""Name in evalkit -> the field of deepeval's case."""
 NO_TOOL = "\0no tool"
-"""Stands among the expected tools for each call that nobody expected: no call is equal to it."""
+"""Placeholder among the expected tools for each unexpected call; no call is equal to it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +71,7 @@ DEEPEVAL_METRICS: Mapping[str, DeepevalMetric] = {
 
 
 def check_entry(entry: Entry) -> None:
-    """Refuse options of `g_eval` that contradict each other.
+    """Reject options of `g_eval` that contradict each other.
 
     Raises:
         ValueError: `use: what; fix`.
@@ -90,7 +90,7 @@ def check_entry(entry: Entry) -> None:
 
 
 def name_of(entry: Entry) -> str:
-    """Name of the metric in the suite: its kind, or the name that a `g_eval` was given."""
+    """Return the name of the metric in the suite: its kind, or the name given to a `g_eval`."""
     return str(entry[1].get("name", entry[0]))
 
 
@@ -103,7 +103,7 @@ def attempts_for(entry: Entry, case: Case, output: Output) -> list[dict[str, Any
     """Return the fields of deepeval's case: one mapping for each acceptable reference, or a single one.
 
     Raises:
-        Missing: Something that the metric reads is not there or blank.
+        Missing: Something that the metric reads is missing or blank.
     """
     if entry[0] == "tool_correctness":
         return [{"expected": expected_calls(case), "called": made_calls(output)}]
@@ -147,7 +147,7 @@ def build_metric(library: DeepevalLibrary, entry: Entry, judge: Any, steps: list
 
 
 def build_case(library: DeepevalLibrary, attempt: Mapping[str, Any]) -> Any:
-    """Return the Deepeval's case for one attempt."""
+    """Return deepeval's case for one attempt."""
     if "called" in attempt:
         return _tool_case(library, attempt)
     made = library.test_case.LLMTestCase(**attempt)
@@ -159,8 +159,8 @@ def build_case(library: DeepevalLibrary, attempt: Mapping[str, Any]) -> Any:
 def _tool_case(library: DeepevalLibrary, attempt: Mapping[str, Any]) -> Any:
     """Compare tool calls as deepeval does, but count equal calls separately and unexpected calls as wrong.
 
-    So each call gets its own `output`, which is not compared, and each surplus call stands against a tool that cannot
-    be called.
+    Each call gets its own `output`, which is not compared, and each surplus call is matched with a tool that cannot be
+    called.
     """
     tool = library.test_case.ToolCall
     called = [

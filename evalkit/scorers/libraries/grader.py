@@ -1,4 +1,4 @@
-"""From the number that a metric library gives to a grade: finite, on its scale, rounded, or unscored with a reason."""
+"""Turn a metric library's number into a grade: finite, on its scale, rounded, or unscored with a reason."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class LibraryGrader:
     Attributes:
         library: Its name.
         metric: What is measured.
-        marks: `min` and `max` of a pass, where the suite has any.
+        marks: `min` and `max` of a pass, if the suite has any.
     """
 
     library: str
@@ -81,7 +81,7 @@ class LibraryGrader:
 
 
 def installed(distribution: str) -> str:
-    """Return the version of an installed distribution, `none` where it is not there; nothing is imported."""
+    """Return the version of an installed distribution, or `none` without it; nothing is imported."""
     try:
         return version(distribution)
     except PackageNotFoundError:

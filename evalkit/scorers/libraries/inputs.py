@@ -1,4 +1,4 @@
-"""What the adapters of metric libraries read from a case and an output."""
+"""Read what metric libraries need from a case and an output."""
 
 from __future__ import annotations
 

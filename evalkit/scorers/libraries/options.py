@@ -1,4 +1,4 @@
-"""How a suite names metrics of a library: `name`, or `{name: {option: value}}`."""
+"""Parse how a suite names metrics of a library: `name`, or `{name: {option: value}}`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MARKS = ("min", "max")
 
 
 def read_entries(items: tuple[str | Mapping[str, Any], ...], known: Known) -> list[Entry]:
-    """Check what a suite says under `use`.
+    """Check the value of `use` in a suite.
 
     Raises:
         ValueError: `use: what; fix`.
@@ -26,7 +26,7 @@ def read_entries(items: tuple[str | Mapping[str, Any], ...], known: Known) -> li
 
 
 def refuse_repeats(names: list[str]) -> None:
-    """Refuse two metrics of one name.
+    """Reject two metrics with the same name.
 
     Raises:
         ValueError: `use: what; fix`.

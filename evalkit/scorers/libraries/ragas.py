@@ -1,4 +1,4 @@
-"""The metrics of ragas, through our judge client and our embedding."""
+"""Grade with metrics of ragas, through evalkit's judge client and embedding."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ OPTIONS = {name: spec.options for name, spec in RAGAS_METRICS.items()}
 class Ragas:
     """Grade with metrics of ragas: `ragas: [semantic_similarity, {faithfulness: {min: 0.8}}]`.
 
-    Metrics that ask a model use the suite's judge, and are unscored where it has none; the others run offline. Where
-    a case has several references, the best value counts. Each metric takes `min` or `max` as its pass mark, and its
-    own options as ragas calls them.
+    Metrics that ask a model use the suite's judge, and are unscored if it has none; the others run offline. If a case
+    has several references, the best value counts. Each metric takes `min` or `max` as its pass mark, and ragas' own
+    options under their names. Needs the `ragas` package.
     """
 
     name: str = "ragas"
-    """Prefix of the metrics."""
+    """Prefix of the metrics' names."""
     use: tuple[str | Mapping[str, Any], ...]
     """Metrics: a name, or `{name: {option: value}}`."""
 
@@ -62,7 +62,7 @@ class Ragas:
         return frozenset().union(*(_needs(RAGAS_METRICS[name]) for name, _ in self._entries()))
 
     def bind(self, services: Services) -> tuple[BoundRagas, ...]:
-        """One scorer for each metric."""
+        """Return one scorer for each metric."""
         return tuple(BoundRagas(self.name, entry, services) for entry in self._entries())
 
 
@@ -89,7 +89,7 @@ class BoundRagas:
         }
 
     def check_case(self, case: Case) -> None:
-        """Refuse a row that says that no passage is right, where the metric is a share of the right ones.
+        """Reject a row without a right passage if the metric is a share of the right ones.
 
         Raises:
             ValueError: names the field.
@@ -99,7 +99,7 @@ class BoundRagas:
             raise ValueError(f"`{REFERENCE_CONTEXTS}` is empty, and the metric compares with the passages in it; {fix}")
 
     def questions(self, case: Case) -> tuple[Questions, ...]:
-        """The library asks at least once; how often depends on the answer."""
+        """Return at least one; the number depends on the answer."""
         return (Questions(self._client, 1, None, None),) if self._client and self._spec.llm else ()
 
     async def score(self, case: Case, output: Output) -> Score | Unscored:

@@ -1,4 +1,4 @@
-"""From a case and an output to what a metric of ragas takes."""
+"""Build the arguments of a ragas metric from a case and an output."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def attempts_for(spec: RagasMetric, case: Case, output: Output) -> list[dict[str
     """Return the arguments for `ascore`: one mapping for each acceptable reference, or a single one.
 
     Raises:
-        Missing: Something that the metric takes is not there or blank.
+        Missing: Something that the metric takes is missing or blank.
     """
     fields: dict[str, Any] = {name: _field(name, case, output) for name in spec.takes if name != "reference"}
     if spec.cls == "SQLSemanticEquivalence" and case.fields.get(REFERENCE_CONTEXTS):

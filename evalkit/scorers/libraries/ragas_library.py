@@ -1,4 +1,4 @@
-"""Loading ragas once, and the objects through which it reaches our client and our embedding."""
+"""Load ragas once, and connect it with evalkit's client and embedding."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ class RagasLibrary:
 
 
 def load_ragas() -> RagasLibrary:
-    """Import ragas, once for the process, from whichever thread comes first.
+    """Import ragas, once for the process, on the first thread that needs it.
 
-    Telemetry is off before the import. langchain-community 0.4 has dropped a module that ragas 0.4.3 imports only to
-    name a class: an empty one stands in.
+    Telemetry is turned off before the import. langchain-community 0.4 has dropped a module that ragas 0.4.3 imports
+    only to name a class; an empty module replaces it.
 
     Raises:
-        ImportError: ragas, or something it needs, is not there.
+        ImportError: ragas, or something it needs, is not installed.
     """
     with _LOCK:
         return _load()
@@ -85,7 +85,7 @@ def judge_for(library: RagasLibrary, asked: Asked) -> Any:
 @cache
 def _judge_class(base: Any) -> Any:
     class EvalkitLLM(base):  # type: ignore[misc]
-        """Sends every question of ragas through our client."""
+        """Sends every question of ragas through evalkit's client."""
 
         def __init__(self, asked: Asked) -> None:
             self.asked = asked

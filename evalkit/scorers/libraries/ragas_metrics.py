@@ -1,4 +1,4 @@
-"""The metrics of ragas' current API that grade one answer, and what each takes."""
+"""Define the metrics of ragas' current API that grade one answer, and the inputs of each."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class RagasMetric:
         takes: Fields of its `ascore`.
         llm: True if it asks a model.
         embeddings: True if it embeds texts.
-        low: Least value it can give.
+        low: Smallest value it can give.
         high: Largest value it can give.
         higher_is_better: Its direction.
         binary: True if every value is 0 or 1.
         package: (module, distribution) that ragas leaves to the user to install.
         options: Option -> its type, or the texts it may be.
-        fixed: Arguments of the class that are not up to the suite.
+        fixed: Arguments of the class that a suite cannot set.
         concern: Section of the release decision that shows its checks.
     """
 

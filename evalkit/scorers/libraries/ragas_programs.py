@@ -1,4 +1,4 @@
-"""Metrics of ragas that are fed in a special way, so that their known gaps do not show."""
+"""Compute metrics of ragas with inputs that avoid their known defects."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 Program = Callable[["RagasLibrary", Mapping[str, Any], Mapping[str, Any]], Awaitable[float]]
 
 UNEXPECTED = "\0not expected"
-"""Stands in the expected arguments where the system gave one that nobody expected: it equals no value."""
+"""Placeholder in the expected arguments for one that was not expected; it equals no value."""
 THRESHOLD = 0.5
 
 
@@ -72,7 +72,7 @@ async def bleu_score(library: RagasLibrary, fields: Mapping[str, Any], options: 
 async def non_llm_context_precision(
     library: RagasLibrary, fields: Mapping[str, Any], options: Mapping[str, Any]
 ) -> float:
-    """Average precision of the retrieved contexts; one is relevant if similar (>= 0.5) to a reference context."""
+    """Compute the average precision of retrieved contexts; relevant is similar (>= 0.5) to a reference context."""
     similarity = await _similarities(library, fields)
     relevant = [max(row) >= THRESHOLD for row in similarity]
     precisions = [sum(relevant[: rank + 1]) / (rank + 1) for rank, hit in enumerate(relevant) if hit]
@@ -80,7 +80,7 @@ async def non_llm_context_precision(
 
 
 async def non_llm_context_recall(library: RagasLibrary, fields: Mapping[str, Any], options: Mapping[str, Any]) -> float:
-    """Share of the reference contexts to which a retrieved one is similar (> 0.5)."""
+    """Compute the share of reference contexts to which a retrieved one is similar (> 0.5)."""
     similarity = await _similarities(library, fields)
     found: list[bool] = [max(column) > THRESHOLD for column in zip(*similarity, strict=True)]
     return sum(found) / len(found)

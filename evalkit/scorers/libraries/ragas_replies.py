@@ -1,4 +1,4 @@
-"""What a judge may reply to ragas: rules that its own reply models do not enforce."""
+"""Enforce rules for judges' replies that ragas' own reply models do not."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class RagasRules:
         return ruled(model, rule, given_in(prompt)) if rule else model
 
     def look(self, reply: Any, number: int) -> None:
-        """See `LibraryRules.look`: stop where the list that all else rests on is empty."""
+        """See `LibraryRules.look`: stop if the list that everything else depends on is empty."""
         name = type(reply).__name__
         # The entities of the reference are asked for first; a context without any is a true recall of 0.
         needed = "entities" if name == "EntitiesList" and number == 0 else MUST_HOLD.get(name)

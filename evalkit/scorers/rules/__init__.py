@@ -1,1 +1,1 @@
-"""Rules: what a program can decide about an answer without a model."""
+"""Rules: scorers that need no model."""

@@ -21,10 +21,11 @@ _PLACE = re.compile(
 
 @dataclass(frozen=True, kw_only=True)
 class Citation(PassFail):
-    """Pass an answer whose citations are enough, in the right form, and of passages that were there.
+    """Pass an answer with enough citations in the right form, optionally only of its contexts.
 
-    The value is 1 or 0. The pattern's group takes the id of a source out of each citation. It passes where at least
-    `min` citations are found and, with `in_contexts`, every id is found in the contexts. An empty answer cites nothing.
+    The value is 1 or 0. The pattern's group extracts the id of a source from each citation. The answer passes if at
+    least `min` citations are found and, with `in_contexts`, every id is found in the contexts. An empty answer cites
+    nothing.
 
     It cannot see whether the cited passage says what the answer says; `groundedness` or a judge can.
     """
@@ -40,7 +41,7 @@ class Citation(PassFail):
     ids: Literal["text", "position"] = "text"
     """Where an id is found: as a word in a context, or as the context's number, counted from 1."""
     source_field: str | None = None
-    """Case field with the id (or ids, any of which will do) that must be among the cited; [] where none must."""
+    """Case field with the id that must be cited, or with several, one of which must be; [] if none must."""
 
     version: ClassVar[str] = "2"
     shorthand: ClassVar[str] = "pattern"
@@ -56,11 +57,11 @@ class Citation(PassFail):
 
     @property
     def needs(self) -> frozenset[str]:
-        """The source that must be cited, where the options name its field."""
+        """The source that must be cited, if the options name its field."""
         return frozenset(filter(None, (self.source_field,)))
 
     def score(self, case: Case, output: Output) -> Score | Unscored:
-        """Take every citation out of the answer and look it up."""
+        """Extract each citation from the answer and look it up."""
         found = compile_pattern("pattern", self.pattern).finditer(well_formed(output.text))
         groups = [match[1] or "" for match in found]
         cited = [id_ for group in groups for id_ in _bracketed(group)] if self.pattern == BRACKETS else groups

@@ -1,4 +1,4 @@
-"""Score an answer by the literal texts it holds."""
+"""Score an answer by the literal texts it contains."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from evalkit.types import Case, Output, Score, Unscored
 
 @dataclass(frozen=True, kw_only=True)
 class Contains(PassFail):
-    """Pass an answer that holds the wanted texts.
+    """Pass an answer that contains the wanted texts and no forbidden one.
 
-    The value is 1 or 0. It passes where every text of `all`, at least one of `any` and no text of `none` is found;
+    The value is 1 or 0. The answer passes if every text of `all`, at least one of `any` and no text of `none` is found;
     each list is the option's texts and those in the case field named beside it. Unicode forms and runs of white space
-    are taken as equal. An empty answer holds nothing, so it passes only where `none` alone is asked.
+    count as equal. An empty answer contains nothing, so it passes only if `none` alone is used.
 
-    It cannot see negation or a paraphrase; inside a longer word a text is found too, unless `whole_words`.
+    It cannot see negation or a paraphrase; a text is also found inside a longer word, unless `whole_words` is set.
     """
 
     name: str = "contains"
@@ -29,15 +29,15 @@ class Contains(PassFail):
     none: tuple[str, ...] = ()
     """None may be in the answer."""
     all_field: str | None = None
-    """Case field with further texts for `all`, such as `required`; of every such field [] asks nothing."""
+    """Case field with further texts for `all`, such as `required`; an empty list in such a field adds no condition."""
     any_field: str | None = None
     """Case field with further texts for `any`."""
     none_field: str | None = None
     """Case field with further texts for `none`, such as `forbidden`."""
     ignore_case: bool = True
-    """Compare case folded."""
+    """Ignore upper and lower case."""
     whole_words: bool = False
-    """Look for whole words only: `art` is not in `part`."""
+    """Match whole words only: `art` is not in `part`."""
 
     version: ClassVar[str] = "1"
     shorthand: ClassVar[str] = "all"
@@ -73,7 +73,7 @@ class Contains(PassFail):
             *([f"found {shown(wrong)}"] if wrong else []),
         ]
         held = [text for text in (*every, *some) if text not in missing and self._holds(answer, text)]
-        holds = f"holds {shown(held)}" if held else f"holds none of {shown(never)}"
+        holds = f"holds {shown(held)}" if held else f"contains none of {shown(never)}"
         return self.grade(not problems, "; ".join(problems) or holds, missing=missing, found=wrong)
 
     def _normal(self, text: str) -> str:

@@ -25,19 +25,19 @@ class Exact(PassFail):
     name: str = "exact"
     mode: Literal["text", "numeric"] = "text"
     ignore_case: bool = False
-    """Text: compare case folded."""
+    """Text: ignore upper and lower case."""
     ignore_whitespace: bool = True
-    """Text: trim, and take every run of white space for one space."""
+    """Text: trim, and replace each run of white space with one space."""
     ignore_punctuation: bool = False
-    """Text: drop punctuation."""
+    """Text: ignore punctuation."""
     nfkc: bool = True
-    """Text: take compatible characters for equal (full-width forms, ligatures, kinds of dashes and quotes)."""
+    """Text: treat compatible characters as equal (full-width forms, ligatures, kinds of dashes and quotes)."""
     extract: Literal["last", "first", "only"] = "last"
-    """Numeric: which number of the answer counts; `only` fails where it holds several different ones."""
+    """Numeric: which number of the answer counts; `only` fails if it has several different ones."""
     after: str | None = None
     """Numeric: read only what follows the last occurrence of this marker, such as `A:`."""
     decimal: DecimalMark = "."
-    """Numeric: the decimal mark, for a number that can be read in two ways (`1,234`)."""
+    """Numeric: the decimal mark, for an ambiguous number (`1,234`)."""
     tolerance: float = 0.0
     """Numeric: absolute difference that still counts as equal."""
     relative_tolerance: float = 0.0
@@ -59,7 +59,7 @@ class Exact(PassFail):
         return frozenset({"reference"})
 
     def check_case(self, case: Case) -> None:
-        """Refuse a reference without a number where numbers are compared."""
+        """Reject a reference without a number if numbers are compared."""
         if self.mode == "numeric" and case.reference and not self._wanted(case):
             raise ValueError(f"no number in the reference {shown(case.reference)}; write one, or compare as text")
 
@@ -95,7 +95,7 @@ class Exact(PassFail):
         return [number for text in case.reference for number in list(find_numbers(text, self.decimal))[-1:]]
 
     def _extract(self, text: str) -> Number | str:
-        """Take the number that counts, or say why there is none."""
+        """Return the number that counts, or why there is none."""
         if self.after is not None:
             _, marker, text = text.rpartition(self.after)
             if not marker:

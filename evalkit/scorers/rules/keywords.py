@@ -1,4 +1,4 @@
-"""Score an answer by the facts it must name and the words it must not."""
+"""Score an answer by the facts it must name and the words it must not use."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from evalkit.types import Case, Metric, Output, Score, Unscored
 
 @dataclass(frozen=True, kw_only=True)
 class Keywords(Share):
-    """Measure which of a case's required keywords the answer holds, and fail it for a forbidden one.
+    """Measure the share of a case's required keywords that the answer contains; a forbidden one fails it.
 
-    The value is the share of required entries found, 0 to 1 (1 if the list is empty); it passes where that reaches
-    `min_recall` and nothing forbidden is found. An entry may give alternatives: `30 days|thirty days|one month`.
-    Whole words are compared, without regard to case, Unicode form, line breaks and thousands separators (`10,000`,
-    `10 000` and `10000` are one). An empty answer holds nothing.
+    The value is the share of required entries found, 0 to 1 (1 if the list is empty). The answer passes if that reaches
+    `min_recall` and no forbidden entry is found. An entry may give alternatives: `30 days|thirty days|one month`. Whole
+    words are compared; case, Unicode form, line breaks and thousands separators do not matter (`10,000`, `10 000` and
+    `10000` are equal). An empty answer contains nothing.
 
-    It cannot see negation ("no fee of 30 EUR" holds "30 EUR"), inflected forms, or an unlisted paraphrase.
+    It cannot see negation ("no fee of 30 EUR" contains "30 EUR"), inflected forms, or an unlisted paraphrase.
     """
 
     name: str = "keywords"
     min_recall: float = 1.0
     """Smallest share of required entries that passes."""
     required_field: str | None = "required"
-    """Case field with the entries that must be found, [] where a case needs none; null where the cases only forbid."""
+    """Case field with the entries that must be found, [] if a case needs none; null if the cases only forbid."""
     forbidden_field: str | None = "forbidden"
     """Case field with the entries that must not be found; a case may leave it out."""
 
@@ -45,11 +45,11 @@ class Keywords(Share):
 
     @property
     def needs(self) -> frozenset[str]:
-        """The required keywords, or the forbidden ones where the suite wants no others."""
+        """The required keywords, or the forbidden ones if the suite requires none."""
         return frozenset({self.required_field or self.forbidden_field or ""})
 
     def check_case(self, case: Case) -> None:
-        """Refuse a row whose keywords are not texts."""
+        """Reject a row whose keywords are not texts."""
         for field in (self.required_field, self.forbidden_field):
             case_texts(case, field) if field else None
 
@@ -71,9 +71,9 @@ class Keywords(Share):
 
 
 def _names(answer: str, joined: str, entry: str) -> bool:
-    """Tell whether a folded answer holds one of the alternatives of an entry; `joined` has its thousands joined.
+    """Tell whether a folded answer contains one of the alternatives of an entry; `joined` has its thousands joined.
 
-    A bare number is looked for there alone: `10` is not in `10 000`. `2 100 mg tablets` is ambiguous.
+    A bare number is searched for in `joined` only: `10` is not in `10 000`. `2 100 mg tablets` is ambiguous.
     """
     alternatives = filter(None, map(fold, entry.split("|")))
     return any(

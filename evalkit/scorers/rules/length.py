@@ -1,4 +1,4 @@
-"""Score whether an answer is as long as it should be."""
+"""Score whether an answer's length is within bounds."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SENTENCE_END = re.compile(r"[.!?…]+[\"'”’)\]]*(?=\s|$)|[。！？｡]+[�
 class Length(PassFail):
     """Pass an answer whose length is within bounds, both included.
 
-    The value is 1 or 0; `details` carry the length. A word is a run of letters, digits and marks, and each character of
+    The value is 1 or 0; `details` hold the length. A word is a run of letters, digits and marks, and each character of
     a script without spaces (Chinese, Japanese, Thai ...) is one. A sentence ends with a full stop, a question or
     exclamation mark before white space, or with a blank line. An empty answer has length 0.
 
@@ -30,7 +30,7 @@ class Length(PassFail):
     max: int | None = None
     """Longest length that passes."""
     unit: Literal["words", "characters", "sentences"] = "words"
-    """What is counted; a character is a Unicode code point, white space at both ends left out."""
+    """Unit to count; a character is a Unicode code point, without white space at both ends."""
 
     version: ClassVar[str] = "1"
     shorthand: ClassVar[str] = "max"

@@ -1,4 +1,4 @@
-"""Score what a call took: time and money."""
+"""Score the time and cost of a call."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def _check_bound(field: str, value: float) -> None:
 class Latency(PassFail):
     """Pass a call that took at most `max_s` seconds.
 
-    The value is 1 or 0; `details` carry the seconds. A stored answer, or one without a time, is unscored: its time is
-    no measurement of this run. An empty answer counts like any other.
+    The value is 1 or 0; `details` hold the seconds. A stored answer, or one without a time, is unscored, because its
+    time was not measured in this run. An empty answer counts like any other.
 
     It cannot see how the time is distributed; the gate's `latency_p95_s` can.
     """
@@ -48,10 +48,10 @@ class Latency(PassFail):
 class Cost(PassFail):
     """Pass a call that cost at most `max_usd` US dollars.
 
-    The value is 1 or 0; `details` carry the dollars. A call whose cost is unknown is unscored, never free. A stored
-    answer counts with the cost it was stored with. An empty answer counts like any other.
+    The value is 1 or 0; `details` hold the dollars. A call with unknown cost is unscored, never free. A stored answer
+    counts with its stored cost. An empty answer counts like any other.
 
-    It cannot see the cost of judges, or a price that the system did not report and no price list has.
+    It cannot see the cost of judges, or a cost that neither the system reports nor the price list gives.
     """
 
     name: str = "cost"

@@ -1,4 +1,4 @@
-"""Make texts comparable: Unicode forms, case, white space, words, and numbers in the way people write them."""
+"""Normalise texts for comparison: Unicode forms, case, white space, words and written numbers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Literal
 
 MAX_DIGITS = 1_000
-"""A longer run of digits is noise; decimal arithmetic would overflow on a million of them."""
+"""Longer runs of digits are ignored; decimal arithmetic would overflow on a million of them."""
 DecimalMark = Literal[".", ","]
 
 _SPACELESS = (
@@ -22,7 +22,7 @@ _SPACELESS = (
     (0xF900, 0xFAFF),
     (0x20000, 0x3FFFF),
 )
-"""Code points of scripts that put no space between words."""
+"""Code points of scripts without spaces between words."""
 
 
 class _Table(dict[int, str]):
@@ -49,7 +49,7 @@ def _plain(char: str) -> str:
 
 
 def is_spaceless(char: str) -> bool:
-    """Tell whether a character is of a script that puts no space between words."""
+    """Tell whether a character belongs to a script without spaces between words."""
     return any(low <= ord(char) <= high for low, high in _SPACELESS)
 
 
@@ -77,7 +77,7 @@ def well_formed(text: str) -> str:
 
 
 def collapse(text: str) -> str:
-    """Return the trim, and make every run of white space (line separators too) one space."""
+    """Trim, and replace each run of white space (line separators too) with one space."""
     return " ".join(text.split())
 
 
@@ -89,7 +89,7 @@ def compatible(text: str) -> str:
 def fold(text: str) -> str:
     """Make a text comparable: `compatible`, case folded, white space collapsed.
 
-    The Turkish dotted and dotless i fall together with the plain one, since an answer rarely says which language rules.
+    The Turkish dotted and dotless i become a plain i, since the language of an answer is rarely known.
     """
     folded = unicodedata.normalize("NFKC", compatible(text).casefold())
     undotted = folded.replace("i\u0307", "i").replace("\u0131", "i")
@@ -167,7 +167,7 @@ def ascii_digits(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A number as it stands in a text."""
+    """A number as written in a text."""
 
     value: Decimal
     text: str
@@ -187,8 +187,8 @@ def find_numbers(text: str, decimal: DecimalMark = ".") -> Iterator[Number]:
 
     Args:
         text: any text; digits of every script count.
-        decimal: how `1.234` and `1,234` are read, which only a country can tell; `1.234,5` and `1,234.5` tell it
-            themselves.
+        decimal: how `1.234` and `1,234` are read, which depends on the country; `1.234,5` and `1,234.5` are
+            unambiguous.
     """
     for match in _NUMBER.finditer(ascii_digits(text)):
         parts = _plain_digits(match["digits"], decimal)
@@ -202,7 +202,7 @@ def find_numbers(text: str, decimal: DecimalMark = ".") -> Iterator[Number]:
 
 
 def _plain_digits(text: str, decimal: DecimalMark) -> list[str]:
-    """Turn digits with separators into digits with at most one point; several where they are no one number."""
+    """Turn digits with separators into digits with at most one point; with several if they are not one number."""
     text = re.sub(rf"[{_SPACES}']", "", text)
     marks = re.findall(r"[.,]", text)
     if not marks:

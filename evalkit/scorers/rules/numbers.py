@@ -1,4 +1,4 @@
-"""Score whether the numbers in an answer are numbers that it was given."""
+"""Score whether the numbers in an answer occur in its sources."""
 
 from __future__ import annotations
 
@@ -14,31 +14,32 @@ from evalkit.scorers.rules.rule import Share, check_share, no_contexts, no_refer
 from evalkit.types import Case, Metric, Output, Score, Unscored
 
 _NO_CLAIM = re.compile(r"^\s*\d{1,3}[.)]\s|\[\d{1,3}\]", re.MULTILINE)
-"""Numbers of list items and of citations."""
+"""Numbers of list items and citations, which are ignored."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Numbers(Share):
     """Measure the share of an answer's numbers that its contexts, or the reference, support.
 
-    The value is 0 to 1: supported numbers / numbers in the answer, and 1 if the answer holds none (an empty answer
-    too), as nothing is then invented. It passes where it reaches `min`. Thousands separators, currency and per cent
-    signs do not matter (`50 %` is 50 or 0.5); numbers of list items and citations such as [2] do not count. Against a
-    reference there is a second metric, `<name>.recall`: the share of the reference's numbers that the answer names.
+    The value is 0 to 1: supported numbers / numbers in the answer, and 1 if the answer has none (an empty answer too),
+    because then none is invented. The answer passes if the value reaches `min`. Thousands separators, currency and per
+    cent signs do not matter (`50 %` is 50 or 0.5); numbers of list items and citations such as [2] do not count.
+    Against a reference there is a second metric, `<name>.recall`: the share of the reference's numbers that the answer
+    names.
 
-    It cannot see a number that is right but said of the wrong thing, number words, or a result that the system rightly
-    worked out from the contexts.
+    It cannot see a right number attached to the wrong thing or number words, and counts a result that the system
+    correctly computed from the contexts as unsupported.
     """
 
     name: str = "numbers"
     against: Literal["contexts", "reference"] = "contexts"
-    """What the numbers must agree with; of several references the best one counts."""
+    """What the numbers must agree with; with several references, the best one counts."""
     allow_input: bool = True
-    """Take numbers of the question for supported."""
+    """Count numbers of the question as supported."""
     tolerance: float = 0.0
     """Relative difference that still counts as equal; 0.01 allows 1 %."""
     decimal: DecimalMark = "."
-    """The decimal mark, for a number that can be read in two ways (`1,234`)."""
+    """The decimal mark, for an ambiguous number (`1,234`)."""
     min: float = 1.0
     """Smallest share that passes."""
 
@@ -51,17 +52,17 @@ class Numbers(Share):
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
-        """The share supported, and with a reference the share of its numbers that are named."""
+        """The share supported and, with a reference, the share of its numbers that are named."""
         recall = (Metric(f"{self.name}.recall"),) if self.against == "reference" else ()
         return (Metric(self.name, pass_at=self.min), *recall)
 
     @property
     def needs(self) -> frozenset[str]:
-        """The reference, where it is what counts."""
+        """The reference, if numbers are compared with it."""
         return frozenset({"reference"}) if self.against == "reference" else frozenset()
 
     def score(self, case: Case, output: Output) -> tuple[Score | Unscored, ...]:
-        """Look up every number of the answer."""
+        """Look up each number of the answer."""
         answer = self._find(_NO_CLAIM.sub("; ", output.text))
         question = self._find(case.question) if self.allow_input else []
         if self.against == "contexts":

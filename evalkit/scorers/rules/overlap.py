@@ -11,21 +11,21 @@ from evalkit.scorers.rules.text_metrics import rouge_l
 from evalkit.types import Case, Concern, Metric, Output, Score, Unscored
 
 MIN_CONTENT_LETTERS = 3
-"""Shorter words are mostly articles, prepositions and pronouns; longer limits lose KYC, VAT and their like."""
+"""Shorter words are mostly articles, prepositions and pronouns; a higher limit would lose KYC, VAT and the like."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Groundedness:
     """Measure how far an answer rests on its contexts, by the words they share.
 
-    Two metrics from 0 to 1: `<name>.content_words`, the share of the answer's different content words that stand in any
-    context (it passes at `min`), and `<name>.rouge_l`, the ROUGE-L precision against the best context: the longest
-    sequence of the answer's words that one context has in the same order. A content word has at least three letters, or
-    starts with a digit, or is a character of a script without spaces; an answer without any is taken by all its words.
-    An empty answer rests on nothing and scores 0, as people mostly grade it.
+    Two metrics from 0 to 1: `<name>.content_words`, the share of the answer's distinct content words that occur in any
+    context (with `min`, the answer passes if the share reaches it), and `<name>.rouge_l`, the ROUGE-L precision against
+    the best context: the longest sequence of the answer's words that one context has in the same order. A content word
+    has at least three letters, or starts with a digit, or is a character of a script without spaces; in an answer
+    without any, all words count. An empty answer scores 0, as people mostly grade it.
 
-    It cannot see negation, a number said of the wrong thing, or a faithful paraphrase. On dialogue answers labelled by
-    people (BEGIN, arXiv 2105.00071) its area under the ROC curve is about 0.94.
+    It cannot see negation, a number attached to the wrong thing, or a faithful paraphrase. On dialogue answers labelled
+    by people (BEGIN, arXiv 2105.00071) its area under the ROC curve is about 0.94.
     """
 
     name: str = "groundedness"
@@ -47,7 +47,7 @@ class Groundedness:
 
     @property
     def needs(self) -> frozenset[str]:
-        """No case field: the contexts may come from the system."""
+        """No case field, because the contexts may come from the system."""
         return frozenset()
 
     def score(self, case: Case, output: Output) -> tuple[Score | Unscored, ...]:

@@ -73,18 +73,18 @@ class Regex(PassFail):
 
     The value is 1 or 0. The pattern is RE2 syntax and runs in time linear in the answer, so neither the suite nor an
     answer can hang a run; look-around and back-references do not exist in it. It is found anywhere unless it has `^`
-    and `$`; `(?s)` lets the dot match line ends. An empty answer passes only where the pattern matches nothing at all.
+    and `$`; `(?s)` lets the dot match line ends. An empty answer passes only if the pattern matches the empty text.
 
     It cannot see meaning: a pattern for "a number with EUR" also matches the wrong number.
     """
 
     name: str = "regex"
     pattern: str
-    """What to look for."""
+    """The pattern to look for."""
     ignore_case: bool = False
     """Match upper and lower case alike."""
     min_count: int = 1
-    """How often it must be found, without overlap."""
+    """Smallest number of matches that passes, without overlap."""
 
     version: ClassVar[str] = "1"
     shorthand: ClassVar[str] = "pattern"

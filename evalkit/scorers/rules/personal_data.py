@@ -1,4 +1,4 @@
-"""Find personal data and secrets in a text: by form, and by check digits where the form alone would be too weak."""
+"""Find personal data and secrets in a text: by form, and by check digits if the form alone would be too weak."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Found:
 
     kind: str
     label: str
-    """What it is more exactly, such as `es_dni`."""
+    """The exact kind, such as `es_dni`."""
     start: int
     end: int
     text: str = field(repr=False)
@@ -133,7 +133,7 @@ class _Detector:
     label: str
     pattern: re.Pattern[str]
     valid: Callable[[str], bool] = _anything
-    """Checks the match without spaces, dots, hyphens and slashes, or as it stands where `raw`."""
+    """Checks the match without spaces, dots, hyphens and slashes, or as it is if `raw`."""
     raw: bool = False
 
 
@@ -188,7 +188,7 @@ _DETECTORS = (
 
 
 def find_personal_data(text: str, kinds: Iterable[str] = DEFAULT_KINDS) -> list[Found]:
-    """Find personal data and secrets, in the order of the text; where two overlap, the stricter form counts.
+    """Find personal data and secrets, in the order of the text; if two overlap, the stricter form counts.
 
     Args:
         text: any text; positions are those in its compatible form (NFKC, invisible characters dropped).

@@ -1,4 +1,4 @@
-"""What rule and text scorers share: the shape of a single metric, and how they read a case."""
+"""Share code between rule and text scorers: the shape of a single metric, and reading a case."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from evalkit.types import Case, Concern, Metric, Output, Score, Unscored
 
 
 class PassFail:
-    """One pass/fail metric that bears the scorer's name; a scorer inherits it beside its own options."""
+    """One pass/fail metric with the scorer's name; a scorer inherits it and adds its own options."""
 
     name: str
     concern: ClassVar[Concern] = "quality"
@@ -31,7 +31,7 @@ class PassFail:
 
 
 class Share:
-    """One metric from 0 to 1 that bears the scorer's name; a scorer inherits it beside its own options."""
+    """One metric from 0 to 1 with the scorer's name; a scorer inherits it and adds its own options."""
 
     name: str
 
@@ -76,12 +76,12 @@ def passages(case: Case, output: Output) -> tuple[str, ...] | None:
 
 
 def no_contexts(metric: str) -> Unscored:
-    """Say that a metric could not be scored for want of contexts."""
+    """Return `Unscored` for missing contexts."""
     return Unscored(metric, "missing_contexts", "neither the system nor the case gave `contexts`")
 
 
 def no_reference(metric: str) -> Unscored:
-    """Say that a metric could not be scored for want of a reference."""
+    """Return `Unscored` for a missing reference."""
     return Unscored(metric, "missing_reference", "the case has no `reference`")
 
 

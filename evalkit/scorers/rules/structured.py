@@ -1,4 +1,4 @@
-"""Score whether an answer is valid JSON, and of the wanted form."""
+"""Score whether an answer is valid JSON that fits a schema."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MAX_DEPTH = 50
 """Validation takes several frames of the interpreter for each level."""
 MAX_DIGITS = 300
 MAX_STARTS = 200
-"""Places in a text where a JSON value is looked for, so that a text full of brackets ends soon."""
+"""Places in a text where a JSON value is searched for; bounds the work on a text full of brackets."""
 SHOWN_ERRORS = 5
 MAX_ERRORS = 50
 
@@ -34,17 +34,17 @@ _STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
 
 
 class _Refused(Exception):
-    """The text is not the JSON that is wanted; the message says why."""
+    """The text is not valid JSON for this scorer; the message says why."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Json(PassFail):
-    """Pass an answer that is one valid JSON value and, where a schema is given, one that it allows.
+    """Pass an answer that is one valid JSON value and fits the schema, if one is given.
 
-    The value is 1 or 0; `details` carry `errors`, each with its path. JSON is read strictly (RFC 8259): NaN, Infinity,
-    a key given twice, a number beyond a double, an integer of more than 300 digits and a nesting deeper than 50 are
-    named failures. The schema is JSON Schema 2020-12; `format` is not checked, nothing is fetched, and `pattern` is
-    RE2. An empty answer is not JSON and fails.
+    The value is 1 or 0; `details` hold `errors`, each with its path. JSON is read strictly (RFC 8259): NaN, Infinity, a
+    repeated key, a number beyond a double, an integer of more than 300 digits and nesting deeper than 50 levels fail,
+    and the reason names them. The schema is JSON Schema 2020-12; `format` is not checked, nothing is fetched, and
+    `pattern` is RE2. An empty answer is not JSON and fails.
 
     It cannot see whether the values are true.
     """
@@ -53,7 +53,7 @@ class Json(PassFail):
     schema: Mapping[str, Any] | str | None = None
     """JSON Schema, written out or as the path of a JSON file relative to the suite."""
     extract: bool = False
-    """Take the JSON out of prose: from the first code block (one marked `json` before others), else the first object or
+    """Extract the JSON from prose: from the first code block (preferably one marked `json`), else the first object or
     array."""
 
     version: ClassVar[str] = "1"
@@ -65,21 +65,21 @@ class Json(PassFail):
 
     @property
     def key_parts(self) -> Mapping[str, str]:
-        """The schema itself, since a file may change under its path."""
+        """Schema itself, since the file may change."""
         return {"schema": _frozen(self.schema)} if isinstance(self.schema, Mapping) else {}
 
     def bind(self, services: Services) -> Json:
         """Read the schema from its file.
 
         Raises:
-            InputError: the file is not there, or holds no schema.
+            InputError: the file does not exist, or does not contain a schema.
         """
         if not isinstance(self.schema, str):
             return self
         try:
             schema = read_json(read_file(inside_project(services.root, self.schema)).decode("utf-8"))
             if not isinstance(schema, dict):
-                raise _Refused("the schema is no JSON object")
+                raise _Refused("the schema is not a JSON object")
             return dataclasses.replace(self, schema=schema)
         except OSError as error:
             what, fix = f"schema cannot be read ({error.strerror})", "fix the path; it is relative to the suite"
@@ -105,21 +105,21 @@ def read_json(text: str) -> Any:
     """Read one strict JSON value.
 
     Raises:
-        _Refused: it is none, with line and column.
+        _Refused: it is not valid JSON; the message has line and column.
     """
     if not text.strip():
-        raise _Refused("no JSON: the answer is empty")
+        raise _Refused("not JSON: the answer is empty")
     _check_depth(text)
     try:
         return _DECODER.decode(text)
     except json.JSONDecodeError as error:
-        raise _Refused(f"no JSON: {error.msg} at line {error.lineno}, column {error.colno}") from None
+        raise _Refused(f"not JSON: {error.msg} at line {error.lineno}, column {error.colno}") from None
     except RecursionError:
         raise _Refused(f"nested deeper than {MAX_DEPTH}") from None
 
 
 def _extracted(text: str) -> Any:
-    """Take the first value out of code blocks or prose; a value that is cut off is not searched for a smaller one."""
+    """Extract the first value from code blocks or prose; a value that is cut off is not searched for a smaller one."""
     fences = list(_FENCE.finditer(text))
     if fences:
         return read_json(next((fence for fence in fences if fence[1].strip().lower() == "json"), fences[0])[2])
@@ -129,7 +129,7 @@ def _extracted(text: str) -> Any:
             value, end = _DECODER.raw_decode(text, start)
         except json.JSONDecodeError as error:
             if error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated"):
-                raise _Refused(f"no JSON: cut off in the value that starts at character {start + 1}") from None
+                raise _Refused(f"not JSON: cut off in the value that starts at character {start + 1}") from None
         except RecursionError:
             raise _Refused(f"nested deeper than {MAX_DEPTH}") from None
         else:
@@ -155,7 +155,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _no_constant(text: str) -> Any:
-    raise _Refused(f"{text} is no JSON number")
+    raise _Refused(f"{text} is not a JSON number")
 
 
 def _integer(text: str) -> int:
@@ -180,7 +180,9 @@ def _frozen(schema: Mapping[str, Any]) -> str:
     try:
         return json.dumps(schema, sort_keys=True, allow_nan=False)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"schema: holds what JSON cannot ({error}); quote dates and keys that are no text") from None
+        raise ValueError(
+            f"schema: contains what JSON cannot represent ({error}); quote dates and keys that are not text"
+        ) from None
 
 
 @functools.lru_cache(maxsize=64)
@@ -208,7 +210,7 @@ def _validator(frozen: str) -> Any:
     try:
         validator.is_valid(None)
     except RecursionError:
-        raise ValueError("schema: refers to itself without end; put the $ref below a property") from None
+        raise ValueError("schema: refers to itself endlessly; put the $ref below a property") from None
     return validator
 
 

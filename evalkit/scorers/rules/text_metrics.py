@@ -19,7 +19,7 @@ _ARTICLES = frozenset({"a", "an", "the"})
 
 @dataclass(frozen=True, slots=True)
 class Overlap:
-    """How much of an answer and of a reference agree; each from 0 to 1."""
+    """How much of an answer and of a reference agree, each from 0 to 1."""
 
     precision: float
     recall: float
@@ -32,7 +32,7 @@ class Overlap:
 
 
 def overlap(common: int, n_answer: int, n_reference: int) -> Overlap:
-    """Turn counts into shares; two empty texts agree in full, an empty and a full one not at all."""
+    """Turn counts into shares; two empty texts agree fully, an empty and a filled one not at all."""
     if not n_answer or not n_reference:
         return Overlap(*[float(n_answer == n_reference)] * 2)
     return Overlap(common / n_answer, common / n_reference)
@@ -48,14 +48,14 @@ def rouge_l(answer: Sequence[str], reference: Sequence[str]) -> Overlap:
 def squad_tokens(text: str) -> list[str]:
     """Return words as SQuAD normalises them: no case, punctuation, articles (Rajpurkar et al. 2016, arXiv 1606.05250).
 
-    Beyond it, Unicode forms are folded, and each character of a script without spaces is a word.
+    In addition, Unicode forms are folded, and each character of a script without spaces is a word.
     """
     plain = without_punctuation(fold(text)).translate(_ASCII_SIGNS)
     return [word for word in split_spaceless(plain).split() if word not in _ARTICLES]
 
 
 class AgainstReference(Share):
-    """A share measured against the references; a scorer inherits it and says how one answer is measured."""
+    """A share measured against the references; a scorer inherits it and implements `measure`."""
 
     min: float | None
 
@@ -81,7 +81,7 @@ class AgainstReference(Share):
         return Score(self.name, value, passed, reason, details)
 
     def measure(self, answer: str, references: tuple[str, ...]) -> tuple[float, str, Mapping[str, Any]]:
-        """Give value, reason and details."""
+        """Return value, reason and details."""
         raise NotImplementedError
 
 
@@ -95,8 +95,9 @@ def _best(overlaps: Sequence[Overlap]) -> tuple[float, str, Mapping[str, Any]]:
 class RougeL(AgainstReference):
     """Measure ROUGE-L F1: the longest sequence of words that answer and reference share, in order.
 
-    The value is 0 to 1, of several references the best; `details` carry precision and recall. Words are compared
-    without case and punctuation, and are not stemmed. An empty answer scores 0, unless the reference is empty too.
+    The value is 0 to 1, the best over several references; `details` hold precision and recall. With `min`, the answer
+    passes if the value reaches it. Words are compared without case and punctuation, and are not stemmed. An empty
+    answer scores 0, unless the reference is empty too.
 
     It cannot see meaning: a negation costs one word, a paraphrase nearly all. Source: Lin 2004,
     aclanthology.org/W04-1013.
@@ -110,7 +111,7 @@ class RougeL(AgainstReference):
     shorthand: ClassVar[str] = "min"
 
     def measure(self, answer: str, references: tuple[str, ...]) -> tuple[float, str, Mapping[str, Any]]:
-        """Take the best of the references."""
+        """Measure against each reference and take the best."""
         said = words(answer)
         return _best([rouge_l(said, words(reference)) for reference in references])
 
@@ -119,11 +120,12 @@ class RougeL(AgainstReference):
 class TokenF1(AgainstReference):
     """Measure the F1 of the words that answer and reference share, in any order, as SQuAD does.
 
-    The value is 0 to 1, of several references the best; `details` carry precision and recall. Case, punctuation and the
-    articles a, an, the do not count. An empty answer scores 0, unless the reference is empty too.
+    The value is 0 to 1, the best over several references; `details` hold precision and recall. With `min`, the answer
+    passes if the value reaches it. Case, punctuation and the articles a, an, the do not count. An empty answer scores
+    0, unless the reference is empty too.
 
-    It cannot see meaning or order, and a long answer is punished for every word beyond the reference. Source:
-    Rajpurkar et al. 2016, arXiv 1606.05250.
+    It cannot see meaning or order, and a long answer loses for each word beyond the reference. Source: Rajpurkar et al.
+    2016, arXiv 1606.05250.
     """
 
     name: str = "token_f1"
@@ -134,7 +136,7 @@ class TokenF1(AgainstReference):
     shorthand: ClassVar[str] = "min"
 
     def measure(self, answer: str, references: tuple[str, ...]) -> tuple[float, str, Mapping[str, Any]]:
-        """Take the best of the references."""
+        """Measure against each reference and take the best."""
         said = squad_tokens(answer)
         return _best([_shared(said, squad_tokens(reference)) for reference in references])
 
@@ -164,15 +166,16 @@ def _scaled(percent: float) -> float:
 class Bleu(AgainstReference):
     """Measure BLEU of one answer against all its references, with sacrebleu (extra `sacrebleu`).
 
-    The value is 0 to 1 (sacrebleu's figure / 100), with the effective order for short answers. An empty answer
-    scores 0. It was made for whole test sets: the mean over cases is not corpus BLEU, and single answers vary much.
+    The value is 0 to 1 (sacrebleu's figure / 100), with the effective order for short answers. With `min`, the answer
+    passes if the value reaches it. An empty answer scores 0. BLEU was made for whole test sets: the mean over cases is
+    not corpus BLEU, and single answers vary widely.
 
     It cannot see meaning. Source: Papineni et al. 2002, aclanthology.org/P02-1040; Post 2018, arXiv 1804.08771.
     """
 
     name: str = "bleu"
     tokenize: Literal["13a", "intl", "zh", "char"] = "13a"
-    """How words are split: 13a as at WMT, intl for other alphabets, zh for Chinese, char for every character."""
+    """How words are split: 13a as at WMT, intl for other alphabets, zh for Chinese, char for single characters."""
     min: float | None = None
     """Smallest value that passes; without it there is a value and no pass."""
 
@@ -185,11 +188,11 @@ class Bleu(AgainstReference):
 
     @property
     def key_parts(self) -> Mapping[str, str]:
-        """The version that the figure comes from."""
+        """Version of sacrebleu."""
         return _sacrebleu_key()
 
     def measure(self, answer: str, references: tuple[str, ...]) -> tuple[float, str, Mapping[str, Any]]:
-        """Give sacrebleu's sentence BLEU."""
+        """Compute sacrebleu's sentence BLEU."""
         from sacrebleu.metrics import BLEU
 
         metric = BLEU(effective_order=True, tokenize=self.tokenize)
@@ -201,15 +204,16 @@ class Bleu(AgainstReference):
 class Chrf(AgainstReference):
     """Measure chrF of one answer against its best reference, with sacrebleu (extra `sacrebleu`).
 
-    The value is 0 to 1 (sacrebleu's figure / 100): F2 of the character sequences, up to six long, that both share. It
-    needs no words, so it suits every script. An empty answer scores 0.
+    The value is 0 to 1 (sacrebleu's figure / 100): F2 of the character sequences, up to six long, that both share. With
+    `min`, the answer passes if the value reaches it. It does not need words, so it suits every script. An empty answer
+    scores 0.
 
     It cannot see meaning. Source: Popović 2015, aclanthology.org/W15-3049.
     """
 
     name: str = "chrf"
     word_order: int = 0
-    """Longest sequence of words that counts too; 2 is chrF++."""
+    """Longest sequence of words that also counts; 2 is chrF++."""
     min: float | None = None
     """Smallest value that passes; without it there is a value and no pass."""
 
@@ -224,11 +228,11 @@ class Chrf(AgainstReference):
 
     @property
     def key_parts(self) -> Mapping[str, str]:
-        """The version that the figure comes from."""
+        """Version of sacrebleu."""
         return _sacrebleu_key()
 
     def measure(self, answer: str, references: tuple[str, ...]) -> tuple[float, str, Mapping[str, Any]]:
-        """Give sacrebleu's sentence chrF."""
+        """Compute sacrebleu's sentence chrF."""
         from sacrebleu.metrics import CHRF
 
         metric = CHRF(word_order=self.word_order)

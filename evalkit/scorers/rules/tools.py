@@ -1,4 +1,4 @@
-"""Score the tools a system called, against those it should have called."""
+"""Score the tools that a system called against those it should have called."""
 
 from __future__ import annotations
 
@@ -16,24 +16,25 @@ EXPECTED = "expected_tool_calls"
 
 @dataclass(frozen=True, kw_only=True)
 class ToolCalls:
-    """Measure how far the tool calls made are those expected, by name and arguments.
+    """Measure how well the tool calls match the expected ones, by name and arguments.
 
     Three metrics from 0 to 1: `<name>.precision` (expected calls among those made), `<name>.recall` (calls made among
-    those expected) and `<name>.f1`, which passes at `min_f1`. The case field `expected_tool_calls` is a list of
-    `{name, arguments}`. Each call counts as often as it is made. Where neither side has a call all three are 1; where
-    only one side has none all three are 0. The text of the answer does not matter, so an empty one is scored too.
+    those expected) and `<name>.f1`; the answer passes if F1 reaches `min_f1`. The case field `expected_tool_calls` is a
+    list of `{name, arguments}`. Each call counts as often as it is made. If neither side has a call, all three are 1;
+    if only one side has calls, all three are 0. The text of the answer does not matter, so an empty one is scored too.
 
-    Arguments are equal as JSON: `1` equals `1.0` but not `"1"` or `true`. It cannot see that two different calls have
-    the same effect, or that a call made twice did harm only once.
+    Arguments are compared as JSON: `1` equals `1.0` but not `"1"` or `true`.
+
+    It cannot see that two different calls have the same effect, or that a call made twice did harm only once.
     """
 
     name: str = "tool_calls"
     order: Literal["any", "strict"] = "any"
-    """Whether calls must come in the expected order; `strict` counts the longest run of matches in order."""
+    """Whether calls must come in the expected order; `strict` counts the longest sequence of matches in order."""
     ignore_extra_arguments: bool = False
     """Accept a call that has the expected arguments and more."""
     only: tuple[str, ...] = ()
-    """Tools whose calls count, such as those that write; all where empty."""
+    """Tools whose calls count, such as those that write; all if empty."""
     min_f1: float = 1.0
     """Smallest F1 that passes."""
 
@@ -55,7 +56,7 @@ class ToolCalls:
         return frozenset({EXPECTED})
 
     def check_case(self, case: Case) -> None:
-        """Refuse a row whose expected calls have another form."""
+        """Reject a row whose expected calls have another form."""
         _read(case) if EXPECTED in case.fields else None
 
     def score(self, case: Case, output: Output) -> tuple[Score | Unscored, ...]:
