@@ -77,7 +77,7 @@ class Agreement:
     gwet: Estimate | None = None
     """AC1, or AC2 with the same weights: shown beside kappa, never in its place."""
     labels_needed: int | None = None
-    """Labels in all that would make the judge trusted with probability .8; `None` if none would, or none are
+    """Total labels that would make the judge trusted with probability 0.8; `None` if no number would, or none are
     needed."""
     questions: int | None = None
     """Questions that the labelled answers belong to, which vary independently; `None` in records of older versions."""

@@ -81,7 +81,8 @@ def scorer_section(name: str, target: str, level: str) -> str:
     cls = scorer_class(target)
     lines = [f"{level} {name}\n", inspect.cleandoc(cls.__doc__ or ""), ""]
     if isinstance(cls, Abbreviated):
-        lines.append(f"`{name.split(',')[0]}: value` sets `{cls.shorthand}`.\n")
+        option = next(key_of(field) for field in dataclasses.fields(cls) if field.name == cls.shorthand)
+        lines.append(f"`{name.split(',')[0]}: value` sets `{option}`.\n")
     if isinstance(cls, Concerned) and cls.concern != "quality":
         lines.append(f"Its checks appear under {cls.concern} in the release decision.\n")
     fields = [field for field in dataclasses.fields(cls) if field.name != "name" and field.init]

@@ -25,7 +25,7 @@ class GoldenFacts:
 
     path: str
     sha256: str
-    """Of its cases, in their order."""
+    """Hash of its cases, in their order."""
     n_cases: int
     file_sha256: str | None = None
     """Of the file's bytes; `None` for a set that is not a file."""

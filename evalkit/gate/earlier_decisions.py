@@ -117,7 +117,7 @@ def of_baseline(folder: RunFolder | None, title: str) -> EarlierDecisions:
     if folder is None:
         return EarlierDecisions()
     decision, accepted = folder.decision(), folder.manifest().accepted
-    why = f"accepted because {accepted!r}" if accepted else "nothing says why it is one"
+    why = f"accepted because {accepted!r}" if accepted else "no reason is recorded"
     if decision is None:
         return EarlierDecisions(conditions=(f"baseline {title} is a run without a decision; {why}",))
     if decision["outcome"] in ("blocked", "no decision"):

@@ -161,7 +161,7 @@ def _messages(value: list[Any], note: Complain) -> tuple[Message, ...] | None:
         note(f"`{place.partition(']')[0]}]` is not a chat message ({place}: {what})", fix)
         return None
     if not any(text_of(message).strip() for message in messages):
-        note("`input` is a conversation without a word", "write what is asked")
+        note("`input` is a conversation without text", "write the question")
         return None
     return messages
 

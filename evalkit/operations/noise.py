@@ -55,7 +55,8 @@ class Detectable:
         cohort: `overall` or `name=value`.
         n: cases.
         flips: mean squared difference between two runs, in shares of the range; `None` without two scored runs.
-        smallest_drop: that the gate finds 4 times in 5, in shares of the range; `None` if it finds none so often.
+        smallest_drop: the smallest drop that the gate finds 4 times in 5, in shares of the range; `None` if there is
+            none.
         at_most: how often it finds the largest possible drop, with the noise that is known or assumed.
         can_block: whether it blocks at all where every case of a system without noise breaks.
         with_repeats: the smallest drop against a baseline of four runs; `None` for none, or where it has as many.

@@ -28,7 +28,7 @@ async def judge_health(suite: Suite, env: Mapping[str, str], *, n: int, seed: in
         seed: of the draw.
 
     Raises:
-        InputError: The suite is not sound, has no judge, or no two cases with different references.
+        InputError: The suite is invalid, has no judge, or no two cases with different references.
     """
     from evalkit.runner.prepare import prepare
 

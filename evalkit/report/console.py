@@ -232,7 +232,7 @@ def _reasons(view: View) -> Iterator[Labelled]:
 
 
 def _judges(view: View, verbose: bool) -> Iterator[Labelled]:
-    """Return the trust of each judge; `verbose` adds corrected figures."""
+    """Yield the trust of each judge; `verbose` adds corrected figures."""
     for panel in view.panels:
         yield "judge", _text(one_line(f"{panel.metric} ({panel.judge}) {panel.standing}", 300))
     for sentence in view.corrections if verbose else ():
@@ -242,7 +242,7 @@ def _judges(view: View, verbose: bool) -> Iterator[Labelled]:
 
 
 def _kinds(view: View, verbose: bool) -> Iterator[Labelled]:
-    """Return the kinds of failures, the largest of each scorer first; errors have their own lines."""
+    """Yield the kinds of failures, the largest of each scorer first; errors have their own lines."""
     if not view.news and not verbose:
         return
     kinds = [line for line in view.kinds if line.kind.state == "failed"]
@@ -254,13 +254,13 @@ def _kinds(view: View, verbose: bool) -> Iterator[Labelled]:
 
 
 def _shifts(view: View) -> Iterator[Labelled]:
-    """Return what moved besides the metrics."""
+    """Yield what moved besides the metrics."""
     for place, line in enumerate(view.shifts):
         yield "" if place else "moved", _text(str(line))
 
 
 def _worst(view: View, width: int) -> Iterator[Text]:
-    """Return the worst cases: question, what is wrong and answer, one line each."""
+    """Yield the worst cases: question, what is wrong and answer, one line each."""
     word = "newly failing" if view.failing_are_new else "failing"
     shown = view.failing[:SHOWN_FAILURES]
     head = f"{view.n_failing:,} {word}" + (f", the worst {len(shown)}" if view.n_failing > len(shown) else "")
@@ -274,7 +274,7 @@ def _worst(view: View, width: int) -> Iterator[Text]:
 
 
 def _amendments(view: View, verbose: bool = False) -> Iterator[Labelled]:
-    """Return the looser rules; `verbose` lists the others too."""
+    """Yield the looser rules; `verbose` lists the others too."""
     found = [each for each in view.amendments if each.loosens or verbose]
     for place, each in enumerate(found[:SHOWN_CASES]):
         mark, style = ("! looser ", "yellow") if each.loosens else ("", "")

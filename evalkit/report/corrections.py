@@ -9,8 +9,7 @@ from evalkit.text.numbers import Style, bounds, difference, estimated, figure, f
 
 
 def correction_lines(summary: Summary, styles: Mapping[str, Style]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return sentences for the whole run, then by cohort: one for each corrected figure, one for each reason to keep
-    others.
+    """Return sentences, for the whole run and by cohort: one for each corrected figure, one for the unchanged ones.
 
     `correctness: judge 81 %, corrected 85 % [77, 92], 50 labels, bias -4 pts`
     """

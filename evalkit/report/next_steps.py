@@ -108,7 +108,7 @@ def _from_reason(command: str, run: str) -> NextStep:
 
 
 def _look_at(failed: FailedCase, are_new: bool, places: Places) -> Iterator[NextStep]:
-    """Return the step for the worst case: compare its answers or run it again; all cases if its id cannot be shown."""
+    """Yield the step for the worst case: compare its answers or run it again; all cases if its id cannot be shown."""
     case_id, run, suite = failed.row.case.id, shlex.quote(places.run), shlex.quote(places.suite)
     able = one_line(case_id, max(len(case_id), 1)) == case_id
     if are_new and places.baseline:

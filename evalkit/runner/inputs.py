@@ -83,7 +83,7 @@ def _other_scores(prepared: Prepared, terms: Terms) -> Iterator[Problem]:
     place = shown_path(terms.baseline_folder.file(MANIFEST))
     fix = "score its stored answers again with `evalkit score`, and save that run as the baseline"
     if not terms.baseline.frame.has_answers:
-        yield Problem(place, NO_ANSWERS, "save a run as the baseline in which the system answered")
+        yield Problem(place, NO_ANSWERS, "save a run with answers of the system as the baseline")
     every = tuple(
         metric.name
         for metric in prepared.metrics

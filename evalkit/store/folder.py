@@ -163,7 +163,7 @@ def new_run_folder(out: Path, *, resume: bool) -> RunFolder:
     """Make the folder of a run.
 
     Raises:
-        InputError: if the folder holds something and `resume` is not asked, or is missing and it is.
+        InputError: if the folder is not empty and `resume` is not set, or it is missing and `resume` is set.
         StoreError: if it cannot be made.
     """
     refuse_folder(out, resume=resume)

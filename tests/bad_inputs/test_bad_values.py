@@ -116,7 +116,7 @@ CASES: dict[str, tuple[Spoil, tuple[str, ...], str]] = {
     "a conversation without a word": (
         cell(2, input=[{"role": "system", "content": ""}, {"role": "user", "content": " "}]),
         CHECK,
-        "cases.jsonl:2 id c1: `input` is a conversation without a word; write what is asked",
+        "cases.jsonl:2 id c1: `input` is a conversation without text; write the question",
     ),
     "a reference of nothing": (
         cell(2, reference=["Rome", " "]),

@@ -82,7 +82,7 @@ def test_a_chat_without_a_word_is_refused_and_a_picture_is_a_word() -> None:
     """An image alone may be asked about; white space may not."""
     assert case_of({"input": [{"role": "user", "content": [IMAGE]}]})[1] == []
     assert case_of({"input": [{"role": "user", "content": " "}]})[1] == [
-        "`input` is a conversation without a word; write what is asked"
+        "`input` is a conversation without text; write the question"
     ]
 
 

@@ -265,7 +265,7 @@ def test_a_range_or_a_pass_mark_makes_a_graded_metric(options: dict[str, Any], m
     ("options", "said"),
     [
         ({"call": "m.f"}, "call: expected `module:function`"),
-        ({"min": 1, "max": 2}, "max: set beside min"),
+        ({"min": 1, "max": 2}, "max: given together with min"),
         ({"min": 2}, "min: 2 is outside the range 0 to 1"),
         ({"min": 1, "metric": MetricOptions(binary=True)}, "min: a pass/fail scorer has no range"),
         ({"metric": MetricOptions(binary=True, high=3)}, "metric: a pass/fail scorer has no range"),

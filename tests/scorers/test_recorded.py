@@ -52,7 +52,7 @@ def test_numbers_off_the_scale_are_unscored(verdict: Any) -> None:
     ("options", "message"),
     [
         ({"levels": {"a": 1, "b": 2}, "scale": (0, 1)}, "either words or numbers"),
-        ({"scale": (1, 0)}, "no scale"),
+        ({"scale": (1, 0)}, "not a range"),
         ({"levels": {"a": 1, "b": 1}}, "all verdicts have the same number"),
         ({"pass_at": 1}, "true passes"),
     ],

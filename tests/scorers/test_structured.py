@@ -47,8 +47,8 @@ def test_valid(answer: str) -> None:
         pytest.param("", "not JSON: the answer is empty", id="empty"),
         pytest.param(" \n", "not JSON: the answer is empty", id="blank"),
         pytest.param("{'a': 1}", "line 1, column 2", id="single quotes"),
-        pytest.param('{"a": 1,}', "no JSON:", id="trailing comma"),
-        pytest.param('{"a":\n 1', "no JSON:", id="cut off"),
+        pytest.param('{"a": 1,}', "not JSON:", id="trailing comma"),
+        pytest.param('{"a":\n 1', "not JSON:", id="cut off"),
         pytest.param("Here: {}", "line 1, column 1", id="prose"),
         pytest.param("[NaN]", "NaN is not a JSON number", id="nan"),
         pytest.param("-Infinity", "-Infinity is not a JSON number", id="infinity"),
@@ -57,7 +57,7 @@ def test_valid(answer: str) -> None:
         pytest.param('{"a": 1, "b": {"c": 1, "c": 2}}', "key 'c' given twice", id="duplicate key"),
         pytest.param("[" * 1_000 + "]" * 1_000, "nested deeper than 50", id="nesting"),
         pytest.param("[" * 1_000_000, "nested deeper than 50", id="a million brackets"),
-        pytest.param('["' + '\\"' * 50_000, "no JSON:", id="unterminated escapes"),
+        pytest.param('["' + '\\"' * 50_000, "not JSON:", id="unterminated escapes"),
         pytest.param('{"a": "\u0001"}', "not JSON: Invalid control character", id="control character"),
     ],
 )
@@ -155,8 +155,8 @@ def test_schema_file(tmp_path: Path) -> None:
     [
         pytest.param(None, "cannot be read", id="absent"),
         pytest.param(b"\xff", "not UTF-8", id="encoding"),
-        pytest.param(b"{", "no JSON", id="no json"),
-        pytest.param(b"[]", "no JSON object", id="list"),
+        pytest.param(b"{", "not JSON", id="no json"),
+        pytest.param(b"[]", "not a JSON object", id="list"),
         pytest.param(b'{"type": 5}', "$.type", id="no schema"),
     ],
 )

@@ -39,8 +39,7 @@ class Deepeval:
     All but `tool_correctness` use the suite's judge, and are unscored if it has none. Every value is from 0 to 1 and
     higher is better, for `hallucination` too: 1 contradicts no context. Each metric takes `min` or `max` as its pass
     mark. If a `g_eval` reads the reference and a case has several, the best value counts. The evaluation steps of a
-    `g_eval` are generated once in a run; write `evaluation_steps` to use the same ones in every run. Needs the
-    `deepeval` package.
+    `g_eval` are generated once in a run; write `evaluation_steps` to use the same ones in every run.
     """
 
     name: str = "deepeval"

@@ -34,7 +34,7 @@ class Ragas:
 
     Metrics that ask a model use the suite's judge, and are unscored if it has none; the others run offline. If a case
     has several references, the best value counts. Each metric takes `min` or `max` as its pass mark, and ragas' own
-    options under their names. Needs the `ragas` package.
+    options under their names.
     """
 
     name: str = "ragas"

@@ -178,7 +178,7 @@ def _decode_hex(text: str) -> str:
 
 
 def _decode_base64(text: str) -> str:
-    """Decode every run of base64 characters at each of the four alignments, since prose may run into it."""
+    """Decode each run of base64 characters at each of the four alignments, since prose may run into it."""
     runs = re.findall(r"[A-Za-z0-9+/_-]{8,}", text)
     shifted = [run[shift:].replace("-", "+").replace("_", "/") for run in runs for shift in range(4)]
     return "\n".join(binascii.a2b_base64(_whole(run)).decode("utf-8", "replace") for run in shifted)

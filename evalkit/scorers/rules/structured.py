@@ -65,7 +65,7 @@ class Json(PassFail):
 
     @property
     def key_parts(self) -> Mapping[str, str]:
-        """Schema itself, since the file may change."""
+        """The schema itself, since the file may change."""
         return {"schema": _frozen(self.schema)} if isinstance(self.schema, Mapping) else {}
 
     def bind(self, services: Services) -> Json:
