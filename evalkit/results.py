@@ -64,8 +64,8 @@ class Agreement:
     cohort: str
     kappa: Estimate
     figure: str = ""
-    """The figure that this kappa is about: `correctness.passed` where labels are read as pass or fail, `correctness`
-    where levels are compared. Empty in records of older versions."""
+    """The figure that this kappa is about: `correctness.passed` if labels are read as pass or fail, `correctness` if
+    levels are compared. Empty in records of older versions."""
     weights: str | None = None
     """`None` if pass and fail are compared."""
     bound: float | None = None

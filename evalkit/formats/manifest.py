@@ -194,7 +194,7 @@ class Manifest:
     head: str = ""
     """Identifies the rows and the decision; known after the decision, and never written to the manifest."""
     accepted: str | None = None
-    """Of a saved baseline: why it may be one without an approval. `None` for a run."""
+    """Reason given for a saved baseline that was not approved. `None` for a run."""
     replaces: ReplacedBaseline | Literal["unknown"] | None = "unknown"
     """Of a saved baseline: the one before it. `unknown` for a run, and for a baseline of an earlier version."""
     further: Mapping[str, Any] = field(default_factory=dict)

@@ -49,7 +49,7 @@ class FailedCase:
 
     @property
     def answer(self) -> str:
-        """Answer, or why there is none."""
+        """The answer, or why there is none."""
         if self.row.output is not None:
             return self.row.output.text
         return self.row.failure.message if self.row.failure else "not run"

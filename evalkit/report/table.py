@@ -31,7 +31,7 @@ def write_table(path: Path, view: View, rows: Rows, baseline_rows: Rows | None) 
         path: where the file goes; an older one is replaced when the new one is whole.
         view: gives the changes and the advisory metrics.
         rows: the candidate's rows, sorted by case id and repeat, walked twice.
-        baseline_rows: the baseline's, sorted alike, `None` if there is no baseline.
+        baseline_rows: the baseline's, sorted in the same way, `None` if there is no baseline.
     """
     cohorts, metrics = _names(view, rows)
     with replacing(path) as file:

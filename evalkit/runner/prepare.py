@@ -292,7 +292,7 @@ def _cache(suite: Suite, env: Mapping[str, str], stack: AsyncExitStack, replies:
         key = cache_key(env, suite.root)
     except ValueError as error:
         why = f"no key outside the project to sign them with: {error}"
-        problem = f"judges' replies are neither taken nor kept; {why}; set {KEY_VARIABLE} to a long random value"
+        problem = f"judges' replies are neither read nor stored; {why}; set {KEY_VARIABLE} to a long random value"
     cache = ReplyCache(suite.root / CACHE_FILE, clean, taken=replies == "taken", key=key, problem=problem)
     return stack.enter_context(cache)
 

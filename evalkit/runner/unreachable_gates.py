@@ -112,7 +112,7 @@ def case_counts(suite: Suite, graders: Sequence[Grader]) -> CaseCounts:
 
 
 def reach_problems(suite: Suite, counts: CaseCounts, *, has_judge: bool) -> Iterator[Problem]:
-    """Find the gates whose figure the suite can never give.
+    """Find the gates whose figure the suite can never produce.
 
     Args:
         suite: the policy, the system and the options.

@@ -186,10 +186,10 @@ class SuiteOptions:
             raise ValueError("golden: empty; name a file, such as `golden: cases.jsonl`")
         if not 1 <= self.concurrency <= MAX_CONCURRENCY:
             raise ValueError(
-                f"concurrency: {self.concurrency} is not within 1 to {MAX_CONCURRENCY}; 16 is a good start"
+                f"concurrency: expected 1 to {MAX_CONCURRENCY}, got {self.concurrency}; 16 is a good start"
             )
         if not 1 <= self.repeat <= 100:
-            raise ValueError(f"repeat: {self.repeat} is not within 1 to 100; write 1 for a single answer")
+            raise ValueError(f"repeat: expected 1 to 100, got {self.repeat}; write 1 for a single answer")
         check_rule(self.repeat_rule)
         if self.traffic_per_month is not None and self.traffic_per_month < 1:
             raise ValueError("traffic_per_month: must be at least 1; remove the key if it is unknown")

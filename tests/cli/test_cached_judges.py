@@ -171,4 +171,4 @@ def test_a_cache_that_comes_without_its_key_counts_for_nothing(project: Project)
             assert ran.returncode == 0, ran.stderr
             assert len(server.requests) - before == asked, (env, ran.stderr)
     assert not (project.root / "state").exists()
-    assert "neither taken nor kept" in json.dumps(project.json("run6/summary.json"))
+    assert "neither read nor stored" in json.dumps(project.json("run6/summary.json"))

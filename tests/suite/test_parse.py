@@ -113,7 +113,7 @@ FAULTS = {
         "expected a number, got '5 minutes'",
     ),
     "timeout 0": (changed('"bot:answer"}', '"bot:answer", timeout_s: 0}'), "system.timeout_s"),
-    "concurrency": (GOOD + "concurrency: 0\n", "suite.yaml:7:1 concurrency: 0 is not within 1 to 1000"),
+    "concurrency": (GOOD + "concurrency: 0\n", "suite.yaml:7:1 concurrency: expected 1 to 1000, got 0"),
     "version": (GOOD + "version: 9\n", "version: this evalkit reads version 1, not 9; upgrade evalkit"),
     "golden missing": (
         changed("cases.jsonl", "case.jsonl"),

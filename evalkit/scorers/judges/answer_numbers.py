@@ -45,7 +45,7 @@ class StatedNumber:
     written: str
     """The folded word."""
     kind: str
-    """year, month, day, number, clock or name: a version, a telephone, the number of a name."""
+    """year, month, day, number, clock or name: a version, a telephone number, the number in a name."""
     value: float = math.nan
     step: float = 0.0
     """The last stated digit as a number: 0.1 for 39.0, a million for 3 million."""

@@ -55,7 +55,7 @@ class Contains(PassFail):
         return frozenset(filter(None, (self.all_field, self.any_field, self.none_field)))
 
     def score(self, case: Case, output: Output) -> Score | Unscored:
-        """Look for every text."""
+        """Look for each text."""
         absent = sorted(field for field in self.needs if field not in case.fields)
         if absent:
             return Unscored(self.name, f"missing_{absent[0]}", f"the case has no `{absent[0]}`")
