@@ -28,7 +28,7 @@ MAX_FETCHED_BYTES = 2_000_000_000
 """Of a remote file, as it unpacks on the way."""
 _PIECE_BYTES = 1 << 20
 _NAME_CHARS = 60
-"""Of a file's name in the cache: its end, which tells its kind."""
+"""Suffix of a file's name in the cache, which shows its kind."""
 _SCALARS = (str, int, float, bool)
 
 

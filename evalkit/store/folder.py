@@ -175,7 +175,7 @@ def new_run_folder(out: Path, *, resume: bool) -> RunFolder:
 
 
 def refuse_folder(out: Path, *, resume: bool) -> None:
-    """Refuse a folder that holds something if none is to be resumed, and the other way round.
+    """Refuse a folder that is not empty unless it is to be resumed, and a missing one if it is.
 
     Raises:
         InputError: naming the fix.

@@ -34,12 +34,12 @@ class FakeModel:
 
     Args:
         replies: A rule `request -> reply`, or a script; the last reply of a script is repeated.
-        faults: What to do at the first requests, one each; `None` stands for a good reply.
+        faults: Faults of the first requests, one each; `None` is a good reply.
         always: What to do at every other request.
         usage: `usage` of every reply; an empty mapping reports none.
-        logprobs: A rule `(request, reply text) -> tokens` for requests that ask for probabilities, each token a
-            mapping from what might stand in its place to its probability, the chosen one first. Without it the
-            server passes over the wish without a word, as many do.
+        logprobs: A rule `(request, reply text) -> tokens` for requests that ask for probabilities, each token a mapping
+            from what might stand in its place to its probability, the chosen one first. Without it the server passes
+            over the wish without a word, as many do.
         latency_s: Seconds before each answer.
         port: Port to listen on, 0 for a free one; a server that takes the place of another keeps its address.
 
