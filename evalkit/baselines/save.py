@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from evalkit.baselines.find import set_aside_name
+from evalkit.baselines.load import NO_BASELINE
 from evalkit.errors import InputError, Problem, StoreError
 from evalkit.formats.manifest import Manifest, ReplacedBaseline
 from evalkit.store.chain import HEAD, open_journal
@@ -49,6 +50,8 @@ def save_baseline(run: RunFolder, name: str, root: Path, accepted: str = "") -> 
     if not is_name(name) or len(name) > _MAX_NAME:
         what = f"{name[:_MAX_NAME]!r} is not a plain word of up to {_MAX_NAME} letters"
         raise InputError(Problem("--name", what, "use letters, digits, - and _"))
+    if name == NO_BASELINE:
+        raise InputError(Problem("--name", f"{name!r} means no baseline in `--baseline none`", "choose another name"))
     target = root / BASELINES / name
     try:
         with _alone(root):

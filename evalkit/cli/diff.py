@@ -40,8 +40,11 @@ def _show_runs(old: RunFolder, new: RunFolder, output: CommandOutput) -> None:
     from evalkit.operations.compare import compared
     from evalkit.report.console import print_changes
     from evalkit.report.write import material_of, view_of
+    from evalkit.text.numbers import plural
 
     found = compared(old, new)
+    if found.n_missing:
+        typer.echo(f"warning {new.path}: {plural(found.n_missing, 'planned row')} missing", err=True)
     material = material_of(new, found.stored.manifest, found.summary, found.decision, old)
     print_changes(view_of(material), output.results)
 

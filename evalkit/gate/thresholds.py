@@ -102,7 +102,8 @@ def _check(frame: FrozenFrame, summary: Summary, threshold: Threshold, cohort: s
     blank = _blank(threshold, cohort)
     estimate = _estimate(frame, summary, threshold.metric, cohort)
     if estimate is None or estimate.value is None:
-        why = estimate.reason if estimate is not None else "this run does not have the metric"
+        absent = "this run does not have the metric" if frame.has_answers else "no call gave an answer"
+        why = estimate.reason if estimate is not None else absent
         return replace(blank, observed=estimate, reason=f"{about(threshold.metric, cohort)} is unknown: {why}")
     judges = unproven_judges(frame, summary, threshold.metric, cohort)
     if judges and threshold.on_fail == "block":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -83,9 +84,15 @@ def find_vendor(name: str, vendors: Mapping[str, Vendor] = VENDORS) -> Placed:
     found = [each for each in vendors.values() if any(fnmatchcase(name, pattern) for pattern in each.models)]
     if len(found) == 1 and not slash:
         return Placed(name, found[0])
+    if len(found) > 1 and not slash:
+        names = [key for key, each in vendors.items() if each in found]
+        choices = " or ".join(f"`{key}/{name}`" for key in names)
+        raise ValueError(f"{name!r} may be of {' or '.join(names)}; write {choices}")
+    near = difflib.get_close_matches(head.lower(), vendors, n=1, cutoff=0.8) if slash and model else []
+    example = f"{near[0]}/{model}" if near else f"groq/{name if not slash or (head and model) else 'MODEL'}"
     raise ValueError(
         f"the vendor of {name!r} is not known; "
-        f"write one before the name, such as `groq/{name}` ({_listed(vendors)}), or add `base_url: https://host/v1`"
+        f"write one before the name, such as `{example}` ({_listed(vendors)}), or add `base_url: https://host/v1`"
     )
 
 

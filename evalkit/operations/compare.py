@@ -19,6 +19,8 @@ class Compared:
     """The later of two runs, and what a gate of `no_regression` alone would decide about it."""
 
     stored: StoredRun
+    n_missing: int
+    """Rows that the later run planned and does not have."""
     summary: Summary
     decision: Decision
 
@@ -36,7 +38,8 @@ def compared(before: RunFolder, after: RunFolder) -> Compared:
     summary, decision = assess(stored.frame, terms, expected=stored.manifest.expected, final=True)
     if not isinstance(decision, Decision):
         raise TypeError("a policy without canaries asks for no repeats")
-    return Compared(stored, summary, decision)
+    missing = max(0, stored.manifest.expected - len(stored.frame))
+    return Compared(stored, missing, summary, decision)
 
 
 def first_row(folder: RunFolder, case_id: str) -> Row | None:

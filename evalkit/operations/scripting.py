@@ -78,8 +78,8 @@ def run(  # noqa: PLR0913 - each is a flag of `evalkit run`
     baseline: StrPath | None = None,
     resume: bool = False,
     limit: int | None = None,
-    cases: Collection[str] = (),
-    cohorts: Collection[str] = (),
+    cases: str | Collection[str] = (),
+    cohorts: str | Collection[str] = (),
     repeat: int | None = None,
     concurrency: int | None = None,
     reports: bool = True,
@@ -108,7 +108,7 @@ def run(  # noqa: PLR0913 - each is a flag of `evalkit run`
         out=None if out is None else Path(out),
         baseline=None if baseline is None else os.fspath(baseline),
         resume=resume,
-        selection=Selection(limit=limit, case_ids=tuple(cases), cohorts=tuple(cohorts)),
+        selection=Selection(limit=limit, case_ids=_several(cases), cohorts=_several(cohorts)),
         overrides={key: value for key, value in given.items() if value is not None},
         command="python",
     )
@@ -236,3 +236,8 @@ def _loop_is_running() -> bool:
     except RuntimeError:
         return False
     return True
+
+
+def _several(given: str | Collection[str]) -> tuple[str, ...]:
+    """The texts that were given; a single text is one of them, not its letters."""
+    return (given,) if isinstance(given, str) else tuple(given)

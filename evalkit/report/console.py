@@ -186,7 +186,7 @@ def _gates(view: View, verbose: bool) -> Table:
         more = f", {hidden} not shown" if hidden > 0 else ""
         if unproven:
             mark, style = MARKS["insufficient evidence"]
-            table.add_row(_text(mark, style), _text(f"{plural(unproven, 'check')}: too few cases", "dim"))
+            table.add_row(_text(mark, style), _text(f"{plural(unproven, 'check')}: too little evidence", "dim"))
         table.add_row(_text("✓ pass", "green"), _text(f"{passed} of {len(view.gates)} checks{more}", "dim"))
     return table
 

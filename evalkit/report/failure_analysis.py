@@ -101,7 +101,7 @@ def _kinds(view: View) -> str:
         f"| {', '.join(code(name, 60, in_table=True) for name in line.kind.case_ids)} | {BLANK} |"
         for line in view.kinds[:_LISTED]
     ]
-    head = ["| Failed | Words in common | Cases | New | Such as | Cause |", "| --- | --- | --- | --- | --- | --- |"]
+    head = ["| Kind | Words in common | Cases | New | Such as | Cause |", "| --- | --- | --- | --- | --- | --- |"]
     said = "Grouped by the scorer that failed first, then by the words that question, answer and reason have in common."
     return "\n".join(["## Kinds\n", said, "", *head, *rows])
 

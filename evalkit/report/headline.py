@@ -70,7 +70,7 @@ def _conditions(decision: Decision, causes: list[Check], styles: dict[str, Style
 
 
 def _passed(decision: Decision) -> str:
-    """Count the checks that passed, and those that had too few cases."""
+    """Count the checks that passed, and those that had too little evidence."""
     if not decision.checks:
         return "no check was asked for"
     passed = sum(check.outcome == "pass" for check in decision.checks)
@@ -78,7 +78,7 @@ def _passed(decision: Decision) -> str:
     if passed == len(decision.checks):
         return f"all {plural(passed, 'check')} passed"
     if passed + unproven == len(decision.checks) and decision.outcome == "approved":
-        return f"{plural(passed, 'check')} passed, {unproven} had too few cases to be tested"
+        return f"{plural(passed, 'check')} passed, {unproven} had too little evidence"
     return f"{passed:,} of {plural(len(decision.checks), 'check')} passed"
 
 

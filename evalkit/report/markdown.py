@@ -92,7 +92,12 @@ def _why(view: View, most: int) -> Section | None:
     shown = [line for line in view.gates if line.outcome in _deciding(view) and line.now and line.base]
     looser = [str(each) for each in view.amendments if each.loosens]
     lines = [
-        _sentence("Failing alike", [str(kind) for kind in view.kinds if view.news], most, 8 * most),
+        _sentence(
+            "Failing alike",
+            [str(line) for line in view.kinds if view.news and line.kind.state == "failed"],
+            most,
+            8 * most,
+        ),
         _sentence("What else moved", [str(shift) for shift in view.shifts], 4, 26),
         _sentence("Changed rules", looser, most, 6 * most, "! looser: "),
     ]

@@ -77,9 +77,9 @@ def _steps(
         )
     commands = [command for reason in decision.reasons for command in _COMMAND.findall(reason)[:1]]
     yield from (
-        _from_reason(command, run)
+        _from_reason(command, run, suite)
         for command in commands
-        if decision.outcome != "blocked" or not command.startswith(_SAVE_THIS)
+        if decision.outcome.startswith("approved") or not command.startswith(_SAVE_THIS)
     )
     if decision.outcome != "approved" and failing:
         yield from _look_at(failing[0], are_new, places)
@@ -94,7 +94,7 @@ def _steps(
         yield NextStep("merge; then make this run the baseline", f"evalkit baseline save {run}{name}")
 
 
-def _from_reason(command: str, run: str) -> NextStep:
+def _from_reason(command: str, run: str, suite: str) -> NextStep:
     """Return the command that a reason names, with the folder of this run."""
     if command == _SAVE:
         return NextStep("run the golden set with the old system, and save that run", f"{command} OLD_RUN")
@@ -104,7 +104,8 @@ def _from_reason(command: str, run: str) -> NextStep:
         text = "label answers, so that the judge can be trusted"
     else:
         text = "run the command that the reason names"
-    return NextStep(text, re.sub(r"\bRUN\b", lambda _: run, command))
+    named = {"RUN": run, "SUITE": suite or "SUITE"}
+    return NextStep(text, re.sub(r"\b(?:RUN|SUITE)\b", lambda found: named[found[0]], command))
 
 
 def _look_at(failed: FailedCase, are_new: bool, places: Places) -> Iterator[NextStep]:

@@ -208,7 +208,7 @@ def _amendments(view: View) -> str:
 def _unseen(view: View) -> list[str]:
     """Return what the run could not have detected."""
     thin = sum(line.outcome == "insufficient evidence" for line in view.gates)
-    said = [f"{plural(thin, 'check')} had too few cases to say anything."] if thin else []
+    said = [f"{plural(thin, 'check')} had too little evidence to say anything."] if thin else []
     seen = [line for line in view.gates if line.smallest_drop and _passed_overall(line)]
     said += [
         f"{code(line.subject, 100)}: a drop below {plain(line.smallest_drop)} would probably not have been seen."

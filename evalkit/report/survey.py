@@ -78,6 +78,8 @@ class RowSurvey:
     failing_ids: set[str] = field(default_factory=set)
     """Every case that fails, whether or not it failed in the baseline."""
     n_failing: int = 0
+    n_unpaired: int = 0
+    """Failing cases that were added or edited, so that no row of the baseline is beside them."""
     is_new: bool = False
     """True if `failing` holds only failures that the baseline does not have."""
     histograms: tuple[Histogram, ...] = ()
@@ -162,6 +164,7 @@ def walk(
     found = RowSurvey()
     new_failures = set(decision.comparison.new_failures) if decision.comparison else set()
     found.is_new = bool(new_failures)
+    unpaired = {*decision.comparison.added, *decision.comparison.changed} if decision.comparison else set()
     rank = _Rank(decision.checks)
     spread = Distributions(metrics)
     groups = FailureGroups(advisory, new_failures)
@@ -176,6 +179,7 @@ def walk(
         case_id = runs[0].case.id
         if verdict == "failed":
             found.failing_ids.add(case_id)
+            found.n_unpaired += case_id in unpaired
         if case_id in new_failures if found.is_new else verdict == "failed":
             found.n_failing += 1
             kept.append(_failed_case(runs, advisory))

@@ -121,6 +121,8 @@ class View:
     """The worst of the failing cases, or of the newly failing ones; `n_failing` counts all of these."""
     n_failing: int
     failing_are_new: bool
+    n_unpaired: int
+    """Failing cases that were added or edited."""
     failing_ids: frozenset[str]
     """Every case that fails, new or not."""
     repeat_rule: str
@@ -143,8 +145,8 @@ class View:
 
     @property
     def news(self) -> bool:
-        """Whether the failing cases are new: newly failing, or of a run without a baseline."""
-        return self.failing_are_new or self.comparison is None
+        """Whether failing cases are new: newly failing, added or edited, or of a run without a baseline."""
+        return self.failing_are_new or self.comparison is None or self.n_unpaired > 0
 
     @property
     def urgent(self) -> tuple[GateLine, ...]:
@@ -199,19 +201,20 @@ def build_view(  # noqa: PLR0913 - what a view is made of
         word=WORDS[decision.outcome],
         headline=headline(decision, styles, partial),
         reasons=decision.reasons,
-        why=_why(decision, partial),
+        why=_why(decision, partial, found.n_unpaired),
         next=next_steps(
             decision,
             found.failing,
             are_new=found.is_new,
-            unknown=sum(summary.error_kinds.values()) + sum(summary.unscored_kinds.values()),
+            # Stored answers cannot be asked for again.
+            unknown=0 if manifest.answers else sum((*summary.error_kinds.values(), *summary.unscored_kinds.values())),
             stopped=None if partial is None else manifest.partial is None,
             places=places or Places(suite=manifest.suite_file or ""),
         ),
         kinds=kind_lines(found.kinds),
         shifts=shift_lines(found.shifts),
         facts=_facts(summary, decision, manifest, styles),
-        moves=_moves(decision.comparison),
+        moves=_moves(decision.comparison, found.n_unpaired),
         partial=partial,
         gates=_gates(decision, styles),
         metrics=quality,
@@ -231,6 +234,7 @@ def build_view(  # noqa: PLR0913 - what a view is made of
         failing=tuple(found.failing),
         n_failing=found.n_failing,
         failing_are_new=found.is_new,
+        n_unpaired=found.n_unpaired,
         failing_ids=frozenset(found.failing_ids),
         repeat_rule=repeat_rule,
         histograms=found.histograms,
@@ -256,14 +260,14 @@ def _styles(summary: Summary, decision: Decision) -> dict[str, Style]:
     return {name: style_of(name, declared.get(name)) for name in names}
 
 
-def _why(decision: Decision, partial: str | None) -> tuple[str, ...]:
+def _why(decision: Decision, partial: str | None, n_unpaired: int) -> tuple[str, ...]:
     """Return the reasons without that of the headline and those listed as changed rules.
 
     An approval has no reasons; the text says that no case newly fails.
     """
     found = decision.comparison
     if decision.outcome == "approved" and found is not None and not found.new_failures:
-        return ("no case newly fails",)
+        return (unpaired_sentence(n_unpaired) if n_unpaired else "no case newly fails",)
     lead = lead_of(decision)
     elsewhere = {each.told(decision.amended_since) for each in decision.amendments}
     if partial is not None:
@@ -275,7 +279,8 @@ def _why(decision: Decision, partial: str | None) -> tuple[str, ...]:
 
 def _facts(summary: Summary, decision: Decision, manifest: Manifest, styles: Mapping[str, Style]) -> tuple[str, ...]:
     """Return the line below the verdict: size, baseline, missing results, time, latency and cost."""
-    repeats = f" × {summary.n_repeats} repeats" if summary.n_repeats > 1 else ""
+    # The gate may have run some cases more often; that is not the plan.
+    repeats = f" × {manifest.repeats} repeats" if manifest.repeats > 1 else ""
     found = decision.comparison
     facts = [plural(summary.n_cases, "case") + repeats, f"against {found.baseline_id}" if found else "no baseline"]
     scored, expected = overall_coverage(summary)
@@ -291,13 +296,19 @@ def _facts(summary: Summary, decision: Decision, manifest: Manifest, styles: Map
     return tuple(facts)
 
 
-def _moves(found: Comparison | None) -> tuple[str, ...]:
+def _moves(found: Comparison | None, n_unpaired: int) -> tuple[str, ...]:
     if found is None:
         return ()
     moved = (f"{len(found.fixed):,} fixed", f"{len(found.still_failing):,} still failing")
     cases = {"removed": found.removed, "changed": found.changed, "added": found.added}
     named = (f"{plural(len(ids), 'case')} {word}" for word, ids in cases.items() if ids)
-    return (plural(len(found.new_failures), "new failure"), *moved, *named)
+    failing = (unpaired_sentence(n_unpaired),) if n_unpaired else ()
+    return (plural(len(found.new_failures), "new failure"), *moved, *failing, *named)
+
+
+def unpaired_sentence(count: int) -> str:
+    """Say how many cases fail that the baseline does not have in this form."""
+    return "1 added or edited case fails" if count == 1 else f"{count:,} added or edited cases fail"
 
 
 def _overall_figures(

@@ -118,6 +118,15 @@ def test_the_html_is_the_same_page_whatever_the_text(tmp_path: Path, harmless: S
     assert len(blocks(file)) == len(data)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def room_for_any_text() -> Iterator[None]:
+    """How many lines a comment has depends on how many words they have: not what is asked here."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("MOST_WORDS", "_COMMAND_WORDS"):
+            patch.setattr(f"evalkit.report.markdown.{name}", 1_000_000)
+        yield
+
+
 def comment(payload: str) -> str:
     """As it is posted: from `comment.json`, read again."""
     return markdown(read_page(to_json(page_of(a_view(payload))).encode("utf-8", "backslashreplace")))

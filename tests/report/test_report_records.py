@@ -156,7 +156,7 @@ def test_residual_risk_begins_with_what_the_run_could_not_show(view: View) -> No
     """Checks without evidence and judges without proof are risks that nobody has to look for."""
     text = release_decision_markdown(view, report_samples.manifest())
     risk = text.partition("## Residual risk")[2].partition("\n## ")[0]
-    assert "1 check had too few cases to say anything." in risk
+    assert "1 check had too little evidence to say anything." in risk
     assert BLANK in risk
 
 

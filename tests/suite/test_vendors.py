@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from evalkit.cli.app import app
 from evalkit.errors import InputError
-from evalkit.net.vendors import VENDORS, find_vendor
+from evalkit.net.vendors import VENDORS, Vendor, find_vendor
 from evalkit.suite.model import Suite
 from evalkit.suite.parse import load_suite
 from evalkit.testing import FakeModel
@@ -73,7 +73,16 @@ def test_a_name_that_several_serve_is_not_guessed(name: str) -> None:
     with pytest.raises(ValueError, match="is not known; write one before the name") as raised:
         find_vendor(name)
     assert all(vendor in str(raised.value) for vendor in VENDORS)
-    assert f"`groq/{name}`" in str(raised.value)
+    assert f"`groq/{name.replace('groq/', 'MODEL')}`" in str(raised.value)
+
+
+def test_a_name_that_two_vendors_claim_and_a_misspelt_vendor_are_told() -> None:
+    """The choices are those that claim it; a vendor in other letters is the one that is meant."""
+    house = Vendor(base_url="http://house/v1", models=("gpt-*",))
+    with pytest.raises(ValueError, match="may be of openai or house; write `openai/gpt-4o` or `house/gpt-4o`"):
+        find_vendor("gpt-4o", {**VENDORS, "house": house})
+    with pytest.raises(ValueError, match="such as `openai/gpt-4o`"):
+        find_vendor("OpenAI/gpt-4o")
 
 
 def test_the_table_is_sound() -> None:
