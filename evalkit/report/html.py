@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _TEMPLATES = Path(__file__).parent / "templates"
 _HALF = re.compile("[\ud800-\udfff]")
 _INTERVAL = re.compile(r"(\[[−\d][−\d., ]*\])")
+_OPTION = re.compile(r"--[a-z][a-z-]*")
 _SCRIPTS = (
     *("visible.js", "data.js", "parts.js", "diff.js", "filters.js", "grid.js", "steps.js", "case.js", "decision.js"),
     "app.js",
@@ -107,7 +108,7 @@ def _command(words: str) -> Markup:
     from markupsafe import Markup, escape
 
     held = Markup('<span class="nb">{}</span>')
-    return Markup(" ").join(held.format(w) if w.startswith("--") else escape(w) for w in visible(words).split(" "))
+    return Markup(" ").join(held.format(w) if _OPTION.fullmatch(w) else escape(w) for w in visible(words).split(" "))
 
 
 def _page(view: View) -> str:

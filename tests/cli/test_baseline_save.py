@@ -140,6 +140,8 @@ def test_a_red_run_is_a_baseline_only_with_a_reason(project: Sealed) -> None:
     refused = project.run("baseline", "save", "run")
     assert refused.returncode == 2
     assert "--accept" in refused.stderr
+    none = project.run("baseline", "save", "good", "--name", "none")
+    assert (none.returncode, "--name: 'none' means no baseline" in none.stderr) == (2, True)
     assert project.run("baseline", "save", "run", "--accept", "first of all").returncode == 0
     project.suite(text=sealed_project.SUITE.replace("  - fail", "  - no_regression: {baseline: main}\n  - fail"))
     ran = project.run("run", "suite.yaml", "--out", "new", "--no-report", env=LUCKY)

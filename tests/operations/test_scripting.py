@@ -129,6 +129,12 @@ def test_a_module_that_a_script_imported_itself_is_loaded_again_only_if_a_run_ne
     assert sys.modules.pop("own") is own
 
 
+def test_a_single_text_is_one_id(root: Path) -> None:
+    """Not a list of its letters."""
+    with pytest.raises(evalkit.EvalkitError, match="--case c99 selects no case"):
+        evalkit.run(root / "suite.yaml", cases="c99")
+
+
 def test_a_part_of_the_cases_is_no_decision(root: Path) -> None:
     """Cases and cohorts choose as the flags do."""
     one = evalkit.run("suite.yaml", out="one", cases=["c01"], reports=False)

@@ -57,6 +57,10 @@ def _address(value: str) -> str:
     return ADDRESS.sub("TEXT", value) if value.startswith("#") else value
 
 
+HELD = re.compile(r'<span class="nb">(--[a-z][a-z-]*)</span>')
+"""A word of a command that looks like an option, which a text may hold too."""
+
+
 class Skeleton(HTMLParser):
     """Every element with the names of its attributes and its addresses, and what stands in raw elements."""
 
@@ -66,7 +70,7 @@ class Skeleton(HTMLParser):
         self.raw: list[str] = []
         self.comments: list[str] = []
         self._in_raw = False
-        self.feed(text)
+        self.feed(HELD.sub(r"\1", text))
         self.close()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:

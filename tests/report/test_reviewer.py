@@ -193,6 +193,19 @@ def test_what_a_reason_names_is_the_next_step() -> None:
     assert "evalkit labels sample reports/now" in steps(view)
 
 
+def test_failing_cases_that_were_added_or_edited_are_shown() -> None:
+    """They are no new failures, since the baseline has no row beside them; they are no less to look at."""
+    failing = next(row.case.id for row in report_samples.stored_rows() if row.case.id in red().failing_ids)
+    view = seen(Decision(outcome="approved", checks=PASSED, comparison=replace(COMPARED, added=(failing,))))
+    assert (view.news, view.n_unpaired) == (True, 1)
+    assert "1 added or edited case fails" in view.moves
+    assert view.why == ("1 added or edited case fails",)
+    file = io.StringIO()
+    print_view(view, Console(file=file, width=100, color_system=None))
+    assert view.failing[0].row.case.id in file.getvalue()
+    assert not green().news
+
+
 def test_a_stopped_run_is_resumed() -> None:
     """A run that ended at its deadline goes on where it stopped."""
     reasons = (PARTIAL_RUN.format("the deadline was reached"), "only 4 of 5 cases of the baseline are in this run")
