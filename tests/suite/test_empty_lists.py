@@ -133,14 +133,14 @@ def test_no_context_is_none_given(tmp_path: Path, name: str) -> None:
 def test_no_reference_is_none_given(tmp_path: Path, name: str) -> None:
     """`reference: []` and its aliases: no answer is known to be right, which `exact` refuses."""
     (problem,) = refused(tmp_path, "exact", [{"id": "a", name: [], "output": "yes"}])
-    assert "1 of 1 cases have no `reference`, which scorer exact needs (a)" in problem
+    assert "1 of 1 case has no `reference`, which scorer exact needs (a)" in problem
 
 
 def test_an_empty_list_of_promptfoo_expects_nothing(tmp_path: Path) -> None:
     """`assert: []` and `__expected: []` give no reference."""
     row = {"id": "a", "vars": {"question": "q"}, "assert": [], "__expected": [], "output": "yes"}
     (problem,) = refused(tmp_path, "exact", [row])
-    assert "have no `reference`" in problem
+    assert "has no `reference`" in problem
 
 
 def test_a_cell_of_a_table_may_hold_an_empty_list(tmp_path: Path) -> None:
