@@ -136,7 +136,7 @@ def test_negation_when_advisory_and_concern_work_as_for_every_scorer(own: Projec
     suite(own, **{'- python: {call: "own_scorers:polite"}': scorer, "- polite": "- not_polite"})
     ended = forked(own.root, "run", "suite.yaml", "--out", "first")
     assert ended.returncode == 1
-    assert "not_polite is 10%" in flat(ended.stdout)
+    assert "not polite is 10%" in flat(ended.stdout)
 
 
 def test_every_problem_of_a_scorer_is_reported_before_the_first_call(own: Project) -> None:
