@@ -232,10 +232,10 @@ def _reasons(view: View) -> Iterator[Labelled]:
 
 
 def _judges(view: View, verbose: bool) -> Iterator[Labelled]:
-    """Yield the trust of each judge; `verbose` adds corrected figures."""
+    """Yield the trust of each judge and its corrected figures; `verbose` shows all of them."""
     for panel in view.panels:
         yield "judge", _text(one_line(f"{panel.metric} ({panel.judge}) {panel.standing}", 300))
-    for sentence in view.corrections if verbose else ():
+    for sentence in view.corrections if verbose else view.corrections[:SHOWN_REASONS]:
         yield "judge", _text(one_line(sentence, 200))
     if verbose and view.cohort_corrections:
         yield "", _text(f"… and {plural(len(view.cohort_corrections), 'corrected figure')} by cohort", "dim")

@@ -285,7 +285,7 @@ def test_init_runs_without_editing_and_fails_one_case_honestly(project: Project)
     assert project.run("check", "evals/suite.yaml").returncode == 0
     ran = project.run("run", "evals/suite.yaml", "--out", "run")
     assert ran.returncode == 0, ran.stderr
-    assert "1 failing cards-1" in ran.stdout
+    assert "1 failing ✗ cards-1" in " ".join(ran.stdout.split())
     assert "the golden set has no such case" not in ran.stdout
     again = project.run("init", "evals")
     assert again.returncode == 2

@@ -98,7 +98,7 @@ def test_the_flag_is_a_partial_run(project: Project) -> None:
 @pytest.mark.parametrize(
     ("sample", "flags", "message"),
     [
-        ("sample: 0", (), "sample: 0 cases are no sample"),
+        ("sample: 0", (), "sample: 0 cases are not a sample"),
         ("sample: {n: 10, by: tpoic}", (), "'tpoic' is not a cohort of the suite"),
         ("sample: {n: 10, floor: -1}", (), "-1 is negative"),
         ("", ("--sample", "10", "--limit", "5"), "two choices of cases"),
