@@ -136,14 +136,14 @@ def test_a_key_in_headers_and_addresses_stays_there(tmp_path: Path) -> None:
 
 def test_a_bug_shows_no_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The traceback of exit 4 is told without the values of the environment."""
-    import evalkit.operations.run
+    import evalkit.operations.check
 
     write_project(tmp_path)
 
     async def broken(*_: object, **__: object) -> None:
         raise RuntimeError(f"bug at {CANARY}")
 
-    monkeypatch.setattr(evalkit.operations.run, "ready", broken)
+    monkeypatch.setattr(evalkit.operations.check, "ready", broken)
     ran = command(tmp_path, "check", "suite.yaml", env=ENV)
     assert ran.code == 4
     assert "Traceback" in ran.err
