@@ -15,6 +15,7 @@ from evalkit.store.folder import (
     FORMER_ROWS,
     MANIFEST,
     OLD_ROWS,
+    REPORTS,
     ROWS,
     SEAL,
     SUMMARY,
@@ -23,9 +24,12 @@ from evalkit.store.folder import (
     is_name,
 )
 from evalkit.store.git import PREFIX, folder_at
+from evalkit.store.history import newest_run
 
 FILES = (MANIFEST, f"{ROWS}.gz", ROWS, OLD_ROWS, FORMER_ROWS, SUMMARY, TIMINGS, DECISION, SEAL)
 """Files of a baseline; nothing else is taken from a commit or an archive."""
+LATEST = "latest"
+"""Refers to the run of the project's `reports` that finished last, unless a baseline or a file has that name."""
 NO_ANSWERS = "none of its rows has an answer, so nothing can be compared with it"
 """Reason why a run cannot be a baseline."""
 MOST_MEMBERS = 10_000
@@ -33,10 +37,10 @@ _PIECE_BYTES = 1 << 20
 
 
 def find_baseline(name: str, root: Path) -> RunFolder | None:
-    """Find the baseline called `name`; `None` if there is none yet.
+    """Find the run called `name`; `None` if there is none yet.
 
     Args:
-        name: of a saved baseline; a run folder, one of its files, or a zip of it; or `git:REF:PATH`.
+        name: of a saved baseline; a run folder, one of its files, or a zip of it; `git:REF:PATH`; or `latest`.
         root: the project.
 
     Raises:
@@ -59,7 +63,7 @@ def place_of(name: str, root: Path) -> Path | None:
             if os.path.lexists(folder / MANIFEST):
                 return folder
         if not any(path.is_file() or (path / MANIFEST).is_file() for path in (Path(name), root / name)):
-            return None
+            return newest_run(root / REPORTS) if name == LATEST else None
     path = Path(name).absolute() if Path(name).is_absolute() or Path(name).exists() else root / name
     return path.parent if path.is_file() and not zipfile.is_zipfile(path) else path
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from evalkit.baselines.find import set_aside_name
+from evalkit.baselines.find import LATEST, set_aside_name
 from evalkit.baselines.load import NO_BASELINE
 from evalkit.errors import InputError, Problem, StoreError
 from evalkit.formats.manifest import Manifest, ReplacedBaseline
@@ -52,6 +52,8 @@ def save_baseline(run: RunFolder, name: str, root: Path, accepted: str = "") -> 
         raise InputError(Problem("--name", what, "use letters, digits, - and _"))
     if name == NO_BASELINE:
         raise InputError(Problem("--name", f"{name!r} means no baseline in `--baseline none`", "choose another name"))
+    if name == LATEST:
+        raise InputError(Problem("--name", f"{name!r} means the run that finished last", "choose another name"))
     target = root / BASELINES / name
     try:
         with _alone(root):

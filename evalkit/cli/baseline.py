@@ -27,7 +27,7 @@ def _group() -> None:
 
 @baseline.command()
 def save(
-    run: Annotated[Path, typer.Argument(help="Run folder.")],
+    run: Annotated[str, typer.Argument(help="Run folder, name of a saved baseline, or `latest`.")],
     name: Annotated[str, typer.Option(help="Name that suites refer to.")] = "main",
     accept: Annotated[str, typer.Option(help="Reason to save a run that was not approved.")] = "",
 ) -> None:
@@ -36,12 +36,14 @@ def save(
     An existing baseline of that name is replaced. The command prints and records which run it was, and how the
     figures differ.
 
-    Example: evalkit baseline save reports/latest --name main
+    Example: evalkit baseline save latest --name main
     """
     from evalkit.operations.baseline import more_repeats, replaced, save_run
+    from evalkit.operations.find_run import find_run
 
-    saved = save_run(run, name, accept)
-    typer.echo(f"saved {run} as baseline {name} in {saved.path}")
+    folder = find_run(run)
+    saved = save_run(folder, name, accept)
+    typer.echo(f"saved {folder.path} as baseline {name} in {saved.path}")
     for line in replaced(saved):
         typer.echo(line)
     if hint := more_repeats(saved.manifest()):

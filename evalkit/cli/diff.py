@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -16,20 +15,20 @@ if TYPE_CHECKING:
 
 
 def diff(
-    before: Annotated[Path, typer.Argument(help="Run folder or saved baseline of the old system.")],
-    after: Annotated[Path, typer.Argument(help="Run folder of the new system.")],
+    before: Annotated[str, typer.Argument(help="Run of the old system: folder, name of a baseline, or `latest`.")],
+    after: Annotated[str, typer.Argument(help="Run of the new system: folder, name of a baseline, or `latest`.")],
     case: Annotated[str | None, typer.Option(help="Show both answers of this case.")] = None,
 ) -> None:
     """Compare two runs: metrics that fell or rose, and cases that changed.
 
-    Example: evalkit diff reports/baselines/main reports/latest --case aml-012
+    Example: evalkit diff main latest --case aml-012
 
     Exit codes: 0, or 2 where one of them is not a run.
     """
     from evalkit.cli.output import CommandOutput
-    from evalkit.store.folder import RunFolder
+    from evalkit.operations.find_run import find_run
 
-    old, new = RunFolder(before), RunFolder(after)
+    old, new = find_run(before), find_run(after)
     if case is None:
         _show_runs(old, new, CommandOutput(verbose=True))
     else:

@@ -8,7 +8,7 @@ import typer
 
 
 def gate(
-    run: Annotated[Path, typer.Argument(help="Run folder.")],
+    run: Annotated[str, typer.Argument(help="Run folder, name of a saved baseline, or `latest`.")],
     suite: Annotated[Path | None, typer.Option(help="Suite whose gate decides; default: the one of the run.")] = None,
     baseline: Annotated[
         str | None, typer.Option(help="Baseline: a name, folder, artifact or git:REF:PATH; `none` for none.")
@@ -18,14 +18,14 @@ def gate(
 ) -> None:
     """Decide again from the rows of a run, after a change of the gate or of the baseline.
 
-    Example: evalkit gate reports/latest --baseline main
+    Example: evalkit gate latest --baseline main
     """
     from evalkit.cli.child_process import must_decide
     from evalkit.cli.output import CommandOutput
+    from evalkit.operations.find_run import find_run
     from evalkit.operations.run import decide_again
-    from evalkit.store.folder import RunFolder
 
     must_decide()
-    result = decide_again(RunFolder(run), suite, baseline, os.environ)
+    result = decide_again(find_run(run), suite, baseline, os.environ)
     CommandOutput(json=json, verbose=verbose).show_run(result, reports=True)
     raise typer.Exit(int(result.exit_code))

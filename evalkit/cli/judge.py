@@ -55,7 +55,7 @@ def health(
 
 @judge.command()
 def calibrate(
-    run: Annotated[Path, typer.Argument(help="Run folder whose answers were labelled.")],
+    run: Annotated[str, typer.Argument(help="Run whose answers were labelled: folder, name or `latest`.")],
     labels: Annotated[list[Path] | None, typer.Option(help="Label file; default: those of the suite.")] = None,
     metric: Annotated[str | None, typer.Option(help="Judge to look at; default: every one.")] = None,
     floor: Annotated[list[str] | None, typer.Option(help="Kappa to reach: 0.6, or COHORT=0.7.")] = None,
@@ -64,16 +64,16 @@ def calibrate(
 ) -> None:
     """Compare a judge's stored verdicts with labels, and report whether it is trusted.
 
-    Example: evalkit judge calibrate reports/latest --labels labels/people.jsonl --out judges/correctness.json
+    Example: evalkit judge calibrate latest --labels labels/people.jsonl --out judges/correctness.json
 
     Exit codes: 0, or 2 where run, labels or options cannot be used.
     """
     from evalkit.cli.judge_tables import print_calibration
     from evalkit.cli.output import CommandOutput
     from evalkit.operations.calibrate import calibrated, load_judged
-    from evalkit.store.folder import RunFolder
+    from evalkit.operations.find_run import find_run
 
-    judged = load_judged(RunFolder(run), labels or [], metric)
+    judged = load_judged(find_run(run), labels or [], metric)
     for warning in judged.warnings():
         typer.echo(f"warning {warning}", err=True)
     found = calibrated(judged, metric, _floors(floor or [], judged))
@@ -87,8 +87,8 @@ def calibrate(
 
 @judge.command()
 def drift(
-    old: Annotated[Path, typer.Argument(help="Run folder graded by the old version of the judge.")],
-    new: Annotated[Path, typer.Argument(help="Run folder with the same answers, graded by the new version.")],
+    old: Annotated[str, typer.Argument(help="Run graded by the old version of the judge: folder, name or `latest`.")],
+    new: Annotated[str, typer.Argument(help="Run with the same answers, graded by the new version.")],
     metric: Annotated[str, typer.Option(help="Metric of the judge.")],
     labels: Annotated[list[Path] | None, typer.Option(help="Label file of these answers.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the random swaps.")] = 0,
@@ -103,9 +103,9 @@ def drift(
     from evalkit.cli.judge_tables import print_drift
     from evalkit.cli.output import CommandOutput
     from evalkit.operations.calibrate import drift as drift_between
-    from evalkit.store.folder import RunFolder
+    from evalkit.operations.find_run import find_run
 
-    found = drift_between(RunFolder(old), RunFolder(new), metric, labels or [], seed)
+    found = drift_between(find_run(old), find_run(new), metric, labels or [], seed)
     if json:
         _print_json([found])
     else:

@@ -17,7 +17,7 @@ def _group() -> None:
 
 @labels.command()
 def sample(  # noqa: PLR0913 - typer reads the flags from the signature
-    run: Annotated[Path, typer.Argument(help="Run folder.")],
+    run: Annotated[str, typer.Argument(help="Run folder, name of a saved baseline, or `latest`.")],
     n: Annotated[int, typer.Option("-n", "--answers", min=1, max=5000, help="Answers to draw.")] = 60,
     metric: Annotated[str | None, typer.Option(help="Judge whose answers are labelled; default: the only one.")] = None,
     by: Annotated[str | None, typer.Option(help="Cohort to spread over; default: the suite's first.")] = None,
@@ -32,20 +32,21 @@ def sample(  # noqa: PLR0913 - typer reads the flags from the signature
     The draw is balanced over the judge's verdicts, spread over a cohort, and every answer knows its chance to be drawn.
     The page is one file that works from disk and sends nothing: hand it to as many raters as you like.
 
-    Example: evalkit labels sample reports/latest --answers 60
+    Example: evalkit labels sample latest --answers 60
 
     Exit codes: 0, or 2 where the run has no judge or no answer left to label.
     """
     from evalkit.errors import InputError, Problem
     from evalkit.operations.calibrate import load_judged
+    from evalkit.operations.find_run import find_run
     from evalkit.operations.label import draw_queue
     from evalkit.report.label_page import write_label_page
-    from evalkit.store.folder import RunFolder
     from evalkit.text.numbers import plural
 
-    judged = load_judged(RunFolder(run), known or [], metric)
+    folder = find_run(run)
+    judged = load_judged(folder, known or [], metric)
     queue = draw_queue(judged, judged.one(metric, "--metric"), n, by=by, seed=seed)
-    page = out or run / "labels.html"
+    page = out or folder.path / "labels.html"
     try:
         write_label_page(page, queue)
     except OSError as error:
@@ -55,7 +56,7 @@ def sample(  # noqa: PLR0913 - typer reads the flags from the signature
 
 @labels.command(name="import")
 def import_(
-    run: Annotated[Path, typer.Argument(help="Run folder whose answers were labelled.")],
+    run: Annotated[str, typer.Argument(help="Run whose answers were labelled: folder, name or `latest`.")],
     export: Annotated[list[Path], typer.Argument(help="Files that the labelling page exported.")],
     into: Annotated[Path, typer.Option(help="Label file to add them to; name it under `labels:` in the suite.")],
 ) -> None:
@@ -63,21 +64,22 @@ def import_(
 
     Refused are labels of another answer or rubric, off the scale, or at odds with what the same rater said before.
 
-    Example: evalkit labels import reports/latest labels-ana.jsonl --into labels/people.jsonl
+    Example: evalkit labels import latest labels-ana.jsonl --into labels/people.jsonl
 
     Exit codes: 0, or 2 with the line of every label that is refused.
     """
     from evalkit.cli.judge_tables import print_calibration
     from evalkit.cli.output import CommandOutput
     from evalkit.operations.calibrate import calibrated, load_judged
+    from evalkit.operations.find_run import find_run
     from evalkit.operations.label import take_labels
-    from evalkit.store.folder import RunFolder
     from evalkit.text.numbers import plural
 
-    judged = load_judged(RunFolder(run), [into] if into.is_file() else [])
+    folder = find_run(run)
+    judged = load_judged(folder, [into] if into.is_file() else [])
     for file in export:
         taken = take_labels(judged, file, into)
         known = f", {taken.known} were there already" if taken.known else ""
         typer.echo(f"{plural(taken.added, 'label')} of {file} added to {into}{known}", err=True)
-    judged = load_judged(RunFolder(run), [into])
+    judged = load_judged(folder, [into])
     print_calibration(calibrated(judged, None, judged.floors), CommandOutput().results)

@@ -16,7 +16,7 @@ SHOWN_ADVICE = 8
 
 
 def noise(
-    suite: Annotated[Path, typer.Argument(help="Suite file, or the folder of a run with repeats.")],
+    suite: Annotated[str, typer.Argument(help="Suite file, or a run with repeats: folder, name or `latest`.")],
     repeat: Annotated[int, typer.Option(min=2, max=100, help="Runs of every case.")] = 4,
     out: Annotated[Path | None, typer.Option(help="Folder for the run. Default: reports/<run-id>.")] = None,
     trials: Annotated[int, typer.Option(min=10, help="Comparisons of the system with itself.")] = 200,
@@ -36,19 +36,19 @@ def noise(
 
     from evalkit.cli.output import CommandOutput
     from evalkit.cli.signals import run_stoppable
+    from evalkit.operations.find_run import find_run
     from evalkit.operations.noise import measure_noise
     from evalkit.operations.run import Request
-    from evalkit.store.folder import RunFolder
 
-    folder = RunFolder(suite)
-    if not suite.is_dir():
+    file = Path(suite) if Path(suite).suffix in (".yaml", ".yml") else None
+    if file is None:
+        folder = find_run(suite)
+    else:
         overrides = {"repeat": repeat, "seed": seed}
         command = shlex.join(["evalkit", *sys.argv[1:]])
-        request = Request(
-            suite=suite, out=out, overrides=overrides, baseline="none", command=command, asks_former=False
-        )
+        request = Request(suite=file, out=out, overrides=overrides, baseline="none", command=command, asks_former=False)
         folder = run_stoppable(request, CommandOutput(json=True), "auto").folder
-    found = measure_noise(folder, suite if suite.is_file() else None, trials=trials, seed=seed)
+    found = measure_noise(folder, file, trials=trials, seed=seed)
     if found.n_rows < found.n_planned:
         typer.echo(f"only {found.n_rows} of {found.n_planned} calls were made", err=True)
     _show(found.noise, as_json=json)

@@ -8,7 +8,7 @@ import typer
 
 
 def report(
-    run: Annotated[Path, typer.Argument(help="Run folder.")],
+    run: Annotated[str, typer.Argument(help="Run folder, name of a saved baseline, or `latest`.")],
     baseline: Annotated[
         str | None, typer.Option(help="Baseline or run folder to compare with. Default: the one of the run.")
     ] = None,
@@ -18,16 +18,16 @@ def report(
 ) -> None:
     """Write report.html, summary.md, junit.xml and the decision records of a run again, and print the decision.
 
-    Example: evalkit report reports/latest --csv cases.csv
+    Example: evalkit report latest --csv cases.csv
 
     Exit codes: 0 when the reports are written, whatever the decision was.
     """
     from evalkit.cli.output import CommandOutput, Files
+    from evalkit.operations.find_run import find_run
     from evalkit.operations.run import decide_again, refuse_places
-    from evalkit.store.folder import RunFolder
 
     files = Files(summary=summary, csv=csv)
     refuse_places(files.named())
-    folder = RunFolder(run)
+    folder = find_run(run)
     result = decide_again(folder, None, baseline or folder.manifest().baseline, os.environ)
     CommandOutput(verbose=verbose).show_run(result, reports=True, files=files)

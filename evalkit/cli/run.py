@@ -86,7 +86,7 @@ def run(  # noqa: PLR0913 - typer reads the flags from the signature
         ),
     ] = None,
     failed_from: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             metavar="RUN", help="Run only the cases that failed or have no result in this run.", rich_help_panel=_PART
         ),
@@ -243,15 +243,15 @@ def _environment() -> list[str]:
     return ["env", *given] if given else []
 
 
-def _failed(run: Path, named: list[str] | None) -> tuple[str, ...]:
+def _failed(run: str, named: list[str] | None) -> tuple[str, ...]:
     """Return the ids of the cases that failed in a run."""
     from evalkit.errors import InputError, NothingSelected, Problem
+    from evalkit.operations.find_run import find_run
     from evalkit.operations.run import failed_ids
-    from evalkit.store.folder import RunFolder
 
     if named:
         raise InputError(Problem("--failed-from", "--case chooses cases too", "give one of them"))
-    found = failed_ids(RunFolder(run))
+    found = failed_ids(find_run(run))
     if not found:
         raise NothingSelected(Problem("--failed-from", f"no case of {run} failed", "run the whole suite"))
     return found

@@ -7,7 +7,7 @@ import typer
 
 
 def score(
-    run: Annotated[str, typer.Argument(help="Run folder, or name of a saved baseline.")],
+    run: Annotated[str, typer.Argument(help="Run folder, name of a saved baseline, or `latest`.")],
     suite: Annotated[Path, typer.Option(help="Suite whose scorers grade.")],
     out: Annotated[Path | None, typer.Option(help="Folder for the new run. Default: reports/<run-id>.")] = None,
     baseline: Annotated[str, typer.Option(help="Saved baseline or run folder to compare with.")] = "none",
@@ -29,11 +29,11 @@ def score(
     from evalkit.cli.child_process import must_decide
     from evalkit.cli.output import CommandOutput
     from evalkit.cli.signals import run_stoppable
+    from evalkit.operations.find_run import find_run
     from evalkit.operations.run import Request
-    from evalkit.operations.score import stored_run
     from evalkit.suite.parse import load_suite
 
-    answers = stored_run(run, load_suite(suite).root)
+    answers = find_run(run, load_suite(suite).root)
     command = shlex.join(["evalkit", *sys.argv[1:]])
     request = Request(suite=suite, out=out, resume=resume, baseline=baseline, answers=answers, command=command)
     output = CommandOutput(json=json)

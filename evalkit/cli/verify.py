@@ -11,7 +11,7 @@ DIFFERS = 1
 
 
 def verify(
-    run: Annotated[str, typer.Argument(help="Run folder, or name of a saved baseline.")],
+    run: Annotated[str, typer.Argument(help="Run folder, name of a saved baseline, or `latest`.")],
     head: Annotated[
         str | None, typer.Option(help="The head as it was published: console, summary.md, decision.json.")
     ] = None,
@@ -22,7 +22,7 @@ def verify(
     Anyone who can write to the folder can also forge its seal and head. To detect that, give --head a head that was
     published elsewhere.
 
-    Example: evalkit verify reports/latest --head 5b0e6c0a1d7e4f22a8c93d17f0b6e954
+    Example: evalkit verify latest --head 5b0e6c0a1d7e4f22a8c93d17f0b6e954
 
     Exit codes: 0 nothing was changed, 1 something was, 2 no run.
     """

@@ -191,11 +191,11 @@ def suite_of(stored: StoredRun) -> Suite | None:
         return None
 
 
-def save_run(run: Path, name: str, accepted: str = "") -> RunFolder:
+def save_run(folder: RunFolder, name: str, accepted: str = "") -> RunFolder:
     """Save a run as a baseline of the project of the current folder.
 
     Args:
-        run: its folder.
+        folder: the run.
         name: of the baseline.
         accepted: why a run that was not approved may be one.
 
@@ -203,7 +203,6 @@ def save_run(run: Path, name: str, accepted: str = "") -> RunFolder:
         InputError: with everything that keeps the run from being a baseline.
         StoreError: it cannot be written.
     """
-    folder = RunFolder(run)
     faults = tuple(faults_of(load_run(folder), accepted))
     if faults:
         raise InputError(faults)

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from evalkit.baselines.find import find_baseline
-from evalkit.errors import InputError, Problem
+from evalkit.errors import Problem
 from evalkit.formats.manifest import ScoredRun
 from evalkit.store.folder import RunFolder
 from evalkit.types import Case, Failure, Output
@@ -82,15 +80,3 @@ def answers_of(folder: RunFolder) -> ScoredRun:
         InputError: the folder is not a run.
     """
     return ScoredRun(run_id=folder.manifest().run_id, head=folder.head(None))
-
-
-def stored_run(name: str, root: Path) -> RunFolder:
-    """Find a run folder, or a saved baseline by its name.
-
-    Raises:
-        InputError: there is neither.
-    """
-    folder = RunFolder(Path(name)) if Path(name).is_dir() else find_baseline(name, root)
-    if folder is None:
-        raise InputError(Problem(name, "no run folder and no saved baseline of that name", "check the name"))
-    return folder

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 from evalkit.disk.paths import project_of
 from evalkit.formats.manifest import Manifest
 from evalkit.operations.compare import compared
+from evalkit.operations.find_run import find_run
 from evalkit.operations.run import Request, Result, decide_again, run_suite
-from evalkit.operations.score import stored_run
 from evalkit.results import Decision, Summary
 from evalkit.runner.engine import Stop
 from evalkit.runner.event_loop import run_to_end
@@ -127,7 +127,7 @@ def score(
     """Grade the stored answers of a run again, with the scorers of a suite; the system is not called.
 
     Args:
-        run: a run folder, or the name of a saved baseline.
+        run: a run folder, the name of a saved baseline, or `latest`.
         suite: the suite whose scorers grade.
         out: an empty folder for the new run; `reports/<run-id>` in the project if not given.
         baseline: a saved baseline or run folder to compare with; `none` for no comparison.
@@ -144,7 +144,7 @@ def score(
         out=None if out is None else Path(out),
         baseline=os.fspath(baseline),
         resume=resume,
-        answers=stored_run(os.fspath(run), load_suite(file).root),
+        answers=find_run(os.fspath(run), load_suite(file).root),
         command="python",
     )
     return _run_of(_ended(request), reports=reports)
@@ -154,7 +154,7 @@ def decide(run: StrPath, *, suite: StrPath | None = None, baseline: StrPath | No
     """Decide again about a stored run, with the suite's current gate; nothing is called.
 
     Args:
-        run: a run folder, or the name of a saved baseline.
+        run: a run folder, the name of a saved baseline, or `latest`.
         suite: the suite to decide by; the one that the run was made with if not given.
         baseline: a saved baseline or run folder, instead of the suite's; `none` for no comparison.
 
@@ -193,7 +193,7 @@ def load_run(run: StrPath) -> Run:
 
 
 def _folder(run: StrPath) -> RunFolder:
-    return stored_run(os.fspath(run), project_of(Path.cwd()))
+    return find_run(os.fspath(run), project_of(Path.cwd()))
 
 
 def _run_of(result: Result, *, reports: bool = False) -> Run:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evalkit.gate.earlier_decisions import found_in
-from evalkit.operations.score import stored_run
+from evalkit.operations.find_run import find_run
 from evalkit.results import Decided
 from evalkit.store.chain import HEAD, Damage, head_of, scan
 from evalkit.store.folder import DECISION, RunFolder
@@ -44,7 +44,7 @@ def verify_run(name: str, root: Path, published: str | None = None) -> VerifiedR
         InputError: there is no such run.
         StoreError: it cannot be read.
     """
-    folder = stored_run(name, root)
+    folder = find_run(name, root)
     manifest, decision = folder.manifest(), folder.decision()
     journals = {file.name: scan(file) for file in folder.journals if os.path.lexists(file)}
     head = head_of(journals.values(), decision)

@@ -33,7 +33,8 @@ SEAL = "seal.txt"
 """The rows and files behind the decision, and every decision of the run so far."""
 REPORT, MARKDOWN, COMMENT, JUNIT = "report.html", "summary.md", "comment.json", "junit.xml"
 RECORD, FAILURES = "release_decision.md", "failure_analysis.md"
-BASELINES = Path("reports") / "baselines"
+REPORTS = "reports"
+BASELINES = Path(REPORTS) / "baselines"
 
 
 @dataclass(frozen=True)

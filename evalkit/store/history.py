@@ -82,6 +82,12 @@ def stored_runs(folder: Path, *, suite: str | None = None, most_read: int | None
     return tuple(sorted(found.values(), key=lambda past: (past.finished_at, past.run_id)))
 
 
+def newest_run(folder: Path) -> Path | None:
+    """Return the folder of the run in `folder` that finished last, partial or not; `None` if none has finished."""
+    finished = [past for past in stored_runs(folder) if past.outcome != UNFINISHED]
+    return Path(finished[-1].folder) if finished else None
+
+
 def break_between(before: PastRun, run: PastRun, metric: str, *, own: bool) -> str:
     """Explain why a figure is not comparable with the previous run's; empty if it is.
 

@@ -1,0 +1,30 @@
+"""Find a stored run by what a person calls it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from evalkit.baselines.find import LATEST, find_baseline
+from evalkit.disk.paths import project_of
+from evalkit.errors import InputError, Problem
+from evalkit.store.folder import RunFolder
+
+
+def find_run(name: str, root: Path | None = None) -> RunFolder:
+    """Find a stored run.
+
+    Args:
+        name: a run folder; the name of a saved baseline; `latest`, the run in `reports` that finished last; a zip of a
+            run; or `git:REF:PATH`.
+        root: the project; that of the current folder if not given.
+
+    Raises:
+        InputError: there is no such run.
+    """
+    if Path(name).is_dir():
+        return RunFolder(Path(name))
+    found = find_baseline(name, project_of(Path.cwd()) if root is None else root)
+    if found is None:
+        what = "no finished run in reports" if name == LATEST else "no run folder and no saved baseline of that name"
+        raise InputError(Problem(name, what, "see the runs with `evalkit runs`"))
+    return found
