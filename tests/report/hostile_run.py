@@ -19,6 +19,8 @@ from evalkit.trust.labels import Label
 from evalkit.types import Case, Failure, Message, Metric, Output, Row, Score, Step, ToolCall, Unscored, Usage
 
 HARMLESS = "plain words"
+BEFORE = "other words"
+"""An answer of the baseline that no answer of the run equals, so that every report has the table of what moved."""
 
 
 def write(path: Path, payload: str) -> Path:
@@ -120,7 +122,7 @@ def a_run(payload: str) -> list[Row]:
 def a_baseline(payload: str) -> list[Row]:
     """Other answers and grades, and a case that was removed."""
     score: dict[str, Score | Unscored] = {payload: Score(payload, 1, True, payload, {payload: payload})}
-    texts = (HARMLESS, payload, HARMLESS, HARMLESS, payload)
+    texts = (BEFORE, payload, BEFORE, BEFORE, payload)
     return [
         Row(case=a_case(payload, place), output=Output(text=text), scores=score) for place, text in enumerate(texts)
     ]
