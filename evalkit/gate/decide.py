@@ -24,6 +24,8 @@ EXIT_CODES: dict[Outcome, ExitCode] = {
     "blocked": ExitCode.BLOCKED,
     "no decision": ExitCode.NO_DECISION,
 }
+NO_GATE = "the suite has no gate, so nothing is decided"
+ADD_GATE = "add one, such as `gate: [{pass_rate: {min: 0.85}}]`, then decide with `evalkit gate RUN`"
 _MOST_IMPORTANT_FIRST: tuple[CheckOutcome, ...] = ("block", "no decision", "warn", "insufficient evidence")
 
 
@@ -61,7 +63,7 @@ def decide(  # noqa: PLR0913 - what a decision depends on
     Returns:
         `NeedsRepeats` while a canary or a critical case has failed fewer runs than its rule looks at. Else a decision:
         blocked if a check blocks; else no decision if a check cannot say; else approved, with conditions where a check
-        warns or lacks evidence. A partial run is never a decision. If `comparison.incomparable` names metrics, the
+        warns or lacks evidence. A partial run, or a policy without a check besides coverage, is never a decision. If `comparison.incomparable` names metrics, the
         baseline's scores were made differently: the caller turns that into an `InputError`.
     """
     waiting = None if final or partial is not None else _to_repeat(frame, summary, policy, baseline, seed)
@@ -73,6 +75,8 @@ def decide(  # noqa: PLR0913 - what a decision depends on
     reasons = tuple(dict.fromkeys(sentence for _, sentence in ranked))
     comparison = next((finding.comparison for finding in findings if finding.comparison is not None), None)
     outcome = _outcome({found for found, _ in ranked}, policy.require_evidence)
+    if not policy.can_block:
+        outcome, reasons = "no decision", (*reasons, f"{NO_GATE}; {ADD_GATE}")
     if partial is not None:
         outcome, reasons = "no decision", (PARTIAL_RUN.format(partial), *reasons)
         if comparison is not None:  # a case that was not chosen, or not reached, is still in the golden set

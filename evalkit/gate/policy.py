@@ -194,6 +194,11 @@ class Policy:
         return next((check for check in self.checks if isinstance(check, Coverage)), Coverage())
 
     @property
+    def can_block(self) -> bool:
+        """Whether there is a check besides coverage; without one, there is nothing to decide."""
+        return any(not isinstance(check, Coverage) for check in self.checks)
+
+    @property
     def by_turns(self) -> bool:
         """Whether the baseline's system is timed beside the candidate."""
         timed = any(isinstance(check, NoRegression) and check.max_slowdown is not None for check in self.checks)
@@ -232,11 +237,9 @@ def policy_problems(policy: Policy, metrics: Sequence[Metric], cohorts: Collecti
         cohorts: names that the suite reports by.
 
     Returns:
-        For each problem: position of the check (-1 for the policy), what is wrong, and how to fix it.
+        For each problem: position of the check, what is wrong, and how to fix it.
     """
     problems: list[Problem] = []
-    if all(isinstance(check, Coverage) for check in policy.checks):
-        problems.append((-1, "no gate: nothing could ever block", "add a check such as `pass_rate: {min: 0.85}`"))
     for index, check in enumerate(policy.checks):
         if isinstance(check, Threshold):
             problems += [(index, *found) for found in _threshold_problems(check, metrics, cohorts)]

@@ -15,6 +15,7 @@ from evalkit.text.printable import one_line
 MOST_STEPS = 3
 _SAVE = "evalkit baseline save"
 _SAVE_THIS = "evalkit baseline save RUN"
+_DECIDE_THIS = "evalkit gate RUN"
 _COMMAND = re.compile(r"`(evalkit [^`]+)`")
 
 
@@ -100,6 +101,8 @@ def _from_reason(command: str, run: str, suite: str) -> NextStep:
         return NextStep("run the golden set with the old system, and save that run", f"{command} OLD_RUN")
     if command.startswith(_SAVE_THIS):
         text = "save this run as the baseline"
+    elif command == _DECIDE_THIS:
+        text = "add a gate to the suite, then decide without calling the system again"
     elif " labels " in command:
         text = "label answers, so that the judge can be trusted"
     else:

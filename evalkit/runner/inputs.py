@@ -14,6 +14,7 @@ from evalkit.baselines.load import find_baseline_of, load_baseline
 from evalkit.disk.paths import shown_path
 from evalkit.errors import InputError, Problem, gathered
 from evalkit.gate.assess import Terms
+from evalkit.gate.decide import ADD_GATE, NO_GATE
 from evalkit.gate.policy import NoRegression
 from evalkit.runner.terms import read_labels_of
 from evalkit.store.folder import DECISION, MANIFEST, ROWS, SUMMARY
@@ -116,8 +117,15 @@ def warnings_of(prepared: Prepared, terms: Terms) -> tuple[Problem, ...]:
         *prepared.doubts,
         *_own_judge(prepared.suite),
         *_own_packages(prepared.suite),
+        *_no_gate(prepared.suite),
         *unknown_metrics(terms.labels, metrics),
     )
+
+
+def _no_gate(suite: Suite) -> Iterator[Problem]:
+    """Warn if a run of the suite can end in no decision only."""
+    if not suite.policy.can_block:
+        yield Problem(suite.place("gate"), NO_GATE, ADD_GATE)
 
 
 def _own_packages(suite: Suite) -> Iterator[Problem]:

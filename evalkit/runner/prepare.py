@@ -332,7 +332,7 @@ def _answers_of(suite: Suite, name: str) -> Mapping[str, str]:
 def _policy(suite: Suite, graders: Sequence[Grader]) -> list[Problem]:
     metrics = tuple(metric for grader in graders for metric in grader.scorer.metrics)
     return [
-        Problem(f"gate[{index}]" if index >= 0 else "gate", what, fix)
+        Problem(f"gate[{index}]", what, fix)
         for index, what, fix in policy_problems(suite.policy, metrics, suite.options.cohorts)
     ]
 

@@ -90,10 +90,11 @@ def test_a_check_that_does_not_fit_the_suite_is_named(check, what: str, fix: str
 
 
 @pytest.mark.parametrize("checks", [(), (Coverage(),)], ids=["empty", "coverage only"])
-def test_a_policy_that_could_never_block_is_a_problem(checks):
-    """Without any gate the policy as a whole is refused."""
-    ((index, what, _),) = policy_problems(Policy(checks), METRICS, ())
-    assert (index, what) == (-1, "no gate: nothing could ever block")
+def test_a_policy_that_could_never_block_says_so(checks):
+    """Coverage alone is no gate."""
+    assert not Policy(checks).can_block
+    assert Policy((*checks, Failures())).can_block
+    assert policy_problems(Policy(checks), METRICS, ()) == []
 
 
 def test_a_fitting_policy_has_no_problem():

@@ -201,3 +201,20 @@ def test_the_package_shows_its_names_and_imports_nothing() -> None:
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
+
+
+def test_a_suite_without_a_gate_runs_and_decides_nothing(root: Path) -> None:
+    """The figures are measured, and the reason says what is missing."""
+    text = (root / "suite.yaml").read_text(encoding="utf-8").partition("gate:")[0]
+    (root / "suite.yaml").write_text(text, encoding="utf-8")
+    ended = evalkit.run("suite.yaml", out="reports/first")
+    assert ended.outcome == "no decision"
+    assert ended.decision is not None
+    assert ended.decision.reasons == (
+        "the suite has no gate, so nothing is decided; "
+        "add one, such as `gate: [{pass_rate: {min: 0.85}}]`, then decide with `evalkit gate RUN`",
+    )
+    assert ended.summary is not None
+    assert next(cell for cell in ended.summary.cells if cell.metric == "pass_rate").estimate.value == 0.9
+    write_suite(root, "0.95")
+    assert evalkit.decide("reports/first").outcome == "blocked"
