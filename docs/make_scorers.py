@@ -1,12 +1,15 @@
-"""Write docs/scorers.md, docs/reference.md and docs/suite.schema.json from the program itself.
+"""Write docs/scorers.md, docs/reference.md, docs/suite.schema.json and the workflow of docs/ci.md from the program.
 
 python docs/make_scorers.py
 """
 
 import json
+import re
 from pathlib import Path
 
 from evalkit.cli.reference import SCORERS_HEAD, reference, scorer_section, scorers
+from evalkit.operations.init_project import BASELINE, NO_COMMIT, workflow_text
+from evalkit.store.folder import BASELINES
 from evalkit.suite.schema import suite_schema
 
 HERE = Path(__file__).parent
@@ -23,7 +26,15 @@ def schema_text() -> str:
     return json.dumps(suite_schema(), indent=1) + "\n"
 
 
+def ci_page() -> str:
+    """The guide with the workflow that `evalkit init` writes as its first block."""
+    page = (HERE / "ci.md").read_text(encoding="utf-8")
+    workflow = workflow_text("evals/suite.yaml", f"{BASELINES.as_posix()}/{BASELINE}", ("OWNER/evalkit", NO_COMMIT))
+    return re.sub(r"```yaml\n.*?```", lambda _: f"```yaml\n{workflow}```", page, count=1, flags=re.DOTALL)
+
+
 if __name__ == "__main__":
     (HERE / "scorers.md").write_text(scorers_page(), encoding="utf-8")
     (HERE / "reference.md").write_text(reference(), encoding="utf-8")
+    (HERE / "ci.md").write_text(ci_page(), encoding="utf-8")
     (HERE / "suite.schema.json").write_text(schema_text(), encoding="utf-8")

@@ -38,4 +38,5 @@ def own_state() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def no_system_of_another_test() -> None:
     """A project's `bot.py` is imported from its own folder, whatever ran in this process before."""
-    sys.modules.pop("bot", None)
+    for name in [each for each in sys.modules if each.endswith("bot") and not each.startswith("evalkit.")]:
+        del sys.modules[name]

@@ -226,7 +226,7 @@ def test_one_line_installs_evalkit_for_another_project() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     shown = re.search(r"<!-- install -->\n```sh\n(.*)\n```", readme)
     assert shown is not None
-    for file in (ROOT / "action.yml", ROOT / "evalkit" / "cli" / "starter" / "workflow.yml"):
+    for file in (ROOT / "action.yml", ROOT / "evalkit" / "operations" / "starter" / "workflow.yml"):
         assert f"#   {shown[1]}\n" in file.read_text(encoding="utf-8")
 
 

@@ -19,8 +19,10 @@ from evalkit.disk.sources import imported_files
 from evalkit.errors import InputError, Problem
 from evalkit.text.values import one_line
 
-SPELLING = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
-"""`package.module:name`, or `package.module:Class.method`."""
+_PART = r"[^\s.:/\\]([^.:/\\]*[^\s.:/\\])?"
+SPELLING = re.compile(rf"{_PART}(\.{_PART})*:[^\W\d]\w*(\.[^\W\d]\w*)*")
+"""`package.module:name`, or `package.module:Class.method`. A folder such as `my-evals` is a package too: `importlib`
+can import from it, although the `import` statement cannot."""
 
 
 def load_callable(spelled: str, project: Path, place: str) -> Any:
@@ -144,7 +146,7 @@ def _import(name: str, project: Path, place: str) -> ModuleType:
     except BaseException as error:  # also what an extension raises when it panics, and `pytest.skip`
         at = raised_at(error, project)
         what = f"importing {name} failed: {f'{at}: ' if at else ''}{type(error).__name__}: {one_line(error)}"
-        fix = f"see that `python -c 'import {name}'` works in the project's root, {project}"
+        fix = f"see that `python -c '{_import_statement(name)}'` works in the project's root, {project}"
         raise InputError(Problem(place, what, fix)) from None
     ours = project_file(name, project)
     if ours and module.__file__ and ours.resolve() != Path(module.__file__).resolve():
@@ -152,6 +154,12 @@ def _import(name: str, project: Path, place: str) -> ModuleType:
         raise InputError(Problem(place, what, f"rename {ours}"))
     note_loaded(project)
     return module
+
+
+def _import_statement(name: str) -> str:
+    if all(part.isidentifier() for part in name.split(".")):
+        return f"import {name}"
+    return f'import importlib; importlib.import_module("{name}")'
 
 
 def _put_on_path(project: Path) -> None:

@@ -276,6 +276,7 @@ def test_generated_pages_are_fresh() -> None:
     assert (ROOT / "docs" / "scorers.md").read_text(encoding="utf-8") == made.scorers_page()
     assert (ROOT / "docs" / "suite.schema.json").read_text(encoding="utf-8") == made.schema_text()
     assert (ROOT / "docs" / "reference.md").read_text(encoding="utf-8") == made.reference()
+    assert (ROOT / "docs" / "ci.md").read_text(encoding="utf-8") == made.ci_page()
     assert set(SCORERS) <= set(re.findall(r"^## (\w+)$", made.scorers_page(), re.MULTILINE))
 
 
@@ -291,7 +292,7 @@ def test_the_reference_has_every_name_that_a_user_types() -> None:
 
 
 @pytest.mark.parametrize(
-    "file", [*sorted(ROOT.glob("suites/*.yaml")), ROOT / "evalkit/cli/starter/suite.yaml"], ids=str
+    "file", [*sorted(ROOT.glob("suites/*.yaml")), ROOT / "evalkit/operations/starter/suite.yaml"], ids=str
 )
 def test_suites_fit_the_schema(file: Path) -> None:
     """The published schema accepts every suite of the project."""

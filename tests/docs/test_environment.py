@@ -14,6 +14,8 @@ PAGE = ROOT / "docs" / "environment.md"
 VARIABLE = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)+")
 OTHER_CAPITALS = {
     "ACTION_SOURCE",  # placeholders of the starter workflow
+    "BASELINE_FOLDER",
+    "BASELINE_NAME",
     "COMMENT_SOURCE",
     "SUITE_FILE",
     "MIN_RARER_LABELS",  # names that a module offers

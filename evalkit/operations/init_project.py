@@ -1,0 +1,176 @@
+"""Write the files of a first suite: suite, cases, system under test, workflow and .gitignore."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from evalkit.disk.paths import project_of
+from evalkit.errors import InputError, Problem
+from evalkit.store.folder import BASELINES, REPORTS
+
+STARTER = Path(__file__).parent / "starter"
+WORKFLOW = Path(".github") / "workflows" / "evalkit.yml"
+NO_COMMIT = "0" * 40
+BASELINE = "main"
+IGNORED = (".evalkit/", f"{REPORTS}/*", f"!{BASELINES.as_posix()}/")
+"""Lines of .gitignore: run folders are left out, baselines are committed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Started:
+    """What was written.
+
+    Attributes:
+        suite: The suite.
+        wrote: New files.
+        added: Files that lines were added to.
+        kept: Files that were there and were not changed.
+        needs_source: Whether the workflow has placeholders for the repository and commit of evalkit.
+        no_repository: Whether the folder is outside of every git repository.
+    """
+
+    suite: Path
+    wrote: tuple[Path, ...]
+    added: tuple[Path, ...]
+    kept: tuple[Path, ...]
+    needs_source: bool
+    no_repository: bool
+
+
+def init_project(folder: Path) -> Started:
+    """Write a suite that runs as it is, with everything that it needs.
+
+    Args:
+        folder: for the suite; made if missing.
+
+    Raises:
+        InputError: a file of the suite is there already, or one cannot be written.
+    """
+    root, top = project_of(folder), _repository_of(folder)
+    bot, module = _place_of_bot(folder, root)
+    suite = folder / "suite.yaml"
+    own = {
+        suite: _starter("suite.yaml").replace("BOT", module),
+        folder / "golden.jsonl": _starter("golden.jsonl"),
+        bot: _starter("bot.py"),
+    }
+    if there := [file for file in own if file.exists()]:
+        raise InputError(Problem(str(file), "is already there", "choose another folder") for file in there)
+    workflow = (top or root) / WORKFLOW
+    shared = {
+        workflow: workflow_text(_inside(suite, top or root), _inside(root / BASELINES / BASELINE, top or root)),
+        root / ".gitignore": "".join(f"{line}\n" for line in IGNORED),
+    }
+    wrote, added, kept = [], [], []
+    for file, text in (own | shared).items():
+        if not file.exists():
+            _write(file, text)
+            wrote.append(file)
+        elif file.name == ".gitignore" and (lines := _missing_lines(file)):
+            _write(file, lines, append=True)
+            added.append(file)
+        else:
+            kept.append(file)
+    return Started(
+        suite=suite,
+        wrote=tuple(wrote),
+        added=tuple(added),
+        kept=tuple(kept),
+        needs_source=NO_COMMIT in workflow.read_text(encoding="utf-8"),
+        no_repository=top is None,
+    )
+
+
+def workflow_text(suite: str, baseline: str, source: tuple[str, str] | None = None) -> str:
+    """Return the workflow that gates pull requests.
+
+    Args:
+        suite: the suite's path in the repository.
+        baseline: the path of the baseline's folder in the repository.
+        source: repository and commit of evalkit; those of this installation if not given.
+    """
+    owner, commit = source or source_of(Path(__file__).parents[2])
+    values = {
+        "SUITE_FILE": json.dumps(suite),
+        "BASELINE_FOLDER": baseline,
+        "BASELINE_NAME": BASELINE,
+        "COMMENT_SOURCE": f"{owner}/comment@{commit}",
+        "ACTION_SOURCE": f"{owner}@{commit}",
+        "OWNER/evalkit": owner,
+    }
+    return _filled(_starter("workflow.yml"), values)
+
+
+def source_of(checkout: Path) -> tuple[str, str]:
+    """Return the repository and commit of this evalkit; placeholders if they are unknown."""
+    from importlib import metadata
+    from urllib.parse import urlsplit
+    from urllib.request import url2pathname
+
+    from evalkit.store.git import git
+
+    try:
+        text = metadata.distribution("evalkit-gate").read_text("direct_url.json")
+    except metadata.PackageNotFoundError:
+        text = None
+    given = json.loads(text or "{}")
+    url, commit = given.get("url", ""), given.get("vcs_info", {}).get("commit_id", "")
+    if url.startswith("file:"):
+        checkout = Path(url2pathname(urlsplit(url).path))
+    if not commit and (checkout / ".git").exists():
+        try:
+            url = git(checkout, "remote", "get-url", "origin").decode().strip()
+            commit = git(checkout, "rev-parse", "HEAD").decode().strip()
+        except InputError:
+            url = ""
+    found = re.fullmatch(r"(?:https://[^/]+/|ssh://[^/]+/|git@[^:/]+:)([\w.-]+/[\w.-]+?)(?:\.git)?/?", url)
+    return (found[1], commit) if found and commit else ("OWNER/evalkit", NO_COMMIT)
+
+
+def _filled(text: str, values: Mapping[str, str]) -> str:
+    """Replace each placeholder once: what a value contains is not a placeholder."""
+    return re.sub("|".join(map(re.escape, values)), lambda found: values[found[0]], text)
+
+
+def _starter(name: str) -> str:
+    return (STARTER / name).read_text(encoding="utf-8")
+
+
+def _repository_of(folder: Path) -> Path | None:
+    whole = folder.resolve()
+    return next((up for up in (whole, *whole.parents) if (up / ".git").exists()), None)
+
+
+def _inside(path: Path, root: Path) -> str:
+    return path.resolve().relative_to(root).as_posix()
+
+
+def _place_of_bot(folder: Path, root: Path) -> tuple[Path, str]:
+    """Return the file of the system and its module; Python cannot import from a folder with a dot in its name."""
+    parts = folder.resolve().relative_to(root).parts
+    importable = next((at for at, part in enumerate(parts) if "." in part), len(parts))
+    name = "bot" if importable == len(parts) else re.sub(r"\W+", "_", f"{parts[-1]} bot").strip("_")
+    above = root.joinpath(*parts[:importable])
+    file = folder / "bot.py" if importable == len(parts) else above / f"{name}.py"
+    return file, ".".join([*parts[:importable], name])
+
+
+def _missing_lines(gitignore: Path) -> str:
+    """Return the lines to add to a .gitignore; empty if it has them all."""
+    text = gitignore.read_text(encoding="utf-8", errors="replace")
+    known = {line.strip() for line in text.splitlines()}
+    missing = "".join(f"{line}\n" for line in IGNORED if line not in known)
+    return f"\n{missing}" if missing and text and not text.endswith("\n") else missing
+
+
+def _write(file: Path, text: str, *, append: bool = False) -> None:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with file.open("a" if append else "w", encoding="utf-8") as opened:
+            opened.write(text)
+    except OSError as error:
+        raise InputError(Problem(str(file), f"cannot be written ({error.strerror})", "choose another folder")) from None

@@ -1,0 +1,70 @@
+"""`init_project`: a first suite in a folder of any name, in a repository of any shape."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+import evalkit
+from evalkit.errors import InputError
+from evalkit.operations.init_project import IGNORED, WORKFLOW, init_project
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty project under git; it is the current folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    (tmp_path / ".git").mkdir()
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "name", ["evals", "my-evals", "Évals 2026", "v1.2", ".evals", "a.b/c", "2026", "class", "a/b", ".", "-x", "日本"]
+)
+def test_the_folder_may_have_any_name(root: Path, name: str) -> None:
+    """What was written runs without an edit: four of five answers are right."""
+    started = init_project(Path(name))
+    assert started.suite == Path(name) / "suite.yaml"
+    ended = evalkit.run(started.suite, out="run", baseline="none")
+    assert ended.outcome == "approved with conditions"
+    assert ended.summary is not None
+    assert next(cell for cell in ended.summary.cells if cell.metric == "pass_rate").estimate.value == 0.8
+    steps = yaml.safe_load((root / WORKFLOW).read_text(encoding="utf-8"))["jobs"]["gate"]["steps"]
+    assert (root / steps[1]["with"]["suite"]).samefile(started.suite)
+
+
+def test_a_project_inside_a_repository_has_its_workflow_at_the_top(root: Path) -> None:
+    """GitHub reads workflows of the repository's root; suite and baseline are named from there."""
+    (root / "service").mkdir()
+    (root / "service" / "pyproject.toml").touch()
+    init_project(Path("service/evals"))
+    given = yaml.safe_load((root / WORKFLOW).read_text(encoding="utf-8"))["jobs"]["gate"]["steps"][1]["with"]
+    assert given["suite"] == "service/evals/suite.yaml"
+    assert given["baseline"] == "git:origin/${{ github.base_ref }}:service/reports/baselines/main"
+    assert (root / "service" / ".gitignore").read_text(encoding="utf-8").splitlines() == [*IGNORED]
+
+
+@pytest.mark.parametrize("text", ["", "build/\n", "build/", "reports/*\n# ours\nbuild/"])
+def test_lines_are_added_to_gitignore_once(root: Path, text: str) -> None:
+    """What was there is kept, and a second suite adds nothing."""
+    (root / ".gitignore").write_text(text, encoding="utf-8")
+    assert init_project(Path("one")).added == (root / ".gitignore",)
+    found = (root / ".gitignore").read_text(encoding="utf-8")
+    assert found.startswith(text)
+    assert all(found.splitlines().count(line) == 1 for line in (*IGNORED, *text.splitlines()))
+    assert {*init_project(Path("two")).kept} == {root / ".gitignore", root / WORKFLOW}
+
+
+def test_files_of_a_suite_are_never_replaced(root: Path) -> None:
+    """Each file that is in the way is named, and nothing is written."""
+    Path("evals").mkdir()
+    for name in ("suite.yaml", "bot.py"):
+        Path("evals", name).write_text("mine", encoding="utf-8")
+    with pytest.raises(InputError) as refused:
+        init_project(Path("evals"))
+    assert [problem.place for problem in refused.value.problems] == ["evals/suite.yaml", "evals/bot.py"]
+    assert not (root / WORKFLOW).exists()
