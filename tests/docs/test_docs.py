@@ -65,6 +65,9 @@ def test_every_suite_example_is_a_sound_suite(text: str, tmp_path: Path) -> None
     if isinstance(value, list):
         assert all("name" in step for step in value)
         return
+    if "repos" in value:
+        check_hooks(value)
+        return
     if "jobs" in value:
         check_workflow(text, value, tmp_path)
         return
@@ -75,6 +78,17 @@ def test_every_suite_example_is_a_sound_suite(text: str, tmp_path: Path) -> None
         (tmp_path / record).touch()
     assert load_suite(tmp_path / "suite.yaml").name == value["name"]
     jsonschema.Draft202012Validator(SCHEMA).validate(value)
+
+
+def check_hooks(value: dict[str, Any]) -> None:
+    """A hook that a project names is one that this repository offers, and starts a command of evalkit."""
+    offered = {
+        hook["id"]: hook for hook in yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text(encoding="utf-8"))
+    }
+    for hook in (hook for repository in value["repos"] for hook in repository["hooks"]):
+        program, *words = shlex.split(offered[hook["id"]]["entry"])
+        assert program == "evalkit"
+        assert CliRunner().invoke(app, [*words, "--help"]).exit_code == 0
 
 
 def check_workflow(text: str, value: dict[str, Any], folder: Path) -> None:
