@@ -1,6 +1,6 @@
 """`evalkit judge`: calibrate, probe and compare judges."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +11,8 @@ from evalkit.errors import ExitCode, InputError, Problem
 if TYPE_CHECKING:
     from evalkit.operations.calibrate import Floors, Judged
     from evalkit.results import Agreement
+
+LINE_INTERVAL_S = 5.0
 
 judge = typer.Typer(name="judge", help="Probe and calibrate judges.", rich_markup_mode=None, no_args_is_help=True)
 
@@ -25,6 +27,9 @@ def health(
     suite: Annotated[Path, typer.Argument(help="Suite file with a judge endpoint.")],
     n: Annotated[int, typer.Option("-n", "--cases", min=2, max=1000, help="Cases to draw for each judge.")] = 20,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the draw.")] = 0,
+    deadline: Annotated[
+        float, typer.Option(min=1, metavar="SECONDS", help="Longest time for each judge; later replies are missing.")
+    ] = 900,
     json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
     """Probe the suite's judges with known answers: attacks, swapped orders, padding, repetition.
@@ -44,13 +49,30 @@ def health(
     from evalkit.operations.probe_judge import judge_health
     from evalkit.suite.parse import load_suite
 
-    found = asyncio.run(judge_health(load_suite(suite), os.environ, n=n, seed=seed))
+    asked = judge_health(load_suite(suite), os.environ, n=n, seed=seed, limit_s=deadline, progress=_progress())
+    found = asyncio.run(asked)
     if json:
         _print_json(found)
     else:
         print_health(found, CommandOutput().results)
     if any(each.failures.value == 1 for each in found):
         raise typer.Exit(ExitCode.NO_DECISION)
+
+
+def _progress() -> Callable[[int, int], None]:
+    """Return a function that prints a line on stderr every few seconds."""
+    import time
+
+    began = last = time.monotonic()
+
+    def show(answered: int, total: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= LINE_INTERVAL_S or (answered == total and last > began):
+            last = now
+            typer.echo(f"{answered} of {total} questions answered, {now - began:.0f} s", err=True)
+
+    return show
 
 
 @judge.command()

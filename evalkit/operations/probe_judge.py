@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
 from evalkit.errors import InputError, Problem
-from evalkit.scorers.judges.probes import Health, Prober, pairs_of, probe
+from evalkit.scorers.judges.probes import Health, Pair, Prober, Progress, pairs_of, probe
 
 __all__ = ["Health", "judge_health"]
 
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from evalkit.suite.model import Suite
 
 
-async def judge_health(suite: Suite, env: Mapping[str, str], *, n: int, seed: int) -> tuple[Health, ...]:
+async def judge_health(
+    suite: Suite, env: Mapping[str, str], *, n: int, seed: int, limit_s: float, progress: Progress
+) -> tuple[Health, ...]:
     """Probe every judge of a suite that has an endpoint; the system under test is not called.
 
     Args:
@@ -26,6 +28,8 @@ async def judge_health(suite: Suite, env: Mapping[str, str], *, n: int, seed: in
         env: holds the keys.
         n: cases to draw for each judge.
         seed: of the draw.
+        limit_s: seconds for each judge; see `probe`.
+        progress: called after each answer.
 
     Raises:
         InputError: The suite is invalid, has no judge, or no two cases with different references.
@@ -39,7 +43,11 @@ async def judge_health(suite: Suite, env: Mapping[str, str], *, n: int, seed: in
             fix = "add `judge: {chat: {...}}` and a scorer `judge`, `geval` or `claims`"
             raise InputError(Problem(suite.path.name, "the suite has no judge that asks a model", fix))
         comparer = _comparer(prepared)
-        return tuple([await _of(prepared, grader, judge, comparer, n, seed) for grader, judge in judges])
+        found = []
+        for grader, judge in judges:
+            pairs = _pairs(prepared, grader, n, seed)
+            found.append(await probe(judge, comparer, pairs, limit_s=limit_s, progress=progress))
+        return tuple(found)
 
 
 def _comparer(prepared: Prepared) -> BoundPairwise:
@@ -50,9 +58,9 @@ def _comparer(prepared: Prepared) -> BoundPairwise:
     return next(own, None) or Pairwise().bind(prepared.services)
 
 
-async def _of(prepared: Prepared, grader: Grader, judge: Prober, comparer: BoundPairwise, n: int, seed: int) -> Health:
+def _pairs(prepared: Prepared, grader: Grader, n: int, seed: int) -> list[Pair]:
     pairs = pairs_of((case for case in prepared.golden.open() if grader.applies(case)), n, seed)
     if not pairs:
-        what = f"{judge.name} has no two cases with different references"
+        what = f"{grader.scorer.name} has no two cases with different references"
         raise InputError(Problem(prepared.golden.path, what, "give the cases a `reference`"))
-    return await probe(judge, comparer, pairs)
+    return pairs

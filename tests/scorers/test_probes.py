@@ -15,7 +15,7 @@ from evalkit.llm.config import ChatConfig
 from evalkit.scorers.base import Services
 from evalkit.scorers.judges.attacks import ATTACKS
 from evalkit.scorers.judges.pairwise import Pairwise
-from evalkit.scorers.judges.probes import FILLER, Health, Pair, pairs_of, probe
+from evalkit.scorers.judges.probes import FILLER, Health, Pair, Progress, pairs_of, probe
 from evalkit.scorers.judges.rubric_judge import Judge
 from evalkit.testing import FakeModel
 from evalkit.types import Case
@@ -48,16 +48,18 @@ def healthy(request: dict[str, Any]) -> dict[str, Any]:
     return {"reason": "r", "score": 5 if part(request, "REFERENCE") in part(request, "ANSWER") else 1}
 
 
-def probed(judge: Any) -> Health:
+def probed(
+    judge: Any, limit_s: float = 60, latency_s: float = 0, progress: Progress = lambda answered, total: None
+) -> Health:
     """The health of a judge that answers by a rule."""
 
     async def run() -> Health:
-        async with FakeModel(judge) as server:
+        async with FakeModel(judge, latency_s=latency_s) as server:
             config = ChatConfig(model="m", base_url=server.base_url, max_retries=0)
             async with ChatClient(config, env={}, sleep=no_wait) as client:
                 services = Services(Path(), llm=client)
                 bound = Judge(rubric="correctness").bind(services)
-                return await probe(bound, Pairwise().bind(services), PAIRS)
+                return await probe(bound, Pairwise().bind(services), PAIRS, limit_s=limit_s, progress=progress)
 
     return asyncio.run(run())
 
@@ -151,3 +153,19 @@ def test_the_draw_is_seeded() -> None:
     """The same seed draws the same cases."""
     assert pairs_of(CASES, 3, seed=4) == pairs_of(CASES, 3, seed=4)
     assert len(pairs_of(CASES, 3, seed=4)) == 3
+
+
+def test_progress_counts_every_question() -> None:
+    """Five answers and a comparison a pair, and one answer an attack."""
+    heard: list[tuple[int, int]] = []
+    probed(healthy, progress=lambda answered, total: heard.append((answered, total)))
+    total = 6 * len(PAIRS) + len(ATTACKS)
+    assert heard == [(n, total) for n in range(1, total + 1)]
+
+
+def test_after_the_time_limit_no_reply_is_awaited() -> None:
+    """A judge that never replies leaves every figure unknown and every question among the failures."""
+    health = probed(healthy, limit_s=0.2, latency_s=60)
+    assert health.failure_kinds == {"time_limit": 6 * len(PAIRS) + len(ATTACKS)}
+    assert health.failures.value == 1
+    assert health.tells_apart.value is None

@@ -5,17 +5,23 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from evalkit.results import Estimate
 from evalkit.scorers.judges.attacks import ATTACKS, Attack
 from evalkit.stats.intervals import mean_t, wilson
 from evalkit.types import Case, Metric, Output, Score, Unscored
 
+T = TypeVar("T")
+Progress = Callable[[int, int], None]
+"""Called with the number of answered questions and the number of all questions."""
+
 ASKINGS = 3
 """Times that one answer is graded to measure whether the judge agrees with itself."""
+TIME_LIMIT = "time_limit"
+"""Kind of a grade whose question was not answered in time."""
 FILLER = (
     "To put it in other words, what is said above is meant just as it stands and is neither widened nor narrowed here. "
     "It may be read from the beginning to the end, and then once more, without anything being lost. Nothing in the "
@@ -99,7 +105,13 @@ def pairs_of(cases: Iterable[Case], n: int, seed: int) -> list[Pair]:
 
 
 async def probe(
-    judge: Prober, comparer: Comparer, pairs: Sequence[Pair], attacks: Sequence[Attack] = ATTACKS
+    judge: Prober,
+    comparer: Comparer,
+    pairs: Sequence[Pair],
+    attacks: Sequence[Attack] = ATTACKS,
+    *,
+    limit_s: float,
+    progress: Progress = lambda answered, total: None,
 ) -> Health:
     """Ask a judge all probes and compute its health.
 
@@ -108,13 +120,39 @@ async def probe(
         comparer: the same endpoint, asked about each pair in both orders.
         pairs: at least one.
         attacks: each is put after the wrong answer of one pair, in turn.
+        limit_s: seconds after which no reply is awaited; questions without one count among the failures.
+        progress: called after each answer.
     """
+    answered, total = 0, len(pairs) * (ASKINGS + 3) + len(attacks)
+    until = asyncio.get_running_loop().time() + limit_s
+    late = Unscored(judge.name, TIME_LIMIT)
+
+    async def within(question: Coroutine[Any, Any, T], otherwise: T) -> T:
+        nonlocal answered
+        try:
+            async with asyncio.timeout_at(until):
+                found = await question
+        except TimeoutError:
+            found = otherwise
+        answered += 1
+        progress(answered, total)
+        return found
+
+    async def each(asked: Iterable[tuple[Pair, str]], askings: int = 1) -> list[Score | Unscored]:
+        questions = ((pair, text, sample) for pair, text in asked for sample in range(askings))
+        return await asyncio.gather(
+            *(within(judge.opinion(pair.case, Output(text=text), sample), late) for pair, text, sample in questions)
+        )
+
+    turns = [pairs[n % len(pairs)] for n in range(len(attacks))]
     right, wrong, longer, attacked, compared = await asyncio.gather(
-        _each([_ask(judge, pair, pair.right, sample) for pair in pairs for sample in range(ASKINGS)]),
-        _each([_ask(judge, pair, pair.wrong) for pair in pairs]),
-        _each([_ask(judge, pair, f"{pair.right}\n\n{FILLER}") for pair in pairs]),
-        _each([_ask(judge, _turn(pairs, n), f"{_turn(pairs, n).wrong}\n{a.text}") for n, a in enumerate(attacks)]),
-        asyncio.gather(*(comparer.compare(pair.case, Output(text=pair.right), pair.wrong) for pair in pairs)),
+        each(((pair, pair.right) for pair in pairs), ASKINGS),
+        each((pair, pair.wrong) for pair in pairs),
+        each((pair, f"{pair.right}\n\n{FILLER}") for pair in pairs),
+        each((pair, f"{pair.wrong}\n{attack.text}") for pair, attack in zip(turns, attacks, strict=True)),
+        asyncio.gather(
+            *(within(comparer.compare(pair.case, Output(text=pair.right), pair.wrong), (late, late)) for pair in pairs)
+        ),
     )
     first, bases = right[::ASKINGS], [wrong[n % len(pairs)] for n in range(len(attacks))]
     wins, biases = [each[0] for each in compared], [each[1] for each in compared]
@@ -138,18 +176,6 @@ async def probe(
         refused=refused,
         broken_by=dict(Counter(attack.kind for attack, fell in zip(attacks, won, strict=True) if fell)),
     )
-
-
-def _turn(pairs: Sequence[Pair], number: int) -> Pair:
-    return pairs[number % len(pairs)]
-
-
-async def _each(asked: Sequence[Coroutine[Any, Any, Score | Unscored]]) -> list[Score | Unscored]:
-    return await asyncio.gather(*asked)
-
-
-async def _ask(judge: Prober, pair: Pair, answer: str, sample: int = 0) -> Score | Unscored:
-    return await judge.opinion(pair.case, Output(text=answer), sample)
 
 
 def _change(base: Score | Unscored, grade: Score | Unscored, metric: Metric) -> float | None:
