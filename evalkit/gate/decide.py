@@ -13,7 +13,7 @@ from evalkit.gate.critical_cases import RUNS
 from evalkit.gate.findings import Finding, finding
 from evalkit.gate.no_regression import escalated_cases, regression_finding, suspects_to_repeat
 from evalkit.gate.pairing import Baseline
-from evalkit.gate.policy import Canary, Failures, NoRegression, Policy, Threshold
+from evalkit.gate.policy import ADD_GATE, NO_GATE, Canary, Failures, NoRegression, Policy, Threshold
 from evalkit.gate.regression import MORE_RUNS
 from evalkit.gate.thresholds import threshold_finding
 from evalkit.results import PARTIAL_RUN, CheckOutcome, Decision, Outcome, Summary
@@ -24,8 +24,6 @@ EXIT_CODES: dict[Outcome, ExitCode] = {
     "blocked": ExitCode.BLOCKED,
     "no decision": ExitCode.NO_DECISION,
 }
-NO_GATE = "the suite has no gate, so nothing is decided"
-ADD_GATE = "add one, such as `gate: [{pass_rate: {min: 0.85}}]`, then decide with `evalkit gate RUN`"
 _MOST_IMPORTANT_FIRST: tuple[CheckOutcome, ...] = ("block", "no decision", "warn", "insufficient evidence")
 
 

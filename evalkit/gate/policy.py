@@ -218,6 +218,10 @@ class Policy:
         return frozenset(found)
 
 
+NO_GATE = "the suite has no gate, so nothing is decided"
+ADD_GATE = "add one, such as `gate: [{pass_rate: {min: 0.85}}]`, then decide with `evalkit gate RUN`"
+
+
 def within(cohorts: Iterable[str], by: Sequence[str] | None) -> tuple[str, ...]:
     """Select `overall` and the cohorts of the names in `by`; all of them where it is `None`."""
     return tuple(label for label in cohorts if by is None or label == OVERALL or label.split("=", 1)[0] in by)

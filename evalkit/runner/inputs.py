@@ -14,8 +14,7 @@ from evalkit.baselines.load import find_baseline_of, load_baseline
 from evalkit.disk.paths import shown_path
 from evalkit.errors import InputError, Problem, gathered
 from evalkit.gate.assess import Terms
-from evalkit.gate.decide import ADD_GATE, NO_GATE
-from evalkit.gate.policy import NoRegression
+from evalkit.gate.policy import ADD_GATE, NO_GATE, NoRegression
 from evalkit.runner.terms import read_labels_of
 from evalkit.store.folder import DECISION, MANIFEST, ROWS, SUMMARY
 from evalkit.systems.chat import ChatSystem
