@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from evalkit.results import Estimate
-from evalkit.text.numbers import Style, change, dropped, elapsed, estimated, figure, needed, plural, style_of
+from evalkit.text.numbers import Style, change, dropped, duration, estimated, figure, needed, plural, style_of
 from evalkit.types import Metric
 
 RATE, SECONDS, USD, NUMBER = Style("rate"), Style("seconds"), Style("usd"), Style("number")
@@ -123,8 +123,20 @@ def test_the_style_follows_the_declaration_then_the_name(name: str, metric: Metr
 
 
 def test_times_and_counts_in_words() -> None:
-    """Elapsed time and plurals read as a person would write them; a missing instant gives nothing."""
-    assert elapsed("2026-07-03T10:22:41+00:00", "2026-07-03T10:24:45+00:00") == "2 m 04 s"
-    assert elapsed("2026-07-03T10:00:00+00:00", "2026-07-03T11:05:00+00:00") == "1 h 05 m"
-    assert elapsed("2026-07-03T10:00:00+00:00", "") == ""
+    """Elapsed time and plurals read as a person would write them."""
+    assert [duration(seconds) for seconds in (0.4, 59.4, 59.6, 124, 3900)] == [
+        "0 s", "59 s", "1 m 00 s", "2 m 04 s", "1 h 05 m",
+    ]  # fmt: skip
     assert (plural(1, "case"), plural(1200, "case")) == ("1 case", "1,200 cases")
+
+
+@pytest.mark.parametrize(
+    ("usd", "text"),
+    [
+        (12.3456, "$12.35"), (1.0, "$1.00"), (0.05, "$0.0500"), (0.0021, "$0.0021"), (0.000012, "$0.000012"),
+        (4e-7, "$0.00000040"), (0.0, "$0.00"), (1e-15, "$0.00"), (-0.000012, "\u2212$0.000012"),
+    ],
+)  # fmt: skip
+def test_small_costs_are_not_rounded_away(usd: float, text: str) -> None:
+    """An amount below a cent has at least two digits."""
+    assert figure(usd, USD) == text

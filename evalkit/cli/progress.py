@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Self
 from evalkit.net.waits import WAITS, Waits
 from evalkit.report.survey import first_wrong
 from evalkit.runner.session import Watcher
-from evalkit.text.numbers import plural
+from evalkit.text.numbers import Style, figure, plural
 from evalkit.text.printable import one_line
 from evalkit.types import UNKNOWN, WRONG, Row, Usage, verdict_of
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 LINE_INTERVAL_S = 10.0
 LINE_SHARE = 0.05
+ENOUGH_ROWS = 5
+"""Rows of this process before the remaining time is estimated."""
 SHOWN_FAILURES = 20
 SHOWN_WARNINGS = 5
 HEADER_CHARS = 80
@@ -43,7 +45,7 @@ class Reporter:
         WAITS.set(self._waits)
         self._replies = self._cached = 0
         self._bar: Progress | None = None
-        self._expected = self._done = self._failed = self._unknown = self._told = 0
+        self._expected = self._done = self._already = self._failed = self._unknown = self._told = 0
         self._cost_usd: float | None = None
         self._budget: Budget | None = None
         self._advisory: frozenset[str] = frozenset()
@@ -62,7 +64,7 @@ class Reporter:
             self._bar.stop()
 
     def _begin(self, prepared: Prepared, expected: int, done: int, baseline: str) -> None:
-        self._expected, self._done, self._advisory = expected, done, prepared.advisory
+        self._expected, self._done, self._already, self._advisory = expected, done, done, prepared.advisory
         suite, self._budget = prepared.suite, prepared.budget
         if self._mode == "none":
             return
@@ -133,9 +135,10 @@ class Reporter:
     def _counts(self) -> str:
         parts = [f"failed {self._failed}", f"unknown {self._unknown}"]
         if self._budget is not None:
-            parts.append(f"${self._budget.spent_usd:.2f} of ${self._budget.limit_usd:.2f}")
+            spent, most = (figure(usd, Style("usd")) for usd in (self._budget.spent_usd, self._budget.limit_usd))
+            parts.append(f"{spent} of {most}")
         elif self._cost_usd is not None:
-            parts.append(f"${self._cost_usd:.4f}")
+            parts.append(figure(self._cost_usd, Style("usd")))
         if self._cached:
             parts.append(f"cache {100 * self._cached // self._replies}%")
         if waits := str(self._waits):
@@ -148,8 +151,10 @@ class Reporter:
         return self._done >= self._expected or waited >= LINE_INTERVAL_S or (self._done % step == 0 and waited >= 1)
 
     def _eta(self) -> str:
+        if self._done - self._already < ENOUGH_ROWS:
+            return ""
         spent = time.monotonic() - self._started
-        left = (self._expected - self._done) * spent / max(1, self._done)
+        left = (self._expected - self._done) * spent / (self._done - self._already)
         return f" · {left:.0f} s left" if left >= 1 else ""
 
 

@@ -32,7 +32,7 @@ from evalkit.text.numbers import (
     Style,
     difference,
     dropped,
-    elapsed,
+    duration,
     estimated,
     figure,
     needed,
@@ -286,8 +286,8 @@ def _facts(summary: Summary, decision: Decision, manifest: Manifest, styles: Map
     scored, expected = overall_coverage(summary)
     if scored < expected or not expected:
         facts.append(f"coverage {share_of(scored, expected)}")
-    if took := elapsed(manifest.started_at, manifest.finished_at):
-        facts.append(f"took {took}")
+    if manifest.wall_s is not None:  # of a resumed run it is unknown: nobody waited between two commands
+        facts.append(f"took {duration(manifest.wall_s)}")
     facts += [
         f"{spoken(cell.metric)} {figure(cell.estimate.value, styles[cell.metric], cell.estimate.n)}"
         for cell in summary.cells

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from datetime import datetime
 from decimal import Decimal
 from typing import Literal
 
@@ -18,6 +17,8 @@ DECIMAL_FROM_N = 200
 """From this many cases on, percentages get a decimal: one case weighs half a point or less."""
 UNKNOWN = "unknown"
 MINUS = "−"
+SMALLEST_USD = 1e-12
+"""A smaller amount is shown as $0.00."""
 _RATES = ("rate", "coverage", "recall", "precision", "share", "accuracy")
 
 
@@ -154,15 +155,11 @@ def plural(count: int, word: str) -> str:
     return f"{count:,} {word}{'' if count == 1 else 's'}"
 
 
-def elapsed(started_at: str, finished_at: str) -> str:
-    """Write the time between two ISO 8601 instants as `2 m 04 s`; empty if either is missing or unreadable."""
-    try:
-        seconds = round((datetime.fromisoformat(finished_at) - datetime.fromisoformat(started_at)).total_seconds())
-    except (ValueError, TypeError):
-        return ""
-    if seconds < 60:
-        return f"{seconds} s"
-    minutes, rest = divmod(seconds, 60)
+def duration(seconds: float) -> str:
+    """Write `12 s`, `2 m 04 s` or `1 h 05 m`."""
+    if round(seconds) < 60:
+        return f"{round(seconds)} s"
+    minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} m {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} m"
 
 
@@ -192,8 +189,15 @@ def _bare(value: float, style: Style, scale: float) -> str:
         small = _second_unit(scale) == "ms"
         return signed(1000 * value, 0) if small else signed(value, 1 if abs(scale) >= 10 else 2)
     if style.unit == "usd":
-        return signed(value, 2 if abs(scale) >= 1 or scale == 0 else 4)
+        return signed(value, _cents(scale))
     return signed(value, style.decimals)
+
+
+def _cents(scale: float) -> int:
+    """Return the decimals of an amount in dollars: at least two digits that are not zeros."""
+    if abs(scale) >= 1 or not abs(scale) > SMALLEST_USD:
+        return 2
+    return max(4, 1 - math.floor(math.log10(abs(scale))))
 
 
 def _second_unit(value: float) -> str:

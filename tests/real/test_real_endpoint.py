@@ -1,9 +1,9 @@
 """A real model server: what its replies say is noise, what they are made of is not.
 
-Skipped without one. Tried with llama.cpp's Python server and any GGUF model, a tiny random one included:
+Skipped without one. CI serves a small model for it; by hand (see benchmarks/serve_small_model.py for the installation):
 
-    python -m llama_cpp.server --model MODEL.gguf --port 8099 --chat_format chatml --n_ctx 16384
-    EVALKIT_REAL_ENDPOINT=http://127.0.0.1:8099/v1 pytest tests/real
+    python benchmarks/serve_small_model.py --port 8099
+    EVALKIT_REAL_ENDPOINT=http://127.0.0.1:8099/v1 pytest -m process tests/real
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from evalkit.llm.config import ChatConfig
 from evalkit.llm.errors import JudgeError
 
 ENDPOINT = os.environ.get("EVALKIT_REAL_ENDPOINT", "")
-MODEL = os.environ.get("EVALKIT_REAL_MODEL", "tiny.gguf")
+MODEL = os.environ.get("EVALKIT_REAL_MODEL", "smollm2")
 pytestmark = pytest.mark.skipif(not ENDPOINT, reason="EVALKIT_REAL_ENDPOINT names no server")
 
 NOISE = {"judge_truncated", "judge_bad_reply"}
@@ -34,7 +34,7 @@ SUITE = """\
 name: real
 golden: cases.jsonl
 system: SYSTEM
-judge: {chat: {model: "MODEL", base_url: "ENDPOINT", max_tokens: 2000, temperature: 2, deadline_s: 240, timeout_s: 120}}
+judge: {chat: {model: "MODEL", base_url: "ENDPOINT", max_tokens: 400, temperature: 1, deadline_s: 240, timeout_s: 120}}
 concurrency: 1
 scorers:
 SCORERS
@@ -130,3 +130,32 @@ def test_a_chat_system_answers(tmp_path: Path) -> None:
     for row in rows:
         assert row["output"]["usage"]["output_tokens"] > 0
         assert row["output"]["latency_s"] > 0
+
+
+def test_the_noise_of_a_real_model_is_measured(tmp_path: Path) -> None:
+    """At a high temperature answers differ from run to run; the command finds the repeats and compares them."""
+    system = f'{{chat: "{MODEL}", base_url: "{ENDPOINT}", max_tokens: 12, temperature: 1.5}}'
+    rows = graded(tmp_path, system, "  - length: {max: 20}")
+    assert len(rows) == 3
+    command = [sys.executable, "-m", "evalkit", "noise", "suite.yaml", "--repeat", "3", "--trials", "20", "--json"]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=600)
+    assert ended.returncode == 0, ended.stderr
+    found = json.loads(ended.stdout)
+    assert found["repeats"] == 3
+    assert {gate["metric"] for gate in found["gates"]} == {"pass_rate", "length"}
+    assert found["false_blocks"]["n"] == 20
+
+
+def test_the_health_of_a_small_judge_is_shown(tmp_path: Path) -> None:
+    """Within its time limit, with replies and without, a judge of 135 million parameters is shown as what it is."""
+    graded(tmp_path, "{replay: golden}", "  - length: {max: 100000}")
+    text = (tmp_path / "suite.yaml").read_text(encoding="utf-8")
+    judge = "  - judge: {name: correctness, rubric: correctness, pass: 4, advisory: true}\ngate:"
+    (tmp_path / "suite.yaml").write_text(text.replace("gate:", judge), encoding="utf-8")
+    rows = [{"id": str(n), "input": f"{n} + 1?", "reference": str(n + 1), "answer": str(n + 1)} for n in range(3)]
+    (tmp_path / "cases.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    command = [sys.executable, "-m", "evalkit", "judge", "health", "suite.yaml", "--cases", "2", "--deadline", "30"]
+    ended = subprocess.run([*command, "--json"], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300)
+    assert ended.returncode in (0, 3), ended.stderr
+    (found,) = json.loads(ended.stdout)
+    assert found["failures"]["n"] == 2 * 6 + 63

@@ -328,6 +328,7 @@ def manifest() -> Manifest:
         suite_file="suites/compliance/suite.yaml",
         started_at="2026-07-03T10:22:41+00:00",
         finished_at="2026-07-03T10:24:45+00:00",
+        wall_s=124.0,
         golden=GoldenFacts(path="golden_sets/compliance/cases.jsonl", sha256="ab" * 32, n_cases=40),
         system=SystemFacts(kind="python", fingerprint="cd" * 16, version="2.4.0"),
         metrics=(),
