@@ -419,3 +419,20 @@ def test_notice_about_directions_is_not_shown() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert graded("hallucination").value == 1.0
+
+
+@pytest.mark.parametrize("score", [0, 7])
+def test_a_reply_that_repeats_the_example_of_the_prompt_is_unscored(score: int) -> None:
+    """A small model fills in the number and leaves the placeholder of deepeval's example: that is no verdict."""
+    reply = {"reason": "your concise and informative reason here", "score": score}
+    grade = graded(G_EVAL, FakeModel(judge_but(ReasonScore=reply)))
+    assert isinstance(grade, Unscored)
+    assert grade.kind == "judge_echoed_example"
+
+
+def test_claims_that_quote_a_json_answer_are_the_case_s_own() -> None:
+    """A form whose texts come from the case may repeat it, also where the answer looks like an example."""
+    answer = '{"note": "The fee is ten euro a month."}'
+    claims = {"claims": ["The fee is ten euro a month.", "The fee is ten euro a month."]}
+    grade = graded("faithfulness", FakeModel(judge_but(Claims=claims)), output=Output(text=answer))
+    assert isinstance(grade, Score)

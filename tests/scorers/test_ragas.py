@@ -18,6 +18,7 @@ import pytest
 
 from evalkit.llm.client import ChatClient
 from evalkit.llm.config import ChatConfig
+from evalkit.llm.wire import json_objects
 from evalkit.scorers.base import Services
 from evalkit.scorers.libraries.ragas import Ragas
 from evalkit.scorers.libraries.ragas_library import load_ragas
@@ -548,3 +549,18 @@ def test_loop_is_not_patched() -> None:
     before = asyncio.run
     graded("exact_match")
     assert asyncio.run is before
+
+
+def test_statements_of_the_prompt_s_own_example_are_unscored() -> None:
+    """A small model that hands back ragas' example has said nothing about the case."""
+
+    def copying(request: dict[str, Any]) -> dict[str, Any]:
+        if wanted(request) != "StatementGeneratorOutput":
+            return good_judge(request)
+        prompt = request["messages"][-1]["content"]
+        examples = [found for found in json_objects(prompt) if "statements" in found]
+        return {"statements": examples[0]["statements"]}
+
+    grade = graded("faithfulness", FakeModel(copying))
+    assert isinstance(grade, Unscored)
+    assert grade.kind == "judge_echoed_example"

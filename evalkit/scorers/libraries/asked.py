@@ -5,17 +5,21 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from evalkit.llm.errors import JudgeError
 from evalkit.types import Usage
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
     from evalkit.llm.client import ChatClient
 
 Given = tuple[tuple[str, int], ...]
 """How many items of each name the judge was given: `(("statements", 3),)`."""
+LEAST_CHARS = 12
+"""Shorter texts, such as `yes` or a number, say nothing about where they come from."""
 Rule = Callable[[Any, Mapping[str, int]], str | None]
 """What is wrong with a reply; `None` if nothing is."""
 
@@ -29,6 +33,9 @@ class LibraryRules(Protocol):
 
     def form(self, prompt: str, model: type[Any]) -> type[Any]:
         """Return the reply model that is asked for instead of `model`."""
+
+    def examples_end(self, prompt: str, model: type[Any]) -> int:
+        """Return the length of the part of a prompt whose JSON objects are examples, 0 if it cannot be told apart."""
 
     def look(self, reply: Any, number: int) -> None:
         """Inspect a valid reply, after `number` others for this case.
@@ -70,6 +77,9 @@ class Asked:
             form = self._rules.form(prompt, model)
             parsed = await self._client.structured(prompt, form, sample=sample, repeat=self._repeat)
             self._count(parsed.usage)
+            end = self._rules.examples_end(prompt, model)
+            if copies_example(parsed.value, prompt[:end], prompt[end:]):
+                raise JudgeError("echoed_example", "the reply repeats an example of the prompt")
             self._rules.look(parsed.value, self._replies)
         except (JudgeError, NotApplicable) as error:
             self._count(getattr(error, "usage", None))
@@ -83,6 +93,31 @@ class Asked:
 
         if usage is not None:
             self.usage = add_usage(self.usage, usage)
+
+
+def copies_example(reply: BaseModel, examples: str, case: str) -> bool:
+    """Tell whether every longer text of a reply comes from the examples in its prompt; small models do that.
+
+    Args:
+        reply: A value that fits the form.
+        examples: The part of the prompt whose JSON objects are examples.
+        case: The rest of the prompt, whose texts a reply may repeat.
+    """
+    from evalkit.llm.wire import json_objects
+
+    said = [text for text in _texts(reply.model_dump()) if len(text) >= LEAST_CHARS and text not in case]
+    if not said:
+        return False
+    shown = {text for example in json_objects(examples) for text in _texts(example)}
+    return shown.issuperset(said)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value.strip()
+    elif isinstance(value, Mapping | list | tuple):
+        for item in value.values() if isinstance(value, Mapping) else value:
+            yield from _texts(item)
 
 
 def ruled(model: type[Any], rule: Rule, given: Given) -> type[Any]:

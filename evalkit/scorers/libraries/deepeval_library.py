@@ -106,6 +106,9 @@ RULES: Mapping[str, Rule] = {"Verdicts": _verdict_each, "ReasonScore": _whole_le
 ITEMS: Mapping[str, str] = {"Claims": "claims", "Statements": "statements"}
 """Name of a reply model -> the list whose items are judged afterwards."""
 
+QUOTING = frozenset({*ITEMS, "Truths", "Steps"})
+"""Reply models whose texts may be those of the case."""
+
 
 class DeepevalRules:
     """The rules for one metric and one case.
@@ -121,6 +124,10 @@ class DeepevalRules:
         """See `LibraryRules.form`."""
         rule = RULES.get(model.__name__)
         return ruled(model, rule, (("items", self._items),)) if rule else model
+
+    def examples_end(self, prompt: str, model: type[Any]) -> int:
+        """See `LibraryRules.examples_end`: deepeval writes the case between examples, and some forms quote it."""
+        return 0 if model.__name__ in QUOTING else len(prompt)
 
     def look(self, reply: Any, number: int) -> None:
         """See `LibraryRules.look`: deepeval gives 1 to an answer without claims, and to contexts without truths."""

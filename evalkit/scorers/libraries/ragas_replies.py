@@ -8,12 +8,15 @@ from typing import Any
 
 from evalkit.scorers.libraries.asked import Given, NotApplicable, Rule, ruled
 
+CASE_MARK = "\ninput: "
+"""Begins the case in a prompt of ragas, after the examples."""
+
 
 def given_in(prompt: str) -> Given:
     """Count the lists in the input that ends a prompt of ragas: one JSON object, whose texts hold no raw line end."""
-    start = prompt.rfind("\ninput: ")
+    start = prompt.rfind(CASE_MARK)
     try:
-        found, _ = json.JSONDecoder().raw_decode(prompt, start + len("\ninput: "))
+        found, _ = json.JSONDecoder().raw_decode(prompt, start + len(CASE_MARK))
     except ValueError:
         return ()
     return tuple((name, len(value)) for name, value in found.items() if isinstance(value, list))
@@ -95,6 +98,10 @@ class RagasRules:
         """See `LibraryRules.form`."""
         rule = RULES.get(model.__name__)
         return ruled(model, rule, given_in(prompt)) if rule else model
+
+    def examples_end(self, prompt: str, model: type[Any]) -> int:
+        """See `LibraryRules.examples_end`."""
+        return max(0, prompt.rfind(CASE_MARK))
 
     def look(self, reply: Any, number: int) -> None:
         """See `LibraryRules.look`: stop if the list that everything else depends on is empty."""
