@@ -36,6 +36,8 @@ def sample(  # noqa: PLR0913 - typer reads the flags from the signature
 
     Exit codes: 0, or 2 where the run has no judge or no answer left to label.
     """
+    import shlex
+
     from evalkit.errors import InputError, Problem
     from evalkit.operations.calibrate import load_judged
     from evalkit.operations.find_run import find_run
@@ -52,6 +54,8 @@ def sample(  # noqa: PLR0913 - typer reads the flags from the signature
     except OSError as error:
         raise InputError(Problem(str(page), f"cannot be written ({error.strerror})", "name another --out")) from None
     typer.echo(f"{plural(len(queue.items), 'answer')} to label in {page}")
+    typer.echo("next: open the page, label the answers, and import the file that it exports:")
+    typer.echo(f"      evalkit labels import {shlex.quote(run)} EXPORTED.jsonl --into labels/people.jsonl")
 
 
 @labels.command(name="import")
