@@ -168,6 +168,8 @@ class Output:
     """Why the system stopped, in its own words."""
     interrupt: Mapping[str, Any] | None = None
     """The question to a person that the system waits for."""
+    fault: str | None = None
+    """What the model did wrong instead of answering, as `kind: what`; no pass mark is met."""
     latency_s: float | None = None
     """Wall seconds of the call; `None` if the answer was stored without a time."""
     ttft_s: float | None = None

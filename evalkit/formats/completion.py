@@ -8,9 +8,37 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from evalkit.formats.fields import read_id
+from evalkit.formats.thoughts import without_thoughts
 from evalkit.text.values import one_line, shown
 
 Part = Literal["message", "delta"]
+_THOUGHTS = ("thinking", "reasoning")
+"""Types of the parts of a content that hold thoughts."""
+
+
+@dataclass
+class CalledTool:
+    """A tool call as a model writes it: the arguments are JSON text that may be broken."""
+
+    id: str
+    name: str
+    arguments: str
+    position: int | None = None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the arguments are an object that is closed."""
+        try:
+            return isinstance(json.loads(self.arguments), dict)
+        except (ValueError, RecursionError):
+            return False
+
+    def extend(self, piece: CalledTool) -> None:
+        """Add the next piece of a stream; a name that is repeated counts once."""
+        self.id = self.id or piece.id
+        if not self.arguments and piece.name != self.name:
+            self.name = piece.name if piece.name.startswith(self.name) else self.name + piece.name
+        self.arguments += piece.arguments
 
 
 @dataclass
@@ -19,11 +47,17 @@ class Completion:
 
     text: str = ""
     refusal: str = ""
-    tool_calls: dict[int, dict[str, str]] = field(default_factory=dict)
-    """Position -> {id, name, arguments as JSON text}."""
+    tool_calls: list[CalledTool] = field(default_factory=list)
     usage: Mapping[str, Any] | None = None
     model: str | None = None
     finish_reason: str | None = None
+    thought: bool = False
+    """Whether the model gave thoughts beside its text (`reasoning_content` or `reasoning`)."""
+
+    @property
+    def answer(self) -> str:
+        """The text without the thoughts before it."""
+        return without_thoughts(self.text)
 
     def add(self, body: Any, part: Part) -> None:
         """Add a whole reply (`message`) or one event of a stream (`delta`).
@@ -40,6 +74,8 @@ class Completion:
         if isinstance(body.get("model"), str):
             self.model = body["model"]
         choices = body.get("choices")
+        if choices is None and part == "delta" and self.usage is not None:
+            return  # some servers count the tokens in an event of its own
         if not isinstance(choices, list) or (not choices and part == "message"):
             raise ValueError(f"no `choices`, there is {shown(body)}")
         if choices:  # the last event of a stream has none, only the usage
@@ -55,37 +91,65 @@ class Completion:
             self.finish_reason = choice["finish_reason"]
         self.text += _text(message.get("content"))
         self.refusal += _text(message.get("refusal"))
+        self.thought = self.thought or any(message.get(name) for name in ("reasoning_content", "reasoning"))
         calls = message.get("tool_calls") or []
         if not isinstance(calls, list):
             raise ValueError(f"tool_calls: expected a list, got {shown(calls)}")
         for at, call in enumerate(calls):
-            self._add_tool_call(at, call)
+            function = call.get("function") if isinstance(call, Mapping) else None
+            if part == "delta" and isinstance(call, Mapping) and function is None:
+                function = {}
+            if not isinstance(function, Mapping):
+                raise ValueError(f"tool_calls[{at}]: no `function`, there is {shown(call)}")
+            found = CalledTool(
+                read_id(f"tool_calls[{at}].id", call.get("id")),
+                _text(function.get("name")),
+                _arguments(function.get("arguments")),
+                _position(call.get("index")),
+            )
+            open_call = self._continued(found) if part == "delta" else None
+            if open_call is None:
+                self.tool_calls.append(found)
+            else:
+                open_call.extend(found)
 
-    def _add_tool_call(self, at: int, call: Any) -> None:
-        function = call.get("function") if isinstance(call, Mapping) else None
-        if not isinstance(function, Mapping):
-            raise ValueError(f"tool_calls[{at}]: no `function`, there is {shown(call)}")
-        position = call.get("index")
-        key = position if isinstance(position, int) else at
-        merged = self.tool_calls.setdefault(key, {"id": "", "name": "", "arguments": ""})
-        merged["id"] = merged["id"] or read_id(f"tool_calls[{at}].id", call.get("id"))
-        merged["name"] += _text(function.get("name"))
-        merged["arguments"] += _arguments(function.get("arguments"))
+    def _continued(self, piece: CalledTool) -> CalledTool | None:
+        """Find the call that a piece of a stream belongs to; `None` for the first piece of a call.
+
+        OpenAI numbers the calls. Other servers give no number, or the number 0 to each call, or repeat the name, or
+        give each piece an id of its own. So a piece with a name begins another call only once the arguments before it
+        are whole.
+        """
+        same = [each for each in self.tool_calls if piece.position in (None, each.position)]
+        if piece.id and (known := [each for each in same if each.id == piece.id]):
+            return known[-1]
+        if not same:
+            return None
+        last = same[-1]
+        ends = last.is_whole and (piece.arguments or (piece.id and last.id))
+        return None if piece.name and ends else last
 
 
 def _text(content: object) -> str:
     if content is None:
         return ""
-    if isinstance(content, list):  # some servers give parts
-        return "".join(_text(part.get("text")) for part in content if isinstance(part, Mapping))
+    if isinstance(content, list):  # some servers give parts; those of thoughts are left out
+        parts = [part for part in content if isinstance(part, Mapping) and part.get("type") not in _THOUGHTS]
+        return "".join(_text(part.get("text")) for part in parts)
     if not isinstance(content, str):
         raise ValueError(f"expected text as content, got {shown(content)}")
     return content
 
 
 def _arguments(given: object) -> str:
-    """JSON text; some servers give the object itself."""
-    return json.dumps(given, ensure_ascii=False) if isinstance(given, Mapping) else _text(given)
+    """Return JSON text; some servers give the object itself."""
+    if given is None or isinstance(given, str):
+        return given or ""
+    return json.dumps(given, ensure_ascii=False)
+
+
+def _position(index: object) -> int | None:
+    return index if isinstance(index, int) and not isinstance(index, bool) else None
 
 
 def error_text(body: Any) -> str:

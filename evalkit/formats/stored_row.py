@@ -85,6 +85,7 @@ class _StoredOutput(msgspec.Struct, frozen=True, kw_only=True):
     state: dict[str, Any] | None = None
     stop: str | None = None
     interrupt: dict[str, Any] | None = None
+    fault: str | None = None
     latency_s: float | None = None
     ttft_s: float | None = None
     attempts: int = 1

@@ -100,8 +100,8 @@ def read_body(body: Any) -> Spoken:
         completion.add(body, "message")
     except ValueError as error:
         raise JudgeError("bad_reply", f"{error}; is base_url the address of a chat endpoint?") from None
-    arguments = next((call["arguments"] for call in completion.tool_calls.values()), "")
-    return Spoken(arguments or completion.text, completion.finish_reason, completion.refusal or None)
+    arguments = next((call.arguments for call in completion.tool_calls), "")
+    return Spoken(arguments or completion.answer, completion.finish_reason, completion.refusal or None)
 
 
 def read_tokens(body: Mapping[str, Any]) -> tuple[Token, ...] | None:

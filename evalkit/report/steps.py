@@ -32,6 +32,8 @@ def steps_shown(output: Output) -> dict[str, Any]:
         shown["state"] = written(output.state)
     if output.stop is not None:
         shown["stop"] = output.stop
+    if output.fault is not None:
+        shown["fault"] = output.fault
     if output.interrupt is not None:
         shown["interrupt"] = written(output.interrupt)
     return shown

@@ -65,7 +65,7 @@ def grade_all(graders: Sequence[Grader]) -> GradeAll:
         for grader, score, expected in paired:
             if grader.applies(case):
                 for one in await _asked(grader, partial(score, case, output, repeat), expected):
-                    grades[one.metric] = one
+                    grades[one.metric] = failed_by(output.fault, one, expected[one.metric]) if output.fault else one
         return grades
 
     return grade
@@ -90,6 +90,20 @@ async def _asked(
             raise
         return _all_unscored(expected, "scorer_error", f"{type(error).__name__}: {one_line(error)}")
     return _checked(grades, expected)
+
+
+def failed_by(fault: str, grade: Grade, metric: Metric) -> Grade:
+    """Return the grade of an output that is no answer: no pass mark is met, whatever the scorer says.
+
+    A value is kept as it was measured on the text that there is; of a pass/fail metric, it is a fail. A grade that
+    could not be given is a fail of a pass/fail metric, and stays unknown of a graded one.
+    """
+    if not metric.votes or (isinstance(grade, Unscored) and not metric.binary):
+        return grade
+    worst = metric.low if metric.higher_is_better else metric.high
+    value = worst if isinstance(grade, Unscored) or metric.binary else grade.value
+    details = {} if isinstance(grade, Unscored) else grade.details
+    return Score(metric.name, value, passed=False, reason=f"no answer: {fault}", details=details, usage=grade.usage)
 
 
 def _turned(grade: Grade) -> Grade:

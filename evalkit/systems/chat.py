@@ -48,7 +48,8 @@ class Prices:
 class ChatSystem:
     """Send each case as a chat to `<base_url>/chat/completions`.
 
-    A refusal or a reply cut at `max_tokens` is an answer; a reply with neither text nor tool call is a failure.
+    A refusal or a reply cut at `max_tokens` is an answer. Thoughts before the answer are not part of it. A reply with
+    neither text nor tool call, or with a broken tool call, fails the case.
     """
 
     chat: str

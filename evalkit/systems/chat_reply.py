@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from evalkit.formats.completion import Completion
 from evalkit.formats.fields import parse_json
+from evalkit.formats.tool_calls import read_arguments
 from evalkit.net.exchange import read_capped, too_large
 from evalkit.systems.base import CallFailed
 from evalkit.systems.output import to_output
@@ -74,20 +75,16 @@ async def _lines(response: aiohttp.ClientResponse, max_bytes: int) -> AsyncItera
 
 
 def to_chat_output(reply: ChatReply, started: float) -> Output | Failure:
-    """Convert a reply to an output.
+    """Convert a reply to an output; what the model did wrong is its `fault`.
 
     Args:
         reply: What was read.
         started: `time.perf_counter` when the request was sent.
-
-    Returns:
-        The output, or `Failure("empty_reply")` if there is neither text nor tool call.
     """
-    text = reply.text or reply.refusal
-    if not text and not reply.tool_calls:
-        why = f"finish_reason is {one_line(reply.finish_reason, 40)}" if reply.finish_reason else "no finish_reason"
-        return Failure("empty_reply", f"the model gave neither text nor a tool call; {why}")
     counted = reply.usage or {}
+    text = reply.answer or reply.refusal
+    calls, broken = _calls(reply)
+    fault = broken or (None if text or calls else _no_answer(reply))
     return to_output(
         {
             "text": text,
@@ -96,7 +93,36 @@ def to_chat_output(reply: ChatReply, started: float) -> Output | Failure:
                 "output_tokens": counted.get("completion_tokens"),
                 "model": reply.model,
             },
-            "tool_calls": [reply.tool_calls[at] for at in sorted(reply.tool_calls)] or None,
+            "tool_calls": calls if calls or fault else None,
+            "fault": fault,
             "ttft_s": None if reply.first_token_at is None else reply.first_token_at - started,
         }
     )
+
+
+def _calls(reply: ChatReply) -> tuple[list[dict[str, str]], str | None]:
+    """Return the tool calls that can be read, and what is wrong with the first of the others."""
+    calls, broken = [], None
+    for at, called in enumerate(reply.tool_calls):
+        call = {"id": called.id, "name": called.name, "arguments": called.arguments}
+        try:
+            if not called.name:
+                raise ValueError("no name")
+            read_arguments(f"tool_calls[{at}].arguments", called.arguments)
+        except ValueError as error:
+            cut = "; the reply was cut at its token limit" if reply.finish_reason == "length" else ""
+            place = "" if called.name else f"tool_calls[{at}]: "
+            broken = broken or f"broken_tool_call: {place}{one_line(error)}{cut}"
+        else:
+            calls.append(call)
+    return calls, broken
+
+
+def _no_answer(reply: ChatReply) -> str:
+    """Say why a reply has neither text nor a tool call."""
+    said = f"finish_reason is {one_line(reply.finish_reason, 40)}" if reply.finish_reason else "no finish_reason"
+    if reply.finish_reason == "length":
+        return f"out_of_tokens: the model used all its tokens before it answered ({said}); raise max_tokens"
+    if reply.thought or reply.text.strip():
+        return f"no_answer: the model gave thoughts, and no answer after them; {said}"
+    return f"no_answer: the model gave neither text nor a tool call; {said}"

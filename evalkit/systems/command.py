@@ -42,8 +42,8 @@ class CommandSystem:
 
     The program reads one JSON object {id, input, contexts, cohorts, kind} from its standard input. What it prints is
     the answer: a JSON object with `text` (and contexts, usage, tool_calls, trajectory, messages, state, stop,
-    interrupt, ttft_s), or else plain text. An exit code other than 0 is a failure. At the time-out the whole process
-    group is killed. The environment is that of the run without the files and tokens of a CI runner.
+    interrupt, fault, ttft_s), or else plain text. An exit code other than 0 is a failure. At the time-out the whole
+    process group is killed. The environment is that of the run without the files and tokens of a CI runner.
     """
 
     command: str | tuple[str, ...]

@@ -22,7 +22,7 @@ from evalkit.text.values import shown
 from evalkit.types import Case, Failure, Output
 
 TEXT_KEYS = ("text", "answer", "output")
-_BY_NAME = tuple(key for key in OUTPUT_KEYS if key not in ("text", "messages", "state", "stop", "interrupt"))
+_BY_NAME = tuple(key for key in OUTPUT_KEYS if key not in ("text", "messages", "state", "stop", "interrupt", "fault"))
 """Parts that are read without `pick`; services use the other names for many things."""
 PICKED = frozenset(OUTPUT_KEYS) | {f"usage.{key}" for key in USAGE_KEYS}
 
@@ -46,8 +46,8 @@ class HttpSystem:
     pick: Mapping[str, str] = field(default_factory=dict)
     """Where the parts of the answer are in the reply: `text`, `contexts`, `usage.input_tokens`, `tool_calls` ... ->
     path such as `documents[*].text`; a path that ends in `?` may be absent. Without `pick` the text is `text`, `answer`
-    or `output`, and the other parts are read under their own names, except `messages`, `state`, `stop` and `interrupt`,
-    which need a path because services use these names for other things."""
+    or `output`, and the other parts are read under their own names, except `messages`, `state`, `stop`, `interrupt` and
+    `fault`, which need a path because services use these names for other things."""
     retries: int = 6
     """Attempts after the first, with increasing waits, within `timeout_s`."""
     idempotent: bool = False

@@ -14,7 +14,7 @@ from evalkit.text.values import key_names, one_line, shown
 from evalkit.types import Failure, Message, Output, Step, ToolCall
 
 OUTPUT_KEYS = (
-    *("text", "contexts", "usage", "tool_calls", "trajectory", "messages", "state", "stop", "interrupt"),
+    *("text", "contexts", "usage", "tool_calls", "trajectory", "messages", "state", "stop", "interrupt", "fault"),
     *("latency_s", "ttft_s"),
 )
 
@@ -62,6 +62,7 @@ def _read(value: object, stored: bool) -> Output:
         state=_record("state", value.get("state")),
         stop=None if value.get("stop") is None else read_text("stop", value["stop"]),
         interrupt=_record("interrupt", value.get("interrupt")),
+        fault=None if value.get("fault") is None else read_text("fault", value["fault"]),
         latency_s=read_amount("latency_s", value.get("latency_s")),
         ttft_s=read_amount("ttft_s", value.get("ttft_s")),
     )

@@ -39,8 +39,8 @@ class PythonSystem:
 
     The callable gets `input` (a string, or a list of chat messages), `arguments`, and those of `id`, `contexts`,
     `cohorts`, `kind` and the row's own fields that its signature names. It never gets the reference. It returns a
-    string or {text, contexts, usage, tool_calls, trajectory, messages, state, stop, interrupt, ttft_s}. A sync callable
-    runs on its own thread, an async one on its own event loop.
+    string or {text, contexts, usage, tool_calls, trajectory, messages, state, stop, interrupt, fault,
+    ttft_s}. A sync callable runs on its own thread, an async one on its own event loop.
     """
 
     python: str

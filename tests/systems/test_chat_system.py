@@ -171,23 +171,11 @@ def test_every_kind_of_answer_is_an_output(reply, text, calls, serve, shared, ca
 @pytest.mark.parametrize(
     ("reply", "failure"),
     [
-        (
-            completion({"content": ""}, finish="content_filter"),
-            Failure("empty_reply", "the model gave neither text nor a tool call; finish_reason is content_filter"),
-        ),
         ({"error": {"message": "overloaded"}}, Failure("bad_output", "the reply is an error: overloaded")),
         ({"choices": []}, Failure("bad_output", "no `choices`, there is a mapping with choices")),
         ({"choices": [{"text": "a"}]}, Failure("bad_output", "no `choices[0].message`, there is a mapping with text")),
         ([], Failure("bad_output", "expected an object with `choices`, got list")),
         (completion({"content": 5}), Failure("bad_output", "expected text as content, got int 5")),
-        (
-            completion({"tool_calls": [{"function": {"name": "f", "arguments": "{bad"}}]}),
-            Failure(
-                "bad_output",
-                "tool_calls[0].arguments: not JSON (Expecting property name enclosed in double quotes: line 1 column 2"
-                " (char 1)): {bad",
-            ),
-        ),
         (
             completion({"content": "a"}, usage={"prompt_tokens": -1}),
             Failure("bad_output", "usage.input_tokens: expected a whole number of at least 0, got int -1"),
@@ -197,6 +185,74 @@ def test_every_kind_of_answer_is_an_output(reply, text, calls, serve, shared, ca
 def test_a_reply_without_an_answer_is_a_failure(reply, failure, serve, shared, case):
     """What holds no answer says what was there."""
     assert [failure] == serve(replying(reply), system, shared, case())
+
+
+def called(arguments, name="f", **more):
+    """A tool call as a model writes it."""
+    return {"id": "1", "type": "function", "function": {"name": name, "arguments": arguments}, **more}
+
+
+@pytest.mark.parametrize(
+    ("reply", "fault"),
+    [
+        (completion({"content": ""}), "no_answer: the model gave neither text nor a tool call; finish_reason is stop"),
+        (completion({"content": None}, finish="content_filter"), "no_answer: the model gave neither text nor a tool"),
+        (
+            completion({"content": None, "reasoning_content": "hm"}, finish="length"),
+            "out_of_tokens: the model used all",
+        ),
+        (completion({"content": "<think>hm, well"}, finish="length"), "out_of_tokens: the model used all"),
+        (completion({"content": None, "reasoning": "Paris"}), "no_answer: the model gave thoughts, and no answer"),
+        (completion({"content": "<think>Paris</think>\n"}), "no_answer: the model gave thoughts, and no answer"),
+        (completion({"tool_calls": [called("{bad")]}), "broken_tool_call: tool_calls[0].arguments: not JSON"),
+        (
+            completion({"tool_calls": [called('{"a": 1')]}, finish="length"),
+            "broken_tool_call: tool_calls[0].arguments: not JSON (Expecting ',' delimiter: line 1 column 8 (char 7)): "
+            '{"a": 1; the reply was cut at its token limit',
+        ),
+        (completion({"tool_calls": [called("[1]")]}), "broken_tool_call: tool_calls[0].arguments: expected a mapping"),
+        (completion({"tool_calls": [called([1])]}), "broken_tool_call: tool_calls[0].arguments: expected a mapping"),
+        (completion({"tool_calls": [called("{}", name="")]}), "broken_tool_call: tool_calls[0]: no name"),
+    ],
+)
+def test_what_the_model_did_wrong_is_a_fault_of_its_output(reply, fault, serve, shared, case):
+    """The endpoint answered, so the call did not fail: the output says why it is no answer."""
+    (output,) = serve(replying(reply), system, shared, case())
+    assert output.fault.startswith(fault)
+    assert (output.text, output.tool_calls) == ("", ())
+
+
+def test_sound_calls_beside_a_broken_one_are_kept(serve, shared, case):
+    """The fault names the broken call; text and sound calls are what the model gave."""
+    reply = completion({"content": "So:", "tool_calls": [called('{"a": 1}'), called('{"a"')]})
+    (output,) = serve(replying(reply), system, shared, case())
+    assert output.fault.startswith("broken_tool_call: tool_calls[1].arguments: not JSON")
+    assert (output.text, output.tool_calls) == ("So:", (ToolCall("f", {"a": 1}, id="1"),))
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"content": "<think>\nLondon? No.\n</think>\n\nParis"},
+        {"content": "London? No.\n</think>\n\nParis"},
+        {"content": "Paris", "reasoning_content": "London? No."},
+        {"content": "Paris", "reasoning": "London? No."},
+        {
+            "content": [
+                {"type": "thinking", "thinking": [{"type": "text", "text": "No."}]},
+                {"type": "text", "text": "Paris"},
+            ]
+        },
+        {"content": [{"type": "reasoning", "text": "London?"}, {"type": "text", "text": "Paris"}]},
+    ],
+)
+def test_thoughts_are_not_part_of_the_answer(message, serve, shared, case):
+    """Wherever a server puts the thoughts, whole or streamed, the answer is what follows them."""
+    (whole,) = serve(replying(completion(message)), system, shared, case())
+    events = streaming(delta(**message), delta("stop"))
+    (streamed,) = serve(events, lambda url: system(url, stream=True), shared, case())
+    assert whole.text == streamed.text == "Paris"
+    assert whole.fault is streamed.fault is None
 
 
 def test_a_streamed_answer_is_put_together(serve, shared, case):
@@ -310,3 +366,115 @@ def test_the_fingerprint_follows_the_prompt_file(tmp_path, shared):
     assert first == priced.fingerprint(shared)
     (tmp_path / "s.txt").write_text("two", encoding="utf-8")
     assert first != plain.fingerprint(shared)
+
+
+def piece(name=None, arguments=None, **call):
+    """A piece of one tool call in an event of a stream."""
+    function = {key: value for key, value in {"name": name, "arguments": arguments}.items() if value is not None}
+    return {**call, "function": function} if function or "function" not in call else call
+
+
+def deltas(*lists):
+    """Events with these lists of pieces, and the end."""
+    return [*(delta(content=None, tool_calls=list(pieces)) for pieces in lists), delta("tool_calls")]
+
+
+ONE = (("look", {"city": "Paris"}),)
+TWO = (*ONE, ("look", {"city": "Rome"}))
+PARIS, ROME = '{"city": "Paris"}', '{"city": "Rome"}'
+
+
+@pytest.mark.parametrize(
+    ("events", "calls"),
+    [
+        # OpenAI: the first piece has id and name, the index says which call goes on.
+        (
+            deltas(
+                [piece("look", "", index=0, id="a")],
+                [piece(arguments='{"city"', index=0)],
+                [piece(arguments=': "Paris"}', index=0)],
+                [piece("look", "", index=1, id="b")],
+                [piece(arguments=ROME, index=1)],
+            ),
+            TWO,
+        ),
+        # Both calls in one event, and pieces of both in the next.
+        (
+            deltas(
+                [piece("look", "", index=0, id="a"), piece("look", "", index=1, id="b")],
+                [piece(arguments=PARIS, index=0), piece(arguments=ROME, index=1)],
+            ),
+            TWO,
+        ),
+        # Ollama: whole calls, each with the index 0 and an id of its own.
+        (deltas([piece("look", PARIS, index=0, id="a")], [piece("look", ROME, index=0, id="b")]), TWO),
+        (deltas([piece("look", PARIS, index=0, id="a"), piece("look", ROME, index=0, id="b")]), TWO),
+        # Whole calls without an index, without an id, with arguments as objects.
+        (deltas([piece("look", PARIS), piece("look", ROME)]), TWO),
+        (deltas([piece("look", {"city": "Paris"})], [piece("look", {"city": "Rome"})]), TWO),
+        # vLLM with a named tool: each piece repeats the name and has an id of its own.
+        (
+            deltas(
+                [piece("look", '{"ci', index=0, id="a1")],
+                [piece("look", 'ty": "Pa', index=0, id="a2")],
+                [piece("look", 'ris"}', index=0, id="a3")],
+            ),
+            ONE,
+        ),
+        # llama.cpp: id and name in each piece.
+        (
+            deltas(
+                [piece("look", "{", index=0, id="a")],
+                [piece("look", '"city": "Paris"}', index=0, id="a")],
+                [piece("look", "", index=0, id="a")],
+            ),
+            ONE,
+        ),
+        # The index is missing in each piece, or in those that follow the first.
+        (
+            deltas(
+                [piece("look", "", id="a")],
+                [piece(arguments='{"city": ')],
+                [piece(arguments='"Paris"}')],
+                [piece("look", "", id="b")],
+                [piece(arguments=ROME)],
+            ),
+            TWO,
+        ),
+        # A name in pieces, an empty name later, a last piece without a function.
+        (
+            deltas(
+                [piece("lo", index=0, id="a")],
+                [piece("ok", index=0)],
+                [piece("", PARIS, index=0)],
+                [{"index": 0, "id": "a", "function": None}],
+                [{"index": 0}],
+            ),
+            ONE,
+        ),
+        # No arguments at all.
+        (
+            deltas([piece("look", "", index=0, id="a")], [piece("look", "", index=1, id="b")]),
+            (("look", {}), ("look", {})),
+        ),
+    ],
+)
+def test_streamed_tool_calls_of_many_servers(events, calls, serve, shared, case):
+    """Servers number, name and cut their calls differently: the calls are the same."""
+    (output,) = serve(streaming(*events, COUNTS), lambda url: system(url, stream=True), shared, case())
+    assert tuple((call.name, dict(call.arguments)) for call in output.tool_calls) == calls
+    assert output.fault is None
+
+
+def test_whole_tool_calls_that_share_an_index_are_several(serve, shared, case):
+    """Some servers give each call of a whole reply the index 0; content is null beside them."""
+    calls = [called(PARIS, name="look", index=0), called({"city": "Rome"}, name="look", index=0)]
+    (output,) = serve(replying(completion({"content": None, "tool_calls": calls})), system, shared, case())
+    assert tuple((call.name, dict(call.arguments)) for call in output.tool_calls) == TWO
+
+
+def test_tokens_in_an_event_without_choices(serve, shared, case):
+    """Some servers leave `choices` out of the event with the usage."""
+    events = [delta(content="Paris"), delta("stop"), {"usage": {"prompt_tokens": 5, "completion_tokens": 7}}]
+    (output,) = serve(streaming(*events), lambda url: system(url, stream=True), shared, case())
+    assert (output.text, output.usage.output_tokens) == ("Paris", 7)

@@ -7,6 +7,7 @@ function didSection(body) {
   const folded = (title, ...parts) => make("details", {class: "did"}, make("summary", {text: title}), ...parts);
   return section("What the system did",
     did.stop === undefined ? null : make("p", {dir: "auto"}, "Stopped: ", make("b", {text: visible(did.stop)})),
+    did.fault === undefined ? null : make("p", {dir: "auto"}, "No answer: ", make("b", {text: visible(did.fault)})),
     did.interrupt === undefined ? null : named("Waits for a person", did.interrupt),
     stepList(did.steps, "steps"), stepList(did.calls, "calls"),
     did.messages ? folded(`Messages (${count(did.messages.length)})`, ...did.messages.map(chatTurn)) : null,
