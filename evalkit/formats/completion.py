@@ -12,6 +12,7 @@ from evalkit.formats.thoughts import without_thoughts
 from evalkit.text.values import one_line, shown
 
 Part = Literal["message", "delta"]
+_NEW_LIMIT = "max_completion_tokens"
 _THOUGHTS = ("thinking", "reasoning")
 """Types of the parts of a content that hold thoughts."""
 
@@ -157,4 +158,30 @@ def error_text(body: Any) -> str:
     error = body.get("error", body) if isinstance(body, Mapping) else body
     if isinstance(error, Mapping):
         error = error.get("message") or error.get("detail") or error
+    if isinstance(error, list):
+        error = _listed(error) or error
     return one_line(error if isinstance(error, str) else json.dumps(error, ensure_ascii=False))
+
+
+def _listed(errors: list[Any]) -> str:
+    """Return the problems of FastAPI's `detail`, without the request that it repeats."""
+    told = [each for each in errors if isinstance(each, Mapping) and isinstance(each.get("msg"), str)]
+    return "; ".join(f"{'.'.join(map(str, each.get('loc') or ()))}: {each['msg']}" for each in told)
+
+
+def refusal_text(body: bytes) -> str:
+    """Find what a refusal says about the fields of a request: the parameter that it names, else its message.
+
+    A message may also name fields that are not refused, so the parameter counts more. What to send instead is in the
+    message alone.
+    """
+    try:
+        read = json.loads(body)
+        error = read.get("error") if isinstance(read, Mapping) else None
+        param = error.get("param") if isinstance(error, Mapping) else None
+        text = error_text(read)
+    except (ValueError, RecursionError):
+        return body.decode("utf-8", "replace")
+    if not isinstance(param, str) or not param:
+        return text
+    return f"{param}; use {_NEW_LIMIT}" if _NEW_LIMIT in text else param

@@ -28,7 +28,6 @@ from evalkit.llm.ladder import (
     strict_schema,
     with_instruction,
 )
-from evalkit.llm.limits import CHARS_PER_TOKEN
 from evalkit.llm.prices import cost_usd
 from evalkit.llm.wire import (
     Messages,
@@ -43,6 +42,7 @@ from evalkit.llm.wire import (
     tokens_of,
 )
 from evalkit.net.exchange import new_session
+from evalkit.net.limits import CHARS_PER_TOKEN
 from evalkit.net.retry import TimeLeft
 from evalkit.text.escaping import cut
 from evalkit.types import Usage
@@ -87,7 +87,7 @@ class ChatClient:
         sleep: Waits a number of seconds.
 
     Raises:
-        InputError: The environment variable of the key is not set.
+        InputError: The key cannot be sent, or the proxy of the environment cannot be used.
     """
 
     def __init__(
@@ -116,6 +116,16 @@ class ChatClient:
     def model(self) -> str:
         """Name of the model that is asked."""
         return self.config.model
+
+    @property
+    def no_key(self) -> str:
+        """Why no question can be asked, if the key is missing; then each question ends as `no_key`."""
+        return self._endpoint.no_key
+
+    @property
+    def given_up(self) -> tuple[str, ...]:
+        """Sampling fields that the endpoint refused, and that are no longer sent."""
+        return tuple(self._endpoint.fields.given_up)
 
     async def __aenter__(self) -> Self:
         self._session = new_session(self._concurrency)

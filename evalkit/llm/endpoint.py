@@ -11,15 +11,19 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from evalkit.errors import InputError, Problem
-from evalkit.formats.completion import error_text
+from evalkit.formats.completion import error_text, refusal_text
 from evalkit.llm import anthropic
 from evalkit.llm.budget import Budget
 from evalkit.llm.config import ChatConfig
 from evalkit.llm.errors import JudgeError
 from evalkit.llm.ladder import is_refusal
-from evalkit.llm.limits import Limits
 from evalkit.llm.wire import tokens_of
+from evalkit.net.addresses import endpoint_url, key_header
 from evalkit.net.exchange import HttpRequest, read_capped, retried, send
+from evalkit.net.keys import key_problem, read_key
+from evalkit.net.limits import Limits
+from evalkit.net.proxies import find_proxy
+from evalkit.net.request_fields import RequestFields
 from evalkit.net.retry import REPEATABLE, ExchangeFailed, TimeLeft
 from evalkit.text.escaping import cut
 
@@ -66,7 +70,7 @@ class ChatEndpoint:
         sleep: Waits a number of seconds.
 
     Raises:
-        InputError: The environment variable of the key is not set.
+        InputError: The key cannot be sent, or the proxy of the environment cannot be used.
     """
 
     def __init__(
@@ -79,14 +83,19 @@ class ChatEndpoint:
     ) -> None:
         self.config = config
         self._key = _read_key(config, env)
+        self._proxy = _find_proxy(config, env)
         self._budget = budget
         self._slots = asyncio.Semaphore(concurrency)
         self._sleep = sleep
-        self._limit_field = "max_tokens"
-        self._limits = Limits(config)
+        self.fields = RequestFields(config.own_fields)
+        self._limits = Limits(config.requests_per_minute, config.tokens_per_minute, config.max_tokens)
         self._accepted = False
         self._denials = 0
-        self._denied: JudgeError | None = None
+        self.no_key = ""
+        """Why no question can be asked, if the key is missing."""
+        if config.api_key_env is not None and not self._key:
+            self.no_key = "no key: " + "; ".join(key_problem(config.api_key_env, env) or ())
+        self._denied = JudgeError("no_key", self.no_key) if self.no_key else None
 
     async def send(self, session: aiohttp.ClientSession, request: Mapping[str, Any], left: TimeLeft) -> dict[str, Any]:
         """Send one request, and retry transient failures.
@@ -137,14 +146,14 @@ class ChatEndpoint:
     async def _attempt(
         self, session: aiohttp.ClientSession, request: Mapping[str, Any], left: TimeLeft
     ) -> dict[str, Any]:
-        limit_field = self._limit_field
+        limit = {"max_tokens": self.config.max_tokens} if self.config.dialect == "openai" else {}
+
+        async def attempt(fields: dict[str, Any]) -> bytes:
+            return await self._paced(session, fields, left)
+
         try:
-            body = await self._paced(session, request, left)
+            body = await self.fields.send({**request, **limit}, attempt, refusal_text)
         except ExchangeFailed as failure:
-            if failure.status == 400 and limit_field == "max_tokens" and b"max_completion_tokens" in failure.body:
-                # Newer models take the same limit under another name, and say so.
-                self._limit_field = "max_completion_tokens"
-                return await self._attempt(session, request, left)
             self._learn(failure)
             raise
         self._accepted = True
@@ -192,35 +201,44 @@ class ChatEndpoint:
 
     def _spoken(self, request: Mapping[str, Any]) -> HttpRequest:
         """Convert a request to the endpoint's dialect."""
-        key: dict[str, str]
         if self.config.dialect == "anthropic":
-            key = {"x-api-key": self._key} if self._key else {}
+            name = self.config.api_key_header or "x-api-key"
+            key = key_header(self._key, self.config.base_url, name) if self._key else {}
             path, payload = anthropic.PATH, anthropic.to_request(request, self.config.max_tokens)
             headers = {**self.config.headers, **anthropic.VERSION_HEADER, **key}
         else:
-            key = {"Authorization": f"Bearer {self._key}"} if self._key else {}
-            path, payload = "chat/completions", {**request, self._limit_field: self.config.max_tokens}
-            headers = {**self.config.headers, **key}
+            path, payload = "chat/completions", dict(request)
+            headers = {**self.config.headers, **self._key_header()}
         return HttpRequest(
-            url=f"{self.config.base_url.rstrip('/')}/{path}",
+            url=endpoint_url(self.config.base_url, path),
             body=json.dumps(payload, ensure_ascii=True).encode("ascii"),
             headers=headers,
+            proxy=self._proxy,
         )
 
+    def _key_header(self) -> Mapping[str, str]:
+        return key_header(self._key, self.config.base_url, self.config.api_key_header) if self._key else {}
 
-def _read_key(config: ChatConfig, env: Mapping[str, str]) -> str | None:
+
+def _read_key(config: ChatConfig, env: Mapping[str, str]) -> str:
+    """Return the key; empty if none is needed, or it is not set.
+
+    Raises:
+        InputError: It is set to something that cannot be sent.
+    """
     if config.api_key_env is None:
-        return None
-    key = env.get(config.api_key_env, "").strip()
-    if not key:
-        what = f"the environment variable {config.api_key_env} is not set"
-        raise InputError(Problem("judge.chat.api_key_env", what, f"set it: export {config.api_key_env}=..."))
-    if not key.isprintable() or not key.isascii():
-        what = (
-            f"the environment variable {config.api_key_env} cannot be a key: it has line breaks or non-ASCII characters"
-        )
-        raise InputError(Problem("judge.chat.api_key_env", what, "set it to the key alone"))
+        return ""
+    key = read_key(config.api_key_env, env)
+    if key and (problem := key_problem(config.api_key_env, env)):
+        raise InputError(Problem("judge.chat.api_key_env", *problem))
     return key
+
+
+def _find_proxy(config: ChatConfig, env: Mapping[str, str]) -> str | None:
+    try:
+        return find_proxy(config.base_url, env)
+    except ValueError as error:
+        raise InputError(Problem("judge.chat.base_url", *str(error).split("; ", 1))) from None
 
 
 async def _read_body(response: aiohttp.ClientResponse) -> bytes:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -12,6 +11,8 @@ from typing import Any, Generic, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from evalkit.formats.completion import Completion
+from evalkit.formats.thoughts import without_thoughts
+from evalkit.llm.clear_forms import in_clear_form
 from evalkit.llm.errors import JudgeError
 from evalkit.types import MOST, Usage
 
@@ -22,7 +23,6 @@ SEARCHED_CHARS = 200_000
 SEARCHED_STARTS = 200
 MOST_LOGPROB = 1e-3
 """Tolerance: rounding can make log probabilities of certain tokens slightly positive."""
-THINKING = re.compile(r"\s*<(think|thinking)>")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,21 +160,21 @@ def _sum(first: Any, second: Any) -> Any:
 def find_value(text: str, schema: type[T]) -> T:
     """Find the only JSON object in a reply that fits `schema`: bare, in a code fence, or within prose.
 
-    Validation is strict: a string is not read as a number, nor a boolean as a score, and `NaN`, infinities and repeated
-    keys are rejected. A reply with several verdicts is rejected if they differ, one of them does not fit, or the last
-    one is cut, because it is unknown which of them is the answer.
+    Only the form may differ from the schema's, and only if a single value can be meant (`in_clear_form`). A boolean is
+    not read as a score, and `NaN`, infinities and repeated keys are rejected. A reply with several verdicts is rejected
+    if they differ, one of them does not fit, or the last one is cut, because it is unknown which of them is the answer.
 
     Raises:
         ValueError: No object fits, or more than one does; the message can be sent back to the model.
     """
-    said, keys = _spoken_part(text), set(schema.model_fields)
+    said, keys = without_thoughts(text), set(schema.model_fields)
     problem, misfit = "the reply holds no JSON object", ""
     fits: list[T] = []
     rest = said
     for found, source in _located(said):
         rest = rest.replace(source, " ", 1)
         try:
-            value = schema.model_validate_json(json.dumps(found), strict=True)
+            value = schema.model_validate_json(json.dumps(in_clear_form(found, schema)), strict=True)
         except ValidationError as error:
             problem = "; ".join(_problems(error))
             misfit = misfit or (problem if keys & found.keys() else "")
@@ -188,15 +188,6 @@ def find_value(text: str, schema: type[T]) -> T:
     if misfit or any(f'"{key}"' in rest for key in keys):
         raise ValueError(f"the reply holds a second JSON object ({misfit or 'it is not whole'}); give one")
     return fits[0]
-
-
-def _spoken_part(text: str) -> str:
-    """Return the reply without the reasoning at its start; empty if that does not end."""
-    opened = THINKING.match(text)
-    if opened is None:
-        return text
-    _, closed, rest = text.partition(f"</{opened[1]}>")
-    return rest if closed else ""
 
 
 def _problems(error: ValidationError) -> Iterator[str]:
@@ -214,16 +205,29 @@ def _located(text: str) -> Iterator[tuple[Any, str]]:
     text = text[:SEARCHED_CHARS]
     # Not strict about control characters: models, and grammars that hold them to JSON, write line breaks into strings.
     decoder = json.JSONDecoder(strict=False, parse_constant=_refuse, parse_float=_finite, object_pairs_hook=_unique)
-    start, tried = text.find("{"), 0
+    start, tried, read = text.find("{"), 0, text
     while start >= 0 and tried < SEARCHED_STARTS:
         tried += 1
         try:
-            found, end = decoder.raw_decode(text, start)
+            found, end = decoder.raw_decode(read, start)
+        except json.JSONDecodeError as error:
+            comma = _trailing_comma(read, error.pos)
+            if comma is not None and comma > start:
+                read = f"{read[:comma]} {read[comma + 1 :]}"
+                continue
+            end = start + 1
         except (ValueError, RecursionError):
             end = start + 1
         else:
             yield found, text[start:end]
         start = text.find("{", end)
+
+
+def _trailing_comma(text: str, at: int) -> int | None:
+    """Find the comma directly before the closing bracket at which decoding stopped."""
+    comma = at if text[at : at + 1] == "," else len(text[:at].rstrip()) - 1
+    closes = text[comma + 1 : comma + 200].lstrip()[:1] in ("}", "]")
+    return comma if text[comma : comma + 1] == "," and closes else None
 
 
 def _refuse(constant: str) -> float:

@@ -39,6 +39,8 @@ class HttpRequest:
     body: bytes
     method: str = "POST"
     headers: Mapping[str, str]
+    proxy: str | None = None
+    """Address of the proxy, as `find_proxy` returns it."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,8 @@ class TimedReply(Generic[T]):
 def new_session(connections: int) -> aiohttp.ClientSession:
     """Open a session with at most `connections` connections; the caller closes it.
 
-    It stores no cookies, so that no reply changes the next request, and ignores proxies of the environment.
+    It stores no cookies, so that no reply changes the next request. It reads nothing from the environment: aiohttp's
+    `trust_env` would also send the passwords of ~/.netrc, so each request carries its own proxy.
     """
     import aiohttp
 
@@ -96,7 +99,12 @@ async def send(
         async with (
             asyncio.timeout(bound_s),
             session.request(
-                request.method, request.url, data=data, headers=request.headers, allow_redirects=False
+                request.method,
+                request.url,
+                data=data,
+                headers=request.headers,
+                allow_redirects=False,
+                proxy=request.proxy,
             ) as response,
         ):
             if 200 <= response.status < 300:
@@ -106,6 +114,9 @@ async def send(
         raise ExchangeFailed("connection", _said(error)) from None
     except aiohttp.ClientConnectorError as error:
         raise ExchangeFailed("connection", _said(error), fate="not_sent") from None
+    except aiohttp.ClientHttpProxyError as error:
+        what = f"the proxy answered {error.status} {one_line(error.message, 100)}; check the proxy in the environment"
+        raise ExchangeFailed("connection", what, fate="not_sent" if error.status >= 500 else "lasting") from None
     except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, ConnectionError) as error:
         raise ExchangeFailed("connection", _said(error), fate="lost") from None
     except aiohttp.ClientError as error:

@@ -42,6 +42,12 @@ async def judge_health(
         if not judges or prepared.services.llm is None:
             fix = "add `judge: {chat: {...}}` and a scorer `judge`, `geval` or `claims`"
             raise InputError(Problem(suite.path.name, "the suite has no judge that asks a model", fix))
+        missing = [client for client in (prepared.services.llm, *prepared.services.panel) if client.no_key]
+        if missing:
+            raise InputError(
+                Problem(suite.place("judge"), *client.no_key.removeprefix("no key: ").split("; ", 1))
+                for client in missing
+            )
         comparer = _comparer(prepared)
         found = []
         for grader, judge in judges:

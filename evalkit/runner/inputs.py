@@ -114,6 +114,7 @@ def warnings_of(prepared: Prepared, terms: Terms) -> tuple[Problem, ...]:
         *prepared.golden.warnings,
         *prepared.golden.learnt,
         *prepared.doubts,
+        *_without_keys(prepared),
         *_own_judge(prepared.suite),
         *_own_packages(prepared.suite),
         *_no_gate(prepared.suite),
@@ -131,6 +132,16 @@ def _own_packages(suite: Suite) -> Iterator[Problem]:
     """Warn if a python system would import evalkit's versions of its packages."""
     if isinstance(suite.system, PythonSystem):
         yield from (replace(each, place=suite.place(each.place)) for each in shadowed_packages())
+
+
+def _without_keys(prepared: Prepared) -> Iterator[Problem]:
+    """Warn about judges that cannot be asked, as on a fork, which has no secrets."""
+    llm, panel = prepared.services.llm, prepared.services.panel
+    for client in (*((llm,) if llm else ()), *panel):
+        if client.no_key:
+            variable = client.config.api_key_env
+            what = f"environment variable {variable} is not set: metrics of the judge {client.model} will be unscored"
+            yield Problem(prepared.suite.place("judge"), what, f"export {variable}=... before the run")
 
 
 def _own_judge(suite: Suite) -> Iterator[Problem]:

@@ -121,6 +121,7 @@ class Session:
         self.wall_s = None if self.earlier.n_rows else perf_counter() - started
         await warming
         self._tell_foreign()
+        self._tell_given_up()
         while True:
             if self.stop.reason is not None:
                 terms = dataclasses.replace(terms, partial=self.stop.reason)
@@ -140,6 +141,14 @@ class Session:
         if n_foreign:
             told = "1 reply in the cache was" if n_foreign == 1 else f"{n_foreign:,} replies in the cache were"
             self.watcher.note(f"{told} not written with this machine's key; asked again")
+
+    def _tell_given_up(self) -> None:
+        """Report the sampling fields that a judge's endpoint refused."""
+        services = self.prepared.services
+        for client in (*((services.llm,) if services.llm else ()), *services.panel):
+            if client.given_up:
+                fields = " or ".join(client.given_up)
+                self.watcher.note(f"the endpoint of the judge {client.model} takes no {fields}; asked without")
 
     def _noted(self, make_row: MakeRow) -> MakeRow:
         """Note each case before it runs, so that the next process knows which were in flight."""

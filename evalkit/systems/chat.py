@@ -12,18 +12,28 @@ from typing import TYPE_CHECKING, Any
 from evalkit.disk.files import read_file
 from evalkit.errors import Problem
 from evalkit.formats.messages import input_of
+from evalkit.net.addresses import endpoint_url, key_header
+from evalkit.net.keys import key_problem, read_key
+from evalkit.net.limits import Limits, check_rate
+from evalkit.net.request_fields import RequestFields
 from evalkit.net.retry import REPEATABLE
 from evalkit.systems.base import Answer, Shared, check_seconds, inside, timed
 from evalkit.systems.chat_reply import ChatReply, read_chat, to_chat_output
-from evalkit.systems.endpoint import check_limits, connect, timed_by, url_problems
+from evalkit.systems.endpoint import check_header, check_limits, connect, header_problems, paced, timed_by, url_problems
 from evalkit.systems.fingerprint import config_hash
-from evalkit.systems.secrets import filled, missing, names_in, secrets_of
+from evalkit.systems.secrets import filled, names_in, secrets_of
 from evalkit.systems.template import as_text, compile_template, fields_in
 from evalkit.types import Case, Failure, Message, Output
 
 if TYPE_CHECKING:
     import aiohttp
 
+_NO_ANSWER_DEPENDS_ON = (
+    *("timeout_s", "version", "retries", "max_bytes", "prices", "stream"),
+    *("api_key_header", "requests_per_minute", "tokens_per_minute"),
+)
+_RESERVED_TOKENS = 1024
+"""Tokens of a reply to count towards `tokens_per_minute` until the real ones are known, without `max_tokens`."""
 _OURS = frozenset({"model", "messages", "stream", "stream_options", "temperature", "max_tokens"})
 
 
@@ -55,10 +65,14 @@ class ChatSystem:
     chat: str
     """The model's name. `groq/MODEL`, or a name that only one vendor uses, needs neither address nor key variable."""
     base_url: str = ""
-    """Address such as `http://localhost:11434/v1`; it may contain `${NAME}` from the environment. Default: the
-    vendor's."""
+    """Address such as `http://localhost:11434/v1`; it may contain `${NAME}` from the environment, and a query such as
+    Azure's `?api-version=...`, which stays at the end. Default: the vendor's."""
     api_key_env: str | None = None
     """The environment variable that holds the key. Default: the vendor's, if `base_url` is the vendor's."""
+    api_key_header: str | None = None
+    """Header that carries the key. Default: `Authorization`, with `Bearer`; `api-key` for Azure."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Further headers; they may contain `${NAME}` from the environment, and secrets must be written so."""
     system_prompt: str | None = None
     """Text of the system message."""
     system_prompt_file: str | None = None
@@ -74,7 +88,12 @@ class ChatSystem:
     """Stream the reply, to measure the time to the first token."""
     prices: Prices | None = None
     """Prices of tokens; without them the cost is unknown."""
-    retries: int = 6
+    requests_per_minute: float | None = None
+    """Requests that the endpoint accepts; calls are spread evenly, and the wait does not count towards `timeout_s`."""
+    tokens_per_minute: float | None = None
+    """Tokens that the endpoint accepts. A request counts its longest reply (`max_tokens`, or 1,024) until the real one
+    is known."""
+    retries: int = 20
     """Attempts after the first, with increasing waits, within `timeout_s`."""
     max_bytes: int = 10_000_000
     timeout_s: float = 60.0
@@ -84,6 +103,9 @@ class ChatSystem:
     def __post_init__(self) -> None:
         check_limits(self.retries, self.max_bytes)
         check_seconds("timeout_s", self.timeout_s)
+        check_rate("requests_per_minute", self.requests_per_minute)
+        check_rate("tokens_per_minute", self.tokens_per_minute)
+        check_header("api_key_header", self.api_key_header)
         if not self.chat:
             raise ValueError("chat: empty; write the model's name")
         if self.system_prompt is not None and self.system_prompt_file is not None:
@@ -97,9 +119,10 @@ class ChatSystem:
 
     def problems(self, shared: Shared) -> list[Problem]:
         """Check the address, the key's variable and the prompt file."""
-        names = [self.api_key_env] if self.api_key_env else []
         problems = url_problems("system.base_url", self.base_url, shared.env)
-        problems += missing("system.api_key_env", names, shared.env)
+        problems += header_problems("system.headers", self.headers, shared.env)
+        if self.api_key_env and (problem := key_problem(self.api_key_env, shared.env)):
+            problems.append(Problem("system.api_key_env", *problem))
         if self.system_prompt_file is not None:
             path = inside(shared, self.system_prompt_file)
             if path is None or not path.is_file():
@@ -120,7 +143,8 @@ class ChatSystem:
             return self.version
         path = inside(shared, self.system_prompt_file) if self.system_prompt_file is not None else None
         files = [("system_prompt_file", path)] if path else []
-        return config_hash(self, ("timeout_s", "version", "retries", "max_bytes", "prices", "stream"), files)
+        headers = () if self.headers else ("headers",)
+        return config_hash(self, (*_NO_ANSWER_DEPENDS_ON, *headers), files)
 
     def open(self, shared: Shared) -> AbstractAsyncContextManager[Answer]:
         """Hold the session for the length of a run."""
@@ -128,19 +152,19 @@ class ChatSystem:
 
     @asynccontextmanager
     async def _open(self, shared: Shared) -> AsyncIterator[Answer]:
-        used = [*names_in(self.base_url), *([self.api_key_env] if self.api_key_env else [])]
-        headers = {"Authorization": f"Bearer {shared.env[self.api_key_env]}"} if self.api_key_env else {}
-        if self.stream:  # each event is read as it comes, so it must come unpacked
-            headers["Accept-Encoding"] = "identity"
+        texts = (self.base_url, *self.headers.values())
+        used = [*(name for text in texts for name in names_in(text)), *([self.api_key_env] if self.api_key_env else [])]
+        base_url = filled(self.base_url, shared.env)
         request = self._request(shared)
         async with connect(
             "POST",
-            filled(self.base_url, shared.env).rstrip("/") + "/chat/completions",
-            headers,
-            concurrency=shared.concurrency,
+            endpoint_url(base_url, "chat/completions"),
+            self._headers(base_url, shared.env),
+            shared,
             timeout_s=self.timeout_s,
             policy=replace(REPEATABLE, retries=self.retries),
             max_bytes=self.max_bytes,
+            fields=RequestFields(["stream_options"]),
         ) as endpoint:
 
             async def read(response: aiohttp.ClientResponse) -> ChatReply:
@@ -150,9 +174,18 @@ class ChatSystem:
                 reply = await endpoint.call(request(case), read)
                 return timed_by(self._priced(to_chat_output(reply.value, reply.started)), reply)
 
-            yield timed(answer, self.timeout_s, secrets_of(shared.env, used))
+            limits = Limits(self.requests_per_minute, self.tokens_per_minute, self.max_tokens or _RESERVED_TOKENS)
+            bounded = timed(answer, self.timeout_s, secrets_of(shared.env, used))
+            yield paced(bounded, limits, lambda case: len(json.dumps(request(case))))
 
-    def _request(self, shared: Shared) -> Callable[[Case], bytes]:
+    def _headers(self, base_url: str, env: Mapping[str, str]) -> dict[str, str]:
+        key = read_key(self.api_key_env, env) if self.api_key_env else ""
+        headers = dict(key_header(key, base_url, self.api_key_header)) if key else {}
+        if self.stream:  # each event is read as it comes, so it must come unpacked
+            headers["Accept-Encoding"] = "identity"
+        return headers | {name: filled(text, env) for name, text in self.headers.items()}
+
+    def _request(self, shared: Shared) -> Callable[[Case], dict[str, Any]]:
         """Prepare everything of a request that is the same for all cases."""
         system = self.system_prompt
         if self.system_prompt_file is not None and (path := inside(shared, self.system_prompt_file)):
@@ -163,7 +196,7 @@ class ChatSystem:
         if self.stream:
             kept |= {"stream": True, "stream_options": {"include_usage": True}}
         turns = _turns(self.prompt)
-        return lambda case: json.dumps({"model": self.chat, "messages": first + turns(case), **kept}).encode()
+        return lambda case: {"model": self.chat, "messages": first + turns(case), **kept}
 
     def _priced(self, output: Output | Failure) -> Output | Failure:
         if self.prices is None or isinstance(output, Failure) or output.usage is None:

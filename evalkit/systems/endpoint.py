@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -11,11 +13,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from evalkit.errors import Problem
-from evalkit.net.exchange import HttpRequest, TimedReply, new_session, read_capped, retried, send
+from evalkit.formats.completion import refusal_text
+from evalkit.net.exchange import HttpRequest, Sleep, TimedReply, new_session, read_capped, retried, send
+from evalkit.net.limits import Limits
+from evalkit.net.proxies import find_proxy
+from evalkit.net.request_fields import RequestFields
 from evalkit.net.retry import REPEATABLE, ExchangeFailed, RetryPolicy, TimeLeft
-from evalkit.systems.base import CallFailed
+from evalkit.net.waits import waiting
+from evalkit.systems.base import Answer, CallFailed, Shared
 from evalkit.systems.secrets import filled, missing, names_in
-from evalkit.types import Failure, Output
+from evalkit.types import Case, Failure, Output
 
 if TYPE_CHECKING:
     import aiohttp
@@ -41,17 +48,32 @@ class SystemEndpoint:
     timeout_s: float
     policy: RetryPolicy
     max_bytes: int
+    proxy: str | None = None
+    fields: RequestFields | None = None
+    """What the endpoint has refused so far; `None` if the whole body is the suite's."""
 
-    async def call(self, body: bytes, read: Callable[[aiohttp.ClientResponse], Awaitable[T]]) -> TimedReply[T]:
-        """Send `body` and `read` the reply; retry if the policy allows it and the time-out leaves time.
+    async def call(
+        self, body: Mapping[str, Any], read: Callable[[aiohttp.ClientResponse], Awaitable[T]]
+    ) -> TimedReply[T]:
+        """Send `body` as JSON and `read` the reply; retry if the policy allows it and the time-out leaves time.
 
         Raises:
             CallFailed: `http_<status>`, `connection`, or what `read` raised.
         """
-        request = HttpRequest(method=self.method, url=self.url, headers=self.headers, body=body)
         left = TimeLeft(self.timeout_s, "timeout_s")
+
+        async def exchange(body: Mapping[str, Any]) -> T:
+            data = json.dumps(body).encode()
+            request = HttpRequest(method=self.method, url=self.url, headers=self.headers, body=data, proxy=self.proxy)
+            return await send(self.session, request, read, left, limit_s=None)
+
+        async def attempt() -> T:
+            if self.fields is None:
+                return await exchange(body)
+            return await self.fields.send(body, exchange, refusal_text)
+
         try:
-            return await retried(lambda: send(self.session, request, read, left, limit_s=None), self.policy, left)
+            return await retried(attempt, self.policy, left)
         except ExchangeFailed as failure:
             raise self._failed(failure) from None
 
@@ -97,6 +119,16 @@ def check_limits(retries: int, max_bytes: int) -> None:
         raise ValueError(f"max_bytes: expected at least 1, got {max_bytes}; write a number such as 10000000")
 
 
+def check_header(option: str, name: str | None) -> None:
+    """Reject a text that is not the name of a header.
+
+    Raises:
+        ValueError: In the form `<option>: what; fix`.
+    """
+    if name is not None and not _HEADER_NAME.fullmatch(name):
+        raise ValueError(f"{option}: not the name of a header; write one such as api-key")
+
+
 def url_problems(place: str, url: str, env: Mapping[str, str]) -> list[Problem]:
     """Return what is wrong with a URL that may contain `${NAME}`."""
     if problems := missing(place, names_in(url), env):
@@ -105,10 +137,19 @@ def url_problems(place: str, url: str, env: Mapping[str, str]) -> list[Problem]:
         parts = urlsplit(filled(url, env))
         sound = parts.scheme in ("http", "https") and parts.hostname and not re.search(r"\s", parts.netloc)
         if sound and (parts.port or 0) >= 0:
-            return []
+            return proxy_problems(place, url, env)
     except ValueError:
         pass
     return [Problem(place, f"expected an http or https address, got {url!r}", "write `https://host/path`")]
+
+
+def proxy_problems(place: str, url: str, env: Mapping[str, str]) -> list[Problem]:
+    """Return what is wrong with the proxy of the environment, for a URL whose variables are set."""
+    try:
+        find_proxy(filled(url, env), env)
+    except ValueError as error:
+        return [Problem(place, *str(error).split("; ", 1))]
+    return []
 
 
 def header_problems(place: str, headers: Mapping[str, str], env: Mapping[str, str]) -> list[Problem]:
@@ -131,14 +172,15 @@ async def connect(  # noqa: PLR0913 - each is a setting of the system
     method: str,
     url: str,
     headers: Mapping[str, str],
+    shared: Shared,
     *,
-    concurrency: int,
     timeout_s: float,
     policy: RetryPolicy,
     max_bytes: int,
+    fields: RequestFields | None = None,
 ) -> AsyncIterator[SystemEndpoint]:
     """Hold one session with one connection for each call in flight."""
-    async with new_session(concurrency) as session:
+    async with new_session(shared.concurrency) as session:
         yield SystemEndpoint(
             session=session,
             method=method,
@@ -147,4 +189,33 @@ async def connect(  # noqa: PLR0913 - each is a setting of the system
             timeout_s=timeout_s,
             policy=policy,
             max_bytes=max_bytes,
+            proxy=find_proxy(url, shared.env),
+            fields=fields,
         )
+
+
+def paced(answer: Answer, limits: Limits, size: Callable[[Case], int], sleep: Sleep = asyncio.sleep) -> Answer:
+    """Return an answer that keeps the limits of its endpoint; the wait counts towards no time-out.
+
+    Args:
+        answer: The call.
+        limits: Requests and tokens a minute.
+        size: Number of characters of a case's request.
+        sleep: Waits a number of seconds.
+    """
+    if limits.are_open:
+        return answer
+
+    async def call(case: Case, repeat: int) -> Output | Failure:
+        reserved = limits.estimate(size(case)) if limits.counts_tokens else 0
+        seconds = limits.delay_s(reserved)
+        if seconds > 0:
+            with waiting("rate limit", seconds):
+                await sleep(seconds)
+        ended = await answer(case, repeat)
+        usage = ended.usage if isinstance(ended, Output) else None
+        if limits.counts_tokens and usage and usage.input_tokens is not None and usage.output_tokens is not None:
+            limits.correct(reserved, usage.input_tokens + usage.output_tokens)
+        return ended
+
+    return call

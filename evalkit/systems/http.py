@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -10,9 +9,10 @@ from typing import Any, Literal
 
 from evalkit.errors import Problem
 from evalkit.formats.fields import USAGE_KEYS, parse_json
+from evalkit.net.limits import Limits, check_rate
 from evalkit.net.retry import AT_MOST_ONCE, REPEATABLE, RetryPolicy
 from evalkit.systems.base import Answer, CallFailed, Shared, check_seconds, timed
-from evalkit.systems.endpoint import check_limits, connect, header_problems, timed_by, url_problems
+from evalkit.systems.endpoint import check_limits, connect, header_problems, paced, timed_by, url_problems
 from evalkit.systems.fingerprint import config_hash
 from evalkit.systems.output import OUTPUT_KEYS, to_output
 from evalkit.systems.pick import Pick, compile_path
@@ -48,7 +48,9 @@ class HttpSystem:
     path such as `documents[*].text`; a path that ends in `?` may be absent. Without `pick` the text is `text`, `answer`
     or `output`, and the other parts are read under their own names, except `messages`, `state`, `stop`, `interrupt` and
     `fault`, which need a path because services use these names for other things."""
-    retries: int = 6
+    requests_per_minute: float | None = None
+    """Requests that the service accepts; calls are spread evenly, and the wait does not count towards `timeout_s`."""
+    retries: int = 20
     """Attempts after the first, with increasing waits, within `timeout_s`."""
     idempotent: bool = False
     """Set it if asking twice does no harm: a request whose reply was lost (500, 502, 504, a broken connection) is then
@@ -62,6 +64,7 @@ class HttpSystem:
     def __post_init__(self) -> None:
         check_limits(self.retries, self.max_bytes)
         check_seconds("timeout_s", self.timeout_s)
+        check_rate("requests_per_minute", self.requests_per_minute)
         try:
             compile_template(self.body)
         except ValueError as error:
@@ -82,7 +85,8 @@ class HttpSystem:
 
     def fingerprint(self, shared: Shared) -> str | None:
         """Return a hash of the configuration without secrets."""
-        return self.version or config_hash(self, ("timeout_s", "version", "retries", "idempotent", "max_bytes"))
+        ignored = ("timeout_s", "version", "retries", "idempotent", "max_bytes", "requests_per_minute")
+        return self.version or config_hash(self, ignored)
 
     @property
     def _policy(self) -> RetryPolicy:
@@ -102,18 +106,18 @@ class HttpSystem:
             self.method,
             filled(self.http, shared.env),
             headers,
-            concurrency=shared.concurrency,
+            shared,
             timeout_s=self.timeout_s,
             policy=self._policy,
             max_bytes=self.max_bytes,
         ) as endpoint:
 
             async def answer(case: Case, repeat: int) -> Output | Failure:
-                body = json.dumps(fill(case)).encode()
-                reply = await endpoint.call(body, endpoint.read_bytes)
+                reply = await endpoint.call(fill(case), endpoint.read_bytes)
                 return timed_by(read(reply.value), reply)
 
-            yield timed(answer, self.timeout_s, secrets_of(shared.env, used))
+            bounded = timed(answer, self.timeout_s, secrets_of(shared.env, used))
+            yield paced(bounded, Limits(self.requests_per_minute), lambda case: 0)
 
 
 def _reader(pick: Mapping[str, str]) -> Callable[[bytes], Output | Failure]:

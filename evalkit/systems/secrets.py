@@ -51,19 +51,27 @@ def looks_secret(text: str) -> bool:
 def filled(text: str, env: Mapping[str, str]) -> str:
     """Replace each `${NAME}` with the value of the environment variable, in one pass.
 
+    Blanks and line ends around a value are left out: files and shells add them to keys.
+
     Raises:
         KeyError: A variable is not set; `missing` finds that before the first call.
     """
-    return _NAME.sub(lambda found: env[found.group(1)], text)
+    return _NAME.sub(lambda found: env[found.group(1)].strip(), text)
 
 
 def missing(place: str, names: Iterable[str], env: Mapping[str, str]) -> list[Problem]:
-    """Return one problem for each environment variable that is not set or empty."""
-    return [
-        Problem(place, f"environment variable {name} is not set", f"export {name}=... before the run")
-        for name in dict.fromkeys(names)
-        if not env.get(name)
-    ]
+    """Return one problem for each environment variable that is not set, empty, or has a line break inside."""
+    problems = []
+    for name in dict.fromkeys(names):
+        value = env.get(name, "").strip()
+        if not value:
+            problems.append(
+                Problem(place, f"environment variable {name} is not set", f"export {name}=... before the run")
+            )
+        elif not value.isprintable():
+            what = f"environment variable {name} has a line break or a control character inside"
+            problems.append(Problem(place, what, f"set {name} to the value alone"))
+    return problems
 
 
 def secrets_of(env: Mapping[str, str], named: Iterable[str] = ()) -> tuple[str, ...]:
@@ -73,7 +81,8 @@ def secrets_of(env: Mapping[str, str], named: Iterable[str] = ()) -> tuple[str, 
         env: the environment; `secret_values` says which of its values are secret.
         named: variables that the suite asks for.
     """
-    forms = {form for value in secret_values(env, frozenset(named)) for form in _forms(value) if len(form) >= SHORTEST}
+    values = {text for value in secret_values(env, frozenset(named)) for text in (value, value.strip())}
+    forms = {form for value in values for form in _forms(value) if len(form) >= SHORTEST}
     return tuple(sorted(forms, key=lambda form: (-len(form), form)))
 
 

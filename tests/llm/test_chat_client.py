@@ -10,7 +10,6 @@ from typing import Any, Literal
 import pytest
 from pydantic import BaseModel, ConfigDict, Field
 
-from evalkit.errors import InputError
 from evalkit.llm.client import RESAMPLE_TEMPERATURE, ChatClient
 from evalkit.llm.config import ChatConfig
 from evalkit.llm.errors import JudgeError
@@ -176,7 +175,7 @@ BAD_REPLIES = {
     "empty": "",
     "missing key": '{"score": 4}',
     "out of bounds": '{"reason": "", "score": 90}',
-    "number as text": '{"reason": "", "score": "4"}',
+    "number in words": '{"reason": "", "score": "four"}',
     "boolean": '{"reason": "", "score": true}',
     "null": '{"reason": "", "score": null}',
     "fraction": '{"reason": "", "score": 4.5}',
@@ -187,7 +186,7 @@ BAD_REPLIES = {
     "two different verdicts": '{"reason": "a", "score": 1} {"reason": "b", "score": 5}',
     "a list": '[4, "fits"]',
     "cut object": '{"reason": "fits", "score": 4',
-    "unknown key": '{"reason": "", "score": 4, "confidence": 1}',
+    "further key with another verdict": '{"reason": "", "score": 4, "final_score": 1}',
     "deep nesting": '{"a":' * 3000,
     "verdict inside its own thoughts": '<think>{"reason": "", "score": 4}</think> I pass.',
 }
@@ -209,7 +208,7 @@ class Share(BaseModel):
     share: float
 
 
-@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999", "true", '"0.5"', "null"])
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999", "true", '"1/2"', "null"])
 def test_what_is_no_finite_number_is_refused(number: str) -> None:
     """Where the schema sets no bounds, what JSON readers take for numbers is still refused."""
 
@@ -464,11 +463,13 @@ def test_key_in_a_refusal_is_not_shown() -> None:
 
 
 @pytest.mark.parametrize("env", [{}, {"JUDGE_KEY": ""}, {"JUDGE_KEY": "  "}])
-def test_unset_key_is_an_input_error(env: dict[str, str]) -> None:
-    """A key that is not in the environment is found before the first call."""
-    config = ChatConfig(model="m", base_url="http://127.0.0.1/v1", api_key_env="JUDGE_KEY")
-    with pytest.raises(InputError, match="JUDGE_KEY is not set; set it: export JUDGE_KEY"):
-        ChatClient(config, env=env)
+def test_without_a_key_no_question_is_asked(env: dict[str, str]) -> None:
+    """Each question ends as `no_key`, which names the variable; nothing is sent."""
+    server = FakeModel([GOOD])
+    error = failure_of(server, env=env, api_key_env="JUDGE_KEY")
+    fix = "export JUDGE_KEY=... before the run"
+    assert (error.kind, error.message) == ("no_key", f"no key: environment variable JUDGE_KEY is not set; {fix}")
+    assert not server.requests
 
 
 def test_closed_client_says_how_to_open_it() -> None:

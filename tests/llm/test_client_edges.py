@@ -31,7 +31,7 @@ class Verdict(BaseModel):
     "text",
     [
         'For example {"reason":"good","score":5}. My verdict: {"reason":"bad","score":"0"}',
-        'draft {"reason":"good","score":5} hmm no </think> {"reason":"bad","score":"1"}',
+        'draft {"reason":"good","score":5} hmm no </think> {"reason":"bad","score":"poor"}',
         'draft {"reason":"good","score":5} then really {"reason":"wrong, it is bad","sco',
         '{"reason":"r","score":5} A poor answer would get {"score": 1}',
         '<think>draft {"reason":"good","score":5}',
@@ -39,7 +39,7 @@ class Verdict(BaseModel):
 )
 def test_a_draft_is_not_the_verdict(text: str) -> None:
     """A reply whose last word does not fit, or is cut, is sent back; the draft before it never counts."""
-    with pytest.raises(ValueError, match="JSON object"):
+    with pytest.raises(ValueError, match=r"JSON object|score: Input should be"):
         find_value(text, Verdict)
 
 

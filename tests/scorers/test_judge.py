@@ -246,6 +246,23 @@ def test_judge_that_repeats_the_mark_is_refused(tmp_path: Path) -> None:
     assert judged(tmp_path, FakeModel(copy_mark)).kind == "echoed_mark"
 
 
+def test_judge_that_repeats_the_mark_once_is_asked_again(tmp_path: Path) -> None:
+    """A weak model copies the fence at first: it is told so once, and both askings count as spent."""
+
+    def copy_mark_once(request: dict[str, Any]) -> str:
+        messages = request["messages"]
+        mark = messages[1]["content"].split("\n", 1)[0].removeprefix("mark: ")
+        return json.dumps(GOOD) if len(messages) > 2 else f"<<<ANSWER {mark}\n{json.dumps(GOOD)}"
+
+    server = FakeModel(copy_mark_once)
+    grade = judged(tmp_path, server)
+    assert isinstance(grade, Score)
+    assert grade.value == GOOD["score"]
+    assert grade.usage is not None
+    assert grade.usage.input_tokens == 200
+    assert "repeats the mark" in server.requests[1]["messages"][-1]["content"]
+
+
 def test_judge_that_writes_the_mark_around_its_verdict_is_refused(tmp_path: Path) -> None:
     """The mark in the prose around a verdict is as telling as within it."""
 

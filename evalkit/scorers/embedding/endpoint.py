@@ -11,7 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from evalkit.errors import InputError, Problem
+from evalkit.net.addresses import endpoint_url, key_header
 from evalkit.net.exchange import HttpRequest, Sleep, new_session, read_capped, retried, send
+from evalkit.net.keys import key_problem, read_key
+from evalkit.net.proxies import find_proxy
 from evalkit.net.retry import REPEATABLE, ExchangeFailed, TimeLeft
 from evalkit.net.vendors import VENDORS
 from evalkit.scorers.embedding.batches import BatchRejected, EmbeddingError
@@ -26,7 +29,7 @@ MAX_CONNECTIONS = 16
 SHOWN_CHARS = 300
 MOST_BYTES_A_TEXT = 1 << 20
 """Limit of a reply; a vector of 4,096 numbers, written with 20 digits each, takes about 100 kB."""
-OPTIONS = frozenset({"model", "base_url", "api_key_env"})
+OPTIONS = frozenset({"model", "base_url", "api_key_env", "api_key_header"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +39,9 @@ class EmbeddingEndpoint:
     model: str
     base_url: str = DEFAULT_BASE_URL
     api_key: str = field(default="", repr=False)
+    api_key_header: str | None = None
+    """Header that carries the key. Default: `Authorization`, with `Bearer`; `api-key` for Azure."""
+    proxy: str | None = field(default=None, repr=False)
     timeout_s: float = 60.0
     """Longest wait for one exchange."""
     deadline_s: float = 300.0
@@ -44,32 +50,46 @@ class EmbeddingEndpoint:
 
 
 def endpoint_from(options: Mapping[str, Any], environ: Mapping[str, str]) -> EndpointEmbedder:
-    """Read `{model, base_url, api_key_env}`.
+    """Read `{model, base_url, api_key_env, api_key_header}`.
 
     Raises:
-        InputError: unknown option, no model, or a key that is not in the environment.
+        InputError: unknown option, no model, a key that is not in the environment, or a proxy that cannot be used.
     """
     unknown = sorted(set(options) - OPTIONS)
     if unknown:
         raise InputError(
-            Problem("embedding.openai", f"unknown option {unknown[0]!r}", "use model, base_url, api_key_env")
+            Problem(
+                "embedding.openai", f"unknown option {unknown[0]!r}", "use model, base_url, api_key_env, api_key_header"
+            )
         )
     texts = {name: value for name, value in options.items() if isinstance(value, str) and value}
     if "model" not in texts or len(texts) != len(options):
-        raise InputError(Problem("embedding.openai", "model, base_url and api_key_env are texts; model is required"))
+        raise InputError(
+            Problem("embedding.openai", "model, base_url, api_key_env and api_key_header are texts; model is required")
+        )
     base_url = texts.get("base_url", DEFAULT_BASE_URL).rstrip("/")
     if not base_url.startswith(("https://", "http://")):
         raise InputError(Problem("embedding.openai.base_url", f"{base_url!r} is not a URL", "start it with https://"))
-    key = _key(texts.get("api_key_env"), environ)
-    return EndpointEmbedder(EmbeddingEndpoint(model=texts["model"], base_url=base_url, api_key=key))
+    try:
+        proxy = find_proxy(base_url, environ)
+    except ValueError as error:
+        raise InputError(Problem("embedding.openai.base_url", *str(error).split("; ", 1))) from None
+    endpoint = EmbeddingEndpoint(
+        model=texts["model"],
+        base_url=base_url,
+        api_key=_key(texts.get("api_key_env"), environ),
+        api_key_header=texts.get("api_key_header"),
+        proxy=proxy,
+    )
+    return EndpointEmbedder(endpoint)
 
 
 def _key(variable: str | None, environ: Mapping[str, str]) -> str:
     if variable is None:
         return ""
-    if not environ.get(variable):
-        raise InputError(Problem("embedding.openai.api_key_env", f"{variable} is not set", f"export {variable}=..."))
-    return environ[variable]
+    if problem := key_problem(variable, environ):
+        raise InputError(Problem("embedding.openai.api_key_env", *problem))
+    return read_key(variable, environ)
 
 
 class EndpointEmbedder:
@@ -92,9 +112,10 @@ class EndpointEmbedder:
         """See `RawEmbedder.raw`."""
         at = self._endpoint
         request = HttpRequest(
-            url=f"{at.base_url}/embeddings",
+            url=endpoint_url(at.base_url, "embeddings"),
             body=json.dumps({"model": at.model, "input": texts}).encode(),
-            headers={"Authorization": f"Bearer {at.api_key}"} if at.api_key else {},
+            headers=key_header(at.api_key, at.base_url, at.api_key_header) if at.api_key else {},
+            proxy=at.proxy,
         )
         most = MOST_BYTES_A_TEXT * (len(texts) + 1)
         left = TimeLeft(at.deadline_s, "deadline_s")

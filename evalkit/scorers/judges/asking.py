@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from evalkit.llm.errors import JudgeError
@@ -23,6 +23,10 @@ MAX_CASE_CHARS = 400_000
 MOST_NESTED = 3
 ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
 REASON_KEY = re.compile(r"""['"]?reason['"]?\s*[:=]\s*['"]$""")
+AGAIN = (
+    "Your reply cannot be used: it repeats the mark. Grade the part named ANSWER, and reply with one JSON object that "
+    "fits the schema, without the mark."
+)
 QUOTES, KEY_CHARS = ("'", '"'), 60
 NO_ENDPOINT = "the suite names no judge endpoint; add `judge: {chat: {model: ..., base_url: ..., api_key_env: ...}}`"
 
@@ -61,20 +65,33 @@ async def ask(
         return Unscored(question.metric, "case_too_long", why)
     messages, mark = judge_messages(question.system, list(question.blocks), question.reminder)
     wanted = {"logprobs": True} if logprobs else {}
-    try:
-        parsed = await client.structured(messages, question.schema, sample=sample, repeat=repeat, **wanted)
-    except JudgeError as error:
-        return Unscored(question.metric, f"judge_{error.kind}", error.message, error.usage)
+    spent: Usage | None = None
+    for asked_again in (False, True):
+        try:
+            parsed = await client.structured(messages, question.schema, sample=sample, repeat=repeat, **wanted)
+        except JudgeError as error:
+            return Unscored(question.metric, f"judge_{error.kind}", error.message, total_usage([spent, error.usage]))
+        parsed = replace(parsed, usage=total_usage([spent, parsed.usage]) or parsed.usage)
+        if asked_again or not _repeats(parsed, mark):
+            break
+        spent = parsed.usage
+        messages = [*messages, {"role": "assistant", "content": parsed.text}, {"role": "user", "content": AGAIN}]
     return _copied(question, parsed, mark) or parsed
+
+
+def _repeats(parsed: Parsed[Any], mark: str) -> bool:
+    """Tell whether a reply holds the mark that fences the case."""
+    said = parsed.value.model_dump(mode="json")
+    return mark in parsed.text.lower() or any(mark in text.lower() for text in _texts(said))
 
 
 def _copied(question: Question, parsed: Parsed[Any], mark: str) -> Unscored | None:
     """Reject a reply that may be the case's words rather than the judge's."""
     said = parsed.value.model_dump(mode="json")
-    if mark in parsed.text.lower() or any(mark in text.lower() for text in _texts(said)):
-        why = "the reply repeats the mark that fences the case; it may follow the case's words"
+    if _repeats(parsed, mark):
+        why = "the reply repeats the mark that fences the case, twice; it may follow the case's words"
         return Unscored(question.metric, "echoed_mark", why, parsed.usage)
-    if any(_holds_verdict(text, said) for _, text in [*question.blocks, *question.given]):
+    if any(_holds_verdict(text, said, question.schema) for _, text in [*question.blocks, *question.given]):
         why = "the reply repeats a verdict that occurs in the case itself; have a person look at it"
         return Unscored(question.metric, "echoed_verdict", why, parsed.usage)
     return None
@@ -91,7 +108,7 @@ def _texts(value: Any) -> Iterator[str]:
             yield from _texts(part)
 
 
-def _holds_verdict(text: str, said: dict[str, Any]) -> bool:
+def _holds_verdict(text: str, said: dict[str, Any], schema: type[Any]) -> bool:
     """Tell whether a text holds this verdict: its reason word for word after that key, or an object that is it."""
     plain = text
     for _ in range(MOST_NESTED):  # JSON within a string of JSON is escaped once more
@@ -100,7 +117,7 @@ def _holds_verdict(text: str, said: dict[str, Any]) -> bool:
         plain = ESCAPE.sub(_unescaped, plain)
     from evalkit.llm.wire import json_objects
 
-    return any(_contains(found, said) for found in json_objects(text))
+    return any(_contains(found, said, schema) for found in json_objects(text))
 
 
 def _reasons(said: Any) -> Iterator[str]:
@@ -132,11 +149,14 @@ def _unescaped(found: re.Match[str]) -> str:
     return {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}.get(code, code)
 
 
-def _contains(found: Any, said: Any) -> bool:
-    if found == said:
+def _contains(found: Any, said: Any, schema: type[Any]) -> bool:
+    """Tell whether a value is, or holds, the verdict, in any form in which a judge's own would be read."""
+    from evalkit.llm.clear_forms import in_clear_form
+
+    if isinstance(found, dict) and in_clear_form(found, schema) == said:
         return True
     parts = found.values() if isinstance(found, dict) else found if isinstance(found, list) else ()
-    return any(_contains(part, said) for part in parts)
+    return any(_contains(part, said, schema) for part in parts)
 
 
 def lacking(metric: str, parts: frozenset[str], case: Case, output: Output) -> Unscored | None:

@@ -13,7 +13,7 @@ from evalkit.types import Unscored, Usage
 Combine = Literal["majority", "mean", "agree"]
 COMBINE: tuple[Combine, ...] = ("majority", "mean", "agree")
 MAX_SAMPLES = 50
-KEY_REFUSED = frozenset({"judge_http_401", "judge_http_403"})
+KEY_REFUSED = frozenset({"judge_http_401", "judge_http_403", "judge_no_key"})
 """Failures that would affect every case: a panel with a member that has no key is not a panel."""
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from evalkit.llm.client import ChatClient
 from evalkit.llm.config import ChatConfig
-from evalkit.llm.limits import Limits, Pacer
+from evalkit.net.limits import Limits, Pacer
 from evalkit.testing import FakeModel
 
 
@@ -41,8 +41,7 @@ def test_no_limit_is_no_wait() -> None:
 
 def test_tokens_that_were_not_used_are_given_back() -> None:
     """The longest reply is reserved, and the next question waits for the real one only."""
-    config = ChatConfig(model="m", base_url="http://127.0.0.1/v1", max_tokens=1000, tokens_per_minute=6000)
-    limits = Limits(config, lambda: 0.0)
+    limits = Limits(None, 6000, 1000, lambda: 0.0)
     reserved = limits.estimate(400)
     assert reserved == 1100
     assert limits.delay_s(reserved) == 0

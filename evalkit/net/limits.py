@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from time import monotonic
 
-from evalkit.llm.config import ChatConfig
-
 CHARS_PER_TOKEN = 4
 
 
@@ -36,13 +34,27 @@ class Pacer:
 
 
 class Limits:
-    """The two limits of one endpoint."""
+    """The two limits of one endpoint.
 
-    def __init__(self, config: ChatConfig, clock: Callable[[], float] = monotonic) -> None:
-        self._requests = Pacer(config.requests_per_minute, clock)
-        self._tokens = Pacer(config.tokens_per_minute, clock)
-        self._max_tokens = config.max_tokens
-        self.counts_tokens = config.tokens_per_minute is not None
+    Args:
+        requests_per_minute: Requests that it accepts; `None` for no limit.
+        tokens_per_minute: Tokens that it accepts; `None` for no limit.
+        max_tokens: Longest reply, in tokens.
+        clock: Seconds that only grow.
+    """
+
+    def __init__(
+        self,
+        requests_per_minute: float | None,
+        tokens_per_minute: float | None = None,
+        max_tokens: int = 0,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        self._requests = Pacer(requests_per_minute, clock)
+        self._tokens = Pacer(tokens_per_minute, clock)
+        self._max_tokens = max_tokens
+        self.counts_tokens = tokens_per_minute is not None
+        self.are_open = requests_per_minute is None and tokens_per_minute is None
 
     def estimate(self, chars: int) -> int:
         """Return the maximum tokens of a request, as providers count them: its text and the longest reply."""
@@ -55,3 +67,13 @@ class Limits:
     def correct(self, estimated: int, used: int) -> None:
         """Return tokens that were reserved and not used."""
         self._tokens.correct(used - estimated)
+
+
+def check_rate(name: str, per_minute: float | None) -> None:
+    """Reject a limit that would never let anything pass.
+
+    Raises:
+        ValueError: In the form `<name>: what; fix`.
+    """
+    if per_minute is not None and not 0 < per_minute < float("inf"):
+        raise ValueError(f"{name}: not above 0; write the provider's limit, or remove it")

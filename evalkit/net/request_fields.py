@@ -1,0 +1,82 @@
+"""Learn which fields of a request an endpoint refuses, and send the others."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from typing import Any, TypeVar
+
+from evalkit.net.retry import ExchangeFailed
+
+T = TypeVar("T")
+
+REFUSING_STATUSES = frozenset({400, 422})
+RENAMED = {"max_tokens": "max_completion_tokens"}
+"""Fields that newer models take under another name, with the same meaning."""
+
+
+class RequestFields:
+    """What one endpoint has refused so far in a run; it is never sent again.
+
+    Args:
+        ours: Fields that evalkit sends by itself. They are given up if they are refused; a field that the suite sets
+            is not.
+    """
+
+    def __init__(self, ours: Collection[str]) -> None:
+        self._ours = frozenset(ours)
+        self._renamed: set[str] = set()
+        self.given_up: dict[str, None] = {}
+        """Names of the refused fields, in the order in which they were refused."""
+
+    async def send(
+        self,
+        request: Mapping[str, Any],
+        attempt: Callable[[dict[str, Any]], Awaitable[T]],
+        said: Callable[[bytes], str],
+    ) -> T:
+        """Send a request, and once more without the fields that the endpoint refuses.
+
+        Args:
+            request: All fields.
+            attempt: Sends the fields that it is given.
+            said: Reads the text of a refusal from its body.
+
+        Raises:
+            ExchangeFailed: What `attempt` raised, if the fields are not the reason.
+        """
+        while True:
+            sent = self.fitted(request)
+            try:
+                return await attempt(sent)
+            except ExchangeFailed as failure:
+                self.learn(failure.status, said(failure.body), sent)
+                if self.fitted(request) == sent:
+                    raise
+
+    def fitted(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a request without the refused fields, and with the new names."""
+        return {
+            RENAMED[name] if name in self._renamed else name: value
+            for name, value in request.items()
+            if name not in self.given_up
+        }
+
+    def learn(self, status: int | None, said: str, sent: Mapping[str, Any]) -> None:
+        """Note the fields that a refusal names.
+
+        Args:
+            status: Status of the reply.
+            said: The text of the refusal.
+            sent: The request that was refused, as `fitted` returned it.
+        """
+        if status not in REFUSING_STATUSES:
+            return
+        for old, new in RENAMED.items():
+            if old in sent and _names(said, new):
+                self._renamed.add(old)
+        self.given_up.update(dict.fromkeys(name for name in sent if name in self._ours and _names(said, name)))
+
+
+def _names(said: str, field: str) -> bool:
+    return re.search(rf"(?<![A-Za-z_]){field}(?![A-Za-z_])", said) is not None
