@@ -153,6 +153,14 @@ def _position(index: object) -> int | None:
     return index if isinstance(index, int) and not isinstance(index, bool) else None
 
 
+def cached_tokens(usage: Mapping[str, Any] | None) -> int:
+    """Read how much of the input the vendor had cached, in tokens; 0 if it does not say."""
+    counted = usage or {}
+    details = counted.get("prompt_tokens_details")
+    told = details.get("cached_tokens") if isinstance(details, Mapping) else counted.get("prompt_cache_hit_tokens")
+    return told if isinstance(told, int) and not isinstance(told, bool) and told >= 0 else 0
+
+
 def error_text(body: Any) -> str:
     """Find the message in an error body of any shape, in one line."""
     error = body.get("error", body) if isinstance(body, Mapping) else body

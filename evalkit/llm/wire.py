@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from evalkit.formats.completion import Completion
+from evalkit.formats.completion import Completion, cached_tokens
 from evalkit.formats.thoughts import without_thoughts
 from evalkit.llm.clear_forms import in_clear_form
 from evalkit.llm.errors import JudgeError
@@ -129,9 +129,7 @@ def tokens_of(body: Mapping[str, Any]) -> tuple[int | None, int | None, int]:
     usage = body.get("usage")
     if not isinstance(usage, dict):
         return None, None, 0
-    details = usage.get("prompt_tokens_details")
-    cached = _count(details.get("cached_tokens")) if isinstance(details, dict) else None
-    return _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens")), cached or 0
+    return _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens")), cached_tokens(usage)
 
 
 def _count(value: Any) -> int | None:

@@ -308,7 +308,7 @@ def _unpriced(suite: Suite) -> Iterator[Problem]:
 
     fix = "write `prices: {input_usd_per_million: ..., output_usd_per_million: ...}`, or remove the budget"
     for system in (suite.system, suite.baseline_system):
-        if isinstance(system, ChatSystem) and system.prices is None:
+        if isinstance(system, ChatSystem) and system.price_at(system.base_url) is None:
             yield Problem("system", f"a budget is set, and the price of {system.chat} is unknown", fix)
     for config in _judges(suite):
         if cost_usd(config, input_tokens=1, output_tokens=1) is None:

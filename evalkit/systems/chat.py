@@ -6,15 +6,18 @@ import json
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evalkit.disk.files import read_file
 from evalkit.errors import Problem
+from evalkit.formats.completion import cached_tokens
 from evalkit.formats.messages import input_of
 from evalkit.net.addresses import endpoint_url, key_header
 from evalkit.net.keys import key_problem, read_key
 from evalkit.net.limits import Limits, check_rate
+from evalkit.net.prices import Prices, listed_cost_usd
 from evalkit.net.request_fields import RequestFields
 from evalkit.net.retry import REPEATABLE
 from evalkit.systems.base import Answer, Shared, check_seconds, inside, timed
@@ -28,6 +31,8 @@ from evalkit.types import Case, Failure, Message, Output
 if TYPE_CHECKING:
     import aiohttp
 
+Price = Callable[[int, int, int], float | None]
+"""US dollars of input, output and cached input tokens."""
 _NO_ANSWER_DEPENDS_ON = (
     *("timeout_s", "version", "retries", "max_bytes", "prices", "stream"),
     *("api_key_header", "requests_per_minute", "tokens_per_minute"),
@@ -35,23 +40,6 @@ _NO_ANSWER_DEPENDS_ON = (
 _RESERVED_TOKENS = 1024
 """Tokens of a reply to count towards `tokens_per_minute` until the real ones are known, without `max_tokens`."""
 _OURS = frozenset({"model", "messages", "stream", "stream_options", "temperature", "max_tokens"})
-
-
-@dataclass(frozen=True, kw_only=True)
-class Prices:
-    """Prices of tokens."""
-
-    input_usd_per_million: float
-    output_usd_per_million: float
-
-    def __post_init__(self) -> None:
-        for name in ("input_usd_per_million", "output_usd_per_million"):
-            if not 0 <= getattr(self, name) < float("inf"):
-                raise ValueError(f"{name}: expected US dollars of at least 0, got {getattr(self, name)}; write 0.15")
-
-    def cost_usd(self, input_tokens: int, output_tokens: int) -> float:
-        """Return the US dollars of one call."""
-        return (input_tokens * self.input_usd_per_million + output_tokens * self.output_usd_per_million) / 1e6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +75,8 @@ class ChatSystem:
     stream: bool = False
     """Stream the reply, to measure the time to the first token."""
     prices: Prices | None = None
-    """Prices of tokens; without them the cost is unknown."""
+    """Prices of tokens. Default: those that genai-prices lists for the model at the vendor's address; an unknown price
+    stays unknown."""
     requests_per_minute: float | None = None
     """Requests that the endpoint accepts; calls are spread evenly, and the wait does not count towards `timeout_s`."""
     tokens_per_minute: float | None = None
@@ -155,7 +144,7 @@ class ChatSystem:
         texts = (self.base_url, *self.headers.values())
         used = [*(name for text in texts for name in names_in(text)), *([self.api_key_env] if self.api_key_env else [])]
         base_url = filled(self.base_url, shared.env)
-        request = self._request(shared)
+        request, price = self._request(shared), self.price_at(base_url)
         async with connect(
             "POST",
             endpoint_url(base_url, "chat/completions"),
@@ -172,7 +161,8 @@ class ChatSystem:
 
             async def answer(case: Case, repeat: int) -> Output | Failure:
                 reply = await endpoint.call(request(case), read)
-                return timed_by(self._priced(to_chat_output(reply.value, reply.started)), reply)
+                output = to_chat_output(reply.value, reply.started)
+                return timed_by(_priced(output, price, cached_tokens(reply.value.usage)), reply)
 
             limits = Limits(self.requests_per_minute, self.tokens_per_minute, self.max_tokens or _RESERVED_TOKENS)
             bounded = timed(answer, self.timeout_s, secrets_of(shared.env, used))
@@ -198,14 +188,22 @@ class ChatSystem:
         turns = _turns(self.prompt)
         return lambda case: {"model": self.chat, "messages": first + turns(case), **kept}
 
-    def _priced(self, output: Output | Failure) -> Output | Failure:
-        if self.prices is None or isinstance(output, Failure) or output.usage is None:
-            return output
-        usage = output.usage
-        if usage.input_tokens is None or usage.output_tokens is None:
-            return output
-        cost_usd = self.prices.cost_usd(usage.input_tokens, usage.output_tokens)
-        return replace(output, usage=replace(usage, cost_usd=cost_usd))
+    def price_at(self, base_url: str) -> Price | None:
+        """Return how input, output and cached input tokens are priced; `None` if the price is unknown."""
+        if self.prices is not None:
+            return self.prices.cost_usd
+        if listed_cost_usd(self.chat, base_url, 1, 1) is None:
+            return None
+        return partial(listed_cost_usd, self.chat, base_url)
+
+
+def _priced(output: Output | Failure, price: Price | None, cached: int) -> Output | Failure:
+    if price is None or isinstance(output, Failure) or output.usage is None:
+        return output
+    usage = output.usage
+    if usage.input_tokens is None or usage.output_tokens is None:
+        return output
+    return replace(output, usage=replace(usage, cost_usd=price(usage.input_tokens, usage.output_tokens, cached)))
 
 
 def _unreadable(path: Path) -> Iterator[Problem]:

@@ -84,3 +84,13 @@ def test_unknown_price_is_none(settings: tuple[str, str], tokens: tuple[int | No
 
 
 NOW = datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC)
+
+
+def test_cached_input_may_have_a_price_of_its_own() -> None:
+    """The two other prices are needed in any case."""
+    prices = {"input_usd_per_million": 2.0, "output_usd_per_million": 10.0, "cached_input_usd_per_million": 0.5}
+    config = ChatConfig(model="m", base_url="http://h/v1", prices=prices)
+    # (800 x 2 + 200 x 0.5 + 10 x 10) / 1,000,000
+    assert cost_usd(config, input_tokens=1000, output_tokens=10, cached_tokens=200) == pytest.approx(0.0018)
+    with pytest.raises(ValueError, match="prices: expected the keys"):
+        ChatConfig(model="m", base_url="http://h/v1", prices={"cached_input_usd_per_million": 0.5})

@@ -9,8 +9,8 @@ import pytest
 from aiohttp import web
 
 from evalkit.formats.messages import read_messages
+from evalkit.net.prices import Prices, listed_cost_usd
 from evalkit.systems import ChatSystem, Shared
-from evalkit.systems.chat import Prices
 from evalkit.types import Failure, Message, Output, ToolCall, Usage
 
 
@@ -273,6 +273,36 @@ def test_a_streamed_answer_is_put_together(serve, shared, case):
     assert "Grüße \u2028 done" == output.text
     assert (ToolCall("look", {"x": 1}),) == output.tool_calls
     assert 0 < output.ttft_s < output.latency_s
+
+
+@pytest.mark.parametrize(
+    ("told", "cost"),
+    [
+        # (800 x 2 + 200 x 0.5 + 10 x 10) / 1,000,000
+        ({"prompt_tokens_details": {"cached_tokens": 200}}, 0.0018),
+        ({"prompt_cache_hit_tokens": 200}, 0.0018),
+        ({"prompt_tokens_details": None}, 0.0021),
+        ({"prompt_tokens_details": {"cached_tokens": 2000}}, None),
+    ],
+)
+def test_cached_input_has_a_price_of_its_own(told, cost, serve, shared, case):
+    """As the vendor counts it; more than there was is unknown."""
+    usage = {"prompt_tokens": 1000, "completion_tokens": 10, **told}
+    prices = Prices(input_usd_per_million=2.0, output_usd_per_million=10.0, cached_input_usd_per_million=0.5)
+    reply = replying(completion({"content": "a"}, usage=usage))
+    (output,) = serve(reply, lambda url: system(url, prices=prices), shared, case())
+    assert output.usage.cost_usd == (None if cost is None else pytest.approx(cost))
+
+
+def test_known_models_have_listed_prices():
+    """Those of the vendor at the address; a server of one's own has no price."""
+    address = "https://api.openai.com/v1"
+    plain, cached = (listed_cost_usd("gpt-4o", address, 1_000_000, 0, tokens) for tokens in (0, 1_000_000))
+    assert 0 < cached < plain
+    assert listed_cost_usd("gpt-4o", "http://127.0.0.1:8000/v1", 1, 1) is None
+    assert listed_cost_usd("no-such-model", address, 1, 1) is None
+    assert system("https://api.openai.com", chat="gpt-4o").price_at(address)(1_000_000, 0, 0) == plain
+    assert system("http://h").price_at("http://h/v1") is None
 
 
 def test_an_endpoint_that_does_not_stream_is_read_whole(serve, shared, case):
