@@ -94,6 +94,8 @@ class Completion:
         self.refusal += _text(message.get("refusal"))
         self.thought = self.thought or any(message.get(name) for name in ("reasoning_content", "reasoning"))
         calls = message.get("tool_calls") or []
+        if not calls and isinstance(message.get("function_call"), Mapping):  # the form before `tool_calls`
+            calls = [{"function": message["function_call"]}]
         if not isinstance(calls, list):
             raise ValueError(f"tool_calls: expected a list, got {shown(calls)}")
         for at, call in enumerate(calls):

@@ -111,7 +111,9 @@ async def send(
                 return await read(response)
             raise await _refusal(response)
     except aiohttp.ClientConnectorCertificateError as error:
-        raise ExchangeFailed("connection", _said(error)) from None
+        what = f"the certificate of {error.host} is not accepted: {one_line(error.certificate_error, 120)}"
+        fix = "set SSL_CERT_FILE to the file of your certificate authority"
+        raise ExchangeFailed("connection", f"{what}; {fix}") from None
     except aiohttp.ClientConnectorError as error:
         raise ExchangeFailed("connection", _said(error), fate="not_sent") from None
     except aiohttp.ClientHttpProxyError as error:

@@ -18,6 +18,7 @@ from evalkit.gate.policy import NoRegression, policy_problems
 from evalkit.golden.overlap import overlap
 from evalkit.golden.read import GoldenSet, known_golden, open_golden
 from evalkit.llm.budget import Budget
+from evalkit.net.proxies import find_proxy
 from evalkit.runner.case_checks import METRIC, checks_grader
 from evalkit.runner.grading import Grader
 from evalkit.runner.names import foreign_cohorts, foreign_values, metric_name_problems
@@ -33,7 +34,7 @@ from evalkit.systems.base import Shared
 from evalkit.systems.chat import ChatSystem
 from evalkit.systems.http import HttpSystem
 from evalkit.systems.process import Process
-from evalkit.systems.secrets import secrets_of, without_secrets
+from evalkit.systems.secrets import filled, secrets_of, without_secrets
 from evalkit.systems.threads import own_code
 from evalkit.text.values import one_line
 from evalkit.types import Case, Metric
@@ -109,7 +110,7 @@ class Prepared:
     @property
     def addresses(self) -> tuple[str, ...]:
         """Every address that a run sends requests to, with the variable of the key."""
-        return tuple(dict.fromkeys(_addresses(self.suite, self.services)))
+        return tuple(dict.fromkeys(_addresses(self.suite, self.services, self.shared.env)))
 
     @property
     def notices(self) -> tuple[str, ...]:
@@ -120,15 +121,17 @@ class Prepared:
         return tuple(dict.fromkeys(notice for notice in found if notice))
 
 
-def _addresses(suite: Suite, services: Services) -> Iterator[str]:
+def _addresses(suite: Suite, services: Services, env: Mapping[str, str]) -> Iterator[str]:
     for system in (suite.system, suite.baseline_system):
         if isinstance(system, ChatSystem):
-            yield f"{_plain_url(system.base_url)}/chat/completions · {system.chat}{_keyed(system.api_key_env)}"
+            called = f"{_plain_url(system.base_url)}/chat/completions · {system.chat}{_keyed(system.api_key_env)}"
+            yield called + _through(filled(system.base_url, env), env)
         elif isinstance(system, HttpSystem):
-            yield _plain_url(system.http)
+            yield _plain_url(system.http) + _through(filled(system.http, env), env)
     for config in _judges(suite):
         path = "messages" if config.dialect == "anthropic" else "chat/completions"
-        yield f"{_plain_url(config.base_url)}/{path} · judge {config.model}{_keyed(config.api_key_env)}"
+        called = f"{_plain_url(config.base_url)}/{path} · judge {config.model}{_keyed(config.api_key_env)}"
+        yield called + _through(config.base_url, env)
     if isinstance(suite.options.embedding, Mapping) and services.embedder and "openai" in suite.options.embedding:
         yield f"{services.embedder.name} · embedding"
 
@@ -138,6 +141,12 @@ def _plain_url(url: str) -> str:
     head, _, rest = url.partition("://")
     host, slash, path = rest.partition("/")
     return f"{head}://{host.rpartition('@')[2]}{slash}{path}".partition("?")[0].partition("#")[0].rstrip("/")
+
+
+def _through(url: str, env: Mapping[str, str]) -> str:
+    """Name the proxy of an address without its password; empty for a direct connection."""
+    proxy = find_proxy(url, env)
+    return f", through the proxy {_plain_url(proxy)}" if proxy else ""
 
 
 def _keyed(variable: str | None) -> str:

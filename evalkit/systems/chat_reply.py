@@ -11,6 +11,7 @@ from evalkit.formats.completion import Completion
 from evalkit.formats.fields import parse_json
 from evalkit.formats.tool_calls import read_arguments
 from evalkit.net.exchange import read_capped, too_large
+from evalkit.net.retry import ExchangeFailed
 from evalkit.systems.base import CallFailed
 from evalkit.systems.output import to_output
 from evalkit.text.values import one_line
@@ -33,6 +34,7 @@ async def read_chat(response: aiohttp.ClientResponse, max_bytes: int) -> ChatRep
 
     Raises:
         CallFailed: `bad_output` or `too_large`.
+        ExchangeFailed: The stream ended before the answer did.
     """
     reply = ChatReply()
     try:
@@ -57,7 +59,7 @@ async def _read_stream(reply: ChatReply, response: aiohttp.ClientResponse, max_b
         if reply.first_token_at is None and (reply.text or reply.refusal or reply.tool_calls):
             reply.first_token_at = time.perf_counter()
     if reply.finish_reason is None:
-        raise ValueError("the stream ended before the answer did")
+        raise ExchangeFailed("bad_output", "the stream ended before the answer did", fate="lost")
 
 
 async def _lines(response: aiohttp.ClientResponse, max_bytes: int) -> AsyncIterator[bytes]:
@@ -110,7 +112,7 @@ def _calls(reply: ChatReply) -> tuple[list[dict[str, str]], str | None]:
                 raise ValueError("no name")
             read_arguments(f"tool_calls[{at}].arguments", called.arguments)
         except ValueError as error:
-            cut = "; the reply was cut at its token limit" if reply.finish_reason == "length" else ""
+            cut = "; the reply was cut at its token limit" if _is_cut(reply) else ""
             place = "" if called.name else f"tool_calls[{at}]: "
             broken = broken or f"broken_tool_call: {place}{one_line(error)}{cut}"
         else:
@@ -118,10 +120,14 @@ def _calls(reply: ChatReply) -> tuple[list[dict[str, str]], str | None]:
     return calls, broken
 
 
+def _is_cut(reply: ChatReply) -> bool:
+    return (reply.finish_reason or "").lower() in ("length", "max_tokens")
+
+
 def _no_answer(reply: ChatReply) -> str:
     """Say why a reply has neither text nor a tool call."""
     said = f"finish_reason is {one_line(reply.finish_reason, 40)}" if reply.finish_reason else "no finish_reason"
-    if reply.finish_reason == "length":
+    if _is_cut(reply):
         return f"out_of_tokens: the model used all its tokens before it answered ({said}); raise max_tokens"
     if reply.thought or reply.text.strip():
         return f"no_answer: the model gave thoughts, and no answer after them; {said}"

@@ -16,9 +16,11 @@ from evalkit.errors import InputError
 from evalkit.llm.client import ChatClient
 from evalkit.llm.config import ChatConfig
 from evalkit.llm.errors import JudgeError
+from evalkit.net import exchange
 from evalkit.net.addresses import endpoint_url, key_header
 from evalkit.net.limits import Limits
 from evalkit.net.proxies import find_proxy
+from evalkit.scorers.embedding.batches import EmbeddingError
 from evalkit.scorers.embedding.endpoint import endpoint_from
 from evalkit.systems import ChatSystem, HttpSystem, Shared
 from evalkit.systems.endpoint import paced
@@ -85,7 +87,7 @@ async def chat(base_url: str, env: Mapping[str, str], **options: Any) -> str:
 async def judge(base_url: str, env: Mapping[str, str], **options: Any) -> str:
     """Ask a judge once."""
     config = ChatConfig(model="m", base_url=base_url, **{"max_retries": 0, **options})
-    async with ChatClient(config, env=env) as client:
+    async with ChatClient(config, env=env, sleep=lambda seconds: exchange._sleep(seconds)) as client:
         try:
             return (await client.text("q")).text
         except JudgeError as error:
@@ -362,6 +364,36 @@ def test_a_password_file_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
     for caller in CALLERS:
         asked(server, caller)
     assert not [request for request in server.requests if "Authorization" in request.headers]
+
+
+@pytest.mark.parametrize("caller", CALLERS)
+@pytest.mark.parametrize(("status", "again"), [(407, False), (503, True)])
+def test_a_proxy_that_refuses_is_named(caller: Any, status: int, again: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing was sent through it, so a proxy that is overloaded is asked again; one without a login is not."""
+    waits: list[float] = []
+
+    async def no_sleep(seconds: float) -> None:
+        waits.append(seconds)
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(f"HTTP/1.1 {status} No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode())
+        await writer.drain()
+        writer.close()
+
+    async def run() -> str:
+        async with await asyncio.start_server(refuse, "127.0.0.1", 0) as server:
+            env = {"https_proxy": f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"}
+            retries = {chat: {"retries": 1}, judge: {"max_retries": 1}, embedding: {}}[caller]
+            try:
+                said: str = await caller("https://llm.corp.invalid/v1", env, **retries)
+            except EmbeddingError as error:
+                return str(error)
+            return said
+
+    monkeypatch.setattr(exchange, "_sleep", no_sleep)
+    assert f"the proxy answered {status} No; check the proxy in the environment" in asyncio.run(run())
+    assert bool(waits) is again
 
 
 PROXY = "http://proxy.example:3128"

@@ -72,6 +72,19 @@ def test_check_warns_about_the_key_of_the_judge(folder: Path, monkeypatch: pytes
     )
 
 
+def test_check_names_the_proxy_of_each_address(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Requests leave through it; its password is not shown."""
+    monkeypatch.setenv("HOUSE_KEY", "k-123456")
+    monkeypatch.setenv("https_proxy", "http://ann:secret-word@proxy.example.org:3128")
+    monkeypatch.setenv("no_proxy", "direct.example.org")
+    write(folder, "https://llm.example.org/v1", '{chat: m, base_url: "https://direct.example.org/v1"}')
+    checked = CliRunner().invoke(app, ["check", "suite.yaml"])
+    judge = "https://llm.example.org/v1/chat/completions · judge judge-1, key from HOUSE_KEY"
+    assert f"calls      {judge}, through the proxy http://proxy.example.org:3128\n" in checked.output
+    assert "calls      https://direct.example.org/v1/chat/completions · m, no key\n" in checked.output
+    assert "secret-word" not in checked.output
+
+
 def test_judge_health_needs_the_key(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A measurement of the judge without the judge is a mistake."""
     monkeypatch.delenv("HOUSE_KEY", raising=False)

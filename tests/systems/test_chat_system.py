@@ -503,6 +503,29 @@ def test_whole_tool_calls_that_share_an_index_are_several(serve, shared, case):
     assert tuple((call.name, dict(call.arguments)) for call in output.tool_calls) == TWO
 
 
+def test_a_call_in_the_earlier_form_is_read(serve, shared, case):
+    """`function_call` was the only one before `tool_calls`."""
+    message = {"content": None, "function_call": {"name": "look", "arguments": PARIS}}
+    (output,) = serve(replying(completion(message, finish="function_call")), system, shared, case())
+    assert (output.fault, output.tool_calls) == (None, (ToolCall("look", {"city": "Paris"}),))
+
+
+def test_a_stream_that_breaks_off_is_asked_for_again(serve, shared, case, monkeypatch):
+    """A server that restarts ends its streams; a completion changes nothing there, so asking twice does no harm."""
+
+    async def no_sleep(seconds):
+        pass
+
+    monkeypatch.setattr("evalkit.net.exchange._sleep", no_sleep)
+    handlers = [streaming(delta(content="Par"), end=b""), streaming(delta(content="Paris"), delta("stop"))]
+
+    async def handler(request):
+        return await handlers.pop(0)(request)
+
+    (output,) = serve(handler, lambda url: system(url, stream=True, retries=1), shared, case())
+    assert (output.text, output.attempts) == ("Paris", 2)
+
+
 def test_tokens_in_an_event_without_choices(serve, shared, case):
     """Some servers leave `choices` out of the event with the usage."""
     events = [delta(content="Paris"), delta("stop"), {"usage": {"prompt_tokens": 5, "completion_tokens": 7}}]
