@@ -27,6 +27,8 @@ SHOWN_BYTES = 64 * 1024
 KEEPALIVE_S = 1.5
 """Shorter than common servers keep an idle connection (2 to 5 s), so that none is reused while being closed."""
 _BIG_BODY = 1 << 20
+_AUTHORITIES = "SSL_CERT_FILE"
+"""Environment variable that OpenSSL reads."""
 _sleep: Sleep = asyncio.sleep  # by name: a system under test may patch the module
 _RNG = random.Random()  # noqa: S311 - jitter needs no secrecy
 
@@ -112,7 +114,7 @@ async def send(
             raise await _refusal(response)
     except aiohttp.ClientConnectorCertificateError as error:
         what = f"the certificate of {error.host} is not accepted: {one_line(error.certificate_error, 120)}"
-        fix = "set SSL_CERT_FILE to the file of your certificate authority"
+        fix = f"set {_AUTHORITIES} to the file of your certificate authority"
         raise ExchangeFailed("connection", f"{what}; {fix}") from None
     except aiohttp.ClientConnectorError as error:
         raise ExchangeFailed("connection", _said(error), fate="not_sent") from None

@@ -22,8 +22,8 @@ def find_proxy(url: str, env: Mapping[str, str]) -> str | None:
     """
     parts = urlsplit(url)
     host = (parts.hostname or "").rstrip(".").lower()
-    name, value = _first(env, f"{parts.scheme}_proxy", "all_proxy")
-    if not value or _is_local(host) or _is_excepted(host, parts.port, _first(env, "no_proxy")[1]):
+    name, value = _first(env, "HTTPS_PROXY" if parts.scheme == "https" else "HTTP_PROXY", "ALL_PROXY")
+    if not value or _is_local(host) or _is_excepted(host, parts.port, _first(env, "NO_PROXY")[1]):
         return None
     address = value if "://" in value else f"http://{value}"
     try:
@@ -41,7 +41,7 @@ def find_proxy(url: str, env: Mapping[str, str]) -> str | None:
 
 def _first(env: Mapping[str, str], *names: str) -> tuple[str, str]:
     """Return name and value of the first variable that is set, in either case."""
-    spellings = [spelling for name in names for spelling in (name, name.upper())]
+    spellings = [spelling for name in names for spelling in (name.lower(), name)]
     return next(((name, env[name].strip()) for name in spellings if env.get(name, "").strip()), ("", ""))
 
 
