@@ -64,7 +64,8 @@ def _is_rival(key: str, value: Any, found: Node, known: Node) -> bool:
 
 
 def _clear_scalar(value: Any, node: Node) -> Any:
-    kind, choices = node.get("type"), node.get("enum") or ([node["const"]] if "const" in node else [])
+    kind, named = node.get("type"), node.get("enum") or ([node["const"]] if "const" in node else [])
+    choices = [each for each in named if isinstance(each, str)]
     if isinstance(value, bool):
         return value
     if isinstance(value, float) and kind == "integer" and value.is_integer():
@@ -72,7 +73,7 @@ def _clear_scalar(value: Any, node: Node) -> Any:
     if not isinstance(value, str):
         return value
     if choices:
-        same = [each for each in choices if isinstance(each, str) and each.casefold() == value.strip().casefold()]
+        same = [each for each in choices if each.casefold() == value.strip().casefold()]
         return same[0] if len(same) == 1 and value not in choices else value
     if kind == "integer" and _WHOLE.fullmatch(value):
         return int(float(value))

@@ -9,6 +9,7 @@ import pytest
 from pydantic import BaseModel, ConfigDict, Field
 
 from evalkit.llm.wire import find_value
+from evalkit.scorers.judges.verdicts import verdict_schema
 
 
 class Verdict(BaseModel):
@@ -96,6 +97,13 @@ def test_forms_below_lists_and_options_are_read() -> None:
     text = '{"criteria": [{"met": "True", "why": "x"}, {"met": false,},], "verdict": " PASS", "share": "0.5"}'
     expected = Many(criteria=[Criterion(met=True), Criterion(met=False)], verdict="pass", share=0.5)
     assert find_value(text, Many) == expected
+
+
+@pytest.mark.parametrize("score", ["5", "5.0", '"5"'])
+def test_levels_of_a_judge_are_read(score: str) -> None:
+    """Their schema lists every level, as strict decoders ignore bounds."""
+    found = find_value(f'{{"reason": "r", "score": {score}}}', verdict_schema((1, 5), ()))
+    assert (found.score, type(found.score)) == (5, int)
 
 
 @pytest.mark.parametrize("met", ['"yes"', "1", '"1"', "null"])
