@@ -111,8 +111,9 @@ class RetryPolicy:
     def wait_s(self, attempt: int, asked_s: float | None, left_s: float, rng: random.Random) -> float | None:
         """Choose the wait before the next attempt.
 
-        It is never shorter than the server asked for. Jitter is added, so that clients that were turned away at the
-        same moment do not return at the same moment.
+        It is never shorter than the server asked for. If doubling leads beyond the deadline, the wait is half of the
+        time left, so that the server is tried again until then. Jitter is added, so that clients that were turned away
+        at the same moment do not return at the same moment.
 
         Args:
             attempt: Number of failed attempts before this wait, from 0.
@@ -124,6 +125,8 @@ class RetryPolicy:
             Seconds below `left_s`, or `None` if the deadline comes first.
         """
         shortest = self.shortest_wait_s(attempt, asked_s)
+        if shortest >= left_s and (asked_s or 0.0) <= left_s / 2 >= self.first_wait_s:
+            shortest = left_s / 2
         if shortest >= left_s:
             return None
         doubled = self._doubled_s(attempt)

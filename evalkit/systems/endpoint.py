@@ -19,7 +19,6 @@ from evalkit.net.limits import Limits
 from evalkit.net.proxies import find_proxy
 from evalkit.net.request_fields import RequestFields
 from evalkit.net.retry import REPEATABLE, ExchangeFailed, RetryPolicy, TimeLeft
-from evalkit.net.waits import waiting
 from evalkit.systems.base import Answer, CallFailed, Shared
 from evalkit.systems.secrets import filled, missing, names_in
 from evalkit.types import Case, Failure, Output
@@ -210,8 +209,7 @@ def paced(answer: Answer, limits: Limits, size: Callable[[Case], int], sleep: Sl
         reserved = limits.estimate(size(case)) if limits.counts_tokens else 0
         seconds = limits.delay_s(reserved)
         if seconds > 0:
-            with waiting("rate limit", seconds):
-                await sleep(seconds)
+            await sleep(seconds)
         ended = await answer(case, repeat)
         usage = ended.usage if isinstance(ended, Output) else None
         if limits.counts_tokens and usage and usage.input_tokens is not None and usage.output_tokens is not None:

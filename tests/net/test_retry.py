@@ -58,6 +58,14 @@ def test_a_wait_fits_before_the_deadline(asked_s: float | None, left_s: float, w
     assert wait_s is None or (asked_s or 0.5) <= wait_s < left_s
 
 
+@pytest.mark.parametrize(("asked_s", "least"), [(None, 6.0), (5.0, 6.0), (7.0, None), (12.0, None)])
+def test_the_time_that_is_left_is_used(asked_s: float | None, least: float | None) -> None:
+    """With 12 seconds left and 30 due, one more attempt is made after 6; not before the server wants it."""
+    wait_s = REPEATABLE.wait_s(7, asked_s, 12.0, random.Random(1))
+    assert (wait_s is None) == (least is None)
+    assert wait_s is None or (least or 0.0) <= wait_s < 12.0
+
+
 def test_waits_grow_to_a_limit() -> None:
     """They double up to 30 seconds, before jitter."""
     shortest = [REPEATABLE.shortest_wait_s(attempt, None) for attempt in range(8)]
