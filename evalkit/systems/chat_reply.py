@@ -86,7 +86,7 @@ def to_chat_output(reply: ChatReply, started: float) -> Output | Failure:
     counted = reply.usage or {}
     text = reply.answer or reply.refusal
     calls, broken = _calls(reply)
-    fault = broken or (None if text or calls else _no_answer(reply))
+    fault = broken or (None if text.strip() or calls else _no_answer(reply))
     return to_output(
         {
             "text": text,

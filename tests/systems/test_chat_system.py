@@ -195,6 +195,10 @@ def called(arguments, name="f", **more):
 @pytest.mark.parametrize(
     ("reply", "fault"),
     [
+        (
+            completion({"content": " \n"}),
+            "no_answer: the model gave neither text nor a tool call; finish_reason is stop",
+        ),
         (completion({"content": ""}), "no_answer: the model gave neither text nor a tool call; finish_reason is stop"),
         (completion({"content": None}, finish="content_filter"), "no_answer: the model gave neither text nor a tool"),
         (
@@ -219,7 +223,7 @@ def test_what_the_model_did_wrong_is_a_fault_of_its_output(reply, fault, serve, 
     """The endpoint answered, so the call did not fail: the output says why it is no answer."""
     (output,) = serve(replying(reply), system, shared, case())
     assert output.fault.startswith(fault)
-    assert (output.text, output.tool_calls) == ("", ())
+    assert (output.text.strip(), output.tool_calls) == ("", ())
 
 
 def test_sound_calls_beside_a_broken_one_are_kept(serve, shared, case):
