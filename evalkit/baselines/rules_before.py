@@ -24,7 +24,7 @@ from evalkit.suite.rules import golden_source, options_of_text, rules_of_options
 from evalkit.text.numbers import plural
 
 if TYPE_CHECKING:
-    from evalkit.golden.read import GoldenSource
+    from evalkit.golden.source import GoldenSource
     from evalkit.suite.model import Suite
     from evalkit.types import Case
 
@@ -159,7 +159,7 @@ def _cases_of_commit(
 ) -> Former | str:
     """Find the cases that were removed since a commit, or explain why they are not known."""
     file = suite.root / path
-    same = suite.golden_file == file.resolve() and suite.golden.make_ids == old.make_ids
+    same = suite.golden_file == file.resolve() and suite.golden.reads_like(old)
     if same and base.holding([path]) and not base.differing([path]):
         return Former(cases=(), of_commit=True)
     problems: list[Problem] = []
@@ -167,8 +167,10 @@ def _cases_of_commit(
     if why := base.copy(path, copy):
         return why
 
+    shown = f"{base.shown}:{path}"
+
     def cases(note: Callable[[Problem], None]) -> Iterator[Case]:
-        return (case for _, case in read_cases(old, copy, f"{base.shown}:{path}", note))
+        return (case for _, case in read_cases(old, copy, shown, note, reading=suite.reading))
 
     gone: tuple[Case, ...] = ()
     drawn, n_added = frozenset[str](), 0

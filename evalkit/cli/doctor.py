@@ -49,10 +49,10 @@ def _findings(quick: bool) -> Iterator[Diagnosis]:
         yield _package(package, module, quick)
     if not quick:
         yield _tried("offline embedding", _embed, "install evalkit again: `pip install --force-reinstall wordllama`")
-    for package, module in _EXTRAS.items():
+    for package, (extra, use) in _EXTRAS.items():
         found = _version(package)
-        fix = f"pip install 'evalkit-gate[{package}]' where you need it"
-        yield Diagnosis(package, found is not None, found or f"not installed ({module} scorers)", fix, needed=False)
+        fix = f"pip install 'evalkit-gate[{extra}]' where you need it"
+        yield Diagnosis(package, found is not None, found or f"not installed ({use})", fix, needed=False)
     writable = os.access(Path.cwd(), os.W_OK)
     yield Diagnosis("current folder", writable, "can be written" if writable else "cannot be written", "use --out")
 
@@ -68,7 +68,13 @@ _PACKAGES = {
     "ragas": "evalkit.scorers.libraries.ragas_library:load_ragas",
     "deepeval": "evalkit.scorers.libraries.deepeval_library:load_deepeval",
 }
-_EXTRAS = {"sacrebleu": "bleu, chrf", "sentence-transformers": "embedding", "fastembed": "embedding"}
+_EXTRAS = {
+    "sacrebleu": ("sacrebleu", "bleu, chrf scorers"),
+    "sentence-transformers": ("sentence-transformers", "embedding scorers"),
+    "fastembed": ("fastembed", "embedding scorers"),
+    "openpyxl": ("xlsx", "golden sets in .xlsx"),
+}
+"""Package -> the extra that installs it, and what it is for."""
 
 
 def _package(package: str, module: str, quick: bool) -> Diagnosis:

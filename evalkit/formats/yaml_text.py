@@ -60,24 +60,7 @@ def parse(data: bytes, source: str) -> Document:
         InputError: for text that is not UTF-8, too large, too deep, of too many values, not one mapping, or that uses
             aliases, tags, repeated keys or scalars that YAML 1.1 reads differently from what is written.
     """
-    text = _decode(data, source)
-    if deep := _OPEN.search(text):
-        place = f"{source}:{text.count(chr(10), 0, deep.start()) + 1}"
-        raise InputError(Problem(place, f"nested deeper than {MAX_DEPTH} levels", "write it flatter"))
-    try:
-        loader = _Loader(text)
-    except yaml.reader.ReaderError as error:
-        what = f"a character that YAML does not allow: U+{error.character:04X}"
-        place = f"{source}:{text.count(chr(10), 0, error.position) + 1}"
-        raise InputError(Problem(place, what, "remove it")) from None
-    try:
-        node = loader.get_single_node()
-    except yaml.MarkedYAMLError as error:
-        raise InputError(_syntax_problem(error, source)) from None
-    except yaml.YAMLError as error:
-        raise InputError(Problem(source, f"not readable as YAML: {error}", "remove the character")) from None
-    finally:
-        loader.dispose()
+    node = _composed(_decode(data, source, MAX_BYTES), source, MAX_VALUES)
     if not isinstance(node, yaml.MappingNode):
         what = "the file is empty" if node is None else "the top level is not a mapping"
         raise InputError(
@@ -90,9 +73,48 @@ def parse(data: bytes, source: str) -> Document:
     return Document(source, value, reader.marks)
 
 
-def _decode(data: bytes, source: str) -> str:
-    if len(data) > MAX_BYTES:
-        raise InputError(Problem(source, f"{len(data)} bytes, more than 1 MiB", "keep data in the golden set"))
+def parse_data(data: bytes, source: str, max_bytes: int) -> tuple[Any, Mapping[Path, tuple[int, int]]]:
+    """Read the value of a data file, with the positions of its parts; `None` if it is empty.
+
+    Raises:
+        InputError: for text of which `parse` refuses the like, whatever is at the top.
+    """
+    node = _composed(_decode(data, source, max_bytes), source, max_bytes)
+    if node is None:
+        return None, {}
+    reader = _Reader(source)
+    value = reader.read(node, ())
+    if reader.problems:
+        raise InputError(reader.problems)
+    return value, reader.marks
+
+
+def _composed(text: str, source: str, max_values: int) -> Any:
+    """Return the node of a text, `None` if there is none."""
+    if deep := _OPEN.search(text):
+        place = f"{source}:{text.count(chr(10), 0, deep.start()) + 1}"
+        raise InputError(Problem(place, f"nested deeper than {MAX_DEPTH} levels", "write it flatter"))
+    try:
+        loader = _Loader(text)
+        loader.max_values = max_values
+    except yaml.reader.ReaderError as error:
+        what = f"a character that YAML does not allow: U+{error.character:04X}"
+        place = f"{source}:{text.count(chr(10), 0, error.position) + 1}"
+        raise InputError(Problem(place, what, "remove it")) from None
+    try:
+        return loader.get_single_node()
+    except yaml.MarkedYAMLError as error:
+        raise InputError(_syntax_problem(error, source)) from None
+    except yaml.YAMLError as error:
+        raise InputError(Problem(source, f"not readable as YAML: {error}", "remove the character")) from None
+    finally:
+        loader.dispose()
+
+
+def _decode(data: bytes, source: str, max_bytes: int) -> str:
+    if len(data) > max_bytes:
+        what = f"{len(data)} bytes, more than {max_bytes >> 20} MiB"
+        raise InputError(Problem(source, what, "keep data in the golden set"))
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         raise InputError(Problem(f"{source}:1:1", "UTF-16 text", "save the file as UTF-8"))
     try:
@@ -120,6 +142,7 @@ class _Loader(yaml.SafeLoader):
     """Composes nodes only; refuses aliases and deep nesting before they cost time."""
 
     depth = nodes = 0
+    max_values = MAX_VALUES
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         event: Any = self.peek_event()  # type: ignore[no-untyped-call]
@@ -130,9 +153,9 @@ class _Loader(yaml.SafeLoader):
                 note="write the value out",
             )
         self.nodes += 1
-        if self.nodes > MAX_VALUES:
+        if self.nodes > self.max_values:
             raise yaml.MarkedYAMLError(
-                problem=f"more than {MAX_VALUES:,} keys and values",
+                problem=f"more than {self.max_values:,} keys and values",
                 problem_mark=event.start_mark,
                 note="keep data in the golden set",
             )

@@ -9,36 +9,35 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from evalkit.formats.messages import read_messages, text_of
+from evalkit.golden.names import ALIASES, FIELD_OF, OWN_FIELDS, WRAPPERS
 from evalkit.golden.promptfoo import Complain, expected_of
 from evalkit.types import KINDS, ROLES, SEVERITIES, Case, Message
 
-ALIASES: Mapping[str, tuple[str, ...]] = {
-    "id": ("id", "case_id"),
-    "input": ("input", "user_input", "question", "query", "prompt", "inputs", "vars", "messages"),
-    "reference": (
-        "reference",
-        "expected_output",
-        "ground_truth",
-        "ground_truths",
-        "expected",
-        "reference_outputs",
-    ),
-    "contexts": ("contexts", "retrieved_contexts", "retrieval_context"),
-    "output": ("output", "response", "actual_output", "answer"),
-    "cohorts": ("cohorts", "cohort"),  # one word under `cohort` is the cohort of that name
-}
-"""Field -> the column names that are read as it: evalkit, ragas, deepeval, promptfoo, langsmith.
-
-What promptfoo expects (`__expected`, `assert`) may be more than an answer: see `golden.promptfoo`."""
+_NOTHING: Mapping[str, Any] = {}
 _canonical = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-_OUR_NAME = {alias: name for name, aliases in ALIASES.items() for alias in aliases}
-_OWN = {"id", "input", "reference", "contexts", "kind", "severity", "cohorts", "cluster"}
 _INPUT_KEYS = ("input", "question", "query", "prompt", "text", "message", "user_input")
 _REFERENCE_KEYS = ("reference", "answer", "output", "expected", "expected_output", "text")
 
 
-def to_case(raw: Mapping[str, Any], place: str, complain: Complain, *, make_id: bool = False) -> Case | None:
-    """Convert one raw row to a case; `None` after calling `complain` for each problem."""
+def to_case(
+    raw: Mapping[str, Any],
+    place: str,
+    complain: Complain,
+    *,
+    make_id: bool = False,
+    cohorts: Mapping[str, Any] = _NOTHING,
+    reread: Mapping[str, Any] = _NOTHING,
+) -> Case | None:
+    """Convert one raw row to a case; `None` after calling `complain` for each problem.
+
+    Args:
+        raw: the row.
+        place: `file:line`.
+        complain: called for each problem.
+        make_id: whether a row without an id gets one made of its content.
+        cohorts: further cohorts, which other fields of the row give: the digest covers those fields already.
+        reread: fields that the digest covers in another form than their value.
+    """
     faults = 0
 
     def note(what: str, fix: str) -> None:
@@ -53,11 +52,11 @@ def to_case(raw: Mapping[str, Any], place: str, complain: Complain, *, make_id: 
         "contexts": _texts(row.get("contexts"), "contexts", note, single=False),
         "kind": _one_of(row.get("kind", "golden"), "kind", KINDS, note),
         "severity": _one_of(row.get("severity", "medium"), "severity", SEVERITIES, note),
-        "cohorts": _cohorts(row.get("cohorts"), note),
+        "cohorts": {**_cohorts(row.get("cohorts"), note), **_cohorts(cohorts, note)},
         "cluster": _cluster(row.get("cluster"), note),
-        "fields": {key: value for key, value in row.items() if key not in _OWN},
+        "fields": {key: value for key, value in row.items() if key not in OWN_FIELDS},
     }
-    digest = _digest(row, note)
+    digest = _digest({**row, **reread} if reread else row, note)
     identity = _id(digest[:12] if make_id and row.get("id") is None else row.get("id"), note)
     if faults or identity is None:
         return None
@@ -96,7 +95,7 @@ def _our_names(raw: Mapping[str, Any], note: Complain) -> dict[str, Any]:
     read = {key: value for key, value in raw.items() if key not in expected.columns} | expected.answers
     for key, value in read.items():
         is_reference = key in expected.answers or (key == "outputs" and "inputs" in raw)
-        name = "reference" if is_reference else _OUR_NAME.get(key, key)
+        name = "reference" if is_reference else FIELD_OF.get(key, key)
         if name in origin:
             note(f"`{origin[name]}` and `{key}` both give the {name}", "keep one of the two")
             continue
@@ -108,10 +107,31 @@ def _our_names(raw: Mapping[str, Any], note: Complain) -> dict[str, Any]:
         row["checks"] = expected.checks
     elif row.get("checks") == []:
         del row["checks"]  # tables have an empty list where a case has none
-    for name, keys in (("input", _INPUT_KEYS), ("reference", _REFERENCE_KEYS)):
-        if isinstance(row.get(name), Mapping):
-            row[name] = _opened(row[name], keys, origin[name], note)
+    if isinstance(row.get("input"), Mapping):
+        row["input"] = _asked(row["input"], origin["input"], note)
+    if "reference" in row:
+        row["reference"] = _answers(row["reference"], origin["reference"], note)
     return row
+
+
+def _asked(value: Mapping[str, Any], origin: str, note: Complain) -> Any:
+    """Return what a mapping asks: the value under a name for it, else the JSON text of the whole."""
+    named = any(key in value for key in (*_INPUT_KEYS, "messages"))
+    return _opened(value, _INPUT_KEYS, origin, note) if named or origin in WRAPPERS else _json_text(value)
+
+
+def _answers(value: Any, origin: str, note: Complain) -> Any:
+    """Return the answers of a row; an object is the answer as JSON text, unless its column wraps the answer."""
+    if isinstance(value, list) and any(isinstance(each, Mapping) for each in value):
+        return [_json_text(each) if isinstance(each, Mapping) else each for each in value]
+    if not isinstance(value, Mapping):
+        return value
+    return _opened(value, _REFERENCE_KEYS, origin, note) if origin in WRAPPERS else _json_text(value)
+
+
+def _json_text(value: Mapping[str, Any]) -> str:
+    """Return an object as JSON text, with its keys in their order."""
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _opened(value: Mapping[str, Any], keys: tuple[str, ...], origin: str, note: Complain) -> Any:

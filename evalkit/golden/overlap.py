@@ -9,8 +9,9 @@ from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 from evalkit.errors import MAX_PROBLEMS, InputError, Problem
-from evalkit.golden.fields import ALIASES, questions_of
-from evalkit.golden.read import GoldenSet, GoldenSource, raw_rows
+from evalkit.golden.fields import questions_of
+from evalkit.golden.names import field_of, plain_name
+from evalkit.golden.read import GoldenSet, training_rows
 from evalkit.golden.survey import Lack
 
 _KEY_BYTES = 16
@@ -54,7 +55,7 @@ def _learnt(files: Iterable[tuple[Path, str]], warnings: list[Problem]) -> Itera
 
     def note(problem: Problem) -> None:
         column = re.split("[.:]", problem.place.removeprefix(shown).partition(" ")[2])[0]
-        if column and column not in ALIASES["input"]:
+        if column and field_of(plain_name(column)) != "input":
             return  # a cell of a table or a CSV file, which is not read
         problems.append(problem)
         if len(problems) >= MAX_PROBLEMS:
@@ -62,7 +63,7 @@ def _learnt(files: Iterable[tuple[Path, str]], warnings: list[Problem]) -> Itera
 
     for file, shown in files:
         n_rows = n_mute = 0
-        for line, raw in raw_rows(GoldenSource(path=str(file)), file, shown, note):
+        for line, raw in training_rows(file, shown, note):
             questions = list(questions_of(raw))
             n_rows, n_mute = n_rows + 1, n_mute + (not questions)
             yield from ((f"{shown}:{line}", question) for question in questions)

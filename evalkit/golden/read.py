@@ -15,38 +15,25 @@ from typing import Any
 from evalkit.disk.files import sha256_of
 from evalkit.errors import InputError, Problem, noting
 from evalkit.formats.manifest import GoldenFacts
+from evalkit.golden.columns import ColumnReader
+from evalkit.golden.documents import read_json, read_yaml
 from evalkit.golden.fields import to_case
-from evalkit.golden.lines import Note, RawRow, read_csv, read_jsonl
+from evalkit.golden.header import RawTable
+from evalkit.golden.lines import SAVE_AS_UTF8, Note, RawRow, read_jsonl
+from evalkit.golden.separated import read_separated
+from evalkit.golden.source import WORKBOOKS, GoldenSource, Reading
 from evalkit.golden.survey import GoldenSurvey, Lack, Need
 from evalkit.text.escaping import cut
 from evalkit.types import Case
 
+PLAIN = Reading()
+SUFFIXES = (".jsonl", ".csv", ".tsv", ".xlsx", ".json", ".yaml", ".parquet", ".arrow")
+"""Kinds of files, as messages list them."""
+_OTHERS = dict.fromkeys((".xls", ".ods", ".numbers"), "save it as .xlsx or as CSV UTF-8; use")
 
-@dataclass(frozen=True, kw_only=True)
-class GoldenSource:
-    """The source of a golden set: a file, a remote file, or a data set of a hub."""
 
-    path: str | None = None
-    """JSON Lines (`.jsonl`, `.jsonl.gz`), CSV, Parquet or Arrow, relative to the suite."""
-    url: str | None = None
-    """A remote file of the same kinds (http or https), fetched and cached by `datasets`."""
-    hub: str | None = None
-    """Name of a data set on a hub, read through `datasets`."""
-    split: str = "test"
-    revision: str | None = None
-    """Commit of the hub data set; without it a run cannot be reproduced."""
-    make_ids: bool = False
-    """Whether to make ids from the content of rows without an id."""
-    trained_on: tuple[str, ...] = ()
-    """Training data or prompt examples of the system or a judge: files of the same kinds as `path`."""
-
-    def __post_init__(self) -> None:
-        """Refuse a source that names nothing, or several things."""
-        given = [one for one in (self.path, self.url, self.hub) if one is not None]
-        if len(given) != 1 or not given[0].strip():
-            raise ValueError("path: give exactly one of `path`, `url` and `hub`; write `golden: cases.jsonl`")
-        if self.url is not None and not self.url.startswith(("http://", "https://")):
-            raise ValueError("url: not an http or https URL; write `path` for a file of the project")
+def _unheard(problem: Problem) -> None:
+    """Discard a problem."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +63,13 @@ class GoldenSet:
 
 
 def open_golden(
-    source: GoldenSource, file: Path | None, shown: str, *, need: Need | None = None, cohorts: Sequence[str] = ()
+    source: GoldenSource,
+    file: Path | None,
+    shown: str,
+    *,
+    need: Need | None = None,
+    reading: Reading = PLAIN,
+    cohorts: Sequence[str] = (),
 ) -> GoldenSet:
     """Check every row of a golden set.
 
@@ -85,6 +78,7 @@ def open_golden(
         file: the resolved file, `None` for a hub data set.
         shown: how the file is named in messages.
         need: called for each sound case; what it yields is gathered in `missing`.
+        reading: what the rest of the suite says about the columns.
         cohorts: names that the suite reports by, whose sizes are looked at.
 
     Raises:
@@ -93,11 +87,11 @@ def open_golden(
     problems: list[Problem] = []
     note = noting(problems)
     survey = GoldenSurvey(note, need)
-    for line, case in read_cases(source, file, shown, note):
+    for line, case in read_cases(source, file, shown, note, reading=reading, warn=survey.warnings.append):
         survey.add(case, line)
     problems.extend(survey.spellings())
     if not survey.n_cases and not problems:
-        fix = 'write one JSON object a line: {"id": "...", "input": "..."}'
+        fix = "write at least one row with an `id` and an `input`"
         problems.append(Problem(f"{shown}:1", "no case in it", fix))
     if problems:
         raise InputError(problems)
@@ -109,12 +103,14 @@ def open_golden(
         cohort_counts=counts,
         missing=survey.missing,
         warnings=(*survey.warnings, *survey.small(cohorts)),
-        open=lambda: _again(source, file, shown, survey.sha256),
+        open=lambda: _again(source, file, shown, reading, survey.sha256),
         checks=survey.checks,
     )
 
 
-def known_golden(source: GoldenSource, file: Path | None, shown: str, facts: GoldenFacts) -> GoldenSet | None:
+def known_golden(
+    source: GoldenSource, file: Path | None, shown: str, facts: GoldenFacts, *, reading: Reading = PLAIN
+) -> GoldenSet | None:
     """The set as a run with the same suite has checked it, while not a byte of its file has changed.
 
     Args:
@@ -122,6 +118,7 @@ def known_golden(source: GoldenSource, file: Path | None, shown: str, facts: Gol
         file: the resolved file, `None` for a hub data set.
         shown: how the file is named in messages.
         facts: of the run's manifest.
+        reading: what the rest of the suite says about the columns.
     """
     if file is None or facts.file_sha256 != file_sha256(file):
         return None
@@ -132,7 +129,7 @@ def known_golden(source: GoldenSource, file: Path | None, shown: str, facts: Gol
         cohort_counts={},
         missing={},
         warnings=(),
-        open=lambda: _again(source, file, shown, facts.sha256),
+        open=lambda: _again(source, file, shown, reading, facts.sha256),
         checks=facts.checks,
     )
 
@@ -145,11 +142,11 @@ def file_sha256(file: Path) -> str | None:
         return None
 
 
-def _again(source: GoldenSource, file: Path | None, shown: str, sha256: str) -> Iterator[Case]:
+def _again(source: GoldenSource, file: Path | None, shown: str, reading: Reading, sha256: str) -> Iterator[Case]:
     """Yield the cases again, and raise if they are not those that were checked."""
     content = hashlib.sha256()
     try:
-        for _, case in read_cases(source, file, shown, _changed):
+        for _, case in read_cases(source, file, shown, _changed, reading=reading):
             content.update(case.digest.encode())
             yield case
     except OSError as error:
@@ -158,38 +155,101 @@ def _again(source: GoldenSource, file: Path | None, shown: str, sha256: str) -> 
         _changed(Problem(shown, "other cases than those that were checked"))
 
 
-def read_cases(source: GoldenSource, file: Path | None, shown: str, note: Note) -> Iterator[tuple[int, Case]]:
-    """Yield the valid cases of a set with their lines; `note` is called for every problem."""
-    for line, raw in raw_rows(source, file, shown, note):
+def read_cases(
+    source: GoldenSource,
+    file: Path | None,
+    shown: str,
+    note: Note,
+    *,
+    reading: Reading = PLAIN,
+    warn: Note = _unheard,
+) -> Iterator[tuple[int, Case]]:
+    """Yield the valid cases of a set with their lines; `note` is called for every problem, `warn` for warnings."""
+    table, rows = _open_rows(source, file, shown, note, warn)
+    columns = ColumnReader(source, reading, table, note, warn)
+    for line, raw in rows:
+        found = columns.read(line, raw)
+        if found is None:
+            continue
+        row = found.row
         place = f"{shown}:{line}"
-        label = f"{place} id {cut(str(raw.get('id')), 60)}" if "id" in raw else place
+        label = f"{place} id {cut(str(row.get('id')), 60)}" if "id" in row else place
 
         def complain(what: str, fix: str, label: str = label) -> None:
             note(Problem(label, what, fix))
 
-        case = to_case(raw, place, complain, make_id=source.make_ids)
+        case = to_case(row, place, complain, make_id=source.make_ids, cohorts=found.cohorts, reread=found.reread)
         if case is not None:
             yield line, case
+    columns.finish()
 
 
-def raw_rows(source: GoldenSource, file: Path | None, shown: str, note: Note) -> Iterator[RawRow]:
-    """Return the raw rows of a set with their lines; `note` is called for unreadable ones."""
+def training_rows(file: Path, shown: str, note: Note) -> Iterator[RawRow]:
+    """Yield the rows of training data under the names of fields, whatever columns they have."""
+    source = GoldenSource(path=file.name)
+    table, rows = _open_rows(source, file, shown, note, _unheard, fix=SAVE_AS_UTF8)
+    columns = ColumnReader(source, PLAIN, table, note, _unheard, strict=False)
+    for line, raw in rows:
+        found = columns.read(line, raw)
+        if found is not None:
+            yield line, found.row
+
+
+def header_of(source: GoldenSource, file: Path | None, shown: str) -> tuple[str, ...]:
+    """Return the columns of a table, or the keys of its first row; none if it has no row.
+
+    Raises:
+        InputError: with every problem up to the first row.
+    """
+    problems: list[Problem] = []
+    _, rows = _open_rows(source, file, shown, problems.append, _unheard)
+    first = next(rows, None)
+    if problems:
+        raise InputError(problems)
+    return () if first is None else tuple(first[1])
+
+
+def _open_rows(
+    source: GoldenSource, file: Path | None, shown: str, note: Note, warn: Note, *, fix: str | None = None
+) -> tuple[RawTable, Iterator[RawRow]]:
+    """Return the raw rows of a set with their lines, and what is known of their columns.
+
+    Args:
+        source: what the suite says.
+        file: the resolved file, `None` for a hub data set.
+        shown: how the file is named in messages.
+        note: called for unreadable rows.
+        warn: called for what is left out.
+        fix: what to do about bytes that are not in the encoding of a file of text.
+    """
     if source.url is not None:
         from evalkit.golden.tables import fetch
 
         file = fetch(source.url, shown)
-    if file is None or file.suffix in (".parquet", ".arrow"):
+    if file is None or file.suffix.lower() in (".parquet", ".arrow", ".feather"):
         from evalkit.golden.tables import read_table
 
-        return read_table(source, file, shown, note)
-    name = file.name.removesuffix(".gz")
+        table = RawTable(shown, "typed")
+        return table, read_table(source, file, table)
+    name = file.name.removesuffix(".gz").lower()
+    fix = fix or f"{SAVE_AS_UTF8}, or name its encoding, such as `{source.line(encoding='cp1252')}`"
     if name.endswith((".jsonl", ".ndjson")):
-        return read_jsonl(file, shown, note)
-    if name.endswith((".csv",)):
-        return read_csv(file, shown, note)
-    raise InputError(
-        Problem(shown, f"unknown kind of golden set {file.suffix!r}", "use .jsonl, .csv, .parquet or .arrow")
-    )
+        rows = read_jsonl(file, shown, note, encoding=source.encoding, fix=fix)
+        return RawTable(shown, "records"), rows
+    if name.endswith((".csv", ".tsv")):
+        table = RawTable(shown, "cells")
+        return table, read_separated(file, table, source, note, fix)
+    if name.endswith(WORKBOOKS):
+        from evalkit.golden.workbook import read_workbook
+
+        table = RawTable(shown, "cells")
+        return table, read_workbook(file, table, source, note)
+    if name.endswith((".json", ".yaml", ".yml")):
+        table = RawTable(shown, "records")
+        read = read_json if name.endswith(".json") else read_yaml
+        return table, read(file, table, note, warn, source.encoding)
+    fix = f"{_OTHERS.get(file.suffix.lower(), 'use')} {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
+    raise InputError(Problem(shown, f"unknown kind of golden set {file.suffix!r}", fix))
 
 
 def _changed(problem: Problem) -> Any:

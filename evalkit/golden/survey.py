@@ -89,7 +89,7 @@ class GoldenSurvey:
         if not case.reference:
             return
         wanted = hash(case.reference)
-        first, then = self._asked.setdefault(hash((case.input, case.contexts)), (line, wanted))
+        first, then = self._asked.setdefault(hash((_asked(case), case.contexts)), (line, wanted))
         if then != wanted:
             what = f"asks what line {first} asks but has another reference"
             self.warnings.append(Problem(f"{case.place} id {case.id}", what, "keep one, or list both references"))
@@ -115,3 +115,8 @@ class GoldenSurvey:
                 share = f"{len(few)} of {len(counts)} values of cohort {name}"
                 what = f"{share} have fewer than {FEW_CASES} cases, the fewest {value!r} with {counts[value]}"
                 yield Problem(self._first[name, value], what, "expect wide intervals, or add cases")
+
+
+def _asked(case: Case) -> str:
+    """Return what a case asks, the whole chat included."""
+    return case.input if isinstance(case.input, str) else repr(case.input)

@@ -1,25 +1,29 @@
-"""Read Parquet and Arrow files and hub data sets through `datasets`.
+"""Read Parquet and Arrow files, and hub data sets through `datasets`.
 
 The types are those that the file declares: nothing is inferred, so "007", "2024-01-01" and "NA" stay text.
 """
 
 from __future__ import annotations
 
+import datetime
 import functools
 import hashlib
+import math
 import os
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from evalkit.disk.files import MAX_RATIO, unpacked_limit
 from evalkit.disk.writing import drafted
 from evalkit.errors import InputError, Problem
-from evalkit.golden.lines import MAX_COLUMNS, Note, RawRow
+from evalkit.golden.header import RawTable
+from evalkit.golden.lines import MAX_COLUMNS, RawRow, Unreadable
+from evalkit.golden.names import KNOWN_FIELDS
+from evalkit.golden.source import GoldenSource
 from evalkit.text.escaping import cut
-
-if TYPE_CHECKING:
-    from evalkit.golden.read import GoldenSource
 
 _BATCH_ROWS = 1_000
 """Number of rows held at a time."""
@@ -29,19 +33,20 @@ MAX_FETCHED_BYTES = 2_000_000_000
 _PIECE_BYTES = 1 << 20
 _NAME_CHARS = 60
 """Suffix of a file's name in the cache, which shows its kind."""
+_ARROW_FILE = b"ARROW1"
 _SCALARS = (str, int, float, bool)
 
 
-def read_table(source: GoldenSource, file: Path | None, shown: str, note: Note) -> Iterator[RawRow]:
+def read_table(source: GoldenSource, file: Path | None, table: RawTable) -> Iterator[RawRow]:
     """Yield the rows of a Parquet or Arrow file, or of a hub data set; the row number serves as line number.
 
     Raises:
         InputError: if the file or the data set cannot be opened.
     """
-    rows = _hub_rows(source, shown) if file is None else _whole(_file_rows(file, shown), file, shown)
+    shown = table.shown
+    rows = _hub_rows(source, shown) if file is None else _whole(_file_rows(file, table), file, shown)
     for number, row in enumerate(rows, 1):
-        place = f"{shown}:{number}"
-        kept = {name: _plain(value, f"{place} {name}", note) for name, value in row.items() if value is not None}
+        kept = {name: _plain(value) for name, value in row.items()}
         if type(kept.get("id")) is int:
             kept["id"] = str(kept["id"])
         yield number, kept
@@ -98,28 +103,56 @@ def _quiet() -> None:
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
 
-def _file_rows(file: Path, shown: str) -> Iterator[Mapping[str, Any]]:
-    import datasets
-
-    datasets.disable_progress_bars()
+def _file_rows(file: Path, table: RawTable) -> Iterator[Mapping[str, Any]]:
     try:
-        if file.suffix == ".parquet":
-            if not _checked_parquet(file, shown):
-                return iter(())  # `datasets` cannot stream a file of no rows
-            features = datasets.Features.from_arrow_schema(_parquet_schema(file))
-            return iter(
-                datasets.load_dataset(
-                    "parquet",
-                    data_files=str(file),
-                    split="train",
-                    features=features,
-                    streaming=True,
-                    batch_size=_BATCH_ROWS,
-                )
-            )
-        return iter(datasets.Dataset.from_file(str(file)))
+        if file.suffix.lower() == ".parquet":
+            batches = _parquet_batches(file) if _checked_parquet(file, table.shown) else iter(())
+        else:
+            batches = _arrow_batches(file)
     except (OSError, ValueError) as error:
-        raise _unreadable(error, file, shown) from None
+        raise _unreadable(error, file, table.shown) from None
+    kept: list[int] | None = None
+    for batch in batches:
+        kept = _named_once(batch.schema.names, table) if kept is None else kept
+        yield from batch.select(kept).to_pylist()
+
+
+def _named_once(names: Sequence[str], table: RawTable) -> list[int]:
+    """Return the positions of the columns whose name no other column has.
+
+    Raises:
+        InputError: two columns have the name of a field.
+    """
+    counts = Counter(names)
+    for name in (name for name, n in counts.items() if n > 1):
+        if name in KNOWN_FIELDS:
+            what = f"{counts[name]} columns are called {name!r}"
+            raise InputError(Problem(table.shown, what, "name each column once"))
+        table.leave_out(name, 1, f"{counts[name]} columns have its name", "give it a name of its own")
+    return [at for at, name in enumerate(names) if counts[name] == 1]
+
+
+def _parquet_batches(file: Path) -> Iterator[Any]:
+    import pyarrow.parquet
+
+    with pyarrow.parquet.ParquetFile(file) as table:
+        yield from table.iter_batches(batch_size=_BATCH_ROWS)
+
+
+def _arrow_batches(file: Path) -> Iterator[Any]:
+    """Yield the batches of an Arrow stream, or of an Arrow file with random access (Feather)."""
+    import pyarrow
+
+    with pyarrow.memory_map(str(file)) as mapped:
+        if mapped.read(len(_ARROW_FILE)) == _ARROW_FILE:
+            reader = pyarrow.ipc.open_file(mapped)
+            batches = (reader.get_batch(at) for at in range(reader.num_record_batches))
+        else:
+            mapped.seek(0)
+            batches = iter(pyarrow.ipc.open_stream(mapped))
+        for batch in batches:
+            for start in range(0, batch.num_rows, _BATCH_ROWS):
+                yield batch.slice(start, _BATCH_ROWS)
 
 
 def _whole(rows: Iterator[Mapping[str, Any]], file: Path, shown: str) -> Iterator[Mapping[str, Any]]:
@@ -133,12 +166,6 @@ def _whole(rows: Iterator[Mapping[str, Any]], file: Path, shown: str) -> Iterato
 def _unreadable(error: Exception, file: Path, shown: str) -> InputError:
     what = f"cannot be read as {file.suffix[1:]}: {_first_line(error)}"
     return InputError(Problem(shown, what, "write it again with pandas or `datasets`"))
-
-
-def _parquet_schema(file: Path) -> Any:
-    import pyarrow.parquet
-
-    return pyarrow.parquet.read_schema(file).remove_metadata()
 
 
 def _checked_parquet(file: Path, shown: str) -> int:
@@ -178,16 +205,33 @@ def _hub_rows(source: GoldenSource, shown: str) -> Iterator[Mapping[str, Any]]:
         raise InputError(Problem(shown, what, fix)) from None
 
 
-def _plain(value: Any, place: str, note: Note) -> Any:
-    """Return plain values: text, numbers, lists and mappings; null values and other types are left out."""
+def _plain(value: Any) -> Any:
+    """Return plain values: text, numbers, lists and mappings without null values; dates and decimals as text.
+
+    A value that holds any other type is `Unreadable` as a whole. NaN is how pandas stores that there is no value.
+    """
+    if isinstance(value, float) and math.isnan(value):
+        return None
+    try:
+        return _converted(value)
+    except TypeError as error:
+        return Unreadable(str(error))
+
+
+def _converted(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise TypeError(f"{value} is not a number that JSON can hold")
     if value is None or isinstance(value, _SCALARS):
         return value
     if isinstance(value, list | tuple):
-        return [_plain(item, place, note) for item in value]
+        return [_converted(item) for item in value]
     if isinstance(value, Mapping):
-        return {key: _plain(item, place, note) for key, item in value.items() if item is not None}
-    note(Problem(place, f"a value of type {type(value).__name__}", "store it as text"))
-    return None
+        return {str(key): _converted(item) for key, item in value.items() if item is not None}
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    if isinstance(value, datetime.date | datetime.time):
+        return value.isoformat()
+    raise TypeError(f"a value of type {type(value).__name__}")
 
 
 def _first_line(error: Exception) -> str:

@@ -190,10 +190,11 @@ async def prepare(
     golden, counts = None, case_counts(suite, [*graders, checks] if graders else [])
     try:
         source = (suite.golden, suite.golden_file, suite.golden_shown)
-        golden = known_golden(*source, checked) if checked else None
+        golden = known_golden(*source, checked, reading=suite.reading) if checked else None
         golden = golden or open_golden(
             *source,
             need=counts.counting(need_of(suite, [*graders, checks], shared, problems.append)),
+            reading=suite.reading,
             cohorts=suite.options.cohorts,
         )
         problems += [*missing(suite, graders, golden), *foreign_cohorts(suite, golden), *foreign_values(suite, golden)]

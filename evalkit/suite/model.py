@@ -8,12 +8,13 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from evalkit.aggregate.cohorts import check_mix
+from evalkit.aggregate.cohorts import DERIVED_VALUES, check_mix
 from evalkit.aggregate.repeat_rules import check_rule
 from evalkit.gate.policy import Policy
-from evalkit.golden.read import GoldenSource
+from evalkit.golden.source import GoldenSource, Reading
 from evalkit.results import OVERALL
 from evalkit.systems.base import SystemConfig
+from evalkit.systems.replay import ReplaySystem
 from evalkit.types import KINDS, SEVERITIES, Case, Concern
 
 SUITE_VERSION = 1
@@ -223,6 +224,13 @@ class SuiteOptions:
             raise ValueError(f"sample: by {found.by!r} is not a cohort of the suite; name it under `cohorts:` too")
 
 
+def reading_of(options: SuiteOptions, system: SystemConfig | None) -> Reading:
+    """Return how a suite reads columns; a system that could not be read is taken for one that replays answers."""
+    replays = system is None or (isinstance(system, ReplaySystem) and system.from_golden)
+    cohorts = tuple(name for name in options.cohorts if name not in DERIVED_VALUES)
+    return Reading(cohorts=cohorts, replays=replays)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Suite:
     """A suite that was read without problems."""
@@ -266,6 +274,11 @@ class Suite:
             system=replace(self.system, timeout_s=timeout_s),  # type: ignore[type-var]
             baseline_system=None if old is None else replace(old, timeout_s=timeout_s),  # type: ignore[type-var]
         )
+
+    @property
+    def reading(self) -> Reading:
+        """How the suite reads the columns of its golden set."""
+        return reading_of(self.options, self.system)
 
     @property
     def inputs(self) -> tuple[Path, ...]:

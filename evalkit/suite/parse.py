@@ -14,13 +14,14 @@ from evalkit.disk.paths import project_of
 from evalkit.errors import InputError, Problem, gathered
 from evalkit.formats.yaml_text import Document, dotted, parse
 from evalkit.gate.policy import CHECKS, NoRegression, Policy, Threshold
-from evalkit.golden.read import GoldenSource, open_golden
+from evalkit.golden.read import open_golden
+from evalkit.golden.source import GoldenSource
 from evalkit.net.vendors import VENDORS, Vendor, with_vendor
 from evalkit.scorers.base import Abbreviated
 from evalkit.scorers.custom.python_scorer import PythonScorer
 from evalkit.scorers.registry import NEGATION, find_scorer, known_elsewhere, known_names
 from evalkit.suite.build import Builder, choices, show
-from evalkit.suite.model import JudgeConfig, ScorerEntry, Suite, SuiteOptions, When, model_options
+from evalkit.suite.model import JudgeConfig, ScorerEntry, Suite, SuiteOptions, When, model_options, reading_of
 from evalkit.suite.partial import ABSENT, usable
 from evalkit.suite.strings import check_strings, variables_of
 from evalkit.systems import SYSTEMS
@@ -67,7 +68,8 @@ def load_suite(path: Path, shown: str | None = None) -> Suite:
     if builder.problems or system is None:
         problems = list(builder.problems)
         with gathered(problems):
-            open_golden(golden, golden_file, _relative(golden_file, root)) if golden_file else None
+            if golden_file:
+                open_golden(golden, golden_file, _relative(golden_file, root), reading=reading_of(options, system))
         with gathered(problems):
             read_labels(*_shown((file for file in labels if file), root))
         raise InputError(problems)

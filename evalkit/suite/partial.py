@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from evalkit.golden.read import GoldenSource
+from evalkit.golden.source import GoldenSource
 from evalkit.suite.build import Builder, key_of
 from evalkit.suite.model import SuiteOptions
 

@@ -16,7 +16,7 @@ from evalkit.disk.sources import imported_texts
 from evalkit.errors import InputError
 from evalkit.formats.manifest import LabelFile, Rules
 from evalkit.formats.yaml_text import parse
-from evalkit.golden.read import GoldenSource
+from evalkit.golden.source import GoldenSource
 from evalkit.scorers.base import Abbreviated
 from evalkit.scorers.custom.python_scorer import PythonScorer, own_name
 from evalkit.scorers.registry import NEGATION, find_scorer
@@ -218,7 +218,7 @@ def _shown(value: Any, key: str) -> Any:
         return [_shown(each, key) for each in value]
     text = str(value)
     top, last = re.split(r"[.\[]", key)[0], key.rpartition(".")[2]
-    if (last in _SHOWN or top == "when") and len(text) <= _SHOWN_CHARS and not _SECRET_PLACE.search(text):
+    if (last in _SHOWN or top in ("when", "columns")) and len(text) <= _SHOWN_CHARS and not _SECRET_PLACE.search(text):
         return text
     return f"#{_fingerprint(text.encode('utf-8', 'surrogatepass'))}"
 

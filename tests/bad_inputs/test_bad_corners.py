@@ -97,7 +97,7 @@ CASES: dict[str, tuple[Spoil, tuple[str, ...], str]] = {
     "damaged pages": (parquet(ROW, lambda data: data[:8] + bytes(40) + data[48:]), CHECK, "g.parquet: cannot be read"),
     "no rows": (parquet({"id": [], "input": []}), CHECK, "g.parquet:1: no case in it; "),
     "no columns": (parquet({}), CHECK, "g.parquet:1: no case in it; "),
-    "a column twice": (parquet({**ROW, "input ": ["s", "t"]}), CHECK, "g.parquet: cannot be read"),
+    "a column twice": (parquet({**ROW, "input ": ["s", "t"]}), CHECK, "g.parquet: 2 columns are called 'input'; "),
     "a scale without end": (judged("rubric.md", "[1, 5]=>[1, 1000000000000]"), CHECK, "more than 101 levels; "),
     "a rubric without a name": (judged("rubric.md", "name: right=>name:"), CHECK, "name: expected a text; "),
     "an unknown kind": (

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from evalkit.golden.fields import to_case
+from evalkit.golden.read import open_golden
+from evalkit.golden.source import GoldenSource
 from evalkit.types import Case, Message, ToolCall
 
 IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
@@ -90,3 +94,13 @@ def test_long_chats_of_a_golden_set_are_read() -> None:
     """The limit on messages of an answer is not one on a case."""
     case, said = case_of({"input": [CHAT[5]] * 700})
     assert not said and case is not None and len(case.input) == 700
+
+
+def test_two_chats_that_ask_the_same_are_compared(tmp_path: Path) -> None:
+    """A chat with a reference is a case like any other; the same chat with another reference is a warning."""
+    rows = [{"id": each, "input": [{"role": "user", "content": "q"}], "reference": each} for each in ("a", "b")]
+    file = tmp_path / "cases.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    golden = open_golden(GoldenSource(path=file.name), file, file.name)
+    assert golden.n_cases == 2
+    assert "asks what line 1 asks but has another reference" in str(golden.warnings[0])

@@ -162,8 +162,8 @@ def test_assert_is_a_field_like_any_other_where_promptfoo_is_not_met(tmp_path: P
 
 
 def test_a_stored_answer_stays_with_its_case(tmp_path: Path) -> None:
-    """`response`, `actual_output` and `answer` are what a system said, never the reference."""
-    for name in ("output", "response", "actual_output", "answer"):
+    """`response` and `actual_output` are what a system said, never the reference."""
+    for name in ("output", "response", "actual_output"):
         (case,) = cases_of(jsonl(tmp_path, json.dumps({"id": "a", "input": "q", name: "said"})))
         assert case.fields == {"output": "said"}
         assert case.reference == ()
@@ -186,9 +186,9 @@ BAD_LINES = {
     "single quotes": ("{'id': 'a'}", "use double quotes"),
     "nan": ('{"id": "a", "input": "q", "x": NaN}', "NaN is not a JSON number; write null or leave the key out"),
     "repeated key": ('{"id": "a", "id": "b", "input": "q"}', "the key 'id' is duplicated; keep one of the two"),
-    "utf-16": (
-        '{"id": "a", "input": "q"}'.encode("utf-16"),
-        "cases.jsonl:1: UTF-16, not UTF-8; save the file as UTF-8",
+    "utf-16 without a mark": (
+        '{"id": "a", "input": "q"}'.encode("utf-16-le"),
+        "cases.jsonl:1: zero bytes, as in UTF-16 without a byte order mark; save the file as UTF-8",
     ),
     "array": ('[{"id": "a"}]', "cases.jsonl:1: a JSON array, not JSON Lines; write one object a line"),
     "no object": ('"text"', 'not a JSON object; write {"id": ..., "input": ...}'),
@@ -287,7 +287,9 @@ def test_csv_and_gzip(tmp_path: Path) -> None:
     [
         pytest.param("id,input\na,b,c\n", "cases.csv:2: 3 cells, the header has 2", id="ragged"),
         pytest.param('id,input\na,"b\n', "cases.csv:2: not CSV", id="open quote"),
-        pytest.param("id,id\na,b\n", "cases.csv:1: the header has empty or repeated column names", id="header"),
+        pytest.param(
+            "id,id\na,b\n", "cases.csv:1: the header has 2 columns called 'id'; name each column", id="header"
+        ),
     ],
 )
 def test_bad_csv_is_named(tmp_path: Path, text: str, said: str) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime
+import decimal
 import functools
 import http.server
 import threading
@@ -46,6 +47,19 @@ def write(tmp_path: Path, suffix: str, rows: list[dict[str, Any]]) -> Path:
     return file
 
 
+def write_columns(tmp_path: Path, suffix: str, columns: dict[str, Any]) -> Path:
+    """A table of one case with these columns beside."""
+    table = pa.table({"id": ["a"], "input": ["q"], **columns})
+    file = tmp_path / f"cases{suffix}"
+    with pa.OSFile(str(file), "wb") as sink:
+        if suffix == ".parquet":
+            pyarrow.parquet.write_table(table, sink)
+        else:
+            with pa.ipc.new_stream(sink, table.schema) as writer:
+                writer.write_table(table)
+    return file
+
+
 @pytest.mark.parametrize("suffix", [".parquet", ".arrow"])
 def test_text_stays_text(tmp_path: Path, suffix: str) -> None:
     """No date, number, boolean or missing value is made of a text; null keys are absent; ids become text."""
@@ -62,11 +76,80 @@ def test_the_same_rows_have_the_same_digest_in_every_format(tmp_path: Path) -> N
     assert [case.digest for case in parquet] == [case.digest for case in arrow]
 
 
-def test_a_type_that_is_no_json_is_named(tmp_path: Path) -> None:
-    """A timestamp column is refused with its place and fix, not guessed at."""
-    file = write(tmp_path, ".parquet", [{"id": "a", "input": "q", "at": datetime.datetime(2024, 1, 1)}])  # noqa: DTZ001
-    with pytest.raises(InputError, match=r"cases.parquet:1 at: a value of type datetime; store it as text"):
+DAY = datetime.date(2024, 1, 31)
+COLUMNS: dict[str, tuple[Any, Any]] = {
+    "decimal": (pa.array([decimal.Decimal("9.80")]), "9.80"),
+    "day": (pa.array([DAY]), "2024-01-31"),
+    "time": (pa.array([datetime.time(1, 2)]), "01:02:00"),
+    "timestamp": (pa.array([datetime.datetime(2024, 1, 31, 1)]), "2024-01-31T01:00:00"),  # noqa: DTZ001
+    "nested": (pa.array([[{"a": {"b": [DAY]}}]]), [{"a": {"b": ["2024-01-31"]}}]),
+    "dictionary": (pa.array(["a"]).dictionary_encode(), "a"),
+    "nothing": (pa.nulls(1), None),
+    "a number that is none": (pa.array([float("nan")]), None),
+    "map": (pa.array([[("a", 1)]], pa.map_(pa.string(), pa.int64())), [["a", 1]]),
+    "large list": (pa.array([["x"]], pa.large_list(pa.string())), ["x"]),
+    "unsigned": (pa.array([2**63], pa.uint64()), 2**63),
+}
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".arrow"])
+@pytest.mark.parametrize("name", COLUMNS)
+def test_a_column_of_any_type_is_read_as_text_numbers_and_lists(tmp_path: Path, name: str, suffix: str) -> None:
+    """Dates and decimals become text, nested or not; nothing is guessed, and no column is a reason to refuse."""
+    array, value = COLUMNS[name]
+    (case,) = cases_of(write_columns(tmp_path, suffix, {"x": array}))
+    assert case.fields == ({} if value is None else {"x": value})
+
+
+@pytest.mark.parametrize(
+    ("array", "why"),
+    [
+        (pa.array([b"\xff"]), "a value of type bytes"),
+        (pa.array([b"abc"], pa.binary(3)), "a value of type bytes"),
+        (pa.array([datetime.timedelta(1)]), "a value of type timedelta"),
+        (pa.array([float("inf")]), "inf is not a number that JSON can hold"),
+        (pa.array([{"a": [b"x"]}]), "a value of type bytes"),
+    ],
+)
+def test_a_column_that_cannot_be_read_is_left_out_with_a_word(tmp_path: Path, array: Any, why: str) -> None:
+    """One warning a column; where the column is read, it is a problem with its place."""
+    file = write_columns(tmp_path, ".parquet", {"x": array})
+    golden = open_golden(GoldenSource(path=file.name), file, file.name)
+    assert [str(each) for each in golden.warnings] == [
+        f"cases.parquet:1 x: left out: {why}; store it as text if it is needed"
+    ]
+    assert next(golden.open()).fields == {}
+    with pytest.raises(InputError, match=f"cases.parquet:1 reference: {why}; store it as text"):
+        cases_of(write_columns(tmp_path, ".parquet", {"reference": array}))
+
+
+def test_a_column_twice_is_named_or_left_out(tmp_path: Path) -> None:
+    """Neither of the two is chosen."""
+    arrays = [pa.array([each]) for each in ("a", "q", "x", "y")]
+    file = tmp_path / "cases.parquet"
+    pyarrow.parquet.write_table(pa.Table.from_arrays(arrays, names=["id", "input", "note", "note"]), file)
+    golden = open_golden(GoldenSource(path=file.name), file, file.name)
+    assert next(golden.open()).fields == {}
+    assert "cases.parquet:1 note: left out: 2 columns have its name" in str(golden.warnings[0])
+    pyarrow.parquet.write_table(pa.Table.from_arrays(arrays, names=["id", "input", "input", "note"]), file)
+    with pytest.raises(InputError, match=r"cases.parquet: 2 columns are called 'input'; name each column once"):
         cases_of(file)
+
+
+def test_a_feather_file_is_read_like_an_arrow_stream(tmp_path: Path) -> None:
+    """Both forms of Arrow: a stream, and a file with random access."""
+    stream = cases_of(write(tmp_path, ".arrow", ROWS))
+    table = pa.Table.from_pylist(ROWS)
+    for name in ("cases.arrow", "cases.feather"):
+        with pa.OSFile(str(tmp_path / name), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+            writer.write_table(table)
+        assert [case.digest for case in cases_of(tmp_path / name)] == [case.digest for case in stream]
+
+
+def test_column_names_of_a_table_are_read_in_any_case(tmp_path: Path) -> None:
+    """A data frame with the columns of a sheet."""
+    (case,) = cases_of(write(tmp_path, ".parquet", [{"ID": 7, "Question": "q", "Ground Truth": "r", "Note": "n"}]))
+    assert (case.id, case.input, case.reference, case.fields) == ("7", "q", ("r",), {"Note": "n"})
 
 
 @pytest.mark.parametrize("suffix", [".parquet", ".arrow"])

@@ -1,0 +1,77 @@
+"""Read a cell of text as the field that its column gives: nothing is opened because of its shape."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from evalkit.golden.lines import STRICT, Note, parse_row
+from evalkit.golden.names import FIELD_OF, KNOWN_FIELDS, RECORD_LISTS, TEXT_LISTS, WRAPPERS
+from evalkit.types import ROLES
+
+_MAPPINGS = WRAPPERS | {"cohorts", "cohort", "rubrics"}
+
+
+@dataclass(frozen=True, slots=True)
+class Reread:
+    """A text whose content counts as the JSON value that it spells, as in the digests of earlier versions."""
+
+    text: str
+    content: Any
+
+
+def cell_value(name: str, inner: str | None, cell: str | bool, place: str, note: Note) -> Any:
+    """Return the value of a cell that is not empty; `None` if it is blank and its field needs a text.
+
+    A list in JSON is a list where the field holds a list, and in columns of the user's own. An object in JSON is one
+    where the field holds objects. Everything else stays the text that it is.
+
+    Args:
+        name: field, or column of the user's own.
+        inner: name within the field, as in `cohorts.topic`.
+        cell: text, or true or false of a workbook.
+        place: of the cell.
+        note: called for JSON that cannot be read where the field needs it.
+    """
+    if isinstance(cell, bool):
+        is_own = name not in KNOWN_FIELDS or name == "refuse"
+        return cell if is_own and inner is None else str(cell).lower()
+    known = FIELD_OF.get(name, name)
+    if known in KNOWN_FIELDS and known != "output" and not cell.strip():
+        return None
+    if inner is not None or not _looks_like_json(cell):
+        return cell
+    if name in RECORD_LISTS or name in _MAPPINGS:
+        wrapped = parse_row(b'{"value":' + cell.encode("utf-8", "surrogatepass") + b"}", place, note)
+        return cell if wrapped is None else wrapped["value"]
+    value = _parsed(cell)
+    if known == "input":
+        return value if _is_chat(value) or (name == "messages" and isinstance(value, list)) else cell
+    if known == "output":
+        return value if isinstance(value, dict) and ("text" in value or "messages" in value) else cell
+    if known in TEXT_LISTS:
+        return value if isinstance(value, list) and all(isinstance(item, str) for item in value) else cell
+    if known in KNOWN_FIELDS or value is None:
+        return cell
+    return value if isinstance(value, list) else Reread(cell, value)
+
+
+def _looks_like_json(cell: str) -> bool:
+    return cell.startswith(("[", "{")) and cell.endswith(("]", "}"))
+
+
+def _parsed(cell: str) -> Any:
+    """Return the list or mapping that a cell spells, `None` if it is not JSON."""
+    try:
+        return json.loads(cell, **STRICT)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _is_chat(value: Any) -> bool:
+    return (
+        isinstance(value, list)
+        and bool(value)
+        and all(isinstance(item, dict) and item.get("role") in ROLES for item in value)
+    )

@@ -1,0 +1,177 @@
+"""Read the rows of JSON and YAML files, which hold one list of rows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from json.decoder import JSONDecodeError, JSONDecoder
+from pathlib import Path
+from typing import Any
+
+from evalkit.errors import InputError, Problem
+from evalkit.formats.yaml_text import parse_data
+from evalkit.golden.encoding import is_unmarked_utf16, open_text
+from evalkit.golden.header import RawTable
+from evalkit.golden.lines import STRICT, UNMARKED, Note, RawRow, Rejected, readable
+from evalkit.golden.names import FIELD_OF
+
+_MAX_JSON_BYTES = 64 << 20
+_MAX_YAML_BYTES = 4 << 20
+_BLANKS = " \t\r\n"
+_INSTEAD = "write one row a line in a file called .jsonl"
+_LIST = 'write a list of rows: [{"id": ..., "input": ...}]'
+
+Located = tuple[int, Any]
+"""Offset of a value in its text, and the value."""
+
+
+def read_json(path: Path, table: RawTable, note: Note, warn: Note, encoding: str | None) -> Iterator[RawRow]:
+    """Yield the rows of a JSON file: a list of objects, or an object in which one key holds such a list."""
+    yield from readable(_json_rows(path, table.shown, note, warn, encoding), table.shown, note)
+
+
+def read_yaml(path: Path, table: RawTable, note: Note, warn: Note, encoding: str | None) -> Iterator[RawRow]:
+    """Yield the rows of a YAML file: a list of mappings, or a mapping in which one key holds such a list."""
+    yield from readable(_yaml_rows(path, table.shown, note, warn, encoding), table.shown, note)
+
+
+def _json_rows(path: Path, shown: str, note: Note, warn: Note, encoding: str | None) -> Iterator[RawRow]:
+    text = _text(path, shown, encoding, _MAX_JSON_BYTES)
+    try:
+        items = list(_located_rows(text, shown, warn))
+    except JSONDecodeError as error:
+        note(Problem(f"{shown}:{error.lineno}:{error.colno}", f"not JSON: {error.msg}", _LIST))
+        return
+    except RecursionError:
+        note(Problem(shown, "nested too deep", "flatten the rows"))
+        return
+    except Rejected as error:
+        what, _, fix = str(error).partition("; ")
+        note(Problem(shown, what, fix))
+        return
+    line = at = 0
+    for offset, row in items:
+        line, at = line + text.count("\n", at, offset), offset
+        yield from _checked(row, line + 1, shown, note)
+
+
+def _yaml_rows(path: Path, shown: str, note: Note, warn: Note, encoding: str | None) -> Iterator[RawRow]:
+    data = _text(path, shown, encoding, _MAX_YAML_BYTES).encode()
+    value, marks = parse_data(data, shown, _MAX_YAML_BYTES)
+    within: tuple[str, ...] = ()
+    if isinstance(value, Mapping):
+        try:
+            name = _rows_key(value, shown, warn)
+        except Rejected as error:
+            what, _, fix = str(error).partition("; ")
+            note(Problem(f"{shown}:1", what, fix))
+            return
+        within, value = (name,), value[name]
+    if value is not None and not isinstance(value, list):
+        note(Problem(f"{shown}:1", "not a list of rows", "begin each row with `- id:`"))
+        return
+    for at, row in enumerate(value or ()):
+        yield from _checked(row, marks[*within, at][0], shown, note)
+
+
+def _checked(row: Any, line: int, shown: str, note: Note) -> Iterator[RawRow]:
+    if isinstance(row, dict):
+        yield line, row
+    else:
+        note(Problem(f"{shown}:{line}", "not a row with keys", 'write {"id": ..., "input": ...}'))
+
+
+def _text(path: Path, shown: str, encoding: str | None, most: int) -> str:
+    """Return the text of a file.
+
+    Raises:
+        InputError: it is too large, or not UTF-8.
+    """
+    with open_text(path, encoding) as file:
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise InputError(Problem(shown, f"more than {most >> 20} MiB", _INSTEAD))
+    if is_unmarked_utf16(data):
+        raise InputError(Problem(f"{shown}:1", *UNMARKED))
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise InputError(Problem(f"{shown}:{line}", "not UTF-8", "save the file as UTF-8")) from None
+
+
+def _located_rows(text: str, shown: str, warn: Note) -> Iterator[Located]:
+    """Return the items of the list of rows with their offsets.
+
+    Raises:
+        JSONDecodeError: it is not JSON.
+        Rejected: it holds no list of rows, or several.
+    """
+    decoder = JSONDecoder(**STRICT)
+    start = _past_blanks(text, 0)
+    if start == len(text):
+        return iter(())
+    if text[start] == "{":
+        value = decoder.decode(text)
+        name = _rows_key(value, shown, warn)
+        start = next(at for at, (key, _) in _members(text, start, decoder) if key == name)
+    elif text[start] != "[":
+        decoder.decode(text)
+        raise Rejected(f"not a list of rows; {_LIST}")
+    else:
+        decoder.decode(text)
+    return _items(text, start, decoder)
+
+
+def _members(text: str, start: int, decoder: JSONDecoder) -> Iterator[tuple[int, tuple[str, Any]]]:
+    """Yield the offset of each value of a valid object, with its key and the value."""
+    at = _past_blanks(text, start + 1)
+    while text[at] != "}":
+        key, at = decoder.raw_decode(text, at)
+        at = _past_blanks(text, _past_blanks(text, at) + 1)
+        value, end = decoder.raw_decode(text, at)
+        yield at, (key, value)
+        at = _past_blanks(text, end)
+        at = _past_blanks(text, at + 1) if text[at] == "," else at
+
+
+def _items(text: str, start: int, decoder: JSONDecoder) -> Iterator[Located]:
+    """Yield the items of a valid list with their offsets."""
+    at = _past_blanks(text, start + 1)
+    while text[at] != "]":
+        value, end = decoder.raw_decode(text, at)
+        yield at, value
+        at = _past_blanks(text, end)
+        at = _past_blanks(text, at + 1) if text[at] == "," else at
+
+
+def _past_blanks(text: str, at: int) -> int:
+    while at < len(text) and text[at] in _BLANKS:
+        at += 1
+    return at
+
+
+def _rows_key(value: Mapping[str, Any], shown: str, warn: Note) -> str:
+    """Return the only key that holds a list of rows.
+
+    Raises:
+        Rejected: there is none, or several, or the mapping is a row itself.
+    """
+    row = [key for key in value if key == "id" or FIELD_OF.get(key) == "input"]
+    lists = [key for key, each in value.items() if isinstance(each, list) and each and isinstance(each[0], Mapping)]
+    if row and all(not isinstance(value[key], list) or key == "messages" for key in row):
+        raise Rejected(f"one row, not a list of rows; {_LIST}")
+    if len(lists) > 1:
+        raise Rejected(f"several keys hold rows: {', '.join(lists)}; keep one list of rows")
+    if not lists:
+        held = (
+            "columns, not rows"
+            if any(isinstance(each, list | Mapping) for each in value.values())
+            else "no list of rows"
+        )
+        raise Rejected(f"{held}; {_LIST}")
+    others = [key for key in value if key != lists[0]]
+    if others:
+        what = f"only the rows under `{lists[0]}` are read, not {', '.join(map(json.dumps, others))}"
+        warn(Problem(f"{shown}:1", what, "move into the rows what they need"))
+    return lists[0]

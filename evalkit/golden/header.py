@@ -1,0 +1,75 @@
+"""Read the header of a table, and rows under its names."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from evalkit.errors import Problem
+from evalkit.golden.lines import MAX_COLUMNS, Note
+from evalkit.golden.names import KNOWN_FIELDS, plain_name, trimmed
+
+_NAMELESS, _RENAME = "it has no name", "give it a name of its own"
+Kind = Literal["cells", "typed", "records"]
+"""`cells`: a header and cells of text; `typed`: columns with types of their own; `records`: keys in each row."""
+
+
+@dataclass
+class RawTable:
+    """What is known of a file of rows while it is read."""
+
+    shown: str
+    """Name in messages."""
+    kind: Kind
+    header_line: int = 1
+    left_out: dict[str, tuple[int, str, str]] = field(default_factory=dict)
+    """Column that is left out -> line of its first value, why, and what to do if it is needed."""
+
+    def leave_out(self, column: str, line: int, why: str, fix: str) -> None:
+        """Note that a column is left out, if it has not been noted."""
+        self.left_out.setdefault(column, (line, why, fix))
+
+
+Columns = Sequence[tuple[str, str]]
+"""Name of each column up to the last that has one, and why it is left out: empty for those that are read."""
+
+
+def named_columns(cells: Sequence[str], table: RawTable, note: Note) -> Columns:
+    """Return the columns of a header; none, after noting the problem, if it has no use."""
+    names = [trimmed(cell) for cell in cells]
+    while names and not names[-1]:
+        names.pop()
+    place = f"{table.shown}:{table.header_line}"
+    if len(cells) > MAX_COLUMNS:
+        note(Problem(place, f"{len(cells):,} columns, at most {MAX_COLUMNS:,} are read", "remove columns"))
+        return ()
+    if cells and not names:
+        note(Problem(place, "the header is empty", "name each column"))
+    counts = Counter(name for name in names if name)
+    known = [name for name, n in counts.items() if n > 1 and plain_name(name) in KNOWN_FIELDS]
+    if known:
+        note(Problem(place, f"the header has {counts[known[0]]} columns called {known[0]!r}", "name each column once"))
+        return ()
+    return [(name or f"column {at}", _unusable(name, counts)) for at, name in enumerate(names, 1)]
+
+
+def _unusable(name: str, counts: Mapping[str, int]) -> str:
+    if not name:
+        return _NAMELESS
+    return f"{counts[name]} columns have its name" if counts[name] > 1 else ""
+
+
+def named_row(columns: Columns, cells: Sequence[Any], table: RawTable, line: int) -> dict[str, Any]:
+    """Return the cells of a row by column; a column without a name of its own is left out with a word."""
+    row = {}
+    for at, (name, why) in enumerate(columns):
+        if not why:
+            row[name] = cells[at]
+        elif str(cells[at] if cells[at] is not None else "").strip():
+            table.leave_out(name, line, why, _RENAME)
+    for at in range(len(columns), len(cells)):
+        if str(cells[at] if cells[at] is not None else "").strip():
+            table.leave_out(f"column {at + 1}", line, _NAMELESS, _RENAME)
+    return row

@@ -1,0 +1,73 @@
+"""Split the cells of list fields where the suite says how, and warn about cells that look like lists."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from evalkit.errors import Problem
+from evalkit.golden.header import RawTable
+from evalkit.golden.names import FIELD_OF, TEXT_LISTS
+from evalkit.golden.source import GoldenSource
+from evalkit.text.escaping import cut
+from evalkit.text.numbers import plural
+
+_SIGNS = re.compile(r"[;|\n]|, ")
+_SIGNS_IN_PROSE = re.compile(r";(?=\S)|\|")
+"""Passages are prose, in which a semicolon with a blank after it separates no items."""
+_SHOWN_CHARS = 60
+
+
+@dataclass
+class _Found:
+    line: int
+    cell: str
+    sign: str
+    n: int = 0
+
+
+class ListCells:
+    """The list fields of one file."""
+
+    def __init__(self, source: GoldenSource, table: RawTable) -> None:
+        self._source, self._table = source, table
+        self._names = TEXT_LISTS | (set(source.lists) if isinstance(source.lists, Mapping) else set())
+        self._found: dict[str, _Found] = {}
+        self._signs_of_references: set[str] = set()
+
+    def read(self, row: dict[str, Any], line: int) -> None:
+        """Split the texts of list fields in place, and count those that look like lists."""
+        for name in [name for name in row if FIELD_OF.get(name, name) in self._names and isinstance(row[name], str)]:
+            known, text = FIELD_OF.get(name, name), row[name]
+            sign = self._source.separator_of(known) or self._source.separator_of(name)
+            if sign is not None:
+                items = [item.strip() for item in text.split(sign) if item.strip()]
+                row[name] = text if known == "reference" and len(items) < 2 else items
+                continue
+            if known == "contexts" and self._table.kind == "cells":
+                row[name] = [text]
+            self._count(known, text, line)
+
+    def _count(self, name: str, text: str, line: int) -> None:
+        if name == "reference":
+            self._signs_of_references |= set(_SIGNS.findall(text))
+            return
+        found = (_SIGNS_IN_PROSE if name in ("contexts", "reference_contexts") else _SIGNS).search(text)
+        if found:
+            self._found.setdefault(name, _Found(line, text, found[0])).n += 1
+
+    def warnings(self) -> Iterator[Problem]:
+        """Yield a warning for each field with cells that look like lists."""
+        for name, found in self._found.items():
+            sign = found.sign.strip(" ")
+            alone = found.sign not in self._signs_of_references and not self._source.lists and len(self._found) == 1
+            given = self._source.lists if isinstance(self._source.lists, Mapping) else {}
+            setting = sign if alone else {**given, **{each: one.sign.strip(" ") for each, one in self._found.items()}}
+            what = f"{cut(found.cell, _SHOWN_CHARS)!r} is read as one text"
+            if found.n > 1:
+                verb = "is" if found.n == 2 else "are"
+                what += f", and so {verb} {plural(found.n - 1, 'other cell')} with {sign!r}"
+            fix = f"if it is a list, write `{self._source.line(lists=setting)}`"
+            yield Problem(f"{self._table.shown}:{found.line} {name}", what, fix)

@@ -1,0 +1,54 @@
+"""Names of the fields of a golden row, and the column names of other tools that mean the same."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+ALIASES: Mapping[str, tuple[str, ...]] = {
+    "id": ("id", "case_id"),
+    "input": ("input", "user_input", "question", "query", "prompt", "inputs", "vars", "messages"),
+    "reference": (
+        "reference",
+        "expected_output",
+        "ground_truth",
+        "ground_truths",
+        "expected",
+        "reference_outputs",
+    ),
+    "contexts": ("contexts", "retrieved_contexts", "retrieval_context"),
+    "output": ("output", "response", "actual_output", "answer"),
+    "cohorts": ("cohorts", "cohort"),  # one word under `cohort` is the cohort of that name
+}
+"""Field -> the column names that are read as it: evalkit, ragas, deepeval, promptfoo, langsmith.
+
+What promptfoo expects (`__expected`, `assert`) may be more than an answer: see `golden.promptfoo`."""
+FIELD_OF: Mapping[str, str] = {alias: name for name, aliases in ALIASES.items() for alias in aliases}
+"""Column name -> field."""
+OWN_FIELDS = frozenset({"id", "input", "reference", "contexts", "kind", "severity", "cohorts", "cluster"})
+"""Fields of a case; every other one is for scorers and systems."""
+TEXT_LISTS = frozenset(
+    {"contexts", "reference", "required", "forbidden", "reference_contexts", "canary_strings", "relevant_ids"}
+)
+"""Fields that hold a list of texts, or one text."""
+RECORD_LISTS = frozenset({"checks", "assert", "expected_tool_calls", "reference_tool_calls"})
+"""Fields that hold a list of mappings."""
+WRAPPERS = frozenset({"inputs", "vars", "outputs", "reference_outputs"})
+"""Columns of langsmith and promptfoo that hold a mapping with the value inside."""
+KNOWN_FIELDS = OWN_FIELDS | TEXT_LISTS | RECORD_LISTS | {"output", "refuse", "rubrics", *FIELD_OF}
+"""Names that have a meaning here, in any tool's spelling."""
+
+
+def plain_name(column: str) -> str:
+    """Return a column name as names are compared: trimmed, in lower case, with `_` for blanks and hyphens."""
+    return re.sub(r"[\s_-]+", "_", trimmed(column).casefold())
+
+
+def trimmed(column: str) -> str:
+    """Return a column name without blanks and invisible characters at its ends."""
+    return column.strip().strip("\ufeff\u200b").strip()
+
+
+def field_of(column: str) -> str:
+    """Return the field that a column name gives, or the name itself."""
+    return FIELD_OF.get(column, column)

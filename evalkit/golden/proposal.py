@@ -1,0 +1,104 @@
+"""Propose which column of a table holds which field, from the names of the columns alone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from evalkit.golden.names import FIELD_OF, KNOWN_FIELDS, plain_name
+
+_MEANINGS: tuple[tuple[str, str, str], ...] = (
+    ("id", r"(^|_)(id|nr|no|num|number|nummer|lfd|key|case)\.?$|^#$", "it numbers the rows"),
+    (
+        "reference",
+        r"expected|erwartet|attendue?s?$|esperad|attes[ao]|verwacht|reference|referenz|gold|truth|ideal|(^|_)soll"
+        r"|muster|correct|richtig|target|solution|l(ö|oe)sung",
+        "it names the answer that is right",
+    ),
+    (
+        "output",
+        r"actual|generated|predict|response|output|(model|bot|system|assistant)_?(answer|antwort|reply)",
+        "it names what a system said",
+    ),
+    ("contexts", r"contexts?|kontext|passages?|chunks?|documents?|dokumente?", "it names passages"),
+    (
+        "input",
+        r"question|frage|query|prompt|input|eingabe|anfrage|pregunta|domanda|vraag|pergunta|request|message|nachricht"
+        r"|utterance",
+        "it names what is asked",
+    ),
+    ("answer", r"answer|antwort|r(é|e)ponse|respuesta|risposta|antwoord|resposta|reply", ""),
+    (
+        "cohorts",
+        r"topic|thema|categor|kategorie|domain|language|sprache|intent|tenant|mandant|region|product|produkt|risk"
+        r"|segment",
+        "it names a kind of question",
+    ),
+)
+"""Field, the words of its columns in several languages, and the reason to show. The first that matches is taken."""
+MAY_BE_STORED = "it may hold the expected answer, or a stored answer of the system: then map it to `output`"
+"""Reason of a proposal that a person has to confirm."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """One column that probably holds a field."""
+
+    field: str
+    """A field of a case: `input`, `reference`, `cohorts.topic` ..."""
+    column: str
+    """Name of the column, as the table has it."""
+    reason: str
+    """Why, for people."""
+    sure: bool = False
+    """Whether evalkit reads the column as this field without being told."""
+
+
+def propose_columns(header: Sequence[str]) -> tuple[Proposal, ...]:
+    """Propose the fields of a table's columns, at most one column for each field, in the order of the header.
+
+    Nothing but names is looked at. If no name says what is asked, the first column without another meaning is
+    proposed as the input, and the next one as the reference.
+
+    Args:
+        header: names of the columns.
+    """
+    found: dict[str, Proposal] = {}
+    taken = set[str]()
+    for proposal in (*_known(header), *_likely(header)):
+        if proposal.field not in found and proposal.column not in taken:
+            found[proposal.field] = proposal
+            taken.add(proposal.column)
+    if "input" not in found:
+        rest = [column for column in header if column not in taken and column.strip()]
+        for field, column in zip(("input", *(["reference"] if "reference" not in found else [])), rest, strict=False):
+            found[field] = Proposal(field, column, "no other column has a name for it")
+    place = {column: at for at, column in enumerate(header)}
+    return tuple(sorted(found.values(), key=lambda each: place[each.column]))
+
+
+def _known(header: Sequence[str]) -> Iterator[Proposal]:
+    """Yield the columns that have the name of a field, but for `answer`, which may be either."""
+    for column in header:
+        name = plain_name(column)
+        group, dot, rest = column.strip().partition(".")
+        if dot and rest and plain_name(group) == "cohorts":
+            yield Proposal(column.strip(), column, "it has the name of a cohort", True)
+        elif name in KNOWN_FIELDS and name != "answer":
+            yield Proposal(FIELD_OF.get(name, name), column, "it has the name of the field", True)
+
+
+def _likely(header: Sequence[str]) -> Iterator[Proposal]:
+    """Yield the columns whose name has a word for a field."""
+    answers = []
+    for column in header:
+        name = plain_name(column)
+        field, reason = next(((f, why) for f, words, why in _MEANINGS if re.search(words, name)), ("", ""))
+        if field == "answer":
+            answers.append(column)
+        elif field == "cohorts":
+            yield Proposal(f"cohorts.{name}", column, reason)
+        elif field:
+            yield Proposal(field, column, reason)
+    yield from (Proposal("reference", column, MAY_BE_STORED) for column in answers)

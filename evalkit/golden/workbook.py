@@ -1,0 +1,187 @@
+"""Stream the rows of a sheet of an Excel workbook as text, through openpyxl."""
+
+from __future__ import annotations
+
+import datetime
+import importlib.util
+import itertools
+import warnings
+import zipfile
+from collections.abc import Iterable, Iterator, Sequence
+from decimal import Decimal
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from evalkit.disk.files import MAX_RATIO, open_file, unpacked_limit
+from evalkit.errors import InputError, Problem
+from evalkit.golden.header import RawTable, named_columns, named_row
+from evalkit.golden.lines import Note, RawRow, Unreadable
+from evalkit.golden.source import GoldenSource
+from evalkit.text.escaping import cut
+
+_FOREIGN = "save it in Excel as .xlsx, or as CSV UTF-8"
+_TEXT_OF_FORMULA = "str"
+"""Type of a cell whose formula gave an empty text."""
+_NO_VALUE = Unreadable("a formula without a stored value", "open the file in Excel and save it, or write the value")
+
+
+def read_workbook(path: Path, table: RawTable, source: GoldenSource, note: Note) -> Iterator[RawRow]:
+    """Yield the rows of the sheet that the suite names, or of the only one that is not empty.
+
+    The first row that is not empty is the header. Numbers, dates and times become text: see `cell_text`. Of a formula,
+    the value that the workbook stores is read.
+
+    Raises:
+        InputError: the file cannot be opened, or the sheet is not clear.
+    """
+    if importlib.util.find_spec("openpyxl") is None:
+        fix = "run `pip install 'openpyxl<4'`, or save the sheet as CSV UTF-8"
+        raise InputError(Problem(table.shown, "needs the openpyxl package, which is not installed", fix))
+    _check_size(path, table.shown)
+    with path.open("rb") as first, path.open("rb") as second:
+        values = _opened(first, table.shown, values=True)
+        formulas = _opened(second, table.shown, values=False)
+        sheet = _sheet(values, source, table.shown)
+        pairs = zip(*(_rows(book[sheet], table.shown) for book in (values, formulas)), strict=True)
+        yield from _records((_cells(*pair) for pair in pairs), table, note)
+
+
+def cell_text(value: Any) -> Any:
+    """Return the text of a cell; true, false and None stay as they are.
+
+    A number is written with a point, in full and without trailing zeros, whatever the sheet shows. A date is written as
+    2026-01-31, with the time as 2026-01-31T14:30:00; a duration as 26:30:00.
+    """
+    if value is None or isinstance(value, bool | str | Unreadable):
+        return value
+    if isinstance(value, int | float):
+        text = format(Decimal(repr(value)), "f")
+        return text.rstrip("0").rstrip(".") if "." in text else text
+    if isinstance(value, datetime.datetime):
+        midnight = value.time() == datetime.time()
+        return value.date().isoformat() if midnight else value.isoformat(timespec=_precision(value))
+    if isinstance(value, datetime.date):
+        return value.isoformat()
+    if isinstance(value, datetime.time):
+        return value.isoformat(timespec=_precision(value))
+    if isinstance(value, datetime.timedelta):
+        minutes, seconds = divmod(round(value.total_seconds()), 60)
+        return f"{minutes // 60:02}:{minutes % 60:02}:{seconds:02}"
+    return Unreadable(f"a value of type {type(value).__name__}")
+
+
+def _precision(value: datetime.datetime | datetime.time) -> str:
+    return "microseconds" if value.microsecond else "seconds"
+
+
+def _check_size(path: Path, shown: str) -> None:
+    """Refuse what is not a workbook, or unpacks to a multiple of its size.
+
+    Raises:
+        InputError: it is.
+    """
+    try:
+        with open_file(path) as file:
+            head = file.read(4)
+        with zipfile.ZipFile(path) as packed:
+            unpacked = sum(each.file_size for each in packed.infolist())
+            names = set(packed.namelist())
+    except zipfile.BadZipFile:
+        what = "a workbook with a password, or of Excel 97 to 2003" if head == b"\xd0\xcf\x11\xe0" else "not a workbook"
+        raise InputError(Problem(shown, what, _FOREIGN)) from None
+    except OSError as error:
+        raise InputError(Problem(shown, f"cannot be read: {error.strerror}", "check the file")) from None
+    if "[Content_Types].xml" not in names:
+        raise InputError(Problem(shown, "not a workbook", _FOREIGN))
+    if unpacked > unpacked_limit(path.stat().st_size):
+        what = f"it unpacks to {unpacked:,} bytes, more than {MAX_RATIO} times its size"
+        raise InputError(Problem(shown, what, "save a smaller workbook, or CSV UTF-8"))
+
+
+def _opened(file: BinaryIO, shown: str, *, values: bool) -> Any:
+    import openpyxl
+
+    # Parts that it does not know, such as rules for what may be typed in, say nothing of the values.
+    warnings.filterwarnings("ignore", category=UserWarning, module="openpyxl")
+    try:
+        return openpyxl.load_workbook(file, read_only=True, data_only=values, keep_links=False)
+    except Exception as error:
+        raise _damaged(error, shown) from None
+
+
+def _damaged(error: Exception, shown: str) -> InputError:
+    """Describe what the reader raised for a damaged part: the workbook is what can be fixed."""
+    what = f"cannot be read as a workbook: {type(error).__name__}: {cut(str(error), 150)}"
+    return InputError(Problem(shown, what, _FOREIGN))
+
+
+def _sheet(book: Any, source: GoldenSource, shown: str) -> str:
+    """Return the name of the sheet to read.
+
+    Raises:
+        InputError: there is none of that name, or several that are not empty and none is named.
+    """
+    names: list[str] = [each.title for each in book.worksheets]
+    if source.sheet is not None:
+        if source.sheet not in names:
+            what = f"no sheet {source.sheet!r}, only {', '.join(map(repr, names))}"
+            near = get_close_matches(source.sheet, names, n=1, cutoff=0) or names[:1]
+            raise InputError(Problem(shown, what, f"write `{source.line(sheet=near[0])}`"))
+        return source.sheet
+    filled = names if len(names) == 1 else [each for each in names if _is_filled(book[each], shown)]
+    if len(filled) > 1:
+        what = f"{len(filled)} sheets hold rows: {', '.join(map(repr, filled))}"
+        raise InputError(Problem(shown, what, f"name one, such as `{source.line(sheet=filled[0])}`"))
+    return (filled or names)[0]
+
+
+def _rows(sheet: Any, shown: str) -> Iterator[tuple[int, Sequence[Any]]]:
+    """Yield each row of cells with its number.
+
+    Raises:
+        InputError: a part of the sheet is damaged.
+    """
+    sheet.reset_dimensions()  # those that a file states may be wrong
+    try:
+        yield from enumerate(sheet.iter_rows(), 1)
+    except Exception as error:
+        raise _damaged(error, shown) from None
+
+
+def _is_filled(sheet: Any, shown: str) -> bool:
+    return any(cell.value is not None and str(cell.value).strip() for _, row in _rows(sheet, shown) for cell in row)
+
+
+def _cells(values: tuple[int, Sequence[Any]], formulas: tuple[int, Sequence[Any]]) -> tuple[int, Sequence[Any]]:
+    pairs = itertools.zip_longest(values[1], formulas[1])
+    return values[0], [_value(cell, formula) for cell, formula in pairs]
+
+
+def _value(cell: Any, formula: Any) -> Any:
+    """Return the text of a cell, or what makes it unreadable."""
+    value = None if cell is None else cell.value
+    if value is not None and cell.data_type == "e":
+        return Unreadable(f"the error {value}", "correct the formula, or write the value")
+    if value is None and formula is not None and formula.data_type == "f":
+        return None if cell is not None and cell.data_type == _TEXT_OF_FORMULA else _NO_VALUE
+    return cell_text(value)
+
+
+def _records(rows: Iterable[tuple[int, Sequence[Any]]], table: RawTable, note: Note) -> Iterator[RawRow]:
+    columns: Sequence[tuple[str, str]] | None = None
+    for number, cells in rows:
+        if not any(str(cell).strip() for cell in cells if cell is not None):
+            continue
+        if columns is None:
+            table.header_line = number
+            columns = named_columns([_name(cell) for cell in cells], table, note)
+            if not columns:
+                return
+            continue
+        padded = [*cells, *[None] * (len(columns) - len(cells))]
+        yield number, named_row(columns, padded, table, number)
+
+
+def _name(cell: Any) -> str:
+    return "" if cell is None or isinstance(cell, Unreadable) else " ".join(str(cell).split())

@@ -1,0 +1,391 @@
+"""Columns of the user's own: mapped, proposed, asked about, split, left out; never guessed from a value."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from evalkit.errors import InputError
+from evalkit.golden.proposal import propose_columns
+from evalkit.golden.read import GoldenSet, header_of, open_golden
+from evalkit.golden.source import GoldenSource, Reading
+from evalkit.types import Case, Message
+
+PLAIN = Reading()
+
+
+def opened(tmp_path: Path, name: str, text: str, reading: Reading = PLAIN, **options: Any) -> GoldenSet:
+    """A checked set of this text."""
+    file = tmp_path / name
+    file.write_text(text, encoding="utf-8")
+    return open_golden(GoldenSource(path=name, **options), file, name, reading=reading)
+
+
+def cases_of(tmp_path: Path, name: str, text: str, reading: Reading = PLAIN, **options: Any) -> list[Case]:
+    """Its cases."""
+    return list(opened(tmp_path, name, text, reading, **options).open())
+
+
+def problems_of(tmp_path: Path, name: str, text: str, reading: Reading = PLAIN, **options: Any) -> list[str]:
+    """What is wrong with it, as people read it."""
+    with pytest.raises(InputError) as raised:
+        opened(tmp_path, name, text, reading, **options)
+    return [str(problem) for problem in raised.value.problems]
+
+
+def lines(*rows: dict[str, Any]) -> str:
+    """JSON Lines."""
+    return "".join(json.dumps(row) + "\n" for row in rows)
+
+
+SHEET = "Nr.;Frage;Erwartete Antwort;Thema\n" + "".join(f"{n};Was {n}?;Das {n}.;fees\n" for n in range(60))
+MAPPED = {"id": "Nr.", "input": "Frage", "reference": "Erwartete Antwort", "cohorts.topic": "Thema"}
+
+
+def test_a_header_that_fits_nothing_is_one_problem_with_the_mapping_to_copy(tmp_path: Path) -> None:
+    """Sixty rows, one problem; the line in it reads the table."""
+    (said,) = problems_of(tmp_path, "faq.csv", SHEET)
+    assert said == (
+        "faq.csv:1: no column gives the question (`input`), the columns are Nr., Frage, Erwartete Antwort, Thema; "
+        'write `golden: {path: faq.csv, columns: {id: Nr., input: Frage, reference: "Erwartete Antwort"}}` '
+        "if this is what they hold"
+    )
+    first, *others = cases_of(tmp_path, "faq.csv", SHEET, columns=MAPPED)
+    assert (first.id, first.input, first.reference, first.cohorts) == ("0", "Was 0?", ("Das 0.",), {"topic": "fees"})
+    assert len(others) == 59
+
+
+def test_a_mapping_reads_json_lines_too(tmp_path: Path) -> None:
+    """One problem for sixty rows; a row that lacks a mapped key lacks the field."""
+    rows = [{"Frage": f"q{n}", "Soll": "r", "n": n} for n in range(60)]
+    (said,) = problems_of(tmp_path, "faq.jsonl", lines(*rows))
+    assert said.startswith(
+        "faq.jsonl:1: no key gives the question (`input`), the keys are Frage, Soll, n; write `golden: {"
+    )
+    columns = {"input": "Frage", "reference": "Soll"}
+    del rows[1]["Soll"]
+    cases = cases_of(tmp_path, "faq.jsonl", lines(*rows), columns=columns, make_ids=True)
+    assert [case.reference for case in cases[:2]] == [("r",), ()]
+    assert cases[0].fields == {"n": 0}
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("g.csv", "id,input,Note\na,q,n\n"), ("g.jsonl", lines({"id": "a", "input": "q"}))]
+)
+def test_a_mapped_column_that_does_not_exist_is_one_problem(tmp_path: Path, name: str, text: str) -> None:
+    """It names the columns that exist, or the one that was meant."""
+    said = problems_of(tmp_path, name, text, columns={"reference": "Answers"})
+    assert len(said) == 1
+    assert f"{name}:1: no column 'Answers', which `columns` names, the columns are id, input" in said[0]
+    (said,) = problems_of(tmp_path, "h.csv", "id,input,Answer\na,q,r\n", columns={"reference": "Answers"})
+    assert said.endswith("did you mean 'Answer'?")
+
+
+def test_the_column_that_the_suite_names_wins_over_the_name_of_another(tmp_path: Path) -> None:
+    """The other one is left out with a word; names are compared as in headers."""
+    golden = opened(tmp_path, "g.csv", "id,question,Real Question\na,old,new\n", columns={"input": "real question"})
+    (case,) = golden.open()
+    assert (case.input, case.fields) == ("new", {})
+    assert [str(each) for each in golden.warnings] == [
+        "g.csv:1 question: left out: `columns` names another column for its field; "
+        "map it to a name of your own if it is needed"
+    ]
+
+
+@pytest.mark.parametrize("names", ["question,answer", "Question;Answer", "QUERY,ANSWER"])
+def test_an_answer_alone_is_asked_about(tmp_path: Path, names: str) -> None:
+    """One problem with both mappings to copy; each of them reads the table."""
+    text = names + "\n" + "".join("q1,a1\n".replace(",", names[-7:-6]) for _ in range(5))
+    question, answer = names.replace(";", ",").split(",")
+    (said,) = problems_of(tmp_path, "qa.csv", text)
+    assert said == (
+        f"qa.csv:1: `{answer}` may hold the expected answer, or an answer that a system gave; write "
+        f"`golden: {{path: qa.csv, make_ids: true, columns: {{reference: {answer}}}}}` if it is expected, or "
+        f"`golden: {{path: qa.csv, make_ids: true, columns: {{output: {answer}}}}}` if a system gave it"
+    )
+    text = names + "\nq1,a1\n".replace(",", names[-7:-6])
+    (case,) = cases_of(tmp_path, "qa.csv", text, make_ids=True, columns={"reference": answer})
+    assert (case.reference, case.fields) == (("a1",), {})
+    (case,) = cases_of(tmp_path, "qa.csv", text, make_ids=True, columns={"output": answer})
+    assert (case.reference, case.fields) == ((), {"output": "a1"})
+    assert question
+
+
+def test_an_answer_is_a_stored_one_where_nothing_else_can_be_meant(tmp_path: Path) -> None:
+    """Beside a reference, as in data sets of ragas, and for a system that replays the golden rows."""
+    ragas = lines({"id": "a", "question": "q", "answer": "a", "contexts": ["c"], "ground_truth": "g"})
+    for text in (
+        ragas,
+        ragas.replace("ground_truth", "reference"),
+        ragas + lines({"id": "b", "question": "p", "answer": "x"}),
+    ):
+        assert cases_of(tmp_path, "g.jsonl", text)[0].fields == {"output": "a"}
+    alone = lines({"id": "a", "question": "q", "answer": "a"})
+    assert cases_of(tmp_path, "g.jsonl", alone, Reading(replays=True))[0].fields == {"output": "a"}
+    assert "if a system gave it" in problems_of(tmp_path, "g.jsonl", alone)[0]
+    for sure in ("output", "response", "actual_output"):
+        assert cases_of(tmp_path, "g.jsonl", alone.replace("answer", sure))[0].fields == {"output": "a"}
+    empty = lines({"id": "a", "question": "q", "answer": None})
+    assert cases_of(tmp_path, "g.jsonl", empty)[0].reference == ()
+
+
+def test_a_column_under_cohorts_of_the_suite_is_a_cohort(tmp_path: Path) -> None:
+    """In tables in any case, in JSON rows by its name; it stays a field, and the row's own cohort wins."""
+    reading = Reading(cohorts=("topic", "language"))
+    (case,) = cases_of(tmp_path, "g.csv", "id,input,Topic,language\na,q,fees,\n", reading)
+    assert (case.cohorts, case.fields) == ({"topic": "fees"}, {"Topic": "fees"})
+    rows = lines({"id": "a", "input": "q", "topic": 3, "cohorts": {"language": "en"}, "language": "de"})
+    (case,) = cases_of(tmp_path, "g.jsonl", rows, reading)
+    assert (case.cohorts, case.fields) == ({"topic": "3", "language": "en"}, {"topic": 3, "language": "de"})
+    assert (
+        "`cohorts.topic` is []"
+        in problems_of(tmp_path, "g.jsonl", lines({"id": "a", "input": "q", "topic": []}), reading)[0]
+    )
+
+
+def test_a_cohort_that_a_suite_begins_to_report_changes_no_digest(tmp_path: Path) -> None:
+    """A baseline stays comparable when a column that was there becomes a cohort."""
+    for name, text in (
+        ("g.csv", "id,input,topic\na,q,fees\n"),
+        ("g.jsonl", lines({"id": "a", "input": "q", "topic": "x"})),
+    ):
+        before, now = (cases_of(tmp_path, name, text, each)[0] for each in (PLAIN, Reading(cohorts=("topic",))))
+        assert before.digest == now.digest
+        assert (before.cohorts == {}, "topic" in now.cohorts) == (True, True)
+
+
+def test_lists_are_split_where_the_suite_says_how(tmp_path: Path) -> None:
+    """Every list field, or only those that are named; lists in JSON stay as they are."""
+    text = 'id,input,reference,required,contexts,note\na,q,A; B,x;;y ;,c1|c2,n;m\nb,p,A,"[""x;y""]",,\n'
+    first, second = cases_of(tmp_path, "g.csv", text, lists=";")
+    assert (first.reference, first.contexts) == (("A", "B"), ("c1|c2",))
+    assert first.fields == {"required": ["x", "y"], "note": "n;m"}
+    assert (second.reference, second.fields) == (("A",), {"required": ["x;y"]})
+    first, _ = cases_of(tmp_path, "g.csv", text, lists={"contexts": "|", "note": ";"})
+    assert (first.reference, first.contexts) == (("A; B",), ("c1", "c2"))
+    assert first.fields == {"required": "x;;y ;", "note": ["n", "m"]}
+    (case,) = cases_of(tmp_path, "g.jsonl", lines({"id": "a", "input": "q", "contexts": "c;d"}), lists=";")
+    assert case.contexts == ("c", "d")
+
+
+@pytest.mark.parametrize(
+    ("column", "cell", "setting"),
+    [
+        ("required", "9.80 EUR;72 EUR", '";"'),
+        ("forbidden", "free|gratis", '"|"'),
+        ("required", '"refund, 30 days"', '","'),
+        ("contexts", "Passage one|Passage two", '"|"'),
+        ("retrieved_contexts", "9.80 EUR;72 EUR", '";"'),
+    ],
+)
+def test_a_cell_that_looks_like_a_list_is_a_warning_with_the_setting(
+    tmp_path: Path, column: str, cell: str, setting: str
+) -> None:
+    """It is read as one text, and is not split without the setting."""
+    golden = opened(tmp_path, "g.csv", f"id,input,{column}\na,q,{cell}\nb,p,{cell}\n")
+    (warned,) = map(str, golden.warnings)
+    field = "contexts" if "contexts" in column else column
+    assert warned.startswith(f"g.csv:2 {field}: '{cell.strip(chr(34))}' is read as one text, and so is 1 other cell")
+    assert warned.endswith(f"if it is a list, write `golden: {{path: g.csv, lists: {setting}}}`")
+
+
+def test_a_setting_that_would_split_references_is_proposed_for_its_field_alone(tmp_path: Path) -> None:
+    """A semicolon in the prose of a reference is none of a list."""
+    golden = opened(tmp_path, "g.csv", "id,input,required,reference\na,q,x;y,Yes; it is.\n")
+    (warned,) = map(str, golden.warnings)
+    assert warned.endswith('`golden: {path: g.csv, lists: {required: ";"}}`')
+    assert opened(tmp_path, "g.csv", 'id,input,contexts\na,q,"Yes; it is, and\nso on"\n').warnings == ()
+
+
+KEPT = '{""city"": ""Paris""}'
+
+
+@pytest.mark.parametrize("column", ["reference", "output", "input", "note", "id", "kind of", "cluster", "required"])
+@pytest.mark.parametrize("text", ['{"city": "Paris"}', "[1, 2]", "{x}", "[draft]", '{"a": 1}'])
+def test_a_cell_is_not_opened_because_of_its_shape(tmp_path: Path, column: str, text: str) -> None:
+    """JSON in a cell is that text, and half JSON is not a problem."""
+    cells = {"id": "a", "input": "q", column: text}
+    row = ",".join('"' + cell.replace('"', '""') + '"' for cell in cells.values())
+    (case,) = cases_of(tmp_path, "g.csv", f"{','.join(cells)}\n{row}\n")
+    found = {
+        "id": case.id,
+        "input": case.input,
+        "reference": case.reference[0] if case.reference else "",
+        "cluster": case.cluster,
+    }
+    want: Any = [1, 2] if text == "[1, 2]" and column in ("note", "kind of") else text  # a list, as documented
+    assert {**case.fields, **found}[column] == want
+
+
+def test_a_field_that_holds_lists_or_mappings_is_read_from_json(tmp_path: Path) -> None:
+    """Because of the field, not of the cell."""
+    cells = {
+        "id": "a",
+        "messages": '[{"role": "user", "content": "q"}]',
+        "reference": '["A", "B"]',
+        "contexts": '["c"]',
+        "cohorts": '{"topic": "x"}',
+        "expected_tool_calls": '[{"name": "f"}]',
+        "checks": '[{"contains": "A"}]',
+        "output": '{"text": "A", "contexts": ["c"]}',
+    }
+    row = ",".join('"' + cell.replace('"', '""') + '"' for cell in cells.values())
+    (case,) = cases_of(tmp_path, "g.csv", f"{','.join(cells)}\n{row}\n")
+    assert case.input == (Message("user", "q"),)
+    assert (case.reference, case.contexts, case.cohorts) == (("A", "B"), ("c",), {"topic": "x"})
+    assert case.fields["expected_tool_calls"] == [{"name": "f"}]
+    assert case.fields["output"] == {"text": "A", "contexts": ["c"]}
+    said = problems_of(tmp_path, "g.csv", "id,input,checks\na,q,[x]\n")
+    assert said[0].startswith("g.csv:2 checks:")
+
+
+@pytest.mark.parametrize(
+    ("given", "reference"),
+    [
+        ({"city": "Paris"}, '{"city": "Paris"}'),
+        ({"city": "Paris", "as_of": 2024}, '{"city": "Paris", "as_of": 2024}'),
+        ({"answer": "Paris"}, '{"answer": "Paris"}'),
+        ({}, "{}"),
+        ({"é": [None, {"a": True}]}, '{"é": [null, {"a": true}]}'),
+    ],
+)
+def test_an_object_as_reference_is_its_json_text(tmp_path: Path, given: dict[str, Any], reference: str) -> None:
+    """Letter for letter as it is written with a blank after each sign, whatever its keys; in a list too."""
+    for name in ("reference", "expected_output", "ground_truth"):
+        (case,) = cases_of(tmp_path, "g.jsonl", lines({"id": "a", "input": "q", name: given}))
+        assert case.reference == (reference,)
+    (case,) = cases_of(tmp_path, "g.jsonl", lines({"id": "a", "input": "q", "reference": ["x", given]}))
+    assert case.reference == ("x", reference)
+
+
+def test_columns_that_wrap_a_value_are_opened(tmp_path: Path) -> None:
+    """`inputs` and `outputs` of langsmith and `vars` of promptfoo hold a mapping by definition."""
+    rows = (
+        {"id": "a", "inputs": {"question": "q"}, "outputs": {"answer": "r"}},
+        {"id": "b", "vars": {"topic": "q"}, "reference": "r"},
+        {"id": "c", "input": {"question": "q"}, "reference_outputs": {"answer": "r"}},
+        {"id": "d", "input": {"messages": [{"role": "user", "content": "q"}]}, "reference": "r"},
+    )
+    for case in cases_of(tmp_path, "g.jsonl", lines(*rows)):
+        assert (case.question, case.reference) == ("q", ("r",))
+
+
+def test_an_object_that_names_no_question_is_asked_as_json(tmp_path: Path) -> None:
+    """It was opened where it had one key, and refused where it had two."""
+    for given in ({"order": 17}, {"order": 17, "city": "Paris"}):
+        (case,) = cases_of(tmp_path, "g.jsonl", lines({"id": "a", "input": given}))
+        assert case.input == json.dumps(given)
+
+
+DIGESTS = {
+    "g.jsonl": [
+        (
+            '{"id": "a", "input": "q", "reference": ["r", "s"], "x": null, "Input": "y", "Topic": "t"}',
+            "56f1bb5dcdeb812c",
+        ),
+        ('{"id": 1, "question": "q", "answer": "a", "ground_truth": "r", "contexts": ["c"]}', "adde00dcad66d054"),
+        (
+            '{"id": "a", "vars": {"question": "q"}, "__expected": "contains: x", "metadata": {"a": 1}}',
+            "5d8b2be30dd2855d",
+        ),
+        ('{"id": "a", "inputs": {"x": "q"}, "outputs": {"y": "r"}, "cohorts.topic": "x"}', "1ffcba58850ce4b0"),
+        ('{"id": "a", "input": {"question": "q", "lang": "de"}, "required": "a;b"}', "883dd1d3d7c40050"),
+    ],
+    "g.csv": [
+        ('id,input,cohorts.topic,required,list,object\na,"q, r",x,a;b,"[""x""]","{""a"": [1]}"\n', "3a07e500960dea6d"),
+        ("case_id,user_input,reference,Nr.,inputs.x\n 7 , q ,r ,5,\n", "1f7e9bdb727dc3ca"),
+    ],
+}
+"""File -> rows that an earlier version read, with the head of the digest that it gave them."""
+
+
+@pytest.mark.parametrize(("name", "text", "digest"), [(name, *row) for name, rows in DIGESTS.items() for row in rows])
+def test_rows_that_were_right_keep_their_digest(tmp_path: Path, name: str, text: str, digest: str) -> None:
+    """Resume and baselines find their cases again; an object in a column of the user's own is now its text."""
+    assert cases_of(tmp_path, name, text)[0].digest.startswith(digest)
+
+
+@pytest.mark.parametrize(
+    ("header", "fields"),
+    [
+        ("Nr.;Frage;Erwartete Antwort;Thema", {"id": 0, "input": 1, "reference": 2, "cohorts.thema": 3}),
+        (
+            "ID,User question,Gold answer,Model answer,Category",
+            {"id": 0, "input": 1, "reference": 2, "output": 3, "cohorts.category": 4},
+        ),
+        ("question,answer", {"input": 0, "reference": 1}),
+        ("question,answer,ground_truth", {"input": 0, "reference": 2}),
+        ("Question ID,Question,Context", {"id": 0, "input": 1, "contexts": 2}),
+        ("Pregunta,Respuesta esperada", {"input": 0, "reference": 1}),
+        ("prompt,response,ideal", {"input": 0, "output": 1, "reference": 2}),
+        ("id,input,reference,cohorts.topic", {"id": 0, "input": 1, "reference": 2, "cohorts.topic": 3}),
+        ("A,B,C", {"input": 0, "reference": 1}),
+        ("", {}),
+    ],
+)
+def test_a_mapping_is_proposed_from_the_names_of_columns(header: str, fields: dict[str, int]) -> None:
+    """Each column for one field, with a reason; what evalkit reads by itself is marked."""
+    names = header.replace(";", ",").split(",")
+    found = propose_columns(names)
+    assert {each.field: names.index(each.column) for each in found} == fields
+    assert all(each.reason for each in found)
+    assert [each.field for each in found if each.sure] == [
+        name
+        for name, at in fields.items()
+        if names[at]
+        in (
+            "ID",
+            "id",
+            "input",
+            "reference",
+            "question",
+            "ground_truth",
+            "prompt",
+            "response",
+            "Question",
+            "cohorts.topic",
+        )
+    ]
+
+
+def test_an_answer_is_proposed_with_the_question_that_it_raises() -> None:
+    """The person who reads the proposal decides."""
+    (answer,) = (each for each in propose_columns(["question", "answer"]) if each.field == "reference")
+    assert not answer.sure
+    assert "`output`" in answer.reason
+
+
+def test_the_columns_of_a_file_can_be_looked_at(tmp_path: Path) -> None:
+    """Of a table its header, of other files the keys of the first row."""
+    for name, text in (("g.csv", SHEET), ("g.jsonl", lines({"Frage": "q", "n": 1}))):
+        (tmp_path / name).write_text(text, encoding="utf-8")
+        assert header_of(GoldenSource(path=name), tmp_path / name, name)[:1] in (("Nr.",), ("Frage",))
+    (tmp_path / "g.csv").write_bytes(b"id,input\n\xff,q\n")
+    with pytest.raises(InputError, match="not UTF-8"):
+        header_of(GoldenSource(path="g.csv"), tmp_path / "g.csv", "g.csv")
+
+
+@pytest.mark.parametrize(
+    ("source", "line"),
+    [
+        (GoldenSource(path="g.jsonl"), "golden: g.jsonl"),
+        (GoldenSource(path="my set.csv"), 'golden: "my set.csv"'),
+        (GoldenSource(path="g.csv", separator="\t"), 'golden: {path: g.csv, separator: "\\t"}'),
+        (GoldenSource(path="g.xlsx", sheet="no", make_ids=True), 'golden: {path: g.xlsx, make_ids: true, sheet: "no"}'),
+        (
+            GoldenSource(path="g.csv", columns={"input": "Größe: 1"}),
+            'golden: {path: g.csv, columns: {input: "Größe: 1"}}',
+        ),
+        (GoldenSource(path="g.csv", trained_on=("a", "b c")), 'golden: {path: g.csv, trained_on: [a, "b c"]}'),
+    ],
+)
+def test_a_line_to_copy_is_yaml_that_says_the_same(source: GoldenSource, line: str) -> None:
+    """Words that YAML reads as something else are in quotes."""
+    import yaml
+
+    assert source.line() == line
+    given = yaml.safe_load(line)["golden"]
+    options = given if isinstance(given, dict) else {"path": given}
+    options["trained_on"] = tuple(options.get("trained_on", ()))
+    assert GoldenSource(**options) == source
