@@ -1,33 +1,83 @@
-"""`evalkit init`: write a suite that runs as it is."""
+"""`evalkit init`: write a first suite."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from evalkit.operations.init_project import Started
+
+_EXAMPLE = "one of the five answers is wrong: the report shows which"
 
 
 def init(
     folder: Annotated[Path, typer.Argument(help="Folder to write to; created if missing.")] = Path("evals"),
+    table: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="FILE", help="Your own cases: xlsx, CSV, JSON Lines, YAML, Parquet."),
+    ] = None,
+    sheet: Annotated[str | None, typer.Option(metavar="NAME", help="Sheet of the workbook in --from.")] = None,
+    encoding: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Encoding of the text file in --from, such as cp1252.")
+    ] = None,
 ) -> None:
     """Write a suite, five golden cases, a small system under test and a workflow; they run without editing.
 
+    With --from, the cases are those of your table. Its columns are matched by their names, and the suite shows how.
     Lines for run folders and caches are added to .gitignore.
 
     Example: evalkit init evals && evalkit run evals/suite.yaml
     """
-    import shlex
-
     from evalkit.disk.paths import shown_path
-    from evalkit.operations.init_project import WORKFLOW, init_project
+    from evalkit.errors import InputError, Problem
+    from evalkit.operations.init_project import init_project
+    from evalkit.operations.table_suite import Table
 
-    started = init_project(folder)
+    if table is None and (sheet or encoding):
+        raise InputError(
+            Problem("--sheet" if sheet else "--encoding", "needs --from", "name the table with --from FILE")
+        )
+    given = None if table is None else Table(file=table, sheet=sheet, encoding=encoding)
+    started = init_project(folder, given)
     for word, files in (("wrote", started.wrote), ("added to", started.added), ("kept", started.kept)):
         for file in files:
             typer.echo(f"{word:<8} {shown_path(file)}" + (" (it was there)" if word == "kept" else ""))
-    typer.echo(f"\nnext: evalkit run {shlex.quote(shown_path(started.suite))}")
-    typer.echo("      one of the five answers is wrong: the report shows which")
+    for line in _columns(started):
+        typer.echo(line)
+    for place, line in enumerate(_next(started)):
+        typer.echo(f"\nnext: {line}" if place == 0 else f"      {line}")
+
+
+def _columns(started: Started) -> Iterator[str]:
+    """Yield how each column is read."""
+    if started.made is not None:
+        yield ""
+        width = max(len(each.column) for each in started.made.columns)
+        for each in started.made.columns:
+            yield f"{each.column:<{width}}  {each.field}" + ("" if each.sure else f": {each.reason}")
+
+
+def _next(started: Started) -> Iterator[str]:
+    import shlex
+
+    from evalkit.disk.paths import shown_path
+    from evalkit.operations.init_project import WORKFLOW
+
+    suite = shlex.quote(shown_path(started.suite))
+    if started.made is None:
+        yield f"evalkit run {suite}"
+        yield _EXAMPLE
+    elif started.made.replays:
+        yield f"evalkit check {suite} && evalkit run {suite}"
+    else:
+        yield f"call your system in {shown_path(started.bot)}, or name its URL in {shown_path(started.suite)}, then:"
+        yield f"evalkit check {suite} && evalkit run {suite}"
     if started.needs_source:
-        typer.echo(f"      in {WORKFLOW}: put the repository and commit of evalkit where it says OWNER/evalkit")
+        yield f"in {WORKFLOW}: put the repository and commit of evalkit where it says OWNER/evalkit"
     if started.no_repository:
-        typer.echo("      the folder is not in a git repository, so it is a project of its own;")
-        typer.echo("      to make it part of a larger one, run `git init` there before `evalkit init`")
+        yield "the folder is not in a git repository, so it is a project of its own;"
+        yield "to make it part of a larger one, run `git init` there before `evalkit init`"

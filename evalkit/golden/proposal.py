@@ -17,6 +17,11 @@ _MEANINGS: tuple[tuple[str, str, str], ...] = (
         "it names the answer that is right",
     ),
     (
+        "required",
+        r"keyword|stichw|schlagw|schl(ü|ue)sselw|mots?_cl|palabras?_cl|parol[ae]_chiav",
+        "it names words that an answer must have",
+    ),
+    (
         "output",
         r"actual|generated|predict|response|output|(model|bot|system|assistant)_?(answer|antwort|reply)",
         "it names what a system said",

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from evalkit.disk.paths import project_of
 from evalkit.errors import InputError, Problem
+from evalkit.operations.table_suite import Table, TableSuite, suite_of_table
 from evalkit.store.folder import BASELINES, REPORTS
 
 STARTER = Path(__file__).parent / "starter"
@@ -29,6 +30,8 @@ class Started:
         wrote: New files.
         added: Files that lines were added to.
         kept: Files that were there and were not changed.
+        bot: The file of the system.
+        made: What was proposed for a table, `None` without one.
         needs_source: Whether the workflow has placeholders for the repository and commit of evalkit.
         no_repository: Whether the folder is outside of every git repository.
     """
@@ -37,27 +40,37 @@ class Started:
     wrote: tuple[Path, ...]
     added: tuple[Path, ...]
     kept: tuple[Path, ...]
+    bot: Path
+    made: TableSuite | None
     needs_source: bool
     no_repository: bool
 
 
-def init_project(folder: Path) -> Started:
-    """Write a suite that runs as it is, with everything that it needs.
+def init_project(folder: Path, table: Table | None = None) -> Started:
+    """Write a suite with everything that it needs.
 
     Args:
         folder: for the suite; made if missing.
+        table: cases of the user's own; without it, the suite has five cases and a small system, and runs as it is.
 
     Raises:
-        InputError: a file of the suite is there already, or one cannot be written.
+        InputError: a file of the suite is there already, one cannot be written, or the table cannot be read.
     """
     root, top = project_of(folder), _repository_of(folder)
     bot, module = _place_of_bot(folder, root)
     suite = folder / "suite.yaml"
-    own = {
-        suite: _starter("suite.yaml").replace("BOT", module),
-        folder / "golden.jsonl": _starter("golden.jsonl"),
-        bot: _starter("bot.py"),
-    }
+    if table is None:
+        made = None
+        own = {
+            suite: _starter("suite.yaml").replace("BOT", module),
+            folder / "golden.jsonl": _starter("golden.jsonl"),
+            bot: _starter("bot.py"),
+        }
+    else:
+        made = suite_of_table(_starter("table_suite.yaml"), table, folder, root)
+        own = {suite: made.text.replace("BOT", module)}
+        if not made.replays:
+            own[bot] = _starter("table_bot.py").replace("BOT_FILE", _inside(bot, root))
     if there := [file for file in own if file.exists()]:
         raise InputError(Problem(str(file), "is already there", "choose another folder") for file in there)
     workflow = (top or root) / WORKFLOW
@@ -80,6 +93,8 @@ def init_project(folder: Path) -> Started:
         wrote=tuple(wrote),
         added=tuple(added),
         kept=tuple(kept),
+        bot=bot,
+        made=made,
         needs_source=NO_COMMIT in workflow.read_text(encoding="utf-8"),
         no_repository=top is None,
     )

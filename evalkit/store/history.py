@@ -85,7 +85,11 @@ def stored_runs(folder: Path, *, suite: str | None = None, most_read: int | None
 def newest_run(folder: Path) -> Path | None:
     """Return the folder of the run in `folder` that finished last, partial or not; `None` if none has finished."""
     finished = [past for past in stored_runs(folder) if past.outcome != UNFINISHED]
-    return Path(finished[-1].folder) if finished else None
+    if not finished:
+        return None
+    # Instants are stored in whole seconds, so the file system decides between runs of the same one.
+    newest = max(finished, key=lambda past: (past.finished_at, _last_changed(Path(past.folder) / DECISION)))
+    return Path(newest.folder)
 
 
 def break_between(before: PastRun, run: PastRun, metric: str, *, own: bool) -> str:

@@ -1,0 +1,125 @@
+"""Write a suite for a table of cases: which column holds which field, and scorers that fit the fields."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import yaml
+
+from evalkit.disk.paths import shown_path
+from evalkit.errors import InputError, Problem
+from evalkit.golden.proposal import Proposal, propose_columns
+from evalkit.golden.read import header_of
+from evalkit.golden.source import GoldenSource
+
+_COHORT = "cohorts."
+_NO_COHORTS = "# cohorts: [topic]  # columns to report by"
+_SYSTEM = """\
+system: {python: "BOT:answer"}
+# or, in its place, one of these:
+# system: {http: "http://localhost:8000/ask", body: {question: "{{input}}"}, pick: {text: answer}}
+# system: {chat: gpt-4o, system_prompt: "Answer in one sentence."}
+# system: {command: [python3, my_system.py]}"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A file of cases, and what it does not say itself."""
+
+    file: Path
+    sheet: str | None = None
+    encoding: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableSuite:
+    """A suite for a table.
+
+    Attributes:
+        text: The suite, with `BOT` where the module of the system belongs.
+        columns: Fields and their columns, as they were proposed.
+        replays: Whether the table has stored answers, so that no system is called.
+    """
+
+    text: str
+    columns: tuple[Proposal, ...]
+    replays: bool
+
+
+def suite_of_table(template: str, table: Table, folder: Path, root: Path) -> TableSuite:
+    """Propose the fields of a table and write the suite.
+
+    Args:
+        template: a suite with placeholders in capitals.
+        table: the file; it must be inside the project.
+        folder: where the suite is written to.
+        root: the project.
+
+    Raises:
+        InputError: the file is outside of the project, cannot be read, or has no rows.
+    """
+    shown = shown_path(table.file)
+    if not table.file.resolve().is_relative_to(root):
+        raise InputError(Problem(shown, f"outside of the project {root}", "copy it into the project"))
+    path = Path(os.path.relpath(table.file.resolve(), folder.resolve())).as_posix()
+    source = _source(path, table)
+    try:
+        header = header_of(source, table.file, shown)
+    except InputError as error:
+        raise InputError(_as_flags(each, folder, table) for each in error.problems) from None
+    if not header:
+        raise InputError(Problem(shown, "no row in it", "write a header and one row for each case"))
+    found = propose_columns(header)
+    fields = {each.field for each in found}
+    columns = {each.field: each.column for each in found if not each.sure}
+    named = _source(path, table, columns=columns, make_ids="id" not in fields)
+    cohorts = [field.removeprefix(_COHORT) for field in fields if field.startswith(_COHORT)]
+    values = {
+        "NAME": re.sub(r"\W+", "-", table.file.stem).strip("-") or "cases",
+        "GOLDEN": named.line(),
+        "SYSTEM": "system: {replay: golden}" if "output" in fields else _SYSTEM,
+        "SCORERS": "\n".join(f"  - {line}" for line in _scorers(fields)),
+        "COHORTS": f"cohorts: [{', '.join(sorted(cohorts))}]"
+        if cohorts
+        else "# cohorts: [topic]  # columns to report by",
+    }
+    text = re.sub("|".join(values), lambda place: values[place[0]], template)
+    return TableSuite(text=text, columns=found, replays="output" in fields)
+
+
+def _source(path: str, table: Table, **more: object) -> GoldenSource:
+    return GoldenSource(path=path, sheet=table.sheet, encoding=table.encoding, **more)  # type: ignore[arg-type]
+
+
+def _scorers(fields: set[str]) -> Iterator[str]:
+    """Yield scorers that need no field beside those of the table."""
+    listed = bool(fields & {"required", "forbidden"})
+    if listed:
+        yield _noted("keywords", "reads `required` and `forbidden` of each case")
+    if "reference" in fields:
+        limit = "advisory: true" if listed else "min: 0.5"
+        yield _noted(f"token_f1: {{{limit}}}", "words shared with the expected answer")
+        yield _noted("similarity: {advisory: true}", "shown, without effect on the decision")
+        yield _noted("contains: {any_field: reference, advisory: true}", "for answers that must occur word for word")
+    elif not listed:
+        yield _noted("length: {min: 1, max: 4000}", "no column has an expected answer: add scorers for what you expect")
+
+
+def _noted(scorer: str, note: str) -> str:
+    return f"{scorer:<49} # {note}"
+
+
+def _as_flags(problem: Problem, folder: Path, table: Table) -> Problem:
+    """Name flags of `evalkit init` in a fix that names settings of `golden:`, because there is no suite yet."""
+    found = re.search(r"`(golden: .+?)`", problem.fix)
+    given = yaml.safe_load(found[1])["golden"] if found else None
+    if not isinstance(given, dict) or not given.keys() <= {"path", "encoding", "sheet"}:
+        return problem
+    flags = [word for key in ("encoding", "sheet") if key in given for word in (f"--{key}", str(given[key]))]
+    command = shlex.join(["evalkit", "init", str(folder), "--from", str(table.file), *flags])
+    return replace(problem, fix=problem.fix.replace(found[0], f"`{command}`"))  # type: ignore[index]

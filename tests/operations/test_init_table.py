@@ -1,0 +1,137 @@
+"""`init_project` with a table of one's own: from the sheet to a gate."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+import evalkit
+from evalkit.cli.app import app
+from evalkit.errors import InputError
+from evalkit.operations.init_project import init_project
+from evalkit.operations.table_suite import Table
+
+HEADER = ("Nr", "Frage", "Erwartete Antwort", "Stichwörter", "Thema", "Geprüft am")
+ROWS = [
+    (
+        str(n),
+        f"Was kostet Konto {n}?",
+        f"Konto {n} kostet {n},80 € im Monat.",
+        f"{n},80 €;Monat",
+        "Gebühren" if n % 2 else "Konten",
+        "",
+    )
+    for n in range(60)
+]
+BOT = """\
+def answer(input: str) -> str:
+    number = input.split()[-1].rstrip("?")
+    return f"Konto {number} kostet {number},80 € im Monat."
+"""
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project with an empty folder; it is the current folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    (tmp_path / ".git").mkdir()
+    return tmp_path
+
+
+def write_csv(file: Path, encoding: str) -> None:
+    """As German Excel does: semicolons, quotes where needed, lines with a carriage return."""
+    lines = [";".join(f'"{cell}"' if ";" in cell else cell for cell in row) for row in (HEADER, *ROWS, ("",) * 6)]
+    file.write_bytes(("\r\n".join(lines) + "\r\n").encode(encoding))
+
+
+def write_xlsx(file: Path) -> None:
+    """A workbook with one sheet."""
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    for row in (HEADER, *ROWS):
+        book.active.append(row)
+    book.save(file)
+
+
+def started(root: Path, name: str, **settings: str) -> str:
+    """The suite that is written for a table."""
+    return init_project(Path("evals"), Table(file=Path(name), **settings)).suite.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("kind", ["utf-8-sig", "cp1252", "xlsx"])
+def test_a_sheet_becomes_a_gate(root: Path, kind: str) -> None:
+    """Written, filled in, approved, saved, broken in one cohort, blocked with its name, and repaired."""
+    name = "fragen.xlsx" if kind == "xlsx" else "fragen.csv"
+    write_xlsx(root / name) if kind == "xlsx" else write_csv(root / name, kind)
+    settings = {"encoding": "cp1252"} if kind == "cp1252" else {}
+    text = started(root, name, **settings)
+    assert "input: Frage" in text
+    assert 'reference: "Erwartete Antwort"' in text
+    text = text.replace("columns:", 'lists: ";", columns:')
+    (root / "evals" / "suite.yaml").write_text(text, encoding="utf-8")
+    bot = root / "evals" / "bot.py"
+    assert evalkit.run("evals/suite.yaml", baseline="none").outcome == "no decision"
+    bot.write_text(BOT, encoding="utf-8")
+    first = evalkit.run("evals/suite.yaml")
+    assert first.outcome == "approved with conditions"
+    assert CliRunner().invoke(app, ["baseline", "save", "latest"]).exit_code == 0
+    assert evalkit.run("evals/suite.yaml").outcome == "approved"
+    broken = BOT.replace("    return", "    if int(number) % 2:\n        return 'Das weiß ich nicht.'\n    return")
+    bot.write_text(broken, encoding="utf-8")
+    blocked = evalkit.run("evals/suite.yaml")
+    assert blocked.outcome == "blocked"
+    assert blocked.decision is not None
+    assert any("thema=Gebühren" in reason for reason in blocked.decision.reasons)
+    bot.write_text(BOT, encoding="utf-8")
+    assert evalkit.run("evals/suite.yaml").outcome == "approved"
+
+
+def test_an_encoding_is_asked_for_with_the_command_to_copy(root: Path) -> None:
+    """There is no suite yet, so the fix is a flag of the same command."""
+    write_csv(root / "fragen.csv", "cp1252")
+    with pytest.raises(InputError) as refused:
+        started(root, "fragen.csv")
+    assert "evalkit init evals --from fragen.csv --encoding cp1252" in refused.value.problems[0].fix
+    assert not (root / "evals").exists()
+
+
+def test_a_sheet_is_asked_for_with_the_command_to_copy(root: Path) -> None:
+    """Two sheets with rows: nobody guesses."""
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    for sheet in (book.active, book.create_sheet("Fragen 2")):
+        sheet.append(HEADER)
+        sheet.append(ROWS[0])
+    book.save(root / "fragen.xlsx")
+    with pytest.raises(InputError) as refused:
+        started(root, "fragen.xlsx")
+    assert "evalkit init evals --from fragen.xlsx --sheet" in refused.value.problems[0].fix
+    assert "Fragen 2" in started(root, "fragen.xlsx", sheet="Fragen 2")
+
+
+def test_stored_answers_are_replayed(root: Path) -> None:
+    """A table that holds what a system said needs no system."""
+    (root / "t.csv").write_text("question,expected answer,model answer\nq,a b,a b\n", encoding="utf-8")
+    assert "system: {replay: golden}" in started(root, "t.csv")
+    assert not (root / "evals" / "bot.py").exists()
+    ended = evalkit.run("evals/suite.yaml")
+    assert ended.summary is not None
+    assert next(cell for cell in ended.summary.cells if cell.metric == "pass_rate").estimate.value == 1.0
+
+
+def test_a_table_outside_of_the_project_is_refused(root: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A suite reads files of its project only."""
+    file = tmp_path_factory.mktemp("elsewhere") / "t.csv"
+    file.write_text("question,expected\nq,a\n", encoding="utf-8")
+    with pytest.raises(InputError, match="outside of the project"):
+        init_project(Path("evals"), Table(file=file))
+
+
+def test_flags_of_a_table_need_one(root: Path) -> None:
+    """`--sheet` alone says nothing."""
+    ended = CliRunner().invoke(app, ["init", "evals", "--sheet", "A"])
+    assert "name the table with --from FILE" in str(ended.exception)
