@@ -24,12 +24,12 @@ MOST_CHECKS = 100
 """Of one case."""
 RULES: Mapping[str, str] = {
     "citation": "2",
-    "contains": "1",
+    "contains": "2",
     "cost": "1",
     "exact": "1",
     "groundedness": "1",
     "json": "1",
-    "keywords": "2",
+    "keywords": "3",
     "latency": "1",
     "leak": "2",
     "length": "1",
@@ -67,7 +67,7 @@ class CaseChecks:
     answer unscored.
     """
 
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     name: ClassVar[str] = METRIC
     metrics: ClassVar[tuple[Metric, ...]] = (Metric(METRIC, binary=True),)
     needs: ClassVar[frozenset[str]] = frozenset()

@@ -13,6 +13,8 @@ sys.path.append(str(Path(__file__).parents[1] / "cli"))
 
 from forked import forked
 
+from evalkit.formats.rows import decode_row, encode_row
+
 FILES = Path(__file__).with_name("earlier_files")
 
 
@@ -41,8 +43,24 @@ def test_a_run_of_then_is_reported_as_it_was_decided(root: Path) -> None:
     assert forked(root, "gate", "second").returncode == 1
 
 
+def _score_the_baseline_again(root: Path) -> None:
+    """Give the baseline the scores of the scorers as they are now: `keywords` reads more than it did then."""
+    scored = forked(root, "score", "main", "--suite", "suite.yaml", "--out", "again")
+    assert scored.returncode == 0, scored.stdout + scored.stderr
+    saved = forked(root, "baseline", "save", "again", "--name", "main")
+    assert saved.returncode == 0, saved.stderr
+
+
+def test_a_baseline_of_then_asks_to_be_scored_again(root: Path) -> None:
+    """A scorer that changed is named with the command that makes both runs comparable."""
+    ran = forked(root, "run", "suite.yaml", "--out", "third", "--no-report", "--progress", "none")
+    assert ran.returncode == 2
+    assert "scored differently (keywords: scorer); score its stored answers again with `evalkit score`" in ran.stderr
+
+
 def test_a_run_of_then_goes_on(root: Path) -> None:
-    """Ten rows of an unfinished run stay as they are, and the other fourteen cases are asked."""
+    """Ten answers of an unfinished run are kept and graded again, and the other fourteen cases are asked."""
+    _score_the_baseline_again(root)
     second, half = root / "second", root / "half"
     half.mkdir()
     manifest = json.loads((second / "manifest.json").read_bytes())
@@ -53,7 +71,12 @@ def test_a_run_of_then_goes_on(root: Path) -> None:
     ended = forked(root, "run", "suite.yaml", "--out", "half", "--resume", "--no-report", "--progress", "none")
     assert ended.returncode == 1, ended.stdout + ended.stderr
     lines = (half / "rows.jsonl").read_bytes().splitlines(keepends=True)
-    assert (lines[:10], len(lines)) == (kept, 24)
+    assert lines[:10] == kept
+    answers = {row.case.id: row.output for row in map(decode_row, lines) if row is not None}
+    assert len(answers) == 24
+    for row in map(decode_row, kept):
+        assert row is not None
+        assert answers[row.case.id] == row.output
     summaries = [json.loads((folder / "summary.json").read_bytes())["cells"] for folder in (second, half)]
     assert summaries[0] == summaries[1]
 
@@ -62,6 +85,7 @@ def test_a_baseline_and_labels_of_then_are_used(root: Path) -> None:
     """A new run is compared with the baseline, and the labels say what they said."""
     shown = forked(root, "baseline", "show", "main")
     assert shown.returncode == 0, shown.stderr
+    _score_the_baseline_again(root)
     ran = forked(root, "run", "suite.yaml", "--out", "third", "--no-report", "--progress", "none")
     assert ran.returncode == 1, ran.stdout + ran.stderr
     compared = json.loads((root / "third/decision.json").read_bytes())["comparison"]
@@ -74,8 +98,6 @@ def test_a_baseline_and_labels_of_then_are_used(root: Path) -> None:
 
 def test_rows_of_then_keep_their_bytes() -> None:
     """A row that is read and written again is the same line."""
-    from evalkit.formats.rows import decode_row, encode_row
-
     for line in (FILES / "second/rows.jsonl").read_bytes().splitlines(keepends=True):
         row = decode_row(line)
         assert row is not None

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from evalkit.scorers.rules.normalise import collapse, compatible, fold, has_words
+from evalkit.scorers.rules.reading import signs_joined, without_marks
 from evalkit.scorers.rules.rule import PassFail, case_texts, shown
 from evalkit.types import Case, Output, Score, Unscored
 
@@ -16,7 +17,9 @@ class Contains(PassFail):
 
     The value is 1 or 0. The answer passes if every text of `all`, at least one of `any` and no text of `none` is found;
     each list is the option's texts and those in the case field named beside it. Unicode forms and runs of white space
-    count as equal. An empty answer contains nothing, so it passes only if `none` alone is used.
+    count as equal, and so does a space between a number and its sign or unit (`5 %`, `$ 5`, `3kg`). The answer is
+    searched as it is written and without its Markdown emphasis, so that `30 days` is in `**30** days`, and `**` is too.
+    An empty answer contains nothing, so it passes only if `none` alone is used.
 
     It cannot see negation or a paraphrase; a text is also found inside a longer word, unless `whole_words` is set.
     """
@@ -39,7 +42,7 @@ class Contains(PassFail):
     whole_words: bool = False
     """Match whole words only: `art` is not in `part`."""
 
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     shorthand: ClassVar[str] = "all"
 
     def __post_init__(self) -> None:
@@ -59,7 +62,7 @@ class Contains(PassFail):
         absent = sorted(field for field in self.needs if field not in case.fields)
         if absent:
             return Unscored(self.name, f"missing_{absent[0]}", f"the case has no `{absent[0]}`")
-        answer = self._normal(output.text)
+        answer = (self._normal(output.text), signs_joined(self._normal(without_marks(output.text))))
         every, some, never = (
             (*texts, *(case_texts(case, field) if field else ()))
             for texts, field in ((self.all, self.all_field), (self.any, self.any_field), (self.none, self.none_field))
@@ -79,6 +82,9 @@ class Contains(PassFail):
     def _normal(self, text: str) -> str:
         return fold(text) if self.ignore_case else collapse(compatible(text))
 
-    def _holds(self, answer: str, text: str) -> bool:
+    def _holds(self, answer: tuple[str, str], text: str) -> bool:
         wanted = self._normal(text)
-        return has_words(answer, wanted) if self.whole_words else wanted in answer
+        pairs = zip(answer, (wanted, signs_joined(wanted)), strict=True)
+        if self.whole_words:
+            return any(has_words(form, searched, particles=True) for form, searched in pairs)
+        return any(searched in form for form, searched in pairs)

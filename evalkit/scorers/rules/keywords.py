@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from evalkit.scorers.rules.normalise import fold, has_words, join_thousands
+from evalkit.scorers.rules.reading import signs_joined, without_marks
 from evalkit.scorers.rules.rule import Share, case_texts, check_share, shown
 from evalkit.types import Case, Metric, Output, Score, Unscored
 
@@ -17,7 +18,8 @@ class Keywords(Share):
     The value is the share of required entries found, 0 to 1 (1 if the list is empty). The answer passes if that reaches
     `min_recall` and no forbidden entry is found. An entry may give alternatives: `30 days|thirty days|one month`. Whole
     words are compared; case, Unicode form, line breaks and thousands separators do not matter (`10,000`, `10 000` and
-    `10000` are equal). An empty answer contains nothing.
+    `10000` are equal), nor does Markdown emphasis (`**30** days`), a space between a number and its sign or unit
+    (`5 %`, `$ 5`, `3kg`), or a Korean particle after the last word. An empty answer contains nothing.
 
     It cannot see negation ("no fee of 30 EUR" contains "30 EUR"), inflected forms, or an unlisted paraphrase.
     """
@@ -30,7 +32,7 @@ class Keywords(Share):
     forbidden_field: str | None = "forbidden"
     """Case field with the entries that must not be found; a case may leave it out."""
 
-    version: ClassVar[str] = "2"
+    version: ClassVar[str] = "3"
     shorthand: ClassVar[str] = "min_recall"
 
     def __post_init__(self) -> None:
@@ -60,26 +62,37 @@ class Keywords(Share):
             return Unscored(self.name, f"missing_{absent[0]}", f"the case has no `{absent[0]}`")
         required = case_texts(case, self.required_field) if self.required_field else ()
         forbidden = case_texts(case, self.forbidden_field) if self.forbidden_field else ()
-        answer = fold(output.text)
-        joined = join_thousands(answer)
-        missing = [entry for entry in required if not _names(answer, joined, entry)]
-        wrong = [entry for entry in forbidden if _names(answer, joined, entry)]
+        answer = _Answer(output.text)
+        missing = [entry for entry in required if not answer.names(entry)]
+        wrong = [entry for entry in forbidden if answer.names(entry)]
         recall = 1 - len(missing) / len(required) if required else 1.0
         details = {"missing": missing, "forbidden_found": wrong}
         reason = _reason(len(required), missing, wrong)
         return Score(self.name, recall, recall >= self.min_recall and not wrong, reason, details)
 
 
-def _names(answer: str, joined: str, entry: str) -> bool:
-    """Tell whether a folded answer contains one of the alternatives of an entry; `joined` has its thousands joined.
+class _Answer:
+    """An answer in the forms that are searched: as written, as read, and with its thousands joined."""
 
-    A bare number is searched for in `joined` only: `10` is not in `10 000`. `2 100 mg tablets` is ambiguous.
-    """
-    alternatives = filter(None, map(fold, entry.split("|")))
-    return any(
-        has_words(joined, join_thousands(text)) or (not text.isdigit() and has_words(answer, text))
-        for text in alternatives
-    )
+    def __init__(self, text: str) -> None:
+        self._written = fold(text)
+        self._read = signs_joined(fold(without_marks(text)))
+        self._joined = join_thousands(self._read)
+
+    def names(self, entry: str) -> bool:
+        """Tell whether the answer contains one of the alternatives of an entry.
+
+        A bare number is searched for in the joined form only: `10` is not in `10 000`. `2 100 mg tablets` is ambiguous.
+        """
+        return any(map(self._contains, filter(None, map(fold, entry.split("|")))))
+
+    def _contains(self, wanted: str) -> bool:
+        read = signs_joined(wanted)
+        if has_words(self._joined, join_thousands(read), particles=True):
+            return True
+        return not wanted.isdigit() and (
+            has_words(self._read, read, particles=True) or has_words(self._written, wanted, particles=True)
+        )
 
 
 def _reason(n_required: int, missing: list[str], wrong: list[str]) -> str:

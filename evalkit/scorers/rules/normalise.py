@@ -111,6 +111,13 @@ def words(text: str) -> list[str]:
     return fold(text).translate(_WORDS).split()
 
 
+_PARTICLES = re.compile(
+    r"(?:은|는|이|가|을|를|의|에|에서|에게|께|한테|로|으로|와|과|도|만|부터|까지|처럼|보다|마다|조차|밖에|하고|랑|이랑|나|이나"
+    r"|라고|이라고|라는|이라는|이다|다|입니다|이에요|예요|이며|며|이고|고|요){1,3}(?!\w)"
+)
+"""Korean particles and forms of "to be", which follow a word without a space."""
+
+
 def _cuts_word(before: str, after: str) -> bool:
     return is_word_char(before) and is_word_char(after) and not (is_spaceless(before) or is_spaceless(after))
 
@@ -125,16 +132,21 @@ def _cuts_number(text: str, start: int, end: int) -> bool:
     )
 
 
-def has_words(text: str, wanted: str) -> bool:
+def has_words(text: str, wanted: str, *, particles: bool = False) -> bool:
     """Tell whether `wanted` occurs in `text` as whole words; both must be folded, `wanted` not empty.
 
     "art" is not in "part", and "10" is not in "10.5".
+
+    Args:
+        text: to search.
+        wanted: to find.
+        particles: whether a Korean particle may be attached to the last word.
     """
     start = text.find(wanted)
     while start >= 0:
         end = start + len(wanted)
         cut = (start > 0 and _cuts_word(text[start - 1], text[start])) or (
-            end < len(text) and _cuts_word(text[end - 1], text[end])
+            end < len(text) and _cuts_word(text[end - 1], text[end]) and not (particles and _PARTICLES.match(text, end))
         )
         if not cut and not _cuts_number(text, start, end):
             return True
