@@ -29,6 +29,7 @@ RULES: Mapping[str, str] = {
     "exact": "1",
     "groundedness": "1",
     "json": "1",
+    "json_equal": "1",
     "keywords": "3",
     "latency": "1",
     "leak": "2",

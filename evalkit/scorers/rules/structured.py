@@ -33,7 +33,7 @@ _FENCE = re.compile(r"^[ \t]*```([^\n`]*)\n(.*?)^[ \t]*```", re.MULTILINE | re.D
 _STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
 
 
-class _Refused(Exception):
+class NotJson(Exception):
     """The text is not valid JSON for this scorer; the message says why."""
 
 
@@ -79,21 +79,21 @@ class Json(PassFail):
         try:
             schema = read_json(read_file(inside_project(services.root, self.schema)).decode("utf-8"))
             if not isinstance(schema, dict):
-                raise _Refused("the schema is not a JSON object")
+                raise NotJson("the schema is not a JSON object")
             return dataclasses.replace(self, schema=schema)
         except OSError as error:
             what, fix = f"schema cannot be read ({error.strerror})", "fix the path; it is relative to the suite"
         except UnicodeDecodeError:
             what, fix = "schema is not UTF-8", "save it as UTF-8"
-        except (_Refused, ValueError) as error:
+        except (NotJson, ValueError) as error:
             what, _, fix = str(error).removeprefix("schema: ").partition("; ")
         raise InputError(Problem(self.schema, what, fix or "fix the schema"))
 
     def score(self, case: Case, output: Output) -> Score:
         """Read the answer, and check it against the schema."""
         try:
-            value = _extracted(output.text) if self.extract else read_json(output.text)
-        except _Refused as problem:
+            value = extracted_json(output.text) if self.extract else read_json(output.text)
+        except NotJson as problem:
             return self.grade(False, str(problem), errors=[str(problem)])
         if not isinstance(self.schema, Mapping):
             return self.grade(True, "valid JSON", errors=[])
@@ -105,20 +105,20 @@ def read_json(text: str) -> Any:
     """Read one strict JSON value.
 
     Raises:
-        _Refused: it is not valid JSON; the message has line and column.
+        NotJson: it is not valid JSON; the message has line and column.
     """
     if not text.strip():
-        raise _Refused("not JSON: the answer is empty")
+        raise NotJson("not JSON: the answer is empty")
     _check_depth(text)
     try:
         return _DECODER.decode(text)
     except json.JSONDecodeError as error:
-        raise _Refused(f"not JSON: {error.msg} at line {error.lineno}, column {error.colno}") from None
+        raise NotJson(f"not JSON: {error.msg} at line {error.lineno}, column {error.colno}") from None
     except RecursionError:
-        raise _Refused(f"nested deeper than {MAX_DEPTH}") from None
+        raise NotJson(f"nested deeper than {MAX_DEPTH}") from None
 
 
-def _extracted(text: str) -> Any:
+def extracted_json(text: str) -> Any:
     """Extract the first value from code blocks or prose; a value that is cut off is not searched for a smaller one."""
     fences = list(_FENCE.finditer(text))
     if fences:
@@ -129,13 +129,13 @@ def _extracted(text: str) -> Any:
             value, end = _DECODER.raw_decode(text, start)
         except json.JSONDecodeError as error:
             if error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated"):
-                raise _Refused(f"not JSON: cut off in the value that starts at character {start + 1}") from None
+                raise NotJson(f"not JSON: cut off in the value that starts at character {start + 1}") from None
         except RecursionError:
-            raise _Refused(f"nested deeper than {MAX_DEPTH}") from None
+            raise NotJson(f"nested deeper than {MAX_DEPTH}") from None
         else:
             _check_depth(text[start:end])
             return value
-    raise _Refused("no JSON object or array in the answer")
+    raise NotJson("no JSON object or array in the answer")
 
 
 def _check_depth(text: str) -> None:
@@ -143,31 +143,31 @@ def _check_depth(text: str) -> None:
     for bracket in re.findall(r"[\[\]{}]", _STRING.sub("", text)):
         depth += 1 if bracket in "[{" else -1
         if depth > MAX_DEPTH:
-            raise _Refused(f"nested deeper than {MAX_DEPTH}")
+            raise NotJson(f"nested deeper than {MAX_DEPTH}")
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
         twice = next(key for key in found if [name for name, _ in pairs].count(key) > 1)
-        raise _Refused(f"key '{cut(twice, 60)}' given twice")
+        raise NotJson(f"key '{cut(twice, 60)}' given twice")
     return found
 
 
 def _no_constant(text: str) -> Any:
-    raise _Refused(f"{text} is not a JSON number")
+    raise NotJson(f"{text} is not a JSON number")
 
 
 def _integer(text: str) -> int:
     if len(text) > MAX_DIGITS:
-        raise _Refused(f"integer of {len(text.lstrip('-'))} digits, at most {MAX_DIGITS} are read")
+        raise NotJson(f"integer of {len(text.lstrip('-'))} digits, at most {MAX_DIGITS} are read")
     return int(text)
 
 
 def _double(text: str) -> float:
     value = float(text)
     if value in (float("inf"), float("-inf")):
-        raise _Refused(f"number {text[:20]} is beyond a double")
+        raise NotJson(f"number {text[:20]} is beyond a double")
     return value
 
 
