@@ -79,6 +79,19 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Where a context comes from, as far as the retriever says so."""
+
+    id: str = ""
+    score: float | None = None
+    """How well it fits, on the retriever's own scale."""
+    source: str = ""
+    """The document that it is a part of."""
+    details: Mapping[str, Any] = field(default_factory=dict)
+    """Every other key of the context."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
     """One row of a golden set."""
 
@@ -87,6 +100,8 @@ class Case:
     reference: tuple[str, ...] = ()
     """Acceptable answers; empty if the set gives none."""
     contexts: tuple[str, ...] = ()
+    origins: tuple[Origin, ...] = ()
+    """Where each of the contexts comes from; empty if they are texts alone."""
     kind: Kind = "golden"
     severity: Severity = "medium"
     cohorts: Mapping[str, str] = field(default_factory=dict)
@@ -154,7 +169,9 @@ class Output:
 
     text: str
     contexts: tuple[str, ...] | None = None
-    """Passages that the system says it used; `None` if it says nothing."""
+    """Passages that the system says it used, best first; `None` if it says nothing."""
+    origins: tuple[Origin, ...] = ()
+    """Where each of the contexts comes from; empty if they are texts alone."""
     usage: Usage | None = None
     tool_calls: tuple[ToolCall, ...] | None = None
     """Tools that the system called, in order; `None` if it says nothing."""

@@ -45,7 +45,7 @@ MEASURES: Mapping[str, tuple[str, _Measure]] = {
     "latency": ("s", _seconds),
 }
 _TEXTS: Mapping[str, Callable[[Output], object]] = {
-    "contexts": lambda output: output.contexts,
+    "contexts": lambda output: (output.contexts, tuple(origin.id for origin in output.origins)),
     "answer length": lambda output: output.text,
 }
 """Measures of texts, which may differ where their lengths do not."""

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from evalkit.formats.contexts import context_records
 from evalkit.formats.line import ROW_FORMAT, body_of, seal
 from evalkit.formats.messages import message_record
 from evalkit.formats.steps import step_record, usage_record
@@ -107,7 +108,7 @@ def _case_dict(case: Case) -> dict[str, Any]:
     }
     optional = {
         "reference": case.reference,
-        "contexts": case.contexts,
+        "contexts": context_records(case.contexts, case.origins),
         "cohorts": case.cohorts,
         "cluster": case.cluster,
         "fields": case.fields,
@@ -128,7 +129,7 @@ def output_record(output: Output) -> dict[str, Any]:
     if output.attempts > 1:
         data["attempts"] = output.attempts
     if output.contexts is not None:
-        data["contexts"] = output.contexts
+        data["contexts"] = context_records(output.contexts, output.origins)
     if output.trajectory is not None:
         data["trajectory"] = [step_record(step) for step in output.trajectory]
     if output.messages is not None:

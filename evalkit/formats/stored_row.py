@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from evalkit.errors import InputError, Problem
+from evalkit.formats.contexts import read_contexts
 from evalkit.formats.line import ROW_FORMAT
 from evalkit.formats.steps import stored_steps
 from evalkit.types import (
@@ -61,7 +62,7 @@ class _StoredCase(msgspec.Struct, frozen=True, kw_only=True):
     kind: Kind
     severity: Severity
     reference: tuple[str, ...] = ()
-    contexts: tuple[str, ...] = ()
+    contexts: tuple[str | dict[str, Any], ...] = ()
     cohorts: dict[str, str] = {}
     cluster: str | None = None
     fields: dict[str, Any] = {}
@@ -70,14 +71,21 @@ class _StoredCase(msgspec.Struct, frozen=True, kw_only=True):
     def case(self) -> Case:
         if not (self.id and self.digest and self.input):
             raise ValueError("a case without an id, a digest or an input")
-        return Case(**msgspec.structs.asdict(self))
+        return Case(**_with_origins(msgspec.structs.asdict(self)))
+
+
+def _with_origins(values: dict[str, Any]) -> dict[str, Any]:
+    """Split contexts that are more than texts into texts and origins."""
+    if any(type(context) is dict for context in values["contexts"] or ()):
+        values["contexts"], values["origins"] = read_contexts("contexts", values["contexts"])
+    return values
 
 
 class _StoredOutput(msgspec.Struct, frozen=True, kw_only=True):
     """An `Output` whose steps may be those of an earlier version: any mappings."""
 
     text: str
-    contexts: tuple[str, ...] | None = None
+    contexts: tuple[str | dict[str, Any], ...] | None = None
     usage: Usage | None = None
     tool_calls: tuple[ToolCall, ...] | None = None
     trajectory: tuple[dict[str, Any], ...] | None = None
@@ -92,7 +100,7 @@ class _StoredOutput(msgspec.Struct, frozen=True, kw_only=True):
     replayed: bool = False
 
     def output(self) -> Output:
-        values = msgspec.structs.asdict(self)
+        values = _with_origins(msgspec.structs.asdict(self))
         if self.trajectory is not None:
             values["trajectory"] = stored_steps(self.trajectory)
         return Output(**values)

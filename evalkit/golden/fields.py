@@ -8,10 +8,11 @@ import unicodedata
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from evalkit.formats.contexts import read_contexts
 from evalkit.formats.messages import read_messages, text_of
 from evalkit.golden.names import ALIASES, FIELD_OF, OWN_FIELDS, WRAPPERS
 from evalkit.golden.promptfoo import Complain, expected_of
-from evalkit.types import KINDS, ROLES, SEVERITIES, Case, Message
+from evalkit.types import KINDS, ROLES, SEVERITIES, Case, Message, Origin
 
 _NOTHING: Mapping[str, Any] = {}
 _canonical = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
@@ -46,10 +47,12 @@ def to_case(
         complain(what, fix)
 
     row = _our_names(raw, note)
+    contexts, origins = _contexts(row.get("contexts"), note)
     values = {
         "input": _input(row.get("input"), note),
-        "reference": _texts(row.get("reference"), "reference", note),
-        "contexts": _texts(row.get("contexts"), "contexts", note, single=False),
+        "reference": _texts(row.get("reference"), note),
+        "contexts": contexts,
+        "origins": origins,
         "kind": _one_of(row.get("kind", "golden"), "kind", KINDS, note),
         "severity": _one_of(row.get("severity", "medium"), "severity", SEVERITIES, note),
         "cohorts": {**_cohorts(row.get("cohorts"), note), **_cohorts(cohorts, note)},
@@ -186,20 +189,31 @@ def _messages(value: list[Any], note: Complain) -> tuple[Message, ...] | None:
     return messages
 
 
-def _texts(value: Any, name: str, note: Complain, *, single: bool = True) -> tuple[str, ...]:
+def _texts(value: Any, note: Complain) -> tuple[str, ...]:
     if value is None or value == "":
         return ()
-    texts = [value] if isinstance(value, str) and single else value
+    texts = [value] if isinstance(value, str) else value
     if isinstance(texts, list) and all(isinstance(item, str) for item in texts):
-        if name == "reference" and not all(item.strip() for item in texts):
+        if not all(item.strip() for item in texts):
             note("`reference` holds an empty text", "remove it: an empty answer would be right")
         return tuple(texts)
-    want = "a text or a list of texts" if single else "a list of texts"
-    note(
-        f"`{name}` is {_show(value)}, expected {want}",
-        'write ["..."]' if isinstance(value, str) else "quote each text",
-    )
+    note(f"`reference` is {_show(value)}, expected a text or a list of texts", "quote each text")
     return ()
+
+
+def _contexts(value: Any, note: Complain) -> tuple[tuple[str, ...], tuple[Origin, ...]]:
+    if value is None or value == "":
+        return (), ()
+    try:
+        return read_contexts("contexts", value)
+    except ValueError as error:
+        if isinstance(value, list):
+            place, _, what = str(error).partition(": ")
+            note(f"`{place}`: {what}", 'write "..." or {"id": "...", "text": "..."}')
+        else:
+            fix = 'write ["..."]' if isinstance(value, str) else "quote each text"
+            note(f"`contexts` is {_show(value)}, expected a list of texts", fix)
+        return (), ()
 
 
 def _one_of(value: Any, name: str, allowed: tuple[str, ...], note: Complain) -> str:

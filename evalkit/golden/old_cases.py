@@ -24,6 +24,7 @@ def former_cases(before: Iterable[Case], now: Callable[[], Iterator[Case]]) -> t
 def edited_parts(before: Case, now: Case) -> tuple[str, ...]:
     """Return the sorted names of the fields that differ between two forms of a case."""
     own = {name for name in _OWN if getattr(before, name) != getattr(now, name)}
+    own |= {"contexts"} if before.origins != now.origins else set()
     names = {*before.fields, *now.fields}
     return tuple(sorted(own | {name for name in names if before.fields.get(name, ...) != now.fields.get(name, ...)}))
 

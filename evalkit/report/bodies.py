@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from evalkit.report.steps import steps_shown, turn_shown
-from evalkit.types import Case, Output, Row, Score, Unscored, Usage
+from evalkit.types import Case, Origin, Output, Row, Score, Unscored, Usage
 
 SNIPPET_CHARS = 120
 
@@ -46,6 +46,8 @@ def _case(case: Case) -> dict[str, Any]:
     for key in ("reference", "contexts", "cluster", "fields", "place"):
         if value := getattr(case, key):
             shown[key] = value
+    if case.origins:
+        shown["origins"] = _origins(case.origins)
     return shown
 
 
@@ -85,6 +87,8 @@ def _output(output: Output) -> dict[str, Any]:
     shown: dict[str, Any] = {"text": output.text}
     if output.contexts is not None:
         shown["contexts"] = output.contexts
+    if output.origins:
+        shown["origins"] = _origins(output.origins)
     if output.usage is not None:
         shown["usage"] = _usage(output.usage)
     if output.latency_s is not None:
@@ -98,6 +102,14 @@ def _output(output: Output) -> dict[str, Any]:
     if did := steps_shown(output):
         shown["did"] = did
     return shown
+
+
+def _origins(origins: Iterable[Origin]) -> list[str]:
+    """Return the line above each context: its id, score and source, as far as they are known."""
+    return [
+        " · ".join(filter(None, (each.id, "" if each.score is None else f"score {rounded(each.score):g}", each.source)))
+        for each in origins
+    ]
 
 
 def _grade(grade: Score | Unscored) -> dict[str, Any]:

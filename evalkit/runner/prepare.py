@@ -32,6 +32,7 @@ from evalkit.store.journal import read_rows
 from evalkit.suite.model import ScorerEntry, Suite, SuiteOptions, has_field
 from evalkit.systems.base import Shared
 from evalkit.systems.chat import ChatSystem
+from evalkit.systems.fingerprint import with_version
 from evalkit.systems.http import HttpSystem
 from evalkit.systems.process import Process
 from evalkit.systems.secrets import filled, secrets_of, without_secrets
@@ -180,6 +181,7 @@ async def prepare(
     inputs = (*suite.inputs, *_own_scorers(suite))
     shared = Shared(suite.path.parent, suite.root, suite.options.concurrency, env, inputs)
     problems: list[Problem] = [*suite.system.problems(shared), *_old_problems(suite, shared)]
+    suite = _with_versions(suite, env, problems)
     limit_usd = suite.options.budget_usd
     budget = None if limit_usd is None else Budget(limit_usd)
     problems += _unpriced(suite) if budget else []
@@ -215,11 +217,26 @@ async def prepare(
     return Prepared(suite, golden, tuple(graders), shared, fingerprint, process, services, budget, cache, doubts)
 
 
+def _with_versions(suite: Suite, env: Mapping[str, str], problems: list[Problem]) -> Suite:
+    """Fill the versions of the systems from the environment, and note the variables that are not set."""
+    system, unset = with_version(suite.system, env)
+    problems += unset
+    if suite.baseline_system is None:
+        return replace(suite, system=system)
+    old, unset = with_version(suite.baseline_system, env)
+    problems += [_of_baseline(suite, problem) for problem in unset]
+    return replace(suite, system=system, baseline_system=old)
+
+
 def _old_problems(suite: Suite, shared: Shared) -> Iterator[Problem]:
     """Yield problems of the baseline's system, if it is to be called."""
-    where = next((i for i, check in enumerate(suite.policy.checks) if isinstance(check, NoRegression)), 0)
     for problem in suite.baseline_system.problems(shared) if suite.baseline_system is not None else ():
-        yield replace(problem, place=f"gate[{where}].no_regression.baseline.{problem.place}")
+        yield _of_baseline(suite, problem)
+
+
+def _of_baseline(suite: Suite, problem: Problem) -> Problem:
+    where = next((i for i, check in enumerate(suite.policy.checks) if isinstance(check, NoRegression)), 0)
+    return replace(problem, place=f"gate[{where}].no_regression.baseline.{problem.place}")
 
 
 def _own_scorers(suite: Suite) -> Iterator[Path]:

@@ -12,9 +12,9 @@ from evalkit.formats.yaml_text import Path
 from evalkit.suite.build import Builder
 from evalkit.systems.secrets import is_secret_name, looks_secret, names_in, redact
 
-_FILLED = {"http", "headers", "base_url"}
+_FILLED = {"http", "headers", "base_url", "version"}
 """Keys of a system in which `${NAME}` is replaced from the environment."""
-_AS_WRITTEN = {"command", "prompt", "system_prompt", "version"}
+_AS_WRITTEN = {"command", "prompt", "system_prompt"}
 """Keys of a system whose text is sent unchanged: `${NAME}` may have a meaning for a shell or a model."""
 _KEY_IN_QUERY = re.compile(
     r"://[^\s#]*[?&]([\w-]*(api|access|auth|subscription)[-_]?(key|token)|key|token|secret|password|sig)=(?!\$\{)[^&#\s]{6}",
@@ -42,15 +42,19 @@ def check_strings(builder: Builder) -> None:
             told.append(builder.problems[-1])
         elif names_in(text) and path[0] in _CONFIGURED and not _is_filled(path):
             what = f"`${{{names_in(text)[0]}}}` is not filled in here"
-            builder.problem(path, what, "write the value; only http, headers and base_url of a system read variables")
+            fix = "write the value; only http, headers, base_url and version of a system read variables"
+            builder.problem(path, what, fix)
+        elif _is_version(path) and any(map(is_secret_name, names_in(text))):
+            fix = "name a variable that holds no secret, such as ${GIT_COMMIT}"
+            builder.problem(path, "every run stores and shows the version, and this one is a secret", fix)
     builder.problems = [_without(problem, secrets) for problem in builder.problems]
 
 
 def variables_of(value: Any) -> tuple[str, ...]:
-    """Return the environment variables that a suite uses, as `${NAME}` or under a key such as `api_key_env`."""
-    found = []
+    """Return the environment variables that a suite keeps secret: `${NAME}`, or under a key such as `api_key_env`."""
+    found: list[str] = []
     for path, text in _strings(value, ()):
-        found += names_in(text)
+        found += () if _is_version(path) else names_in(text)
         found += [text] if str(path[-1]).endswith("_env") else []
     return tuple(dict.fromkeys(found))
 
@@ -68,6 +72,11 @@ def _strings(value: Any, path: Path) -> Iterator[tuple[Path, str]]:
 
 def _is_filled(path: Path) -> bool:
     return path[0] == "system" and bool((_FILLED | _AS_WRITTEN).intersection(path))
+
+
+def _is_version(path: Path) -> bool:
+    """Return True for the version of a system, which is no secret: runs store and show it."""
+    return path[-2:] == ("system", "version")
 
 
 def _without(problem: Problem, secrets: list[str]) -> Problem:

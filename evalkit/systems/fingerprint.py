@@ -5,11 +5,23 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from evalkit.disk.files import sha256_of
+from evalkit.errors import Problem
+from evalkit.systems.base import SystemConfig
+from evalkit.systems.secrets import filled, missing, names_in
+
+
+def with_version(system: SystemConfig, env: Mapping[str, str]) -> tuple[SystemConfig, list[Problem]]:
+    """Fill the `${NAME}` in a system's version, and return a problem for each variable that is not set."""
+    names = names_in(system.version or "")
+    unset = missing("system.version", names, env)
+    if not names or unset:
+        return system, unset
+    return dataclasses.replace(system, version=filled(system.version or "", env)), []  # type: ignore[type-var]
 
 
 def config_hash(config: Any, ignore: Iterable[str], files: Iterable[tuple[str, Path]] = ()) -> str:

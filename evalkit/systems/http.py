@@ -1,11 +1,11 @@
-"""Test an HTTP service that answers with JSON."""
+"""Test an HTTP service that answers with JSON, or with text."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from evalkit.errors import Problem
 from evalkit.formats.fields import USAGE_KEYS, parse_json
@@ -21,15 +21,19 @@ from evalkit.systems.template import compile_template, fields_in
 from evalkit.text.values import shown
 from evalkit.types import Case, Failure, Output
 
+if TYPE_CHECKING:
+    import aiohttp
+
 TEXT_KEYS = ("text", "answer", "output")
 _BY_NAME = tuple(key for key in OUTPUT_KEYS if key not in ("text", "messages", "state", "stop", "interrupt", "fault"))
 """Parts that are read without `pick`; services use the other names for many things."""
+_TEXT_TYPES = ("text/plain", "text/markdown")
 PICKED = frozenset(OUTPUT_KEYS) | {f"usage.{key}" for key in USAGE_KEYS}
 
 
 @dataclass(frozen=True, kw_only=True)
 class HttpSystem:
-    """Send each case as JSON to a URL and pick the answer out of the JSON reply.
+    """Send each case as JSON to a URL and pick the answer out of the JSON reply, or take a reply of text as the answer.
 
     A request that was turned away (408, 425, 429, 503, 529, no connection) is sent again within `timeout_s`, not before
     `Retry-After`; one that the service may have processed is not, unless `idempotent` is set. Redirects are not
@@ -47,7 +51,8 @@ class HttpSystem:
     """Where the parts of the answer are in the reply: `text`, `contexts`, `usage.input_tokens`, `tool_calls` ... ->
     path such as `documents[*].text`; a path that ends in `?` may be absent. Without `pick` the text is `text`, `answer`
     or `output`, and the other parts are read under their own names, except `messages`, `state`, `stop`, `interrupt` and
-    `fault`, which need a path because services use these names for other things."""
+    `fault`, which need a path because services use these names for other things. Without `pick`, a reply of type
+    `text/plain` or `text/markdown` that is no JSON object with such a text is the answer, as it is."""
     requests_per_minute: float | None = None
     """Requests that the service accepts; calls are spread evenly, and the wait does not count towards `timeout_s`."""
     retries: int = 20
@@ -112,9 +117,14 @@ class HttpSystem:
             max_bytes=self.max_bytes,
         ) as endpoint:
 
+            async def received(response: aiohttp.ClientResponse) -> tuple[bytes, str | None]:
+                is_text = response.content_type in _TEXT_TYPES and not self.pick
+                return await endpoint.read_bytes(response), (response.charset or "utf-8") if is_text else None
+
             async def answer(case: Case, repeat: int) -> Output | Failure:
-                reply = await endpoint.call(fill(case), endpoint.read_bytes)
-                return timed_by(read(reply.value), reply)
+                reply = await endpoint.call(fill(case), received)
+                body, charset = reply.value
+                return timed_by(read(body) if charset is None else _text_or(read, body, charset), reply)
 
             bounded = timed(answer, self.timeout_s, secrets_of(shared.env, used))
             yield paced(bounded, Limits(self.requests_per_minute), lambda case: 0)
@@ -148,6 +158,19 @@ def _reader(pick: Mapping[str, str]) -> Callable[[bytes], Output | Failure]:
             ) from None
 
     return read
+
+
+def _text_or(read: Callable[[bytes], Output | Failure], body: bytes, charset: str) -> Output | Failure:
+    """Read a reply of a text type: some services label their JSON so, and the rest is the answer."""
+    try:
+        text = body.decode(charset)
+    except (ValueError, LookupError) as error:
+        raise CallFailed("bad_output", f"the reply is not {charset} text ({error})") from None
+    with suppress(ValueError):
+        reply = parse_json(text)
+        if isinstance(reply, Mapping) and any(isinstance(reply.get(key), str) for key in TEXT_KEYS):
+            return read(body)
+    return Output(text=text)
 
 
 def _picked(picks: Mapping[str, Pick], reply: Any) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from evalkit.formats.contexts import read_contexts
 from evalkit.formats.fields import TooLarge, check_keys, read_amount, read_list, read_mapping, read_text, read_usage
 from evalkit.formats.messages import read_messages
 from evalkit.formats.plain import plain
@@ -52,9 +53,12 @@ def _read(value: object, stored: bool) -> Output:
     if steps is None and messages is not None and not stored:
         steps = steps_of(messages)
     messages = talk if messages is None else messages
+    given = value.get("contexts")
+    contexts, origins = (None, ()) if given is None else read_contexts("contexts", given)
     return Output(
         text=_text(value, messages),
-        contexts=_contexts(value.get("contexts")),
+        contexts=contexts,
+        origins=origins,
         usage=read_usage("usage", value.get("usage")),
         tool_calls=_tool_calls(read_calls("tool_calls", value.get("tool_calls")), steps, stored),
         trajectory=steps,
@@ -76,12 +80,6 @@ def _text(value: Mapping[Any, Any], messages: tuple[Message, ...] | None) -> str
     if "text" not in value:
         raise ValueError(f"text: missing; the answer has {key_names(value)}")
     return read_text("text", value["text"])
-
-
-def _contexts(value: object) -> tuple[str, ...] | None:
-    if value is None:
-        return None
-    return tuple(read_text(f"contexts[{i}]", item) for i, item in enumerate(read_list("contexts", value)))
 
 
 def _record(place: str, value: object) -> Mapping[str, Any] | None:

@@ -10,12 +10,22 @@ _UNSEEN = re.compile(
     r"\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
 """Unicode's default ignorable characters except emoji selectors; `visible.js` holds the same set."""
+_LETTER = "\u0600-\u061a\u061d-\u109f\u1780-\u17b3\u17b6-\u180a\u1810-\u18af\u1b00-\u1bff\ufb50-\ufdff\ufe70-\ufefc"
+_VIRAMA = "\u094d\u09cd\u0a4d\u0acd\u0b4d\u0bcd\u0c4d\u0ccd\u0d4d\u0dca\u1039\u17d2"
+_PICTURE = "\u2190-\u21ff\u2600-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff"
+_JOINS = re.compile(
+    rf"[{_LETTER}][\u200c\u200d][{_LETTER}]|[{_VIRAMA}][\u200c\u200d]|[{_PICTURE}\ufe0f]\u200d[{_PICTURE}]"
+)
+"""A joiner that belongs to a word of a script that has them, or to a picture made of several; `visible.js` too."""
 _BREAKS = re.compile(r"[\t\n\r\u2028\u2029]")
 
 
 def visible(text: str) -> str:
-    """Show control, direction and surrogate characters as `<U+XXXX>`, so that nothing is hidden; newlines stay."""
-    return _UNSEEN.sub(_named, text)
+    """Show control, direction and surrogate characters as `<U+XXXX>`, so that nothing is hidden; newlines stay.
+
+    A joiner inside a word (Persian, Hindi) or a picture (a family) is part of it and stays.
+    """
+    return _UNSEEN.sub(_unless_it_joins, text)
 
 
 def on_one_line(text: str) -> str:
@@ -29,6 +39,11 @@ def cut(text: str, limit: int) -> str:
     The ellipsis also marks where half of a secret may be left; see `systems.secrets.redact`.
     """
     return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def _unless_it_joins(found: re.Match[str]) -> str:
+    joins = found[0] in "\u200c\u200d" and found.start() and _JOINS.match(found.string, found.start() - 1)
+    return found[0] if joins else _named(found)
 
 
 def _named(found: re.Match[str]) -> str:

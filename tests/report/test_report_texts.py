@@ -63,11 +63,35 @@ def test_prose_has_no_live_markup(text: str) -> None:
         pytest.param("a\ufff9b\U000e0100", "a<U+FFF9>b<U+E0100>", id="annotation and selector"),
         pytest.param("two\nlines", "two\nlines", id="newline stays"),
         pytest.param("\u2764\ufe0f", "\u2764\ufe0f", id="emoji stays"),
+        pytest.param("pass\u200dword\u200c!", "pass<U+200D>word<U+200C>!", id="joiners in latin"),
+        pytest.param("\u200d\u06cc\u200c", "<U+200D>\u06cc<U+200C>", id="joiners at the ends"),
+        pytest.param("\u06cc\u200c\u200c\u0645", "\u06cc<U+200C><U+200C>\u0645", id="two joiners"),
+        pytest.param("\u06cc\u202e\u200c\u0645", "\u06cc<U+202E><U+200C>\u0645", id="joiner behind a direction"),
+        pytest.param("\U0001f468\u200cx", "\U0001f468<U+200C>x", id="a picture has no non-joiner"),
+        pytest.param("a\u200d\U0001f468", "a<U+200D>\U0001f468", id="a letter joins no picture"),
     ],
 )
 def test_what_hides_is_shown(text: str, shown: str) -> None:
     """Control, direction and half characters are written as their number."""
     assert visible(text) == shown
+
+
+JOINED = [
+    pytest.param("\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645", id="persian"),
+    pytest.param("\u0915\u094d\u200d\u0937 \u0915\u094d\u200c", id="hindi"),
+    pytest.param("\u0dc1\u0dca\u200d\u0dbb\u0dd3", id="sinhala"),
+    pytest.param("\U0001f468\u200d\U0001f469\u200d\U0001f467", id="family"),
+    pytest.param("\u2764\ufe0f\u200d\U0001f525", id="heart on fire"),
+    pytest.param("\U0001f469\U0001f3fd\u200d\u2695\ufe0f", id="health worker"),
+    pytest.param("\U0001f3f3\ufe0f\u200d\U0001f308", id="flag"),
+]
+
+
+@pytest.mark.parametrize("text", JOINED)
+def test_joiners_of_words_and_pictures_stay(text: str) -> None:
+    """A reader of Persian or Hindi sees the word, and a family is one picture."""
+    assert visible(text) == text
+    assert one_line(text) == text
 
 
 def test_long_text_says_how_much_is_hidden() -> None:

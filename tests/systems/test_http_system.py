@@ -168,12 +168,12 @@ async def empty(request):
 
 async def nan(request):
     """A number that JSON does not have."""
-    return web.Response(text='{"text": "a", "ttft_s": NaN}')
+    return web.Response(text='{"text": "a", "ttft_s": NaN}', content_type="application/json")
 
 
 async def deep(request):
     """JSON nested beyond what a parser can follow."""
-    return web.Response(text="[" * 100_000)
+    return web.Response(text="[" * 100_000, content_type="application/json")
 
 
 async def not_utf8(request):
@@ -432,3 +432,52 @@ def test_the_fingerprint_is_of_the_configuration(shared):
     assert plain != HttpSystem(http="http://h2").fingerprint(shared)
     assert plain != HttpSystem(http="http://h", body={"q": "{{input}}"}).fingerprint(shared)
     assert "v7" == HttpSystem(http="http://h", version="v7").fingerprint(shared)
+
+
+def answering(body, content_type):
+    """A handler that answers bytes of a type."""
+
+    async def handler(request):
+        return web.Response(body=body, headers={"Content-Type": content_type} if content_type else {})
+
+    return handler
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "text"),
+    [
+        (b"Paris.\n", "text/plain", "Paris.\n"),
+        ("Z\u00fcrich".encode(), "text/plain; charset=utf-8", "Z\u00fcrich"),
+        ("Z\u00fcrich".encode("latin-1"), "text/plain; charset=ISO-8859-1", "Z\u00fcrich"),
+        (b"**30** days", "text/markdown", "**30** days"),
+        (b"42", "text/plain", "42"),
+        (b'{"city": "Paris"}', "text/plain", '{"city": "Paris"}'),
+        (b'{"text": "Paris"}', "text/plain", "Paris"),
+        (b'{"text": "Paris"}', "text/html", "Paris"),
+        (b'{"text": "Paris"}', "", "Paris"),
+        (b"", "text/plain", ""),
+    ],
+)
+def test_a_reply_of_text_is_the_answer(serve, shared, case, body, content_type, text):
+    """A text is taken as it is; JSON with the answer under its name stays JSON, whatever its type."""
+    (output,) = serve(answering(body, content_type), system, shared, case())
+    assert isinstance(output, Output), output
+    assert text == output.text
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "options", "message"),
+    [
+        (b"Paris", "application/json", {}, "not JSON"),
+        (b"Paris", "text/html", {}, "not JSON"),
+        (b"Paris", "text/plain", {"pick": {"text": "a"}}, "not JSON"),
+        (b"\xff", "text/plain", {}, "the reply is not utf-8 text"),
+        (b"a", "text/plain; charset=klingon", {}, "the reply is not klingon text"),
+    ],
+)
+def test_other_replies_stay_failures(serve, shared, case, body, content_type, options, message):
+    """A text of another type, with `pick`, or in another encoding than it says, is no answer."""
+    (output,) = serve(answering(body, content_type), lambda url: system(url, **options), shared, case())
+    assert isinstance(output, Failure)
+    assert "bad_output" == output.kind
+    assert message in output.message

@@ -72,7 +72,7 @@ def nested(depth):
         ({"text": "a", "context": []}, "unknown key str 'context'; did you mean `contexts`?"),
         ({"text": "a", "xyz": 1}, "unknown key str 'xyz'; the keys are text, contexts, usage"),
         ({"text": "a", "contexts": "p"}, "contexts: expected a list, got str 'p'"),
-        ({"text": "a", "contexts": ["p", 2]}, "contexts[1]: expected a string, got int 2"),
+        ({"text": "a", "contexts": ["p", 2]}, "contexts[1]: expected a text or {id, text, score}, got int 2"),
         ({"text": "a", "usage": 3}, "usage: expected {input_tokens, output_tokens, cost_usd, model}, got int 3"),
         ({"text": "a", "usage": {"input_tokens": True}}, "usage.input_tokens: expected a whole number of at least 0"),
         ({"text": "a", "usage": {"input_tokens": 1.0}}, "usage.input_tokens: expected a whole number of at least 0"),

@@ -145,23 +145,33 @@ function noteOf(metric) {
 function contextSection(the, now, before) {
   const left = before && before.output ? before.output.contexts : undefined, right = now && now.output ? now.output.contexts : undefined;
   if (left === undefined || right === undefined)
-    return listSection(right === undefined ? "Contexts" : "Contexts that the system used", contextsOf(the), true);
+    return listSection(right === undefined ? "Contexts" : "Contexts that the system used", contextsOf(the), true, originsOf(the));
   const lost = left.filter((text) => !right.includes(text)), gained = right.filter((text) => !left.includes(text));
   const note = lost.length || gained.length ? `${lost.length} only in the baseline, ${gained.length} only now.`
     : left.length === right.length && left.every((text, place) => text === right[place]) ? "The contexts are the same." : "The same contexts in another order.";
   return section("Contexts that the systems used",
-    make("div", {class: "sides"}, contextBox("Contexts of the baseline", left, lost, "del"), contextBox("Contexts now", right, gained, "ins")),
+    make("div", {class: "sides"}, contextBox("Contexts of the baseline", left, lost, "del", before.output.origins),
+      contextBox("Contexts now", right, gained, "ins", now.output.origins)),
     make("p", {class: "note", text: note}));
 }
 
-function contextBox(title, texts, alone, mark) {
-  const item = (text) => make("li", {}, alone.includes(text) ? make(mark, {}, modelText(text)) : modelText(text));
+function contextBox(title, texts, alone, mark, origins) {
+  const item = (text, place) => make("li", {}, originLine(origins, place), alone.includes(text) ? make(mark, {}, modelText(text)) : modelText(text));
   return make("div", {class: "answer"}, make("h3", {text: title}),
     texts.length ? make("ol", {class: "texts"}, ...texts.map(item)) : make("p", {class: "note", text: "None."}));
 }
 
 function contextsOf(body) {
   return body.output && body.output.contexts !== undefined ? body.output.contexts : body.contexts;
+}
+
+function originsOf(body) {
+  return body.output && body.output.contexts !== undefined ? body.output.origins : body.origins;
+}
+
+// The id, score and source of a context, above its text.
+function originLine(origins, place) {
+  return origins && origins[place] ? make("small", {class: "origin", dir: "auto", text: visible(origins[place])}) : null;
 }
 
 function opinionsOf(row) {
@@ -171,9 +181,9 @@ function opinionsOf(row) {
     make("li", {dir: "auto", text: visible(`${metric}: ${human} by a ${by}, ${judge || "no verdict"} by the judge`)}))));
 }
 
-function listSection(title, texts, folded) {
+function listSection(title, texts, folded, origins) {
   if (!texts || !texts.length) return null;
-  const list = make("ol", {class: "texts"}, ...texts.map((text) => make("li", {}, modelText(text))));
+  const list = make("ol", {class: "texts"}, ...texts.map((text, place) => make("li", {}, originLine(origins, place), modelText(text))));
   if (!folded) return section(title, list);
   return section(title, make("details", {open: texts.length < 3}, make("summary", {text: `${texts.length} in order`}), list));
 }

@@ -68,11 +68,13 @@ def case_texts(case: Case, field: str) -> tuple[str, ...]:
 def passages(case: Case, output: Output) -> tuple[str, ...] | None:
     """Return the contexts of an answer, `None` if neither the system nor the case names any.
 
-    A system that says it retrieved nothing (an empty list) gives an empty tuple: that is known, not missing.
+    A system that says it retrieved nothing (an empty list) gives an empty tuple: that is known, not missing. Contexts
+    of which only ids are known are missing.
     """
-    if output.contexts is not None:
-        return output.contexts
-    return case.contexts or None
+    found, origins = (case.contexts, case.origins) if output.contexts is None else (output.contexts, output.origins)
+    if (output.contexts is None and not found) or (origins and not any(found)):
+        return None
+    return found
 
 
 def no_contexts(metric: str) -> Unscored:

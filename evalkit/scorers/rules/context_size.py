@@ -1,0 +1,65 @@
+"""Score how many contexts an answer has, and how long they are."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import ClassVar
+
+from evalkit.scorers.rules.normalise import compatible, split_spaceless
+from evalkit.scorers.rules.rule import no_contexts
+from evalkit.types import Case, Metric, Output, Score, Unscored
+
+_TOKEN = re.compile(r"[^\W_]+|[^\w\s]|_")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContextSize:
+    """Count the contexts of an answer and their tokens, so that `no_regression` can watch both.
+
+    Two metrics without a pass mark, of which less is better: `<name>_count`, the number of contexts that the system
+    returned, and `<name>_tokens`, the tokens of all their texts. A token is a word, a number, a punctuation mark, or a
+    character of a script without spaces: the count needs no model and is the same on every machine. The tokenizer of a
+    model counts more, for English text about a third. Contexts of which only ids are known have no tokens to count, and
+    `<name>_tokens` is unscored. No contexts count 0.
+
+    It cannot see whether the contexts are the right ones; `retrieval` can.
+    """
+
+    name: str = "context"
+    more_is_better: bool = False
+    """Watch for a drop instead of a rise."""
+
+    version: ClassVar[str] = "1"
+    shorthand: ClassVar[str] = "more_is_better"
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """The number of contexts and of their tokens."""
+        return tuple(
+            Metric(f"{self.name}_{part}", high=math.inf, higher_is_better=self.more_is_better, unit=unit)
+            for part, unit in (("count", "contexts"), ("tokens", "tokens"))
+        )
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """No case field: the contexts are the system's."""
+        return frozenset()
+
+    def score(self, case: Case, output: Output) -> tuple[Score | Unscored, ...]:
+        """Count the contexts that the system returned, else those of the case."""
+        count, tokens = (metric.name for metric in self.metrics)
+        found = output.contexts if output.contexts is not None else case.contexts or None
+        if found is None:
+            return no_contexts(count), no_contexts(tokens)
+        n = Score(count, float(len(found)), None, f"{len(found)} contexts")
+        if found and not any(found):
+            return n, Unscored(tokens, "missing_text", "the contexts have ids and no texts")
+        total = sum(map(count_tokens, found))
+        return n, Score(tokens, float(total), None, f"{total} tokens in {len(found)} contexts")
+
+
+def count_tokens(text: str) -> int:
+    """Count words, numbers, punctuation marks, and characters of scripts without spaces."""
+    return len(_TOKEN.findall(split_spaceless(compatible(text))))
