@@ -117,6 +117,11 @@ def main() -> None:
             place = error.filename or "standard output"
             typer.echo(f"{place}: {error.strerror}; free the disk: what was decided is in the run folder", err=True)
             sys.exit(ExitCode.INTERNAL_ERROR)
+        if isinstance(error, UnicodeEncodeError) and error.encoding == sys.getfilesystemencoding():
+            name = error.object.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+            what = f"{name[:200]}: no name of a file where names are {error.encoding}"
+            typer.echo(_shown(f"{what}; export PYTHONUTF8=1 before the run"), err=True)
+            sys.exit(ExitCode.INVALID_INPUT)
         typer.echo(_shown(traceback.format_exc()), err=True)
         typer.echo(
             f"evalkit: a bug in evalkit ({type(error).__name__}); please report it with the lines above", err=True
