@@ -36,7 +36,7 @@ RULES: Mapping[str, str] = {
     "length": "1",
     "numbers": "1",
     "prompt_leak": "1",
-    "refusal": "2",
+    "refusal": "3",
     "regex": "1",
     "rouge_l": "1",
     "token_f1": "1",

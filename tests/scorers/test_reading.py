@@ -42,7 +42,7 @@ def test_marks(written: str, read: str) -> None:
         ("5 % of 3 ‰", "5% of 3‰"),
         ("$ 5, 72 €, 10 £", "$5, 72€, 10£"),
         ("20 °C and 20° C", "20°C and 20°C"),
-        ("3kg, 1.5l and 5EUR", "3 kg, 1.5 l and 5 EUR"),
+        ("3kg, 1.5l, 20m2 and 5EUR", "3 kg, 1.5 l, 20 m2 and 5 EUR"),
         ("a3kg, 2nd, 5gb8", "a3kg, 2nd, 5gb8"),
     ],
 )
@@ -91,6 +91,10 @@ def test_contains(answer: str, wanted: str, whole_words: bool) -> None:
         ("API를 호출", "API"),
         ("환불은 14일까지입니다", "14일"),
         ("Paris'te", "Paris"),
+        ("הסניף בירושלים", "ירושלים"),
+        ("הבנק והסניף", "סניף"),
+        ("مكتبنا بالرياض", "رياض"),
+        ("مكتبنا والرياض", "الرياض"),
         ("It costs **10** 000 EUR", "10,000 EUR"),
     ],
 )
@@ -110,6 +114,8 @@ def test_keywords(answer: str, wanted: str) -> None:
         ("init", "__init__"),
         ("10 **000** EUR", "10"),
         ("snake_case", "snake"),
+        ("אבגדירושלים", "ירושלים"),
+        ("مدرسة", "درسة"),
         ("70kg", "7 kg"),
     ],
 )

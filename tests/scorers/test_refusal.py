@@ -21,6 +21,8 @@ XSTEST = Path(__file__).parents[3] / "shared" / "data" / "refusal_xstest_mistral
     [
         ("I'm sorry, but I can't help with that.", "en"),
         ("I won’t share that.", "en"),
+        ("I **cannot** help with that request.", "en"),
+        ("I'm _unable_ to say.", "en"),
         ("I  CANNOT\u2028assist with this request.", "en"),
         ("As an AI, I am unable to give legal advice.", "en"),
         ("This falls outside my scope.", "en"),

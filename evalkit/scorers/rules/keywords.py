@@ -19,7 +19,8 @@ class Keywords(Share):
     `min_recall` and no forbidden entry is found. An entry may give alternatives: `30 days|thirty days|one month`. Whole
     words are compared; case, Unicode form, line breaks and thousands separators do not matter (`10,000`, `10 000` and
     `10000` are equal), nor does Markdown emphasis (`**30** days`), a space between a number and its sign or unit
-    (`5 %`, `$ 5`, `3kg`), or a Korean particle after the last word. An empty answer contains nothing.
+    (`5 %`, `$ 5`, `3kg`), or a particle that is attached to the entry in Korean, Hebrew or Arabic. An empty answer
+    contains nothing.
 
     It cannot see negation ("no fee of 30 EUR" contains "30 EUR"), inflected forms, or an unlisted paraphrase.
     """

@@ -116,6 +116,9 @@ _PARTICLES = re.compile(
     r"|라고|이라고|라는|이라는|이다|다|입니다|이에요|예요|이며|며|이고|고|요){1,3}(?!\w)"
 )
 """Korean particles and forms of "to be", which follow a word without a space."""
+_PROCLITICS = re.compile(r"(?<!\w)(?:[והבלמשכ]{1,3}|(?=[وفبلكا])[وفبلك]{0,2}(?:ال)?)\Z")
+"""Hebrew and Arabic articles, conjunctions and prepositions, which precede a word without a space."""
+_MOST_PROCLITICS = 5
 
 
 def _cuts_word(before: str, after: str) -> bool:
@@ -140,14 +143,18 @@ def has_words(text: str, wanted: str, *, particles: bool = False) -> bool:
     Args:
         text: to search.
         wanted: to find.
-        particles: whether a Korean particle may be attached to the last word.
+        particles: whether a Korean particle may follow the last word, and a Hebrew or Arabic one precede the first.
     """
     start = text.find(wanted)
     while start >= 0:
         end = start + len(wanted)
-        cut = (start > 0 and _cuts_word(text[start - 1], text[start])) or (
-            end < len(text) and _cuts_word(text[end - 1], text[end]) and not (particles and _PARTICLES.match(text, end))
-        )
+        starts_inside = start > 0 and _cuts_word(text[start - 1], text[start])
+        ends_inside = end < len(text) and _cuts_word(text[end - 1], text[end])
+        if particles:
+            before = text[max(0, start - _MOST_PROCLITICS) : start]
+            starts_inside = starts_inside and not _PROCLITICS.search(before)
+            ends_inside = ends_inside and not _PARTICLES.match(text, end)
+        cut = starts_inside or ends_inside
         if not cut and not _cuts_number(text, start, end):
             return True
         start = text.find(wanted, start + 1)

@@ -20,7 +20,7 @@ _CURRENCY = "$\u00a2-\u00a5\u0e3f\u20a0-\u20cf"
 _NUMBER_SIGN = re.compile(
     rf"(?<=\d) (?=[%\u2030\u00b0{_CURRENCY}])|(?<=[{_CURRENCY}]) (?=\d)|(?<=\d\u00b0) (?=[CFcf]\b)"
 )
-_UNITS = "mm|cm|m|km|mg|g|kg|ml|cl|l|ms|s|min|h|kb|mb|gb|tb|hz|khz|mhz|ghz|kw|mw|kwh|mwh|eur|usd|gbp|chf"
+_UNITS = "(?:mm|cm|m|km)[23]?|mg|g|kg|ml|cl|l|ms|s|min|h|kb|mb|gb|tb|hz|khz|mhz|ghz|kw|mw|kwh|mwh|eur|usd|gbp|chf"
 _NUMBER_UNIT = re.compile(rf"(?<![\w.,])(\d+(?:[.,]\d+)*)({_UNITS})(?!\w)", re.IGNORECASE)
 
 
