@@ -35,13 +35,13 @@ def init(
     from evalkit.disk.paths import shown_path
     from evalkit.errors import InputError, Problem
     from evalkit.operations.init_project import init_project
-    from evalkit.operations.table_suite import Table
+    from evalkit.operations.table_suite import CaseTable
 
     if table is None and (sheet or encoding):
         raise InputError(
             Problem("--sheet" if sheet else "--encoding", "needs --from", "name the table with --from FILE")
         )
-    given = None if table is None else Table(file=table, sheet=sheet, encoding=encoding)
+    given = None if table is None else CaseTable(file=table, sheet=sheet, encoding=encoding)
     started = init_project(folder, given)
     for word, files in (("wrote", started.wrote), ("added to", started.added), ("kept", started.kept)):
         for file in files:

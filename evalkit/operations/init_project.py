@@ -10,7 +10,7 @@ from pathlib import Path
 
 from evalkit.disk.paths import project_of
 from evalkit.errors import InputError, Problem
-from evalkit.operations.table_suite import Table, TableSuite, suite_of_table
+from evalkit.operations.table_suite import CaseTable, TableSuite, suite_of_table
 from evalkit.store.folder import BASELINES, REPORTS
 
 STARTER = Path(__file__).parent / "starter"
@@ -46,7 +46,7 @@ class Started:
     no_repository: bool
 
 
-def init_project(folder: Path, table: Table | None = None) -> Started:
+def init_project(folder: Path, table: CaseTable | None = None) -> Started:
     """Write a suite with everything that it needs.
 
     Args:

@@ -28,7 +28,7 @@ system: {python: "BOT:answer"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Table:
+class CaseTable:
     """A file of cases, and what it does not say itself."""
 
     file: Path
@@ -51,7 +51,7 @@ class TableSuite:
     replays: bool
 
 
-def suite_of_table(template: str, table: Table, folder: Path, root: Path) -> TableSuite:
+def suite_of_table(template: str, table: CaseTable, folder: Path, root: Path) -> TableSuite:
     """Propose the fields of a table and write the suite.
 
     Args:
@@ -92,7 +92,7 @@ def suite_of_table(template: str, table: Table, folder: Path, root: Path) -> Tab
     return TableSuite(text=text, columns=found, replays="output" in fields)
 
 
-def _source(path: str, table: Table, **more: object) -> GoldenSource:
+def _source(path: str, table: CaseTable, **more: object) -> GoldenSource:
     return GoldenSource(path=path, sheet=table.sheet, encoding=table.encoding, **more)  # type: ignore[arg-type]
 
 
@@ -114,7 +114,7 @@ def _noted(scorer: str, note: str) -> str:
     return f"{scorer:<49} # {note}"
 
 
-def _as_flags(problem: Problem, folder: Path, table: Table) -> Problem:
+def _as_flags(problem: Problem, folder: Path, table: CaseTable) -> Problem:
     """Name flags of `evalkit init` in a fix that names settings of `golden:`, because there is no suite yet."""
     found = re.search(r"`(golden: .+?)`", problem.fix)
     given = yaml.safe_load(found[1])["golden"] if found else None

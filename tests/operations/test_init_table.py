@@ -12,7 +12,7 @@ import evalkit
 from evalkit.cli.app import app
 from evalkit.errors import InputError
 from evalkit.operations.init_project import init_project
-from evalkit.operations.table_suite import Table
+from evalkit.operations.table_suite import CaseTable
 
 HEADER = ("Nr", "Frage", "Erwartete Antwort", "Stichwörter", "Thema", "Geprüft am")
 ROWS = [
@@ -59,7 +59,7 @@ def write_xlsx(file: Path) -> None:
 
 def started(root: Path, name: str, **settings: str) -> str:
     """The suite that is written for a table."""
-    return init_project(Path("evals"), Table(file=Path(name), **settings)).suite.read_text(encoding="utf-8")
+    return init_project(Path("evals"), CaseTable(file=Path(name), **settings)).suite.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("kind", ["utf-8-sig", "cp1252", "xlsx"])
@@ -128,7 +128,7 @@ def test_a_table_outside_of_the_project_is_refused(root: Path, tmp_path_factory:
     file = tmp_path_factory.mktemp("elsewhere") / "t.csv"
     file.write_text("question,expected\nq,a\n", encoding="utf-8")
     with pytest.raises(InputError, match="outside of the project"):
-        init_project(Path("evals"), Table(file=file))
+        init_project(Path("evals"), CaseTable(file=file))
 
 
 def test_flags_of_a_table_need_one(root: Path) -> None:
