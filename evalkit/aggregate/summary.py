@@ -13,6 +13,7 @@ from evalkit.aggregate.frozen import FrozenFrame
 from evalkit.aggregate.production import PRODUCTION_RATE, production_cell
 from evalkit.results import OVERALL, Cell, Estimate, Summary
 from evalkit.stats.sampling import effective_n
+from evalkit.text.numbers import plural
 from evalkit.types import Metric
 
 SMALL_COHORT = 30
@@ -136,11 +137,9 @@ def _notes(frame: FrozenFrame) -> tuple[str, ...]:
     if small:
         notes.append(f"fewer than {SMALL_COHORT} cases, so wide intervals and weak tests: {', '.join(small)}")
     for name, gap in frame.cohort_gaps.items():
-        notes.append(f"{gap} cases have no `{name}`: they count overall and in no cohort of that name")
+        notes.append(f"{plural(gap, 'case')} without `{name}`: counted overall, and in no cohort of that name")
     if frame.n_replayed:
-        notes.append(
-            f"{frame.n_replayed} answers were replayed: their latency is left out, their cost is the stored one"
-        )
+        notes.append(f"{plural(frame.n_replayed, 'replayed answer')}: latency is left out, cost is the stored one")
     for reason, count in frame.skipped_reasons.items():
-        notes.append(f"{count} cases were skipped: {reason}")
+        notes.append(f"{plural(count, 'case')} skipped: {reason}")
     return tuple(notes)

@@ -124,14 +124,15 @@ def _canaries(frame: FrozenFrame, summary: Summary, policy: Canary, blank: Check
         return replace(blank, reason=calibrate_first("canary", OVERALL, judges))
     broken, flaky, unknown = _sorted_out(_canary_verdicts(frame), strict=policy.rule == "strict")
     findings: tuple[tuple[CheckOutcome, list[int], str], ...] = (
-        ("block", broken, "canaries are broken"),
-        ("no decision", unknown, "canaries have no verdict: too few of their runs could be graded"),
-        ("warn", flaky, "canaries are flaky: one run of three failed"),
+        ("block", broken, "broken"),
+        ("no decision", unknown, "without a verdict: too few of their runs could be graded"),
+        ("warn", flaky, "flaky: one run of three failed"),
     )
     for outcome, cases, what in findings:
         if cases:
             ids = tuple(frame.case_ids[case] for case in cases)
-            return replace(blank, outcome=outcome, case_ids=ids, reason=f"{len(ids)} {what}: {some(ids)}")
+            who = "1 canary is" if len(ids) == 1 else f"{len(ids)} canaries are"
+            return replace(blank, outcome=outcome, case_ids=ids, reason=f"{who} {what}: {some(ids)}")
     return replace(blank, outcome="pass", reason="every canary passed")
 
 

@@ -145,7 +145,7 @@ def test_replayed_latencies_are_left_out_and_said():
     summary = summary_of(measured(5, replayed=True))
     assert estimate_of(summary, "latency_p95_s").value is None
     assert estimate_of(summary, "cost_per_case_usd").value == pytest.approx(0.01)
-    assert "5 answers were replayed: their latency is left out, their cost is the stored one" in summary.notes
+    assert "5 replayed answers: latency is left out, cost is the stored one" in summary.notes
 
 
 def test_costs_are_scaled_to_declared_traffic():
@@ -184,8 +184,8 @@ def test_small_cohorts_gaps_and_skips_are_noted():
     rows.append(Row(case=a_case("s"), skipped="budget"))
     notes = "\n".join(summary_of(rows, cohorts=["domain"]).notes)
     assert "fewer than 30 cases" not in notes
-    assert "2 cases have no `domain`" in notes
-    assert "1 cases were skipped: budget" in notes
+    assert "2 cases without `domain`" in notes
+    assert "1 case skipped: budget" in notes
     assert "domain=tax (39)" not in notes
     assert "domain=tax (2)" in "\n".join(summary_of(rows[1:3], cohorts=["domain"]).notes)
 
