@@ -10,6 +10,7 @@ from typing import Any, Literal
 from evalkit.formats.fields import read_id
 from evalkit.formats.thoughts import without_thoughts
 from evalkit.text.values import one_line, shown
+from evalkit.types import MOST
 
 Part = Literal["message", "delta"]
 _NEW_LIMIT = "max_completion_tokens"
@@ -156,11 +157,11 @@ def _position(index: object) -> int | None:
 
 
 def cached_tokens(usage: Mapping[str, Any] | None) -> int:
-    """Read how much of the input the vendor had cached, in tokens; 0 if it does not say."""
+    """Read how much of the input the vendor had cached, in tokens; 0 if it does not say, or an implausible number."""
     counted = usage or {}
     details = counted.get("prompt_tokens_details")
     told = details.get("cached_tokens") if isinstance(details, Mapping) else counted.get("prompt_cache_hit_tokens")
-    return told if isinstance(told, int) and not isinstance(told, bool) and told >= 0 else 0
+    return told if isinstance(told, int) and not isinstance(told, bool) and 0 <= told < MOST else 0
 
 
 def error_text(body: Any) -> str:

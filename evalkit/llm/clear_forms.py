@@ -50,6 +50,8 @@ def _clear_object(value: dict[str, Any], node: Node, defs: Node) -> dict[str, An
     if not isinstance(known, dict):
         return value
     found = {key: _clear(each, known[key], defs) if key in known else each for key, each in value.items()}
+    if all("$ref" in each for each in known.values()):
+        return found  # every key is a criterion: a further one is a verdict on something else
     return {key: each for key, each in found.items() if key in known or _is_rival(key, each, found, known)}
 
 

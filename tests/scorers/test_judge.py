@@ -87,7 +87,7 @@ def test_pass_fail_scale(tmp_path: Path, verdict: str, value: float) -> None:
         '{"reason": "r", "score": NaN}',
         '{"reason": "r", "score": Infinity}',
         '{"reason": "r", "score": 1e999}',
-        '{"reason": "r", "score": "4"}',
+        '{"reason": "r", "score": "four"}',
         '{"reason": "r", "score": "5/5"}',
         '{"reason": "r", "score": null}',
         '{"reason": "r", "score": 4.5}',

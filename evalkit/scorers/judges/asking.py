@@ -108,7 +108,7 @@ def _texts(value: Any) -> Iterator[str]:
             yield from _texts(part)
 
 
-def _holds_verdict(text: str, said: dict[str, Any], schema: type[Any]) -> bool:
+def _holds_verdict(text: str, said: dict[str, Any], schema: type[Any] | None = None) -> bool:
     """Tell whether a text holds this verdict: its reason word for word after that key, or an object that is it."""
     plain = text
     for _ in range(MOST_NESTED):  # JSON within a string of JSON is escaped once more
@@ -149,11 +149,11 @@ def _unescaped(found: re.Match[str]) -> str:
     return {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}.get(code, code)
 
 
-def _contains(found: Any, said: Any, schema: type[Any]) -> bool:
+def _contains(found: Any, said: Any, schema: type[Any] | None) -> bool:
     """Tell whether a value is, or holds, the verdict, in any form in which a judge's own would be read."""
     from evalkit.llm.clear_forms import in_clear_form
 
-    if isinstance(found, dict) and in_clear_form(found, schema) == said:
+    if found == said or (schema is not None and isinstance(found, dict) and in_clear_form(found, schema) == said):
         return True
     parts = found.values() if isinstance(found, dict) else found if isinstance(found, list) else ()
     return any(_contains(part, said, schema) for part in parts)
