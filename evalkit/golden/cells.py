@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,7 +63,7 @@ def _looks_like_json(cell: str) -> bool:
 def _parsed(cell: str) -> Any:
     """Return the list or mapping that a cell spells, `None` if it is not JSON."""
     try:
-        return json.loads(cell, **STRICT)
+        return STRICT.decode(cell)
     except (ValueError, RecursionError):
         return None
 

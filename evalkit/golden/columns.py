@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, NamedTuple
 
 from evalkit.errors import Problem
 from evalkit.golden.cells import Reread, cell_value
@@ -27,8 +27,7 @@ _PROPOSED = ("id", "input", "reference", "output", "contexts")
 COHORTS = "cohorts"
 
 
-@dataclass(frozen=True, slots=True)
-class NamedRow:
+class NamedRow(NamedTuple):
     """A row under the names of fields, or of other tools' columns."""
 
     row: dict[str, Any]
@@ -52,6 +51,13 @@ class _Plan:
     """What is wrong with every row, and the fix."""
     answer: str | None = None
     """The column that may hold a stored answer as well as the expected one."""
+    lists: tuple[str, ...] = ()
+    """Fields that hold lists."""
+
+    @property
+    def plain(self) -> bool:
+        """Whether nothing is wrong or unclear."""
+        return self.fault is None and self.answer is None
 
 
 @dataclass
@@ -87,11 +93,13 @@ class ColumnReader:
             plan = self._plan(shape)
             if len(self._plans) < _MAX_PLANS:
                 self._plans[shape] = plan
-        if self.strict and self._is_refused(plan, line, raw):
+        if self.strict and not (self._sound and plan.plain) and self._is_refused(plan, line, raw):
             return None
         row, reread = self._values(plan, line, raw)
-        self._lists.read(row, line)
-        return NamedRow(row, self._lifted(plan, line, raw, row), reread)
+        for name in plan.lists:
+            if isinstance(row.get(name), str):
+                self._lists.read(row, name, line)
+        return NamedRow(row, self._lifted(plan, line, raw, row) if plan.cohorts else {}, reread)
 
     def _is_refused(self, plan: _Plan, line: int, raw: dict[str, Any]) -> bool:
         """Tell whether a row has a fault of all rows, of which the first is noted."""
@@ -107,7 +115,7 @@ class ColumnReader:
 
     def _lifted(self, plan: _Plan, line: int, raw: dict[str, Any], row: dict[str, Any]) -> dict[str, Any]:
         """Return the values of columns that are cohorts by the suite, unless the row states the cohort itself."""
-        own = row.get(COHORTS) if plan.cohorts else None
+        own = row.get(COHORTS)
         lifted = {}
         for column, name in plan.cohorts:
             value = raw[column]
@@ -159,6 +167,8 @@ class ColumnReader:
     def _cell(self, name: str, inner: str | None, column: str, line: int, value: Any) -> Any:
         if value == "" or isinstance(value, Unreadable):
             return value or None
+        if type(value) is str and value[0] not in "[{ \t\r\n\xa0":
+            return value
         return cell_value(name, inner, value, f"{self.table.shown}:{line} {column}", self.note)
 
     def _unreadable(self, value: Unreadable, name: str, column: str, line: int) -> None:
@@ -201,6 +211,7 @@ class ColumnReader:
             cohorts=tuple(self._cohorts(plain, mapped)),
             same=all(column == name for column, name, _ in targets) and len(targets) == len(shape),
             fault=fault or self._lack(shape, given),
+            lists=tuple(name for name in names if self._lists.holds(name)),
             answer=None if certain or fault or "input" not in given else answer,
         )
 

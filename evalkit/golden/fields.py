@@ -52,7 +52,7 @@ def to_case(
         "contexts": _texts(row.get("contexts"), "contexts", note, single=False),
         "kind": _one_of(row.get("kind", "golden"), "kind", KINDS, note),
         "severity": _one_of(row.get("severity", "medium"), "severity", SEVERITIES, note),
-        "cohorts": {**_cohorts(row.get("cohorts"), note), **_cohorts(cohorts, note)},
+        "cohorts": _cohorts(row.get("cohorts"), note) | (_cohorts(cohorts, note) if cohorts else {}),
         "cluster": _cluster(row.get("cluster"), note),
         "fields": {key: value for key, value in row.items() if key not in OWN_FIELDS},
     }

@@ -37,18 +37,21 @@ class ListCells:
         self._found: dict[str, _Found] = {}
         self._signs_of_references: set[str] = set()
 
-    def read(self, row: dict[str, Any], line: int) -> None:
-        """Split the texts of list fields in place, and count those that look like lists."""
-        for name in [name for name in row if FIELD_OF.get(name, name) in self._names and isinstance(row[name], str)]:
-            known, text = FIELD_OF.get(name, name), row[name]
-            sign = self._source.separator_of(known) or self._source.separator_of(name)
-            if sign is not None:
-                items = [item.strip() for item in text.split(sign) if item.strip()]
-                row[name] = text if known == "reference" and len(items) < 2 else items
-                continue
-            if known == "contexts" and self._table.kind == "cells":
-                row[name] = [text]
-            self._count(known, text, line)
+    def holds(self, name: str) -> bool:
+        """Tell whether a field holds a list."""
+        return FIELD_OF.get(name, name) in self._names or name in self._names
+
+    def read(self, row: dict[str, Any], name: str, line: int) -> None:
+        """Split the text of a list field in place, or count it if it looks like a list."""
+        known, text = FIELD_OF.get(name, name), row[name]
+        sign = self._source.separator_of(known) or self._source.separator_of(name)
+        if sign is not None:
+            items = [item.strip() for item in text.split(sign) if item.strip()]
+            row[name] = text if known == "reference" and len(items) < 2 else items
+            return
+        if known == "contexts" and self._table.kind == "cells":
+            row[name] = [text]
+        self._count(known, text, line)
 
     def _count(self, name: str, text: str, line: int) -> None:
         if name == "reference":
