@@ -8,8 +8,8 @@ from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 from evalkit.errors import Problem
-from evalkit.golden.cells import Reread, cell_value
-from evalkit.golden.header import RawTable
+from evalkit.golden.cells import CLOSED, Reread, cell_value
+from evalkit.golden.header import NAMELESS, RawTable
 from evalkit.golden.lines import Note, Unreadable
 from evalkit.golden.list_cells import ListCells
 from evalkit.golden.names import FIELD_OF, KNOWN_FIELDS, field_of, plain_name
@@ -160,14 +160,14 @@ class ColumnReader:
             elif held is None:
                 row[name] = value
             else:
-                what = f"the column `{name}` holds {'parts' if inner is None else 'a text'} already"
+                what = f"the column `{name}` holds {'parts' if isinstance(held, dict) else 'a text'} already"
                 self.note(Problem(f"{self.table.shown}:{line} {column}", what, "keep one of the two"))
         return row, {name: value for name, value in reread.items() if name in row}
 
     def _cell(self, name: str, inner: str | None, column: str, line: int, value: Any) -> Any:
         if value == "" or isinstance(value, Unreadable):
             return value or None
-        if type(value) is str and value[0] not in "[{ \t\r\n\xa0":
+        if type(value) is str and name not in CLOSED and value[0] not in "[{ \t\r\n\xa0":
             return value
         return cell_value(name, inner, value, f"{self.table.shown}:{line} {column}", self.note)
 
@@ -210,7 +210,7 @@ class ColumnReader:
             targets=tuple(targets),
             cohorts=tuple(self._cohorts(plain, mapped)),
             same=all(column == name for column, name, _ in targets) and len(targets) == len(shape),
-            fault=fault or self._lack(shape, given),
+            fault=fault or self._twice(targets) or self._lack(shape, given),
             lists=tuple(name for name in names if self._lists.holds(name)),
             answer=None if certain or fault or "input" not in given else answer,
         )
@@ -259,13 +259,25 @@ class ColumnReader:
             if len(found) == 1 and found[0] not in mapped:
                 yield found[0], cohort
 
+    def _twice(self, targets: Sequence[tuple[str, str, str | None]]) -> tuple[str, str] | None:
+        """Describe two columns with one name but for blanks and case."""
+        first: dict[tuple[str, str | None], str] = {}
+        for column, name, inner in targets:
+            other = first.setdefault((name, inner), column)
+            if other != column:
+                field = FIELD_OF.get(name, name)
+                line = self.source.line(columns={**self.source.columns, field: other})
+                return f"the columns {other!r} and {column!r} both give `{field}`", f"choose one, as in `{line}`"
+        return None
+
     def _lack(self, shape: Sequence[str], given: set[str]) -> tuple[str, str] | None:
         """Describe a missing input or id that every row lacks."""
         column = "key" if self.table.kind == "records" else "column"
         listed = f"the {column}s are {_listed(shape)}"
         if "input" not in given and (column == "column" or any(name not in KNOWN_FIELDS for name in shape)):
             what = f"no {column} gives the question (`input`), {listed}"
-            return what, self._mapping_to_copy(shape)
+            above = any(each.startswith(NAMELESS) for each in self.table.left_out)
+            return what, ("remove the rows above the header, or " if above else "") + self._mapping_to_copy(shape)
         if "id" not in given and not self.source.make_ids:
             ids = {name: each for name, each in self._proposed(shape).items() if name == "id"}
             if column == "key" and not ids:

@@ -160,6 +160,7 @@ def _rows_key(value: Mapping[str, Any], shown: str, warn: Note) -> str:
     lists = [key for key, each in value.items() if isinstance(each, list) and each and isinstance(each[0], Mapping)]
     if row and all(not isinstance(value[key], list) or key == "messages" for key in row):
         raise Rejected(f"one row, not a list of rows; {_LIST}")
+    lists = lists or [key for key, each in value.items() if each == []]
     if len(lists) > 1:
         raise Rejected(f"several keys hold rows: {', '.join(lists)}; keep one list of rows")
     if not lists:

@@ -35,6 +35,7 @@ class ListCells:
         self._source, self._table = source, table
         self._names = TEXT_LISTS | (set(source.lists) if isinstance(source.lists, Mapping) else set())
         self._found: dict[str, _Found] = {}
+        self._brackets: dict[str, _Found] = {}
         self._signs_of_references: set[str] = set()
 
     def holds(self, name: str) -> bool:
@@ -57,12 +58,18 @@ class ListCells:
         if name == "reference":
             self._signs_of_references |= set(_SIGNS.findall(text))
             return
+        if text.startswith("[") and text.endswith("]"):
+            self._brackets.setdefault(name, _Found(line, text, "")).n += 1
+            return
         found = (_SIGNS_IN_PROSE if name in ("contexts", "reference_contexts") else _SIGNS).search(text)
         if found:
             self._found.setdefault(name, _Found(line, text, found[0])).n += 1
 
     def warnings(self) -> Iterator[Problem]:
         """Yield a warning for each field with cells that look like lists."""
+        for name, found in self._brackets.items():
+            what = f"{cut(found.cell, _SHOWN_CHARS)!r} is read as one text, as it is not a list of texts in JSON"
+            yield Problem(f"{self._table.shown}:{found.line} {name}", what, 'if it is a list, write ["...", "..."]')
         for name, found in self._found.items():
             sign = found.sign.strip(" ")
             alone = found.sign not in self._signs_of_references and not self._source.lists and len(self._found) == 1
