@@ -254,7 +254,7 @@ class ColumnReader:
     def _cohorts(self, plain: Mapping[str, str], mapped: Mapping[str, str]) -> Iterator[tuple[str, str]]:
         for cohort in self.reading.cohorts:
             found = [cohort] if cohort in plain else []
-            if not found and self.table.kind != "records":
+            if not found and self._any_case(plain):
                 found = [column for column, name in plain.items() if name == plain_name(cohort)]
             if len(found) == 1 and found[0] not in mapped:
                 yield found[0], cohort

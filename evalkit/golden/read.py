@@ -29,7 +29,11 @@ from evalkit.types import Case
 PLAIN = Reading()
 SUFFIXES = (".jsonl", ".csv", ".tsv", ".xlsx", ".json", ".yaml", ".parquet", ".arrow")
 """Kinds of files, as messages list them."""
-_OTHERS = dict.fromkeys((".xls", ".ods", ".numbers"), "save it as .xlsx or as CSV UTF-8; use")
+_OTHERS = {
+    **dict.fromkeys((".xls", ".ods", ".numbers"), "save it as .xlsx or as CSV UTF-8; use"),
+    ".txt": "call a table .csv or .tsv; use",
+}
+"""Kinds of files that are close to one of them, and what to do with them."""
 
 
 def _unheard(problem: Problem) -> None:

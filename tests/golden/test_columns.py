@@ -144,6 +144,25 @@ def test_a_column_under_cohorts_of_the_suite_is_a_cohort(tmp_path: Path) -> None
     )
 
 
+def test_json_keys_are_read_in_any_case_where_nothing_else_gives_the_input(tmp_path: Path) -> None:
+    """As a sheet is exported; a row that has an input keeps its other keys as they are."""
+    reading = Reading(cohorts=("topic",))
+    row = {"ID": "a", "Question": "q", "Expected Output": "r", "Topic": "fees"}
+    (case,) = cases_of(tmp_path, "g.jsonl", lines(row), reading)
+    assert (case.id, case.input, case.reference, case.cohorts) == ("a", "q", ("r",), {"topic": "fees"})
+    row = {"id": "a", "input": "q", "Reference": "r", "Topic": "fees"}
+    (case,) = cases_of(tmp_path, "g.jsonl", lines(row), reading)
+    assert (case.reference, case.cohorts, case.fields) == ((), {}, {"Reference": "r", "Topic": "fees"})
+
+
+def test_sources_that_read_the_same_rows_alike_are_known(tmp_path: Path) -> None:
+    """A change of the mapping is a change of the cases; another place of the file is none."""
+    plain = GoldenSource(path="a/g.csv")
+    assert plain.reads_like(GoldenSource(path="g.csv", trained_on=("t.jsonl",)))
+    for options in ({"columns": {"input": "A"}}, {"lists": ";"}, {"make_ids": True}, {"encoding": "cp1252"}):
+        assert not plain.reads_like(GoldenSource(path="a/g.csv", **options))
+
+
 def test_a_cohort_that_a_suite_begins_to_report_changes_no_digest(tmp_path: Path) -> None:
     """A baseline stays comparable when a column that was there becomes a cohort."""
     for name, text in (
