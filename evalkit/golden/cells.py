@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +9,8 @@ from evalkit.golden.lines import STRICT, Note, parse_row
 from evalkit.golden.names import FIELD_OF, KNOWN_FIELDS, RECORD_LISTS, TEXT_LISTS, WRAPPERS
 from evalkit.types import ROLES
 
+CLOSED = ("kind", "severity")
+"""Fields with words of their own, in which capitals and blanks say nothing."""
 _MAPPINGS = WRAPPERS | {"cohorts", "cohort", "rubrics"}
 
 
@@ -40,6 +41,8 @@ def cell_value(name: str, inner: str | None, cell: str | bool, place: str, note:
     known = FIELD_OF.get(name, name)
     if known in KNOWN_FIELDS and known != "output" and not cell.strip():
         return None
+    if known in CLOSED:
+        return cell.strip().lower()
     if inner is not None or not _looks_like_json(cell):
         return cell
     if name in RECORD_LISTS or name in _MAPPINGS:
@@ -64,7 +67,7 @@ def _looks_like_json(cell: str) -> bool:
 def _parsed(cell: str) -> Any:
     """Return the list or mapping that a cell spells, `None` if it is not JSON."""
     try:
-        return json.loads(cell, **STRICT)
+        return STRICT.decode(cell)
     except (ValueError, RecursionError):
         return None
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, NamedTuple
 
 from evalkit.errors import Problem
-from evalkit.golden.cells import Reread, cell_value
-from evalkit.golden.header import RawTable
+from evalkit.golden.cells import CLOSED, Reread, cell_value
+from evalkit.golden.header import NAMELESS, RawTable
 from evalkit.golden.lines import Note, Unreadable
 from evalkit.golden.list_cells import ListCells
 from evalkit.golden.names import FIELD_OF, KNOWN_FIELDS, field_of, plain_name
@@ -27,8 +27,7 @@ _PROPOSED = ("id", "input", "reference", "output", "contexts")
 COHORTS = "cohorts"
 
 
-@dataclass(frozen=True, slots=True)
-class NamedRow:
+class NamedRow(NamedTuple):
     """A row under the names of fields, or of other tools' columns."""
 
     row: dict[str, Any]
@@ -52,6 +51,13 @@ class _Plan:
     """What is wrong with every row, and the fix."""
     answer: str | None = None
     """The column that may hold a stored answer as well as the expected one."""
+    lists: tuple[str, ...] = ()
+    """Fields that hold lists."""
+
+    @property
+    def plain(self) -> bool:
+        """Whether nothing is wrong or unclear."""
+        return self.fault is None and self.answer is None
 
 
 @dataclass
@@ -87,11 +93,13 @@ class ColumnReader:
             plan = self._plan(shape)
             if len(self._plans) < _MAX_PLANS:
                 self._plans[shape] = plan
-        if self.strict and self._is_refused(plan, line, raw):
+        if self.strict and not (self._sound and plan.plain) and self._is_refused(plan, line, raw):
             return None
         row, reread = self._values(plan, line, raw)
-        self._lists.read(row, line)
-        return NamedRow(row, self._lifted(plan, line, raw, row), reread)
+        for name in plan.lists:
+            if isinstance(row.get(name), str):
+                self._lists.read(row, name, line)
+        return NamedRow(row, self._lifted(plan, line, raw, row) if plan.cohorts else {}, reread)
 
     def _is_refused(self, plan: _Plan, line: int, raw: dict[str, Any]) -> bool:
         """Tell whether a row has a fault of all rows, of which the first is noted."""
@@ -107,7 +115,7 @@ class ColumnReader:
 
     def _lifted(self, plan: _Plan, line: int, raw: dict[str, Any], row: dict[str, Any]) -> dict[str, Any]:
         """Return the values of columns that are cohorts by the suite, unless the row states the cohort itself."""
-        own = row.get(COHORTS) if plan.cohorts else None
+        own = row.get(COHORTS)
         lifted = {}
         for column, name in plan.cohorts:
             value = raw[column]
@@ -152,13 +160,15 @@ class ColumnReader:
             elif held is None:
                 row[name] = value
             else:
-                what = f"the column `{name}` holds {'parts' if inner is None else 'a text'} already"
+                what = f"the column `{name}` holds {'parts' if isinstance(held, dict) else 'a text'} already"
                 self.note(Problem(f"{self.table.shown}:{line} {column}", what, "keep one of the two"))
         return row, {name: value for name, value in reread.items() if name in row}
 
     def _cell(self, name: str, inner: str | None, column: str, line: int, value: Any) -> Any:
         if value == "" or isinstance(value, Unreadable):
             return value or None
+        if type(value) is str and name not in CLOSED and value[0] not in "[{ \t\r\n\xa0":
+            return value
         return cell_value(name, inner, value, f"{self.table.shown}:{line} {column}", self.note)
 
     def _unreadable(self, value: Unreadable, name: str, column: str, line: int) -> None:
@@ -200,7 +210,8 @@ class ColumnReader:
             targets=tuple(targets),
             cohorts=tuple(self._cohorts(plain, mapped)),
             same=all(column == name for column, name, _ in targets) and len(targets) == len(shape),
-            fault=fault or self._lack(shape, given),
+            fault=fault or self._twice(targets) or self._lack(shape, given),
+            lists=tuple(name for name in names if self._lists.holds(name)),
             answer=None if certain or fault or "input" not in given else answer,
         )
 
@@ -243,10 +254,21 @@ class ColumnReader:
     def _cohorts(self, plain: Mapping[str, str], mapped: Mapping[str, str]) -> Iterator[tuple[str, str]]:
         for cohort in self.reading.cohorts:
             found = [cohort] if cohort in plain else []
-            if not found and self.table.kind != "records":
+            if not found and self._any_case(plain):
                 found = [column for column, name in plain.items() if name == plain_name(cohort)]
             if len(found) == 1 and found[0] not in mapped:
                 yield found[0], cohort
+
+    def _twice(self, targets: Sequence[tuple[str, str, str | None]]) -> tuple[str, str] | None:
+        """Describe two columns with one name but for blanks and case."""
+        first: dict[tuple[str, str | None], str] = {}
+        for column, name, inner in targets:
+            other = first.setdefault((name, inner), column)
+            if other != column:
+                field = FIELD_OF.get(name, name)
+                line = self.source.line(columns={**self.source.columns, field: other})
+                return f"the columns {other!r} and {column!r} both give `{field}`", f"choose one, as in `{line}`"
+        return None
 
     def _lack(self, shape: Sequence[str], given: set[str]) -> tuple[str, str] | None:
         """Describe a missing input or id that every row lacks."""
@@ -254,7 +276,8 @@ class ColumnReader:
         listed = f"the {column}s are {_listed(shape)}"
         if "input" not in given and (column == "column" or any(name not in KNOWN_FIELDS for name in shape)):
             what = f"no {column} gives the question (`input`), {listed}"
-            return what, self._mapping_to_copy(shape)
+            above = any(each.startswith(NAMELESS) for each in self.table.left_out)
+            return what, ("remove the rows above the header, or " if above else "") + self._mapping_to_copy(shape)
         if "id" not in given and not self.source.make_ids:
             ids = {name: each for name, each in self._proposed(shape).items() if name == "id"}
             if column == "key" and not ids:

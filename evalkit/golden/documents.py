@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from json.decoder import JSONDecodeError, JSONDecoder
+from json import JSONDecodeError
 from pathlib import Path
 from typing import Any
 
@@ -107,39 +107,38 @@ def _located_rows(text: str, shown: str, warn: Note) -> Iterator[Located]:
         JSONDecodeError: it is not JSON.
         Rejected: it holds no list of rows, or several.
     """
-    decoder = JSONDecoder(**STRICT)
     start = _past_blanks(text, 0)
     if start == len(text):
         return iter(())
     if text[start] == "{":
-        value = decoder.decode(text)
+        value = STRICT.decode(text)
         name = _rows_key(value, shown, warn)
-        start = next(at for at, (key, _) in _members(text, start, decoder) if key == name)
+        start = next(at for at, (key, _) in _members(text, start) if key == name)
     elif text[start] != "[":
-        decoder.decode(text)
+        STRICT.decode(text)
         raise Rejected(f"not a list of rows; {_LIST}")
     else:
-        decoder.decode(text)
-    return _items(text, start, decoder)
+        STRICT.decode(text)
+    return _items(text, start)
 
 
-def _members(text: str, start: int, decoder: JSONDecoder) -> Iterator[tuple[int, tuple[str, Any]]]:
+def _members(text: str, start: int) -> Iterator[tuple[int, tuple[str, Any]]]:
     """Yield the offset of each value of a valid object, with its key and the value."""
     at = _past_blanks(text, start + 1)
     while text[at] != "}":
-        key, at = decoder.raw_decode(text, at)
+        key, at = STRICT.raw_decode(text, at)
         at = _past_blanks(text, _past_blanks(text, at) + 1)
-        value, end = decoder.raw_decode(text, at)
+        value, end = STRICT.raw_decode(text, at)
         yield at, (key, value)
         at = _past_blanks(text, end)
         at = _past_blanks(text, at + 1) if text[at] == "," else at
 
 
-def _items(text: str, start: int, decoder: JSONDecoder) -> Iterator[Located]:
+def _items(text: str, start: int) -> Iterator[Located]:
     """Yield the items of a valid list with their offsets."""
     at = _past_blanks(text, start + 1)
     while text[at] != "]":
-        value, end = decoder.raw_decode(text, at)
+        value, end = STRICT.raw_decode(text, at)
         yield at, value
         at = _past_blanks(text, end)
         at = _past_blanks(text, at + 1) if text[at] == "," else at
@@ -161,6 +160,7 @@ def _rows_key(value: Mapping[str, Any], shown: str, warn: Note) -> str:
     lists = [key for key, each in value.items() if isinstance(each, list) and each and isinstance(each[0], Mapping)]
     if row and all(not isinstance(value[key], list) or key == "messages" for key in row):
         raise Rejected(f"one row, not a list of rows; {_LIST}")
+    lists = lists or [key for key, each in value.items() if each == []]
     if len(lists) > 1:
         raise Rejected(f"several keys hold rows: {', '.join(lists)}; keep one list of rows")
     if not lists:

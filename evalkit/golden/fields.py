@@ -14,6 +14,8 @@ from evalkit.golden.names import ALIASES, FIELD_OF, OWN_FIELDS, WRAPPERS
 from evalkit.golden.promptfoo import Complain, expected_of
 from evalkit.types import KINDS, ROLES, SEVERITIES, Case, Message, Origin
 
+SAME_FIELD = "both give"
+"""Part of the problem of two columns that give one field."""
 _NOTHING: Mapping[str, Any] = {}
 _canonical = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 _INPUT_KEYS = ("input", "question", "query", "prompt", "text", "message", "user_input")
@@ -55,7 +57,7 @@ def to_case(
         "origins": origins,
         "kind": _one_of(row.get("kind", "golden"), "kind", KINDS, note),
         "severity": _one_of(row.get("severity", "medium"), "severity", SEVERITIES, note),
-        "cohorts": {**_cohorts(row.get("cohorts"), note), **_cohorts(cohorts, note)},
+        "cohorts": _cohorts(row.get("cohorts"), note) | (_cohorts(cohorts, note) if cohorts else {}),
         "cluster": _cluster(row.get("cluster"), note),
         "fields": {key: value for key, value in row.items() if key not in OWN_FIELDS},
     }
@@ -100,7 +102,7 @@ def _our_names(raw: Mapping[str, Any], note: Complain) -> dict[str, Any]:
         is_reference = key in expected.answers or (key == "outputs" and "inputs" in raw)
         name = "reference" if is_reference else FIELD_OF.get(key, key)
         if name in origin:
-            note(f"`{origin[name]}` and `{key}` both give the {name}", "keep one of the two")
+            note(f"`{origin[name]}` and `{key}` {SAME_FIELD} the {name}", "keep one of the two")
             continue
         origin[name] = key
         row[name] = value

@@ -11,7 +11,9 @@ from evalkit.errors import Problem
 from evalkit.golden.lines import MAX_COLUMNS, Note
 from evalkit.golden.names import KNOWN_FIELDS, plain_name, trimmed
 
-_NAMELESS, _RENAME = "it has no name", "give it a name of its own"
+NAMELESS = "column"
+"""Begins what a column without a name is called in messages."""
+_NO_NAME, _RENAME = "it has no name", "give it a name of its own"
 Kind = Literal["cells", "typed", "records"]
 """`cells`: a header and cells of text; `typed`: columns with types of their own; `records`: keys in each row."""
 
@@ -52,12 +54,12 @@ def named_columns(cells: Sequence[str], table: RawTable, note: Note) -> Columns:
     if known:
         note(Problem(place, f"the header has {counts[known[0]]} columns called {known[0]!r}", "name each column once"))
         return ()
-    return [(name or f"column {at}", _unusable(name, counts)) for at, name in enumerate(names, 1)]
+    return [(name or f"{NAMELESS} {at}", _unusable(name, counts)) for at, name in enumerate(names, 1)]
 
 
 def _unusable(name: str, counts: Mapping[str, int]) -> str:
     if not name:
-        return _NAMELESS
+        return _NO_NAME
     return f"{counts[name]} columns have its name" if counts[name] > 1 else ""
 
 
@@ -71,5 +73,5 @@ def named_row(columns: Columns, cells: Sequence[Any], table: RawTable, line: int
             table.leave_out(name, line, why, _RENAME)
     for at in range(len(columns), len(cells)):
         if str(cells[at] if cells[at] is not None else "").strip():
-            table.leave_out(f"column {at + 1}", line, _NAMELESS, _RENAME)
+            table.leave_out(f"{NAMELESS} {at + 1}", line, _NO_NAME, _RENAME)
     return row

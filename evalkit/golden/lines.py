@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -114,7 +114,7 @@ def _first_undecodable(note: Note) -> Note:
 def parse_row(line: bytes, place: str, note: Note, fix: str = SAVE_AS_UTF8) -> dict[str, Any] | None:
     """Parse one JSON object from one line; `None` after noting the problem."""
     try:
-        row = json.loads(line.decode().rstrip("\r\n"), **STRICT)
+        row = STRICT.decode(line.decode().rstrip("\r\n"))
     except UnicodeDecodeError as error:
         note(Problem(place, f"{_NOT_UTF8} at byte {error.start} of the line", fix))
     except json.JSONDecodeError as error:
@@ -157,13 +157,8 @@ def _decimal(digits: str) -> float:
     return value
 
 
-STRICT: Mapping[str, Any] = {
-    "object_pairs_hook": _pairs,
-    "parse_constant": _constant,
-    "parse_int": _integer,
-    "parse_float": _decimal,
-}
-"""Arguments of `json.loads` that refuse what no row may hold."""
+STRICT = json.JSONDecoder(object_pairs_hook=_pairs, parse_constant=_constant, parse_int=_integer, parse_float=_decimal)
+"""Decodes JSON, and refuses what no row may hold."""
 
 
 def _json_fix(line: bytes) -> str:

@@ -35,24 +35,31 @@ class ListCells:
         self._source, self._table = source, table
         self._names = TEXT_LISTS | (set(source.lists) if isinstance(source.lists, Mapping) else set())
         self._found: dict[str, _Found] = {}
+        self._brackets: dict[str, _Found] = {}
         self._signs_of_references: set[str] = set()
 
-    def read(self, row: dict[str, Any], line: int) -> None:
-        """Split the texts of list fields in place, and count those that look like lists."""
-        for name in [name for name in row if FIELD_OF.get(name, name) in self._names and isinstance(row[name], str)]:
-            known, text = FIELD_OF.get(name, name), row[name]
-            sign = self._source.separator_of(known) or self._source.separator_of(name)
-            if sign is not None:
-                items = [item.strip() for item in text.split(sign) if item.strip()]
-                row[name] = text if known == "reference" and len(items) < 2 else items
-                continue
-            if known == "contexts" and self._table.kind == "cells":
-                row[name] = [text]
-            self._count(known, text, line)
+    def holds(self, name: str) -> bool:
+        """Tell whether a field holds a list."""
+        return FIELD_OF.get(name, name) in self._names or name in self._names
+
+    def read(self, row: dict[str, Any], name: str, line: int) -> None:
+        """Split the text of a list field in place, or count it if it looks like a list."""
+        known, text = FIELD_OF.get(name, name), row[name]
+        sign = self._source.separator_of(known) or self._source.separator_of(name)
+        if sign is not None:
+            items = [item.strip() for item in text.split(sign) if item.strip()]
+            row[name] = text if known == "reference" and len(items) < 2 else items
+            return
+        if known == "contexts" and self._table.kind == "cells":
+            row[name] = [text]
+        self._count(known, text, line)
 
     def _count(self, name: str, text: str, line: int) -> None:
         if name == "reference":
             self._signs_of_references |= set(_SIGNS.findall(text))
+            return
+        if text.startswith("[") and text.endswith("]"):
+            self._brackets.setdefault(name, _Found(line, text, "")).n += 1
             return
         found = (_SIGNS_IN_PROSE if name in ("contexts", "reference_contexts") else _SIGNS).search(text)
         if found:
@@ -60,6 +67,9 @@ class ListCells:
 
     def warnings(self) -> Iterator[Problem]:
         """Yield a warning for each field with cells that look like lists."""
+        for name, found in self._brackets.items():
+            what = f"{cut(found.cell, _SHOWN_CHARS)!r} is read as one text, as it is not a list of texts in JSON"
+            yield Problem(f"{self._table.shown}:{found.line} {name}", what, 'if it is a list, write ["...", "..."]')
         for name, found in self._found.items():
             sign = found.sign.strip(" ")
             alone = found.sign not in self._signs_of_references and not self._source.lists and len(self._found) == 1

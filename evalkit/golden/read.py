@@ -17,7 +17,7 @@ from evalkit.errors import InputError, Problem, noting
 from evalkit.formats.manifest import GoldenFacts
 from evalkit.golden.columns import ColumnReader
 from evalkit.golden.documents import read_json, read_yaml
-from evalkit.golden.fields import to_case
+from evalkit.golden.fields import SAME_FIELD, to_case
 from evalkit.golden.header import RawTable
 from evalkit.golden.lines import SAVE_AS_UTF8, Note, RawRow, read_jsonl
 from evalkit.golden.separated import read_separated
@@ -29,7 +29,11 @@ from evalkit.types import Case
 PLAIN = Reading()
 SUFFIXES = (".jsonl", ".csv", ".tsv", ".xlsx", ".json", ".yaml", ".parquet", ".arrow")
 """Kinds of files, as messages list them."""
-_OTHERS = dict.fromkeys((".xls", ".ods", ".numbers"), "save it as .xlsx or as CSV UTF-8; use")
+_OTHERS = {
+    **dict.fromkeys((".xls", ".ods", ".numbers"), "save it as .xlsx or as CSV UTF-8; use"),
+    ".txt": "call a table .csv or .tsv; use",
+}
+"""Kinds of files that are close to one of them, and what to do with them."""
 
 
 def _unheard(problem: Problem) -> None:
@@ -167,6 +171,7 @@ def read_cases(
     """Yield the valid cases of a set with their lines; `note` is called for every problem, `warn` for warnings."""
     table, rows = _open_rows(source, file, shown, note, warn)
     columns = ColumnReader(source, reading, table, note, warn)
+    told = set[str]()
     for line, raw in rows:
         found = columns.read(line, raw)
         if found is None:
@@ -176,7 +181,10 @@ def read_cases(
         label = f"{place} id {cut(str(row.get('id')), 60)}" if "id" in row else place
 
         def complain(what: str, fix: str, label: str = label) -> None:
-            note(Problem(label, what, fix))
+            if what not in told:
+                note(Problem(label, what, fix))
+            if table.kind != "records" and SAME_FIELD in what:
+                told.add(what)  # the header is at fault, not each row
 
         case = to_case(row, place, complain, make_id=source.make_ids, cohorts=found.cohorts, reread=found.reread)
         if case is not None:

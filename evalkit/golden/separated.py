@@ -14,6 +14,7 @@ from evalkit.golden.header import RawTable, named_columns, named_row
 from evalkit.golden.lines import MAX_BLANK_LINES, MAX_COLUMNS, UNMARKED, Note, RawRow, Rejected, readable
 from evalkit.golden.names import field_of, plain_name
 from evalkit.golden.source import SEPARATORS, GoldenSource
+from evalkit.text.numbers import plural
 
 _HEADER_LINES = 50
 """Most lines of a header in which a separator is looked for."""
@@ -60,6 +61,7 @@ def _records(lines: _RowLines, path: Path, table: RawTable, source: GoldenSource
     cells = next(reader, [])
     table.header_line = feed.number
     columns = named_columns(cells, table, note)
+    sound = False
     for row in reader if columns else ():
         lines.begin()
         place = f"{table.shown}:{feed.number}"
@@ -67,11 +69,16 @@ def _records(lines: _RowLines, path: Path, table: RawTable, source: GoldenSource
             continue
         n_cells = len(row)
         if n_cells < len(columns) or any(cell.strip() for cell in row[len(cells) :]):
-            what = f"{n_cells} {'cell' if n_cells == 1 else 'cells'}, the header has {len(cells)}"
+            if len(cells) == 1 and not sound and not _asks(cells, source):
+                what = f"the first row has 1 cell, the next {n_cells}, and {cells[0]!r} is not the question"
+                note(Problem(f"{table.shown}:{table.header_line}", what, "remove the rows above the header"))
+                return
+            what = f"{plural(n_cells, 'cell')}, the header has {len(cells)}"
             blank = any(cell[:1] == " " and cell.lstrip().startswith('"') for cell in row)
             fix = f"quote cells that hold {SEPARATORS[separator]}"
             note(Problem(place, what, "remove the blank before the opening quote" if blank else fix))
             continue
+        sound = True
         yield feed.number, named_row(columns, row, table, feed.number)
 
 

@@ -144,6 +144,25 @@ def test_a_column_under_cohorts_of_the_suite_is_a_cohort(tmp_path: Path) -> None
     )
 
 
+def test_json_keys_are_read_in_any_case_where_nothing_else_gives_the_input(tmp_path: Path) -> None:
+    """As a sheet is exported; a row that has an input keeps its other keys as they are."""
+    reading = Reading(cohorts=("topic",))
+    row = {"ID": "a", "Question": "q", "Expected Output": "r", "Topic": "fees"}
+    (case,) = cases_of(tmp_path, "g.jsonl", lines(row), reading)
+    assert (case.id, case.input, case.reference, case.cohorts) == ("a", "q", ("r",), {"topic": "fees"})
+    row = {"id": "a", "input": "q", "Reference": "r", "Topic": "fees"}
+    (case,) = cases_of(tmp_path, "g.jsonl", lines(row), reading)
+    assert (case.reference, case.cohorts, case.fields) == ((), {}, {"Reference": "r", "Topic": "fees"})
+
+
+def test_sources_that_read_the_same_rows_alike_are_known(tmp_path: Path) -> None:
+    """A change of the mapping is a change of the cases; another place of the file is none."""
+    plain = GoldenSource(path="a/g.csv")
+    assert plain.reads_like(GoldenSource(path="g.csv", trained_on=("t.jsonl",)))
+    for options in ({"columns": {"input": "A"}}, {"lists": ";"}, {"make_ids": True}, {"encoding": "cp1252"}):
+        assert not plain.reads_like(GoldenSource(path="a/g.csv", **options))
+
+
 def test_a_cohort_that_a_suite_begins_to_report_changes_no_digest(tmp_path: Path) -> None:
     """A baseline stays comparable when a column that was there becomes a cohort."""
     for name, text in (
@@ -216,6 +235,42 @@ def test_a_cell_is_not_opened_because_of_its_shape(tmp_path: Path, column: str, 
     }
     want: Any = [1, 2] if text == "[1, 2]" and column in ("note", "kind of") else text  # a list, as documented
     assert {**case.fields, **found}[column] == want
+
+
+def test_two_columns_for_one_field_are_one_problem(tmp_path: Path) -> None:
+    """Where the names differ in case only, and where each row fills both."""
+    text = "id,Question,QUESTION\n" + "1,q,p\n" * 50
+    assert problems_of(tmp_path, "g.csv", text) == [
+        "g.csv:1: the columns 'Question' and 'QUESTION' both give `input`; "
+        "choose one, as in `golden: {path: g.csv, columns: {input: Question}}`"
+    ]
+    assert cases_of(tmp_path, "g.csv", "id,Question,QUESTION\n1,q,p\n", columns={"input": "Question"})[0].input == "q"
+    said = problems_of(tmp_path, "g.csv", "id,question,query\n" + "".join(f"{n},q,p\n" for n in range(50)))
+    assert said == ["g.csv:2 id 0: `question` and `query` both give the input; keep one of the two"]
+    assert [case.input for case in cases_of(tmp_path, "g.csv", "id,question,query\n1,q,\n2,,p\n")] == ["q", "p"]
+
+
+def test_kind_and_severity_are_read_in_any_case(tmp_path: Path) -> None:
+    """In cells, where people write them."""
+    (case,) = cases_of(tmp_path, "g.csv", "id,input,Kind,Severity\n1,q, Canary,HIGH \n")
+    assert (case.kind, case.severity) == ("canary", "high")
+
+
+def test_rows_above_the_header_are_named(tmp_path: Path) -> None:
+    """The title of a sheet is no column."""
+    (said,) = problems_of(tmp_path, "g.csv", "My questions,,\nid,input,reference\n1,q,r\n")
+    assert "the columns are My questions; remove the rows above the header, or write `golden: {" in said
+
+
+@pytest.mark.parametrize("name", ["contexts", "required"])
+@pytest.mark.parametrize("cell", ["['a', 'b']", "[draft]", "[1, 2]"])
+def test_a_list_that_is_not_json_is_a_warning(tmp_path: Path, name: str, cell: str) -> None:
+    """As data frames write lists of Python into CSV."""
+    golden = opened(tmp_path, "g.csv", f'id,input,{name}\n1,q,"{cell}"\n')
+    assert [str(each) for each in golden.warnings] == [
+        f"g.csv:2 {name}: {cell!r} is read as one text, as it is not a list of texts in JSON; "
+        'if it is a list, write ["...", "..."]'
+    ]
 
 
 def test_a_field_that_holds_lists_or_mappings_is_read_from_json(tmp_path: Path) -> None:

@@ -112,6 +112,7 @@ LIST = 'write a list of rows: [{"id": ..., "input": ...}]'
         ("g.json", JSON.encode("utf-16-le"), "g.json:1: zero bytes, as in UTF-16 without"),
         ("g.json", "", "g.json:1: no case in it;"),
         ("g.json", "[]", "g.json:1: no case in it;"),
+        ("g.json", '{"rows": [], "version": 1}', "g.json:1: no case in it;"),
         ("g.yaml", "", "g.yaml:1: no case in it;"),
         ("g.yaml", "word", "g.yaml:1: not a list of rows; begin each row with `- id:`"),
         ("g.yaml", "- id: a\n  input: yes\n", "g.yaml:2:10 [0].input: YAML reads `yes` as true or false;"),

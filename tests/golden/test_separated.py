@@ -138,6 +138,15 @@ def test_a_column_without_a_name_of_its_own_is_left_out_with_a_word(tmp_path: Pa
     ]
 
 
+def test_what_stands_above_the_header_is_one_problem(tmp_path: Path) -> None:
+    """A title or a comment, however many rows follow."""
+    file = written(tmp_path, "# exported on Monday\nid,input,reference\n" + "1,q,r\n" * 50)
+    assert problems_of(file) == [
+        "cases.csv:1: the first row has 1 cell, the next 3, and '# exported on Monday' is not the question; "
+        "remove the rows above the header"
+    ]
+
+
 def test_a_row_of_another_width_is_named_with_the_separator(tmp_path: Path) -> None:
     """The fix says which sign has to be in quotes."""
     assert problems_of(written(tmp_path, 'id;input\na;b;c\nb\nc; "x;y"\n')) == [

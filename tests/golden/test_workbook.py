@@ -57,6 +57,12 @@ def test_the_only_sheet_is_read_as_text(tmp_path: Path) -> None:
     ]
 
 
+def test_a_title_above_the_header_is_one_problem(tmp_path: Path) -> None:
+    """The mapping is proposed beside it, in case the title is the header."""
+    (said,) = problems_of(workbook(tmp_path, {"A": [["My questions"], *ROWS]}))
+    assert "the columns are My questions; remove the rows above the header, or write `golden: {" in said
+
+
 def test_a_sheet_is_chosen_by_name(tmp_path: Path) -> None:
     """Several sheets with rows are one question; empty ones, as old Excel adds them, are none."""
     two = workbook(tmp_path, {"Fragen": ROWS, "Old set": ROWS[:2], "Tabelle3": []})
