@@ -23,7 +23,7 @@ from evalkit.net.exchange import HttpRequest, read_capped, retried, send
 from evalkit.net.keys import key_problem, read_key
 from evalkit.net.limits import Limits
 from evalkit.net.proxies import find_proxy
-from evalkit.net.request_fields import RequestFields
+from evalkit.net.request_fields import TOO_LONG, RequestFields, is_too_long
 from evalkit.net.retry import REPEATABLE, ExchangeFailed, TimeLeft
 from evalkit.text.escaping import cut
 
@@ -248,6 +248,8 @@ async def _read_body(response: aiohttp.ClientResponse) -> bytes:
 def _judge_error(failure: ExchangeFailed) -> JudgeError:
     kind, fix = KINDS.get(failure.kind, (failure.kind, FIXES.get(failure.status or 0, "")))
     said = failure.message if failure.status is None or failure.status < 400 else _said(failure.body)
+    if is_too_long(failure.status, said):
+        kind, fix = "prompt_too_long", f"; {TOO_LONG}"
     return JudgeError(kind, f"{said or 'no message'}{fix}{failure.after}")
 
 

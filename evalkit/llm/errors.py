@@ -16,7 +16,8 @@ class JudgeError(RunError):
     """A call without a usable reply.
 
     Attributes:
-        kind: `http_<status>`, `timeout`, `transport`, `too_large`, `truncated`, `refusal` or `bad_reply`.
+        kind: `http_<status>`, `timeout`, `transport`, `too_large`, `prompt_too_long`, `truncated`, `refusal` or
+            `bad_reply`.
         usage: Usage of the failed call, `None` if nothing was answered.
     """
 

@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
+from evalkit.net.request_fields import is_too_long
+
 Rung = Literal["json_schema", "json_object", "tool", "plain"]
 RUNGS: tuple[Rung, ...] = ("json_schema", "json_object", "tool", "plain")
 TOOL_NAME = "reply"
@@ -29,7 +31,9 @@ FORM_WORDS = re.compile(r"response.?format|output.?(format|config)|json|schema|t
 
 
 def is_refusal(status: int, message: str) -> bool:
-    """Tell whether a response refuses the requested form, rather than reporting a transient failure."""
+    """Tell whether a response refuses the requested form, rather than the length of the prompt or any request now."""
+    if is_too_long(status, message):
+        return False
     return status in REFUSING_STATUSES or (status == 500 and bool(REFUSAL_IN_500.search(message)))
 
 

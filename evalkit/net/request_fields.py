@@ -13,6 +13,21 @@ T = TypeVar("T")
 REFUSING_STATUSES = frozenset({400, 422})
 RENAMED = {"max_tokens": "max_completion_tokens"}
 """Fields that newer models take under another name, with the same meaning."""
+TOO_LONG = (
+    "prompt and reply together are longer than the model's window; send less text, lower max_tokens, "
+    "or use a model with a larger window"
+)
+_WINDOW = re.compile(
+    r"context.?(length|window|size)|maximum context|(prompt|input) is too long|too many (input |prompt )?tokens"
+    r"|exceed\w* the (maximum|available) (number of tokens|context)",
+    re.IGNORECASE,
+)
+"""How OpenAI, Azure, Anthropic, Google, Mistral, vLLM and llama.cpp say that a prompt is too long."""
+
+
+def is_too_long(status: int | None, message: str) -> bool:
+    """Tell whether an endpoint refuses a request because it does not fit into the model's window."""
+    return status in (400, 413, 422) and bool(_WINDOW.search(message))
 
 
 class RequestFields:

@@ -17,7 +17,7 @@ from evalkit.formats.completion import refusal_text
 from evalkit.net.exchange import HttpRequest, Sleep, TimedReply, new_session, read_capped, retried, send
 from evalkit.net.limits import Limits
 from evalkit.net.proxies import find_proxy
-from evalkit.net.request_fields import RequestFields
+from evalkit.net.request_fields import TOO_LONG, RequestFields, is_too_long
 from evalkit.net.retry import REPEATABLE, ExchangeFailed, RetryPolicy, TimeLeft
 from evalkit.systems.base import Answer, CallFailed, Shared
 from evalkit.systems.secrets import filled, missing, names_in
@@ -87,9 +87,8 @@ class SystemEndpoint:
             return CallFailed("too_large", f"{failure.message}; raise max_bytes if this is meant")
         answered = "" if failure.status is None else f" answered {failure.status}"
         lost = not self.policy.repeats(failure) and REPEATABLE.repeats(failure)
-        return CallFailed(
-            failure.kind, f"{self.place}{answered}: {failure.message}{failure.after}{_MAYBE_DONE if lost else ''}"
-        )
+        fix = f"; {TOO_LONG}" if is_too_long(failure.status, failure.message) else _MAYBE_DONE if lost else ""
+        return CallFailed(failure.kind, f"{self.place}{answered}: {failure.message}{failure.after}{fix}")
 
     @property
     def place(self) -> str:

@@ -100,9 +100,9 @@ def rungs(server: FakeModel) -> list[str]:
 
 
 def test_one_case_that_is_refused_does_not_change_how_others_are_asked() -> None:
-    """A 400 about a case's length is not about the form."""
-    long = Fault(kind="status", status=400, message="maximum context length is 4096 tokens")
-    with FakeModel([GOOD], faults=[None, long]) as server:
+    """A 400 about one case is not about the form."""
+    odd = Fault(kind="status", status=400, message="the input holds a character that is not allowed")
+    with FakeModel([GOOD], faults=[None, odd]) as server:
         asked(server, 1)
         asked_twice = asked(server, 8)
     assert not [each for each in asked_twice if isinstance(each, BaseException)]
@@ -140,3 +140,24 @@ def test_the_same_kind_of_error_when_nothing_is_retried() -> None:
         (ended,) = asked(server, 1, max_retries=0)
     assert isinstance(ended, JudgeError)
     assert ended.kind == "http_503"
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "This model's maximum context length is 4096 tokens. However, you requested 5000 tokens.",
+        "the request exceeds the available context size, try increasing it",
+        "prompt is too long: 210000 tokens > 200000 maximum",
+        "The input token count (40000) exceeds the maximum number of tokens allowed (32768).",
+        "Prompt contains 40000 tokens, too large for model with 32768 maximum context length",
+    ],
+)
+def test_a_prompt_beyond_the_window_is_named_as_that(message: str) -> None:
+    """As vendors and servers say it: one call, no lower rung, and nothing about the temperature."""
+    server = FakeModel(always=Fault(kind="status", status=400, message=message))
+    (error,) = asked(server, 1)
+    assert isinstance(error, JudgeError)
+    assert error.kind == "prompt_too_long"
+    assert "longer than the model's window" in error.message
+    assert "temperature" not in error.message
+    assert len(server.requests) == 1
