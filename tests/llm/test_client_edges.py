@@ -154,8 +154,8 @@ def test_the_same_kind_of_error_when_nothing_is_retried() -> None:
 )
 def test_a_prompt_beyond_the_window_is_named_as_that(message: str) -> None:
     """As vendors and servers say it: one call, no lower rung, and nothing about the temperature."""
-    server = FakeModel(always=Fault(kind="status", status=400, message=message))
-    (error,) = asked(server, 1)
+    with FakeModel(always=Fault(kind="status", status=400, message=message)) as server:
+        (error,) = asked(server, 1)
     assert isinstance(error, JudgeError)
     assert error.kind == "prompt_too_long"
     assert "longer than the model's window" in error.message
