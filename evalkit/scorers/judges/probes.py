@@ -104,6 +104,27 @@ def pairs_of(cases: Iterable[Case], n: int, seed: int) -> list[Pair]:
     return pairs
 
 
+@dataclass(kw_only=True)
+class _Questions:
+    """The questions of one judge: counted, and given up at a time of the event loop's clock."""
+
+    total: int
+    until_s: float
+    progress: Progress
+    n_answered: int = 0
+
+    async def answered(self, question: Coroutine[Any, Any, T], otherwise: T) -> T:
+        """Wait for a reply; return `otherwise` if the time is over first."""
+        try:
+            async with asyncio.timeout_at(self.until_s):
+                found = await question
+        except TimeoutError:
+            found = otherwise
+        self.n_answered += 1
+        self.progress(self.n_answered, self.total)
+        return found
+
+
 async def probe(
     judge: Prober,
     comparer: Comparer,
@@ -123,26 +144,22 @@ async def probe(
         limit_s: seconds after which no reply is awaited; questions without one count among the failures.
         progress: called after each answer.
     """
-    answered, total = 0, len(pairs) * (ASKINGS + 3) + len(attacks)
-    until = asyncio.get_running_loop().time() + limit_s
+    questions = _Questions(
+        total=len(pairs) * (ASKINGS + 3) + len(attacks),
+        until_s=asyncio.get_running_loop().time() + limit_s,
+        progress=progress,
+    )
     late = Unscored(judge.name, TIME_LIMIT)
 
-    async def within(question: Coroutine[Any, Any, T], otherwise: T) -> T:
-        nonlocal answered
-        try:
-            async with asyncio.timeout_at(until):
-                found = await question
-        except TimeoutError:
-            found = otherwise
-        answered += 1
-        progress(answered, total)
-        return found
-
     async def each(asked: Iterable[tuple[Pair, str]], askings: int = 1) -> list[Score | Unscored]:
-        questions = ((pair, text, sample) for pair, text in asked for sample in range(askings))
-        return await asyncio.gather(
-            *(within(judge.opinion(pair.case, Output(text=text), sample), late) for pair, text, sample in questions)
-        )
+        opinions = [
+            judge.opinion(pair.case, Output(text=text), sample) for pair, text in asked for sample in range(askings)
+        ]
+        return await asyncio.gather(*(questions.answered(opinion, late) for opinion in opinions))
+
+    async def compare(pair: Pair) -> tuple[Score | Unscored, ...]:
+        comparison = comparer.compare(pair.case, Output(text=pair.right), pair.wrong)
+        return await questions.answered(comparison, (late, late))
 
     turns = [pairs[n % len(pairs)] for n in range(len(attacks))]
     right, wrong, longer, attacked, compared = await asyncio.gather(
@@ -150,9 +167,7 @@ async def probe(
         each((pair, pair.wrong) for pair in pairs),
         each((pair, f"{pair.right}\n\n{FILLER}") for pair in pairs),
         each((pair, f"{pair.wrong}\n{attack.text}") for pair, attack in zip(turns, attacks, strict=True)),
-        asyncio.gather(
-            *(within(comparer.compare(pair.case, Output(text=pair.right), pair.wrong), (late, late)) for pair in pairs)
-        ),
+        asyncio.gather(*map(compare, pairs)),
     )
     first, bases = right[::ASKINGS], [wrong[n % len(pairs)] for n in range(len(attacks))]
     wins, biases = [each[0] for each in compared], [each[1] for each in compared]
