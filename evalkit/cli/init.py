@@ -20,14 +20,14 @@ def init(
         Path | None,
         typer.Option("--from", metavar="FILE", help="Your own cases: xlsx, CSV, JSON Lines, YAML, Parquet."),
     ] = None,
-    sheet: Annotated[str | None, typer.Option(metavar="NAME", help="Sheet of the workbook in --from.")] = None,
+    sheet: Annotated[str | None, typer.Option(metavar="NAME", help="Sheet of the workbook that --from names.")] = None,
     encoding: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Encoding of the text file in --from, such as cp1252.")
+        str | None, typer.Option(metavar="NAME", help="Encoding of the file that --from names, such as cp1252.")
     ] = None,
 ) -> None:
     """Write a suite, five golden cases, a small system under test and a workflow; they run without editing.
 
-    With --from, the cases are those of your table. Its columns are matched by their names, and the suite shows how.
+    With --from, the cases are those of your table. Its columns are matched by name, and the suite shows the result.
     Lines for run folders and caches are added to .gitignore.
 
     Example: evalkit init evals && evalkit run evals/suite.yaml
@@ -59,6 +59,8 @@ def _columns(started: Started) -> Iterator[str]:
         width = max(len(each.column) for each in started.made.columns)
         for each in started.made.columns:
             yield f"{each.column:<{width}}  {each.field}" + ("" if each.sure else f": {each.reason}")
+        for doubt in started.made.doubts:
+            yield f"warning {doubt}"
 
 
 def _next(started: Started) -> Iterator[str]:
@@ -77,7 +79,7 @@ def _next(started: Started) -> Iterator[str]:
         yield f"call your system in {shown_path(started.bot)}, or name its URL in {shown_path(started.suite)}, then:"
         yield f"evalkit check {suite} && evalkit run {suite}"
     if started.needs_source:
-        yield f"in {WORKFLOW}: put the repository and commit of evalkit where it says OWNER/evalkit"
+        yield f"in {WORKFLOW}: replace OWNER/evalkit@000... with the repository and commit of evalkit"
     if started.no_repository:
         yield "the folder is not in a git repository, so it is a project of its own;"
         yield "to make it part of a larger one, run `git init` there before `evalkit init`"

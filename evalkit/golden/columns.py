@@ -234,6 +234,10 @@ class ColumnReader:
             same = [each for each in plain if field_of(plain[each]) == field_of(plain[column])]
             exact = [each for each in same if each in KNOWN_FIELDS]
             name = column if exact else plain[column]
+            if exact and plain[column] == plain[exact[0]]:
+                place = f"{self.table.shown}:{self.table.header_line} {column}"
+                what = f"not read as `{field_of(plain[column])}`, because {exact[0]!r} is"
+                self.warn(Problem(place, what, "remove one of the two"))
         if FIELD_OF.get(name, name) in mapped and name in KNOWN_FIELDS:
             why = "`columns` names another column for its field"
             self.table.leave_out(column, self.table.header_line, why, "map it to a name of your own")

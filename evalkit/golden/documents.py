@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from json import JSONDecodeError
 from pathlib import Path
 from typing import Any
@@ -25,18 +25,28 @@ Located = tuple[int, Any]
 """Offset of a value in its text, and the value."""
 
 
-def read_json(path: Path, table: RawTable, note: Note, warn: Note, encoding: str | None) -> Iterator[RawRow]:
-    """Yield the rows of a JSON file: a list of objects, or an object in which one key holds such a list."""
-    yield from readable(_json_rows(path, table.shown, note, warn, encoding), table.shown, note)
+def read_json(text: Callable[[int], str], table: RawTable, note: Note, warn: Note) -> Iterator[RawRow]:
+    """Yield the rows of a JSON file: a list of objects, or an object in which one key holds such a list.
+
+    Args:
+        text: reads the file, if it has at most so many bytes; see `text_of`.
+        table: the file.
+        note: called for every problem.
+        warn: called for every warning.
+    """
+    yield from readable(_json_rows(text, table.shown, note, warn), table.shown, note)
 
 
-def read_yaml(path: Path, table: RawTable, note: Note, warn: Note, encoding: str | None) -> Iterator[RawRow]:
-    """Yield the rows of a YAML file: a list of mappings, or a mapping in which one key holds such a list."""
-    yield from readable(_yaml_rows(path, table.shown, note, warn, encoding), table.shown, note)
+def read_yaml(text: Callable[[int], str], table: RawTable, note: Note, warn: Note) -> Iterator[RawRow]:
+    """Yield the rows of a YAML file: a list of mappings, or a mapping in which one key holds such a list.
+
+    Args: see `read_json`.
+    """
+    yield from readable(_yaml_rows(text, table.shown, note, warn), table.shown, note)
 
 
-def _json_rows(path: Path, shown: str, note: Note, warn: Note, encoding: str | None) -> Iterator[RawRow]:
-    text = _text(path, shown, encoding, _MAX_JSON_BYTES)
+def _json_rows(read: Callable[[int], str], shown: str, note: Note, warn: Note) -> Iterator[RawRow]:
+    text = read(_MAX_JSON_BYTES)
     try:
         items = list(_located_rows(text, shown, warn))
     except JSONDecodeError as error:
@@ -55,8 +65,8 @@ def _json_rows(path: Path, shown: str, note: Note, warn: Note, encoding: str | N
         yield from _checked(row, line + 1, shown, note)
 
 
-def _yaml_rows(path: Path, shown: str, note: Note, warn: Note, encoding: str | None) -> Iterator[RawRow]:
-    data = _text(path, shown, encoding, _MAX_YAML_BYTES).encode()
+def _yaml_rows(read: Callable[[int], str], shown: str, note: Note, warn: Note) -> Iterator[RawRow]:
+    data = read(_MAX_YAML_BYTES).encode()
     value, marks = parse_data(data, shown, _MAX_YAML_BYTES)
     within: tuple[str, ...] = ()
     if isinstance(value, Mapping):
@@ -81,8 +91,8 @@ def _checked(row: Any, line: int, shown: str, note: Note) -> Iterator[RawRow]:
         note(Problem(f"{shown}:{line}", "not a row with keys", 'write {"id": ..., "input": ...}'))
 
 
-def _text(path: Path, shown: str, encoding: str | None, most: int) -> str:
-    """Return the text of a file.
+def text_of(path: Path, shown: str, encoding: str | None, fix: str, most: int) -> str:
+    """Return the text of a file of at most so many bytes.
 
     Raises:
         InputError: it is too large, or not UTF-8.
@@ -97,7 +107,7 @@ def _text(path: Path, shown: str, encoding: str | None, most: int) -> str:
         return data.decode()
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise InputError(Problem(f"{shown}:{line}", "not UTF-8", "save the file as UTF-8")) from None
+        raise InputError(Problem(f"{shown}:{line}", "not UTF-8", fix)) from None
 
 
 def _located_rows(text: str, shown: str, warn: Note) -> Iterator[Located]:

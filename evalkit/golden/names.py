@@ -28,7 +28,10 @@ FIELD_OF: Mapping[str, str] = {alias: name for name, aliases in ALIASES.items() 
 OWN_FIELDS = frozenset({"id", "input", "reference", "contexts", "kind", "severity", "cohorts", "cluster"})
 """Fields of a case; every other one is for scorers and systems."""
 TEXT_LISTS = frozenset(
-    {"contexts", "reference", "required", "forbidden", "reference_contexts", "canary_strings", "relevant_ids"}
+    {
+        *("contexts", "reference", "required", "forbidden", "reference_contexts", "canary_strings", "relevant_ids"),
+        "expected_source",
+    }
 )
 """Fields that hold a list of texts, or one text."""
 RECORD_LISTS = frozenset({"checks", "assert", "expected_tool_calls", "reference_tool_calls"})

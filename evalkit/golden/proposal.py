@@ -9,17 +9,17 @@ from dataclasses import dataclass
 from evalkit.golden.names import FIELD_OF, KNOWN_FIELDS, plain_name
 
 _MEANINGS: tuple[tuple[str, str, str], ...] = (
-    ("id", r"(^|_)(id|nr|no|num|number|nummer|lfd|key|case)\.?$|^#$", "it numbers the rows"),
+    ("id", r"(^|_)(id|nr|no|num|number|nummer|lfd)\.?$|^(key|case|#)$", "it numbers the rows"),
     (
         "reference",
         r"expected|erwartet|attendue?s?$|esperad|attes[ao]|verwacht|reference|referenz|gold|truth|ideal|(^|_)soll"
         r"|muster|correct|richtig|target|solution|l(ö|oe)sung",
-        "it names the answer that is right",
+        "its name means the expected answer",
     ),
     (
         "required",
         r"keyword|stichw|schlagw|schl(ü|ue)sselw|mots?_cl|palabras?_cl|parol[ae]_chiav",
-        "it names words that an answer must have",
+        "its name means words that an answer must have",
     ),
     (
         "output",
@@ -42,7 +42,7 @@ _MEANINGS: tuple[tuple[str, str, str], ...] = (
     ),
 )
 """Field, the words of its columns in several languages, and the reason to show. The first that matches is taken."""
-MAY_BE_STORED = "it may hold the expected answer, or a stored answer of the system: then map it to `output`"
+MAY_BE_STORED = "it may hold the expected answer; if it holds answers that the system gave, map it to `output`"
 """Reason of a proposal that a person has to confirm."""
 
 
@@ -78,7 +78,7 @@ def propose_columns(header: Sequence[str]) -> tuple[Proposal, ...]:
     if "input" not in found:
         rest = [column for column in header if column not in taken and column.strip()]
         for field, column in zip(("input", *(["reference"] if "reference" not in found else [])), rest, strict=False):
-            found[field] = Proposal(field, column, "no other column has a name for it")
+            found[field] = Proposal(field, column, "no column has a name for this field")
     place = {column: at for at, column in enumerate(header)}
     return tuple(sorted(found.values(), key=lambda each: place[each.column]))
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from evalkit.disk.files import sha256_of
 from evalkit.errors import InputError, Problem, noting
 from evalkit.formats.manifest import GoldenFacts
 from evalkit.golden.columns import ColumnReader
-from evalkit.golden.documents import read_json, read_yaml
+from evalkit.golden.documents import read_json, read_yaml, text_of
 from evalkit.golden.fields import SAME_FIELD, to_case
 from evalkit.golden.header import RawTable
 from evalkit.golden.lines import SAVE_AS_UTF8, Note, RawRow, read_jsonl
@@ -255,7 +256,7 @@ def _open_rows(
     if name.endswith((".json", ".yaml", ".yml")):
         table = RawTable(shown, "records")
         read = read_json if name.endswith(".json") else read_yaml
-        return table, read(file, table, note, warn, source.encoding)
+        return table, read(partial(text_of, file, shown, source.encoding, fix), table, note, warn)
     fix = f"{_OTHERS.get(file.suffix.lower(), 'use')} {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
     raise InputError(Problem(shown, f"unknown kind of golden set {file.suffix!r}", fix))
 

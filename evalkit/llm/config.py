@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import parse_qsl, urlsplit
 
+from evalkit.net.addresses import HEADER_NAME
 from evalkit.net.limits import check_rate
+from evalkit.net.prices import Prices
 
 SECRET_HEADERS = frozenset({"authorization", "proxy-authorization", "api-key", "x-api-key", "cookie"})
 SECRET_PARAMETER = re.compile(r"(key|token|secret|sig|signature|password|code)$", re.IGNORECASE)
-HEADER_NAME = re.compile(r"[A-Za-z0-9-]+")
 PRICE_KEYS = frozenset({"input_usd_per_million", "output_usd_per_million"})
 CACHED_PRICE = "cached_input_usd_per_million"
 DEFAULT_TEMPERATURE = 0.0
@@ -121,5 +122,7 @@ class ChatConfig:
     def _check_prices(prices: Mapping[str, float]) -> None:
         if set(prices) - {CACHED_PRICE} != PRICE_KEYS:
             raise ValueError(f"prices: expected the keys {' and '.join(sorted(PRICE_KEYS))}; write both")
-        if not all(0 <= price < float("inf") for price in prices.values()):
-            raise ValueError("prices: a price is negative or not finite; write US dollars per million tokens")
+        try:
+            Prices(**prices)
+        except ValueError as error:
+            raise ValueError(f"prices.{error}") from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,10 +73,12 @@ def init_project(folder: Path, table: CaseTable | None = None) -> Started:
         if not made.replays:
             own[bot] = _starter("table_bot.py").replace("BOT_FILE", _inside(bot, root))
     if there := [file for file in own if file.exists()]:
-        raise InputError(Problem(str(file), "is already there", "choose another folder") for file in there)
+        raise InputError(Problem(str(file), "already exists", "choose another folder") for file in there)
     workflow = (top or root) / WORKFLOW
     shared = {
-        workflow: workflow_text(_inside(suite, top or root), _inside(root / BASELINES / BASELINE, top or root)),
+        workflow: workflow_text(
+            _inside(suite, top or root), _inside(root / BASELINES / BASELINE, top or root), branch=_main_branch(top)
+        ),
         root / ".gitignore": "".join(f"{line}\n" for line in IGNORED),
     }
     wrote, added, kept = [], [], []
@@ -100,19 +103,21 @@ def init_project(folder: Path, table: CaseTable | None = None) -> Started:
     )
 
 
-def workflow_text(suite: str, baseline: str, source: tuple[str, str] | None = None) -> str:
+def workflow_text(suite: str, baseline: str, source: tuple[str, str] | None = None, *, branch: str = "main") -> str:
     """Return the workflow that gates pull requests.
 
     Args:
         suite: the suite's path in the repository.
         baseline: the path of the baseline's folder in the repository.
         source: repository and commit of evalkit; those of this installation if not given.
+        branch: whose pushes renew the baseline.
     """
     owner, commit = source or source_of(Path(__file__).parents[2])
     values = {
         "SUITE_FILE": json.dumps(suite),
         "BASELINE_FOLDER": baseline,
         "BASELINE_NAME": BASELINE,
+        "MAIN_BRANCH": json.dumps(branch),
         "COMMENT_SOURCE": f"{owner}/comment@{commit}",
         "ACTION_SOURCE": f"{owner}@{commit}",
         "OWNER/evalkit": owner,
@@ -158,6 +163,24 @@ def _starter(name: str) -> str:
 def _repository_of(folder: Path) -> Path | None:
     whole = folder.resolve()
     return next((up for up in (whole, *whole.parents) if (up / ".git").exists()), None)
+
+
+def _main_branch(repository: Path | None) -> str:
+    """Return the branch that pull requests go into: the remote's, else `main` or `master`, else the current one."""
+    from evalkit.store.git import git
+
+    asked = (
+        ("symbolic-ref", "--short", "refs/remotes/origin/HEAD"),
+        ("rev-parse", "--abbrev-ref", "main"),
+        ("rev-parse", "--abbrev-ref", "master"),
+        ("symbolic-ref", "--short", "HEAD"),
+    )
+    for words in asked:
+        if repository is None:
+            break
+        with suppress(InputError):
+            return git(repository, *words).decode().strip().removeprefix("origin/")
+    return "main"
 
 
 def _inside(path: Path, root: Path) -> str:

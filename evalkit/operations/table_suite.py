@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,15 +13,15 @@ import yaml
 
 from evalkit.disk.paths import shown_path
 from evalkit.errors import InputError, Problem
-from evalkit.golden.proposal import Proposal, propose_columns
-from evalkit.golden.read import header_of
+from evalkit.golden.proposal import MAY_BE_STORED, Proposal, propose_columns
+from evalkit.golden.read import header_of, open_golden
 from evalkit.golden.source import GoldenSource
 
 _COHORT = "cohorts."
 _NO_COHORTS = "# cohorts: [topic]  # columns to report by"
 _SYSTEM = """\
 system: {python: "BOT:answer"}
-# or, in its place, one of these:
+# or one of these instead:
 # system: {http: "http://localhost:8000/ask", body: {question: "{{input}}"}, pick: {text: answer}}
 # system: {chat: gpt-4o, system_prompt: "Answer in one sentence."}
 # system: {command: [python3, my_system.py]}"""
@@ -44,11 +44,13 @@ class TableSuite:
         text: The suite, with `BOT` where the module of the system belongs.
         columns: Fields and their columns, as they were proposed.
         replays: Whether the table has stored answers, so that no system is called.
+        doubts: Warnings about the cells, such as lists that are read as one text.
     """
 
     text: str
     columns: tuple[Proposal, ...]
     replays: bool
+    doubts: tuple[Problem, ...]
 
 
 def suite_of_table(template: str, table: CaseTable, folder: Path, root: Path) -> TableSuite:
@@ -65,7 +67,7 @@ def suite_of_table(template: str, table: CaseTable, folder: Path, root: Path) ->
     """
     shown = shown_path(table.file)
     if not table.file.resolve().is_relative_to(root):
-        raise InputError(Problem(shown, f"outside of the project {root}", "copy it into the project"))
+        raise InputError(Problem(shown, f"outside the project {root}", "copy it into the project"))
     path = Path(os.path.relpath(table.file.resolve(), folder.resolve())).as_posix()
     source = _source(path, table)
     try:
@@ -73,7 +75,7 @@ def suite_of_table(template: str, table: CaseTable, folder: Path, root: Path) ->
     except InputError as error:
         raise InputError(_as_flags(each, folder, table) for each in error.problems) from None
     if not header:
-        raise InputError(Problem(shown, "no row in it", "write a header and one row for each case"))
+        raise InputError(Problem(shown, "the file has no rows", "write a header and one row for each case"))
     found = propose_columns(header)
     fields = {each.field for each in found}
     columns = {each.field: each.column for each in found if not each.sure}
@@ -81,7 +83,7 @@ def suite_of_table(template: str, table: CaseTable, folder: Path, root: Path) ->
     cohorts = [field.removeprefix(_COHORT) for field in fields if field.startswith(_COHORT)]
     values = {
         "NAME": re.sub(r"\W+", "-", table.file.stem).strip("-") or "cases",
-        "GOLDEN": named.line(),
+        "GOLDEN": "\n".join([*_to_confirm(found), named.line()]),
         "SYSTEM": "system: {replay: golden}" if "output" in fields else _SYSTEM,
         "SCORERS": "\n".join(f"  - {line}" for line in _scorers(fields)),
         "COHORTS": f"cohorts: [{', '.join(sorted(cohorts))}]"
@@ -89,7 +91,15 @@ def suite_of_table(template: str, table: CaseTable, folder: Path, root: Path) ->
         else "# cohorts: [topic]  # columns to report by",
     }
     text = re.sub("|".join(values), lambda place: values[place[0]], template)
-    return TableSuite(text=text, columns=found, replays="output" in fields)
+    golden = open_golden(named, table.file, shown)
+    return TableSuite(text=text, columns=found, replays="output" in fields, doubts=golden.warnings)
+
+
+def _to_confirm(found: Iterable[Proposal]) -> Iterator[str]:
+    """Yield a comment for each column whose meaning only the user knows."""
+    for each in found:
+        if each.reason == MAY_BE_STORED:
+            yield f"# {each.column!r}: {each.reason}"
 
 
 def _source(path: str, table: CaseTable, **more: object) -> GoldenSource:

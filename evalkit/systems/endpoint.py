@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from evalkit.errors import Problem
 from evalkit.formats.completion import refusal_text
+from evalkit.net.addresses import HEADER_NAME
 from evalkit.net.exchange import HttpRequest, Sleep, TimedReply, new_session, read_capped, retried, send
 from evalkit.net.limits import Limits
 from evalkit.net.proxies import find_proxy
@@ -31,8 +32,6 @@ T = TypeVar("T")
 _MAYBE_DONE = (
     "; not sent again, because the service may have done its work; if asking twice does no harm, set `idempotent: true`"
 )
-_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-"""A token of RFC 9110, section 5.6.2."""
 _SECRET_HEADER = re.compile(r"authorization|cookie|(api|access|auth|subscription)[-_]?(key|token)", re.IGNORECASE)
 
 
@@ -123,7 +122,7 @@ def check_header(option: str, name: str | None) -> None:
     Raises:
         ValueError: In the form `<option>: what; fix`.
     """
-    if name is not None and not _HEADER_NAME.fullmatch(name):
+    if name is not None and not HEADER_NAME.fullmatch(name):
         raise ValueError(f"{option}: not the name of a header; write one such as api-key")
 
 
@@ -160,7 +159,7 @@ def header_problems(place: str, headers: Mapping[str, str], env: Mapping[str, st
             problems.append(Problem(f"{place}.{name}", "a secret is written into the suite", fix))
         if re.search(r"[\r\n\0]", name + text):
             problems.append(Problem(f"{place}.{name}", "a header holds a line break", "remove it"))
-        elif not _HEADER_NAME.fullmatch(name):
+        elif not HEADER_NAME.fullmatch(name):
             problems.append(Problem(f"{place}.{name}", "not the name of a header", "write letters, digits and -"))
     return problems
 

@@ -16,6 +16,7 @@ OTHER_CAPITALS = {
     "ACTION_SOURCE",  # placeholders of the starter workflow
     "BASELINE_FOLDER",
     "BASELINE_NAME",
+    "MAIN_BRANCH",
     "COMMENT_SOURCE",
     "SUITE_FILE",
     "MIN_RARER_LABELS",  # names that a module offers

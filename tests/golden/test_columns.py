@@ -375,6 +375,8 @@ def test_rows_that_were_right_keep_their_digest(tmp_path: Path, name: str, text:
         ("Pregunta,Respuesta esperada", {"input": 0, "reference": 1}),
         ("prompt,response,ideal", {"input": 0, "output": 1, "reference": 2}),
         ("id,input,reference,cohorts.topic", {"id": 0, "input": 1, "reference": 2, "cohorts.topic": 3}),
+        ("Test case,Question,Answer key", {"input": 1, "reference": 2}),
+        ("question,expected_source", {"input": 0, "expected_source": 1}),
         ("A,B,C", {"input": 0, "reference": 1}),
         ("", {}),
     ],
@@ -400,6 +402,7 @@ def test_a_mapping_is_proposed_from_the_names_of_columns(header: str, fields: di
             "response",
             "Question",
             "cohorts.topic",
+            "expected_source",
         )
     ]
 
@@ -444,3 +447,11 @@ def test_a_line_to_copy_is_yaml_that_says_the_same(source: GoldenSource, line: s
     options = given if isinstance(given, dict) else {"path": given}
     options["trained_on"] = tuple(options.get("trained_on", ()))
     assert GoldenSource(**options) == source
+
+
+def test_a_second_column_in_another_case_is_named(tmp_path: Path) -> None:
+    """`Question` beside `question`: one of them is not what is asked, and that is said."""
+    golden = opened(tmp_path, "g.csv", "id,question,Question\n1,a,b\n")
+    assert [case.input for case in golden.open()] == ["a"]
+    (warning,) = [each for each in golden.warnings if "Question" in each.place]
+    assert "not read as `input`, because 'question' is" in warning.what

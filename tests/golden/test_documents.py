@@ -108,7 +108,11 @@ LIST = 'write a list of rows: [{"id": ..., "input": ...}]'
         ("g.json", '[{"id": "a", "x": NaN}]', "g.json: NaN is not a JSON number; write null"),
         ("g.json", '[{"id": "a", "id": "b"}]', "g.json: the key 'id' is duplicated;"),
         ("g.json", "[" * 100_000, "g.json: nested too deep;"),
-        ("g.json", '[\n{"id": "\xfc"}]'.encode("cp1252"), "g.json:2: not UTF-8; save the file as UTF-8"),
+        (
+            "g.json",
+            '[\n{"id": "\xfc"}]'.encode("cp1252"),
+            "g.json:2: not UTF-8; save the file as UTF-8, or name its encoding",
+        ),
         ("g.json", JSON.encode("utf-16-le"), "g.json:1: zero bytes, as in UTF-16 without"),
         ("g.json", "", "g.json:1: no case in it;"),
         ("g.json", "[]", "g.json:1: no case in it;"),

@@ -34,7 +34,7 @@ GOOD = {"model": "m", "base_url": "https://example.org/v1"}
         pytest.param({"prices": {"input": 1}}, "prices: expected the keys", id="price keys"),
         pytest.param(
             {"prices": {"input_usd_per_million": -1, "output_usd_per_million": 1}},
-            "prices: a price is negative",
+            "prices.input_usd_per_million: expected US dollars of at least 0, got -1",
             id="negative price",
         ),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -68,3 +69,19 @@ def test_files_of_a_suite_are_never_replaced(root: Path) -> None:
         init_project(Path("evals"))
     assert [problem.place for problem in refused.value.problems] == ["evals/suite.yaml", "evals/bot.py"]
     assert not (root / WORKFLOW).exists()
+
+
+@pytest.mark.parametrize(
+    ("branches", "found"), [(("main",), "main"), (("master",), "master"), (("trunk",), "trunk"), ((), "main")]
+)
+def test_the_baseline_is_renewed_on_the_main_branch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, branches: tuple[str, ...], found: str
+) -> None:
+    """A repository whose main branch has another name, and a folder outside of every repository."""
+    monkeypatch.chdir(tmp_path)
+    for branch in branches:
+        subprocess.run(["git", "init", "-q", "-b", branch, "."], check=True)
+    init_project(Path("evals"))
+    folder = Path() if branches else Path("evals")
+    text = (folder / WORKFLOW).read_text(encoding="utf-8")
+    assert yaml.safe_load(text)[True]["push"]["branches"] == [found]

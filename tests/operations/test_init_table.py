@@ -127,7 +127,7 @@ def test_a_table_outside_of_the_project_is_refused(root: Path, tmp_path_factory:
     """A suite reads files of its project only."""
     file = tmp_path_factory.mktemp("elsewhere") / "t.csv"
     file.write_text("question,expected\nq,a\n", encoding="utf-8")
-    with pytest.raises(InputError, match="outside of the project"):
+    with pytest.raises(InputError, match="outside the project"):
         init_project(Path("evals"), CaseTable(file=file))
 
 
@@ -135,3 +135,12 @@ def test_flags_of_a_table_need_one(root: Path) -> None:
     """`--sheet` alone says nothing."""
     ended = CliRunner().invoke(app, ["init", "evals", "--sheet", "A"])
     assert "name the table with --from FILE" in str(ended.exception)
+
+
+def test_what_only_the_user_knows_is_said_in_the_suite(root: Path) -> None:
+    """An `answer` may be a stored one; a cell that looks like a list is a warning with the line to copy."""
+    (root / "t.csv").write_text("id,question,answer,keywords\n1,q,a,x; y\n2,r,b,z; w\n", encoding="utf-8")
+    made = init_project(Path("evals"), CaseTable(file=Path("t.csv"))).made
+    assert made is not None
+    assert "# 'answer': it may hold the expected answer" in made.text
+    assert any('lists: ";"' in doubt.fix for doubt in made.doubts), made.doubts

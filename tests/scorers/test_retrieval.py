@@ -212,6 +212,7 @@ def test_context_size() -> None:
     assert sizes([]) == [0, 0]
     assert sizes(None) == ["missing_contexts", "missing_contexts"]
     assert sizes([{"id": "d1"}]) == [1, "missing_text"]
+    assert sizes([{"id": "d1"}, {"id": "d2", "text": "three words here"}]) == [2, "missing_text"]
     assert [metric.name for metric in ContextSize().metrics] == ["context_count", "context_tokens"]
     assert not any(metric.higher_is_better for metric in ContextSize().metrics)
     assert all(metric.higher_is_better for metric in ContextSize(more_is_better=True).metrics)

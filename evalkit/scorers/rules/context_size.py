@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from evalkit.scorers.rules.normalise import compatible, split_spaceless
 from evalkit.scorers.rules.rule import no_contexts
+from evalkit.text.numbers import plural
 from evalkit.types import Case, Metric, Output, Score, Unscored
 
 _TOKEN = re.compile(r"[^\W_]+|[^\w\s]|_")
@@ -21,8 +22,8 @@ class ContextSize:
     Two metrics without a pass mark, of which less is better: `<name>_count`, the number of contexts that the system
     returned, and `<name>_tokens`, the tokens of all their texts. A token is a word, a number, a punctuation mark, or a
     character of a script without spaces: the count needs no model and is the same on every machine. The tokenizer of a
-    model counts more, for English text about a third. Contexts of which only ids are known have no tokens to count, and
-    `<name>_tokens` is unscored. No contexts count 0.
+    model counts more, for English text about a third. If the text of a context is not known, `<name>_tokens` is
+    unscored. An empty list counts 0.
 
     It cannot see whether the contexts are the right ones; `retrieval` can.
     """
@@ -53,11 +54,12 @@ class ContextSize:
         found = output.contexts if output.contexts is not None else case.contexts or None
         if found is None:
             return no_contexts(count), no_contexts(tokens)
-        n = Score(count, float(len(found)), None, f"{len(found)} contexts")
-        if found and not any(found):
-            return n, Unscored(tokens, "missing_text", "the contexts have ids and no texts")
+        n = Score(count, float(len(found)), None, plural(len(found), "context"))
+        without = sum(not text for text in found)
+        if without:
+            return n, Unscored(tokens, "missing_text", f"{plural(without, 'context')} without a text")
         total = sum(map(count_tokens, found))
-        return n, Score(tokens, float(total), None, f"{total} tokens in {len(found)} contexts")
+        return n, Score(tokens, float(total), None, f"{plural(total, 'token')} in {plural(len(found), 'context')}")
 
 
 def count_tokens(text: str) -> int:
