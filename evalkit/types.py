@@ -186,7 +186,7 @@ class Output:
     interrupt: Mapping[str, Any] | None = None
     """The question to a person that the system waits for."""
     fault: str | None = None
-    """What the model did wrong instead of answering, as `kind: what`; no pass mark is met."""
+    """What the model did wrong instead of answering, as `kind: what`; the output fails every pass mark."""
     latency_s: float | None = None
     """Wall seconds of the call; `None` if the answer was stored without a time."""
     ttft_s: float | None = None

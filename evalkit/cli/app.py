@@ -119,7 +119,7 @@ def main() -> None:
             sys.exit(ExitCode.INTERNAL_ERROR)
         if isinstance(error, UnicodeEncodeError) and error.encoding == sys.getfilesystemencoding():
             name = error.object.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-            what = f"{name[:200]}: no name of a file where names are {error.encoding}"
+            what = f"{name[:200]}: this file name cannot be written in {error.encoding}"
             typer.echo(_shown(f"{what}; export PYTHONUTF8=1 before the run"), err=True)
             sys.exit(ExitCode.INVALID_INPUT)
         typer.echo(_shown(traceback.format_exc()), err=True)

@@ -107,7 +107,7 @@ def _lines(facts: Facts) -> Iterator[tuple[str, str]]:
     yield "commit", manifest.commit or "unknown"
     named = f"version {system.version} · " if system.version else ""
     yield "system", f"{system.kind} · {named}fingerprint {system.fingerprint or 'unknown'}"
-    yield "golden", f"{golden.path} · {golden.n_cases} cases · sha256 {golden.sha256[:12]}"
+    yield "golden", f"{golden.path} · {plural(golden.n_cases, 'case')} · sha256 {golden.sha256[:12]}"
     states = ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in facts.states.items() if count)
     yield "rows", f"{facts.n_rows} of {manifest.expected} · {states}"
     if facts.n_damaged:

@@ -49,18 +49,20 @@ def _settings(found: SoundSuite) -> list[str]:
 
 
 def _facts(found: SoundSuite) -> list[str]:
+    from evalkit.text.numbers import plural
+
     prepared, suite, golden = found.prepared, found.prepared.suite, found.prepared.golden
     cohorts = [_cohort(golden.cohort_counts.get(name), name) for name in suite.options.cohorts]
     return [
         f"{suite.name}: sound",
-        f"  golden     {golden.path} · {golden.n_cases} cases · sha256 {golden.sha256[:12]}",
+        f"  golden     {golden.path} · {plural(golden.n_cases, 'case')} · sha256 {golden.sha256[:12]}",
         f"  system     {suite.system_kind} · fingerprint {(prepared.fingerprint or 'unknown')[:12]}",
         *(f"  calls      {address}" for address in prepared.addresses),
         f"  scorers    {', '.join(metric.name for metric in prepared.metrics)}",
         f"  cohorts    {', '.join(cohorts) or 'none'}",
         f"  labels     {found.n_labels}",
         f"  baseline   {found.baseline or 'none yet'}",
-        f"  a run asks {found.n_calls} calls, {suite.options.concurrency} at once",
+        f"  a run makes {plural(found.n_calls, 'call')}, {suite.options.concurrency} at once",
         *(f"  note       {notice}" for notice in prepared.notices),
         *(f"  warning    {warning}" for warning in prepared.warnings),
     ]

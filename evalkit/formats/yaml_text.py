@@ -77,7 +77,7 @@ def parse_data(data: bytes, source: str, max_bytes: int) -> tuple[Any, Mapping[P
     """Read the value of a data file, with the positions of its parts; `None` if it is empty.
 
     Raises:
-        InputError: for text of which `parse` refuses the like, whatever is at the top.
+        InputError: for text that breaks a rule of `parse`, whatever is at the top.
     """
     node = _composed(_decode(data, source, max_bytes), source, max_bytes)
     if node is None:

@@ -70,7 +70,7 @@ class ColumnReader:
     note: Note
     warn: Note
     strict: bool = True
-    """Whether a case is made of each row: else nothing is required of the columns."""
+    """Whether each row becomes a case. If not, no column is required."""
     _plans: dict[tuple[str, ...], _Plan] = field(default_factory=dict)
     _met: set[str] = field(default_factory=set)
     """Columns under `columns:` that some row has."""
@@ -160,7 +160,7 @@ class ColumnReader:
             elif held is None:
                 row[name] = value
             else:
-                what = f"the column `{name}` holds {'parts' if isinstance(held, dict) else 'a text'} already"
+                what = f"`{name}` is already filled by another column"
                 self.note(Problem(f"{self.table.shown}:{line} {column}", what, "keep one of the two"))
         return row, {name: value for name, value in reread.items() if name in row}
 
@@ -245,11 +245,11 @@ class ColumnReader:
         return name
 
     def _any_case(self, plain: Mapping[str, str]) -> bool:
-        """Tell whether names are compared without regard to case: in tables, and in rows that have no input else."""
+        """Tell whether names match in any case: in tables, and in rows without the exact name of an input."""
         return self.table.kind != "records" or not any(FIELD_OF.get(name) == "input" for name in plain)
 
     def _own_split(self, name: str, shape: Sequence[str]) -> tuple[str, str | None]:
-        """Split the name of a column of cells at its point, unless another column has the name before it."""
+        """Split the name of a column at its dot, unless another column has the name before it."""
         group, inner = _split(name)
         if self.table.kind != "cells" or (group in shape and group not in KNOWN_FIELDS):
             return name, None
@@ -264,7 +264,7 @@ class ColumnReader:
                 yield found[0], cohort
 
     def _twice(self, targets: Sequence[tuple[str, str, str | None]]) -> tuple[str, str] | None:
-        """Describe two columns with one name but for blanks and case."""
+        """Describe two columns whose names differ only in spaces and case."""
         first: dict[tuple[str, str | None], str] = {}
         for column, name, inner in targets:
             other = first.setdefault((name, inner), column)

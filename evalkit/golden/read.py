@@ -157,7 +157,7 @@ def _again(source: GoldenSource, file: Path | None, shown: str, reading: Reading
     except OSError as error:
         _changed(Problem(shown, str(error.strerror)))
     if content.hexdigest() != sha256:
-        _changed(Problem(shown, "other cases than those that were checked"))
+        _changed(Problem(shown, "these are not the cases that were checked"))
 
 
 def read_cases(

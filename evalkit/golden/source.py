@@ -65,16 +65,16 @@ class GoldenSource:
         self._check_columns()
         for one in (self.lists or {}).values() if isinstance(self.lists, Mapping) else [self.lists]:
             if one is not None and (not one or len(one) > _SEPARATOR_OF_LISTS):
-                raise ValueError(f'lists: {one!r} separates nothing; write `lists: ";"`')
+                raise ValueError(f'lists: {one!r} cannot separate items; write `lists: ";"`')
         if self.separator is not None and self.separator not in SEPARATORS:
-            raise ValueError(f'separator: {self.separator!r} is not one; write ",", ";", "|" or "\\t"')
+            raise ValueError(f'separator: {self.separator!r} is not a separator; write ",", ";", "|" or "\\t"')
         if self.encoding is not None and not _is_text_encoding(self.encoding):
             raise ValueError(f"encoding: {self.encoding!r} is not known; write one such as cp1252 or utf-16")
         kind = _kind(given[0])
         if self.sheet is not None and kind not in WORKBOOKS:
             raise ValueError("sheet: only a workbook (.xlsx) has sheets; remove the key")
         if self.encoding is not None and kind in _WITHOUT_ENCODING:
-            raise ValueError(f"encoding: {kind} files say what their text is; remove the key")
+            raise ValueError(f"encoding: {kind} files state their own encoding; remove the key")
         if self.separator is not None and kind not in _SEPARATED:
             raise ValueError("separator: only a CSV file has one; remove the key")
 

@@ -302,7 +302,7 @@ class ChatClient:
         if spoken.finish_reason == "length":
             raise JudgeError("truncated", f"the reply was cut at {self.config.max_tokens} tokens; raise max_tokens")
         if spoken.refusal or spoken.finish_reason == "content_filter":
-            said = str(spoken.refusal or "stopped by the provider's content filter")
+            said = str(spoken.refusal or "stopped by the vendor's content filter")
             raise JudgeError("refusal", f"the model declined: {cut(said, 500)}")
 
     def _sampling(self, sample: int) -> dict[str, Any]:

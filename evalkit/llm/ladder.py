@@ -21,7 +21,7 @@ ENOUGH_REFUSALS = 2
 UNDECODABLE = frozenset(
     "minLength maxLength minItems maxItems minimum maximum exclusiveMinimum exclusiveMaximum pattern".split()
 )
-"""Keywords that strict decoders of several providers reject with status 400."""
+"""Keywords that strict decoders of several vendors reject with status 400."""
 
 REFUSING_STATUSES = frozenset({400, 404, 422})
 # llama.cpp's Python server answers an unknown response_format with status 500 and a validation message.
@@ -101,7 +101,7 @@ def with_instruction(messages: list[dict[str, str]], schema: dict[str, Any]) -> 
     """Add the requested form to the system turn.
 
     It is sent on every rung, so that an endpoint that silently ignores `response_format` still knows what to write. It
-    comes at the end of the static text, so that a provider's prefix cache applies.
+    comes at the end of the static text, so that a vendor's prefix cache applies.
     """
     text = f"Reply with one JSON object and nothing else. It must fit this JSON Schema:\n{json.dumps(schema)}"
     if messages and messages[0]["role"] == "system":

@@ -57,7 +57,7 @@ class Limits:
         self.are_open = requests_per_minute is None and tokens_per_minute is None
 
     def estimate(self, chars: int) -> int:
-        """Return the maximum tokens of a request, as providers count them: its text and the longest reply."""
+        """Return the maximum tokens of a request, as vendors count them: its text and the longest reply."""
         return chars // CHARS_PER_TOKEN + self._max_tokens
 
     def delay_s(self, tokens: int) -> float:
@@ -76,4 +76,4 @@ def check_rate(name: str, per_minute: float | None) -> None:
         ValueError: In the form `<name>: what; fix`.
     """
     if per_minute is not None and not 0 < per_minute < float("inf"):
-        raise ValueError(f"{name}: not above 0; write the provider's limit, or remove it")
+        raise ValueError(f"{name}: not above 0; write the vendor's limit, or remove it")

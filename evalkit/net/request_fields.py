@@ -31,11 +31,10 @@ def is_too_long(status: int | None, message: str) -> bool:
 
 
 class RequestFields:
-    """What one endpoint has refused so far in a run; it is never sent again.
+    """The fields that one endpoint has refused in this run; they are not sent again.
 
     Args:
-        ours: Fields that evalkit sends by itself. They are given up if they are refused; a field that the suite sets
-            is not.
+        ours: Fields that evalkit adds. They are dropped if they are refused. A field that the suite sets never is.
     """
 
     def __init__(self, ours: Collection[str]) -> None:

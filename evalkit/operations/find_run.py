@@ -1,4 +1,4 @@
-"""Find a stored run by what a person calls it."""
+"""Find a stored run by its folder, its name or `latest`."""
 
 from __future__ import annotations
 
@@ -25,6 +25,6 @@ def find_run(name: str, root: Path | None = None) -> RunFolder:
         return RunFolder(Path(name))
     found = find_baseline(name, project_of(Path.cwd()) if root is None else root)
     if found is None:
-        what = "no finished run in reports" if name == LATEST else "no run folder and no saved baseline of that name"
+        what = "no finished run in reports" if name == LATEST else "no run folder or saved baseline has this name"
         raise InputError(Problem(name, what, "see the runs with `evalkit runs`"))
     return found

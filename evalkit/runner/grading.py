@@ -93,10 +93,10 @@ async def _asked(
 
 
 def failed_by(fault: str, grade: Grade, metric: Metric) -> Grade:
-    """Return the grade of an output that is no answer: no pass mark is met, whatever the scorer says.
+    """Return the grade of an output that is not an answer: it meets no pass mark, whatever the scorer says.
 
-    A value is kept as it was measured on the text that there is; of a pass/fail metric, it is a fail. A grade that
-    could not be given is a fail of a pass/fail metric, and stays unknown of a graded one.
+    A graded metric keeps its value, measured on the returned text. A pass/fail metric fails. If no grade could be
+    given, a pass/fail metric fails and a graded one stays unknown.
     """
     if not metric.votes or (isinstance(grade, Unscored) and not metric.binary):
         return grade

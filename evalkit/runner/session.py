@@ -148,7 +148,9 @@ class Session:
         for client in (*((services.llm,) if services.llm else ()), *services.panel):
             if client.given_up:
                 fields = " or ".join(client.given_up)
-                self.watcher.note(f"the endpoint of the judge {client.model} takes no {fields}; asked without")
+                self.watcher.note(
+                    f"the endpoint of the judge {client.model} does not accept {fields}; asked without them"
+                )
 
     def _noted(self, make_row: MakeRow) -> MakeRow:
         """Note each case before it runs, so that the next process knows which were in flight."""

@@ -52,7 +52,7 @@ class HttpSystem:
     path such as `documents[*].text`; a path that ends in `?` may be absent. Without `pick` the text is `text`, `answer`
     or `output`, and the other parts are read under their own names, except `messages`, `state`, `stop`, `interrupt` and
     `fault`, which need a path because services use these names for other things. Without `pick`, a reply of type
-    `text/plain` or `text/markdown` that is no JSON object with such a text is the answer, as it is."""
+    `text/plain` or `text/markdown` is the answer as it stands, unless it is a JSON object with such a text."""
     requests_per_minute: float | None = None
     """Requests that the service accepts; calls are spread evenly, and the wait does not count towards `timeout_s`."""
     retries: int = 20
@@ -141,7 +141,7 @@ def _reader(pick: Mapping[str, str]) -> Callable[[bytes], Output | Failure]:
     picks: dict[str, Pick] = {}
     for name, path in pick.items():
         if name not in PICKED:
-            raise ValueError(f"pick.{name}: no part of an output; use {', '.join(sorted(PICKED))}")
+            raise ValueError(f"pick.{name}: not a part of an output; use {', '.join(sorted(PICKED))}")
         try:
             picks[name] = compile_path(path)
         except ValueError as error:

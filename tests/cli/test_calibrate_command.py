@@ -226,7 +226,7 @@ def test_drift_names_a_judge_that_turned_harsh(judged: Project) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["calibrate", "nowhere"], "no run folder and no saved baseline"),
+        (["calibrate", "nowhere"], "no run folder or saved baseline"),
         (["calibrate", "first", "--metric", "tone"], "no judge 'tone'"),
         (["calibrate", "first", "--floor", "high"], "holds no number"),
         (["calibrate", "first", "--floor", "group=up=0.7"], "no cohort 'group=up'"),

@@ -174,7 +174,7 @@ def test_a_rater_who_changes_a_label_has_to_choose(judged: Project) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["sample", "nowhere"], "no run folder and no saved baseline"),
+        (["sample", "nowhere"], "no run folder or saved baseline"),
         (["sample", "first", "--metric", "tone"], "no judge 'tone'"),
         (["sample", "first", "--by", "gruop"], "no cohort 'gruop'"),
         (["sample", "first", "--out", "bot.py/x.html"], "bot.py/x.html"),

@@ -134,6 +134,6 @@ def test_a_sampled_run_goes_on_after_the_golden_set_was_edited(project: Project)
 def test_power_and_check_speak_of_the_sample(project: Project) -> None:
     """They tell what a run will do."""
     write(project, "sample: 200")
-    assert "a run asks 200 calls" in project.run("check", "suite.yaml").stdout
+    assert "a run makes 200 calls" in project.run("check", "suite.yaml").stdout
     told = json.loads(project.run("power", "suite.yaml", "--json").stdout)
     assert json.dumps(told).count('"n": 200') >= 1

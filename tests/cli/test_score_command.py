@@ -65,7 +65,7 @@ def test_what_is_no_run_is_named(project: Project) -> None:
     """Exit 2."""
     ran = project.run("score", "nowhere", "--suite", "suite.yaml")
     assert ran.returncode == 2
-    assert "no run folder and no saved baseline" in ran.stderr
+    assert "no run folder or saved baseline" in ran.stderr
 
 
 def test_answers_that_were_paid_for_are_not_charged_again(changed: Project) -> None:

@@ -65,7 +65,7 @@ def test_a_baseline_or_a_folder_called_latest_goes_first(root: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("mian", "no run folder and no saved baseline of that name"),
+        ("mian", "no run folder or saved baseline has this name"),
         ("reports/third", "no run there"),
         ("git:nowhere:reports/baselines/main", "git"),
     ],

@@ -168,7 +168,7 @@ def test_stored_answers_are_scored_decided_and_compared(root: Path) -> None:
 
 def test_what_is_not_a_run_is_refused(root: Path) -> None:
     """By a name that says what it is not."""
-    with pytest.raises(evalkit.InputError, match="no run folder and no saved baseline of that name"):
+    with pytest.raises(evalkit.InputError, match="no run folder or saved baseline has this name"):
         evalkit.load_run("gone")
 
 

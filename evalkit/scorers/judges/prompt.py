@@ -41,7 +41,7 @@ REMINDER = (
 
 
 def system_text(rubric: Rubric, scale: Scale) -> str:
-    """Return the static text, equal for every case, so that a provider can cache it as a prefix."""
+    """Return the static text, equal for every case, so that a vendor can cache it as a prefix."""
     if scale == "criteria":
         return framed(INSTRUCTION, rubric.system_text(), CRITERIA_REPLY)
     levels = '"pass" or "fail"' if isinstance(scale, str) else f"a whole number from {scale[0]} to {scale[1]}"

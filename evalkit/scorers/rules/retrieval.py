@@ -137,7 +137,7 @@ class Retrieval:
         if references:
             return Ranking(_overlapping(texts, tuple(references), self.overlap), references, "overlap")
         key = "id" if ids else "source"
-        return Unscored(self.name, f"missing_{key}", f"no context has an `{key}`; return [{{id, text, source}}]")
+        return Unscored(self.name, f"missing_{key}", f"no context has the key `{key}`; return [{{id, text, source}}]")
 
     def _told(self, ranking: Ranking) -> tuple[Mapping[str, Any], str]:
         top = ranking.places[: self.k]
