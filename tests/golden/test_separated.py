@@ -225,14 +225,14 @@ def test_a_cell_of_several_lines_counts_them(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"separator": ":"}, "separator: ':' is not one"),
+        ({"separator": ":"}, "separator: ':' is not a separator"),
         ({"separator": ";", "path": "c.jsonl"}, "separator: only a CSV file has one"),
         ({"encoding": "cp9999"}, "encoding: 'cp9999' is not known"),
         ({"encoding": "rot13"}, "encoding: 'rot13' is not known"),
         ({"encoding": "unicode_escape"}, "encoding: 'unicode_escape' is not known"),
-        ({"encoding": "cp1252", "path": "c.xlsx"}, "encoding: .xlsx files say what their text is"),
+        ({"encoding": "cp1252", "path": "c.xlsx"}, "encoding: .xlsx files state their own encoding"),
         ({"sheet": "A"}, "sheet: only a workbook"),
-        ({"lists": ""}, "lists: '' separates nothing"),
+        ({"lists": ""}, "lists: '' cannot separate items"),
         ({"columns": {"input": " "}}, "columns: an empty name"),
         ({"columns": {"refrence": "A"}}, "columns: 'refrence' is not a field; did you mean `reference`?"),
     ],

@@ -119,6 +119,6 @@ def test_fields_that_the_judge_does_not_take_are_told(folder: Path, monkeypatch:
         (False, False),
         (False, False),
     ]
-    assert "the endpoint of the judge judge-1 takes no temperature or seed; asked without" in " ".join(
+    assert "the endpoint of the judge judge-1 does not accept temperature or seed; asked without them" in " ".join(
         ran.output.split()
     )

@@ -413,7 +413,7 @@ def test_problems_before_the_first_call(options, problem, shared):
         ({"body": {"a": "{{7*7}}"}}, r"^body: `\{\{7\*7\}\}` is not a field name; write a name"),
         ({"pick": {"contexts": "a"}}, r"^pick: `text` is missing"),
         ({"pick": {"text": "a["}}, r"^pick.text: `a\[` cannot be read"),
-        ({"pick": {"text": "a", "context": "b"}}, r"^pick.context: no part of an output; use "),
+        ({"pick": {"text": "a", "context": "b"}}, r"^pick.context: not a part of an output; use "),
         ({"retries": -1}, r"^retries: expected 0 to 20"),
         ({"max_bytes": 0}, r"^max_bytes: "),
         ({"timeout_s": True}, r"^timeout_s: "),
