@@ -90,4 +90,4 @@ def test_a_locale_without_such_names_is_told(named: Project) -> None:
     ended = named.run("check", "prüfung/ü.yaml", env=env)
     assert ended.returncode == 2
     assert "Traceback" not in ended.stderr
-    assert "no name of a file where names are ascii; export PYTHONUTF8=1 before the run" in ended.stderr
+    assert "this file name cannot be written in ascii; export PYTHONUTF8=1 before the run" in ended.stderr
