@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import yaml
-
 from evalkit.disk.paths import shown_path
 from evalkit.errors import InputError, Problem
+from evalkit.formats.yaml_text import parse_data
 from evalkit.golden.proposal import MAY_BE_STORED, Proposal, propose_columns
 from evalkit.golden.read import header_of, open_golden
 from evalkit.golden.source import GoldenSource
@@ -127,8 +126,8 @@ def _noted(scorer: str, note: str) -> str:
 def _as_flags(problem: Problem, folder: Path, table: CaseTable) -> Problem:
     """Name flags of `evalkit init` in a fix that names settings of `golden:`, because there is no suite yet."""
     found = re.search(r"`(golden: .+?)`", problem.fix)
-    given = yaml.safe_load(found[1])["golden"] if found else None
-    if not isinstance(given, dict) or not given.keys() <= {"path", "encoding", "sheet"}:
+    given = parse_data(found[1].encode(), "", len(found[1]))[0]["golden"] if found else None
+    if not isinstance(given, Mapping) or not given.keys() <= {"path", "encoding", "sheet"}:
         return problem
     flags = [word for key in ("encoding", "sheet") if key in given for word in (f"--{key}", str(given[key]))]
     command = shlex.join(["evalkit", "init", str(folder), "--from", str(table.file), *flags])

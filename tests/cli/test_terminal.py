@@ -196,7 +196,7 @@ def test_money_and_kept_replies_are_counted() -> None:
         ticking.row(1, passed=True, usage=Usage(cost_usd=0.5))
         return ticking.lines[-1]
 
-    assert asyncio.run(run()).endswith("$0.84 of $5.00 · cache 50%")
+    assert asyncio.run(run()).endswith("$0.8400 of $5.00 · cache 50%")
 
 
 def test_waits_are_counted_where_a_run_listens() -> None:

@@ -28,8 +28,8 @@ ENDPOINT = os.environ.get("EVALKIT_REAL_ENDPOINT", "")
 MODEL = os.environ.get("EVALKIT_REAL_MODEL", "smollm2")
 pytestmark = pytest.mark.skipif(not ENDPOINT, reason="EVALKIT_REAL_ENDPOINT names no server")
 
-NOISE = {"judge_truncated", "judge_bad_reply"}
-"""How a reply of a random model may end: it talks on to the limit, or never fits."""
+NOISE = {"judge_truncated", "judge_bad_reply", "judge_echoed_example", "echoed_mark", "echoed_verdict"}
+"""How a reply of a small model may end: it talks on to the limit, never fits, or repeats its prompt."""
 SUITE = """\
 name: real
 golden: cases.jsonl
