@@ -161,6 +161,8 @@ class NoRegression:
             raise ValueError("metrics: the list is empty, so nothing would be compared; name one, or remove the key")
         if not self.baseline:
             raise ValueError("baseline: empty; name a saved baseline such as `main`, or a run folder")
+        if self.baseline == "latest":  # each run would be compared with the one before, however bad that was
+            raise ValueError("baseline: `latest` is another run each time; name a saved baseline such as `main`")
 
 
 Item = Threshold | Failures | Canary | Coverage | NoRegression

@@ -11,6 +11,7 @@ from evalkit.types import ROLES
 
 CLOSED = ("kind", "severity")
 """Fields with words of their own, in which capitals and blanks say nothing."""
+_TRUTHS = {"true": True, "false": False}
 _MAPPINGS = WRAPPERS | {"cohorts", "cohort", "rubrics"}
 
 
@@ -43,6 +44,8 @@ def cell_value(name: str, inner: str | None, cell: str | bool, place: str, note:
         return None
     if known in CLOSED:
         return cell.strip().lower()
+    if name == "refuse":
+        return _TRUTHS.get(cell.strip().lower(), cell)
     if inner is not None or not _looks_like_json(cell):
         return cell
     if name in RECORD_LISTS or name in _MAPPINGS:

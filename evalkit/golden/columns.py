@@ -167,7 +167,7 @@ class ColumnReader:
     def _cell(self, name: str, inner: str | None, column: str, line: int, value: Any) -> Any:
         if value == "" or isinstance(value, Unreadable):
             return value or None
-        if type(value) is str and name not in CLOSED and value[0] not in "[{ \t\r\n\xa0":
+        if type(value) is str and name not in (*CLOSED, "refuse") and value[0] not in "[{ \t\r\n\xa0":
             return value
         return cell_value(name, inner, value, f"{self.table.shown}:{line} {column}", self.note)
 

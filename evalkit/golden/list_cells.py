@@ -36,7 +36,6 @@ class ListCells:
         self._names = TEXT_LISTS | (set(source.lists) if isinstance(source.lists, Mapping) else set())
         self._found: dict[str, _Found] = {}
         self._brackets: dict[str, _Found] = {}
-        self._signs_of_references: set[str] = set()
 
     def holds(self, name: str) -> bool:
         """Tell whether a field holds a list."""
@@ -56,7 +55,6 @@ class ListCells:
 
     def _count(self, name: str, text: str, line: int) -> None:
         if name == "reference":
-            self._signs_of_references |= set(_SIGNS.findall(text))
             return
         if text.startswith("[") and text.endswith("]"):
             self._brackets.setdefault(name, _Found(line, text, "")).n += 1
@@ -71,10 +69,10 @@ class ListCells:
             what = f"{cut(found.cell, _SHOWN_CHARS)!r} is read as one text, as it is not a list of texts in JSON"
             yield Problem(f"{self._table.shown}:{found.line} {name}", what, 'if it is a list, write ["...", "..."]')
         for name, found in self._found.items():
-            sign = found.sign.strip(" ")
-            alone = found.sign not in self._signs_of_references and not self._source.lists and len(self._found) == 1
+            # The sign as it was seen, and for its fields alone: it may stand inside the texts of others.
+            sign = found.sign
             given = self._source.lists if isinstance(self._source.lists, Mapping) else {}
-            setting = sign if alone else {**given, **{each: one.sign.strip(" ") for each, one in self._found.items()}}
+            setting = {**given, **{each: one.sign for each, one in self._found.items()}}
             what = f"{cut(found.cell, _SHOWN_CHARS)!r} is read as one text"
             if found.n > 1:
                 verb = "is" if found.n == 2 else "are"

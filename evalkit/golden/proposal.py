@@ -42,6 +42,12 @@ _MEANINGS: tuple[tuple[str, str, str], ...] = (
     ),
 )
 """Field, the words of its columns in several languages, and the reason to show. The first that matches is taken."""
+_NOT_MEANT = re.compile(
+    r"(^|_)(typ|type|art|kind|class|time|zeit|dauer|duration|seconds?|tokens?|count|anzahl|number_of|length|l(ä|ae)nge|language"
+    r"|sprache|date|datum|score|rating|incorrect|wrong|false|falsch\w*|negative|distractors?)(_|$|\W)|typ$|type$|zeit$"
+)
+"""Words of columns that say something about a question or an answer, and do not hold it."""
+NO_NAME = "no column has a name for this field"
 MAY_BE_STORED = "it may hold the expected answer; if it holds answers that the system gave, map it to `output`"
 """Reason of a proposal that a person has to confirm."""
 
@@ -78,7 +84,7 @@ def propose_columns(header: Sequence[str]) -> tuple[Proposal, ...]:
     if "input" not in found:
         rest = [column for column in header if column not in taken and column.strip()]
         for field, column in zip(("input", *(["reference"] if "reference" not in found else [])), rest, strict=False):
-            found[field] = Proposal(field, column, "no column has a name for this field")
+            found[field] = Proposal(field, column, NO_NAME)
     place = {column: at for at, column in enumerate(header)}
     return tuple(sorted(found.values(), key=lambda each: place[each.column]))
 
@@ -99,7 +105,9 @@ def _likely(header: Sequence[str]) -> Iterator[Proposal]:
     answers = []
     for column in header:
         name = plain_name(column)
-        field, reason = next(((f, why) for f, words, why in _MEANINGS if re.search(words, name)), ("", ""))
+        about = bool(_NOT_MEANT.search(name))
+        meanings = ((f, why) for f, words, why in _MEANINGS if re.search(words, name) and (f == "cohorts" or not about))
+        field, reason = next(meanings, ("", ""))
         if field == "answer":
             answers.append(column)
         elif field == "cohorts":

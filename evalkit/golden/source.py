@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
@@ -63,6 +64,7 @@ class GoldenSource:
         if self.url is not None and not self.url.startswith(("http://", "https://")):
             raise ValueError("url: not an http or https URL; write `path` for a file of the project")
         self._check_columns()
+        self._check_lists()
         for one in (self.lists or {}).values() if isinstance(self.lists, Mapping) else [self.lists]:
             if one is not None and (not one or len(one) > _SEPARATOR_OF_LISTS):
                 raise ValueError(f'lists: {one!r} cannot separate items; write `lists: ";"`')
@@ -78,11 +80,21 @@ class GoldenSource:
         if self.separator is not None and kind not in _SEPARATED:
             raise ValueError("separator: only a CSV file has one; remove the key")
 
+    def _check_lists(self) -> None:
+        """Refuse a field of `lists` that is the misspelt name of a known one."""
+        for name in self.lists if isinstance(self.lists, Mapping) else ():
+            near = [] if name in KNOWN_FIELDS else get_close_matches(name.lower(), KNOWN_FIELDS, n=1, cutoff=0.8)
+            if near:
+                raise ValueError(f"lists: {name!r} is not a field; did you mean `{near[0]}`?")
+
     def _check_columns(self) -> None:
+        twice = [column for column, n in Counter(self.columns.values()).items() if n > 1]
+        if twice:
+            raise ValueError(f"columns: {twice[0]!r} is named for two fields; name each column once")
         for name, column in self.columns.items():
             if not name.strip() or not column.strip():
                 raise ValueError("columns: an empty name; write `columns: {input: Question}`")
-            near = [] if name in KNOWN_FIELDS else get_close_matches(name, KNOWN_FIELDS, n=1, cutoff=0.85)
+            near = [] if name in KNOWN_FIELDS else get_close_matches(name.lower(), KNOWN_FIELDS, n=1, cutoff=0.85)
             if near:
                 raise ValueError(f"columns: {name!r} is not a field; did you mean `{near[0]}`?")
 

@@ -12,6 +12,8 @@ from pydantic import BaseModel
 _WHOLE = re.compile(r"\s*[+-]?\d{1,15}(\.0*)?\s*")
 _NUMBER = re.compile(r"\s*[+-]?\d{1,15}(\.\d{1,15})?\s*")
 _TRUTHS = {"true": True, "false": False}
+MOST_VERDICT_CHARS = 15
+"""Longest text that counts as a number in words of its own, such as `1/5`."""
 Node = Mapping[str, Any]
 
 
@@ -56,13 +58,21 @@ def _clear_object(value: dict[str, Any], node: Node, defs: Node) -> dict[str, An
 
 
 def _is_rival(key: str, value: Any, found: Node, known: Node) -> bool:
-    """Tell whether a further key may be meant as the verdict: it names one, with another value of the same kind."""
-    for name, node in known.items():
-        if name in found and name.lower() in key.lower():
-            other = _clear_scalar(value, node)
-            if type(other) is type(found[name]) and other != found[name] and node.get("type") != "string":
-                return True
-    return False
+    """Tell whether a further key may be meant as the verdict: its name holds that of one, and its value is another."""
+    return any(
+        name in found
+        and name.lower() in key.lower()
+        and node.get("type") != "string"
+        and _is_another(_clear_scalar(value, node), found[name])
+        for name, node in known.items()
+    )
+
+
+def _is_another(value: Any, verdict: Any) -> bool:
+    """Tell whether a value may be a verdict, and not the one that was given; a longer text explains one."""
+    if isinstance(value, str) and not isinstance(verdict, str):
+        return len(value) <= MOST_VERDICT_CHARS and any(map(str.isdigit, value))
+    return value is not None and value != verdict
 
 
 def _clear_scalar(value: Any, node: Node) -> Any:

@@ -7,7 +7,7 @@ from pathlib import Path
 from evalkit.baselines.find import LATEST, find_baseline
 from evalkit.disk.paths import project_of
 from evalkit.errors import InputError, Problem
-from evalkit.store.folder import RunFolder
+from evalkit.store.folder import MANIFEST, RunFolder, is_name
 
 
 def find_run(name: str, root: Path | None = None) -> RunFolder:
@@ -21,7 +21,7 @@ def find_run(name: str, root: Path | None = None) -> RunFolder:
     Raises:
         InputError: there is no such run.
     """
-    if Path(name).is_dir():
+    if Path(name).is_dir() and not (is_name(name) and not (Path(name) / MANIFEST).exists()):
         return RunFolder(Path(name))
     found = find_baseline(name, project_of(Path.cwd()) if root is None else root)
     if found is None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import re
+import shlex
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from evalkit.disk.paths import project_of
+from evalkit.disk.project_code import SPELLING
 from evalkit.errors import InputError, Problem
 from evalkit.operations.table_suite import CaseTable, TableSuite, suite_of_table
 from evalkit.store.folder import BASELINES, REPORTS
@@ -59,19 +62,19 @@ def init_project(folder: Path, table: CaseTable | None = None) -> Started:
     """
     root, top = project_of(folder), _repository_of(folder)
     bot, module = _place_of_bot(folder, root)
-    suite = folder / "suite.yaml"
+    suite, called = folder / "suite.yaml", json.dumps(f"{module}:answer", ensure_ascii=False)
     if table is None:
         made = None
         own = {
-            suite: _starter("suite.yaml").replace("BOT", module),
+            suite: _filled(_starter("suite.yaml"), {"BOT": called}),
             folder / "golden.jsonl": _starter("golden.jsonl"),
             bot: _starter("bot.py"),
         }
     else:
-        made = suite_of_table(_starter("table_suite.yaml"), table, folder, root)
-        own = {suite: made.text.replace("BOT", module)}
+        made = suite_of_table(_starter("table_suite.yaml"), table, folder, root, called)
+        own = {suite: made.text}
         if not made.replays:
-            own[bot] = _starter("table_bot.py").replace("BOT_FILE", _inside(bot, root))
+            own[bot] = _filled(_starter("table_bot.py"), {"BOT_FILE": _inside(bot, root)})
     if there := [file for file in own if file.exists()]:
         raise InputError(Problem(str(file), "already exists", "choose another folder") for file in there)
     workflow = (top or root) / WORKFLOW
@@ -81,16 +84,23 @@ def init_project(folder: Path, table: CaseTable | None = None) -> Started:
         ),
         root / ".gitignore": "".join(f"{line}\n" for line in IGNORED),
     }
-    wrote, added, kept = [], [], []
-    for file, text in (own | shared).items():
-        if not file.exists():
-            _write(file, text)
-            wrote.append(file)
-        elif file.name == ".gitignore" and (lines := _missing_lines(file)):
-            _write(file, lines, append=True)
-            added.append(file)
-        else:
-            kept.append(file)
+    wrote: list[Path] = []
+    added, kept = [], []
+    try:
+        for file, text in (own | shared).items():
+            if not file.exists():
+                _write(file, text)
+                wrote.append(file)
+            elif file.name == ".gitignore" and (lines := _missing_lines(file)):
+                _write(file, lines, append=True)
+                added.append(file)
+            else:
+                kept.append(file)
+        needs_source = NO_COMMIT in _read(workflow)
+    except InputError:
+        for file in wrote:
+            file.unlink()
+        raise
     return Started(
         suite=suite,
         wrote=tuple(wrote),
@@ -98,7 +108,7 @@ def init_project(folder: Path, table: CaseTable | None = None) -> Started:
         kept=tuple(kept),
         bot=bot,
         made=made,
-        needs_source=NO_COMMIT in workflow.read_text(encoding="utf-8"),
+        needs_source=needs_source,
         no_repository=top is None,
     )
 
@@ -116,6 +126,8 @@ def workflow_text(suite: str, baseline: str, source: tuple[str, str] | None = No
     values = {
         "SUITE_FILE": json.dumps(suite),
         "BASELINE_FOLDER": baseline,
+        "PROJECT_FOLDER": shlex.quote(baseline.removesuffix(f"{BASELINES.as_posix()}/{BASELINE}").rstrip("/") or "."),
+        "SAVED_FOLDER": f"{BASELINES.as_posix()}/{BASELINE}",
         "BASELINE_NAME": BASELINE,
         "MAIN_BRANCH": json.dumps(branch),
         "COMMENT_SOURCE": f"{owner}/comment@{commit}",
@@ -188,18 +200,36 @@ def _inside(path: Path, root: Path) -> str:
 
 
 def _place_of_bot(folder: Path, root: Path) -> tuple[Path, str]:
-    """Return the file of the system and its module; Python cannot import from a folder with a dot in its name."""
+    """Return the file of the system and its module: outside of folders that Python cannot import from."""
     parts = folder.resolve().relative_to(root).parts
-    importable = next((at for at, part in enumerate(parts) if "." in part), len(parts))
+    importable = next((at for at, part in enumerate(parts) if not _is_importable(part, root, at)), len(parts))
     name = "bot" if importable == len(parts) else re.sub(r"\W+", "_", f"{parts[-1]} bot").strip("_")
     above = root.joinpath(*parts[:importable])
     file = folder / "bot.py" if importable == len(parts) else above / f"{name}.py"
     return file, ".".join([*parts[:importable], name])
 
 
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise InputError(Problem(str(file), f"cannot be read ({error.strerror})", "move it out of the way")) from None
+
+
+def _is_importable(part: str, root: Path, depth: int) -> bool:
+    """Tell whether a folder can be a package: its name has no dot or quote, and no installed package has it."""
+    if not SPELLING.fullmatch(f"{part}:answer") or re.search(r"[\"'\\.:]", part):
+        return False
+    if depth > 0:
+        return True
+    found = importlib.util.find_spec(part) if part.isidentifier() else None
+    # A folder without `__init__.py` has no origin, and stands behind any package that has one.
+    return found is None or found.origin is None or Path(found.origin).is_relative_to(root)
+
+
 def _missing_lines(gitignore: Path) -> str:
     """Return the lines to add to a .gitignore; empty if it has them all."""
-    text = gitignore.read_text(encoding="utf-8", errors="replace")
+    text = _read(gitignore)
     known = {line.strip() for line in text.splitlines()}
     missing = "".join(f"{line}\n" for line in IGNORED if line not in known)
     return f"\n{missing}" if missing and text and not text.endswith("\n") else missing
@@ -211,4 +241,5 @@ def _write(file: Path, text: str, *, append: bool = False) -> None:
         with file.open("a" if append else "w", encoding="utf-8") as opened:
             opened.write(text)
     except OSError as error:
-        raise InputError(Problem(str(file), f"cannot be written ({error.strerror})", "choose another folder")) from None
+        what = f"cannot be written ({error.strerror})"
+        raise InputError(Problem(str(file), what, "move what is in the way, or choose another folder")) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -12,14 +13,14 @@ from pathlib import Path
 from evalkit.disk.paths import shown_path
 from evalkit.errors import InputError, Problem
 from evalkit.formats.yaml_text import parse_data
-from evalkit.golden.proposal import MAY_BE_STORED, Proposal, propose_columns
+from evalkit.golden.proposal import MAY_BE_STORED, NO_NAME, Proposal, propose_columns
 from evalkit.golden.read import header_of, open_golden
 from evalkit.golden.source import GoldenSource
 
 _COHORT = "cohorts."
 _NO_COHORTS = "# cohorts: [topic]  # columns to report by"
 _SYSTEM = """\
-system: {python: "BOT:answer"}
+system: {python: BOT}
 # or one of these instead:
 # system: {http: "http://localhost:8000/ask", body: {question: "{{input}}"}, pick: {text: answer}}
 # system: {chat: gpt-4o, system_prompt: "Answer in one sentence."}
@@ -40,7 +41,7 @@ class TableSuite:
     """A suite for a table.
 
     Attributes:
-        text: The suite, with `BOT` where the module of the system belongs.
+        text: The suite.
         columns: Fields and their columns, as they were proposed.
         replays: Whether the table has stored answers, so that no system is called.
         doubts: Warnings about the cells, such as lists that are read as one text.
@@ -52,7 +53,7 @@ class TableSuite:
     doubts: tuple[Problem, ...]
 
 
-def suite_of_table(template: str, table: CaseTable, folder: Path, root: Path) -> TableSuite:
+def suite_of_table(template: str, table: CaseTable, folder: Path, root: Path, called: str) -> TableSuite:
     """Propose the fields of a table and write the suite.
 
     Args:
@@ -60,6 +61,7 @@ def suite_of_table(template: str, table: CaseTable, folder: Path, root: Path) ->
         table: the file; it must be inside the project.
         folder: where the suite is written to.
         root: the project.
+        called: the system's callable, as YAML.
 
     Raises:
         InputError: the file is outside of the project, cannot be read, or has no rows.
@@ -81,28 +83,40 @@ def suite_of_table(template: str, table: CaseTable, folder: Path, root: Path) ->
     named = _source(path, table, columns=columns, make_ids="id" not in fields)
     cohorts = [field.removeprefix(_COHORT) for field in fields if field.startswith(_COHORT)]
     values = {
-        "NAME": re.sub(r"\W+", "-", table.file.stem).strip("-") or "cases",
+        "NAME": json.dumps(re.sub(r"\W+", "-", table.file.stem).strip("-") or "cases", ensure_ascii=False),
         "GOLDEN": "\n".join([*_to_confirm(found), named.line()]),
-        "SYSTEM": "system: {replay: golden}" if "output" in fields else _SYSTEM,
+        "SYSTEM": "system: {replay: golden}" if "output" in fields else _SYSTEM.replace("BOT", called),
         "SCORERS": "\n".join(f"  - {line}" for line in _scorers(fields)),
-        "COHORTS": f"cohorts: [{', '.join(sorted(cohorts))}]"
+        "COHORTS": f"cohorts: [{', '.join(_quoted(name) for name in sorted(cohorts))}]"
         if cohorts
         else "# cohorts: [topic]  # columns to report by",
     }
     text = re.sub("|".join(values), lambda place: values[place[0]], template)
     golden = open_golden(named, table.file, shown)
+    if any(each.reason == NO_NAME for each in found) and any("no name" in each.what for each in golden.warnings):
+        what = "the first row names few columns, and none of them for the question: it is probably a title"
+        raise InputError(Problem(f"{shown}:1", what, "remove the rows above the header"))
     return TableSuite(text=text, columns=found, replays="output" in fields, doubts=golden.warnings)
+
+
+def _quoted(name: str) -> str:
+    return name if re.fullmatch(r"[^\W\d]\w*", name) else json.dumps(name, ensure_ascii=False)
 
 
 def _to_confirm(found: Iterable[Proposal]) -> Iterator[str]:
     """Yield a comment for each column whose meaning only the user knows."""
     for each in found:
-        if each.reason == MAY_BE_STORED:
+        if each.reason in (MAY_BE_STORED, NO_NAME):
             yield f"# {each.column!r}: {each.reason}"
 
 
 def _source(path: str, table: CaseTable, **more: object) -> GoldenSource:
-    return GoldenSource(path=path, sheet=table.sheet, encoding=table.encoding, **more)  # type: ignore[arg-type]
+    try:
+        return GoldenSource(path=path, sheet=table.sheet, encoding=table.encoding, **more)  # type: ignore[arg-type]
+    except ValueError as error:
+        key, _, text = str(error).partition(": ")
+        what, _, fix = text.partition("; ")
+        raise InputError(Problem(f"--{key}" if key in ("sheet", "encoding") else key, what, fix)) from None
 
 
 def _scorers(fields: set[str]) -> Iterator[str]:

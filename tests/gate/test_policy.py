@@ -109,3 +109,9 @@ def test_a_fitting_policy_has_no_problem():
         )
     )
     assert policy_problems(policy, METRICS, ("domain",)) == []
+
+
+def test_the_last_run_is_no_baseline_of_a_gate():
+    """Each run would be compared with the one before, so a fall would be blocked only once."""
+    with pytest.raises(ValueError, match="another run each time"):
+        NoRegression(baseline="latest")

@@ -193,7 +193,7 @@ def test_lists_are_split_where_the_suite_says_how(tmp_path: Path) -> None:
     [
         ("required", "9.80 EUR;72 EUR", '";"'),
         ("forbidden", "free|gratis", '"|"'),
-        ("required", '"refund, 30 days"', '","'),
+        ("required", '"refund, 30 days"', '", "'),
         ("contexts", "Passage one|Passage two", '"|"'),
         ("retrieved_contexts", "9.80 EUR;72 EUR", '";"'),
     ],
@@ -206,7 +206,7 @@ def test_a_cell_that_looks_like_a_list_is_a_warning_with_the_setting(
     (warned,) = map(str, golden.warnings)
     field = "contexts" if "contexts" in column else column
     assert warned.startswith(f"g.csv:2 {field}: '{cell.strip(chr(34))}' is read as one text, and so is 1 other cell")
-    assert warned.endswith(f"if it is a list, write `golden: {{path: g.csv, lists: {setting}}}`")
+    assert warned.endswith(f"if it is a list, write `golden: {{path: g.csv, lists: {{{field}: {setting}}}}}`")
 
 
 def test_a_setting_that_would_split_references_is_proposed_for_its_field_alone(tmp_path: Path) -> None:
@@ -376,6 +376,14 @@ def test_rows_that_were_right_keep_their_digest(tmp_path: Path, name: str, text:
         ("prompt,response,ideal", {"input": 0, "output": 1, "reference": 2}),
         ("id,input,reference,cohorts.topic", {"id": 0, "input": 1, "reference": 2, "cohorts.topic": 3}),
         ("Test case,Question,Answer key", {"input": 1, "reference": 2}),
+        ("Question type,Customer question,Answer", {"input": 1, "reference": 2}),
+        ("Fragetyp;Frage;Erwartete Antwort", {"input": 1, "reference": 2}),
+        ("Prompt tokens,Prompt text,Ideal", {"input": 1, "reference": 2}),
+        ("Question,Incorrect answer,Correct answer", {"input": 0, "reference": 2}),
+        ("Answer type,Question,Answer", {"input": 1, "reference": 2}),
+        ("Question,Answer,Target language", {"input": 0, "reference": 1, "cohorts.target_language": 2}),
+        ("Question,Expected answer,Response time (s)", {"input": 0, "reference": 1}),
+        ("Number of documents,Question,Expected", {"input": 1, "reference": 2}),
         ("question,expected_source", {"input": 0, "expected_source": 1}),
         ("A,B,C", {"input": 0, "reference": 1}),
         ("", {}),
@@ -403,6 +411,7 @@ def test_a_mapping_is_proposed_from_the_names_of_columns(header: str, fields: di
             "Question",
             "cohorts.topic",
             "expected_source",
+            "Expected",
         )
     ]
 
@@ -455,3 +464,37 @@ def test_a_second_column_in_another_case_is_named(tmp_path: Path) -> None:
     assert [case.input for case in golden.open()] == ["a"]
     (warning,) = [each for each in golden.warnings if "Question" in each.place]
     assert "not read as `input`, because 'question' is" in warning.what
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"lists": {"requird": ";"}}, "did you mean `required`"),
+        ({"lists": {"Reference": ";"}}, "did you mean `reference`"),
+        ({"columns": {"Input": "q"}}, "did you mean `input`"),
+        ({"columns": {"reference": "a", "required": "a"}}, "'a' is named for two fields"),
+    ],
+)
+def test_a_setting_that_would_be_lost_is_refused(options: dict[str, Any], said: str) -> None:
+    """A misspelt field would be split or mapped nowhere, and a column named twice would fill one of the two."""
+    with pytest.raises(ValueError, match=said):
+        GoldenSource(path="g.csv", **options)
+
+
+def test_the_sign_that_is_proposed_cuts_no_other_text(tmp_path: Path) -> None:
+    """With the line that the warning shows, references and decimals stay whole."""
+    text = "id,input,reference,required,contexts\n"
+    text += '1,Fee?,"9,80 EUR","9,80 EUR, monthly","Fees apply; monthly, in advance."\n'
+    (warning,) = (each for each in opened(tmp_path, "g.csv", text).warnings if "required" in each.place)
+    assert '`golden: {path: g.csv, lists: {required: ", "}}`' in warning.fix
+    (case,) = cases_of(tmp_path, "g.csv", text, lists={"required": ", "})
+    assert case.fields["required"] == ["9,80 EUR", "monthly"]
+    assert case.reference == ("9,80 EUR",)
+    assert case.contexts == ("Fees apply; monthly, in advance.",)
+
+
+@pytest.mark.parametrize(("cell", "value"), [("true", True), ("FALSE", False), ("yes", "yes")])
+def test_refuse_is_true_or_false_in_a_cell(tmp_path: Path, cell: str, value: object) -> None:
+    """Any other word stays one, which the scorer refuses."""
+    (case,) = cases_of(tmp_path, "g.csv", f"id,input,refuse\n1,q,{cell}\n")
+    assert case.fields["refuse"] == value

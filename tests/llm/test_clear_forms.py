@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import time
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 from pydantic import BaseModel, ConfigDict, Field
@@ -119,3 +120,16 @@ def test_a_flood_of_commas_costs_no_time() -> None:
     with pytest.raises(ValueError, match=r"."):
         find_value("{" + '"a": [1,], ' * 50_000, Verdict)
     assert time.process_time() - before < 20
+
+
+@pytest.mark.parametrize("final", [1.5, "1/5", {"value": 1}, 1, "1"])
+def test_a_second_verdict_in_another_form_is_refused(final: Any) -> None:
+    """Which of the two is meant is unknown."""
+    with pytest.raises(ValueError, match="final_score"):
+        find_value(json.dumps({"reason": "ok", "score": 5, "final_score": final}), Verdict)
+
+
+def test_a_text_about_the_verdict_is_not_another_one() -> None:
+    """A longer text explains."""
+    reply = json.dumps({"reason": "ok", "score": 5, "score_explanation": "All 3 facts of the reference are there."})
+    assert find_value(reply, Verdict).score == 5

@@ -79,7 +79,7 @@ def test_a_cell_that_looks_like_a_list_is_among_the_warnings_of_check(tmp_path: 
     warned = [str(each) for each in checked(tmp_path, "g.csv", files).prepared.warnings]
     assert (
         "g.csv:2 required: '9.80 EUR;72 EUR' is read as one text; "
-        'if it is a list, write `golden: {path: g.csv, lists: ";"}`'
+        'if it is a list, write `golden: {path: g.csv, lists: {required: ";"}}`'
     ) in warned
     found = checked(tmp_path, '{path: g.csv, lists: ";"}', files)
     assert not [each for each in found.prepared.warnings if "read as one text" in str(each)]

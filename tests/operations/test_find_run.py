@@ -103,3 +103,11 @@ def test_every_command_takes_every_name(root: Path, command: str, name: str) -> 
     (root / "echo.py").write_text(code, encoding="utf-8")
     ended = CliRunner().invoke(app, command.replace("RUN", name).split())
     assert ended.exit_code == 0, (ended.output, ended.exception)
+
+
+def test_a_folder_without_a_run_does_not_hide_a_name(root: Path) -> None:
+    """A source folder called `main` or `latest` is not what is meant."""
+    for name in ("main", "latest"):
+        Path(name).mkdir()
+    assert find_run("main").path == root / "reports/baselines/main"
+    assert find_run("latest").path.resolve() == root / "reports/second"

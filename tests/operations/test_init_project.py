@@ -24,7 +24,24 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize(
-    "name", ["evals", "my-evals", "Évals 2026", "v1.2", ".evals", "a.b/c", "2026", "class", "a/b", ".", "-x", "日本"]
+    "name",
+    [
+        "evals",
+        "my-evals",
+        "Évals 2026",
+        "v1.2",
+        ".evals",
+        "a.b/c",
+        "2026",
+        "class",
+        "a/b",
+        ".",
+        "-x",
+        "日本",
+        "evalkit",
+        "json",
+        "a:b",
+    ],
 )
 def test_the_folder_may_have_any_name(root: Path, name: str) -> None:
     """What was written runs without an edit: four of five answers are right."""
@@ -85,3 +102,16 @@ def test_the_baseline_is_renewed_on_the_main_branch(
     folder = Path() if branches else Path("evals")
     text = (folder / WORKFLOW).read_text(encoding="utf-8")
     assert yaml.safe_load(text)[True]["push"]["branches"] == [found]
+
+
+def test_a_file_in_the_way_leaves_nothing_behind(root: Path) -> None:
+    """Where `.github` is a file, or .gitignore a folder, the fix says so, and the next try succeeds."""
+    (root / ".github").touch()
+    with pytest.raises(InputError, match="cannot be written"):
+        init_project(Path("evals"))
+    (root / ".github").unlink()
+    (root / ".gitignore").mkdir()
+    with pytest.raises(InputError, match="cannot be read"):
+        init_project(Path("evals"))
+    (root / ".gitignore").rmdir()
+    assert len(init_project(Path("evals")).wrote) == 5

@@ -143,4 +143,39 @@ def test_what_only_the_user_knows_is_said_in_the_suite(root: Path) -> None:
     made = init_project(Path("evals"), CaseTable(file=Path("t.csv"))).made
     assert made is not None
     assert "# 'answer': it may hold the expected answer" in made.text
-    assert any('lists: ";"' in doubt.fix for doubt in made.doubts), made.doubts
+    assert any('lists: {required: ";"}' in doubt.fix for doubt in made.doubts), made.doubts
+
+
+@pytest.mark.parametrize(
+    ("name", "header"),
+    [
+        ("007.csv", "Question,Expected"),
+        ("on.csv", "Question,Expected,Topic"),
+        ("BOTS.csv", "Question,CHATBOT answer expected"),
+        ("t.csv", "Question,Expected,Region [EU]"),
+        ("t.csv", 'Question,Expected,"Topic, main"'),
+        ("=1.csv", "Question,Expected"),
+    ],
+)
+def test_names_of_files_and_columns_are_only_text(root: Path, name: str, header: str) -> None:
+    """Whatever they hold, the suite that is written can be read."""
+    (root / name).write_text(f"{header}\nq,a{',b' * (header.count(',') - 1 - ('main' in header))}\n", encoding="utf-8")
+    init_project(Path("evals"), CaseTable(file=Path(name)))
+    ended = CliRunner().invoke(app, ["check", "evals/suite.yaml"])
+    assert ended.exit_code == 0, (ended.exception, (root / "evals" / "suite.yaml").read_text(encoding="utf-8"))
+
+
+def test_a_title_above_the_header_is_named(root: Path) -> None:
+    """A title is not the question."""
+    (root / "t.csv").write_text("Export of 1 January,,\nquestion,expected,topic\nA?,B,c\n", encoding="utf-8")
+    with pytest.raises(InputError, match="probably a title"):
+        started(root, "t.csv")
+
+
+def test_a_setting_that_the_file_cannot_have_is_a_problem(root: Path) -> None:
+    """Flags are checked like the keys of a suite."""
+    (root / "t.csv").write_text("question,expected\nq,a\n", encoding="utf-8")
+    with pytest.raises(InputError, match="latin-99"):
+        started(root, "t.csv", encoding="latin-99")
+    with pytest.raises(InputError, match="only a workbook"):
+        started(root, "t.csv", sheet="A")

@@ -202,3 +202,11 @@ def test_any_two_values(ours: Any, theirs: Any, ignore_order: bool) -> None:
     assert there.passed is (there.value == 1)
     shuffled = list(reversed(ours)) if isinstance(ours, list) else ours
     assert grade(json.dumps(shuffled), ours_text, ignore_order=True).value == 1
+
+
+def test_where_nothing_is_left_to_compare_nothing_is_known() -> None:
+    """`ignore` that names every field of the reference grades no answer."""
+    case = Case(id="a", input="q", reference=('{"total": 1}',))
+    grade = JsonEqual(ignore=("total",)).score(case, Output(text='{"total": 2}'))
+    assert isinstance(grade, Unscored)
+    assert grade.kind == "nothing_compared"

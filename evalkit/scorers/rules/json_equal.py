@@ -100,14 +100,18 @@ class JsonEqual:
             answer = _json_of(output.text, self.extract)
         except NotJson as error:
             return Score(self.name, 0.0, self.min <= 0, str(error))
-        return max((self._compared(answer, reference) for reference in references), key=lambda score: score.value)
+        grades = [self._compared(answer, reference) for reference in references]
+        scores = [grade for grade in grades if isinstance(grade, Score)]
+        return max(scores, key=lambda score: score.value) if scores else grades[0]
 
-    def _compared(self, answer: Any, reference: Any) -> Score:
+    def _compared(self, answer: Any, reference: Any) -> Score | Unscored:
         if self.ignore_order:
             answer = _aligned(answer, reference)
         found, wanted = self._chosen(answer), self._chosen(reference)
         paths = [*wanted, *(path for path in found if path not in wanted)]
         different = [path for path in paths if not self._equal(path, found, wanted)]
+        if not paths and self.ignore:
+            return Unscored(self.name, "nothing_compared", "`ignore` leaves no field to compare")
         share = 1 - len(different) / len(paths) if paths else 1.0
         told = [_told(path, found, wanted) for path in different[:KEPT_FIELDS]]
         reason = f"{len(paths) - len(different)} of {len(paths)} fields equal"
