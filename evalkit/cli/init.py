@@ -46,6 +46,8 @@ def init(
     for word, files in (("wrote", started.wrote), ("added to", started.added), ("kept", started.kept)):
         for file in files:
             typer.echo(f"{word:<8} {shown_path(file)}" + (" (it was there)" if word == "kept" else ""))
+    if started.ignores_baselines:
+        typer.echo("warning .gitignore: `reports/` ignores baselines too; write `reports/*` in its place")
     for line in _columns(started):
         typer.echo(line)
     for place, line in enumerate(_next(started)):

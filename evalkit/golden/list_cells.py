@@ -47,7 +47,8 @@ class ListCells:
         sign = self._source.separator_of(known) or self._source.separator_of(name)
         if sign is not None:
             items = [item.strip() for item in text.split(sign) if item.strip()]
-            row[name] = text if known == "reference" and len(items) < 2 else items
+            # A cell of nothing but separators is a slip, not an empty list, which would expect nothing.
+            row[name] = text if not items or (known == "reference" and len(items) < 2) else items
             return
         if known == "contexts" and self._table.kind == "cells":
             row[name] = [text]

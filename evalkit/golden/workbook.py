@@ -53,7 +53,11 @@ def cell_text(value: Any) -> Any:
     A number is written with a point, in full and without trailing zeros, whatever the sheet shows. A date is written as
     2026-01-31, with the time as 2026-01-31T14:30:00; a duration as 26:30:00.
     """
-    if value is None or isinstance(value, bool | str | Unreadable):
+    if isinstance(value, str):
+        from openpyxl.utils.escape import unescape
+
+        return unescape(value)  # a carriage return is stored as _x000D_
+    if value is None or isinstance(value, bool | Unreadable):
         return value
     if isinstance(value, int | float):
         text = format(Decimal(repr(value)), "f")
@@ -66,8 +70,10 @@ def cell_text(value: Any) -> Any:
     if isinstance(value, datetime.time):
         return value.isoformat(timespec=_precision(value))
     if isinstance(value, datetime.timedelta):
-        minutes, seconds = divmod(round(value.total_seconds()), 60)
-        return f"{minutes // 60:02}:{minutes % 60:02}:{seconds:02}"
+        seconds, milliseconds = divmod(abs(round(value.total_seconds() * 1000)), 1000)
+        minutes, seconds = divmod(seconds, 60)
+        sign, rest = "-" if value < datetime.timedelta() else "", f".{milliseconds:03}" if milliseconds else ""
+        return f"{sign}{minutes // 60:02}:{minutes % 60:02}:{seconds:02}{rest}"
     return Unreadable(f"a value of type {type(value).__name__}")
 
 

@@ -23,6 +23,8 @@ NO_COMMIT = "0" * 40
 BASELINE = "main"
 IGNORED = (".evalkit/", f"{REPORTS}/*", f"!{BASELINES.as_posix()}/")
 """Lines of .gitignore: run folders are left out, baselines are committed."""
+_REPORTS_AS_A_WHOLE = {REPORTS, f"{REPORTS}/", f"/{REPORTS}", f"/{REPORTS}/"}
+"""Lines of .gitignore below which nothing can be included again."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +40,7 @@ class Started:
         made: What was proposed for a table, `None` without one.
         needs_source: Whether the workflow has placeholders for the repository and commit of evalkit.
         no_repository: Whether the folder is outside of every git repository.
+        ignores_baselines: Whether a line of .gitignore keeps baselines from being committed.
     """
 
     suite: Path
@@ -48,6 +51,7 @@ class Started:
     made: TableSuite | None
     needs_source: bool
     no_repository: bool
+    ignores_baselines: bool
 
 
 def init_project(folder: Path, table: CaseTable | None = None) -> Started:
@@ -110,6 +114,9 @@ def init_project(folder: Path, table: CaseTable | None = None) -> Started:
         made=made,
         needs_source=needs_source,
         no_repository=top is None,
+        ignores_baselines=bool(
+            _REPORTS_AS_A_WHOLE & {line.strip() for line in _read(root / ".gitignore").splitlines()}
+        ),
     )
 
 

@@ -498,3 +498,9 @@ def test_refuse_is_true_or_false_in_a_cell(tmp_path: Path, cell: str, value: obj
     """Any other word stays one, which the scorer refuses."""
     (case,) = cases_of(tmp_path, "g.csv", f"id,input,refuse\n1,q,{cell}\n")
     assert case.fields["refuse"] == value
+
+
+def test_a_cell_of_separators_alone_stays_text(tmp_path: Path) -> None:
+    """An empty list would expect nothing, and pass any answer."""
+    (case,) = cases_of(tmp_path, "g.csv", "id,input,required\na,q,;\n", lists=";")
+    assert case.fields["required"] == ";"

@@ -114,6 +114,9 @@ def test_columns_and_lists_apply_to_a_sheet(tmp_path: Path) -> None:
         (datetime.date(2026, 1, 31), "2026-01-31"),
         (datetime.time(9, 5), "09:05:00"),
         (datetime.timedelta(hours=26, minutes=30), "26:30:00"),
+        (-datetime.timedelta(hours=1, minutes=30), "-01:30:00"),
+        (datetime.timedelta(milliseconds=400), "00:00:00.400"),
+        ("a_x000D_b", "a\rb"),
         (None, None),
     ],
 )

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from typer.testing import CliRunner
 
 import evalkit
+from evalkit.cli.app import app
 from evalkit.errors import InputError
 from evalkit.operations.init_project import IGNORED, WORKFLOW, init_project
 
@@ -115,3 +117,12 @@ def test_a_file_in_the_way_leaves_nothing_behind(root: Path) -> None:
         init_project(Path("evals"))
     (root / ".gitignore").rmdir()
     assert len(init_project(Path("evals")).wrote) == 5
+
+
+@pytest.mark.parametrize("line", ["reports", "reports/", "/reports/"])
+def test_a_line_that_ignores_baselines_is_named(root: Path, line: str) -> None:
+    """Git includes nothing again below a folder that is ignored as a whole."""
+    (root / ".gitignore").write_text(f"{line}\n", encoding="utf-8")
+    assert init_project(Path("evals")).ignores_baselines
+    ended = CliRunner().invoke(app, ["init", "more"])
+    assert "write `reports/*` in its place" in ended.output

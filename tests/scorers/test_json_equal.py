@@ -210,3 +210,13 @@ def test_where_nothing_is_left_to_compare_nothing_is_known() -> None:
     grade = JsonEqual(ignore=("total",)).score(case, Output(text='{"total": 2}'))
     assert isinstance(grade, Unscored)
     assert grade.kind == "nothing_compared"
+
+
+def test_two_code_blocks_that_differ_are_no_answer() -> None:
+    """A draft and a correction: which of them is meant is not for the scorer to guess."""
+    case = Case(id="a", input="q", reference=('{"a": 1}',))
+    twice = 'Draft:\n```json\n{"a": 1}\n```\nCorrected:\n```json\n{"a": 2}\n```'
+    grade = JsonEqual().score(case, Output(text=twice))
+    assert isinstance(grade, Score)
+    assert (grade.value, grade.reason) == (0.0, "several code blocks with different JSON, of which any may be meant")
+    assert JsonEqual().score(case, Output(text=twice.replace("2", "1"))).value == 1.0  # type: ignore[union-attr]

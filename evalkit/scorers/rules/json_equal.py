@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any, ClassVar
 
 from evalkit.scorers.rules.rule import check_share, no_reference
-from evalkit.scorers.rules.structured import NotJson, extracted_json, read_json
+from evalkit.scorers.rules.structured import NotJson, extracted_json, json_blocks, read_json
 from evalkit.text.escaping import cut
 from evalkit.types import Case, Metric, Output, Score, Unscored
 
@@ -151,7 +151,10 @@ def _json_of(text: str, extract: bool) -> Any:
         return read_json(text)
     except NotJson:
         if extract or "```" in text:
-            return extracted_json(text)
+            value = extracted_json(text)
+            if any(other != value for other in json_blocks(text)):
+                raise NotJson("several code blocks with different JSON, of which any may be meant") from None
+            return value
         raise
 
 

@@ -8,6 +8,7 @@ import itertools
 import json
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -136,6 +137,14 @@ def extracted_json(text: str) -> Any:
             _check_depth(text[start:end])
             return value
     raise NotJson("no JSON object or array in the answer")
+
+
+def json_blocks(text: str) -> Iterator[Any]:
+    """Yield the value of each code block that is labelled as JSON and can be read."""
+    for fence in _FENCE.finditer(text):
+        if fence[1].strip().lower() == "json":
+            with suppress(NotJson):
+                yield read_json(fence[2])
 
 
 def _check_depth(text: str) -> None:
