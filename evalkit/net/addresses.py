@@ -13,9 +13,10 @@ _AZURE_PATH = "/openai/deployments/"
 
 
 def endpoint_url(base_url: str, path: str) -> str:
-    """Return the address of one operation, such as `chat/completions`: the path goes before the query."""
+    """Return the address of one operation, such as `chat/completions`: a missing path goes before the query."""
     address, mark, query = base_url.partition("?")
-    return f"{address.rstrip('/')}/{path}{mark}{query}"
+    address = address.rstrip("/").removesuffix(f"/{path}")
+    return f"{address}/{path}{mark}{query}"
 
 
 def key_header(key: str, base_url: str, name: str | None = None) -> Mapping[str, str]:

@@ -215,6 +215,7 @@ def test_the_name_of_a_header_is_checked(caller: Any) -> None:
 def test_addresses(base_url: str, url: str) -> None:
     """One slash, and the query last."""
     assert endpoint_url(base_url, "op") == url
+    assert endpoint_url(url, "op") == url  # an address that is copied whole
 
 
 def test_azure_is_known_by_its_hosts_and_paths() -> None:

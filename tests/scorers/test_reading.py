@@ -131,3 +131,9 @@ def test_marks_can_be_forbidden() -> None:
     scorer = Contains(none=("**",))
     case = Case(id="c", input="q")
     assert [scorer.score(case, Output(text=text)).passed for text in ("**x**", "x")] == [False, True]  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("answer", ["pass**word**", "p**assword**", "the *pass*word"])
+def test_a_word_that_is_partly_emphasised_is_a_word(answer: str) -> None:
+    """A reader sees the forbidden word."""
+    assert "password" in without_marks(answer)

@@ -13,8 +13,11 @@ _EMPHASIS = re.compile(
     r"(?<![A-Za-z0-9*])(\*{2,3})(?![\s*])[^*]+(?<!\s)\1(?!\*)"
     r"|(?<![A-Za-z0-9*])(\*)(?![\s*])[^*]+(?<!\s)\*(?![A-Za-z0-9*])"
     r"|(?<![A-Za-z0-9_])(_{1,3})(?![\s_])(?:[^_]|(?<=[^\W_])_(?=[^\W_]))+(?<!\s)\3(?![A-Za-z0-9_])"
+    r"|(?<![0-9*])(\*{1,3})[A-Za-z]+\4(?![0-9*])"
 )
-"""A mark inside an ASCII word or number (`snake_case`, `2*3*4`) is none; other scripts attach particles to a mark."""
+"""An underscore inside an ASCII word (`snake_case`) and an asterisk between numbers (`2*3*4`) are not emphasis.
+
+Asterisks around letters are, also inside a word (`pass**word**`). Other scripts attach particles to a mark."""
 _MOST_NESTED = 4
 _CURRENCY = "$\u00a2-\u00a5\u0e3f\u20a0-\u20cf"
 _NUMBER_SIGN = re.compile(
@@ -44,5 +47,5 @@ def signs_joined(text: str) -> str:
 
 
 def _content(found: re.Match[str]) -> str:
-    width = len(found[1] or found[2] or found[3])
+    width = len(found[1] or found[2] or found[3] or found[4])
     return found[0][width:-width]
