@@ -128,13 +128,12 @@ def _scorers(fields: set[str]) -> Iterator[str]:
         limit = "advisory: true" if listed else "min: 0.5"
         yield _noted(f"token_f1: {{{limit}}}", "words shared with the expected answer")
         yield _noted("similarity: {advisory: true}", "shown, without effect on the decision")
-        yield _noted("contains: {any_field: reference, advisory: true}", "for answers that must occur word for word")
     elif not listed:
         yield _noted("length: {min: 1, max: 4000}", "no column has an expected answer: add scorers for what you expect")
 
 
 def _noted(scorer: str, note: str) -> str:
-    return f"{scorer:<49} # {note}"
+    return f"{scorer:<31} # {note}"
 
 
 def _as_flags(problem: Problem, folder: Path, table: CaseTable) -> Problem:

@@ -78,6 +78,9 @@ def test_a_sheet_becomes_a_gate(root: Path, kind: str) -> None:
     bot.write_text(BOT, encoding="utf-8")
     first = evalkit.run("evals/suite.yaml")
     assert first.outcome == "approved with conditions"
+    assert first.summary is not None
+    graded = {cell.metric: cell.n_unscored for cell in first.summary.cells if cell.cohort == "overall"}
+    assert [graded[name] for name in ("keywords", "token_f1", "similarity")] == [0, 0, 0]
     assert CliRunner().invoke(app, ["baseline", "save", "latest"]).exit_code == 0
     assert evalkit.run("evals/suite.yaml").outcome == "approved"
     broken = BOT.replace("    return", "    if int(number) % 2:\n        return 'Das weiß ich nicht.'\n    return")
