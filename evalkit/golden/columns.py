@@ -83,7 +83,7 @@ class ColumnReader:
 
     def __post_init__(self) -> None:
         """Prepare what is gathered over all rows."""
-        self._lists = ListCells(self.source, self.table)
+        self._lists = ListCells(self.source, self.table, self.reading.lists)
 
     def read(self, line: int, raw: dict[str, Any]) -> NamedRow | None:
         """Return the row under the names of fields; `None` if the columns as a whole cannot be used."""

@@ -31,9 +31,9 @@ class _Found:
 class ListCells:
     """The list fields of one file."""
 
-    def __init__(self, source: GoldenSource, table: RawTable) -> None:
+    def __init__(self, source: GoldenSource, table: RawTable, own: frozenset[str] = frozenset()) -> None:
         self._source, self._table = source, table
-        self._names = TEXT_LISTS | (set(source.lists) if isinstance(source.lists, Mapping) else set())
+        self._names = TEXT_LISTS | own | (set(source.lists) if isinstance(source.lists, Mapping) else set())
         self._found: dict[str, _Found] = {}
         self._brackets: dict[str, _Found] = {}
 

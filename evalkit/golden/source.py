@@ -128,6 +128,8 @@ class Reading:
     """Cohorts to report by: a column of that name is one."""
     replays: bool = False
     """Whether the system replays the answers that the golden rows hold, so that `answer` is one of them."""
+    lists: frozenset[str] = frozenset()
+    """Fields of the user's own that hold lists of texts, because a scorer reads them."""
 
 
 def _kind(name: str) -> str:

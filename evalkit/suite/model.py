@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -228,7 +228,16 @@ def reading_of(options: SuiteOptions, system: SystemConfig | None) -> Reading:
     """Return how a suite reads columns; a system that could not be read is taken for one that replays answers."""
     replays = system is None or (isinstance(system, ReplaySystem) and system.from_golden)
     cohorts = tuple(name for name in options.cohorts if name not in DERIVED_VALUES)
-    return Reading(cohorts=cohorts, replays=replays)
+    return Reading(cohorts=cohorts, replays=replays, lists=frozenset(_list_fields(options.scorers)))
+
+
+def _list_fields(scorers: Iterable[Any]) -> Iterator[str]:
+    """Yield the fields of the user's own that scorers read texts from, such as `contains: {none_field: taboo}`."""
+    for item in scorers:
+        for given in item.values() if isinstance(item, Mapping) else ():
+            for key, value in given.items() if isinstance(given, Mapping) else ():
+                if str(key).endswith("_field") and isinstance(value, str):
+                    yield value
 
 
 @dataclass(frozen=True, kw_only=True)

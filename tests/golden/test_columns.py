@@ -504,3 +504,13 @@ def test_a_cell_of_separators_alone_stays_text(tmp_path: Path) -> None:
     """An empty list would expect nothing, and pass any answer."""
     (case,) = cases_of(tmp_path, "g.csv", "id,input,required\na,q,;\n", lists=";")
     assert case.fields["required"] == ";"
+
+
+def test_a_field_that_a_scorer_reads_texts_from_holds_a_list(tmp_path: Path) -> None:
+    """Forbidden words in a column of your own are warned about, and split like those of a known field."""
+    text = "id,input,verboten\na,q,Paris;Rome\n"
+    reading = Reading(lists=frozenset({"verboten"}))
+    (warning,) = opened(tmp_path, "g.csv", text, reading).warnings
+    assert 'lists: {verboten: ";"}' in warning.fix
+    (case,) = cases_of(tmp_path, "g.csv", text, reading, lists=";")
+    assert case.fields["verboten"] == ["Paris", "Rome"]

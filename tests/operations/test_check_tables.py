@@ -83,3 +83,10 @@ def test_a_cell_that_looks_like_a_list_is_among_the_warnings_of_check(tmp_path: 
     ) in warned
     found = checked(tmp_path, '{path: g.csv, lists: ";"}', files)
     assert not [each for each in found.prepared.warnings if "read as one text" in str(each)]
+
+
+def test_a_field_that_a_scorer_names_holds_a_list(tmp_path: Path) -> None:
+    """The suite says which columns of its own are lists of texts."""
+    files = {"g.csv": "id,input,reference,taboo,topic\n1,q,r,Paris;Rome,t\n"}
+    found = checked(tmp_path, "g.csv", files, ("  - exact\n", "  - exact\n  - contains: {none_field: taboo}\n"))
+    assert any('lists: {taboo: ";"}' in warning.fix for warning in found.prepared.warnings)
