@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from evalkit.golden.lines import STRICT, Note, parse_row
-from evalkit.golden.names import FIELD_OF, KNOWN_FIELDS, RECORD_LISTS, TEXT_LISTS, WRAPPERS
+from evalkit.golden.names import KNOWN_FIELDS, RECORD_LISTS, TEXT_LISTS, WRAPPERS, field_of
 from evalkit.types import ROLES
 
 CLOSED = ("kind", "severity")
@@ -39,7 +39,7 @@ def cell_value(name: str, inner: str | None, cell: str | bool, place: str, note:
     if isinstance(cell, bool):
         is_own = name not in KNOWN_FIELDS or name == "refuse"
         return cell if is_own and inner is None else str(cell).lower()
-    known = FIELD_OF.get(name, name)
+    known = field_of(name)
     if known in KNOWN_FIELDS and known != "output" and not cell.strip():
         return None
     if known in CLOSED:

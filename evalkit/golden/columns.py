@@ -12,7 +12,7 @@ from evalkit.golden.cells import CLOSED, Reread, cell_value
 from evalkit.golden.header import NAMELESS, RawTable
 from evalkit.golden.lines import Note, Unreadable
 from evalkit.golden.list_cells import ListCells
-from evalkit.golden.names import FIELD_OF, KNOWN_FIELDS, field_of, plain_name
+from evalkit.golden.names import KNOWN_FIELDS, field_of, plain_name
 from evalkit.golden.proposal import MAY_BE_STORED, propose_columns
 from evalkit.golden.source import GoldenSource, Reading
 from evalkit.text.escaping import cut
@@ -194,13 +194,13 @@ class ColumnReader:
         plain = {name: plain_name(name) for name in shape}
         mapped, fault = self._mapped(shape, plain)
         targets = [(column, *_split(name)) for column, name in mapped.items()]
-        stated = {FIELD_OF.get(name, name) for name in mapped.values()}
+        stated = {field_of(name) for name in mapped.values()}
         for column in shape:
             name = None if column in mapped else self._own_name(column, plain, stated)
             if name is not None:
                 targets.append((column, *self._own_split(name, shape)))
         names = {name for _, name, _ in targets}
-        given = {FIELD_OF.get(name, name) for name in names}
+        given = {field_of(name) for name in names}
         if any(name.startswith(_EXPECTATIONS) for name in shape) or names >= {"inputs", "outputs"}:
             given.add("reference")
         certain = "reference" in given or self.reading.replays
@@ -238,7 +238,7 @@ class ColumnReader:
                 place = f"{self.table.shown}:{self.table.header_line} {column}"
                 what = f"not read as `{field_of(plain[column])}`, because {exact[0]!r} is"
                 self.warn(Problem(place, what, "remove one of the two"))
-        if FIELD_OF.get(name, name) in mapped and name in KNOWN_FIELDS:
+        if field_of(name) in mapped and name in KNOWN_FIELDS:
             why = "`columns` names another column for its field"
             self.table.leave_out(column, self.table.header_line, why, "map it to a name of your own")
             return None
@@ -246,7 +246,7 @@ class ColumnReader:
 
     def _any_case(self, plain: Mapping[str, str]) -> bool:
         """Tell whether names match in any case: in tables, and in rows without the exact name of an input."""
-        return self.table.kind != "records" or not any(FIELD_OF.get(name) == "input" for name in plain)
+        return self.table.kind != "records" or not any(field_of(name) == "input" for name in plain)
 
     def _own_split(self, name: str, shape: Sequence[str]) -> tuple[str, str | None]:
         """Split the name of a column at its dot, unless another column has the name before it."""
@@ -269,7 +269,7 @@ class ColumnReader:
         for column, name, inner in targets:
             other = first.setdefault((name, inner), column)
             if other != column:
-                field = FIELD_OF.get(name, name)
+                field = field_of(name)
                 line = self.source.line(columns={**self.source.columns, field: other})
                 return f"the columns {other!r} and {column!r} both give `{field}`", f"choose one, as in `{line}`"
         return None
@@ -308,7 +308,7 @@ class ColumnReader:
     def _line(self, columns: Mapping[str, str], shape: Sequence[str]) -> str:
         """Return the line to copy, with ids made if no column gives them."""
         merged = {**self.source.columns, **columns}
-        has_id = "id" in merged or any(FIELD_OF.get(plain_name(column)) == "id" for column in shape)
+        has_id = "id" in merged or any(field_of(plain_name(column)) == "id" for column in shape)
         return self.source.line(columns=merged, make_ids=self.source.make_ids or not has_id)
 
 

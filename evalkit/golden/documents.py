@@ -13,7 +13,7 @@ from evalkit.formats.yaml_text import parse_data
 from evalkit.golden.encoding import is_unmarked_utf16, open_text
 from evalkit.golden.header import RawTable
 from evalkit.golden.lines import STRICT, UNMARKED, Note, RawRow, Rejected, readable
-from evalkit.golden.names import FIELD_OF
+from evalkit.golden.names import field_of
 
 _MAX_JSON_BYTES = 64 << 20
 _MAX_YAML_BYTES = 4 << 20
@@ -166,7 +166,7 @@ def _rows_key(value: Mapping[str, Any], shown: str, warn: Note) -> str:
     Raises:
         Rejected: there is none, or several, or the mapping is a row itself.
     """
-    row = [key for key in value if key == "id" or FIELD_OF.get(key) == "input"]
+    row = [key for key in value if key == "id" or field_of(key) == "input"]
     lists = [key for key, each in value.items() if isinstance(each, list) and each and isinstance(each[0], Mapping)]
     if row and all(not isinstance(value[key], list) or key == "messages" for key in row):
         raise Rejected(f"one row, not a list of rows; {_LIST}")

@@ -10,7 +10,7 @@ from typing import Any
 
 from evalkit.formats.contexts import read_contexts
 from evalkit.formats.messages import read_messages, text_of
-from evalkit.golden.names import ALIASES, FIELD_OF, OWN_FIELDS, WRAPPERS
+from evalkit.golden.names import ALIASES, OWN_FIELDS, WRAPPERS, field_of
 from evalkit.golden.promptfoo import Complain, expected_of
 from evalkit.types import KINDS, ROLES, SEVERITIES, Case, Message, Origin
 
@@ -100,7 +100,7 @@ def _our_names(raw: Mapping[str, Any], note: Complain) -> dict[str, Any]:
     read = {key: value for key, value in raw.items() if key not in expected.columns} | expected.answers
     for key, value in read.items():
         is_reference = key in expected.answers or (key == "outputs" and "inputs" in raw)
-        name = "reference" if is_reference else FIELD_OF.get(key, key)
+        name = "reference" if is_reference else field_of(key)
         if name in origin:
             note(f"`{origin[name]}` and `{key}` {SAME_FIELD} the {name}", "keep one of the two")
             continue

@@ -9,7 +9,7 @@ from typing import Any
 
 from evalkit.errors import Problem
 from evalkit.golden.header import RawTable
-from evalkit.golden.names import FIELD_OF, TEXT_LISTS
+from evalkit.golden.names import TEXT_LISTS, field_of
 from evalkit.golden.source import GoldenSource
 from evalkit.text.escaping import cut
 from evalkit.text.numbers import plural
@@ -39,11 +39,11 @@ class ListCells:
 
     def holds(self, name: str) -> bool:
         """Tell whether a field holds a list."""
-        return FIELD_OF.get(name, name) in self._names or name in self._names
+        return field_of(name) in self._names or name in self._names
 
     def read(self, row: dict[str, Any], name: str, line: int) -> None:
         """Split the text of a list field in place, or count it if it looks like a list."""
-        known, text = FIELD_OF.get(name, name), row[name]
+        known, text = field_of(name), row[name]
         sign = self._source.separator_of(known) or self._source.separator_of(name)
         if sign is not None:
             items = [item.strip() for item in text.split(sign) if item.strip()]

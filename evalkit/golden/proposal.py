@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from evalkit.golden.names import FIELD_OF, KNOWN_FIELDS, plain_name
+from evalkit.golden.names import KNOWN_FIELDS, field_of, plain_name
 
 _MEANINGS: tuple[tuple[str, str, str], ...] = (
     ("id", r"(^|_)(id|nr|no|num|number|nummer|lfd)\.?$|^(key|case|#)$", "it numbers the rows"),
@@ -97,7 +97,7 @@ def _known(header: Sequence[str]) -> Iterator[Proposal]:
         if dot and rest and plain_name(group) == "cohorts":
             yield Proposal(column.strip(), column, "it has the name of a cohort", True)
         elif name in KNOWN_FIELDS and name != "answer":
-            yield Proposal(FIELD_OF.get(name, name), column, "it has the name of the field", True)
+            yield Proposal(field_of(name), column, "it has the name of the field", True)
 
 
 def _likely(header: Sequence[str]) -> Iterator[Proposal]:

@@ -105,7 +105,8 @@ class RetryPolicy:
     def repeats(self, failure: ExchangeFailed) -> bool:
         """Tell whether the request may be sent again after this failure."""
         if failure.status is not None:
-            return failure.status in self.statuses
+            # OpenAI answers 429 too when a quota is used up, which no wait changes.
+            return failure.status in self.statuses and b"insufficient_quota" not in failure.body
         return failure.fate == "not_sent" or (failure.fate == "lost" and self.lost_replies)
 
     def wait_s(self, attempt: int, asked_s: float | None, left_s: float, rng: random.Random) -> float | None:

@@ -87,9 +87,7 @@ def suite_of_table(template: str, table: CaseTable, folder: Path, root: Path, ca
         "GOLDEN": "\n".join([*_to_confirm(found), named.line()]),
         "SYSTEM": "system: {replay: golden}" if "output" in fields else _SYSTEM.replace("BOT", called),
         "SCORERS": "\n".join(f"  - {line}" for line in _scorers(fields)),
-        "COHORTS": f"cohorts: [{', '.join(_quoted(name) for name in sorted(cohorts))}]"
-        if cohorts
-        else "# cohorts: [topic]  # columns to report by",
+        "COHORTS": f"cohorts: [{', '.join(_quoted(name) for name in sorted(cohorts))}]" if cohorts else _NO_COHORTS,
     }
     text = re.sub("|".join(values), lambda place: values[place[0]], template)
     golden = open_golden(named, table.file, shown)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from evalkit.net.retry import REPEATABLE, parse_retry_after
+from evalkit.net.retry import REPEATABLE, ExchangeFailed, StatusReply, parse_retry_after
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 
@@ -70,3 +70,11 @@ def test_waits_grow_to_a_limit() -> None:
     """They double up to 30 seconds, before jitter."""
     shortest = [REPEATABLE.shortest_wait_s(attempt, None) for attempt in range(8)]
     assert shortest == [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0]
+
+
+def test_a_quota_that_is_used_up_is_not_waited_for() -> None:
+    """The same status as a rate limit, and no wait helps."""
+    body = b'{"error": {"code": "insufficient_quota", "message": "You exceeded your current quota."}}'
+    used_up = ExchangeFailed("http_429", "quota", refusal=StatusReply(429, body, None))
+    limited = ExchangeFailed("http_429", "rate", refusal=StatusReply(429, b"{}", None))
+    assert [REPEATABLE.repeats(failure) for failure in (used_up, limited)] == [False, True]
