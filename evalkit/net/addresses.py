@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Mapping
 from urllib.parse import urlsplit
@@ -29,6 +30,14 @@ def key_header(key: str, base_url: str, name: str | None = None) -> Mapping[str,
     """
     header = name or ("api-key" if _is_azure(base_url) else "Authorization")
     return {header: f"Bearer {key}" if header.lower() == "authorization" else key}
+
+
+def is_local(host: str) -> bool:
+    """Tell whether a host is this machine."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
 
 
 def _is_azure(base_url: str) -> bool:

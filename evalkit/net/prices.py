@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass
 from urllib.parse import urlsplit
+
+from evalkit.net.addresses import is_local
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +41,9 @@ def listed_cost_usd(
     Returns:
         US dollars; `None` if the vendor or the model is unknown.
     """
-    if _is_local(base_url):  # no vendor's price applies, and the table takes half a second to load
+    if is_local(
+        urlsplit(base_url).hostname or ""
+    ):  # no vendor's price applies, and the table takes half a second to load
         return None
     from genai_prices import Usage, calc_price
 
@@ -50,11 +53,3 @@ def listed_cost_usd(
     except (LookupError, ValueError):  # ValueError: more cached than input tokens were reported
         return None
     return float(price.total_price)
-
-
-def _is_local(base_url: str) -> bool:
-    host = urlsplit(base_url).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

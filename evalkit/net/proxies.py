@@ -7,6 +7,8 @@ import re
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
+from evalkit.net.addresses import is_local
+
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -23,7 +25,7 @@ def find_proxy(url: str, env: Mapping[str, str]) -> str | None:
     parts = urlsplit(url)
     host = (parts.hostname or "").rstrip(".").lower()
     name, value = _first(env, "HTTPS_PROXY" if parts.scheme == "https" else "HTTP_PROXY", "ALL_PROXY")
-    if not value or _is_local(host) or _is_excepted(host, parts.port, _first(env, "NO_PROXY")[1]):
+    if not value or is_local(host) or _is_excepted(host, parts.port, _first(env, "NO_PROXY")[1]):
         return None
     address = value if "://" in value else f"http://{value}"
     try:
@@ -43,11 +45,6 @@ def _first(env: Mapping[str, str], *names: str) -> tuple[str, str]:
     """Return name and value of the first variable that is set, in either case."""
     spellings = [spelling for name in names for spelling in (name.lower(), name)]
     return next(((name, env[name].strip()) for name in spellings if env.get(name, "").strip()), ("", ""))
-
-
-def _is_local(host: str) -> bool:
-    address = _address(host)
-    return host == "localhost" or host.endswith(".localhost") or (address is not None and address.is_loopback)
 
 
 def _is_excepted(host: str, port: int | None, no_proxy: str) -> bool:
