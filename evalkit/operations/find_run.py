@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from evalkit.baselines.find import LATEST, find_baseline
@@ -21,7 +22,7 @@ def find_run(name: str, root: Path | None = None) -> RunFolder:
     Raises:
         InputError: there is no such run.
     """
-    if Path(name).is_dir() and not (is_name(name) and not (Path(name) / MANIFEST).exists()):
+    if Path(name).is_dir() and (not is_name(name) or os.path.lexists(Path(name) / MANIFEST)):
         return RunFolder(Path(name))
     found = find_baseline(name, project_of(Path.cwd()) if root is None else root)
     if found is None:

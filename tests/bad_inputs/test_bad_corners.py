@@ -92,7 +92,7 @@ CASES: dict[str, tuple[Spoil, tuple[str, ...], str]] = {
     "a column and its part": (
         table("g.csv", "id,input,reference,cohorts,cohorts.topic\na,b,c,west,east\n"),
         CHECK,
-        "g.csv:2 cohorts.topic: the column `cohorts` holds a text already; ",
+        "g.csv:2 cohorts.topic: `cohorts` is already filled by another column; ",
     ),
     "damaged pages": (parquet(ROW, lambda data: data[:8] + bytes(40) + data[48:]), CHECK, "g.parquet: cannot be read"),
     "no rows": (parquet({"id": [], "input": []}), CHECK, "g.parquet:1: no case in it; "),

@@ -144,7 +144,7 @@ def test_what_is_compared_is_chosen_and_told() -> None:
     assert grade(["a b c"], **case)["hit"].reason == "by overlap: relevant at rank 1 of 1"  # type: ignore[union-attr]
     missing = grade(["d1"], relevant_ids=["d1"])["hit"]
     assert isinstance(missing, Unscored)
-    assert (missing.kind, missing.message) == ("missing_id", "no context has an `id`; return [{id, text, source}]")
+    assert (missing.kind, missing.message) == ("missing_id", "no context has the key `id`; return [{id, text, source}]")
 
 
 def test_contexts_of_the_case_are_used_where_the_system_names_none() -> None:
