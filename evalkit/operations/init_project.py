@@ -88,31 +88,15 @@ def init_project(folder: Path, table: CaseTable | None = None) -> Started:
         ),
         root / ".gitignore": "".join(f"{line}\n" for line in IGNORED),
     }
-    wrote: list[Path] = []
-    added, kept = [], []
-    try:
-        for file, text in (own | shared).items():
-            if not file.exists():
-                _write(file, text)
-                wrote.append(file)
-            elif file.name == ".gitignore" and (lines := _missing_lines(file)):
-                _write(file, lines, append=True)
-                added.append(file)
-            else:
-                kept.append(file)
-        needs_source = NO_COMMIT in _read(workflow)
-    except InputError:
-        for file in wrote:
-            file.unlink()
-        raise
+    wrote, added, kept = _write_all(own | shared)
     return Started(
         suite=suite,
-        wrote=tuple(wrote),
-        added=tuple(added),
-        kept=tuple(kept),
+        wrote=wrote,
+        added=added,
+        kept=kept,
         bot=bot,
         made=made,
-        needs_source=needs_source,
+        needs_source=NO_COMMIT in _read(workflow),
         no_repository=top is None,
         ignores_baselines=bool(
             _REPORTS_AS_A_WHOLE & {line.strip() for line in _read(root / ".gitignore").splitlines()}
@@ -132,7 +116,7 @@ def workflow_text(suite: str, baseline: str, source: tuple[str, str] | None = No
     owner, commit = source or source_of(Path(__file__).parents[2])
     values = {
         "SUITE_FILE": json.dumps(suite),
-        "BASELINE_FOLDER": baseline,
+        "BASELINE_FOLDER": json.dumps(baseline)[1:-1],
         "PROJECT_FOLDER": shlex.quote(baseline.removesuffix(f"{BASELINES.as_posix()}/{BASELINE}").rstrip("/") or "."),
         "SAVED_FOLDER": f"{BASELINES.as_posix()}/{BASELINE}",
         "BASELINE_NAME": BASELINE,
@@ -240,6 +224,31 @@ def _missing_lines(gitignore: Path) -> str:
     known = {line.strip() for line in text.splitlines()}
     missing = "".join(f"{line}\n" for line in IGNORED if line not in known)
     return f"\n{missing}" if missing and text and not text.endswith("\n") else missing
+
+
+def _write_all(files: Mapping[Path, str]) -> tuple[tuple[Path, ...], tuple[Path, ...], tuple[Path, ...]]:
+    """Write the files; return those that are new, those with further lines, and those that were kept as they are.
+
+    Raises:
+        InputError: one cannot be written; the new ones are removed again.
+    """
+    wrote: list[Path] = []
+    added, kept = [], []
+    try:
+        for file, text in files.items():
+            if not file.exists():
+                _write(file, text)
+                wrote.append(file)
+            elif file.name == ".gitignore" and (lines := _missing_lines(file)):
+                _write(file, lines, append=True)
+                added.append(file)
+            else:
+                kept.append(file)
+    except InputError:
+        for file in wrote:
+            file.unlink()
+        raise
+    return tuple(wrote), tuple(added), tuple(kept)
 
 
 def _write(file: Path, text: str, *, append: bool = False) -> None:
