@@ -254,7 +254,8 @@ def _write_all(files: Mapping[Path, str]) -> tuple[tuple[Path, ...], tuple[Path,
 def _write(file: Path, text: str, *, append: bool = False) -> None:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        with file.open("a" if append else "w", encoding="utf-8") as opened:
+        # A new file is never written through a link that stands in its place.
+        with file.open("a" if append else "x", encoding="utf-8") as opened:
             opened.write(text)
     except OSError as error:
         what = f"cannot be written ({error.strerror})"

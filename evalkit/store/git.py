@@ -42,7 +42,7 @@ def git(folder: Path, *words: str, given: bytes = b"", into: Path | None = None)
             ended = subprocess.run(  # noqa: S603
                 command, env=env, input=given, stdout=out, stderr=subprocess.PIPE, check=False, timeout=_TIMEOUT_S
             )
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):  # the latter where the PATH names a file
         raise InputError(Problem("git", _NO_GIT, "install git, or name a folder")) from None
     except subprocess.TimeoutExpired:
         raise InputError(Problem("git", f"no answer within {_TIMEOUT_S} s", "try it by hand")) from None

@@ -289,7 +289,7 @@ def test_init_runs_without_editing_and_fails_one_case_honestly(project: Project)
     assert "the golden set has no such case" not in ran.stdout
     again = project.run("init", "evals")
     assert again.returncode == 2
-    assert "is already there" in again.stderr
+    assert "already exists" in again.stderr
 
 
 def test_the_doctor_looks_at_every_package(project: Project) -> None:

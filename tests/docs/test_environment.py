@@ -15,6 +15,8 @@ VARIABLE = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)+")
 OTHER_CAPITALS = {
     "ACTION_SOURCE",  # placeholders of the starter workflow
     "BASELINE_FOLDER",
+    "PROJECT_FOLDER",
+    "SAVED_FOLDER",
     "BOT_FILE",
     "BASELINE_NAME",
     "MAIN_BRANCH",

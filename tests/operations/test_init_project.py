@@ -126,3 +126,12 @@ def test_a_line_that_ignores_baselines_is_named(root: Path, line: str) -> None:
     assert init_project(Path("evals")).ignores_baselines
     ended = CliRunner().invoke(app, ["init", "more"])
     assert "write `reports/*` in its place" in ended.output
+
+
+def test_nothing_is_written_through_a_link(root: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A dangling link in the place of a file would lead out of the project."""
+    outside = tmp_path_factory.mktemp("outside") / "file"
+    (root / ".gitignore").symlink_to(outside)
+    with pytest.raises(InputError, match="cannot be written"):
+        init_project(Path("evals"))
+    assert not outside.exists()
