@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalkit.scorers.rules.normalise import find_numbers, fold, has_words, join_thousands, well_formed, words
+from evalkit.scorers.rules.normalise import find_numbers, fold, has_words, join_thousands, words
+from evalkit.text.patterns import well_formed
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,10 @@ import re
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from evalkit.scorers.rules.normalise import fold, has_words, well_formed
-from evalkit.scorers.rules.pattern import compile_pattern
+from evalkit.scorers.rules.normalise import fold, has_words
 from evalkit.scorers.rules.rule import PassFail, no_contexts, passages, shown
 from evalkit.text.numbers import plural
+from evalkit.text.patterns import compile_pattern, well_formed
 from evalkit.types import Case, Output, Score, Unscored
 
 BRACKETS = r"\[([^\]]*[^\]\s][^\]]*)\]"

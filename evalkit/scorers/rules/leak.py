@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from evalkit.scorers.rules.normalise import compatible, fold
-from evalkit.scorers.rules.pattern import compile_pattern
 from evalkit.scorers.rules.personal_data import DEFAULT_KINDS, KINDS, find_personal_data
 from evalkit.scorers.rules.rule import PassFail, case_texts, passages
+from evalkit.text.patterns import compile_pattern
 from evalkit.types import Case, Concern, Output, Score, Unscored
 
 MIN_CANARY_LETTERS = 6

@@ -64,16 +64,10 @@ def _word_part(char: str) -> str:
     return f" {char} " if is_spaceless(char) else char
 
 
-_SURROGATE = re.compile("[\ud800-\udfff]")
 _PLAIN = _Table(_plain)
 _WORDS = _Table(_word_part)
 _SPACED = _Table(lambda char: f" {char} " if is_spaceless(char) else char)
 _NO_PUNCTUATION = _Table(lambda char: "" if unicodedata.category(char)[0] == "P" else char)
-
-
-def well_formed(text: str) -> str:
-    """Write U+FFFD for each lone surrogate, which UTF-8 cannot hold."""
-    return _SURROGATE.sub("\ufffd", text)
 
 
 def collapse(text: str) -> str:

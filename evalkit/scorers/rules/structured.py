@@ -16,10 +16,9 @@ from evalkit.disk.files import read_file
 from evalkit.disk.paths import inside_project
 from evalkit.errors import InputError, Problem
 from evalkit.scorers.base import Services
-from evalkit.scorers.rules.normalise import well_formed
-from evalkit.scorers.rules.pattern import compile_pattern
 from evalkit.scorers.rules.rule import PassFail
 from evalkit.text.escaping import cut
+from evalkit.text.patterns import compile_pattern, well_formed
 from evalkit.types import Case, Output, Score
 
 MAX_DEPTH = 50

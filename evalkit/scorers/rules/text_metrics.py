@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from evalkit.scorers.rules.normalise import fold, split_spaceless, well_formed, without_punctuation, words
+from evalkit.scorers.rules.normalise import fold, split_spaceless, without_punctuation, words
 from evalkit.scorers.rules.rule import Share, check_share, no_reference
+from evalkit.text.patterns import well_formed
 from evalkit.types import Case, Metric, Output, Score, Unscored
 
 _ASCII_SIGNS = str.maketrans("", "", string.punctuation)
