@@ -35,6 +35,8 @@ Approval = Literal["approved", "rejected", "edited", "expired"]
 APPROVALS: tuple[Approval, ...] = get_args(Approval)
 ROLES = ("system", "developer", "user", "assistant", "tool")
 """Who may speak in a chat."""
+USER_ERROR = "user_error"
+"""Kind of a failure of the simulated user: the system has done nothing wrong, and the case cannot be scored."""
 QUARANTINED = "quarantined"
 """Begins the reason of a case that was left out because processes died of it."""
 
@@ -159,6 +161,8 @@ class Step:
     usage: Usage | None = None
     decision: Approval | None = None
     """What a person said, in a step of kind `approval`."""
+    recorded_by: Literal["system", "evalkit"] = "system"
+    """Who saw it: `evalkit` where it ran the tool or answered the question itself."""
     details: Mapping[str, Any] = field(default_factory=dict)
     """Every other key of the step."""
 
@@ -173,6 +177,8 @@ class Output:
     origins: tuple[Origin, ...] = ()
     """Where each of the contexts comes from; empty if they are texts alone."""
     usage: Usage | None = None
+    user_usage: Usage | None = None
+    """What the model spent that played the user."""
     tool_calls: tuple[ToolCall, ...] | None = None
     """Tools that the system called, in order; `None` if it says nothing."""
     trajectory: tuple[Step, ...] | None = None
@@ -185,6 +191,8 @@ class Output:
     """Why the system stopped, in its own words."""
     interrupt: Mapping[str, Any] | None = None
     """The question to a person that the system waits for."""
+    done: bool = False
+    """True if the system ends the conversation with this answer."""
     fault: str | None = None
     """What the model did wrong instead of answering, as `kind: what`; the output fails every pass mark."""
     latency_s: float | None = None
@@ -204,6 +212,8 @@ class Failure:
     kind: str
     """A short name: `timeout`, `http_500`, `exception`, `bad_output` ..."""
     message: str
+    partial: Output | None = None
+    """What there was of a conversation before it failed: it is shown, never scored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,6 +254,8 @@ class Score:
     """Raw judge reply, matched spans ...: shown, never aggregated."""
     usage: Usage | None = None
     """What the judge spent on it."""
+    turns: tuple[tuple[int, float | None], ...] = ()
+    """The value of each user turn that was graded apart, `None` where it is unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,7 +290,7 @@ class Row:
         if self.skipped is not None:
             return "skipped"
         if self.failure is not None:
-            return "system_error"
+            return "unscored" if self.failure.kind == USER_ERROR else "system_error"
         if any(isinstance(score, Unscored) for score in self.scores.values()):
             return "unscored"
         return "scored"
@@ -296,9 +308,9 @@ def verdict_of(row: Row, advisory: Collection[str] = frozenset()) -> Verdict:
     grades = [grade for grade in row.scores.values() if grade.metric not in advisory]
     marks = [grade.passed for grade in grades if isinstance(grade, Score)]
     return verdict_from(
-        errored=row.failure is not None,
+        errored=row.state == "system_error",
         failed=False in marks,
-        unscored=len(marks) < len(grades),
+        unscored=row.failure is not None or len(marks) < len(grades),
         passed=True in marks,
     )
 

@@ -89,7 +89,7 @@ class FailureGroups:
     def _reading(self, row: Row) -> tuple[KindState, str, str]:
         """What failed the row, and the text to compare: question, answer and reasons."""
         if row.failure is not None:
-            return "system_error", row.failure.kind, ""
+            return "unscored" if row.state == "unscored" else "system_error", row.failure.kind, ""
         grades = [grade for name, grade in row.scores.items() if name not in self._advisory]
         failed = [grade for grade in grades if isinstance(grade, Score) and grade.passed is False]
         if failed:

@@ -27,7 +27,7 @@ from evalkit.aggregate.statuses import (
     VERDICTS,
 )
 from evalkit.formats.manifest import SampleFacts
-from evalkit.types import Case, Metric, Row, Score, Usage, verdict_of
+from evalkit.types import USER_ERROR, Case, Metric, Row, Score, Usage, verdict_of
 
 _NAN = math.nan
 
@@ -166,8 +166,9 @@ class Frame:
         self.flags.append(0)
         self.answers += bytes(KEY_BYTES)
         self.values.extend([_NAN] * count)
-        self.status += bytes([ABSENT if skipped else ERRORED]) * count
-        self.unscored.extend([0] * count)
+        unscored = row.state == "unscored"
+        self.status += bytes([ABSENT if skipped else UNSCORED if unscored else ERRORED]) * count
+        self.unscored.extend([self.unscored_names[USER_ERROR] if unscored else 0] * count)
         self.measures.extend((_NAN,) * 5)
 
     def _add_graded(self, row: Row) -> None:

@@ -90,6 +90,8 @@ def _row_dict(row: Row) -> dict[str, Any]:
         data["output"] = output_record(row.output)
     if row.failure is not None:
         data["failure"] = {"kind": row.failure.kind, "message": row.failure.message}
+        if row.failure.partial is not None:
+            data["failure"]["partial"] = output_record(row.failure.partial)
     if row.skipped is not None:
         data["skipped"] = row.skipped
     data["scores"] = {name: _grade_dict(grade) for name, grade in row.scores.items()}
@@ -122,6 +124,8 @@ def output_record(output: Output) -> dict[str, Any]:
     data: dict[str, Any] = {"text": output.text}
     if output.usage is not None:
         data["usage"] = usage_record(output.usage)
+    if output.user_usage is not None:
+        data["user_usage"] = usage_record(output.user_usage)
     if output.tool_calls is not None:
         data["tool_calls"] = [call_record(call) for call in output.tool_calls]
     if output.replayed:
@@ -152,6 +156,8 @@ def _grade_dict(grade: Score | Unscored) -> dict[str, Any]:
             data["reason"] = grade.reason
         if grade.details:
             data["details"] = grade.details
+        if grade.turns:
+            data["turns"] = grade.turns
     if grade.usage is not None:
         data["usage"] = usage_record(grade.usage)
     return data

@@ -25,7 +25,7 @@ from evalkit.types import APPROVALS, ROLES, STEP_KINDS, Message, Step, ToolCall,
 MOST_STEPS = 10_000
 _KEYS = {
     *("kind", "name", "id", "parent", "call_id", "turn", "arguments", "result", "error", "started_s", "ended_s"),
-    *("usage", "decision", "details"),
+    *("usage", "decision", "recorded_by", "details"),
 }
 
 
@@ -49,7 +49,7 @@ def read_trajectory(place: str, value: object) -> tuple[tuple[Step, ...] | None,
     return tuple(_step(f"{place}[{at}]", item) for at, item in enumerate(items)), None
 
 
-def _step(place: str, value: Any) -> Step:
+def _step(place: str, value: Any, *, stored: bool = False) -> Step:
     if not isinstance(value, Mapping):
         raise ValueError(f"{place}: expected a mapping, got {shown(value)}")
     details = {key: item for key, item in value.items() if key not in _KEYS}
@@ -77,6 +77,7 @@ def _step(place: str, value: Any) -> Step:
         ended_s=ended_s,
         usage=read_usage(f"{place}.usage", value.get("usage")),
         decision=decision,
+        recorded_by="evalkit" if stored and value.get("recorded_by") == "evalkit" else "system",
         details={**details, **(read_mapping(f"{place}.details", value.get("details")) or {})},
     )
 
@@ -88,7 +89,7 @@ def stored_steps(items: Sequence[Any]) -> tuple[Step, ...]:
 
 def _stored(value: Any) -> Step:
     try:
-        return _step("trajectory", value)
+        return _step("trajectory", value, stored=True)
     except ValueError:
         return Step(details=dict(value))
 
@@ -109,7 +110,7 @@ def steps_of(messages: Sequence[Message], place: str = "messages") -> tuple[Step
         if message.role == "assistant":
             steps.append(Step(kind="llm", name=message.name, turn=turn or None, result=message.content or None))
             waiting += range(len(steps), len(steps) + len(message.tool_calls))
-            steps += [_called(call, turn or None) for call in message.tool_calls]
+            steps += [replace(step, turn=step.turn or turn or None) for step in map(step_of, message.tool_calls)]
         elif message.role == "tool":
             found = _answered(message, [steps[open_at] for open_at in waiting])
             if found is None:
@@ -120,12 +121,13 @@ def steps_of(messages: Sequence[Message], place: str = "messages") -> tuple[Step
     return tuple(steps)
 
 
-def _called(call: ToolCall, turn: int | None) -> Step:
+def step_of(call: ToolCall) -> Step:
+    """Return a call as a step."""
     return Step(
         kind="tool",
         name=call.name,
         call_id=call.id,
-        turn=call.turn or turn,
+        turn=call.turn,
         arguments=call.arguments,
         result=call.result,
         error=call.error,
@@ -169,6 +171,8 @@ def step_record(step: Step) -> dict[str, Any]:
     for key in ("parent", "turn", "arguments", "result", "error", "started_s", "ended_s", "decision"):
         if (value := getattr(step, key)) is not None:
             record[key] = value
+    if step.recorded_by != "system":
+        record["recorded_by"] = step.recorded_by
     return record if step.usage is None else {**record, "usage": usage_record(step.usage)}
 
 

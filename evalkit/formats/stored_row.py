@@ -42,6 +42,7 @@ class _StoredGrade(msgspec.Struct, frozen=True):
     usage: Usage | None = None
     unscored: str | None = None
     message: str = ""
+    turns: tuple[tuple[int, float | None], ...] = ()
 
     def of(self, metric: str) -> Score | Unscored:
         if self.unscored is not None and self.value is not None:
@@ -50,7 +51,7 @@ class _StoredGrade(msgspec.Struct, frozen=True):
             return Unscored(metric, self.unscored, self.message, self.usage)
         if self.value is None:
             raise ValueError("neither a value nor why there is none")
-        return Score(metric, self.value, self.passed, self.reason, self.details, self.usage)
+        return Score(metric, self.value, self.passed, self.reason, self.details, self.usage, self.turns)
 
 
 class _StoredCase(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,6 +88,7 @@ class _StoredOutput(msgspec.Struct, frozen=True, kw_only=True):
     text: str
     contexts: tuple[str | dict[str, Any], ...] | None = None
     usage: Usage | None = None
+    user_usage: Usage | None = None
     tool_calls: tuple[ToolCall, ...] | None = None
     trajectory: tuple[dict[str, Any], ...] | None = None
     messages: tuple[Message, ...] | None = None
@@ -106,13 +108,22 @@ class _StoredOutput(msgspec.Struct, frozen=True, kw_only=True):
         return Output(**values)
 
 
+class _StoredFailure(msgspec.Struct, frozen=True):
+    kind: str
+    message: str
+    partial: _StoredOutput | None = None
+
+    def failure(self) -> Failure:
+        return Failure(self.kind, self.message, None if self.partial is None else self.partial.output())
+
+
 class _StoredRow(msgspec.Struct, frozen=True, kw_only=True):
     case: _StoredCase
     repeat: int
     scores: dict[str, _StoredGrade]
     v: int = ROW_FORMAT
     output: _StoredOutput | None = None
-    failure: Failure | None = None
+    failure: _StoredFailure | None = None
     skipped: str | None = None
     scored_by: str = ""
 
@@ -142,7 +153,7 @@ def read_row(body: bytes) -> Row:
         case=stored.case.case(),
         repeat=stored.repeat,
         output=None if stored.output is None else stored.output.output(),
-        failure=stored.failure,
+        failure=None if stored.failure is None else stored.failure.failure(),
         scores={metric: grade.of(metric) for metric, grade in stored.scores.items()},
         skipped=stored.skipped,
         scored_by=stored.scored_by,
@@ -153,9 +164,10 @@ def _absurd(stored: _StoredRow) -> bool:
     """Return True for tokens, cost or times that would make sums overflow; this version never writes them."""
     usages = [grade.usage for grade in stored.scores.values()]
     figures: list[float | None] = []
-    if stored.output is not None:
-        usages.append(stored.output.usage)
-        figures += (stored.output.latency_s, stored.output.ttft_s)
+    for output in (stored.output, None if stored.failure is None else stored.failure.partial):
+        if output is not None:
+            usages += (output.usage, output.user_usage)
+            figures += (output.latency_s, output.ttft_s)
     for usage in usages:
         figures += () if usage is None else (usage.input_tokens, usage.output_tokens, usage.cost_usd)
     return any(figure is not None and not 0 <= figure < _MOST_CALLS * MOST for figure in figures)

@@ -278,7 +278,8 @@ class ColumnReader:
         """Describe a missing input or id that every row lacks."""
         column = "key" if self.table.kind == "records" else "column"
         listed = f"the {column}s are {_listed(shape)}"
-        if "input" not in given and (column == "column" or any(name not in KNOWN_FIELDS for name in shape)):
+        asked = "input" in given or not {"turns", "user"}.isdisjoint(shape)
+        if not asked and (column == "column" or any(name not in KNOWN_FIELDS for name in shape)):
             what = f"no {column} gives the question (`input`), {listed}"
             above = any(each.startswith(NAMELESS) for each in self.table.left_out)
             return what, ("remove the rows above the header, or " if above else "") + self._mapping_to_copy(shape)

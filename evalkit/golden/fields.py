@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from evalkit.formats.contexts import read_contexts
+from evalkit.formats.conversation import DURING, read_conversation
 from evalkit.formats.messages import read_messages, text_of
 from evalkit.golden.names import ALIASES, OWN_FIELDS, WRAPPERS, field_of
 from evalkit.golden.promptfoo import Complain, expected_of
@@ -22,7 +23,7 @@ _INPUT_KEYS = ("input", "question", "query", "prompt", "text", "message", "user_
 _REFERENCE_KEYS = ("reference", "answer", "output", "expected", "expected_output", "text")
 
 
-def to_case(
+def to_case(  # noqa: PLR0913 - each is a fact about the row
     raw: Mapping[str, Any],
     place: str,
     complain: Complain,
@@ -30,6 +31,7 @@ def to_case(
     make_id: bool = False,
     cohorts: Mapping[str, Any] = _NOTHING,
     reread: Mapping[str, Any] = _NOTHING,
+    converses: bool | None = None,
 ) -> Case | None:
     """Convert one raw row to a case; `None` after calling `complain` for each problem.
 
@@ -40,6 +42,7 @@ def to_case(
         make_id: whether a row without an id gets one made of its content.
         cohorts: further cohorts, which other fields of the row give: the digest covers those fields already.
         reread: fields that the digest covers in another form than their value.
+        converses: whether the suite has conversations; `None` if no suite is known.
     """
     faults = 0
 
@@ -50,8 +53,9 @@ def to_case(
 
     row = _our_names(raw, note)
     contexts, origins = _contexts(row.get("contexts"), note)
+    talks = _talks(row, note, converses=converses)
     values = {
-        "input": _input(row.get("input"), note),
+        "input": talks or _input(row.get("input"), note),
         "reference": _texts(row.get("reference"), note),
         "contexts": contexts,
         "origins": origins,
@@ -66,6 +70,27 @@ def to_case(
     if faults or identity is None:
         return None
     return Case(id=identity, digest=digest, place=place, **values)  # type: ignore[arg-type]
+
+
+def _talks(row: Mapping[str, Any], note: Complain, *, converses: bool | None) -> str | None:
+    """Return the first text of a conversation that `turns` or `user` make; `None` for a row that gives its input."""
+    opens = next((name for name in ("turns", "user") if row.get(name) not in (None, "")), None)
+    if not converses and (opens is None or row.get("input") not in (None, "")):
+        return None
+    if converses is False:
+        fix = "add `conversation: {max_turns: 10}`"
+        note(f"`{opens}` makes it a conversation and the suite has no `conversation:`", fix)
+        return "..."
+    for name in (name for name in DURING if name in row):
+        note(f"`{name}` is what a system is given during a conversation", "rename the field")
+    found = read_conversation(row, note)
+    if opens is None:
+        return None
+    if row.get("input") not in (None, ""):
+        note(f"`input` and `{opens}` both open the conversation", "keep one")
+    if row.get("turns") and row.get("user"):
+        note("`turns` and `user` both play the user", "keep one")
+    return found.opening or "..."
 
 
 def questions_of(raw: Mapping[str, Any]) -> Iterator[str]:

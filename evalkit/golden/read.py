@@ -187,7 +187,15 @@ def read_cases(
             if table.kind != "records" and SAME_FIELD in what:
                 told.add(what)  # the header is at fault, not each row
 
-        case = to_case(row, place, complain, make_id=source.make_ids, cohorts=found.cohorts, reread=found.reread)
+        case = to_case(
+            row,
+            place,
+            complain,
+            make_id=source.make_ids,
+            cohorts=found.cohorts,
+            reread=found.reread,
+            converses=reading.converses,
+        )
         if case is not None:
             yield line, case
     columns.finish()

@@ -130,6 +130,8 @@ class Reading:
     """Whether the system replays the answers that the golden rows hold, so that `answer` is one of them."""
     lists: frozenset[str] = frozenset()
     """Fields of the user's own that hold lists of texts, because a scorer reads them."""
+    converses: bool | None = None
+    """Whether the suite has conversations, whose rows have `turns` or `user`; `None` if no suite is known."""
 
 
 def _kind(name: str) -> str:

@@ -17,6 +17,7 @@ from evalkit.gate.assess import Terms, assess, refuse_incomparable
 from evalkit.gate.earlier_decisions import Written, of_answers, of_baseline, of_resumed, of_stored_rows, write_decision
 from evalkit.operations.score import answered_by, answers_of
 from evalkit.results import Decision, Summary
+from evalkit.runner.conversations import open_system
 from evalkit.runner.draw import chosen_cases
 from evalkit.runner.engine import Stop
 from evalkit.runner.inputs import other_problems, refuse_places, refuse_unfit, warnings_of
@@ -130,7 +131,7 @@ async def run_suite(request: Request, watcher: Watcher, stop: Stop, env: Mapping
             if (deadline_s := suite.options.deadline_s) is not None:
                 reason = f"deadline of {deadline_s:g} s reached; continue with --resume"
                 asyncio.get_running_loop().call_later(deadline_s, stop.at_once, reason)
-            answer = await stack.enter_async_context(suite.system.open(prepared.shared))
+            answer = await stack.enter_async_context(open_system(suite.system, prepared))
             preparing = asyncio.create_task(_aside(request.meanwhile))
             with Journal(folder.rows_file) as journal:
                 summary, decision = await session.to_decision(answer, journal, terms)

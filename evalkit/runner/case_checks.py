@@ -15,7 +15,7 @@ from evalkit.scorers.base import CaseReader, Grade
 from evalkit.scorers.registry import NEGATION, SCORERS, known_elsewhere, score_key
 from evalkit.suite.build import Builder, choices, show
 from evalkit.suite.model import When, has_field
-from evalkit.suite.parse import COMMON, named_item, scorer_entry
+from evalkit.suite.scorers import COMMON, named_item, scorer_entry
 from evalkit.text.escaping import cut
 from evalkit.types import Case, Metric, Output, Score, Unscored
 

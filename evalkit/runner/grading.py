@@ -11,13 +11,16 @@ from functools import partial
 
 from evalkit.errors import RunError
 from evalkit.llm.budget import BudgetReached
+from evalkit.runner.turn_grading import over_answers, over_turns
 from evalkit.scorers.base import Grade, Grades, PerRepeat, Scorer
 from evalkit.scorers.custom.returned import read_own
-from evalkit.suite.model import When
+from evalkit.suite.model import Fold, Over, When
 from evalkit.text.values import one_line, shown
 from evalkit.types import Case, Concern, Metric, Output, Score, Unscored
 
 GradeAll = Callable[[Case, Output, int], Awaitable[Mapping[str, Grade]]]
+Scoring = Callable[[Case, Output, int], Grades | Awaitable[Grades]]
+"""Grades one output of one repeat."""
 _SLACK = 1e-9
 
 
@@ -37,9 +40,18 @@ class Grader:
     """Name and version of the package that provides the scorer; empty for a shipped one."""
     negated: bool = False
     """Whether `not_` stands before its name: a pass is a fail and 1 is 0."""
+    over: Over | None = None
+    """What it sees of a conversation; `None` in a suite without conversations."""
+    fold: Fold | None = None
+    """How the grades of turns become one."""
 
     def __post_init__(self) -> None:
-        """Refuse to negate a scorer whose values are not passes and fails."""
+        """Refuse to negate a scorer whose values are not passes and fails, and to average passes and fails."""
+        binary = [metric.name for metric in self.scorer.metrics if metric.binary]
+        if self.fold == "mean" and binary:
+            raise ValueError(f"fold: {binary[0]} is pass or fail, so it has no mean; write `fold: all`")
+        if self.fold is not None and self.over != "turn":
+            raise ValueError("fold: grades of turns are folded, and this scorer grades none; add `over: turn`")
         graded = [metric.name for metric in self.scorer.metrics if self.negated and not metric.binary]
         if graded:
             raise ValueError(f"name: {graded[0]} is graded, not pass or fail; use its `max`, or drop `not_`")
@@ -64,11 +76,25 @@ def grade_all(graders: Sequence[Grader]) -> GradeAll:
         grades: dict[str, Grade] = {}
         for grader, score, expected in paired:
             if grader.applies(case):
-                for one in await _asked(grader, partial(score, case, output, repeat), expected):
+                for one in await _graded(grader, score, expected, case, output, repeat):
                     grades[one.metric] = failed_by(output.fault, one, expected[one.metric]) if output.fault else one
         return grades
 
     return grade
+
+
+async def _graded(
+    grader: Grader, score: Scoring, expected: Mapping[str, Metric], case: Case, output: Output, repeat: int
+) -> Iterator[Grade]:
+    if grader.over is None:
+        return await _asked(grader, partial(score, case, output, repeat), expected)
+    if grader.over != "turn":
+        return await _asked(grader, partial(over_answers(score, grader.over), case, output, repeat), expected)
+
+    async def sound(case: Case, output: Output, repeat: int) -> Iterator[Grade]:
+        return await _asked(grader, partial(score, case, output, repeat), expected)
+
+    return iter(await over_turns(sound, grader.scorer.needs, expected, grader.fold)(case, output, repeat))
 
 
 async def _asked(
@@ -114,7 +140,7 @@ def _turned(grade: Grade) -> Grade:
     return replace(grade, value=1.0 - grade.value, passed=passed, reason=f"not: {grade.reason}")
 
 
-def _scoring(grader: Grader) -> Callable[[Case, Output, int], Grades | Awaitable[Grades]]:
+def _scoring(grader: Grader) -> Scoring:
     scorer = grader.scorer
     if isinstance(scorer, PerRepeat):
         return scorer.score_repeat

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from evalkit.errors import InputError, Problem
+from evalkit.formats.conversation import DURING
+from evalkit.formats.turns import turn_cases
 from evalkit.golden.read import GoldenSet
 from evalkit.golden.survey import Need
 from evalkit.runner.grading import Grader
@@ -23,7 +25,9 @@ from evalkit.types import Case
 def need_of(suite: Suite, graders: Sequence[Grader], shared: Shared, note: Callable[[Problem], None]) -> Need:
     """Yield what a case lacks: `scorer:field`, `cohort:name`, `system:field` or `answer:`."""
     cohorts = set(suite.options.cohorts) - {"query_length", "kind", "severity"}
-    fields = sorted(getattr(suite.system, "fields", ()))
+    during = DURING if suite.conversation is not None else ()
+    named = {name.partition(".")[0]: name for name in getattr(suite.system, "fields", ())}
+    fields = sorted(name for first, name in named.items() if first not in during)
     readers = [(grader, grader.scorer) for grader in graders if isinstance(grader.scorer, CaseReader)]
     answered = suite.system.answered(shared) if isinstance(suite.system, ReplaySystem) else None
 
@@ -31,7 +35,7 @@ def need_of(suite: Suite, graders: Sequence[Grader], shared: Shared, note: Calla
         for index, grader in enumerate(graders):
             if grader.scorer.needs and grader.applies(case):
                 for name in grader.scorer.needs:
-                    if not has_field(case, name):
+                    if not any(has_field(seen, name) for seen in _seen(grader, case)):
                         yield f"{index}:{name}"
         yield from (f"cohort:{cohort}" for cohort in cohorts if cohort not in case.cohorts)
         yield from (f"system:{name}" for name in fields if not has_placeholder(case, name))
@@ -41,9 +45,15 @@ def need_of(suite: Suite, graders: Sequence[Grader], shared: Shared, note: Calla
         for grader, reader in readers:
             if grader.applies(case):
                 with _told(f"{case.place} id {case.id}", f"scorer {grader.scorer.name}: ", note, grader.package):
-                    reader.check_case(case)
+                    for seen in _seen(grader, case):
+                        reader.check_case(seen)
 
     return lacks
+
+
+def _seen(grader: Grader, case: Case) -> Sequence[Case]:
+    """Return the cases that a scorer gets for one row: its turns, if it grades those."""
+    return turn_cases(case) if grader.over == "turn" else (case,)
 
 
 @contextmanager

@@ -179,7 +179,8 @@ async def prepare(
     stack.enter_context(process.shared())
     stack.callback(note_loaded, suite.root)
     inputs = (*suite.inputs, *_own_scorers(suite))
-    shared = Shared(suite.path.parent, suite.root, suite.options.concurrency, env, inputs)
+    converses = suite.conversation is not None
+    shared = Shared(suite.path.parent, suite.root, suite.options.concurrency, env, inputs, converses)
     problems: list[Problem] = [*suite.system.problems(shared), *_old_problems(suite, shared)]
     suite = _with_versions(suite, env, problems)
     limit_usd = suite.options.budget_usd
@@ -250,7 +251,7 @@ def _graders(suite: Suite, services: Services, problems: list[Problem]) -> list[
     graders = []
     for entry in suite.scorers:
         try:
-            graders += [_grader(entry, scorer) for scorer in bind(entry.options, services)]
+            graders += [_grader(suite, entry, scorer) for scorer in bind(entry.options, services)]
         except ValueError as error:
             problems.append(Problem(f"scorers[{entry.index}]", *str(error).split("; ", 1)))
         except InputError as error:
@@ -264,11 +265,27 @@ def _graders(suite: Suite, services: Services, problems: list[Problem]) -> list[
     return graders
 
 
-def _grader(entry: ScorerEntry, scorer: Scorer) -> Grader:
+def _grader(suite: Suite, entry: ScorerEntry, scorer: Scorer) -> Grader:
     if entry.package:
         check_scorer(scorer, entry.package)
     key = score_key(entry.kind, entry.options, scorer, entry.package, negated=entry.negated)
-    return Grader(scorer, entry.when, entry.advisory, key, entry.index, entry.concern, entry.package, entry.negated)
+    over = entry.over if suite.conversation is None else entry.over or "last"
+    if over == "turn":
+        key = {**key, "over": f"turn {entry.fold or 'as by default'}"}
+    elif over == "all":
+        key = {**key, "over": "all"}
+    return Grader(
+        scorer=scorer,
+        when=entry.when,
+        advisory=entry.advisory,
+        key=key,
+        index=entry.index,
+        concern=entry.concern,
+        package=entry.package,
+        negated=entry.negated,
+        over=over,
+        fold=entry.fold,
+    )
 
 
 async def _services(

@@ -15,6 +15,7 @@ from typing import Any
 
 from evalkit.errors import EvalkitError, RunError
 from evalkit.formats.rows import decode_row, encode_row
+from evalkit.runner.conversations import open_system
 from evalkit.runner.engine import Stop, answered_and_graded, run_cases
 from evalkit.runner.event_loop import run_to_end
 from evalkit.runner.grading import grade_all
@@ -134,7 +135,7 @@ async def _ask(asked: dict[str, Any], rows: int) -> None:
 
     async with AsyncExitStack() as stack:
         prepared = await prepare(suite, os.environ, stack, replies=asked["replies"])
-        answer = await stack.enter_async_context(suite.system.open(prepared.shared))
+        answer = await stack.enter_async_context(open_system(suite.system, prepared))
         repeats = sorted({repeat for _, repeat in keys})
         cases = ((case, repeat) for case in prepared.golden.open() for repeat in repeats)
         work = (each for each in cases if (each[0].digest, each[1]) in keys)

@@ -17,6 +17,7 @@ from evalkit.baselines.load import load_baseline
 from evalkit.formats.manifest import Manifest
 from evalkit.gate.assess import Terms, assess, refuse_incomparable
 from evalkit.results import Decision, Summary
+from evalkit.runner.conversations import open_system
 from evalkit.runner.earlier import EarlierRows
 from evalkit.runner.engine import MakeRow, Stop, answered_and_graded, run_cases
 from evalkit.runner.grading import grade_all
@@ -200,7 +201,7 @@ class Session:
         if not terms.policy.by_turns or old_system is None or terms.baseline is None:
             return await self._call(work, make_row, journal)
         turns = drawn(golden.open(), TURNS, options.seed, among=self.chosen)
-        async with old_system.open(self.prepared.shared) as answer:
+        async with open_system(old_system, self.prepared) as answer:
             ask_old = answered_and_graded(answer, grade_all(self.prepared.graders))
             with Journal(self.folder.old_rows_file) as old_journal:
                 paired = by_turns(make_row, ask_old, partial(self._keep_old, journal=old_journal), turns)
@@ -219,7 +220,7 @@ class Session:
         files = [file for file in (terms.baseline_folder.rows_file, self.folder.old_rows_file) if file.exists()]
         done = {(row.case.digest, row.repeat) for file in files for row in read_rows(file)}
 
-        async with suite.baseline_system.open(prepared.shared) as answer:
+        async with open_system(suite.baseline_system, prepared) as answer:
             with Journal(self.folder.old_rows_file) as journal:
                 work = iter(self._again(asked, done))
                 make_row = answered_and_graded(answer, grade_all(prepared.graders))
@@ -314,8 +315,9 @@ def charge(budget: Budget | None, stop: Stop, row: Row, *, with_judges: bool = F
     """Charge the budget, and stop if it is spent; a judge's client charges its own calls."""
     if budget is None:
         return
-    if row.output is not None and not row.output.replayed:
-        budget.add(row.output.usage)
+    output = row.failure.partial if row.failure is not None else row.output
+    if output is not None and not output.replayed:
+        budget.add(output.usage)
     for grade in row.scores.values() if with_judges else ():
         budget.add(grade.usage)
     if budget.reached:

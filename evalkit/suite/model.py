@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from evalkit.aggregate.cohorts import DERIVED_VALUES, check_mix
 from evalkit.aggregate.repeat_rules import check_rule
@@ -14,6 +14,8 @@ from evalkit.gate.policy import Policy
 from evalkit.golden.source import GoldenSource, Reading
 from evalkit.results import OVERALL
 from evalkit.systems.base import SystemConfig
+from evalkit.systems.conversation.mocks import Mocks
+from evalkit.systems.conversation.settings import ConversationSettings
 from evalkit.systems.replay import ReplaySystem
 from evalkit.types import KINDS, SEVERITIES, Case, Concern
 
@@ -61,6 +63,12 @@ def has_field(case: Case, name: str) -> bool:
     return case.fields.get(name) not in (None, "")
 
 
+Over = Literal["last", "all", "turn"]
+"""What a scorer sees of a conversation: its last answer, all its answers joined, or each turn."""
+Fold = Literal["all", "mean", "worst", "last"]
+"""How the grades of turns become one."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ScorerEntry:
     """One line under `scorers:`."""
@@ -75,6 +83,10 @@ class ScorerEntry:
     """Whether it is shown only, without effect on the pass rate and the regression gate."""
     concern: Concern | None = None
     """Concern of its metrics, if it differs from the scorer's own declaration."""
+    over: Over | None = None
+    """What the scorer sees of a conversation; `None` where the suite does not say."""
+    fold: Fold | None = None
+    """How grades of turns become one; `None` where the suite does not say."""
     index: int = 0
     package: str = ""
     """Name and version of the distribution that provides the scorer; empty for a shipped one."""
@@ -154,6 +166,8 @@ class SuiteOptions:
     """Records of `evalkit judge calibrate`, relative to this file; used if a run has no labels of its own."""
     kappa_floors: Mapping[str, float] = field(default_factory=dict)
     """Kappa that a judge must reach, by cohort (`overall`, or `name=value`); default: 0.6."""
+    conversation: ConversationSettings | None = None
+    """How conversations are led, for rows with `turns` or `user`."""
     concurrency: int = 16
     """Calls in flight."""
     repeat: int = 1
@@ -228,7 +242,12 @@ def reading_of(options: SuiteOptions, system: SystemConfig | None) -> Reading:
     """Return how a suite reads columns; a system that could not be read is taken for one that replays answers."""
     replays = system is None or (isinstance(system, ReplaySystem) and system.from_golden)
     cohorts = tuple(name for name in options.cohorts if name not in DERIVED_VALUES)
-    return Reading(cohorts=cohorts, replays=replays, lists=frozenset(_list_fields(options.scorers)))
+    return Reading(
+        cohorts=cohorts,
+        replays=replays,
+        lists=frozenset(_list_fields(options.scorers)),
+        converses=options.conversation is not None,
+    )
 
 
 def _list_fields(scorers: Iterable[Any]) -> Iterator[str]:
@@ -238,6 +257,17 @@ def _list_fields(scorers: Iterable[Any]) -> Iterator[str]:
             for key, value in given.items() if isinstance(given, Mapping) else ():
                 if str(key).endswith("_field") and isinstance(value, str):
                     yield value
+
+
+@dataclass(frozen=True, kw_only=True)
+class SuiteConversation:
+    """How a suite leads conversations, with what its settings name."""
+
+    settings: ConversationSettings
+    mocks: Mocks | None = None
+    mocks_file: Path | None = None
+    user: Any = None
+    """Options of the endpoint whose model plays the user."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -266,6 +296,8 @@ class Suite:
     lines: Mapping[str, str] = field(default_factory=dict)
     """Dotted key -> `file:line:column`, for problems found after reading."""
 
+    conversation: SuiteConversation | None = None
+    """How conversations are led, if the suite has them."""
     variables: tuple[str, ...] = ()
     """Names of the environment variables that the suite uses."""
     stated_repeat: int = 1
@@ -293,7 +325,9 @@ class Suite:
     def inputs(self) -> tuple[Path, ...]:
         """The input files of a run besides the system's own."""
         golden = (self.golden_file,) if self.golden_file is not None else ()
-        return (self.path, *golden, *self.label_files, *self.calibration_files, *self.learnt_files)
+        mocks = self.conversation.mocks_file if self.conversation is not None else None
+        own = (*golden, *((mocks,) if mocks is not None else ()))
+        return (self.path, *own, *self.label_files, *self.calibration_files, *self.learnt_files)
 
     @property
     def name(self) -> str:

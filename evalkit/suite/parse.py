@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,20 +17,22 @@ from evalkit.gate.policy import CHECKS, NoRegression, Policy, Threshold
 from evalkit.golden.read import open_golden
 from evalkit.golden.source import GoldenSource
 from evalkit.net.vendors import VENDORS, Vendor, with_vendor
-from evalkit.scorers.base import Abbreviated
-from evalkit.scorers.custom.python_scorer import PythonScorer
-from evalkit.scorers.registry import NEGATION, find_scorer, known_elsewhere, known_names
 from evalkit.suite.build import Builder, choices, show
-from evalkit.suite.model import JudgeConfig, ScorerEntry, Suite, SuiteOptions, When, model_options, reading_of
+from evalkit.suite.conversation import read_settings
+from evalkit.suite.model import (
+    JudgeConfig,
+    Suite,
+    SuiteOptions,
+    model_options,
+    reading_of,
+)
 from evalkit.suite.partial import ABSENT, usable
+from evalkit.suite.scorers import Steps, named_item, options_of, read_scorers
 from evalkit.suite.strings import check_strings, variables_of
 from evalkit.systems import SYSTEMS
 from evalkit.systems.base import SystemConfig
-from evalkit.text.values import one_line
 from evalkit.trust.label_files import read_labels
-from evalkit.types import Concern
 
-Steps = tuple[str | int, ...]
 Vendors = Mapping[str, Vendor]
 MOST_ENTRIES = 1_000
 """Maximum length of a list in a suite."""
@@ -54,10 +56,19 @@ def load_suite(path: Path, shown: str | None = None) -> Suite:
     golden_file = files.resolve(golden.path, ("golden",)) if golden.path else None
     learnt = [files.resolve(name, ("golden", "trained_on", i)) for i, name in enumerate(golden.trained_on)]
     vendors = _vendors(builder, options.vendors)
-    judge = _judge(builder, options.judge, vendors)
+
+    def placed(given: Any, at: Steps) -> Any:
+        return _placed(builder, model_options(given), "model", vendors, at)
+
+    judge = _judge(builder, options.judge, placed)
+    conversation = read_settings(builder, options.conversation, root, files.resolve, placed)
     system_kind, system = ("", None) if options.system is ABSENT else _system(builder, options.system, vendors)
     options = _few_entries(builder, options)
-    scorers = _scorers(builder, options.scorers, judge)
+    scorers = read_scorers(builder, options.scorers, judge)
+    for each in scorers if conversation is None else ():
+        if each.over is not None:
+            what = "the suite has no conversations; remove it, or add `conversation: {max_turns: 10}`"
+            builder.problem(("scorers", each.index, each.written, "over"), *what.split("; "))
     policy, baseline_system = _policy(builder, options, vendors, asks_again=system_kind != "replay")
     labels = [files.resolve(name, ("labels", i)) for i, name in enumerate(options.labels)]
     for at, file in enumerate(labels):
@@ -73,6 +84,7 @@ def load_suite(path: Path, shown: str | None = None) -> Suite:
         with gathered(problems):
             read_labels(*_shown((file for file in labels if file), root))
         raise InputError(problems)
+    keys = _keys_of(judge, system, conversation.user if conversation is not None else None)
     return Suite(
         path=path.resolve(),
         sha256=hashlib.sha256(data).hexdigest(),
@@ -90,16 +102,17 @@ def load_suite(path: Path, shown: str | None = None) -> Suite:
         label_files=tuple(file for file in labels if file),
         calibration_files=tuple(file for file in records if file),
         learnt_files=tuple(file for file in learnt if file),
+        conversation=conversation,
         lines=_lines(builder.document),
-        variables=tuple(dict.fromkeys((*variables_of(builder.document.value), *_keys_of(judge, system)))),
+        variables=tuple(dict.fromkeys((*variables_of(builder.document.value), *keys))),
         stated_repeat=options.repeat,
     )
 
 
-def _keys_of(judge: JudgeConfig | None, system: object) -> Iterator[str]:
+def _keys_of(judge: JudgeConfig | None, *others: object) -> Iterator[str]:
     """Variables of keys that the table of vendors names."""
     chats = (judge.chat, *judge.panel) if judge else ()
-    for each in (*chats, system):
+    for each in (*chats, *others):
         if name := getattr(each, "api_key_env", None):
             yield name
 
@@ -183,7 +196,9 @@ def _lines(document: Document) -> dict[str, str]:
     return {dotted(path): f"{document.source}:{line}:{column}" for path, (line, column) in document.marks.items()}
 
 
-def _judge(builder: Builder, value: Mapping[str, Any] | None, vendors: Vendors) -> JudgeConfig | None:
+def _judge(
+    builder: Builder, value: Mapping[str, Any] | None, placed: Callable[[Any, Steps], Any]
+) -> JudgeConfig | None:
     if value is None:
         return None
     path = ("judge",)
@@ -193,9 +208,6 @@ def _judge(builder: Builder, value: Mapping[str, Any] | None, vendors: Vendors) 
         return JudgeConfig(local="correctness")
     if set(value) in ({"chat"}, {"chat", "panel"}):
         from evalkit.llm.config import ChatConfig
-
-        def placed(options: Any, at: Steps) -> Any:
-            return _placed(builder, model_options(options), "model", vendors, at)
 
         chat = builder.build(ChatConfig, placed(value["chat"], (*path, "chat")), (*path, "chat"))
         given = value.get("panel", [])
@@ -244,113 +256,6 @@ def _placed(
         return {**value, "base_url": "https://host.invalid"}
 
 
-def named_item(builder: Builder, item: Any, path: Steps) -> tuple[str, Any, Steps] | None:
-    """Split `Name`, `{Name: value}` or `{Name: {options}}` into (name, value or None, path of the value)."""
-    if isinstance(item, str):
-        return item, None, path
-    if isinstance(item, Mapping) and len(item) == 1:
-        name, value = next(iter(item.items()))
-        return name, value, (*path, name)
-    builder.problem(
-        path, f"expected a name or one `name: options`, got {show(item)}", "start each entry with `- name:`"
-    )
-    return None
-
-
-def _scorers(builder: Builder, items: tuple[Any, ...], judge: JudgeConfig | None) -> tuple[ScorerEntry, ...]:
-    entries = []
-    for index, item in enumerate(items):
-        named = named_item(builder, item, ("scorers", index))
-        entry = scorer_entry(builder, *named, judge, index) if named else None
-        if entry:
-            entries.append(entry)
-    return tuple(entries)
-
-
-def scorer_entry(
-    builder: Builder, name: str, value: Any, path: Steps, judge: JudgeConfig | None, index: int
-) -> ScorerEntry | None:
-    """Build one scorer, or note its problems.
-
-    Args:
-        builder: notes them.
-        name: as written, with `not_`.
-        value: of the shorthand option, or the options; `None` where only the name is written.
-        path: of the value.
-        judge: the suite's.
-        index: of the scorer in its list.
-    """
-    negated = name.startswith(NEGATION)
-    kind = name.removeprefix(NEGATION)
-    try:
-        found = find_scorer(kind, local=bool(judge and judge.local))
-    except ValueError as error:
-        builder.problem(path, *str(error).split("; ", 1))
-        return None
-    if found is None:
-        fix = known_elsewhere(kind) or choices(kind, known_names())
-        builder.problem(path, f"no scorer called {kind!r}", fix)
-        return None
-    cls = found.cls
-    options, common = _options(cls, value)
-    when = _when(builder, common.get("when"), (*path, "when"))
-    advisory = builder.value(common.get("advisory", False), bool, (*path, "advisory"))
-    concern = builder.value(common.get("concern"), Concern | None, (*path, "concern"))
-    if kind == "judge" and judge and judge.local:
-        for key in set(options) & {"rubric", "scale"}:
-            builder.problem((*path, key), "the local judge reads no rubric", "remove it, or set `judge: {chat: ...}`")
-            return None
-    own_name = negated and cls is not PythonScorer and "name" not in options
-    try:
-        built = builder.build(cls, options, path, named={"name": name} if own_name else None)
-    except Exception as error:
-        if not found.package:
-            raise
-        what = f"{found.package} raised {type(error).__name__}: {one_line(error)}"
-        builder.problem(path, what, "check its options, or repair the package")
-        return None
-    if built is None:
-        return None
-    if negated and isinstance(built, PythonScorer):
-        built = built.negated()
-    return ScorerEntry(
-        kind=kind,
-        options=built,
-        negated=negated,
-        when=when,
-        advisory=bool(advisory),
-        concern=concern,
-        index=index,
-        package=found.package,
-    )
-
-
-COMMON = ("when", "advisory", "concern")
-"""Options that every scorer of a suite takes."""
-
-
-def _options(cls: type[Any], value: Any) -> tuple[Any, Mapping[str, Any]]:
-    """Split a scorer's own options from those that every scorer takes."""
-    if value is None:
-        return {}, {}
-    if isinstance(value, Mapping):
-        common = {key: value[key] for key in COMMON if key in value}
-        return {key: item for key, item in value.items() if key not in common}, common
-    return ({cls.shorthand: value}, {}) if isinstance(cls, Abbreviated) else (value, {})
-
-
-def _when(builder: Builder, value: Any, path: Steps) -> When | None:
-    if value is None:
-        return None
-    if not isinstance(value, Mapping):
-        builder.problem(path, f"expected a mapping, got {show(value)}", "write {kind: golden} or {has: reference}")
-        return None
-    own = {key: item for key, item in value.items() if key in ("kind", "severity", "has")}
-    cohorts = {key: item for key, item in value.items() if key not in own}
-    when: When | None = builder.build(When, {**own, "cohorts": cohorts} if cohorts else own, path)
-    return when
-
-
 def _policy(
     builder: Builder, options: SuiteOptions, vendors: Vendors, *, asks_again: bool
 ) -> tuple[Policy, SystemConfig | None]:
@@ -361,7 +266,7 @@ def _policy(
             continue
         name, value, path = named
         cls: type[Any] = CHECKS.get(name, Threshold)
-        own, _ = _options(cls, value) if not isinstance(value, Mapping) else (value, {})
+        own, _ = options_of(cls, value) if not isinstance(value, Mapping) else (value, {})
         if cls is NoRegression and isinstance(own.get("baseline"), Mapping):
             own, system = _callable_baseline(builder, own, vendors, (*path, "baseline"))
         check = builder.build(cls, own, path, named=None if name in CHECKS else {"metric": name})

@@ -12,7 +12,7 @@ from evalkit.gate.policy import CHECKS, Threshold
 from evalkit.net.vendors import Vendor
 from evalkit.scorers.registry import LOCAL_JUDGE, NEGATION, SCORERS, scorer_class
 from evalkit.suite.build import hints_of, is_required, key_of
-from evalkit.suite.model import SuiteOptions
+from evalkit.suite.model import Fold, Over, SuiteOptions
 from evalkit.systems import SYSTEMS
 from evalkit.types import Concern
 
@@ -23,6 +23,8 @@ PACKAGED = r"^[\w-]+\.[\w.-]+$"
 _COMMON: Schema = {
     "when": {"type": "object"},
     "advisory": {"type": "boolean"},
+    "over": {"enum": list(typing.get_args(Over))},
+    "fold": {"enum": list(typing.get_args(Fold))},
     "concern": {"enum": list(typing.get_args(Concern))},
 }
 

@@ -41,6 +41,8 @@ class Shared:
     """Environment variables, the only source of secrets."""
     inputs: tuple[Path, ...] = ()
     """Files that a run reads for itself (suite, golden set, labels): they are not part of the system."""
+    converses: bool = False
+    """Whether each call is one turn of a conversation."""
 
 
 @runtime_checkable

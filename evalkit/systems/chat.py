@@ -186,7 +186,13 @@ class ChatSystem:
         if self.stream:
             kept |= {"stream": True, "stream_options": {"include_usage": True}}
         turns = _turns(self.prompt)
-        return lambda case: {"model": self.chat, "messages": first + turns(case), **kept}
+
+        def request(case: Case) -> dict[str, Any]:
+            environment = case.fields.get("environment") if shared.converses else None
+            tools = {} if environment is None else {"tools": list(environment.tools)}
+            return {"model": self.chat, "messages": first + turns(case), **tools, **kept}
+
+        return request
 
     def price_at(self, base_url: str) -> Price | None:
         """Return how input, output and cached input tokens are priced; `None` if the price is unknown."""

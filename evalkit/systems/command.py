@@ -27,6 +27,8 @@ from evalkit.systems.secrets import secrets_of
 from evalkit.text.values import one_line
 from evalkit.types import Case, Failure, Output
 
+TOLD = ("message", "session", "turn", "resume")
+"""What a program is told of a conversation besides the messages."""
 _SHOWN_STDERR = 1 << 13
 _DESCRIBED = re.compile(r"""\s*\{\s*"text"\s*:""")
 """The beginning of an object that describes an answer, even if the rest of it cannot be read."""
@@ -40,10 +42,11 @@ _HELD_OPEN = (
 class CommandSystem:
     """Start a program for each case, in the suite's folder and without a shell.
 
-    The program reads one JSON object {id, input, contexts, cohorts, kind} from its standard input. What it prints is
-    the answer: a JSON object with `text` (and contexts, usage, tool_calls, trajectory, messages, state, stop,
-    interrupt, fault, ttft_s), or else plain text. An exit code other than 0 is a failure. At the time-out the whole
-    process group is killed. The environment is that of the run without the files and tokens of a CI runner.
+    The program reads one JSON object {id, input, contexts, cohorts, kind} from its standard input; in a conversation,
+    {message, session, turn, resume} too. What it prints is the answer: a JSON object with `text` (and contexts, usage,
+    tool_calls, trajectory, messages, state, stop, interrupt, fault, done, ttft_s), or else plain text. An exit code
+    other than 0 is a failure. At the time-out the whole process group is killed. The environment is that of the run
+    without the files and tokens of a CI runner.
     """
 
     command: str | tuple[str, ...]
@@ -112,7 +115,8 @@ class CommandSystem:
         argv = (_program(self.argv[0], shared) or self.argv[0], *self.argv[1:])
 
         async def answer(case: Case, repeat: int) -> Output | Failure:
-            request = json.dumps(_request(case, self.fields)).encode()
+            during = TOLD if shared.converses else ()
+            request = json.dumps(_request(case, (*self.fields, *during))).encode()
             code, printed, errors = await _run(argv, shared, request, self.max_bytes)
             return _output(printed) if code == 0 else _exit_failure(code, errors)
 

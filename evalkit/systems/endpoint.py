@@ -51,9 +51,14 @@ class SystemEndpoint:
     """What the endpoint has refused so far; `None` if the whole body is the suite's."""
 
     async def call(
-        self, body: Mapping[str, Any], read: Callable[[aiohttp.ClientResponse], Awaitable[T]]
+        self, body: Mapping[str, Any], read: Callable[[aiohttp.ClientResponse], Awaitable[T]], url: str | None = None
     ) -> TimedReply[T]:
         """Send `body` as JSON and `read` the reply; retry if the policy allows it and the time-out leaves time.
+
+        Args:
+            body: The request.
+            read: Reads a reply.
+            url: Where to send it, if each call has a URL of its own.
 
         Raises:
             CallFailed: `http_<status>`, `connection`, or what `read` raised.
@@ -62,7 +67,9 @@ class SystemEndpoint:
 
         async def exchange(body: Mapping[str, Any]) -> T:
             data = json.dumps(body).encode()
-            request = HttpRequest(method=self.method, url=self.url, headers=self.headers, body=data, proxy=self.proxy)
+            request = HttpRequest(
+                method=self.method, url=url or self.url, headers=self.headers, body=data, proxy=self.proxy
+            )
             return await send(self.session, request, read, left, limit_s=None)
 
         async def attempt() -> T:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import quote
 
 from evalkit.errors import Problem
 from evalkit.formats.fields import USAGE_KEYS, parse_json
@@ -17,7 +18,7 @@ from evalkit.systems.fingerprint import config_hash
 from evalkit.systems.output import OUTPUT_KEYS, to_output
 from evalkit.systems.pick import Pick, compile_path
 from evalkit.systems.secrets import filled, names_in, secrets_of
-from evalkit.systems.template import compile_template, fields_in
+from evalkit.systems.template import BRACES, as_text, compile_template, fields_in
 from evalkit.text.values import shown
 from evalkit.types import Case, Failure, Output
 
@@ -41,12 +42,16 @@ class HttpSystem:
     """
 
     http: str
-    """The URL; it may contain `${NAME}` from the environment."""
+    """The URL; it may contain `${NAME}` from the environment, and fields of the case as in `body`, such as
+    `/threads/{{session}}/runs`."""
     method: Literal["POST", "PUT", "PATCH"] = "POST"
     headers: Mapping[str, str] = field(default_factory=dict)
     """Headers; they may contain `${NAME}` from the environment, and secrets must be written so."""
     body: Mapping[str, Any] = field(default_factory=lambda: {"input": "{{input}}"})
     """JSON with `{{input}}`, `{{id}}`, `{{kind}}`, `{{contexts}}`, `{{cohorts.<name>}}` or a field of the row."""
+    resume_body: Mapping[str, Any] | None = None
+    """JSON that is sent instead of `body` when an interrupt was answered, with `{{resume.decision}}`,
+    `{{resume.arguments}}` and `{{resume.id}}`."""
     pick: Mapping[str, str] = field(default_factory=dict)
     """Where the parts of the answer are in the reply: `text`, `contexts`, `usage.input_tokens`, `tool_calls` ... ->
     path such as `documents[*].text`; a path that ends in `?` may be absent. Without `pick` the text is `text`, `answer`
@@ -70,23 +75,24 @@ class HttpSystem:
         check_limits(self.retries, self.max_bytes)
         check_seconds("timeout_s", self.timeout_s)
         check_rate("requests_per_minute", self.requests_per_minute)
-        try:
-            compile_template(self.body)
-        except ValueError as error:
-            raise ValueError(f"body: {error}") from None
+        for name in ("http", "body", "resume_body"):
+            try:
+                compile_template(getattr(self, name))
+            except ValueError as error:
+                raise ValueError(f"{name}: {error}") from None
         _reader(self.pick)
 
     def problems(self, shared: Shared) -> list[Problem]:
         """Check the URL and the headers, and that their environment variables are set."""
         return [
-            *url_problems("system.http", self.http, shared.env),
+            *url_problems("system.http", url_of(self.http, lambda name: "0"), shared.env),
             *header_problems("system.headers", self.headers, shared.env),
         ]
 
     @property
     def fields(self) -> frozenset[str]:
         """Fields that each row must have, for the placeholders."""
-        return fields_in(self.body)
+        return fields_in([self.http, self.body])
 
     def fingerprint(self, shared: Shared) -> str | None:
         """Return a hash of the configuration without secrets."""
@@ -95,7 +101,9 @@ class HttpSystem:
 
     @property
     def _policy(self) -> RetryPolicy:
-        repeatable = self.idempotent or self.method == "PUT"
+        # A turn that a service with a memory may have taken is not sent twice.
+        remembers = "session" in fields_in([self.http, self.body])
+        repeatable = (self.idempotent or self.method == "PUT") and not remembers
         return replace(REPEATABLE if repeatable else AT_MOST_ONCE, retries=self.retries)
 
     def open(self, shared: Shared) -> AbstractAsyncContextManager[Answer]:
@@ -105,11 +113,18 @@ class HttpSystem:
     @asynccontextmanager
     async def _open(self, shared: Shared) -> AsyncIterator[Answer]:
         fill, read = compile_template(self.body), _reader(self.pick)
+        fill_again = fill if self.resume_body is None else compile_template(self.resume_body)
         used = [name for text in (self.http, *self.headers.values()) for name in names_in(text)]
         headers = {name: filled(text, shared.env) for name, text in self.headers.items()}
+        url = filled(self.http, shared.env)
+        varies = "{{" in url
+
+        def url_for(case: Case) -> str:
+            return url_of(url, lambda name: as_text(compile_template(f"{{{{{name}}}}}")(case)))
+
         async with connect(
             self.method,
-            filled(self.http, shared.env),
+            url_of(url, lambda name: name) if varies else url,
             headers,
             shared,
             timeout_s=self.timeout_s,
@@ -122,12 +137,19 @@ class HttpSystem:
                 return await endpoint.read_bytes(response), (response.charset or "utf-8") if is_text else None
 
             async def answer(case: Case, repeat: int) -> Output | Failure:
-                reply = await endpoint.call(fill(case), received)
+                resumed = shared.converses and case.fields.get("resume") is not None
+                body_sent = (fill_again if resumed else fill)(case)
+                reply = await endpoint.call(body_sent, received, url_for(case) if varies else None)
                 body, charset = reply.value
                 return timed_by(read(body) if charset is None else _text_or(read, body, charset), reply)
 
             bounded = timed(answer, self.timeout_s, secrets_of(shared.env, used))
             yield paced(bounded, Limits(self.requests_per_minute), lambda case: 0)
+
+
+def url_of(template: str, get: Callable[[str], str]) -> str:
+    """Fill the placeholders of a URL; what they stand for is quoted, so that it stays one part of the URL."""
+    return BRACES.sub(lambda found: quote(get(found[1].strip()), safe=""), template)
 
 
 def _reader(pick: Mapping[str, str]) -> Callable[[bytes], Output | Failure]:

@@ -16,7 +16,7 @@ from evalkit.types import Failure, Message, Output, Step, ToolCall
 
 OUTPUT_KEYS = (
     *("text", "contexts", "usage", "tool_calls", "trajectory", "messages", "state", "stop", "interrupt", "fault"),
-    *("latency_s", "ttft_s"),
+    *("latency_s", "ttft_s", "done"),
 )
 
 
@@ -69,6 +69,7 @@ def _read(value: object, stored: bool) -> Output:
         fault=None if value.get("fault") is None else read_text("fault", value["fault"]),
         latency_s=read_amount("latency_s", value.get("latency_s")),
         ttft_s=read_amount("ttft_s", value.get("ttft_s")),
+        done=_done(value.get("done")),
     )
 
 
@@ -85,6 +86,12 @@ def _text(value: Mapping[Any, Any], messages: tuple[Message, ...] | None) -> str
 def _record(place: str, value: object) -> Mapping[str, Any] | None:
     found = read_mapping(place, value)
     return None if found is None else plain(place, found)
+
+
+def _done(value: object) -> bool:
+    if value is not None and not isinstance(value, bool):
+        raise ValueError(f"done: expected true or false, got {shown(value)}")
+    return bool(value)
 
 
 def _trajectory(value: object, stored: bool) -> tuple[tuple[Step, ...] | None, tuple[Message, ...] | None]:

@@ -39,8 +39,9 @@ class PythonSystem:
 
     The callable gets `input` (a string, or a list of chat messages), `arguments`, and those of `id`, `contexts`,
     `cohorts`, `kind` and the row's own fields that its signature names. It never gets the reference. It returns a
-    string or {text, contexts, usage, tool_calls, trajectory, messages, state, stop, interrupt, fault,
-    ttft_s}. A sync callable runs on its own thread, an async one on its own event loop.
+    string or {text, contexts, usage, tool_calls, trajectory, messages, state, stop, interrupt, fault, done,
+    ttft_s}. A sync callable runs on its own thread, an async one on its own event loop. In a conversation it is called
+    once a turn, and may name `message`, `session`, `turn`, `environment` and `resume` too.
     """
 
     python: str
@@ -71,7 +72,7 @@ class PythonSystem:
             function = self._load(shared)
         except InputError as error:
             return list(error.problems)
-        return _signature_problems(function, self.arguments)
+        return _signature_problems(function, self.arguments, shared)
 
     def sources(self, shared: Shared) -> list[tuple[str, Path]]:
         """Return files that answers depend on, as (name, path); empty if the module's own file cannot be found."""
@@ -95,7 +96,7 @@ class PythonSystem:
     @asynccontextmanager
     async def _open(self, shared: Shared) -> AsyncIterator[Answer]:
         function = self._load(shared)
-        if problems := _signature_problems(function, self.arguments):
+        if problems := _signature_problems(function, self.arguments, shared):
             raise InputError(problems)
         async with own_code(shared.concurrency) as own:
             answer = _capped(_answer(function, _keywords(function, self.arguments), own), self.max_bytes)
@@ -116,7 +117,7 @@ def _takes_any(parameters: Mapping[str, inspect.Parameter]) -> bool:
     return any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
 
 
-def _signature_problems(function: Callable[..., Any], arguments: Mapping[str, Any]) -> list[Problem]:
+def _signature_problems(function: Callable[..., Any], arguments: Mapping[str, Any], shared: Shared) -> list[Problem]:
     parameters = _parameters(function)
     if parameters is None:
         return [Problem(_PLACE, "the callable has no signature to read", "wrap it in a function that takes `input`")]
@@ -125,7 +126,8 @@ def _signature_problems(function: Callable[..., Any], arguments: Mapping[str, An
         Problem(_PLACE, f"`{name}` can be given by position only", "remove the `/` from the signature")
         for name in by_position
     ]
-    if "input" not in parameters and not _takes_any(parameters):
+    asked = "input" in parameters or (shared.converses and "message" in parameters)
+    if not asked and not _takes_any(parameters):
         names = ", ".join(parameters) or "nothing"
         problems.append(Problem(_PLACE, f"the callable takes no `input`, but {names}", "name a parameter `input`"))
     if "reference" in parameters:
@@ -151,8 +153,10 @@ def _keywords(function: Callable[..., Any], arguments: Mapping[str, Any]) -> Cal
         and parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
     ]
 
+    asked = "input" in parameters or _takes_any(parameters)
+
     def keywords(case: Case) -> dict[str, Any]:
-        given: dict[str, Any] = {"input": input_of(case), **arguments}
+        given: dict[str, Any] = {"input": input_of(case), **arguments} if asked else dict(arguments)
         for name, get in known:
             given[name] = get(case)
         for name, required in own:

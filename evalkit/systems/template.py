@@ -11,7 +11,8 @@ from evalkit.formats.messages import input_of
 from evalkit.systems.base import CallFailed
 from evalkit.types import Case
 
-_BRACES = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
+BRACES = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
+"""A placeholder."""
 _NAME = re.compile(r"\s*([\w-]+(?:\.[\w-]+)*)\s*")
 
 Fill = Callable[[Case], Any]
@@ -58,7 +59,7 @@ def compile_template(template: Any) -> Fill:
 def fields_in(template: Any) -> frozenset[str]:
     """Return the placeholders of a template that a row must fill: fields that not every case has."""
     if isinstance(template, str):
-        named = {_name(piece) for piece in _BRACES.split(template)[1::2]}
+        named = {_name(piece) for piece in BRACES.split(template)[1::2]}
         return frozenset(named - _FROM_CASE.keys())
     items = template.values() if isinstance(template, Mapping) else template
     if isinstance(items, str) or not isinstance(template, Mapping | list | tuple):
@@ -76,7 +77,7 @@ def has_placeholder(case: Case, name: str) -> bool:
 
 
 def _compile_text(template: str) -> Fill:
-    pieces = _BRACES.split(template)
+    pieces = BRACES.split(template)
     if len(pieces) == 1:
         return lambda case: template
     if len(pieces) == 3 and not pieces[0] and not pieces[2]:

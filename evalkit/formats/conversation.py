@@ -1,0 +1,165 @@
+"""Read the user's side of a conversation from the fields of a golden row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from evalkit.formats.fields import check_keys, read_mapping, read_text
+from evalkit.text.values import shown
+from evalkit.types import Case
+
+MOST_TURNS = 100
+"""User turns of one conversation."""
+FIELDS = ("turns", "user", "state", "approvals")
+"""Fields of a row that make or furnish a conversation."""
+DURING = ("session", "message", "turn", "environment", "resume")
+"""What a system is given beside the messages of a conversation; no field of a row may have these names."""
+_DECISIONS = ("approve", "reject", "edit", "expire")
+Complain = Callable[[str, str], None]
+"""Takes what is wrong, and how to fix it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What a scripted user says, and what is expected of the answer."""
+
+    user: str
+    expect: Mapping[str, Any] = field(default_factory=dict)
+    """Case fields of this turn alone: `reference`, `required`, `expected_tool_calls` ..."""
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedUser:
+    """What a model that plays the user is told."""
+
+    goal: str
+    persona: str = ""
+    facts: Mapping[str, str] = field(default_factory=dict)
+    """What the user knows and may say if asked."""
+    opening: str | None = None
+    """The first message; `None` if the model writes it."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedApproval:
+    """How a person answers a question of the agent: it is used for the first one that fits, and once."""
+
+    tool: str
+    """Name of the tool, or a pattern such as `refund*`."""
+    decision: Literal["approve", "reject", "edit", "expire"]
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    """Arguments that the call has at least."""
+    edited: Mapping[str, Any] = field(default_factory=dict)
+    """Arguments that take the place of those asked for, where the decision is `edit`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conversation:
+    """The user's side of a case: scripted turns, or a simulated user."""
+
+    turns: tuple[Turn, ...] = ()
+    user: SimulatedUser | None = None
+    state: Mapping[str, Any] | None = None
+    """The state that the environment starts with."""
+    approvals: tuple[PlannedApproval, ...] = ()
+
+    @property
+    def opening(self) -> str:
+        """The first text of the user; what a simulated user wants, if the model writes the text."""
+        if self.turns:
+            return self.turns[0].user
+        return "" if self.user is None else self.user.opening or self.user.goal
+
+
+def read_conversation(row: Mapping[str, Any], complain: Complain) -> Conversation:
+    """Return the user's side; `complain` is called for each field that cannot be read.
+
+    Args:
+        row: a golden row, or the fields of a case.
+        complain: takes what is wrong, and how to fix it.
+    """
+
+    def tried(read: Callable[[Any], Any], name: str, fix: str) -> Any:
+        if row.get(name) in (None, ""):
+            return None
+        try:
+            return read(row[name])
+        except ValueError as error:
+            what, _, own_fix = str(error).partition("; ")
+            complain(what, own_fix or fix)
+            return None
+
+    return Conversation(
+        turns=tried(_turns, "turns", 'write [{"user": "..."}]') or (),
+        user=tried(_user, "user", 'write {"goal": "..."}'),
+        state=tried(lambda value: read_mapping("`state`", value), "state", "write an object"),
+        approvals=tried(_approvals, "approvals", 'write [{"tool": "...", "decision": "approve"}]') or (),
+    )
+
+
+def conversation_of(case: Case) -> Conversation:
+    """Return the user's side of a case that was checked; a plain input is a conversation of one turn."""
+    found = read_conversation(case.fields, lambda what, fix: None)
+    return (
+        found
+        if found.turns or found.user
+        else Conversation(turns=(Turn(case.question),), state=found.state, approvals=found.approvals)
+    )
+
+
+def _turns(value: Any) -> tuple[Turn, ...]:
+    if not isinstance(value, list) or not value:
+        raise ValueError(f"`turns`: expected a list of turns, got {shown(value)}")
+    if len(value) > MOST_TURNS:
+        raise ValueError(f"`turns`: {len(value)} turns, at most {MOST_TURNS} are read; split the case")
+    return tuple(_turn(f"`turns[{at}]`", each) for at, each in enumerate(value))
+
+
+def _turn(place: str, value: Any) -> Turn:
+    if not isinstance(value, Mapping) or not isinstance(value.get("user"), str) or not value["user"].strip():
+        raise ValueError(f"{place}: expected {{user: text}} with what is expected, got {shown(value)}")
+    taken = [key for key in value if key in (*DURING, "input", "turns")]
+    if taken:
+        raise ValueError(f"{place}: `{taken[0]}` is no expectation; remove it")
+    return Turn(value["user"], {key: each for key, each in value.items() if key != "user"})
+
+
+def _user(value: Any) -> SimulatedUser:
+    found = read_mapping("`user`", value) or {}
+    check_keys("`user`: ", found, ("goal", "persona", "facts", "opening"))
+    goal = read_text("`user.goal`", found.get("goal"))
+    if not goal.strip():
+        raise ValueError("`user.goal`: empty; write what the user wants")
+    facts = read_mapping("`user.facts`", found.get("facts")) or {}
+    opening = found.get("opening")
+    return SimulatedUser(
+        goal,
+        read_text("`user.persona`", found.get("persona", "")),
+        {str(name): read_text(f"`user.facts.{name}`", each) for name, each in facts.items()},
+        None if opening is None else read_text("`user.opening`", opening),
+    )
+
+
+def _approvals(value: Any) -> tuple[PlannedApproval, ...]:
+    if not isinstance(value, list):
+        raise ValueError(f"`approvals`: expected a list, got {shown(value)}")
+    return tuple(_approval(f"`approvals[{at}]`", each) for at, each in enumerate(value))
+
+
+def _approval(place: str, value: Any) -> PlannedApproval:
+    found = read_mapping(place, value) or {}
+    check_keys(f"{place}: ", found, ("tool", "decision", "arguments", "edited"))
+    decision = found.get("decision")
+    if decision not in _DECISIONS:
+        raise ValueError(f"{place}: `decision` is {shown(decision)}; choose from {', '.join(_DECISIONS)}")
+    edited = read_mapping(f"{place}.edited", found.get("edited"))
+    if (decision == "edit") != (edited is not None):
+        raise ValueError(f"{place}: `edited` goes with the decision `edit`; write the new arguments there")
+    return PlannedApproval(
+        read_text(f"{place}.tool", found.get("tool")),
+        decision,
+        read_mapping(f"{place}.arguments", found.get("arguments")) or {},
+        edited or {},
+    )

@@ -1,0 +1,129 @@
+"""Cut a conversation into its turns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any
+
+from evalkit.formats.contexts import read_contexts
+from evalkit.formats.conversation import Turn, conversation_of
+from evalkit.formats.fields import read_amount, read_usage
+from evalkit.formats.steps import calls_of
+from evalkit.types import Case, Message, Origin, Output, ToolCall
+
+
+@dataclass(frozen=True, slots=True)
+class AnsweredTurn:
+    """One user turn with what is expected of its answer."""
+
+    number: int
+    """Counted from 1."""
+    case: Case
+    """Input: the messages up to this turn. Fields: what the turn expects."""
+    output: Output | None
+    """The answer to this turn; `None` if the conversation ended before it."""
+
+
+def turns_of(case: Case, output: Output) -> list[AnsweredTurn]:
+    """Return the turns of a conversation: those that were held, then those of the script that were not reached."""
+    scripted = conversation_of(case).turns
+    messages = output.messages or ()
+    starts = _starts(case, messages)
+    ends = [*starts[1:], len(messages)]
+    turns = []
+    for at, (start, end) in enumerate(zip(starts, ends, strict=True)):
+        turn = scripted[at] if at < len(scripted) else Turn(messages[start].content)
+        asked = _expecting(case, turn, messages[: start + 1])
+        turns.append(AnsweredTurn(at + 1, asked, _output_of(output, at + 1, messages[:end], start, len(starts))))
+    for at in range(len(starts), len(scripted)):
+        turns.append(AnsweredTurn(at + 1, _expecting(case, scripted[at], ()), None))
+    return turns
+
+
+def turn_cases(case: Case) -> list[Case]:
+    """Return a case for each scripted turn, as far as it is known before the conversation."""
+    return [_expecting(case, turn, ()) for turn in conversation_of(case).turns]
+
+
+def with_last_input(case: Case, output: Output) -> Case:
+    """Return the case with the messages up to the last turn as its input."""
+    starts = _starts(case, output.messages or ())
+    return replace(case, input=(output.messages or ())[: starts[-1] + 1]) if starts else case
+
+
+def with_all_answers(output: Output, case: Case) -> Output:
+    """Return the output with the texts of all answers joined by blank lines, and the contexts of all of them."""
+    held = [turn.output for turn in turns_of(case, output) if turn.output is not None]
+    if not held:
+        return output
+    text = "\n\n".join(turn.text for turn in held if turn.text)
+    if all(turn.contexts is None for turn in held):
+        return replace(output, text=text, contexts=None, origins=())
+    found: dict[str, Origin | None] = {}
+    for turn in held:
+        origins = turn.origins or (None,) * len(turn.contexts or ())
+        for context, origin in zip(turn.contexts or (), origins, strict=True):
+            found.setdefault(context, origin)
+    known = tuple(origin for origin in found.values() if origin is not None)
+    return replace(output, text=text, contexts=tuple(found), origins=known if len(known) == len(found) else ())
+
+
+def _starts(case: Case, messages: Sequence[Message]) -> list[int]:
+    """Return where the turns begin, after the history that a case may bring."""
+    history = 0 if isinstance(case.input, str) else len(case.input) - 1
+    return [at for at, message in enumerate(messages) if message.role == "user" and at >= history]
+
+
+def _expecting(case: Case, turn: Turn, messages: Sequence[Message]) -> Case:
+    fields = dict(turn.expect)
+    reference, contexts = fields.pop("reference", ()), fields.pop("contexts", None)
+    found, origins = ((), ()) if contexts is None else read_contexts("contexts", contexts)
+    texts = (reference,) if isinstance(reference, str) else tuple(reference)
+    given = tuple(messages) or turn.user
+    return replace(case, input=given, reference=texts, contexts=found, origins=origins, fields=fields)
+
+
+def _output_of(output: Output, number: int, messages: Sequence[Message], start: int, n_turns: int) -> Output:
+    said = [message for message in messages[start:] if message.role == "assistant"]
+    last = said[-1] if said else Message("assistant")
+    contexts, origins, latency_s, usage = _details(last.details)
+    steps = None if output.trajectory is None else tuple(s for s in output.trajectory if s.turn == number)
+    is_last = number == n_turns
+    return Output(
+        text=next((message.content for message in reversed(said) if message.content.strip()), ""),
+        contexts=contexts,
+        origins=origins,
+        usage=usage,
+        tool_calls=_calls(output, number) if steps is None or output.tool_calls is None else calls_of(steps) or (),
+        trajectory=steps,
+        messages=tuple(messages),
+        state=output.state if is_last else None,
+        stop=output.stop if is_last else None,
+        fault=output.fault if is_last else None,
+        interrupt=output.interrupt if is_last else None,
+        latency_s=latency_s,
+        replayed=output.replayed,
+    )
+
+
+def _calls(output: Output, number: int) -> tuple[ToolCall, ...] | None:
+    if output.tool_calls is None:
+        return None
+    return tuple(call for call in output.tool_calls if call.turn == number)
+
+
+def _details(details: Any) -> tuple[Any, tuple[Origin, ...], Any, Any]:
+    """Return contexts, their origins, latency and usage of a message; what cannot be read is unknown."""
+    contexts: tuple[str, ...] | None = None
+    origins: tuple[Origin, ...] = ()
+    latency_s = usage = None
+    with suppress(ValueError):
+        if details.get("contexts") is not None:
+            contexts, origins = read_contexts("contexts", details["contexts"])
+    with suppress(ValueError):
+        latency_s = read_amount("latency_s", details.get("latency_s"))
+    with suppress(ValueError):
+        usage = read_usage("usage", details.get("usage"))
+    return contexts, origins, latency_s, usage

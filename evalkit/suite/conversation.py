@@ -1,0 +1,73 @@
+"""Read what a suite's `conversation:` names: a file of mocks, and the model that plays the user."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from evalkit.disk.files import Unfit, read_file
+from evalkit.disk.project_code import SPELLING
+from evalkit.errors import InputError
+from evalkit.formats.yaml_text import parse
+from evalkit.suite.build import Builder
+from evalkit.suite.model import SuiteConversation
+from evalkit.systems.conversation.mocks import Mocks
+from evalkit.systems.conversation.settings import ConversationSettings
+
+_PATH = ("conversation",)
+_ENVIRONMENT = (*_PATH, "environment")
+
+
+def read_settings(
+    builder: Builder,
+    settings: ConversationSettings | None,
+    root: Path,
+    resolve: Callable[[str, tuple[str, ...]], Path | None],
+    placed: Callable[[Any, tuple[str, ...]], Any],
+) -> SuiteConversation | None:
+    """Return how conversations are led, with what the settings name; problems are noted with their lines.
+
+    Args:
+        builder: of the suite.
+        settings: of its conversations, `None` if it has none.
+        root: of the project.
+        resolve: finds a file that the suite names.
+        placed: fills in what the table of vendors knows of a model.
+    """
+    if settings is None:
+        return None
+    environment = settings.environment
+    file = resolve(environment, _ENVIRONMENT) if isinstance(environment, str) else None
+    if isinstance(environment, Mapping) and not SPELLING.fullmatch(environment["python"]):
+        what = f"expected `module:Class`, got {environment['python']!r}"
+        builder.problem(_ENVIRONMENT, what, "write {python: envs.shop:Shop}")
+    return SuiteConversation(
+        settings=settings,
+        mocks=_mocks(builder, file, file.relative_to(root).as_posix()) if file is not None else None,
+        mocks_file=file,
+        user=_user(builder, settings, placed),
+    )
+
+
+def _mocks(builder: Builder, file: Path, shown: str) -> Mocks | None:
+    try:
+        inner = Builder(parse(read_file(file), shown))
+    except InputError as error:
+        builder.problems += error.problems
+        return None
+    except (Unfit, OSError) as error:
+        builder.problem(_ENVIRONMENT, f"{shown} cannot be read: {error.strerror}", "name a YAML file of mocks")
+        return None
+    mocks: Mocks | None = inner.build(Mocks, inner.document.value, ())
+    builder.problems += inner.problems
+    return mocks
+
+
+def _user(builder: Builder, settings: ConversationSettings, placed: Callable[[Any, tuple[str, ...]], Any]) -> Any:
+    if settings.user is None:
+        return None
+    from evalkit.llm.config import ChatConfig
+
+    path = (*_PATH, "user", "chat")
+    return builder.build(ChatConfig, placed(settings.user["chat"], path), path)

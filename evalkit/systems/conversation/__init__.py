@@ -1,0 +1,1 @@
+"""Lead a conversation with a system: one case, several calls, one output."""

@@ -1,0 +1,137 @@
+"""Run the tools of a conversation's environment, and record what really happened."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Any, Protocol, Self
+
+from evalkit.formats.plain import plain
+from evalkit.text.values import one_line
+from evalkit.types import Step
+
+
+class ToolError(Exception):
+    """Raised by a tool that refuses a call or fails: the agent is told, and the step has this error."""
+
+
+class Environment(Protocol):
+    """Tools with a state of their own, made anew for each conversation."""
+
+    @property
+    def tools(self) -> Sequence[Mapping[str, Any]]:
+        """The tools as OpenAI describes them: `{type: function, function: {name, description, parameters}}`."""
+
+    @property
+    def state(self) -> Mapping[str, Any]:
+        """The state of the world as JSON."""
+
+    def call(self, name: str, arguments: Mapping[str, Any]) -> Any:
+        """Run a tool.
+
+        Raises:
+            ToolError: the tool refuses the call.
+        """
+
+
+MakeEnvironment = Callable[[Mapping[str, Any]], Environment]
+"""Builds an environment from a state of its own."""
+
+
+@dataclass
+class Recorder:
+    """The environment that a system is given: each call becomes a step, with result, error and times.
+
+    It may be called from any thread. Once the conversation is over, it refuses: a call that was left behind changes
+    nothing.
+    """
+
+    environment: Environment
+    began: float = field(default_factory=monotonic)
+    turn: int = 1
+    steps: list[Step] = field(default_factory=list)
+    fault: str = ""
+    """What the environment itself raised, other than `ToolError`."""
+    over: bool = False
+
+    def __post_init__(self) -> None:
+        """Let one call in at a time, as a test would."""
+        self._lock = threading.RLock()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """Return itself: arguments of systems are copied, and the environment is shared."""
+        return self
+
+    @property
+    def tools(self) -> Sequence[Mapping[str, Any]]:
+        """The tools of the environment."""
+        return self.environment.tools
+
+    @property
+    def state(self) -> Mapping[str, Any]:
+        """The state of the world, as a copy."""
+        with self._lock:
+            copied: Mapping[str, Any] = plain("state", self.environment.state)
+            return copied
+
+    def call(self, name: str, arguments: Mapping[str, Any] | None = None, *, call_id: str = "") -> Any:
+        """Run a tool and record it.
+
+        Raises:
+            ToolError: the tool refuses, or the conversation is over.
+        """
+        given = plain(f"arguments of {name}", dict(arguments or {}))
+        with self._lock:
+            if self.over:
+                raise ToolError("the conversation is over")
+            started = monotonic()
+            try:
+                result = self.environment.call(name, given)
+                kept = plain(f"result of {name}", result)
+            except ToolError as error:
+                self._record(name, given, call_id, started, error=one_line(error) or "ToolError")
+                raise
+            except Exception as error:
+                self.fault = self.fault or f"{name}: {type(error).__name__}: {one_line(error)}"
+                self._record(name, given, call_id, started, error=f"{type(error).__name__}: {one_line(error)}")
+                raise
+            self._record(name, given, call_id, started, result=kept)
+            return result
+
+    def close(self) -> None:
+        """Refuse every further call."""
+        with self._lock:
+            self.over = True
+
+    def _record(self, name: str, arguments: Mapping[str, Any], call_id: str, started: float, **ended: Any) -> None:
+        self.steps.append(
+            Step(
+                kind="tool",
+                name=name,
+                call_id=call_id,
+                turn=self.turn,
+                arguments=arguments,
+                started_s=started - self.began,
+                ended_s=monotonic() - self.began,
+                recorded_by="evalkit",
+                **ended,
+            )
+        )
+
+
+def tool_names(tools: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the names of tools.
+
+    Raises:
+        ValueError: `what; fix`, for a tool that is not described as OpenAI does.
+    """
+    fix = "write {type: function, function: {name, description, parameters}}"
+    names = []
+    for at, tool in enumerate(tools):
+        function = tool.get("function") if isinstance(tool, Mapping) else None
+        if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
+            raise ValueError(f"tools[{at}] is not a tool; {fix}")
+        names.append(function["name"])
+    return names

@@ -1,0 +1,367 @@
+"""Lead one conversation from the user's first message to its end."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from asyncio import timeout  # by name: a system may patch the module
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from time import monotonic
+from typing import Any
+
+from evalkit.formats.contexts import context_records
+from evalkit.formats.conversation import Conversation, SimulatedUser, conversation_of
+from evalkit.formats.steps import calls_of, step_of, steps_of, usage_record
+from evalkit.systems.base import Answer
+from evalkit.systems.conversation.approvals import REJECTED, Person, approval_step, resume_of
+from evalkit.systems.conversation.environment import MakeEnvironment, Recorder, ToolError, tool_names
+from evalkit.systems.conversation.settings import ConversationSettings
+from evalkit.systems.conversation.stopping import stops
+from evalkit.text.values import one_line
+from evalkit.types import USER_ERROR, Case, Failure, Message, Output, Step, ToolCall, Usage
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a simulated user says next."""
+
+    text: str
+    done: bool = False
+    usage: Usage | None = None
+
+
+Simulate = Callable[[SimulatedUser, Sequence[Message], int], Awaitable[Said]]
+"""(user, the conversation so far, repeat) -> what the user says; raises `SimulatorFailed`."""
+
+
+class SimulatorFailed(Exception):
+    """The simulated user said nothing that can be sent."""
+
+
+async def directly(function: Callable[[], Any]) -> Any:
+    """Run a function that does not wait."""
+    return function()
+
+
+@dataclass(frozen=True)
+class Talks:
+    """What all conversations of a run share."""
+
+    settings: ConversationSettings
+    make_environment: MakeEnvironment | None = None
+    runs_tools: bool = False
+    """Whether evalkit runs the tools that the model asks for, because the system is a model alone."""
+    run_environment: Callable[[Callable[[], Any]], Awaitable[Any]] = directly
+    """Runs code of the environment: away from the run's event loop if it is the project's own."""
+    simulate: Simulate | None = None
+    before_turn: Callable[[], None] = lambda: None
+    """Called before each turn; may raise, so that a run stops within a conversation."""
+
+
+def conversing(answer: Answer, talks: Talks) -> Answer:
+    """Return an answer that leads a whole conversation: one case, one output.
+
+    Args:
+        answer: one turn of the system, already timed.
+        talks: what the conversations share.
+    """
+
+    async def call(case: Case, repeat: int) -> Output | Failure:
+        return await _Talk(answer, talks, case, repeat).lead()
+
+    return call
+
+
+class _Failed(Exception):
+    """A turn that failed."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+
+
+@dataclass
+class _Talk:
+    """One conversation, while it lasts."""
+
+    answer: Answer
+    talks: Talks
+    case: Case
+    repeat: int
+    turn: int = 0
+    sent: list[Message] = field(default_factory=list)
+    """The conversation as the system gets it."""
+    messages: list[Message] = field(default_factory=list)
+    """The conversation as it is stored: with what is known of each turn."""
+    steps: list[Step] = field(default_factory=list)
+    reports_steps: bool = False
+    """Whether the system, or evalkit for it, says what it did."""
+    last: Output | None = None
+    """The last answer."""
+    latencies_s: list[float | None] = field(default_factory=list)
+    usages: list[Usage | None] = field(default_factory=list)
+    user_usages: list[Usage | None] = field(default_factory=list)
+    n_repeated: int = 0
+    """Exchanges that failed and were tried again."""
+
+    def __post_init__(self) -> None:
+        self.talk: Conversation = conversation_of(self.case)
+        self.settings = self.talks.settings
+        self.person = Person(self.talk.approvals)
+        self.began = monotonic()
+        self.session = str(uuid.uuid4())
+        self.environment: Recorder | None = None
+        self.state: Mapping[str, Any] | None = None
+        if not isinstance(self.case.input, str):
+            self.sent += self.case.input[:-1]
+            self.messages += self.case.input[:-1]
+
+    async def lead(self) -> Output | Failure:
+        limit = timeout(self.settings.timeout_s)
+        try:
+            async with limit:
+                await self._begin()
+                stop = await self._turns()
+            return self._output(stop)
+        except _Failed as failed:
+            found = failed.failure
+            where = f"turn {self.turn}: " if self.turn else ""
+            return Failure(found.kind, f"{where}{found.message}", self._partial())
+        except SimulatorFailed as failed:
+            return Failure(USER_ERROR, f"after turn {self.turn}: {failed}", self._partial())
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            what = f"turn {self.turn}: the conversation took more than {self.settings.timeout_s:g} s"
+            return Failure("conversation_timeout", what, self._partial())
+        finally:
+            if self.environment is not None:
+                self.environment.close()
+
+    async def _begin(self) -> None:
+        make = self.talks.make_environment
+        if make is not None:
+            made = await self._run(lambda: make(self.talk.state or {}))
+            self.environment = Recorder(made, self.began)
+            await self._look()
+
+    async def _run(self, function: Callable[[], Any]) -> Any:
+        """Run code of the environment.
+
+        Raises:
+            ToolError: a tool refuses the call.
+            _Failed: `environment`, for whatever else it raises.
+        """
+        try:
+            return await self.talks.run_environment(function)
+        except ToolError:
+            raise
+        except Exception as error:
+            known = self.environment.fault if self.environment is not None else ""
+            raise _Failed(Failure("environment", known or f"{type(error).__name__}: {one_line(error)}")) from None
+
+    async def _look(self) -> None:
+        """Look at the state of the world."""
+        if self.environment is not None:
+            environment = self.environment
+            self.state = await self._run(lambda: environment.state)
+        elif self.last is not None and self.last.state is not None:
+            self.state = self.last.state
+
+    async def _turns(self) -> str:
+        """Lead the turns, and return why they ended."""
+        scripted, done = len(self.talk.turns), False
+        while True:
+            if self.turn == self.settings.max_turns and not done:
+                return "max_turns"
+            if scripted:
+                text = self.talk.turns[self.turn].user
+            else:
+                text, done = await self._simulated()
+                if done and not text:
+                    return "user_done"
+            self.talks.before_turn()
+            self.turn += 1
+            if stop := await self._turn(text):
+                return stop
+            if done:
+                return "user_done"
+            if scripted and self.turn == scripted:
+                return "script_end"
+
+    async def _simulated(self) -> tuple[str, bool]:
+        user = self.talk.user
+        assert user is not None  # noqa: S101 - a case has turns or a user
+        if self.turn == 0 and user.opening is not None:
+            return user.opening, False
+        if self.talks.simulate is None:
+            raise SimulatorFailed("nobody plays the user")
+        said = await self.talks.simulate(user, self.messages, self.repeat)
+        self.user_usages.append(said.usage)
+        return said.text, said.done and self.turn > 0
+
+    async def _turn(self, text: str) -> str | None:
+        """Have one message of the user answered; return why the conversation ends with it, `None` if it goes on."""
+        self.sent.append(Message("user", text))
+        self.messages.append(Message("user", text))
+        if self.environment is not None:
+            self.environment.turn = self.turn
+        resume: dict[str, Any] | None = None
+        n_before = len(self.steps)
+        asked: list[Message] = []
+        taken = 0
+        while True:
+            output = await self._call(text, resume, asked)
+            if output.interrupt is None and not self._calls_tools(output):
+                break
+            taken += len(output.tool_calls or ()) if self._calls_tools(output) else 1
+            if taken > self.settings.max_steps:
+                self._said(output, asked)
+                return "max_steps"
+            if self._calls_tools(output):
+                asked += await self._run_tools(output)
+                continue
+            answer = self.person.answer(output.interrupt or {})
+            if answer is None and self.settings.unanswered_interrupt == "end":
+                self._said(output, asked)
+                return "interrupt"
+            answer = answer or REJECTED
+            self.steps.append(approval_step(output.interrupt or {}, answer, self.turn, monotonic() - self.began))
+            resume = resume_of(output.interrupt or {}, answer)
+        self._said(output, asked)
+        if output.fault:
+            return "fault"
+        if output.done:
+            return "agent_done"
+        expected = self.case.fields.get("expected_state")
+        wanted = expected if isinstance(expected, Mapping) else {}
+        over = stops(self.settings.stop_when, output.text, self.steps[n_before:], self.state, wanted)
+        return "rule" if over else None
+
+    def _calls_tools(self, output: Output) -> bool:
+        return self.talks.runs_tools and bool(output.tool_calls) and not output.fault
+
+    async def _call(self, text: str, resume: dict[str, Any] | None, asked: Sequence[Message]) -> Output:
+        given = {"session": self.session, "message": text, "turn": self.turn, "resume": resume}
+        fields = {**self.case.fields, **given, "environment": self.environment}
+        case = replace(self.case, input=(*self.sent, *asked), fields=fields)
+        ended = await self.answer(case, self.repeat)
+        self._take_recorded()
+        if self.environment is not None and self.environment.fault:
+            raise _Failed(Failure("environment", self.environment.fault))
+        if isinstance(ended, Failure):
+            raise _Failed(ended)
+        self.last = ended
+        self.n_repeated += ended.attempts - 1
+        self.latencies_s.append(ended.latency_s)
+        self.usages.append(ended.usage)
+        self._take_reported(ended)
+        await self._look()
+        return ended
+
+    def _take_recorded(self) -> None:
+        if self.environment is not None:
+            self.reports_steps = True
+            self.steps += self.environment.steps
+            self.environment.steps = []
+
+    def _take_reported(self, output: Output) -> None:
+        """Keep what the system says it did in this turn; calls of the environment's tools are as recorded there."""
+        reported = _steps_of_turn(output, self.turn)
+        if reported is None:
+            return
+        self.reports_steps = True
+        own = set(tool_names(self.environment.tools)) if self.environment is not None else set()
+        self.steps += [step for step in reported if step.kind != "tool" or step.name not in own]
+
+    async def _run_tools(self, output: Output) -> list[Message]:
+        """Run the tools that the model asks for, and return the messages that tell it so."""
+        environment, calls = self.environment, output.tool_calls or ()
+        assert environment is not None  # noqa: S101 - evalkit runs tools of an environment only
+        told = [Message("assistant", output.text, calls)]
+        for call in calls:
+
+            def run(call: ToolCall = call) -> Any:
+                return environment.call(call.name, call.arguments, call_id=call.id)
+
+            try:
+                result = await self._run(run)
+                text = result if isinstance(result, str) else json.dumps(result, ensure_ascii=False)
+            except ToolError as error:
+                text = f"Error: {one_line(error)}"
+            finally:
+                self._take_recorded()
+            told.append(Message("tool", text, call_id=call.id, name=call.name))
+        await self._look()
+        return told
+
+    def _said(self, output: Output, asked: Iterable[Message]) -> None:
+        """Add the answer of a turn to the conversation, with what is known of the turn."""
+        self.sent += (*asked, Message("assistant", output.text))
+        self.messages += asked
+        details: dict[str, Any] = {}
+        if output.latency_s is not None:
+            details["latency_s"] = output.latency_s
+        if output.contexts is not None:
+            details["contexts"] = context_records(output.contexts, output.origins)
+        if output.usage is not None:
+            details["usage"] = usage_record(output.usage)
+        self.messages.append(Message("assistant", output.text, details=details))
+
+    def _partial(self) -> Output | None:
+        self._take_recorded()
+        return self._output(None) if self.messages else None
+
+    def _output(self, stop: str | None) -> Output:
+        last = self.last or Output(text="")
+        steps = tuple(self.steps) if self.reports_steps else None
+        return replace(
+            last,
+            usage=_summed(self.usages),
+            user_usage=_summed(self.user_usages),
+            tool_calls=None if steps is None else calls_of(steps),
+            trajectory=steps,
+            messages=tuple(self.messages),
+            state=self.state,
+            stop=stop,
+            fault=None if last.fault is None else f"{last.fault} (turn {self.turn})",
+            latency_s=_total(self.latencies_s),
+            ttft_s=None,
+            attempts=1 + self.n_repeated,
+            done=False,
+        )
+
+
+def _steps_of_turn(output: Output, turn: int) -> list[Step] | None:
+    """Return the steps of one turn from an answer, which may report the whole conversation so far."""
+    messages, steps = output.messages, output.trajectory
+    if messages is not None:
+        last_user = max((at for at, message in enumerate(messages) if message.role == "user"), default=-1)
+        steps = steps_of(messages[last_user + 1 :])
+        return [replace(step, turn=turn) for step in steps]
+    if steps is not None:
+        return [replace(step, turn=turn) for step in steps if step.turn in (None, turn)]
+    return None if output.tool_calls is None else [replace(step_of(call), turn=turn) for call in output.tool_calls]
+
+
+def _total(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) if known and len(known) == len(values) else None
+
+
+def _summed(usages: Sequence[Usage | None]) -> Usage | None:
+    """Add up what the turns used; a figure that one of them does not report is unknown."""
+    known = [usage for usage in usages if usage is not None]
+    if not known or len(known) < len(usages):
+        return None
+    models = {usage.model for usage in known}
+    cost_usd = _total([usage.cost_usd for usage in known])
+    n_in, n_out = (_total([getattr(usage, key) for usage in known]) for key in ("input_tokens", "output_tokens"))
+    return Usage(
+        input_tokens=None if n_in is None else int(n_in),
+        output_tokens=None if n_out is None else int(n_out),
+        cost_usd=cost_usd,
+        model=models.pop() if len(models) == 1 else None,
+        cached=all(usage.cached for usage in known),
+    )

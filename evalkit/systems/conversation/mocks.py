@@ -1,0 +1,145 @@
+"""An environment without code: tools that answer by rules of a YAML file."""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from evalkit.formats.plain import equal_json
+from evalkit.formats.state_paths import NotFound, parse_path, set_at, value_at
+from evalkit.systems.conversation.environment import ToolError
+
+_ARGUMENT = re.compile(r"\{([\w-]+)\}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MockRule:
+    """What a tool does for calls that fit: it changes the state, and returns or fails."""
+
+    when: Mapping[str, Any] = field(default_factory=dict)
+    """Arguments that a call has at least."""
+    times: int | None = None
+    """How often the rule may be used in one conversation."""
+    set: Mapping[str, Any] = field(default_factory=dict)
+    """Path of the state -> new value. `{name}` stands for an argument of the call."""
+    returns: Any = None
+    """What the tool returns."""
+    from_: str | None = field(default=None, metadata={"key": "from"})
+    """Path of the value in the state that the tool returns."""
+    error: str | None = None
+    """Why the tool fails."""
+
+    def __post_init__(self) -> None:
+        """Refuse a rule that answers in two ways."""
+        given = [name for name in ("returns", "from_", "error") if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise ValueError("returns: a rule answers once; keep one of `returns`, `from` and `error`")
+        if self.times is not None and self.times < 1:
+            raise ValueError(f"times: {self.times} would never be used; write at least 1")
+        for key, path in (*(("set", path) for path in self.set), *((("from", self.from_),) if self.from_ else ())):
+            try:
+                parse_path(path)
+            except ValueError as error:
+                raise ValueError(f"{key}: {error}") from None
+
+
+@dataclass(frozen=True, kw_only=True)
+class MockTool:
+    """One tool of a file of mocks."""
+
+    rules: tuple[MockRule, ...]
+    """Looked at in order; the first that fits answers."""
+    description: str = ""
+    """What the model is told."""
+    parameters: Mapping[str, Any] = field(default_factory=lambda: {"type": "object", "properties": {}})
+    """JSON Schema of the arguments."""
+    writes: bool = False
+    """Whether it changes the world."""
+
+    def __post_init__(self) -> None:
+        """Refuse a tool that leaves some call unanswered."""
+        if not self.rules:
+            raise ValueError("rules: none; add one such as `{returns: {}}`")
+        for name in ("when", "times"):
+            if getattr(self.rules[-1], name):
+                fix = 'add a last rule such as `{error: "no such order"}`'
+                calls = "other arguments" if name == "when" else "a later call"
+                raise ValueError(f"rules: its last rule has `{name}`, so {calls} would meet no rule; {fix}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mocks:
+    """A file of mocks."""
+
+    tools: Mapping[str, MockTool]
+    """Name -> tool."""
+
+    def described(self) -> list[dict[str, Any]]:
+        """Return the tools as OpenAI describes them."""
+        return [
+            {
+                "type": "function",
+                "function": {"name": name, "description": tool.description, "parameters": dict(tool.parameters)},
+            }
+            for name, tool in self.tools.items()
+        ]
+
+
+class MockEnvironment:
+    """The tools of a file of mocks, with a state of their own."""
+
+    def __init__(self, mocks: Mocks, state: Mapping[str, Any]) -> None:
+        self.tools: Sequence[Mapping[str, Any]] = mocks.described()
+        self.state: dict[str, Any] = copy.deepcopy(dict(state))
+        self._mocks = mocks
+        self._used: dict[tuple[str, int], int] = {}
+
+    def call(self, name: str, arguments: Mapping[str, Any]) -> Any:
+        """Answer by the first rule that fits.
+
+        Raises:
+            ToolError: the rule is an error, nothing is at its path, or there is no such tool.
+        """
+        tool = self._mocks.tools.get(name)
+        if tool is None:
+            raise ToolError(f"no tool called {name}")
+        at, rule = next(each for each in enumerate(tool.rules) if self._fits(name, *each, arguments))
+        self._used[name, at] = self._used.get((name, at), 0) + 1
+        try:
+            found = None if rule.from_ is None else copy.deepcopy(value_at(self.state, _path(rule.from_, arguments)))
+            changed = copy.deepcopy(self.state)
+            for path, value in rule.set.items():
+                set_at(changed, _path(path, arguments), _filled(value, arguments))
+        except NotFound as error:
+            raise ToolError(f"not found: {error}") from None
+        self.state = changed
+        if rule.error is not None:
+            raise ToolError(str(_filled(rule.error, arguments)))
+        return found if rule.from_ is not None else _filled(rule.returns, arguments)
+
+    def _fits(self, name: str, at: int, rule: MockRule, arguments: Mapping[str, Any]) -> bool:
+        if rule.times is not None and self._used.get((name, at), 0) >= rule.times:
+            return False
+        return all(key in arguments and equal_json(arguments[key], value) for key, value in rule.when.items())
+
+
+def _path(template: str, arguments: Mapping[str, Any]) -> tuple[str, ...]:
+    """Fill the keys of a path one by one, so that an argument with a dot stays one key."""
+    return tuple(str(_filled(key, arguments)) for key in parse_path(template))
+
+
+def _filled(value: Any, arguments: Mapping[str, Any]) -> Any:
+    """Put arguments in the place of `{name}`, once and literally; a text that is nothing else keeps their type."""
+    if isinstance(value, Mapping):
+        return {key: _filled(inner, arguments) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_filled(inner, arguments) for inner in value]
+    if not isinstance(value, str):
+        return value
+    whole = _ARGUMENT.fullmatch(value)
+    if whole and whole[1] in arguments:
+        return copy.deepcopy(arguments[whole[1]])
+    return _ARGUMENT.sub(lambda found: str(arguments.get(found[1], found[0])), value)

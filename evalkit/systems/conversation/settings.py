@@ -1,0 +1,72 @@
+"""The settings of conversations in a suite."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from evalkit.formats.conversation import MOST_TURNS
+from evalkit.formats.state_paths import parse_path
+from evalkit.systems.base import check_seconds
+from evalkit.text.patterns import compile_pattern
+
+MOST_STEPS = 1_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class StopRule:
+    """What ends a conversation after an answer; one of the three is given."""
+
+    state: Literal["expected"] | Mapping[str, Any] | None = None
+    """`expected`: everything in the case's `expected_state` holds; or path -> value, which all hold."""
+    tool: str | None = None
+    """A tool that the agent has called; `*` stands for any text."""
+    says: str | None = None
+    """A regular expression (RE2) that the answer matches."""
+
+    def __post_init__(self) -> None:
+        given = [name for name in ("state", "tool", "says") if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError("state: give exactly one of `state`, `tool` and `says`; write {tool: transfer_to_human}")
+        if self.says is not None:
+            compile_pattern("says", self.says)
+        for path in self.state if isinstance(self.state, Mapping) else ():
+            try:
+                parse_path(path)
+            except ValueError as error:
+                raise ValueError(f"state: {error}") from None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConversationSettings:
+    """How conversations are led: rows with `turns` or `user` then are whole conversations with the system."""
+
+    max_turns: int = 10
+    """User turns of one conversation."""
+    max_steps: int = 30
+    """Tool calls and approvals within one turn, where evalkit runs the tools or answers for a person."""
+    timeout_s: float = 300.0
+    """Seconds that a whole conversation may take; the system's own `timeout_s` is for each turn."""
+    user: Mapping[str, Any] | None = None
+    """The model that plays the user of rows with `user`: `{chat: MODEL}`, or `{chat: {...}}` as for a judge."""
+    environment: str | Mapping[str, str] | None = None
+    """The tools and their state: a file of mocks, or `{python: module:Class}`."""
+    stop_when: tuple[StopRule, ...] = ()
+    """What ends a conversation early, looked at after each answer."""
+    unanswered_interrupt: Literal["reject", "end"] = "reject"
+    """What becomes of a question to a person that no `approvals` of the row answers."""
+    ended: bool = True
+    """Whether to add the metric `ended`, which fails a conversation that was cut off."""
+
+    def __post_init__(self) -> None:
+        """Refuse values out of range."""
+        if not 1 <= self.max_turns <= MOST_TURNS:
+            raise ValueError(f"max_turns: expected 1 to {MOST_TURNS}, got {self.max_turns}; 10 is a good start")
+        if not 1 <= self.max_steps <= MOST_STEPS:
+            raise ValueError(f"max_steps: expected 1 to {MOST_STEPS}, got {self.max_steps}; 30 is a good start")
+        check_seconds("timeout_s", self.timeout_s)
+        if self.user is not None and set(self.user) != {"chat"}:
+            raise ValueError("user: names no model; write {chat: MODEL} or {chat: {model: ..., base_url: ...}}")
+        if isinstance(self.environment, Mapping) and set(self.environment) != {"python"}:
+            raise ValueError("environment: expected a file of mocks or a class; write {python: envs.shop:Shop}")

@@ -1,0 +1,50 @@
+"""Tell whether a conversation is over by the rules of its suite."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import Any
+
+from evalkit.formats.plain import equal_json
+from evalkit.formats.state_paths import NotFound, parse_path, value_at
+from evalkit.systems.conversation.settings import StopRule
+from evalkit.text.patterns import compile_pattern, well_formed
+from evalkit.types import Step
+
+
+def stops(
+    rules: Sequence[StopRule],
+    text: str,
+    steps: Sequence[Step],
+    state: Mapping[str, Any] | None,
+    expected: Mapping[str, Any],
+) -> bool:
+    """Return True if a rule ends the conversation after an answer.
+
+    Args:
+        rules: of the suite.
+        text: the answer.
+        steps: all steps so far.
+        state: of the world; `None` if it is unknown, so that no rule about it holds.
+        expected: path -> value, of the case.
+    """
+    return any(_holds(rule, text, steps, state, expected) for rule in rules)
+
+
+def _holds(
+    rule: StopRule, text: str, steps: Sequence[Step], state: Mapping[str, Any] | None, expected: Mapping[str, Any]
+) -> bool:
+    if rule.tool is not None:
+        return any(step.kind == "tool" and fnmatchcase(step.name, rule.tool) for step in steps)
+    if rule.says is not None:
+        return compile_pattern("says", rule.says).search(well_formed(text)) is not None
+    wanted = expected if rule.state == "expected" else rule.state
+    return state is not None and isinstance(wanted, Mapping) and bool(wanted) and _is_as(state, wanted)
+
+
+def _is_as(state: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    try:
+        return all(equal_json(value_at(state, parse_path(path)), value) for path, value in wanted.items())
+    except NotFound:
+        return False
