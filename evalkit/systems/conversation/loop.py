@@ -273,7 +273,8 @@ class _Talk:
             return
         self.reports_steps = True
         own = set(tool_names(self.environment.tools)) if self.environment is not None else set()
-        self.steps += [step for step in reported if step.kind != "tool" or step.name not in own]
+        ours = self.talks.runs_tools
+        self.steps += [step for step in reported if step.kind != "tool" or not (ours or step.name in own)]
 
     async def _run_tools(self, output: Output) -> list[Message]:
         """Run the tools that the model asks for, and return the messages that tell it so."""

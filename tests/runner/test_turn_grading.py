@@ -1,0 +1,183 @@
+"""Scorers see a conversation's last answer, all its answers, or each turn."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from evalkit.runner.grading import Grader, grade_all
+from evalkit.scorers.rules.contains import Contains
+from evalkit.scorers.rules.keywords import Keywords
+from evalkit.scorers.rules.length import Length
+from evalkit.scorers.rules.tools import ToolCalls
+from evalkit.types import Case, Message, Metric, Output, Score, Step, Unscored
+
+TURNS = [
+    {"user": "Refund A-17", "expected_tool_calls": [{"name": "get_order", "arguments": {"id": "A-17"}}]},
+    {"user": "Yes.", "required": ["20 EUR"]},
+    {"user": "Thanks", "required": ["bye"]},
+]
+STEPS = (
+    Step(kind="tool", name="get_order", turn=1, arguments={"id": "A-17"}),
+    Step(kind="tool", name="refund", turn=2, arguments={"id": "A-17"}),
+)
+
+
+def talk(*answers: str, **parts) -> Output:
+    """A conversation with these answers to the turns, and two tool calls."""
+    messages = []
+    for turn, answer in zip(TURNS, answers, strict=False):
+        messages += [Message("user", turn["user"]), Message("assistant", answer)]
+    from evalkit.formats.steps import calls_of
+
+    given = {"trajectory": STEPS, "tool_calls": calls_of(STEPS), "stop": "script_end", **parts}
+    return Output(text=answers[-1], messages=tuple(messages), **given)
+
+
+def graded(scorer, output: Output, turns=TURNS, **given):
+    """The grade of a one-metric scorer, or its last metric's."""
+    case = Case(id="c", input="Refund A-17", fields={"turns": turns})
+    grades = asyncio.run(grade_all([Grader(scorer, **given)])(case, output, 0))
+    return list(grades.values())[-1]
+
+
+SOUND = talk("Shall I refund?", "I refunded 20 EUR.", "Good bye")
+
+
+def test_the_last_answer_is_what_is_graded_by_default() -> None:
+    """With all tool calls of the conversation."""
+    assert graded(Contains(all=("bye",)), SOUND, over="last").passed is True
+    assert graded(Contains(all=("20 EUR",)), SOUND, over="last").passed is False
+
+
+def test_a_scorer_of_the_last_answer_sees_the_conversation_as_input() -> None:
+    """So a judge knows what the answer answers."""
+    seen = []
+
+    class Looking:
+        version, name, metrics, needs = "1", "look", (Metric("look", binary=True),), frozenset()
+
+        def score(self, case, output):
+            seen.append([message.content for message in case.input])
+            return Score("look", 1.0, True)
+
+    graded(Looking(), SOUND, over="last")
+    assert seen == [["Refund A-17", "Shall I refund?", "Yes.", "I refunded 20 EUR.", "Thanks"]]
+
+
+def test_all_answers_are_joined() -> None:
+    """By blank lines."""
+    assert graded(Contains(all=("Shall I", "20 EUR", "bye")), SOUND, over="all").passed is True
+
+
+def test_each_turn_is_graded_by_what_it_expects() -> None:
+    """Turns that lack what the scorer needs are not asked."""
+    grade = graded(Keywords(min_recall=1.0), SOUND, over="turn")
+    assert (grade.value, grade.passed, grade.turns) == (1.0, True, ((2, 1.0), (3, 1.0)))
+    grade = graded(Keywords(min_recall=1.0), talk("Shall I?", "Done.", "Good bye"), over="turn")
+    assert (grade.value, grade.turns) == (0.5, ((2, 0.0), (3, 1.0)))
+    assert grade.reason.startswith("turn 2: ")
+    assert [each["turn"] for each in grade.details["turns"]] == [2, 3]
+
+
+def test_the_tool_calls_of_a_turn_are_its_own() -> None:
+    """`expected_tool_calls` of turn 1 knows nothing of the refund in turn 2."""
+    assert graded(ToolCalls(), SOUND, over="turn").turns == ((1, 1.0),)
+
+
+@pytest.mark.parametrize(
+    ("fold", "value", "passed"), [(None, 0.5, None), ("mean", 0.5, None), ("worst", 0.0, False), ("last", 1.0, True)]
+)
+def test_how_the_grades_of_turns_become_one(fold, value, passed) -> None:
+    """`mean` for graded metrics; a mark is folded as the value is."""
+    grade = graded(Keywords(min_recall=1.0), talk("Shall I?", "Done.", "Good bye"), over="turn", fold=fold)
+    assert grade.value == value
+    assert passed is None or grade.passed is passed
+
+
+def test_pass_or_fail_metrics_pass_if_all_turns_do() -> None:
+    """The first turn that fails gives the reason."""
+    grade = graded(Contains(none=("refunded",)), SOUND, over="turn")
+    assert (grade.value, grade.passed, grade.turns) == (0.0, False, ((1, 1.0), (2, 0.0), (3, 1.0)))
+    assert grade.reason.startswith("turn 2: ")
+
+
+def test_a_turn_that_was_never_reached_does_not_pass() -> None:
+    """A conversation that ends early is no way around an expectation."""
+    cut = talk("Shall I?", stop="agent_done")
+    grade = graded(Contains(all_field="required"), cut, over="turn", when=None)
+    assert grade.passed is False
+    assert "turn 2: never reached: the conversation ended with agent_done" in grade.reason
+
+
+class Picky:
+    """Grades a turn by its text, fails at `boom`, knows nothing of `unknown`."""
+
+    version, name, needs = "1", "picky", frozenset()
+
+    def __init__(self, *, binary: bool) -> None:
+        self.metrics = (Metric("picky", binary=binary),)
+
+    def score(self, case, output):
+        """Grade by the text."""
+        if output.text == "boom":
+            raise RuntimeError("boom")
+        if output.text == "unknown":
+            return Unscored("picky", "missing_x", "no x")
+        return Score("picky", float(output.text), float(output.text) == 1.0)
+
+
+@pytest.mark.parametrize(
+    ("answers", "binary", "state"),
+    [
+        (("1", "unknown", "1"), True, "missing_x"),
+        (("1", "unknown", "0"), True, False),
+        (("1", "boom", "1"), True, "scorer_error"),
+        (("0.5", "unknown", "0.2"), False, "missing_x"),
+        (("1", "1", "1"), True, True),
+    ],
+)
+def test_a_turn_without_a_grade(answers, binary, state) -> None:
+    """It leaves the conversation without one, unless another turn has failed for sure."""
+    grade = graded(Picky(binary=binary), talk(*answers), over="turn")
+    assert (grade.kind if isinstance(grade, Unscored) else grade.passed) == state
+    if isinstance(grade, Unscored):
+        assert grade.message.startswith("turn 2: ")
+
+
+def test_no_turn_has_what_a_scorer_needs() -> None:
+    """That is no pass."""
+    grade = graded(Keywords(min_recall=1.0), SOUND, turns=[{"user": "x"}], over="turn")
+    assert (grade.kind, type(grade)) == ("no_turn", Unscored)
+
+
+def test_turns_are_unknown_without_messages() -> None:
+    """A stored answer may be the last text alone."""
+    grade = graded(Keywords(min_recall=1.0), Output(text="x"), over="turn")
+    assert grade.kind == "missing_messages"
+
+
+def test_the_figures_of_a_turn_are_its_own() -> None:
+    """Contexts, seconds and tokens stand at the answer of each turn."""
+    from evalkit.formats.turns import turns_of
+
+    messages = (
+        Message("user", "a"),
+        Message("assistant", "A", details={"contexts": ["one"], "latency_s": 0.5, "usage": {"input_tokens": 3}}),
+        Message("user", "b"),
+        Message("assistant", "B", details={"contexts": "odd", "latency_s": -1}),
+    )
+    case = Case(id="c", input="a", fields={"turns": [{"user": "a"}, {"user": "b"}]})
+    first, second = turns_of(case, Output(text="B", messages=messages))
+    assert (first.output.contexts, first.output.latency_s, first.output.usage.input_tokens) == (("one",), 0.5, 3)
+    assert second.output.latency_s is None
+    assert second.output.usage is None
+
+
+def test_a_mean_of_passes_is_refused() -> None:
+    """And a fold where no turn is graded."""
+    with pytest.raises(ValueError, match="it has no mean"):
+        Grader(Contains(all=("x",)), over="turn", fold="mean")
+    with pytest.raises(ValueError, match="add `over: turn`"):
+        Grader(Length(max=3), over="last", fold="worst")
