@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from evalkit.operations.scripting import Run, compare, decide, load_run, run, score
     from evalkit.results import Decision, Estimate, Summary
     from evalkit.scorers.base import Scorer
+    from evalkit.systems.conversation.environment import ToolError
+    from evalkit.systems.tracer import step, tool
     from evalkit.types import Case, Failure, Message, Metric, Output, Row, Score, Step, ToolCall, Unscored, Usage
 
 __version__ = "0.1.0"
@@ -35,6 +37,7 @@ __all__ = [
     "Step",
     "Summary",
     "ToolCall",
+    "ToolError",
     "Unscored",
     "Usage",
     "__version__",
@@ -43,7 +46,9 @@ __all__ = [
     "load_run",
     "run",
     "score",
+    "step",
     "to_pandas",
+    "tool",
 ]
 _ROOMS = {
     "evalkit.analysis": "to_pandas",
@@ -51,6 +56,8 @@ _ROOMS = {
     "evalkit.operations.scripting": "Run compare decide load_run run score",
     "evalkit.results": "Decision Estimate Summary",
     "evalkit.scorers.base": "Scorer",
+    "evalkit.systems.conversation.environment": "ToolError",
+    "evalkit.systems.tracer": "step tool",
     "evalkit.types": "Case Failure Message Metric Output Row Score Step ToolCall Unscored Usage",
 }
 

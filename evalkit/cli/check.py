@@ -62,10 +62,16 @@ def _facts(found: SoundSuite) -> list[str]:
         f"  cohorts    {', '.join(cohorts) or 'none'}",
         f"  labels     {found.n_labels}",
         f"  baseline   {found.baseline or 'none yet'}",
-        f"  a run makes {plural(found.n_calls, 'call')}, {suite.options.concurrency} at once",
+        f"  a run makes {_calls(*found.n_calls)}, {suite.options.concurrency} at once",
         *(f"  note       {notice}" for notice in prepared.notices),
         *(f"  warning    {warning}" for warning in prepared.warnings),
     ]
+
+
+def _calls(fewest: int, most: int) -> str:
+    from evalkit.text.numbers import plural
+
+    return plural(most, "call") if fewest == most else f"{fewest:,} to {most:,} calls"
 
 
 def _cohort(counts: Mapping[str, int] | None, name: str) -> str:

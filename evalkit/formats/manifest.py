@@ -127,6 +127,8 @@ class Rules:
     scorers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     calibrations: Mapping[str, str] = field(default_factory=dict)
     sample: Mapping[str, Any] = field(default_factory=dict)
+    conversation: Mapping[str, Any] = field(default_factory=dict)
+    """Not written for a suite without conversations."""
     seed: int = 0
     concurrency: int = 1
     budget_usd: float | None = None
@@ -216,6 +218,8 @@ def manifest_record(manifest: Manifest) -> dict[str, Any]:
     record.pop("further")
     if not manifest.golden.checks:
         del record["golden"]["checks"]
+    if record["rules"] is not None and not record["rules"]["conversation"]:
+        del record["rules"]["conversation"]
     record["metrics"] = [metric_record(metric) for metric in manifest.metrics]
     absent = {"head", *(("finished_at", "wall_s") if not manifest.finished_at else ())}
     absent |= {key for key in ("accepted", "replaces") if manifest.accepted is None or record[key] == "unknown"}
@@ -253,7 +257,7 @@ def read_manifest(record: Mapping[str, Any], file: str) -> tuple[Manifest | None
 
 def _rules(record: Any) -> Rules | None:
     faults = Faults()
-    found = read(Rules, record, faults, {Rules: {each.name for each in fields(Rules)}})
+    found = read(Rules, record, faults, {Rules: {each.name for each in fields(Rules)} - {"conversation"}})
     return None if faults.missing or faults.wrong else found
 
 

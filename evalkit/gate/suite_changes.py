@@ -12,7 +12,7 @@ from evalkit.results import Amendment
 Scorers = Mapping[str, Mapping[str, Any]]
 """Label -> options."""
 NONE = "none"
-_PARTS = ("system", "judge", "embedding", "golden", "sample", "calibrations")
+_PARTS = ("system", "judge", "embedding", "golden", "sample", "calibrations", "conversation")
 _NO_RULE = ("why", "description")
 _SPENDING = ("budget_usd", "deadline_s")
 

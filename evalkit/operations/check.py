@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evalkit.operations.run import Request, ready
+from evalkit.runner.conversations import turns_asked
 from evalkit.runner.draw import chosen_cases
 from evalkit.runner.plan import Selection
 from evalkit.suite.parse import load_suite
@@ -22,8 +23,8 @@ class SoundSuite:
     """A suite without problems, and what a run of it would rest on."""
 
     prepared: Prepared
-    n_calls: int
-    """Calls of the system in a whole run."""
+    n_calls: tuple[int, int]
+    """Fewest and most calls of the system in a whole run, which differ where conversations are led."""
     n_labels: int
     baseline: str | None
     """Name of its folder, `None` before the first is saved."""
@@ -44,9 +45,14 @@ async def check_suite(suite_file: Path, env: Mapping[str, str]) -> SoundSuite:
         prepared, terms = await ready(suite, Request(suite=suite_file, replies="none"), env, stack)
     chosen, _ = chosen_cases(prepared, Selection())
     n_cases = prepared.golden.n_cases if chosen is None else len(chosen)
+    n_calls = (n_cases, n_cases)
+    if suite.conversation is not None:
+        cases = (case for case in prepared.golden.open() if chosen is None or case.digest in chosen)
+        fewest, most = zip(*(turns_asked(case, prepared.suite) for case in cases), strict=True)
+        n_calls = (sum(fewest), sum(most))
     return SoundSuite(
         prepared=prepared,
-        n_calls=n_cases * suite.options.repeat,
+        n_calls=(n_calls[0] * suite.options.repeat, n_calls[1] * suite.options.repeat),
         n_labels=len(terms.labels),
         baseline=terms.baseline_folder.path.name if terms.baseline_folder else None,
     )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from evalkit.llm.ladder import MAX_REPAIRS
 from evalkit.llm.prices import cost_usd
+from evalkit.runner.conversations import turns_asked
 from evalkit.scorers.base import Asking
 from evalkit.systems.chat import ChatSystem
 from evalkit.types import Case, Row, Usage
@@ -148,7 +149,10 @@ def estimate(prepared: Prepared, work: Work, typical: Typical | None, notes: Ite
         n_regraded=len(work.regraded),
         n_grades=counted.grades.total(),
         concurrency=suite.options.concurrency,
-        calls={"system": Span.exactly(called), **dict(zip(_names(judges), counted.calls, strict=True))},
+        calls={
+            "system": _calls(prepared, work) if called else Span.exactly(0),
+            **dict(zip(_names(judges), counted.calls, strict=True)),
+        },
         tokens={name: tokens for name, (tokens, _) in spent.items()},
         cost_usd={name: cost for name, (_, cost) in spent.items()},
         seconds=_seconds(judges, counted.calls, n_rows, typical),
@@ -156,6 +160,17 @@ def estimate(prepared: Prepared, work: Work, typical: Typical | None, notes: Ite
         typical=None if typical is None else f"{typical.source} ({len(typical.rows)} answers)",
         notes=tuple(notes),
     )
+
+
+def _calls(prepared: Prepared, work: Work) -> Span:
+    """Count the calls of the system: one a row, or one a turn of a conversation."""
+    spans = (_called(case, prepared).times(repeats) for case, repeats in work.open)
+    return _sum_of(spans)
+
+
+def _called(case: Case, prepared: Prepared) -> Span:
+    low, high = turns_asked(case, prepared.suite)
+    return Span(low, high if low == high else None, high, "it depends on the conversations")
 
 
 @dataclass

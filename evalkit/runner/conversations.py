@@ -2,27 +2,122 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+import hashlib
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from evalkit.disk.project_code import load_callable
-from evalkit.systems.base import Answer, SystemConfig
+from evalkit.errors import InputError, Problem
+from evalkit.formats.conversation import conversation_of
+from evalkit.runner.grading import Grader
+from evalkit.scorers.registry import score_key
+from evalkit.suite.model import Suite
+from evalkit.systems.base import Answer, Shared, SystemConfig
 from evalkit.systems.chat import ChatSystem
 from evalkit.systems.command import CommandSystem
 from evalkit.systems.conversation.environment import MakeEnvironment
 from evalkit.systems.conversation.loop import Talks, conversing, directly
 from evalkit.systems.conversation.mocks import MockEnvironment
+from evalkit.systems.fingerprint import config_hash
 from evalkit.systems.http import HttpSystem
 from evalkit.systems.python import PythonSystem
 from evalkit.systems.threads import own_code
+from evalkit.types import Case, Metric, Output, Score, Unscored
 
 if TYPE_CHECKING:
     from evalkit.runner.prepare import Prepared
 
 _ASKED = (PythonSystem, HttpSystem, CommandSystem, ChatSystem)
 """Systems that are called turn by turn; stored answers are whole conversations."""
+
+
+CUT_OFF = ("max_turns", "max_steps", "interrupt")
+"""Ends of a conversation that was cut off: the metric `ended` is 0."""
+
+
+@dataclass(frozen=True)
+class ConversationEnded:
+    """Fail a conversation that was cut off: too many turns or steps, or a question that nobody answered."""
+
+    version: ClassVar[str] = "1"
+    name: ClassVar[str] = "ended"
+    metrics: ClassVar[tuple[Metric, ...]] = (Metric("ended", binary=True),)
+    needs: ClassVar[frozenset[str]] = frozenset()
+
+    def score(self, case: Case, output: Output) -> Score | Unscored:
+        """Grade by why the conversation ended."""
+        if output.stop is None:
+            return Unscored(self.name, "missing_stop", "the answer does not say why the conversation ended")
+        passed = output.stop not in CUT_OFF
+        return Score(self.name, float(passed), passed, f"the conversation ended with {output.stop}")
+
+
+def adds_ended(suite: Suite) -> bool:
+    """Return True if the metric `ended` is added: evalkit leads the conversations, and the suite does not decline."""
+    conversation = suite.conversation
+    return conversation is not None and conversation.settings.ended and isinstance(suite.system, _ASKED)
+
+
+def ended_grader(index: int) -> Grader:
+    """Return the grader of `ended`.
+
+    Args:
+        index: of the grader, after those of the suite.
+    """
+    scorer = ConversationEnded()
+    return Grader(scorer, key=score_key("ended", scorer, scorer), index=index)
+
+
+def turns_asked(case: Case, suite: Suite) -> tuple[int, int]:
+    """Return the fewest and the most calls of the system for one run of a case; approvals come on top."""
+    if suite.conversation is None or not isinstance(suite.system, _ASKED):
+        return 1, 1
+    most = suite.conversation.settings.max_turns
+    scripted = len(conversation_of(case).turns)
+    return (1, most) if scripted == 0 else (min(scripted, most),) * 2
+
+
+def fingerprint_of(suite: Suite, shared: Shared) -> str | None:
+    """Return what identifies the system that answers, with how conversations with it are led."""
+    own = suite.system.fingerprint(shared)
+    led = _conversation_hash(suite, shared)
+    return own if own is None or not led else hashlib.sha256(f"{own} {led}".encode()).hexdigest()
+
+
+def _conversation_hash(suite: Suite, shared: Shared) -> str:
+    """Return a hash (hex) of everything that a conversation depends on besides the system and the case."""
+    conversation = suite.conversation
+    if conversation is None:
+        return ""
+    return config_hash(conversation.settings, ("timeout_s", "ended"), environment_files(suite, shared))
+
+
+def environment_files(suite: Suite, shared: Shared) -> list[tuple[str, Path]]:
+    """Return the files that the environment of conversations is made of, as (name, path)."""
+    conversation = suite.conversation
+    if conversation is None:
+        return []
+    environment = conversation.settings.environment
+    if isinstance(environment, Mapping):
+        return PythonSystem(python=environment["python"]).sources(shared)
+    file = conversation.mocks_file
+    return [] if file is None else [(file.relative_to(suite.root).as_posix(), file)]
+
+
+def environment_problems(suite: Suite, shared: Shared) -> list[Problem]:
+    """Return what is wrong with the class of an environment."""
+    environment = suite.conversation.settings.environment if suite.conversation is not None else None
+    if not isinstance(environment, Mapping):
+        return []
+    try:
+        load_callable(environment["python"], shared.project, "conversation.environment")
+    except InputError as error:
+        return list(error.problems)
+    return []
 
 
 @asynccontextmanager

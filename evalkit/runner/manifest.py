@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from evalkit import __version__
 from evalkit.formats.manifest import FormerCases, GoldenFacts, Manifest, SampleFacts, SystemFacts
 from evalkit.golden.read import file_sha256
+from evalkit.runner.conversations import environment_files
 from evalkit.runner.scoring import Scoring
 from evalkit.store.git import head_commit
 from evalkit.suite.rules import rules_of
@@ -106,10 +107,10 @@ def resumed(manifest: Manifest, stored: Manifest) -> Manifest:
 
 def _system_files(prepared: Prepared) -> dict[str, str]:
     """Map each file that the fingerprint covers to the head of its SHA-256, so that a later run can list changes."""
-    system = prepared.suite.system
-    if system.version is not None or not isinstance(system, PythonSystem | CommandSystem):
-        return {}
-    return {name: file_hash(path)[:FILE_HEX] for name, path in system.sources(prepared.shared)}
+    system, files = prepared.suite.system, environment_files(prepared.suite, prepared.shared)
+    if system.version is None and isinstance(system, PythonSystem | CommandSystem):
+        files += system.sources(prepared.shared)
+    return {name: file_hash(path)[:FILE_HEX] for name, path in files}
 
 
 def _old_fingerprint(prepared: Prepared) -> str | None:

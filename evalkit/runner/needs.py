@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from evalkit.errors import InputError, Problem
-from evalkit.formats.conversation import DURING
+from evalkit.formats.conversation import DURING, conversation_of
 from evalkit.formats.turns import turn_cases
 from evalkit.golden.read import GoldenSet
 from evalkit.golden.survey import Need
@@ -29,6 +29,7 @@ def need_of(suite: Suite, graders: Sequence[Grader], shared: Shared, note: Calla
     named = {name.partition(".")[0]: name for name in getattr(suite.system, "fields", ())}
     fields = sorted(name for first, name in named.items() if first not in during)
     readers = [(grader, grader.scorer) for grader in graders if isinstance(grader.scorer, CaseReader)]
+    settings = suite.conversation.settings if suite.conversation is not None else None
     answered = suite.system.answered(shared) if isinstance(suite.system, ReplaySystem) else None
 
     def lacks(case: Case) -> Iterator[str]:
@@ -37,6 +38,9 @@ def need_of(suite: Suite, graders: Sequence[Grader], shared: Shared, note: Calla
                 for name in grader.scorer.needs:
                     if not any(has_field(seen, name) for seen in _seen(grader, case)):
                         yield f"{index}:{name}"
+        if settings is not None and (n := len(conversation_of(case).turns)) > settings.max_turns:
+            what = f"{n} turns, and the suite's max_turns is {settings.max_turns}"
+            note(Problem(f"{case.place} id {case.id}", what, f"write `max_turns: {n}`, or split the case"))
         yield from (f"cohort:{cohort}" for cohort in cohorts if cohort not in case.cohorts)
         yield from (f"system:{name}" for name in fields if not has_placeholder(case, name))
         if answered is not None:

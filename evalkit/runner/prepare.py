@@ -20,6 +20,7 @@ from evalkit.golden.read import GoldenSet, known_golden, open_golden
 from evalkit.llm.budget import Budget
 from evalkit.net.proxies import find_proxy
 from evalkit.runner.case_checks import METRIC, checks_grader
+from evalkit.runner.conversations import adds_ended, ended_grader, environment_problems, fingerprint_of
 from evalkit.runner.grading import Grader
 from evalkit.runner.names import foreign_cohorts, foreign_values, metric_name_problems
 from evalkit.runner.needs import missing, need_of
@@ -182,6 +183,7 @@ async def prepare(
     converses = suite.conversation is not None
     shared = Shared(suite.path.parent, suite.root, suite.options.concurrency, env, inputs, converses)
     problems: list[Problem] = [*suite.system.problems(shared), *_old_problems(suite, shared)]
+    problems += environment_problems(suite, shared)
     suite = _with_versions(suite, env, problems)
     limit_usd = suite.options.budget_usd
     budget = None if limit_usd is None else Budget(limit_usd)
@@ -205,6 +207,7 @@ async def prepare(
         golden = replace(golden, learnt=tuple(overlap(golden, known)))
         problems += metric_name_problems(graders)
         graders += [checks] if golden.checks else []
+        graders += [ended_grader(len(suite.scorers) + 1)] if adds_ended(suite) else []
     except InputError as error:
         problems += [*error.problems, *metric_name_problems(graders)]
     counts.graders = graders
@@ -213,7 +216,7 @@ async def prepare(
     )
     if problems or golden is None or services is None:
         raise InputError(_placed(suite, problem) for problem in problems)
-    fingerprint = suite.system.fingerprint(shared)
+    fingerprint = fingerprint_of(suite, shared)
     doubts = tuple(reach_doubts(suite, counts, has_judge=bool(_judges(suite))))
     return Prepared(suite, golden, tuple(graders), shared, fingerprint, process, services, budget, cache, doubts)
 

@@ -23,6 +23,7 @@ from evalkit.scorers.registry import NEGATION, find_scorer
 from evalkit.suite.build import Builder, key_of
 from evalkit.suite.model import Suite, SuiteOptions, model_options
 from evalkit.systems import SYSTEMS
+from evalkit.systems.conversation.settings import ConversationSettings
 
 FINGERPRINT_HEX = 8
 MAX_FILE_BYTES = 512 << 20
@@ -88,7 +89,11 @@ def rules_of_options(options: SuiteOptions, read: Read, folder: str = ".") -> Ru
     """
     scorers = list(_scorers(options))
     named = {name for _, _, given in scorers for name in _files_in(given)}
+    talks = _unlike(ConversationSettings, dataclasses.asdict(options.conversation)) if options.conversation else {}
+    mocks = options.conversation.environment if options.conversation else None
+    named |= {mocks} if isinstance(mocks, str) else set()
     files = read([*options.labels, *options.calibrations, *named])
+    talks |= {f"file {mocks}": _fingerprint(files[mocks])} if isinstance(mocks, str) and mocks in files else {}
     code = {label: _code(given, read, folder) for label, cls, given in scorers if cls is PythonScorer}
     return Rules(
         gate=tuple(options.gate),
@@ -106,6 +111,7 @@ def rules_of_options(options: SuiteOptions, read: Read, folder: str = ".") -> Ru
         embedding=_flat({"model": options.embedding} if isinstance(options.embedding, str) else options.embedding),
         scorers={label: {**_scorer(cls, given, files), **code.get(label, {})} for label, cls, given in scorers},
         calibrations={name: _fingerprint(files[name]) for name in options.calibrations if name in files},
+        conversation=talks,
         sample=_flat(dataclasses.asdict(found)) if (found := options.sample_of(None)) else {},
         seed=options.seed,
         concurrency=options.concurrency,

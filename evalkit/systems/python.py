@@ -22,6 +22,7 @@ from evalkit.systems.fingerprint import config_hash
 from evalkit.systems.output import to_output
 from evalkit.systems.secrets import secrets_of
 from evalkit.systems.threads import OwnCode, own_code
+from evalkit.systems.tracer import Trace, with_steps
 from evalkit.types import Case, Failure, Output
 
 _PLACE = "system.python"
@@ -195,13 +196,18 @@ def _answer(function: Callable[..., Any], keywords: Callable[[Case], dict[str, A
         getattr(function, "__call__", None)  # noqa: B004 -- asks whether an object's call is async, not if it has one
     )
 
-    async def asked(call: Callable[[], Any]) -> Output | Failure:
-        return to_output(await call())
+    async def asked(call: Callable[[], Any], trace: Trace) -> Output | Failure:
+        return to_output(await trace.wait(call()))
 
     async def answer(case: Case, repeat: int) -> Output | Failure:
-        call = functools.partial(function, **keywords(case))
-        if is_async:
-            return await own.loop.run(functools.partial(asked, call))  # type: ignore[no-any-return]
-        return await own.call(call, to_output)  # type: ignore[no-any-return]
+        call, trace = functools.partial(function, **keywords(case)), Trace()
+        try:
+            if is_async:
+                ended = await own.loop.run(functools.partial(asked, call, trace))
+            else:
+                ended = await own.call(functools.partial(trace.run, call), to_output)
+        finally:
+            steps = trace.close()
+        return with_steps(ended, steps)
 
     return answer

@@ -245,6 +245,7 @@ class _Talk:
     async def _call(self, text: str, resume: dict[str, Any] | None, asked: Sequence[Message]) -> Output:
         given = {"session": self.session, "message": text, "turn": self.turn, "resume": resume}
         fields = {**self.case.fields, **given, "environment": self.environment}
+        began_s = monotonic() - self.began
         case = replace(self.case, input=(*self.sent, *asked), fields=fields)
         ended = await self.answer(case, self.repeat)
         self._take_recorded()
@@ -256,7 +257,7 @@ class _Talk:
         self.n_repeated += ended.attempts - 1
         self.latencies_s.append(ended.latency_s)
         self.usages.append(ended.usage)
-        self._take_reported(ended)
+        self._take_reported(ended, began_s)
         await self._look()
         return ended
 
@@ -266,9 +267,9 @@ class _Talk:
             self.steps += self.environment.steps
             self.environment.steps = []
 
-    def _take_reported(self, output: Output) -> None:
+    def _take_reported(self, output: Output, began_s: float) -> None:
         """Keep what the system says it did in this turn; calls of the environment's tools are as recorded there."""
-        reported = _steps_of_turn(output, self.turn)
+        reported = _steps_of_turn(output, self.turn, began_s)
         if reported is None:
             return
         self.reports_steps = True
@@ -334,16 +335,30 @@ class _Talk:
         )
 
 
-def _steps_of_turn(output: Output, turn: int) -> list[Step] | None:
-    """Return the steps of one turn from an answer, which may report the whole conversation so far."""
+def _steps_of_turn(output: Output, turn: int, began_s: float) -> list[Step] | None:
+    """Return the steps of one turn from an answer, which may report the whole conversation so far.
+
+    Args:
+        output: the answer.
+        turn: counted from 1.
+        began_s: seconds from the beginning of the conversation to this call, which its times are counted from.
+    """
     messages, steps = output.messages, output.trajectory
     if messages is not None:
         last_user = max((at for at, message in enumerate(messages) if message.role == "user"), default=-1)
         steps = steps_of(messages[last_user + 1 :])
-        return [replace(step, turn=turn) for step in steps]
-    if steps is not None:
-        return [replace(step, turn=turn) for step in steps if step.turn in (None, turn)]
-    return None if output.tool_calls is None else [replace(step_of(call), turn=turn) for call in output.tool_calls]
+    elif steps is not None:
+        steps = tuple(step for step in steps if step.turn in (None, turn))
+    elif output.tool_calls is not None:
+        steps = tuple(map(step_of, output.tool_calls))
+    return None if steps is None else [_in_turn(step, turn, began_s) for step in steps]
+
+
+def _in_turn(step: Step, turn: int, began_s: float) -> Step:
+    started_s, ended_s = (None if time is None else time + began_s for time in (step.started_s, step.ended_s))
+    # Ids are the system's own, and it may count anew in each turn.
+    own_id, parent = (f"{turn}.{each}" if each else each for each in (step.id, step.parent))
+    return replace(step, turn=turn, started_s=started_s, ended_s=ended_s, id=own_id or "", parent=parent)
 
 
 def _total(values: Sequence[float | None]) -> float | None:

@@ -1,0 +1,238 @@
+"""Record what a Python agent does while evalkit calls it; elsewhere, do nothing.
+
+    import evalkit
+
+    @evalkit.tool
+    def get_order(order_id: str) -> dict: ...
+
+    def answer(input: str) -> str:
+        with evalkit.step("planner", kind="node"):
+            ...
+
+The steps of a call are kept in a context variable, which tasks and `asyncio.to_thread` inherit. A thread that is
+started by hand inherits it through `contextvars.copy_context().run`.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import itertools
+import threading
+from collections.abc import Awaitable, Callable, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass, field, replace
+from time import monotonic
+from types import TracebackType
+from typing import Any, Literal, ParamSpec, Self, TypeVar, overload
+
+from evalkit.types import Failure, Output, Step, StepKind
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_VALUE_CHARS = 10_000
+"""Maximum length of a value that JSON cannot hold, written as text."""
+
+
+@dataclass
+class Trace:
+    """The steps of one call of a system, in the order in which they began."""
+
+    began: float = field(default_factory=monotonic)
+    steps: dict[int, Step] = field(default_factory=dict)
+    over: bool = False
+
+    def __post_init__(self) -> None:
+        """Count from 1."""
+        self._numbers = itertools.count(1)
+        self._lock = threading.Lock()
+
+    def begin(self, step: Step) -> int:
+        """Note a step that has begun, and return its number."""
+        with self._lock:
+            number = next(self._numbers)
+            if not self.over:
+                self.steps[number] = replace(step, id=str(number), started_s=monotonic() - self.began)
+        return number
+
+    def end(self, number: int, **ended: Any) -> None:
+        """Note how a step has ended; one that ends after the answer stays without an end."""
+        with self._lock:
+            if not self.over and number in self.steps:
+                self.steps[number] = replace(self.steps[number], ended_s=monotonic() - self.began, **ended)
+
+    def close(self) -> tuple[Step, ...]:
+        """Return the steps; what is recorded later is ignored."""
+        with self._lock:
+            self.over = True
+            return tuple(self.steps.values())
+
+    def run(self, call: Callable[[], Any]) -> Any:
+        """Call a function whose steps belong here; if it returns an awaitable, so do those of the wait."""
+        token = _CURRENT.set((self, None))
+        try:
+            value = call()
+        finally:
+            _CURRENT.reset(token)
+        return self.wait(value) if type(value) is not str and inspect.isawaitable(value) else value
+
+    async def wait(self, value: Awaitable[Any]) -> Any:
+        """Wait for an awaitable whose steps belong here."""
+        token = _CURRENT.set((self, None))
+        try:
+            return await value
+        finally:
+            _CURRENT.reset(token)
+
+
+_CURRENT: ContextVar[tuple[Trace, str | None] | None] = ContextVar("evalkit_trace", default=None)
+"""The trace of the running call, and the id of the step that it is within."""
+
+
+class step:
+    """Record a step: `with evalkit.step("planner") as planner: ...`.
+
+    Set `result` and `usage` within the block. An exception that leaves it is the step's error. Nothing is recorded
+    outside a call by evalkit.
+
+    Args:
+        name: of the node, agent, model or whatever works here.
+        kind: what it is; see `evalkit.Step`.
+        arguments: what it works on.
+
+    Example:
+        with evalkit.step("planner", kind="llm") as planner:
+            planner.usage = {"input_tokens": 120, "output_tokens": 8}
+    """
+
+    def __init__(
+        self,
+        name: str,
+        kind: Literal[
+            "llm", "tool", "agent", "node", "retrieval", "guardrail", "approval", "embedding", "other"
+        ] = "node",
+        arguments: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.name, self.kind, self.arguments = name, kind, arguments
+        self.result: Any = None
+        self.usage: Mapping[str, Any] | None = None
+        """`{input_tokens, output_tokens, cost_usd, model}`."""
+
+    def __enter__(self) -> Self:
+        current = _CURRENT.get()
+        self._trace = None if current is None else current[0]
+        if current is not None:
+            trace, parent = current
+            begun = _begun(self.kind, self.name, self.arguments, parent)
+            self._number = trace.begin(begun)
+            self._token = _CURRENT.set((trace, str(self._number)))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._trace is not None:
+            from evalkit.formats.fields import read_usage
+
+            _CURRENT.reset(self._token)
+            usage = None if self.usage is None else read_usage("usage", self.usage)
+            self._trace.end(self._number, result=_kept(self.result), error=_said(error), usage=usage)
+
+
+@overload
+def tool(function: Callable[P, R]) -> Callable[P, R]: ...
+@overload
+def tool(*, name: str) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
+
+
+def tool(function: Callable[..., Any] | None = None, *, name: str = "") -> Any:
+    """Record every call of a function as a tool call, with arguments, result or error, and times.
+
+    Args:
+        function: sync or async.
+        name: of the tool; that of the function by default.
+
+    Example:
+        @evalkit.tool
+        def get_order(order_id: str) -> dict[str, str]:
+            return {"id": order_id, "status": "returned"}
+    """
+    if function is None:
+        return functools.partial(tool, name=name)
+    called, signature = name or function.__name__, inspect.signature(function)
+
+    def begin(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> step:
+        try:
+            given = signature.bind(*args, **kwargs).arguments
+        except TypeError:  # the call itself raises it
+            given = dict(kwargs)
+        return step(called, "tool", {key: value for key, value in given.items() if key != "self"})
+
+    if inspect.iscoroutinefunction(function):
+
+        @functools.wraps(function)
+        async def async_call(*args: Any, **kwargs: Any) -> Any:
+            if _CURRENT.get() is None:
+                return await function(*args, **kwargs)
+            with begin(args, kwargs) as running:
+                running.result = await function(*args, **kwargs)
+                return running.result
+
+        return async_call
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if _CURRENT.get() is None:
+            return function(*args, **kwargs)
+        with begin(args, kwargs) as running:
+            running.result = function(*args, **kwargs)
+            return running.result
+
+    return call
+
+
+def _begun(kind: StepKind, name: str, arguments: Mapping[str, Any] | None, parent: str | None) -> Step:
+    given = None if arguments is None else {str(key): _kept(value) for key, value in arguments.items()}
+    return Step(kind=kind, name=name, parent=parent, arguments=given)
+
+
+def _kept(value: Any) -> Any:
+    """Copy a value as JSON; one that JSON cannot hold is written as text."""
+    from evalkit.formats.plain import plain
+
+    try:
+        return plain("value", value)
+    except ValueError:
+        return repr(value)[:_VALUE_CHARS]
+
+
+def _said(error: BaseException | None) -> str | None:
+    from evalkit.systems.conversation.environment import ToolError
+    from evalkit.text.values import one_line
+
+    if error is None:
+        return None
+    text = one_line(error)
+    if isinstance(error, ToolError):
+        return text or "ToolError"
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def with_steps(output: Output | Failure, steps: tuple[Step, ...]) -> Output | Failure:
+    """Return the output with the steps that were recorded; a report of its own must not contradict them."""
+    from evalkit.formats.steps import MOST_STEPS, calls_of
+
+    if isinstance(output, Failure) or not steps:
+        return output
+    if len(steps) > MOST_STEPS:
+        return Failure("too_large", f"{len(steps):,} recorded steps, at most {MOST_STEPS:,} are read")
+    if output.trajectory is not None:
+        what = f"the answer reports its own steps, and {len(steps)} were recorded by evalkit.step and evalkit.tool"
+        return Failure("bad_output", f"{what}; leave `trajectory` and `messages` out of the answer")
+    recorded = calls_of(steps)
+    if output.tool_calls is not None and recorded and len(recorded) != len(output.tool_calls):
+        what = f"the answer reports {len(output.tool_calls)} tool calls, and {len(recorded)} were recorded"
+        return Failure("bad_output", f"{what}; leave `tool_calls` out of the answer")
+    calls = recorded if output.tool_calls is None else output.tool_calls
+    return replace(output, trajectory=steps, tool_calls=calls)
