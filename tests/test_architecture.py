@@ -25,6 +25,7 @@ AT_THE_ROOT = {"__init__", "__main__", "analysis", "errors", "pytest_plugin", "r
 """Everything else has a room."""
 SCORER_ROOMS = {
     "rules": {"base"},
+    "agents": {"base", "rules"},
     "embedding": {"base", "rules"},
     "judges": {"base", "embedding"},
     "libraries": {"base", "embedding", "judges"},

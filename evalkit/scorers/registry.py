@@ -47,7 +47,7 @@ SCORERS: Mapping[str, str] = {
     "similarity": "embedding.similarity:Similarity",
     "token_f1": "rules.text_metrics:TokenF1",
     "token_match": "embedding.similarity:TokenMatch",
-    "tool_calls": "rules.tools:ToolCalls",
+    "tool_calls": "agents.tool_calls:ToolCalls",
 }
 """Name in a suite -> `module:class` below `evalkit.scorers`."""
 ELSEWHERE: Mapping[str, str] = {
@@ -142,10 +142,19 @@ def score_key(
         package: name and version of the distribution that brings it; empty for a shipped one.
         negated: whether the name begins with `not_`.
     """
-    plain = json.dumps(dataclasses.asdict(options), sort_keys=True, default=str)
+    given = {**dataclasses.asdict(options)}
+    for each in dataclasses.fields(options):
+        if each.metadata.get("later") and given[each.name] == _default(each):
+            del given[each.name]
+    plain = json.dumps(given, sort_keys=True, default=str)
     return {
         "scorer": f"{kind} {'not ' if negated else ''}{scorer.version}",
         "options": hashlib.sha256(plain.encode()).hexdigest()[:16],
         **({"package": package} if package else {}),
         **(scorer.key_parts if isinstance(scorer, Keyed) else {}),
     }
+
+
+def _default(option: dataclasses.Field[Any]) -> Any:
+    made = option.default_factory
+    return option.default if made is dataclasses.MISSING else made()

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import functools
 import json
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, ClassVar
 
+from evalkit.scorers.rules.json_paths import MISSING, Path, is_within, path_pattern, shown_path
 from evalkit.scorers.rules.rule import check_share, no_reference
 from evalkit.scorers.rules.structured import NotJson, extracted_json, json_blocks, read_json
 from evalkit.text.escaping import cut
 from evalkit.types import Case, Metric, Output, Score, Unscored
 
-Path = tuple[str | int, ...]
 SHOWN_FIELDS = 5
 KEPT_FIELDS = 50
 VALUE_CHARS = 60
-_PART = re.compile(r'\.?([^.\[\]"]+)|\[(\d+|\*)\]|\["([^"]+)"\]')
-_MISSING = object()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,9 +57,9 @@ class JsonEqual:
         check_share("min", self.min)
         for option in ("fields", "ignore"):
             for text in getattr(self, option):
-                _pattern(option, text)
+                _check_path(option, text)
         for text, allowed in self._tolerances.items():
-            _pattern("tolerance", text)
+            path_pattern("tolerance", text)
             if not 0 <= allowed < float("inf"):
                 raise ValueError(f"tolerance: expected 0 or more, got {allowed}; leave it out for equality")
 
@@ -122,12 +118,12 @@ class JsonEqual:
         )
 
     def _chosen(self, value: Any) -> dict[Path, Any]:
-        fields = [_pattern("fields", text) for text in self.fields]
-        ignored = [_pattern("ignore", text) for text in self.ignore]
+        fields = [path_pattern("fields", text) for text in self.fields]
+        ignored = [path_pattern("ignore", text) for text in self.ignore]
         return {
             path: leaf
             for path, leaf in _leaves(value)
-            if (not fields or _within(path, fields)) and not _within(path, ignored)
+            if (not fields or is_within(path, fields)) and not is_within(path, ignored)
         }
 
     @property
@@ -135,12 +131,11 @@ class JsonEqual:
         return self.tolerance if isinstance(self.tolerance, Mapping) else {"": self.tolerance}
 
     def _equal(self, path: Path, found: Mapping[Path, Any], wanted: Mapping[Path, Any]) -> bool:
-        ours, theirs = found.get(path, _MISSING), wanted.get(path, _MISSING)
+        ours, theirs = found.get(path, MISSING), wanted.get(path, MISSING)
         if not (_is_number(ours) and _is_number(theirs)):
             return type(ours) is type(theirs) and bool(ours == theirs)
-        allowed = [
-            each for text, each in self._tolerances.items() if not text or _within(path, [_pattern("tolerance", text)])
-        ]
+        patterns = {text: path_pattern("tolerance", text) for text in self._tolerances}
+        allowed = [each for text, each in self._tolerances.items() if is_within(path, [patterns[text]])]
         # As decimals, so that 9.81 is within 0.01 of 9.80.
         return abs(Decimal(str(ours)) - Decimal(str(theirs))) <= Decimal(str(max(allowed, default=0.0)))
 
@@ -163,36 +158,13 @@ def _leaves(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
     if value and isinstance(value, dict | list):
         for key, item in value.items() if isinstance(value, dict) else enumerate(value):
             yield from _leaves(item, (*path, key))
-    elif value is not _MISSING:
+    elif value is not MISSING:
         yield path, value
 
 
-@functools.lru_cache(maxsize=1_000)
-def _pattern(option: str, text: str) -> tuple[str, ...]:
-    """Return the parts of a path; `*` stands for any one.
-
-    Raises:
-        ValueError: it is not a path.
-    """
-    parts, at = [], 0
-    if text.startswith("$"):
-        text = text.removeprefix("$").removeprefix(".")
-    while at < len(text):
-        found = _PART.match(text, at)
-        if found is None:
-            raise ValueError(f"{option}: {text!r} is not a path; write one such as address.zip or items[*].price")
-        parts.append(found[1] or found[2] or found[3])
-        at = found.end()
-    if not parts and option != "tolerance":
+def _check_path(option: str, text: str) -> None:
+    if not path_pattern(option, text):
         raise ValueError(f"{option}: a path is empty; write one such as address.zip")
-    return tuple(parts)
-
-
-def _within(path: Path, patterns: Sequence[tuple[str, ...]]) -> bool:
-    return any(
-        len(path) >= len(pattern) and all(part in ("*", str(key)) for part, key in zip(pattern, path, strict=False))
-        for pattern in patterns
-    )
 
 
 def _is_number(value: Any) -> bool:
@@ -211,7 +183,7 @@ def _aligned(found: Any, wanted: Any) -> Any:
     equal = [places[key].pop(0) if places.get(key) else None for key in map(_canonical, wanted)]
     rest = iter(sorted(at for left in places.values() for at in left))
     order = [next(rest, None) if at is None else at for at in equal]
-    paired = [_MISSING if at is None else _aligned(found[at], other) for at, other in zip(order, wanted, strict=True)]
+    paired = [MISSING if at is None else _aligned(found[at], other) for at, other in zip(order, wanted, strict=True)]
     return [*paired, *(found[at] for at in rest)]
 
 
@@ -228,22 +200,12 @@ def _sorted(value: Any) -> Any:
 
 
 def _told(path: Path, found: Mapping[Path, Any], wanted: Mapping[Path, Any]) -> str:
-    place = _place(path)
+    place = shown_path(path)
     if path not in found:
         return f"{place} is missing, expected {_shown(wanted[path])}"
     if path not in wanted:
         return f"{place} is not expected: {_shown(found[path])}"
     return f"{place} is {_shown(found[path])}, expected {_shown(wanted[path])}"
-
-
-def _place(path: Path) -> str:
-    if not path:
-        return "the value"
-    parts = [
-        f"[{part}]" if isinstance(part, int) else f".{part}" if re.fullmatch(r"[^.\[\]\"]+", part) else f'["{part}"]'
-        for part in path
-    ]
-    return "".join(parts).removeprefix(".")
 
 
 def _shown(value: Any) -> str:

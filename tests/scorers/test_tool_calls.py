@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalkit.scorers.rules.tools import ToolCalls
+from evalkit.scorers.agents.tool_calls import ToolCalls
 from evalkit.types import Case, Output, Score, ToolCall, Unscored
 
 TAU = Path(__file__).parents[3] / "shared" / "data" / "tools_tau_airline_dev.jsonl.gz"

@@ -1,0 +1,57 @@
+"""Read the calls that a case expects, and choose the calls that count."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import Any
+
+from evalkit.scorers.agents.acts import Act
+from evalkit.scorers.agents.matching import VACUOUS, Match
+from evalkit.types import Case, ToolCall, Unscored
+
+EXPECTED = "expected_tool_calls"
+NO_CALLS = "the system does not say which tools it called"
+
+
+def expected_calls(case: Case, field: str = EXPECTED) -> tuple[Act, ...]:
+    """Read the expected calls.
+
+    Raises:
+        ValueError: the field has another form.
+    """
+    calls = case.fields[field]
+    if not isinstance(calls, list | tuple) or not all(map(_is_call, calls)):
+        raise ValueError(f"`{field}` must be a list of {{name, arguments}}; write [] where no call is expected")
+    return tuple(Act(call["name"], call.get("arguments") or {}) for call in calls)
+
+
+def _is_call(value: Any) -> bool:
+    named = isinstance(value, Mapping) and isinstance(value.get("name"), str)
+    return named and isinstance(value.get("arguments") or {}, Mapping)
+
+
+def acts_of(calls: Sequence[ToolCall]) -> tuple[Act, ...]:
+    """Return calls in the form that they are compared in."""
+    return tuple(Act(call.name, call.arguments) for call in calls)
+
+
+def is_named(name: str, globs: Collection[str]) -> bool:
+    """Return True if one of the globs, such as `get_*`, matches a name; case counts."""
+    return any(fnmatchcase(name, glob) for glob in globs)
+
+
+def refuse_vacuous(field: str, match: Match, n_expected: int) -> None:
+    """Refuse a mode that anything meets.
+
+    Raises:
+        ValueError: `what; fix`.
+    """
+    if match in VACUOUS and not n_expected:
+        what = f"`{field}` has nothing that counts, and {match} of nothing passes anything"
+        raise ValueError(f"{what}; write any_order or at_most")
+
+
+def missing(metrics: Sequence[str], kind: str, message: str) -> tuple[Unscored, ...]:
+    """Leave every metric of a scorer unscored."""
+    return tuple(Unscored(metric, kind, message) for metric in metrics)

@@ -1,0 +1,72 @@
+"""Name places in JSON values by paths such as `items[0].price`."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+Path = tuple[str | int, ...]
+Pattern = tuple[str, ...]
+"""Parts of a written path; `*` is any one key or index."""
+MISSING: Any = object()
+"""The value of a path that leads nowhere."""
+_PART = re.compile(r"""\.?([^.\[\]"]+)|\[(\d+|\*)\]|\["([^"]*)"\]|\['([^']*)'\]""")
+_PLAIN = re.compile(r"""[^.\[\]"]+""")
+
+
+@functools.lru_cache(maxsize=1_000)
+def path_pattern(option: str, text: str) -> Pattern:
+    """Return the parts of a path; `["a.b"]` or `['a.b']` is one key, whatever it contains.
+
+    Args:
+        option: where it is written, for the message.
+        text: such as `address.zip`, `items[*].price` or `orders["A.17"].status`; it may begin with `$`.
+
+    Raises:
+        ValueError: it is not a path.
+    """
+    parts, at = [], 0
+    if text.startswith("$"):
+        text = text.removeprefix("$").removeprefix(".")
+    while at < len(text):
+        found = _PART.match(text, at)
+        if found is None:
+            raise ValueError(f"{option}: {text!r} is not a path; write one such as address.zip or items[*].price")
+        parts.append(next(part for part in found.groups() if part is not None))
+        at = found.end()
+    return tuple(parts)
+
+
+def is_within(path: Path, patterns: Sequence[Pattern]) -> bool:
+    """Return True if a path is one of the patterns, or below one."""
+    return any(
+        len(path) >= len(pattern) and all(part in ("*", str(key)) for part, key in zip(pattern, path, strict=False))
+        for pattern in patterns
+    )
+
+
+def value_at(value: Any, pattern: Pattern) -> Any:
+    """Return the value at a path without `*`, or `MISSING`."""
+    for part in pattern:
+        if isinstance(value, Mapping):
+            value = value.get(part, MISSING)
+        elif isinstance(value, list | tuple) and part.isdecimal() and int(part) < len(value):
+            value = value[int(part)]
+        else:
+            return MISSING
+    return value
+
+
+def shown_path(path: Path) -> str:
+    """Write a path as `path_pattern` reads it."""
+    if not path:
+        return "the value"
+    return "".join(map(_part, path)).removeprefix(".")
+
+
+def _part(part: str | int) -> str:
+    if isinstance(part, int):
+        return f"[{part}]"
+    return f".{part}" if _PLAIN.fullmatch(part) else f"['{part}']" if '"' in part else f'["{part}"]'
