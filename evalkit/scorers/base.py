@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from evalkit.llm.client import ChatClient
     from evalkit.scorers.embedding.embedders import Embedder
 
-LATER: Mapping[str, Any] = {"later": True}
-"""Metadata of an option that was added to a scorer or a system: left out of its key while it has its default, so that
-what was stored before stays comparable."""
 Grade = Score | Unscored
 Grades = Grade | Sequence[Grade]
 

@@ -12,6 +12,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from evalkit.formats.options import is_left_out
 from evalkit.scorers.base import Bindable, Keyed, Scorer, Services
 from evalkit.scorers.custom.packages import PackagedScorer, packaged_names, packaged_scorer
 
@@ -142,10 +143,12 @@ def score_key(
         package: name and version of the distribution that brings it; empty for a shipped one.
         negated: whether the name begins with `not_`.
     """
-    given = {**dataclasses.asdict(options)}
-    for each in dataclasses.fields(options):
-        if each.metadata.get("later") and given[each.name] == _default(each):
-            del given[each.name]
+    given = dataclasses.asdict(options)
+    given = {
+        each.name: given[each.name]
+        for each in dataclasses.fields(options)
+        if not is_left_out(each, getattr(options, each.name))
+    }
     plain = json.dumps(given, sort_keys=True, default=str)
     return {
         "scorer": f"{kind} {'not ' if negated else ''}{scorer.version}",
@@ -153,8 +156,3 @@ def score_key(
         **({"package": package} if package else {}),
         **(scorer.key_parts if isinstance(scorer, Keyed) else {}),
     }
-
-
-def _default(option: dataclasses.Field[Any]) -> Any:
-    made = option.default_factory
-    return option.default if made is dataclasses.MISSING else made()

@@ -32,7 +32,7 @@ Read = Callable[[Collection[str]], Mapping[str, bytes]]
 """Reads the named files that exist; names are relative to the suite file."""
 _SHOWN = frozenset(
     "base_url by call chat command dialect field has http hub kind local method model name path pattern python replay"
-    " rubric schema severity split url value version".split()
+    " rubric schema severity split tool_error url value version".split()
 )
 """Keys whose text is stored; other texts, which may hold a secret, are stored as a fingerprint."""
 _SHOWN_CHARS = 80

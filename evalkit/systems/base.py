@@ -18,6 +18,7 @@ from typing import Protocol, runtime_checkable
 from evalkit.errors import Problem
 from evalkit.systems.output import to_output
 from evalkit.systems.secrets import redact
+from evalkit.systems.tool_errors import with_tool_errors
 from evalkit.text.values import one_line
 from evalkit.types import Case, Failure, Output
 
@@ -75,13 +76,14 @@ class CallFailed(Exception):
         self.failure = Failure(kind, message)
 
 
-def timed(answer: Answer, timeout_s: float, secrets: tuple[str, ...] = ()) -> Answer:
+def timed(answer: Answer, timeout_s: float, secrets: tuple[str, ...] = (), tool_error: str | None = None) -> Answer:
     """Limit the time of a call, measure it, and turn whatever it raises into a `Failure`.
 
     Args:
         answer: The call.
         timeout_s: Wall seconds; past them the call is cancelled and ends as `Failure("timeout")`.
         secrets: Values that are redacted in failure messages.
+        tool_error: Pattern of the results of tools that are errors.
 
     Returns:
         An answer that raises only cancellation. `Output.latency_s` holds wall seconds, unless the system gave its own
@@ -97,6 +99,7 @@ def timed(answer: Answer, timeout_s: float, secrets: tuple[str, ...] = ()) -> An
         except (Exception, SystemExit, asyncio.CancelledError) as error:
             ended = _failure(error, limit.expired(), timeout_s)
         if type(ended) is Output:
+            ended = with_tool_errors(ended, tool_error)
             if ended.latency_s is None and not ended.replayed:
                 return replace(ended, latency_s=perf_counter() - started)
             return ended

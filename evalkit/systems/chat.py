@@ -14,6 +14,7 @@ from evalkit.disk.files import read_file
 from evalkit.errors import Problem
 from evalkit.formats.completion import cached_tokens
 from evalkit.formats.messages import input_of
+from evalkit.formats.options import LATER
 from evalkit.net.addresses import endpoint_url, key_header
 from evalkit.net.keys import key_problem, read_key
 from evalkit.net.limits import Limits, check_rate
@@ -26,6 +27,7 @@ from evalkit.systems.endpoint import check_header, check_limits, connect, header
 from evalkit.systems.fingerprint import config_hash
 from evalkit.systems.secrets import filled, names_in, secrets_of
 from evalkit.systems.template import as_text, compile_template, fields_in
+from evalkit.systems.tool_errors import check_tool_error
 from evalkit.types import Case, Failure, Message, Output
 
 if TYPE_CHECKING:
@@ -88,10 +90,13 @@ class ChatSystem:
     timeout_s: float = 60.0
     version: str | None = None
     """Your name for this state of the model; the configuration alone cannot tell when it changes."""
+    tool_error: str | None = field(default=None, metadata=LATER)
+    """Pattern (RE2) of the tool results that are errors, such as `^Error`, for tools that report them as plain text."""
 
     def __post_init__(self) -> None:
         check_limits(self.retries, self.max_bytes)
         check_seconds("timeout_s", self.timeout_s)
+        check_tool_error(self.tool_error)
         check_rate("requests_per_minute", self.requests_per_minute)
         check_rate("tokens_per_minute", self.tokens_per_minute)
         check_header("api_key_header", self.api_key_header)
@@ -165,7 +170,7 @@ class ChatSystem:
                 return timed_by(_priced(output, price, cached_tokens(reply.value.usage)), reply)
 
             limits = Limits(self.requests_per_minute, self.tokens_per_minute, self.max_tokens or _RESERVED_TOKENS)
-            bounded = timed(answer, self.timeout_s, secrets_of(shared.env, used))
+            bounded = timed(answer, self.timeout_s, secrets_of(shared.env, used), self.tool_error)
             yield paced(bounded, limits, lambda case: len(json.dumps(request(case))))
 
     def _headers(self, base_url: str, env: Mapping[str, str]) -> dict[str, str]:

@@ -11,7 +11,7 @@ import shutil
 import signal
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +19,13 @@ from evalkit.disk.sources import source_files
 from evalkit.errors import Problem
 from evalkit.formats.fields import parse_json
 from evalkit.formats.messages import input_of
+from evalkit.formats.options import LATER
 from evalkit.systems.base import Answer, CallFailed, Shared, check_seconds, inside, timed
 from evalkit.systems.fingerprint import config_hash
 from evalkit.systems.output import to_output
 from evalkit.systems.process import handed_on
 from evalkit.systems.secrets import secrets_of
+from evalkit.systems.tool_errors import check_tool_error
 from evalkit.text.values import one_line
 from evalkit.types import Case, Failure, Output
 
@@ -60,6 +62,8 @@ class CommandSystem:
     """Your name for this state of the program; it replaces the hash of its files."""
     files: tuple[str, ...] = ()
     """Further files that answers depend on, such as `tone/*.md`, if the program does not name them in full."""
+    tool_error: str | None = field(default=None, metadata=LATER)
+    """Pattern (RE2) of the tool results that are errors, such as `^Error`, for tools that report them as plain text."""
 
     def __post_init__(self) -> None:
         try:
@@ -73,6 +77,7 @@ class CommandSystem:
         if self.max_bytes < 1:
             raise ValueError(f"max_bytes: expected at least 1, got {self.max_bytes}; write a number such as 10000000")
         check_seconds("timeout_s", self.timeout_s)
+        check_tool_error(self.tool_error)
 
     @property
     def argv(self) -> tuple[str, ...]:
@@ -120,7 +125,7 @@ class CommandSystem:
             code, printed, errors = await _run(argv, shared, request, self.max_bytes)
             return _output(printed) if code == 0 else _exit_failure(code, errors)
 
-        yield timed(answer, self.timeout_s, secrets_of(shared.env))
+        yield timed(answer, self.timeout_s, secrets_of(shared.env), self.tool_error)
 
 
 def _program(name: str, shared: Shared) -> str | None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from evalkit.disk.files import sha256_of
 from evalkit.errors import Problem
+from evalkit.formats.options import is_left_out
 from evalkit.systems.base import SystemConfig
 from evalkit.systems.secrets import filled, missing, names_in
 
@@ -33,8 +34,11 @@ def config_hash(config: Any, ignore: Iterable[str], files: Iterable[tuple[str, P
         files: (name, path) of files whose content is hashed, in a fixed order.
     """
     skipped = frozenset(ignore)
-    fields = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
-    kept = {name: value for name, value in fields.items() if name not in skipped}
+    kept = {
+        field.name: value
+        for field in dataclasses.fields(config)
+        if field.name not in skipped and not is_left_out(field, value := getattr(config, field.name))
+    }
     digest = hashlib.sha256(json.dumps([type(config).__name__, kept], sort_keys=True, default=_jsonable).encode())
     for name, path in files:
         digest.update(f"\0{name}\0{file_hash(path)}".encode("utf-8", "surrogateescape"))

@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from evalkit.errors import Problem
 from evalkit.formats.fields import USAGE_KEYS, parse_json
+from evalkit.formats.options import LATER
 from evalkit.net.limits import Limits, check_rate
 from evalkit.net.retry import AT_MOST_ONCE, REPEATABLE, RetryPolicy
 from evalkit.systems.base import Answer, CallFailed, Shared, check_seconds, timed
@@ -19,6 +20,7 @@ from evalkit.systems.output import OUTPUT_KEYS, to_output
 from evalkit.systems.pick import Pick, compile_path
 from evalkit.systems.secrets import filled, names_in, secrets_of
 from evalkit.systems.template import BRACES, as_text, compile_template, fields_in
+from evalkit.systems.tool_errors import check_tool_error
 from evalkit.text.values import shown
 from evalkit.types import Case, Failure, Output
 
@@ -70,10 +72,13 @@ class HttpSystem:
     timeout_s: float = 60.0
     version: str | None = None
     """Your name for this state of the service; the configuration alone cannot tell when it changes."""
+    tool_error: str | None = field(default=None, metadata=LATER)
+    """Pattern (RE2) of the tool results that are errors, such as `^Error`, for tools that report them as plain text."""
 
     def __post_init__(self) -> None:
         check_limits(self.retries, self.max_bytes)
         check_seconds("timeout_s", self.timeout_s)
+        check_tool_error(self.tool_error)
         check_rate("requests_per_minute", self.requests_per_minute)
         for name in ("http", "body", "resume_body"):
             try:
@@ -143,7 +148,7 @@ class HttpSystem:
                 body, charset = reply.value
                 return timed_by(read(body) if charset is None else _text_or(read, body, charset), reply)
 
-            bounded = timed(answer, self.timeout_s, secrets_of(shared.env, used))
+            bounded = timed(answer, self.timeout_s, secrets_of(shared.env, used), self.tool_error)
             yield paced(bounded, Limits(self.requests_per_minute), lambda case: 0)
 
 

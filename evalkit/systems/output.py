@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields, replace
 from typing import Any
 
 from evalkit.formats.contexts import read_contexts
@@ -103,7 +104,7 @@ def _trajectory(value: object, stored: bool) -> tuple[tuple[Step, ...] | None, t
 def _tool_calls(
     given: tuple[ToolCall, ...] | None, steps: tuple[Step, ...] | None, stored: bool
 ) -> tuple[ToolCall, ...] | None:
-    """Return the calls that the system reports, or those among its steps.
+    """Return the calls that the system reports, with what its steps say of them, or those among its steps.
 
     Raises:
         ValueError: It reports both, and their numbers differ.
@@ -112,4 +113,12 @@ def _tool_calls(
     if given is not None and found and len(given) != len(found):
         what = f"tool_calls: {len(given)} given, and {len(found)} steps of kind tool in the trajectory"
         raise ValueError(f"{what}; leave `tool_calls` out, or report the same calls in both")
-    return found if given is None else given
+    return found if given is None else tuple(map(_completed, given, found)) if found else given
+
+
+def _completed(given: ToolCall, step: ToolCall) -> ToolCall:
+    """Add the result, error and times that only the step of a call has."""
+    if given.name != step.name or given.arguments != step.arguments:
+        return given
+    known = {each.name: getattr(given, each.name) for each in fields(given)}
+    return replace(step, **{name: value for name, value in known.items() if value not in (None, "")})

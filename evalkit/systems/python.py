@@ -16,12 +16,14 @@ from evalkit.disk.project_code import SPELLING, load_callable, module_file
 from evalkit.disk.sources import source_files, texts_in
 from evalkit.errors import InputError, Problem
 from evalkit.formats.messages import input_of
+from evalkit.formats.options import LATER
 from evalkit.formats.rows import output_record
 from evalkit.systems.base import Answer, CallFailed, Shared, check_seconds, timed
 from evalkit.systems.fingerprint import config_hash
 from evalkit.systems.output import to_output
 from evalkit.systems.secrets import secrets_of
 from evalkit.systems.threads import OwnCode, own_code
+from evalkit.systems.tool_errors import check_tool_error
 from evalkit.systems.tracer import Trace, with_steps
 from evalkit.types import Case, Failure, Output
 
@@ -56,6 +58,8 @@ class PythonSystem:
     """Your name for this state of the system; it replaces the hash of the sources."""
     files: tuple[str, ...] = ()
     """Further files that answers depend on, such as `tone/*.md`, if the code does not name them in full."""
+    tool_error: str | None = field(default=None, metadata=LATER)
+    """Pattern (RE2) of the tool results that are errors, such as `^Error`, for tools that report them as plain text."""
 
     def __post_init__(self) -> None:
         if not SPELLING.fullmatch(self.python):
@@ -64,6 +68,7 @@ class PythonSystem:
             if name in self.arguments:
                 raise ValueError(f"arguments: `{name}` cannot be set; remove it, the golden set gives it")
         check_seconds("timeout_s", self.timeout_s)
+        check_tool_error(self.tool_error)
         if self.max_bytes < 1:
             raise ValueError(f"max_bytes: expected at least 1, got {self.max_bytes}; write a number such as 10000000")
 
@@ -101,7 +106,7 @@ class PythonSystem:
             raise InputError(problems)
         async with own_code(shared.concurrency) as own:
             answer = _capped(_answer(function, _keywords(function, self.arguments), own), self.max_bytes)
-            yield timed(answer, self.timeout_s, secrets_of(shared.env))
+            yield timed(answer, self.timeout_s, secrets_of(shared.env), self.tool_error)
 
     def _load(self, shared: Shared) -> Callable[..., Any]:
         return load_callable(self.python, shared.project, _PLACE)  # type: ignore[no-any-return]

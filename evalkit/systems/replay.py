@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import json
 import os
@@ -15,10 +16,12 @@ from evalkit.disk.files import Unfit, open_file
 from evalkit.errors import InputError, Problem, noting
 from evalkit.formats.fields import parse_json
 from evalkit.formats.line import ROW_FORMAT, body_of, is_sealed
+from evalkit.formats.options import LATER
 from evalkit.systems.base import Answer, CallFailed, Shared, check_seconds, inside, timed
 from evalkit.systems.fingerprint import config_hash
 from evalkit.systems.output import to_output
 from evalkit.systems.secrets import secrets_of
+from evalkit.systems.tool_errors import check_tool_error
 from evalkit.text.values import one_line, shown
 from evalkit.types import Case, Failure, Output
 
@@ -45,6 +48,8 @@ class ReplaySystem:
     """The field that holds the answer: a string or {text, contexts, usage, tool_calls, trajectory, messages ...}."""
     timeout_s: float = 60.0
     version: str | None = None
+    tool_error: str | None = dataclasses.field(default=None, metadata=LATER)
+    """Pattern (RE2) of the tool results that are errors, such as `^Error`, for tools that report them as plain text."""
 
     def __post_init__(self) -> None:
         if self.replay == "":
@@ -52,6 +57,7 @@ class ReplaySystem:
         if not self.field:
             raise ValueError("field: empty; write the field that holds the answer, such as `output`")
         check_seconds("timeout_s", self.timeout_s)
+        check_tool_error(self.tool_error)
 
     @property
     def from_golden(self) -> bool:
@@ -101,7 +107,7 @@ class ReplaySystem:
     async def _open(self, shared: Shared) -> AsyncIterator[Answer]:
         secrets = secrets_of(shared.env)
         if self.from_golden:
-            yield timed(_golden_answer(self.field), self.timeout_s, secrets)
+            yield timed(_golden_answer(self.field), self.timeout_s, secrets, self.tool_error)
             return
         path = self._path(shared)
         index, problems = ({}, [path]) if isinstance(path, Problem) else _index(path, self.field)
@@ -109,7 +115,7 @@ class ReplaySystem:
             raise InputError(problems)
         file = os.open(path, os.O_RDONLY)
         try:
-            yield timed(_stored_answer(file, index, self.field), self.timeout_s, secrets)
+            yield timed(_stored_answer(file, index, self.field), self.timeout_s, secrets, self.tool_error)
         finally:
             os.close(file)
 

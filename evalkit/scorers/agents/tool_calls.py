@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
+from evalkit.formats.options import LATER
 from evalkit.scorers.agents.acts import Act, ActMatcher, Arguments, ArgumentsOf, check_arguments_of, unmatched
 from evalkit.scorers.agents.expected import (
     EXPECTED,
@@ -16,7 +17,6 @@ from evalkit.scorers.agents.expected import (
     refuse_vacuous,
 )
 from evalkit.scorers.agents.matching import VACUOUS, Match, in_any_order, in_order, is_match
-from evalkit.scorers.base import LATER
 from evalkit.scorers.rules.rule import check_share
 from evalkit.types import Case, Metric, Output, Score, ToolCall, Unscored
 
