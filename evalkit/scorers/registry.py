@@ -18,6 +18,7 @@ from evalkit.scorers.custom.packages import PackagedScorer, packaged_names, pack
 
 SCORERS: Mapping[str, str] = {
     "bleu": "rules.text_metrics:Bleu",
+    "budget": "agents.budget:Budget",
     "chrf": "rules.text_metrics:Chrf",
     "citation": "rules.citation:Citation",
     "claims": "judges.claims:Claims",
@@ -25,6 +26,7 @@ SCORERS: Mapping[str, str] = {
     "context_size": "rules.context_size:ContextSize",
     "cost": "rules.measured:Cost",
     "deepeval": "libraries.deepeval:Deepeval",
+    "efficiency": "agents.steps:Efficiency",
     "exact": "rules.exact:Exact",
     "geval": "judges.geval:GEval",
     "groundedness": "rules.overlap:Groundedness",
@@ -35,6 +37,7 @@ SCORERS: Mapping[str, str] = {
     "latency": "rules.measured:Latency",
     "leak": "rules.leak:Leak",
     "length": "rules.length:Length",
+    "loops": "agents.loops:Loops",
     "numbers": "rules.numbers:Numbers",
     "pairwise": "judges.pairwise:Pairwise",
     "prompt_leak": "rules.leak:PromptLeak",
@@ -46,9 +49,11 @@ SCORERS: Mapping[str, str] = {
     "retrieval": "rules.retrieval:Retrieval",
     "rouge_l": "rules.text_metrics:RougeL",
     "similarity": "embedding.similarity:Similarity",
+    "steps": "agents.steps:Steps",
     "token_f1": "rules.text_metrics:TokenF1",
     "token_match": "embedding.similarity:TokenMatch",
     "tool_calls": "agents.tool_calls:ToolCalls",
+    "tool_errors": "agents.tool_errors:ToolErrors",
 }
 """Name in a suite -> `module:class` below `evalkit.scorers`."""
 ELSEWHERE: Mapping[str, str] = {

@@ -1,0 +1,79 @@
+"""Score whether an answer kept to a budget of tokens, money, time and turns."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from evalkit.scorers.rules.rule import PassFail
+from evalkit.types import Case, Output, Score, Unscored
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget(PassFail):
+    """Pass an answer that kept to every limit of its budget.
+
+    The value is 1 or 0; `details` hold the amounts. Each limit is the largest amount that passes. If an amount that has
+    a limit is not known, the answer is unscored, whatever the others are. A stored answer counts with its stored
+    amounts. Turns are the messages of the user in the chat that the system reports, else the last turn that a step or a
+    call belongs to.
+
+    It cannot see the share of a single step; the limits are those of the whole answer.
+    """
+
+    name: str = "budget"
+    input_tokens: int | None = None
+    """Tokens sent to the model."""
+    output_tokens: int | None = None
+    """Tokens that the model wrote."""
+    cost_usd: float | None = None
+    """US dollars."""
+    seconds: float | None = None
+    """Wall time of the call."""
+    turns: int | None = None
+    """Turns of the user."""
+
+    version: ClassVar[str] = "1"
+
+    def __post_init__(self) -> None:
+        if not self._limits:
+            raise ValueError("cost_usd: no limit given; write one or more of " + ", ".join(_AMOUNTS))
+        for name, limit in self._limits.items():
+            if not 0 <= limit < float("inf"):
+                raise ValueError(f"{name}: expected 0 or more, got {limit:g}; leave it out for no limit")
+
+    @property
+    def _limits(self) -> Mapping[str, float]:
+        limits = {each.name: getattr(self, each.name) for each in dataclasses.fields(self) if each.name in _AMOUNTS}
+        return {name: limit for name, limit in limits.items() if limit is not None}
+
+    def score(self, case: Case, output: Output) -> Score | Unscored:
+        """Compare each amount with its limit."""
+        amounts = {name: _AMOUNTS[name](output) for name in self._limits}
+        unknown = [name for name, amount in amounts.items() if amount is None]
+        if unknown:
+            return Unscored(self.name, "unknown_amount", f"not known: {', '.join(unknown)}")
+        told, over = [], False
+        for name, limit in self._limits.items():
+            amount = amounts[name] or 0.0
+            over |= amount > limit
+            told.append(f"{name} {amount:g}, {'above' if amount > limit else 'at most'} {limit:g}")
+        return self.grade(not over, "; ".join(told), **amounts)
+
+
+def _turns(output: Output) -> float | None:
+    if output.messages is not None:
+        return sum(message.role == "user" for message in output.messages)
+    turns = [step.turn for step in output.trajectory or ()] + [call.turn for call in output.tool_calls or ()]
+    return max((turn for turn in turns if turn is not None), default=None)
+
+
+_AMOUNTS: Mapping[str, Callable[[Output], float | None]] = {
+    "input_tokens": lambda output: output.usage.input_tokens if output.usage else None,
+    "output_tokens": lambda output: output.usage.output_tokens if output.usage else None,
+    "cost_usd": lambda output: output.usage.cost_usd if output.usage else None,
+    "seconds": lambda output: output.latency_s,
+    "turns": _turns,
+}
