@@ -49,6 +49,7 @@ SCORERS: Mapping[str, str] = {
     "retrieval": "rules.retrieval:Retrieval",
     "rouge_l": "rules.text_metrics:RougeL",
     "similarity": "embedding.similarity:Similarity",
+    "state": "agents.state:FinalState",
     "steps": "agents.steps:Steps",
     "token_f1": "rules.text_metrics:TokenF1",
     "token_match": "embedding.similarity:TokenMatch",
