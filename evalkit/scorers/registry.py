@@ -18,7 +18,7 @@ from evalkit.scorers.custom.packages import PackagedScorer, packaged_names, pack
 
 SCORERS: Mapping[str, str] = {
     "bleu": "rules.text_metrics:Bleu",
-    "budget": "agents.budget:Budget",
+    "budget": "agents.budget:AnswerBudget",
     "chrf": "rules.text_metrics:Chrf",
     "citation": "rules.citation:Citation",
     "claims": "judges.claims:Claims",
@@ -55,6 +55,7 @@ SCORERS: Mapping[str, str] = {
     "token_match": "embedding.similarity:TokenMatch",
     "tool_calls": "agents.tool_calls:ToolCalls",
     "tool_errors": "agents.tool_errors:ToolErrors",
+    "trajectory": "agents.trajectory:Trajectory",
 }
 """Name in a suite -> `module:class` below `evalkit.scorers`."""
 ELSEWHERE: Mapping[str, str] = {

@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalkit.scorers.agents.budget import Budget
+from evalkit.scorers.agents.budget import AnswerBudget
 from evalkit.scorers.agents.loops import Loops, longest_cycle
 from evalkit.scorers.agents.steps import Efficiency, Steps
 from evalkit.scorers.agents.tool_errors import ToolErrors
 from evalkit.types import Case, Message, Output, Score, Step, ToolCall, Unscored, Usage
 
 CASE = Case(id="c", input="q")
-SCORERS = (Loops(), Steps(), ToolErrors(max=0.1), Budget(seconds=1), Efficiency())
+SCORERS = (Loops(), Steps(), ToolErrors(max=0.1), AnswerBudget(seconds=1), Efficiency())
 
 
 def called(*names: str, **others: Any) -> Output:
@@ -217,17 +217,17 @@ USED = Output(
 )
 def test_budget(limits: dict[str, Any], expected: float) -> None:
     """All within their limits, which are included."""
-    grade = Budget(**limits).score(CASE, USED)
+    grade = AnswerBudget(**limits).score(CASE, USED)
     assert isinstance(grade, Score)
     assert (grade.value, grade.passed) == (expected, bool(expected))
 
 
 def test_an_unknown_amount_is_not_within() -> None:
     """One unknown amount leaves the answer unscored, and is named."""
-    grade = Budget(cost_usd=1, seconds=1).score(CASE, Output(text="x", latency_s=9.0))
+    grade = AnswerBudget(cost_usd=1, seconds=1).score(CASE, Output(text="x", latency_s=9.0))
     assert grade == Unscored("budget", "unknown_amount", "not known: cost_usd")
     turned = called("a", trajectory=(Step(kind="tool", name="a", turn=3),))
-    assert values(Budget(turns=2).score(CASE, turned)) == [0.0]
+    assert values(AnswerBudget(turns=2).score(CASE, turned)) == [0.0]
 
 
 @pytest.mark.parametrize(
@@ -242,8 +242,8 @@ def test_an_unknown_amount_is_not_within() -> None:
         (lambda: Steps(name="get_*"), "name"),
         (lambda: Efficiency(min=2), "min"),
         (lambda: ToolErrors(max=-0.1), "max"),
-        (Budget, "cost_usd"),
-        (lambda: Budget(seconds=-1), "seconds"),
+        (AnswerBudget, "cost_usd"),
+        (lambda: AnswerBudget(seconds=-1), "seconds"),
     ],
 )
 def test_options_that_cannot_be_meant(make: Any, key: str) -> None:

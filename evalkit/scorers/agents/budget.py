@@ -12,7 +12,7 @@ from evalkit.types import Case, Output, Score, Unscored
 
 
 @dataclass(frozen=True, kw_only=True)
-class Budget(PassFail):
+class AnswerBudget(PassFail):
     """Pass an answer that kept to every limit of its budget.
 
     The value is 1 or 0; `details` hold the amounts. Each limit is the largest amount that passes. If an amount that has

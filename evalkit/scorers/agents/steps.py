@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from evalkit.formats.steps import calls_of
 from evalkit.scorers.agents.expected import EXPECTED, NO_CALLS, expected_calls, is_named
 from evalkit.scorers.rules.rule import check_share
 from evalkit.text.numbers import plural
@@ -21,11 +22,14 @@ def steps_of_kinds(output: Output, kinds: Collection[StepKind]) -> tuple[Step, .
     Tool calls that are reported without steps are steps of kind `tool`; beside steps of other kinds their place among
     these is not known.
     """
-    steps = tuple(step for step in output.trajectory or () if step.kind in kinds)
-    apart = "tool" in kinds and not any(step.kind == "tool" for step in steps)
-    if apart and (output.tool_calls or output.trajectory is None or output.tool_calls is None):
-        return as_steps(output.tool_calls) if set(kinds) == {"tool"} and output.tool_calls is not None else None
-    return None if output.trajectory is None else steps
+    given = output.trajectory
+    calls = calls_of(given) if output.tool_calls is None and given is not None else output.tool_calls
+    tools = any(step.kind == "tool" for step in given or ())
+    if "tool" in kinds and (calls is None or (calls and not tools)):
+        return as_steps(calls) if calls and set(kinds) == {"tool"} else None
+    if given is None:
+        return () if set(kinds) == {"tool"} else None
+    return tuple(step for step in given if step.kind in kinds)
 
 
 def as_steps(calls: Sequence[ToolCall]) -> tuple[Step, ...]:
