@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from evalkit.aggregate.columns import Column, Floats, Ints
-from evalkit.aggregate.frozen import FrozenFrame
-from evalkit.aggregate.statuses import ERRORED, SCORED, UNSCORED
+from evalkit.aggregate.frozen import PASS_RATE, FrozenFrame
+from evalkit.aggregate.repeats import of_chosen_runs
+from evalkit.aggregate.statuses import ERRORED, SCORED, UNSCORED, chosen_runs
 from evalkit.aggregate.weighted import weighted
 from evalkit.results import Cell, Estimate
 from evalkit.stats import intervals
+from evalkit.text.numbers import plural
 from evalkit.types import Metric
 
 
@@ -55,9 +58,15 @@ class Source:
     quantile: float | None = None
 
 
-def sources(frame: FrozenFrame) -> tuple[Source, ...]:
-    """Return every metric of a run: `pass_rate` and the scorers' first, then the measured ones."""
+def sources(frame: FrozenFrame, asked: Sequence[str] = ()) -> tuple[Source, ...]:
+    """Return every metric of a run: `pass_rate` and the scorers' first, then the measured ones.
+
+    Args:
+        frame: the run.
+        asked: metrics that the gate names; some are shown only then.
+    """
     quality = [Source(column.metric, column) for column in frame.cases.values()]
+    quality += [found for name in asked if chosen_runs(name) and (found := source(frame, name))]
     measured = [
         Source(measure.metric, frame.measures[measure.column], measure.quantile)
         for measure in MEASURES
@@ -70,6 +79,9 @@ def source(frame: FrozenFrame, name: str) -> Source | None:
     """Find one metric, `None` if the run does not have it."""
     if name in frame.cases:
         return Source(frame.cases[name].metric, frame.cases[name])
+    if chosen_runs(name) and PASS_RATE.name in frame.rows:
+        column = of_chosen_runs(frame.rows[PASS_RATE.name], frame.row_case, frame.n_cases, name)
+        return Source(column.metric, column)
     measure = _BY_NAME.get(name)
     return Source(measure.metric, frame.measures[measure.column], measure.quantile) if measure else None
 
@@ -164,6 +176,8 @@ def _why_none(metric: Source, where: Ints) -> str:
     unscored, errored = int((status == UNSCORED).sum()), int((status == ERRORED).sum())
     if unscored + errored == 0:
         return "applies to no case"
+    if chosen := chosen_runs(metric.metric.name):
+        return f"no case has {plural(chosen[1], 'scored run')}"
     word = "unscored" if metric.metric.name not in _BY_NAME else "unknown"
     missing = [(unscored, word), (errored, "without an answer")]
     return "no case has a value: " + ", ".join(f"{count:,} {why}" for count, why in missing if count)

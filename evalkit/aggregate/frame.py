@@ -14,7 +14,6 @@ from collections.abc import Collection, Sequence
 from evalkit.aggregate.cohorts import cohort_value, stratum_of
 from evalkit.aggregate.statuses import (
     ABSENT,
-    DERIVED_METRICS,
     ERRORED,
     FAILED_BIT,
     JUDGE_USAGE_BIT,
@@ -25,6 +24,7 @@ from evalkit.aggregate.statuses import (
     STATES,
     UNSCORED,
     VERDICTS,
+    is_derived,
 )
 from evalkit.formats.manifest import SampleFacts
 from evalkit.types import USER_ERROR, Case, Metric, Row, Score, Usage, verdict_of
@@ -237,7 +237,7 @@ def _bad_value(value: float) -> str:
 def _check_names(metrics: Sequence[Metric]) -> None:
     seen: set[str] = set()
     for metric in metrics:
-        if metric.name in DERIVED_METRICS:
+        if is_derived(metric.name):
             raise ValueError(
                 f"metric {metric.name!r}: the name belongs to a metric that every run has; rename the scorer"
             )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from evalkit.aggregate.columns import Column, Ints
-from evalkit.aggregate.statuses import ABSENT, SCORED
+from evalkit.aggregate.statuses import ABSENT, SCORED, UNSCORED, chosen_runs
 from evalkit.types import Metric, least_share
 
 PASS_ANY = Metric(name="pass_any", binary=True)
@@ -58,3 +58,32 @@ def _unknown(rows: Column, row_case: Ints, n_cases: int) -> Ints:
     status = np.full(n_cases, ABSENT)
     np.maximum.at(status, row_case[rows.status != SCORED], rows.status[rows.status != SCORED])
     return status
+
+
+def of_chosen_runs(rows: Column, row_case: Ints, n_cases: int, name: str) -> Column:
+    """Return pass^k or pass@k per case: the chance that all, or any, of k runs pass.
+
+    Of n scored runs, c of which passed: C(c, k) / C(n, k), and 1 - C(n - c, k) / C(n, k). Both are unbiased. A case
+    with fewer than k scored runs has no value.
+
+    Args:
+        rows: `pass_rate` per row.
+        row_case: per row the position of its case.
+        n_cases: of the run.
+        name: such as `pass_all_3` or `pass_any_3`.
+
+    Source: Yao et al. 2024, arXiv 2406.12045, section 3; Chen et al. 2021, arXiv 2107.03374, section 2.1.
+    """
+    figure, k = chosen_runs(name) or ("", 1)
+    scored = rows.status == SCORED
+    runs = np.bincount(row_case[scored], minlength=n_cases)
+    passes = np.bincount(row_case[scored], rows.values[scored], n_cases)
+    chosen = passes if figure == PASS_ALL.name else runs - passes
+    share = np.ones(n_cases)
+    for taken in range(k):
+        share *= np.maximum(chosen - taken, 0) / np.maximum(runs - taken, 1)
+    values = share if figure == PASS_ALL.name else 1 - share
+    status = np.where(runs > 0, UNSCORED, _unknown(rows, row_case, n_cases))
+    status = np.where(runs >= k, SCORED, status)
+    metric = Metric(name=name, binary=True)
+    return Column(metric, np.where(runs >= k, values, np.nan), status)

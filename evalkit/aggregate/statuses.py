@@ -1,4 +1,6 @@
-"""Codes for how a metric of a row ended."""
+"""Codes for how a metric of a row ended, and the metrics that every run has."""
+
+import re
 
 from evalkit.types import Verdict
 
@@ -15,4 +17,18 @@ DERIVED_METRICS = frozenset(
     "monthly_cost_usd throughput_per_s".split()
 )
 """Metrics that every run has without a scorer; their names are reserved."""
+_OF_CHOSEN_RUNS = re.compile(r"(pass_all|pass_any)_([1-9]\d{0,3})")
+
+
+def chosen_runs(name: str) -> tuple[str, int] | None:
+    """Split `pass_all_3` into `pass_all` and 3; `None` for other metrics."""
+    found = _OF_CHOSEN_RUNS.fullmatch(name)
+    return (found[1], int(found[2])) if found else None
+
+
+def is_derived(name: str) -> bool:
+    """Return whether a metric is one that runs have without a scorer."""
+    return name in DERIVED_METRICS or chosen_runs(name) is not None
+
+
 KEY_BYTES = 16

@@ -11,6 +11,7 @@ import numpy as np
 from evalkit.aggregate.cells import Source, cell, sources
 from evalkit.aggregate.frozen import FrozenFrame
 from evalkit.aggregate.production import PRODUCTION_RATE, production_cell
+from evalkit.aggregate.statuses import chosen_runs
 from evalkit.results import OVERALL, Cell, Estimate, Summary
 from evalkit.stats.sampling import effective_n
 from evalkit.text.numbers import plural
@@ -31,6 +32,7 @@ def summarise(  # noqa: PLR0913 - what a summary depends on besides the rows, ea
     production: Mapping[str, float] | None = None,
     traffic_per_month: int | None = None,
     wall_s: float | None = None,
+    asked: Sequence[str] = (),
 ) -> Summary:
     """Estimate every metric overall and in each cohort, independent of the order of the rows.
 
@@ -44,12 +46,13 @@ def summarise(  # noqa: PLR0913 - what a summary depends on besides the rows, ea
         production: cohort label -> share of production, for `pass_rate_production`.
         traffic_per_month: calls a month, for `monthly_cost_usd`.
         wall_s: seconds that the run took, for `throughput_per_s`.
+        asked: metrics that the gate names; `pass_all_3` and its like are there only then.
 
     Returns:
         A metric that applies to no case of a cohort has no cell there; one that applies but has no value has a cell
         without a value. Repeats of a case are averaged and never counted as cases.
     """
-    found = sources(frame)
+    found = sources(frame, asked)
     cells = [each for metric in found for each in _cells(frame, metric)]
     mixed = production_cell(frame, production or {})
     extra = [*_monthly_cost(cells, traffic_per_month), *_throughput(frame, wall_s)]
@@ -66,7 +69,7 @@ def summarise(  # noqa: PLR0913 - what a summary depends on besides the rows, ea
         coverage=coverage(frame, expected, repeats),
         unscored_kinds=frame.unscored_kinds,
         error_kinds=frame.error_kinds,
-        notes=_notes(frame),
+        notes=(*_notes(frame), *_too_few_runs(cells)),
     )
 
 
@@ -129,6 +132,16 @@ def _weighting(frame: FrozenFrame) -> Iterator[str]:
         total, worth = round(float(frame.sample.weights.sum())), effective_n(frame.sample.weights)
         what = f"a sample: {frame.n_cases} cases stand for {total}, worth {worth:.0f} drawn alike"
         yield f"{what}; rates and means are weighted, quantiles and tests against the baseline are those of the sample"
+
+
+def _too_few_runs(cells: Sequence[Cell]) -> Iterator[str]:
+    """Count the cases that have too few scored runs for pass^k or pass@k."""
+    for each in cells:
+        chosen = chosen_runs(each.metric)
+        if chosen and each.cohort == OVERALL and each.n_scored < each.n_cases:
+            short = each.n_cases - each.n_scored
+            have = f"{short:,} of {plural(each.n_cases, 'case')} {'has' if short == 1 else 'have'}"
+            yield f"{each.metric}: {have} fewer than {plural(chosen[1], 'scored run')}, and no value"
 
 
 def _notes(frame: FrozenFrame) -> tuple[str, ...]:

@@ -79,7 +79,7 @@ def _gate(before: Sequence[Any], after: Sequence[Any]) -> Iterator[Amendment]:
         for key in sorted({*options, *new[name]} - {*_NOT_RULES}):
             was, now = (given.get(key, defaults.get(key)) for given in (options, new[name]))
             if was != now:
-                loosens = _is_looser(name, key, was, now)
+                loosens = _is_looser(name, key, was, now) or (key == "k" and "max" in new[name])
                 yield Amendment(what=f"gate {name}.{key}", before=shown(was), after=shown(now), loosens=loosens)
     for name in new.keys() - old.keys():
         yield Amendment(what=f"gate {name}", before=NONE, after=shown(new[name]), loosens=False)
@@ -130,6 +130,8 @@ def _is_looser(name: str, key: str, was: Any, now: Any) -> bool:
         if was is None or now is None:
             return (was is None) is everything
         return not set(map(str, was)) <= set(map(str, now))
+    if key == "k" and all(is_number(each) for each in (was, now)):
+        return bool(now < was) is name.startswith("pass_all")
     if key == "on_fail":
         return str(now) == "warn"
     if key == "rule":
@@ -154,7 +156,9 @@ def _plain(before: Rules, after: Rules) -> Iterator[Amendment]:
 
 def _more_chances(rules: Rules) -> bool:
     """True where a system that answers at random passes sooner the more often it is asked."""
-    return rules.repeat_rule not in _FAIR_RULES or "pass_any" in str(rules.gate)
+    gate = _entries(rules.gate)
+    any_of_all = any(name.startswith("pass_any") and options.get("k") is None for name, options in gate.items())
+    return rules.repeat_rule not in _FAIR_RULES or any_of_all
 
 
 def _floors(before: Mapping[str, float], after: Mapping[str, float]) -> Iterator[Amendment]:

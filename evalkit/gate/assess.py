@@ -89,6 +89,7 @@ def assess(
         production=terms.production,
         traffic_per_month=terms.traffic_per_month,
         wall_s=wall_s,
+        asked=terms.policy.asked,
     )
     summary = with_judges(
         frozen,

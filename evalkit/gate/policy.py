@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import ClassVar, Literal
 
-from evalkit.aggregate.statuses import DERIVED_METRICS
+from evalkit.aggregate.statuses import DERIVED_METRICS, chosen_runs
 from evalkit.results import OVERALL
 from evalkit.types import KINDS, SEVERITIES, Metric
 
 PASS_METRICS = ("pass_rate", "pass_any", "pass_all", "pass_rate_production")
 """Metrics of runs with a pass mark; those after the first need repeats or a production mix."""
+_WITH_K = ("pass_all", "pass_any")
 OnFail = Literal["block", "warn"]
 Problem = tuple[int, str, str]
 """Position in the policy (-1: the policy as a whole), what is wrong, how to fix it."""
@@ -35,6 +36,8 @@ class Threshold:
     metric: str
     min: float | None = None
     max: float | None = None
+    k: int | None = None
+    """Of `pass_all` and `pass_any`: how many runs are looked at, of the repeats of a case; default: all of them."""
     by: tuple[str, ...] = ()
     """Cohort names, such as `domain`."""
     critical: tuple[str, ...] = ()
@@ -54,6 +57,15 @@ class Threshold:
                 raise ValueError(f"{name}: {value} is not a limit; write a finite number")
         if self.min is not None and self.max is not None and self.min > self.max:
             raise ValueError(f"min: {self.min:g} is above max {self.max:g}; swap them")
+        if self.k is not None and self.metric not in _WITH_K:
+            raise ValueError(f"k: {self.metric} has none; remove it, or gate {' or '.join(_WITH_K)}")
+        if self.k is not None and chosen_runs(self.figure) is None:
+            raise ValueError(f"k: {self.k} is not a number of runs; write a whole number from 1, such as 3")
+
+    @property
+    def figure(self) -> str:
+        """The metric that is held: `pass_all_3` for `pass_all: {k: 3}`."""
+        return self.metric if self.k is None else f"{self.metric}_{self.k}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,6 +211,11 @@ class Policy:
     def can_block(self) -> bool:
         """Whether there is a check besides coverage; without one, there is nothing to decide."""
         return any(not isinstance(check, Coverage) for check in self.checks)
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """The metrics that the checks name."""
+        return tuple(dict.fromkeys(check.figure for check in self.checks if isinstance(check, Threshold)))
 
     @property
     def by_turns(self) -> bool:

@@ -54,17 +54,17 @@ def threshold_finding(frame: FrozenFrame, summary: Summary, threshold: Threshold
     if len(small) < MANY_COHORTS or enough is None:
         return finding(checks)
     others = finding([check for check in checks if check not in small])
-    need = needed(small[0].need, _style(frame, threshold.metric))
+    need = needed(small[0].need, _style(frame, threshold.figure))
     sizes = some([f"{check.cohort} ({check.observed.n if check.observed else 0})" for check in small], 3)
     reason = (
-        f"{len(small)} cohorts are too small to prove {threshold.metric} {need}: {sizes}; {enough} passing cases would"
+        f"{len(small)} cohorts are too small to prove {threshold.figure} {need}: {sizes}; {enough} passing cases would"
     )
     return Finding(tuple(checks), (*others.reasons, ("insufficient evidence", reason)))
 
 
 def _cases_to_prove(frame: FrozenFrame, threshold: Threshold) -> int | None:
     """How many cases that all pass would prove a lower limit of a rate; `None` where no number does, or for others."""
-    found = source(frame, threshold.metric)
+    found = source(frame, threshold.figure)
     if found is None or not found.metric.binary or threshold.max is not None or threshold.min is None:
         return None
     return cases_to_prove(threshold.min, confidence_level=ONE_SIDED_95)
@@ -92,7 +92,7 @@ def threshold_checks(frame: FrozenFrame, summary: Summary, threshold: Threshold)
 
 def _applies(frame: FrozenFrame, threshold: Threshold, cohort: str) -> bool:
     """Skip a non-critical cohort in which the metric applies to no case."""
-    found = source(frame, threshold.metric)
+    found = source(frame, threshold.figure)
     if cohort == OVERALL or is_critical(cohort, threshold.critical):
         return True
     return found is not None and cell(frame, found, cohort).n_cases > 0
@@ -100,38 +100,38 @@ def _applies(frame: FrozenFrame, threshold: Threshold, cohort: str) -> bool:
 
 def _check(frame: FrozenFrame, summary: Summary, threshold: Threshold, cohort: str) -> Check:
     blank = _blank(threshold, cohort)
-    estimate = _estimate(frame, summary, threshold.metric, cohort)
+    estimate = _estimate(frame, summary, threshold.figure, cohort)
     if estimate is None or estimate.value is None:
         absent = "this run does not have the metric" if frame.has_answers else "no call gave an answer"
         why = estimate.reason if estimate is not None else absent
-        return replace(blank, observed=estimate, reason=f"{about(threshold.metric, cohort)} is unknown: {why}")
-    judges = unproven_judges(frame, summary, threshold.metric, cohort)
+        return replace(blank, observed=estimate, reason=f"{about(threshold.figure, cohort)} is unknown: {why}")
+    judges = unproven_judges(frame, summary, threshold.figure, cohort)
     if judges and threshold.on_fail == "block":
-        return replace(blank, observed=estimate, reason=calibrate_first(threshold.metric, cohort, judges))
+        return replace(blank, observed=estimate, reason=calibrate_first(threshold.figure, cohort, judges))
     limits = _limits(threshold)
     critical = is_critical(cohort, threshold.critical)
-    quantile = threshold.metric in _QUANTILES
+    quantile = threshold.figure in _QUANTILES
     outcomes = [(_judge(estimate, limit, critical, quantile), limit) for limit in limits]
     outcome, limit = max(outcomes, key=lambda pair: _RANK.index(pair[0]))
-    style = _style(frame, threshold.metric)
+    style = _style(frame, threshold.figure)
     return replace(
         blank,
         observed=estimate,
         outcome=outcome,
-        reason=about(threshold.metric, cohort)
+        reason=about(threshold.figure, cohort)
         + _sentence(estimate, limit, outcome, style, _cases_to_prove(frame, threshold))
         + _correction(summary, threshold, cohort, style),
-        case_ids=() if outcome == "pass" else _cases_beyond(frame, threshold.metric, cohort, limit),
+        case_ids=() if outcome == "pass" else _cases_beyond(frame, threshold.figure, cohort, limit),
     )
 
 
 def _blank(threshold: Threshold, cohort: str) -> Check:
     need = " and ".join(str(limit) for limit in _limits(threshold))
-    return Check(name=threshold.metric, metric=threshold.metric, cohort=cohort, outcome="no decision", need=need)
+    return Check(name=threshold.metric, metric=threshold.figure, cohort=cohort, outcome="no decision", need=need)
 
 
 def _missing(threshold: Threshold, name: str) -> Check:
-    reason = f"{name}: called critical for {threshold.metric}, but no case of this run belongs to it"
+    reason = f"{name}: called critical for {threshold.figure}, but no case of this run belongs to it"
     return replace(_blank(threshold, name), reason=reason)
 
 
@@ -189,7 +189,7 @@ def _sentence(estimate: Estimate, limit: _Limit, outcome: CheckOutcome, style: S
 
 def _correction(summary: Summary, threshold: Threshold, cohort: str, style: Style) -> str:
     """Explain how a judge's value was corrected, or that it was not; empty if no judge is involved."""
-    made = summary.cell(threshold.metric, cohort)
+    made = summary.cell(threshold.figure, cohort)
     if made is None or made.corrected is None:
         return ""
     corrected, said = made.corrected, made.estimate.value

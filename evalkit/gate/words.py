@@ -6,12 +6,12 @@ from collections.abc import Iterable, Sequence
 
 from evalkit.aggregate.columns import Floats
 from evalkit.aggregate.frozen import FrozenFrame
+from evalkit.aggregate.statuses import chosen_runs
 from evalkit.results import OVERALL, Summary
 from evalkit.trust.agreement import trust_in
 from evalkit.types import SEVERITIES
 
-VOTED = frozenset({"pass_rate", "pass_any", "pass_all", "pass_spread", "pass_rate_production"})
-"""Metrics in which every scorer with a pass mark votes."""
+_VOTED = frozenset({"pass_rate", "pass_any", "pass_all", "pass_spread", "pass_rate_production"})
 SHOWN_CASES = 100
 """Maximum number of cases that a check lists; its reason has the full count."""
 
@@ -58,7 +58,7 @@ def unproven_judges(frame: FrozenFrame, summary: Summary, metric: str, cohort: s
         metric: `pass_rate` rests on every scorer that votes in it.
         cohort: `overall` or `name=value`.
     """
-    names = frame.voters if metric in VOTED else (metric.removesuffix(".passed"),)
+    names = frame.voters if _is_voted(metric) else (metric.removesuffix(".passed"),)
     judges = [each for each in frame.metrics if each.name in names and each.judge is not None]
     passes = _of_passes(metric)
     return tuple(
@@ -75,9 +75,14 @@ def calibrate_first(metric: str, cohort: str, judges: Sequence[str]) -> str:
     )
 
 
+def _is_voted(metric: str) -> bool:
+    """Return whether every scorer with a pass mark votes in a metric."""
+    return metric in _VOTED or chosen_runs(metric) is not None
+
+
 def _of_passes(metric: str) -> bool:
     """Return whether a metric counts passes and fails, even if the judge grades in levels."""
-    return metric in VOTED or metric in ("failures", "canary") or metric.endswith(".passed")
+    return _is_voted(metric) or metric in ("failures", "canary") or metric.endswith(".passed")
 
 
 def _severity(name: str) -> int:

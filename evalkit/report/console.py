@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from evalkit.report.cohort_table import standing
-from evalkit.report.headline import spoken
+from evalkit.report.headline import names_metric, spoken
 from evalkit.report.view import GateLine, View
 from evalkit.results import OVERALL, CheckOutcome, Outcome
 from evalkit.text.numbers import plural
@@ -195,7 +195,7 @@ def _gate_cells(line: GateLine) -> tuple[str, str, str, str]:
     """Return the subject, value, baseline and drop of a check, or its limit if there is no baseline."""
     check = line.check
     where = "" if check.cohort in (OVERALL, "") else f" · {check.cohort}"
-    compares = check.name in (check.metric, "no_regression") and check.metric
+    compares = check.metric and (names_metric(check) or check.name == "no_regression")
     name = check.metric if compares else f"{check.name} {check.metric}".strip()
     now = line.now.split(" [")[0].partition(":")[0]
     if line.base:

@@ -96,7 +96,12 @@ def subject(check: Check) -> str:
 
 def titled(check: Check) -> str:
     """Return the name of a check in a list: its subject, after its own name if that is different."""
-    return subject(check) if check.metric in ("", check.name) else f"{spoken(check.name)}: {subject(check)}"
+    return subject(check) if names_metric(check) or not check.metric else f"{spoken(check.name)}: {subject(check)}"
+
+
+def names_metric(check: Check) -> bool:
+    """Return whether a check has the name of its metric, such as `pass_all` of `pass_all_3`."""
+    return check.metric.startswith(check.name)
 
 
 def _cause(check: Check, style: Style) -> str:
@@ -118,8 +123,8 @@ def _in_words(check: Check) -> str:
     """Return the reason of a check, after its subject if the reason does not name it."""
     reason = check.reason or f"need {check.need}"
     names_cohort = check.cohort in (OVERALL, "") or check.cohort in reason
-    names_metric = check.metric in reason or check.name != check.metric
-    return reason if names_cohort and names_metric else f"{subject(check)}: {reason}"
+    says_metric = check.metric in reason or not names_metric(check)
+    return reason if names_cohort and says_metric else f"{subject(check)}: {reason}"
 
 
 def _named_first(check: Check, reasons: tuple[str, ...]) -> bool:

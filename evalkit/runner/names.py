@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from difflib import get_close_matches
 
 from evalkit.aggregate.cohorts import DERIVED_VALUES
-from evalkit.aggregate.statuses import DERIVED_METRICS
+from evalkit.aggregate.statuses import is_derived
 from evalkit.errors import Problem
 from evalkit.gate.policy import NoRegression, Threshold, is_critical, within
 from evalkit.golden.read import GoldenSet
@@ -34,7 +34,7 @@ def _name_fault(name: str) -> str:
         return f"the metric name {name!r} is not plain text"
     if name == METRIC:
         return f"{name!r} is the metric of the checks that cases carry"
-    if name in DERIVED_METRICS:
+    if is_derived(name):
         return f"{name!r} is a metric of every run"
     return f"{name!r} would be read as the verdicts of another metric" if name.endswith(".passed") else ""
 

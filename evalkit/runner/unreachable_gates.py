@@ -127,7 +127,11 @@ def reach_problems(suite: Suite, counts: CaseCounts, *, has_judge: bool) -> Iter
     for index, check in enumerate(suite.policy.checks):
         key = check.metric if isinstance(check, Threshold) else _KEYS.get(type(check), "")
         found = next(_unreachable(suite, counts, check, has_judge), None)
-        if found:
+        if isinstance(check, Threshold) and check.k is not None and check.k > suite.options.repeat:
+            repeats = plural(suite.options.repeat, "repeat")
+            fix = f"write at most {suite.options.repeat}, or raise `repeat`"
+            yield Problem(f"gate[{index}].{key}.k", f"{check.k} of {repeats}", fix)
+        elif found:
             yield Problem(f"gate[{index}].{key}", *found)
 
 
@@ -144,7 +148,8 @@ def _unreachable(suite: Suite, counts: CaseCounts, check: Item, has_judge: bool)
         yield from _voteless(counts, "a canary's verdict")
         yield from _no_voted_case(counts, "canary", None)
     elif isinstance(check, Threshold):
-        yield from _unmeasured(suite, check.metric, has_judge)
+        if check.k is None:
+            yield from _unmeasured(suite, check.metric, has_judge)
         yield from _unscored(counts, check.metric)
         for label in counts.labels if counts.n_cases else ():
             if is_critical(label, check.critical) and label.split("=", 1)[0] in check.by:

@@ -133,6 +133,7 @@ def test_a_stored_gate_may_hold_anything(stored: list[Any]) -> None:
         ({"repeat_rule": "majority"}, True),
         ({"repeat_rule": "rate:0.3"}, True),
         ({"gate": [*RULES.gate, {"pass_any": {"min": 0.9}}]}, True),
+        ({"gate": [*RULES.gate, {"pass_any": {"min": 0.9, "k": 2}}]}, False),
     ],
 )
 def test_more_repeats_are_looser_where_one_that_passes_helps(rules: dict[str, Any], loosens: bool) -> None:
@@ -176,3 +177,21 @@ def test_removed_cases_are_counted_with_those_that_failed() -> None:
         "1 case changed (0 of them failing before)",
     ]
     assert decision.outcome == "approved with conditions"
+
+
+@pytest.mark.parametrize(
+    ("name", "limit", "was", "now", "loosens"),
+    [
+        ("pass_all", "min", 3, 2, True),
+        ("pass_all", "min", 2, 3, False),
+        ("pass_any", "min", 3, 2, False),
+        ("pass_any", "min", 2, 3, True),
+        ("pass_all", "min", None, 3, True),
+        ("pass_all", "max", 2, 3, True),
+    ],
+)
+def test_the_number_of_runs_is_a_rule(name: str, limit: str, was: int | None, now: int, loosens: bool) -> None:
+    """All of fewer runs pass more easily, and any of more; what cannot be told lets more through."""
+    before, after = ({limit: 0.6, **({} if k is None else {"k": k})} for k in (was, now))
+    found = amendments(changed(gate=[{name: before}]), changed(gate=[{name: after}]))
+    assert [(each.what, each.loosens) for each in found] == [(f"gate {name}.k", loosens)]

@@ -202,3 +202,27 @@ def test_one_small_cohort_keeps_its_sentence():
     decision = a_decision(frozen(rows), Threshold(metric="pass_rate", min=0.8, by=("domain",), critical=("aml",)))
     reasons = [reason for reason in decision.reasons if "domain=aml" in reason]
     assert any("too few cases, 11 passing ones would prove it" in reason for reason in reasons), decision.reasons
+
+
+def test_pass_all_of_k_runs_is_gated_with_its_cohorts() -> None:
+    """Four repeats, three of which are looked at: the cohort that fails now and then blocks."""
+    rows = []
+    for number in range(60):
+        case = a_case(f"c{number:02}", cohorts={"domain": "aml" if number % 2 else "tax"})
+        rows += [a_row(case, {"rule": float(not (number % 2 and repeat < 2))}, repeat=repeat) for repeat in range(4)]
+    decision = a_decision(frozen(rows), Threshold(metric="pass_all", k=3, min=0.6, by=("domain",)))
+    found = {check.cohort: check for check in decision.checks if check.name == "pass_all"}
+    assert {cohort: check.outcome for cohort, check in found.items()} == {
+        "overall": "warn", "domain=aml": "block", "domain=tax": "pass",
+    }  # fmt: skip
+    assert {check.metric for check in found.values()} == {"pass_all_3"}
+    assert found["domain=aml"].observed is not None
+    assert found["domain=aml"].observed.value == 0.0
+
+
+def test_pass_all_of_more_runs_than_there_are_is_no_decision() -> None:
+    """A stored run with two repeats says nothing about three."""
+    rows = [a_row(a_case(f"c{i}"), {"rule": 1.0}, repeat=repeat) for i in range(30) for repeat in range(2)]
+    decision = a_decision(frozen(rows), Threshold(metric="pass_all", k=3, min=0.6))
+    assert decision.outcome == "no decision"
+    assert decision.reasons[0] == "pass_all_3 is unknown: no case has 3 scored runs"

@@ -203,3 +203,39 @@ def test_a_wrong_scorer_hides_what_cannot_be_known_yet(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         checked(tmp_path, "[judge: {name: tone, rubric: none.md}]", "{pass_rate: {min: 0.8}}")
     assert not any("pass mark" in problem.what for problem in caught.value.problems)
+
+
+@pytest.mark.parametrize(
+    ("key", "repeat", "said"), [("pass_all", 4, "5 of 4 repeats"), ("pass_any", 1, "5 of 1 repeat")]
+)
+def test_more_runs_than_repeats_are_a_problem(tmp_path: Path, key: str, repeat: int, said: str) -> None:
+    """At the line of `k`, with the most that it can be."""
+    with pytest.raises(InputError) as caught:
+        checked(tmp_path, "[exact]", f"{{{key}: {{k: 5, min: 0.5}}}}", more=f"repeat: {repeat}")
+    (problem,) = caught.value.problems
+    assert str(problem).endswith(f"gate[0].{key}.k: {said}; write at most {repeat}, or raise `repeat`")
+    assert "suite.yaml:6" in problem.place
+
+
+@pytest.mark.parametrize(("options", "repeat"), [("k: 4", 4), ("k: 2", 4), ("k: 1", 1)])
+def test_as_many_runs_as_repeats_are_sound(tmp_path: Path, options: str, repeat: int) -> None:
+    """Its neighbours."""
+    checked(tmp_path, "[exact]", f"{{pass_all: {{{options}, min: 0.5}}}}", more=f"repeat: {repeat}")
+
+
+@pytest.mark.parametrize(
+    ("gate", "said"),
+    [
+        ("pass_rate: {k: 3, min: 0.5}", "k: pass_rate has none; remove it, or gate pass_all or pass_any"),
+        ("exact: {k: 3, min: 0.5}", "k: exact has none"),
+        ("pass_all: {k: 0, min: 0.5}", "k: 0 is not a number of runs"),
+        ("pass_all: {k: -2, min: 0.5}", "k: -2 is not a number of runs"),
+        ("pass_all: {k: 2.5, min: 0.5}", "k"),
+        ("pass_all: {k: many, min: 0.5}", "k"),
+    ],
+)
+def test_what_is_no_number_of_runs_is_refused(tmp_path: Path, gate: str, said: str) -> None:
+    """When the suite is read."""
+    with pytest.raises(InputError) as caught:
+        checked(tmp_path, "[exact]", f"{{{gate}}}", more="repeat: 4")
+    assert said in str(caught.value)
