@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from evalkit.aggregate.amounts import PER_SUCCESS, PerSuccess, per_success
 from evalkit.aggregate.columns import Column, Floats, Ints
 from evalkit.aggregate.frozen import PASS_RATE, FrozenFrame
 from evalkit.aggregate.repeats import of_chosen_runs
@@ -25,7 +26,7 @@ class Measure:
 
     metric: Metric
     column: str
-    """Key of `FrozenFrame.measures`."""
+    """Key of `Amounts.cases`."""
     quantile: float | None = None
     """`None` for a mean."""
     optional: bool = True
@@ -44,6 +45,8 @@ MEASURES: tuple[Measure, ...] = tuple(
         ("tokens_per_s", "tokens_per_s", None, "tokens/s", True, True),
         ("cost_per_case_usd", "cost_usd", None, "USD", False, False),
         ("judge_cost_usd_per_case", "judge_cost_usd", None, "USD", False, True),
+        ("tokens_per_case", "tokens", None, "tokens per case", False, True),
+        ("tool_calls_per_case", "tool_calls", None, "calls per case", False, True),
     )
 )
 _BY_NAME = {measure.metric.name: measure for measure in MEASURES}
@@ -56,6 +59,7 @@ class Source:
     metric: Metric
     column: Column
     quantile: float | None = None
+    per_success: PerSuccess | None = None
 
 
 def sources(frame: FrozenFrame, asked: Sequence[str] = ()) -> tuple[Source, ...]:
@@ -68,11 +72,12 @@ def sources(frame: FrozenFrame, asked: Sequence[str] = ()) -> tuple[Source, ...]
     quality = [Source(column.metric, column) for column in frame.cases.values()]
     quality += [found for name in asked if chosen_runs(name) and (found := source(frame, name))]
     measured = [
-        Source(measure.metric, frame.measures[measure.column], measure.quantile)
+        Source(measure.metric, frame.amounts.cases[measure.column], measure.quantile)
         for measure in MEASURES
-        if not measure.optional or _has_any(frame.measures[measure.column], measure.column)
+        if not measure.optional or _has_any(frame.amounts.cases[measure.column], measure.column)
     ]
-    return tuple(quality + measured)
+    passing = [found for name in PER_SUCCESS if (found := source(frame, name)) and (name in asked or _is_known(found))]
+    return tuple(quality + measured + passing)
 
 
 def source(frame: FrozenFrame, name: str) -> Source | None:
@@ -82,8 +87,23 @@ def source(frame: FrozenFrame, name: str) -> Source | None:
     if chosen_runs(name) and PASS_RATE.name in frame.rows:
         column = of_chosen_runs(frame.rows[PASS_RATE.name], frame.row_case, frame.n_cases, name)
         return Source(column.metric, column)
+    if name in PER_SUCCESS:
+        return _per_success(frame, name)
     measure = _BY_NAME.get(name)
-    return Source(measure.metric, frame.measures[measure.column], measure.quantile) if measure else None
+    return Source(measure.metric, frame.amounts.cases[measure.column], measure.quantile) if measure else None
+
+
+def _per_success(frame: FrozenFrame, name: str) -> Source | None:
+    if PASS_RATE.name not in frame.rows:
+        return None
+    planned = frame.repeats < (math.inf if frame.planned_repeats is None else frame.planned_repeats)
+    amount = frame.amounts.rows[PER_SUCCESS[name]]
+    made = per_success(name, amount, frame.rows[PASS_RATE.name], frame.row_case, planned)
+    return Source(made.column.metric, made.column, per_success=made)
+
+
+def _is_known(found: Source) -> bool:
+    return bool((found.column.status == SCORED).any())
 
 
 def cell(frame: FrozenFrame, metric: Source, cohort: str, *, confidence_level: float = 0.95) -> Cell:
@@ -114,6 +134,9 @@ def _has_any(column: Column, name: str) -> bool:
 
 
 def _estimate(frame: FrozenFrame, metric: Source, where: Ints, confidence_level: float) -> Estimate:
+    if metric.per_success is not None:
+        weights = None if frame.sample is None else frame.sample.weights
+        return metric.per_success.estimate(where, frame.clusters, weights, confidence_level)
     scored = where[metric.column.status[where] == SCORED]
     values = metric.column.values[scored]
     if not len(values):

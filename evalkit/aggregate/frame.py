@@ -11,6 +11,7 @@ import math
 from array import array
 from collections.abc import Collection, Sequence
 
+from evalkit.aggregate.amounts import MEASURED, counted_in, known_or_nan, measured
 from evalkit.aggregate.cohorts import cohort_value, stratum_of
 from evalkit.aggregate.statuses import (
     ABSENT,
@@ -118,6 +119,7 @@ class Frame:
         self.status = bytearray()
         self.unscored = array("i")
         self.measures = array("d")
+        self.counted_rows, self.counted = array("i"), array("d")
         self.kind_names, self.severity_names, self.cluster_names = Codes(), Codes(), Codes()
         self.end_names, self.unscored_names = Codes(), Codes()
         self.cohort_names = tuple(Codes() for _ in self.cohorts)
@@ -169,7 +171,7 @@ class Frame:
         unscored = row.state == "unscored"
         self.status += bytes([ABSENT if skipped else UNSCORED if unscored else ERRORED]) * count
         self.unscored.extend([self.unscored_names[USER_ERROR] if unscored else 0] * count)
-        self.measures.extend((_NAN,) * 5)
+        self.measures.extend((_NAN,) * len(MEASURED))
 
     def _add_graded(self, row: Row) -> None:
         values, status, unscored = [], [], []
@@ -210,24 +212,19 @@ class Frame:
         if output is None:
             self.answers += bytes(KEY_BYTES)
             self.flags.append(flags)
-            self.measures.extend((_NAN, _NAN, _NAN, _NAN, judge_cost))
+            self.measures.extend((*(_NAN,) * (len(MEASURED) - 1), judge_cost))
             return
         self.answers += answer_key(output.text) if self._hashes_answers else bytes(KEY_BYTES)
         self.flags.append(flags | (REPLAYED_BIT if output.replayed else 0))
-        usage = output.usage
-        tokens = usage.output_tokens if usage is not None else None
-        self.measures.extend(
-            (_known(output.latency_s), _known(output.ttft_s), _known(tokens), _cost(usage), judge_cost),
-        )
-
-
-def _known(value: float | None) -> float:
-    """Convert unknown to NaN, which stays inside the columns."""
-    return _NAN if value is None or not 0 <= value < math.inf else value
+        self.measures.extend((*measured(output), judge_cost))
+        counts = counted_in(output)
+        if any(each is not None for each in counts):
+            self.counted_rows.append(len(self.ids))
+            self.counted.extend(map(known_or_nan, counts))
 
 
 def _cost(usage: Usage | None) -> float:
-    return _NAN if usage is None else _known(usage.cost_usd)
+    return _NAN if usage is None else known_or_nan(usage.cost_usd)
 
 
 def _bad_value(value: float) -> str:

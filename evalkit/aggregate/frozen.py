@@ -10,15 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from evalkit.aggregate.amounts import CASE_AMOUNTS, COUNTED, MEASURED, Amounts, read_amounts
 from evalkit.aggregate.columns import Column, Floats, Ints, Sampled, sampled
 from evalkit.aggregate.frame import Frame
-from evalkit.aggregate.repeats import by_rule, of_repeats
+from evalkit.aggregate.repeats import by_rule, fold, of_repeats
 from evalkit.aggregate.row_verdicts import counted, verdict_column
 from evalkit.aggregate.statuses import (
     ABSENT,
-    ERRORED,
     FAILED_BIT,
-    JUDGE_USAGE_BIT,
     KEY_BYTES,
     PASSED_BIT,
     REPLAYED_BIT,
@@ -71,8 +70,8 @@ class FrozenFrame:
     """Per case: number of repeats whose verdict is `failed`."""
     repeat_rule: str
     """The suite's rule for a case with repeats, see `types.fails`."""
-    measures: Mapping[str, Column]
-    """Per case: `latency_s` and `ttft_s` (first measured repeat), `tokens_per_s`, `cost_usd`, `judge_cost_usd`."""
+    amounts: Amounts
+    """Seconds, money, tokens and calls, per row and per case."""
     voters: tuple[str, ...]
     """Metrics whose pass marks make up `pass_rate`."""
     states: Mapping[str, int]
@@ -84,6 +83,11 @@ class FrozenFrame:
     """Sampling weights; `None` if every case was run."""
     planned_repeats: int | None = None
     """Planned repeats of each case; `None` if the plan is not known, so that every row counts."""
+
+    def compared(self, metric: str) -> Column | None:
+        """Find the column per row of a metric that can be compared with a baseline; `None` if the run lacks it."""
+        found = self.rows.get(metric)
+        return self.amounts.rows.get(CASE_AMOUNTS.get(metric, "")) if found is None else found
 
     @property
     def n_cases(self) -> int:
@@ -149,7 +153,12 @@ def freeze(frame: Frame) -> FrozenFrame:
         answers=tuple(bytes(frame.answers[i * KEY_BYTES : (i + 1) * KEY_BYTES]) for i in order.tolist()),
         rows=rows,
         cases=cases,
-        measures=_measures(frame, order, row_case, len(first), states),
+        amounts=read_amounts(
+            _measured(frame, order),
+            np.frombuffer(bytes(frame.flags), np.uint8)[order],
+            states,
+            row_case,
+        ),
         verdicts=verdicts,
         n_passed=counted(frame.verdicts, "passed", order, row_case, len(first)),
         n_failed=counted(frame.verdicts, "failed", order, row_case, len(first)),
@@ -163,25 +172,6 @@ def freeze(frame: Frame) -> FrozenFrame:
         sample=sampled(frame.sample, np.array(frame.strata, np.int64)[of_case]) if frame.sample else None,
         planned_repeats=frame.planned_repeats,
     )
-
-
-def fold(column: Column, row_case: Ints, n_cases: int) -> Column:
-    """Average the scored repeats of each case; a case without one keeps the state of its rows.
-
-    Args:
-        column: per row.
-        row_case: per row, the position of its case.
-        n_cases: length of the result.
-    """
-    scored = column.status == SCORED
-    totals = np.bincount(row_case[scored], column.values[scored], n_cases)
-    counts = np.bincount(row_case[scored], minlength=n_cases)
-    means = np.full(n_cases, np.nan)
-    np.divide(totals, counts, out=means, where=counts > 0)
-    status = np.full(n_cases, ABSENT)
-    for code in (ERRORED, UNSCORED, SCORED):
-        status[row_case[column.status == code]] = code
-    return Column(column.metric, means, status)
 
 
 def _sorted_rows(frame: Frame, keys: list[bytes]) -> Ints:
@@ -243,38 +233,12 @@ def _covered(frame: Frame, raw: Ints, states: NDArray[np.uint8]) -> NDArray[np.b
     return covered
 
 
-def _measures(frame: Frame, order: Ints, row_case: Ints, n_cases: int, states: Any) -> dict[str, Column]:
-    table = np.array(frame.measures, np.float64).reshape(-1, 5)[order]
-    flags = np.frombuffer(bytes(frame.flags), np.uint8)[order]
-    errored, skipped = states == STATES.index("system_error"), states == STATES.index("skipped")
-    latency, ttft, tokens, cost, judge_cost = table.T
-    fresh = np.where(flags & REPLAYED_BIT, np.nan, 1.0)
-    speed = np.divide(tokens, latency, out=np.full(len(order), np.nan), where=latency > 0)
-
-    def column(name: str, unit: str, values: Floats, applies: NDArray[np.bool_] | None = None) -> Column:
-        status = np.select([skipped, errored, np.isnan(values)], [ABSENT, ERRORED, UNSCORED], SCORED)
-        if applies is not None:
-            status = np.where(applies, np.where(np.isnan(values), UNSCORED, SCORED), ABSENT)
-        higher = name == "tokens_per_s"
-        return Column(Metric(name=name, high=np.inf, higher_is_better=higher, unit=unit), values, status)
-
-    asked_judge = (flags & JUDGE_USAGE_BIT) != 0
-    return {
-        "latency_s": _first(column("latency_s", "s", latency * fresh), row_case, n_cases),
-        "ttft_s": _first(column("ttft_s", "s", ttft * fresh), row_case, n_cases),
-        "tokens_per_s": _first(column("tokens_per_s", "tokens/s", speed * fresh), row_case, n_cases),
-        "cost_usd": fold(column("cost_usd", "USD", cost), row_case, n_cases),
-        "judge_cost_usd": fold(column("judge_cost_usd", "USD", judge_cost, asked_judge), row_case, n_cases),
-    }
-
-
-def _first(column: Column, row_case: Ints, n_cases: int) -> Column:
-    """Take the first measured repeat of each case: a quantile of means over repeats would hide the tail."""
-    places = np.flatnonzero(column.status == SCORED)
-    owners, first = np.unique(row_case[places], return_index=True)
-    folded = fold(column, row_case, n_cases)
-    folded.values[owners] = column.values[places[first]]
-    return folded
+def _measured(frame: Frame, order: Ints) -> dict[str, Floats]:
+    """Return what each row measures besides its scores, NaN where unknown."""
+    table = np.array(frame.measures, np.float64).reshape(-1, len(MEASURED))
+    counted = np.full((len(frame), len(COUNTED)), np.nan)
+    counted[np.array(frame.counted_rows, np.int64)] = np.array(frame.counted, np.float64).reshape(-1, len(COUNTED))
+    return {name: column[order] for name, column in zip((*MEASURED, *COUNTED), (*table.T, *counted.T), strict=True)}
 
 
 def _names(codes: Any, names: tuple[str, ...], of_case: Ints) -> tuple[str, ...]:

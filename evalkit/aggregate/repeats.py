@@ -1,11 +1,11 @@
-"""Fold the repeats of a case into one verdict."""
+"""Fold the repeats of a case into one value or verdict."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from evalkit.aggregate.columns import Column, Ints
-from evalkit.aggregate.statuses import ABSENT, SCORED, UNSCORED, chosen_runs
+from evalkit.aggregate.statuses import ABSENT, ERRORED, SCORED, UNSCORED, chosen_runs
 from evalkit.types import Metric, least_share
 
 PASS_ANY = Metric(name="pass_any", binary=True)
@@ -14,6 +14,25 @@ PASS_ALL = Metric(name="pass_all", binary=True)
 """pass^k, where k is the number of repeats: every one passed (Yao et al. 2024, arXiv 2406.12045)."""
 PASS_SPREAD = Metric(name="pass_spread", high=1.0, higher_is_better=False, diagnostic=True)
 """Share of pairs of repeats of one case that disagree: 0 for a steady system."""
+
+
+def fold(column: Column, row_case: Ints, n_cases: int) -> Column:
+    """Average the scored repeats of each case; a case without one keeps the state of its rows.
+
+    Args:
+        column: per row.
+        row_case: per row, the position of its case.
+        n_cases: length of the result.
+    """
+    scored = column.status == SCORED
+    totals = np.bincount(row_case[scored], column.values[scored], n_cases)
+    counts = np.bincount(row_case[scored], minlength=n_cases)
+    means = np.full(n_cases, np.nan)
+    np.divide(totals, counts, out=means, where=counts > 0)
+    status = np.full(n_cases, ABSENT)
+    for code in (ERRORED, UNSCORED, SCORED):
+        status[row_case[column.status == code]] = code
+    return Column(column.metric, means, status)
 
 
 def by_rule(case: Column, rule: str) -> Column:

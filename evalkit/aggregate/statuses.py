@@ -14,7 +14,8 @@ STATES = ("scored", "unscored", "system_error", "skipped")
 DERIVED_METRICS = frozenset(
     "pass_rate pass_rate_production pass_any pass_all pass_spread latency_p50_s latency_p95_s latency_p99_s "
     "ttft_p50_s ttft_p95_s ttft_p99_s tokens_per_s cost_per_case_usd judge_cost_usd_per_case "
-    "monthly_cost_usd throughput_per_s".split()
+    "monthly_cost_usd throughput_per_s tokens_per_case tool_calls_per_case cost_usd_per_success tokens_per_success "
+    "tool_calls_per_success seconds_per_success".split()
 )
 """Metrics that every run has without a scorer; their names are reserved."""
 _OF_CHOSEN_RUNS = re.compile(r"(pass_all|pass_any)_([1-9]\d{0,3})")

@@ -53,7 +53,7 @@ def summarise(  # noqa: PLR0913 - what a summary depends on besides the rows, ea
         without a value. Repeats of a case are averaged and never counted as cases.
     """
     found = sources(frame, asked)
-    cells = [each for metric in found for each in _cells(frame, metric)]
+    cells = [each for metric in found for each in _cells(frame, metric, asked)]
     mixed = production_cell(frame, production or {})
     extra = [*_monthly_cost(cells, traffic_per_month), *_throughput(frame, wall_s)]
     extra += [(PRODUCTION_RATE, mixed)] if mixed is not None else []
@@ -86,8 +86,10 @@ def coverage(frame: FrozenFrame, expected: int, repeats: int | None = None) -> M
     return {**counts, OVERALL: (counts[OVERALL][0], expected)}
 
 
-def _cells(frame: FrozenFrame, metric: Source) -> list[Cell]:
-    cells = [cell(frame, metric, cohort) for cohort in frame.cohorts]
+def _cells(frame: FrozenFrame, metric: Source, asked: Sequence[str]) -> list[Cell]:
+    # A bootstrap of every cohort would take longer than the rest of the summary.
+    whole = metric.per_success is not None and metric.metric.name not in asked
+    cells = [cell(frame, metric, cohort) for cohort in ((OVERALL,) if whole else frame.cohorts)]
     return [each for each in cells if each.n_cases]
 
 

@@ -56,12 +56,12 @@ def regression_finding(
     pairing = pair(frame, baseline.frame)
     planned = pair(frame, baseline.frame, repeats=trial.planned)
     metrics = policy.metrics if policy.metrics is not None else _default_metrics(frame, baseline.frame)
-    incomparable = incomparable_metrics(frame, baseline, tuple(name for name in metrics if name in frame.rows))
+    incomparable = incomparable_metrics(frame, baseline, tuple(name for name in metrics if frame.compared(name)))
     comparison = compare(pairing, baseline, incomparable)
     if pairing.overlap < MIN_OVERLAP:
         found = finding([_whole("no decision", _too_little(pairing))])
     else:
-        comparable = tuple(name for name in metrics if name in frame.rows and name not in incomparable)
+        comparable = tuple(name for name in metrics if frame.compared(name) and name not in incomparable)
         may_block = _votes(frame, summary, policy, comparable)
         refused = [
             *_uncompared(frame, policy, metrics, incomparable),
@@ -117,8 +117,8 @@ def escalated_cases(frame: FrozenFrame, summary: Summary, baseline: Baseline, tr
     """List the cases of gates that look worse in the planned repeats, to run them again."""
     policy = trial.policy
     names = policy.metrics if policy.metrics is not None else _default_metrics(frame, baseline.frame)
-    incomparable = incomparable_metrics(frame, baseline, tuple(name for name in names if name in frame.rows))
-    comparable = tuple(name for name in names if name in frame.rows and name not in incomparable)
+    incomparable = incomparable_metrics(frame, baseline, tuple(name for name in names if frame.compared(name)))
+    comparable = tuple(name for name in names if frame.compared(name) and name not in incomparable)
     planned = pair(frame, baseline.frame, repeats=trial.planned)
     _, tested = trial.tested(planned, _votes(frame, summary, policy, comparable))
     return tuple(frame.case_ids[case] for case in sorted(suspect_cases(tested)))
@@ -170,7 +170,7 @@ def _unproven(frame: FrozenFrame, summary: Summary, metrics: Sequence[str], test
 def _uncompared(
     frame: FrozenFrame, policy: NoRegression, metrics: Sequence[str], incomparable: Mapping[str, str]
 ) -> list[Check]:
-    reasons = {name: "this run does not have it" for name in metrics if name not in frame.rows}
+    reasons = {name: "this run does not have it" for name in metrics if frame.compared(name) is None}
     reasons |= {name: f"its scores were made differently: {part}" for name, part in incomparable.items()}
     labels = within(frame.cohorts, policy.by)
     absent = [name for name in policy.critical if not any(is_critical(label, [name]) for label in labels)]

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evalkit.aggregate.columns import Column, Floats, Ints
-from evalkit.aggregate.frozen import FrozenFrame, fold
+from evalkit.aggregate.frozen import FrozenFrame
+from evalkit.aggregate.repeats import fold
 from evalkit.aggregate.statuses import ABSENT, SCORED, UNSCORED
 from evalkit.formats.manifest import ScoreKeys
 from evalkit.gate.words import worst_first
@@ -165,7 +166,7 @@ def incomparable_metrics(candidate: FrozenFrame, baseline: Baseline, metrics: tu
         else:
             own = name.removesuffix(".passed")
             reason = baseline.differing_parts(own) or _narrowed(candidate, baseline.frame, own)
-            if not reason and name not in baseline.frame.rows:
+            if not reason and baseline.frame.compared(name) is None:
                 reason = "the baseline does not have the metric"
         if reason:
             found[name] = reason
@@ -202,7 +203,8 @@ def _narrowed(narrow: FrozenFrame, wide: FrozenFrame, metric: str) -> str:
 
 def _applied(frame: FrozenFrame, metric: str) -> NDArray[np.bool_]:
     """Return, per row, whether the metric applies, scored or not."""
-    status = frame.rows[metric].status if metric in frame.rows else np.full(len(frame.row_case), ABSENT)
+    column = frame.compared(metric)
+    status = np.full(len(frame.row_case), ABSENT) if column is None else column.status
     return np.isin(status, (SCORED, UNSCORED))
 
 
@@ -256,7 +258,9 @@ def _rows_per_case(frame: FrozenFrame, rows: Ints) -> Ints:
 
 def _mean(frame: FrozenFrame, metric: str, rows: Ints) -> Floats:
     """Return the mean per case over the given rows that are scored, NaN if there are none."""
-    column = frame.rows[metric]
+    column = frame.compared(metric)
+    if column is None:
+        return np.full(frame.n_cases, np.nan)
     return fold(
         Column(column.metric, column.values[rows], column.status[rows]), frame.row_case[rows], frame.n_cases
     ).values

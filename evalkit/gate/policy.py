@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import ClassVar, Literal
 
+from evalkit.aggregate.amounts import CASE_AMOUNTS
 from evalkit.aggregate.statuses import DERIVED_METRICS, chosen_runs
 from evalkit.results import OVERALL
 from evalkit.types import KINDS, SEVERITIES, Metric
@@ -142,7 +143,8 @@ class NoRegression:
     by: tuple[str, ...] | None = None
     """Cohort names; default: every declared cohort."""
     metrics: tuple[str, ...] | None = None
-    """Metrics to compare; default: `pass_rate` and every scorer's metric that is not advisory."""
+    """Metrics to compare; default: `pass_rate` and every scorer's metric that is not advisory. The amounts
+    `tokens_per_case`, `tool_calls_per_case` and `cost_per_case_usd` are compared only if they are named."""
     critical: tuple[str, ...] = ()
     """Cohort values (`aml`, or `domain=aml`) that are tested in a separate family."""
     margin: float | None = None
@@ -291,7 +293,7 @@ def _threshold_problems(check: Threshold, metrics: Sequence[Metric], cohorts: Co
 def _regression_problems(
     check: NoRegression, metrics: Sequence[Metric], cohorts: Collection[str]
 ) -> list[tuple[str, str]]:
-    quality = _quality(metrics)
+    quality = {**_quality(metrics), **{name: Metric(name=name, high=math.inf) for name in CASE_AMOUNTS}}
     unknown = [name for name in check.metrics or () if name not in quality or name in PASS_METRICS[1:]]
     found = [_unknown("quality metric", name, list(quality)) for name in unknown]
     compared = [

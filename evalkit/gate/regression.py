@@ -111,6 +111,9 @@ def gates_of(
     frame = pairing.candidate
     gates = []
     for name, may_block in metrics.items():
+        column = frame.compared(name)
+        if column is None:
+            continue
         before, after = pairing.means(name)
         known = ~np.isnan(before)
         for cohort in within(frame.cohorts, policy.by):
@@ -118,7 +121,7 @@ def gates_of(
             cases = where[known[where]]
             gates.append(
                 Gate(
-                    metric=frame.rows[name].metric,
+                    metric=column.metric,
                     cohort=cohort,
                     cases=cases,
                     before=before[cases],
@@ -244,8 +247,12 @@ def _narrowest(ranked: Sequence[Tested], explained: frozenset[int]) -> Tested:
 
 
 def _steepness(tested: Tested) -> float:
-    metric = tested.gate.metric
-    return round(float(np.mean(tested.gate.drops)) / (metric.high - metric.low), 9)
+    """Return the mean drop as a share of the metric's range, or of the larger mean if the range has no end."""
+    gate = tested.gate
+    reach = gate.metric.high - gate.metric.low
+    if not math.isfinite(reach):
+        reach = max(abs(float(np.mean(gate.before))), abs(float(np.mean(gate.after))))
+    return round(gate.mean_drop / reach, 9) if reach else 0.0
 
 
 def _echoes(tested: Tested, explained: frozenset[int]) -> bool:

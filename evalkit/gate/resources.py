@@ -75,7 +75,7 @@ def _another_day(check: Check) -> Check:
 def _measured(ours: FrozenFrame, theirs: FrozenFrame, measure: str) -> tuple[list[int], Floats, Floats]:
     """Return the positions of the cases that have a measurement in both runs, and both measurements."""
     place = {key: case for case, key in enumerate(theirs.keys)}
-    first, second = theirs.measures[measure], ours.measures[measure]
+    first, second = theirs.amounts.cases[measure], ours.amounts.cases[measure]
     both = [
         (case, place[key])
         for case, key in enumerate(ours.keys)

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from evalkit.aggregate.amounts import PER_SUCCESS
 from evalkit.aggregate.cohorts import cohort_value
 from evalkit.errors import Problem
 from evalkit.gate.policy import PASS_METRICS, Canary, Failures, Item, NoRegression, Threshold, is_critical
@@ -28,6 +29,7 @@ Reach = tuple[int, int]
 """Number of cases, and of those for which a scorer can give the figure."""
 _VOTED = (*PASS_METRICS, "pass_spread")
 _REPEATED = ("pass_any", "pass_all", "pass_spread")
+_COSTS = ("cost_per_case_usd", "monthly_cost_usd", "cost_usd_per_success")
 _ADD_MARK = "give one a pass mark such as `min:` or `pass:`, or add one that passes or fails"
 _UNJUDGED = "chat"
 """Name of a judge without an endpoint."""
@@ -156,6 +158,7 @@ def _unreachable(suite: Suite, counts: CaseCounts, check: Item, has_judge: bool)
                 yield from _unreached(counts, check.metric, label)
     elif isinstance(check, NoRegression):
         for name in check.metrics or ():
+            yield from _unmeasured(suite, name, has_judge)
             yield from _unscored(counts, name)
         if check.metrics is None and all(grader.advisory for grader in counts.graders):
             yield "every scorer is advisory, so nothing is compared", "take `advisory` off one, or name `metrics:`"
@@ -190,8 +193,8 @@ def _words(kind: str | None, severity: str | None) -> str:
 
 
 def _unscored(counts: CaseCounts, name: str) -> Iterator[_Fault]:
-    """Yield a problem for a quality metric that no answer can have."""
-    if name in _VOTED:
+    """Yield a problem for a metric of scores, or of runs that pass, that no answer can have."""
+    if name in _VOTED or name in PER_SUCCESS:
         yield from _voteless(counts, f"`{name}`")
         yield from _unreached(counts, "pass_rate")
         return
@@ -217,19 +220,18 @@ def _unreached(counts: CaseCounts, metric: str, label: str = "") -> Iterator[_Fa
 def _unmeasured(suite: Suite, metric: str, has_judge: bool) -> Iterator[_Fault]:
     """Yield a problem for a measured figure that this system or these options cannot give."""
     system, options = suite.system, suite.options
-    timed = metric.startswith(("latency_", "ttft_", "tokens_per_s"))
+    timed = metric.startswith(("latency_", "ttft_", "seconds_")) or metric == "tokens_per_s"
     if timed and isinstance(system, ReplaySystem):
         yield f"stored answers have no fresh times, so there is no {metric}", "remove the gate, or call the system"
     if metric.startswith("ttft_") and isinstance(system, ChatSystem) and not system.stream:
         yield f"without `stream: true` there is no {metric}", "add `stream: true` to the system, or gate latency_p95_s"
-    if metric.startswith("ttft_") and _leaves_out(system, "ttft_s"):
-        yield f"`pick` names no `ttft_s`, so there is no {metric}", "add it to `pick:`, or gate latency_p95_s"
-    if metric in ("cost_per_case_usd", "monthly_cost_usd"):
-        if isinstance(system, ChatSystem) and system.prices is None:
-            fix = "write `prices: {input_usd_per_million: ..., output_usd_per_million: ...}`"
-            yield f"the price of {system.chat} is unknown, so there is no {metric}", fix
-        if _leaves_out(system, "usage.cost_usd"):
-            yield f"`pick` names no `usage.cost_usd`, so there is no {metric}", "add it to `pick:`"
+    for part in _picked(metric):
+        if _leaves_out(system, part):
+            other = ", or gate latency_p95_s" if part == "ttft_s" else ""
+            yield f"`pick` names no `{part}`, so there is no {metric}", f"add it to `pick:`{other}"
+    if metric in _COSTS and isinstance(system, ChatSystem) and system.prices is None:
+        fix = "write `prices: {input_usd_per_million: ..., output_usd_per_million: ...}`"
+        yield f"the price of {system.chat} is unknown, so there is no {metric}", fix
     if metric == "monthly_cost_usd" and options.traffic_per_month is None:
         yield "the suite has no `traffic_per_month`, so there is no monthly_cost_usd", "add it, such as 100000"
     if metric == "judge_cost_usd_per_case" and not has_judge:
@@ -238,6 +240,17 @@ def _unmeasured(suite: Suite, metric: str, has_judge: bool) -> Iterator[_Fault]:
         yield "the suite has no `production:` mix, so there is no pass_rate_production", "add it, or gate pass_rate"
     if metric in _REPEATED and options.repeat < 2:
         yield f"each case is run once, so there is no {metric}", "write `repeat: 3`, or gate pass_rate"
+
+
+def _picked(metric: str) -> tuple[str, ...]:
+    """Return the parts of a reply that a measured figure needs."""
+    if metric.startswith("ttft_"):
+        return ("ttft_s",)
+    if metric in _COSTS:
+        return ("usage.cost_usd",)
+    if metric in ("tokens_per_case", "tokens_per_success"):
+        return "usage.input_tokens", "usage.output_tokens"
+    return ("tool_calls",) if metric in ("tool_calls_per_case", "tool_calls_per_success") else ()
 
 
 def _leaves_out(system: object, part: str) -> bool:

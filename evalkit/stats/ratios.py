@@ -1,4 +1,4 @@
-"""Paired tests of whether the candidate is slower or costs more than the baseline, by more than a margin.
+"""Ratios of totals: an amount for each success, and paired tests of whether the candidate is slower or costs more.
 
 Times and costs are positive and skewed, so they are compared as ratios: candidate by baseline, above 1 is worse.
 """
@@ -6,6 +6,7 @@ Times and costs are positive and skewed, so they are compared as ratios: candida
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,6 +17,9 @@ from evalkit.stats.quantiles import two_sided_t
 DRAWS = 10_000
 BLOCK_CELLS = 2**21
 MIN_PAIRS = 5
+MOST_DRAWN = 1_000
+"""With more clusters, a ratio of totals is linearised."""
+MANY_SUCCESSES = 100
 
 
 def typical_ratio(
@@ -93,6 +97,69 @@ def total_ratio(
         confidence_level=confidence_level,
     )
     return estimate, float((1 + (drawn <= margin).sum()) / (1 + len(drawn)))
+
+
+def total_per_success(
+    amounts: ArrayLike,
+    successes: ArrayLike,
+    clusters: ArrayLike,
+    *,
+    rng: np.random.Generator,
+    confidence_level: float = 0.95,
+) -> Estimate:
+    """Return the sum of an amount over all cases, by the number of successes, with a percentile interval.
+
+    Whole clusters are drawn with replacement. A draw without a success is infinite, so that the upper bound is open
+    (`None`) if there are too many of them. With more than 1,000 clusters, 100 of them with a success, the interval is
+    that of the linearised logarithm of the ratio, which agrees with the draws and is much faster.
+
+    Args:
+        amounts: of each case, shape (n,), 0 or more.
+        successes: of each case, shape (n,), 0 or more; runs that passed, weighted in a sample.
+        clusters: number of each case's cluster, shape (n,).
+        rng: source of the draws.
+        confidence_level: two-sided, in (0, 1).
+
+    Returns:
+        `n` is the number of cases. No value without a success; no interval with fewer than two clusters.
+
+    Source: Efron and Tibshirani 1993, section 13.3; Cochran 1977, section 6.4, for the linearised form.
+    """
+    spent, won = np.asarray(amounts, np.float64), np.asarray(successes, np.float64)
+    n, method = len(spent), "ratio of totals, bootstrap"
+    if not won.sum() > 0:
+        return Estimate(value=None, n=n, method=method, confidence_level=confidence_level, reason="no run passed")
+    _, codes = np.unique(np.asarray(clusters), return_inverse=True)
+    sums = np.stack([np.bincount(codes, spent), np.bincount(codes, won)]).astype(np.float64)
+    value = float(spent.sum() / won.sum())
+    blank = Estimate(value=value, n=n, method=method, confidence_level=confidence_level)
+    if sums.shape[1] < 2:
+        return replace(blank, reason="no interval: one cluster shows no spread")
+    if sums.shape[1] > MOST_DRAWN and np.count_nonzero(sums[1]) >= MANY_SUCCESSES and value > 0:
+        return _linearised(blank, sums)
+    drawn = np.concatenate([_per_success(sums, count, rng) for count in _blocks(sums.shape[1])])
+    tail = (1 - confidence_level) / 2
+    low, high = np.quantile(drawn, [tail, 1 - tail], method="inverted_cdf")
+    if np.isinf(high):
+        without = np.isinf(drawn).mean()
+        reason = f"no upper bound: {without:.0%} of the resamples have no run that passed"
+        return replace(blank, low=min(float(low), value), reason=reason)
+    return replace(blank, low=min(float(low), value), high=max(float(high), value))
+
+
+def _per_success(sums: NDArray[np.float64], count: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    drawn = rng.integers(sums.shape[1], size=(count, sums.shape[1]))
+    spent, won = (np.take(each, drawn).sum(axis=1) for each in sums)
+    ratios: NDArray[np.float64] = np.divide(spent, won, out=np.full(count, np.inf), where=won > 0)
+    return ratios
+
+
+def _linearised(blank: Estimate, sums: NDArray[np.float64]) -> Estimate:
+    value, count = blank.value or 0.0, sums.shape[1]
+    errors = sums[0] - value * sums[1]
+    error = math.sqrt(count / (count - 1) * float((errors**2).sum())) / float(sums[0].sum())
+    spread = math.exp(two_sided_t(blank.confidence_level, count - 1) * error)
+    return replace(blank, low=value / spread, high=value * spread, method="ratio of totals, linearised")
 
 
 def tail_ratio(

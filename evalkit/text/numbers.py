@@ -10,8 +10,8 @@ from typing import Literal
 from evalkit.results import Estimate
 from evalkit.types import Metric
 
-Unit = Literal["rate", "seconds", "usd", "per_second", "count", "number"]
-RESOURCES: tuple[Unit, ...] = ("seconds", "usd", "per_second")
+Unit = Literal["rate", "seconds", "usd", "per_second", "amount", "count", "number"]
+RESOURCES: tuple[Unit, ...] = ("seconds", "usd", "per_second", "amount")
 """Units of the metrics shown as latency and cost."""
 DECIMAL_FROM_N = 200
 """From this many cases on, percentages get a decimal: one case weighs half a point or less."""
@@ -39,6 +39,8 @@ def style_of(name: str, metric: Metric | None = None) -> Style:
         return Style("seconds")
     if unit in ("usd", "$") or named.endswith("_usd"):
         return Style("usd")
+    if unit.endswith((" per case", " per success")):
+        return Style("amount", 0 if unit.startswith("tokens") else 2)
     if metric is not None:
         return Style("rate" if metric.binary or unit in ("%", "rate") else "number", _decimals(metric))
     if name.endswith(_RATES):

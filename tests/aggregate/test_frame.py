@@ -146,15 +146,17 @@ def test_unknown_measures_are_not_zero():
         Output(text=""),
     ]
     frame = frozen([a_row(f"c{i}", {"rule": 1.0}, output=output) for i, output in enumerate(outputs)])
-    statuses = {name: column.status.tolist() for name, column in frame.measures.items()}
+    statuses = {name: column.status.tolist() for name, column in frame.amounts.cases.items()}
     assert statuses == {
         "latency_s": [SCORED, UNSCORED, UNSCORED],
         "ttft_s": [SCORED, UNSCORED, UNSCORED],
         "tokens_per_s": [SCORED, UNSCORED, UNSCORED],
         "cost_usd": [SCORED, SCORED, UNSCORED],
         "judge_cost_usd": [ABSENT, ABSENT, ABSENT],
+        "tokens": [UNSCORED, UNSCORED, UNSCORED],
+        "tool_calls": [UNSCORED, UNSCORED, UNSCORED],
     }
-    assert frame.measures["tokens_per_s"].values[0] == 40
+    assert frame.amounts.cases["tokens_per_s"].values[0] == 40
     assert frame.n_replayed == 1
 
 
@@ -162,7 +164,7 @@ def test_the_latency_of_a_case_is_its_first_measured_one():
     """A mean over repeats would hide a slow answer, and repeats are no cases of their own."""
     times = (None, 4.0, 1.0)
     rows = [a_row("x", {"rule": 1.0}, repeat=k, output=Output(text="", latency_s=time)) for k, time in enumerate(times)]
-    assert frozen(rows).measures["latency_s"].values.tolist() == [4.0]
+    assert frozen(rows).amounts.cases["latency_s"].values.tolist() == [4.0]
 
 
 def test_an_undeclared_score_is_refused():

@@ -32,6 +32,7 @@ def a_row(
     repeat: int = 0,
     latency_s: float | None = 0.5,
     cost_usd: float | None = 0.001,
+    input_tokens: int | None = None,
 ) -> Row:
     """Make a row; a value of `None` is unscored, and 0/1 of the metrics `rule` and `judge` carry a pass mark."""
     scores = {
@@ -40,7 +41,7 @@ def a_row(
         else Score(name, value, passed=bool(value) if name in ("rule", "judge") else None)
         for name, value in values.items()
     }
-    usage = Usage(output_tokens=50, cost_usd=cost_usd)
+    usage = Usage(input_tokens=input_tokens, output_tokens=50, cost_usd=cost_usd)
     output = Output(text=f"answer to {case.id}", latency_s=latency_s, usage=usage)
     return Row(case=case, repeat=repeat, output=output, scores=scores)
 

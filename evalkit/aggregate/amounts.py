@@ -1,0 +1,203 @@
+"""Amounts that a run takes: seconds, money, tokens and tool calls, by row, by case and by run that passed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evalkit.aggregate.columns import Column, Floats, Ints
+from evalkit.aggregate.repeats import fold
+from evalkit.aggregate.statuses import (
+    ABSENT,
+    ERRORED,
+    JUDGE_USAGE_BIT,
+    REPLAYED_BIT,
+    SCORED,
+    STATES,
+    UNSCORED,
+)
+from evalkit.results import Estimate
+from evalkit.stats.ratios import total_per_success
+from evalkit.text.numbers import plural
+from evalkit.types import Metric, Output, Usage
+
+MEASURED = ("latency_s", "ttft_s", "output_tokens", "cost_usd", "judge_cost_usd")
+"""What every row measures besides its scores, in the order of the columns."""
+COUNTED = ("tokens", "tool_calls")
+"""What is kept of those rows only that say it."""
+CASE_AMOUNTS: Mapping[str, str] = {
+    "cost_per_case_usd": "cost_usd",
+    "tokens_per_case": "tokens",
+    "tool_calls_per_case": "tool_calls",
+}
+"""Mean of an amount over cases, which `no_regression` can compare -> the amount."""
+PER_SUCCESS: Mapping[str, str] = {
+    "cost_usd_per_success": "cost_usd",
+    "tokens_per_success": "tokens",
+    "tool_calls_per_success": "tool_calls",
+    "seconds_per_success": "latency_s",
+}
+"""Sum of an amount over all runs by the number of runs that passed -> the amount."""
+_UNITS = {"cost_usd": "USD", "tokens": "tokens", "tool_calls": "calls", "latency_s": "s"}
+
+
+def measured(output: Output) -> tuple[float, ...]:
+    """Return what an output says of `MEASURED`, without the cost of judges; NaN is unknown."""
+    usage = output.usage
+    tokens, cost = (usage.output_tokens, usage.cost_usd) if usage is not None else (None, None)
+    return tuple(map(known_or_nan, (output.latency_s, output.ttft_s, tokens, cost)))
+
+
+def counted_in(output: Output) -> tuple[int | None, int | None]:
+    """Return what an output says of `COUNTED`: tokens in and out, and calls of tools."""
+    calls = None if output.tool_calls is None else len(output.tool_calls)
+    return tokens_of(output.usage), calls
+
+
+def tokens_of(usage: Usage | None) -> int | None:
+    """Return the tokens in and out; `None` unless both are known."""
+    if usage is None or usage.input_tokens is None or usage.output_tokens is None:
+        return None
+    return usage.input_tokens + usage.output_tokens
+
+
+def known_or_nan(value: float | None) -> float:
+    """Convert unknown to NaN, which stays inside the columns."""
+    return math.nan if value is None or not 0 <= value < math.inf else value
+
+
+def amount_metric(name: str, amount: str, per: str) -> Metric:
+    """Declare the metric of an amount.
+
+    Args:
+        name: of the metric.
+        amount: such as `tokens`.
+        per: `case` or `success`.
+    """
+    unit = _UNITS[amount]
+    return Metric(
+        name=name,
+        high=math.inf,
+        higher_is_better=False,
+        unit=unit if unit in ("s", "USD") else f"{unit} per {per}",
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Amounts:
+    """The amounts of the rows of a run."""
+
+    rows: Mapping[str, Column] = field(default_factory=dict)
+    """Amount -> its value per row; a replayed answer has no time of its own."""
+    cases: Mapping[str, Column] = field(default_factory=dict)
+    """Per case: `latency_s` and `ttft_s` (first measured repeat), `tokens_per_s`, `cost_usd`, `tokens`, `tool_calls`,
+    `judge_cost_usd`."""
+
+
+def read_amounts(
+    given: Mapping[str, Floats], flags: NDArray[np.uint8], states: NDArray[np.uint8], row_case: Ints
+) -> Amounts:
+    """Turn what the rows measured into columns.
+
+    Args:
+        given: `MEASURED` and `COUNTED` per row, NaN where unknown.
+        flags: per row, bits of `statuses`.
+        states: per row, its place in `STATES`.
+        row_case: per row, the position of its case.
+    """
+    n_cases = int(row_case.max()) + 1 if len(row_case) else 0
+    errored, skipped = states == STATES.index("system_error"), states == STATES.index("skipped")
+    fresh = np.where(flags & REPLAYED_BIT, np.nan, 1.0)
+    latency, ttft, spoken = (given[name] for name in ("latency_s", "ttft_s", "output_tokens"))
+    speed = np.divide(spoken, latency, out=np.full(len(latency), np.nan), where=latency > 0)
+
+    def column(metric: Metric, values: Floats, applies: NDArray[np.bool_] | None = None) -> Column:
+        status = np.select([skipped, errored, np.isnan(values)], [ABSENT, ERRORED, UNSCORED], SCORED)
+        if applies is not None:
+            status = np.where(applies, np.where(np.isnan(values), UNSCORED, SCORED), ABSENT)
+        return Column(metric, values, status)
+
+    def timed(name: str, unit: str, values: Floats, *, higher: bool = False) -> Column:
+        return column(Metric(name=name, high=np.inf, higher_is_better=higher, unit=unit), values * fresh)
+
+    asked_judge = (flags & JUDGE_USAGE_BIT) != 0
+    judges = Metric(name="judge_cost_usd", high=np.inf, higher_is_better=False, unit="USD")
+    rows = {amount: column(amount_metric(name, amount, "case"), given[amount]) for name, amount in CASE_AMOUNTS.items()}
+    rows["latency_s"] = timed("latency_s", "s", latency)
+    cases = {
+        "latency_s": _first(rows["latency_s"], row_case, n_cases),
+        "ttft_s": _first(timed("ttft_s", "s", ttft), row_case, n_cases),
+        "tokens_per_s": _first(timed("tokens_per_s", "tokens/s", speed, higher=True), row_case, n_cases),
+        "judge_cost_usd": fold(column(judges, given["judge_cost_usd"], asked_judge), row_case, n_cases),
+    }
+    cases |= {amount: fold(rows[amount], row_case, n_cases) for amount in CASE_AMOUNTS.values()}
+    return Amounts(rows, cases)
+
+
+def _first(column: Column, row_case: Ints, n_cases: int) -> Column:
+    """Take the first measured repeat of each case: a quantile of means over repeats would hide the tail."""
+    places = np.flatnonzero(column.status == SCORED)
+    owners, first = np.unique(row_case[places], return_index=True)
+    folded = fold(column, row_case, n_cases)
+    folded.values[owners] = column.values[places[first]]
+    return folded
+
+
+@dataclass(frozen=True, eq=False)
+class PerSuccess:
+    """An amount, the runs that passed, and the runs whose amount is unknown, per case."""
+
+    column: Column
+    """Sum over the runs of each case."""
+    passes: Ints
+    unknown: Ints
+
+    def estimate(self, where: Ints, clusters: Ints, weights: Floats | None, confidence_level: float) -> Estimate:
+        """Estimate the amount for each run that passed.
+
+        Args:
+            where: positions of the cases.
+            clusters: cluster number of every case.
+            weights: of every case of a sample, `None` if all were run.
+            confidence_level: two-sided.
+        """
+        unknown = int(self.unknown[where].sum())
+        if unknown:
+            reason = f"unknown for {plural(unknown, 'run')}"
+            return Estimate(value=None, confidence_level=confidence_level, reason=reason)
+        where = where[self.column.status[where] == SCORED]
+        weight = np.ones(len(where)) if weights is None else weights[where]
+        return total_per_success(
+            self.column.values[where] * weight,
+            self.passes[where] * weight,
+            clusters[where],
+            rng=np.random.default_rng(0),
+            confidence_level=confidence_level,
+        )
+
+
+def per_success(name: str, amount: Column, passed: Column, row_case: Ints, counts: NDArray[np.bool_]) -> PerSuccess:
+    """Sum an amount over the runs of each case.
+
+    Args:
+        name: of the metric, one of `PER_SUCCESS`.
+        amount: per row.
+        passed: `pass_rate` per row.
+        row_case: per row, the position of its case.
+        counts: per row, whether it was planned; cases that were run again because they failed would raise the figure.
+    """
+    n_cases = int(row_case.max()) + 1 if len(row_case) else 0
+    ran = counts & (amount.status != ABSENT)
+    known = ran & (amount.status == SCORED)
+    sums = np.bincount(row_case[known], amount.values[known], n_cases)
+    unknown = np.bincount(row_case[ran & ~known], minlength=n_cases)
+    passes = np.bincount(row_case[ran & (passed.status == SCORED) & (passed.values == 1)], minlength=n_cases)
+    status = np.where(np.bincount(row_case[ran], minlength=n_cases) > 0, SCORED, ABSENT)
+    for code in (UNSCORED, ERRORED):
+        status[row_case[ran & (amount.status == code)]] = code
+    metric = amount_metric(name, PER_SUCCESS[name], "success")
+    return PerSuccess(Column(metric, np.where(status == SCORED, sums, np.nan), status), passes, unknown)
