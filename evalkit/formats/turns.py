@@ -30,7 +30,7 @@ def turns_of(case: Case, output: Output) -> list[AnsweredTurn]:
     """Return the turns of a conversation: those that were held, then those of the script that were not reached."""
     scripted = conversation_of(case).turns
     messages = output.messages or ()
-    starts = _starts(case, messages)
+    starts = turn_starts(case, messages)
     ends = [*starts[1:], len(messages)]
     turns = []
     for at, (start, end) in enumerate(zip(starts, ends, strict=True)):
@@ -49,7 +49,7 @@ def turn_cases(case: Case) -> list[Case]:
 
 def with_last_input(case: Case, output: Output) -> Case:
     """Return the case with the messages up to the last turn as its input."""
-    starts = _starts(case, output.messages or ())
+    starts = turn_starts(case, output.messages or ())
     return replace(case, input=(output.messages or ())[: starts[-1] + 1]) if starts else case
 
 
@@ -70,10 +70,15 @@ def with_all_answers(output: Output, case: Case) -> Output:
     return replace(output, text=text, contexts=tuple(found), origins=known if len(known) == len(found) else ())
 
 
-def _starts(case: Case, messages: Sequence[Message]) -> list[int]:
-    """Return where the turns begin, after the history that a case may bring."""
-    history = 0 if isinstance(case.input, str) else len(case.input) - 1
-    return [at for at, message in enumerate(messages) if message.role == "user" and at >= history]
+def turn_starts(case: Case, messages: Sequence[Message]) -> list[int]:
+    """Return where the turns begin: the messages of the user, after the history that a case may bring.
+
+    A system that reports its messages without the history has given them from the first turn on.
+    """
+    history = () if isinstance(case.input, str) else case.input[:-1]
+    begun = [(message.role, message.content) for message in messages[: len(history)]]
+    skipped = len(history) if begun == [(message.role, message.content) for message in history] else 0
+    return [at for at, message in enumerate(messages) if message.role == "user" and at >= skipped]
 
 
 def _expecting(case: Case, turn: Turn, messages: Sequence[Message]) -> Case:

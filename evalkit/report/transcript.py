@@ -1,0 +1,298 @@
+"""Lay out a conversation turn by turn: what was said, what the system did in between, and the marks of scorers."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any
+
+from evalkit.formats.conversation import conversation_of
+from evalkit.formats.steps import step_of, steps_of
+from evalkit.formats.turns import turn_starts
+from evalkit.types import Message, Output, Row, Score, Step, ToolCall, Unscored
+
+_TURN = re.compile(r"(?:after )?turn (\d+)(?:: |$)")
+_MOST_NAMED = 50
+"""Steps of one turn that are kept because a scorer names them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What a scorer says of one turn, or of one step."""
+
+    metric: str
+    reason: str = ""
+    value: float | None = None
+    passed: bool | None = None
+    unscored: str = ""
+    """Kind of a missing score."""
+    turn: int | None = None
+    step: int | None = None
+    """Position in the trajectory, from 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Acted:
+    """A step with the marks that name it."""
+
+    step: Step
+    marks: tuple[Mark, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Hidden:
+    """Steps that are left out here."""
+
+    n_steps: int
+
+
+Entry = Message | Acted | Hidden
+
+
+@dataclass(frozen=True, slots=True)
+class TurnShown:
+    """One user turn: the message of the user, then steps and messages in their order."""
+
+    number: int
+    """Counted from 1."""
+    entries: tuple[Entry, ...]
+    marks: tuple[Mark, ...] = ()
+    reached: bool = True
+    """False for a scripted turn that the conversation ended before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """A conversation as people read it."""
+
+    history: tuple[Message, ...]
+    """Messages before the first turn."""
+    turns: tuple[TurnShown, ...]
+    loose: tuple[Entry, ...] = ()
+    """Steps whose turn is unknown."""
+
+    @property
+    def last(self) -> int:
+        """Number of the last turn that was held."""
+        return max((turn.number for turn in self.turns if turn.reached), default=0)
+
+
+def turn_named(text: str) -> tuple[int | None, str]:
+    """Return the turn that a reason or a message begins with (`turn 3: why`), and the rest of the text."""
+    found = _TURN.match(text)
+    return (int(found[1]), text[found.end() :]) if found else (None, text)
+
+
+def held(row: Row) -> Output | None:
+    """Return the output of a row, or what there was of a conversation before it failed."""
+    return row.output or (row.failure.partial if row.failure is not None else None)
+
+
+def transcript_of(row: Row, most_steps: int) -> Transcript | None:
+    """Return the conversation of a row, `None` if its messages are unknown.
+
+    Args:
+        row: a conversation that ended, or that failed on the way.
+        most_steps: steps that are kept. Each turn keeps a fair share, and every step that a scorer names.
+    """
+    output = held(row)
+    messages = (output.messages or ()) if output is not None else ()
+    starts = turn_starts(row.case, messages)
+    if output is None or not starts:
+        return None
+    steps = _steps(output, messages[starts[0] :])
+    marks = marks_of(row.scores.values())
+    by_turn, loose = _by_turn(steps, marks, len(starts))
+    spans = zip(starts, [*starts[1:], len(messages)], strict=True)
+    held_turns = [_in_order(messages[start:end], by_turn[at]) for at, (start, end) in enumerate(spans, 1)]
+    turns = _cut([*held_turns, loose], most_steps)
+    rest = turns.pop()
+    missed: list[list[Entry]] = [[Message("user", turn.user)] for turn in conversation_of(row.case).turns[len(turns) :]]
+    at_turn: dict[int | None, list[Mark]] = defaultdict(list)
+    for mark in marks:
+        if mark.step is None or not 0 <= mark.step < len(steps):
+            at_turn[mark.turn].append(mark)
+    shown = [
+        TurnShown(number, tuple(entries), tuple(at_turn[number]), reached=number <= len(turns))
+        for number, entries in enumerate([*turns, *missed], 1)
+    ]
+    return Transcript(tuple(messages[: starts[0]]), tuple(shown), tuple(rest))
+
+
+def acted_in(output: Output, grades: Iterable[Score | Unscored], most_steps: int) -> list[Entry]:
+    """Return the steps of an answer with their marks: at most `most_steps`, and those that a scorer names."""
+    return _cut([_acted(output.trajectory or (), marks_of(grades))], most_steps)[0]
+
+
+def marks_of(grades: Iterable[Score | Unscored]) -> list[Mark]:
+    """Return what scorers say of single turns and steps: grades by turn, and violations of a policy."""
+    found: list[Mark] = []
+    for grade in grades:
+        if isinstance(grade, Unscored):
+            number, why = turn_named(grade.message)
+            found.append(Mark(grade.metric, why, unscored=grade.kind, turn=number))
+        else:
+            found += [_grade_of_turn(grade.metric, item) for item in _mappings(grade.details.get("turns"))]
+            found += [_violation(grade.metric, item) for item in _mappings(grade.details.get("violations"))]
+    return [mark for mark in found if mark.turn is not None or mark.step is not None]
+
+
+def _mappings(items: object) -> list[Mapping[str, Any]]:
+    """Return the mappings of a list; any scorer may fill its details as it likes."""
+    return [item for item in items if isinstance(item, Mapping)] if isinstance(items, list | tuple) else []
+
+
+def _grade_of_turn(metric: str, item: Mapping[str, Any]) -> Mark:
+    value, passed = item.get("value"), item.get("passed")
+    return Mark(
+        metric,
+        str(item.get("reason") or ""),
+        float(value) if isinstance(value, int | float) else None,
+        passed if isinstance(passed, bool) else None,
+        str(item.get("unscored") or ""),
+        _count(item.get("turn")),
+    )
+
+
+def _violation(metric: str, item: Mapping[str, Any]) -> Mark:
+    said = [str(item[key]) for key in ("rule", "reason") if item.get(key)]
+    others = [
+        f"{key} {value}" for key, value in item.items() if key not in ("rule", "reason", "turn", "step") and value
+    ]
+    reason = "; ".join(filter(None, (": ".join(said), ", ".join(others))))
+    return Mark(metric, reason, passed=False, turn=_count(item.get("turn")), step=_count(item.get("step")))
+
+
+def _count(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _steps(output: Output, messages: Sequence[Message]) -> Sequence[Step]:
+    """Return the steps; calls that no step tells of are read from the calls of the answer, or from its messages."""
+    steps, calls = output.trajectory or (), output.tool_calls or ()
+    if any(step.kind == "tool" for step in steps):
+        return steps
+    if any(message.tool_calls for message in messages):
+        with suppress(ValueError):  # a message answers a call that nobody made
+            return [*steps, *(step for step in steps_of(messages) if step.kind == "tool")]
+    return [*steps, *map(step_of, calls)]
+
+
+def _acted(steps: Sequence[Step], marks: Iterable[Mark]) -> list[Acted]:
+    at_step: dict[int | None, list[Mark]] = defaultdict(list)
+    for mark in marks:
+        at_step[mark.step].append(mark)
+    return [Acted(step, tuple(at_step.get(at, ()))) for at, step in enumerate(steps)]
+
+
+def _by_turn(steps: Sequence[Step], marks: Iterable[Mark], n_turns: int) -> tuple[dict[int, list[Acted]], list[Entry]]:
+    """Return the steps of each turn, and those whose turn is unknown."""
+    by_turn: dict[int, list[Acted]] = defaultdict(list)
+    loose: list[Entry] = []
+    for each in _acted(steps, marks):
+        turn = each.step.turn or (1 if n_turns == 1 else 0)
+        if 1 <= turn <= n_turns:
+            by_turn[turn].append(each)
+        else:
+            loose.append(each)
+    return by_turn, loose
+
+
+def _in_order(messages: Sequence[Message], steps: Sequence[Acted]) -> list[Entry]:
+    """Put the steps of a turn where they were taken: at the message that asks for them, else before the answer."""
+    order = _Order(steps)
+    answer = max((at for at, message in enumerate(messages) if message.role == "assistant"), default=-1)
+    open_calls: set[str] = set()
+    for at, message in enumerate(messages):
+        if message.role == "assistant":
+            order.say(message, is_answer=at == answer)
+            open_calls |= {call.id for call in message.tool_calls if not order.call(call)}
+        elif message.role != "tool" or message.call_id in open_calls:  # the others are results of steps
+            order.entries.append(message)
+    order.take(len(steps))
+    return order.entries
+
+
+class _Order:
+    """Steps of a turn that wait for the message that they belong to."""
+
+    def __init__(self, steps: Sequence[Acted]) -> None:
+        self.entries: list[Entry] = []
+        self._steps, self._next = steps, 0
+        self._places: dict[tuple[str, str], list[int]] = defaultdict(list)
+        for at, step in enumerate(each.step for each in steps):
+            if step.kind == "tool":
+                self._places["name", step.name].append(at)
+                self._places["call", step.call_id].append(at)
+            elif step.kind == "llm" and isinstance(step.result, str):
+                self._places["said", step.result].append(at)
+
+    def take(self, end: int) -> None:
+        """Add the waiting steps before `end`."""
+        self.entries += self._steps[self._next : end]
+        self._next = max(self._next, end)
+
+    def say(self, message: Message, *, is_answer: bool) -> None:
+        """Add what the assistant says; the step of a model that said it is not shown with the same text again."""
+        at = self._find("said", message.content)
+        if at is not None:
+            self.take(at)
+            self._next += 1
+            quiet = replace(self._steps[at].step, result=None)
+            if self._steps[at].marks or quiet != Step(kind="llm", name=quiet.name, turn=quiet.turn):
+                self.entries.append(Acted(quiet, self._steps[at].marks))
+        elif is_answer and not message.tool_calls:
+            self.take(len(self._steps))
+        if message.content or (is_answer and not message.tool_calls):
+            self.entries.append(replace(message, tool_calls=()))
+
+    def call(self, call: ToolCall) -> bool:
+        """Add the step of a call and those before it, or the call alone; return whether it has a step."""
+        at = self._find("call", call.id) if call.id else None
+        if at is None:
+            at = self._find("name", call.name)
+        if at is None:
+            self.entries.append(Acted(step_of(call)))
+            return False
+        self.take(at + 1)
+        return True
+
+    def _find(self, what: str, value: str) -> int | None:
+        places = self._places.get((what, value), [])
+        at = bisect_left(places, self._next)
+        return places[at] if at < len(places) else None
+
+
+def _cut(turns: Sequence[Sequence[Entry]], most: int) -> list[list[Entry]]:
+    """Leave out steps beyond `most`; turns with few steps leave room to those with many."""
+    counts = [sum(isinstance(entry, Acted) for entry in turn) for turn in turns]
+    share = most // max(1, len(turns))
+    spare = most - sum(min(count, share) for count in counts)
+    cut: list[list[Entry]] = []
+    for turn, count in zip(turns, counts, strict=True):
+        more = min(spare, max(0, count - share))
+        spare -= more
+        cut.append(_first(turn, share + more))
+    return cut
+
+
+def _first(entries: Sequence[Entry], most: int) -> list[Entry]:
+    """Keep the first `most` steps and those with marks; what is left out is counted where it was."""
+    kept: list[Entry] = []
+    named = _MOST_NAMED
+    for entry in entries:
+        most -= isinstance(entry, Acted)
+        if not isinstance(entry, Acted) or most >= 0:
+            kept.append(entry)
+        elif entry.marks and named:
+            named -= 1
+            kept.append(entry)
+        elif kept and isinstance(kept[-1], Hidden):
+            kept[-1] = Hidden(kept[-1].n_steps + 1)
+        else:
+            kept.append(Hidden(1))
+    return kept
