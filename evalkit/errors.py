@@ -55,6 +55,17 @@ class Problem:
         return on_one_line(f"{text}; {self.fix}" if self.fix else text)
 
 
+def what_and_fix(said: object, fix: str = "") -> tuple[str, str]:
+    """Cut the text of an error, `what; fix`, into its two parts.
+
+    Args:
+        said: the error, or its text.
+        fix: returned if the error names none.
+    """
+    what, _, named = str(said).partition("; ")
+    return what, named or fix
+
+
 class EvalkitError(Exception):
     """Base class of errors that evalkit raises."""
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from evalkit.baselines.find import find_baseline, how_to_save
 from evalkit.disk.paths import inside_project, shown_path
-from evalkit.errors import InputError, Problem
+from evalkit.errors import InputError, Problem, what_and_fix
 from evalkit.store.changes_since import before_in
 from evalkit.store.folder import RunFolder, is_name
 from evalkit.store.git import PREFIX
@@ -56,7 +56,7 @@ def _named_baseline(suite: Suite, name: str) -> RunFolder | None:
     except (InputError, ValueError) as error:
         text = str(error.problems[0]) if isinstance(error, InputError) else str(error)
         key = next(key for key in suite.lines if key.endswith("no_regression"))
-        what, _, fix = text.removeprefix(f"{name}: ").partition("; ")
+        what, fix = what_and_fix(text.removeprefix(f"{name}: "))
         raise InputError(Problem(suite.place(f"{key}.baseline"), f"{name!r}: {what}", fix)) from None
 
 

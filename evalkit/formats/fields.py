@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from evalkit.text.values import one_line, shown
+from evalkit.text.values import not_utf8, one_line, shown
 from evalkit.types import MOST, Usage
 
 USAGE_KEYS = ("input_tokens", "output_tokens", "cost_usd", "model")
@@ -149,15 +149,18 @@ _DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
 _STRICT_DECODER = json.JSONDecoder(parse_constant=_refuse_constant, object_pairs_hook=_refuse_repeats)
 
 
-def parse_json(text: str, place: str = "", *, strict: bool = False) -> Any:
-    """Parse JSON text; NaN and Infinity are refused, and if `strict`, duplicate keys too.
+def parse_json(text: str | bytes, place: str = "", *, strict: bool = False) -> Any:
+    """Parse JSON text, or its bytes in UTF-8; NaN and Infinity are refused, and if `strict`, duplicate keys too.
 
     Raises:
         ValueError: Says what is wrong and shows how the text begins.
     """
     try:
-        return (_STRICT_DECODER if strict else _DECODER).decode(text.removeprefix("\ufeff"))
+        decoded = text.decode() if isinstance(text, bytes) else text
+        return (_STRICT_DECODER if strict else _DECODER).decode(decoded.removeprefix("\ufeff"))
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{place}: {not_utf8(error)}" if place else not_utf8(error)) from None
     except (ValueError, RecursionError) as error:
         what = "nested too deeply" if isinstance(error, RecursionError) else one_line(error, 120)
         prefix = f"{place}: " if place else ""
-        raise ValueError(f"{prefix}not JSON ({what}): {one_line(text, 120) or 'empty'}") from None
+        raise ValueError(f"{prefix}not JSON ({what}): {one_line(decoded, 120) or 'empty'}") from None

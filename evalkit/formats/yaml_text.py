@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from evalkit.errors import InputError, Problem
+from evalkit.text.values import not_utf8
 
 Path = tuple[str | int, ...]
 
@@ -121,9 +122,7 @@ def _decode(data: bytes, source: str, max_bytes: int) -> str:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(10, 0, error.start) + 1
-        raise InputError(
-            Problem(f"{source}:{line}", f"not UTF-8 at byte {error.start}", "save the file as UTF-8")
-        ) from None
+        raise InputError(Problem(f"{source}:{line}", not_utf8(error), "save the file as UTF-8")) from None
 
 
 def _syntax_problem(error: yaml.MarkedYAMLError, source: str) -> Problem:

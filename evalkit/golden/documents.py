@@ -8,12 +8,13 @@ from json import JSONDecodeError
 from pathlib import Path
 from typing import Any
 
-from evalkit.errors import InputError, Problem
+from evalkit.errors import InputError, Problem, what_and_fix
 from evalkit.formats.yaml_text import parse_data
 from evalkit.golden.encoding import is_unmarked_utf16, open_text
 from evalkit.golden.header import RawTable
 from evalkit.golden.lines import STRICT, UNMARKED, Note, RawRow, Rejected, readable
 from evalkit.golden.names import field_of
+from evalkit.text.values import not_utf8
 
 _MAX_JSON_BYTES = 64 << 20
 _MAX_YAML_BYTES = 4 << 20
@@ -56,8 +57,7 @@ def _json_rows(read: Callable[[int], str], shown: str, note: Note, warn: Note) -
         note(Problem(shown, "nested too deep", "flatten the rows"))
         return
     except Rejected as error:
-        what, _, fix = str(error).partition("; ")
-        note(Problem(shown, what, fix))
+        note(Problem(shown, *what_and_fix(error)))
         return
     line = at = 0
     for offset, row in items:
@@ -73,8 +73,7 @@ def _yaml_rows(read: Callable[[int], str], shown: str, note: Note, warn: Note) -
         try:
             name = _rows_key(value, shown, warn)
         except Rejected as error:
-            what, _, fix = str(error).partition("; ")
-            note(Problem(f"{shown}:1", what, fix))
+            note(Problem(f"{shown}:1", *what_and_fix(error)))
             return
         within, value = (name,), value[name]
     if value is not None and not isinstance(value, list):
@@ -107,7 +106,7 @@ def text_of(path: Path, shown: str, encoding: str | None, fix: str, most: int) -
         return data.decode()
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise InputError(Problem(f"{shown}:{line}", "not UTF-8", fix)) from None
+        raise InputError(Problem(f"{shown}:{line}", not_utf8(error), fix)) from None
 
 
 def _located_rows(text: str, shown: str, warn: Note) -> Iterator[Located]:

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from evalkit.disk.files import Unfit
-from evalkit.errors import Problem
+from evalkit.errors import Problem, what_and_fix
 from evalkit.golden.encoding import MAX_LINE_BYTES, Undecodable, is_unmarked_utf16, open_text
+from evalkit.text.values import not_utf8
 
 MAX_BLANK_LINES = 1_000_000
 MAX_COLUMNS = 10_000
@@ -116,14 +117,13 @@ def parse_row(line: bytes, place: str, note: Note, fix: str = SAVE_AS_UTF8) -> d
     try:
         row = STRICT.decode(line.decode().rstrip("\r\n"))
     except UnicodeDecodeError as error:
-        note(Problem(place, f"{_NOT_UTF8} at byte {error.start} of the line", fix))
+        note(Problem(place, not_utf8(error), fix))
     except json.JSONDecodeError as error:
         note(Problem(f"{place}:{error.colno}", f"not JSON: {error.msg}", _json_fix(line)))
     except RecursionError:
         note(Problem(place, "nested too deep", "flatten the row"))
     except Rejected as error:
-        what, _, mend = str(error).partition("; ")
-        note(Problem(place, what, mend))
+        note(Problem(place, *what_and_fix(error)))
     else:
         if isinstance(row, dict):
             return row

@@ -8,13 +8,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from evalkit.errors import Problem
+from evalkit.errors import Problem, what_and_fix
 from evalkit.golden.encoding import MAX_LINE_BYTES, is_unmarked_utf16, open_text
 from evalkit.golden.header import RawTable, named_columns, named_row
 from evalkit.golden.lines import MAX_BLANK_LINES, MAX_COLUMNS, UNMARKED, Note, RawRow, Rejected, readable
 from evalkit.golden.names import field_of, plain_name
 from evalkit.golden.source import SEPARATORS, GoldenSource
 from evalkit.text.numbers import plural
+from evalkit.text.values import not_utf8
 
 _HEADER_LINES = 50
 """Most lines of a header in which a separator is looked for."""
@@ -42,8 +43,7 @@ def _rows(path: Path, table: RawTable, source: GoldenSource, note: Note, fix: st
         try:
             yield from _records(lines, path, table, source, note)
         except Rejected as error:
-            what, _, mend = str(error).partition("; ")
-            note(Problem(f"{table.shown}:{lines.number}", what, mend))
+            note(Problem(f"{table.shown}:{lines.number}", *what_and_fix(error)))
         except csv.Error as error:
             note(Problem(f"{table.shown}:{lines.number}", f"not CSV: {error}", "close the quotes"))
 
@@ -209,5 +209,5 @@ def _ends(lines: Iterable[bytes], fix: str, counted: _RowLines) -> Iterator[str]
             text = line.decode()
         except UnicodeDecodeError as error:
             counted.number += line.replace(b"\r\n", b"\n").count(b"\r", 0, error.start)
-            raise Rejected(f"not UTF-8 (byte {line[error.start]:#04x} at {error.start + 1}); {fix}") from None
+            raise Rejected(f"{not_utf8(error)}; {fix}") from None
         yield from io.StringIO(text, newline="") if "\r" in text[:-2] else (text,)

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from evalkit.errors import InputError, Problem
+from evalkit.errors import InputError, Problem, what_and_fix
 from evalkit.formats.completion import error_text, refusal_text
 from evalkit.llm import anthropic
 from evalkit.llm.budget import Budget
@@ -238,7 +238,7 @@ def _find_proxy(config: ChatConfig, env: Mapping[str, str]) -> str | None:
     try:
         return find_proxy(config.base_url, env)
     except ValueError as error:
-        raise InputError(Problem("judge.chat.base_url", *str(error).split("; ", 1))) from None
+        raise InputError(Problem("judge.chat.base_url", *what_and_fix(error))) from None
 
 
 async def _read_body(response: aiohttp.ClientResponse) -> bytes:

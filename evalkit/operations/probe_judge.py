@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
-from evalkit.errors import InputError, Problem
+from evalkit.errors import InputError, Problem, what_and_fix
 from evalkit.scorers.judges.probes import Health, Pair, Prober, Progress, pairs_of, probe
 
 __all__ = ["Health", "judge_health"]
@@ -45,7 +45,7 @@ async def judge_health(
         missing = [client for client in (prepared.services.llm, *prepared.services.panel) if client.no_key]
         if missing:
             raise InputError(
-                Problem(suite.place("judge"), *client.no_key.removeprefix("no key: ").split("; ", 1))
+                Problem(suite.place("judge"), *what_and_fix(client.no_key.removeprefix("no key: ")))
                 for client in missing
             )
         comparer = _comparer(prepared)

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from evalkit.errors import ExitCode, InputError, Problem
+from evalkit.errors import ExitCode, InputError, Problem, what_and_fix
 from evalkit.formats.manifest import Manifest
 from evalkit.gate.assess import Terms, assess, refuse_incomparable
 from evalkit.gate.earlier_decisions import Written, of_answers, of_baseline, of_resumed, of_stored_rows, write_decision
@@ -242,8 +242,7 @@ def with_overrides(suite: Suite, overrides: Mapping[str, float]) -> Suite:
         return dataclasses.replace(suite, options=options, policy=policy)
     except ValueError as error:
         key, _, rest = str(error).partition(": ")
-        what, _, fix = rest.partition("; ")
-        raise InputError(Problem(f"--{key}", what, fix)) from None
+        raise InputError(Problem(f"--{key}", *what_and_fix(rest))) from None
 
 
 async def ready(

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from evalkit.disk.paths import shown_path
-from evalkit.errors import InputError, Problem
+from evalkit.errors import InputError, Problem, what_and_fix
 from evalkit.formats.yaml_text import parse_data
 from evalkit.golden.proposal import MAY_BE_STORED, NO_NAME, Proposal, propose_columns
 from evalkit.golden.read import header_of, open_golden
@@ -113,8 +113,8 @@ def _source(path: str, table: CaseTable, **more: object) -> GoldenSource:
         return GoldenSource(path=path, sheet=table.sheet, encoding=table.encoding, **more)  # type: ignore[arg-type]
     except ValueError as error:
         key, _, text = str(error).partition(": ")
-        what, _, fix = text.partition("; ")
-        raise InputError(Problem(f"--{key}" if key in ("sheet", "encoding") else key, what, fix)) from None
+        place = f"--{key}" if key in ("sheet", "encoding") else key
+        raise InputError(Problem(place, *what_and_fix(text))) from None
 
 
 def _scorers(fields: set[str]) -> Iterator[str]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, ClassVar
 
-from evalkit.errors import InputError, Problem
+from evalkit.errors import InputError, Problem, what_and_fix
 from evalkit.formats.yaml_text import Document, Path, dotted
 from evalkit.runner.grading import Grader, grade_all
 from evalkit.scorers.base import CaseReader, Grade
@@ -135,8 +135,8 @@ def _lacking(check: CaseCheck, case: Case) -> Iterator[Problem]:
         try:
             scorer.check_case(case)
         except ValueError as error:
-            what, _, fix = str(error).partition("; ")
-            yield Problem(place, f"{scorer.name}: {what}", fix or "fix it, or remove it")
+            what, fix = what_and_fix(error, "fix it, or remove it")
+            yield Problem(place, f"{scorer.name}: {what}", fix)
 
 
 class _Row(Document):
@@ -183,8 +183,7 @@ def _check(builder: Builder, item: Any, at: int) -> CaseCheck | None:
     try:
         return CaseCheck(_label(*named[:2]), Grader(entry.options, negated=entry.negated, index=at))
     except ValueError as error:
-        what, _, fix = str(error).removeprefix("name: ").partition("; ")
-        builder.problem(key, what, fix)
+        builder.problem(key, *what_and_fix(str(error).removeprefix("name: ")))
         return None
 
 

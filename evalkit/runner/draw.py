@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from evalkit.aggregate.cohorts import CANARIES, stratum_of
-from evalkit.errors import InputError, NothingSelected, Problem
+from evalkit.errors import InputError, NothingSelected, Problem, what_and_fix
 from evalkit.formats.manifest import SampleFacts
 from evalkit.runner.plan import Selection, draw_key, select, unknown_choices
 from evalkit.suite.model import Sample
@@ -72,9 +72,8 @@ def chosen_cases(prepared: Prepared, selection: Selection) -> tuple[frozenset[st
         try:
             drawn = draw(prepared.golden.open(), sample, prepared.suite.options.seed)
         except ValueError as error:
-            what, _, fix = str(error).partition("; ")
             place = "--sample" if selection.sample is not None else prepared.suite.lines["sample"] + " sample"
-            raise InputError(Problem(place, what, fix)) from None
+            raise InputError(Problem(place, *what_and_fix(error))) from None
         return drawn.digests, drawn.facts(sample)
     chosen = select(prepared.golden.open(), selection)
     if chosen is not None and not chosen:

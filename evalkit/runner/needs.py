@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
-from evalkit.errors import InputError, Problem
+from evalkit.errors import InputError, Problem, what_and_fix
 from evalkit.formats.conversation import DURING, conversation_of
 from evalkit.formats.turns import turn_cases
 from evalkit.golden.read import GoldenSet
@@ -69,8 +69,8 @@ def _told(place: str, who: str, note: Callable[[Problem], None], package: str = 
         for problem in error.problems:
             note(replace(problem, place=f"{place} {problem.place}"))
     except ValueError as error:
-        what, _, fix = str(error).partition("; ")
-        note(Problem(place, f"{who}{what}", fix or "fix it, or remove it"))
+        what, fix = what_and_fix(error, "fix it, or remove it")
+        note(Problem(place, f"{who}{what}", fix))
     except Exception as error:
         if not package:
             raise

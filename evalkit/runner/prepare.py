@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from evalkit.baselines.find import find_baseline
 from evalkit.disk.project_code import note_loaded
-from evalkit.errors import InputError, Problem
+from evalkit.errors import InputError, Problem, what_and_fix
 from evalkit.formats.manifest import GoldenFacts
 from evalkit.gate.policy import NoRegression, policy_problems
 from evalkit.golden.overlap import overlap
@@ -256,7 +256,7 @@ def _graders(suite: Suite, services: Services, problems: list[Problem]) -> list[
         try:
             graders += [_grader(suite, entry, scorer) for scorer in bind(entry.options, services)]
         except ValueError as error:
-            problems.append(Problem(f"scorers[{entry.index}]", *str(error).split("; ", 1)))
+            problems.append(Problem(f"scorers[{entry.index}]", *what_and_fix(error)))
         except InputError as error:
             key = f"scorers[{entry.index}].{entry.written}"
             problems += [replace(problem, place=f"{key}.{problem.place}") for problem in error.problems]

@@ -10,7 +10,7 @@ from evalkit.aggregate.frame import Frame
 from evalkit.aggregate.repeat_rules import check_rule
 from evalkit.disk.json_files import read_json
 from evalkit.disk.paths import shown_path
-from evalkit.errors import InputError, Problem
+from evalkit.errors import InputError, Problem, what_and_fix
 from evalkit.formats.manifest import Manifest
 from evalkit.formats.records import decision_of, summary_of
 from evalkit.results import Decision, Summary
@@ -147,7 +147,7 @@ def _repeat_rule(manifest: Manifest, shown: str) -> str:
 
 
 def _unreadable(shown: str, error: ValueError) -> InputError:
-    return InputError(Problem(shown, str(error).partition("; ")[0], "run the suite again"))
+    return InputError(Problem(shown, what_and_fix(error)[0], "run the suite again"))
 
 
 def stored_result(folder: RunFolder) -> tuple[Summary | None, Decision | None]:

@@ -10,7 +10,7 @@ import typing
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from evalkit.errors import MAX_PROBLEMS, Problem
+from evalkit.errors import MAX_PROBLEMS, Problem, what_and_fix
 from evalkit.formats.yaml_text import Document, Path
 
 _NAMES = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
@@ -56,9 +56,8 @@ class Builder:
             return cls(**arguments)
         except ValueError as error:
             head, _, rest = str(error).partition(": ")
-            what, _, fix = (rest or head).partition("; ")
             keys = {field.name: key_of(field) for field in dataclasses.fields(cls)}
-            self.problem((*path, keys.get(head, head)) if rest else path, what, fix)
+            self.problem((*path, keys.get(head, head)) if rest else path, *what_and_fix(rest or head))
             return None
 
     def unknown_key(self, key: str, known: Iterable[str], path: Path) -> None:

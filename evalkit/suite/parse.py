@@ -11,7 +11,7 @@ from typing import Any
 
 from evalkit.disk.files import Unfit, read_file
 from evalkit.disk.paths import project_of
-from evalkit.errors import InputError, Problem, gathered
+from evalkit.errors import InputError, Problem, gathered, what_and_fix
 from evalkit.formats.yaml_text import Document, dotted, parse
 from evalkit.gate.policy import CHECKS, NoRegression, Policy, Threshold
 from evalkit.golden.read import open_golden
@@ -251,8 +251,7 @@ def _placed(
     try:
         return with_vendor(value, key, vendors, skip=skip)
     except ValueError as error:
-        what, _, fix = str(error).partition("; ")
-        builder.problem((*path, key), what, fix)
+        builder.problem((*path, key), *what_and_fix(error))
         return {**value, "base_url": "https://host.invalid"}
 
 

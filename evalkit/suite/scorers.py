@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from evalkit.errors import what_and_fix
 from evalkit.scorers.base import Abbreviated
 from evalkit.scorers.custom.python_scorer import PythonScorer
 from evalkit.scorers.registry import NEGATION, find_scorer, known_elsewhere, known_names
@@ -60,7 +61,7 @@ def scorer_entry(
     try:
         found = find_scorer(kind, local=bool(judge and judge.local))
     except ValueError as error:
-        builder.problem(path, *str(error).split("; ", 1))
+        builder.problem(path, *what_and_fix(error))
         return None
     if found is None:
         fix = known_elsewhere(kind) or choices(kind, known_names())

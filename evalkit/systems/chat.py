@@ -28,6 +28,7 @@ from evalkit.systems.fingerprint import config_hash
 from evalkit.systems.secrets import filled, names_in, secrets_of
 from evalkit.systems.template import as_text, compile_template, fields_in
 from evalkit.systems.tool_errors import check_tool_error
+from evalkit.text.values import not_utf8
 from evalkit.types import Case, Failure, Message, Output
 
 if TYPE_CHECKING:
@@ -223,7 +224,7 @@ def _unreadable(path: Path) -> Iterator[Problem]:
     except OSError as error:
         yield Problem("system.system_prompt_file", f"cannot be read: {error.strerror}", "name a short text file")
     except UnicodeDecodeError as error:
-        yield Problem("system.system_prompt_file", f"not UTF-8 at byte {error.start}", "save it as UTF-8")
+        yield Problem("system.system_prompt_file", not_utf8(error), "save it as UTF-8")
 
 
 def _turns(prompt: str) -> Callable[[Case], list[dict[str, Any]]]:

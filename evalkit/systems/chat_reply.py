@@ -39,7 +39,7 @@ async def read_chat(response: aiohttp.ClientResponse, max_bytes: int) -> ChatRep
     reply = ChatReply()
     try:
         if response.content_type != "text/event-stream":
-            body = parse_json((await read_capped(response, max_bytes)).decode("utf-8"))
+            body = parse_json(await read_capped(response, max_bytes))
             reply.add(body, "message")
             return reply
         await _read_stream(reply, response, max_bytes)
@@ -55,7 +55,7 @@ async def _read_stream(reply: ChatReply, response: aiohttp.ClientResponse, max_b
         data = line[5:].strip()
         if data == b"[DONE]":
             return
-        reply.add(parse_json(data.decode("utf-8")), "delta")
+        reply.add(parse_json(data), "delta")
         if reply.first_token_at is None and (reply.text or reply.refusal or reply.tool_calls):
             reply.first_token_at = time.perf_counter()
     if reply.finish_reason is None:

@@ -26,7 +26,7 @@ from evalkit.systems.output import to_output
 from evalkit.systems.process import handed_on
 from evalkit.systems.secrets import secrets_of
 from evalkit.systems.tool_errors import check_tool_error
-from evalkit.text.values import one_line
+from evalkit.text.values import not_utf8, one_line
 from evalkit.types import Case, Failure, Output
 
 TOLD = ("message", "session", "turn", "resume")
@@ -253,7 +253,7 @@ def _output(printed: bytes) -> Output | Failure:
     try:
         text = printed.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        what = f"the command printed byte 0x{printed[error.start]:02x} at {error.start}, which is not UTF-8"
+        what = f"the command's output is {not_utf8(error)}"
         return Failure("bad_output", f"{what}; print UTF-8, in Python with PYTHONIOENCODING=utf-8")
     if not text.strip():
         return Failure("bad_output", 'the command printed nothing; print {"text": ""} for an empty answer')

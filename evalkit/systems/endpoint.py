@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
-from evalkit.errors import Problem
+from evalkit.errors import Problem, what_and_fix
 from evalkit.formats.completion import refusal_text
 from evalkit.net.addresses import HEADER_NAME
 from evalkit.net.exchange import HttpRequest, Sleep, TimedReply, new_session, read_capped, retried, send
@@ -152,7 +152,7 @@ def proxy_problems(place: str, url: str, env: Mapping[str, str]) -> list[Problem
     try:
         find_proxy(filled(url, env), env)
     except ValueError as error:
-        return [Problem(place, *str(error).split("; ", 1))]
+        return [Problem(place, *what_and_fix(error))]
     return []
 
 

@@ -176,7 +176,7 @@ def _reader(pick: Mapping[str, str]) -> Callable[[bytes], Output | Failure]:
 
     def read(body: bytes) -> Output | Failure:
         try:
-            reply = parse_json(body.decode("utf-8"))
+            reply = parse_json(body)
             return to_output(_picked(picks, reply) if picks else _by_name(reply))
         except (ValueError, LookupError) as error:
             what = error.args[0] if isinstance(error, LookupError) else error

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from evalkit.disk.files import Unfit, open_file
-from evalkit.errors import InputError, Problem, noting
+from evalkit.errors import InputError, Problem, noting, what_and_fix
 from evalkit.formats.fields import parse_json
 from evalkit.formats.line import ROW_FORMAT, body_of, is_sealed
 from evalkit.formats.options import LATER
@@ -206,8 +206,8 @@ def _indexed(path: Path, field: str, _state: tuple[int, int]) -> tuple[Mapping[_
             try:
                 key, is_run_row = _key(_row(line), field)
             except (ValueError, RecursionError) as error:
-                what, _, fix = one_line(error, 300).partition("; ")
-                note(Problem(f"{path.name}:{number}", what, fix or "fix the line, or remove it"))
+                said = what_and_fix(one_line(error, 300), "fix the line, or remove it")
+                note(Problem(f"{path.name}:{number}", *said))
                 continue
             if key in lines and not is_run_row:
                 what = f"`id` {key[0]!r}, repeat {key[1]}, repeats line {lines[key]}"
@@ -241,7 +241,7 @@ def _lines(path: Path) -> Iterator[tuple[int, int, bytes]]:
 def _row(line: bytes) -> Any:
     """Decode a line: `{id, output}`, or a sealed row of a run."""
     if not is_sealed(line):
-        return parse_json(line.decode("utf-8"), strict=True)
+        return parse_json(line, strict=True)
     body = body_of(line)
     if body is None:
         raise ValueError("altered: checksum mismatch; run the case again, or remove the line")

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 MESSAGE_CHARS = 500
+MAX_DIGITS = 24
 
 
 def shown(value: object) -> str:
     """Describe a value in an error: its type, and its beginning if that is short."""
     if value is None:
         return "None"
+    if isinstance(value, int) and (digits := int.bit_length(value) * math.log10(2)) > MAX_DIGITS:
+        return f"{type(value).__name__} of about {int(digits) + 1:,} digits"
     if isinstance(value, bool | int | float | str):
-        try:
-            return f"{type(value).__name__} {one_line(repr(value), 60)}"
-        except ValueError:  # an integer with more digits than Python writes
-            return type(value).__name__
+        return f"{type(value).__name__} {one_line(repr(value), 60)}"
     if isinstance(value, Mapping):
         return f"a mapping with {key_names(value)}"
     return type(value).__name__
@@ -32,6 +33,14 @@ def one_line(value: object, limit: int = MESSAGE_CHARS) -> str:
     line = "".join(char if char.isprintable() else "\ufffd" for char in line)
     whole = len(line) <= limit and len(text) <= limit * 4
     return line if whole else line[: limit - 1] + "…"
+
+
+def not_utf8(error: UnicodeDecodeError) -> str:
+    """Name the byte that is not UTF-8 and its position, from 1, in its line of what was decoded."""
+    before = error.object[: error.start]
+    at, line = error.start - before.rfind(b"\n"), before.count(b"\n") + 1
+    within = f" of line {line:,}" if line > 1 else ""
+    return f"not UTF-8 (byte {error.object[error.start]:#04x} at {at:,}{within})"
 
 
 def key_names(value: Mapping[Any, Any]) -> str:

@@ -111,7 +111,7 @@ LIST = 'write a list of rows: [{"id": ..., "input": ...}]'
         (
             "g.json",
             '[\n{"id": "\xfc"}]'.encode("cp1252"),
-            "g.json:2: not UTF-8; save the file as UTF-8, or name its encoding",
+            "g.json:2: not UTF-8 (byte 0xfc at 9 of line 2); save the file as UTF-8, or name its encoding",
         ),
         ("g.json", JSON.encode("utf-16-le"), "g.json:1: zero bytes, as in UTF-16 without"),
         ("g.json", "", "g.json:1: no case in it;"),

@@ -212,7 +212,7 @@ BAD_LINES = {
         '{"id": "a", "input": "q", "n": ' + "[" * 100_000 + "]" * 100_000 + "}",
         "nested too deep; flatten the row",
     ),
-    "not utf-8": (b'{"id": "a", "input": "\xff"}', "not UTF-8 at byte 22 of the line; save the file as UTF-8"),
+    "not utf-8": (b'{"id": "a", "input": "\xff"}', "not UTF-8 (byte 0xff at 23); save the file as UTF-8"),
 }
 
 

@@ -194,7 +194,7 @@ def test_json_lines_of_another_encoding_are_told_once(tmp_path: Path) -> None:
     text = "".join(f'{{"id": "{n}", "input": "Gebühr"}}\n' for n in range(3))
     file = written(tmp_path, text.encode("cp1252"), "cases.jsonl")
     assert problems_of(file) == [
-        f"cases.jsonl:1: not UTF-8 at byte 25 of the line; {SAVE} `golden: {{path: cases.jsonl, encoding: cp1252}}`"
+        f"cases.jsonl:1: not UTF-8 (byte 0xfc at 26); {SAVE} `golden: {{path: cases.jsonl, encoding: cp1252}}`"
     ]
     assert len(cases_of(file, encoding="cp1252")) == 3
 

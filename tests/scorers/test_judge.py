@@ -360,7 +360,7 @@ HEAD = b"---\nname: a\nversion: 1\nscale: [1, 5]\n---\n"
         (HEAD + b"Grade {{anwser}}.", "unknown slot"),
         (HEAD + b"Grade {{ }}.", "unknown slot"),
         (HEAD + b"Grade {{question}}.", "does not use the answer"),
-        (HEAD + b"Grade {{answer}} \xff", "not UTF-8 at byte"),
+        (HEAD + b"Grade {{answer}} \xff", r"not UTF-8 \(byte 0xff at"),
     ],
 )
 def test_bad_rubrics_are_refused(content: bytes, message: str) -> None:

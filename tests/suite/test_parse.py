@@ -165,7 +165,7 @@ def test_faults_are_told_together(tmp_path: Path) -> None:
     ("data", "expected"),
     [
         pytest.param(b"\xff\xfea\x00", "UTF-16 text; save the file as UTF-8", id="utf-16"),
-        pytest.param(b"name: \xff", "not UTF-8 at byte 6", id="latin-1"),
+        pytest.param(b"name: \xff", r"not UTF-8 \(byte 0xff at 7\)", id="latin-1"),
         pytest.param(b"#" * ((1 << 20) + 1), "more than 1 MiB", id="size"),
     ],
 )

@@ -57,7 +57,7 @@ def test_the_case_is_json_on_standard_input(shared, ask, case):
             b"caf\xe9",
             Failure(
                 "bad_output",
-                "the command printed byte 0xe9 at 3, which is not UTF-8; print UTF-8, in Python with "
+                "the command's output is not UTF-8 (byte 0xe9 at 4); print UTF-8, in Python with "
                 "PYTHONIOENCODING=utf-8",
             ),
         ),

@@ -244,7 +244,7 @@ async def denied(request):
         (empty, "bad_output", "not JSON (Expecting value: line 1 column 1 (char 0)): empty"),
         (nan, "bad_output", "NaN is not a JSON number"),
         (deep, "bad_output", "nested too deeply"),
-        (not_utf8, "bad_output", "can't decode byte 0xff"),
+        (not_utf8, "bad_output", "the reply is not UTF-8 (byte 0xff at 11)"),
         (bomb, "too_large", "longer than 10000000 bytes; raise max_bytes"),
         (false_gzip, "bad_output", "cannot be decompressed"),
         (brotli, "bad_output", "encoded as br, which was not asked for"),

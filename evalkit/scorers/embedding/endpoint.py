@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from evalkit.errors import InputError, Problem
+from evalkit.errors import InputError, Problem, what_and_fix
 from evalkit.net.addresses import endpoint_url, key_header
 from evalkit.net.exchange import HttpRequest, Sleep, new_session, read_capped, retried, send
 from evalkit.net.keys import key_problem, read_key
@@ -73,7 +73,7 @@ def endpoint_from(options: Mapping[str, Any], environ: Mapping[str, str]) -> End
     try:
         proxy = find_proxy(base_url, environ)
     except ValueError as error:
-        raise InputError(Problem("embedding.openai.base_url", *str(error).split("; ", 1))) from None
+        raise InputError(Problem("embedding.openai.base_url", *what_and_fix(error))) from None
     endpoint = EmbeddingEndpoint(
         model=texts["model"],
         base_url=base_url,

@@ -26,6 +26,7 @@ from typing import Any, Literal
 from evalkit.disk.files import Unfit, read_file
 from evalkit.disk.paths import inside_project
 from evalkit.errors import InputError
+from evalkit.text.values import not_utf8
 
 Scale = tuple[int, int] | Literal["pass_fail", "criteria", "pairwise"]
 
@@ -164,7 +165,7 @@ def parse_rubric(content: bytes, source: str) -> Rubric:
     try:
         text = content.decode("utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
-        raise ValueError(f"rubric: {source}: not UTF-8 at byte {error.start}; save it as UTF-8") from None
+        raise ValueError(f"rubric: {source}: {not_utf8(error)}; save it as UTF-8") from None
     found = FRONT_MATTER.fullmatch(text)
     if not found:
         raise ValueError(f"rubric: {source}: no front matter; start with ---, name:, version:, scale:, ---")

@@ -14,11 +14,12 @@ from typing import Any, ClassVar
 
 from evalkit.disk.files import read_file
 from evalkit.disk.paths import inside_project
-from evalkit.errors import InputError, Problem
+from evalkit.errors import InputError, Problem, what_and_fix
 from evalkit.scorers.base import Services
 from evalkit.scorers.rules.rule import PassFail
 from evalkit.text.escaping import cut
 from evalkit.text.patterns import compile_pattern, well_formed
+from evalkit.text.values import not_utf8
 from evalkit.types import Case, Output, Score
 
 MAX_DEPTH = 50
@@ -83,11 +84,11 @@ class Json(PassFail):
             return dataclasses.replace(self, schema=schema)
         except OSError as error:
             what, fix = f"schema cannot be read ({error.strerror})", "fix the path; it is relative to the suite"
-        except UnicodeDecodeError:
-            what, fix = "schema is not UTF-8", "save it as UTF-8"
+        except UnicodeDecodeError as error:
+            what, fix = not_utf8(error), "save it as UTF-8"
         except (NotJson, ValueError) as error:
-            what, _, fix = str(error).removeprefix("schema: ").partition("; ")
-        raise InputError(Problem(self.schema, what, fix or "fix the schema"))
+            what, fix = what_and_fix(str(error).removeprefix("schema: "), "fix the schema")
+        raise InputError(Problem(self.schema, what, fix))
 
     def score(self, case: Case, output: Output) -> Score:
         """Read the answer, and check it against the schema."""
