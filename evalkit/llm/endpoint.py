@@ -174,16 +174,12 @@ class ChatEndpoint:
         """Send as soon as the endpoint's limits allow it; until then no slot is held and no deadline runs."""
         if self._denied is not None:
             raise self._denied
-        tokens = self._limits.estimate(len(str(request))) if self._limits.counts_tokens else 0
-        seconds = self._limits.delay_s(tokens)
-        if seconds > 0:
-            await self._sleep(seconds)
+        reserved = await self._limits.turn(lambda: len(str(request)), self._sleep)
         async with self._slots:
             if self._budget is not None:
                 self._budget.check()
             body = await send(session, self._spoken(request), _read_body, left, limit_s=self.config.timeout_s)
-        if self._limits.counts_tokens:
-            self._limits.correct(tokens, self._tokens_used(body, tokens))
+        self._limits.settle(reserved, self._tokens_used(body))
         return body
 
     def _read(self, body: bytes) -> dict[str, Any]:
@@ -191,13 +187,13 @@ class ChatEndpoint:
         decoded = _as_object(body)
         return anthropic.from_reply(decoded) if self.config.dialect == "anthropic" else decoded
 
-    def _tokens_used(self, body: bytes, otherwise: int) -> int:
-        """Return the tokens that a reply reports, or `otherwise` if it reports none."""
+    def _tokens_used(self, body: bytes) -> int | None:
+        """Return the tokens that a reply reports."""
         try:
             tokens_in, tokens_out, _ = tokens_of(self._read(body))
         except JudgeError:
-            return otherwise
-        return otherwise if tokens_in is None or tokens_out is None else tokens_in + tokens_out
+            return None
+        return None if tokens_in is None or tokens_out is None else tokens_in + tokens_out
 
     def _spoken(self, request: Mapping[str, Any]) -> HttpRequest:
         """Convert a request to the endpoint's dialect."""

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from evalkit.net.request_fields import is_too_long
+from evalkit.net.request_fields import REFUSING_STATUSES, is_too_long
 
 Rung = Literal["json_schema", "json_object", "tool", "plain"]
 RUNGS: tuple[Rung, ...] = ("json_schema", "json_object", "tool", "plain")
@@ -23,7 +23,7 @@ UNDECODABLE = frozenset(
 )
 """Keywords that strict decoders of several vendors reject with status 400."""
 
-REFUSING_STATUSES = frozenset({400, 404, 422})
+FORM_REFUSALS = REFUSING_STATUSES | {404}
 # llama.cpp's Python server answers an unknown response_format with status 500 and a validation message.
 REFUSAL_IN_500 = re.compile(r"response_format|json_schema|tool_choice|validation", re.IGNORECASE)
 
@@ -34,7 +34,7 @@ def is_refusal(status: int, message: str) -> bool:
     """Tell whether a response refuses the requested form, rather than the length of the prompt or any request now."""
     if is_too_long(status, message):
         return False
-    return status in REFUSING_STATUSES or (status == 500 and bool(REFUSAL_IN_500.search(message)))
+    return status in FORM_REFUSALS or (status == 500 and bool(REFUSAL_IN_500.search(message)))
 
 
 def names_form(message: str) -> bool:

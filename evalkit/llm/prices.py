@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from evalkit.llm.config import ChatConfig
-from evalkit.net.prices import Prices, listed_cost_usd
+from evalkit.net.prices import listed_cost_usd
 
 
 def cost_usd(
@@ -17,5 +17,5 @@ def cost_usd(
     if input_tokens is None or output_tokens is None:
         return None
     if config.prices is not None:
-        return Prices(**config.prices).cost_usd(input_tokens, output_tokens, cached_tokens)
+        return config.prices.cost_usd(input_tokens, output_tokens, cached_tokens)
     return listed_cost_usd(config.model, config.base_url, input_tokens, output_tokens, cached_tokens)

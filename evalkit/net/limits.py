@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Awaitable, Callable
 from time import monotonic
 
 CHARS_PER_TOKEN = 4
@@ -53,20 +54,29 @@ class Limits:
         self._requests = Pacer(requests_per_minute, clock)
         self._tokens = Pacer(tokens_per_minute, clock)
         self._max_tokens = max_tokens
-        self.counts_tokens = tokens_per_minute is not None
+        self._counts_tokens = tokens_per_minute is not None
         self.are_open = requests_per_minute is None and tokens_per_minute is None
 
-    def estimate(self, chars: int) -> int:
-        """Return the maximum tokens of a request, as vendors count them: its text and the longest reply."""
-        return chars // CHARS_PER_TOKEN + self._max_tokens
+    async def turn(self, chars: Callable[[], int], sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> int:
+        """Wait for the turn of one request.
 
-    def delay_s(self, tokens: int) -> float:
-        """Reserve a slot for one request of so many tokens, and return the seconds until it."""
-        return max(self._requests.delay_s(1), self._tokens.delay_s(tokens))
+        Args:
+            chars: Number of characters of the request; called only if tokens are limited.
+            sleep: Waits a number of seconds.
 
-    def correct(self, estimated: int, used: int) -> None:
-        """Return tokens that were reserved and not used."""
-        self._tokens.correct(used - estimated)
+        Returns:
+            The reserved tokens, as vendors count them: those of the text and of the longest reply.
+        """
+        reserved = chars() // CHARS_PER_TOKEN + self._max_tokens if self._counts_tokens else 0
+        seconds = max(self._requests.delay_s(1), self._tokens.delay_s(reserved))
+        if seconds > 0:
+            await sleep(seconds)
+        return reserved
+
+    def settle(self, reserved: int, used: int | None) -> None:
+        """Return tokens that were reserved and not used; `None` if the reply does not say how many were."""
+        if self._counts_tokens and used is not None:
+            self._tokens.correct(used - reserved)
 
 
 def check_rate(name: str, per_minute: float | None) -> None:

@@ -211,14 +211,11 @@ def paced(answer: Answer, limits: Limits, size: Callable[[Case], int], sleep: Sl
         return answer
 
     async def call(case: Case, repeat: int) -> Output | Failure:
-        reserved = limits.estimate(size(case)) if limits.counts_tokens else 0
-        seconds = limits.delay_s(reserved)
-        if seconds > 0:
-            await sleep(seconds)
+        reserved = await limits.turn(lambda: size(case), sleep)
         ended = await answer(case, repeat)
         usage = ended.usage if isinstance(ended, Output) else None
-        if limits.counts_tokens and usage and usage.input_tokens is not None and usage.output_tokens is not None:
-            limits.correct(reserved, usage.input_tokens + usage.output_tokens)
+        if usage and usage.input_tokens is not None and usage.output_tokens is not None:
+            limits.settle(reserved, usage.input_tokens + usage.output_tokens)
         return ended
 
     return call

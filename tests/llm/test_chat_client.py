@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from evalkit.llm.client import RESAMPLE_TEMPERATURE, ChatClient
 from evalkit.llm.config import ChatConfig
 from evalkit.llm.errors import JudgeError
+from evalkit.net.prices import Prices
 from evalkit.testing import FakeModel, Fault
 
 
@@ -78,7 +79,7 @@ def test_text_gives_reply_usage_and_price() -> None:
 
     async def run() -> Any:
         async with FakeModel(["hello"]) as server:
-            prices = {"input_usd_per_million": 1.0, "output_usd_per_million": 10.0}
+            prices = Prices(input_usd_per_million=1.0, output_usd_per_million=10.0)
             async with ChatClient(config_of(server, prices=prices), env={}) as client:
                 return await client.text("hi"), server.requests
 

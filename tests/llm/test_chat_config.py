@@ -9,6 +9,7 @@ import pytest
 
 from evalkit.llm.config import ChatConfig
 from evalkit.llm.prices import cost_usd
+from evalkit.net.prices import Prices
 
 GOOD = {"model": "m", "base_url": "https://example.org/v1"}
 
@@ -31,12 +32,6 @@ GOOD = {"model": "m", "base_url": "https://example.org/v1"}
         pytest.param({"deadline_s": float("nan")}, "deadline_s: not above 0", id="deadline that is not a number"),
         pytest.param({"max_retries": -1}, "max_retries: below 0", id="retries"),
         pytest.param({"temperature": 3}, "temperature: outside", id="temperature"),
-        pytest.param({"prices": {"input": 1}}, "prices: expected the keys", id="price keys"),
-        pytest.param(
-            {"prices": {"input_usd_per_million": -1, "output_usd_per_million": 1}},
-            "prices.input_usd_per_million: expected US dollars of at least 0, got -1",
-            id="negative price",
-        ),
     ],
 )
 def test_bad_settings_are_refused(changes: dict[str, Any], message: str) -> None:
@@ -87,10 +82,10 @@ NOW = datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC)
 
 
 def test_cached_input_may_have_a_price_of_its_own() -> None:
-    """The two other prices are needed in any case."""
-    prices = {"input_usd_per_million": 2.0, "output_usd_per_million": 10.0, "cached_input_usd_per_million": 0.5}
+    """Input that is cached is charged at it; the prices are US dollars of at least 0."""
+    prices = Prices(input_usd_per_million=2.0, output_usd_per_million=10.0, cached_input_usd_per_million=0.5)
     config = ChatConfig(model="m", base_url="http://h/v1", prices=prices)
     # (800 x 2 + 200 x 0.5 + 10 x 10) / 1,000,000
     assert cost_usd(config, input_tokens=1000, output_tokens=10, cached_tokens=200) == pytest.approx(0.0018)
-    with pytest.raises(ValueError, match="prices: expected the keys"):
-        ChatConfig(model="m", base_url="http://h/v1", prices={"cached_input_usd_per_million": 0.5})
+    with pytest.raises(ValueError, match=r"^output_usd_per_million: expected US dollars of at least 0, got -1; "):
+        Prices(input_usd_per_million=1, output_usd_per_million=-1)

@@ -14,10 +14,11 @@ from evalkit.llm.client import ChatClient
 from evalkit.llm.config import ChatConfig
 from evalkit.llm.errors import JudgeError
 from evalkit.llm.wire import add_usage, find_value
+from evalkit.net.prices import Prices
 from evalkit.testing import FakeModel, Fault
 from evalkit.types import Usage
 
-PRICES = {"input_usd_per_million": 10.0, "output_usd_per_million": 0.0}
+PRICES = Prices(input_usd_per_million=10.0, output_usd_per_million=0.0)
 
 
 class Verdict(BaseModel):
@@ -79,7 +80,7 @@ def test_a_budget_holds_for_questions_that_wait_already() -> None:
 def test_an_endpoint_that_tells_no_tokens_is_charged_what_it_may_cost() -> None:
     """Silence is not free of charge; the row's own cost stays unknown."""
     budget = Budget(0.01)
-    prices = {"input_usd_per_million": 0.0, "output_usd_per_million": 1.0}
+    prices = Prices(input_usd_per_million=0.0, output_usd_per_million=1.0)
     with FakeModel([GOOD], usage={}) as server:
         ended = asked(server, 60, budget=budget, prices=prices, max_tokens=1000)
     assert budget.reached

@@ -17,13 +17,14 @@ from evalkit.llm.client import ChatClient
 from evalkit.llm.config import ChatConfig
 from evalkit.llm.errors import JudgeError
 from evalkit.llm.wire import Parsed
+from evalkit.net.prices import Prices
 from evalkit.testing import FakeModel, Fault
 
 KEYS_OF_REPEATS = [
     "baeb049321f2c78095a69f65690652bf43037f110520ba0feed8327c57297a33",
     "b3f9da8314d52bdec089a0ba88947461b6fdcc7732c677e0cfa7acc4ff2483a5",
 ]
-PRICES = {"input_usd_per_million": 10.0, "output_usd_per_million": 0.0}
+PRICES = Prices(input_usd_per_million=10.0, output_usd_per_million=0.0)
 
 
 class Verdict(BaseModel):

@@ -41,12 +41,31 @@ def test_no_limit_is_no_wait() -> None:
 
 def test_tokens_that_were_not_used_are_given_back() -> None:
     """The longest reply is reserved, and the next question waits for the real one only."""
-    limits = Limits(None, 6000, 1000, lambda: 0.0)
-    reserved = limits.estimate(400)
-    assert reserved == 1100
-    assert limits.delay_s(reserved) == 0
-    limits.correct(reserved, 200)
-    assert limits.delay_s(reserved) == pytest.approx(2.0)
+    waits: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+
+    async def run() -> None:
+        limits = Limits(None, 6000, 1000, lambda: 0.0)
+        reserved = await limits.turn(lambda: 400, sleep)
+        assert (reserved, waits) == (1100, [])
+        limits.settle(reserved, 200)
+        unknown = await limits.turn(lambda: 400, sleep)
+        limits.settle(unknown, None)
+        await limits.turn(lambda: 400, sleep)
+
+    asyncio.run(run())
+    assert waits == pytest.approx([2.0, 13.0])
+
+
+def test_a_request_is_measured_only_if_tokens_are_limited() -> None:
+    """Its text is not made for its length alone."""
+
+    def measured() -> int:
+        raise AssertionError
+
+    assert asyncio.run(Limits(60).turn(measured)) == 0
 
 
 def slept(server: FakeModel, questions: int, **limits: float) -> list[float]:
