@@ -179,7 +179,8 @@ class ChatEndpoint:
             if self._budget is not None:
                 self._budget.check()
             body = await send(session, self._spoken(request), _read_body, left, limit_s=self.config.timeout_s)
-        self._limits.settle(reserved, self._tokens_used(body))
+        if reserved:
+            self._limits.settle(reserved, self._tokens_used(body))
         return body
 
     def _read(self, body: bytes) -> dict[str, Any]:

@@ -65,7 +65,8 @@ class Limits:
             sleep: Waits a number of seconds.
 
         Returns:
-            The reserved tokens, as vendors count them: those of the text and of the longest reply.
+            The reserved tokens, as vendors count them: those of the text and of the longest reply; 0 if tokens are not
+            limited.
         """
         reserved = chars() // CHARS_PER_TOKEN + self._max_tokens if self._counts_tokens else 0
         seconds = max(self._requests.delay_s(1), self._tokens.delay_s(reserved))
@@ -75,7 +76,7 @@ class Limits:
 
     def settle(self, reserved: int, used: int | None) -> None:
         """Return tokens that were reserved and not used; `None` if the reply does not say how many were."""
-        if self._counts_tokens and used is not None:
+        if used is not None:
             self._tokens.correct(used - reserved)
 
 
