@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel
 
+from evalkit.llm.second_verdicts import Node, holds_rival, rival_in_prose
+
 _WHOLE = re.compile(r"\s*[+-]?\d{1,15}(\.0*)?\s*")
 _NUMBER = re.compile(r"\s*[+-]?\d{1,15}(\.\d{1,15})?\s*")
 _TRUTHS = {"true": True, "false": False}
-MOST_VERDICT_CHARS = 15
-"""Longest text that counts as a number in words of its own, such as `1/5`."""
-Node = Mapping[str, Any]
 
 
 def in_clear_form(value: Any, schema: type[BaseModel]) -> Any:
@@ -22,10 +20,16 @@ def in_clear_form(value: Any, schema: type[BaseModel]) -> Any:
 
     `5.0` and `"5"` are the whole number 5, `"true"` is true, `"Pass"` is the choice `pass`, and keys that the schema
     does not have are left out. Anything else is returned as it is, for the strict check to refuse: `"5/10"`, true as a
-    number, or a further key such as `final_score` with another value.
+    number, or a further key such as `final_score` or `verdict` with another value.
     """
     node = _json_schema(schema)
     return _clear(value, node, node.get("$defs", {}))
+
+
+def second_verdict(before: str, after: str, value: BaseModel) -> str:
+    """Return the words around an object that state another verdict than it; empty if none do."""
+    known = _json_schema(type(value)).get("properties", {})
+    return rival_in_prose(before, after, value.model_dump(), known)
 
 
 @functools.lru_cache(maxsize=64)
@@ -54,25 +58,7 @@ def _clear_object(value: dict[str, Any], node: Node, defs: Node) -> dict[str, An
     found = {key: _clear(each, known[key], defs) if key in known else each for key, each in value.items()}
     if all("$ref" in each for each in known.values()):
         return found  # every key is a criterion: a further one is a verdict on something else
-    return {key: each for key, each in found.items() if key in known or _is_rival(key, each, found, known)}
-
-
-def _is_rival(key: str, value: Any, found: Node, known: Node) -> bool:
-    """Tell whether a further key may be meant as the verdict: its name holds that of one, and its value is another."""
-    return any(
-        name in found
-        and name.lower() in key.lower()
-        and node.get("type") != "string"
-        and _is_another(_clear_scalar(value, node), found[name])
-        for name, node in known.items()
-    )
-
-
-def _is_another(value: Any, verdict: Any) -> bool:
-    """Tell whether a value may be a verdict, and not the one that was given; a longer text explains one."""
-    if isinstance(value, str) and not isinstance(verdict, str):
-        return len(value) <= MOST_VERDICT_CHARS and any(map(str.isdigit, value))
-    return value is not None and value != verdict
+    return {key: each for key, each in found.items() if key in known or holds_rival(key, each, found, known)}
 
 
 def _clear_scalar(value: Any, node: Node) -> Any:

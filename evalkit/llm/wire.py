@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from evalkit.formats.completion import Completion, cached_tokens
 from evalkit.formats.thoughts import without_thoughts
-from evalkit.llm.clear_forms import in_clear_form
+from evalkit.llm.clear_forms import in_clear_form, second_verdict
 from evalkit.llm.errors import JudgeError
 from evalkit.types import MOST, Usage
 
@@ -160,7 +160,8 @@ def find_value(text: str, schema: type[T]) -> T:
 
     Only the form may differ from the schema's, and only if a single value can be meant (`in_clear_form`). A boolean is
     not read as a score, and `NaN`, infinities and repeated keys are rejected. A reply with several verdicts is rejected
-    if they differ, one of them does not fit, or the last one is cut, because it is unknown which of them is the answer.
+    if they differ, one of them does not fit, the last one is cut, or the prose around it states another (`Score: 2`),
+    because it is unknown which of them is the answer.
 
     Raises:
         ValueError: No object fits, or more than one does; the message can be sent back to the model.
@@ -168,7 +169,7 @@ def find_value(text: str, schema: type[T]) -> T:
     said, keys = without_thoughts(text), set(schema.model_fields)
     problem, misfit = "the reply holds no JSON object", ""
     fits: list[T] = []
-    rest = said
+    rest, last = said, ""
     for found, source in _located(said):
         rest = rest.replace(source, " ", 1)
         try:
@@ -177,6 +178,7 @@ def find_value(text: str, schema: type[T]) -> T:
             problem = "; ".join(_problems(error))
             misfit = misfit or (problem if keys & found.keys() else "")
             continue
+        last = source
         if value not in fits:
             fits.append(value)
     if len(fits) > 1:
@@ -185,6 +187,9 @@ def find_value(text: str, schema: type[T]) -> T:
         raise ValueError(problem)
     if misfit or any(f'"{key}"' in rest for key in keys):
         raise ValueError(f"the reply holds a second JSON object ({misfit or 'it is not whole'}); give one")
+    before, _, after = said[:SEARCHED_CHARS].rpartition(last)
+    if other := second_verdict(before, after, fits[0]):
+        raise ValueError(f"the reply states a second verdict outside of the JSON object ({other!r}); give one")
     return fits[0]
 
 

@@ -133,3 +133,117 @@ def test_a_text_about_the_verdict_is_not_another_one() -> None:
     """A longer text explains."""
     reply = json.dumps({"reason": "ok", "score": 5, "score_explanation": "All 3 facts of the reference are there."})
     assert find_value(reply, Verdict).score == 5
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        '"verdict": 1',
+        '"overall": 1',
+        '"rating": "1"',
+        '"overall_rating": 2.5',
+        '"finalVerdict": "2/5"',
+        '"grade": {"score": 1}',
+        '"result": {"value": "2"}',
+        '"Decision": 2',
+        '"verdict": "fail"',
+        '"correct": false',
+    ],
+)
+def test_a_second_verdict_under_another_key_is_refused(second: str) -> None:
+    """Its key is a word for a verdict, and its value another one."""
+    with pytest.raises(ValueError, match="Extra inputs"):
+        find_value(f'{{"reason": "r", "score": 5, {second}}}', verdict_schema((1, 5)))
+
+
+@pytest.mark.parametrize(
+    "further",
+    [
+        '"verdict": 5',
+        '"overall": "5/5"',
+        '"rating": "excellent"',
+        '"verdict": "The answer names 2 of 2 facts."',
+        '"correct": true',
+        '"passed": "yes"',
+        '"max_score": 4',
+        '"rating_scale": "1-5"',
+        '"score_breakdown": {"facts": 4, "tone": 3}',
+        '"verdict_confidence": 0.9',
+        '"grader": 1',
+        '"results_seen": 2',
+        '"result": null',
+    ],
+)
+def test_a_further_key_that_agrees_or_grades_nothing_is_left_out(further: str) -> None:
+    """The same verdict again, its scale, its parts, or how sure the judge is."""
+    found = find_value(f'{{"reason": "r", "score": 5, {further}}}', verdict_schema((1, 5)))
+    assert found.score == 5
+
+
+@pytest.mark.parametrize("key", ["verdict", "final_score", "overall", "result"])
+@pytest.mark.parametrize("value", ['"fail"', '"Fail."', "false", '"incorrect"'])
+def test_a_second_pass_or_fail_is_refused(key: str, value: str) -> None:
+    """A word or a truth value contradicts the first."""
+    with pytest.raises(ValueError, match="Extra inputs"):
+        find_value(f'{{"reason": "r", "score": "pass", "{key}": {value}}}', verdict_schema("pass_fail"))
+
+
+@pytest.mark.parametrize("further", ['"verdict": "correct"', '"score_note": "none"', '"passed": true', '"grade": "A"'])
+def test_a_word_that_agrees_with_pass_is_left_out(further: str) -> None:
+    """It says the same, or nothing that contradicts it."""
+    assert find_value(f'{{"reason": "r", "score": "pass", {further}}}', verdict_schema("pass_fail")).score == "pass"
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("", "On reflection, the score is 1."),
+        ("", "Final verdict: 2"),
+        ("", "**Score: 1/5**"),
+        ("", "**Score:** 1/5"),
+        ("", "The score should be 4.5 out of 5."),
+        ("", "Overall rating = 2"),
+        ("", "Verdict: fail"),
+        ("Score: 1\n", ""),
+        ("### Score: 5\nHm, no.\n### Score: 2\n", ""),
+    ],
+)
+def test_a_second_verdict_in_prose_is_refused(before: str, after: str) -> None:
+    """Which of the two is meant is unknown."""
+    with pytest.raises(ValueError, match="second verdict"):
+        find_value(f'{before}{{"reason": "r", "score": 5}}\n{after}', verdict_schema((1, 5)))
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("", "The score is 5, because every fact is there."),
+        ("", "Score: 5/5"),
+        ("", "A score of 4 would miss a fact."),
+        ("", "The score is not 4, since nothing is missing."),
+        ("", "The verdict: all 3 facts are there."),
+        ("", "Verdict: correct"),
+        ("A score of 1 means wrong, a score of 5 means right.\n", ""),
+        ("I weighed whether the score is 4 here.\n", ""),
+        ("Score: 2\nNo, that is too strict.\nScore: 5\n", ""),
+        ("<think>Score: 1</think>", ""),
+    ],
+)
+def test_prose_that_agrees_or_explains_is_no_second_verdict(before: str, after: str) -> None:
+    """It repeats the verdict, or speaks of levels that were not given."""
+    assert find_value(f'{before}{{"reason": "r", "score": 5}}\n{after}', verdict_schema((1, 5))).score == 5
+
+
+@pytest.mark.parametrize(
+    ("scale", "given", "after"),
+    [
+        ("pass_fail", '"score": "pass"', "Score: fail"),
+        ("pass_fail", '"score": "pass"', "The final verdict is **incorrect**."),
+        ("pairwise", '"winner": "first"', "Winner: second"),
+        ("pairwise", '"winner": "first"', 'The winner is "tie".'),
+    ],
+)
+def test_a_second_word_in_prose_is_refused(scale: Any, given: str, after: str) -> None:
+    """Of choices as of levels."""
+    with pytest.raises(ValueError, match="second verdict"):
+        find_value(f'{{"reason": "r", {given}}}\n{after}', verdict_schema(scale))
