@@ -136,7 +136,8 @@ class Reporter:
         parts = [f"failed {self._failed}", f"unknown {self._unknown}"]
         if self._budget is not None:
             spent, most = (figure(usd, Style("usd")) for usd in (self._budget.spent_usd, self._budget.limit_usd))
-            parts.append(f"{spent} of {most}")
+            unknown = f" and {plural(n, 'unknown cost')}" if (n := self._budget.n_unknown) else ""
+            parts.append(f"{spent}{unknown} of {most}")
         elif self._cost_usd is not None:
             parts.append(figure(self._cost_usd, Style("usd")))
         if self._cached:

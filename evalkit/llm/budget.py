@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from evalkit.text.numbers import plural
 from evalkit.types import Usage
 
 
@@ -20,6 +21,8 @@ class Budget:
 
     limit_usd: float
     spent_usd: float = 0.0
+    n_unknown: int = 0
+    """Answers whose cost nobody reported, so that it is not in `spent_usd`."""
 
     @property
     def reached(self) -> bool:
@@ -32,10 +35,23 @@ class Budget:
         reached = f"budget of ${self.limit_usd:g} reached after ${self.spent_usd:.4g}"
         return f"{reached}; raise --budget and continue with --resume"
 
+    @property
+    def uncounted(self) -> str:
+        """What the budget does not cover; empty if the cost of every answer is known."""
+        if not self.n_unknown:
+            return ""
+        what = f"the cost of {plural(self.n_unknown, 'answer')} of the system is unknown"
+        return f"{what}, and not part of the budget of ${self.limit_usd:g}; have the system return `usage`, or set --deadline"
+
     def add(self, usage: Usage | None) -> None:
         """Count a call; one whose cost is unknown, or was paid in an earlier run, adds nothing."""
         if usage is not None and usage.cost_usd is not None and not usage.cached:
             self.spent_usd += usage.cost_usd
+
+    def add_answer(self, usage: Usage | None) -> None:
+        """Count an answer of the system, and whether its cost is known."""
+        self.add(usage)
+        self.n_unknown += usage is None or usage.cost_usd is None
 
     def check(self) -> None:
         """Refuse a call once the limit is reached.

@@ -123,6 +123,8 @@ class Session:
         await warming
         self._tell_foreign()
         self._tell_given_up()
+        if (budget := self.prepared.budget) is not None and budget.uncounted:
+            self.watcher.note(budget.uncounted)
         while True:
             if self.stop.reason is not None:
                 terms = dataclasses.replace(terms, partial=self.stop.reason)
@@ -148,9 +150,9 @@ class Session:
         services = self.prepared.services
         for client in (*((services.llm,) if services.llm else ()), *services.panel):
             if client.given_up:
-                fields = " or ".join(client.given_up)
+                fields, them = " or ".join(client.given_up), "it" if len(client.given_up) == 1 else "them"
                 self.watcher.note(
-                    f"the endpoint of the judge {client.model} does not accept {fields}; asked without them"
+                    f"the endpoint of the judge {client.model} does not accept {fields}; asked without {them}"
                 )
 
     def _noted(self, make_row: MakeRow) -> MakeRow:
@@ -317,7 +319,7 @@ def charge(budget: Budget | None, stop: Stop, row: Row, *, with_judges: bool = F
         return
     output = row.failure.partial if row.failure is not None else row.output
     if output is not None and not output.replayed:
-        budget.add(output.usage)
+        budget.add_answer(output.usage)
     for grade in row.scores.values() if with_judges else ():
         budget.add(grade.usage)
     if budget.reached:

@@ -147,3 +147,24 @@ def test_what_stored_answers_have_cost_is_spent_no_second_time(project: Project)
         ran = project.run("run", "suite.yaml", "--out", "first")
     assert ran.returncode == 0, ran.stderr
     assert [row["output"]["usage"]["cost_usd"] for row in rows(project)] == [5.0] * 3
+
+
+def test_answers_of_unknown_cost_are_named_beside_the_budget(project: Project) -> None:
+    """An endpoint that reports no tokens cannot spend a budget, and the run says so while it runs and at its end."""
+    project.cases(4)
+    with FakeModel(reply, usage={}) as server:
+        write(project, server, system=chat(server), budget="budget_usd: 5")
+        ran = project.run("run", "suite.yaml", "--out", "first", "--progress", "lines")
+    said = " ".join(ran.stderr.split())
+    assert "4 unknown costs of $5.00" in said, said
+    assert "the cost of 4 answers of the system is unknown, and not part of the budget of $5" in said
+
+
+def test_a_budget_that_covers_every_answer_says_nothing(project: Project) -> None:
+    """Costs are known here."""
+    project.cases(2)
+    with FakeModel(reply, usage=CENT_A_CALL) as server:
+        write(project, server, system=chat(server), budget="budget_usd: 5")
+        ran = project.run("run", "suite.yaml", "--out", "first", "--progress", "lines")
+    assert "unknown cost" not in ran.stderr
+    assert "not part of the budget" not in ran.stderr
