@@ -41,7 +41,8 @@ class Budget:
         if not self.n_unknown:
             return ""
         what = f"the cost of {plural(self.n_unknown, 'answer')} of the system is unknown"
-        return f"{what}, and not part of the budget of ${self.limit_usd:g}; have the system return `usage`, or set --deadline"
+        fix = "have the system return `usage`, or set --deadline"
+        return f"{what}, and not part of the budget of ${self.limit_usd:g}; {fix}"
 
     def add(self, usage: Usage | None) -> None:
         """Count a call; one whose cost is unknown, or was paid in an earlier run, adds nothing."""

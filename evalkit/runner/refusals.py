@@ -1,4 +1,4 @@
-"""End a run when the endpoint refuses its key from the start; keep single refusals as rows."""
+"""End a run when the endpoint refuses its key from the start or cannot be reached; keep single refusals as rows."""
 
 from __future__ import annotations
 
@@ -7,51 +7,86 @@ from collections.abc import Iterator
 from evalkit.types import Row, Score, Unscored
 
 DENIED = frozenset({"http_401", "http_403"})
+UNREACHED = frozenset({"connection"})
+"""Failures of a system after all its attempts, which took the whole time of the case."""
 ENOUGH = 3
-"""After this many refused rows, with none accepted, the key is considered invalid."""
-_SYSTEM = ""
+"""After this many refused rows, with none accepted, the key is considered invalid, or the address dead."""
+_SYSTEM, _ADDRESS = "", ":address"
+"""Parts: the system, and whether its address answers at all. Others are names of metrics."""
 
 
 class Refusals:
-    """Holds back rows that a system or a judge refused with 401 or 403, until the same part accepts one."""
+    """Holds back rows that say more about an endpoint than about their case, until the same part accepts one.
 
-    def __init__(self) -> None:
-        """Start with nothing accepted."""
+    Those are rows that a system or a judge refused with 401 or 403 before it accepted any, and rows of a system that
+    could not be reached.
+    """
+
+    def __init__(self, in_flight: int = 1) -> None:
+        """Start with nothing accepted.
+
+        Args:
+            in_flight: calls at once. That many fail together in a short outage, so more of them end a run that has
+                had answers.
+        """
+        self._in_flight = in_flight
         self._accepted: set[str] = set()
-        self._held: list[Row] = []
+        self._held: list[tuple[Row, set[str]]] = []
+        """Rows, and the parts that have yet to accept one."""
 
     def take(self, row: Row) -> list[Row]:
         """Take a row, and return the rows that may be journalled now."""
-        self._accepted.update(_accepting(row))
-        ready = [each for each in (*self._held, row) if self._accepted.issuperset(dict(_denials(each)))]
-        self._held = [each for each in (*self._held, row) if each not in ready]
+        accepting = set(_accepting(row))
+        self._accepted |= accepting
+        for _, parts in self._held:
+            parts -= accepting
+        self._held.append((row, {part for part, _ in _denials(row)} - self._accepted | set(_unreached(row))))
+        ready = [each for each, parts in self._held if not parts]
+        self._held = [(each, parts) for each, parts in self._held if parts]
         return ready
 
     def release(self) -> list[Row]:
         """Release and return the rows that are still held."""
         held, self._held = self._held, []
-        return held
+        return [row for row, _ in held]
 
     @property
     def reason(self) -> str:
         """Reason why the run cannot continue, empty if it can."""
         if len(self._held) < ENOUGH:
             return ""
-        part, why = next((part, why) for part, why in _denials(self._held[0]) if part not in self._accepted)
-        who = f"the judge of {part}" if part else "the system under test"
-        return f"{who} refused the first calls: {why}; fix the key and continue with --resume"
+        row, parts = self._held[0]
+        for part, why in _denials(row):
+            if part in parts:
+                who = f"the judge of {part}" if part else "the system under test"
+                return f"{who} refused the first calls: {why}; fix the key and continue with --resume"
+        if _ADDRESS in self._accepted and len(self._held) < self._in_flight + ENOUGH:
+            return ""
+        fix = "start it or fix its address, and continue with --resume"
+        return f"the system under test cannot be reached; {fix} ({_said(row).partition(';')[0]})"
+
+
+def _said(row: Row) -> str:
+    return f"{row.failure.kind}: {row.failure.message}" if row.failure is not None else ""
 
 
 def _denials(row: Row) -> Iterator[tuple[str, str]]:
     """Yield each part that refused (a metric's name, or empty for the system), with its message."""
     if row.failure is not None and row.failure.kind in DENIED:
-        yield _SYSTEM, f"{row.failure.kind}: {row.failure.message}"
+        yield _SYSTEM, _said(row)
     for name, grade in row.scores.items():
         if isinstance(grade, Unscored) and grade.kind.removeprefix("judge_") in DENIED:
             yield name, f"{grade.kind.removeprefix('judge_')}: {grade.message}"
 
 
+def _unreached(row: Row) -> Iterator[str]:
+    if row.failure is not None and row.failure.kind in UNREACHED:
+        yield _ADDRESS
+
+
 def _accepting(row: Row) -> Iterator[str]:
     if row.output is not None:
         yield _SYSTEM
+    if row.output is not None or (row.failure is not None and row.failure.kind.startswith("http_")):
+        yield _ADDRESS
     yield from (name for name, grade in row.scores.items() if isinstance(grade, Score))

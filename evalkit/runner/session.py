@@ -91,7 +91,7 @@ class Session:
         self.prepared, self.watcher, self.stop, self.chosen = prepared, watcher, stop, chosen
         self.folder, self.running, self.earlier = place.folder, place.running, place.earlier
         self.frame, self.done = place.earlier.frame, place.earlier.done
-        self.refusals = Refusals()
+        self.refusals = Refusals(prepared.suite.options.concurrency)
         self.secrets = prepared.secrets
         self.manifest = place.manifest
         self.answered = place.manifest.answers is not None

@@ -17,6 +17,7 @@ from rich.console import Console
 
 from evalkit.cli.progress import HEADER_CHARS, SHOWN_FAILURES, Reporter, header
 from evalkit.cli.streams import spelled
+from evalkit.llm.budget import Budget
 from evalkit.net.waits import WAITS, waiting
 from evalkit.types import Case, Output, Row, Score, Usage
 
@@ -191,7 +192,7 @@ def test_money_and_kept_replies_are_counted() -> None:
     """Cost stands against its budget, and replies that were kept from earlier runs cost nothing again."""
 
     async def run() -> str:
-        ticking = Ticking(2, budget=SimpleNamespace(spent_usd=0.84, limit_usd=5.0))
+        ticking = Ticking(2, budget=Budget(spent_usd=0.84, limit_usd=5.0))
         ticking.row(0, passed=True, usage=Usage(cost_usd=0.5, cached=True))
         ticking.row(1, passed=True, usage=Usage(cost_usd=0.5))
         return ticking.lines[-1]

@@ -133,11 +133,12 @@ def test_a_burst_of_server_errors_is_ridden_out(tmp_path: Path) -> None:
     assert sum(row["output"].get("attempts", 1) for row in rows) == len(server.requests) > 70
 
 
-def test_a_name_that_does_not_resolve_fails_each_case(tmp_path: Path) -> None:
-    """Sixty system errors, no score, no decision."""
+def test_a_name_that_does_not_resolve_ends_the_run(tmp_path: Path) -> None:
+    """No decision after the first calls, with what to do; no case is asked in vain."""
     ended, rows = run_suite(tmp_path, system='{chat: m, base_url: "http://nowhere.invalid/v1", retries: 0}')
     assert ended.returncode == 3
-    assert {row["failure"]["kind"] for row in rows} == {"connection"}
+    assert "cannot be reached; start it or fix its address" in " ".join(ended.stdout.split())
+    assert rows == []
 
 
 @pytest.mark.parametrize("kind", ["silent", "drip", "endless"])

@@ -45,3 +45,51 @@ def test_other_failures_pass() -> None:
     refusals = Refusals()
     broken = row(0, Failure("http_503", "busy"), tone=Unscored("tone", "judge_timeout"))
     assert refusals.take(broken) == [broken]
+
+
+GONE = Failure("connection", "ClientConnectorError: connection refused; the next attempt is due in 2 s")
+
+
+def test_a_system_that_is_never_reached_ends_the_run() -> None:
+    """Each of its cases has waited for its whole time, so the third ends the run; none of them is a result."""
+    refusals = Refusals(in_flight=16)
+    assert [refusals.take(row(n, GONE)) for n in range(2)] == [[], []]
+    assert refusals.reason == ""
+    assert refusals.take(row(2, GONE)) == []
+    assert refusals.reason.startswith("the system under test cannot be reached; start it or fix its address")
+    assert refusals.reason.endswith("--resume (connection: ClientConnectorError: connection refused)")
+
+
+def test_a_system_that_is_gone_for_good_ends_the_run() -> None:
+    """After answers, only once calls that began during the outage have failed too."""
+    refusals = Refusals(in_flight=4)
+    good = row(0)
+    assert refusals.take(good) == [good]
+    assert [refusals.take(row(n, GONE)) for n in range(1, 7)] == [[]] * 6
+    assert refusals.reason == ""
+    refusals.take(row(7, GONE))
+    assert "cannot be reached" in refusals.reason
+
+
+def test_an_answer_after_an_outage_makes_its_rows_results() -> None:
+    """They are journalled before it, in their order, and the count begins anew."""
+    refusals = Refusals(in_flight=1)
+    rows = [row(0), row(1, GONE), row(2, GONE), row(3), row(4, GONE), row(5, GONE)]
+    assert [refusals.take(each) for each in rows] == [rows[:1], [], [], rows[1:4], [], []]
+    assert refusals.reason == ""
+    assert refusals.release() == rows[4:]
+
+
+def test_a_refused_key_after_an_outage_is_held_for_its_own_reason() -> None:
+    """What is said fits the first row that is held."""
+    refusals = Refusals(in_flight=1)
+    for n, failure in enumerate((DENIED, GONE, GONE)):
+        assert refusals.take(row(n, failure)) == []
+    assert "refused the first calls: http_401" in refusals.reason
+
+
+def test_a_reply_of_any_status_shows_that_the_address_is_right() -> None:
+    """An endpoint that is overloaded is reached."""
+    refusals = Refusals(in_flight=1)
+    gone, busy = row(0, GONE), row(1, Failure("http_503", "busy"))
+    assert [refusals.take(gone), refusals.take(busy)] == [[], [gone, busy]]
