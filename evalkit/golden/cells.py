@@ -9,8 +9,6 @@ from evalkit.golden.lines import STRICT, Note, parse_row
 from evalkit.golden.names import KNOWN_FIELDS, RECORD_LISTS, TEXT_LISTS, WRAPPERS, field_of
 from evalkit.types import ROLES
 
-CLOSED = ("kind", "severity")
-"""Fields with words of their own, in which capitals and blanks say nothing."""
 _TRUTHS = {"true": True, "false": False}
 _MAPPINGS = WRAPPERS | {"cohorts", "cohort", "rubrics"}
 
@@ -42,8 +40,6 @@ def cell_value(name: str, inner: str | None, cell: str | bool, place: str, note:
     known = field_of(name)
     if known in KNOWN_FIELDS and known != "output" and not cell.strip():
         return None
-    if known in CLOSED:
-        return cell.strip().lower()
     if name == "refuse":
         return _TRUTHS.get(cell.strip().lower(), cell)
     if inner is not None or not _looks_like_json(cell):

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 from evalkit.errors import Problem
-from evalkit.golden.cells import CLOSED, Reread, cell_value
+from evalkit.golden.cells import Reread, cell_value
 from evalkit.golden.header import NAMELESS, RawTable
 from evalkit.golden.lines import Note, Unreadable
 from evalkit.golden.list_cells import ListCells
@@ -21,9 +21,10 @@ _MAX_PLANS = 1_000
 """Number of different sets of keys that are remembered."""
 _SHOWN_COLUMNS = 20
 _NAME_CHARS = 60
+_BESIDE_ANSWERS = ("id", "input", "contexts")
+"""Fields that are proposed with the two meanings of `answer`."""
 _EXPECTATIONS = ("__expected", "assert")
 """Begin the columns of promptfoo that hold what is expected."""
-_PROPOSED = ("id", "input", "reference", "output", "contexts")
 COHORTS = "cohorts"
 
 
@@ -99,6 +100,8 @@ class ColumnReader:
         for name in plan.lists:
             if isinstance(row.get(name), str):
                 self._lists.read(row, name, line)
+            elif isinstance(row.get(name), list):
+                self._lists.note_objects(name, row[name], line)
         return NamedRow(row, self._lifted(plan, line, raw, row) if plan.cohorts else {}, reread)
 
     def _is_refused(self, plan: _Plan, line: int, raw: dict[str, Any]) -> bool:
@@ -167,7 +170,7 @@ class ColumnReader:
     def _cell(self, name: str, inner: str | None, column: str, line: int, value: Any) -> Any:
         if value == "" or isinstance(value, Unreadable):
             return value or None
-        if type(value) is str and name not in (*CLOSED, "refuse") and value[0] not in "[{ \t\r\n\xa0":
+        if type(value) is str and name != "refuse" and value[0] not in "[{ \t\r\n\xa0":
             return value
         return cell_value(name, inner, value, f"{self.table.shown}:{line} {column}", self.note)
 
@@ -185,7 +188,7 @@ class ColumnReader:
         return self._two_meanings(column, tuple(raw))
 
     def _two_meanings(self, column: str, shape: Sequence[str]) -> tuple[str, str]:
-        rest = self._proposed(shape, without=("reference", "output"))
+        rest = {name: each for name, each in self._proposed(shape).items() if name in _BESIDE_ANSWERS}
         lines = [self._line({**rest, name: column}, shape) for name in ("reference", "output")]
         what = f"`{column}` may hold the expected answer, or an answer that a system gave"
         return what, f"write `{lines[0]}` if it is expected, or `{lines[1]}` if a system gave it"
@@ -253,7 +256,12 @@ class ColumnReader:
         group, inner = _split(name)
         if self.table.kind != "cells" or (group in shape and group not in KNOWN_FIELDS):
             return name, None
-        return group, inner
+        return group, self._cohort(inner) if group == COHORTS and inner else inner
+
+    def _cohort(self, name: str) -> str:
+        """Return a cohort as the suite spells it, if only case and blanks differ."""
+        same = [each for each in self.reading.cohorts if plain_name(each) == plain_name(name)]
+        return same[0] if len(same) == 1 else name
 
     def _cohorts(self, plain: Mapping[str, str], mapped: Mapping[str, str]) -> Iterator[tuple[str, str]]:
         for cohort in self.reading.cohorts:
@@ -262,6 +270,10 @@ class ColumnReader:
                 found = [column for column, name in plain.items() if name == plain_name(cohort)]
             if len(found) == 1 and found[0] not in mapped:
                 yield found[0], cohort
+        for column in plain if self.table.kind != "cells" else ():
+            group, inner = _split(column)
+            if group == COHORTS and inner and column not in mapped:
+                yield column, self._cohort(inner)
 
     def _twice(self, targets: Sequence[tuple[str, str, str | None]]) -> tuple[str, str] | None:
         """Describe two columns whose names differ only in spaces and case."""
@@ -298,12 +310,13 @@ class ColumnReader:
             fix += f", with `output: {unclear}` instead of `reference:` for answers that a system gave"
         return fix
 
-    def _proposed(self, shape: Sequence[str], without: Sequence[str] = ()) -> dict[str, str]:
+    def _proposed(self, shape: Sequence[str]) -> dict[str, str]:
         """Return field -> column of the columns that have to be named."""
+        cohorts = {plain_name(each) for each in self.reading.cohorts}
         return {
             each.field: each.column
             for each in propose_columns(shape)
-            if each.field in _PROPOSED and each.field not in without and not each.sure
+            if not each.sure and not (each.field.startswith(f"{COHORTS}.") and plain_name(each.column) in cohorts)
         }
 
     def _line(self, columns: Mapping[str, str], shape: Sequence[str]) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 from evalkit.formats.contexts import read_contexts
 from evalkit.formats.conversation import DURING, read_conversation
 from evalkit.formats.messages import read_messages, text_of
-from evalkit.golden.names import ALIASES, OWN_FIELDS, WRAPPERS, field_of
+from evalkit.golden.names import ALIASES, CLOSED, OWN_FIELDS, WRAPPERS, field_of
 from evalkit.golden.promptfoo import Complain, expected_of
 from evalkit.types import KINDS, ROLES, SEVERITIES, Case, Message, Origin
 
@@ -52,6 +52,9 @@ def to_case(  # noqa: PLR0913 - each is a fact about the row
         complain(what, fix)
 
     row = _our_names(raw, note)
+    for name in CLOSED:
+        if isinstance(row.get(name), str):
+            row[name] = row[name].strip().lower()
     contexts, origins = _contexts(row.get("contexts"), note)
     talks = _talks(row, note, converses=converses)
     values = {

@@ -18,6 +18,8 @@ MAX_BLANK_LINES = 1_000_000
 MAX_COLUMNS = 10_000
 _NOT_UTF8 = "not UTF-8"
 SAVE_AS_UTF8 = "save the file as UTF-8"
+MIXED = "lines above it are UTF-8, so save the whole file as UTF-8"
+"""Fix for a file of two encodings, of which none can be named for the whole."""
 UNMARKED = "zero bytes, as in UTF-16 without a byte order mark", "save the file as UTF-8"
 RawRow = tuple[int, dict[str, Any]]
 """Line number (from 1) and the row."""
@@ -64,7 +66,7 @@ def readable(rows: Iterator[RawRow], shown: str, note: Note, fix: str = SAVE_AS_
 
 
 def _jsonl_rows(path: Path, shown: str, note: Note, encoding: str | None, fix: str) -> Iterator[RawRow]:
-    blank = 0
+    blank, is_utf8 = 0, False
     note = _first_undecodable(note)
     with open_text(path, encoding) as file:
         for number, line in enumerate(iter(lambda: file.readline(MAX_LINE_BYTES + 1), b""), 1):
@@ -93,8 +95,9 @@ def _jsonl_rows(path: Path, shown: str, note: Note, encoding: str | None, fix: s
                     )
                 )
                 return
-            row = parse_row(line, f"{shown}:{number}", note, fix)
+            row = parse_row(line, f"{shown}:{number}", note, MIXED if is_utf8 else fix)
             if row is not None:
+                is_utf8 = is_utf8 or not line.isascii()
                 yield number, row
 
 

@@ -36,6 +36,7 @@ class ListCells:
         self._names = TEXT_LISTS | own | (set(source.lists) if isinstance(source.lists, Mapping) else set())
         self._found: dict[str, _Found] = {}
         self._brackets: dict[str, _Found] = {}
+        self._objects: dict[str, _Found] = {}
 
     def holds(self, name: str) -> bool:
         """Tell whether a field holds a list."""
@@ -54,6 +55,12 @@ class ListCells:
             row[name] = [text]
         self._count(known, text, line)
 
+    def note_objects(self, name: str, items: list[Any], line: int) -> None:
+        """Count a list of references that are objects: it may be one answer, an array in JSON."""
+        n_objects = sum(isinstance(item, Mapping) for item in items)
+        if n_objects and field_of(name) == "reference":
+            self._objects.setdefault(name, _Found(line, plural(n_objects, "object"), "")).n += 1
+
     def _count(self, name: str, text: str, line: int) -> None:
         if name == "reference":
             return
@@ -67,8 +74,18 @@ class ListCells:
     def warnings(self) -> Iterator[Problem]:
         """Yield a warning for each field with cells that look like lists."""
         for name, found in self._brackets.items():
-            what = f"{cut(found.cell, _SHOWN_CHARS)!r} is read as one text, as it is not a list of texts in JSON"
-            yield Problem(f"{self._table.shown}:{found.line} {name}", what, 'if it is a list, write ["...", "..."]')
+            typed = self._table.kind == "typed"
+            why = "the type of its column is text" if typed else "it is not a list of texts in JSON"
+            fix = "store it as a list" if typed else 'write ["...", "..."]'
+            what = f"{cut(found.cell, _SHOWN_CHARS)!r} is read as one text, as {why}"
+            yield Problem(f"{self._table.shown}:{found.line} {name}", what, f"if it is a list, {fix}")
+        for name, found in self._objects.items():
+            n = found.cell.partition(" ")[0]
+            what = f"a list with {found.cell} is read as {plural(int(n), 'right answer')}"
+            if found.n > 1:
+                what += f", and so is the list of {plural(found.n - 1, 'other row')}"
+            fix = f'if the list is the answer, write it as text: "{name}": "[{{...}}]"'
+            yield Problem(f"{self._table.shown}:{found.line} {name}", what, fix)
         for name, found in self._found.items():
             # The sign as it was seen, and for its fields alone: it may stand inside the texts of others.
             sign = found.sign

@@ -27,6 +27,8 @@ FIELD_OF: Mapping[str, str] = {alias: name for name, aliases in ALIASES.items() 
 """Column name -> field."""
 OWN_FIELDS = frozenset({"id", "input", "reference", "contexts", "kind", "severity", "cohorts", "cluster"})
 """Fields of a case; every other one is for scorers and systems."""
+CLOSED = ("kind", "severity")
+"""Fields with words of their own, in which capitals and blanks say nothing."""
 TEXT_LISTS = frozenset(
     {
         *("contexts", "reference", "required", "forbidden", "reference_contexts", "canary_strings", "relevant_ids"),

@@ -11,7 +11,7 @@ from typing import BinaryIO
 from evalkit.errors import Problem, what_and_fix
 from evalkit.golden.encoding import MAX_LINE_BYTES, is_unmarked_utf16, open_text
 from evalkit.golden.header import RawTable, named_columns, named_row
-from evalkit.golden.lines import MAX_BLANK_LINES, MAX_COLUMNS, UNMARKED, Note, RawRow, Rejected, readable
+from evalkit.golden.lines import MAX_BLANK_LINES, MAX_COLUMNS, MIXED, UNMARKED, Note, RawRow, Rejected, readable
 from evalkit.golden.names import field_of, plain_name
 from evalkit.golden.source import SEPARATORS, GoldenSource
 from evalkit.text.numbers import plural
@@ -76,6 +76,8 @@ def _records(lines: _RowLines, path: Path, table: RawTable, source: GoldenSource
             what = f"{plural(n_cells, 'cell')}, the header has {len(cells)}"
             blank = any(cell[:1] == " " and cell.lstrip().startswith('"') for cell in row)
             fix = f"quote cells that hold {SEPARATORS[separator]}"
+            if n_cells < len(columns):
+                fix = f"add the missing {SEPARATORS[separator]}, or put quotes around a cell of several lines"
             note(Problem(place, what, "remove the blank before the opening quote" if blank else fix))
             continue
         sound = True
@@ -202,12 +204,14 @@ def _ends(lines: Iterable[bytes], fix: str, counted: _RowLines) -> Iterator[str]
     Raises:
         Rejected: for bytes that are not UTF-8.
     """
+    is_utf8 = False
     for line in lines:
         if len(line) > MAX_LINE_BYTES:
             raise Rejected("a row longer than 8 MiB; split it, or close its quotes")
         try:
             text = line.decode()
+            is_utf8 = is_utf8 or not line.isascii()
         except UnicodeDecodeError as error:
             counted.number += line.replace(b"\r\n", b"\n").count(b"\r", 0, error.start)
-            raise Rejected(f"{not_utf8(error)}; {fix}") from None
+            raise Rejected(f"{not_utf8(error)}; {MIXED if is_utf8 else fix}") from None
         yield from io.StringIO(text, newline="") if "\r" in text[:-2] else (text,)

@@ -48,8 +48,8 @@ def test_a_header_that_fits_nothing_is_one_problem_with_the_mapping_to_copy(tmp_
     (said,) = problems_of(tmp_path, "faq.csv", SHEET)
     assert said == (
         "faq.csv:1: no column gives the question (`input`), the columns are Nr., Frage, Erwartete Antwort, Thema; "
-        'write `golden: {path: faq.csv, columns: {id: Nr., input: Frage, reference: "Erwartete Antwort"}}` '
-        "if this is what they hold"
+        'write `golden: {path: faq.csv, columns: {id: Nr., input: Frage, reference: "Erwartete Antwort", '
+        "cohorts.thema: Thema}}` if this is what they hold"
     )
     first, *others = cases_of(tmp_path, "faq.csv", SHEET, columns=MAPPED)
     assert (first.id, first.input, first.reference, first.cohorts) == ("0", "Was 0?", ("Das 0.",), {"topic": "fees"})
@@ -514,3 +514,50 @@ def test_a_field_that_a_scorer_reads_texts_from_holds_a_list(tmp_path: Path) -> 
     assert 'lists: {verboten: ";"}' in warning.fix
     (case,) = cases_of(tmp_path, "g.csv", text, reading, lists=";")
     assert case.fields["verboten"] == ["Paris", "Rome"]
+
+
+@pytest.mark.parametrize("key", ["cohorts.topic", "Cohorts.Topic", "COHORTS.topic"])
+@pytest.mark.parametrize("kind", ["g.csv", "g.jsonl", "g.json"])
+def test_a_column_under_the_name_of_cohorts_is_a_cohort_in_every_kind_of_file(
+    tmp_path: Path, kind: str, key: str
+) -> None:
+    """In the spelling of the suite, if it names the cohort; otherwise in that of the file."""
+    row = {"id": "1", "input": "q", key: "fees"}
+    text = f"id,input,{key}\n1,q,fees\n" if kind == "g.csv" else json.dumps([row] if kind == "g.json" else row)
+    (case,) = cases_of(tmp_path, kind, text, Reading(cohorts=("topic",)))
+    assert case.cohorts == {"topic": "fees"}
+    (case,) = cases_of(tmp_path, kind, text)
+    assert case.cohorts == {key.partition(".")[2]: "fees"}
+
+
+def test_a_key_with_a_dot_adds_to_the_cohorts_of_its_row(tmp_path: Path) -> None:
+    """What the mapping itself says wins."""
+    row = {"id": "1", "input": "q", "cohorts": {"topic": "fees"}, "cohorts.topic": "hours", "cohorts.lang": "de"}
+    (case,) = cases_of(tmp_path, "g.jsonl", lines(row))
+    assert case.cohorts == {"topic": "fees", "lang": "de"}
+
+
+def test_kind_and_severity_are_read_in_any_case_in_json_lines(tmp_path: Path) -> None:
+    """As the same case in another kind of file."""
+    (case,) = cases_of(tmp_path, "g.jsonl", lines({"id": "1", "input": "q", "kind": " Canary", "severity": "HIGH"}))
+    (same,) = cases_of(tmp_path, "g.csv", "id,input,kind,severity\n1,q,canary,high\n")
+    assert (case.kind, case.severity, case.digest) == ("canary", "high", same.digest)
+
+
+def test_a_list_of_objects_as_reference_is_a_warning(tmp_path: Path) -> None:
+    """It is read as several right answers, which an expected JSON array is not."""
+    row = {"id": "1", "input": "q", "reference": [{"a": 1}, {"b": 2}]}
+    golden = opened(tmp_path, "g.jsonl", lines(row, {**row, "id": "2", "input": "r"}))
+    said = [str(each) for each in golden.warnings]
+    assert said == [
+        "g.jsonl:1 reference: a list with 2 objects is read as 2 right answers, and so is the list of 1 other row; "
+        'if the list is the answer, write it as text: "reference": "[{...}]"'
+    ]
+    assert next(iter(golden.open())).reference == ('{"a": 1}', '{"b": 2}')
+
+
+def test_the_proposed_mapping_names_every_column_that_has_a_meaning(tmp_path: Path) -> None:
+    """As `evalkit init --from` proposes them."""
+    (said,) = problems_of(tmp_path, "faq.csv", "Nr.;Frage;Erwartet;Stichwörter;Thema\n1;q;a;b;c\n")
+    wanted = 'columns: {id: Nr., input: Frage, reference: Erwartet, required: "Stichwörter", cohorts.thema: Thema}'
+    assert wanted in said

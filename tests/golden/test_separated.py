@@ -149,9 +149,10 @@ def test_what_stands_above_the_header_is_one_problem(tmp_path: Path) -> None:
 
 def test_a_row_of_another_width_is_named_with_the_separator(tmp_path: Path) -> None:
     """The fix says which sign has to be in quotes."""
+    missing = "add the missing semicolons, or put quotes around a cell of several lines"
     assert problems_of(written(tmp_path, 'id;input\na;b;c\nb\nc; "x;y"\n')) == [
         "cases.csv:2: 3 cells, the header has 2; quote cells that hold semicolons",
-        "cases.csv:3: 1 cell, the header has 2; quote cells that hold semicolons",
+        f"cases.csv:3: 1 cell, the header has 2; {missing}",
         "cases.csv:4: 3 cells, the header has 2; remove the blank before the opening quote",
     ]
 
@@ -241,3 +242,20 @@ def test_a_setting_that_cannot_apply_is_refused(options: dict[str, Any], said: s
     """Nothing in a suite is read past."""
     with pytest.raises(ValueError, match=said.replace("(", r"\(").replace("?", r"\?")):
         GoldenSource(**{"path": "c.csv", **options})
+
+
+@pytest.mark.parametrize("name", ["cases.csv", "cases.jsonl"])
+def test_a_file_of_two_encodings_is_told_no_encoding(tmp_path: Path, name: str) -> None:
+    """Another encoding would garble the lines that are UTF-8."""
+    rows = ["1,Gebühr", "2,Größe"] if name == "cases.csv" else [f'{{"id":"{n}","input":"Größe"}}' for n in (1, 2)]
+    head = b"id,input\n" if name == "cases.csv" else b""
+    (said,) = problems_of(written(tmp_path, head + rows[0].encode() + b"\n" + rows[1].encode("cp1252") + b"\n", name))
+    assert "not UTF-8" in said
+    assert said.endswith("; lines above it are UTF-8, so save the whole file as UTF-8")
+
+
+def test_a_row_that_is_too_short_is_told_so(tmp_path: Path) -> None:
+    """No cell of it holds a separator too many."""
+    assert problems_of(written(tmp_path, "id,input,reference\n1,q\n")) == [
+        "cases.csv:2: 2 cells, the header has 3; add the missing commas, or put quotes around a cell of several lines"
+    ]

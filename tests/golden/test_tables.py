@@ -267,3 +267,18 @@ def test_a_remote_file_without_a_version_is_fetched_by_each_process(
         text[0] = text[0].replace("old", "new")
         fetch.cache_clear()  # as in another process
         assert [case.input for case in open_golden(GoldenSource(url=url), None, url).open()] == ["new"]
+
+
+def test_kind_severity_and_cohorts_of_a_table_are_read_as_in_a_sheet(tmp_path: Path) -> None:
+    """A data frame made of a sheet has its names and words."""
+    columns = {"Severity": ["Critical"], "kind": [" Golden"], "cohorts.topic": ["fees"]}
+    (case,) = cases_of(write_columns(tmp_path, ".parquet", columns))
+    assert (case.severity, case.kind, case.cohorts) == ("critical", "golden", {"topic": "fees"})
+
+
+def test_json_text_in_a_column_of_lists_is_a_warning_with_the_type_to_store(tmp_path: Path) -> None:
+    """The column's own type is text, so it is one text."""
+    file = write_columns(tmp_path, ".parquet", {"required": ['["a", "b"]']})
+    golden = open_golden(GoldenSource(path=file.name), file, file.name)
+    (said,) = [str(each) for each in golden.warnings]
+    assert "is read as one text, as the type of its column is text; if it is a list, store it as a list" in said
