@@ -1,4 +1,4 @@
-"""Group failing cases: by the scorer that failed them, then by the words that their texts share."""
+"""Group failing cases: by the scorer or the fault of the model that failed them, then by words that they share."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class FailureKind:
 
     state: KindState
     name: str
-    """The scorer that failed them, or the kind of error."""
+    """The scorer that failed them, the model's fault that failed every scorer, or the kind of error."""
     words: tuple[str, ...]
     """Words that mark their texts; empty where the scorer alone is what they share."""
     n: int
@@ -95,7 +95,9 @@ class FailureGroups:
         if failed:
             said = row.output.text if row.output else ""
             parts = (row.case.question, said, *(grade.reason for grade in failed))
-            return "failed", failed[0].metric, " ".join(part[:_TEXT_CHARS] for part in parts)
+            fault = row.output.fault if row.output else None
+            name = fault.partition(":")[0] if fault else failed[0].metric
+            return "failed", name, " ".join(part[:_TEXT_CHARS] for part in parts)
         unknown = next((grade for grade in grades if isinstance(grade, Unscored)), None)
         return "unscored", unknown.kind if unknown else row.state, ""
 

@@ -102,7 +102,7 @@ def _kinds(view: View) -> str:
         for line in view.kinds[:_LISTED]
     ]
     head = ["| Kind | Words in common | Cases | New | Such as | Cause |", "| --- | --- | --- | --- | --- | --- |"]
-    said = "Grouped by the scorer that failed first, then by the words that question, answer and reason have in common."
+    said = "Grouped by the model's fault or the scorer that failed first, then by words of question, answer and reason."
     return "\n".join(["## Kinds\n", said, "", *head, *rows])
 
 

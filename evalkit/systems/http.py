@@ -59,7 +59,8 @@ class HttpSystem:
     path such as `documents[*].text`; a path that ends in `?` may be absent. Without `pick` the text is `text`, `answer`
     or `output`, and the other parts are read under their own names, except `messages`, `state`, `stop`, `interrupt` and
     `fault`, which need a path because services use these names for other things. Without `pick`, a reply of type
-    `text/plain` or `text/markdown` is the answer as it stands, unless it is a JSON object with such a text."""
+    `text/plain` or `text/markdown` is the answer as it stands, unless it is a JSON object with such a text; an empty
+    one is `bad_output`."""
     requests_per_minute: float | None = None
     """Requests that the service accepts; calls are spread evenly, and the wait does not count towards `timeout_s`."""
     retries: int = 20
@@ -197,6 +198,9 @@ def _text_or(read: Callable[[bytes], Output | Failure], body: bytes, charset: st
         reply = parse_json(text)
         if isinstance(reply, Mapping) and any(isinstance(reply.get(key), str) for key in TEXT_KEYS):
             return read(body)
+    if not text.strip():
+        fix = 'send the answer, or JSON such as {"text": ""} if it is empty'
+        raise CallFailed("bad_output", f"the reply is empty text; {fix}")
     return Output(text=text)
 
 

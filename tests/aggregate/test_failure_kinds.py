@@ -92,3 +92,22 @@ def test_every_failing_case_is_in_one_kind() -> None:
     assert sum(kind.n for kind in kinds) == len(rows)
     assert sorted(kind.n for kind in kinds) == [9, *[MOST_TEXTS] * 4]
     assert [kind.words for kind in kinds if kind.n == 9] == [()]
+
+
+def test_faults_of_the_model_are_kinds_of_their_own() -> None:
+    """Broken tool calls and spent tokens fail the same scorer, and have different causes."""
+    faults = ["broken_tool_call: not JSON"] * 3 + ["out_of_tokens: the model used all its tokens"] * 2
+    rows = [
+        Row(
+            case=Case(id=f"c{number}", input="q"),
+            output=Output(text="", fault=fault),
+            scores={"tool_calls.f1": Score("tool_calls.f1", 0.0, False, f"no answer: {fault}")},
+        )
+        for number, fault in enumerate(faults)
+    ]
+    kinds = kinds_of([*rows, failing("refund", 1)])
+    assert [(kind.state, kind.name, kind.n) for kind in kinds] == [
+        ("failed", "broken_tool_call", 3),
+        ("failed", "out_of_tokens", 2),
+        ("failed", "keywords", 1),
+    ]

@@ -455,7 +455,6 @@ def answering(body, content_type):
         (b'{"text": "Paris"}', "text/plain", "Paris"),
         (b'{"text": "Paris"}', "text/html", "Paris"),
         (b'{"text": "Paris"}', "", "Paris"),
-        (b"", "text/plain", ""),
     ],
 )
 def test_a_reply_of_text_is_the_answer(serve, shared, case, body, content_type, text):
@@ -481,3 +480,23 @@ def test_other_replies_stay_failures(serve, shared, case, body, content_type, op
     assert isinstance(output, Failure)
     assert "bad_output" == output.kind
     assert message in output.message
+
+
+@pytest.mark.parametrize("body", [b"", b" \n\t"])
+def test_a_reply_of_text_without_text_is_no_answer(body, serve, shared, case):
+    """Nothing shows that the service meant an empty answer, which a rule such as `not_contains` would pass."""
+
+    async def handler(request):
+        return web.Response(body=body, headers={"Content-Type": "text/plain"})
+
+    (failed,) = serve(handler, system, shared, case())
+    assert (failed.kind, failed.message) == (
+        "bad_output",
+        'the reply is empty text; send the answer, or JSON such as {"text": ""} if it is empty',
+    )
+
+
+def test_an_empty_text_in_json_is_an_empty_answer(serve, shared, case):
+    """The service says so."""
+    (output,) = serve(replying({"text": ""}), system, shared, case())
+    assert output.text == ""
