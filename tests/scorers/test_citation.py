@@ -102,3 +102,12 @@ def test_never_raises_and_order_of_contexts_is_free(answer: str, contexts: list[
     """Any text is graded, alike for any order of the contexts."""
     grades = [grade(Citation(), answer, tuple(order)) for order in (contexts, contexts[::-1])]
     assert grades[0].passed == grades[1].passed  # type: ignore[union-attr]
+
+
+def test_a_row_that_names_no_source_is_refused_before_the_first_call() -> None:
+    """A list of nothing but null is no id."""
+    scorer = Citation(source_field="source")
+    with pytest.raises(ValueError, match="`source` names no source; add the id"):
+        scorer.check_case(Case(id="c", input="q", fields={"source": [None]}))
+    for sound in ([], "A-1", ["A-1"], 7):
+        scorer.check_case(Case(id="c", input="q", fields={"source": sound}))

@@ -85,3 +85,18 @@ def test_order_is_free_and_all_implies_any(answer: str, texts: list[str]) -> Non
     assert all(isinstance(score, Score) for score in every)
     assert every[0].passed == every[1].passed  # type: ignore[union-attr]
     assert some.passed or not every[0].passed  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("texts", [[""], ["x", "  "], "", [3], {"a": "b"}, ["\u200b"], ["\u00ad"], None])
+@pytest.mark.parametrize("option", ["all_field", "any_field", "none_field"])
+def test_a_field_without_texts_to_look_for_is_refused_before_the_first_call(option: str, texts: object) -> None:
+    """A blank text would be found in every answer."""
+    scorer = Contains(**{option: "texts"})  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="`texts` must be a list of non-blank strings; write"):
+        scorer.check_case(Case(id="c", input="q", fields={"texts": texts}))
+
+
+@pytest.mark.parametrize("texts", [[], ["x"], "x", ["\u200bx"]])
+def test_texts_to_look_for_are_sound(texts: object) -> None:
+    """An empty list adds no condition."""
+    Contains(none_field="texts").check_case(Case(id="c", input="q", fields={"texts": texts}))

@@ -60,6 +60,11 @@ class Citation(PassFail):
         """The source that must be cited, if the options name its field."""
         return frozenset(filter(None, (self.source_field,)))
 
+    def check_case(self, case: Case) -> None:
+        """Reject a row whose source is not named."""
+        if self.source_field in case.fields:
+            self._wanted(case)
+
     def score(self, case: Case, output: Output) -> Score | Unscored:
         """Extract each citation from the answer and look it up."""
         found = compile_pattern("pattern", self.pattern).finditer(well_formed(output.text))
@@ -93,7 +98,7 @@ class Citation(PassFail):
             return []
         ids = [str(id_) for id_ in (value if isinstance(value, list | tuple) else [value]) if id_ is not None]
         if not ids:
-            raise ValueError(f"{case.place or case.id}: `{self.source_field}` names no source; add the id to the case")
+            raise ValueError(f"`{self.source_field}` names no source; add the id to the case")
         return ids
 
 

@@ -57,6 +57,11 @@ class Contains(PassFail):
         """The case fields that the options name."""
         return frozenset(filter(None, (self.all_field, self.any_field, self.none_field)))
 
+    def check_case(self, case: Case) -> None:
+        """Reject a row whose fields are not lists of texts to look for."""
+        for field in self.needs:
+            case_texts(case, field)
+
     def score(self, case: Case, output: Output) -> Score | Unscored:
         """Look for each text."""
         absent = sorted(field for field in self.needs if field not in case.fields)

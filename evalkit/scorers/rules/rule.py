@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import string
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -46,6 +47,10 @@ class Share:
         return frozenset()
 
 
+_UNSEEN = string.whitespace + "\u00a0\u00ad\u200b\u200c\u200d\u2060\ufeff"
+"""Characters that a text cannot consist of alone: a search for it would find it everywhere or nowhere."""
+
+
 def check_share(field: str, value: float | None) -> None:
     """Raise ValueError unless `value` is `None` or within 0 and 1."""
     if value is not None and not 0.0 <= value <= 1.0:
@@ -60,9 +65,13 @@ def case_texts(case: Case, field: str) -> tuple[str, ...]:
     """
     found = case.fields.get(field, ())
     texts = (found,) if isinstance(found, str) else found
-    if not isinstance(texts, list | tuple) or not all(isinstance(text, str) and text.strip() for text in texts):
+    if not isinstance(texts, list | tuple) or not all(map(_is_visible, texts)):
         raise ValueError(f'`{field}` must be a list of non-blank strings; write ["..."]')
     return tuple(texts)
+
+
+def _is_visible(text: Any) -> bool:
+    return isinstance(text, str) and bool(text.strip(_UNSEEN))
 
 
 def passages(case: Case, output: Output) -> tuple[str, ...] | None:
