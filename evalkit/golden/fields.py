@@ -32,6 +32,7 @@ def to_case(  # noqa: PLR0913 - each is a fact about the row
     cohorts: Mapping[str, Any] = _NOTHING,
     reread: Mapping[str, Any] = _NOTHING,
     converses: bool | None = None,
+    plays_user: bool = True,
 ) -> Case | None:
     """Convert one raw row to a case; `None` after calling `complain` for each problem.
 
@@ -43,6 +44,7 @@ def to_case(  # noqa: PLR0913 - each is a fact about the row
         cohorts: further cohorts, which other fields of the row give: the digest covers those fields already.
         reread: fields that the digest covers in another form than their value.
         converses: whether the suite has conversations; `None` if no suite is known.
+        plays_user: whether the suite can run rows with `user`.
     """
     faults = 0
 
@@ -56,7 +58,7 @@ def to_case(  # noqa: PLR0913 - each is a fact about the row
         if isinstance(row.get(name), str):
             row[name] = row[name].strip().lower()
     contexts, origins = _contexts(row.get("contexts"), note)
-    talks = _talks(row, note, converses=converses)
+    talks = _talks(row, note, converses=converses, plays_user=plays_user)
     values = {
         "input": talks or _input(row.get("input"), note),
         "reference": _texts(row.get("reference"), note),
@@ -75,7 +77,7 @@ def to_case(  # noqa: PLR0913 - each is a fact about the row
     return Case(id=identity, digest=digest, place=place, **values)  # type: ignore[arg-type]
 
 
-def _talks(row: Mapping[str, Any], note: Complain, *, converses: bool | None) -> str | None:
+def _talks(row: Mapping[str, Any], note: Complain, *, converses: bool | None, plays_user: bool) -> str | None:
     """Return the first text of a conversation that `turns` or `user` make; `None` for a row that gives its input."""
     opens = next((name for name in ("turns", "user") if row.get(name) not in (None, "")), None)
     if not converses and (opens is None or row.get("input") not in (None, "")):
@@ -93,6 +95,8 @@ def _talks(row: Mapping[str, Any], note: Complain, *, converses: bool | None) ->
         note(f"`input` and `{opens}` both open the conversation", "keep one")
     if row.get("turns") and row.get("user"):
         note("`turns` and `user` both play the user", "keep one")
+    elif row.get("user") and not plays_user:
+        note("`user` needs somebody who plays it", "add `conversation: {user: {chat: {model, base_url, api_key_env}}}`")
     return found.opening or "..."
 
 

@@ -195,6 +195,7 @@ def read_cases(
             cohorts=found.cohorts,
             reread=found.reread,
             converses=reading.converses,
+            plays_user=reading.plays_user,
         )
         if case is not None:
             yield line, case

@@ -132,6 +132,8 @@ class Reading:
     """Fields of the user's own that hold lists of texts, because a scorer reads them."""
     converses: bool | None = None
     """Whether the suite has conversations, whose rows have `turns` or `user`; `None` if no suite is known."""
+    plays_user: bool = True
+    """Whether rows with `user` can be run: a model plays the user, or the conversations are stored."""
 
 
 def _kind(name: str) -> str:

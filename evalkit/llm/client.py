@@ -161,7 +161,14 @@ class ChatClient:
         return self._keep(key, reply, reply_from)
 
     async def structured(
-        self, messages: Messages, schema: type[T], *, sample: int = 0, repeat: int = 0, logprobs: bool = False
+        self,
+        messages: Messages,
+        schema: type[T],
+        *,
+        sample: int = 0,
+        repeat: int = 0,
+        logprobs: bool = False,
+        usable: Callable[[T], bool] = lambda value: True,
     ) -> Parsed[T]:
         """Ask for a value of `schema`, in the strictest mode that the endpoint accepts.
 
@@ -174,6 +181,7 @@ class ChatClient:
             sample: Number of the opinion; another number is sampled anew.
             repeat: Number of the repeat that is graded; repeats do not share cached replies.
             logprobs: Ask for the probabilities of the reply's tokens.
+            usable: Whether the caller can use a value; one that it cannot is returned and not cached.
 
         Raises:
             JudgeError: No usable reply after two repair turns; its `kind` names the cause.
@@ -191,6 +199,8 @@ class ChatClient:
                 return parsed_from(entry, schema)
         async with self._alone_at_first():
             parsed = await self._climb(question, wanted, schema, logprobs=logprobs)
+        if not usable(parsed.value):
+            return parsed
         return self._keep(key, parsed, lambda entry: parsed_from(entry, schema))
 
     async def _climb(

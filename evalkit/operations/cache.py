@@ -7,7 +7,7 @@ from pathlib import Path
 from evalkit.disk.paths import project_of
 from evalkit.errors import InputError, Problem
 from evalkit.llm.upkeep import Contents, contents, prune
-from evalkit.runner.prepare import CACHE_FILE
+from evalkit.runner.chat_clients import CACHE_FILE
 
 __all__ = ["Contents", "cache_file", "contents", "prune"]
 

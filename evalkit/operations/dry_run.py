@@ -15,9 +15,9 @@ from evalkit.errors import EvalkitError
 from evalkit.gate.policy import Canary, NoRegression
 from evalkit.operations.estimate import RunEstimate, Typical, Work, estimate
 from evalkit.operations.run import Planned, Request, plan_run
+from evalkit.runner.chat_clients import CACHE_FILE
 from evalkit.runner.engine import Stop
 from evalkit.runner.plan import plan
-from evalkit.runner.prepare import CACHE_FILE
 from evalkit.runner.resume import Resume, look
 from evalkit.runner.session import Watcher
 from evalkit.runner.turns import TURNS
@@ -25,8 +25,8 @@ from evalkit.store.chain import scan
 from evalkit.store.folder import MANIFEST, RunFolder, refuse_folder
 
 if TYPE_CHECKING:
+    from evalkit.runner.chat_clients import Replies
     from evalkit.runner.earlier import EarlierRows
-    from evalkit.runner.prepare import Replies
 
 MOST_ROWS = 2_000
 """Maximum number of rows of an earlier run that are read for an estimate."""

@@ -17,6 +17,7 @@ from evalkit.gate.assess import Terms, assess, refuse_incomparable
 from evalkit.gate.earlier_decisions import Written, of_answers, of_baseline, of_resumed, of_stored_rows, write_decision
 from evalkit.operations.score import answered_by, answers_of
 from evalkit.results import Decision, Summary
+from evalkit.runner.chat_clients import Replies
 from evalkit.runner.conversations import open_system
 from evalkit.runner.draw import chosen_cases
 from evalkit.runner.engine import Stop
@@ -25,7 +26,7 @@ from evalkit.runner.manifest import manifest_of
 from evalkit.runner.old_cases import with_former
 from evalkit.runner.open_files import make_room
 from evalkit.runner.plan import Selection
-from evalkit.runner.prepare import Replies, prepare
+from evalkit.runner.prepare import prepare
 from evalkit.runner.resume import Resume, checked_golden, enter
 from evalkit.runner.session import Session, Watcher
 from evalkit.runner.terms import terms_of_run, terms_of_stored

@@ -56,7 +56,10 @@ class StoredAnswers:
 
 def _paid(output: Output) -> Output:
     """Mark the usage of an answer as paid for in an earlier run."""
-    return output if output.usage is None else replace(output, usage=replace(output.usage, cached=True))
+    usage, user_usage = (
+        None if each is None else replace(each, cached=True) for each in (output.usage, output.user_usage)
+    )
+    return replace(output, usage=usage, user_usage=user_usage)
 
 
 def answered_by(suite: Suite, folder: RunFolder) -> Suite:

@@ -16,23 +16,19 @@ from evalkit.formats.conversation import conversation_of
 from evalkit.runner.grading import Grader
 from evalkit.scorers.registry import score_key
 from evalkit.suite.model import Suite
+from evalkit.systems import CALLED
 from evalkit.systems.base import Answer, Shared, SystemConfig
 from evalkit.systems.chat import ChatSystem
-from evalkit.systems.command import CommandSystem
 from evalkit.systems.conversation.environment import MakeEnvironment
-from evalkit.systems.conversation.loop import Talks, conversing, directly
+from evalkit.systems.conversation.loop import Simulate, Talks, conversing, directly
 from evalkit.systems.conversation.mocks import MockEnvironment
 from evalkit.systems.fingerprint import config_hash
-from evalkit.systems.http import HttpSystem
 from evalkit.systems.python import PythonSystem
 from evalkit.systems.threads import own_code
 from evalkit.types import Case, Metric, Output, Score, Unscored
 
 if TYPE_CHECKING:
     from evalkit.runner.prepare import Prepared
-
-_ASKED = (PythonSystem, HttpSystem, CommandSystem, ChatSystem)
-"""Systems that are called turn by turn; stored answers are whole conversations."""
 
 
 CUT_OFF = ("max_turns", "max_steps", "interrupt")
@@ -59,7 +55,7 @@ class ConversationEnded:
 def adds_ended(suite: Suite) -> bool:
     """Return True if the metric `ended` is added: evalkit leads the conversations, and the suite does not decline."""
     conversation = suite.conversation
-    return conversation is not None and conversation.settings.ended and isinstance(suite.system, _ASKED)
+    return conversation is not None and conversation.settings.ended and isinstance(suite.system, CALLED)
 
 
 def ended_grader(index: int) -> Grader:
@@ -74,7 +70,7 @@ def ended_grader(index: int) -> Grader:
 
 def turns_asked(case: Case, suite: Suite) -> tuple[int, int]:
     """Return the fewest and the most calls of the system for one run of a case; approvals come on top."""
-    if suite.conversation is None or not isinstance(suite.system, _ASKED):
+    if suite.conversation is None or not isinstance(suite.system, CALLED):
         return 1, 1
     most = suite.conversation.settings.max_turns
     scripted = len(conversation_of(case).turns)
@@ -126,7 +122,7 @@ async def open_system(system: SystemConfig, prepared: Prepared) -> AsyncIterator
     async with AsyncExitStack() as stack:
         answer = await stack.enter_async_context(system.open(prepared.shared))
         conversation = prepared.suite.conversation
-        if conversation is None or not isinstance(system, _ASKED):
+        if conversation is None or not isinstance(system, CALLED):
             yield answer
             return
         make, run = await _environment(prepared, stack)
@@ -135,9 +131,18 @@ async def open_system(system: SystemConfig, prepared: Prepared) -> AsyncIterator
             make_environment=make,
             runs_tools=make is not None and isinstance(system, ChatSystem),
             run_environment=run,
+            simulate=_simulate(prepared),
             before_turn=prepared.budget.check if prepared.budget is not None else lambda: None,
         )
         yield conversing(answer, talks)
+
+
+def _simulate(prepared: Prepared) -> Simulate | None:
+    if prepared.user is None:
+        return None
+    from evalkit.runner.simulated_user import simulating
+
+    return simulating(prepared.user)
 
 
 async def _environment(prepared: Prepared, stack: AsyncExitStack) -> tuple[MakeEnvironment | None, Any]:

@@ -32,7 +32,7 @@ class EarlierRows:
     wanted: Collection[str] | None = None
     """Digests of the run's cases, `None` if every stored row belongs to it."""
     retry: bool = False
-    """Whether to retry system errors, ungraded scores and skipped cases."""
+    """Whether to retry errors of the system and of the simulated user, ungraded scores and skipped cases."""
     done: set[Key] = field(default_factory=set)
     quarantined: set[Key] = field(default_factory=set)
     """Skipped before, to be run again."""
@@ -82,7 +82,7 @@ class EarlierRows:
         self._open.pop(key, None)
         self.quarantined.discard(key)
         self.done.add(key)
-        if self.retry and row.state in ("system_error", "skipped"):
+        if self.retry and (row.failure is not None or row.skipped is not None):
             self.done.discard(key)
             if (row.skipped or "").startswith(QUARANTINED):
                 self.quarantined.add(key)

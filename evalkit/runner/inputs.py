@@ -135,13 +135,18 @@ def _own_packages(suite: Suite) -> Iterator[Problem]:
 
 
 def _without_keys(prepared: Prepared) -> Iterator[Problem]:
-    """Warn about judges that cannot be asked, as on a fork, which has no secrets."""
+    """Warn about judges and simulated users that cannot be asked, as on a fork, which has no secrets."""
     llm, panel = prepared.services.llm, prepared.services.panel
     for client in (*((llm,) if llm else ()), *panel):
         if client.no_key:
             variable = client.config.api_key_env
             what = f"environment variable {variable} is not set: metrics of the judge {client.model} will be unscored"
             yield Problem(prepared.suite.place("judge"), what, f"export {variable}=... before the run")
+    user = prepared.user
+    if user is not None and user.no_key:
+        variable = user.config.api_key_env
+        what = f"environment variable {variable} is not set: conversations of simulated users will be unscored"
+        yield Problem(prepared.suite.place("conversation.user"), what, f"export {variable}=... before the run")
 
 
 def _own_judge(suite: Suite) -> Iterator[Problem]:

@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from evalkit.baselines.find import find_baseline
 from evalkit.disk.project_code import note_loaded
@@ -18,8 +18,9 @@ from evalkit.gate.policy import NoRegression, policy_problems
 from evalkit.golden.overlap import overlap
 from evalkit.golden.read import GoldenSet, known_golden, open_golden
 from evalkit.llm.budget import Budget
-from evalkit.net.proxies import find_proxy
+from evalkit.runner.addresses import addresses_of
 from evalkit.runner.case_checks import METRIC, checks_grader
+from evalkit.runner.chat_clients import Replies, Spending, judges_of, open_cache, open_client, unpriced, user_of
 from evalkit.runner.conversations import adds_ended, ended_grader, environment_problems, fingerprint_of
 from evalkit.runner.grading import Grader
 from evalkit.runner.names import foreign_cohorts, foreign_values, metric_name_problems
@@ -32,11 +33,9 @@ from evalkit.scorers.registry import bind, score_key
 from evalkit.store.journal import read_rows
 from evalkit.suite.model import ScorerEntry, Suite, SuiteOptions, has_field
 from evalkit.systems.base import Shared
-from evalkit.systems.chat import ChatSystem
 from evalkit.systems.fingerprint import with_version
-from evalkit.systems.http import HttpSystem
 from evalkit.systems.process import Process
-from evalkit.systems.secrets import filled, secrets_of, without_secrets
+from evalkit.systems.secrets import secrets_of
 from evalkit.systems.threads import own_code
 from evalkit.text.values import one_line
 from evalkit.types import Case, Metric
@@ -44,15 +43,8 @@ from evalkit.types import Case, Metric
 if TYPE_CHECKING:
     from evalkit.llm.cache import ReplyCache
     from evalkit.llm.client import ChatClient
-    from evalkit.llm.config import ChatConfig
 
 SUITE_KEYS = frozenset(field.name for field in fields(SuiteOptions))
-Replies = Literal["taken", "renewed", "none"]
-"""Use of cached judge replies: reused; or asked again and stored; or neither reused nor stored."""
-CACHE_FILE = ".evalkit/cache.sqlite"
-"""Path of the cache below the project's root."""
-
-_Spending = tuple["Budget | None", "ReplyCache | None"]
 
 
 @dataclass(frozen=True)
@@ -71,7 +63,9 @@ class Prepared:
     budget: Budget | None = None
     """The budget of the run."""
     cache: ReplyCache | None = None
-    """Cache of judge replies."""
+    """Cache of the replies of judges and of the simulated user."""
+    user: ChatClient | None = None
+    """Asks the model that plays the user."""
     doubts: tuple[Problem, ...] = ()
     """Warnings about checks that cover fewer cases than they seem to."""
     warnings: tuple[Problem, ...] = ()
@@ -112,7 +106,7 @@ class Prepared:
     @property
     def addresses(self) -> tuple[str, ...]:
         """Every address that a run sends requests to, with the variable of the key."""
-        return tuple(dict.fromkeys(_addresses(self.suite, self.services, self.shared.env)))
+        return tuple(dict.fromkeys(addresses_of(self.suite, self.services.embedder, self.shared.env)))
 
     @property
     def notices(self) -> tuple[str, ...]:
@@ -121,38 +115,6 @@ class Prepared:
         found += [self.cache.problem] if self.cache else []
         found += [problem.what for problem in self.golden.learnt]
         return tuple(dict.fromkeys(notice for notice in found if notice))
-
-
-def _addresses(suite: Suite, services: Services, env: Mapping[str, str]) -> Iterator[str]:
-    for system in (suite.system, suite.baseline_system):
-        if isinstance(system, ChatSystem):
-            called = f"{_plain_url(system.base_url)}/chat/completions · {system.chat}{_keyed(system.api_key_env)}"
-            yield called + _through(filled(system.base_url, env), env)
-        elif isinstance(system, HttpSystem):
-            yield _plain_url(system.http) + _through(filled(system.http, env), env)
-    for config in _judges(suite):
-        path = "messages" if config.dialect == "anthropic" else "chat/completions"
-        called = f"{_plain_url(config.base_url)}/{path} · judge {config.model}{_keyed(config.api_key_env)}"
-        yield called + _through(config.base_url, env)
-    if isinstance(suite.options.embedding, Mapping) and services.embedder and "openai" in suite.options.embedding:
-        yield f"{services.embedder.name} · embedding"
-
-
-def _plain_url(url: str) -> str:
-    """An address as the suite writes it, without user, query and fragment."""
-    head, _, rest = url.partition("://")
-    host, slash, path = rest.partition("/")
-    return f"{head}://{host.rpartition('@')[2]}{slash}{path}".partition("?")[0].partition("#")[0].rstrip("/")
-
-
-def _through(url: str, env: Mapping[str, str]) -> str:
-    """Name the proxy of an address without its password; empty for a direct connection."""
-    proxy = find_proxy(url, env)
-    return f", through the proxy {_plain_url(proxy)}" if proxy else ""
-
-
-def _keyed(variable: str | None) -> str:
-    return f", key from {variable}" if variable else ", no key"
 
 
 async def prepare(
@@ -187,9 +149,11 @@ async def prepare(
     suite = _with_versions(suite, env, problems)
     limit_usd = suite.options.budget_usd
     budget = None if limit_usd is None else Budget(limit_usd)
-    problems += _unpriced(suite) if budget else []
-    cache = _cache(suite, env, stack, replies) if replies != "none" and _judges(suite) else None
+    problems += unpriced(suite) if budget else []
+    asks_models = bool(judges_of(suite)) or user_of(suite) is not None
+    cache = open_cache(suite, env, stack, replies) if replies != "none" and asks_models else None
     services = await _services(suite, env, stack, (budget, cache), problems)
+    user = await _user(suite, env, stack, (budget, cache), problems)
     graders = _graders(suite, services, problems) if services else []
     checks = checks_grader(len(suite.scorers))
     golden, counts = None, case_counts(suite, [*graders, checks] if graders else [])
@@ -217,8 +181,8 @@ async def prepare(
     if problems or golden is None or services is None:
         raise InputError(_placed(suite, problem) for problem in problems)
     fingerprint = fingerprint_of(suite, shared)
-    doubts = tuple(reach_doubts(suite, counts, has_judge=bool(_judges(suite))))
-    return Prepared(suite, golden, tuple(graders), shared, fingerprint, process, services, budget, cache, doubts)
+    doubts = tuple(reach_doubts(suite, counts, has_judge=bool(judges_of(suite))))
+    return Prepared(suite, golden, tuple(graders), shared, fingerprint, process, services, budget, cache, user, doubts)
 
 
 def _with_versions(suite: Suite, env: Mapping[str, str], problems: list[Problem]) -> Suite:
@@ -292,7 +256,7 @@ def _grader(suite: Suite, entry: ScorerEntry, scorer: Scorer) -> Grader:
 
 
 async def _services(
-    suite: Suite, env: Mapping[str, str], stack: AsyncExitStack, spending: _Spending, problems: list[Problem]
+    suite: Suite, env: Mapping[str, str], stack: AsyncExitStack, spending: Spending, problems: list[Problem]
 ) -> Services | None:
     """Open the services that scorers share; `None`, with the problems noted, if that fails."""
     try:
@@ -302,7 +266,21 @@ async def _services(
         return None
 
 
-async def _open_services(suite: Suite, env: Mapping[str, str], stack: AsyncExitStack, spending: _Spending) -> Services:
+async def _user(
+    suite: Suite, env: Mapping[str, str], stack: AsyncExitStack, spending: Spending, problems: list[Problem]
+) -> ChatClient | None:
+    """Open the client of the model that plays the user; `None` if there is none, or with the problems noted."""
+    config = user_of(suite)
+    if config is None:
+        return None
+    try:
+        return await stack.enter_async_context(open_client(config, suite, env, spending))
+    except InputError as error:
+        problems += error.problems
+        return None
+
+
+async def _open_services(suite: Suite, env: Mapping[str, str], stack: AsyncExitStack, spending: Spending) -> Services:
     """Open the embedding and the judge endpoints, if a scorer may use them."""
     embedder = None
     if any(isinstance(entry.options, Bindable) for entry in suite.scorers):
@@ -311,7 +289,9 @@ async def _open_services(suite: Suite, env: Mapping[str, str], stack: AsyncExitS
         embedder = build_embedder(suite.options.embedding, env)
         if isinstance(embedder, AbstractAsyncContextManager):
             await stack.enter_async_context(embedder)
-    clients = [await stack.enter_async_context(_client(config, suite, env, spending)) for config in _judges(suite)]
+    clients = [
+        await stack.enter_async_context(open_client(config, suite, env, spending)) for config in judges_of(suite)
+    ]
     llm, panel = (clients[0], tuple(clients[1:])) if clients else (None, ())
     own = any(isinstance(entry.options, PythonScorer) for entry in suite.scorers)
     project = None
@@ -319,47 +299,6 @@ async def _open_services(suite: Suite, env: Mapping[str, str], stack: AsyncExitS
         code = await stack.enter_async_context(own_code(suite.options.concurrency))
         project = OwnProject(suite.root, code, suite.inputs)
     return Services(suite.path.parent, embedder, llm, panel, partial(_answers_of, suite), project)
-
-
-def _client(config: ChatConfig, suite: Suite, env: Mapping[str, str], spending: _Spending) -> ChatClient:
-    from evalkit.llm.client import ChatClient
-
-    budget, cache = spending
-    return ChatClient(config, env=env, concurrency=suite.options.concurrency, budget=budget, cache=cache)
-
-
-def _cache(suite: Suite, env: Mapping[str, str], stack: AsyncExitStack, replies: Replies) -> ReplyCache:
-    from evalkit.llm.cache import ReplyCache
-    from evalkit.llm.cache_key import KEY_VARIABLE, cache_key
-
-    secrets = secrets_of(env, suite.variables)
-    clean = partial(without_secrets, secrets=secrets)
-    key, problem = b"", ""
-    try:
-        key = cache_key(env, suite.root)
-    except ValueError as error:
-        why = f"no key outside the project to sign them with: {error}"
-        problem = f"judges' replies are neither read nor stored; {why}; set {KEY_VARIABLE} to a long random value"
-    cache = ReplyCache(suite.root / CACHE_FILE, clean, taken=replies == "taken", key=key, problem=problem)
-    return stack.enter_context(cache)
-
-
-def _judges(suite: Suite) -> tuple[ChatConfig, ...]:
-    """Open the judge endpoint and its panel."""
-    return (suite.judge.chat, *suite.judge.panel) if suite.judge and suite.judge.chat else ()
-
-
-def _unpriced(suite: Suite) -> Iterator[Problem]:
-    """Yield the models whose calls would never be charged to the budget."""
-    from evalkit.llm.prices import cost_usd
-
-    fix = "write `prices: {input_usd_per_million: ..., output_usd_per_million: ...}`, or remove the budget"
-    for system in (suite.system, suite.baseline_system):
-        if isinstance(system, ChatSystem) and system.price_at(system.base_url) is None:
-            yield Problem("system", f"a budget is set, and the price of {system.chat} is unknown", fix)
-    for config in _judges(suite):
-        if cost_usd(config, input_tokens=1, output_tokens=1) is None:
-            yield Problem("judge", f"a budget is set, and the price of {config.model} is unknown", fix)
 
 
 def _answers_of(suite: Suite, name: str) -> Mapping[str, str]:
@@ -388,7 +327,7 @@ def _reach(suite: Suite, counts: CaseCounts, problems: Sequence[Problem]) -> lis
     """Check for gates that can never decide, if every scorer is known."""
     if any(problem.place.startswith("scorers") for problem in problems):
         return []
-    return list(reach_problems(suite, counts, has_judge=bool(_judges(suite))))
+    return list(reach_problems(suite, counts, has_judge=bool(judges_of(suite))))
 
 
 def _placed(suite: Suite, problem: Problem) -> Problem:

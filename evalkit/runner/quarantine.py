@@ -15,12 +15,13 @@ from typing import Any
 
 from evalkit.errors import EvalkitError, RunError
 from evalkit.formats.rows import decode_row, encode_row
+from evalkit.runner.chat_clients import Replies
 from evalkit.runner.conversations import open_system
 from evalkit.runner.engine import Stop, answered_and_graded, run_cases
 from evalkit.runner.event_loop import run_to_end
 from evalkit.runner.grading import grade_all
 from evalkit.runner.plan import Key
-from evalkit.runner.prepare import Replies, prepare
+from evalkit.runner.prepare import prepare
 from evalkit.runner.scoring import Scoring
 from evalkit.suite.parse import load_suite
 from evalkit.types import Row

@@ -36,7 +36,8 @@ from evalkit.types import FAILED, QUARANTINED, Case, Row, fails, verdict_of
 if TYPE_CHECKING:
     from evalkit.gate.decide import NeedsRepeats
     from evalkit.llm.budget import Budget
-    from evalkit.runner.prepare import Prepared, Replies
+    from evalkit.runner.chat_clients import Replies
+    from evalkit.runner.prepare import Prepared
     from evalkit.systems.base import Answer
 
 _WARMED = ("scipy.special", "evalkit.aggregate.summary", "evalkit.gate.decide")
@@ -146,13 +147,14 @@ class Session:
             self.watcher.note(f"{told} not written with this machine's key; asked again")
 
     def _tell_given_up(self) -> None:
-        """Report the sampling fields that a judge's endpoint refused."""
-        services = self.prepared.services
-        for client in (*((services.llm,) if services.llm else ()), *services.panel):
+        """Report the sampling fields that the endpoint of a judge, or of the simulated user, refused."""
+        services, user = self.prepared.services, self.prepared.user
+        judges = (*((services.llm,) if services.llm else ()), *services.panel)
+        for who, client in (*(("judge", each) for each in judges), *((("user", user),) if user else ())):
             if client.given_up:
                 fields, them = " or ".join(client.given_up), "it" if len(client.given_up) == 1 else "them"
                 self.watcher.note(
-                    f"the endpoint of the judge {client.model} does not accept {fields}; asked without {them}"
+                    f"the endpoint of the {who} {client.model} does not accept {fields}; asked without {them}"
                 )
 
     def _noted(self, make_row: MakeRow) -> MakeRow:
@@ -314,12 +316,20 @@ class Session:
 
 
 def charge(budget: Budget | None, stop: Stop, row: Row, *, with_judges: bool = False) -> None:
-    """Charge the budget, and stop if it is spent; a judge's client charges its own calls."""
+    """Charge the budget, and stop if it is spent; the clients of judges and simulated users charge their own calls.
+
+    Args:
+        budget: of the run, `None` if it has none.
+        stop: is called once the budget is spent.
+        row: what was paid for.
+        with_judges: the row is of another process, whose judges and simulated users are yet to be charged.
+    """
     if budget is None:
         return
     output = row.failure.partial if row.failure is not None else row.output
     if output is not None and not output.replayed:
         budget.add_answer(output.usage)
+        budget.add(output.user_usage if with_judges else None)
     for grade in row.scores.values() if with_judges else ():
         budget.add(grade.usage)
     if budget.reached:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
+from types import NoneType
 from typing import Any, Literal
 
 from evalkit.aggregate.cohorts import DERIVED_VALUES, check_mix
@@ -13,6 +14,7 @@ from evalkit.aggregate.repeat_rules import check_rule
 from evalkit.gate.policy import Policy
 from evalkit.golden.source import GoldenSource, Reading
 from evalkit.results import OVERALL
+from evalkit.systems import CALLED
 from evalkit.systems.base import SystemConfig
 from evalkit.systems.conversation.mocks import Mocks
 from evalkit.systems.conversation.settings import ConversationSettings
@@ -247,6 +249,8 @@ def reading_of(options: SuiteOptions, system: SystemConfig | None) -> Reading:
         replays=replays,
         lists=frozenset(_list_fields(options.scorers)),
         converses=options.conversation is not None,
+        plays_user=not isinstance(system, (*CALLED, NoneType))
+        or (options.conversation is not None and options.conversation.user is not None),
     )
 
 

@@ -16,7 +16,11 @@ SYSTEMS: dict[str, type[SystemConfig]] = {
 }
 """The key that chooses a system in a suite -> its configuration."""
 
+CALLED = (PythonSystem, HttpSystem, CommandSystem, ChatSystem)
+"""Systems that are called, and so talked to turn by turn; stored answers are whole conversations."""
+
 __all__ = [
+    "CALLED",
     "SYSTEMS",
     "Answer",
     "ChatSystem",

@@ -64,7 +64,7 @@ async def ask(
         why = f"the case has {size} characters, a judge reads at most {MAX_CASE_CHARS}; cut the answer or contexts"
         return Unscored(question.metric, "case_too_long", why)
     messages, mark = judge_messages(question.system, list(question.blocks), question.reminder)
-    wanted = {"logprobs": True} if logprobs else {}
+    wanted: dict[str, Any] = {"logprobs": True} if logprobs else {}
     spent: Usage | None = None
     for asked_again in (False, True):
         try:

@@ -36,7 +36,15 @@ Simulate = Callable[[SimulatedUser, Sequence[Message], int], Awaitable[Said]]
 
 
 class SimulatorFailed(Exception):
-    """The simulated user said nothing that can be sent."""
+    """The simulated user said nothing that can be sent.
+
+    Attributes:
+        usage: What was spent on it.
+    """
+
+    def __init__(self, message: str, usage: Usage | None = None) -> None:
+        super().__init__(message)
+        self.usage = usage
 
 
 async def directly(function: Callable[[], Any]) -> Any:
@@ -111,6 +119,7 @@ class _Talk:
         self.person = Person(self.talk.approvals)
         self.began = monotonic()
         self.session = str(uuid.uuid4())
+        self.limit = timeout(self.settings.timeout_s)
         self.environment: Recorder | None = None
         self.state: Mapping[str, Any] | None = None
         if not isinstance(self.case.input, str):
@@ -118,9 +127,8 @@ class _Talk:
             self.messages += self.case.input[:-1]
 
     async def lead(self) -> Output | Failure:
-        limit = timeout(self.settings.timeout_s)
         try:
-            async with limit:
+            async with self.limit:
                 await self._begin()
                 stop = await self._turns()
             return self._output(stop)
@@ -129,9 +137,11 @@ class _Talk:
             where = f"turn {self.turn}: " if self.turn else ""
             return Failure(found.kind, f"{where}{found.message}", self._partial())
         except SimulatorFailed as failed:
+            if failed.usage is not None:
+                self.user_usages.append(failed.usage)
             return Failure(USER_ERROR, f"after turn {self.turn}: {failed}", self._partial())
         except TimeoutError:
-            if not limit.expired():
+            if not self.limit.expired():
                 raise
             what = f"turn {self.turn}: the conversation took more than {self.settings.timeout_s:g} s"
             return Failure("conversation_timeout", what, self._partial())
@@ -197,9 +207,17 @@ class _Talk:
             return user.opening, False
         if self.talks.simulate is None:
             raise SimulatorFailed("nobody plays the user")
-        said = await self.talks.simulate(user, self.messages, self.repeat)
+        said = await self._untimed(self.talks.simulate(user, self.messages, self.repeat))
         self.user_usages.append(said.usage)
         return said.text, said.done and self.turn > 0
+
+    async def _untimed(self, asking: Awaitable[Said]) -> Said:
+        """Wait for the simulated user, whose own time-outs apply, with the conversation's clock stopped."""
+        ends_s, began = self.limit.when(), monotonic()
+        self.limit.reschedule(None)
+        said = await asking
+        self.limit.reschedule(None if ends_s is None else ends_s + monotonic() - began)
+        return said
 
     async def _turn(self, text: str) -> str | None:
         """Have one message of the user answered; return why the conversation ends with it, `None` if it goes on."""
@@ -367,7 +385,8 @@ def _total(values: Sequence[float | None]) -> float | None:
 
 
 def _summed(usages: Sequence[Usage | None]) -> Usage | None:
-    """Add up what the turns used; a figure that one of them does not report is unknown."""
+    """Add up what the turns used; a figure that one of them does not report is unknown, a cached one adds nothing."""
+    usages = [usage for usage in usages if usage is None or not usage.cached] or usages
     known = [usage for usage in usages if usage is not None]
     if not known or len(known) < len(usages):
         return None

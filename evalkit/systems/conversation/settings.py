@@ -47,7 +47,8 @@ class ConversationSettings:
     max_steps: int = 30
     """Tool calls and approvals within one turn, where evalkit runs the tools or answers for a person."""
     timeout_s: float = 300.0
-    """Seconds that a whole conversation may take; the system's own `timeout_s` is for each turn."""
+    """Seconds that a whole conversation may take; the system's own `timeout_s` is for each turn, and the time of the
+    model that plays the user does not count."""
     user: Mapping[str, Any] | None = None
     """The model that plays the user of rows with `user`: `{chat: MODEL}`, or `{chat: {...}}` as for a judge."""
     environment: str | Mapping[str, str] | None = None

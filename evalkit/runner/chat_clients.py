@@ -1,0 +1,79 @@
+"""Open the clients of a suite's models: its judges, and the model that plays the user."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import AsyncExitStack
+from functools import partial
+from typing import TYPE_CHECKING, Literal
+
+from evalkit.errors import Problem
+from evalkit.llm.budget import Budget
+from evalkit.suite.model import Suite
+from evalkit.systems import CALLED
+from evalkit.systems.chat import ChatSystem
+from evalkit.systems.secrets import secrets_of, without_secrets
+
+if TYPE_CHECKING:
+    from evalkit.llm.cache import ReplyCache
+    from evalkit.llm.client import ChatClient
+    from evalkit.llm.config import ChatConfig
+
+Replies = Literal["taken", "renewed", "none"]
+"""Use of cached model replies: reused; or asked again and stored; or neither reused nor stored."""
+CACHE_FILE = ".evalkit/cache.sqlite"
+"""Path of the cache below the project's root."""
+Spending = tuple["Budget | None", "ReplyCache | None"]
+
+
+def open_client(config: ChatConfig, suite: Suite, env: Mapping[str, str], spending: Spending) -> ChatClient:
+    """Return a client of a model, with the budget and the cache of the run; it is yet to be entered."""
+    from evalkit.llm.client import ChatClient
+
+    budget, cache = spending
+    return ChatClient(config, env=env, concurrency=suite.options.concurrency, budget=budget, cache=cache)
+
+
+def open_cache(suite: Suite, env: Mapping[str, str], stack: AsyncExitStack, replies: Replies) -> ReplyCache:
+    """Open the cache of models' replies for as long as `stack` is open."""
+    from evalkit.llm.cache import ReplyCache
+    from evalkit.llm.cache_key import KEY_VARIABLE, cache_key
+
+    secrets = secrets_of(env, suite.variables)
+    clean = partial(without_secrets, secrets=secrets)
+    key, problem = b"", ""
+    try:
+        key = cache_key(env, suite.root)
+    except ValueError as error:
+        why = f"no key outside the project to sign them with: {error}"
+        problem = f"judges' replies are neither read nor stored; {why}; set {KEY_VARIABLE} to a long random value"
+    cache = ReplyCache(suite.root / CACHE_FILE, clean, taken=replies == "taken", key=key, problem=problem)
+    return stack.enter_context(cache)
+
+
+def judges_of(suite: Suite) -> tuple[ChatConfig, ...]:
+    """Return the settings of the judge and its panel."""
+    return (suite.judge.chat, *suite.judge.panel) if suite.judge and suite.judge.chat else ()
+
+
+def user_of(suite: Suite) -> ChatConfig | None:
+    """Return the settings of the model that plays the user; `None` if the suite has none, or calls no system."""
+    conversation = suite.conversation
+    return None if conversation is None or not isinstance(suite.system, CALLED) else conversation.user
+
+
+def unpriced(suite: Suite) -> Iterator[Problem]:
+    """Yield the models whose calls would never be charged to the budget."""
+    from evalkit.llm.prices import cost_usd
+
+    fix = "write `prices: {input_usd_per_million: ..., output_usd_per_million: ...}`, or remove the budget"
+    for system in (suite.system, suite.baseline_system):
+        if isinstance(system, ChatSystem) and system.price_at(system.base_url) is None:
+            yield Problem("system", f"a budget is set, and the price of {system.chat} is unknown", fix)
+    for config in judges_of(suite):
+        if cost_usd(config, input_tokens=1, output_tokens=1) is None:
+            yield Problem("judge", f"a budget is set, and the price of {config.model} is unknown", fix)
+    user = user_of(suite)
+    if user is not None and cost_usd(user, input_tokens=1, output_tokens=1) is None:
+        what = f"a budget is set, and the price of {user.model} is unknown"
+        yield Problem("conversation.user.chat", what, fix)
