@@ -60,14 +60,3 @@ def _key(place: str, value: object) -> str:
     if not isinstance(value, str):
         raise ValueError(f"{place} key: expected a string, got {shown(value)}")
     return str.__str__(value)
-
-
-def equal_json(left: Any, right: Any) -> bool:
-    """Compare as JSON does: 1 equals 1.0, and neither equals true."""
-    if isinstance(left, bool) or isinstance(right, bool):
-        return left is right
-    if isinstance(left, Mapping) and isinstance(right, Mapping):
-        return left.keys() == right.keys() and all(equal_json(left[key], right[key]) for key in left)
-    if isinstance(left, list | tuple) and isinstance(right, list | tuple):
-        return len(left) == len(right) and all(map(equal_json, left, right))
-    return bool(left == right)

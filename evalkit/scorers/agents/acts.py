@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, get_args
 
-from evalkit.scorers.agents.json_values import json_text
-from evalkit.scorers.rules.json_paths import MISSING, path_pattern, value_at
+from evalkit.formats.json_paths import MISSING, path_pattern, value_at
+from evalkit.formats.json_values import json_text
 from evalkit.text.escaping import cut
 
 Arguments = Literal["exact", "at_least", "at_most", "ignore"]

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from evalkit.formats.json_values import json_text
 from evalkit.scorers.agents.acts import Act
 from evalkit.scorers.agents.expected import NO_CALLS, acts_of, is_named, missing
-from evalkit.scorers.agents.json_values import json_text
 from evalkit.text.numbers import plural
 from evalkit.types import Case, Metric, Output, Score, ToolCall, Unscored
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from evalkit.scorers.agents.json_values import json_text
-from evalkit.scorers.rules.json_paths import MISSING, Path, Pattern, is_within, path_pattern, shown_path, value_at
+from evalkit.formats.json_paths import MISSING, Path, Pattern, is_within, path_pattern, shown_path, value_at
+from evalkit.formats.json_values import json_text
 from evalkit.text.escaping import cut
 from evalkit.text.numbers import plural
 from evalkit.types import Case, Metric, Output, Score, Unscored

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, ClassVar
 
-from evalkit.scorers.rules.json_paths import MISSING, Path, is_within, path_pattern, shown_path
+from evalkit.formats.json_paths import MISSING, Path, is_within, path_pattern, shown_path
 from evalkit.scorers.rules.rule import check_share, no_reference
 from evalkit.scorers.rules.structured import NotJson, extracted_json, json_blocks, read_json
 from evalkit.text.escaping import cut

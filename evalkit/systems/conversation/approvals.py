@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from evalkit.formats.conversation import PlannedApproval
-from evalkit.formats.plain import equal_json
+from evalkit.formats.json_values import equal_json
 from evalkit.types import Approval, Step
 
 _RECORDED: Mapping[str, Approval] = {

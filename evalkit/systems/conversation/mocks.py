@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from evalkit.formats.plain import equal_json
-from evalkit.formats.state_paths import NotFound, parse_path, set_at, value_at
+from evalkit.formats.json_paths import MISSING, Pattern, path_pattern, set_at, shown_path, value_at
+from evalkit.formats.json_values import equal_json
 from evalkit.systems.conversation.environment import ToolError
 
 _ARGUMENT = re.compile(r"\{([\w-]+)\}")
@@ -39,11 +39,9 @@ class MockRule:
             raise ValueError("returns: a rule answers once; keep one of `returns`, `from` and `error`")
         if self.times is not None and self.times < 1:
             raise ValueError(f"times: {self.times} would never be used; write at least 1")
-        for key, path in (*(("set", path) for path in self.set), *((("from", self.from_),) if self.from_ else ())):
-            try:
-                parse_path(path)
-            except ValueError as error:
-                raise ValueError(f"{key}: {error}") from None
+        for key, path in (*(("set", path) for path in self.set), *((("from_", self.from_),) if self.from_ else ())):
+            if not path_pattern(key, path):
+                raise ValueError(f"{key}: the path is empty; write one such as orders.A-17.status")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,17 +106,22 @@ class MockEnvironment:
             raise ToolError(f"no tool called {name}")
         at, rule = next(each for each in enumerate(tool.rules) if self._fits(name, *each, arguments))
         self._used[name, at] = self._used.get((name, at), 0) + 1
-        try:
-            found = None if rule.from_ is None else copy.deepcopy(value_at(self.state, _path(rule.from_, arguments)))
-            changed = copy.deepcopy(self.state)
-            for path, value in rule.set.items():
-                set_at(changed, _path(path, arguments), _filled(value, arguments))
-        except NotFound as error:
-            raise ToolError(f"not found: {error}") from None
+        found = None if rule.from_ is None else self._found(_path(rule.from_, arguments))
+        changed = copy.deepcopy(self.state)
+        for text, value in rule.set.items():
+            path = _path(text, arguments)
+            if not set_at(changed, path, _filled(value, arguments)):
+                raise ToolError(f"not found: {shown_path(path[:-1])}")
         self.state = changed
         if rule.error is not None:
             raise ToolError(str(_filled(rule.error, arguments)))
         return found if rule.from_ is not None else _filled(rule.returns, arguments)
+
+    def _found(self, path: Pattern) -> Any:
+        value = value_at(self.state, path)
+        if value is MISSING:
+            raise ToolError(f"not found: {shown_path(path)}")
+        return copy.deepcopy(value)
 
     def _fits(self, name: str, at: int, rule: MockRule, arguments: Mapping[str, Any]) -> bool:
         if rule.times is not None and self._used.get((name, at), 0) >= rule.times:
@@ -126,9 +129,9 @@ class MockEnvironment:
         return all(key in arguments and equal_json(arguments[key], value) for key, value in rule.when.items())
 
 
-def _path(template: str, arguments: Mapping[str, Any]) -> tuple[str, ...]:
+def _path(template: str, arguments: Mapping[str, Any]) -> Pattern:
     """Fill the keys of a path one by one, so that an argument with a dot stays one key."""
-    return tuple(str(_filled(key, arguments)) for key in parse_path(template))
+    return tuple(str(_filled(key, arguments)) for key in path_pattern("path", template))
 
 
 def _filled(value: Any, arguments: Mapping[str, Any]) -> Any:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from evalkit.formats.conversation import MOST_TURNS
-from evalkit.formats.state_paths import parse_path
+from evalkit.formats.json_paths import path_pattern
 from evalkit.systems.base import check_seconds
 from evalkit.text.patterns import compile_pattern
 
@@ -32,10 +32,7 @@ class StopRule:
         if self.says is not None:
             compile_pattern("says", self.says)
         for path in self.state if isinstance(self.state, Mapping) else ():
-            try:
-                parse_path(path)
-            except ValueError as error:
-                raise ValueError(f"state: {error}") from None
+            path_pattern("state", path)
 
 
 @dataclass(frozen=True, kw_only=True)

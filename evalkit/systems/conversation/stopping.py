@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
-from evalkit.formats.plain import equal_json
-from evalkit.formats.state_paths import NotFound, parse_path, value_at
+from evalkit.formats.json_paths import MISSING, path_pattern, value_at
+from evalkit.formats.json_values import equal_json
 from evalkit.systems.conversation.settings import StopRule
 from evalkit.text.patterns import compile_pattern, well_formed
 from evalkit.types import Step
@@ -44,7 +44,5 @@ def _holds(
 
 
 def _is_as(state: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
-    try:
-        return all(equal_json(value_at(state, parse_path(path)), value) for path, value in wanted.items())
-    except NotFound:
-        return False
+    found = ((value_at(state, path_pattern("state", path)), value) for path, value in wanted.items())
+    return all(there is not MISSING and equal_json(there, value) for there, value in found)

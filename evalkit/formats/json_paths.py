@@ -59,6 +59,18 @@ def value_at(value: Any, pattern: Pattern) -> Any:
     return value
 
 
+def set_at(value: Any, pattern: Pattern, new: Any) -> bool:
+    """Set the value at a path, whose last key may be new; `False` if nothing there can hold it."""
+    holder, last = value_at(value, pattern[:-1]), pattern[-1]
+    if isinstance(holder, dict):
+        holder[last] = new
+    elif isinstance(holder, list) and last.isdecimal() and int(last) < len(holder):
+        holder[int(last)] = new
+    else:
+        return False
+    return True
+
+
 def shown_path(path: Path) -> str:
     """Write a path as `path_pattern` reads it."""
     if not path:

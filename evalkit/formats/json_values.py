@@ -12,6 +12,11 @@ def json_text(value: Any) -> str:
     return json.dumps(_plain(value), sort_keys=True, default=str)
 
 
+def equal_json(left: Any, right: Any) -> bool:
+    """Return True for equal JSON values."""
+    return json_text(left) == json_text(right)
+
+
 def _plain(value: Any) -> Any:
     """Make a whole float an integer, and a tuple a list."""
     if isinstance(value, float) and value.is_integer():
