@@ -126,7 +126,7 @@ class HttpSystem:
         varies = "{{" in url
 
         def url_for(case: Case) -> str:
-            return url_of(url, lambda name: as_text(compile_template(f"{{{{{name}}}}}")(case)))
+            return url_of(url, lambda name: _part_of_url(name, as_text(compile_template(f"{{{{{name}}}}}")(case))))
 
         async with connect(
             self.method,
@@ -151,6 +151,12 @@ class HttpSystem:
 
             bounded = timed(answer, self.timeout_s, secrets_of(shared.env, used), self.tool_error)
             yield paced(bounded, Limits(self.requests_per_minute), lambda case: 0)
+
+
+def _part_of_url(name: str, value: str) -> str:
+    if value in ("", ".", ".."):  # the URL would become that of another resource
+        raise CallFailed("bad_field", f"the URL needs {{{{{name}}}}}, which is {value!r} here")
+    return value
 
 
 def url_of(template: str, get: Callable[[str], str]) -> str:

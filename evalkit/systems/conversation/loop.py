@@ -335,13 +335,13 @@ class _Talk:
 
     def _output(self, stop: str | None) -> Output:
         last = self.last or Output(text="")
-        steps = tuple(self.steps) if self.reports_steps else None
+        steps = tuple(self.steps)
         return replace(
             last,
             usage=_summed(self.usages),
             user_usage=_summed(self.user_usages),
-            tool_calls=None if steps is None else calls_of(steps),
-            trajectory=steps,
+            tool_calls=calls_of(steps) if self.reports_steps else None,
+            trajectory=steps if self.reports_steps or steps else None,
             messages=tuple(self.messages),
             state=self.state,
             stop=stop,
