@@ -1,5 +1,7 @@
 """The bare loop that a run is measured against: the same calls and the same two comparisons, nothing else.
 
+A case with `turns` is one call a turn, one after the other.
+
 python benchmarks/bare.py URL CASES CONCURRENCY OUT
 """
 
@@ -18,8 +20,9 @@ async def main(url: str, cases: str, concurrency: int, out: str) -> None:
             async def worker() -> None:
                 for line in lines:
                     case = json.loads(line)
-                    async with session.post(url, json={"input": case["input"]}) as response:
-                        answer = (await response.json())["answer"]
+                    for said in [turn["user"] for turn in case["turns"]] if "turns" in case else [case["input"]]:
+                        async with session.post(url, json={"input": said}) as response:
+                            answer = (await response.json())["answer"]
                     scores = {"exact": answer == case["reference"], "token_f1": case["reference"] in answer}
                     file.write(json.dumps({"id": case["id"], "answer": answer, "scores": scores}) + "\n")
 

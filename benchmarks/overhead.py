@@ -1,6 +1,7 @@
 """What a run costs above the calls it makes: `evalkit run` beside a bare aiohttp loop, in turn, in one go.
 
     python benchmarks/overhead.py --cases 2000 10000 --rounds 3
+    python benchmarks/overhead.py --cases 500 --turns 6     # conversations
     python benchmarks/overhead.py --peer "pydantic-evals=python pydantic_evals_job.py {cases} 50 {out}"
 
 Prints medians and ratios; `--json FILE` keeps them. A peer's command is given {cases} (JSON Lines with `id`,
@@ -25,8 +26,8 @@ CONCURRENCY, DELAY_MS = 50, 50
 SUITE = """\
 name: overhead
 golden: cases.jsonl
-system: {{http: {url}, pick: {{text: answer}}}}
-scorers: [exact, token_f1]
+system: {{http: {url}, body: {{input: "{{{{{said}}}}}"}}, pick: {{text: answer}}}}
+{conversation}scorers: [exact, token_f1]
 cohorts: [group]
 concurrency: {concurrency}
 gate:
@@ -44,7 +45,7 @@ def main() -> None:
         port = target.stdout.readline().split()[1].decode()
         for n_cases in asked.cases:
             with tempfile.TemporaryDirectory(prefix="evalkit-overhead-") as folder:
-                jobs = _jobs(Path(folder), n_cases, f"http://127.0.0.1:{port}/", asked.peer)
+                jobs = _jobs(Path(folder), n_cases, f"http://127.0.0.1:{port}/", asked.peer, asked.turns)
                 found[n_cases] = _rounds(jobs, asked.rounds)
             _print(n_cases, found[n_cases])
     finally:
@@ -57,19 +58,28 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     parser.add_argument("--cases", type=int, nargs="+", default=[100, 2000, 10000])
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--turns", type=int, default=0, help="turns of each conversation; 0 asks single questions")
     parser.add_argument("--peer", action="append", default=[])
     parser.add_argument("--json")
     return parser.parse_args()
 
 
-def _jobs(folder: Path, n_cases: int, url: str, peers: Sequence[str]) -> dict[str, Job]:
+def _jobs(folder: Path, n_cases: int, url: str, peers: Sequence[str], n_turns: int) -> dict[str, Job]:
     cases = folder / "cases.jsonl"
     with cases.open("w", encoding="utf-8") as file:
         for i in range(n_cases):
-            row = {"id": f"c{i:06d}", "input": f"#{i:06d}: {i} + {i % 7} = ?", "reference": str(i + i % 7)}
-            file.write(json.dumps({**row, "cohorts": {"group": f"g{i % 12}"}}) + "\n")
+            said = f"#{i:06d}: {i} + {i % 7} = ?"
+            asked = {"turns": [{"user": said}] * n_turns} if n_turns else {"input": said}
+            row = {"id": f"c{i:06d}", **asked, "reference": str(i + i % 7), "cohorts": {"group": f"g{i % 12}"}}
+            file.write(json.dumps(row) + "\n")
     _peer_cases(folder / "peer.jsonl", n_cases)
-    (folder / "suite.yaml").write_text(SUITE.format(url=url, concurrency=CONCURRENCY), encoding="utf-8")
+    suite = SUITE.format(
+        url=url,
+        concurrency=CONCURRENCY,
+        said="message" if n_turns else "input",
+        conversation=f"conversation: {{max_turns: {n_turns}}}\n" if n_turns else "",
+    )
+    (folder / "suite.yaml").write_text(suite, encoding="utf-8")
     out = folder / "out"
 
     def fresh(*words: str) -> Job:

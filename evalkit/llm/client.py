@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from pydantic import BaseModel
 
+from evalkit.formats.usage import add_usage
 from evalkit.llm.budget import Budget
 from evalkit.llm.cache import FORMAT, ReplyCache, entry_of, key_of, parsed_from, reply_from
 from evalkit.llm.config import ChatConfig
@@ -34,7 +35,6 @@ from evalkit.llm.wire import (
     ModelReply,
     Parsed,
     Spoken,
-    add_usage,
     as_messages,
     find_value,
     read_body,

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import BaseModel, Field
 
 from evalkit.formats.conversation import SimulatedUser
+from evalkit.formats.usage import add_usage
 from evalkit.llm.errors import JudgeError
-from evalkit.llm.wire import add_usage
 from evalkit.systems.conversation.loop import Said, Simulate, SimulatorFailed
 from evalkit.types import Message, Usage
 

@@ -9,11 +9,12 @@ import pytest
 from pydantic import BaseModel
 
 from evalkit.errors import InputError
+from evalkit.formats.usage import add_usage
 from evalkit.llm.budget import Budget, BudgetReached
 from evalkit.llm.client import ChatClient
 from evalkit.llm.config import ChatConfig
 from evalkit.llm.errors import JudgeError
-from evalkit.llm.wire import add_usage, find_value
+from evalkit.llm.wire import find_value
 from evalkit.net.prices import Prices
 from evalkit.testing import FakeModel, Fault
 from evalkit.types import Usage

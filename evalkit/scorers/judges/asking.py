@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from evalkit.formats.usage import add_usage
 from evalkit.llm.errors import JudgeError
 from evalkit.scorers.base import contexts_of
 from evalkit.scorers.judges.prompt import REMINDER, judge_messages
@@ -170,8 +171,6 @@ def lacking(metric: str, parts: frozenset[str], case: Case, output: Output) -> U
 
 def total_usage(spent: Sequence[Usage | None]) -> Usage | None:
     """Sum the usage of several calls; `None` if none was made."""
-    from evalkit.llm.wire import add_usage
-
     total: Usage | None = None
     for usage in spent:
         if usage is not None:

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
+from evalkit.formats.usage import add_usage
 from evalkit.llm.errors import JudgeError
 from evalkit.types import Usage
 
@@ -89,8 +90,6 @@ class Asked:
         return parsed.value
 
     def _count(self, usage: Usage | None) -> None:
-        from evalkit.llm.wire import add_usage
-
         if usage is not None:
             self.usage = add_usage(self.usage, usage)
 

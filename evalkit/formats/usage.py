@@ -1,0 +1,26 @@
+"""Add up what calls have used."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from evalkit.types import Usage
+
+
+def add_usage(first: Usage | None, second: Usage) -> Usage:
+    """Sum two usages; what is unknown in one is unknown in the sum. A cached usage adds nothing to a fresh one."""
+    if first is None:
+        return second
+    if first.cached != second.cached:
+        return second if first.cached else first
+    return Usage(
+        input_tokens=_sum(first.input_tokens, second.input_tokens),
+        output_tokens=_sum(first.output_tokens, second.output_tokens),
+        cost_usd=_sum(first.cost_usd, second.cost_usd),
+        model=second.model,
+        cached=first.cached,
+    )
+
+
+def _sum(first: Any, second: Any) -> Any:
+    return None if first is None or second is None else first + second
