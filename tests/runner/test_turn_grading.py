@@ -7,10 +7,10 @@ import asyncio
 import pytest
 
 from evalkit.runner.grading import Grader, grade_all
+from evalkit.scorers.agents.tool_calls import ToolCalls
 from evalkit.scorers.rules.contains import Contains
 from evalkit.scorers.rules.keywords import Keywords
 from evalkit.scorers.rules.length import Length
-from evalkit.scorers.rules.tools import ToolCalls
 from evalkit.types import Case, Message, Metric, Output, Score, Step, Unscored
 
 TURNS = [
