@@ -135,9 +135,7 @@ def refuse_incomparable(decision: Decision) -> None:
     """
     found = decision.comparison
     if found is not None and found.incomparable:
-        fix = "score its stored answers again with `evalkit score`, and save that run as the baseline"
+        from evalkit.gate.comparable import SCORE_AGAIN, unlike
+
         place = f"baseline {found.baseline_id}"
-        raise InputError(
-            Problem(place, f"its {name} was scored differently ({part})", fix)
-            for name, part in found.incomparable.items()
-        )
+        raise InputError(Problem(place, unlike(name, part), SCORE_AGAIN) for name, part in found.incomparable.items())

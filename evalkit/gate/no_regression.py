@@ -8,11 +8,12 @@ from dataclasses import replace
 import numpy as np
 
 from evalkit.aggregate.frozen import FrozenFrame
+from evalkit.gate.comparable import applied_in, incomparable_metrics, is_shared
 from evalkit.gate.comparison_plan import NOT_AGAIN, ComparisonPlan
 from evalkit.gate.critical_cases import critical_case_finding, critical_cases_to_repeat
 from evalkit.gate.findings import Finding, finding
 from evalkit.gate.margins import margin_checks
-from evalkit.gate.pairing import Baseline, Pairing, compare, incomparable_metrics, is_shared, pair
+from evalkit.gate.pairing import Baseline, Pairing, compare, pair
 from evalkit.gate.policy import NoRegression, is_critical, within
 from evalkit.gate.power import Subject, design_of, sights_of
 from evalkit.gate.regression import (
@@ -56,7 +57,7 @@ def regression_finding(
     pairing = pair(frame, baseline.frame)
     planned = pair(frame, baseline.frame, repeats=trial.planned)
     metrics = policy.metrics if policy.metrics is not None else _default_metrics(frame, baseline.frame)
-    incomparable = incomparable_metrics(frame, baseline, tuple(name for name in metrics if frame.compared(name)))
+    incomparable = _incomparable(frame, baseline, metrics)
     comparison = compare(pairing, baseline, incomparable)
     if pairing.overlap < MIN_OVERLAP:
         found = finding([_whole("no decision", _too_little(pairing))])
@@ -108,7 +109,7 @@ def suspects_to_repeat(frame: FrozenFrame, baseline: Baseline, *, both: bool) ->
         baseline: the stored run.
         both: whether the baseline's system can be run again as well.
     """
-    if "pass_rate" not in frame.rows or incomparable_metrics(frame, baseline, ("pass_rate",)):
+    if "pass_rate" not in frame.rows or _incomparable(frame, baseline, ("pass_rate",)):
         return ()
     return critical_cases_to_repeat(pair(frame, baseline.frame), both=both)
 
@@ -117,7 +118,7 @@ def escalated_cases(frame: FrozenFrame, summary: Summary, baseline: Baseline, tr
     """List the cases of gates that look worse in the planned repeats, to run them again."""
     policy = trial.policy
     names = policy.metrics if policy.metrics is not None else _default_metrics(frame, baseline.frame)
-    incomparable = incomparable_metrics(frame, baseline, tuple(name for name in names if frame.compared(name)))
+    incomparable = _incomparable(frame, baseline, names)
     comparable = tuple(name for name in names if frame.compared(name) and name not in incomparable)
     planned = pair(frame, baseline.frame, repeats=trial.planned)
     _, tested = trial.tested(planned, _votes(frame, summary, policy, comparable))
@@ -133,7 +134,16 @@ def default_metrics(frame: FrozenFrame) -> tuple[str, ...]:
 def _default_metrics(frame: FrozenFrame, baseline: FrozenFrame) -> tuple[str, ...]:
     """The default metrics, without new ones that no shared case has: there is nothing to compare."""
     names = default_metrics(frame)
-    return tuple(name for name in names if name in baseline.rows or is_shared(frame, baseline, name))
+    new = [name for name in names if name not in baseline.rows]
+    if not new:
+        return names
+    ours, theirs = applied_in(frame), applied_in(baseline)
+    unshared = {name for name in new if not is_shared(ours, theirs, name)}
+    return tuple(name for name in names if name not in unshared)
+
+
+def _incomparable(frame: FrozenFrame, baseline: Baseline, metrics: Sequence[str]) -> dict[str, str]:
+    return incomparable_metrics(applied_in(frame), baseline, [name for name in metrics if frame.compared(name)])
 
 
 def _whole(outcome: CheckOutcome, reason: str, metric: str = "") -> Check:

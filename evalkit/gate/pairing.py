@@ -12,11 +12,9 @@ from numpy.typing import NDArray
 from evalkit.aggregate.columns import Column, Floats, Ints
 from evalkit.aggregate.frozen import FrozenFrame
 from evalkit.aggregate.repeats import fold
-from evalkit.aggregate.statuses import ABSENT, SCORED, UNSCORED
 from evalkit.formats.manifest import ScoreKeys
 from evalkit.gate.words import worst_first
 from evalkit.results import Comparison
-from evalkit.text.numbers import plural
 
 Repeats = tuple[int | None, int | None]
 """Repeats of each case that count, for baseline and candidate; `None` for all."""
@@ -146,78 +144,6 @@ def compare(pairing: Pairing, baseline: Baseline, incomparable: Mapping[str, str
         still_failing=still,
         incomparable=dict(incomparable),
     )
-
-
-def incomparable_metrics(candidate: FrozenFrame, baseline: Baseline, metrics: tuple[str, ...]) -> dict[str, str]:
-    """Find the metrics whose scores were not made the same way in both runs.
-
-    Args:
-        candidate: the run to decide.
-        baseline: the stored run, with both runs' score keys.
-        metrics: those that the policy compares.
-
-    Returns:
-        Metric -> the part that differs. `pass_rate` rests on every scorer that votes in it.
-    """
-    found: dict[str, str] = {}
-    for name in metrics:
-        if name == "pass_rate":
-            reason = _pass_rate_difference(candidate, baseline)
-        else:
-            own = name.removesuffix(".passed")
-            reason = baseline.differing_parts(own) or _narrowed(candidate, baseline.frame, own)
-            if not reason and baseline.frame.compared(name) is None:
-                reason = "the baseline does not have the metric"
-        if reason:
-            found[name] = reason
-    return found
-
-
-def is_shared(candidate: FrozenFrame, baseline: FrozenFrame, metric: str) -> bool:
-    """Tell whether a metric was asked for, in either run, of a case that is in both."""
-    ours, theirs = (_keys_of(frame, _applied(frame, metric)) for frame in (candidate, baseline))
-    return not (ours.isdisjoint(baseline.keys) and theirs.isdisjoint(candidate.keys))
-
-
-def _pass_rate_difference(candidate: FrozenFrame, baseline: Baseline) -> str:
-    ours, theirs = set(candidate.voters), set(baseline.frame.voters)
-    if differ := sorted(name for name in ours ^ theirs if is_shared(candidate, baseline.frame, name)):
-        return f"scorers that make it up differ: {', '.join(differ)}"
-    parts = {
-        name: baseline.differing_parts(name)
-        or _narrowed(candidate, baseline.frame, name)
-        or _narrowed(baseline.frame, candidate, name)
-        for name in sorted(ours & theirs)
-    }
-    return "; ".join(f"{name}: {part}" for name, part in parts.items() if part)
-
-
-def _narrowed(narrow: FrozenFrame, wide: FrozenFrame, metric: str) -> str:
-    """Say that a scorer skipped cases in one run that it graded in the other; empty if it skipped none."""
-    left_out = _keys_of(narrow, _answered(narrow) & ~_applied(narrow, metric))
-    graded = _keys_of(wide, _applied(wide, metric))
-    if not (both := left_out & graded):
-        return ""
-    return f"`when`: {plural(len(both), 'case')} that only one of the two runs applied it to"
-
-
-def _applied(frame: FrozenFrame, metric: str) -> NDArray[np.bool_]:
-    """Return, per row, whether the metric applies, scored or not."""
-    column = frame.compared(metric)
-    status = np.full(len(frame.row_case), ABSENT) if column is None else column.status
-    return np.isin(status, (SCORED, UNSCORED))
-
-
-def _answered(frame: FrozenFrame) -> NDArray[np.bool_]:
-    """Return, per row, whether the system answered."""
-    answered: NDArray[np.bool_] = frame.covered.copy()
-    for column in frame.rows.values():
-        answered |= np.isin(column.status, (SCORED, UNSCORED))
-    return answered
-
-
-def _keys_of(frame: FrozenFrame, rows: NDArray[np.bool_]) -> frozenset[bytes]:
-    return frozenset(frame.keys[case] for case in np.unique(frame.row_case[rows]).tolist())
 
 
 def _moves(pairing: Pairing) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:

@@ -18,8 +18,10 @@ from evalkit.errors import InputError, Problem
 from evalkit.formats.manifest import Manifest, ReplacedBaseline, manifest_record
 from evalkit.gate.critical_cases import RUNS
 from evalkit.gate.no_regression import MIN_OVERLAP
-from evalkit.gate.policy import Policy
+from evalkit.gate.pairing import Baseline
+from evalkit.gate.policy import NoRegression, Policy
 from evalkit.operations.noise import Detectable, seen_against
+from evalkit.runner.inputs import unlike_scores
 from evalkit.runner.prepare import Prepared, prepare
 from evalkit.store.changes_since import before_in
 from evalkit.store.folder import RunFolder
@@ -145,27 +147,16 @@ def differences(stored: StoredRun, digests: Collection[str], prepared: Prepared)
         digests: of the cases of the golden set as it is now.
         prepared: the checked suite.
     """
-    place, theirs = f"baseline {stored.run_id}", stored.score_keys
-    cases, now = {row.case.digest: row.case for row in stored.folder.rows()}, set(digests)
-    known = cases.keys()
-    paired = len(known & now)
+    place = f"baseline {stored.run_id}"
+    known = {row.case.digest for row in stored.folder.rows()}
+    paired = len(known & set(digests))
     if known and paired / len(known) < MIN_OVERLAP:
         what = f"{paired} of its {len(known)} cases are those of {prepared.golden.path} today, need {MIN_OVERLAP:.0%}"
         yield Problem(place, what, _AGAIN)
-    for metric, key in prepared.score_keys.items():
-        if metric in prepared.advisory:
-            continue
-        if metric not in theirs:
-            grader = next(each for each in prepared.graders if metric in {one.name for one in each.metrics})
-            if not any(grader.applies(cases[digest]) for digest in known & now):
-                continue
-            yield Problem(place, f"it has no scores of {metric}", "grade its stored answers with `evalkit score`")
-            continue
-        parts = sorted(part for part in {*key, *theirs[metric]} if key.get(part) != theirs[metric].get(part))
-        if parts:
-            what = f"its {metric} was scored differently ({', '.join(parts)})"
-            fix = "grade its stored answers with `evalkit score`, and save that run as the baseline"
-            yield Problem(place, what, fix)
+    baseline = Baseline(stored.run_id, freeze(stored.frame), stored.score_keys, prepared.score_keys)
+    compared = [check.metrics for check in prepared.suite.policy.checks if isinstance(check, NoRegression)]
+    for metrics in compared or [None]:
+        yield from unlike_scores(prepared, baseline, metrics, place)
 
 
 def find_stored(name: str) -> StoredRun:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +24,7 @@ from evalkit.trust.calibration_files import read_calibrations
 from evalkit.trust.label_files import label_problems, unknown_metrics
 
 if TYPE_CHECKING:
+    from evalkit.gate.comparable import Applied
     from evalkit.gate.pairing import Baseline
     from evalkit.runner.prepare import Prepared
     from evalkit.suite.model import Suite
@@ -81,30 +82,60 @@ def _other_scores(prepared: Prepared, terms: Terms) -> Iterator[Problem]:
     if terms.baseline is None or terms.baseline_folder is None:
         return
     place = shown_path(terms.baseline_folder.file(MANIFEST))
-    fix = "score its stored answers again with `evalkit score`, and save that run as the baseline"
     if not terms.baseline.frame.has_answers:
         yield Problem(place, NO_ANSWERS, "save a run with answers of the system as the baseline")
-    every = tuple(
-        metric.name
-        for metric in prepared.metrics
-        if metric.name not in prepared.advisory and _is_shared(prepared, terms.baseline, metric.name)
-    )
     for check in terms.policy.checks:
         if isinstance(check, NoRegression):
-            for name in check.metrics or every:
-                if name.removesuffix(".passed") in prepared.score_keys:
-                    part = terms.baseline.differing_parts(name.removesuffix(".passed"))
-                    if part:
-                        yield Problem(place, f"its {name} was scored differently ({part})", fix)
+            yield from unlike_scores(prepared, terms.baseline, check.metrics, place)
 
 
-def _is_shared(prepared: Prepared, baseline: Baseline, metric: str) -> bool:
-    """False for a metric that the baseline lacks and that no case of the baseline would get."""
-    if metric in baseline.score_keys:
-        return True
-    grader = next(each for each in prepared.graders if metric in {one.name for one in each.metrics})
-    known = frozenset(baseline.frame.keys)
-    return any(content_key(case) in known for case in prepared.golden.open() if grader.applies(case))
+def unlike_scores(
+    prepared: Prepared, baseline: Baseline, metrics: Collection[str] | None, place: str
+) -> Iterator[Problem]:
+    """Yield the metrics that a run of the suite could not compare with a baseline; its rate if no other says why.
+
+    Args:
+        prepared: the suite.
+        baseline: the stored run.
+        metrics: those that the policy compares; `None` for all that decide.
+        place: of the baseline.
+    """
+    from evalkit.gate.comparable import SCORE_AGAIN, applied_in, incomparable_metrics, is_shared, unlike
+
+    planned, stored = _planned(prepared, baseline), applied_in(baseline.frame)
+    deciding = [metric.name for metric in prepared.metrics if metric.name not in prepared.advisory]
+    shared = [name for name in deciding if name in baseline.score_keys or is_shared(planned, stored, name)]
+    rate = ["pass_rate"] if planned.voters else []
+    known = {*rate, *prepared.score_keys}
+    asked = [*shared, *rate] if metrics is None else [name for name in metrics if name.removesuffix(".passed") in known]
+    found = incomparable_metrics(planned, baseline, asked)
+    for name, part in found.items():
+        if name != "pass_rate" or len(found) == 1:
+            yield Problem(place, unlike(name, part), SCORE_AGAIN)
+
+
+def _planned(prepared: Prepared, baseline: Baseline) -> Applied:
+    """Return which cases the metrics of a suite apply to, if every case has an answer."""
+    from evalkit.gate.comparable import Applied
+
+    cases: set[bytes] = set()
+    left_out: dict[str, set[bytes]] = {metric.name: set() for metric in prepared.metrics}
+    for case in prepared.golden.open():
+        key = content_key(case)
+        cases.add(key)
+        for grader in prepared.graders:
+            if not grader.applies(case):
+                for metric in grader.metrics:
+                    left_out[metric.name].add(key)
+    # Whether a scorer votes shows in what it returns: one that had no pass mark in the baseline has none now.
+    silent = baseline.score_keys.keys() - baseline.frame.advisory - set(baseline.frame.voters)
+    voters = [metric.name for metric in prepared.metrics if metric.votes and metric.name not in prepared.advisory]
+    return Applied(
+        voters=frozenset(voters) - silent,
+        cases=frozenset(cases),
+        answered=frozenset(cases),
+        left_out={name: frozenset(keys) for name, keys in left_out.items()},
+    )
 
 
 def warnings_of(prepared: Prepared, terms: Terms) -> tuple[Problem, ...]:

@@ -176,7 +176,9 @@ def test_verify_names_what_cannot_be_compared(saved: Project) -> None:
     ran = saved.run("baseline", "verify")
     assert ran.returncode == 2
     assert "20 of its 40 cases are those of cases.jsonl today, need 90%" in ran.stderr
-    assert "its exact was scored differently (options); grade its stored answers with `evalkit score`" in ran.stderr
+    assert (
+        "its exact was scored differently (options); score its stored answers again with `evalkit score`" in ran.stderr
+    )
 
 
 def test_a_damaged_run_is_not_saved(saved: Project) -> None:
