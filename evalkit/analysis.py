@@ -79,8 +79,8 @@ def fit_threshold(
     """Fit a pass mark to your own labels: the point of the ROC curve farthest above chance (Youden's J).
 
     Args:
-        values: scores of a metric where higher is better, such as `groundedness.content_words`.
-        labels: True where a person says that the answer passes.
+        values: scores of a metric whose higher values are better, such as `groundedness.content_words`.
+        labels: True if a person says that the answer passes.
         groups: question or document of each answer; answers of one group are held out together.
 
     Returns:

@@ -98,7 +98,7 @@ class Agreement:
 
     @property
     def of_passes(self) -> bool:
-        """True if pass and fail are compared, false where levels are."""
+        """True if pass and fail are compared, false if levels are."""
         return self.weights is None
 
     @property

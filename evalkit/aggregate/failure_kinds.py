@@ -142,7 +142,7 @@ def _clustered(texts: Sequence[str]) -> tuple[list[Ints], list[tuple[str, ...]]]
 
 
 def _vectors(texts: Sequence[str]) -> tuple[Floats, list[str]]:
-    """One row a text: words that two texts share, rare ones weighted more, of length 1 (0 where it shares none)."""
+    """One row a text: words that two texts share, rare ones weighted more, of length 1 (0 if it shares none)."""
     bags = [
         dict.fromkeys(word for word in map(str.lower, _WORD.findall(text)) if word not in _COMMON) for text in texts
     ]

@@ -82,7 +82,7 @@ class Frame:
 
         Args:
             metrics: what the suite's scorers declare; a row may hold no other.
-            cohorts: names to report by; `query_length`, `kind` and `severity` are derived where a case lacks them.
+            cohorts: names to report by; `query_length`, `kind` and `severity` are derived if a case lacks them.
             advisory: metrics that are shown but count neither in `pass_rate` nor in coverage.
             repeat_rule: how `pass_rate` reads a case with repeats, see `types.fails`.
             sample: how the cases were drawn, `None` where all were asked.

@@ -210,7 +210,7 @@ def _quality(frame: Frame, values: Floats, raw: Ints) -> tuple[dict[str, Column]
 def _pass_rate(raw: Ints) -> Column:
     """Return passes and fails of complete rows.
 
-    A row that lacks a grade is unscored even where another scorer failed it: counting only the failures among such rows
+    A row that lacks a grade is unscored even if another scorer failed it: counting only the failures among such rows
     would pull the rate towards 0 whenever a scorer breaks.
     """
     status = verdict_column(PASS_RATE, raw).status

@@ -10,7 +10,7 @@ from evalkit.types import Output, Row
 
 @dataclass(frozen=True, slots=True)
 class Shift:
-    """One measure over the pairs where both runs know it."""
+    """One measure over the pairs that have it in both runs."""
 
     name: str
     unit: str

@@ -143,7 +143,7 @@ def _refuse_damaged(stored: StoredRun) -> None:
 def _add_old_rows(stored: StoredRun, run: RunFolder) -> Frame:
     """Add the baseline system's answers from the candidate's run; return its first calls separately as well.
 
-    A first call takes the place of the stored one only where it was answered and graded in full.
+    A first call takes the place of the stored one only if it was answered and graded in full.
     """
     from evalkit.store.stored_run import empty_frame
 

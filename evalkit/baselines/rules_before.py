@@ -139,7 +139,7 @@ def cases_before(before: RulesBefore, suite: Suite, golden: GoldenSet, draw: Dra
 def _unread(base: Base, stored: RunFolder | None, why: str) -> Iterator[Amendment]:
     """Report a golden set whose old text is not available.
 
-    One that git does not keep is made anew for each run, or fetched: it is a condition only where no baseline tells
+    One that git does not keep is made anew for each run, or fetched: it is a condition only if no baseline shows
     its cases, and none on the base itself.
     """
     if stored is not None:

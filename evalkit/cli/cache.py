@@ -29,7 +29,7 @@ def ls(folder: Folder = None, json: Json = False) -> None:
 
     Example: evalkit cache ls
 
-    Exit codes: 0, 2 where the file holds something else.
+    Exit codes: 0, 2 if the file holds something else.
     """
     from evalkit.operations.cache import cache_file, contents
 
@@ -52,7 +52,7 @@ def prune(
 
     Example: evalkit cache prune --older-than 30d --max-size 100MB
 
-    Exit codes: 0, 2 where no limit is given, or while a run is using the replies, 4 where the disk refuses.
+    Exit codes: 0, 2 if no limit is given, or while a run is using the replies, 4 if the disk refuses.
     """
     import time
 

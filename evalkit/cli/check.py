@@ -75,7 +75,7 @@ def _calls(fewest: int, most: int) -> str:
 
 
 def _cohort(counts: Mapping[str, int] | None, name: str) -> str:
-    """A cohort with the number of its values and the smallest of them, where the golden set names them."""
+    """A cohort with the number of its values and the smallest of them, if the golden set names them."""
     if not counts:
         return name
     smallest = min(counts, key=lambda value: (counts[value], value))

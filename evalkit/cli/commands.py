@@ -94,7 +94,7 @@ class Commands(TyperGroup):
 
 
 class _FromEnvironment(TyperCommand):
-    """A command whose options can be set in the environment, but for `--help`; its help groups them."""
+    """A command whose options can be set in the environment, except `--help`; its help groups them."""
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write the options under the titles of their groups; the docstring names their variables."""

@@ -23,7 +23,7 @@ def diff(
 
     Example: evalkit diff main latest --case aml-012
 
-    Exit codes: 0, or 2 where one of them is not a run.
+    Exit codes: 0, or 2 if one of them is not a run.
     """
     from evalkit.cli.output import CommandOutput
     from evalkit.operations.find_run import find_run

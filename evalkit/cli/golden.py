@@ -34,7 +34,7 @@ def coverage(
 
     Example: evalkit golden coverage suites/compliance.yaml --mix aml=0.4,privacy=0.6 --by domain
 
-    Exit codes: 0, 2 where suite, file or mix cannot be used.
+    Exit codes: 0, 2 if suite, file or mix cannot be used.
     """
     from evalkit.operations.coverage import golden_coverage
 

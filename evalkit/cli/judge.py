@@ -39,7 +39,7 @@ def health(
 
     Example: evalkit judge health suites/llm.yaml --cases 20
 
-    Exit codes: 0, 2 where the suite has no judge, 3 where a judge gave no usable reply at all.
+    Exit codes: 0, 2 if the suite has no judge, 3 if a judge gave no usable reply at all.
     """
     import asyncio
     import os
@@ -88,7 +88,7 @@ def calibrate(
 
     Example: evalkit judge calibrate latest --labels labels/people.jsonl --out judges/correctness.json
 
-    Exit codes: 0, or 2 where run, labels or options cannot be used.
+    Exit codes: 0, or 2 if run, labels or options cannot be used.
     """
     from evalkit.cli.judge_tables import print_calibration
     from evalkit.cli.output import CommandOutput
@@ -120,7 +120,7 @@ def drift(
 
     Example: evalkit judge drift reports/january reports/june --metric correctness --labels labels/people.jsonl
 
-    Exit codes: 0 no drift shown, 1 drifted, 2 where a run cannot be used.
+    Exit codes: 0 no drift shown, 1 drifted, 2 if a run cannot be used.
     """
     from evalkit.cli.judge_tables import print_drift
     from evalkit.cli.output import CommandOutput

@@ -34,7 +34,7 @@ def sample(  # noqa: PLR0913 - typer reads the flags from the signature
 
     Example: evalkit labels sample latest --answers 60
 
-    Exit codes: 0, or 2 where the run has no judge or no answer left to label.
+    Exit codes: 0, or 2 if the run has no judge or no answer left to label.
     """
     import shlex
 

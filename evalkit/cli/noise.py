@@ -29,7 +29,7 @@ def noise(
 
     Example: evalkit noise suites/compliance.yaml --repeat 4 --out reports/noise
 
-    Exit codes: 0, 2 where the suite or the folder cannot be used.
+    Exit codes: 0, 2 if the suite or the folder cannot be used.
     """
     import shlex
     import sys
@@ -63,7 +63,7 @@ def power(
 
     Example: evalkit power suites/compliance.yaml
 
-    Exit codes: 0, 2 where the suite cannot be used.
+    Exit codes: 0, 2 if the suite cannot be used.
     """
     from evalkit.operations.power import power_of
 

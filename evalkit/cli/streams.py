@@ -123,7 +123,7 @@ def tamed(stream: TextIO, env: Mapping[str, str]) -> TextIO:
 
 
 def spelled(stream: TextIO) -> TextIO:
-    """Make a stream escape characters beyond its encoding, as in JSON, instead of failing."""
+    """Make a stream escape characters that its encoding lacks, as in JSON, instead of failing."""
     codecs.register_error("spelled", _spelled)
     if isinstance(stream, io.TextIOWrapper) and codecs.lookup(stream.encoding).name != "utf-8":
         stream.reconfigure(errors="spelled")

@@ -64,7 +64,7 @@ def open_file(
         block_bytes: what is read at a time: `LONG_BLOCK` from beginning to end, less for single rows.
 
     Raises:
-        Unfit: it is a folder, a pipe, a socket or a device; while reading, where a line is too long or the file grows
+        Unfit: it is a folder, a pipe, a socket or a device; while reading, if a line is too long or the file grows
             without end.
         OSError: it cannot be opened.
     """
@@ -122,7 +122,7 @@ def open_packed(path: Path, fix: str, *, max_line_bytes: int = MAX_LINE_BYTES) -
         max_line_bytes: length of the longest line.
 
     Raises:
-        InputError: while reading, where it is cut or foreign, has a longer line, or unpacks without end.
+        InputError: while reading, if it is cut or foreign, has a longer line, or unpacks without end.
         OSError: it cannot be opened, or is not a regular file.
     """
     return io.BufferedReader(_Unpacked(path, fix, max_line_bytes), _PIECE_BYTES)

@@ -73,8 +73,8 @@ def source_files(
 
     They are
 
-    - every `*.py` of the project: of the module's top package where that lies outside the project, only the named
-      ones where the system is a script in another language;
+    - every `*.py` of the project: of the module's top package if that is outside the project, only the named ones
+      if the system is a script in another language;
     - every other file there that the module, a module of the project that it imports, or `declared` names and that
       the code does not write; and what these files name in turn. Without a suffix, a file counts only if declared;
     - the files of a `prompts` or `templates` folder beside the module.
@@ -85,7 +85,7 @@ def source_files(
         module_file: the module or script of the system.
         module: its dotted name.
         project: the project's root.
-        declared: names and patterns that the suite gives, such as `tone/*.md`; they count even where they are written.
+        declared: names and patterns that the suite gives, such as `tone/*.md`; they count even if they are written.
         leave_out: files with a meaning of their own for evalkit: suite, golden set, labels, own scorers. A module among
             them counts only if the system's module imports it.
     """
@@ -111,7 +111,7 @@ def source_files(
 def imported_files(module_file: Path, module: str, project: Path, leave_out: Iterable[Path] = ()) -> dict[str, Path]:
     """List the files that one module depends on, by relative name: fewer than those of a system.
 
-    They are the module, what it imports from the project (of its top package where that lies outside the project), and
+    They are the module, what it imports from the project (of its top package if that is outside the project), and
     the other files that these name and do not write.
 
     Args:
@@ -183,7 +183,7 @@ def _named(
         modules: the code.
         beside: folder of the first module.
         words: of a script in another language.
-        declared: names and patterns that count even where the code writes them.
+        declared: names and patterns that count even if the code writes them.
         prompts: whether files of a folder of prompts beside the first module count too.
     """
     parsed = [module for module in modules if module is not None]

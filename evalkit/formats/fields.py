@@ -114,7 +114,7 @@ def read_error(place: str, value: object) -> str | None:
     if value is None:
         return None
     if not (text := read_text(place, value)).strip():
-        raise ValueError(f"{place}: empty; write null where it succeeded, or what went wrong")
+        raise ValueError(f"{place}: empty; write null if it succeeded, or what went wrong")
     return text
 
 

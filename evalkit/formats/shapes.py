@@ -57,7 +57,7 @@ def read(cls: type[T], value: Any, faults: Faults, required: Required | None = N
 
 
 def fits(value: Any, hint: Any) -> bool:
-    """True where a value of JSON has the type; a whole number is a float, a bool is not a number."""
+    """True if a value of JSON has the type; a whole number is a float, a bool is not a number."""
     faults = Faults()
     _read(value, hint, faults, {}, "")
     return not faults.n
@@ -70,7 +70,7 @@ def _fields(cls: Any) -> tuple[tuple[str, Any, Field[Any]], ...]:
 
 
 def _read(value: Any, hint: Any, faults: Faults, required: Required, at: str) -> Any:
-    """The value as the hint has it: lists as tuples, mappings as dataclasses; a fault where it does not fit."""
+    """The value as the hint has it: lists as tuples, mappings as dataclasses; a fault if it does not fit."""
     origin, parts = typing.get_origin(hint), typing.get_args(hint)
     if origin in (types.UnionType, typing.Union):
         given = [part for part in parts if isinstance(part, type) and is_dataclass(part)]

@@ -15,7 +15,7 @@ _SPACES = re.compile(r"\s*")
 def without_thoughts(text: str) -> str:
     """Return the answer without the thoughts before it; an empty text if the thoughts do not end.
 
-    Thoughts stand in `<think>`, `<thinking>`, `<thought>` or `[THINK]` at the start, or before a closing tag alone,
+    Thoughts are in `<think>`, `<thinking>`, `<thought>` or `[THINK]` at the start, or before a closing tag alone,
     because the chat templates of many models write the opening tag into the prompt. Tags anywhere else, and tags in
     quotation marks, belong to the answer.
     """

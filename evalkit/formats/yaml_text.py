@@ -130,7 +130,7 @@ def _syntax_problem(error: yaml.MarkedYAMLError, source: str) -> Problem:
     place = f"{source}:{mark.line + 1}:{mark.column + 1}" if mark else source
     what = error.problem or "not readable as YAML"
     if "\\t" in what or "'\\t'" in str(error):
-        return Problem(place, "a tab where YAML wants spaces", "indent with spaces")
+        return Problem(place, "a tab where YAML needs spaces", "indent with spaces")
     if "another document" in what:
         return Problem(place, "a second document begins", "keep one suite a file")
     fix = "see the line above it for an open quote, bracket or a missing colon"

@@ -155,7 +155,7 @@ def _plain(before: Rules, after: Rules) -> Iterator[Amendment]:
 
 
 def _more_chances(rules: Rules) -> bool:
-    """True where a system that answers at random passes sooner the more often it is asked."""
+    """True if a system that answers at random passes sooner the more often it is asked."""
     gate = _entries(rules.gate)
     any_of_all = any(name.startswith("pass_any") and options.get("k") is None for name, options in gate.items())
     return rules.repeat_rule not in _FAIR_RULES or any_of_all

@@ -60,7 +60,7 @@ def decide(  # noqa: PLR0913 - what a decision depends on
 
     Returns:
         `NeedsRepeats` while a canary or a critical case has failed fewer runs than its rule looks at. Else a decision:
-        blocked if a check blocks; else no decision if a check cannot say; else approved, with conditions where a check
+        blocked if a check blocks; else no decision if a check cannot say; else approved, with conditions if a check
         warns or lacks evidence. A partial run, or a policy without a check besides coverage, is never a decision. If
         `comparison.incomparable` names metrics, the baseline's scores were made differently: the caller turns that into
         an `InputError`.

@@ -21,8 +21,8 @@ def carried(
 ) -> Decision:
     """Add earlier blocks, and changes made to the rows since.
 
-    An approval becomes one with conditions where a decision of the same system was blocked before, or where rows were
-    taken away and asked again; and no decision where both are so: rows that somebody chose say nothing of the system.
+    An approval becomes one with conditions if a decision of the same system was blocked before, or if rows were taken
+    away and asked again; and no decision if both are so: rows that somebody chose say nothing of the system.
 
     Args:
         decision: by the rows as they are.

@@ -50,7 +50,7 @@ def _not_inferior(gate: Gate, margin: float) -> Check:
 
 
 def _superior(gate: Gate, gain: float) -> Check:
-    """Pass where the gain is shown, block if even the favourable bound is below it."""
+    """Pass if the gain is shown, block if even the favourable bound is below it."""
     drop = drop_of(gate, ONE_SIDED_95)
     outcome: CheckOutcome = "insufficient evidence"
     if drop.high is not None and -drop.high >= gain:

@@ -244,7 +244,7 @@ ADD_GATE = "add one, such as `gate: [{pass_rate: {min: 0.85}}]`, then decide wit
 
 
 def within(cohorts: Iterable[str], by: Sequence[str] | None) -> tuple[str, ...]:
-    """Select `overall` and the cohorts of the names in `by`; all of them where it is `None`."""
+    """Select `overall` and the cohorts of the names in `by`; all of them if it is `None`."""
     return tuple(label for label in cohorts if by is None or label == OVERALL or label.split("=", 1)[0] in by)
 
 

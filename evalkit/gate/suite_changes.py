@@ -97,7 +97,7 @@ def _capped(gate: Sequence[Any]) -> frozenset[str]:
 
 
 def _scorers(before: Scorers, after: Scorers, capped: frozenset[str]) -> Iterator[Amendment]:
-    """Scorers by label; where passes are held below a `max`, whatever lets fewer pass may let more through."""
+    """Scorers by label; if passes are held below a `max`, whatever lets fewer pass may let more through."""
     all_capped = not capped.isdisjoint(PASS_METRICS)
     for label in sorted({*before, *after}, key=str):
         if label not in after:

@@ -63,7 +63,7 @@ def threshold_finding(frame: FrozenFrame, summary: Summary, threshold: Threshold
 
 
 def _cases_to_prove(frame: FrozenFrame, threshold: Threshold) -> int | None:
-    """How many cases that all pass would prove a lower limit of a rate; `None` where no number does, or for others."""
+    """How many cases that all pass would prove a lower limit of a rate; `None` if no number does, or for others."""
     found = source(frame, threshold.figure)
     if found is None or not found.metric.binary or threshold.max is not None or threshold.min is None:
         return None

@@ -24,7 +24,7 @@ def number(value: float) -> str:
 
 
 def about(metric: str, cohort: str) -> str:
-    """Start a sentence: the metric, after the cohort where it is not overall."""
+    """Start a sentence: the metric, after the cohort if that is not overall."""
     return metric if cohort == OVERALL else f"{cohort}: {metric}"
 
 

@@ -24,15 +24,15 @@ class Reread:
 def cell_value(name: str, inner: str | None, cell: str | bool, place: str, note: Note) -> Any:
     """Return the value of a cell that is not empty; `None` if it is blank and its field needs a text.
 
-    A list in JSON is a list where the field holds a list, and in columns of the user's own. An object in JSON is one
-    where the field holds objects. Everything else stays the text that it is.
+    A list in JSON is a list if the field holds a list, and in columns of the user's own. An object in JSON is one
+    if the field holds objects. Everything else stays the text that it is.
 
     Args:
         name: field, or column of the user's own.
         inner: name within the field, as in `cohorts.topic`.
         cell: text, or true or false of a workbook.
         place: of the cell.
-        note: called for JSON that cannot be read where the field needs it.
+        note: called for JSON that cannot be read and that the field needs.
     """
     if isinstance(cell, bool):
         is_own = name not in KNOWN_FIELDS or name == "refuse"

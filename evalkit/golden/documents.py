@@ -91,7 +91,7 @@ def _checked(row: Any, line: int, shown: str, note: Note) -> Iterator[RawRow]:
 
 
 def text_of(path: Path, shown: str, encoding: str | None, fix: str, most: int) -> str:
-    """Return the text of a file of at most so many bytes.
+    """Return the text of a file of at most `most` bytes.
 
     Raises:
         InputError: it is too large, or not UTF-8.

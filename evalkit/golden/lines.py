@@ -28,7 +28,7 @@ Note = Callable[[Problem], None]
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """A value of a table that is neither text nor a number; a problem only where its column is read."""
+    """A value of a table that is neither text nor a number; a problem only if its column is read."""
 
     what: str
     fix: str = "store it as text"

@@ -1,4 +1,4 @@
-"""Split the cells of list fields where the suite says how, and warn about cells that look like lists."""
+"""Split the cells of list fields as the suite says, and warn about cells that look like lists."""
 
 from __future__ import annotations
 

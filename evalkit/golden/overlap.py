@@ -20,8 +20,8 @@ _KEY_BYTES = 16
 def overlap(golden: GoldenSet, learnt: Collection[tuple[Path, str]]) -> Iterator[Problem]:
     """Yield a warning if cases occur in a declared training set, with their number and the first of them.
 
-    Inputs are equal where their text is, after Unicode form NFC, without regard to case and to the amount of white
-    space; of a conversation the last turn of the user counts. Of a training row nothing else is read; a file of which
+    Inputs are equal if their text is, after Unicode form NFC, without regard to case and to the amount of white
+    space; of a conversation the last turn of the user counts. Nothing else of a training row is read; a file in which
     some rows have no question has a warning of its own. Hashes of the golden set's inputs are held, and nothing of the
     training set.
 

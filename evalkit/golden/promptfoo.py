@@ -95,7 +95,7 @@ def _keep(column: str, kind: str, check: Any, found: Expected, note: Complain) -
 
 
 def _check(kind: str, value: Any) -> Any:
-    """The check that an assertion is here; `None` where there is none."""
+    """The check that an assertion is here; `None` if there is none."""
     plain = kind.removeprefix("not-")
     own = _of_text(plain, value) or _of_number(plain, value)
     if plain == "is-json" and (not value or isinstance(value, Mapping)):

@@ -90,7 +90,7 @@ def propose_columns(header: Sequence[str]) -> tuple[Proposal, ...]:
 
 
 def _known(header: Sequence[str]) -> Iterator[Proposal]:
-    """Yield the columns that have the name of a field, but for `answer`, which may be either."""
+    """Yield the columns that have the name of a field, except `answer`, which may be either."""
     for column in header:
         name = plain_name(column)
         group, dot, rest = column.strip().partition(".")

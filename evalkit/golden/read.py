@@ -1,7 +1,7 @@
 """Check a whole golden set once, then stream its cases.
 
-Checking and reading are two passes over the file, so that every problem is told before the first call and no more than
-one case is held in memory.
+Checking and reading are two passes over the file, so that every problem is reported before the first call, and no more
+than one case is held in memory.
 """
 
 from __future__ import annotations

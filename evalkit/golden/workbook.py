@@ -29,8 +29,8 @@ _NO_VALUE = Unreadable("a formula without a stored value", "open the file in Exc
 def read_workbook(path: Path, table: RawTable, source: GoldenSource, note: Note) -> Iterator[RawRow]:
     """Yield the rows of the sheet that the suite names, or of the only one that is not empty.
 
-    The first row that is not empty is the header. Numbers, dates and times become text: see `cell_text`. Of a formula,
-    the value that the workbook stores is read.
+    The first row that is not empty is the header. Numbers, dates and times become text: see `cell_text`. For a
+    formula, the value that the workbook stores is read.
 
     Raises:
         InputError: the file cannot be opened, or the sheet is not clear.

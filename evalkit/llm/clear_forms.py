@@ -16,7 +16,7 @@ _TRUTHS = {"true": True, "false": False}
 
 
 def in_clear_form(value: Any, schema: type[BaseModel]) -> Any:
-    """Return a decoded reply in the form that the schema wants, where only one value can be meant.
+    """Return a decoded reply in the form that the schema asks for, if only one value can be meant.
 
     `5.0` and `"5"` are the whole number 5, `"true"` is true, `"Pass"` is the choice `pass`, and keys that the schema
     does not have are left out. Anything else is returned as it is, for the strict check to refuse: `"5/10"`, true as a

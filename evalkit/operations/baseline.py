@@ -82,7 +82,7 @@ def facts_of(stored: StoredRun, suite: Suite | None = None) -> Facts:
 
 
 def more_repeats(manifest: Manifest) -> str:
-    """Recommend a baseline of four runs, with the command to copy; empty where it has as many."""
+    """Recommend a baseline of four runs, with the command to copy; empty if it has as many."""
     repeats = manifest.repeats
     if repeats >= RUNS:
         return ""

@@ -37,7 +37,7 @@ def draw_queue(judged: Judged, scorer: str, n: int, *, by: str | None, seed: int
         judged: the run, with the labels that there are.
         scorer: the judge's metric.
         n: answers to draw; those with a label are left out.
-        by: cohort to spread over, the first of the suite where it is `None`.
+        by: cohort to spread over, the first of the suite if it is `None`.
         seed: of the draw and the order.
 
     Raises:
@@ -141,7 +141,7 @@ def take_labels(judged: Judged, export: Path, into: Path) -> Taken:
     Args:
         judged: the run whose answers were labelled.
         export: JSON Lines as the labelling page writes them.
-        into: label file; made where it is not there.
+        into: label file; created if it does not exist.
 
     Raises:
         InputError: A label is broken, of another answer or rubric, off the scale, or contradicts one that is there.

@@ -177,7 +177,7 @@ def detectable(
 
     Args:
         counts: metric -> cohort -> cases that it applies to; gates without cases are left out.
-        flips: (metric, cohort) -> what is known of the noise; where it is `None`, 8.5 % is assumed.
+        flips: (metric, cohort) -> what is known of the noise; if it is `None`, 8.5 % is assumed.
         critical: cohorts that are tested in a family of their own.
         alpha: chance that any gate blocks an unchanged system.
         metrics: that the gate compares for each one of `counts`, where not all of them are known yet.
@@ -215,7 +215,7 @@ def seen_against(
         policy: of the suite; its first `no_regression` counts, the default one if there is none.
         repeats: that the candidate plans.
         trusted: judges that may block. The pass rate is shown as if every judge in it were trusted.
-        counts: cohort -> cases that the golden set has today, where they are known; else those of the stored run.
+        counts: cohort -> cases that the golden set has today, if they are known; else those of the stored run.
         flips: share of cases that flip between runs, to be used instead of what the stored run says.
     """
     check = next((each for each in policy.checks if isinstance(each, NoRegression)), NoRegression())
@@ -272,7 +272,7 @@ def seen_by(
     Args:
         subjects: every gate of the comparison.
         design: of the comparison.
-        shown: metrics to return, all where it is `None`; the others only take their part in the family.
+        shown: metrics to return, all if it is `None`; the others only take their part in the family.
         twin: the pass/fail metric that `pass_rate` moves with.
     """
     tested = [each for each in subjects if each.n_independent >= MIN_PAIRED and each.room > 0]
@@ -361,7 +361,7 @@ def advice_on(gates: Sequence[Detectable]) -> list[str]:
 def in_points(seen: Detectable, *, spelt_out: bool = False) -> str:
     """Write the smallest drop, such as `12.3 pts` or `12.3 points`, rounded as in reports.
 
-    Where none is found 4 times in 5: `none` if the gate cannot block, else how often it finds the largest drop.
+    If none is found 4 times in 5: `none` if the gate cannot block, else how often it finds the largest drop.
     """
     if seen.smallest_drop is not None:
         text = difference(seen.smallest_drop, style_of(PASS_RATE.name, PASS_RATE), seen.n)

@@ -29,7 +29,7 @@ class StoredAnswers:
     timeout_s: float = 60.0
 
     def problems(self, shared: Shared) -> list[Problem]:
-        """Return none: the folder was already read as a run."""
+        """Return no problem: the folder was already read as a run."""
         return []
 
     def fingerprint(self, shared: Shared) -> str | None:

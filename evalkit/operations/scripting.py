@@ -1,6 +1,6 @@
 """Call evalkit from a script, a notebook or a test.
 
-Each function takes paths as text or `Path`, waits for its result, and gives frozen values back. All of them work where
+Each function takes paths as text or `Path`, waits for its result, and gives frozen values back. All of them work while
 an event loop is running, as in a notebook.
 """
 

@@ -165,7 +165,7 @@ def _axis(width: int) -> str:
 
 
 def _marks(place: _Scale, seen: tuple[float | None, float, float | None], base: float | None, tone: str) -> str:
-    """Return the interval, an arrow's shaft from the baseline, the baseline hollow, the value now filled."""
+    """Draw the interval, an arrow from the baseline, a hollow mark for the baseline, a filled one for now."""
     low, value, high = seen
     middle, marks = _ROW_HEIGHT // 2, ""
     if low is not None and high is not None:

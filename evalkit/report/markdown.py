@@ -61,7 +61,7 @@ def page_of(view: View) -> Page:
 
 
 def _visible(view: View, most: int) -> tuple[Section, ...]:
-    """Return the sections on why and next, with at most so many checks, reasons, kinds and cases."""
+    """Return the sections on why and next, with a limited number of checks, reasons, kinds and cases."""
     found = (_why(view, most), _cases_to_look_at(view, most), _next(view))
     return tuple(section for section in found if section is not None)
 
@@ -78,7 +78,7 @@ def _words(lines: Iterable[Line]) -> int:
 
 
 def few_words(text: str, most: int) -> str:
-    """Return the first words of a text on one line, with an ellipsis where it was cut."""
+    """Return the first words of a text on one line, with an ellipsis if it was cut."""
     words = one_line(text, 300).split()
     return " ".join(words) if len(words) <= most else " ".join(words[:most]) + " …"
 

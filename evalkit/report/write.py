@@ -44,7 +44,7 @@ def material_of(
     baseline: RunFolder | None,
     labels: Sequence[Label] = (),
 ) -> Material:
-    """Return everything that a run folder and its baseline give to the reports; no row is read yet."""
+    """Collect what the reports need from a run folder and its baseline, without reading rows."""
     before = None if baseline is None else sorted_rows(baseline.rows_file)
     return Material(folder, manifest, summary, decision, sorted_rows(folder.rows_file), before, baseline, labels)
 

@@ -199,7 +199,7 @@ def _allowed(builder: Builder, name: str, value: Any, path: Path) -> bool:
         return False
     own = [each for each in COMMON if isinstance(value, Mapping) and each in value]
     for each in own:
-        builder.problem((*path, each), "a check is for its own case", "remove it")
+        builder.problem((*path, each), "a check applies to its own case only", "remove it")
     return not own
 
 

@@ -59,7 +59,7 @@ def draw(cases: Iterable[Case], sample: Sample, seed: int) -> Drawn:
 
 
 def chosen_cases(prepared: Prepared, selection: Selection) -> tuple[frozenset[str] | None, SampleFacts | None]:
-    """Digests of the cases to ask, `None` for all; and how they were drawn where they are a stratified sample.
+    """Digests of the cases to ask, `None` for all; and how they were drawn if they are a stratified sample.
 
     Raises:
         InputError: the sample is too small for its strata, or beside another choice.

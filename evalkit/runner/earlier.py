@@ -118,7 +118,7 @@ class EarlierRows:
         """Move damaged lines, edited rows and rows of removed cases out of the journal, into a file beside it.
 
         Raises:
-            StoreError: if the disk refuses it; the journal stands as it was.
+            StoreError: if the disk refuses it; the journal is unchanged.
         """
         path, aside = self.folder.rows_file, self.folder.file(SET_ASIDE)
         try:

@@ -1,7 +1,7 @@
 """Run cases concurrently: call the system, score the answer, pass on the row.
 
-Only what a kill could lose stands between two calls of a worker. The rest, reading cases and counting rows, is done
-while calls are in flight.
+Between two calls, a worker does only the work that a kill could lose. The rest, reading cases and counting rows, is
+done while calls are in flight.
 """
 
 from __future__ import annotations

@@ -51,7 +51,7 @@ def manifest_of(
         terms: of its decision.
         now: start of the run.
         expected: rows that the plan asks for.
-        sample: how its cases were drawn, `None` where all of them are asked.
+        sample: how its cases were drawn, `None` if all of them are asked.
         command: the command line that began it.
     """
     suite, golden, rules = prepared.suite, prepared.golden, rules_of(prepared.suite)

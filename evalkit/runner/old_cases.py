@@ -38,7 +38,7 @@ def with_former(
         final: nothing can be asked again.
 
     Returns:
-        `NeedsRepeats` where the gate looks at more runs of a former case than there are.
+        `NeedsRepeats` if the gate looks at more runs of a former case than there are.
 
     Raises:
         InputError: rows of the run cannot be read.

@@ -48,7 +48,7 @@ class Resume:
 
 
 def checked_golden(out: Path | None, suite: Suite) -> GoldenFacts | None:
-    """What the manifest of a run in `out` says of its golden set, where this very suite has checked it."""
+    """What the manifest of a run in `out` says of its golden set, if this very suite has checked it."""
     try:
         stored = RunFolder(out).manifest() if out is not None else None
     except EvalkitError:
@@ -59,7 +59,7 @@ def checked_golden(out: Path | None, suite: Suite) -> GoldenFacts | None:
 
 
 def enter(folder: RunFolder, manifest: Manifest, running: Running, resume: Resume) -> Place:
-    """Write the manifest of a run that begins, or take over what is there.
+    """Write the manifest of a new run, or continue the run that is there.
 
     Raises:
         InputError: the rows are another system's, or the folder was filled by a run that was faster.
@@ -129,7 +129,7 @@ def _differing_files(stored: Manifest, manifest: Manifest) -> str:
 
 
 def _wanted(resume: Resume, stored: Manifest | None) -> Collection[str] | None:
-    """Digests of the cases, where the golden set was edited since; `None` where every stored row belongs to it."""
+    """Digests of the cases, if the golden set was edited since; `None` if every stored row belongs to it."""
     golden = resume.prepared.golden
     if stored is None or stored.golden.sha256 == golden.sha256:
         return None

@@ -28,7 +28,7 @@ def bootstrap(
         confidence_level: Two-sided, in (0, 1).
 
     Returns:
-        No value with n = 0. The interval is too short below some 50 cases, and has no width where all values are equal:
+        No value with n = 0. The interval is too short below some 50 cases, and has no width if all values are equal:
         prefer `wilson` and `mean_t` there, whose error rates were measured.
 
     Raises:

@@ -41,10 +41,10 @@ def double_sampling(
 
     q is the judge's pass rate over all answers, a and b the share that people pass among labelled answers that the
     judge passes and fails. The interval takes the three from Jeffreys posteriors, Beta(k + 1/2, n - k + 1/2). It holds
-    where labels were drawn at random among the judge's passes and among its fails, also where one of the two was drawn
-    more often, and only on the run whose answers were labelled.
+    if labels were drawn at random among the judge's passes and among its fails, even if one of the two was drawn more
+    often, and only on the run whose answers were labelled.
 
-    Every n is an effective number: Kish's where weights or chances differ, divided by the design effect of the
+    Every n is an effective number: Kish's if weights or chances differ, divided by the design effect of the
     clusters. That is the variance of theta with the influences summed by cluster, over the variance with each answer
     alone, at least 1, times (t(G - 2) / z)^2 for the G clusters with labels; 1 if each answer is its own cluster.
 
@@ -55,8 +55,8 @@ def double_sampling(
         confidence_level: Two-sided, in (0, 1).
 
     Returns:
-        In [0, 1]; `n` is the number of labels. No value with labels of fewer than 10 clusters, or where answers of one
-        verdict are there and none of them is labelled.
+        In [0, 1]; `n` is the number of labels. No value with labels of fewer than 10 clusters, or if there are answers
+        of one verdict and none of them is labelled.
 
     Source: Tenenbein 1970, 10.1080/01621459.1970.10481170; effective numbers: Korn and Graubard 1998, Survey
     Methodology 24:193.
@@ -245,7 +245,7 @@ def rogan_gladen(
 ) -> Estimate:
     """Pass rate if the judge errs as it did on another run: (q + sp - 1) / (se + sp - 1).
 
-    It rests on that assumption: a judge that errs otherwise on new answers makes it wrong without a sign. So it is
+    It rests on that assumption: a judge that errs differently on new answers makes it wrong without a sign. So it is
     shown, and decides nothing.
 
     Args:

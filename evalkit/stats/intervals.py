@@ -134,7 +134,7 @@ def newcombe_paired(
     """Return the difference of two rates on the same cases, p_first - p_second: Newcombe's method 10.
 
     The Wilson intervals of the two rates are joined by square-and-add with the correlation phi of the 2 x 2 table,
-    whose numerator is lowered by n/2 (not below 0) where it is positive.
+    whose numerator is lowered by n/2 (not below 0) if it is positive.
 
     Args:
         both: Cases that passed in both.

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 def holm(p_values: ArrayLike) -> NDArray[np.float64]:
     """Return Holm-adjusted p values: max over j <= i of min(1, (m - j + 1) p_(j)), in the order of the input.
 
-    Rejecting where the adjusted value is <= alpha keeps P(any false rejection) <= alpha, however the tests depend on
+    Rejecting if the adjusted value is <= alpha keeps P(any false rejection) <= alpha, however the tests depend on
     each other.
 
     Args:

@@ -78,9 +78,9 @@ def sign_flip_max_t(
 
     If nothing changed, each row is as likely as its negative. So the signs of whole rows are flipped, all gates
     together, which keeps their correlation. With the gates of a family sorted by falling T, the k-th has
-    p = (1 + #{max over gates k, k+1 ... of T* >= T_k}) / (B + 1), made non-decreasing along that order. Rejecting where
-    p <= alpha keeps P(any false rejection in the family) <= alpha. For one gate of pass/fail differences, p is exact
-    McNemar but for the noise of the draws.
+    p = (1 + #{max over gates k, k+1 ... of T* >= T_k}) / (B + 1), made non-decreasing along that order. Rejecting if p
+    <= alpha keeps P(any false rejection in the family) <= alpha. For one gate of pass/fail differences, p is that
+    of the exact McNemar test, apart from the noise of the draws.
 
     With at most 13 rows that are not all 0, B + 1 is the number of all sign patterns, the observed one among them, and
     the result is exact. Otherwise B = `draws`, and the same rows in the same order with an equally seeded `rng` give

@@ -78,7 +78,7 @@ class Sight:
 def chance_to_find(drop: float, sight: Sight) -> float:
     """Return the probability that every look finds a drop.
 
-    With broken cases B and flips in both directions, a look finds the drop where 1 - (1 - p)F(T) is at most its level:
+    With broken cases B and flips in both directions, a look finds the drop if 1 - (1 - p)F(T) is at most its level:
     p is the exact one-sided McNemar p value, T the statistic and F the null distribution of the rivals' maximum, taken
     as independent, which understates the power slightly. Two looks share their cases: their chances are joined by a
     normal distribution with the correlation of the two differences.

@@ -15,8 +15,8 @@ def win_rate(shown_first: ArrayLike, shown_second: ArrayLike, *, confidence_leve
     """Share of comparisons that the candidate wins; a tie, and a winner that changes with the order, count one half.
 
     Args:
-        shown_first: The candidate's points where it was shown first, 1 win, 0.5 tie, 0 loss: shape (n,).
-        shown_second: Its points where it was shown second, on the same pairs: shape (n,).
+        shown_first: The candidate's points when it was shown first, 1 win, 0.5 tie, 0 loss: shape (n,).
+        shown_second: Its points when it was shown second, on the same pairs: shape (n,).
         confidence_level: Two-sided, in (0, 1).
 
     Returns:

@@ -144,9 +144,9 @@ def weighted_mean(
 
     With u = w (x - m) / sum w, and u = 0 for cases of the sample that are not among the values (another cohort, no
     score), SE^2 = sum over strata of n_k / (n_k - 1) (sum u^2 - (sum u)^2 / n_k), with Satterthwaite's degrees of
-    freedom. If every stratum is flat, the differences between strata replace those within. Where clusters hold
-    several cases it is c / (c - 1) sum (sum of u in the cluster)^2 over the c clusters, without regard to strata. The
-    golden set itself is taken as a sample: no correction for its end.
+    freedom. If every stratum is flat, the differences between strata replace those within. If clusters hold
+    several cases, it is c / (c - 1) sum (sum of u in the cluster)^2 over the c clusters, without regard to strata. The
+    golden set itself is treated as a sample: there is no correction for a finite population.
 
     Args:
         values: Shape (n,), finite.
@@ -205,8 +205,8 @@ def production_coverage(
 ) -> Estimate:
     """Return the share of production that a golden set covers: sum_k p_k min(1, n_k / enough), less the unseen part.
 
-    p_k are observed shares of production calls. Calls of kinds never seen make up about f1 / N of them (f1: kinds seen
-    once, N calls: Good-Turing), which nothing covers. The interval is normal, from the multinomial variance of the
+    p_k are observed shares of production calls. Kinds never seen make up about f1 / N of the calls (f1: kinds seen
+    once; N: calls; Good-Turing), and no case covers them. The interval is normal, from the multinomial variance of the
     shares; it is one-sided by use: hold `low` against a goal.
 
     Args:

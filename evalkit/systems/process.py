@@ -28,7 +28,7 @@ RUNNER_TOKENS = (
 
 
 def handed_on(env: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment that a system under test gets: without the files and tokens of the CI runner."""
+    """Return the environment for a system under test, without the files and tokens of the CI runner."""
     hidden = {*RUNNER_FILES, *(RUNNER_TOKENS if env.get("GITHUB_ACTIONS") else ())}
     return {name: value for name, value in env.items() if name not in hidden}
 

@@ -47,10 +47,10 @@ def with_calibrations(
     score_keys: Mapping[str, Mapping[str, str]],
     floors: Floors,
 ) -> tuple[Agreement, ...]:
-    """Use calibration records where this run's own labels give no kappa for a judge.
+    """Use calibration records if this run's own labels give no kappa for a judge.
 
     Labels by people on this very run come first, wherever they give a kappa; a record of the same judge is used for
-    each figure (passes, levels) if they do not. One that has expired is named and counts for nothing.
+    each figure (passes, levels) if they do not. An expired record is reported and not used.
 
     Args:
         found: the agreement on this run.

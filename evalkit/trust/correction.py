@@ -60,8 +60,8 @@ def with_corrections(
     """Add the corrected value to every cell that a judge decides.
 
     A pass rate is corrected by double sampling, by labels of pass or fail and by levels that the pass mark makes so;
-    `pass_rate` too, where one judge votes in it beside rules. A mean of grades is prediction-powered where the judge's
-    levels are trusted, and the mean of the labels alone where they are not. Every answer of every repeat counts,
+    `pass_rate` too, if one judge votes in it beside rules. A mean of grades is prediction-powered if the judge's
+    levels are trusted, and the mean of the labels alone if they are not. Every answer of every repeat counts,
     weighted so that cases count alike; answers of one case or cluster depend on each other.
 
     Args:

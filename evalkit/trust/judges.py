@@ -22,7 +22,7 @@ def with_judges(
     calibrations: Sequence[Calibration] = (),
     score_keys: Mapping[str, Mapping[str, str]] | None = None,
 ) -> Summary:
-    """Add the judges' agreement and trust, and correct figures for their errors where labels allow it.
+    """Add the judges' agreement and trust, and correct figures for their errors if labels allow it.
 
     Args:
         frame: the run.

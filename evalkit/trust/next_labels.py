@@ -38,9 +38,9 @@ def next_labels(
 ) -> tuple[Draw, ...]:
     """Draw up to `n` answers that have no label yet, half of them from those that the judge fails.
 
-    Kappa is hardest to see where one verdict is rare, so both are drawn alike and weighted back by the chances. Within
-    a verdict the draw is in proportion to the values of a cohort, each of which has one answer at least if there is
-    room.
+    Kappa is hardest to estimate if one verdict is rare, so both are drawn alike and weighted back by the chances.
+    Within a verdict the draw is in proportion to the values of a cohort, each of which has at least one answer if there
+    is room.
 
     Args:
         frame: the run.

@@ -43,7 +43,7 @@ def mark_of(frame: FrozenFrame, metric: Metric) -> PassMark | None:
     """Return the declared pass mark of a graded metric; for a run stored without it, the one its verdicts imply.
 
     Returns:
-        `None` if the metric is pass/fail itself, has no pass mark, or stored passes and fails do not tell it.
+        `None` if the metric is pass/fail itself, has no pass mark, or stored passes and fails do not show it.
     """
     passed = frame.rows.get(f"{metric.name}.passed")
     if metric.binary or passed is None:

@@ -36,14 +36,14 @@ class Rated:
 def compare(blank: Agreement, rated: Sequence[Rated], mark: PassMark | None) -> Agreement:
     """Compute the agreement of the judge with the raters.
 
-    No answer is left out where its raters disagree. Pass/fail labels, and everything about levels that ignores their
+    No answer is left out because its raters disagree. Pass/fail labels, and everything about levels that ignores their
     distance, compare the judge with a rater drawn at random: the labels of an answer share its weight. Quadratic kappa
     of levels compares it with the mean of the answer's raters.
 
     Args:
         blank: names the metric, the judge, the kind of rater, the cohort and the floor of trust.
         rated: at least one answer.
-        mark: which levels pass, where the scale has a pass mark; it splits the classes that trust counts.
+        mark: which levels pass, if the scale has a pass mark; it splits the classes that trust counts.
     """
     labels = _Labels.of(rated)
     numbers = not isinstance(labels.people[0], str)

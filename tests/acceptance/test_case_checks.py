@@ -115,7 +115,7 @@ def test_every_problem_of_every_check_is_reported_before_the_first_call(suite: W
         "add it to the suite's scorers, with `when: {has: FIELD}`",
         "cases.jsonl:1 id bad checks[6]: rouge_l has no pass mark; give it one such as `min:`",
         "cases.jsonl:1 id bad checks[8].json.schema: a row names no files; write the schema itself",
-        "cases.jsonl:1 id bad checks[9].contains.when: a check is for its own case; remove it",
+        "cases.jsonl:1 id bad checks[9].contains.when: a check applies to its own case only; remove it",
         "cases.jsonl:1 id bad checks[10]: expected a name or one `name: options`, got a mapping; "
         "start each entry with `- name:`",
         "cases.jsonl:1 id bad checks[11]: expected a name or one `name: options`, got 7; "

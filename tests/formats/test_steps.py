@@ -241,7 +241,7 @@ BAD = [
     ({"trajectory": [{"arguments": [1]}]}, "trajectory[0].arguments: expected a mapping, got list"),
     ({"trajectory": [{"arguments": "{"}]}, "trajectory[0].arguments: not JSON"),
     ({"trajectory": [{"error": True}]}, "trajectory[0].error: expected a string, got bool True"),
-    ({"trajectory": [{"error": ""}]}, "trajectory[0].error: empty; write null where it succeeded"),
+    ({"trajectory": [{"error": ""}]}, "trajectory[0].error: empty; write null if it succeeded"),
     ({"trajectory": [{"started_s": math.nan}]}, "trajectory[0].started_s: JSON cannot hold float nan"),
     ({"trajectory": [{"started_s": 2, "ended_s": 1}]}, "trajectory[0].ended_s: 1 is before `started_s`, 2"),
     ({"trajectory": [{"usage": {"tokens": 1}}]}, "trajectory[0].usage: unknown key str 'tokens'"),

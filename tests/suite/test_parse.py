@@ -76,7 +76,7 @@ FAULTS = {
     "nan": (changed("min: 0.5", "min: .nan"), "`.nan` is not a finite number"),
     "comma number": (changed("min: 0.5", 'min: "0,9"'), "expected a number, got '0,9'; write 0.9"),
     "repeated key": (GOOD + "name: t\n", "suite.yaml:7:1 name: repeats the key of line 1; keep one of the two"),
-    "tab": (changed("  - pass_rate", "\t- pass_rate"), "a tab where YAML wants spaces; indent with spaces"),
+    "tab": (changed("  - pass_rate", "\t- pass_rate"), "a tab where YAML needs spaces; indent with spaces"),
     "open quote": (changed("name: s", 'name: "s'), "suite.yaml:"),
     "list": ("- a\n", "the top level is not a mapping"),
     "two documents": (GOOD + "---\nname: t\n", "suite.yaml:7:1"),

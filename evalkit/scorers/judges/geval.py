@@ -34,7 +34,7 @@ class GEval:
 
     The value lies on the rubric's scale; with `pass`, the answer passes if the value reaches it. If the endpoint shows
     the probabilities of its tokens, it is the sum of each level times its probability, from one call; else it is the
-    mean of `samples` opinions. Either way it distinguishes 3.6 from 4.4 where a plain judge says 4 both times. The
+    mean of `samples` opinions. Either way it distinguishes 3.6 from 4.4, for which a plain judge says 4 both times. The
     steps of the evaluation are the rubric's own text; the model does not generate any. Needs the suite's `judge:`.
     Source: Liu et al. 2023, arXiv 2303.16634.
     """

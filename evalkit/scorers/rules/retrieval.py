@@ -153,7 +153,7 @@ class Retrieval:
 def figures(ranking: Ranking, k: int | None = None) -> dict[str, float]:
     """Return recall, precision, hit, reciprocal rank and nDCG of the first `k` places.
 
-    Precision divides by `k` even where fewer contexts were returned, as trec_eval does. The ideal ranking of nDCG has
+    Precision divides by `k` even if fewer contexts were returned, as trec_eval does. The ideal ranking of nDCG has
     one relevant item a place, best first.
     """
     top = ranking.places[:k]

@@ -31,7 +31,7 @@ def krippendorff_alpha(
 
     Args:
         ratings: One row a unit (an answer), one label a rater, `None` if a rater has none: shape (units, raters).
-            Units with fewer than two labels tell nothing.
+            Units with fewer than two labels say nothing about agreement.
         categories: Every label that may occur, in rank order.
         level: "ordinal" counts how many labels lie between two ranks.
         clusters: The question of each unit, shape (units,): whole questions are drawn. `None`: every unit is its own.
@@ -39,8 +39,8 @@ def krippendorff_alpha(
         confidence_level: Two-sided, in (0, 1).
 
     Returns:
-        At most 1; `n` is the number of units with two labels or more. No value without such a unit, or where one label
-        only is used, since nothing could disagree.
+        At most 1; `n` is the number of units with two labels or more. No value without such a unit, or if only one
+        label is used, since nothing could disagree.
 
     Raises:
         ValueError: A label is not among the categories.

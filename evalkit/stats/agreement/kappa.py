@@ -78,7 +78,7 @@ def cohen_kappa(
         In [-1, 1]; `n` is the number of answers.
 
         - No value if there are no labels, or both raters use one and the same label: kappa is 0/0.
-        - No interval, and a reason that starts with "not estimable", where fewer than 10 clusters hold a label of the
+        - No interval, and a reason that starts with "not estimable", if fewer than 10 clusters hold a label of the
           reference outside its most frequent class (with two classes: of the rarer class).
         - No interval if one rater uses one label only (kappa is then 0 whatever the other does) or every pair
           disagrees in full.
@@ -184,7 +184,7 @@ def _undefined(a: Sequence[Hashable], design: LabelDesign | None, method: str, c
 
 
 def _estimated(found: Moments, rarer: int, *, method: str, confidence_level: float) -> Estimate:
-    """Add the interval where enough questions hold a label of the rarer class."""
+    """Add the interval if enough questions hold a label of the rarer class."""
     if rarer >= MIN_RARER_LABELS:
         return bounded(found, method=method, confidence_level=confidence_level)
     clustered = found.sample.n_clusters < len(found.sample.weights)

@@ -24,7 +24,7 @@ def trust(
         floor: Kappa that has to be reached.
 
     Returns:
-        "trusted" where the bound reaches `floor` with at least 10 questions of each class; else "provisional" where the
+        "trusted" if the bound reaches `floor` with at least 10 questions of each class; else "provisional" if the
         point does; else "untrusted". `None` reaches nothing.
     """
     if kappa_lower_bound is not None and kappa_lower_bound >= floor and smallest_class >= MIN_RARER_LABELS:
