@@ -436,3 +436,17 @@ def test_claims_that_quote_a_json_answer_are_the_case_s_own() -> None:
     claims = {"claims": ["The fee is ten euro a month.", "The fee is ten euro a month."]}
     grade = graded("faithfulness", FakeModel(judge_but(Claims=claims)), output=Output(text=answer))
     assert isinstance(grade, Score)
+
+
+def test_no_usage_is_reported_once_a_run_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run gives the process its environment back; a second run in it, or a thread of the library, stays silent."""
+    from evalkit.scorers.libraries.deepeval_library import QUIET
+
+    load_deepeval()
+    for name in QUIET:
+        monkeypatch.delenv(name, raising=False)
+    from deepeval.telemetry import client
+
+    assert type(client.get_backend()).__name__ == "NoopBackend"
+    load_deepeval()
+    assert client.telemetry_opt_out()

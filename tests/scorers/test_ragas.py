@@ -564,3 +564,14 @@ def test_statements_of_the_prompt_s_own_example_are_unscored() -> None:
     grade = graded("faithfulness", FakeModel(copying))
     assert isinstance(grade, Unscored)
     assert grade.kind == "judge_echoed_example"
+
+
+def test_no_usage_is_reported_once_a_run_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run gives the process its environment back; a second run in it stays silent."""
+    from ragas import _analytics
+
+    load_ragas()
+    monkeypatch.delenv("RAGAS_DO_NOT_TRACK", raising=False)
+    assert _analytics.do_not_track()
+    load_ragas()
+    assert os.environ["RAGAS_DO_NOT_TRACK"] == "true"

@@ -46,17 +46,26 @@ def load_deepeval() -> DeepevalLibrary:
         ImportError: deepeval, or something it needs, is not installed.
     """
     with _LOCK:
+        os.environ.update(QUIET)  # again: the end of a run restores the environment
         return _load()
+
+
+def _report_nothing() -> None:
+    """Turn usage reports off for the life of the process, whatever becomes of its environment."""
+    with contextlib.suppress(ImportError):
+        from deepeval.telemetry.client import NoopBackend, set_backend
+
+        set_backend(NoopBackend())
 
 
 @cache
 def _load() -> DeepevalLibrary:
-    os.environ.update(QUIET)
     with muted_thread(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import deepeval.metrics as metrics
         import deepeval.test_case as test_case
         from deepeval.models import DeepEvalBaseLLM
+    _report_nothing()
     return DeepevalLibrary(metrics, test_case, DeepEvalBaseLLM)
 
 

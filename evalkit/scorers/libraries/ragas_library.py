@@ -9,6 +9,7 @@ import threading
 import types
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, cast
@@ -49,12 +50,12 @@ def load_ragas() -> RagasLibrary:
         ImportError: ragas, or something it needs, is not installed.
     """
     with _LOCK:
+        os.environ["RAGAS_DO_NOT_TRACK"] = "true"  # again: the end of a run restores the environment
         return _load()
 
 
 @cache
 def _load() -> RagasLibrary:
-    os.environ["RAGAS_DO_NOT_TRACK"] = "true"
     if not _is_there(VERTEX):
         stand_in = types.ModuleType(VERTEX)
         stand_in.ChatVertexAI = type("ChatVertexAI", (), {})  # type: ignore[attr-defined]
@@ -65,6 +66,10 @@ def _load() -> RagasLibrary:
         import ragas.metrics.collections as collections
         from ragas.embeddings.base import BaseRagasEmbedding
         from ragas.llms.base import InstructorBaseRagasLLM
+    with suppress(ImportError):
+        from ragas._analytics import do_not_track
+
+        do_not_track()  # it keeps its first answer
     return RagasLibrary(collections, messages, InstructorBaseRagasLLM, BaseRagasEmbedding)
 
 
