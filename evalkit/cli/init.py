@@ -24,6 +24,9 @@ def init(
     encoding: Annotated[
         str | None, typer.Option(metavar="NAME", help="Encoding of the file that --from names, such as cp1252.")
     ] = None,
+    separator: Annotated[
+        str | None, typer.Option(metavar="SIGN", help="Separator of the CSV file that --from names: , ; | or tab.")
+    ] = None,
 ) -> None:
     """Write a suite, five golden cases, a small system under test and a workflow; they run without editing.
 
@@ -35,13 +38,12 @@ def init(
     from evalkit.disk.paths import shown_path
     from evalkit.errors import InputError, Problem
     from evalkit.operations.init_project import init_project
-    from evalkit.operations.table_suite import CaseTable
+    from evalkit.operations.table_suite import TAB, CaseTable
 
-    if table is None and (sheet or encoding):
-        raise InputError(
-            Problem("--sheet" if sheet else "--encoding", "needs --from", "name the table with --from FILE")
-        )
-    given = None if table is None else CaseTable(file=table, sheet=sheet, encoding=encoding)
+    settings = {"sheet": sheet, "encoding": encoding, "separator": "\t" if separator == TAB else separator}
+    if table is None and (flag := next((f"--{name}" for name, value in settings.items() if value), "")):
+        raise InputError(Problem(flag, "needs --from", "name the table with --from FILE"))
+    given = None if table is None else CaseTable(file=table, **settings)
     started = init_project(folder, given)
     for word, files in (("wrote", started.wrote), ("added to", started.added), ("kept", started.kept)):
         for file in files:

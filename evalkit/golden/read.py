@@ -19,7 +19,7 @@ from evalkit.formats.manifest import GoldenFacts
 from evalkit.golden.columns import ColumnReader
 from evalkit.golden.documents import read_json, read_yaml, text_of
 from evalkit.golden.fields import SAME_FIELD, to_case
-from evalkit.golden.header import RawTable
+from evalkit.golden.header import NAMELESS, RawTable
 from evalkit.golden.lines import SAVE_AS_UTF8, Note, RawRow, read_jsonl
 from evalkit.golden.separated import read_separated
 from evalkit.golden.source import WORKBOOKS, GoldenSource, Reading
@@ -213,18 +213,28 @@ def training_rows(file: Path, shown: str, note: Note) -> Iterator[RawRow]:
             yield line, found.row
 
 
-def header_of(source: GoldenSource, file: Path | None, shown: str) -> tuple[str, ...]:
-    """Return the columns of a table, or the keys of its first row; none if it has no row.
+@dataclass(frozen=True)
+class Header:
+    """The names that a file gives its columns."""
+
+    names: tuple[str, ...]
+    """Columns of a table, or keys of the first row; none if there is no row."""
+    is_cut: bool
+    """Whether the first row has values in columns without a name, as below a title."""
+
+
+def header_of(source: GoldenSource, file: Path | None, shown: str) -> Header:
+    """Read the names of a file's columns.
 
     Raises:
         InputError: with every problem up to the first row.
     """
     problems: list[Problem] = []
-    _, rows = _open_rows(source, file, shown, problems.append, _unheard)
+    table, rows = _open_rows(source, file, shown, problems.append, _unheard)
     first = next(rows, None)
     if problems:
         raise InputError(problems)
-    return () if first is None else tuple(first[1])
+    return Header(() if first is None else tuple(first[1]), any(name.startswith(NAMELESS) for name in table.left_out))
 
 
 def _open_rows(

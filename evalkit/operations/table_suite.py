@@ -18,6 +18,11 @@ from evalkit.golden.read import header_of, open_golden
 from evalkit.golden.source import GoldenSource
 
 _COHORT = "cohorts."
+TAB = "tab"
+"""Name of a tab on the command line."""
+_FLAGS = ("encoding", "sheet", "separator")
+"""Settings of a table that are flags of `evalkit init` too."""
+_WORDS = {"\t": TAB}
 _NO_COHORTS = "# cohorts: [topic]  # columns to report by"
 _SYSTEM = """\
 system: {python: BOT}
@@ -34,6 +39,7 @@ class CaseTable:
     file: Path
     sheet: str | None = None
     encoding: str | None = None
+    separator: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,9 +81,12 @@ def suite_of_table(template: str, table: CaseTable, folder: Path, root: Path, ca
         header = header_of(source, table.file, shown)
     except InputError as error:
         raise InputError(_as_flags(each, folder, table) for each in error.problems) from None
-    if not header:
+    if not header.names:
         raise InputError(Problem(shown, "the file has no rows", "write a header and one row for each case"))
-    found = propose_columns(header)
+    found = propose_columns(header.names)
+    if header.is_cut and (len(header.names) == 1 or any(each.reason == NO_NAME for each in found)):
+        what = "the first row names few columns, and none of them for the question: it is probably a title"
+        raise InputError(Problem(f"{shown}:1", what, "remove the rows above the header"))
     fields = {each.field for each in found}
     columns = {each.field: each.column for each in found if not each.sure}
     named = _source(path, table, columns=columns, make_ids="id" not in fields)
@@ -91,9 +100,6 @@ def suite_of_table(template: str, table: CaseTable, folder: Path, root: Path, ca
     }
     text = re.sub("|".join(values), lambda place: values[place[0]], template)
     golden = open_golden(named, table.file, shown)
-    if any(each.reason == NO_NAME for each in found) and any("no name" in each.what for each in golden.warnings):
-        what = "the first row names few columns, and none of them for the question: it is probably a title"
-        raise InputError(Problem(f"{shown}:1", what, "remove the rows above the header"))
     return TableSuite(text=text, columns=found, replays="output" in fields, doubts=golden.warnings)
 
 
@@ -110,11 +116,16 @@ def _to_confirm(found: Iterable[Proposal]) -> Iterator[str]:
 
 def _source(path: str, table: CaseTable, **more: object) -> GoldenSource:
     try:
-        return GoldenSource(path=path, sheet=table.sheet, encoding=table.encoding, **more)  # type: ignore[arg-type]
+        return GoldenSource(
+            path=path,
+            sheet=table.sheet,
+            encoding=table.encoding,
+            separator=table.separator,
+            **more,  # type: ignore[arg-type]
+        )
     except ValueError as error:
         key, _, text = str(error).partition(": ")
-        place = f"--{key}" if key in ("sheet", "encoding") else key
-        raise InputError(Problem(place, *what_and_fix(text))) from None
+        raise InputError(Problem(f"--{key}" if key in _FLAGS else key, *what_and_fix(text))) from None
 
 
 def _scorers(fields: set[str]) -> Iterator[str]:
@@ -136,10 +147,12 @@ def _noted(scorer: str, note: str) -> str:
 
 def _as_flags(problem: Problem, folder: Path, table: CaseTable) -> Problem:
     """Name flags of `evalkit init` in a fix that names settings of `golden:`, because there is no suite yet."""
-    found = re.search(r"`(golden: .+?)`", problem.fix)
-    given = parse_data(found[1].encode(), "", len(found[1]))[0]["golden"] if found else None
-    if not isinstance(given, Mapping) or not given.keys() <= {"path", "encoding", "sheet"}:
-        return problem
-    flags = [word for key in ("encoding", "sheet") if key in given for word in (f"--{key}", str(given[key]))]
-    command = shlex.join(["evalkit", "init", str(folder), "--from", str(table.file), *flags])
-    return replace(problem, fix=problem.fix.replace(found[0], f"`{command}`"))  # type: ignore[index]
+
+    def as_command(found: re.Match[str]) -> str:
+        given = parse_data(found[1].encode(), "", len(found[1]))[0]["golden"]
+        if not isinstance(given, Mapping) or not given.keys() <= {"path", *_FLAGS}:
+            return found[0]
+        flags = [word for key in _FLAGS if key in given for word in (f"--{key}", _WORDS.get(given[key], given[key]))]
+        return f"`{shlex.join(['evalkit', 'init', str(folder), '--from', str(table.file), *map(str, flags)])}`"
+
+    return replace(problem, fix=re.sub(r"`(golden: .+?)`", as_command, problem.fix))

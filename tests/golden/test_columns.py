@@ -427,7 +427,7 @@ def test_the_columns_of_a_file_can_be_looked_at(tmp_path: Path) -> None:
     """Of a table its header, of other files the keys of the first row."""
     for name, text in (("g.csv", SHEET), ("g.jsonl", lines({"Frage": "q", "n": 1}))):
         (tmp_path / name).write_text(text, encoding="utf-8")
-        assert header_of(GoldenSource(path=name), tmp_path / name, name)[:1] in (("Nr.",), ("Frage",))
+        assert header_of(GoldenSource(path=name), tmp_path / name, name).names[:1] in (("Nr.",), ("Frage",))
     (tmp_path / "g.csv").write_bytes(b"id,input\n\xff,q\n")
     with pytest.raises(InputError, match="not UTF-8"):
         header_of(GoldenSource(path="g.csv"), tmp_path / "g.csv", "g.csv")

@@ -175,6 +175,45 @@ def test_a_title_above_the_header_is_named(root: Path) -> None:
         started(root, "t.csv")
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Export of 1 January,,\nquestion,expected,topic\nA?,B,c\n",
+        "Export of 1 January,2026,\nNr,Frage,Thema\n1,A?,c\n",
+        "Fragen der Bank;;\nNr;Frage;Thema\n1;A?;c\n",
+    ],
+)
+def test_titles_of_any_width_are_named(root: Path, text: str) -> None:
+    """Cells beyond the last name show that the names are elsewhere."""
+    (root / "t.csv").write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match="remove the rows above the header"):
+        started(root, "t.csv")
+
+
+def test_a_column_without_a_name_beside_a_sound_header_is_a_warning(root: Path) -> None:
+    """It says nothing about the first row."""
+    (root / "t.csv").write_text("Text,Soll,\nA?,B,note\n", encoding="utf-8")
+    with pytest.raises(InputError, match="probably a title"):
+        started(root, "t.csv")
+    (root / "t.csv").write_text("Frage,Erwartet,\nA?,B,note\n", encoding="utf-8")
+    assert "input: Frage" in started(root, "t.csv")
+
+
+@pytest.mark.parametrize(("given", "written"), [(";", '";"'), ("tab", '"\\t"')])
+def test_a_separator_is_a_flag(root: Path, given: str, written: str) -> None:
+    """For a header that two separators would split; a tab has a name, as a shell cannot show one."""
+    sign = {"tab": "\t"}.get(given, given)
+    (root / "t.csv").write_text(f"Frage | Kunde{sign}Erwartet\nA?{sign}B\n", encoding="utf-8")
+    with pytest.raises(InputError) as refused:
+        started(root, "t.csv")
+    assert f"`evalkit init evals --from t.csv --separator {given if given == 'tab' else repr(given)}`" in str(
+        refused.value
+    )
+    ended = CliRunner().invoke(app, ["init", "evals", "--from", "t.csv", "--separator", given])
+    assert ended.exit_code == 0, ended.exception
+    assert f"separator: {written}" in (root / "evals" / "suite.yaml").read_text(encoding="utf-8")
+
+
 def test_a_setting_that_the_file_cannot_have_is_a_problem(root: Path) -> None:
     """Flags are checked like the keys of a suite."""
     (root / "t.csv").write_text("question,expected\nq,a\n", encoding="utf-8")
@@ -182,3 +221,5 @@ def test_a_setting_that_the_file_cannot_have_is_a_problem(root: Path) -> None:
         started(root, "t.csv", encoding="latin-99")
     with pytest.raises(InputError, match="only a workbook"):
         started(root, "t.csv", sheet="A")
+    with pytest.raises(InputError, match="--separator: ':' is not a separator"):
+        started(root, "t.csv", separator=":")
