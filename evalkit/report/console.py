@@ -187,7 +187,8 @@ def _gates(view: View, verbose: bool) -> Table:
         if unproven:
             mark, style = MARKS["insufficient evidence"]
             table.add_row(_text(mark, style), _text(f"{plural(unproven, 'check')}: too little evidence", "dim"))
-        table.add_row(_text("✓ pass", "green"), _text(f"{passed} of {len(view.gates)} checks{more}", "dim"))
+        first = _text("✓ pass", "green") if passed else _text("  pass", "dim")
+        table.add_row(first, _text(f"{passed} of {len(view.gates)} checks{more}", "dim"))
     return table
 
 

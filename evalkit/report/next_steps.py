@@ -45,7 +45,7 @@ def next_steps(
     failing: Sequence[FailedCase],
     *,
     are_new: bool,
-    unknown: int,
+    unknown: int | None,
     stopped: bool | None,
     places: Places,
 ) -> tuple[NextStep, ...]:
@@ -55,11 +55,14 @@ def next_steps(
         decision: the gate's decision.
         failing: the worst failing cases.
         are_new: whether they are failures that the baseline does not have.
-        unknown: runs without an answer or without a score.
+        unknown: runs without an answer or without a score; `None` if the system answered nothing at all, so that it has
+            to change before it is called again.
         stopped: True for a run that was stopped, False for one of chosen cases, `None` for a complete one.
         places: the paths and names in commands.
     """
-    found = dict.fromkeys(_steps(decision, failing, are_new, unknown, stopped, places))
+    if unknown is None and stopped is None and places.suite:
+        return (NextStep("fix the system, then run again", f"evalkit run {shlex.quote(places.suite)}"),)
+    found = dict.fromkeys(_steps(decision, failing, are_new, unknown or 0, stopped, places))
     return tuple(found)[:MOST_STEPS]
 
 

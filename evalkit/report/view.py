@@ -206,8 +206,7 @@ def build_view(  # noqa: PLR0913 - what a view is made of
             decision,
             found.failing,
             are_new=found.is_new,
-            # Stored answers cannot be asked for again.
-            unknown=0 if manifest.answers else sum((*summary.error_kinds.values(), *summary.unscored_kinds.values())),
+            unknown=_unknown(summary, manifest),
             stopped=None if partial is None else manifest.partial is None,
             places=places or Places(suite=manifest.suite_file or ""),
         ),
@@ -258,6 +257,14 @@ def _styles(summary: Summary, decision: Decision) -> dict[str, Style]:
     declared = {metric.name: metric for metric in summary.metrics}
     names = [*declared, *(cell.metric for cell in summary.cells), *(check.metric for check in decision.checks)]
     return {name: style_of(name, declared.get(name)) for name in names}
+
+
+def _unknown(summary: Summary, manifest: Manifest) -> int | None:
+    """Count the runs without a result that can be made again; `None` if no run has an answer."""
+    if manifest.answers:
+        return 0  # stored answers cannot be asked for again
+    n_errors = sum(summary.error_kinds.values())
+    return None if n_errors == summary.expected > 0 else n_errors + sum(summary.unscored_kinds.values())
 
 
 def _why(decision: Decision, partial: str | None, n_unpaired: int) -> tuple[str, ...]:
