@@ -11,11 +11,11 @@ import textwrap
 from collections.abc import Iterator
 from typing import Any, get_args
 
+from evalkit.formats.build import hints_of, is_required, key_of
 from evalkit.gate.policy import CHECKS, Threshold
 from evalkit.runner.case_checks import MOST_CHECKS, RULES
 from evalkit.scorers.base import Abbreviated, Concerned
 from evalkit.scorers.registry import LOCAL_JUDGE, SCORERS, scorer_class
-from evalkit.suite.build import hints_of, is_required, key_of
 from evalkit.suite.model import SuiteOptions
 from evalkit.systems import SYSTEMS
 

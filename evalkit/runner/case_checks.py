@@ -9,11 +9,11 @@ from functools import lru_cache
 from typing import Any, ClassVar
 
 from evalkit.errors import InputError, Problem, what_and_fix
+from evalkit.formats.build import Builder, choices, show
 from evalkit.formats.yaml_text import Document, Path, dotted
 from evalkit.runner.grading import Grader, grade_all
 from evalkit.scorers.base import CaseReader, Grade
 from evalkit.scorers.registry import NEGATION, SCORERS, known_elsewhere, score_key
-from evalkit.suite.build import Builder, choices, show
 from evalkit.suite.model import When, has_field
 from evalkit.suite.scorers import COMMON, named_item, scorer_entry
 from evalkit.text.escaping import cut

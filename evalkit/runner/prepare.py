@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     from evalkit.llm.client import ChatClient
 
 SUITE_KEYS = frozenset(field.name for field in fields(SuiteOptions))
+_LINE = re.compile(r":\d+")
+"""Follows the name of a file in a place that has its line."""
 
 
 @dataclass(frozen=True)
@@ -223,7 +225,10 @@ def _graders(suite: Suite, services: Services, problems: list[Problem]) -> list[
             problems.append(Problem(f"scorers[{entry.index}]", *what_and_fix(error)))
         except InputError as error:
             key = f"scorers[{entry.index}].{entry.written}"
-            problems += [replace(problem, place=f"{key}.{problem.place}") for problem in error.problems]
+            problems += [
+                problem if _LINE.search(problem.place) else replace(problem, place=f"{key}.{problem.place}")
+                for problem in error.problems
+            ]
         except Exception as error:
             if not entry.package:
                 raise
@@ -333,6 +338,7 @@ def _reach(suite: Suite, counts: CaseCounts, problems: Sequence[Problem]) -> lis
 def _placed(suite: Suite, problem: Problem) -> Problem:
     """Add file and line to a problem whose place is a suite key such as `system.python`."""
     key = re.match(r"[a-z_]+", problem.place)
-    if problem.place.startswith(suite.golden_shown) or key is None or key[0] not in SUITE_KEYS:
+    known = problem.place.startswith(suite.golden_shown) or _LINE.search(problem.place)
+    if known or key is None or key[0] not in SUITE_KEYS:
         return problem
     return replace(problem, place=suite.place(problem.place))

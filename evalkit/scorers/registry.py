@@ -40,6 +40,7 @@ SCORERS: Mapping[str, str] = {
     "loops": "agents.loops:Loops",
     "numbers": "rules.numbers:Numbers",
     "pairwise": "judges.pairwise:Pairwise",
+    "policy": "agents.policy:KeepsPolicy",
     "prompt_leak": "rules.leak:PromptLeak",
     "ragas": "libraries.ragas:Ragas",
     "recorded": "judges.recorded:Recorded",

@@ -9,8 +9,8 @@ from typing import Any
 from evalkit.disk.files import Unfit, read_file
 from evalkit.disk.project_code import SPELLING
 from evalkit.errors import InputError
+from evalkit.formats.build import Builder
 from evalkit.formats.yaml_text import parse
-from evalkit.suite.build import Builder
 from evalkit.suite.model import SuiteConversation
 from evalkit.systems.conversation.mocks import Mocks
 from evalkit.systems.conversation.settings import ConversationSettings

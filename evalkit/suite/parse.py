@@ -12,12 +12,12 @@ from typing import Any
 from evalkit.disk.files import Unfit, read_file
 from evalkit.disk.paths import project_of
 from evalkit.errors import InputError, Problem, gathered, what_and_fix
+from evalkit.formats.build import Builder, choices, show
 from evalkit.formats.yaml_text import Document, dotted, parse
 from evalkit.gate.policy import CHECKS, NoRegression, Policy, Threshold
 from evalkit.golden.read import open_golden
 from evalkit.golden.source import GoldenSource
 from evalkit.net.vendors import VENDORS, Vendor, with_vendor
-from evalkit.suite.build import Builder, choices, show
 from evalkit.suite.conversation import read_settings
 from evalkit.suite.model import (
     JudgeConfig,

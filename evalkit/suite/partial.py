@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from evalkit.formats.build import Builder, key_of
 from evalkit.golden.source import GoldenSource
-from evalkit.suite.build import Builder, key_of
 from evalkit.suite.model import SuiteOptions
 
 ABSENT = object()

@@ -14,13 +14,13 @@ from typing import Any
 from evalkit.disk.files import read_file
 from evalkit.disk.sources import imported_texts
 from evalkit.errors import InputError
+from evalkit.formats.build import Builder, key_of
 from evalkit.formats.manifest import LabelFile, Rules
 from evalkit.formats.yaml_text import parse
 from evalkit.golden.source import GoldenSource
 from evalkit.scorers.base import Abbreviated
 from evalkit.scorers.custom.python_scorer import PythonScorer, own_name
 from evalkit.scorers.registry import NEGATION, find_scorer
-from evalkit.suite.build import Builder, key_of
 from evalkit.suite.model import Suite, SuiteOptions, model_options
 from evalkit.systems import SYSTEMS
 from evalkit.systems.conversation.settings import ConversationSettings

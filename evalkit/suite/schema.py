@@ -8,10 +8,10 @@ import typing
 from collections.abc import Mapping
 from typing import Any
 
+from evalkit.formats.build import hints_of, is_required, key_of
 from evalkit.gate.policy import CHECKS, Threshold
 from evalkit.net.vendors import Vendor
 from evalkit.scorers.registry import LOCAL_JUDGE, NEGATION, SCORERS, scorer_class
-from evalkit.suite.build import hints_of, is_required, key_of
 from evalkit.suite.model import Fold, Over, SuiteOptions
 from evalkit.systems import SYSTEMS
 from evalkit.types import Concern

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from evalkit.errors import what_and_fix
+from evalkit.formats.build import Builder, choices, show
 from evalkit.scorers.base import Abbreviated
 from evalkit.scorers.custom.python_scorer import PythonScorer
 from evalkit.scorers.registry import NEGATION, find_scorer, known_elsewhere, known_names
-from evalkit.suite.build import Builder, choices, show
 from evalkit.suite.model import Fold, JudgeConfig, Over, ScorerEntry, When
 from evalkit.text.values import one_line
 from evalkit.types import Concern

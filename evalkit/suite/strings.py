@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import Any
 
 from evalkit.errors import MAX_PROBLEMS, Problem
+from evalkit.formats.build import Builder
 from evalkit.formats.yaml_text import Path
-from evalkit.suite.build import Builder
 from evalkit.systems.secrets import is_secret_name, looks_secret, names_in, redact
 
 _FILLED = {"http", "headers", "base_url", "version"}

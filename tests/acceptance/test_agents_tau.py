@@ -13,12 +13,14 @@ import pytest
 from sklearn.metrics import cohen_kappa_score
 
 from evalkit.scorers.agents.acts import Act, ActMatcher
-from evalkit.scorers.agents.expected import acts_of, expected_calls
+from evalkit.scorers.agents.expected import acts_of, expected_calls, is_named
 from evalkit.scorers.agents.loops import Loops
 from evalkit.scorers.agents.matching import Match, in_order, is_match
+from evalkit.scorers.agents.policy import KeepsPolicy
 from evalkit.scorers.agents.steps import Steps
 from evalkit.scorers.agents.tool_calls import ToolCalls
 from evalkit.scorers.agents.tool_errors import ToolErrors
+from evalkit.scorers.base import Services
 from evalkit.systems.output import to_output
 from evalkit.systems.tool_errors import with_tool_errors
 from evalkit.types import Case, Output, Score
@@ -126,3 +128,27 @@ def test_steps(rows: Rows) -> None:
     wrong = [n for n, (_, _, good) in zip(found, rows, strict=True) if not good]
     assert statistics.mean(right) == pytest.approx(4.80, abs=0.005)
     assert statistics.mean(wrong) == pytest.approx(8.57, abs=0.005)
+
+
+CHANGES = ("cancel_reservation", "update_reservation_*")
+BEFORE = f"before: {{of: {json.dumps(CHANGES)}, needs: get_reservation_details, same: [reservation_id]}}"
+
+
+def test_policy(rows: Rows, tmp_path: Path) -> None:
+    """3 of 125 changes were made without a look at the reservation; 5 writes were repeated blindly."""
+    reads = {call.name for _, output, _ in rows for call in output.tool_calls or ()} - {"think", "calculate", *WRITES}
+    retry = f"no_blind_retry: {{of: {json.dumps(WRITES)}, reads: {json.dumps(sorted(reads))}}}"
+    found = {}
+    for name, text in (("before", BEFORE), ("retry", retry)):
+        (tmp_path / f"{name}.yaml").write_text(text, encoding="utf-8")
+        scorer = KeepsPolicy(file=f"{name}.yaml").bind(Services(tmp_path))
+        grades = [(case.id, scorer.score(case, output)) for case, output, _ in rows]
+        found[name] = {
+            case_id.removeprefix("tau-airline-"): grade.details["n_violations"]
+            for case_id, grade in grades
+            if isinstance(grade, Score) and not grade.passed
+        }
+    assert found["before"] == {"00-t3": 1, "04-t2": 1, "41-t2": 1}
+    assert sum(found["retry"].values()) == 5
+    made = [call.name for _, output, _ in rows for call in output.tool_calls or ()]
+    assert sum(is_named(name, CHANGES) for name in made) == 125

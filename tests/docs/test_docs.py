@@ -21,10 +21,10 @@ from typer.testing import CliRunner
 import evalkit
 from evalkit.cli.app import app
 from evalkit.errors import InputError
+from evalkit.formats.build import key_of
 from evalkit.gate.policy import CHECKS
 from evalkit.golden.fields import to_case
 from evalkit.scorers.registry import SCORERS
-from evalkit.suite.build import key_of
 from evalkit.suite.model import SuiteOptions
 from evalkit.suite.parse import load_suite
 from evalkit.systems import SYSTEMS

@@ -75,12 +75,14 @@ def largest_matching(agree: Sequence[Sequence[int]], n: int) -> Pairs:
         n: vertices on the right.
     """
     matched: list[int | None] = [None] * n
+    dead: set[int] = set()
+    """Vertices that a search without success reached: no later one can use them either."""
     for root in range(len(agree)):
-        _augment(root, agree, matched)
+        _augment(root, agree, matched, dead)
     return [(own, at) for at, own in enumerate(matched) if own is not None]
 
 
-def _augment(root: int, agree: Sequence[Sequence[int]], matched: list[int | None]) -> None:
+def _augment(root: int, agree: Sequence[Sequence[int]], matched: list[int | None], dead: set[int]) -> None:
     """Match one more vertex of the left if a path of exchanges allows it."""
     reached: dict[int, int] = {}
     """Vertex of the right -> the one of the left from which it was reached."""
@@ -89,7 +91,7 @@ def _augment(root: int, agree: Sequence[Sequence[int]], matched: list[int | None
     while queue:
         own = queue.popleft()
         for at in agree[own]:
-            if at in reached:
+            if at in reached or at in dead:
                 continue
             reached[at] = own
             holder = matched[at]
@@ -103,6 +105,7 @@ def _augment(root: int, agree: Sequence[Sequence[int]], matched: list[int | None
                 matched[place] = left
                 place = came.get(left)
             return
+    dead.update(reached)
 
 
 def in_order(expected: Sequence[Act], made: Sequence[Act], compare: ActMatcher) -> int:

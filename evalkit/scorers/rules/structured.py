@@ -62,7 +62,7 @@ class Json(PassFail):
 
     def __post_init__(self) -> None:
         if isinstance(self.schema, Mapping):
-            _validator(_frozen(self.schema))
+            check_schema(self.schema)
 
     @property
     def key_parts(self) -> Mapping[str, str]:
@@ -98,7 +98,7 @@ class Json(PassFail):
             return self.grade(False, str(problem), errors=[str(problem)])
         if not isinstance(self.schema, Mapping):
             return self.grade(True, "valid JSON", errors=[])
-        errors = _errors(_frozen(self.schema), value)
+        errors = schema_errors(self.schema, value)
         return self.grade(not errors, "; ".join(errors[:SHOWN_ERRORS]) or "fits the schema", errors=errors)
 
 
@@ -258,8 +258,18 @@ def _match_pattern(validator: Any, pattern: str, value: Any, schema: Any) -> Ite
         yield jsonschema.ValidationError(f"{value!r} does not match {pattern!r}")
 
 
-def _errors(frozen: str, value: Any) -> list[str]:
-    found = itertools.islice(_validator(frozen).iter_errors(value), MAX_ERRORS)
+def check_schema(schema: Mapping[str, Any]) -> None:
+    """Check a JSON Schema of draft 2020-12.
+
+    Raises:
+        ValueError: `schema: what; fix`.
+    """
+    _validator(_frozen(schema))
+
+
+def schema_errors(schema: Mapping[str, Any], value: Any) -> list[str]:
+    """Return where a value does not fit a schema: `path: what`, sorted by path; empty if it fits."""
+    found = itertools.islice(_validator(_frozen(schema)).iter_errors(value), MAX_ERRORS)
     return [
         f"{error.json_path}: {cut(error.message, 200)}" for error in sorted(found, key=lambda error: error.json_path)
     ]

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from evalkit.formats.build import Builder
 from evalkit.formats.yaml_text import parse
-from evalkit.suite.build import Builder
 from evalkit.systems.conversation.loop import Talks, conversing
 from evalkit.systems.conversation.mocks import MockEnvironment, Mocks
 from evalkit.systems.conversation.settings import ConversationSettings

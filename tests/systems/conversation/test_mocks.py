@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from evalkit.formats.build import Builder
 from evalkit.formats.yaml_text import parse
-from evalkit.suite.build import Builder
 from evalkit.systems.conversation.environment import ToolError
 from evalkit.systems.conversation.mocks import MockEnvironment, Mocks
 from tests.systems.conversation.conftest import read_mocks
