@@ -8,10 +8,13 @@ from typing import Any
 from evalkit.formats.manifest import Rules
 from evalkit.gate.policy import PASS_METRICS
 from evalkit.results import Amendment
+from evalkit.scorers.agents.policy_strength import loosened
 
 Scorers = Mapping[str, Mapping[str, Any]]
 """Label -> options."""
 NONE = "none"
+_POLICY = "policy"
+"""Key of the rules of a policy file among the options of its scorer."""
 _PARTS = ("system", "judge", "embedding", "golden", "sample", "calibrations", "conversation")
 _NO_RULE = ("why", "description")
 _SPENDING = ("budget_usd", "deadline_s")
@@ -108,7 +111,27 @@ def _scorers(before: Scorers, after: Scorers, capped: frozenset[str]) -> Iterato
             was, now = before[label], after[label]
             negated = any(str(each.get("kind", "")).startswith("not_") for each in (was, now))
             capped_here = all_capped or label.partition(" #")[0].partition(".")[0] in capped
-            yield from _options(f"scorer {label}", was, now, _negated if negated or capped_here else _scorer)
+            loosens = _negated if negated or capped_here else _scorer
+            if _POLICY in was and _POLICY in now and loosens is _scorer:
+                yield from _policy(f"scorer {label}", was[_POLICY], now[_POLICY])
+                loosens = _beside_policy
+            yield from _options(f"scorer {label}", _without_policy(was), _without_policy(now), loosens)
+
+
+def _policy(what: str, was: Any, now: Any) -> Iterator[Amendment]:
+    """Rules of a policy that were removed or widened."""
+    before, after = ([str(rule) for rule in rules] if isinstance(rules, list) else [] for rules in (was, now))
+    for each in loosened(before, after):
+        yield Amendment(what=f"{what} {each.rule}", before=each.before, after=each.after, loosens=True)
+
+
+def _without_policy(options: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {key: value for key, value in options.items() if key != _POLICY}
+
+
+def _beside_policy(key: str, was: Any, now: Any) -> bool:
+    """Return False for the file whose rules are compared one by one."""
+    return key != "file" and not key.startswith("file ") and _scorer(key, was, now)
 
 
 def _scorer(key: str, was: Any, now: Any) -> bool:

@@ -31,8 +31,8 @@ MAX_FILE_BYTES = 512 << 20
 Read = Callable[[Collection[str]], Mapping[str, bytes]]
 """Reads the named files that exist; names are relative to the suite file."""
 _SHOWN = frozenset(
-    "base_url by call chat command dialect field has http hub kind local method model name path pattern python replay"
-    " rubric schema severity split tool_error url value version".split()
+    "base_url by call chat command dialect field file has http hub kind local method model name path pattern python"
+    " replay rubric schema severity split tool_error url value version".split()
 )
 """Keys whose text is stored; other texts, which may hold a secret, are stored as a fingerprint."""
 _SHOWN_CHARS = 80
@@ -149,7 +149,21 @@ def _class(kind: str, *, local: bool) -> type[Any] | None:
 def _scorer(cls: type[Any] | None, given: Mapping[str, Any], files: Mapping[str, bytes]) -> dict[str, Any]:
     """Return a scorer's non-default options, and fingerprints of the files that they name."""
     contents = {f"file {name}": _fingerprint(files[name]) for name in _files_in(given) if name in files}
-    return {**_unlike(cls, given), **contents}
+    return {**_unlike(cls, given), **contents, **_policy(given, files)}
+
+
+def _policy(given: Mapping[str, Any], files: Mapping[str, bytes]) -> dict[str, list[str]]:
+    """Return the rules of a policy file, to be compared one by one; nothing if it cannot be read."""
+    file = str(given.get("file"))
+    if str(given["kind"]).removeprefix(NEGATION) != "policy" or file not in files:
+        return {}
+    from evalkit.scorers.agents.policy_file import read_policy
+    from evalkit.scorers.agents.policy_strength import rule_texts
+
+    try:
+        return {"policy": [*rule_texts(read_policy(files[file], file))]}
+    except InputError:
+        return {}
 
 
 def _code(given: Mapping[str, Any], read: Read, folder: str) -> dict[str, str]:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
-from evalkit.scorers.agents.json_values import json_text
+from evalkit.formats.json_paths import MISSING, path_pattern, value_at
+from evalkit.formats.json_values import json_text
 from evalkit.scorers.agents.matching import largest_matching
 from evalkit.scorers.agents.policy_file import (
     ApproveRule,
@@ -21,7 +22,6 @@ from evalkit.scorers.agents.policy_file import (
     NoBlindRetryRule,
     ToolPolicy,
 )
-from evalkit.scorers.rules.json_paths import MISSING, path_pattern, value_at
 from evalkit.scorers.rules.structured import schema_errors
 from evalkit.text.escaping import cut
 from evalkit.types import STEP_KINDS, Severity, Step, StepKind

@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 from evalkit.errors import InputError, Problem
 from evalkit.formats.build import Builder
+from evalkit.formats.json_paths import path_pattern
 from evalkit.formats.yaml_text import MAX_BYTES, Document, parse_data
-from evalkit.scorers.rules.json_paths import path_pattern
 from evalkit.scorers.rules.structured import check_schema
 from evalkit.types import Severity
 

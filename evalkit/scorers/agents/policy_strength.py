@@ -66,18 +66,24 @@ def loosened(before: Sequence[str], after: Sequence[str]) -> Iterator[Loosened]:
         like = [rule for other, rule in now if other == key and rule.get("of") == options.get("of")]
         if key in ("allow", "first", "last"):  # there is only one of each
             like = [rule for other, rule in now if other == key]
-        about = ", ".join(map(str, options.get("of", ()))) if key != "allow" else ""
+        about = _listed(options.get("of", [])) if key != "allow" else ""
         yield Loosened(f"{key} {about}".rstrip(), _told(options, key), _told(like[0], key) if like else "removed")
 
 
 def _told(options: Mapping[str, Any], key: str) -> str:
     """Write what a rule says beside the tools that it is about."""
-    shown = {name: value for name, value in options.items() if (name != "of" or key == "allow") and value is not None}
     parts = []
-    for name, value in shown.items():
-        text = (", ".join(map(str, value)) or "nothing") if isinstance(value, list) else str(value)
-        parts.append(text if key == "allow" else f"{name} {text}")
+    for name, value in options.items():
+        text = _listed(value) if isinstance(value, list) else f"{value:g}" if isinstance(value, float) else str(value)
+        if key == "allow":
+            parts.append(text or "nothing")
+        elif name != "of" and text:
+            parts.append(f"{name} {text}" if value is not None else "without a limit")
     return "; ".join(parts) or "forbidden"
+
+
+def _listed(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 Read = tuple[str, Mapping[str, Any]]
