@@ -113,6 +113,28 @@ class Agreement:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NodeFigures:
+    """What one node of an agent took, over all runs; a total of which a part is unknown is `None`."""
+
+    node: str
+    calls: int
+    errors: int
+    """Calls in which the node, or a step of its own, ended in an error."""
+    tokens: int | None = None
+    """In and out."""
+    cost_usd: float | None = None
+    unknown_tokens: int = 0
+    """Calls whose tokens are unknown."""
+    unknown_cost: int = 0
+    unknown_times: int = 0
+    own_p50_s: float | None = None
+    """Median of the own time of a call: its duration without the calls inside it."""
+    own_p95_s: float | None = None
+    share_of_time: float | None = None
+    """Of the own times of all nodes, from 0 to 1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
     """Every metric by cohort, the agreement of judges, and what could not be scored."""
 
@@ -130,6 +152,8 @@ class Summary:
     unscored_kinds: Mapping[str, int] = field(default_factory=dict)
     error_kinds: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    nodes: tuple[NodeFigures, ...] = ()
+    """The nodes of an agent, those with the most calls first; empty without trajectories."""
 
     def cell(self, metric: str, cohort: str = OVERALL) -> Cell | None:
         """Find one cell, `None` if the metric or the cohort is not there."""

@@ -11,8 +11,8 @@ import numpy as np
 from evalkit.aggregate.amounts import PER_SUCCESS, PerSuccess, per_success
 from evalkit.aggregate.columns import Column, Floats, Ints
 from evalkit.aggregate.frozen import PASS_RATE, FrozenFrame
-from evalkit.aggregate.repeats import of_chosen_runs
-from evalkit.aggregate.statuses import ERRORED, SCORED, UNSCORED, chosen_runs
+from evalkit.aggregate.repeats import fold, of_chosen_runs
+from evalkit.aggregate.statuses import ERRORED, SCORED, UNSCORED, chosen_runs, node_amount
 from evalkit.aggregate.weighted import weighted
 from evalkit.results import Cell, Estimate
 from evalkit.stats import intervals
@@ -76,6 +76,7 @@ def sources(frame: FrozenFrame, asked: Sequence[str] = ()) -> tuple[Source, ...]
         for measure in MEASURES
         if not measure.optional or _has_any(frame.amounts.cases[measure.column], measure.column)
     ]
+    measured += [found for name in asked if node_amount(name) and (found := source(frame, name))]
     passing = [found for name in PER_SUCCESS if (found := source(frame, name)) and (name in asked or _is_known(found))]
     return tuple(quality + measured + passing)
 
@@ -89,6 +90,9 @@ def source(frame: FrozenFrame, name: str) -> Source | None:
         return Source(column.metric, column)
     if name in PER_SUCCESS:
         return _per_success(frame, name)
+    if node_amount(name):
+        per_row = frame.compared(name)
+        return Source(per_row.metric, fold(per_row, frame.row_case, frame.n_cases)) if per_row else None
     measure = _BY_NAME.get(name)
     return Source(measure.metric, frame.amounts.cases[measure.column], measure.quantile) if measure else None
 
@@ -96,9 +100,8 @@ def source(frame: FrozenFrame, name: str) -> Source | None:
 def _per_success(frame: FrozenFrame, name: str) -> Source | None:
     if PASS_RATE.name not in frame.rows:
         return None
-    planned = frame.repeats < (math.inf if frame.planned_repeats is None else frame.planned_repeats)
     amount = frame.amounts.rows[PER_SUCCESS[name]]
-    made = per_success(name, amount, frame.rows[PASS_RATE.name], frame.row_case, planned)
+    made = per_success(name, amount, frame.rows[PASS_RATE.name], frame.row_case, frame.is_planned)
     return Source(made.column.metric, made.column, per_success=made)
 
 

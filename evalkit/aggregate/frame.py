@@ -13,6 +13,7 @@ from collections.abc import Collection, Sequence
 
 from evalkit.aggregate.amounts import MEASURED, counted_in, known_or_nan, measured
 from evalkit.aggregate.cohorts import cohort_value, stratum_of
+from evalkit.aggregate.nodes import node_calls
 from evalkit.aggregate.statuses import (
     ABSENT,
     ERRORED,
@@ -28,7 +29,7 @@ from evalkit.aggregate.statuses import (
     is_derived,
 )
 from evalkit.formats.manifest import SampleFacts
-from evalkit.types import USER_ERROR, Case, Metric, Row, Score, Usage, verdict_of
+from evalkit.types import USER_ERROR, Case, Metric, Row, Score, Step, Usage, verdict_of
 
 _NAN = math.nan
 
@@ -120,6 +121,9 @@ class Frame:
         self.unscored = array("i")
         self.measures = array("d")
         self.counted_rows, self.counted = array("i"), array("d")
+        self.traced = array("i")
+        self.node_rows, self.node_codes, self.node_amounts = array("i"), array("i"), array("d")
+        self.node_errors, self.node_names = bytearray(), Codes()
         self.kind_names, self.severity_names, self.cluster_names = Codes(), Codes(), Codes()
         self.end_names, self.unscored_names = Codes(), Codes()
         self.cohort_names = tuple(Codes() for _ in self.cohorts)
@@ -221,6 +225,16 @@ class Frame:
         if any(each is not None for each in counts):
             self.counted_rows.append(len(self.ids))
             self.counted.extend(map(known_or_nan, counts))
+        if output.trajectory is not None:
+            self._add_nodes(output.trajectory)
+
+    def _add_nodes(self, steps: Sequence[Step]) -> None:
+        self.traced.append(len(self.ids))
+        for call in node_calls(steps):
+            self.node_rows.append(len(self.ids))
+            self.node_codes.append(self.node_names[call.node])
+            self.node_amounts.extend((call.tokens, call.cost_usd, call.own_s))
+            self.node_errors.append(call.errored)
 
 
 def _cost(usage: Usage | None) -> float:

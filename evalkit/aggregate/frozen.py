@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from evalkit.aggregate.amounts import CASE_AMOUNTS, COUNTED, MEASURED, Amounts, read_amounts
 from evalkit.aggregate.columns import Column, Floats, Ints, Sampled, sampled
 from evalkit.aggregate.frame import Frame
+from evalkit.aggregate.node_table import NodeCalls
 from evalkit.aggregate.repeats import by_rule, fold, of_repeats
 from evalkit.aggregate.row_verdicts import counted, verdict_column
 from evalkit.aggregate.statuses import (
@@ -25,6 +26,7 @@ from evalkit.aggregate.statuses import (
     STATES,
     STATUS_MASK,
     UNSCORED,
+    node_amount,
 )
 from evalkit.results import OVERALL
 from evalkit.types import Metric, fails
@@ -72,6 +74,8 @@ class FrozenFrame:
     """The suite's rule for a case with repeats, see `types.fails`."""
     amounts: Amounts
     """Seconds, money, tokens and calls, per row and per case."""
+    nodes: NodeCalls
+    """Every call of a node of an agent."""
     voters: tuple[str, ...]
     """Metrics whose pass marks make up `pass_rate`."""
     states: Mapping[str, int]
@@ -86,8 +90,22 @@ class FrozenFrame:
 
     def compared(self, metric: str) -> Column | None:
         """Find the column per row of a metric that can be compared with a baseline; `None` if the run lacks it."""
+        if node_amount(metric):
+            return self.nodes.column(metric, self._answered)
         found = self.rows.get(metric)
         return self.amounts.rows.get(CASE_AMOUNTS.get(metric, "")) if found is None else found
+
+    @property
+    def _answered(self) -> Ints:
+        """Per row `SCORED` if the system answered, else `ERRORED` or `ABSENT`."""
+        status = self.amounts.rows["cost_usd"].status
+        return np.where(status == UNSCORED, SCORED, status)
+
+    @property
+    def is_planned(self) -> NDArray[np.bool_]:
+        """Per row, whether it was planned; others come from running suspect cases again."""
+        planned: NDArray[np.bool_] = self.repeats < (np.inf if self.planned_repeats is None else self.planned_repeats)
+        return planned
 
     @property
     def n_cases(self) -> int:
@@ -159,6 +177,7 @@ def freeze(frame: Frame) -> FrozenFrame:
             states,
             row_case,
         ),
+        nodes=_node_calls(frame, order),
         verdicts=verdicts,
         n_passed=counted(frame.verdicts, "passed", order, row_case, len(first)),
         n_failed=counted(frame.verdicts, "failed", order, row_case, len(first)),
@@ -239,6 +258,25 @@ def _measured(frame: Frame, order: Ints) -> dict[str, Floats]:
     counted = np.full((len(frame), len(COUNTED)), np.nan)
     counted[np.array(frame.counted_rows, np.int64)] = np.array(frame.counted, np.float64).reshape(-1, len(COUNTED))
     return {name: column[order] for name, column in zip((*MEASURED, *COUNTED), (*table.T, *counted.T), strict=True)}
+
+
+def _node_calls(frame: Frame, order: Ints) -> NodeCalls:
+    """Return the calls of the rows that count, in their order."""
+    place = np.full(len(frame), -1)
+    place[order] = np.arange(len(order))
+    rows = place[np.array(frame.node_rows, np.int64)]
+    kept = np.flatnonzero(rows >= 0)
+    kept = kept[np.argsort(rows[kept], kind="stable")]
+    traced = np.zeros(len(frame), bool)
+    traced[np.array(frame.traced, np.int64)] = True
+    return NodeCalls(
+        names=frame.node_names.names,
+        codes=np.array(frame.node_codes, np.int64)[kept],
+        rows=rows[kept],
+        errored=np.frombuffer(bytes(frame.node_errors), np.uint8)[kept].astype(bool),
+        amounts=np.array(frame.node_amounts, np.float64).reshape(-1, 3)[kept],
+        traced=traced[order],
+    )
 
 
 def _names(codes: Any, names: tuple[str, ...], of_case: Ints) -> tuple[str, ...]:

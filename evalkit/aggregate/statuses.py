@@ -18,6 +18,8 @@ DERIVED_METRICS = frozenset(
     "tool_calls_per_success seconds_per_success".split()
 )
 """Metrics that every run has without a scorer; their names are reserved."""
+NODE_AMOUNTS = ("cost_usd", "tokens")
+"""What can be gated of a node."""
 _OF_CHOSEN_RUNS = re.compile(r"(pass_all|pass_any)_([1-9]\d{0,3})")
 
 
@@ -27,9 +29,15 @@ def chosen_runs(name: str) -> tuple[str, int] | None:
     return (found[1], int(found[2])) if found else None
 
 
+def node_amount(name: str) -> tuple[str, str] | None:
+    """Split `tokens:planner` into `tokens` and `planner`; `None` for other metrics."""
+    amount, colon, node = name.partition(":")
+    return (amount, node) if colon and node and amount in NODE_AMOUNTS else None
+
+
 def is_derived(name: str) -> bool:
     """Return whether a metric is one that runs have without a scorer."""
-    return name in DERIVED_METRICS or chosen_runs(name) is not None
+    return name in DERIVED_METRICS or chosen_runs(name) is not None or node_amount(name) is not None
 
 
 KEY_BYTES = 16

@@ -10,6 +10,7 @@ import numpy as np
 
 from evalkit.aggregate.cells import Source, cell, sources
 from evalkit.aggregate.frozen import FrozenFrame
+from evalkit.aggregate.node_table import too_many
 from evalkit.aggregate.production import PRODUCTION_RATE, production_cell
 from evalkit.aggregate.statuses import chosen_runs
 from evalkit.results import OVERALL, Cell, Estimate, Summary
@@ -69,7 +70,8 @@ def summarise(  # noqa: PLR0913 - what a summary depends on besides the rows, ea
         coverage=coverage(frame, expected, repeats),
         unscored_kinds=frame.unscored_kinds,
         error_kinds=frame.error_kinds,
-        notes=(*_notes(frame), *_too_few_runs(cells)),
+        notes=(*_notes(frame), *_too_few_runs(cells), *too_many(len(set(frame.nodes.codes.tolist())))),
+        nodes=frame.nodes.figures(frame.is_planned),
     )
 
 

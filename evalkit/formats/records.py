@@ -14,6 +14,8 @@ TIME_UNITS = frozenset({"s", "tokens/s", "cases/s"})
 PAID = frozenset({"judge_cost_usd_per_case"})
 """Cost of judges in this run alone, which depends on the replies that earlier runs cached."""
 
+_NODE_TIMES = ("unknown_times", "own_p50_s", "own_p95_s", "share_of_time")
+
 
 def metric_record(metric: Metric) -> dict[str, Any]:
     """Convert a metric to JSON; a missing end of its range is `null`."""
@@ -41,10 +43,14 @@ def summary_of(record: Mapping[str, Any], timings: Mapping[str, Any]) -> Summary
     """
     import msgspec
 
+    times = {each["node"]: each for each in timings.get("nodes", ())}
     try:
+        nodes = [{**each, **times.get(each["node"], {})} for each in record.get("nodes", ())]
         metrics = tuple(metric_of(each) for part in (record, timings) for each in part["metrics"])
         cells = [*record["cells"], *timings["cells"]]
-        return replace(msgspec.convert({**record, "metrics": (), "cells": cells}, Summary), metrics=metrics)
+        return replace(
+            msgspec.convert({**record, "metrics": (), "cells": cells, "nodes": nodes}, Summary), metrics=metrics
+        )
     except (msgspec.ValidationError, KeyError, TypeError) as error:
         raise ValueError(str(error)) from None
 
@@ -72,5 +78,7 @@ def summary_records(summary: Summary) -> tuple[dict[str, Any], dict[str, Any]]:
     timings = {
         "metrics": [each for each in metrics if each["name"] in timed],
         "cells": [each for each in cells if each["metric"] in timed],
+        "nodes": [{key: each[key] for key in ("node", *_NODE_TIMES)} for each in record["nodes"]],
     }
-    return {**record, "cells": [each for each in cells if each["metric"] not in timed]}, timings
+    nodes = [{key: value for key, value in each.items() if key not in _NODE_TIMES} for each in record["nodes"]]
+    return {**record, "cells": [each for each in cells if each["metric"] not in timed], "nodes": nodes}, timings

@@ -7,13 +7,13 @@ that is none of `CHECKS` names a metric and makes a `Threshold`.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import ClassVar, Literal
 
 from evalkit.aggregate.amounts import CASE_AMOUNTS
-from evalkit.aggregate.statuses import DERIVED_METRICS, chosen_runs
+from evalkit.aggregate.statuses import DERIVED_METRICS, chosen_runs, node_amount
 from evalkit.results import OVERALL
 from evalkit.types import KINDS, SEVERITIES, Metric
 
@@ -143,8 +143,8 @@ class NoRegression:
     by: tuple[str, ...] | None = None
     """Cohort names; default: every declared cohort."""
     metrics: tuple[str, ...] | None = None
-    """Metrics to compare; default: `pass_rate` and every scorer's metric that is not advisory. The amounts
-    `tokens_per_case`, `tool_calls_per_case` and `cost_per_case_usd` are compared only if they are named."""
+    """Metrics to compare; default: `pass_rate` and every scorer's metric that is not advisory. Amounts such as
+    `tokens_per_case`, `cost_per_case_usd` or `tokens:planner` are compared only if they are named."""
     critical: tuple[str, ...] = ()
     """Cohort values (`aml`, or `domain=aml`) that are tested in a separate family."""
     margin: float | None = None
@@ -253,13 +253,16 @@ def is_critical(cohort: str, critical: Collection[str]) -> bool:
     return cohort in critical or ("=" in cohort and cohort.split("=", 1)[1] in critical)
 
 
-def policy_problems(policy: Policy, metrics: Sequence[Metric], cohorts: Collection[str]) -> list[Problem]:
-    """Check a policy against the metrics and cohorts of the suite.
+def policy_problems(
+    policy: Policy, metrics: Sequence[Metric], cohorts: Collection[str], nodes: Collection[str] = ()
+) -> list[Problem]:
+    """Check a policy against the metrics, cohorts and nodes of the suite.
 
     Args:
         policy: to check.
         metrics: of the suite's scorers; those that every run has are known.
         cohorts: names that the suite reports by.
+        nodes: names that the suite lists under `nodes:`.
 
     Returns:
         For each problem: position of the check, what is wrong, and how to fix it.
@@ -267,19 +270,30 @@ def policy_problems(policy: Policy, metrics: Sequence[Metric], cohorts: Collecti
     problems: list[Problem] = []
     for index, check in enumerate(policy.checks):
         if isinstance(check, Threshold):
-            problems += [(index, *found) for found in _threshold_problems(check, metrics, cohorts)]
+            problems += [(index, *found) for found in _threshold_problems(check, metrics, cohorts, nodes)]
         elif isinstance(check, NoRegression):
-            problems += [(index, *found) for found in _regression_problems(check, metrics, cohorts)]
+            problems += [(index, *found) for found in _regression_problems(check, metrics, cohorts, nodes)]
     return problems
 
 
-def _threshold_problems(check: Threshold, metrics: Sequence[Metric], cohorts: Collection[str]) -> list[tuple[str, str]]:
+def _node_problems(metric: str, nodes: Collection[str]) -> Iterator[tuple[str, str]]:
+    """Yield a problem for a metric of a node that the suite does not list."""
+    _, node = node_amount(metric) or ("", "")
+    if node and node not in nodes:
+        near = get_close_matches(node, list(nodes), n=1)
+        fix = f"did you mean `{near[0]}`?" if near else f"add `nodes: [{', '.join([*nodes, node])}]` to the suite"
+        yield f"{metric}: the suite lists no node `{node}`", fix
+
+
+def _threshold_problems(
+    check: Threshold, metrics: Sequence[Metric], cohorts: Collection[str], nodes: Collection[str]
+) -> list[tuple[str, str]]:
     quality = _quality(metrics)
     if check.metric == "throughput_per_s":
         return [("throughput_per_s has no interval, so it cannot be gated", "gate latency_p95_s instead")]
-    if check.metric not in {*quality, *DERIVED_METRICS}:
+    if check.metric not in {*quality, *DERIVED_METRICS} and not node_amount(check.metric):
         return [_unknown("metric", check.metric, [*quality, *DERIVED_METRICS])]
-    found = _cohort_problems(check.by, cohorts)
+    found = [*_node_problems(check.metric, nodes), *_cohort_problems(check.by, cohorts)]
     metric = quality.get(check.metric) or Metric(name=check.metric, high=math.inf, higher_is_better=False)
     for name, value in (("min", check.min), ("max", check.max)):
         if value is not None and not metric.low <= value <= metric.high:
@@ -291,9 +305,10 @@ def _threshold_problems(check: Threshold, metrics: Sequence[Metric], cohorts: Co
 
 
 def _regression_problems(
-    check: NoRegression, metrics: Sequence[Metric], cohorts: Collection[str]
+    check: NoRegression, metrics: Sequence[Metric], cohorts: Collection[str], nodes: Collection[str]
 ) -> list[tuple[str, str]]:
-    quality = {**_quality(metrics), **{name: Metric(name=name, high=math.inf) for name in CASE_AMOUNTS}}
+    amounts = (*CASE_AMOUNTS, *(name for name in check.metrics or () if node_amount(name)))
+    quality = {**_quality(metrics), **{name: Metric(name=name, high=math.inf) for name in amounts}}
     unknown = [name for name in check.metrics or () if name not in quality or name in PASS_METRICS[1:]]
     found = [_unknown("quality metric", name, list(quality)) for name in unknown]
     compared = [
@@ -304,6 +319,7 @@ def _regression_problems(
         if value is not None and value >= widest:
             what = f"{name} {value:g} is as wide as the whole range of every metric that is compared ({widest:g})"
             found.append((what, "write it in units of the metrics, such as 0.02"))
+    found += [problem for name in check.metrics or () for problem in _node_problems(name, nodes)]
     return found + _cohort_problems(check.by or (), cohorts)
 
 

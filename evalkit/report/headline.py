@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from evalkit.aggregate.statuses import node_amount
 from evalkit.results import OVERALL, Check, CheckOutcome, Decision
 from evalkit.text.numbers import Style, change, difference, figure, needed, plural
 from evalkit.text.printable import one_line
@@ -83,7 +84,9 @@ def _passed(decision: Decision) -> str:
 
 
 def spoken(name: str) -> str:
-    """Turn `latency_p95_s` into `latency p95`."""
+    """Turn `latency_p95_s` into `latency p95`, and `cost_usd:planner` into `cost of planner`."""
+    if of_node := node_amount(name):
+        return f"{spoken(of_node[0])} of {of_node[1]}"
     bare = name if name.endswith("_per_s") else name.removesuffix("_s").removesuffix("_usd")
     return bare.replace("_", " ")
 

@@ -9,6 +9,7 @@ from evalkit.report.charts import dots_svg, histogram_rows, histogram_svg, range
 from evalkit.report.cohort_table import FEW_CASES, CohortCell, CohortRow
 from evalkit.report.distributions import Histogram
 from evalkit.report.judges import KINDS
+from evalkit.report.nodes import NODE_COLUMNS
 from evalkit.report.survey import changes_of
 from evalkit.report.view import GateLine, View
 from evalkit.text.numbers import Style, figure
@@ -49,6 +50,7 @@ def words_of(view: View, safe: type[str]) -> dict[str, Any]:
         "histograms": [_drawn(entry, view, safe) for entry in view.histograms],
         "trends": [(trend, safe(trend_svg(trend))) for trend in view.trends],
         "thresholds": _thresholds(view),
+        "node_columns": NODE_COLUMNS,
         "run_id": dict(view.provenance).get("run_id", ""),
     }
 

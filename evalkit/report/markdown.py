@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from evalkit.report.cohort_table import CohortCell, CohortRow
 from evalkit.report.headline import subject
+from evalkit.report.nodes import NODE_COLUMNS
 from evalkit.report.page import STEP_SUMMARY_BYTES, Code, Line, Page, Section, Table, markdown
 from evalkit.report.survey import FailedCase
 from evalkit.report.view import GateLine, View
@@ -328,6 +329,17 @@ def _resources(view: View) -> Section | None:
     return replace(_tabled("Latency and cost", head, rows, folded=True), bullets=alone)
 
 
+def _nodes(view: View) -> Section | None:
+    """Return what each node of an agent took."""
+    if not view.nodes:
+        return None
+    head: tuple[Line, ...] = (("Node",), *((name,) for name in NODE_COLUMNS))
+    rows: list[tuple[Line, ...]] = [
+        ((_code(line.node, 60),), *((one_line(value, 60),) for value in line.values)) for line in view.nodes
+    ]
+    return _tabled("Nodes", head, rows, folded=True)
+
+
 def error_lines(view: View) -> tuple[Line, ...]:
     """Return each kind of error with its count and first case."""
     return tuple(
@@ -368,6 +380,7 @@ _FOLDED: tuple[Callable[[View], Section | None], ...] = (
     _errors,
     _notes,
     _resources,
+    _nodes,
     _provenance,
 )
 

@@ -39,7 +39,7 @@ def release_decision_markdown(view: View, manifest: Manifest) -> str:
         "## Safety\n\n" + _checks([line for line in view.gates if _topic(line, view) == "safety"]),
         "## Privacy\n\n" + _checks([line for line in view.gates if _topic(line, view) == "privacy"]),
         "## Latency\n\n" + _resources(view, "seconds"),
-        "## Cost\n\n" + _resources(view, "usd"),
+        "## Cost\n\n" + _resources(view, "usd", "amount"),
         "## Trust in the judges\n\n" + _judges(view),
         "## Known failures\n\n" + _known_failures(view),
         "## Thresholds as they stood before the run\n\n" + _thresholds(view, manifest),
@@ -126,13 +126,13 @@ def _passed_in_a_cohort(line: GateLine) -> bool:
     return line.outcome == "pass" and line.check.cohort != OVERALL
 
 
-def _resources(view: View, unit: str) -> str:
-    """Return overall figures of one unit, and the checks on them."""
+def _resources(view: View, *units: str) -> str:
+    """Return overall figures of some units, and the checks on them."""
     overall = view.resources[0].values if view.resources else ()
     by_cohort = [(name, value) for name, value in zip(view.resource_metrics, overall, strict=False) if value]
     measured = [*by_cohort, *view.resources_alone]
-    said = [f"- {code(name, 60)}: {plain(value, 160)}" for name, value in measured if view.styles[name].unit == unit]
-    said += [_held(line) for line in view.gates if view.styles[line.check.metric].unit == unit]
+    said = [f"- {code(name, 60)}: {plain(value, 160)}" for name, value in measured if view.styles[name].unit in units]
+    said += [_held(line) for line in view.gates if view.styles[line.check.metric].unit in units]
     return "\n".join(said) or f"{BLANK}: not measured in this run."
 
 

@@ -23,6 +23,7 @@ from evalkit.report.distributions import Histogram
 from evalkit.report.headline import ORDER, WORDS, headline, lead_of, spoken, titled
 from evalkit.report.judges import JudgeLine, JudgePanel, judge_line, judge_panels
 from evalkit.report.next_steps import NextStep, Places, next_steps
+from evalkit.report.nodes import NodeLine, node_lines
 from evalkit.report.survey import Example, FailedCase, Rows, changes_of, walk
 from evalkit.report.trend import Trend, trends
 from evalkit.results import OVERALL, PARTIAL_RUN, Amendment, Check, CheckOutcome, Comparison, Decision, Outcome, Summary
@@ -117,6 +118,8 @@ class View:
     resources: tuple[ResourceRow, ...]
     resources_alone: tuple[tuple[str, str], ...]
     """Metrics of latency and cost with a value for the whole run only, or unknown: name and figure."""
+    nodes: tuple[NodeLine, ...]
+    """What each node of an agent took; empty without trajectories."""
     failing: tuple[FailedCase, ...]
     """The worst of the failing cases, or of the newly failing ones; `n_failing` counts all of these."""
     n_failing: int
@@ -230,6 +233,7 @@ def build_view(  # noqa: PLR0913 - what a view is made of
         resource_metrics=tuple(name for name in resources if name not in alone),
         resources=resource_rows(summary, tuple(name for name in resources if name not in alone), styles),
         resources_alone=_overall_figures(summary, alone, styles),
+        nodes=node_lines(summary),
         failing=tuple(found.failing),
         n_failing=found.n_failing,
         failing_are_new=found.is_new,

@@ -324,7 +324,7 @@ def _policy(suite: Suite, graders: Sequence[Grader]) -> list[Problem]:
     metrics = tuple(metric for grader in graders for metric in grader.scorer.metrics)
     return [
         Problem(f"gate[{index}]", what, fix)
-        for index, what, fix in policy_problems(suite.policy, metrics, suite.options.cohorts)
+        for index, what, fix in policy_problems(suite.policy, metrics, suite.options.cohorts, suite.options.nodes)
     ]
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from evalkit.aggregate.amounts import PER_SUCCESS
 from evalkit.aggregate.cohorts import cohort_value
+from evalkit.aggregate.statuses import node_amount
 from evalkit.errors import Problem
 from evalkit.gate.policy import PASS_METRICS, Canary, Failures, Item, NoRegression, Threshold, is_critical
 from evalkit.runner.grading import Grader
@@ -246,6 +247,8 @@ def _picked(metric: str) -> tuple[str, ...]:
     """Return the parts of a reply that a measured figure needs."""
     if metric.startswith("ttft_"):
         return ("ttft_s",)
+    if node_amount(metric):
+        return ("trajectory",)
     if metric in _COSTS:
         return ("usage.cost_usd",)
     if metric in ("tokens_per_case", "tokens_per_success"):

@@ -162,6 +162,8 @@ class SuiteOptions:
     """The embedding of similarity scorers."""
     cohorts: tuple[str, ...] = ()
     """Names of the cohorts to report by; `query_length`, `kind` and `severity` are derived."""
+    nodes: tuple[str, ...] = ()
+    """Nodes of an agent that the gate may name: `planner` gives the metrics `tokens:planner` and `cost_usd:planner`."""
     labels: tuple[str, ...] = ()
     """Label files, relative to this file."""
     calibrations: tuple[str, ...] = ()

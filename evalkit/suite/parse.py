@@ -119,7 +119,7 @@ def _keys_of(judge: JudgeConfig | None, *others: object) -> Iterator[str]:
 
 def _few_entries(builder: Builder, options: SuiteOptions) -> SuiteOptions:
     """Return the options with long lists cut, since each entry is checked against the others."""
-    for name in ("scorers", "gate", "cohorts", "labels", "calibrations"):
+    for name in ("scorers", "gate", "cohorts", "nodes", "labels", "calibrations"):
         found = getattr(options, name)
         if len(found) > MOST_ENTRIES:
             what = f"{len(found):,} entries, at most {MOST_ENTRIES:,} are read"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from dataclasses import replace
 
 import pytest
 from gate_rows import RULE, a_case, a_decision, a_failure, a_row, frozen
@@ -12,7 +13,7 @@ from evalkit.aggregate.frozen import FrozenFrame
 from evalkit.gate.policy import NoRegression, Threshold, policy_problems
 from evalkit.gate.policy import Policy as GatePolicy
 from evalkit.results import Check, Decision
-from evalkit.types import Metric, Row
+from evalkit.types import Metric, Output, Row, Step, Usage
 
 STEPS = Metric(name="steps", high=math.inf, higher_is_better=False, unit="steps")
 
@@ -139,3 +140,67 @@ def test_a_baseline_without_tokens_is_no_evidence() -> None:
     decision = a_decision(known, policy, baseline=unknown)
     assert decision.outcome == "approved with conditions"
     assert decision.reasons == ("no metric has 5 cases that both runs scored",)
+
+
+@pytest.mark.parametrize(
+    ("check", "what", "fix"),
+    [
+        (
+            Threshold(metric="tokens:planer", max=9),
+            "tokens:planer: the suite lists no node `planer`",
+            "did you mean `planner`?",
+        ),
+        (
+            Threshold(metric="cost_usd:x", max=9),
+            "cost_usd:x: the suite lists no node `x`",
+            "add `nodes: [planner, tools, x]` to the suite",
+        ),
+        (
+            NoRegression(metrics=("tokens:x",)),
+            "tokens:x: the suite lists no node `x`",
+            "add `nodes: [planner, tools, x]` to the suite",
+        ),
+        (Threshold(metric="calls:planner", max=9), "unknown metric `calls:planner`", None),
+        (Threshold(metric="tokens:", max=9), "unknown metric `tokens:`", None),
+    ],
+)
+def test_a_node_is_gated_only_if_the_suite_lists_it(
+    check: Threshold | NoRegression, what: str, fix: str | None
+) -> None:
+    """So that the family of comparisons is known before any result is, and a typing error is none of a rename."""
+    ((_, found, said),) = policy_problems(GatePolicy((check,)), [RULE], [], ["planner", "tools"])
+    assert found == what
+    assert fix in (None, said)
+
+
+def test_a_node_that_takes_more_tokens_blocks() -> None:
+    """By a limit, and against the baseline, where the answer and the total may stay what they were."""
+
+    def run(tokens: int) -> FrozenFrame:
+        rows = []
+        for i in range(60):
+            usage = Usage(input_tokens=tokens + i, output_tokens=0)
+            steps = (
+                Step(kind="node", name="planner", id="n"),
+                Step(kind="llm", name="m", parent="n", usage=usage),
+            )
+            row = a_row(a_case(f"c{i:02}"), {"rule": 1.0})
+            rows.append(replace(row, output=Output(text="x", trajectory=steps)))
+        return frozen(rows)
+
+    metrics = NoRegression(metrics=("pass_rate", "tokens:planner"))
+    before, after = run(1000), run(1200)
+    assert (
+        a_decision(before, metrics, Threshold(metric="tokens:planner", max=1100), baseline=before).outcome == "approved"
+    )
+    decision = a_decision(after, metrics, Threshold(metric="tokens:planner", max=1100), baseline=before)
+    assert [check.name for check in decision.checks if check.outcome == "block"] == ["no_regression", "tokens:planner"]
+    assert check_of(decision, "pass_rate").outcome == "pass"
+
+
+def test_a_node_that_is_gone_is_no_decision() -> None:
+    """A planner that was renamed did not become free."""
+    rows = [a_row(a_case(f"c{i:02}"), {"rule": 1.0}) for i in range(30)]
+    decision = a_decision(frozen(rows), Threshold(metric="tokens:planner", max=1100))
+    assert decision.outcome == "no decision"
+    assert decision.reasons[0] == "tokens:planner is unknown: this run does not have the metric"

@@ -93,6 +93,12 @@ IN_LOANS = "pass_rate: {min: 0.8, by: topic, critical: [loans]}"
         ("[exact]", "tool_calls_per_success: {max: 9}", {"system": HTTP}, "`pick` names no `tool_calls`"),
         ("[exact]", "seconds_per_success: {max: 9}", {"system": REPLAY}, "stored answers have no fresh times"),
         (GRADED, "cost_usd_per_success: {max: 1}", {"system": REPLAY}, "no scorer has a pass mark"),
+        (
+            "[exact]",
+            "tokens:planner: {max: 9}",
+            {"system": HTTP, "more": "nodes: [planner]"},
+            "`pick` names no `trajectory`, so there is no tokens:planner",
+        ),
         ("[exact]", "latency_p95_s: {max: 1}", {"system": REPLAY}, "stored answers have no fresh times"),
         ("[exact]", "tokens_per_s: {min: 1}", {"system": REPLAY}, "stored answers have no fresh times"),
         ("[exact]", "no_regression: {max_slowdown: 1.1}", {"system": REPLAY}, "no fresh times"),
@@ -118,7 +124,7 @@ def test_a_gate_that_can_never_say_anything_is_a_problem(
     (problem,) = caught.value.problems
     assert what in problem.what
     assert "suite.yaml:6" in problem.place
-    assert "gate[0]." + gate.partition(":")[0] in problem.place
+    assert "gate[0]." + gate.partition(": ")[0] in problem.place
     assert problem.fix
 
 
@@ -138,6 +144,7 @@ def test_a_gate_that_can_never_say_anything_is_a_problem(
         ("[exact]", "latency_p95_s: {max: 1}", {"system": HTTP}),
         ("[exact]", "cost_usd_per_success: {max: 1}", {"system": PRICED}),
         ("[exact]", "tool_calls_per_success: {max: 1}", {"system": REPLAY}),
+        ("[exact]", "tokens:planner: {max: 1}", {"system": REPLAY, "more": "nodes: [planner, tools]"}),
         ("[exact]", "no_regression: {metrics: [pass_rate, tokens_per_case, cost_per_case_usd]}", {"system": REPLAY}),
         ("[exact]", "monthly_cost_usd: {max: 1}", {"more": "traffic_per_month: 1000"}),
         (GRADED, "no_regression: main", {}),
