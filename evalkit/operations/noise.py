@@ -113,7 +113,7 @@ def measure_noise(folder: RunFolder, suite_file: Path | None, *, trials: int, se
     policy = no_regression_of(whole)
     own = (name for name in frame.rows if name not in frame.advisory and not name.endswith(".passed"))
     names = policy.metrics or dict.fromkeys(("pass_rate", *own))
-    metrics = [name for name in names if name in frame.rows]
+    metrics = [name for name in names if frame.compared(name)]
     critical = whole.critical_in(frame.cohorts) if whole else frozenset()
     found = noise_of(frame, policy, metrics, critical=critical, trials=trials, seed=seed)
     if all(each.flips is None for each in found.gates):
