@@ -152,6 +152,9 @@ class Summary:
     unscored_kinds: Mapping[str, int] = field(default_factory=dict)
     error_kinds: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    outcomes: tuple[Cell, ...] = ()
+    """Metrics over the runs in which the same thing happened, such as `has_error=yes`: shown and never gated, because a
+    change of the system moves cases between these groups."""
     nodes: tuple[NodeFigures, ...] = ()
     """The nodes of an agent, those with the most calls first; empty without trajectories."""
 

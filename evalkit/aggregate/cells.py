@@ -11,10 +11,11 @@ import numpy as np
 from evalkit.aggregate.amounts import PER_SUCCESS, PerSuccess, per_success
 from evalkit.aggregate.columns import Column, Floats, Ints
 from evalkit.aggregate.frozen import PASS_RATE, FrozenFrame
+from evalkit.aggregate.outcomes import by_case
 from evalkit.aggregate.repeats import fold, of_chosen_runs
 from evalkit.aggregate.statuses import ERRORED, SCORED, UNSCORED, chosen_runs, node_amount
 from evalkit.aggregate.weighted import weighted
-from evalkit.results import Cell, Estimate
+from evalkit.results import OVERALL, Cell, Estimate
 from evalkit.stats import intervals
 from evalkit.text.numbers import plural
 from evalkit.types import Metric
@@ -129,6 +130,17 @@ def cell(frame: FrozenFrame, metric: Source, cohort: str, *, confidence_level: f
         n_unscored=counts[UNSCORED],
         n_errored=counts[ERRORED],
     )
+
+
+def outcome_cells(frame: FrozenFrame) -> list[Cell]:
+    """Estimate `pass_rate` and the scorers' metrics over the runs in which the same thing happened."""
+    found = []
+    for label, rows in frame.outcomes.groups():
+        for name, column in frame.rows.items():
+            rule = frame.repeat_rule if name == PASS_RATE.name else None
+            values = by_case(column, rows, frame.row_case, frame.n_cases, rule)
+            found.append(replace(cell(frame, Source(column.metric, values), OVERALL), cohort=label))
+    return [each for each in found if each.n_cases]
 
 
 def _has_any(column: Column, name: str) -> bool:

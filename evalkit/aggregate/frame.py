@@ -14,6 +14,7 @@ from collections.abc import Collection, Sequence
 from evalkit.aggregate.amounts import MEASURED, counted_in, known_or_nan, measured
 from evalkit.aggregate.cohorts import cohort_value, stratum_of
 from evalkit.aggregate.nodes import node_calls
+from evalkit.aggregate.outcomes import outcomes_of
 from evalkit.aggregate.statuses import (
     ABSENT,
     ERRORED,
@@ -121,6 +122,7 @@ class Frame:
         self.unscored = array("i")
         self.measures = array("d")
         self.counted_rows, self.counted = array("i"), array("d")
+        self.outcome_rows, self.outcome_codes, self.outcome_names = array("i"), array("i"), Codes()
         self.traced = array("i")
         self.node_rows, self.node_codes, self.node_amounts = array("i"), array("i"), array("d")
         self.node_errors, self.node_names = bytearray(), Codes()
@@ -225,6 +227,10 @@ class Frame:
         if any(each is not None for each in counts):
             self.counted_rows.append(len(self.ids))
             self.counted.extend(map(known_or_nan, counts))
+        outcomes = outcomes_of(output)
+        if any(outcomes):
+            self.outcome_rows.append(len(self.ids))
+            self.outcome_codes.extend(self.outcome_names[each] for each in outcomes)
         if output.trajectory is not None:
             self._add_nodes(output.trajectory)
 

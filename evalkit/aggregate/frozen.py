@@ -14,6 +14,7 @@ from evalkit.aggregate.amounts import CASE_AMOUNTS, COUNTED, MEASURED, Amounts, 
 from evalkit.aggregate.columns import Column, Floats, Ints, Sampled, sampled
 from evalkit.aggregate.frame import Frame
 from evalkit.aggregate.node_table import NodeCalls
+from evalkit.aggregate.outcomes import OUTCOMES, Outcomes
 from evalkit.aggregate.repeats import by_rule, fold, of_repeats
 from evalkit.aggregate.row_verdicts import counted, verdict_column
 from evalkit.aggregate.statuses import (
@@ -76,6 +77,8 @@ class FrozenFrame:
     """Seconds, money, tokens and calls, per row and per case."""
     nodes: NodeCalls
     """Every call of a node of an agent."""
+    outcomes: Outcomes
+    """What happened in each row."""
     voters: tuple[str, ...]
     """Metrics whose pass marks make up `pass_rate`."""
     states: Mapping[str, int]
@@ -178,6 +181,7 @@ def freeze(frame: Frame) -> FrozenFrame:
             row_case,
         ),
         nodes=_node_calls(frame, order),
+        outcomes=_outcomes(frame, order),
         verdicts=verdicts,
         n_passed=counted(frame.verdicts, "passed", order, row_case, len(first)),
         n_failed=counted(frame.verdicts, "failed", order, row_case, len(first)),
@@ -258,6 +262,12 @@ def _measured(frame: Frame, order: Ints) -> dict[str, Floats]:
     counted = np.full((len(frame), len(COUNTED)), np.nan)
     counted[np.array(frame.counted_rows, np.int64)] = np.array(frame.counted, np.float64).reshape(-1, len(COUNTED))
     return {name: column[order] for name, column in zip((*MEASURED, *COUNTED), (*table.T, *counted.T), strict=True)}
+
+
+def _outcomes(frame: Frame, order: Ints) -> Outcomes:
+    codes = np.zeros((len(frame), len(OUTCOMES)), np.int64)
+    codes[np.array(frame.outcome_rows, np.int64)] = np.array(frame.outcome_codes, np.int64).reshape(-1, len(OUTCOMES))
+    return Outcomes(frame.outcome_names.names, codes[order])
 
 
 def _node_calls(frame: Frame, order: Ints) -> NodeCalls:

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from evalkit.aggregate.cells import Source, cell, sources
+from evalkit.aggregate.cells import Source, cell, outcome_cells, sources
 from evalkit.aggregate.frozen import FrozenFrame
 from evalkit.aggregate.node_table import too_many
 from evalkit.aggregate.production import PRODUCTION_RATE, production_cell
@@ -71,6 +71,7 @@ def summarise(  # noqa: PLR0913 - what a summary depends on besides the rows, ea
         unscored_kinds=frame.unscored_kinds,
         error_kinds=frame.error_kinds,
         notes=(*_notes(frame), *_too_few_runs(cells), *too_many(len(set(frame.nodes.codes.tolist())))),
+        outcomes=tuple(outcome_cells(frame)),
         nodes=frame.nodes.figures(frame.is_planned),
     )
 

@@ -14,6 +14,7 @@ TIME_UNITS = frozenset({"s", "tokens/s", "cases/s"})
 PAID = frozenset({"judge_cost_usd_per_case"})
 """Cost of judges in this run alone, which depends on the replies that earlier runs cached."""
 
+_CELLS = ("cells", "outcomes")
 _NODE_TIMES = ("unknown_times", "own_p50_s", "own_p95_s", "share_of_time")
 
 
@@ -48,8 +49,10 @@ def summary_of(record: Mapping[str, Any], timings: Mapping[str, Any]) -> Summary
         nodes = [{**each, **times.get(each["node"], {})} for each in record.get("nodes", ())]
         metrics = tuple(metric_of(each) for part in (record, timings) for each in part["metrics"])
         cells = [*record["cells"], *timings["cells"]]
+        outcomes = [*record.get("outcomes", ()), *timings.get("outcomes", ())]
         return replace(
-            msgspec.convert({**record, "metrics": (), "cells": cells, "nodes": nodes}, Summary), metrics=metrics
+            msgspec.convert({**record, "metrics": (), "cells": cells, "outcomes": outcomes, "nodes": nodes}, Summary),
+            metrics=metrics,
         )
     except (msgspec.ValidationError, KeyError, TypeError) as error:
         raise ValueError(str(error)) from None
@@ -73,12 +76,19 @@ def summary_records(summary: Summary) -> tuple[dict[str, Any], dict[str, Any]]:
     """Convert a summary to two records: one equal for equal answers, one that depends on a clock or the cache."""
     timed = PAID | {metric.name for metric in summary.metrics if metric.unit in TIME_UNITS}
     metrics = [metric_record(metric) for metric in summary.metrics]
-    record = {**asdict(summary), "metrics": [each for each in metrics if each["name"] not in timed]}
-    cells = record["cells"]
-    timings = {
-        "metrics": [each for each in metrics if each["name"] in timed],
-        "cells": [each for each in cells if each["metric"] in timed],
-        "nodes": [{key: each[key] for key in ("node", *_NODE_TIMES)} for each in record["nodes"]],
-    }
-    nodes = [{key: value for key, value in each.items() if key not in _NODE_TIMES} for each in record["nodes"]]
-    return {**record, "cells": [each for each in cells if each["metric"] not in timed], "nodes": nodes}, timings
+    record = {**asdict(summary), "metrics": metrics}
+    parts = [
+        {
+            "metrics": [each for each in metrics if (each["name"] in timed) is of_clock],
+            **{name: [each for each in record[name] if (each["metric"] in timed) is of_clock] for name in _CELLS},
+        }
+        for of_clock in (False, True)
+    ]
+    nodes = [
+        [
+            {key: value for key, value in each.items() if key == "node" or (key in _NODE_TIMES) is of_clock}
+            for each in record["nodes"]
+        ]
+        for of_clock in (False, True)
+    ]
+    return {**record, **parts[0], "nodes": nodes[0]}, {**parts[1], "nodes": nodes[1]}

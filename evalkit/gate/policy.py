@@ -13,6 +13,7 @@ from difflib import get_close_matches
 from typing import ClassVar, Literal
 
 from evalkit.aggregate.amounts import CASE_AMOUNTS
+from evalkit.aggregate.outcomes import OUTCOMES
 from evalkit.aggregate.statuses import DERIVED_METRICS, chosen_runs, node_amount
 from evalkit.results import OVERALL
 from evalkit.types import KINDS, SEVERITIES, Metric
@@ -330,7 +331,13 @@ def _quality(metrics: Sequence[Metric]) -> dict[str, Metric]:
 
 
 def _cohort_problems(by: Iterable[str], cohorts: Collection[str]) -> list[tuple[str, str]]:
-    return [_unknown("cohort", name, list(cohorts)) for name in by if name not in cohorts]
+    unknown = [name for name in by if name not in cohorts]
+    return [
+        (f"`{name}` is read from the answers, which the change itself moves, so it is shown and not gated", "remove it")
+        if name in OUTCOMES
+        else _unknown("cohort", name, list(cohorts))
+        for name in unknown
+    ]
 
 
 def _unknown(what: str, name: str, known: Sequence[str]) -> tuple[str, str]:

@@ -329,6 +329,17 @@ def _resources(view: View) -> Section | None:
     return replace(_tabled("Latency and cost", head, rows, folded=True), bullets=alone)
 
 
+def _outcomes(view: View) -> Section | None:
+    """Return the metrics of runs in which the same thing happened."""
+    if not view.outcomes.rows:
+        return None
+    head: tuple[Line, ...] = (("Runs with",), *((_code(name, 60),) for name in view.outcomes.metrics))
+    rows: list[tuple[Line, ...]] = [
+        ((_code(label, 80),), *((one_line(value, 120),) for value in values)) for label, values in view.outcomes.rows
+    ]
+    return _tabled("What happened on the way (shown, never gated)", head, rows, folded=True)
+
+
 def _nodes(view: View) -> Section | None:
     """Return what each node of an agent took."""
     if not view.nodes:
@@ -380,6 +391,7 @@ _FOLDED: tuple[Callable[[View], Section | None], ...] = (
     _errors,
     _notes,
     _resources,
+    _outcomes,
     _nodes,
     _provenance,
 )

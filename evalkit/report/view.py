@@ -24,6 +24,7 @@ from evalkit.report.headline import ORDER, WORDS, headline, lead_of, spoken, tit
 from evalkit.report.judges import JudgeLine, JudgePanel, judge_line, judge_panels
 from evalkit.report.next_steps import NextStep, Places, next_steps
 from evalkit.report.nodes import NodeLine, node_lines
+from evalkit.report.outcomes import OutcomeTable, outcome_table
 from evalkit.report.survey import Example, FailedCase, Rows, changes_of, walk
 from evalkit.report.trend import Trend, trends
 from evalkit.results import OVERALL, PARTIAL_RUN, Amendment, Check, CheckOutcome, Comparison, Decision, Outcome, Summary
@@ -118,6 +119,8 @@ class View:
     resources: tuple[ResourceRow, ...]
     resources_alone: tuple[tuple[str, str], ...]
     """Metrics of latency and cost with a value for the whole run only, or unknown: name and figure."""
+    outcomes: OutcomeTable
+    """Metrics of runs in which the same thing happened, such as an error on the way; shown and never gated."""
     nodes: tuple[NodeLine, ...]
     """What each node of an agent took; empty without trajectories."""
     failing: tuple[FailedCase, ...]
@@ -233,6 +236,7 @@ def build_view(  # noqa: PLR0913 - what a view is made of
         resource_metrics=tuple(name for name in resources if name not in alone),
         resources=resource_rows(summary, tuple(name for name in resources if name not in alone), styles),
         resources_alone=_overall_figures(summary, alone, styles),
+        outcomes=outcome_table(summary, styles),
         nodes=node_lines(summary),
         failing=tuple(found.failing),
         n_failing=found.n_failing,
@@ -259,7 +263,11 @@ def build_view(  # noqa: PLR0913 - what a view is made of
 def _styles(summary: Summary, decision: Decision) -> dict[str, Style]:
     """Return the style of each metric that is shown, declared or not."""
     declared = {metric.name: metric for metric in summary.metrics}
-    names = [*declared, *(cell.metric for cell in summary.cells), *(check.metric for check in decision.checks)]
+    names = [
+        *declared,
+        *(cell.metric for cell in (*summary.cells, *summary.outcomes)),
+        *(check.metric for check in decision.checks),
+    ]
     return {name: style_of(name, declared.get(name)) for name in names}
 
 

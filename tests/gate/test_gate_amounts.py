@@ -204,3 +204,12 @@ def test_a_node_that_is_gone_is_no_decision() -> None:
     decision = a_decision(frozen(rows), Threshold(metric="tokens:planner", max=1100))
     assert decision.outcome == "no decision"
     assert decision.reasons[0] == "tokens:planner is unknown: this run does not have the metric"
+
+
+@pytest.mark.parametrize("name", ["stop", "turns", "has_error"])
+def test_what_happened_is_no_cohort_of_a_gate(name: str) -> None:
+    """With the reason, unless cases themselves have a cohort of that name."""
+    for check in (Threshold(metric="pass_rate", min=0.5, by=(name,)), NoRegression(by=(name,))):
+        ((_, what, _),) = policy_problems(GatePolicy((check,)), [RULE], ["domain"])
+        assert what == f"`{name}` is read from the answers, which the change itself moves, so it is shown and not gated"
+        assert policy_problems(GatePolicy((check,)), [RULE], [name]) == []

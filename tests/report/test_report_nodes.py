@@ -1,4 +1,4 @@
-"""The table of an agent's nodes in the report and the job summary."""
+"""The tables of an agent's nodes, and of what happened on the way, in the report and the job summary."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from evalkit.report.headline import spoken
 from evalkit.report.html import write_html
 from evalkit.report.markdown import summary_markdown
 from evalkit.report.view import View, build_view
-from evalkit.results import NodeFigures
+from evalkit.results import Cell, Estimate, NodeFigures
+from evalkit.types import Metric
 
 NODES = (
     NodeFigures(
@@ -22,10 +23,25 @@ NODES = (
     NodeFigures(node="<b>tools", calls=12, errors=3, unknown_tokens=12, unknown_cost=3, unknown_times=1),
 )  # fmt: skip
 
+OUTCOMES = tuple(
+    Cell(
+        metric=metric,
+        cohort=f"stop={name}",
+        estimate=Estimate(value=value, low=value - 0.1, high=value + 0.1, n=12),
+        n_cases=12,
+        n_scored=12,
+    )
+    for metric, name, value in (
+        ("pass_rate", "<i>done", 0.5),
+        ("pass_rate", "max_turns", 0.25),
+        ("latency", "max_turns", 2),
+    )
+)
+
 
 def a_view() -> View:
     """A view of a run with nodes."""
-    summary = replace(report_samples.summary(), nodes=NODES)
+    summary = replace(report_samples.summary(), nodes=NODES, outcomes=OUTCOMES)
     return build_view(
         summary, report_samples.decision(), report_samples.candidate_rows, None, report_samples.manifest()
     )
@@ -70,3 +86,25 @@ def test_a_node_keeps_its_name_in_a_sentence() -> None:
     """The amount in words, the node as it is written."""
     assert spoken("cost_usd:order_desk_s") == "cost of order_desk_s"
     assert spoken("tokens:planner") == "tokens of planner"
+
+
+def test_what_happened_is_shown_by_group(tmp_path: Path) -> None:
+    """In the order of the summary, with gaps where a metric does not apply."""
+    table = a_view().outcomes
+    assert table.metrics == ("pass_rate", "latency")
+    assert table.rows[0] == ("stop=<i>done", ("50% [40, 60] n=12", "–"))
+    assert "| `stop=max_turns` | 25% [15, 35] n=12 |" in summary_markdown(a_view())
+    write_html(tmp_path / "report.html", a_view(), report_samples.candidate_rows, None)
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert '<h2 id="outcomes">What happened on the way</h2>' in page
+    assert "&lt;i&gt;done" in page
+
+
+def test_what_happened_is_stored_with_the_summary() -> None:
+    """What a clock says apart from the rest."""
+    given = report_samples.summary()
+    clock = Metric(name="latency", high=float("inf"), unit="s")
+    summary = replace(given, outcomes=OUTCOMES, metrics=(*given.metrics, clock))
+    record, timings = summary_records(summary)
+    assert [len(each["outcomes"]) for each in (record, timings)] == [2, 1]
+    assert summary_of(record, timings).outcomes == OUTCOMES
