@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,7 +11,7 @@ from evalkit.formats.contexts import read_contexts
 from evalkit.formats.conversation import Turn, conversation_of
 from evalkit.formats.fields import read_amount, read_usage
 from evalkit.formats.steps import calls_of
-from evalkit.types import Case, Message, Origin, Output, ToolCall
+from evalkit.types import Case, Message, Origin, Output, ToolCall, Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ def _expecting(case: Case, turn: Turn, messages: Sequence[Message]) -> Case:
 def _output_of(output: Output, number: int, messages: Sequence[Message], start: int, n_turns: int) -> Output:
     said = [message for message in messages[start:] if message.role == "assistant"]
     last = said[-1] if said else Message("assistant")
-    contexts, origins, latency_s, usage = _details(last.details)
+    contexts, origins, latency_s, usage = read_details(last.details)
     steps = None if output.trajectory is None else tuple(s for s in output.trajectory if s.turn == number)
     is_last = number == n_turns
     return Output(
@@ -119,8 +119,10 @@ def _calls(output: Output, number: int) -> tuple[ToolCall, ...] | None:
     return tuple(call for call in output.tool_calls if call.turn == number)
 
 
-def _details(details: Any) -> tuple[Any, tuple[Origin, ...], Any, Any]:
-    """Return contexts, their origins, latency and usage of a message; what cannot be read is unknown."""
+def read_details(
+    details: Mapping[str, Any],
+) -> tuple[tuple[str, ...] | None, tuple[Origin, ...], float | None, Usage | None]:
+    """Return contexts, their origins, latency in seconds and usage of an answer; what cannot be read is unknown."""
     contexts: tuple[str, ...] | None = None
     origins: tuple[Origin, ...] = ()
     latency_s = usage = None

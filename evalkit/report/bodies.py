@@ -7,8 +7,10 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from evalkit.report.steps import steps_shown, turn_shown
-from evalkit.types import Case, Origin, Output, Row, Score, Unscored, Usage
+from evalkit.report.steps import end_shown, origins_shown, rounded, steps_shown, turn_shown
+from evalkit.report.talk import less_talk, talk_shown
+from evalkit.report.transcript import held
+from evalkit.types import Case, Output, Row, Score, Unscored, Usage
 
 SNIPPET_CHARS = 120
 
@@ -47,7 +49,7 @@ def _case(case: Case) -> dict[str, Any]:
         if value := getattr(case, key):
             shown[key] = value
     if case.origins:
-        shown["origins"] = _origins(case.origins)
+        shown["origins"] = origins_shown(case.origins)
     return shown
 
 
@@ -55,7 +57,9 @@ def _answer(row: Row) -> dict[str, Any]:
     """Return what a system gave for a case, and its grades."""
     shown: dict[str, Any] = {}
     if row.output is not None:
-        shown["output"] = _output(row.output)
+        shown["output"] = _output(row.output) | _doing(row)
+    elif partial := _doing(row):
+        shown["partial"] = partial
     if row.failure is not None:
         shown["failure"] = [row.failure.kind, row.failure.message]
     if row.skipped is not None:
@@ -66,12 +70,12 @@ def _answer(row: Row) -> dict[str, Any]:
 
 
 def _less(before: dict[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
-    """Remove from the baseline's answer its steps, and the text and grades that have not changed."""
+    """Remove from the baseline's answer its steps, and the text, turns and grades that have not changed."""
     less = dict(before)
-    if "output" in before:
-        same_text = before["output"]["text"] == now.get("output", {}).get("text")
-        left_out = {"did", "text"} if same_text else {"did"}
-        less["output"] = {key: value for key, value in before["output"].items() if key not in left_out}
+    for part in less.keys() & {"output", "partial"}:
+        less[part] = less_talk(before[part], now.get("output") or now.get("partial") or {})
+    if "output" in before and before["output"]["text"] == now.get("output", {}).get("text"):
+        less["output"] = {key: value for key, value in less["output"].items() if key != "text"}
     if "scores" in before:
         same = {grade["metric"]: grade for grade in now.get("scores", ())}
         scores = [grade for grade in before["scores"] if same.get(grade["metric"]) != grade]
@@ -88,7 +92,7 @@ def _output(output: Output) -> dict[str, Any]:
     if output.contexts is not None:
         shown["contexts"] = output.contexts
     if output.origins:
-        shown["origins"] = _origins(output.origins)
+        shown["origins"] = origins_shown(output.origins)
     if output.usage is not None:
         shown["usage"] = _usage(output.usage)
     if output.latency_s is not None:
@@ -99,17 +103,17 @@ def _output(output: Output) -> dict[str, Any]:
         shown["attempts"] = output.attempts
     if output.replayed:
         shown["replayed"] = True
-    if did := steps_shown(output):
-        shown["did"] = did
     return shown
 
 
-def _origins(origins: Iterable[Origin]) -> list[str]:
-    """Return the line above each context: its id, score and source, as far as they are known."""
-    return [
-        " · ".join(filter(None, (each.id, "" if each.score is None else f"score {rounded(each.score):g}", each.source)))
-        for each in origins
-    ]
+def _doing(row: Row) -> dict[str, Any]:
+    """Return the conversation, or else the steps of the answer, and how it ended."""
+    output = held(row)
+    if output is None:
+        return {}
+    talk = talk_shown(row)
+    did = steps_shown(output, row.scores.values()) if talk is None else end_shown(output)
+    return _filled(talk=talk, did=did or None)
 
 
 def _grade(grade: Score | Unscored) -> dict[str, Any]:
@@ -146,11 +150,6 @@ def _filled(**values: Any) -> dict[str, Any]:
     return {
         key: value for key, value in values.items() if value is not None and value != "" and value != () and value != []
     }
-
-
-def rounded(seconds: float | None) -> float | None:
-    """Return a time to the microsecond."""
-    return None if seconds is None else round(seconds, 6)
 
 
 def _plain(value: Any) -> Any:

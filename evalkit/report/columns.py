@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from evalkit.aggregate.cohorts import cohort_value
-from evalkit.report.bodies import Json, rounded, snippet_of
+from evalkit.report.bodies import Json, snippet_of
 from evalkit.report.opinions import Opinions
+from evalkit.report.steps import rounded
 from evalkit.report.survey import run_verdict
 from evalkit.report.view import View
 from evalkit.trust.labels import Label

@@ -30,7 +30,18 @@ _HALF = re.compile("[\ud800-\udfff]")
 _INTERVAL = re.compile(r"(\[[−\d][−\d., ]*\])")
 _OPTION = re.compile(r"--[a-z][a-z-]*")
 _SCRIPTS = (
-    *("visible.js", "data.js", "parts.js", "diff.js", "filters.js", "grid.js", "steps.js", "case.js", "decision.js"),
+    *(
+        "visible.js",
+        "data.js",
+        "parts.js",
+        "diff.js",
+        "filters.js",
+        "grid.js",
+        "steps.js",
+        "talk.js",
+        "case.js",
+        "decision.js",
+    ),
     "app.js",
 )
 """Joined in this order into one scope; a view adds itself to `routes` and `setUps`."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from evalkit.formats.steps import step_record
+from evalkit.formats.steps import step_of, step_record, usage_record
 from evalkit.formats.tool_calls import call_record
-from evalkit.types import Message, Output
+from evalkit.formats.turns import read_details
+from evalkit.report.transcript import Entry, Hidden, Mark, acted_in
+from evalkit.types import Message, Origin, Output, Score, Unscored
 
 MOST_CHARS = 20_000
 """Maximum characters of one value on the page; the row holds all of it."""
@@ -16,18 +18,25 @@ MOST_STEPS = 500
 """Maximum steps of one answer on the page."""
 _LINE_CHARS = 80
 _VALUES = ("arguments", "result", "details")
+_MARK = ("metric", "value", "passed", "unscored", "reason")
 
 
-def steps_shown(output: Output) -> dict[str, Any]:
-    """Return what the system did: steps, calls that are not among the steps, messages, state, stop and interrupt."""
+def steps_shown(output: Output, grades: Iterable[Score | Unscored] = ()) -> dict[str, Any]:
+    """Return what the system did: steps, calls that are not among the steps, messages, and how it ended."""
     steps, calls = output.trajectory or (), output.tool_calls or ()
     shown: dict[str, Any] = {}
     if steps:
-        shown["steps"] = _listed([step_record(step) for step in steps[:MOST_STEPS]], len(steps))
+        shown["steps"] = entries_shown(acted_in(steps, grades, MOST_STEPS))
     if calls and not any(step.kind == "tool" for step in steps):
-        shown["calls"] = _listed([call_record(call) for call in calls[:MOST_STEPS]], len(calls))
+        shown["calls"] = entries_shown(acted_in(tuple(map(step_of, calls)), (), MOST_STEPS))
     if output.messages:
         shown["messages"] = [turn_shown(message) for message in output.messages]
+    return shown | end_shown(output)
+
+
+def end_shown(output: Output) -> dict[str, Any]:
+    """Return why the system stopped, the question that it waits with, and the state that it left."""
+    shown: dict[str, Any] = {}
     if output.state is not None:
         shown["state"] = written(output.state)
     if output.stop is not None:
@@ -39,26 +48,63 @@ def steps_shown(output: Output) -> dict[str, Any]:
     return shown
 
 
+def entries_shown(entries: Iterable[Entry]) -> list[Any]:
+    """Return each entry: a message as a list, a step as an object, steps that are left out as their number."""
+    return [
+        entry.n_steps
+        if isinstance(entry, Hidden)
+        else turn_shown(entry)
+        if isinstance(entry, Message)
+        else _entry(step_record(entry.step)) | ({"marks": marks_shown(entry.marks)} if entry.marks else {})
+        for entry in entries
+    ]
+
+
+def marks_shown(marks: Iterable[Mark]) -> list[dict[str, Any]]:
+    """Return marks without what they lack."""
+    return [
+        {key: value for key in _MARK if (value := getattr(mark, key)) is not None and value != ""} for mark in marks
+    ]
+
+
 def turn_shown(message: Message) -> list[Any]:
     """Return a message as role and text, with a third item for everything else."""
-    others = {
+    contexts, origins, latency_s, usage = read_details(message.details)
+    known: dict[str, Any] = {
+        "contexts": None if contexts is None else [*contexts],
+        "origins": origins_shown(origins),
+        "latency_s": rounded(latency_s),
+        "usage": usage and usage_record(usage),
+    }
+    rest = {key: value for key, value in message.details.items() if known.get(key) is None}
+    others: dict[str, Any] = {
         "name": message.name,
         "call_id": message.call_id,
         "calls": [_entry(call_record(call)) for call in message.tool_calls],
         "parts": [[part["type"], written(part)] for part in message.parts if part["type"] != "text"],
-        "details": written(message.details) if message.details else "",
+        "details": written(rest) if rest else "",
     }
-    kept = {key: value for key, value in others.items() if value}
-    return [message.role, message.content, *([kept] if kept else [])]
-
-
-def _listed(records: Sequence[Mapping[str, Any]], n: int) -> dict[str, Any]:
-    return {"list": [_entry(record) for record in records], **({"n": n} if n > len(records) else {})}
+    more = {key: value for key, value in known.items() if value not in (None, [])}
+    more |= {key: value for key, value in others.items() if value}
+    return [message.role, message.content, *([more] if more else [])]
 
 
 def _entry(record: Mapping[str, Any]) -> dict[str, Any]:
     values = {key: written(record[key]) for key in _VALUES if record.get(key) not in (None, {})}
     return {key: value for key, value in record.items() if key not in _VALUES} | values
+
+
+def origins_shown(origins: Iterable[Origin]) -> list[str]:
+    """Return the line above each context: its id, score and source, as far as they are known."""
+    return [
+        " · ".join(filter(None, (each.id, "" if each.score is None else f"score {rounded(each.score):g}", each.source)))
+        for each in origins
+    ]
+
+
+def rounded(seconds: float | None) -> float | None:
+    """Return a time to the microsecond."""
+    return None if seconds is None else round(seconds, 6)
 
 
 def written(value: Any) -> str:

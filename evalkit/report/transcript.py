@@ -123,9 +123,9 @@ def transcript_of(row: Row, most_steps: int) -> Transcript | None:
     return Transcript(tuple(messages[: starts[0]]), tuple(shown), tuple(rest))
 
 
-def acted_in(output: Output, grades: Iterable[Score | Unscored], most_steps: int) -> list[Entry]:
+def acted_in(steps: Sequence[Step], grades: Iterable[Score | Unscored], most_steps: int) -> list[Entry]:
     """Return the steps of an answer with their marks: at most `most_steps`, and those that a scorer names."""
-    return _cut([_acted(output.trajectory or (), marks_of(grades))], most_steps)[0]
+    return _cut([_acted(steps, marks_of(grades))], most_steps)[0]
 
 
 def marks_of(grades: Iterable[Score | Unscored]) -> list[Mark]:

@@ -15,7 +15,7 @@ from evalkit.report.bodies import body_of, to_ascii
 from evalkit.report.html import write_html
 from evalkit.report.steps import MOST_CHARS, MOST_STEPS, steps_shown, written
 from evalkit.report.view import build_view
-from evalkit.types import Case, Message, Output, Row, Step, ToolCall, Usage
+from evalkit.types import Case, Message, Output, Row, Score, Step, ToolCall, Usage
 
 IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 900}}
 ASKED = (
@@ -43,7 +43,7 @@ STEPS = (
 DONE = Output(
     text="It was refused.",
     trajectory=STEPS,
-    messages=(Message("user", "Go on."), Message("assistant", "It was refused.")),
+    messages=(Message("assistant", "It was refused."),),
     state={"orders": {"A-17": "returned"}},
     stop="max_turns",
     interrupt={"tool": "refund"},
@@ -71,9 +71,18 @@ def row(output: Output) -> Row:
 def test_long_values_are_cut_and_lists_too() -> None:
     """A page holds the beginning of a long value and the first of many steps, and says what is left out."""
     assert written("x" * (MOST_CHARS + 5)) == "x" * MOST_CHARS + " … (5 more characters in the row)"
-    many = steps_shown(Output(text="a", trajectory=(Step(kind="llm", name="m"),) * (MOST_STEPS + 1)))
-    assert (len(many["steps"]["list"]), many["steps"]["n"]) == (MOST_STEPS, MOST_STEPS + 1)
-    assert "n" not in steps_shown(Output(text="a", trajectory=STEPS))["steps"]
+    many = steps_shown(Output(text="a", trajectory=(Step(kind="llm", name="m"),) * (MOST_STEPS + 7)))
+    assert (len(many["steps"]), many["steps"][-1]) == (MOST_STEPS + 1, 7)
+    assert len(steps_shown(Output(text="a", trajectory=STEPS))["steps"]) == len(STEPS)
+
+
+def test_a_finding_stands_at_its_step() -> None:
+    """An answer that is no conversation has the marks of single steps too, however many steps there are."""
+    found = {"violations": [{"rule": "forbid", "step": 3}, {"rule": "last", "step": MOST_STEPS + 9, "turn": 1}]}
+    output = Output(text="a", trajectory=(Step(kind="llm", name="m"),) * (MOST_STEPS + 10))
+    shown = steps_shown(output, [Score("policy", 0.0, False, details=found)])["steps"]
+    assert shown[3]["marks"] == [{"metric": "policy", "passed": False, "reason": "forbid"}]
+    assert shown[MOST_STEPS:] == [9, {"kind": "llm", "name": "m", "marks": [shown[3]["marks"][0] | {"reason": "last"}]}]
 
 
 def test_calls_are_listed_where_no_step_stands_for_them() -> None:
@@ -115,7 +124,7 @@ def test_a_reader_follows_what_the_system_did(tmp_path: Path) -> None:
         assert '"thought": "odd"' in text
         assert "Stopped: max_turns" in text
         assert "900 characters" in text and "x" * 100 not in text  # folded
-        for title in ("Messages (2)", "State after the answer"):
+        for title in ("Messages (1)", "State after the answer"):
             assert title in text
         assert await tab.value("document.querySelectorAll('#case .steps b:empty, #case .steps img').length") == 0
         turns = await tab.value(

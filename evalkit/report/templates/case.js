@@ -25,10 +25,11 @@ async function showCase(id, parameters) {
   const found = await bodiesOf(place);
   if (shownCase !== place) return;
   const row = data.rows[place], {the, now} = found, before = parameters.get("base") === "0" ? null : found.before;
-  const parts = [caseHead(row, found.before, before), section("Input", ...inputParts(the.input)), answers(now, before),
-    scoreTable(row, now, before), didSection(now || found.before), listSection("Reference", the.reference),
+  const covered = coveredBy(the, now, before), talk = talkSection(the, now, before);
+  const parts = [caseHead(row, found.before, before), covered.input ? null : section("Input", ...inputParts(the.input)),
+    covered.answer ? null : answers(now, before), scoreTable(row, now, before), talk || didSection(now || found.before), listSection("Reference", the.reference),
     contextSection(the, now, before),
-    opinionsOf(row), timings(now, before), extras(the)];
+    opinionsOf(row), timings(now, before), extras(the, talk)];
   box.replaceChildren(...parts.filter(Boolean));
   document.title = `${visible(row[COL.id])} – evalkit`;
 }
@@ -63,7 +64,7 @@ function withBase(row, base) {
 
 function inputParts(input) {
   if (typeof input === "string") return [modelText(input)];
-  return input.map(chatTurn);
+  return input.map((message) => chatTurn(message));
 }
 
 function answers(now, before) {
@@ -206,8 +207,9 @@ function timings(now, before) {
       ...answered.map(([, body]) => make("td", {text: write(body.output)})))))));
 }
 
-function extras(body) {
+function extras(body, talk) {
   const shown = {...body.fields};
+  if (talk) delete shown.turns;
   if (body.cluster) shown.cluster = body.cluster;
   if (body.place) shown.place = body.place;
   if (!Object.keys(shown).length) return null;

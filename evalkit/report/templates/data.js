@@ -56,9 +56,17 @@ function wholeBefore(before, now) {
   for (const grade of now ? now.scores : []) {
     if (before.kept === 1 || (before.kept || []).includes(grade.metric)) scores.push(grade);
   }
-  const output = before.output && (before.output.text === undefined
-    ? {...before.output, text: now.output.text} : before.output);
-  return {...before, scores, output};
+  const whole = {...before, scores};
+  for (const part of ["output", "partial"]) if (before[part]) whole[part] = wholeOutput(before[part], now && (now.output || now.partial));
+  return whole;
+}
+
+// A 1 stands for what is as it is now: a turn of the conversation, its state, why it ended.
+function wholeOutput(before, now) {
+  const output = {...before, text: before.text === undefined && now ? now.text : before.text};
+  if (before.talk) output.talk = {...before.talk, turns: before.talk.turns.map((turn, at) => turn === 1 ? {...now.talk.turns[at], same: true} : turn)};
+  if (before.did) output.did = Object.fromEntries(Object.entries(before.did).map(([name, value]) => [name, value === 1 ? now.did[name] : value]));
+  return output;
 }
 
 const verdictOf = (row) => data.legend.verdicts[row[COL.verdict]];

@@ -2,6 +2,10 @@
 const $ = (id) => document.getElementById(id);
 const WORDS = {failed: "✗ failed", system_error: "✗ error", unscored: "? unscored", skipped: "– skipped",
   flaky: "~ failed this run", scored: "· scored", passed: "✓ passed", removed: "– removed"};
+// Why a conversation ended, where evalkit led it.
+const STOPS = new Map([["script_end", "every scripted turn was answered"], ["user_done", "the user was done"], ["rule", "a stop rule held"],
+  ["agent_done", "the system ended it"], ["interrupt", "nobody answered a question to a person"], ["max_turns", "the limit of turns was reached"],
+  ["max_steps", "the limit of steps in a turn was reached"], ["fault", "the model gave no answer"]]);
 
 function make(tag, options = {}, ...children) {
   const element = document.createElement(tag);
