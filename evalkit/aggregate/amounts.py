@@ -19,13 +19,14 @@ from evalkit.aggregate.statuses import (
     SCORED,
     STATES,
     UNSCORED,
+    USER_USAGE_BIT,
 )
 from evalkit.results import Estimate
 from evalkit.stats.ratios import total_per_success
 from evalkit.text.numbers import plural
 from evalkit.types import Metric, Output, Usage
 
-MEASURED = ("latency_s", "ttft_s", "output_tokens", "cost_usd", "judge_cost_usd")
+MEASURED = ("latency_s", "ttft_s", "output_tokens", "cost_usd", "judge_cost_usd", "user_cost_usd")
 """What every row measures besides its scores, in the order of the columns."""
 COUNTED = ("tokens", "tool_calls")
 """What is kept of those rows only that say it."""
@@ -46,7 +47,7 @@ _UNITS = {"cost_usd": "USD", "tokens": "tokens", "tool_calls": "calls", "latency
 
 
 def measured(output: Output) -> tuple[float, ...]:
-    """Return what an output says of `MEASURED`, without the cost of judges; NaN is unknown."""
+    """Return what an output says of `MEASURED`, without the cost of judges and of the user; NaN is unknown."""
     usage = output.usage
     tokens, cost = (usage.output_tokens, usage.cost_usd) if usage is not None else (None, None)
     return tuple(map(known_or_nan, (output.latency_s, output.ttft_s, tokens, cost)))
@@ -95,7 +96,7 @@ class Amounts:
     """Amount -> its value per row; a replayed answer has no time of its own."""
     cases: Mapping[str, Column] = field(default_factory=dict)
     """Per case: `latency_s` and `ttft_s` (first measured repeat), `tokens_per_s`, `cost_usd`, `tokens`, `tool_calls`,
-    `judge_cost_usd`."""
+    `judge_cost_usd`, `user_cost_usd`."""
 
 
 def read_amounts(
@@ -124,15 +125,18 @@ def read_amounts(
     def timed(name: str, unit: str, values: Floats, *, higher: bool = False) -> Column:
         return column(Metric(name=name, high=np.inf, higher_is_better=higher, unit=unit), values * fresh)
 
-    asked_judge = (flags & JUDGE_USAGE_BIT) != 0
-    judges = Metric(name="judge_cost_usd", high=np.inf, higher_is_better=False, unit="USD")
+    def paid(name: str, bit: int) -> Column:
+        metric = Metric(name=name, high=np.inf, higher_is_better=False, unit="USD")
+        return fold(column(metric, given[name], (flags & bit) != 0), row_case, n_cases)
+
     rows = {amount: column(amount_metric(name, amount, "case"), given[amount]) for name, amount in CASE_AMOUNTS.items()}
     rows["latency_s"] = timed("latency_s", "s", latency)
     cases = {
         "latency_s": _first(rows["latency_s"], row_case, n_cases),
         "ttft_s": _first(timed("ttft_s", "s", ttft), row_case, n_cases),
         "tokens_per_s": _first(timed("tokens_per_s", "tokens/s", speed, higher=True), row_case, n_cases),
-        "judge_cost_usd": fold(column(judges, given["judge_cost_usd"], asked_judge), row_case, n_cases),
+        "judge_cost_usd": paid("judge_cost_usd", JUDGE_USAGE_BIT),
+        "user_cost_usd": paid("user_cost_usd", USER_USAGE_BIT),
     }
     cases |= {amount: fold(rows[amount], row_case, n_cases) for amount in CASE_AMOUNTS.values()}
     return Amounts(rows, cases)

@@ -48,6 +48,7 @@ MEASURES: tuple[Measure, ...] = tuple(
         ("judge_cost_usd_per_case", "judge_cost_usd", None, "USD", False, True),
         ("tokens_per_case", "tokens", None, "tokens per case", False, True),
         ("tool_calls_per_case", "tool_calls", None, "calls per case", False, True),
+        ("user_cost_usd_per_case", "user_cost_usd", None, "USD", False, True),
     )
 )
 _BY_NAME = {measure.metric.name: measure for measure in MEASURES}
@@ -144,7 +145,7 @@ def outcome_cells(frame: FrozenFrame) -> list[Cell]:
 
 
 def _has_any(column: Column, name: str) -> bool:
-    codes = (SCORED, UNSCORED) if name == "judge_cost_usd" else (SCORED,)
+    codes = (SCORED, UNSCORED) if name in ("judge_cost_usd", "user_cost_usd") else (SCORED,)
     return bool(np.isin(column.status, codes).any())
 
 

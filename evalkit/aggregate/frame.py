@@ -26,11 +26,12 @@ from evalkit.aggregate.statuses import (
     SCORED,
     STATES,
     UNSCORED,
+    USER_USAGE_BIT,
     VERDICTS,
     is_derived,
 )
 from evalkit.formats.manifest import SampleFacts
-from evalkit.types import USER_ERROR, Case, Metric, Row, Score, Step, Usage, verdict_of
+from evalkit.types import USER_ERROR, Case, Metric, Output, Row, Score, Step, Usage, verdict_of
 
 _NAN = math.nan
 
@@ -171,13 +172,14 @@ class Frame:
         count = len(self._specs)
         self.states.append(STATES.index(row.state))
         self.ends.append(self.end_names[row.skipped if skipped else row.failure.kind if row.failure else None])
-        self.flags.append(0)
+        flags, user_cost = _user_cost(row.failure.partial if row.failure is not None else None)
+        self.flags.append(flags)
         self.answers += bytes(KEY_BYTES)
         self.values.extend([_NAN] * count)
         unscored = row.state == "unscored"
         self.status += bytes([ABSENT if skipped else UNSCORED if unscored else ERRORED]) * count
         self.unscored.extend([self.unscored_names[USER_ERROR] if unscored else 0] * count)
-        self.measures.extend((_NAN,) * len(MEASURED))
+        self.measures.extend((*(_NAN,) * (len(MEASURED) - 1), user_cost))
 
     def _add_graded(self, row: Row) -> None:
         values, status, unscored = [], [], []
@@ -218,11 +220,13 @@ class Frame:
         if output is None:
             self.answers += bytes(KEY_BYTES)
             self.flags.append(flags)
-            self.measures.extend((*(_NAN,) * (len(MEASURED) - 1), judge_cost))
+            self.measures.extend((*(_NAN,) * (len(MEASURED) - 2), judge_cost, 0.0))
             return
+        user_flags, user_cost = _user_cost(output)
+        flags |= user_flags
         self.answers += answer_key(output.text) if self._hashes_answers else bytes(KEY_BYTES)
         self.flags.append(flags | (REPLAYED_BIT if output.replayed else 0))
-        self.measures.extend((*measured(output), judge_cost))
+        self.measures.extend((*measured(output), judge_cost, user_cost))
         counts = counted_in(output)
         if any(each is not None for each in counts):
             self.counted_rows.append(len(self.ids))
@@ -245,6 +249,12 @@ class Frame:
 
 def _cost(usage: Usage | None) -> float:
     return _NAN if usage is None else known_or_nan(usage.cost_usd)
+
+
+def _user_cost(output: Output | None) -> tuple[int, float]:
+    """Return the flag of a simulated user that was asked afresh, and what it cost."""
+    usage = output.user_usage if output is not None else None
+    return (0, 0.0) if usage is None or usage.cached else (USER_USAGE_BIT, _cost(usage))
 
 
 def _bad_value(value: float) -> str:

@@ -8,14 +8,14 @@ ABSENT, SCORED, UNSCORED, ERRORED = range(4)
 """Status of a metric in a row: not applied by the suite, or how its grade ended."""
 STATUS_MASK, PASSED_BIT, FAILED_BIT = 3, 4, 8
 """A status byte holds the status in its low bits, and the pass mark's verdict where the scorer has one."""
-REPLAYED_BIT, JUDGE_USAGE_BIT = 1, 2
+REPLAYED_BIT, JUDGE_USAGE_BIT, USER_USAGE_BIT = 1, 2, 4
 VERDICTS: tuple[Verdict, ...] = ("failed", "passed", "scored", "unscored", "system_error", "skipped")
 STATES = ("scored", "unscored", "system_error", "skipped")
 DERIVED_METRICS = frozenset(
     "pass_rate pass_rate_production pass_any pass_all pass_spread latency_p50_s latency_p95_s latency_p99_s "
     "ttft_p50_s ttft_p95_s ttft_p99_s tokens_per_s cost_per_case_usd judge_cost_usd_per_case "
-    "monthly_cost_usd throughput_per_s tokens_per_case tool_calls_per_case cost_usd_per_success tokens_per_success "
-    "tool_calls_per_success seconds_per_success".split()
+    "user_cost_usd_per_case monthly_cost_usd throughput_per_s tokens_per_case tool_calls_per_case "
+    "cost_usd_per_success tokens_per_success tool_calls_per_success seconds_per_success".split()
 )
 """Metrics that every run has without a scorer; their names are reserved."""
 NODE_AMOUNTS = ("cost_usd", "tokens")

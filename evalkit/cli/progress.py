@@ -183,8 +183,9 @@ def _is_live(console: Console) -> bool:
 
 
 def _usages(row: Row) -> Iterator[Usage]:
-    """Return the known usage of the answer and its grades."""
-    usages = [row.output.usage if row.output else None, *(grade.usage for grade in row.scores.values())]
+    """Return the known usage of the answer, the simulated user and the grades."""
+    output = row.output
+    usages = [*((output.usage, output.user_usage) if output else ()), *(grade.usage for grade in row.scores.values())]
     return (each for each in usages if each is not None)
 
 

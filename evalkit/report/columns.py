@@ -132,7 +132,7 @@ def _flags(row: Row, *, labelled: bool) -> int:
     """Return the bits in the order of `FLAGS`; a judge that found its own mark in an answer suspects an injection."""
     output = row.output
     missing = [grade.kind for grade in _unscored(row)]
-    usages = [output.usage if output else None, *(grade.usage for grade in row.scores.values())]
+    usages = [*((output.usage, output.user_usage) if output else ()), *(grade.usage for grade in row.scores.values())]
     marks = (
         bool(missing),
         output is not None and output.attempts > 1,

@@ -15,6 +15,7 @@ from evalkit.aggregate.cohorts import cohort_value
 from evalkit.aggregate.statuses import node_amount
 from evalkit.errors import Problem
 from evalkit.gate.policy import PASS_METRICS, Canary, Failures, Item, NoRegression, Threshold, is_critical
+from evalkit.runner.chat_clients import user_of
 from evalkit.runner.grading import Grader
 from evalkit.systems.chat import ChatSystem
 from evalkit.systems.http import HttpSystem
@@ -237,6 +238,8 @@ def _unmeasured(suite: Suite, metric: str, has_judge: bool) -> Iterator[_Fault]:
         yield "the suite has no `traffic_per_month`, so there is no monthly_cost_usd", "add it, such as 100000"
     if metric == "judge_cost_usd_per_case" and not has_judge:
         yield "the suite asks no judge that costs money, so there is no judge_cost_usd_per_case", "remove the gate"
+    if metric == "user_cost_usd_per_case" and user_of(suite) is None:
+        yield "no model plays a user in the suite, so there is no user_cost_usd_per_case", "remove the gate"
     if metric == "pass_rate_production" and not options.production:
         yield "the suite has no `production:` mix, so there is no pass_rate_production", "add it, or gate pass_rate"
     if metric in _REPEATED and options.repeat < 2:

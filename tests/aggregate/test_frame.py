@@ -155,6 +155,7 @@ def test_unknown_measures_are_not_zero():
         "judge_cost_usd": [ABSENT, ABSENT, ABSENT],
         "tokens": [UNSCORED, UNSCORED, UNSCORED],
         "tool_calls": [UNSCORED, UNSCORED, UNSCORED],
+        "user_cost_usd": [ABSENT, ABSENT, ABSENT],
     }
     assert frame.amounts.cases["tokens_per_s"].values[0] == 40
     assert frame.n_replayed == 1

@@ -178,6 +178,22 @@ def test_the_cost_of_judges_is_kept_apart():
     assert (cell.n_scored, cell.n_unscored) == (1, 1)
 
 
+def test_the_cost_of_simulated_users_is_kept_apart():
+    """Also where the user failed and nothing was scored; a cached reply costs nothing, an unknown cost is unknown."""
+    usages = {"known": Usage(cost_usd=0.02), "unknown": Usage(), "cached": Usage(cost_usd=0.5, cached=True)}
+    rows = [
+        Row(case=a_case(name), output=Output(text="", user_usage=usage), scores={"rule": Score("rule", 1.0)})
+        for name, usage in usages.items()
+    ]
+    partial = Output(text="", user_usage=Usage(cost_usd=0.04))
+    rows.append(Row(case=a_case("failed"), failure=Failure("user_error", "nothing said", partial)))
+    rows.append(Row(case=a_case("scripted"), output=Output(text=""), scores={"rule": Score("rule", 1.0)}))
+    cell = summary_of(rows).cell("user_cost_usd_per_case")
+    assert cell is not None
+    assert cell.estimate.value == pytest.approx(0.03)
+    assert (cell.n_scored, cell.n_unscored) == (2, 1)
+
+
 def test_small_cohorts_gaps_and_skips_are_noted():
     """What a reader has to know stands in the notes."""
     rows = [a_row(a_case(f"c{i}", cohorts={"domain": "tax"} if i else {}), {"rule": 1.0}) for i in range(40)]

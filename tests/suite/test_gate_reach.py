@@ -80,6 +80,7 @@ IN_LOANS = "pass_rate: {min: 0.8, by: topic, critical: [loans]}"
         ("[exact]", "pass_rate_production: {min: 0.8}", {}, "no `production:` mix"),
         ("[exact]", "monthly_cost_usd: {max: 100}", {}, "no `traffic_per_month`"),
         ("[exact]", "judge_cost_usd_per_case: {max: 1}", {}, "no judge that costs money"),
+        ("[exact]", "user_cost_usd_per_case: {max: 1}", {}, "no model plays a user"),
         ("[exact]", "cost_per_case_usd: {max: 1}", {"system": CHAT}, "the price of some-model is unknown"),
         ("[exact]", "no_regression: {max_cost_ratio: 1.1}", {"system": CHAT}, "the price of some-model is unknown"),
         ("[exact]", "cost_per_case_usd: {max: 1}", {"system": HTTP}, "`pick` names no `usage.cost_usd`"),
