@@ -19,6 +19,7 @@ from evalkit.types import Score
 
 if TYPE_CHECKING:
     from evalkit.aggregate.frame import Frame
+    from evalkit.formats.manifest import ScoreKeys
     from evalkit.gate.pairing import Baseline
     from evalkit.store.stored_run import StoredRun
     from evalkit.suite.model import Suite
@@ -89,7 +90,10 @@ def named_baselines(suite: Suite) -> tuple[str, ...]:
 
 
 def load_baseline(
-    folder: RunFolder | None, score_keys: Mapping[str, Mapping[str, str]], run: RunFolder | None = None
+    folder: RunFolder | None,
+    score_keys: ScoreKeys,
+    run: RunFolder | None = None,
+    conversation_key: Mapping[str, str] | None = None,
 ) -> Baseline | None:
     """Read a saved baseline or run folder.
 
@@ -97,6 +101,8 @@ def load_baseline(
         folder: of the baseline, `None` if there is none.
         score_keys: what the candidate's scores were made by.
         run: the candidate's folder, which holds what the baseline's system was asked again.
+        conversation_key: how the candidate's conversations are led, `None` if that plays no part. Stored conversations
+            that were led differently are left out if the baseline's system was asked again.
 
     Raises:
         InputError: if its rows cannot be read as a run.
@@ -111,15 +117,35 @@ def load_baseline(
     # Runs are compared case by case: what the baseline's cases stood for plays no part.
     stored.frame.sample = None
     _refuse_damaged(stored)
+    other = _differing(stored.manifest.conversation_key, conversation_key)
     if run is not None and run.old_rows_file.exists():
-        first_calls = _add_old_rows(stored, run)
+        if other:
+            stored = dataclasses.replace(stored, frame=_unfilled(stored))
+        first_calls = _add_old_rows(stored, run, alone=bool(other))
+        other = ""
     return Baseline(
         run_id=stored.run_id,
         frame=freeze(stored.frame),
         score_keys=stored.score_keys,
         candidate_score_keys=score_keys,
         by_turns=freeze(first_calls) if first_calls is not None and len(first_calls) else None,
+        other_conversation=other,
     )
+
+
+def _differing(before: Mapping[str, str], now: Mapping[str, str] | None) -> str:
+    """Name the parts that differ; empty if none does, or if `now` is not known."""
+    parts = sorted({*before, *now}) if now is not None else ()
+    return ", ".join(part for part in parts if before.get(part) != (now or {}).get(part))
+
+
+def _unfilled(stored: StoredRun) -> Frame:
+    """Return a frame without a row; every row that it will hold was planned."""
+    from evalkit.store.stored_run import empty_frame
+
+    frame = empty_frame(dataclasses.replace(stored.manifest, sample=None))
+    frame.planned_repeats = None
+    return frame
 
 
 def _refuse_damaged(stored: StoredRun) -> None:
@@ -140,10 +166,11 @@ def _refuse_damaged(stored: StoredRun) -> None:
         raise InputError(problems)
 
 
-def _add_old_rows(stored: StoredRun, run: RunFolder) -> Frame:
+def _add_old_rows(stored: StoredRun, run: RunFolder, *, alone: bool) -> Frame:
     """Add the baseline system's answers from the candidate's run; return its first calls separately as well.
 
-    A first call takes the place of the stored one only if it was answered and graded in full.
+    Unless they stand alone, a first call takes the place of the stored one only if it was answered and graded in
+    full.
     """
     from evalkit.store.stored_run import empty_frame
 
@@ -153,7 +180,7 @@ def _add_old_rows(stored: StoredRun, run: RunFolder) -> Frame:
         scores = {name: grade for name, grade in row.scores.items() if name in known}
         fitting = dataclasses.replace(row, scores=scores)
         whole = row.output is not None and all(isinstance(grade, Score) for grade in scores.values())
-        if row.repeat > 0 or whole:
+        if alone or row.repeat > 0 or whole:
             stored.frame.add(fitting)
         if row.repeat == 0:
             first_calls.add(fitting)

@@ -125,10 +125,10 @@ class Rules:
     judge: Mapping[str, Any] = field(default_factory=dict)
     embedding: Mapping[str, Any] = field(default_factory=dict)
     scorers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    conversation: Mapping[str, Any] = field(default_factory=dict)
+    """Not written if the suite has none."""
     calibrations: Mapping[str, str] = field(default_factory=dict)
     sample: Mapping[str, Any] = field(default_factory=dict)
-    conversation: Mapping[str, Any] = field(default_factory=dict)
-    """Not written for a suite without conversations."""
     seed: int = 0
     concurrency: int = 1
     budget_usd: float | None = None
@@ -159,6 +159,9 @@ class Manifest:
     advisory: tuple[str, ...]
     """Metrics that are shown and do not count in `pass_rate`."""
     score_keys: ScoreKeys
+    conversation_key: Mapping[str, str] = field(default_factory=dict)
+    """Part (`user`, `environment`, `max_turns` ...) -> its value: equal for conversations that can be compared; not
+    written if the run has none."""
     scoring: str = ""
     """Id of the state of the scorers that graded the rows."""
     earlier_scorings: Mapping[str, ScoreKeys] = field(default_factory=dict)
@@ -218,10 +221,11 @@ def manifest_record(manifest: Manifest) -> dict[str, Any]:
     record.pop("further")
     if not manifest.golden.checks:
         del record["golden"]["checks"]
-    if record["rules"] is not None and not record["rules"]["conversation"]:
+    if manifest.rules is not None and not manifest.rules.conversation:
         del record["rules"]["conversation"]
     record["metrics"] = [metric_record(metric) for metric in manifest.metrics]
     absent = {"head", *(("finished_at", "wall_s") if not manifest.finished_at else ())}
+    absent |= {"conversation_key"} if not manifest.conversation_key else set()
     absent |= {key for key in ("accepted", "replaces") if manifest.accepted is None or record[key] == "unknown"}
     return {**{key: value for key, value in record.items() if key not in absent}, **manifest.further}
 

@@ -61,6 +61,11 @@ class Terms:
     notes: tuple[str, ...] = ()
     """Notes shown with the figures, such as where a judge was measured."""
 
+    @property
+    def asks_both(self) -> bool:
+        """Whether the baseline's system is asked every case too: its stored conversations were led differently."""
+        return self.policy.escalates and self.baseline is not None and bool(self.baseline.other_conversation)
+
 
 def assess(
     frame: Frame, terms: Terms, *, expected: int, wall_s: float | None = None, final: bool = False

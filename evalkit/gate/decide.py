@@ -96,7 +96,7 @@ def _to_repeat(
     if canaries:
         return NeedsRepeats(canaries, CANARY_RUNS)
     compared = next((check for check in policy.checks if isinstance(check, NoRegression)), None)
-    if baseline is None or compared is None:
+    if baseline is None or baseline.other_conversation or compared is None:
         return None
     cases = suspects_to_repeat(frame, baseline, both=policy.escalates)
     trial = _trial(compared, policy, frame, baseline, seed)

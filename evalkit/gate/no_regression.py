@@ -54,6 +54,9 @@ def regression_finding(
         if trial.uncompared:
             reason = f"not compared with baseline `{policy.baseline}`: {trial.uncompared}"
         return finding([_whole("insufficient evidence", reason)])
+    if baseline.other_conversation:
+        what, fix = led_differently(policy.baseline, baseline.other_conversation)
+        return finding([_whole("no decision", f"{what}: {fix}")])
     pairing = pair(frame, baseline.frame)
     planned = pair(frame, baseline.frame, repeats=trial.planned)
     metrics = policy.metrics if policy.metrics is not None else _default_metrics(frame, baseline.frame)
@@ -84,6 +87,12 @@ def regression_finding(
         more = finding(asked)
         found = Finding((*found.checks, *more.checks), (*found.reasons, *more.reasons))
     return replace(found, comparison=comparison)
+
+
+def led_differently(baseline: str, parts: str) -> tuple[str, str]:
+    """Return why conversations are not compared, and how to fix it."""
+    what = f"the conversations of baseline `{baseline}` were led differently ({parts})"
+    return what, f"run the baseline's system again: `baseline: {{run: {baseline}, system: ...}}`"
 
 
 def _planned(frame: FrozenFrame, planned: int | None) -> int:

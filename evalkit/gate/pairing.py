@@ -30,6 +30,8 @@ class Baseline:
     candidate_score_keys: ScoreKeys
     by_turns: FrozenFrame | None = None
     """Answers of the baseline's system alternated with the candidate's, if it was called: the only comparable times."""
+    other_conversation: str = ""
+    """Parts in which its conversations were led differently, so that they are not compared; empty if in none."""
 
     def differing_parts(self, metric: str) -> str:
         """Return the parts of a metric's score key that differ between the runs; empty if none do."""

@@ -128,7 +128,9 @@ def _asked_by_gate(planned: Planned) -> Iterator[str]:
         one = "case that was" if len(former) == 1 else "cases that were"
         yield f"Not counted: {len(former):,} {one} removed or edited, run in the old form too."
     compares = baseline is not None and any(isinstance(each, NoRegression) for each in policy.checks)
-    if compares and policy.by_turns:
+    if compares and planned.terms.asks_both:
+        yield "Not counted: all conversations with the baseline's system, as the stored ones were led differently."
+    elif compares and policy.by_turns:
         yield f"Not counted: up to {TURNS} calls of the baseline's system, to compare the speed of both."
     again = ["failed canaries"] if any(isinstance(each, Canary) for each in policy.checks) else []
     again += ["cases that look worse than the baseline"] if compares else []

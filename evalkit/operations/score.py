@@ -73,7 +73,15 @@ def answered_by(suite: Suite, folder: RunFolder) -> Suite:
     options = replace(suite.options, repeat=manifest.repeats)
     policy = replace(suite.policy, repeats=manifest.repeats, escalates=False, asks_again=False)
     kind = manifest.system.kind
-    return replace(suite, system=system, system_kind=kind, options=options, policy=policy, baseline_system=None)
+    return replace(
+        suite,
+        system=system,
+        system_kind=kind,
+        options=options,
+        policy=policy,
+        baseline_system=None,
+        led_by=manifest.conversation_key,
+    )
 
 
 def answers_of(folder: RunFolder) -> ScoredRun:

@@ -14,6 +14,7 @@ from evalkit.baselines.load import find_baseline_of, load_baseline
 from evalkit.disk.paths import shown_path
 from evalkit.errors import InputError, Problem, gathered
 from evalkit.gate.assess import Terms
+from evalkit.gate.no_regression import led_differently
 from evalkit.gate.policy import ADD_GATE, NO_GATE, NoRegression
 from evalkit.runner.terms import read_labels_of
 from evalkit.store.folder import DECISION, MANIFEST, ROWS, SUMMARY
@@ -149,6 +150,7 @@ def warnings_of(prepared: Prepared, terms: Terms) -> tuple[Problem, ...]:
         *_own_judge(prepared.suite),
         *_own_packages(prepared.suite),
         *_no_gate(prepared.suite),
+        *_led_differently(terms),
         *unknown_metrics(terms.labels, metrics),
     )
 
@@ -157,6 +159,16 @@ def _no_gate(suite: Suite) -> Iterator[Problem]:
     """Warn if a run of the suite can end in no decision only."""
     if not suite.policy.can_block:
         yield Problem(suite.place("gate"), NO_GATE, ADD_GATE)
+
+
+def _led_differently(terms: Terms) -> Iterator[Problem]:
+    """Warn if nothing will be compared because the baseline's conversations were led differently."""
+    folder, baseline = terms.baseline_folder, terms.baseline
+    if folder is None or baseline is None or not baseline.other_conversation or terms.asks_both:
+        return
+    for check in (each for each in terms.policy.checks if isinstance(each, NoRegression)):
+        what, fix = led_differently(check.baseline, baseline.other_conversation)
+        yield Problem(shown_path(folder.file(MANIFEST)), what, fix)
 
 
 def _own_packages(suite: Suite) -> Iterator[Problem]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from evalkit import __version__
 from evalkit.formats.manifest import FormerCases, GoldenFacts, Manifest, SampleFacts, SystemFacts
 from evalkit.golden.read import file_sha256
+from evalkit.runner.conversation_key import conversation_key
 from evalkit.runner.conversations import environment_files
 from evalkit.runner.scoring import Scoring
 from evalkit.store.git import head_commit
@@ -76,6 +77,7 @@ def manifest_of(
         metrics=tuple(prepared.metrics),
         advisory=tuple(sorted(prepared.advisory)),
         score_keys={name: dict(key) for name, key in prepared.score_keys.items()},
+        conversation_key=conversation_key(suite),
         scoring=Scoring(prepared.graders, {}).id,
         cohorts=tuple(suite.options.cohorts),
         # Further runs by a flag are evidence for a baseline, and no rule for the runs that are compared with it.

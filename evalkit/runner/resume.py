@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from evalkit.suite.model import Suite
 
 SHOWN_LINES = 10
-_SAME = ("system", "baseline_system", "answers", "partial", "seed")
+_SAME = ("system", "baseline_system", "answers", "partial", "seed", "conversation_key")
 """Parts of a manifest that a resumed run must share with the interrupted one; others may be edited."""
 
 

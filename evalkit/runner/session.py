@@ -202,13 +202,15 @@ class Session:
             return None
         work = plan(golden.open(), range(options.repeat), chosen=self.chosen, done=self.done)
         old_system = self.prepared.suite.baseline_system
-        if not terms.policy.by_turns or old_system is None or terms.baseline is None:
+        if old_system is None or terms.baseline is None or not (terms.policy.by_turns or terms.asks_both):
             return await self._call(work, make_row, journal)
-        turns = drawn(golden.open(), TURNS, options.seed, among=self.chosen)
+        n_timed = self.expected if terms.asks_both else TURNS
+        turns = drawn(golden.open(), n_timed, options.seed, among=self.chosen)
         async with open_system(old_system, self.prepared) as answer:
             ask_old = answered_and_graded(answer, grade_all(self.prepared.graders))
             with Journal(self.folder.old_rows_file) as old_journal:
-                paired = by_turns(make_row, ask_old, partial(self._keep_old, journal=old_journal), turns)
+                keep_old = partial(self._keep_old, journal=old_journal)
+                paired = by_turns(make_row, ask_old, keep_old, turns, options.repeat if terms.asks_both else 1)
                 return await self._call(work, paired, journal)
 
     def _again(self, asked: NeedsRepeats, done: Collection[Key]) -> list[tuple[Case, int]]:
@@ -263,7 +265,8 @@ class Session:
         return [row]
 
     def _with_old_rows(self, terms: Terms) -> Terms:
-        baseline = load_baseline(terms.baseline_folder, self.prepared.score_keys, self.folder)
+        keys = self.prepared.score_keys
+        baseline = load_baseline(terms.baseline_folder, keys, self.folder, self.manifest.conversation_key)
         return dataclasses.replace(terms, baseline=baseline)
 
     async def _call(

@@ -20,6 +20,7 @@ from evalkit.gate.amendments import amendments
 from evalkit.gate.assess import Terms
 from evalkit.results import Amendment
 from evalkit.runner.case_checks import METRIC, checks_grader
+from evalkit.runner.conversation_key import conversation_key
 from evalkit.runner.draw import draw
 from evalkit.suite.rules import rules_of
 from evalkit.text.numbers import plural
@@ -63,7 +64,7 @@ def terms_of_run(
     asked = None if baseline == NO_BASELINE and not asks else baseline
     before = state_before(suite, asked, find_baseline_of(suite, baseline), env)
     terms = dataclasses.replace(
-        _terms(suite, baseline, before, repeats=suite.options.repeat, score_keys=keys),
+        _terms(suite, baseline, before, _Made(suite.options.repeat, keys, conversation_key(suite))),
         labels=read_labels_of(suite),
         partial=partial,
         seed=suite.options.seed,
@@ -118,7 +119,8 @@ def terms_of_stored(
     """
     before = state_before(suite, baseline, find_baseline_of(suite, baseline), env, manifest)
     former = () if manifest.former is not None else None
-    terms = _terms(suite, baseline, before, run, repeats=manifest.repeats, score_keys=manifest.score_keys)
+    made = _Made(manifest.repeats, manifest.score_keys, manifest.conversation_key)
+    terms = _terms(suite, baseline, before, made, run)
     return dataclasses.replace(
         terms,
         former=former,
@@ -130,15 +132,16 @@ def terms_of_stored(
     )
 
 
-def _terms(
-    suite: Suite,
-    baseline: str | None,
-    before: RulesBefore,
-    run: RunFolder | None = None,
-    *,
-    repeats: int,
-    score_keys: ScoreKeys,
-) -> Terms:
+@dataclasses.dataclass(frozen=True)
+class _Made:
+    """How a run was made, as far as another one must have been made alike."""
+
+    repeats: int
+    score_keys: ScoreKeys
+    conversation_key: Mapping[str, str]
+
+
+def _terms(suite: Suite, baseline: str | None, before: RulesBefore, made: _Made, run: RunFolder | None = None) -> Terms:
     """What suite, base and baseline say; the rest is of the run."""
     compared, name = find_baseline_of(suite, baseline), baseline_name_of(suite, baseline)
     # The old system speaks for the run that the suite names beside it, and for no other.
@@ -146,18 +149,18 @@ def _terms(
     policy = dataclasses.replace(
         suite.policy,
         escalates=escalates,
-        repeats=repeats,
+        repeats=made.repeats,
         uncompared="--baseline none" if baseline == NO_BASELINE else "",
     )
     return Terms(
         suite=suite.name,
         policy=policy,
-        baseline=load_baseline(compared, score_keys, run if escalates else None),
+        baseline=load_baseline(compared, made.score_keys, run if escalates else None, made.conversation_key),
         baseline_folder=compared,
         baseline_title=baseline_title(name, compared),
         kappa_floors=suite.options.kappa_floors,
         calibrations=read_calibrations(suite.calibration_files, suite.root),
-        score_keys=score_keys,
+        score_keys=made.score_keys,
         production=suite.options.production,
         traffic_per_month=suite.options.traffic_per_month,
         amendments=(*before.found, *(amendments(before.rules, rules_of(suite)) if before.rules is not None else ())),

@@ -11,21 +11,24 @@ TURNS = 500
 """Cases that are run on both sides: a typical slowdown of 20 % is found in nine runs of ten."""
 
 
-def by_turns(new: MakeRow, old: MakeRow, keep_old: Callable[[Row], object], cases: Collection[str]) -> MakeRow:
-    """Run the first repeat of some cases on both systems, alternately.
+def by_turns(
+    new: MakeRow, old: MakeRow, keep_old: Callable[[Row], object], cases: Collection[str], repeats: int = 1
+) -> MakeRow:
+    """Run the first repeats of some cases on both systems, alternately.
 
     Args:
         new: makes the rows of this run.
         old: makes those of the baseline's system.
         keep_old: takes each of them.
         cases: digests of the cases; half of them, by digest, are asked of the old system first.
+        repeats: number of them that are run on both.
     """
 
     async def ask_old(case: Case, repeat: int) -> None:
         keep_old(await old(case, repeat))
 
     async def make_row(case: Case, repeat: int) -> Row:
-        if repeat > 0 or case.digest not in cases:
+        if repeat >= repeats or case.digest not in cases:
             return await new(case, repeat)
         if int(case.digest, 16) % 2:
             await ask_old(case, repeat)

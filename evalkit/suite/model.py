@@ -304,6 +304,8 @@ class Suite:
 
     conversation: SuiteConversation | None = None
     """How conversations are led, if the suite has them."""
+    led_by: Mapping[str, str] = field(default_factory=dict)
+    """How stored conversations that are scored again were led; see `Manifest.conversation_key`."""
     variables: tuple[str, ...] = ()
     """Names of the environment variables that the suite uses."""
     stated_repeat: int = 1

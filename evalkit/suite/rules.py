@@ -89,11 +89,9 @@ def rules_of_options(options: SuiteOptions, read: Read, folder: str = ".") -> Ru
     """
     scorers = list(_scorers(options))
     named = {name for _, _, given in scorers for name in _files_in(given)}
-    talks = _unlike(ConversationSettings, dataclasses.asdict(options.conversation)) if options.conversation else {}
-    mocks = options.conversation.environment if options.conversation else None
-    named |= {mocks} if isinstance(mocks, str) else set()
+    talks = {} if options.conversation is None else dataclasses.asdict(options.conversation)
+    named |= {each for each in _files_in(talks.get("environment"))}
     files = read([*options.labels, *options.calibrations, *named])
-    talks |= {f"file {mocks}": _fingerprint(files[mocks])} if isinstance(mocks, str) and mocks in files else {}
     code = {label: _code(given, read, folder) for label, cls, given in scorers if cls is PythonScorer}
     return Rules(
         gate=tuple(options.gate),
@@ -110,8 +108,8 @@ def rules_of_options(options: SuiteOptions, read: Read, folder: str = ".") -> Ru
         judge=_flat(_judge(options)),
         embedding=_flat({"model": options.embedding} if isinstance(options.embedding, str) else options.embedding),
         scorers={label: {**_scorer(cls, given, files), **code.get(label, {})} for label, cls, given in scorers},
+        conversation=_conversation(talks, files, read, folder),
         calibrations={name: _fingerprint(files[name]) for name in options.calibrations if name in files},
-        conversation=talks,
         sample=_flat(dataclasses.asdict(found)) if (found := options.sample_of(None)) else {},
         seed=options.seed,
         concurrency=options.concurrency,
@@ -164,6 +162,20 @@ def _policy(given: Mapping[str, Any], files: Mapping[str, bytes]) -> dict[str, l
         return {"policy": [*rule_texts(read_policy(files[file], file))]}
     except InputError:
         return {}
+
+
+def _conversation(talks: Mapping[str, Any], files: Mapping[str, bytes], read: Read, folder: str) -> dict[str, Any]:
+    """Return the non-default settings of conversations, with fingerprints of the files of their environment."""
+    if not talks:
+        return {}
+    from evalkit.llm.config import ChatConfig
+
+    environment = talks["environment"]
+    code = _code({"call": environment["python"]}, read, folder) if isinstance(environment, Mapping) else {}
+    contents = {f"file {name}": _fingerprint(files[name]) for name in _files_in(environment) if name in files}
+    chat = talks["user"]["chat"] if talks["user"] else {}
+    user = {f"user.{key}": value for key, value in _unlike(ChatConfig, model_options(chat)).items()}
+    return {**_unlike(ConversationSettings, {**talks, "user": None}), **user, **contents, **code}
 
 
 def _code(given: Mapping[str, Any], read: Read, folder: str) -> dict[str, str]:
