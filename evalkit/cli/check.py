@@ -12,6 +12,8 @@ from evalkit.text.escaping import visible
 
 if TYPE_CHECKING:
     from evalkit.operations.check import SoundSuite
+    from evalkit.operations.span import Span
+    from evalkit.operations.talks import CountedTalks
 
 
 def check(
@@ -62,16 +64,21 @@ def _facts(found: SoundSuite) -> list[str]:
         f"  cohorts    {', '.join(cohorts) or 'none'}",
         f"  labels     {found.n_labels}",
         f"  baseline   {found.baseline or 'none yet'}",
-        f"  a run makes {_calls(*found.n_calls)}, {suite.options.concurrency} at once",
+        f"  a run makes {_calls(found.calls)}, {suite.options.concurrency} at once",
         *(f"  note       {notice}" for notice in prepared.notices),
         *(f"  warning    {warning}" for warning in prepared.warnings),
     ]
 
 
-def _calls(fewest: int, most: int) -> str:
-    from evalkit.text.numbers import plural
+def _calls(found: CountedTalks) -> str:
+    """The calls of a run; those of conversations from the fewest to the most."""
+    asked = f" and asks the simulated user {_range(found.user)} times" if found.n_simulated else ""
+    return f"{_range(found.system)} {'call' if found.system.high == 1 else 'calls'}{asked}"
 
-    return plural(most, "call") if fewest == most else f"{fewest:,} to {most:,} calls"
+
+def _range(span: Span) -> str:
+    low, high = span.low or 0, span.high or 0
+    return f"{low:,.0f}" if low == high else f"{low:,.0f} to {high:,.0f}"
 
 
 def _cohort(counts: Mapping[str, int] | None, name: str) -> str:

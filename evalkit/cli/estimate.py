@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from evalkit.disk.json_files import to_json
 from evalkit.operations.dry_run import dry_run
-from evalkit.operations.estimate import UNKNOWN, RunEstimate, Span
+from evalkit.operations.estimate import UNKNOWN, RunEstimate
+from evalkit.operations.span import Span
 from evalkit.text.numbers import plural
 from evalkit.text.printable import one_line
 
@@ -99,9 +100,12 @@ def _notes(found: RunEstimate) -> Iterator[str]:
         yield f"Budget: ${found.budget_usd:,.2f} left: {found.budget_word}."
     yield (
         "Calls of judges: low without repairs of replies, high with all of them; attempts after errors come on top."
-        if len(found.calls) > 1
+        if len(found.calls.keys() - {"user"}) > 1
         else "Attempts after errors come on top."
     )
+    if "user" in found.calls:
+        yield "Calls of simulated users: low for conversations of one turn, high for `max_turns`; repairs come on top."
+
     known = any(span.likely is not None for span in (*found.tokens.values(), found.seconds))
     if found.typical and known:
         yield f"Tokens, cost and time: as in {found.typical}, its mean, its cheapest and its dearest tenth."

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evalkit.operations.run import Request, ready
-from evalkit.runner.conversations import turns_asked
+from evalkit.operations.talks import CountedTalks, counted_talks, single_calls
 from evalkit.runner.draw import chosen_cases
 from evalkit.runner.plan import Selection
 from evalkit.suite.parse import load_suite
@@ -23,8 +23,8 @@ class SoundSuite:
     """A suite without problems, and what a run of it would rest on."""
 
     prepared: Prepared
-    n_calls: tuple[int, int]
-    """Fewest and most calls of the system in a whole run, which differ where conversations are led."""
+    calls: CountedTalks
+    """Calls in a whole run."""
     n_labels: int
     baseline: str | None
     """Name of its folder, `None` before the first is saved."""
@@ -44,15 +44,15 @@ async def check_suite(suite_file: Path, env: Mapping[str, str]) -> SoundSuite:
     async with AsyncExitStack() as stack:
         prepared, terms = await ready(suite, Request(suite=suite_file, replies="none"), env, stack)
     chosen, _ = chosen_cases(prepared, Selection())
+    repeats = suite.options.repeat
     n_cases = prepared.golden.n_cases if chosen is None else len(chosen)
-    n_calls = (n_cases, n_cases)
+    calls = single_calls(n_cases * repeats)
     if suite.conversation is not None:
-        cases = (case for case in prepared.golden.open() if chosen is None or case.digest in chosen)
-        fewest, most = zip(*(turns_asked(case, prepared.suite) for case in cases), strict=True)
-        n_calls = (sum(fewest), sum(most))
+        open_cases = (case for case in prepared.golden.open() if chosen is None or case.digest in chosen)
+        calls = counted_talks(suite, ((case, repeats) for case in open_cases))
     return SoundSuite(
         prepared=prepared,
-        n_calls=(n_calls[0] * suite.options.repeat, n_calls[1] * suite.options.repeat),
+        calls=calls,
         n_labels=len(terms.labels),
         baseline=terms.baseline_folder.path.name if terms.baseline_folder else None,
     )

@@ -80,7 +80,7 @@ def _typical(planned: Planned) -> Typical | None:
             if len(rows) >= (1 if whole else LEAST_ROWS):
                 wall_s = manifest.wall_s
                 seconds = None if wall_s is None else wall_s / max(1, n_timed)
-                return Typical(shown_path(folder.path), rows, manifest.score_keys, seconds)
+                return Typical(shown_path(folder.path), rows, manifest.score_keys, manifest.conversation_key, seconds)
     return None
 
 
@@ -104,8 +104,9 @@ def _notes(planned: Planned, request: Request, typical: Typical | None) -> Itera
         yield "Time: at the earlier run's concurrency, which is not kept."
     if prepared.suite.system_kind == "replay":
         yield "The system's answers are stored ones: reading them is not a call."
-    if prepared.services.llm is not None:
-        yield _kept_replies(prepared.suite.root, request.replies)
+    asked = {"judges": prepared.services.llm, "simulated users": prepared.user}
+    if who := " and ".join(name for name, client in asked.items() if client is not None):
+        yield _kept_replies(who, prepared.suite.root, request.replies)
     if isinstance(prepared.services.embedder, AbstractAsyncContextManager):
         if any("embedding" in grader.key for grader in prepared.graders):
             yield "Calls of the embedding endpoint are not counted."
@@ -113,13 +114,13 @@ def _notes(planned: Planned, request: Request, typical: Typical | None) -> Itera
         yield from _asked_by_gate(planned)
 
 
-def _kept_replies(root: Path, replies: Replies) -> str:
+def _kept_replies(who: str, root: Path, replies: Replies) -> str:
     if replies != "taken":
         flag = "--no-cache" if replies == "none" else "--refresh-cache"
-        return f"Judges' replies of earlier runs are not taken ({flag})."
+        return f"Replies of {who} in earlier runs are not taken ({flag})."
     if not (root / CACHE_FILE).is_file():
-        return "Judges' replies of earlier runs: none is kept."
-    return "Judges' replies of earlier runs cost nothing; how many fit is known only when the answers are there."
+        return f"Replies of {who} in earlier runs: none is kept."
+    return f"Replies of {who} in earlier runs cost nothing; how many fit is known only when the answers are there."
 
 
 def _asked_by_gate(planned: Planned) -> Iterator[str]:

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 
 from evalkit.llm.ladder import MAX_REPAIRS
 from evalkit.llm.prices import cost_usd
-from evalkit.runner.conversations import turns_asked
+from evalkit.operations.span import Span, add
+from evalkit.operations.talks import counted_talks
+from evalkit.runner.conversation_key import conversation_key
 from evalkit.scorers.base import Asking
 from evalkit.systems.chat import ChatSystem
 from evalkit.types import Case, Row, Usage
@@ -26,31 +28,6 @@ _CHEAP, _DEAR = 0.1, 0.9
 
 
 @dataclass(frozen=True)
-class Span:
-    """Low, likely and high figure; `None` is unknown, and `why` explains it if all three are."""
-
-    low: float | None = None
-    likely: float | None = None
-    high: float | None = None
-    why: str = ""
-
-    @classmethod
-    def exactly(cls, value: float) -> Span:
-        """Return a span of one known figure."""
-        return cls(value, value, value)
-
-    def __add__(self, other: Span) -> Span:
-        """Add two spans; what is unknown in one is unknown in the sum."""
-        low, likely, high = _sum(self.low, other.low), _sum(self.likely, other.likely), _sum(self.high, other.high)
-        return Span(low, likely, high, self.why or other.why)
-
-    def times(self, factor: float) -> Span:
-        """Multiply every figure."""
-        low, likely, high = (None if end is None else end * factor for end in (self.low, self.likely, self.high))
-        return Span(low, likely, high, self.why)
-
-
-@dataclass(frozen=True)
 class Typical:
     """Rows of an earlier run, whose usage predicts that of the next one."""
 
@@ -59,6 +36,8 @@ class Typical:
     rows: Sequence[Row]
     score_keys: Mapping[str, Mapping[str, str]]
     """Its score keys; grades of another judge are not used."""
+    conversation_key: Mapping[str, str]
+    """How its conversations were led; the cost of another simulated user is not used."""
     seconds_a_row: float | None = None
     """Wall time of the run, computed from its rows, at its own concurrency; `None` if unknown."""
 
@@ -96,9 +75,9 @@ class RunEstimate:
     """Number of grades over all these rows."""
     concurrency: int
     calls: Mapping[str, Span]
-    """Calls of the system, and of each judge by model."""
+    """Calls of the system, of the simulated user, and of each judge by model."""
     tokens: Mapping[str, Span]
-    """Input and output tokens of the system, and of all judges."""
+    """Input and output tokens of the system, of the simulated user, and of all judges."""
     cost_usd: Mapping[str, Span]
     seconds: Span
     budget_usd: float | None
@@ -134,7 +113,11 @@ def estimate(prepared: Prepared, work: Work, typical: Typical | None, notes: Ite
     counted = _counted(prepared, work, judges)
     n_rows = sum(repeats for _, repeats in work.open)
     called = 0 if suite.system_kind == "replay" else n_rows
+    rows = typical.rows if typical is not None else ()
+    talks = counted_talks(suite, work.open, [row.output for row in rows if row.output is not None])
     spent = {"system": _system(prepared, called, typical)}
+    if prepared.user is not None:
+        spent["user"] = _user(prepared.user, conversation_key(suite), talks.n_simulated, typical)
     if judges:
         parts = [_judged(each, counted.grades[id(each)], judges, typical) for each in counted.asking(prepared.graders)]
         spent["judges"] = (_sum_of(tokens for tokens, _ in parts), _sum_of(cost for _, cost in parts))
@@ -150,27 +133,22 @@ def estimate(prepared: Prepared, work: Work, typical: Typical | None, notes: Ite
         n_grades=counted.grades.total(),
         concurrency=suite.options.concurrency,
         calls={
-            "system": _calls(prepared, work) if called else Span.exactly(0),
+            "system": talks.system if called else Span.exactly(0),
+            **({} if prepared.user is None else {"user": talks.user}),
             **dict(zip(_names(judges), counted.calls, strict=True)),
         },
         tokens={name: tokens for name, (tokens, _) in spent.items()},
         cost_usd={name: cost for name, (_, cost) in spent.items()},
-        seconds=_seconds(judges, counted.calls, n_rows, typical),
+        seconds=_seconds(
+            judges if prepared.user is None else (*judges, prepared.user),
+            counted.calls if prepared.user is None else [*counted.calls, talks.user],
+            n_rows,
+            typical,
+        ),
         budget_usd=None if budget is None else max(0.0, budget.limit_usd - work.spent_usd),
         typical=None if typical is None else f"{typical.source} ({len(typical.rows)} answers)",
         notes=tuple(notes),
     )
-
-
-def _calls(prepared: Prepared, work: Work) -> Span:
-    """Count the calls of the system: one a row, or one a turn of a conversation."""
-    spans = (_called(case, prepared).times(repeats) for case, repeats in work.open)
-    return _sum_of(spans)
-
-
-def _called(case: Case, prepared: Prepared) -> Span:
-    low, high = turns_asked(case, prepared.suite)
-    return Span(low, high if low == high else None, high, "it depends on the conversations")
 
 
 @dataclass
@@ -208,8 +186,8 @@ def _judges(prepared: Prepared) -> tuple[ChatClient, ...]:
 
 
 def _names(judges: Sequence[ChatClient]) -> Iterator[str]:
-    """Yield the models, numbered if two members of a panel are the same."""
-    seen: Counter[str] = Counter()
+    """Yield the models, numbered if two members of a panel are the same, or one has the name of another line."""
+    seen: Counter[str] = Counter(["system", "user"])
     for judge in judges:
         seen[judge.model] += 1
         yield judge.model if seen[judge.model] == 1 else f"{judge.model} ({seen[judge.model]})"
@@ -226,6 +204,16 @@ def _system(prepared: Prepared, count: int, typical: Typical | None) -> tuple[Sp
     prices = system.prices
     known = [(usage.input_tokens, usage.output_tokens) for usage in used]
     costs = [None if tokens_in is None or out is None else prices.cost_usd(tokens_in, out) for tokens_in, out in known]
+    return _taken(used, costs, count)
+
+
+def _user(client: ChatClient, key: Mapping[str, str], count: int, typical: Typical | None) -> tuple[Span, Span]:
+    """Estimate tokens and US dollars of simulated users, if those of the earlier run had the same key."""
+    rows = typical.rows if typical is not None and dict(typical.conversation_key) == dict(key) else ()
+    used = [row.output.user_usage for row in rows if row.output and row.output.user_usage]
+    if cost_usd(client.config, input_tokens=1, output_tokens=1) is None:
+        return _taken(used, None, count)
+    costs = [cost_usd(client.config, input_tokens=each.input_tokens, output_tokens=each.output_tokens) for each in used]
     return _taken(used, costs, count)
 
 
@@ -246,7 +234,7 @@ def _judged(grader: Grader, count: int, judges: Sequence[ChatClient], typical: T
 
 def _taken(used: Sequence[Usage], costs: Sequence[float | None] | None, count: int) -> tuple[Span, Span]:
     """Estimate tokens and US dollars of `count` calls like those in `used`; `costs` is `None` if no price is known."""
-    tokens = _scaled([_sum(usage.input_tokens, usage.output_tokens) for usage in used], count, UNKNOWN)
+    tokens = _scaled([add(usage.input_tokens, usage.output_tokens) for usage in used], count, UNKNOWN)
     if costs is None:
         return tokens, _scaled([], count, UNPRICED)
     return tokens, _scaled(costs, count, UNKNOWN if tokens.likely is None else UNPRICED)
@@ -280,7 +268,3 @@ def _seconds(judges: Sequence[ChatClient], calls: Sequence[Span], n_rows: int, t
 
 def _sum_of(spans: Iterable[Span]) -> Span:
     return sum(spans, Span.exactly(0))
-
-
-def _sum(first: float | None, second: float | None) -> float | None:
-    return None if first is None or second is None else first + second

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from evalkit.disk.project_code import load_callable
 from evalkit.errors import InputError, Problem
-from evalkit.formats.conversation import conversation_of
+from evalkit.runner.conversation_key import conversation_key
 from evalkit.runner.grading import Grader
 from evalkit.scorers.registry import score_key
 from evalkit.suite.model import Suite
@@ -22,7 +23,6 @@ from evalkit.systems.chat import ChatSystem
 from evalkit.systems.conversation.environment import MakeEnvironment
 from evalkit.systems.conversation.loop import Simulate, Talks, conversing, directly
 from evalkit.systems.conversation.mocks import MockEnvironment
-from evalkit.systems.fingerprint import config_hash
 from evalkit.systems.python import PythonSystem
 from evalkit.systems.threads import own_code
 from evalkit.types import Case, Metric, Output, Score, Unscored
@@ -68,28 +68,13 @@ def ended_grader(index: int) -> Grader:
     return Grader(scorer, key=score_key("ended", scorer, scorer), index=index)
 
 
-def turns_asked(case: Case, suite: Suite) -> tuple[int, int]:
-    """Return the fewest and the most calls of the system for one run of a case; approvals come on top."""
-    if suite.conversation is None or not isinstance(suite.system, CALLED):
-        return 1, 1
-    most = suite.conversation.settings.max_turns
-    scripted = len(conversation_of(case).turns)
-    return (1, most) if scripted == 0 else (min(scripted, most),) * 2
-
-
 def fingerprint_of(suite: Suite, shared: Shared) -> str | None:
     """Return what identifies the system that answers, with how conversations with it are led."""
     own = suite.system.fingerprint(shared)
-    led = _conversation_hash(suite, shared)
-    return own if own is None or not led else hashlib.sha256(f"{own} {led}".encode()).hexdigest()
-
-
-def _conversation_hash(suite: Suite, shared: Shared) -> str:
-    """Return a hash (hex) of everything that a conversation depends on besides the system and the case."""
-    conversation = suite.conversation
-    if conversation is None:
-        return ""
-    return config_hash(conversation.settings, ("timeout_s", "ended"), environment_files(suite, shared))
+    led = dict(conversation_key(suite))
+    if own is None or not led:
+        return own
+    return hashlib.sha256(json.dumps([own, led], sort_keys=True).encode()).hexdigest()
 
 
 def environment_files(suite: Suite, shared: Shared) -> list[tuple[str, Path]]:

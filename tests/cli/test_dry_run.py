@@ -10,7 +10,8 @@ import pytest
 from cli_project import Project
 from test_spending import CENT_A_CALL, PRICES, chat, reply
 
-from evalkit.operations.estimate import RunEstimate, Span
+from evalkit.operations.estimate import RunEstimate
+from evalkit.operations.span import Span
 from evalkit.testing import FakeModel
 
 JUDGED = """\

@@ -1,0 +1,72 @@
+"""Count the calls that the conversations of a run will make."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from evalkit.formats.conversation import Conversation, conversation_of
+from evalkit.operations.span import Span
+from evalkit.suite.model import Suite
+from evalkit.systems import CALLED
+from evalkit.systems.chat import ChatSystem
+from evalkit.types import Case, Output
+
+
+@dataclass(frozen=True)
+class CountedTalks:
+    """Calls of the system and of the simulated user."""
+
+    system: Span
+    """Without conversations, one call a row."""
+    user: Span
+    """Without repairs of replies."""
+    n_simulated: int
+    """Rows with a simulated user."""
+
+
+def single_calls(n_rows: int) -> CountedTalks:
+    """Return the calls of rows that are single questions."""
+    return CountedTalks(Span.exactly(n_rows), Span.exactly(0), 0)
+
+
+def counted_talks(suite: Suite, rows: Iterable[tuple[Case, int]], typical: Sequence[Output] = ()) -> CountedTalks:
+    """Count calls turn by turn: those of a script are known, a simulated user ends when it likes.
+
+    Args:
+        suite: how conversations are led.
+        rows: cases, with the number of repeats to run.
+        typical: conversations of an earlier run, whose mean length is likely.
+    """
+    conversation = suite.conversation
+    if conversation is None or not isinstance(suite.system, CALLED):
+        return single_calls(sum(repeats for _, repeats in rows))
+    settings, likely = conversation.settings, _mean_turns(typical)
+    runs_tools = settings.environment is not None and isinstance(suite.system, ChatSystem)
+    system = user = Span.exactly(0)
+    n_simulated = 0
+    for case, repeats in rows:
+        talk = conversation_of(case)
+        turns = _turns(talk, settings.max_turns, likely)
+        if talk.user is not None:
+            n_simulated += repeats
+            opening = Span.exactly(-1 if talk.user.opening is not None else 0)
+            user += (turns + opening).times(repeats)
+        if runs_tools:  # the model is called again after each of its tools
+            turns = Span(turns.low, None, None if turns.high is None else turns.high * (1 + settings.max_steps))
+        system += turns.times(repeats)
+    return CountedTalks(system, user, n_simulated)
+
+
+def _turns(talk: Conversation, max_turns: int, likely: float | None) -> Span:
+    if talk.user is None:
+        return Span.exactly(min(len(talk.turns), max_turns))
+    return Span(1, None if likely is None else min(likely, max_turns), max_turns)
+
+
+def _mean_turns(outputs: Sequence[Output]) -> float | None:
+    """Return the mean number of turns of conversations with a simulated user; `None` if there is none."""
+    counts = [
+        sum(message.role == "user" for message in output.messages or ()) for output in outputs if output.user_usage
+    ]
+    return sum(counts) / len(counts) if counts else None
