@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import reduce
 from typing import Any
 
 from evalkit.types import Usage
@@ -24,3 +26,15 @@ def add_usage(first: Usage | None, second: Usage) -> Usage:
 
 def _sum(first: Any, second: Any) -> Any:
     return None if first is None or second is None else first + second
+
+
+def total(values: Sequence[float | None]) -> float | None:
+    """Add up values; `None` if one of them is unknown, or there is none."""
+    known = [value for value in values if value is not None]
+    return sum(known) if known and len(known) == len(values) else None
+
+
+def sum_usages(usages: Sequence[Usage | None]) -> Usage | None:
+    """Add up the usage of several calls; `None` if one of them reports none, or there is no call."""
+    known = [usage for usage in usages if usage is not None]
+    return reduce(add_usage, known) if known and len(known) == len(usages) else None

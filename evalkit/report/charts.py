@@ -8,8 +8,8 @@ from html import escape
 
 from evalkit.report.cohort_table import CohortCell
 from evalkit.report.distributions import Histogram
+from evalkit.report.gate_lines import GateLine
 from evalkit.report.trend import Trend
-from evalkit.report.view import GateLine
 from evalkit.text.escaping import visible
 from evalkit.text.numbers import Style, figure
 from evalkit.types import Metric

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from evalkit.report.cohort_table import standing
+from evalkit.report.gate_lines import GateLine
 from evalkit.report.headline import names_metric, spoken
-from evalkit.report.view import GateLine, View
+from evalkit.report.view import View
 from evalkit.results import OVERALL, CheckOutcome, Outcome
 from evalkit.text.numbers import plural
 from evalkit.text.printable import clipped, one_line

@@ -8,10 +8,11 @@ from typing import Any
 from evalkit.report.charts import dots_svg, histogram_rows, histogram_svg, range_svg, shared_ends, trend_svg
 from evalkit.report.cohort_table import FEW_CASES, CohortCell, CohortRow
 from evalkit.report.distributions import Histogram
+from evalkit.report.gate_lines import GateLine
 from evalkit.report.judges import KINDS
 from evalkit.report.nodes import NODE_COLUMNS
 from evalkit.report.survey import changes_of
-from evalkit.report.view import GateLine, View
+from evalkit.report.view import View
 from evalkit.text.numbers import Style, figure
 from evalkit.types import Score
 

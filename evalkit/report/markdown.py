@@ -6,14 +6,16 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from evalkit.report.cohort_table import CohortCell, CohortRow
+from evalkit.report.gate_lines import GateLine
 from evalkit.report.headline import subject
+from evalkit.report.markdown_changes import amendments_section, changes_section, code, first_ids
 from evalkit.report.nodes import NODE_COLUMNS
 from evalkit.report.page import STEP_SUMMARY_BYTES, Code, Line, Page, Section, Table, markdown
 from evalkit.report.survey import FailedCase
-from evalkit.report.view import GateLine, View
-from evalkit.results import OVERALL, Amendment, CheckOutcome, Comparison
+from evalkit.report.view import View
+from evalkit.results import OVERALL, CheckOutcome
 from evalkit.text.numbers import plural
-from evalkit.text.printable import MODEL_TEXT_CHARS, one_line
+from evalkit.text.printable import one_line
 from evalkit.types import Score
 
 MARKS = {
@@ -84,10 +86,6 @@ def few_words(text: str, most: int) -> str:
     return " ".join(words) if len(words) <= most else " ".join(words[:most]) + " …"
 
 
-def _code(text: str, limit: int = MODEL_TEXT_CHARS) -> Code:
-    return Code(one_line(text, limit))
-
-
 def _why(view: View, most: int) -> Section | None:
     """Return the checks that decided, the other reasons, the kinds of failures, and what else moved."""
     shown = [line for line in view.gates if line.outcome in _deciding(view) and line.now and line.base]
@@ -151,7 +149,7 @@ def _cases_to_look_at(view: View, most: int) -> Section | None:
 def _case_cells(failed: FailedCase) -> tuple[Line, ...]:
     wrong = failed.wrong + (f" ({failed.runs})" if failed.runs else "")
     return (
-        (_code(few_words(failed.row.case.id, 3), 60),),
+        (code(few_words(failed.row.case.id, 3), 60),),
         (few_words(one_line(failed.row.case.question, 90), _QUESTION_WORDS),),
         (few_words(one_line(wrong, 90), _WRONG_WORDS),),
         (few_words(one_line(failed.answer, 90), _ANSWER_WORDS),),
@@ -161,7 +159,7 @@ def _case_cells(failed: FailedCase) -> tuple[Line, ...]:
 def _next(view: View) -> Section | None:
     """Return what to do next, with commands to copy."""
     lines = tuple(
-        (f"{few_words(step.text, 9)}:", _code(step.command, 200))
+        (f"{few_words(step.text, 9)}:", code(step.command, 200))
         if 0 < len(step.command.split()) <= _COMMAND_WORDS
         else (few_words(step.text, 9),)
         for step in view.next[:2]
@@ -181,12 +179,12 @@ def _said(line: GateLine) -> Line:
     """Return the reason of a check, after its name if the reason does not name it."""
     reason = one_line(line.check.reason, 300)
     names = {line.check.metric, line.check.cohort} - {OVERALL, ""}
-    return (reason,) if all(name in reason for name in names) else (_code(_name(line), 100), f": {reason}")
+    return (reason,) if all(name in reason for name in names) else (code(_name(line), 100), f": {reason}")
 
 
 def _gate_cells(line: GateLine) -> tuple[Line, ...]:
     words = (line.now or "–", line.base or "–", line.drop or "–", line.need)
-    return ((_code(_name(line), 100),), *((one_line(word, 100),) for word in words), (MARKS[line.outcome],))
+    return ((code(_name(line), 100),), *((one_line(word, 100),) for word in words), (MARKS[line.outcome],))
 
 
 def _name(line: GateLine) -> str:
@@ -198,8 +196,8 @@ def _cohorts(
     view: View, title: str, rows: Iterable[CohortRow], columns: Sequence[int], *, folded: bool = False
 ) -> Section:
     shown, hidden = columns[:_COLUMNS], len(columns) - _COLUMNS
-    head: tuple[Line, ...] = (("Cohort",), *((_code(view.metrics[place].name, 60),) for place in shown))
-    body = [((_code(row.cohort, 80),), *(_cohort_cell(row.cells[place]) for place in shown)) for row in rows]
+    head: tuple[Line, ...] = (("Cohort",), *((code(view.metrics[place].name, 60),) for place in shown))
+    body = [((code(row.cohort, 80),), *(_cohort_cell(row.cells[place]) for place in shown)) for row in rows]
     section = _tabled(title, head, body, folded=folded)
     more = ((f"{plural(hidden, 'more metric')} in the report",),) if hidden > 0 else ()
     return replace(section, lines=(*section.lines, *more))
@@ -231,14 +229,14 @@ def _worst_line(failed: FailedCase) -> Line:
     hidden = len(failed.failed) - _SCORES
     state = [*scores, f"and {hidden:,} more"] if hidden > 0 else scores or [row.state.replace("_", " ")]
     runs = [f"{failed.runs} ·"] if failed.runs else []
-    return (_code(row.case.id, 80), f"{row.case.severity} ·", *runs, *state, "· answer", _code(failed.answer))
+    return (code(row.case.id, 80), f"{row.case.severity} ·", *runs, *state, "· answer", code(failed.answer))
 
 
 def _kinds(view: View) -> Section | None:
     """Return each kind of failure with cases to look at."""
     if not view.kinds:
         return None
-    bullets = tuple((f"{line}:", *_first_ids(line.kind.case_ids)) for line in view.kinds[:_ROWS])
+    bullets = tuple((f"{line}:", *first_ids(line.kind.case_ids)) for line in view.kinds[:_ROWS])
     return Section(title="Failures by kind", folded=True, bullets=bullets)
 
 
@@ -249,13 +247,13 @@ def score_change(score: Score, failed: FailedCase) -> Line:
     change = (
         "failed" if was == score.value else f"{score.value:.3g}" if was is None else f"{was:.3g} → {score.value:.3g}"
     )
-    return (_code(score.metric, 60), change)
+    return (code(score.metric, 60), change)
 
 
 def judge_lines(view: View) -> tuple[Line, ...]:
     """Return the trust of each judge on one line, and its corrected figures."""
     lines: list[Line] = [
-        (_code(panel.metric, 60), "by", _code(panel.judge, 80), one_line(panel.standing, 300))
+        (code(panel.metric, 60), "by", code(panel.judge, 80), one_line(panel.standing, 300))
         for panel in view.panels[:_ROWS]
     ]
     return (*lines, *((one_line(sentence, 300),) for sentence in view.corrections[:_ROWS]))
@@ -267,64 +265,13 @@ def _judges(view: View) -> Section | None:
     return Section(title="Judge trust", folded=True, bullets=lines) if lines else None
 
 
-def _amendments(view: View) -> Section | None:
-    """Return changes of the rules, with the looser ones marked."""
-    if not view.amendments:
-        return None
-    return Section(
-        title="Rules, labels and cases that changed",
-        folded=True,
-        note=f"since {one_line(view.amended_since, 80)}" if view.amended_since else "",
-        bullets=tuple(map(amendment_line, view.amendments[:_ROWS])),
-    )
-
-
-def amendment_line(each: Amendment) -> Line:
-    """Format ``! looser `gate pass_rate.min` 0.85 → 0.80``."""
-    change = f"{one_line(each.before, 100)} → {one_line(each.after, 100)}" if each.before or each.after else ""
-    words = " ".join(filter(None, (change, f"({each.note})" if each.note else "")))
-    mark = ("! looser:",) if each.loosens else ()
-    return (*mark, _code(each.what, 100), words) if words else (*mark, _code(each.what, 100))
-
-
-def _changes(view: View) -> Section | None:
-    """Return the comparison as counts and first ids."""
-    found = view.comparison
-    if found is None:
-        return None
-    counts = ", ".join(f"{word} {len(ids):,}" for word, ids in _listed(found))
-    named = [(word, ids) for word, ids in _listed(found) if word in ("removed", "added", "changed") and ids]
-    return Section(
-        title="Against the baseline",
-        folded=True,
-        note=f"{one_line(found.baseline_id, 120)}: {found.n_paired:,} pairs; {counts}",
-        bullets=tuple((f"{word}:", *_first_ids(ids)) for word, ids in named),
-    )
-
-
-def _first_ids(ids: Sequence[str]) -> Line:
-    spans = [span for case_id in ids[:5] for span in (_code(case_id, 60), ",")][:-1]
-    return (*spans, f"and {len(ids) - 5:,} more") if len(ids) > 5 else tuple(spans)
-
-
-def _listed(found: Comparison) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    return (
-        ("new failures", found.new_failures),
-        ("fixed", found.fixed),
-        ("still failing", found.still_failing),
-        ("added", found.added),
-        ("removed", found.removed),
-        ("changed", found.changed),
-    )
-
-
 def _resources(view: View) -> Section | None:
-    alone = tuple((_code(name, 60), one_line(value, 120)) for name, value in view.resources_alone)
+    alone = tuple((code(name, 60), one_line(value, 120)) for name, value in view.resources_alone)
     if not view.resources:
         return Section(title="Latency and cost", folded=True, bullets=alone) if alone else None
-    head: tuple[Line, ...] = (("Cohort",), *((_code(name, 60),) for name in view.resource_metrics))
+    head: tuple[Line, ...] = (("Cohort",), *((code(name, 60),) for name in view.resource_metrics))
     rows: list[tuple[Line, ...]] = [
-        ((_code(row.cohort, 80),), *((one_line(value, 120) or "–",) for value in row.values)) for row in view.resources
+        ((code(row.cohort, 80),), *((one_line(value, 120) or "–",) for value in row.values)) for row in view.resources
     ]
     return replace(_tabled("Latency and cost", head, rows, folded=True), bullets=alone)
 
@@ -333,9 +280,9 @@ def _outcomes(view: View) -> Section | None:
     """Return the metrics of runs in which the same thing happened."""
     if not view.outcomes.rows:
         return None
-    head: tuple[Line, ...] = (("Runs with",), *((_code(name, 60),) for name in view.outcomes.metrics))
+    head: tuple[Line, ...] = (("Runs with",), *((code(name, 60),) for name in view.outcomes.metrics))
     rows: list[tuple[Line, ...]] = [
-        ((_code(label, 80),), *((one_line(value, 120),) for value in values)) for label, values in view.outcomes.rows
+        ((code(label, 80),), *((one_line(value, 120),) for value in values)) for label, values in view.outcomes.rows
     ]
     return _tabled("What happened on the way (shown, never gated)", head, rows, folded=True)
 
@@ -346,7 +293,7 @@ def _nodes(view: View) -> Section | None:
         return None
     head: tuple[Line, ...] = (("Node",), *((name,) for name in NODE_COLUMNS))
     rows: list[tuple[Line, ...]] = [
-        ((_code(line.node, 60),), *((one_line(value, 60),) for value in line.values)) for line in view.nodes
+        ((code(line.node, 60),), *((one_line(value, 60),) for value in line.values)) for line in view.nodes
     ]
     return _tabled("Nodes", head, rows, folded=True)
 
@@ -354,8 +301,8 @@ def _nodes(view: View) -> Section | None:
 def error_lines(view: View) -> tuple[Line, ...]:
     """Return each kind of error with its count and first case."""
     return tuple(
-        (f"{line.state}", _code(line.kind, 60), f"× {line.count:,}")
-        + ((", first", _code(line.example.case_id, 60), ":", _code(line.example.message)) if line.example else ())
+        (f"{line.state}", code(line.kind, 60), f"× {line.count:,}")
+        + ((", first", code(line.example.case_id, 60), ":", code(line.example.message)) if line.example else ())
         for line in view.errors[:_ROWS]
     )
 
@@ -376,7 +323,7 @@ def _notes(view: View) -> Section | None:
 
 
 def _provenance(view: View) -> Section | None:
-    lines = tuple((f"{one_line(name, 60)}:", _code(value, 200)) for name, value in view.provenance[:_LISTED])
+    lines = tuple((f"{one_line(name, 60)}:", code(value, 200)) for name, value in view.provenance[:_LISTED])
     return Section(title="Provenance", folded=True, bullets=lines) if lines else None
 
 
@@ -385,8 +332,8 @@ _FOLDED: tuple[Callable[[View], Section | None], ...] = (
     _kinds,
     _checks,
     _all_cohorts,
-    _amendments,
-    _changes,
+    amendments_section,
+    changes_section,
     _judges,
     _errors,
     _notes,

@@ -7,11 +7,13 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from evalkit.formats.manifest import Manifest
+from evalkit.report.gate_lines import GateLine
 from evalkit.report.judges import JudgeLine
-from evalkit.report.markdown import MARKS, amendment_line, judge_lines
+from evalkit.report.markdown import MARKS, judge_lines
+from evalkit.report.markdown_changes import amendment_line
 from evalkit.report.page import line_markdown
 from evalkit.report.survey import FailedCase
-from evalkit.report.view import GateLine, View
+from evalkit.report.view import View
 from evalkit.results import OVERALL
 from evalkit.text.numbers import RESOURCES, plural
 from evalkit.text.printable import code, plain

@@ -20,24 +20,22 @@ from evalkit.report.cohort_table import (
 )
 from evalkit.report.corrections import correction_lines
 from evalkit.report.distributions import Histogram
-from evalkit.report.headline import ORDER, WORDS, headline, lead_of, spoken, titled
+from evalkit.report.gate_lines import GateLine, gate_lines
+from evalkit.report.headline import WORDS, headline, lead_of, spoken
 from evalkit.report.judges import JudgeLine, JudgePanel, judge_line, judge_panels
 from evalkit.report.next_steps import NextStep, Places, next_steps
 from evalkit.report.nodes import NodeLine, node_lines
 from evalkit.report.outcomes import OutcomeTable, outcome_table
 from evalkit.report.survey import Example, FailedCase, Rows, changes_of, walk
 from evalkit.report.trend import Trend, trends
-from evalkit.results import OVERALL, PARTIAL_RUN, Amendment, Check, CheckOutcome, Comparison, Decision, Outcome, Summary
+from evalkit.results import OVERALL, PARTIAL_RUN, Amendment, Comparison, Decision, Outcome, Summary
 from evalkit.store.history import PastRun
 from evalkit.text.numbers import (
     RESOURCES,
     Style,
-    difference,
-    dropped,
     duration,
     estimated,
     figure,
-    needed,
     plural,
     style_of,
 )
@@ -45,21 +43,6 @@ from evalkit.types import Metric
 
 _FACTS = ("latency_p95_s", "cost_per_case_usd")
 """Metrics shown on the line below the verdict."""
-
-
-@dataclass(frozen=True, slots=True)
-class GateLine:
-    """One check as text."""
-
-    subject: str
-    now: str
-    base: str
-    drop: str
-    need: str
-    smallest_drop: str
-    """The smallest drop that the check would probably have detected."""
-    outcome: CheckOutcome
-    check: Check
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +204,7 @@ def build_view(  # noqa: PLR0913 - what a view is made of
         facts=_facts(summary, decision, manifest, styles),
         moves=_moves(decision.comparison, found.n_unpaired),
         partial=partial,
-        gates=_gates(decision, styles),
+        gates=gate_lines(decision, styles),
         metrics=quality,
         declared={metric.name: metric for metric in summary.metrics},
         advisory=advisory,
@@ -335,26 +318,6 @@ def _overall_figures(
 ) -> tuple[tuple[str, str], ...]:
     cells = [cell for cell in summary.cells if cell.cohort == OVERALL and cell.metric in names]
     return tuple((cell.metric, estimated(cell.estimate, styles[cell.metric])) for cell in cells)
-
-
-def _gates(decision: Decision, styles: Mapping[str, Style]) -> tuple[GateLine, ...]:
-    """Return the checks, most urgent first; equal ones keep the order of the suite."""
-    ordered = sorted(decision.checks, key=lambda check: ORDER.index(check.outcome))
-    return tuple(_gate(check, styles[check.metric]) for check in ordered)
-
-
-def _gate(check: Check, style: Style) -> GateLine:
-    n = check.observed.n if check.observed else 0
-    return GateLine(
-        subject=titled(check),
-        now=estimated(check.observed, style),
-        base="" if check.baseline is None else figure(check.baseline, style, n),
-        drop=dropped(check.drop, style),
-        need=needed(check.need, style),
-        smallest_drop="" if check.smallest_drop is None else difference(check.smallest_drop, style, n),
-        outcome=check.outcome,
-        check=check,
-    )
 
 
 def _errors(state: str, kinds: Mapping[str, int], examples: Mapping[str, Example]) -> tuple[ErrorLine, ...]:

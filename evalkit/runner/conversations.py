@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -53,9 +51,9 @@ class ConversationEnded:
 
 
 def adds_ended(suite: Suite) -> bool:
-    """Return True if the metric `ended` is added: evalkit leads the conversations, and the suite does not decline."""
+    """Return True if the metric `ended` is added: evalkit leads the conversations, or led those that were stored."""
     conversation = suite.conversation
-    return conversation is not None and conversation.settings.ended and isinstance(suite.system, CALLED)
+    return conversation is not None and conversation.settings.ended and bool(conversation_key(suite))
 
 
 def ended_grader(index: int) -> Grader:
@@ -66,15 +64,6 @@ def ended_grader(index: int) -> Grader:
     """
     scorer = ConversationEnded()
     return Grader(scorer, key=score_key("ended", scorer, scorer), index=index)
-
-
-def fingerprint_of(suite: Suite, shared: Shared) -> str | None:
-    """Return what identifies the system that answers, with how conversations with it are led."""
-    own = suite.system.fingerprint(shared)
-    led = dict(conversation_key(suite))
-    if own is None or not led:
-        return own
-    return hashlib.sha256(json.dumps([own, led], sort_keys=True).encode()).hexdigest()
 
 
 def environment_files(suite: Suite, shared: Shared) -> list[tuple[str, Path]]:

@@ -21,7 +21,7 @@ from evalkit.llm.budget import Budget
 from evalkit.runner.addresses import addresses_of
 from evalkit.runner.case_checks import METRIC, checks_grader
 from evalkit.runner.chat_clients import Replies, Spending, judges_of, open_cache, open_client, unpriced, user_of
-from evalkit.runner.conversations import adds_ended, ended_grader, environment_problems, fingerprint_of
+from evalkit.runner.conversations import adds_ended, ended_grader, environment_problems
 from evalkit.runner.grading import Grader
 from evalkit.runner.names import foreign_cohorts, foreign_values, metric_name_problems
 from evalkit.runner.needs import missing, need_of
@@ -182,7 +182,7 @@ async def prepare(
     )
     if problems or golden is None or services is None:
         raise InputError(_placed(suite, problem) for problem in problems)
-    fingerprint = fingerprint_of(suite, shared)
+    fingerprint = suite.system.fingerprint(shared)
     doubts = tuple(reach_doubts(suite, counts, has_judge=bool(judges_of(suite))))
     return Prepared(suite, golden, tuple(graders), shared, fingerprint, process, services, budget, cache, user, doubts)
 

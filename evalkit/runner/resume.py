@@ -33,6 +33,9 @@ SHOWN_LINES = 10
 _SAME = ("system", "baseline_system", "answers", "partial", "seed", "conversation_key")
 """Parts of a manifest that a resumed run must share with the interrupted one; others may be edited."""
 
+_IN_WORDS = {"conversation_key": "way to lead conversations", "baseline_system": "baseline system"}
+"""Part -> its name in messages, if that differs."""
+
 
 @dataclass(frozen=True)
 class Resume:
@@ -110,14 +113,15 @@ def _refuse_others(folder: RunFolder, stored: Manifest, manifest: Manifest) -> N
     changed += ["sample"] if samples[0] != samples[1] else []
     changed += ["repeats"] if stored.repeats > manifest.repeats else []
     if changed:
-        what = f"the run in it had another {', '.join(changed)}{_differing_files(stored, manifest)}"
+        named = ", ".join(_IN_WORDS.get(part, part) for part in changed)
+        what = f"the run in it had another {named}{_differing_files(stored, manifest)}"
         raise InputError(Problem(shown_path(folder.path), what, "start a new run"))
 
 
 def _differing_files(stored: Manifest, manifest: Manifest) -> str:
     """List the system's files that changed, as ` (bot.py changed, prompt.md added)`."""
     before, now = stored.system_files, manifest.system_files
-    if not before or stored.system == manifest.system:
+    if not before or before == now:
         return ""
     words = [
         f"{name} {'added' if name not in before else 'removed' if name not in now else 'changed'}"

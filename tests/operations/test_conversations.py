@@ -250,7 +250,7 @@ def test_a_changed_environment_is_another_run(root: Path) -> None:
     """Rows of two environments do not mix; the file is named."""
     evalkit.run("suite.yaml", out="reports/a")
     change(root, "mocks.yaml", "refunded", "paid")
-    with pytest.raises(InputError, match=r"another system \(mocks.yaml changed\)"):
+    with pytest.raises(InputError, match=r"another way to lead conversations \(mocks.yaml changed\)"):
         evalkit.run("suite.yaml", out="reports/a", resume=True)
 
 

@@ -147,7 +147,7 @@ def test_an_interrupted_run_goes_on_with_the_same_user(talks: Talks) -> None:
         project = talks(server)
         saved(project)
         project.write(*rows(), chat={"model": "other"})
-        with pytest.raises(InputError, match="another conversation_key"):
+        with pytest.raises(InputError, match="another way to lead conversations"):
             project.run("base", resume=True, baseline="none")
 
 

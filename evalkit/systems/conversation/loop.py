@@ -12,10 +12,12 @@ from typing import Any
 
 from evalkit.formats.contexts import context_records
 from evalkit.formats.conversation import Conversation, SimulatedUser, conversation_of
-from evalkit.formats.steps import calls_of, step_of, steps_of, usage_record
+from evalkit.formats.steps import calls_of, usage_record
+from evalkit.formats.usage import sum_usages, total
 from evalkit.systems.base import Answer
 from evalkit.systems.conversation.approvals import REJECTED, Person, approval_step, resume_of
 from evalkit.systems.conversation.environment import MakeEnvironment, Recorder, ToolError, tool_names
+from evalkit.systems.conversation.reported_steps import steps_of_turn
 from evalkit.systems.conversation.settings import ConversationSettings
 from evalkit.systems.conversation.stopping import stops
 from evalkit.text.values import one_line
@@ -287,7 +289,7 @@ class _Talk:
 
     def _take_reported(self, output: Output, began_s: float) -> None:
         """Keep what the system says it did in this turn; calls of the environment's tools are as recorded there."""
-        reported = _steps_of_turn(output, self.turn, began_s)
+        reported = steps_of_turn(output, self.turn, began_s)
         if reported is None:
             return
         self.reports_steps = True
@@ -338,65 +340,16 @@ class _Talk:
         steps = tuple(self.steps)
         return replace(
             last,
-            usage=_summed(self.usages),
-            user_usage=_summed(self.user_usages),
+            usage=sum_usages(self.usages),
+            user_usage=sum_usages(self.user_usages),
             tool_calls=calls_of(steps) if self.reports_steps else None,
             trajectory=steps if self.reports_steps or steps else None,
             messages=tuple(self.messages),
             state=self.state,
             stop=stop,
             fault=None if last.fault is None else f"{last.fault} (turn {self.turn})",
-            latency_s=_total(self.latencies_s),
+            latency_s=total(self.latencies_s),
             ttft_s=None,
             attempts=1 + self.n_repeated,
             done=False,
         )
-
-
-def _steps_of_turn(output: Output, turn: int, began_s: float) -> list[Step] | None:
-    """Return the steps of one turn from an answer, which may report the whole conversation so far.
-
-    Args:
-        output: the answer.
-        turn: counted from 1.
-        began_s: seconds from the beginning of the conversation to this call, which its times are counted from.
-    """
-    messages, steps = output.messages, output.trajectory
-    if messages is not None:
-        last_user = max((at for at, message in enumerate(messages) if message.role == "user"), default=-1)
-        steps = steps_of(messages[last_user + 1 :])
-    elif steps is not None:
-        steps = tuple(step for step in steps if step.turn in (None, turn))
-    elif output.tool_calls is not None:
-        steps = tuple(map(step_of, output.tool_calls))
-    return None if steps is None else [_in_turn(step, turn, began_s) for step in steps]
-
-
-def _in_turn(step: Step, turn: int, began_s: float) -> Step:
-    started_s, ended_s = (None if time is None else time + began_s for time in (step.started_s, step.ended_s))
-    # Ids are the system's own, and it may count anew in each turn.
-    own_id, parent = (f"{turn}.{each}" if each else each for each in (step.id, step.parent))
-    return replace(step, turn=turn, started_s=started_s, ended_s=ended_s, id=own_id or "", parent=parent)
-
-
-def _total(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return sum(known) if known and len(known) == len(values) else None
-
-
-def _summed(usages: Sequence[Usage | None]) -> Usage | None:
-    """Add up what the turns used; a figure that one of them does not report is unknown, a cached one adds nothing."""
-    usages = [usage for usage in usages if usage is None or not usage.cached] or usages
-    known = [usage for usage in usages if usage is not None]
-    if not known or len(known) < len(usages):
-        return None
-    models = {usage.model for usage in known}
-    cost_usd = _total([usage.cost_usd for usage in known])
-    n_in, n_out = (_total([getattr(usage, key) for usage in known]) for key in ("input_tokens", "output_tokens"))
-    return Usage(
-        input_tokens=None if n_in is None else int(n_in),
-        output_tokens=None if n_out is None else int(n_out),
-        cost_usd=cost_usd,
-        model=models.pop() if len(models) == 1 else None,
-        cached=all(usage.cached for usage in known),
-    )
