@@ -23,9 +23,11 @@ FIELD = METRIC = "checks"
 MOST_CHECKS = 100
 """Of one case."""
 RULES: Mapping[str, str] = {
+    "budget": "1",
     "citation": "2",
     "contains": "2",
     "cost": "1",
+    "efficiency": "1",
     "exact": "1",
     "groundedness": "1",
     "json": "1",
@@ -34,13 +36,18 @@ RULES: Mapping[str, str] = {
     "latency": "1",
     "leak": "2",
     "length": "1",
+    "loops": "1",
     "numbers": "1",
     "prompt_leak": "1",
     "refusal": "3",
     "regex": "1",
     "rouge_l": "1",
+    "state": "1",
+    "steps": "1",
     "token_f1": "1",
     "tool_calls": "1",
+    "tool_errors": "1",
+    "trajectory": "1",
 }
 """Scorers that a case may name, with the versions that `CaseChecks.version` stands for.
 
@@ -88,7 +95,7 @@ class CaseChecks:
         """Grade by each check."""
         checks, _ = _read(_text(case))
         # Checks are rules, which no repeat changes.
-        outcomes = [_outcome((await grade_all((check.grader,))(case, output, 0)).values()) for check in checks]
+        outcomes = [_outcome(await _grades(check, case, output)) for check in checks]
         told = [f"check {at}: {check.label}" for at, check in enumerate(checks, 1)]
         failed = [
             f"{what}: {reason}" for what, (passed, reason, _) in zip(told, outcomes, strict=True) if passed is False
@@ -113,6 +120,13 @@ def checks_grader(index: int) -> Grader:
     """
     scorer = CaseChecks()
     return Grader(scorer, When(has=(FIELD,)), key=score_key(METRIC, scorer, scorer), index=index)
+
+
+async def _grades(check: CaseCheck, case: Case, output: Output) -> Collection[Grade]:
+    """Grade by one check; what is shown only decides nothing here either."""
+    shown_only = {metric.name for metric in check.grader.metrics if metric.diagnostic}
+    grades = await grade_all((check.grader,))(case, output, 0)
+    return [grade for name, grade in grades.items() if name not in shown_only]
 
 
 def _outcome(grades: Collection[Grade]) -> tuple[bool | None, str, str]:

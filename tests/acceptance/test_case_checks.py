@@ -16,7 +16,7 @@ from evalkit import InputError, Score, Unscored
 from evalkit.runner.case_checks import MOST_CHECKS, RULES, CaseChecks
 from evalkit.scorers.base import POWERS, Bindable, CaseReader, Keyed
 from evalkit.scorers.registry import SCORERS, scorer_class
-from evalkit.types import Case, Output, Row
+from evalkit.types import Case, Output, Row, ToolCall
 
 FEE: dict[str, Any] = {
     "id": "fee",
@@ -279,3 +279,19 @@ def test_check_case_of_a_rule_reaches_the_row() -> None:
     grade = asyncio.run(CaseChecks().score(sound, Output(text="8")))
     assert isinstance(grade, Score)
     assert grade.reason == "check 1: the fee: missing '9'"
+
+
+def test_a_figure_that_is_only_shown_does_not_leave_a_check_unknown() -> None:
+    """An answer without an error has no `tool_errors.recovered`, and passes; state and steps are checked too."""
+    checks: list[Any] = [{"tool_errors": 0}, {"steps": {"max": 1}}, {"loops": 1}, "state"]
+    fields = {"checks": checks, "state": {"n": 1}, "expected_state": {"n": 2}}
+    case = Case(id="a", input="q", fields=fields)
+    CaseChecks().check_case(case)
+    call = ToolCall("add", {"n": 1})
+    grade = asyncio.run(CaseChecks().score(case, Output(text="", tool_calls=(call,), state={"n": 2})))
+    assert isinstance(grade, Score)
+    assert grade.passed, grade.reason
+    grade = asyncio.run(CaseChecks().score(case, Output(text="", tool_calls=(call, call), state={"n": 3})))
+    assert isinstance(grade, Score)
+    assert not grade.passed
+    assert "check 4: state: 0 of 1 expected value; n is 3, expected 2" in grade.reason
