@@ -24,6 +24,7 @@ from evalkit.errors import InputError
 from evalkit.formats.build import key_of
 from evalkit.gate.policy import CHECKS
 from evalkit.golden.fields import to_case
+from evalkit.scorers.agents.policy_file import read_policy
 from evalkit.scorers.registry import SCORERS
 from evalkit.suite.model import SuiteOptions
 from evalkit.suite.parse import load_suite
@@ -70,6 +71,9 @@ def test_every_suite_example_is_a_sound_suite(text: str, tmp_path: Path) -> None
         return
     if "jobs" in value:
         check_workflow(text, value, tmp_path)
+        return
+    if "golden" not in value:
+        read_policy(text.encode(), "policy.yaml")
         return
     (tmp_path / "pyproject.toml").touch()
     (tmp_path / "golden.jsonl").write_text('{"id": "a", "input": "q"}\n', encoding="utf-8")
@@ -258,6 +262,33 @@ def test_the_system_of_the_guide_is_read_whole(tmp_path: Path, monkeypatch: pyte
     assert stored.output.state == {"orders": {"A-17": "returned"}}
     grade = stored.scores["tool_calls.f1"]
     assert isinstance(grade, evalkit.Score) and grade.passed
+
+
+def test_the_agent_of_the_guide_is_judged_by_its_effects(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The files of agents.md run; times decide, and a change that the answers hide is told in the words of the page."""
+    page = BLOCK.findall((ROOT / "docs" / "agents.md").read_text(encoding="utf-8"))
+    bot, rows, policy, suite = (text for _, text in page[:4])
+    untimed, damage = page[4][1].strip(), page[5][1].splitlines()
+    files = {"pyproject.toml": "", "golden.jsonl": rows, "policy.yaml": policy, "suite.yaml": suite}
+    for name, text in files.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+
+    def scores(code: str, out: str) -> dict[str, Any]:
+        (tmp_path / "bot.py").write_text(code, encoding="utf-8")
+        sys.modules.pop("bot", None)
+        return dict(next(iter(evalkit.run("suite.yaml", out=out, baseline="none").rows())).scores)
+
+    grade = scores(bot, "untimed")["policy"]
+    assert (grade.kind, grade.message) == ("unknown_time", untimed)
+    timed = bot.replace('"decision": "approved"}', '"decision": "approved", "ended_s": 5}')
+    timed = timed.replace('"result": "ok"}', '"result": "ok", "started_s": 6}')
+    assert all(grade.passed is not False for grade in scores(timed, "timed").values())
+    changed = timed.replace("[look, asked, refund]", "[look, refund]")
+    changed = changed.replace('["status"] = "refunded"', '.update(status="refunded", total=0)')
+    found = scores(changed, "changed")
+    assert [found[name].reason for name in ("state", "policy")] == damage
+    assert found["trajectory.match"].passed
 
 
 def test_every_key_of_an_answer_is_in_the_guide() -> None:

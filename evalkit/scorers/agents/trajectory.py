@@ -118,7 +118,7 @@ class Trajectory:
         given = [name for name in (self.field, ALTERNATIVES) if case.fields.get(name) is not None]
         if len(given) != 1:
             what = "both `{0}` and `{1}` are given" if given else "there is neither `{0}` nor `{1}`"
-            fix = "keep one of them" if given else "add the steps, or give the scorer `when: {has: FIELD}`"
+            fix = "keep one of them" if given else f"add the steps, or give the scorer `when: {{has: {self.field}}}`"
             raise ValueError(f"{what.format(self.field, ALTERNATIVES)}; {fix}")
         value = case.fields[given[0]]
         if given[0] != ALTERNATIVES:
