@@ -26,8 +26,7 @@ class Loops:
     - `<name>.cycle`: how often a block of 1 to `longest` calls stands in a row, at most; 1 if none repeats, 0 without a
       call. `a b a b a b` has the block `a b` three times. The answer passes up to `max_cycle`.
     - `<name>.redundant`: share of the calls that equal an earlier one although no successful call of a tool in `writes`
-      came between, so that they could learn nothing new; 0 without a call. It has no pass mark and does not count
-      towards coverage.
+      came between, so that they could learn nothing new; 0 without a call. It has no pass mark.
 
     It cannot see a loop whose arguments change each time, such as a page number; `steps` can.
     """
@@ -54,7 +53,7 @@ class Loops:
         """The longest cycle, and the share of redundant calls."""
         return (
             Metric(f"{self.name}.cycle", high=math.inf, higher_is_better=False, pass_at=self.max_cycle),
-            Metric(f"{self.name}.redundant", higher_is_better=False, diagnostic=True),
+            Metric(f"{self.name}.redundant", higher_is_better=False),
         )
 
     @property
