@@ -10,7 +10,7 @@ from evalkit.golden.names import KNOWN_FIELDS, RECORD_LISTS, TEXT_LISTS, WRAPPER
 from evalkit.types import ROLES
 
 _TRUTHS = {"true": True, "false": False}
-_MAPPINGS = WRAPPERS | {"cohorts", "cohort", "rubrics"}
+_MAPPINGS = WRAPPERS | {"cohorts", "cohort", "rubrics", "expected_state"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,8 @@ def cell_value(name: str, inner: str | None, cell: str | bool, place: str, note:
         return value if _is_chat(value) or (name == "messages" and isinstance(value, list)) else cell
     if known == "output":
         return value if isinstance(value, dict) and ("text" in value or "messages" in value) else cell
+    if name == "state" and isinstance(value, dict):
+        return value
     if known in TEXT_LISTS:
         return value if isinstance(value, list) and all(isinstance(item, str) for item in value) else cell
     if known in KNOWN_FIELDS or value is None:

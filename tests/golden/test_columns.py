@@ -283,6 +283,9 @@ def test_a_field_that_holds_lists_or_mappings_is_read_from_json(tmp_path: Path) 
         "cohorts": '{"topic": "x"}',
         "expected_tool_calls": '[{"name": "f"}]',
         "checks": '[{"contains": "A"}]',
+        "expected_trajectory": '["plan", {"name": "f"}]',
+        "expected_state": '{"orders.A": null}',
+        "state": '{"orders": {"A": 1}}',
         "output": '{"text": "A", "contexts": ["c"]}',
     }
     row = ",".join('"' + cell.replace('"', '""') + '"' for cell in cells.values())
@@ -290,7 +293,11 @@ def test_a_field_that_holds_lists_or_mappings_is_read_from_json(tmp_path: Path) 
     assert case.input == (Message("user", "q"),)
     assert (case.reference, case.contexts, case.cohorts) == (("A", "B"), ("c",), {"topic": "x"})
     assert case.fields["expected_tool_calls"] == [{"name": "f"}]
+    assert case.fields["expected_trajectory"] == ["plan", {"name": "f"}]
+    assert (case.fields["expected_state"], case.fields["state"]) == ({"orders.A": None}, {"orders": {"A": 1}})
     assert case.fields["output"] == {"text": "A", "contexts": ["c"]}
+    (plain,) = cases_of(tmp_path, "g.csv", "id,input,state\na,q,[TX]\n")
+    assert plain.fields["state"] == "[TX]"
     said = problems_of(tmp_path, "g.csv", "id,input,checks\na,q,[x]\n")
     assert said[0].startswith("g.csv:2 checks:")
 
