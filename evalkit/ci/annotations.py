@@ -69,7 +69,7 @@ def case_annotations(
         if len(found) < MOST_CASES and _NUMBER.fullmatch(line) and _is_lined(root / file, workspace):
             title = f"evalkit: new failure of {one_line(row.case.id, 80)} ({row.case.severity})"
             place = {"file": _shown(root / file, workspace), "line": line}
-            found.append(command("warning", first_wrong(row, advisory), **place, title=title))
+            found.append(command("warning", str(first_wrong(row, advisory)), **place, title=title))
     return found
 
 

@@ -126,8 +126,10 @@ class Reporter:
         if self._told > SHOWN_FAILURES:
             self._console.print(f"  more than {SHOWN_FAILURES} runs failed: the others are in the report")
             return
+        wrong = first_wrong(row, self._advisory)
+        case = " ".join(filter(None, (one_line(row.case.id, 40), wrong.turn)))
         self._console.print(
-            Text(f"✗ {one_line(row.case.id, 40)}  {first_wrong(row, self._advisory)}"),
+            Text(f"✗ {case}  {wrong.text}"),
             overflow="ellipsis",
             no_wrap=True,
         )

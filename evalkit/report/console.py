@@ -271,7 +271,7 @@ def _worst(view: View, width: int) -> Iterator[Text]:
         row = failed.row
         runs = f" · {failed.runs}" if failed.runs else ""
         yield _text("✗ ", "red").append(one_line(row.case.id, 60)).append(f"  {row.case.severity}{runs}", style="dim")
-        for name, said in (("asked", row.case.question), ("wrong", failed.wrong), ("answer", failed.answer)):
+        for name, said in (("asked", failed.question), ("wrong", failed.wrong), ("answer", failed.answer)):
             yield _text(f"  {name:<8}", "dim").append(one_line(said, width - 12), style="not dim")
 
 

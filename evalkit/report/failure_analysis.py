@@ -74,17 +74,18 @@ class _Tally:
 def _case(number: int, failed: FailedCase) -> str:
     """Render one failing case with its texts and blanks."""
     row = failed.row
-    answer = row.output.text if row.output else f"no answer: {row.failure.message}" if row.failure else "no answer"
+    answer = failed.answer if row.output else f"no answer: {failed.answer}" if row.failure else "no answer"
+    asked = "Input" if failed.turn is None else f"Input of turn {failed.turn}"
     lines = [
         f"### {number}. {code(row.case.id, 80)} ({row.case.severity}, {row.case.kind})",
         "",
         *([f"- Failed: {failed.runs}"] if failed.runs else []),
-        f"- Input: {code(row.case.question, _TEXT_CHARS)}",
+        f"- {asked}: {code(failed.question, _TEXT_CHARS)}",
         f"- Answer: {code(answer, _TEXT_CHARS)}",
         *(f"- Reference: {code(text, _TEXT_CHARS)}" for text in row.case.reference[:2]),
     ]
-    if failed.before is not None and failed.before.output is not None:
-        lines.append(f"- Answer of the baseline: {code(failed.before.output.text, _TEXT_CHARS)}")
+    if failed.before_answer is not None:
+        lines.append(f"- Answer of the baseline: {code(failed.before_answer, _TEXT_CHARS)}")
     lines += [
         f"- {line_markdown(score_change(score, failed))}: {plain(score.reason) or 'no reason given'}"
         for score in failed.failed

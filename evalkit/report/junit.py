@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from xml.sax.saxutils import escape, quoteattr
 
 from evalkit.disk.writing import replacing
+from evalkit.formats.conversation import MOST_TURNS
+from evalkit.report.marks import at_turn, failing_turn, turn_named, value_at
 from evalkit.report.survey import NO_ADVISORY, Rows, cases_of, failed_scores
+from evalkit.report.transcript import exchange
 from evalkit.results import OVERALL, Summary
-from evalkit.types import Row, Unscored, Verdict, verdict_of
+from evalkit.types import Row, Score, Unscored, Verdict, verdict_of
 
 _ILLEGAL = re.compile(r"[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufdcf\ufdf0-\ufffd\U00010000-\U0010ffff]")
 _TAGS = {"failed": "failure", "system_error": "error", "unscored": "skipped", "skipped": "skipped"}
@@ -105,17 +108,35 @@ def _suite_name(row: Row, cohort: str | None) -> str:
 
 
 def _explained(row: Row, advisory: frozenset[str]) -> tuple[str, str, str]:
-    """Return the type, message and body of what is not a pass."""
+    """Return the type, message and body of what is not a pass; the message names the first failing turn."""
     if row.skipped is not None:
         return "skipped", row.skipped, ""
     if row.failure is not None:
         return row.failure.kind, row.failure.message, ""
-    failed = [f"{score.metric} {score.value:.4g}: {score.reason}" for score in failed_scores(row, advisory)]
     grades = [grade for grade in row.scores.values() if grade.metric not in advisory]
-    unscored = [f"{grade.metric} {grade.kind}: {grade.message}" for grade in grades if isinstance(grade, Unscored)]
-    lines = [*failed, *unscored]
-    answer = f"\n\nanswer: {row.output.text}" if row.output else ""
-    return "below_pass_mark", lines[0], "\n".join(lines) + answer
+    unscored = [grade for grade in grades if isinstance(grade, Unscored)]
+    wrong = [*_by_turn(failed_scores(row, advisory)), *_by_turn(unscored)]
+    lines = [at_turn(failing_turn(grade), _line(grade)) for grade in wrong]
+    return "below_pass_mark", lines[0], "\n".join(lines) + _said(row, failing_turn(wrong[0]))
+
+
+def _by_turn(grades: Iterable[Score | Unscored]) -> list[Score | Unscored]:
+    """Return grades of turns by their turn, and then the others in the order of the row."""
+    return sorted(grades, key=lambda grade: failing_turn(grade) or MOST_TURNS + 1)
+
+
+def _line(grade: Score | Unscored) -> str:
+    if isinstance(grade, Unscored):
+        return f"{grade.metric} {grade.kind}: {turn_named(grade.message)[1]}"
+    return f"{grade.metric} {value_at(grade, failing_turn(grade)):.4g}: {turn_named(grade.reason)[1]}"
+
+
+def _said(row: Row, turn: int | None) -> str:
+    """Return the answer, of a conversation that of the turn after what the user said in it."""
+    if row.output is None:
+        return ""
+    found = exchange(row, turn)
+    return f"\n\nanswer: {row.output.text}" if found is None else f"\n\nuser: {found[0]}\nanswer: {found[1]}"
 
 
 def _legal(text: str) -> str:

@@ -150,7 +150,7 @@ def _case_cells(failed: FailedCase) -> tuple[Line, ...]:
     wrong = failed.wrong + (f" ({failed.runs})" if failed.runs else "")
     return (
         (code(few_words(failed.row.case.id, 3), 60),),
-        (few_words(one_line(failed.row.case.question, 90), _QUESTION_WORDS),),
+        (few_words(one_line(failed.question, 90), _QUESTION_WORDS),),
         (few_words(one_line(wrong, 90), _WRONG_WORDS),),
         (few_words(one_line(failed.answer, 90), _ANSWER_WORDS),),
     )
@@ -229,7 +229,8 @@ def _worst_line(failed: FailedCase) -> Line:
     hidden = len(failed.failed) - _SCORES
     state = [*scores, f"and {hidden:,} more"] if hidden > 0 else scores or [row.state.replace("_", " ")]
     runs = [f"{failed.runs} ·"] if failed.runs else []
-    return (code(row.case.id, 80), f"{row.case.severity} ·", *runs, *state, "· answer", code(failed.answer))
+    turn = [f"turn {failed.turn} ·"] if failed.turn is not None else []
+    return (code(row.case.id, 80), f"{row.case.severity} ·", *runs, *turn, *state, "· answer", code(failed.answer))
 
 
 def _kinds(view: View) -> Section | None:

@@ -9,7 +9,8 @@ from typing import Any
 from evalkit.formats.steps import step_of, step_record, usage_record
 from evalkit.formats.tool_calls import call_record
 from evalkit.formats.turns import read_details
-from evalkit.report.transcript import Entry, Hidden, Mark, acted_in
+from evalkit.report.marks import Mark
+from evalkit.report.transcript import Entry, Hidden, acted_in
 from evalkit.types import Message, Origin, Output, Score, Unscored
 
 MOST_CHARS = 20_000

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Literal
 
 from evalkit.aggregate.shifts import Shift, ShiftMeter
 from evalkit.report.distributions import Distributions, Histogram
+from evalkit.report.marks import at_turn, failing_turn, first_failing, said_of_turn, turn_named, value_at
+from evalkit.report.transcript import answered, exchange
 from evalkit.results import Check, Comparison, Decision
 from evalkit.text.printable import one_line
 from evalkit.types import SEVERITIES, WRONG, Metric, Row, Score, Unscored, Verdict, case_verdict, verdict_of
@@ -38,21 +40,45 @@ class FailedCase:
     n_runs: int = 1
 
     @property
+    def turn(self) -> int | None:
+        """The turn of a conversation that is shown: the one of the reason that `wrong` gives."""
+        first = self._first
+        return first_failing(self.row, () if first is None else (first,))
+
+    @property
+    def question(self) -> str:
+        """What was asked: of a conversation, in the turn that is shown."""
+        found = exchange(self.row, self.turn)
+        return self.row.case.question if found is None else found[0]
+
+    @property
     def wrong(self) -> str:
         """What is wrong in a few words: the reason of the first failed score, else the score or the state."""
         if self.row.failure is not None:
-            return f"no answer: {self.row.failure.kind}"
-        first = next((score for score in self.failed if score.reason), None)
-        if first is not None:
-            return first.reason
-        return f"{self.failed[0].metric} is {self.failed[0].value:.3g}" if self.failed else self.row.state
+            return at_turn(self.turn, f"no answer: {self.row.failure.kind}")
+        first = self._first
+        if first is None:
+            return self.row.state
+        return at_turn(self.turn, first.reason or f"{first.metric} is {first.value:.3g}")
 
     @property
     def answer(self) -> str:
-        """The answer, or why there is none."""
+        """The answer, of a conversation the one in the turn that is shown, or why there is none."""
         if self.row.output is not None:
-            return self.row.output.text
-        return self.row.failure.message if self.row.failure else "not run"
+            return answered(self.row, self.turn)
+        return turn_named(self.row.failure.message)[1] if self.row.failure else "not run"
+
+    @property
+    def before_answer(self) -> str | None:
+        """The baseline's answer to the same question; `None` if there is none."""
+        if self.before is None or self.before.output is None:
+            return None
+        return answered(self.before, self.turn)
+
+    @property
+    def _first(self) -> Score | None:
+        """The score that is shown: the first one with a reason."""
+        return next((score for score in self.failed if score.reason), self.failed[0] if self.failed else None)
 
     @property
     def runs(self) -> str:
@@ -121,17 +147,35 @@ def failed_scores(row: Row, advisory: frozenset[str] = NO_ADVISORY) -> tuple[Sco
     )
 
 
-def first_wrong(row: Row, advisory: frozenset[str] = NO_ADVISORY) -> str:
-    """Return the first failure of a row on one line: score, first words of the answer, reason."""
+@dataclass(frozen=True, slots=True)
+class Wrong:
+    """The first failure of a row on one line."""
+
+    turn: str
+    """`turn 3` of a conversation, or `after turn 3`; empty for what is not of one turn."""
+    text: str
+    """Score, first words of the answer, reason; empty for a row without a failure."""
+
+    def __str__(self) -> str:
+        return f"{self.turn}: {self.text}" if self.turn else self.text
+
+
+def first_wrong(row: Row, advisory: frozenset[str] = NO_ADVISORY) -> Wrong:
+    """Return the first failure of a row."""
     if row.failure is not None:
-        return one_line(f"{row.failure.kind}: {row.failure.message}")
+        turn, message = said_of_turn(row.failure.message)
+        return Wrong(turn, one_line(f"{row.failure.kind}: {message}"))
     for grade in (grade for name, grade in row.scores.items() if name not in advisory):
+        number = failing_turn(grade)
+        turn = "" if number is None else f"turn {number}"
         if isinstance(grade, Unscored):
-            return one_line(f"{grade.metric} unscored ({grade.kind}) {grade.message}")
-        if isinstance(grade, Score) and grade.passed is False:
-            said = f'  "{one_line(row.output.text, ANSWER_CHARS)}"' if row.output else ""
-            return one_line(f"{grade.metric} {grade.value:.2f}{said}  {grade.reason}")
-    return ""
+            return Wrong(turn, one_line(f"{grade.metric} unscored ({grade.kind}) {turn_named(grade.message)[1]}"))
+        if grade.passed is False:
+            said = f'  "{one_line(answered(row, number), ANSWER_CHARS)}"' if row.output else ""
+            return Wrong(
+                turn, one_line(f"{grade.metric} {value_at(grade, number):.2f}{said}  {turn_named(grade.reason)[1]}")
+            )
+    return Wrong("", "")
 
 
 def changes_of(comparison: Comparison | None) -> dict[str, str]:

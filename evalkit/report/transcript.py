@@ -2,37 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any
 
 from evalkit.formats.conversation import conversation_of
 from evalkit.formats.steps import step_of, steps_of
 from evalkit.formats.turns import turn_starts
+from evalkit.report.marks import Mark, marks_of
 from evalkit.types import Message, Output, Row, Score, Step, ToolCall, Unscored
 
-_TURN = re.compile(r"(?:after )?turn (\d+)(?:: |$)")
 _MOST_NAMED = 50
 """Steps of one turn that are kept because a scorer names them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """What a scorer says of one turn, or of one step."""
-
-    metric: str
-    reason: str = ""
-    value: float | None = None
-    passed: bool | None = None
-    unscored: str = ""
-    """Kind of a missing score."""
-    turn: int | None = None
-    step: int | None = None
-    """Position in the trajectory, from 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +64,24 @@ class Transcript:
         return max((turn.number for turn in self.turns if turn.reached), default=0)
 
 
-def turn_named(text: str) -> tuple[int | None, str]:
-    """Return the turn that a reason or a message begins with (`turn 3: why`), and the rest of the text."""
-    found = _TURN.match(text)
-    return (int(found[1]), text[found.end() :]) if found else (None, text)
+def exchange(row: Row, number: int | None) -> tuple[str, str] | None:
+    """Return what the user says in a turn and what the system answers (empty if nothing), `None` for no such turn."""
+    output, scripted = held(row), conversation_of(row.case).turns
+    if number is None or (output is not None and not output.messages):
+        return None
+    messages = (output.messages or ()) if output is not None else ()
+    starts = turn_starts(row.case, messages)
+    if not 1 <= number <= len(starts):
+        return (scripted[number - 1].user, "") if 1 <= number <= len(scripted) else None
+    start, *after = messages[starts[number - 1] : (*starts, len(messages))[number]]
+    said = [message.content for message in after if message.role == "assistant" and message.content.strip()]
+    return start.content, said[-1] if said else ""
+
+
+def answered(row: Row, number: int | None) -> str:
+    """Return the answer of a row, of a conversation that to a turn; empty if there is none."""
+    found = exchange(row, number)
+    return found[1] if found is not None else row.output.text if row.output is not None else ""
 
 
 def held(row: Row) -> Output | None:
@@ -126,49 +123,6 @@ def transcript_of(row: Row, most_steps: int) -> Transcript | None:
 def acted_in(steps: Sequence[Step], grades: Iterable[Score | Unscored], most_steps: int) -> list[Entry]:
     """Return the steps of an answer with their marks: at most `most_steps`, and those that a scorer names."""
     return _cut([_acted(steps, marks_of(grades))], most_steps)[0]
-
-
-def marks_of(grades: Iterable[Score | Unscored]) -> list[Mark]:
-    """Return what scorers say of single turns and steps: grades by turn, and violations of a policy."""
-    found: list[Mark] = []
-    for grade in grades:
-        if isinstance(grade, Unscored):
-            number, why = turn_named(grade.message)
-            found.append(Mark(grade.metric, why, unscored=grade.kind, turn=number))
-        else:
-            found += [_grade_of_turn(grade.metric, item) for item in _mappings(grade.details.get("turns"))]
-            found += [_violation(grade.metric, item) for item in _mappings(grade.details.get("violations"))]
-    return [mark for mark in found if mark.turn is not None or mark.step is not None]
-
-
-def _mappings(items: object) -> list[Mapping[str, Any]]:
-    """Return the mappings of a list; any scorer may fill its details as it likes."""
-    return [item for item in items if isinstance(item, Mapping)] if isinstance(items, list | tuple) else []
-
-
-def _grade_of_turn(metric: str, item: Mapping[str, Any]) -> Mark:
-    value, passed = item.get("value"), item.get("passed")
-    return Mark(
-        metric,
-        str(item.get("reason") or ""),
-        float(value) if isinstance(value, int | float) else None,
-        passed if isinstance(passed, bool) else None,
-        str(item.get("unscored") or ""),
-        _count(item.get("turn")),
-    )
-
-
-def _violation(metric: str, item: Mapping[str, Any]) -> Mark:
-    said = [str(item[key]) for key in ("rule", "reason") if item.get(key)]
-    others = [
-        f"{key} {value}" for key, value in item.items() if key not in ("rule", "reason", "turn", "step") and value
-    ]
-    reason = "; ".join(filter(None, (": ".join(said), ", ".join(others))))
-    return Mark(metric, reason, passed=False, turn=_count(item.get("turn")), step=_count(item.get("step")))
-
-
-def _count(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def _steps(output: Output, messages: Sequence[Message]) -> Sequence[Step]:

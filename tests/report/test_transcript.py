@@ -9,7 +9,8 @@ import pytest
 import talks
 
 from evalkit.formats.turns import turn_starts
-from evalkit.report.transcript import Acted, Entry, Hidden, Mark, Transcript, marks_of, transcript_of, turn_named
+from evalkit.report.marks import Mark, marks_of, turn_named
+from evalkit.report.transcript import Acted, Entry, Hidden, Transcript, transcript_of
 from evalkit.types import Case, Message, Output, Row, Score, Step, ToolCall, Unscored
 
 
