@@ -9,7 +9,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 from evalkit.disk.writing import replacing
 from evalkit.formats.conversation import MOST_TURNS
-from evalkit.report.marks import at_turn, failing_turn, turn_named, value_at
+from evalkit.report.marks import failing_turn, value_at, without_turn
 from evalkit.report.survey import NO_ADVISORY, Rows, cases_of, failed_scores
 from evalkit.report.transcript import exchange
 from evalkit.results import OVERALL, Summary
@@ -116,7 +116,7 @@ def _explained(row: Row, advisory: frozenset[str]) -> tuple[str, str, str]:
     grades = [grade for grade in row.scores.values() if grade.metric not in advisory]
     unscored = [grade for grade in grades if isinstance(grade, Unscored)]
     wrong = [*_by_turn(failed_scores(row, advisory)), *_by_turn(unscored)]
-    lines = [at_turn(failing_turn(grade), _line(grade)) for grade in wrong]
+    lines = [_line(grade) for grade in wrong]
     return "below_pass_mark", lines[0], "\n".join(lines) + _said(row, failing_turn(wrong[0]))
 
 
@@ -126,9 +126,12 @@ def _by_turn(grades: Iterable[Score | Unscored]) -> list[Score | Unscored]:
 
 
 def _line(grade: Score | Unscored) -> str:
+    turn = failing_turn(grade)
     if isinstance(grade, Unscored):
-        return f"{grade.metric} {grade.kind}: {turn_named(grade.message)[1]}"
-    return f"{grade.metric} {value_at(grade, failing_turn(grade)):.4g}: {turn_named(grade.reason)[1]}"
+        said = f"{grade.metric} {grade.kind}: {without_turn(grade.message, turn)}"
+    else:
+        said = f"{grade.metric} {value_at(grade, turn):.4g}: {without_turn(grade.reason, turn)}"
+    return said if turn is None else f"turn {turn}: {said}"
 
 
 def _said(row: Row, turn: int | None) -> str:

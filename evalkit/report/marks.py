@@ -80,8 +80,14 @@ def first_failing(row: Row, grades: Iterable[Score | Unscored]) -> int | None:
 
 
 def at_turn(number: int | None, text: str) -> str:
-    """Write `turn 3: text`; a text that begins with its turn already is not changed."""
-    return text if number is None or turn_named(text)[0] is not None else f"turn {number}: {text}"
+    """Write `turn 3: text`, or the text alone for no turn."""
+    return text if number is None else f"turn {number}: {without_turn(text, number)}"
+
+
+def without_turn(text: str, number: int | None) -> str:
+    """Return a reason that does not name its turn again: neither in front nor behind the first step."""
+    _, rest = turn_named(text)
+    return rest.replace(f", turn {number})", ")", 1)
 
 
 def _mappings(items: object) -> list[Mapping[str, Any]]:
@@ -102,12 +108,11 @@ def _grade_of_turn(metric: str, item: Mapping[str, Any]) -> Mark:
 
 
 def _violation(metric: str, item: Mapping[str, Any]) -> Mark:
-    said = [str(item[key]) for key in ("rule", "reason") if item.get(key)]
-    others = [
-        f"{key} {value}" for key, value in item.items() if key not in ("rule", "reason", "turn", "step") and value
-    ]
-    reason = "; ".join(filter(None, (": ".join(said), ", ".join(others))))
-    return Mark(metric, reason, passed=False, turn=_count(item.get("turn")), step=_count(item.get("step")))
+    """Read one violation of a policy; its step is counted from 1."""
+    rule, what, why = (str(item.get(key) or "") for key in ("rule", "what", "why"))
+    reason = ": ".join(filter(None, (rule, what))) + (f" ({why})" if why else "")
+    step = _count(item.get("step"))
+    return Mark(metric, reason, passed=False, turn=_count(item.get("turn")), step=None if step is None else step - 1)
 
 
 def _count(value: object) -> int | None:

@@ -26,10 +26,11 @@ def steps_shown(output: Output, grades: Iterable[Score | Unscored] = ()) -> dict
     """Return what the system did: steps, calls that are not among the steps, messages, and how it ended."""
     steps, calls = output.trajectory or (), output.tool_calls or ()
     shown: dict[str, Any] = {}
+    apart = bool(calls) and not any(step.kind == "tool" for step in steps)
     if steps:
-        shown["steps"] = entries_shown(acted_in(steps, grades, MOST_STEPS))
-    if calls and not any(step.kind == "tool" for step in steps):
-        shown["calls"] = entries_shown(acted_in(tuple(map(step_of, calls)), (), MOST_STEPS))
+        shown["steps"] = entries_shown(acted_in(steps, () if apart else grades, MOST_STEPS))
+    if apart:
+        shown["calls"] = entries_shown(acted_in(tuple(map(step_of, calls)), grades, MOST_STEPS))
     if output.messages:
         shown["messages"] = [turn_shown(message) for message in output.messages]
     return shown | end_shown(output)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from evalkit.aggregate.shifts import Shift, ShiftMeter
 from evalkit.report.distributions import Distributions, Histogram
-from evalkit.report.marks import at_turn, failing_turn, first_failing, said_of_turn, turn_named, value_at
+from evalkit.report.marks import at_turn, failing_turn, first_failing, said_of_turn, turn_named, value_at, without_turn
 from evalkit.report.transcript import answered, exchange
 from evalkit.results import Check, Comparison, Decision
 from evalkit.text.printable import one_line
@@ -172,9 +172,8 @@ def first_wrong(row: Row, advisory: frozenset[str] = NO_ADVISORY) -> Wrong:
             return Wrong(turn, one_line(f"{grade.metric} unscored ({grade.kind}) {turn_named(grade.message)[1]}"))
         if grade.passed is False:
             said = f'  "{one_line(answered(row, number), ANSWER_CHARS)}"' if row.output else ""
-            return Wrong(
-                turn, one_line(f"{grade.metric} {value_at(grade, number):.2f}{said}  {turn_named(grade.reason)[1]}")
-            )
+            reason = without_turn(grade.reason, number)
+            return Wrong(turn, one_line(f"{grade.metric} {value_at(grade, number):.2f}{said}  {reason}"))
     return Wrong("", "")
 
 

@@ -126,14 +126,14 @@ def acted_in(steps: Sequence[Step], grades: Iterable[Score | Unscored], most_ste
 
 
 def _steps(output: Output, messages: Sequence[Message]) -> Sequence[Step]:
-    """Return the steps; calls that no step tells of are read from the calls of the answer, or from its messages."""
+    """Return the steps, after the calls that none of them tells of: scorers count those from the first call."""
     steps, calls = output.trajectory or (), output.tool_calls or ()
     if any(step.kind == "tool" for step in steps):
         return steps
     if any(message.tool_calls for message in messages):
         with suppress(ValueError):  # a message answers a call that nobody made
-            return [*steps, *(step for step in steps_of(messages) if step.kind == "tool")]
-    return [*steps, *map(step_of, calls)]
+            return [*(step for step in steps_of(messages) if step.kind == "tool"), *steps]
+    return [*map(step_of, calls), *steps]
 
 
 def _acted(steps: Sequence[Step], marks: Iterable[Mark]) -> list[Acted]:

@@ -77,8 +77,21 @@ POLICY = Score(
     "policy",
     0.0,
     False,
-    "1 violation",
-    {"violations": [{"rule": "approve refund", "step": 2, "turn": 2, "why": "other arguments than approved"}]},
+    "1 violation; approve: refund (step 3, turn 2) was approved with other arguments",
+    {
+        "violations": [
+            {
+                "rule": "approve",
+                "step": 3,
+                "turn": 2,
+                "tool": "refund",
+                "what": "was approved with other arguments",
+                "why": "money leaves",
+                "severity": "high",
+            }
+        ],
+        "n_violations": 1,
+    },
 )
 ROW = Row(case=CASE, output=TALK, scores={"keywords": KEYWORDS, "policy": POLICY})
 
@@ -109,7 +122,7 @@ def long_row(n_steps: int, *, violations: tuple[int, ...] = ()) -> Row:
         Step(kind="tool", name="look", turn=2, arguments={"page": page}, result={"page": page}, recorded_by="evalkit")
         for page in range(n_steps)
     )
-    found = [{"rule": "no_blind_retry", "step": at + 1, "turn": 2} for at in violations]
+    found = [{"rule": "no_blind_retry", "step": at + 2, "turn": 2} for at in violations]
     score = Score("policy", 0.0, False, f"{len(found)} violations", {"violations": found})
     return Row(case=CASE, output=replace(TALK, trajectory=(STEPS[0], *many)), scores={"policy": score})
 

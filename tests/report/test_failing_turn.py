@@ -22,6 +22,7 @@ from evalkit.report.view import View, build_view
 from evalkit.results import Decision, Summary
 from evalkit.types import USER_ERROR, Failure, Row, Score
 
+VIOLATION = "1 violation; approve: refund (step 3) was approved with other arguments"
 POLICY_FIRST = replace(talks.ROW, scores={"policy": talks.POLICY, "keywords": talks.KEYWORDS})
 
 
@@ -40,7 +41,13 @@ def failed_case(row: Row) -> FailedCase:
     ("row", "told"),
     [
         (talks.ROW, ("turn 3", "keywords 0.00 \"Soon.\" missing '14 days'")),
-        (POLICY_FIRST, ("turn 2", 'policy 0.00 "That failed: <b>too much</b>." 1 violation')),
+        (
+            POLICY_FIRST,
+            (
+                "turn 2",
+                'policy 0.00 "That failed: <b>too much</b>." ' + VIOLATION,
+            ),
+        ),
         (talks.failed(), ("turn 2", "timeout: no answer within 5 s")),
         (talks.unread(), ("turn 2", "tone unscored (judge_error) the reply had no score")),
         (
@@ -84,7 +91,13 @@ def test_a_turn_that_was_not_reached_is_asked_by_the_script() -> None:
     ("row", "turn", "question", "wrong", "answer"),
     [
         (talks.ROW, 3, "When does it arrive?", "turn 3: missing '14 days'", "Soon."),
-        (POLICY_FIRST, 2, "Yes.", "turn 2: 1 violation", "That failed: <b>too much</b>."),
+        (
+            POLICY_FIRST,
+            2,
+            "Yes.",
+            f"turn 2: {VIOLATION}",
+            "That failed: <b>too much</b>.",
+        ),
         (talks.failed(), 2, "Yes.", "turn 2: no answer: timeout", "no answer within 5 s"),
         (
             report_samples.row(22),
@@ -161,9 +174,12 @@ def junit(path: Path, row: Row, summary: Summary) -> tuple[str, Any, Any]:
 def test_junit_names_the_first_failing_turn(tmp_path: Path, summary: Summary) -> None:
     """Whichever scorer comes first in the row: the message is of the first turn that failed."""
     tag, message, text = junit(tmp_path, talks.ROW, summary)
-    assert (tag, message) == ("failure", "turn 2: policy 0: 1 violation")
+    assert (tag, message) == (
+        "failure",
+        f"turn 2: policy 0: {VIOLATION}",
+    )
     assert text.split("\n") == [
-        "turn 2: policy 0: 1 violation",
+        f"turn 2: policy 0: {VIOLATION}",
         "turn 3: keywords 0: missing '14 days'",
         "",
         "user: Yes.",

@@ -78,10 +78,20 @@ def test_long_values_are_cut_and_lists_too() -> None:
 
 def test_a_finding_stands_at_its_step() -> None:
     """An answer that is no conversation has the marks of single steps too, however many steps there are."""
-    found = {"violations": [{"rule": "forbid", "step": 3}, {"rule": "last", "step": MOST_STEPS + 9, "turn": 1}]}
+    found = {"violations": [{"rule": "forbid", "step": 4}, {"rule": "last", "step": MOST_STEPS + 10, "turn": 1}]}
     output = Output(text="a", trajectory=(Step(kind="llm", name="m"),) * (MOST_STEPS + 10))
-    shown = steps_shown(output, [Score("policy", 0.0, False, details=found)])["steps"]
+    score = Score("policy", 0.0, False, details=found)
+    shown = steps_shown(output, [score])["steps"]
     assert shown[3]["marks"] == [{"metric": "policy", "passed": False, "reason": "forbid"}]
+    alone = Output(
+        text="a", tool_calls=(ToolCall("f"), ToolCall("f"), ToolCall("f"), ToolCall("g")), trajectory=STEPS[:1]
+    )
+    assert [entry.get("marks") for entry in steps_shown(alone, [score])["calls"]] == [
+        None,
+        None,
+        None,
+        shown[3]["marks"],
+    ]
     assert shown[MOST_STEPS:] == [9, {"kind": "llm", "name": "m", "marks": [shown[3]["marks"][0] | {"reason": "last"}]}]
 
 

@@ -122,7 +122,7 @@ def test_a_reader_follows_a_conversation(tmp_path: Path) -> None:
                 "recorded by evalkit",
                 "tool refund ✗ error recorded by evalkit",
                 "recorded by evalkit",
-                "✗ failed policy approve refund; why other arguments than approved",
+                "✗ failed policy approve: was approved with other arguments (money leaves)",
                 "llm planner 12 + 3 tokens · reported by the system",
                 "12 + 3 tokens · reported by the system",
                 "assistant That failed: <b>too much</b>.",

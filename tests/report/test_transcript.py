@@ -44,7 +44,7 @@ def test_steps_and_marks_are_in_their_turn() -> None:
         [
             "user: Yes.",
             "approval refund",
-            "tool refund !approve refund; why other arguments than approved",
+            "tool refund !approve: was approved with other arguments (money leaves)",
             "llm planner",
             "assistant: That failed: <b>too much</b>.",
         ],
@@ -162,7 +162,7 @@ def test_details_of_another_shape_are_no_marks(details: dict[str, Any]) -> None:
 
 def test_a_mark_for_a_missing_step_or_turn_breaks_nothing() -> None:
     """A violation beyond the last step is shown at its turn; one of a turn that is not there has the details alone."""
-    found = [{"rule": "a", "step": 99, "turn": 1}, {"rule": "b", "step": -1, "turn": 2}, {"rule": "c", "turn": 50}]
+    found = [{"rule": "a", "step": 99, "turn": 1}, {"rule": "b", "step": 0, "turn": 2}, {"rule": "c", "turn": 50}]
     score = Score("policy", 0.0, False, details={"violations": found})
     shown = laid_out(replace(talks.ROW, scores={"policy": score}))
     assert [[mark.reason for mark in turn.marks] for turn in shown.turns] == [["a"], ["b"], []]
