@@ -153,6 +153,26 @@ def test_a_python_environment(root: Path) -> None:
     assert [call.error for call in row.output.tool_calls or ()] == [None, "closed on Sundays"]
 
 
+def test_an_environment_that_works_in_place_has_a_state_of_its_own(root: Path) -> None:
+    """Neither the golden row nor the next repeat sees what it changed, so the damage can be told."""
+    (root / "shop_world.py").write_text(
+        "class Shop:\n"
+        "    tools = []\n"
+        "    def __init__(self, state): self.state = state\n"
+        "    def call(self, name, arguments):\n"
+        "        if name == 'refund': self.state['orders']['A-17']['status'] = 'refunded'\n"
+        "        return self.state['orders']['A-17']\n",
+        encoding="utf-8",
+    )
+    change(root, "suite.yaml", "environment: mocks.yaml", 'environment: {python: "shop_world:Shop"}')
+    change(root, "suite.yaml", "scorers:\n", "scorers:\n  - state\n")
+    write(root, {**ROW, "expected_state": {}})
+    rows = list(evalkit.run("suite.yaml", out="reports/a", repeat=2).rows())
+    assert [row.case.fields["state"] for row in rows] == [ROW["state"]] * 2
+    told = {grade.reason for row in rows if isinstance(grade := row.scores["state"], evalkit.Score)}
+    assert told == {'nothing was to change; orders.A-17.status changed from "returned" to "refunded"'}
+
+
 def test_an_environment_that_cannot_be_built(root: Path) -> None:
     """It fails the case as `environment`, which is no fault of evalkit."""
     (root / "shop_world.py").write_text(

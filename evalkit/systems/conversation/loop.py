@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import uuid
 from asyncio import timeout  # by name: a system may patch the module
@@ -154,7 +155,8 @@ class _Talk:
     async def _begin(self) -> None:
         make = self.talks.make_environment
         if make is not None:
-            made = await self._run(lambda: make(self.talk.state or {}))
+            own_state = copy.deepcopy(dict(self.talk.state or {}))  # it may work in place; the row stays as it is
+            made = await self._run(lambda: make(own_state))
             self.environment = Recorder(made, self.began)
             await self._look()
 
