@@ -47,9 +47,14 @@ class Module:
                 self._variables.setdefault(name, []).append(value)
 
     def imported(self) -> Iterator[str]:
-        """Yield the files that the module may import: in the project's root, or beside it."""
+        """Yield the files that the module may import: in the project's root, or beside it.
+
+        evalkit itself does not count, even if the project holds its source: it is what grades, not what is graded.
+        """
         beside = self._relative.parent.as_posix()
         for name in imports_of(self._tree, self._relative):
+            if name.partition(".")[0] == "evalkit" and self._relative.parts[0] != "evalkit":
+                continue
             path = name.replace(".", "/")
             packages = [f"{parent}/__init__.py" for parent in PurePosixPath(path).parents if parent.name]
             for place in (f"{path}.py", f"{path}/__init__.py", *packages):

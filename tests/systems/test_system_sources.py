@@ -242,3 +242,15 @@ def test_odd_source_has_a_fingerprint_too(tmp_path: Path, source: str) -> None:
     """Source that cannot be parsed, and names that lead in circles."""
     put(tmp_path, "bot.py", source)
     assert source_files(tmp_path / "bot.py", "bot", tmp_path) == [("bot.py", tmp_path.resolve() / "bot.py")]
+
+
+def test_evalkit_is_no_part_of_what_imports_it(tmp_path: Path) -> None:
+    """A project that holds evalkit's source, as evalkit's own does, is not all of evalkit."""
+    from evalkit.disk.sources import imported_files
+
+    (tmp_path / "evalkit").mkdir()
+    (tmp_path / "evalkit/__init__.py").write_text("from evalkit import far\n", encoding="utf-8")
+    (tmp_path / "evalkit/far.py").touch()
+    (tmp_path / "world.py").write_text("import helper\nfrom evalkit import ToolError\n", encoding="utf-8")
+    (tmp_path / "helper.py").touch()
+    assert sorted(imported_files(tmp_path / "world.py", "world", tmp_path)) == ["helper.py", "world.py"]
