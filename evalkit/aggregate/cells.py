@@ -134,13 +134,15 @@ def cell(frame: FrozenFrame, metric: Source, cohort: str, *, confidence_level: f
 
 
 def outcome_cells(frame: FrozenFrame) -> list[Cell]:
-    """Estimate `pass_rate` and the scorers' metrics over the runs in which the same thing happened."""
+    """Estimate `pass_rate` and the scorers' metrics over the runs in which the same thing happened, and by turn."""
     found = []
     for label, rows in frame.outcomes.groups():
         for name, column in frame.rows.items():
             rule = frame.repeat_rule if name == PASS_RATE.name else None
             values = by_case(column, rows, frame.row_case, frame.n_cases, rule)
             found.append(replace(cell(frame, Source(column.metric, values), OVERALL), cohort=label))
+    for label, column in frame.turns.groups(frame.metrics, frame.row_case, frame.n_cases):
+        found.append(replace(cell(frame, Source(column.metric, column), OVERALL), cohort=label))
     return [each for each in found if each.n_cases]
 
 

@@ -30,6 +30,7 @@ from evalkit.aggregate.statuses import (
     VERDICTS,
     is_derived,
 )
+from evalkit.aggregate.turn_values import TurnValues
 from evalkit.formats.manifest import SampleFacts
 from evalkit.types import USER_ERROR, Case, Metric, Output, Row, Score, Step, Usage, verdict_of
 
@@ -119,6 +120,7 @@ class Frame:
         self.clusters = array("i")
         self.cohort_codes = tuple(array("i") for _ in self.cohorts)
         self.values = array("d")
+        self.turn_values = TurnValues()
         self.status = bytearray()
         self.unscored = array("i")
         self.measures = array("d")
@@ -186,7 +188,7 @@ class Frame:
         scores = row.scores
         found = 0
         state = 0
-        for name, low, high in self._specs:
+        for at, (name, low, high) in enumerate(self._specs):
             grade = scores.get(name)
             value, code, kind = _NAN, ABSENT, 0
             if grade is not None:
@@ -195,6 +197,8 @@ class Frame:
                     code, kind, state = UNSCORED, self.unscored_names[grade.kind], 1
                 elif low <= grade.value <= high and math.isfinite(grade.value):
                     value, code = grade.value, SCORED
+                    if grade.turns:
+                        self.turn_values.add(len(self.ids), at, grade)
                     if grade.passed is not None:
                         code |= PASSED_BIT if grade.passed else FAILED_BIT
                 else:

@@ -29,6 +29,7 @@ from evalkit.aggregate.statuses import (
     UNSCORED,
     node_amount,
 )
+from evalkit.aggregate.turn_values import TurnColumns
 from evalkit.results import OVERALL
 from evalkit.types import Metric, fails
 
@@ -78,6 +79,7 @@ class FrozenFrame:
     nodes: NodeCalls
     """Every call of a node of an agent."""
     outcomes: Outcomes
+    turns: TurnColumns
     """What happened in each row."""
     voters: tuple[str, ...]
     """Metrics whose pass marks make up `pass_rate`."""
@@ -182,6 +184,7 @@ def freeze(frame: Frame) -> FrozenFrame:
         ),
         nodes=_node_calls(frame, order),
         outcomes=_outcomes(frame, order),
+        turns=TurnColumns.of(frame.turn_values, _places(frame, order)),
         verdicts=verdicts,
         n_passed=counted(frame.verdicts, "passed", order, row_case, len(first)),
         n_failed=counted(frame.verdicts, "failed", order, row_case, len(first)),
@@ -270,11 +273,16 @@ def _outcomes(frame: Frame, order: Ints) -> Outcomes:
     return Outcomes(frame.outcome_names.names, codes[order])
 
 
-def _node_calls(frame: Frame, order: Ints) -> NodeCalls:
-    """Return the calls of the rows that count, in their order."""
+def _places(frame: Frame, order: Ints) -> Ints:
+    """Return, per row as it arrived, its place among the rows that count; -1 for one that was replaced."""
     place = np.full(len(frame), -1)
     place[order] = np.arange(len(order))
-    rows = place[np.array(frame.node_rows, np.int64)]
+    return place
+
+
+def _node_calls(frame: Frame, order: Ints) -> NodeCalls:
+    """Return the calls of the rows that count, in their order."""
+    rows = _places(frame, order)[np.array(frame.node_rows, np.int64)]
     kept = np.flatnonzero(rows >= 0)
     kept = kept[np.argsort(rows[kept], kind="stable")]
     traced = np.zeros(len(frame), bool)
