@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     import aiohttp
 
 TEXT_KEYS = ("text", "answer", "output")
-_BY_NAME = tuple(key for key in OUTPUT_KEYS if key not in ("text", "messages", "state", "stop", "interrupt", "fault"))
+_PICKED_ONLY = ("text", "messages", "state", "stop", "interrupt", "fault", "done")
+_BY_NAME = tuple(key for key in OUTPUT_KEYS if key not in _PICKED_ONLY)
 """Parts that are read without `pick`; services use the other names for many things."""
 _TEXT_TYPES = ("text/plain", "text/markdown")
 PICKED = frozenset(OUTPUT_KEYS) | {f"usage.{key}" for key in USAGE_KEYS}
@@ -57,8 +58,8 @@ class HttpSystem:
     pick: Mapping[str, str] = field(default_factory=dict)
     """Where the parts of the answer are in the reply: `text`, `contexts`, `usage.input_tokens`, `tool_calls` ... ->
     path such as `documents[*].text`; a path that ends in `?` may be absent. Without `pick` the text is `text`, `answer`
-    or `output`, and the other parts are read under their own names, except `messages`, `state`, `stop`, `interrupt` and
-    `fault`, which need a path because services use these names for other things. Without `pick`, a reply of type
+    or `output`, and the other parts are read under their own names, except `messages`, `state`, `stop`, `interrupt`,
+    `fault` and `done`, which need a path because services use these names for other things. Without `pick`, a reply of type
     `text/plain` or `text/markdown` is the answer as it stands, unless it is a JSON object with such a text; an empty
     one is `bad_output`."""
     requests_per_minute: float | None = None

@@ -236,3 +236,14 @@ def test_a_model_gets_the_tools_of_the_environment(shared, orders) -> None:
     assert [(step.kind, step.name, step.turn) for step in ended.trajectory if step.kind == "tool"] == [
         ("tool", "get_order", 1)
     ]
+
+
+def test_a_service_may_use_the_word_done_for_other_things(shared) -> None:
+    """Ollama ends every reply with it; it ends a conversation only under `pick`."""
+
+    async def handler(request: web.Request) -> web.Response:
+        return web.json_response({"text": "ok", "done": True, "done_reason": "stop"})
+
+    assert lead_served(handler, lambda url: HttpSystem(http=url), shared).stop == "script_end"
+    picked = lead_served(handler, lambda url: HttpSystem(http=url, pick={"text": "text", "done": "done"}), shared)
+    assert picked.stop == "agent_done"
