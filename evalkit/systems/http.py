@@ -59,9 +59,9 @@ class HttpSystem:
     """Where the parts of the answer are in the reply: `text`, `contexts`, `usage.input_tokens`, `tool_calls` ... ->
     path such as `documents[*].text`; a path that ends in `?` may be absent. Without `pick` the text is `text`, `answer`
     or `output`, and the other parts are read under their own names, except `messages`, `state`, `stop`, `interrupt`,
-    `fault` and `done`, which need a path because services use these names for other things. Without `pick`, a reply of type
-    `text/plain` or `text/markdown` is the answer as it stands, unless it is a JSON object with such a text; an empty
-    one is `bad_output`."""
+    `fault` and `done`, which need a path because services use these names for other things. Without `pick`, a reply of
+    type `text/plain` or `text/markdown` is the answer as it stands, unless it is a JSON object with such a text; an
+    empty one is `bad_output`."""
     requests_per_minute: float | None = None
     """Requests that the service accepts; calls are spread evenly, and the wait does not count towards `timeout_s`."""
     retries: int = 20
