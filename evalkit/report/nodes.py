@@ -6,8 +6,11 @@ from dataclasses import dataclass
 
 from evalkit.results import NodeFigures, Summary
 from evalkit.text.numbers import UNKNOWN, Style, figure
+from evalkit.text.printable import one_line
 
 NODE_COLUMNS = ("Calls", "Errors", "Tokens", "Cost", "Own time p50", "Own time p95", "Share of time")
+
+_NAME_CHARS = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +23,7 @@ class NodeLine:
 
 def node_lines(summary: Summary) -> tuple[NodeLine, ...]:
     """Return the nodes, those with the most calls first."""
-    return tuple(NodeLine(each.node, _values(each)) for each in summary.nodes)
+    return tuple(NodeLine(one_line(each.node, _NAME_CHARS), _values(each)) for each in summary.nodes)
 
 
 def _values(each: NodeFigures) -> tuple[str, ...]:
