@@ -341,8 +341,11 @@ def _cohort_problems(by: Iterable[str], cohorts: Collection[str]) -> list[tuple[
 
 
 def _unknown(what: str, name: str, known: Sequence[str]) -> tuple[str, str]:
-    near = get_close_matches(name, known, n=1)
+    words = sorted(name.split("_"))
+    near = [each for each in known if sorted(each.split("_")) == words] or get_close_matches(name, known, n=1)
     fix = f"did you mean `{near[0]}`?" if near else f"known: {', '.join(sorted(set(known)))}"
+    if what == "metric" and (chosen := chosen_runs(name)):
+        fix = f"write `{chosen[0]}: {{k: {chosen[1]}, ...}}`"
     return f"unknown {what} `{name}`", fix
 
 

@@ -213,3 +213,19 @@ def test_what_happened_is_no_cohort_of_a_gate(name: str) -> None:
         ((_, what, _),) = policy_problems(GatePolicy((check,)), [RULE], ["domain"])
         assert what == f"`{name}` is read from the answers, which the change itself moves, so it is shown and not gated"
         assert policy_problems(GatePolicy((check,)), [RULE], [name]) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "fix"),
+    [
+        ("cost_per_success_usd", "did you mean `cost_usd_per_success`?"),
+        ("cost_usd_per_case", "did you mean `cost_per_case_usd`?"),
+        ("tokens_per_succes", "did you mean `tokens_per_success`?"),
+        ("pass_all_3", "write `pass_all: {k: 3, ...}`"),
+        ("pass_any_12", "write `pass_any: {k: 12, ...}`"),
+    ],
+)
+def test_a_metric_by_another_name_is_recognised(name: str, fix: str) -> None:
+    """The same words in another order, and the name under which a report shows the metric."""
+    ((_, what, found),) = policy_problems(GatePolicy((Threshold(metric=name, max=1),)), [RULE], [])
+    assert (what, found) == (f"unknown metric `{name}`", fix)
