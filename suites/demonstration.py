@@ -1,6 +1,7 @@
-"""The demonstration: run a compliance assistant, keep the run as baseline, then let a stale index be caught.
+"""The demonstration: run a system, keep the run as baseline, then let a change for the worse be caught.
 
-Ends with 0 exactly when the first run is approved and the second one is blocked.
+First a compliance assistant whose index goes stale, then an order desk agent that pays large refunds in parts.
+Ends with 0 exactly when both are approved and both changes are blocked.
 """
 
 import subprocess
@@ -14,15 +15,25 @@ APPROVED, BLOCKED = 0, 1
 
 
 def main() -> int:
-    """Run both suites and compare their exit codes with what they should be."""
+    """Run each suite and its changed copy, and compare the exit codes with what they should be."""
     runs = Path(tempfile.mkdtemp(prefix="evalkit-", dir=_reports()))
-    good, stale = runs / "compliance", runs / "regressed"
-    first = _evalkit("run", SUITES / "compliance.yaml", "--out", good, "--baseline", "none")
-    second = _evalkit("run", SUITES / "compliance-regressed.yaml", "--out", stale, "--baseline", good)
-    behaved = (first, second) == (APPROVED, BLOCKED)
-    sys.stdout.write(f"\nfirst run: exit {first}, with a stale index: exit {second}")
-    sys.stdout.write(" (as it should be)\n" if behaved else " (expected 0 and 1)\n")
-    return 0 if behaved else 1
+    found = {
+        "compliance, with a stale index": _before_and_after(runs, "compliance"),
+        "agent, with refunds paid in parts": _before_and_after(runs, "agent"),
+    }
+    sys.stdout.write("\n")
+    for name, (first, second) in found.items():
+        behaved = "as it should be" if (first, second) == (APPROVED, BLOCKED) else "expected 0 and 1"
+        sys.stdout.write(f"{name}: exit {first} before, {second} after ({behaved})\n")
+    return 0 if set(found.values()) == {(APPROVED, BLOCKED)} else 1
+
+
+def _before_and_after(runs: Path, suite: str) -> tuple[int, int]:
+    """Run a suite, then its changed copy against that run; return both exit codes."""
+    before, after = runs / suite, runs / f"{suite}-regressed"
+    first = _evalkit("run", SUITES / f"{suite}.yaml", "--out", before, "--baseline", "none")
+    second = _evalkit("run", SUITES / f"{suite}-regressed.yaml", "--out", after, "--baseline", before)
+    return first, second
 
 
 def _reports() -> Path:
