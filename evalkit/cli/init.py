@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from evalkit.operations.init_project import Started
 
 _EXAMPLE = "one of the five answers is wrong: the report shows which"
+_AGENT_EXAMPLE = "in one of the six conversations the agent changes what it should not: the report shows the step"
 
 
 def init(
@@ -27,10 +28,14 @@ def init(
     separator: Annotated[
         str | None, typer.Option(metavar="SIGN", help="Separator of the CSV file that --from names: , ; | or tab.")
     ] = None,
+    agent: Annotated[
+        bool, typer.Option("--agent", help="Six conversations with a small agent, its tools and a policy.")
+    ] = False,
 ) -> None:
     """Write a suite, five golden cases, a small system under test and a workflow; they run without editing.
 
     With --from, the cases are those of your table. Its columns are matched by name, and the suite shows the result.
+    With --agent, they are conversations with an agent that has tools and asks a person for approval.
     Lines for run folders and caches are added to .gitignore.
 
     Example: evalkit init evals && evalkit run evals/suite.yaml
@@ -43,8 +48,10 @@ def init(
     settings = {"sheet": sheet, "encoding": encoding, "separator": "\t" if separator == TAB else separator}
     if table is None and (flag := next((f"--{name}" for name, value in settings.items() if value), "")):
         raise InputError(Problem(flag, "needs --from", "name the table with --from FILE"))
+    if agent and table is not None:
+        raise InputError(Problem("--agent", "does not go with --from", "leave one of the two out"))
     given = None if table is None else CaseTable(file=table, **settings)
-    started = init_project(folder, given)
+    started = init_project(folder, given, agent=agent)
     for word, files in (("wrote", started.wrote), ("added to", started.added), ("kept", started.kept)):
         for file in files:
             typer.echo(f"{word:<8} {shown_path(file)}" + (" (it was there)" if word == "kept" else ""))
@@ -52,7 +59,7 @@ def init(
         typer.echo("warning .gitignore: `reports/` ignores baselines too; write `reports/*` in its place")
     for line in _columns(started):
         typer.echo(line)
-    for place, line in enumerate(_next(started)):
+    for place, line in enumerate(_next(started, agent=agent)):
         typer.echo(f"\nnext: {line}" if place == 0 else f"      {line}")
 
 
@@ -67,7 +74,7 @@ def _columns(started: Started) -> Iterator[str]:
             yield f"warning {doubt}"
 
 
-def _next(started: Started) -> Iterator[str]:
+def _next(started: Started, *, agent: bool) -> Iterator[str]:
     import shlex
 
     from evalkit.disk.paths import shown_path
@@ -76,7 +83,10 @@ def _next(started: Started) -> Iterator[str]:
     suite = shlex.quote(shown_path(started.suite))
     if started.made is None:
         yield f"evalkit run {suite}"
-        yield _EXAMPLE
+        yield _AGENT_EXAMPLE if agent else _EXAMPLE
+        if agent:
+            mocks = started.suite.with_name("mocks.yaml")
+            yield f"then put your agent in {shown_path(started.bot)}, and its tools in {shown_path(mocks)}"
     elif started.made.replays:
         yield f"evalkit check {suite} && evalkit run {suite}"
     else:

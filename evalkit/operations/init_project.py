@@ -18,6 +18,8 @@ from evalkit.operations.table_suite import CaseTable, TableSuite, suite_of_table
 from evalkit.store.folder import BASELINES, REPORTS
 
 STARTER = Path(__file__).parent / "starter"
+AGENT_FILES = ("conversations.jsonl", "mocks.yaml", "policy.yaml")
+"""Files of the starter for agents, beside its suite and its system."""
 WORKFLOW = Path(".github") / "workflows" / "evalkit.yml"
 NO_COMMIT = "0" * 40
 BASELINE = "main"
@@ -54,12 +56,13 @@ class Started:
     ignores_baselines: bool
 
 
-def init_project(folder: Path, table: CaseTable | None = None) -> Started:
+def init_project(folder: Path, table: CaseTable | None = None, *, agent: bool = False) -> Started:
     """Write a suite with everything that it needs.
 
     Args:
         folder: for the suite; made if missing.
-        table: cases of the user's own; without it, the suite has five cases and a small system, and runs as it is.
+        table: cases of the user's own; without it, the suite has cases and a small system, and runs as it is.
+        agent: write six conversations with an agent and its tools, in place of five questions. Not with a table.
 
     Raises:
         InputError: a file of the suite is there already, one cannot be written, or the table cannot be read.
@@ -69,10 +72,11 @@ def init_project(folder: Path, table: CaseTable | None = None) -> Started:
     suite, called = folder / "suite.yaml", json.dumps(f"{module}:answer", ensure_ascii=False)
     if table is None:
         made = None
+        names = [f"agent/{name}" for name in AGENT_FILES] if agent else ["golden.jsonl"]
         own = {
-            suite: _filled(_starter("suite.yaml"), {"BOT": called}),
-            folder / "golden.jsonl": _starter("golden.jsonl"),
-            bot: _starter("bot.py"),
+            suite: _filled(_starter("agent/suite.yaml" if agent else "suite.yaml"), {"BOT": called}),
+            **{folder / Path(name).name: _starter(name) for name in names},
+            bot: _starter("agent/bot.py" if agent else "bot.py"),
         }
     else:
         made = suite_of_table(_starter("table_suite.yaml"), table, folder, root, called)

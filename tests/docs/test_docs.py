@@ -337,7 +337,9 @@ def test_the_reference_has_every_name_that_a_user_types() -> None:
 
 
 @pytest.mark.parametrize(
-    "file", [*sorted(ROOT.glob("suites/*.yaml")), ROOT / "evalkit/operations/starter/suite.yaml"], ids=str
+    "file",
+    [*sorted(ROOT.glob("suites/*.yaml")), *sorted(ROOT.glob("evalkit/operations/starter/**/suite.yaml"))],
+    ids=str,
 )
 def test_suites_fit_the_schema(file: Path) -> None:
     """The published schema accepts every suite of the project."""

@@ -57,6 +57,56 @@ def test_the_folder_may_have_any_name(root: Path, name: str) -> None:
     assert (root / steps[1]["with"]["suite"]).samefile(started.suite)
 
 
+@pytest.mark.parametrize("name", ["evals", "my-evals", "a.b/c", "."])
+def test_the_starter_of_an_agent_runs_as_it_is(root: Path, name: str) -> None:
+    """Five of six conversations pass; in the sixth the agent changes what it was only asked about."""
+    started = init_project(Path(name), agent=True)
+    ended = evalkit.run(started.suite, out="run", baseline="none")
+    assert ended.outcome == "approved with conditions"
+    rows = {row.case.id: row for row in ended.rows()}
+    wrong = {id_: {name for name, grade in row.scores.items() if not passes(grade)} for id_, row in rows.items()}
+    assert len(rows) == 6
+    assert {id_: names for id_, names in wrong.items() if names} == {"question-1": {"state"}}
+    grade = rows["question-1"].scores["state"]
+    assert isinstance(grade, evalkit.Score)
+    assert "loans.L-1.due changed" in grade.reason
+    written = {Path(name, file) for file in ("suite.yaml", "conversations.jsonl", "mocks.yaml", "policy.yaml")}
+    assert written | {started.bot, root / WORKFLOW, root / ".gitignore"} == {*started.wrote}
+
+
+def passes(grade: evalkit.Score | evalkit.Unscored) -> bool:
+    """Whether a grade does not fail its case."""
+    return isinstance(grade, evalkit.Score) and grade.passed is not False
+
+
+def test_the_policy_of_the_starter_holds(root: Path) -> None:
+    """Without its question to a person, the agent breaks the policy, and the gate blocks on a critical case."""
+    started = init_project(Path("evals"), agent=True)
+    text = started.bot.read_text(encoding="utf-8")
+    for asked in ("if resume is None:", 'if resume["decision"] != "approve":'):
+        assert asked in text
+        text = text.replace(asked, "if False:")
+    started.bot.write_text(text, encoding="utf-8")
+    ended = evalkit.run(started.suite, out="run", baseline="none")
+    assert ended.outcome == "blocked"
+    broken = {row.case.id for row in ended.rows() if not passes(row.scores["policy"])}
+    assert broken == {"fee-1", "fee-2"}
+
+
+def test_the_next_steps_of_an_agent(root: Path) -> None:
+    """They name the file of the agent and of its tools; cases of a table are no conversations."""
+    ended = CliRunner().invoke(app, ["init", "evals", "--agent"])
+    assert ended.exit_code == 0, ended.output
+    assert "evalkit run evals/suite.yaml" in ended.output
+    assert "in one of the six conversations" in ended.output
+    assert "evals/bot.py" in ended.output.partition("next:")[2]
+    assert "evals/mocks.yaml" in ended.output.partition("next:")[2]
+    (root / "cases.csv").write_text("question,answer\na,b\n", encoding="utf-8")
+    ended = CliRunner().invoke(app, ["init", "more", "--agent", "--from", "cases.csv"])
+    assert isinstance(ended.exception, InputError)
+    assert "--agent: does not go with --from" in str(ended.exception)
+
+
 def test_a_project_inside_a_repository_has_its_workflow_at_the_top(root: Path) -> None:
     """GitHub reads workflows of the repository's root; suite and baseline are named from there."""
     (root / "service").mkdir()

@@ -1,0 +1,45 @@
+"""An agent at the desk of a library: it renews loans, and waives fees if a librarian agrees. Put your agent here."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import evalkit
+
+
+def answer(
+    input: Sequence[Mapping[str, str]], environment: Any, resume: Mapping[str, Any] | None = None
+) -> str | dict[str, Any]:
+    """Answer the last message of a conversation.
+
+    Args:
+        input: the messages so far.
+        environment: runs the tools, here those of `mocks.yaml`.
+        resume: what a person decided, if the answer before this one asked for it.
+    """
+    said = " ".join(message["content"] for message in input if message["role"] == "user").lower()
+    found = re.search(r"\bl-\d+\b", said)
+    if found is None:
+        return "Which loan is it, please? Its number begins with L-."
+    loan_id = found[0].upper()
+    if "fee" in said:
+        return waive(loan_id, environment, resume)
+    try:
+        loan = environment.call("get_loan", {"loan_id": loan_id})
+    except evalkit.ToolError:
+        return f"I cannot find a loan {loan_id}."
+    if loan["renewed"]:
+        return f"{loan_id} was renewed before and cannot be renewed again."
+    due = environment.call("renew", {"loan_id": loan_id})["due"]
+    return f"{loan_id} is due on {due}."
+
+
+def waive(loan_id: str, environment: Any, resume: Mapping[str, Any] | None) -> str | dict[str, Any]:
+    """Ask a librarian, then waive the fee of a loan."""
+    if resume is None:
+        environment.call("get_loan", {"loan_id": loan_id})
+        return {"text": "", "interrupt": {"id": loan_id, "tool": "waive_fee", "arguments": {"loan_id": loan_id}}}
+    if resume["decision"] != "approve":
+        return f"The librarian did not agree, so the fee of {loan_id} stays."
+    environment.call("waive_fee", {"loan_id": loan_id}, call_id=loan_id)
+    return f"The fee of {loan_id} is waived."
