@@ -68,7 +68,7 @@ def decide(  # noqa: PLR0913 - what a decision depends on
     waiting = None if final or partial is not None else _to_repeat(frame, summary, policy, baseline, seed)
     if waiting is not None:
         return waiting
-    findings = _findings(frame, summary, policy, baseline, seed)
+    findings = _findings(frame, summary, policy, baseline, seed, partial=partial is not None)
     checks = tuple(check for finding in findings for check in finding.checks)
     ranked = sorted((pair for finding in findings for pair in finding.reasons), key=_importance)
     reasons = tuple(dict.fromkeys(sentence for _, sentence in ranked))
@@ -123,12 +123,12 @@ def _trial(
 
 
 def _findings(
-    frame: FrozenFrame, summary: Summary, policy: Policy, baseline: Baseline | None, seed: int
+    frame: FrozenFrame, summary: Summary, policy: Policy, baseline: Baseline | None, seed: int, *, partial: bool
 ) -> list[Finding]:
     """Collect all findings, regressions first, because they name causes and absolute limits only symptoms."""
     critical = policy.critical_in(frame.cohorts)
     found = [
-        regression_finding(frame, summary, baseline, _trial(check, policy, frame, baseline, seed))
+        regression_finding(frame, summary, baseline, _trial(check, policy, frame, baseline, seed), partial=partial)
         for check in policy.checks
         if isinstance(check, NoRegression)
     ]

@@ -35,7 +35,7 @@ MIN_OVERLAP = 0.9
 
 
 def regression_finding(
-    frame: FrozenFrame, summary: Summary, baseline: Baseline | None, trial: ComparisonPlan
+    frame: FrozenFrame, summary: Summary, baseline: Baseline | None, trial: ComparisonPlan, *, partial: bool = False
 ) -> Finding:
     """Compare a run with its baseline, gate by gate.
 
@@ -44,6 +44,7 @@ def regression_finding(
         summary: holds the agreement of its judges.
         baseline: the stored run, `None` if none is saved yet.
         trial: how they are compared.
+        partial: whether only a part of the suite was run.
     """
     policy = trial.policy
     if baseline is None:
@@ -63,7 +64,7 @@ def regression_finding(
     incomparable = _incomparable(frame, baseline, metrics)
     comparison = compare(pairing, baseline, incomparable)
     if pairing.overlap < MIN_OVERLAP:
-        found = finding([_whole("no decision", _too_little(pairing))])
+        found = finding([_whole("no decision", _too_little(pairing, partial=partial))])
     else:
         comparable = tuple(name for name in metrics if frame.compared(name) and name not in incomparable)
         may_block = _votes(frame, summary, policy, comparable)
@@ -160,8 +161,10 @@ def _whole(outcome: CheckOutcome, reason: str, metric: str = "") -> Check:
     return Check(name="no_regression", metric=metric, cohort=OVERALL, outcome=outcome, need=need, reason=reason)
 
 
-def _too_little(pairing: Pairing) -> str:
+def _too_little(pairing: Pairing, *, partial: bool) -> str:
     counted = f"only {pairing.n_cases} of {pairing.n_comparable} cases"
+    if partial:
+        return f"{counted} of the baseline are in this run: run the whole suite to compare"
     shared = f"{counted} of the baseline are in this run with the same content"
     if pairing.candidate.sample is not None:
         shared = f"{counted} of the sample are in the baseline with the same content"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
@@ -25,6 +26,8 @@ MARKS = {
     "insufficient evidence": "? unproven",
     "no decision": "? undecided",
 }
+_HASH = re.compile(r"#[0-9a-f]{8}\b")
+_BOTH_HIDDEN = re.compile(rf"{_HASH.pattern} → {_HASH.pattern}")
 _ROWS, _COLUMNS, _SCORES = 30, 30, 8
 _WORST = 10
 _LISTED = 100
@@ -89,16 +92,12 @@ def few_words(text: str, most: int) -> str:
 def _why(view: View, most: int) -> Section | None:
     """Return the checks that decided, the other reasons, the kinds of failures, and what else moved."""
     shown = [line for line in view.gates if line.outcome in _deciding(view) and line.now and line.base]
-    looser = [str(each) for each in view.amendments if each.loosens]
+    looser = [_without_hashes(str(each)) for each in view.amendments if each.loosens]
+    alike = [str(line) for line in view.kinds if view.news and line.kind.state == "failed"]
     lines = [
-        _sentence(
-            "Failing alike",
-            [str(line) for line in view.kinds if view.news and line.kind.state == "failed"],
-            most,
-            8 * most,
-        ),
-        _sentence("What else moved", [str(shift) for shift in view.shifts], 4, 26),
-        _sentence("Changed rules", looser, most, 6 * most, "! looser: "),
+        sentence("Changed rules, looser", looser, most, 6 * most),
+        sentence("Failing alike", alike, most, 8 * most),
+        sentence("What else moved", [str(shift) for shift in view.shifts], 4, 26),
     ]
     reasons = [few_words(reason, _REASON_WORDS) for reason in view.why[:most]]
     hidden = len(view.why) - len(reasons)
@@ -126,12 +125,28 @@ def _short_table(lines: Sequence[GateLine]) -> Table | None:
     return Table((("Check",), ("Before",), ("Now",), ("Drop",)), tuple(rows)) if rows else None
 
 
-def _sentence(title: str, parts: Sequence[str], most: int, words: int, mark: str = "") -> Line:
-    """Format `Title: first · second · 3 more`; empty without parts."""
-    if not parts:
-        return ()
-    more = [f"{len(parts) - most:,} more"] if len(parts) > most else []
-    return (f"{title}: " + few_words(mark + " · ".join([*parts[:most], *more]), words),)
+def sentence(title: str, parts: Sequence[str], most: int, words: int) -> Line:
+    """Format `Title: first · second · 3 more`; empty without parts.
+
+    Args:
+        title: of the list.
+        parts: any number.
+        most: parts to show.
+        words: of the parts that are shown; only the first part is cut.
+    """
+    kept: list[str] = []
+    for part in parts[:most]:
+        short = one_line(part, 300) if kept else few_words(part, words)
+        if kept and _words([(*kept, short)]) > words:
+            break
+        kept.append(short)
+    more = [f"{len(parts) - len(kept):,} more"] if len(parts) > len(kept) else []
+    return (f"{title}: {' · '.join([*kept, *more])}",) if kept else ()
+
+
+def _without_hashes(change: str) -> str:
+    """Return a change without the hashes that stand for values; they are in the folded part."""
+    return _HASH.sub("a hidden value", _BOTH_HIDDEN.sub("a hidden value → another", change))
 
 
 def _cases_to_look_at(view: View, most: int) -> Section | None:

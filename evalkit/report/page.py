@@ -129,7 +129,7 @@ def _section(section: Section) -> str:
     title = [f"**{plain(section.title, 80)}**{note}"] if section.title and not section.folded else []
     table = [_table(section.table)] if section.table else []
     bullets = ["\n".join(f"- {line_markdown(line)}" for line in section.bullets)] if section.bullets else []
-    body = "\n\n".join([*title, *table, *map(line_markdown, section.lines), *bullets])
+    body = "\n\n".join([*title, *table, *bullets, *map(line_markdown, section.lines)])
     return (
         f"<details><summary>{plain(section.title, 80)}{note}</summary>\n\n{body}\n\n</details>"
         if section.folded

@@ -199,6 +199,15 @@ def test_gates_of_fewer_than_five_pairs_are_not_tested():
     assert critical.outcome == "approved with conditions"
 
 
+def test_a_partial_run_is_not_told_to_replace_its_baseline():
+    """Its few cases are its own choice: the whole suite is what to run."""
+    decision = a_decision(
+        frozen(passing(20, 20)), ONLY_PASS_RATE, baseline=frozen(passing(100, 100)), partial="--limit 20"
+    )
+    found = [reason for reason in decision.reasons if "20 of 100" in reason]
+    assert found == ["only 20 of 100 cases of the baseline are in this run: run the whole suite to compare"]
+
+
 def test_too_little_overlap_gives_no_decision():
     """Below 90 % of the baseline's cases nothing is compared; added, removed and changed cases are listed."""
     before = passing(100, 100)

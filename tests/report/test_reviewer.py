@@ -12,7 +12,7 @@ import report_samples
 from rich.console import Console
 
 from evalkit.report.console import print_view
-from evalkit.report.markdown import MOST_WORDS, few_words, page_of
+from evalkit.report.markdown import MOST_WORDS, few_words, page_of, sentence, summary_markdown
 from evalkit.report.next_steps import Places
 from evalkit.report.page import COMMENT_BYTES, markdown, read_page, to_json
 from evalkit.report.view import View, build_view
@@ -226,6 +226,30 @@ def test_few_words_are_counted() -> None:
     """Cut after the last word that fits."""
     assert few_words("a  b\nc", 3) == "a b c"
     assert few_words("a b c d", 3) == "a b c …"
+
+
+@pytest.mark.parametrize(
+    ("parts", "most", "words", "said"),
+    [
+        (["a b", "c d", "e f"], 3, 9, "Moved: a b · c d · e f"),
+        (["a b", "c d", "e f"], 2, 9, "Moved: a b · c d · 1 more"),
+        (["a b", "c d", "latency 75 ms → 86 ms"], 3, 6, "Moved: a b · c d · 1 more"),
+        (["a b c d e", "f"], 2, 3, "Moved: a b c … · 1 more"),
+    ],
+)
+def test_a_list_of_the_comment_ends_with_a_whole_part(parts: list[str], most: int, words: int, said: str) -> None:
+    """What does not fit is counted, so that no number is cut from its unit; only the first part may be cut."""
+    assert sentence("Moved", parts, most, words) == (said,)
+
+
+def test_reasons_come_first_and_values_that_are_hidden_show_no_hash() -> None:
+    """The comment says why before what else moved; the hash that stands for a value is in the folded part."""
+    changed = Amendment(what="system arguments.corpus", before="not set", after="#41b62fb4", loosens=True)
+    moved = Amendment(what="system version", before="#00b62fb4", after="#41b62fb4", loosens=True)
+    view = replace(seen(report_samples.decision()), amendments=(changed, moved))
+    text = summary_markdown(view).partition("<details>")[0]
+    assert "system arguments.corpus not set → a hidden value · system version a hidden value → another" in text
+    assert text.index("- pass") < text.index("Changed rules") < text.index("Failing alike")
 
 
 def test_a_limit_of_the_gate_has_one_interval() -> None:
