@@ -96,7 +96,7 @@ def _why(view: View, most: int) -> Section | None:
     alike = [str(line) for line in view.kinds if view.news and line.kind.state == "failed"]
     lines = [
         sentence("Changed rules, looser", looser, most, 6 * most),
-        sentence("Failing alike", alike, most, 8 * most),
+        sentence("Failing alike", alike, most, 10 * most),
         sentence("What else moved", [str(shift) for shift in view.shifts], 4, 26),
     ]
     reasons = [few_words(reason, _REASON_WORDS) for reason in view.why[:most]]
