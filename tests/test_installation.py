@@ -1,5 +1,6 @@
 """The locks and the commands that install them: what worked once works on any day."""
 
+import hashlib
 import importlib.metadata
 import re
 import shlex
@@ -7,6 +8,7 @@ import subprocess
 import sys
 import tomllib
 import venv
+import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -208,6 +210,43 @@ def test_every_install_command_is_the_one_that_works_on_any_day() -> None:
 def test_an_unsafe_install_command_is_found(command: str, fault: str) -> None:
     """The check above can fail."""
     assert fault in [each for found in installing(f"first && {command} && last") for each in faults(found)]
+
+
+def wheel(folder: Path, name: str, version: str, needs: str = "") -> str:
+    """Write an empty package that needs another one; its pin with its hash."""
+    info, file = f"{name}-{version}.dist-info", folder / f"{name}-{version}-py3-none-any.whl"
+    with zipfile.ZipFile(file, "w") as packed:
+        wanted = f"Requires-Dist: {needs}\n" if needs else ""
+        packed.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{wanted}")
+        packed.writestr(
+            f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        packed.writestr(f"{info}/RECORD", "")
+    return f"{name}=={version} --hash=sha256:{hashlib.sha256(file.read_bytes()).hexdigest()}\n"
+
+
+@pytest.mark.process
+def test_an_index_with_newer_versions_changes_nothing(tmp_path: Path) -> None:
+    """The README's flags install what is locked; without `--no-deps`, pip takes the newer version and stops."""
+    (links := tmp_path / "links").mkdir()
+    lock = tmp_path / "some.lock"
+    lock.write_text(
+        wheel(links, "reporter", "1.0", "counter[toml]>=1.0") + wheel(links, "counter", "1.0"), encoding="utf-8"
+    )
+    wheel(links, "counter", "2.0")
+    wheel(links, "reporter", "2.0")
+    venv.create(tmp_path / "venv", with_pip=True)
+    python = str(tmp_path / "venv" / "bin" / "python")
+    shown = re.search(r"pip install (.*) -r requirements-dev\.lock", (ROOT / "README.md").read_text(encoding="utf-8"))
+    assert shown is not None
+    pip = [python, "-m", "pip", "--isolated", "--disable-pip-version-check"]
+    install = [*pip, "install", "--no-index", "--find-links", str(links), "-r", str(lock)]
+    without = [flag for flag in shown[1].split() if flag != "--no-deps"]
+    failed = subprocess.run([*install, *without], capture_output=True, text=True)
+    assert failed.returncode != 0 and "counter" in failed.stderr, failed
+    subprocess.run([*install, *shown[1].split()], check=True)
+    listed = subprocess.run([*pip, "list", "--format", "freeze"], capture_output=True, text=True, check=True).stdout
+    assert {"reporter==1.0", "counter==1.0"} <= set(listed.splitlines())
 
 
 @pytest.mark.parametrize("file", [ROOT / "README.md", ROOT / "action.yml", ROOT / ".github" / "workflows" / "ci.yml"])
