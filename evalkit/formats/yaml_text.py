@@ -132,7 +132,7 @@ def _syntax_problem(error: yaml.MarkedYAMLError, source: str) -> Problem:
     if "\\t" in what or "'\\t'" in str(error):
         return Problem(place, "a tab where YAML needs spaces", "indent with spaces")
     if "another document" in what:
-        return Problem(place, "a second document begins", "keep one suite a file")
+        return Problem(place, "a second document begins", "keep one document a file")
     fix = "see the line above it for an open quote, bracket or a missing colon"
     return Problem(place, what, error.note or fix)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from evalkit.golden.lines import STRICT, Note, parse_row
@@ -59,6 +60,12 @@ def cell_value(name: str, inner: str | None, cell: str | bool, place: str, note:
     if known in KNOWN_FIELDS or value is None:
         return cell
     return value if isinstance(value, list) else Reread(cell, value)
+
+
+def number_text(value: int | float) -> str:
+    """Write a number with a point, in full and without trailing zeros."""
+    text = format(Decimal(repr(value)), "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def _looks_like_json(cell: str) -> bool:

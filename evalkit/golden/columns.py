@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 from evalkit.errors import Problem
-from evalkit.golden.cells import Reread, cell_value
+from evalkit.golden.cells import Reread, cell_value, number_text
 from evalkit.golden.header import NAMELESS, RawTable
 from evalkit.golden.lines import Note, Unreadable
 from evalkit.golden.list_cells import ListCells
@@ -154,6 +154,8 @@ class ColumnReader:
                     reread[name], value = value.content, value.text
             if value is None and self.table.kind != "records":
                 continue
+            if self.table.kind == "typed":
+                value = _typed(name, value)
             if isinstance(value, Unreadable):
                 self._unreadable(value, name, column, line)
                 continue
@@ -324,6 +326,13 @@ class ColumnReader:
         merged = {**self.source.columns, **columns}
         has_id = "id" in merged or any(field_of(plain_name(column)) == "id" for column in shape)
         return self.source.line(columns=merged, make_ids=self.source.make_ids or not has_id)
+
+
+def _typed(name: str, value: Any) -> Any:
+    """Return the text of a number where only a text can be meant; a column of whole numbers with a gap has decimals."""
+    is_id = field_of(name) == "id" and isinstance(value, float) and value.is_integer()
+    is_answer = field_of(name) == "reference" and isinstance(value, int | float) and not isinstance(value, bool)
+    return number_text(value) if is_id or is_answer else value
 
 
 def _split(name: str) -> tuple[str, str | None]:

@@ -51,7 +51,8 @@ def _json_rows(read: Callable[[int], str], shown: str, note: Note, warn: Note) -
     try:
         items = list(_located_rows(text, shown, warn))
     except JSONDecodeError as error:
-        note(Problem(f"{shown}:{error.lineno}:{error.colno}", f"not JSON: {error.msg}", _LIST))
+        lines = ", or call the file .jsonl" if error.msg == "Extra data" else ""
+        note(Problem(f"{shown}:{error.lineno}:{error.colno}", f"not JSON: {error.msg}", _LIST + lines))
         return
     except RecursionError:
         note(Problem(shown, "nested too deep", "flatten the rows"))

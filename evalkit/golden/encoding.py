@@ -13,6 +13,7 @@ MAX_LINE_BYTES = 8 << 20
 _LONGEST = 2 * MAX_LINE_BYTES
 """Lines up to this length are read, so that longer ones can be reported with their number."""
 _BLOCK = 1 << 16
+_HEAD_BYTES = 6
 UTF8_MARK = codecs.BOM_UTF8
 _MARKS = {
     codecs.BOM_UTF32_LE: "utf-32",
@@ -21,6 +22,24 @@ _MARKS = {
     codecs.BOM_UTF16_BE: "utf-16",
 }
 """Byte order marks; a longer one is looked for first."""
+
+
+_KINDS = {
+    b"PK\x03\x04": ("a packed file, such as a workbook", "name it .xlsx if it is one"),
+    b"\x1f\x8b": ("packed with gzip", "name it with .gz at the end"),
+    b"PAR1": ("a Parquet file", "name it .parquet"),
+    b"ARROW1": ("an Arrow file", "name it .arrow"),
+    b"\xd0\xcf\x11\xe0": ("a file of an old Excel", "save it as .xlsx or as CSV UTF-8"),
+}
+"""First bytes of files that are not text, what they are, and the fix."""
+
+
+class OtherKind(ValueError):
+    """Raised for a file that is not text: `what`, and `fix`."""
+
+    def __init__(self, what: str, fix: str) -> None:
+        super().__init__(what)
+        self.fix = fix
 
 
 class Undecodable(ValueError):
@@ -39,10 +58,14 @@ def open_text(path: Path, encoding: str | None = None) -> BinaryIO:
 
     Raises:
         OSError: it cannot be opened.
+        OtherKind: it is not text.
         Undecodable: while reading.
     """
     file = _open(path)
-    head = file.peek(4)[:4]  # type: ignore[attr-defined]
+    head = file.peek(_HEAD_BYTES)[:_HEAD_BYTES]  # type: ignore[attr-defined]
+    if kind := next((kind for first, kind in _KINDS.items() if head.startswith(first)), None):
+        file.close()
+        raise OtherKind(*kind)
     if head.startswith(UTF8_MARK):
         file.read(len(UTF8_MARK))
         return file

@@ -11,7 +11,7 @@ from typing import Any
 
 from evalkit.disk.files import Unfit
 from evalkit.errors import Problem, what_and_fix
-from evalkit.golden.encoding import MAX_LINE_BYTES, Undecodable, is_unmarked_utf16, open_text
+from evalkit.golden.encoding import MAX_LINE_BYTES, OtherKind, Undecodable, is_unmarked_utf16, open_text
 from evalkit.text.values import not_utf8
 
 MAX_BLANK_LINES = 1_000_000
@@ -59,6 +59,8 @@ def readable(rows: Iterator[RawRow], shown: str, note: Note, fix: str = SAVE_AS_
         yield from rows
     except Undecodable as error:
         note(Problem(f"{shown}:{error.line}", str(error), fix))
+    except OtherKind as error:
+        note(Problem(f"{shown}:1", str(error), error.fix))
     except Unfit as error:
         note(Problem(shown, str(error.strerror), "name a file of rows, one a line"))
     except OSError as error:

@@ -45,7 +45,8 @@ def _rows(path: Path, table: RawTable, source: GoldenSource, note: Note, fix: st
         except Rejected as error:
             note(Problem(f"{table.shown}:{lines.number}", *what_and_fix(error)))
         except csv.Error as error:
-            note(Problem(f"{table.shown}:{lines.number}", f"not CSV: {error}", "close the quotes"))
+            fix = "close the quotes of the row that begins here"
+            note(Problem(f"{table.shown}:{lines.row_number}", f"not CSV: {error}", fix))
 
 
 def _records(lines: _RowLines, path: Path, table: RawTable, source: GoldenSource, note: Note) -> Iterator[RawRow]:
@@ -60,10 +61,11 @@ def _records(lines: _RowLines, path: Path, table: RawTable, source: GoldenSource
     reader = csv.reader(feed, delimiter=separator, strict=True)
     cells = next(reader, [])
     table.header_line = feed.number
+    lines.begin(feed.number + 1)
     columns = named_columns(cells, table, note)
     sound = False
     for row in reader if columns else ():
-        lines.begin()
+        lines.begin(feed.number + 1)
         place = f"{table.shown}:{feed.number}"
         if not any(cell.strip() for cell in row):
             continue
@@ -174,6 +176,8 @@ class _RowLines:
     def __init__(self, file: BinaryIO, fix: str) -> None:
         self._lines = _ends(iter(lambda: file.readline(MAX_LINE_BYTES + 1), b""), fix, self)
         self.number = self._chars = self._blank = 0
+        self.row_number = 1
+        """Number of the line at which the row begins that is being read."""
 
     def __iter__(self) -> _RowLines:
         return self
@@ -193,9 +197,10 @@ class _RowLines:
             raise Rejected(f"more than {MAX_BLANK_LINES:,} blank lines; remove them")
         return line
 
-    def begin(self) -> None:
-        """Begin the next row."""
+    def begin(self, number: int) -> None:
+        """Begin the next row, at the line of this number."""
         self._chars = 0
+        self.row_number = number
 
 
 def _ends(lines: Iterable[bytes], fix: str, counted: _RowLines) -> Iterator[str]:

@@ -8,13 +8,13 @@ import itertools
 import warnings
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
-from decimal import Decimal
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from evalkit.disk.files import MAX_RATIO, open_file, unpacked_limit
 from evalkit.errors import InputError, Problem
+from evalkit.golden.cells import number_text
 from evalkit.golden.header import RawTable, named_columns, named_row
 from evalkit.golden.lines import Note, RawRow, Unreadable
 from evalkit.golden.source import GoldenSource
@@ -60,8 +60,7 @@ def cell_text(value: Any) -> Any:
     if value is None or isinstance(value, bool | Unreadable):
         return value
     if isinstance(value, int | float):
-        text = format(Decimal(repr(value)), "f")
-        return text.rstrip("0").rstrip(".") if "." in text else text
+        return number_text(value)
     if isinstance(value, datetime.datetime):
         midnight = value.time() == datetime.time()
         return value.date().isoformat() if midnight else value.isoformat(timespec=_precision(value))

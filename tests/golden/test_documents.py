@@ -133,3 +133,19 @@ def test_the_encoding_of_the_suite_applies(tmp_path: Path) -> None:
     """Here too."""
     text = '[{"id": "a", "input": "Gebühr"}]'.encode("cp1252")
     assert next(opened(tmp_path, "g.json", text, encoding="cp1252").open()).input == "Gebühr"
+
+
+def test_json_lines_under_the_name_of_json_are_told_their_name(tmp_path: Path) -> None:
+    """One row a line is another kind of file."""
+    file = tmp_path / "g.json"
+    file.write_text('{"id": "1", "input": "q"}\n{"id": "2", "input": "r"}\n', encoding="utf-8")
+    with pytest.raises(InputError, match=r"g\.json:2:1: not JSON: Extra data; .*, or call the file \.jsonl"):
+        open_golden(GoldenSource(path="g.json"), file, "g.json")
+
+
+def test_two_yaml_documents_are_refused_in_words_for_any_file(tmp_path: Path) -> None:
+    """A golden set is not a suite."""
+    file = tmp_path / "g.yaml"
+    file.write_text("- {id: a, input: q}\n---\n- {id: b, input: r}\n", encoding="utf-8")
+    with pytest.raises(InputError, match="a second document begins; keep one document a file"):
+        open_golden(GoldenSource(path="g.yaml"), file, "g.yaml")

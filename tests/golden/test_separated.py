@@ -259,3 +259,27 @@ def test_a_row_that_is_too_short_is_told_so(tmp_path: Path) -> None:
     assert problems_of(written(tmp_path, "id,input,reference\n1,q\n")) == [
         "cases.csv:2: 2 cells, the header has 3; add the missing commas, or put quotes around a cell of several lines"
     ]
+
+
+@pytest.mark.parametrize(
+    ("head", "said"),
+    [
+        (b"PK\x03\x04\x14\x00\xff", "a packed file, such as a workbook; name it .xlsx if it is one"),
+        (b"\x1f\x8b\x08\x00\xff", "packed with gzip; name it with .gz at the end"),
+        (b"PAR1\x15\x04\xff", "a Parquet file; name it .parquet"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "a file of an old Excel; save it as .xlsx or as CSV UTF-8"),
+    ],
+)
+@pytest.mark.parametrize("name", ["cases.csv", "cases.jsonl", "cases.json"])
+def test_a_file_of_another_kind_is_told_its_kind(tmp_path: Path, name: str, head: bytes, said: str) -> None:
+    """No encoding would make it text."""
+    (problem,) = problems_of(written(tmp_path, head + b"\n\xff\n", name))
+    assert problem == f"{name}:1: {said}"
+
+
+def test_an_open_quote_is_named_where_its_row_begins(tmp_path: Path) -> None:
+    """The end of the file says nothing about it."""
+    text = 'id,input\n1,a\n2,"5 inch pipe\n3,b\n4,c\n'
+    assert problems_of(written(tmp_path, text)) == [
+        "cases.csv:3: not CSV: unexpected end of data; close the quotes of the row that begins here"
+    ]

@@ -282,3 +282,21 @@ def test_json_text_in_a_column_of_lists_is_a_warning_with_the_type_to_store(tmp_
     golden = open_golden(GoldenSource(path=file.name), file, file.name)
     (said,) = [str(each) for each in golden.warnings]
     assert "is read as one text, as the type of its column is text; if it is a list, store it as a list" in said
+
+
+def test_numbers_that_pandas_made_of_ids_and_answers_are_their_text(tmp_path: Path) -> None:
+    """A column of whole numbers with a gap is one of decimals; a workbook reads such cells as text too."""
+    rows = [
+        {"id": 1.0, "question": "q", "reference": 42},
+        {"id": 2.0, "question": "r", "reference": 10**15},
+    ]
+    cases = cases_of(write(tmp_path, ".parquet", rows))
+    assert [(case.id, case.reference) for case in cases] == [("1", ("42",)), ("2", ("1000000000000000",))]
+    (case,) = cases_of(write_columns(tmp_path, ".parquet", {"reference": [0.05]}))
+    assert case.reference == ("0.05",)
+
+
+def test_an_id_that_is_no_whole_number_is_named(tmp_path: Path) -> None:
+    """Nobody numbers cases so."""
+    with pytest.raises(InputError, match=r"`id` is 1\.5"):
+        cases_of(write(tmp_path, ".parquet", [{"id": 1.5, "question": "q"}]))
