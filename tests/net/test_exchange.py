@@ -192,8 +192,8 @@ def test_a_lost_reply_says_how_to_allow_a_repeat(sleep: Sleep) -> None:
 
 
 def test_the_guide_shows_the_policies() -> None:
-    """The two rows of docs/models.md hold the statuses of the two sets."""
-    page = (Path(__file__).parents[2] / "docs" / "models.md").read_text(encoding="utf-8")
+    """The two rows of docs/calls.md hold the statuses of the two sets."""
+    page = (Path(__file__).parents[2] / "docs" / "calls.md").read_text(encoding="utf-8")
     rows = [line for line in page.splitlines() if "; status " in line]
     told = [{*map(int, re.findall(r"\b\d{3}\b", line))} for line in rows]
     assert told == [AGAIN, LOST - {521, 522, 523}]  # "520 to 524"
