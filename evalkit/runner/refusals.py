@@ -1,4 +1,4 @@
-"""End a run when the endpoint refuses its key from the start or cannot be reached; keep single refusals as rows."""
+"""End a run when the endpoint refuses its key, cannot be reached or is not paid; keep single refusals as rows."""
 
 from __future__ import annotations
 
@@ -9,17 +9,20 @@ from evalkit.types import Row, Score, Unscored
 DENIED = frozenset({"http_401", "http_403"})
 UNREACHED = frozenset({"connection"})
 """Failures of a system after all its attempts, which took the whole time of the case."""
+UNPAID = "http_402"
+_NO_QUOTA = "insufficient_quota"
+"""Code with which OpenAI answers 429 once the account is empty."""
 ENOUGH = 3
 """After this many refused rows, with none accepted, the key is considered invalid, or the address dead."""
 _SYSTEM, _ADDRESS = "", ":address"
-"""Parts: the system, and whether its address answers at all. Others are names of metrics."""
+"""Parts: the system, and whether its address takes calls at all. Others are names of metrics."""
 
 
 class Refusals:
     """Holds back rows that say more about an endpoint than about their case, until the same part accepts one.
 
     Those are rows that a system or a judge refused with 401 or 403 before it accepted any, and rows of a system that
-    could not be reached.
+    could not be reached or whose account is empty.
     """
 
     def __init__(self, in_flight: int = 1) -> None:
@@ -62,8 +65,10 @@ class Refusals:
                 return f"{who} refused the first calls: {why}; fix the key and continue with --resume"
         if _ADDRESS in self._accepted and len(self._held) < self._in_flight + ENOUGH:
             return ""
-        fix = "start it or fix its address, and continue with --resume"
-        return f"the system under test cannot be reached; {fix} ({_said(row).partition(';')[0]})"
+        what, fix = "cannot be reached", "start it or fix its address"
+        if _is_unpaid(row):
+            what, fix = "refuses calls that nobody pays for", "top up the account"
+        return f"the system under test {what}; {fix}, and continue with --resume ({_said(row).partition(';')[0]})"
 
 
 def _said(row: Row) -> str:
@@ -79,14 +84,20 @@ def _denials(row: Row) -> Iterator[tuple[str, str]]:
             yield name, f"{grade.kind.removeprefix('judge_')}: {grade.message}"
 
 
+def _is_unpaid(row: Row) -> bool:
+    failure = row.failure
+    return failure is not None and (failure.kind == UNPAID or _NO_QUOTA in failure.message)
+
+
 def _unreached(row: Row) -> Iterator[str]:
-    if row.failure is not None and row.failure.kind in UNREACHED:
+    if row.failure is not None and (row.failure.kind in UNREACHED or _is_unpaid(row)):
         yield _ADDRESS
 
 
 def _accepting(row: Row) -> Iterator[str]:
     if row.output is not None:
         yield _SYSTEM
-    if row.output is not None or (row.failure is not None and row.failure.kind.startswith("http_")):
+    answered = row.failure is not None and row.failure.kind.startswith("http_") and not _is_unpaid(row)
+    if row.output is not None or answered:
         yield _ADDRESS
     yield from (name for name, grade in row.scores.items() if isinstance(grade, Score))

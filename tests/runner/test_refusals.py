@@ -1,5 +1,7 @@
 """Which rows a refused key holds back, and when it ends the run."""
 
+import pytest
+
 from evalkit.runner.refusals import Refusals
 from evalkit.types import Case, Failure, Output, Row, Score, Unscored
 
@@ -93,3 +95,29 @@ def test_a_reply_of_any_status_shows_that_the_address_is_right() -> None:
     refusals = Refusals(in_flight=1)
     gone, busy = row(0, GONE), row(1, Failure("http_503", "busy"))
     assert [refusals.take(gone), refusals.take(busy)] == [[], [gone, busy]]
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        Failure("http_402", "Insufficient Balance"),
+        Failure("http_429", 'answered 429: {"error": {"code": "insufficient_quota", "message": "You exceeded"}}'),
+    ],
+)
+def test_an_account_without_money_ends_the_run_as_a_dead_address_does(failure: Failure) -> None:
+    """At once before the first answer; after answers, once more calls than run at once were refused."""
+    first = Refusals(in_flight=4)
+    assert [first.take(row(n, failure)) for n in range(3)] == [[]] * 3
+    assert first.reason.startswith("the system under test refuses calls that nobody pays for; top up the account")
+    later = Refusals(in_flight=4)
+    later.take(row(0))
+    assert [later.take(row(n, failure)) for n in range(1, 7)] == [[]] * 6
+    assert later.reason == ""
+    later.take(row(7, failure))
+    assert failure.kind in later.reason
+
+
+def test_a_rate_limit_is_no_empty_account() -> None:
+    """It passes."""
+    limited = row(0, Failure("http_429", "Rate limit reached"))
+    assert Refusals().take(limited) == [limited]
