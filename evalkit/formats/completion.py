@@ -43,6 +43,21 @@ class CalledTool:
         self.arguments += piece.arguments
 
 
+class ReplyError(ValueError):
+    """Raised for a body that is an error, although the status of its reply is a good one.
+
+    Attributes:
+        status: The status that the body names, 400 to 599; `None` if it names none.
+    """
+
+    def __init__(self, body: Mapping[str, Any]) -> None:
+        super().__init__(f"the reply is an error: {error_text(body)}")
+        code = body["error"].get("code") if isinstance(body["error"], Mapping) else None
+        number = int(code) if isinstance(code, str) and code.isdecimal() and len(code) == 3 else code
+        is_status = isinstance(number, int) and not isinstance(number, bool) and 400 <= number <= 599
+        self.status: int | None = number if is_status else None
+
+
 @dataclass
 class Completion:
     """What the first choice said, gathered whole or event by event."""
@@ -65,12 +80,12 @@ class Completion:
         """Add a whole reply (`message`) or one event of a stream (`delta`).
 
         Raises:
-            ValueError: The body is not a completion, or it is an error.
+            ValueError: The body is not a completion; `ReplyError` if it is an error.
         """
         if not isinstance(body, Mapping):
             raise ValueError(f"expected an object with `choices`, got {shown(body)}")
         if body.get("error"):
-            raise ValueError(f"the reply is an error: {error_text(body)}")
+            raise ReplyError(body)
         if isinstance(body.get("usage"), Mapping):
             self.usage = body["usage"]
         if isinstance(body.get("model"), str):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from evalkit.errors import InputError, Problem, what_and_fix
-from evalkit.formats.completion import error_text, refusal_text
+from evalkit.formats.completion import ReplyError, error_text, refusal_text
 from evalkit.llm import anthropic
 from evalkit.llm.budget import Budget
 from evalkit.llm.config import ChatConfig
@@ -156,8 +156,11 @@ class ChatEndpoint:
         except ExchangeFailed as failure:
             self._learn(failure)
             raise
+        decoded = self._read(body)
+        if decoded.get("error") and (status := ReplyError(decoded).status) is not None:
+            raise ExchangeFailed.within_body(status, error_text(decoded))
         self._accepted = True
-        return self._read(body)
+        return decoded
 
     def _learn(self, failure: ExchangeFailed) -> None:
         """Record a refused key; raise a refusal of the request's form."""

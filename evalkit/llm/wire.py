@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from evalkit.formats.completion import Completion, cached_tokens
+from evalkit.formats.completion import Completion, ReplyError, cached_tokens
 from evalkit.formats.thoughts import without_thoughts
 from evalkit.llm.clear_forms import in_clear_form, second_verdict
 from evalkit.llm.errors import JudgeError
@@ -98,6 +98,8 @@ def read_body(body: Any) -> Spoken:
     completion = Completion()
     try:
         completion.add(body, "message")
+    except ReplyError as error:
+        raise JudgeError("bad_reply", str(error)) from None
     except ValueError as error:
         raise JudgeError("bad_reply", f"{error}; is base_url the address of a chat endpoint?") from None
     arguments = next((call.arguments for call in completion.tool_calls), "")

@@ -77,6 +77,11 @@ class ExchangeFailed(Exception):
         self._retry_after = refusal.retry_after if refusal else None
         self.after = ""
 
+    @classmethod
+    def within_body(cls, status: int, message: str) -> ExchangeFailed:
+        """Return the failure of a reply whose body names another status than its own, as routers of models write it."""
+        return cls(f"http_{status}", message, refusal=StatusReply(status, message.encode(), None))
+
     def asked_s(self, now: datetime) -> float | None:
         """Return the seconds that the server asks to wait."""
         return parse_retry_after(self._retry_after, now)

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from evalkit.formats.completion import Completion
+from evalkit.formats.completion import Completion, ReplyError
 from evalkit.formats.fields import parse_json
 from evalkit.formats.tool_calls import read_arguments
 from evalkit.net.exchange import read_capped, too_large
@@ -34,7 +34,7 @@ async def read_chat(response: aiohttp.ClientResponse, max_bytes: int) -> ChatRep
 
     Raises:
         CallFailed: `bad_output` or `too_large`.
-        ExchangeFailed: The stream ended before the answer did.
+        ExchangeFailed: The stream ended before the answer did, or the body holds an error with its status.
     """
     reply = ChatReply()
     try:
@@ -43,6 +43,10 @@ async def read_chat(response: aiohttp.ClientResponse, max_bytes: int) -> ChatRep
             reply.add(body, "message")
             return reply
         await _read_stream(reply, response, max_bytes)
+    except ReplyError as error:
+        if error.status is not None:
+            raise ExchangeFailed.within_body(error.status, str(error)) from None
+        raise CallFailed("bad_output", one_line(error)) from None
     except ValueError as error:
         raise CallFailed("bad_output", one_line(error)) from None
     return reply

@@ -163,3 +163,15 @@ def test_a_prompt_beyond_the_window_is_named_as_that(message: str) -> None:
     assert "longer than the model's window" in error.message
     assert "temperature" not in error.message
     assert len(server.requests) == 1
+
+
+def test_an_error_with_the_status_in_its_body_is_tried_again() -> None:
+    """A router's 200 may hold the provider's 503; without a status the reply is no verdict."""
+    with FakeModel([GOOD]) as server:
+        whole, bodies = server._completion, [{"error": {"message": "overloaded", "code": 503}}]
+        server._completion = lambda *given: bodies.pop() if bodies else whole(*given)  # type: ignore[method-assign]
+        (parsed,) = asked(server, 1)
+        assert parsed.value.score == 3
+        server._completion = lambda *_: {"error": {"message": "no"}}  # type: ignore[method-assign]
+        (refused,) = asked(server, 1)
+    assert (refused.kind, refused.message) == ("bad_reply", "the reply is an error: no")

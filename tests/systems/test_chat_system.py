@@ -535,3 +535,48 @@ def test_tokens_in_an_event_without_choices(serve, shared, case):
     events = [delta(content="Paris"), delta("stop"), {"usage": {"prompt_tokens": 5, "completion_tokens": 7}}]
     (output,) = serve(streaming(*events), lambda url: system(url, stream=True), shared, case())
     assert (output.text, output.usage.output_tokens) == ("Paris", 7)
+
+
+def failing_first_in_the_body(error, then):
+    """A handler that answers status 200 with an error the first time."""
+    asked = []
+
+    async def handler(request):
+        asked.append(await request.json())
+        return web.json_response({"error": error} if len(asked) == 1 else then)
+
+    return handler
+
+
+@pytest.mark.parametrize("code", [503, "503", 429, 502])
+def test_an_error_with_the_status_in_its_body_is_that_status(code, serve, shared, case):
+    """Routers answer 200 before the provider has answered, so its error stands in the body."""
+    handler = failing_first_in_the_body({"message": "overloaded", "code": code}, completion({"content": "Paris"}))
+    (output,) = serve(handler, lambda url: system(url, retries=2), shared, case())
+    assert isinstance(output, Output), output
+    assert (output.text, output.attempts) == ("Paris", 2)
+    (failed,) = serve(replying({"error": {"message": "overloaded", "code": code}}), system, shared, case())
+    assert failed.kind == f"http_{code}"
+    assert "overloaded" in failed.message
+
+
+@pytest.mark.parametrize("code", ["context_length_exceeded", None, True, 7, 200])
+def test_an_error_without_a_status_stays_a_bad_output(code, serve, shared, case):
+    """Nothing says that another attempt would help."""
+    (failed,) = serve(replying({"error": {"message": "no", "code": code}}), system, shared, case())
+    assert (failed.kind, failed.message) == ("bad_output", "the reply is an error: no")
+
+
+def test_a_stream_that_breaks_off_with_a_status_is_asked_for_again(serve, shared, case):
+    """The provider fell over after the first words."""
+    asked = []
+    broken = streaming(delta(content="Pa"), {"error": {"message": "overloaded", "code": 503}}, end=b"")
+    whole = streaming(delta(content="Paris"), delta("stop"))
+
+    async def handler(request):
+        asked.append(1)
+        return await (broken if len(asked) == 1 else whole)(request)
+
+    (output,) = serve(handler, lambda url: system(url, retries=2, stream=True), shared, case())
+    assert isinstance(output, Output), output
+    assert output.text == "Paris"
