@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
@@ -54,6 +54,7 @@ def _read(value: object, stored: bool) -> Output:
     if steps is None and messages is not None and not stored:
         steps = steps_of(messages)
     messages = talk if messages is None else messages
+    calls = _tool_calls(read_calls("tool_calls", value.get("tool_calls")), steps, stored)
     given = value.get("contexts")
     contexts, origins = (None, ()) if given is None else read_contexts("contexts", given)
     return Output(
@@ -61,8 +62,8 @@ def _read(value: object, stored: bool) -> Output:
         contexts=contexts,
         origins=origins,
         usage=read_usage("usage", value.get("usage")),
-        tool_calls=_tool_calls(read_calls("tool_calls", value.get("tool_calls")), steps, stored),
-        trajectory=steps,
+        tool_calls=calls,
+        trajectory=steps if steps is None or stored else _completed_steps(steps, calls or ()),
         messages=messages,
         state=_record("state", value.get("state")),
         stop=None if value.get("stop") is None else read_text("stop", value["stop"]),
@@ -122,3 +123,16 @@ def _completed(given: ToolCall, step: ToolCall) -> ToolCall:
         return given
     known = {each.name: getattr(given, each.name) for each in fields(given)}
     return replace(step, **{name: value for name, value in known.items() if value not in (None, "")})
+
+
+def _completed_steps(steps: tuple[Step, ...], calls: Sequence[ToolCall]) -> tuple[Step, ...]:
+    """Add the result and error that only the call of a step has."""
+    rest = iter(calls)
+    found = []
+    for step in steps:
+        call = next(rest, None) if step.kind == "tool" else None
+        if call is not None and call.name == step.name and call.arguments == (step.arguments or {}):
+            result = call.result if step.result is None else step.result
+            step = replace(step, result=result, error=step.error or call.error)
+        found.append(step)
+    return tuple(found)

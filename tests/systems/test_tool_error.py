@@ -115,6 +115,16 @@ def test_calls_given_beside_the_chat_get_their_results():
     assert output.tool_calls[0].turn == 1
 
 
+def test_steps_get_the_errors_of_the_calls_given_beside_them():
+    """Scorers of calls and of steps see the same errors, wherever the system reports them."""
+    given = [{"name": "refund", "arguments": {"id": "A-17"}, "error": "denied: no approval"}]
+    given += [{"name": "refund", "arguments": {"id": "A-17"}, "result": "ok"}]
+    output = to_output({**ANSWER, "tool_calls": given})
+    assert errors(output) == ["denied: no approval", None]
+    steps = [step for step in output.trajectory if step.kind == "tool"]
+    assert [step.result for step in steps] == ["Error: no approval", "No Error: refunded"]
+
+
 @pytest.mark.parametrize("pattern", ["(?=x)", "x*", "["])
 def test_a_pattern_that_cannot_work_is_refused(pattern):
     """Before the first call, with the key and the fix."""

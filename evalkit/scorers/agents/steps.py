@@ -54,9 +54,9 @@ def as_steps(calls: Sequence[ToolCall]) -> tuple[Step, ...]:
 class Steps:
     """Count the steps of an answer, so that `no_regression` can watch for drift.
 
-    The value is the number of steps of the given `kinds`, 0 or more; fewer is better, unless only `min` is given. The
-    answer passes within `min` and `max`, both included; without them there is a value and no pass. If the steps are not
-    known, the answer is unscored.
+    The value is the number of steps of the given `kinds`, 0 or more; `step: search_*` counts only those whose name fits
+    the glob. Fewer is better, unless only `min` is given. The answer passes within `min` and `max`, both included;
+    without them there is a value and no pass. If the steps are not known, the answer is unscored.
 
     It cannot see whether a step was needed; `efficiency` compares with the calls that were expected.
     """

@@ -42,6 +42,11 @@ class ToolCalls:
 
     Anything has at least nothing, so `at_least` and `in_order` are refused for a case that expects no call.
 
+    `only` lists the tools that count, such as those that change something. `count: successful` leaves out calls with an
+    error. `arguments` says how arguments are compared: `exact`, `at_least` (further ones are allowed), `at_most` (some
+    may be left out) or `ignore`; `arguments_of` has exceptions by tool, one of these words or a list of the arguments
+    that are compared: `{search: ignore, refund: [order_id, address.zip]}`.
+
     Arguments are compared as JSON: `1` equals `1.0` but not `"1"` or `true`. Ids of calls are never compared. A call
     that could meet two expectations meets the one that leaves most matches.
 
