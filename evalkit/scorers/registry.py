@@ -75,7 +75,11 @@ ELSEWHERE: Mapping[str, str] = {
     "ndcg": "retrieval",
     "pii": "leak",
     "similar": "similarity",
+    "state_equals": "state",
     "tool_call": "tool_calls",
+    "tool_call_f1": "tool_calls",
+    "tool_trajectory_avg_score": "trajectory",
+    "trajectory_match": "trajectory",
 }
 """Name of a scorer in other tools -> its name here."""
 LOCAL_JUDGE = "judges.local_judge:LocalCorrectness"

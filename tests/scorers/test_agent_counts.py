@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from evalkit.scorers.agents.budget import AnswerBudget
 from evalkit.scorers.agents.loops import Loops, longest_cycle
 from evalkit.scorers.agents.steps import Efficiency, Steps
+from evalkit.scorers.agents.tool_calls import ToolCalls
 from evalkit.scorers.agents.tool_errors import ToolErrors
 from evalkit.types import Case, Message, Output, Score, Step, ToolCall, Unscored, Usage
 
@@ -248,3 +249,12 @@ def test_options_that_cannot_be_meant(make: Any, key: str) -> None:
     """Each is refused with its key and a fix."""
     with pytest.raises(ValueError, match=rf"^{key}: .+; .+"):
         make()
+
+
+def test_calls_among_the_steps_are_calls() -> None:
+    """An output that was made with steps alone is graded by them."""
+    steps = (Step(kind="tool", name="a"), Step(kind="tool", name="a", error="Error"))
+    output = Output(text="", trajectory=steps)
+    case = Case(id="c", input="q", fields={"expected_tool_calls": [{"name": "a"}]})
+    found = [values(scorer.score(case, output)) for scorer in (Loops(), ToolErrors(), Efficiency(), ToolCalls())]
+    assert found == [[2.0, 0.5], [0.5, 0.0], [0.5], [0.5, 1.0, pytest.approx(2 / 3)]]

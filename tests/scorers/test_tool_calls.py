@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
-import json
-from pathlib import Path
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,16 +9,6 @@ from hypothesis import strategies as st
 from evalkit.scorers.agents.tool_calls import ToolCalls
 from evalkit.types import Case, Output, Score, ToolCall, Unscored
 
-TAU = Path(__file__).parents[3] / "shared" / "data" / "tools_tau_airline_dev.jsonl.gz"
-WRITES = (
-    "book_reservation",
-    "cancel_reservation",
-    "send_certificate",
-    "update_reservation_baggages",
-    "update_reservation_flights",
-    "update_reservation_passengers",
-)
-"""The tools that change something; the gold solutions name tools that only read too."""
 Call = tuple[str, dict[str, object]]
 
 
@@ -130,21 +116,3 @@ def test_values_are_shares_and_options_only_loosen(expected: list[Call], made: l
     exact = grade(ToolCalls(), expected, made)[2].value
     assert 0 <= strict <= free <= 1
     assert exact <= free == turned
-
-
-@pytest.mark.skipif(not TAU.exists(), reason="the shared tool-use rows are not on this machine")
-def test_write_calls_of_real_agents() -> None:
-    """On 100 airline conversations the expected writes are made in most rewarded ones, and in few of the others."""
-    with gzip.open(TAU, "rt", encoding="utf-8") as lines:
-        rows = [json.loads(line) for line in lines]
-    made_by_agents = {call["name"] for row in rows for call in row["tool_calls"]}
-    writes = tuple(name for name in made_by_agents if name.startswith(("book_", "cancel_", "send_", "update_")))
-    scorer = ToolCalls(only=writes)
-    passed: dict[bool, list[bool]] = {True: [], False: []}
-    for row in rows:
-        expected = [(call["name"], call["arguments"]) for call in row["expected_tool_calls"]]
-        made = [(call["name"], call["arguments"]) for call in row["tool_calls"]]
-        passed[row["auto"]["reward"] == 1.0].append(bool(grade(scorer, expected, made)[2].passed))
-    assert (len(passed[True]), len(passed[False])) == (46, 54)
-    assert sum(passed[True]) / 46 > 0.8
-    assert sum(passed[False]) / 54 < 0.2

@@ -6,9 +6,10 @@ from collections.abc import Collection, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
+from evalkit.formats.steps import calls_of
 from evalkit.scorers.agents.acts import Act
 from evalkit.scorers.agents.matching import VACUOUS, Match
-from evalkit.types import Case, ToolCall, Unscored
+from evalkit.types import Case, Output, ToolCall, Unscored
 
 EXPECTED = "expected_tool_calls"
 NO_CALLS = "the system does not say which tools it called"
@@ -29,6 +30,13 @@ def expected_calls(case: Case, field: str = EXPECTED) -> tuple[Act, ...]:
 def _is_call(value: Any) -> bool:
     named = isinstance(value, Mapping) and isinstance(value.get("name"), str)
     return named and isinstance(value.get("arguments") or {}, Mapping)
+
+
+def calls_made(output: Output) -> tuple[ToolCall, ...] | None:
+    """Return the tool calls, or those among the steps; `None` if neither is known."""
+    if output.tool_calls is None and output.trajectory is not None:
+        return calls_of(output.trajectory)
+    return output.tool_calls
 
 
 def acts_of(calls: Sequence[ToolCall]) -> tuple[Act, ...]:

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from evalkit.formats.json_values import json_text
 from evalkit.scorers.agents.acts import Act
-from evalkit.scorers.agents.expected import NO_CALLS, acts_of, is_named, missing
+from evalkit.scorers.agents.expected import NO_CALLS, acts_of, calls_made, is_named, missing
 from evalkit.text.numbers import plural
 from evalkit.types import Case, Metric, Output, Score, ToolCall, Unscored
 
@@ -64,9 +64,10 @@ class Loops:
     def score(self, case: Case, output: Output) -> tuple[Score | Unscored, ...]:
         """Compare each call with those before it."""
         cycle, redundant = (metric.name for metric in self.metrics)
-        if output.tool_calls is None:
+        calls = calls_made(output)
+        if calls is None:
             return missing((cycle, redundant), "missing_tool_calls", NO_CALLS)
-        calls, acts = output.tool_calls, acts_of(output.tool_calls)
+        acts = acts_of(calls)
         keys = [(call.name, json_text(call.arguments)) for call in calls]
         n, start, length = longest_cycle(keys, self.longest)
         again = self._redundant(calls, keys)

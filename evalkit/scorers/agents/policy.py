@@ -10,7 +10,7 @@ from typing import ClassVar
 from evalkit.disk.files import read_file
 from evalkit.disk.paths import inside_project
 from evalkit.errors import InputError, Problem
-from evalkit.scorers.agents.expected import NO_CALLS
+from evalkit.scorers.agents.expected import NO_CALLS, calls_made
 from evalkit.scorers.agents.policy_checks import Trail, findings
 from evalkit.scorers.agents.policy_file import ToolPolicy, read_policy
 from evalkit.scorers.agents.policy_strength import rule_texts
@@ -116,9 +116,9 @@ class BoundPolicy(PassFail):
 
 def _trail(output: Output) -> Trail | None:
     """Return the steps to look at, `None` if the tool calls are not known."""
-    if output.tool_calls is None:
+    calls, steps = calls_made(output), output.trajectory
+    if calls is None:
         return None
-    steps = output.trajectory
-    if steps is not None and (not output.tool_calls or any(step.kind == "tool" for step in steps)):
+    if steps is not None and (not calls or any(step.kind == "tool" for step in steps)):
         return Trail(steps, whole=True)
-    return Trail(as_steps(output.tool_calls), whole=False)
+    return Trail(as_steps(calls), whole=False)

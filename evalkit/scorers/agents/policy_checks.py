@@ -124,7 +124,8 @@ def findings(policy: ToolPolicy, trail: Trail) -> tuple[list[Violation], list[Un
 def _not_allowed(policy: ToolPolicy, trail: Trail) -> Iterator[Finding]:
     if policy.allowed is None:
         return
-    globs = [glob for rule in policy.allowed for glob in rule.of]
+    globs = [glob for each in policy.allowed for glob in each.of]
+    rule = policy.allowed[0] if len(policy.allowed) == 1 else NamedTools(of=("*",))  # one rule has one reason
     named = {at for at, _ in trail.of(globs, denied=True)}
     if policy.allow is None:
         named |= {at for rule in policy.forbidden for at, _ in trail.of(rule.of, denied=True)}
@@ -134,7 +135,7 @@ def _not_allowed(policy: ToolPolicy, trail: Trail) -> Iterator[Finding]:
         yield Unclear("missing_trajectory", f"{key}: {_CALLS_ALONE}")
     for at, step in enumerate(trail.steps):
         if step.kind in kinds and at not in named:
-            yield Violation(key, at + 1, step, what, "", "medium")
+            yield Violation(key, at + 1, step, what, rule.why, rule.severity)
 
 
 def _forbidden(rule: NamedTools, trail: Trail) -> Found:

@@ -7,8 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from evalkit.formats.steps import calls_of
-from evalkit.scorers.agents.expected import EXPECTED, NO_CALLS, expected_calls, is_named
+from evalkit.scorers.agents.expected import EXPECTED, NO_CALLS, calls_made, expected_calls, is_named
 from evalkit.scorers.rules.rule import check_share
 from evalkit.text.numbers import plural
 from evalkit.types import Case, Metric, Output, Score, Step, StepKind, ToolCall, Unscored
@@ -23,7 +22,7 @@ def steps_of_kinds(output: Output, kinds: Collection[StepKind]) -> tuple[Step, .
     these is not known.
     """
     given = output.trajectory
-    calls = calls_of(given) if output.tool_calls is None and given is not None else output.tool_calls
+    calls = calls_made(output)
     tools = any(step.kind == "tool" for step in given or ())
     if "tool" in kinds and (calls is None or (calls and not tools)):
         return as_steps(calls) if calls and set(kinds) == {"tool"} else None
@@ -151,9 +150,10 @@ class Efficiency:
         """Divide."""
         if self.field not in case.fields:
             return Unscored(self.name, f"missing_{self.field}", f"the case has no `{self.field}`")
-        if output.tool_calls is None:
+        calls = calls_made(output)
+        if calls is None:
             return Unscored(self.name, "missing_tool_calls", NO_CALLS)
-        n_expected, n_made = len(expected_calls(case, self.field)), len(output.tool_calls)
+        n_expected, n_made = len(expected_calls(case, self.field)), len(calls)
         value = min(1.0, n_expected / n_made) if n_made else float(not n_expected)
         passed = None if self.min is None else value >= self.min
         return Score(self.name, value, passed, f"{plural(n_made, 'call')} made, {n_expected} expected")

@@ -12,6 +12,7 @@ from evalkit.scorers.agents.expected import (
     EXPECTED,
     NO_CALLS,
     acts_of,
+    calls_made,
     expected_calls,
     missing,
     refuse_vacuous,
@@ -111,10 +112,11 @@ class ToolCalls:
         names = [metric.name for metric in self.metrics]
         if EXPECTED not in case.fields:
             return missing(names, f"missing_{EXPECTED}", f"the case has no `{EXPECTED}`")
-        if output.tool_calls is None:
+        calls = calls_made(output)
+        if calls is None:
             return missing(names, "missing_tool_calls", NO_CALLS)
         expected = self._counted(expected_calls(case))
-        made = self._counted(acts_of(self._done(output.tool_calls)))
+        made = self._counted(acts_of(self._done(calls)))
         pairs = in_any_order(expected, made, self._comparison)
         matched = in_order(expected, made, self._comparison) if self.order == "strict" else len(pairs)
         precision, recall, f1 = _parts(matched, len(expected), len(made))

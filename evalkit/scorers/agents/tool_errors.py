@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from evalkit.scorers.agents.expected import NO_CALLS, missing
+from evalkit.scorers.agents.expected import NO_CALLS, calls_made, missing
 from evalkit.scorers.rules.rule import check_share
 from evalkit.text.numbers import plural
 from evalkit.types import Case, Metric, Output, Score, ToolCall, Unscored
@@ -55,7 +55,7 @@ class ToolErrors:
     def score(self, case: Case, output: Output) -> tuple[Score | Unscored, ...]:
         """Count errors, and look for a later success of the same tool."""
         share, recovered = (metric.name for metric in self.metrics)
-        calls = output.tool_calls
+        calls = calls_made(output)
         if calls is None:
             return missing((share, recovered), "missing_tool_calls", NO_CALLS)
         if not calls:
