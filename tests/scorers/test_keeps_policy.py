@@ -206,6 +206,21 @@ def test_what_is_not_reported_is_not_kept(policy: str, output: Any, kind: str | 
 
 
 @pytest.mark.parametrize(
+    "policy",
+    [
+        "forbid: [refund, 'node:x']",
+        "at_most: {of: [refund, get, 'node:x'], n: 1}",
+        "never_after: {of: refund, step: [get, 'node:x']}",
+        "arguments: {of: ['*', 'node:x'], schema: {required: [id]}}",
+    ],
+)
+def test_calls_alone_can_break_a_rule_about_other_steps_too(policy: str, tmp_path: Path) -> None:
+    """What is known to be wrong is wrong, whatever is not known."""
+    output = Output(text="", tool_calls=(ToolCall("get"), ToolCall("refund")))
+    assert graded(policy, output, tmp_path).value == 0.0  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
     ("text", "problem"),
     [
         ("forbit: [x]", "policy.yaml:1:1 forbit: unknown key; did you mean `forbid`?"),

@@ -58,6 +58,8 @@ class Unclear:
     what: str
 
 
+_BROKEN_BY_CALLS = (NamedTools, ArgumentsRule, AtMostRule, NeverAfterRule)
+"""Rules that tool calls alone can break, whatever other steps there are."""
 Finding = Violation | Unclear
 Found = Iterator[tuple[int, str] | Unclear]
 """Index of a step and what it does wrong."""
@@ -110,7 +112,8 @@ def findings(policy: ToolPolicy, trail: Trail) -> tuple[list[Violation], list[Un
         if others and not trail.whole:
             if isinstance(rule, EdgeRule) or trail.of(rule.of) or any(split(glob)[0] != "tool" for glob in rule.of):
                 found.append(Unclear("missing_trajectory", f"{key}: {_CALLS_ALONE}"))
-            continue
+            if not isinstance(rule, _BROKEN_BY_CALLS):
+                continue
         for each in _CHECKS[type(rule)](rule, trail) if key != "last" else _last(rule, trail):
             if isinstance(each, Unclear):
                 found.append(each)
@@ -128,7 +131,7 @@ def _not_allowed(policy: ToolPolicy, trail: Trail) -> Iterator[Finding]:
     rule = policy.allowed[0] if len(policy.allowed) == 1 else NamedTools(of=("*",))  # one rule has one reason
     named = {at for at, _ in trail.of(globs, denied=True)}
     if policy.allow is None:
-        named |= {at for rule in policy.forbidden for at, _ in trail.of(rule.of, denied=True)}
+        named |= {at for each in policy.forbidden for at, _ in trail.of(each.of, denied=True)}
     kinds = {"tool", *(kind for kind, _ in map(split, globs))}
     key, what = ("default", "is not named by the policy") if policy.allow is None else ("allow", "is not allowed")
     if len(kinds) > 1 and not trail.whole:
