@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 def diff(
     before: Annotated[str, typer.Argument(help="Run of the old system: folder, name of a baseline, or `latest`.")],
     after: Annotated[str, typer.Argument(help="Run of the new system: folder, name of a baseline, or `latest`.")],
-    case: Annotated[str | None, typer.Option(help="Show both answers of this case.")] = None,
+    case: Annotated[
+        str | None, typer.Option(help="Show both answers of this case, conversations side by side.")
+    ] = None,
 ) -> None:
     """Compare two runs: metrics that fell or rose, and cases that changed.
 
@@ -49,7 +51,7 @@ def _show_runs(old: RunFolder, new: RunFolder, output: CommandOutput) -> None:
 
 
 def _show_case(old: RunFolder, new: RunFolder, case_id: str, output: CommandOutput) -> None:
-    from evalkit.report.console import print_answers
+    from evalkit.report.side_by_side import print_answers
 
     rows = [_row(folder, case_id) for folder in (old, new)]
     if rows == [None, None]:

@@ -12,8 +12,7 @@ from evalkit.report.headline import names_metric, spoken
 from evalkit.report.view import View
 from evalkit.results import OVERALL, CheckOutcome, Outcome
 from evalkit.text.numbers import plural
-from evalkit.text.printable import clipped, one_line
-from evalkit.types import Row, Score, Unscored
+from evalkit.text.printable import one_line
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -91,35 +90,6 @@ def print_changes(view: View, console: Console) -> None:
     console.print(_text(" · ".join((*view.facts[:2], *view.moves)), "dim"))
     console.print(_gates(view, verbose=True))
     console.print(_labelled([*_kinds(view, verbose=False), *_shifts(view), *_failing(view)]))
-
-
-def print_answers(before: Row | None, after: Row | None, console: Console) -> None:
-    """Print the question, and the answers and scores of two runs."""
-    known = after or before
-    if known is not None:
-        console.print(_text(f"{known.case.id}  ", "bold").append(clipped(known.case.question, 2000), style="not bold"))
-        for reference in known.case.reference:
-            console.print(_text("reference  ", "bold").append(clipped(reference, 2000), style="not bold"))
-    for name, row in (("before", before), ("after", after)):
-        console.print()
-        console.print(_text(f"{name}  ", "bold").append(_answer(row), style="not bold"))
-        for grade in row.scores.values() if row else ():
-            console.print(_grade_line(grade))
-
-
-def _answer(row: Row | None) -> str:
-    if row is None:
-        return "(not in this run)"
-    if row.output is None:
-        return one_line(f"({row.failure.kind}: {row.failure.message})" if row.failure else f"({row.skipped})")
-    return clipped(row.output.text, 4000) or "(empty answer)"
-
-
-def _grade_line(grade: Score | Unscored) -> Text:
-    if isinstance(grade, Unscored):
-        return _text(f"  ? {grade.metric} unscored ({grade.kind}) {one_line(grade.message, 200)}", "magenta")
-    mark, style = ("✓", "green") if grade.passed else ("✗", "red") if grade.passed is False else ("·", "")
-    return _text(f"  {mark} {grade.metric} {grade.value:.3g}  {one_line(grade.reason, 200)}", style)
 
 
 Labelled = tuple[str, "Text"]
