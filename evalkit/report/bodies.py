@@ -95,6 +95,8 @@ def _output(output: Output) -> dict[str, Any]:
         shown["origins"] = origins_shown(output.origins)
     if output.usage is not None:
         shown["usage"] = _usage(output.usage)
+    if output.user_usage is not None:
+        shown["user_usage"] = _usage(output.user_usage)
     if output.latency_s is not None:
         shown["latency_s"] = rounded(output.latency_s)
     if output.ttft_s is not None:

@@ -85,9 +85,9 @@ def at_turn(number: int | None, text: str) -> str:
 
 
 def without_turn(text: str, number: int | None) -> str:
-    """Return a reason that does not name its turn again: neither in front nor behind the first step."""
+    """Return a reason that does not name its turn again: neither in front, nor behind a step, nor before a part."""
     _, rest = turn_named(text)
-    return rest.replace(f", turn {number})", ")", 1)
+    return rest if number is None else re.sub(rf", turn {number}(?=\))|(?<=; )turn {number}: ", "", rest)
 
 
 def _mappings(items: object) -> list[Mapping[str, Any]]:
@@ -96,10 +96,10 @@ def _mappings(items: object) -> list[Mapping[str, Any]]:
 
 
 def _grade_of_turn(metric: str, item: Mapping[str, Any]) -> Mark:
-    value, passed = item.get("value"), item.get("passed")
+    value, passed, quote = item.get("value"), item.get("passed"), item.get("quote")
     return Mark(
         metric,
-        str(item.get("reason") or ""),
+        " ".join(filter(None, (str(item.get("reason") or ""), f"“{quote}”" if quote else ""))),
         float(value) if isinstance(value, int | float) else None,
         passed if isinstance(passed, bool) else None,
         str(item.get("unscored") or ""),

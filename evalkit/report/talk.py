@@ -11,8 +11,8 @@ from evalkit.types import Row
 
 SAME = 1
 """Stands for a turn, or an end, of the baseline that is as it is now."""
-_PASSING = {"started_s", "ended_s", "latency_s", "usage", "id", "call_id", "parent"}
-"""What differs between two equal turns."""
+_PASSING = {"started_s", "ended_s", "latency_s", "usage", "id", "call_id", "parent", "recorded_by"}
+"""What may differ between two equal turns."""
 
 
 def talk_shown(row: Row) -> dict[str, Any] | None:

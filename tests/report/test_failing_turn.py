@@ -17,6 +17,7 @@ from evalkit.report.console import print_view
 from evalkit.report.failure_analysis import failure_analysis_markdown
 from evalkit.report.junit import write_junit
 from evalkit.report.markdown import summary_markdown
+from evalkit.report.marks import without_turn
 from evalkit.report.survey import FailedCase, failed_scores, first_wrong
 from evalkit.report.view import View, build_view
 from evalkit.results import Decision, Summary
@@ -65,6 +66,20 @@ def test_the_first_fault_names_its_turn_once(row: Row, told: tuple[str, str]) ->
     found = first_wrong(row)
     assert (found.turn, found.text) == told
     assert str(found) == ": ".join(filter(None, told))
+
+
+@pytest.mark.parametrize(
+    ("reason", "left"),
+    [
+        ("turn 3: missing", "missing"),
+        ("1 violation; approve: refund (step 3, turn 3) was not", "1 violation; approve: refund (step 3) was not"),
+        ("1 of 2 turns are sound; turn 3: it denies; turn 4: so", "1 of 2 turns are sound; it denies; turn 4: so"),
+        ("at turn 3 it was late", "at turn 3 it was late"),
+    ],
+)
+def test_a_line_that_names_the_turn_names_it_once(reason: str, left: str) -> None:
+    """Reasons name turns in their own ways."""
+    assert without_turn(reason, 3) == left
 
 
 def test_the_value_is_that_of_the_turn(tmp_path: Path, summary: Summary) -> None:

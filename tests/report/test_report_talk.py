@@ -63,6 +63,9 @@ def test_only_turns_of_the_baseline_that_differ_are_packed() -> None:
     before = body["before"]["output"]
     assert [turn == SAME for turn in before["talk"]["turns"]] == [True, False, False]  # marks count
     assert before["did"] == {"state": SAME, "stop": SAME}
+    broken = body_of(talks.failed(), talks.before())  # all of its steps were recorded by one, and so say nothing of it
+    assert isinstance(broken, dict)
+    assert broken["before"]["output"]["talk"]["turns"][0] == SAME
     equal = body_of(talks.ROW, replace(talks.ROW, repeat=1))
     assert isinstance(equal, dict)
     assert equal["before"] == {
@@ -165,6 +168,29 @@ def test_the_baseline_stands_beside_turns_that_differ(tmp_path: Path) -> None:
         assert "Baseline" not in await tab.value("document.querySelector('#case .talk').innerText")
 
     visiting(tmp_path, page(tmp_path, [talks.ROW], [talks.before()]), "#/case/r1", look)
+
+
+@in_a_browser
+def test_fields_named_like_those_of_a_script_are_fields(tmp_path: Path) -> None:
+    """A plain case may have a field `turns` of any kind; an advisory mark fails no turn."""
+    case = replace(talks.CASE, fields={"turns": ["left", "right"]})
+    row = replace(talks.ROW, case=case)
+    view = build_view(
+        report_samples.summary(),
+        report_samples.decision(),
+        lambda: [row],
+        None,
+        replace(report_samples.manifest(), advisory=("keywords",)),
+    )
+    write_html(tmp_path / "report.html", view, lambda: [row], None)
+
+    async def look(tab: Tab) -> None:
+        titles = await tab.value("[...document.querySelectorAll('#case .talk h3')].map((each) => each.innerText)")
+        assert titles == ["Turn 1", "Turn 2\n✗ failed", "Turn 3"]
+        text = await tab.value("document.getElementById('case').innerText")
+        assert "Expected in this turn" not in text and '"left"' in text
+
+    visiting(tmp_path, tmp_path / "report.html", "#/case/r1", look)
 
 
 @in_a_browser

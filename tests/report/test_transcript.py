@@ -168,6 +168,14 @@ def test_a_mark_for_a_missing_step_or_turn_breaks_nothing() -> None:
     assert [[mark.reason for mark in turn.marks] for turn in shown.turns] == [["a"], ["b"], []]
 
 
+def test_a_judge_quotes_the_turn() -> None:
+    """The words that a verdict rests on stand behind its reason."""
+    found = {"turns": [{"turn": 2, "value": 0.0, "passed": False, "reason": "It denies it.", "quote": "I never said"}]}
+    assert marks_of([Score("relevance", 0.5, details=found)]) == [
+        Mark("relevance", "It denies it. “I never said”", 0.0, False, turn=2)
+    ]
+
+
 def test_a_grade_that_is_missing_for_a_turn_is_a_mark_of_it() -> None:
     """The message of a missing score names the turn."""
     grade = Unscored("tone", "judge_error", "turn 2: the reply had no score")

@@ -28,7 +28,7 @@ async function showCase(id, parameters) {
   const covered = coveredBy(the, now, before), talk = talkSection(the, now, before);
   const parts = [caseHead(row, found.before, before), covered.input ? null : section("Input", ...inputParts(the.input)),
     covered.answer ? null : answers(now, before), scoreTable(row, now, before), talk || didSection(now || found.before), listSection("Reference", the.reference),
-    contextSection(the, now, before),
+    covered.contexts ? listSection("Contexts of the case", the.contexts, true, the.origins) : contextSection(the, now, before),
     opinionsOf(row), timings(now, before), extras(the, talk)];
   box.replaceChildren(...parts.filter(Boolean));
   document.title = `${visible(row[COL.id])} – evalkit`;
@@ -103,8 +103,10 @@ function scoreTable(row, now, before) {
     make("thead", {}, make("tr", {}, ...head.map((name, place) => make("th", {scope: "col", class: place > 1 && place < 5 ? "num" : null, text: name})))), body)));
 }
 
+const metricOf = (name) => data.legend.metrics.find((entry) => entry.name === name) || {};
+
 function scoreRow(grade, earlier) {
-  const metric = data.legend.metrics.find((entry) => entry.name === grade.metric) || {};
+  const metric = metricOf(grade.metric);
   const verdict = grade.unscored !== undefined ? "unscored" : grade.passed === undefined ? "scored" : grade.passed ? "passed" : "failed";
   const needs = metric.pass_at === null || metric.pass_at === undefined ? "–" : `${metric.higher ? "≥" : "≤"} ${number(metric.pass_at)}`;
   const otherwise = failedOtherwise(metric, grade.value, grade.passed === false);
@@ -199,6 +201,7 @@ function timings(now, before) {
     ["input tokens", (output) => count(output.usage && output.usage.input_tokens)],
     ["output tokens", (output) => count(output.usage && output.usage.output_tokens)],
     ["cost", (output) => dollars(output.usage && output.usage.cost_usd)],
+    ["simulated user", (output) => output.user_usage ? spentFacts(output.user_usage).filter(Boolean).join(" · ") || "unknown" : "unknown"],
     ["model", (output) => visible((output.usage && output.usage.model) || "unknown")],
   ].filter(([name, write]) => name === "latency" || answered.some(([, body]) => write(body.output) !== "unknown"));
   return section("Time and cost", make("table", {class: "small"},
@@ -209,7 +212,7 @@ function timings(now, before) {
 
 function extras(body, talk) {
   const shown = {...body.fields};
-  if (talk) delete shown.turns;
+  if (talk && scriptOf(body)) delete shown.turns;
   if (body.cluster) shown.cluster = body.cluster;
   if (body.place) shown.place = body.place;
   if (!Object.keys(shown).length) return null;

@@ -35,7 +35,7 @@ function turnButton(number) {
 
 function verdictOfTurn(turn, failure) {
   if (failure) return "system_error";
-  const marks = [...(turn.marks || []), ...turn.entries.flatMap((entry) => entry.marks || [])];
+  const marks = [...(turn.marks || []), ...turn.entries.flatMap((entry) => entry.marks || [])].filter((mark) => !metricOf(mark.metric).advisory);
   if (marks.some((mark) => mark.passed === false)) return "failed";
   if (marks.some((mark) => mark.unscored !== undefined)) return "unscored";
   return marks.some((mark) => mark.passed) ? "passed" : "";
@@ -87,9 +87,15 @@ function answerDiff(was, now) {
   return found ? {left: marked(found.left, "del"), right: marked(found.right, "ins")} : {};
 }
 
+// The scripted turns of a case; a field of this name may hold anything else.
+function scriptOf(the) {
+  const turns = the.fields.turns;
+  return Array.isArray(turns) && turns.every((turn) => turn && typeof turn.user === "string") ? turns : null;
+}
+
 // What the script expects of a turn.
 function expectation(the, at) {
-  const turns = the.fields.turns, {user, ...expected} = Array.isArray(turns) && turns[at] || {};
+  const {user, ...expected} = (scriptOf(the) || [])[at] || {};
   if (!Object.keys(expected).length) return null;
   return make("details", {class: "did"}, make("summary", {text: "Expected in this turn"}),
     make("dl", {class: "provenance"}, ...Object.entries(expected).map(([name, value]) =>
@@ -102,6 +108,11 @@ function endParts(now, before, both) {
     both && was.state !== undefined && was.state !== did.state ? folded("State after the baseline's conversation", make("pre", {dir: "auto", text: visible(was.state)})) : null];
 }
 
+function hasContextsByTurn(body) {
+  const talk = talkOf(body);
+  return Boolean(talk) && talk.turns.some((turn) => turn.entries.some((entry) => Array.isArray(entry) && entry[2] && entry[2].contexts));
+}
+
 // The parts of a case that its conversation shows in their place.
 function coveredBy(the, now, before) {
   const talk = talkOf(now) || talkOf(before), first = talk && [...(talk.history || []), talk.turns[0].entries[0]];
@@ -109,5 +120,6 @@ function coveredBy(the, now, before) {
   return {
     input: Boolean(first) && (typeof the.input === "string" ? first.length === 1 && first[0][1] === the.input : JSON.stringify(first) === JSON.stringify(the.input)),
     answer: Boolean(talk) && bodies.every(talkOf),
+    contexts: Boolean(talk) && bodies.every(hasContextsByTurn),
   };
 }
