@@ -15,7 +15,7 @@ from evalkit.formats.conversation import SimulatedUser
 from evalkit.runner import simulated_user
 from evalkit.store.folder import RunFolder
 from evalkit.testing import FakeModel, Fault
-from evalkit.types import Message, ToolCall
+from evalkit.types import Message, Score, ToolCall
 
 Talks = Callable[[FakeModel], TalkProject]
 EMPTY, YES = said(""), said("Yes", done=True, why="reached")
@@ -244,3 +244,52 @@ def test_the_prompt_has_a_version() -> None:
     schema = json.dumps(simulated_user.UserReply.model_json_schema(), sort_keys=True)
     found = hashlib.sha256("\0".join([*texts, simulated_user._AGAIN, schema]).encode()).hexdigest()[:16]
     assert (simulated_user.USER_PROMPT_VERSION, found) == ("1", "5324994c87d864a1")
+
+
+def test_faults_of_the_user_are_gated(talks: Talks) -> None:
+    """The share of conversations with a fault is a figure about the user: it counts in no pass rate, and warns."""
+    judge = {"chat": {"model": "judge", "base_url": ""}}
+
+    def reply(request: dict[str, Any]) -> dict[str, Any]:
+        if request["model"] == "user-model":
+            return said("Yes", done=True)
+        lines = [json.loads(line) for line in request["messages"][1]["content"].splitlines() if line.startswith('{"n"')]
+        asked = [line for line in lines if line["role"] == "user"]
+        bad = "Goal 0" in request["messages"][1]["content"]
+        quotes = ["" if line["turn"] == 1 or not bad else line["text"] for line in asked]
+        found = zip(asked, quotes, strict=True)
+        return {"verdicts": [{"n": line["n"], "why": "w", "quote": quote, "ok": not quote} for line, quote in found]}
+
+    with FakeModel(reply) as server:
+        judge["chat"]["base_url"] = server.base_url
+        project = talks(server)
+        scorers = [
+            {"contains": {"name": "answers", "all": ["answer"]}},
+            {"judge": {"name": "user_faults", "rubric": "user_faults", "when": {"has": "user"}}},
+        ]
+        gate = [{"pass_rate": {"min": 0.5}}, {"user_faults": {"max": 0.05, "on_fail": "warn"}}]
+        rows = [{"id": f"r{at}", "user": {**USER, "goal": f"Goal {at % 4}"}} for at in range(40)]
+        project.write(*rows, scorers=scorers, gate=gate, judge=judge)
+        ended = project.run()
+    cell = ended.summary.cell("user_faults")
+    assert cell is not None
+    assert cell.estimate.value == pytest.approx(0.25)
+    rate = ended.summary.cell("pass_rate")
+    assert rate is not None
+    assert rate.estimate.value == 1.0
+    assert ended.decision.outcome == "approved with conditions"
+    assert any("user_faults" in reason for reason in ended.decision.reasons), ended.decision.reasons
+    grade = project.rows()[0].scores["user_faults"]
+    assert isinstance(grade, Score)
+    assert (grade.value, grade.passed, grade.turns) == (1.0, None, ((1, 1.0), (2, 0.0)))
+
+
+def test_a_rubric_that_reads_the_goal_needs_one(talks: Talks) -> None:
+    """A script has none unless the row says so; found before the first call."""
+    with FakeModel() as server:
+        project = talks(server)
+        judge = {"chat": {"model": "judge", "base_url": server.base_url}}
+        scorers = [{"judge": {"name": "goal", "rubric": "goal_reached"}}]
+        project.write({"id": "s", "turns": [{"user": "Hello"}]}, scorers=scorers, judge=judge, gate=[])
+        with pytest.raises(InputError, match=r"the rubric reads \{\{goal\}\}, and the case names none"):
+            project.run()

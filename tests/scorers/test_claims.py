@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from judge_room import CASE, graded, sent
 
-from evalkit.scorers.judges.claims import Claims, _shows
+from evalkit.scorers.judges.claims import Claims
+from evalkit.scorers.judges.quotes import stands_in
 from evalkit.testing import FakeModel, Fault
 from evalkit.types import Case, Score, Unscored
 
@@ -121,10 +122,10 @@ def test_a_share_outside_reason_is_refused(mark: float) -> None:
 @pytest.mark.parametrize("quote", ["e", "op", "oon", "pen"])
 def test_a_letter_is_no_quote(quote: str) -> None:
     """A quote is whole words of a passage, or it shows nothing."""
-    assert not _shows(quote, "it opens at noon")
+    assert not stands_in(quote, "it opens at noon")
 
 
 @pytest.mark.parametrize("quote", ["at noon", "noon", "it opens at noon", "9", "opens at"])
 def test_words_and_figures_are_quotes(quote: str) -> None:
     """Short ones too."""
-    assert _shows(quote, "it opens at noon, and closes at 9")
+    assert stands_in(quote, "it opens at noon, and closes at 9")

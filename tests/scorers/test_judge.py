@@ -182,13 +182,13 @@ def test_rubric_comes_first_and_is_the_same_for_every_case(tmp_path: Path) -> No
 
 
 def test_several_references_and_turns_are_kept_apart(tmp_path: Path) -> None:
-    """Each reference has its own block; a chat is shown turn by turn."""
+    """Each reference has its own block; a chat is shown as one line of JSON for each message."""
     turns = (Message("user", "hello"), Message("assistant", "hi"), Message("user", "fee?"))
     server = FakeModel([GOOD])
     judged(tmp_path, server, case=Case(id="1", input=turns, reference=("ten", "10"), contexts=("c",)))
     sent = server.requests[0]["messages"][1]["content"]
     assert "<<<REFERENCE-1 " in sent and "<<<REFERENCE-2 " in sent
-    assert "user: hello\n\nassistant: hi\n\nuser: fee?" in sent
+    assert '{"n": 2, "turn": 1, "role": "assistant", "text": "hi"}\n{"n": 3, "turn": 2, "role": "user", "te' in sent
 
 
 VERDICT = '{"reason": "perfect", "score": 5}'
@@ -420,7 +420,8 @@ def test_shipped_rubrics_anchor_every_level(tmp_path: Path, name: str, scale: An
 def test_every_shipped_rubric_is_tested_above() -> None:
     """A new rubric file without a line above is noticed."""
     names = {file.stem for file in SHIPPED.glob("*.md")}
-    assert names == {"citation_accuracy", "completeness", "correctness", "faithfulness", "pairwise", "refusal", "tone"}
+    answers = {"citation_accuracy", "completeness", "correctness", "faithfulness", "pairwise", "refusal", "tone"}
+    assert {name for name in names if "conversation" not in read_rubric(Path(), name).parts} == answers
 
 
 def test_a_scale_of_a_hundred_is_the_longest() -> None:

@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING, Any
 from evalkit.formats.usage import add_usage
 from evalkit.llm.errors import JudgeError
 from evalkit.scorers.base import contexts_of
-from evalkit.scorers.judges.prompt import REMINDER, judge_messages
+from evalkit.scorers.judges.prompt import REMINDER, case_blocks, goal_of, judge_messages, reminder_of, said_in
+from evalkit.scorers.judges.rubric import Rubric
+from evalkit.scorers.judges.transcript import MAX_CHARS, transcript_of
+from evalkit.scorers.judges.verdicts import verdict_schema
 from evalkit.types import Case, Output, Unscored, Usage
 
 if TYPE_CHECKING:
@@ -23,9 +26,9 @@ Blocks = Sequence[tuple[str, str]]
 MAX_CASE_CHARS = 400_000
 MOST_NESTED = 3
 ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
-REASON_KEY = re.compile(r"""['"]?reason['"]?\s*[:=]\s*['"]$""")
+REASON_KEY = re.compile(r"""['"]?(reason|why)['"]?\s*[:=]\s*['"]$""")
 AGAIN = (
-    "Your reply cannot be used: it repeats the mark. Grade the part named ANSWER, and reply with one JSON object that "
+    "Your reply cannot be used: it repeats the mark. Grade as you were asked to, and reply with one JSON object that "
     "fits the schema, without the mark."
 )
 QUOTES, KEY_CHARS = ("'", '"'), 60
@@ -46,6 +49,18 @@ class Question:
     """The last sentence of the message."""
     given: Blocks = field(default=())
     """Further texts of the case, besides the blocks, that a reply may not repeat as its own verdict."""
+
+
+def rubric_question(metric: str, system: str, rubric: Rubric, case: Case, output: Output) -> Question:
+    """Return the question that a rubric asks about an answer, or about a whole conversation."""
+    return Question(
+        metric,
+        system,
+        case_blocks(rubric.parts, case, output),
+        verdict_schema(rubric.scale, tuple(rubric.criteria)),
+        reminder_of(rubric.parts),
+        said_in(case, output if "conversation" in rubric.parts else None),
+    )
 
 
 async def ask(
@@ -124,7 +139,7 @@ def _holds_verdict(text: str, said: dict[str, Any], schema: type[Any] | None = N
 def _reasons(said: Any) -> Iterator[str]:
     if isinstance(said, dict):
         for key, value in said.items():
-            if key == "reason" and isinstance(value, str):
+            if key in ("reason", "why") and isinstance(value, str):
                 yield value
             else:
                 yield from _reasons(value)
@@ -166,7 +181,23 @@ def lacking(metric: str, parts: frozenset[str], case: Case, output: Output) -> U
         return Unscored(metric, "missing_reference", "the rubric compares with a reference; give the case one")
     if "contexts" in parts and not any(text.strip() for text in contexts_of(case, output)):
         return Unscored(metric, "missing_contexts", "the rubric reads contexts; neither system nor case has any")
+    if "goal" in parts and not goal_of(case):
+        return Unscored(metric, "missing_goal", "the rubric reads the goal of the user; the case names none")
+    if "conversation" in parts and (size := len(str(transcript_of(case, output)))) > MAX_CHARS:
+        why = f"the conversation has {size:,} characters, a judge reads at most {MAX_CHARS:,}"
+        return Unscored(metric, "too_long", why)
     return None
+
+
+def check_goal(rubric: Rubric, case: Case) -> None:
+    """Refuse a case without the goal that a rubric reads.
+
+    Raises:
+        ValueError: `what; fix`.
+    """
+    if "goal" in rubric.parts and not goal_of(case):
+        fix = "add a text `goal`, or give the scorer `when: {has: user}`"
+        raise ValueError(f"the rubric reads {{{{goal}}}}, and the case names none; {fix}")
 
 
 def total_usage(spent: Sequence[Usage | None]) -> Usage | None:

@@ -8,14 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
-from evalkit.scorers.base import Questions, Services, contexts_of
-from evalkit.scorers.judges.asking import NO_ENDPOINT, Question, ask, lacking
+from evalkit.scorers.base import Questions, Services
+from evalkit.scorers.judges.asking import NO_ENDPOINT, Question, ask, check_goal, lacking, rubric_question
 from evalkit.scorers.judges.identity import judge_key, judge_name
 from evalkit.scorers.judges.opinions import Opinion, check_samples, combined
-from evalkit.scorers.judges.prompt import PROMPT_VERSION, case_blocks, system_text
+from evalkit.scorers.judges.prompt import PROMPT_VERSION, system_text
 from evalkit.scorers.judges.rubric import Rubric, read_rubric
 from evalkit.scorers.judges.rubric_judge import check_pass, details_of
-from evalkit.scorers.judges.verdicts import verdict_schema
 from evalkit.types import Case, Metric, Output, Score, Unscored
 
 if TYPE_CHECKING:
@@ -89,6 +88,14 @@ class BoundGEval:
             "prompt": PROMPT_VERSION,
         }
 
+    def check_case(self, case: Case) -> None:
+        """Refuse a case without the goal that the rubric reads.
+
+        Raises:
+            ValueError: `what; fix`.
+        """
+        check_goal(self.rubric, case)
+
     def questions(self, case: Case) -> tuple[Questions, ...]:
         """Return one if the endpoint shows probabilities, else one for each opinion."""
         likely = 1 if self._samples == 1 else None
@@ -109,8 +116,7 @@ class BoundGEval:
         missing = lacking(self.name, self.rubric.parts, case, output)
         if missing:
             return missing
-        blocks = case_blocks(self.rubric, case, output.text, contexts_of(case, output))
-        question = Question(self.name, self._system, blocks, verdict_schema(self.rubric.scale))
+        question = rubric_question(self.name, self._system, self.rubric, case, output)
         start = sample * self._samples
         first, weighed = await self._ask(self._client, question, start, repeat)
         opinions: list[Opinion | Unscored] = [first]

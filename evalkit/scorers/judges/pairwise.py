@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from evalkit.scorers.base import Questions, Services, contexts_of
 from evalkit.scorers.judges.asking import NO_ENDPOINT, Question, ask, lacking, total_usage
 from evalkit.scorers.judges.identity import judge_key, judge_name
-from evalkit.scorers.judges.prompt import INSTRUCTION, PROMPT_VERSION, context_blocks, framed
+from evalkit.scorers.judges.prompt import INSTRUCTION, PROMPT_VERSION, context_blocks, framed, said_in
 from evalkit.scorers.judges.rubric import Rubric, read_rubric
 from evalkit.scorers.judges.rubric_judge import details_of
 from evalkit.scorers.judges.verdicts import verdict_schema
@@ -159,7 +159,7 @@ class BoundPairwise:
     ) -> Parsed[Any] | Unscored:
         blocks = context_blocks(case, contexts_of(case, output), self.rubric.parts)
         blocks += [("FIRST", pair[0]), ("SECOND", pair[1])]
-        question = Question(self.name, self._system, blocks, verdict_schema("pairwise"), PAIR_REMINDER)
+        question = Question(self.name, self._system, blocks, verdict_schema("pairwise"), PAIR_REMINDER, said_in(case))
         return await ask(client, question, sample=asking[0], repeat=asking[1])
 
     def _verdict(

@@ -9,6 +9,9 @@ scale: [1, 5]          # or: pass_fail, criteria, pairwise
 Compare {{answer}} with {{reference}} ...
 ```
 
+A scale of `turns` gives a verdict on each turn of a {{conversation}}, of the assistant or, with `of: user`, of the
+user; with `from_turn: 2` the first turn is left out. A scale of `requests` lists what the user asks for and whether it
+is met.
 A scale of `criteria` lists them in the front matter (`criteria: {id: "what has to hold", ...}`): the judge says of each
 whether it is met. A `pairwise` rubric compares {{first}} with {{second}} instead of grading {{answer}}. A suite may
 also write the text itself; without front matter, its scale is an option of the judge.
@@ -18,7 +21,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -28,16 +31,20 @@ from evalkit.disk.paths import inside_project
 from evalkit.errors import InputError
 from evalkit.text.values import not_utf8
 
-Scale = tuple[int, int] | Literal["pass_fail", "criteria", "pairwise"]
+Scale = tuple[int, int] | Literal["pass_fail", "criteria", "pairwise", "turns", "requests"]
+Speaker = Literal["assistant", "user"]
 
+WORDS = ("pass_fail", "criteria", "pairwise", "turns", "requests")
 MAX_BYTES = 64 * 1024
 MAX_LEVELS = 101
 """From 0 to 100; each is listed in the schema of a judge's reply."""
-PARTS = ("question", "answer", "reference", "contexts")
+PARTS = ("question", "answer", "reference", "contexts", "conversation", "goal", "state", "tools")
 PAIR_PARTS = ("question", "first", "second", "reference", "contexts")
 SLOT = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}")
 FRONT_MATTER = re.compile(r"---[ \t]*\n(.*?)\n---[ \t]*\n(.*)", re.DOTALL)
 KEYS = frozenset({"name", "version", "scale"})
+TURN_KEYS = frozenset({"of", "from_turn"})
+"""Further keys of a scale of `turns`."""
 CRITERION = re.compile(r"[a-z][a-z0-9_]{0,39}")
 SHIPPED = Path(__file__).with_name("rubrics")
 """Rubrics that come with the package; a suite names them without a path: `rubric: correctness`."""
@@ -55,11 +62,13 @@ class Rubric:
     Attributes:
         name: Name in its front matter.
         version: Version in its front matter.
-        scale: Lowest and highest level, `pass_fail`, `criteria` or `pairwise`.
+        scale: Lowest and highest level, `pass_fail`, `criteria`, `pairwise`, `turns` or `requests`.
         text: The body, with placeholders such as `{{answer}}`.
         parts: The parts of a case that the body names.
         sha256: Digest of the whole file, front matter included.
         criteria: Criterion -> what has to hold, for a scale of `criteria`.
+        of: Whose turns are judged, for a scale of `turns`.
+        from_turn: The first of them, counted from 1.
     """
 
     name: str
@@ -69,6 +78,8 @@ class Rubric:
     parts: frozenset[str]
     sha256: str
     criteria: Mapping[str, str] = field(default_factory=dict)
+    of: Speaker = "assistant"
+    from_turn: int = 1
 
     def system_text(self) -> str:
         """Return the body and its criteria, each slot written as the name of the block that holds the part."""
@@ -126,7 +137,7 @@ def _of_text(text: str, scale: Any) -> Rubric:
     if not text.strip():
         raise ValueError(f"rubric: {IN_SUITE} is blank; write what the judge has to look for")
     checked = read_scale("pass_fail" if scale is None else scale, "scale")
-    if checked in ("criteria", "pairwise"):
+    if checked in ("criteria", "pairwise", "turns", "requests"):
         raise ValueError(f"rubric: {IN_SUITE} has no front matter; start it with ---, name:, version:, scale:, ---")
     body = text.strip() if SLOT.search(text) else f"{text.strip()}\n\n{NO_SLOT}"
     return Rubric(
@@ -180,7 +191,21 @@ def parse_rubric(content: bytes, source: str) -> Rubric:
         parts=_parts("\n".join([body, *criteria.values()]), scale, source),
         sha256=hashlib.sha256(content).hexdigest(),
         criteria=criteria,
+        **_turns(head, scale, source),
     )
+
+
+def _turns(head: Mapping[str, Any], scale: Scale, source: str) -> dict[str, Any]:
+    """Return the keys of a scale of `turns`."""
+    given = {key: head[key] for key in TURN_KEYS if key in head}
+    if given and scale != "turns":
+        raise ValueError(f"rubric: {source}: {min(given)}: this scale has no turns; write `scale: turns`, or remove it")
+    if given.get("of", "user") not in ("assistant", "user"):
+        raise ValueError(f"rubric: {source}: of: {given['of']!r} is not heard; write `of: assistant` or `of: user`")
+    first = given.get("from_turn", 1)
+    if type(first) is not int or first < 1:
+        raise ValueError(f"rubric: {source}: from_turn: {first!r} is not a turn; write 1, or 2 to leave out the first")
+    return given
 
 
 def _front_matter(text: str, source: str) -> dict[str, Any]:
@@ -192,7 +217,7 @@ def _front_matter(text: str, source: str) -> dict[str, Any]:
     except InputError as error:
         problem = error.problems[0]
         raise ValueError(f"rubric: {problem.place}: {problem.what}; {problem.fix}") from None
-    if set(head) - {"criteria"} != KEYS:
+    if set(head) - {"criteria", *TURN_KEYS} != KEYS:
         raise ValueError(f"rubric: {source}: the front matter needs exactly the keys {', '.join(sorted(KEYS))}; fix it")
     for key in ("name", "version"):
         if not isinstance(head[key], str | int | float) or not str(head[key]).strip():
@@ -222,11 +247,11 @@ def read_scale(value: Any, place: str) -> Scale:
     Raises:
         ValueError: `<place>: what; fix`.
     """
-    if value in ("pass_fail", "criteria", "pairwise"):
+    if value in WORDS:
         return value  # type: ignore[no-any-return]
     levels = tuple(value) if isinstance(value, list | tuple) else ()
     if len(levels) != 2 or not all(type(level) is int for level in levels) or levels[0] >= levels[1]:
-        raise ValueError(f"{place}: not a scale; use pass_fail, criteria, pairwise or [lowest, highest] such as [1, 5]")
+        raise ValueError(f"{place}: not a scale; use {', '.join(WORDS)} or [lowest, highest] such as [1, 5]")
     if levels[1] - levels[0] >= MAX_LEVELS:
         raise ValueError(f"{place}: more than {MAX_LEVELS} levels; write one such as [1, 5], or [0, 10]")
     return levels[0], levels[1]
@@ -234,12 +259,20 @@ def read_scale(value: Any, place: str) -> Scale:
 
 def _parts(text: str, scale: Scale, source: str) -> frozenset[str]:
     named = frozenset(SLOT.findall(text))
-    allowed, graded = (PAIR_PARTS, ("first", "second")) if scale == "pairwise" else (PARTS, ("answer",))
+    allowed = PAIR_PARTS if scale == "pairwise" else PARTS
     unknown = sorted(named - set(allowed))
     if unknown:
         slots = ", ".join(f"{{{{{part}}}}}" for part in allowed)
         raise ValueError(f"rubric: {source}: unknown slot {{{{{unknown[0]}}}}}; choose from {slots}")
-    for part in graded:
+    for part in _graded(scale, named):
         if part not in named:
             raise ValueError(f"rubric: {source}: does not use the {part}; write {{{{{part}}}}} where it belongs")
     return named
+
+
+def _graded(scale: Scale, named: Collection[str]) -> tuple[str, ...]:
+    """Return the parts that a rubric must name: an answer, or a conversation in its place."""
+    if scale == "pairwise":
+        return ("first", "second")
+    whole = scale in ("turns", "requests") or ("conversation" in named and "answer" not in named)
+    return ("conversation",) if whole else ("answer",)

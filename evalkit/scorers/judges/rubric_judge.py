@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from evalkit.scorers.base import Questions, Services, contexts_of
-from evalkit.scorers.judges.asking import NO_ENDPOINT, Question, ask, lacking
+from evalkit.scorers.base import Questions, Services
+from evalkit.scorers.judges.asking import NO_ENDPOINT, ask, check_goal, lacking, rubric_question
 from evalkit.scorers.judges.identity import judge_key, judge_name
+from evalkit.scorers.judges.line_judge import LineJudge
 from evalkit.scorers.judges.opinions import Combine, Opinion, check_samples, combined
-from evalkit.scorers.judges.prompt import PROMPT_VERSION, case_blocks, system_text
+from evalkit.scorers.judges.prompt import PROMPT_VERSION, system_text
 from evalkit.scorers.judges.rubric import Rubric, Scale, read_rubric, read_scale
-from evalkit.scorers.judges.verdicts import value_of, verdict_schema
+from evalkit.scorers.judges.verdicts import value_of
 from evalkit.text.escaping import cut
 from evalkit.types import Case, Metric, Output, Score, Unscored
 
@@ -30,14 +31,18 @@ class Judge:
 
     The model sees the parts of the case that the rubric names, fenced as data. It replies with a reason and a level of
     the scale, pass or fail, or whether each criterion is met; the value is the level, 1 or 0, or the share of criteria
-    that are met. With `pass`, the answer passes if a level or share reaches it. A reply that cannot be read, is off the
-    scale, declines or copies the case leaves the case unscored. Needs the suite's `judge:`.
+    that are met. A rubric whose scale is `turns` or `requests` gives a verdict on each turn of a conversation, or on
+    each request of its user, with a quote that is checked; the value is the share without a fault. With `pass`, the
+    answer passes if a level or share reaches it. A reply that cannot be read, is off the scale, declines or copies the
+    case leaves the case unscored. Needs the suite's `judge:`.
     """
 
     name: str = "judge"
     rubric: str
-    """A shipped rubric (`citation_accuracy`, `completeness`, `correctness`, `faithfulness`, `refusal`, `tone`), a
-    Markdown file with front matter (`name`, `version`, `scale`), relative to the suite, or the text of a rubric."""
+    """A shipped rubric, a Markdown file with front matter (`name`, `version`, `scale`), relative to the suite, or the
+    text of a rubric. Shipped for answers: `citation_accuracy`, `completeness`, `correctness`, `faithfulness`,
+    `refusal`, `tone`. Shipped for conversations: `conversation_complete`, `goal_reached`, `knowledge_retention`,
+    `plan_adherence`, `role_adherence`, `topic_adherence`, `turn_relevance`, and `user_faults` of simulated users."""
     scale: Literal["pass_fail", "criteria"] | tuple[int, ...] | None = None
     """`[lowest, highest]`, `pass_fail` or `criteria`. Default: the scale in the rubric's front matter, which this must
     not contradict; `pass_fail` for a text without front matter."""
@@ -59,7 +64,7 @@ class Judge:
         if self.scale is not None:
             check_pass(self.pass_at, read_scale(self.scale, "scale"))
 
-    def bind(self, services: Services) -> BoundJudge:
+    def bind(self, services: Services) -> BoundJudge | LineJudge:
         """Read the rubric and take the run's judges.
 
         Raises:
@@ -73,9 +78,18 @@ class Judge:
         if rubric.scale == "pairwise":
             raise ValueError("rubric: it compares two answers; use it with the scorer `pairwise`")
         check_pass(self.pass_at, rubric.scale)
+        if rubric.scale in ("turns", "requests"):
+            return self._over_lines(rubric, services)
         if self.panel and services.llm and not services.panel:
             raise ValueError("panel: the suite names no panel; write `judge: {chat: {...}, panel: [{...}, {...}]}`")
         return BoundJudge(self, rubric, services.llm, services.panel if self.panel else ())
+
+    def _over_lines(self, rubric: Rubric, services: Services) -> LineJudge:
+        if self.samples > 1 or self.panel or self.combine:
+            raise ValueError(f"samples: a rubric of {rubric.scale} has one opinion; remove samples, panel and combine")
+        if self.pass_at is not None and rubric.of == "user":
+            raise ValueError("pass_at: the rubric is about the user, who passes nothing; remove it")
+        return LineJudge(self.name, rubric, self.pass_at, services.llm)
 
 
 class BoundJudge:
@@ -93,7 +107,6 @@ class BoundJudge:
         self._combine: Combine = options.combine or ("majority" if rubric.scale == "pass_fail" else "mean")
         self._judges = (client, *panel) if client else ()
         self._system = system_text(rubric, rubric.scale)
-        self._schema = verdict_schema(rubric.scale, tuple(rubric.criteria))
         self.metrics = (_metric(options.name, rubric.scale, judge_name(client, panel), options.pass_at),)
         self.needs = frozenset({"reference"}) & rubric.parts
         self.key_parts: Mapping[str, str] = {
@@ -101,6 +114,14 @@ class BoundJudge:
             "rubric": rubric.sha256[:16],
             "prompt": PROMPT_VERSION,
         }
+
+    def check_case(self, case: Case) -> None:
+        """Refuse a case without the goal that the rubric reads.
+
+        Raises:
+            ValueError: `what; fix`.
+        """
+        check_goal(self.rubric, case)
 
     def questions(self, case: Case) -> tuple[Questions, ...]:
         """Return one question for each opinion and member of the panel."""
@@ -132,8 +153,8 @@ class BoundJudge:
     async def _opinion(
         self, case: Case, output: Output, judge: ChatClient, sample: int, repeat: int = 0
     ) -> Opinion | Unscored:
-        blocks = case_blocks(self.rubric, case, output.text, contexts_of(case, output))
-        parsed = await ask(judge, Question(self.name, self._system, blocks, self._schema), sample=sample, repeat=repeat)
+        question = rubric_question(self.name, self._system, self.rubric, case, output)
+        parsed = await ask(judge, question, sample=sample, repeat=repeat)
         if isinstance(parsed, Unscored):
             return parsed
         value, reason = value_of(parsed.value, self.rubric)

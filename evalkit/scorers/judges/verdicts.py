@@ -24,6 +24,8 @@ def verdict_schema(scale: Scale, criteria: tuple[str, ...] = ()) -> type[Any]:
         return _closed("Verdict", reason=reason, winner=(Literal["first", "second", "tie"], Field()))
     if scale == "pass_fail":
         return _closed("Verdict", reason=reason, score=(Literal["pass", "fail"], Field()))
+    if isinstance(scale, str):
+        raise ValueError(f"a rubric of {scale} has one verdict for each line")
     return _closed("Verdict", reason=reason, score=(int, whole_number(scale[0], scale[1])))
 
 

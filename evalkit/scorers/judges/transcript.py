@@ -1,0 +1,159 @@
+"""Write a conversation as a judge reads it: one line of JSON for each message, so that no text can forge another."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from evalkit.formats.steps import step_of, steps_of
+from evalkit.types import Case, Message, Output, Step
+
+MAX_CHARS = 200_000
+"""Longest conversation that a judge reads; a longer one is not graded, since a part of it would be graded as all."""
+RESULT_CHARS = 2_000
+"""Shown length of what a tool returned."""
+_LINE_BREAKS = {0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"}
+"""Characters that JSON does not escape and that a reader may take for the end of a line."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a transcript."""
+
+    n: int
+    """Counted from 1."""
+    turn: int | None
+    """The user turn, counted from 1; `None` before the first."""
+    role: str
+    text: str
+    record: Mapping[str, Any]
+    """What stands in the line besides `n`, `turn` and `role`."""
+
+    def __str__(self) -> str:
+        turn = {} if self.turn is None else {"turn": self.turn}
+        return as_json({"n": self.n, **turn, "role": self.role, **self.record})
+
+
+@dataclass(frozen=True)
+class Transcript:
+    """A whole conversation with what the system did in it."""
+
+    lines: tuple[Line, ...]
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.lines))
+
+    @property
+    def tools(self) -> str:
+        """The lines of tools and approvals alone."""
+        return "\n".join(str(line) for line in self.lines if line.role in ("tool", "approval"))
+
+    def said_by(self, role: str) -> tuple[Line, ...]:
+        """Return what a role said: of the assistant the last line of each turn, which the user reads.
+
+        Args:
+            role: `user` or `assistant`.
+        """
+        lines = {line.turn: line for line in self.lines if line.role == role and line.turn is not None}
+        return tuple(lines.values())
+
+
+def transcript_of(case: Case, output: Output) -> Transcript:
+    """Return the conversation that an output is, or the one turn of a plain answer."""
+    messages = output.messages
+    if messages is None:
+        asked = (Message("user", case.input),) if isinstance(case.input, str) else case.input
+        messages = (*asked, Message("assistant", output.text))
+    steps = _steps_in(messages) if output.trajectory is None else output.trajectory
+    talks = case.fields.get("turns") or case.fields.get("user")
+    history = 0 if talks or isinstance(case.input, str) else len(case.input) - 1
+    return Transcript(tuple(_numbered(_lines(messages, steps, history))))
+
+
+def chat_lines(messages: Sequence[Message]) -> str:
+    """Return the messages of a chat as lines, its tools with what they returned."""
+    return str(Transcript(tuple(_numbered(_lines(messages, _steps_in(messages), 0)))))
+
+
+def _steps_in(messages: Sequence[Message]) -> tuple[Step, ...]:
+    """Return the calls of tools in messages, in order."""
+    try:
+        steps = steps_of(messages)
+    except ValueError:  # a result without a call
+        calls = (step_of(call) for message in messages for call in message.tool_calls)
+        results = (Step(kind="tool", name=each.name, result=each.content) for each in messages if each.role == "tool")
+        steps = (*calls, *results)
+    return tuple(replace(step, turn=None) for step in steps)
+
+
+_Draft = tuple[int | None, str, str, Mapping[str, Any]]
+"""Turn, role, text and record of a line."""
+
+
+def _numbered(drafts: Iterator[_Draft]) -> Iterator[Line]:
+    for n, (turn, role, text, record) in enumerate(drafts, 1):
+        yield Line(n, turn, role, text, record)
+
+
+def _lines(messages: Sequence[Message], steps: Sequence[Step], history: int) -> Iterator[_Draft]:
+    """Yield the messages in order, with each step before the answer that followed it.
+
+    Args:
+        messages: of the whole conversation.
+        steps: that were taken in it; of these the tools and approvals are shown.
+        history: number of messages before the first turn.
+    """
+    left = [step for step in steps if step.kind in ("tool", "approval")]
+    if sum(message.role == "user" for message in messages[history:]) == 1:  # the turn may be cut out of a conversation
+        left = [replace(step, turn=None if step.turn is None else 1) for step in left]
+    turn: int | None = None
+    for at, message in enumerate(messages):
+        if message.role == "tool":
+            continue
+        if message.role == "user" and at >= history:
+            yield from _taken(left, [step for step in left if turn is not None and step.turn == turn])
+            turn = (turn or 0) + 1
+        if message.role == "assistant" and not message.tool_calls:
+            yield from _taken(left, [step for step in left if turn is not None and step.turn == turn])
+        text = _text(message)
+        if text or not message.tool_calls:
+            yield turn, message.role, text, {"text": text}
+        for _ in message.tool_calls:
+            yield from _taken(left, [step for step in left if step.turn in (turn, None)][:1], turn)
+    yield from _taken(left, [*left])
+
+
+def _taken(left: list[Step], steps: Sequence[Step], turn: int | None = None) -> Iterator[_Draft]:
+    """Yield lines of some steps, and take these out of those that are left."""
+    for step in steps:
+        left[:] = [each for each in left if each is not step]
+        yield step.turn or turn, "approval" if step.kind == "approval" else "tool", "", _step(step)
+
+
+def _step(step: Step) -> dict[str, Any]:
+    record: dict[str, Any] = {"name": step.name}
+    if step.arguments is not None:
+        record["arguments"] = step.arguments
+    if step.decision is not None:
+        record["decision"] = step.decision
+    if step.result is not None:
+        whole = step.result if isinstance(step.result, str) else as_json(step.result)
+        record |= (
+            {"result": step.result} if len(whole) <= RESULT_CHARS else {"result": whole[:RESULT_CHARS], "cut": True}
+        )
+    if step.error is not None:
+        record["error"] = step.error
+    return record
+
+
+def _text(message: Message) -> str:
+    """Return the text of a message, with the types of its other parts."""
+    others = [f"[{part['type']}]" for part in message.parts if part["type"] != "text"]
+    return "\n".join(filter(None, [message.content, *others]))
+
+
+def as_json(value: Any) -> str:
+    """Write a value as one line of JSON, also for a reader to whom other characters end a line."""
+    return json.dumps(value, ensure_ascii=False).translate(_LINE_BREAKS)
