@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 Path = tuple[str | int, ...]
@@ -69,6 +69,18 @@ def set_at(value: Any, pattern: Pattern, new: Any) -> bool:
     else:
         return False
     return True
+
+
+def leaves(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
+    """Yield the values below a path that are no mapping or list, or an empty one."""
+    if value and isinstance(value, Mapping):
+        for key, part in value.items():
+            yield from leaves(part, (*path, str(key)))
+    elif value and isinstance(value, list | tuple):
+        for at, part in enumerate(value):
+            yield from leaves(part, (*path, at))
+    elif value is not MISSING:
+        yield path, value
 
 
 def shown_path(path: Path) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import TYPE_CHECKING, Any
 
-from evalkit.formats.state_paths import leaves, show_path
+from evalkit.formats.json_paths import leaves, shown_path
 from evalkit.report.marks import Mark, turn_named
 from evalkit.report.transcript import Acted, Entry, Hidden, Transcript, held, transcript_of
 from evalkit.text.numbers import plural
@@ -162,7 +162,7 @@ def _changed_state(rows: Sequence[Row | None]) -> Iterator[Text]:
     states = [output.state if row is not None and (output := held(row)) is not None else None for row in rows]
     if states[0] is None or states[1] is None:
         return
-    before, after = ({show_path(path): _value(value) for path, value in leaves(state)} for state in states)
+    before, after = ({shown_path(path): _value(value) for path, value in leaves(state)} for state in states)
     changed = [path for path in dict.fromkeys((*before, *after)) if before.get(path) != after.get(path)]
     for path in changed[:SHOWN_PATHS]:
         change = f"{before.get(path, '(none)')} → {after.get(path, '(none)')}"

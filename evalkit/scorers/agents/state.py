@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from evalkit.formats.json_paths import MISSING, Path, Pattern, is_within, path_pattern, shown_path, value_at
+from evalkit.formats.json_paths import MISSING, Path, Pattern, is_within, leaves, path_pattern, shown_path, value_at
 from evalkit.formats.json_values import json_text
 from evalkit.text.escaping import cut
 from evalkit.text.numbers import plural
@@ -140,21 +140,9 @@ def _changes(before: Any, after: Any, path: Path = ()) -> Iterator[tuple[Path, A
             was, now = (each[at] if at < len(each) else MISSING for each in (before, after))
             yield from _changes(was, now, (*path, at))
     elif before is MISSING or after is MISSING or json_text(before) != json_text(after):
-        was, now = dict(_leaves(before, path)), dict(_leaves(after, path))
+        was, now = dict(leaves(before, path)), dict(leaves(after, path))
         for place in dict.fromkeys((*was, *now)):
             yield place, was.get(place, MISSING), now.get(place, MISSING)
-
-
-def _leaves(value: Any, path: Path) -> Iterator[tuple[Path, Any]]:
-    """Yield the values below a path that are no mapping or list, or an empty one."""
-    if value and isinstance(value, Mapping):
-        for key, part in value.items():
-            yield from _leaves(part, (*path, str(key)))
-    elif value and isinstance(value, list | tuple):
-        for at, part in enumerate(value):
-            yield from _leaves(part, (*path, at))
-    elif value is not MISSING:
-        yield path, value
 
 
 def _missed(pattern: Pattern, value: Any, state: Mapping[str, Any]) -> str:
