@@ -182,7 +182,7 @@ BAD_REPLIES = {
     "fraction": '{"reason": "", "score": 4.5}',
     "not a number": '{"reason": "", "score": NaN}',
     "infinite": '{"reason": "", "score": 1e999}',
-    "five of five": '{"reason": "", "score": "5/5"}',
+    "five of ten": '{"reason": "", "score": "5/10"}',
     "key given twice": '{"reason": "", "score": 1, "score": 5}',
     "two different verdicts": '{"reason": "a", "score": 1} {"reason": "b", "score": 5}',
     "a list": '[4, "fits"]',

@@ -88,7 +88,7 @@ def test_pass_fail_scale(tmp_path: Path, verdict: str, value: float) -> None:
         '{"reason": "r", "score": Infinity}',
         '{"reason": "r", "score": 1e999}',
         '{"reason": "r", "score": "four"}',
-        '{"reason": "r", "score": "5/5"}',
+        '{"reason": "r", "score": "5/10"}',
         '{"reason": "r", "score": null}',
         '{"reason": "r", "score": 4.5}',
         '{"reason": "r"}',
