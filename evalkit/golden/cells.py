@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from evalkit.golden.lines import STRICT, Note, parse_row
+from evalkit.golden.json_lines import STRICT, Note, parse_row
 from evalkit.golden.names import KNOWN_FIELDS, RECORD_LISTS, TEXT_LISTS, WRAPPERS, field_of
 from evalkit.types import ROLES
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from evalkit.errors import Problem
 from evalkit.golden.cells import Reread, cell_value, number_text
 from evalkit.golden.header import NAMELESS, RawTable
-from evalkit.golden.lines import Note, Unreadable
+from evalkit.golden.json_lines import Note, Unreadable
 from evalkit.golden.list_cells import ListCells
 from evalkit.golden.names import KNOWN_FIELDS, field_of, plain_name
 from evalkit.golden.proposal import MAY_BE_STORED, propose_columns

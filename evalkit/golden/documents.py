@@ -12,7 +12,7 @@ from evalkit.errors import InputError, Problem, what_and_fix
 from evalkit.formats.yaml_text import parse_data
 from evalkit.golden.encoding import is_unmarked_utf16, open_text
 from evalkit.golden.header import RawTable
-from evalkit.golden.lines import STRICT, UNMARKED, Note, RawRow, Rejected, readable
+from evalkit.golden.json_lines import STRICT, UNMARKED, Note, RawRow, Rejected, readable
 from evalkit.golden.names import field_of
 from evalkit.text.values import not_utf8
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from evalkit.errors import Problem
-from evalkit.golden.lines import MAX_COLUMNS, Note
+from evalkit.golden.json_lines import MAX_COLUMNS, Note
 from evalkit.golden.names import KNOWN_FIELDS, plain_name, trimmed
 
 NAMELESS = "column"

@@ -20,7 +20,7 @@ from evalkit.golden.columns import ColumnReader
 from evalkit.golden.documents import read_json, read_yaml, text_of
 from evalkit.golden.fields import SAME_FIELD, to_case
 from evalkit.golden.header import NAMELESS, RawTable
-from evalkit.golden.lines import SAVE_AS_UTF8, Note, RawRow, read_jsonl
+from evalkit.golden.json_lines import SAVE_AS_UTF8, Note, RawRow, read_jsonl
 from evalkit.golden.separated import read_separated
 from evalkit.golden.source import WORKBOOKS, GoldenSource, Reading
 from evalkit.golden.survey import GoldenSurvey, Lack, Need

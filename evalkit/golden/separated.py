@@ -11,7 +11,7 @@ from typing import BinaryIO
 from evalkit.errors import Problem, what_and_fix
 from evalkit.golden.encoding import MAX_LINE_BYTES, is_unmarked_utf16, open_text
 from evalkit.golden.header import RawTable, named_columns, named_row
-from evalkit.golden.lines import MAX_BLANK_LINES, MAX_COLUMNS, MIXED, UNMARKED, Note, RawRow, Rejected, readable
+from evalkit.golden.json_lines import MAX_BLANK_LINES, MAX_COLUMNS, MIXED, UNMARKED, Note, RawRow, Rejected, readable
 from evalkit.golden.names import field_of, plain_name
 from evalkit.golden.source import SEPARATORS, GoldenSource
 from evalkit.text.numbers import plural

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from evalkit.errors import Problem
-from evalkit.golden.lines import Note
+from evalkit.golden.json_lines import Note
 from evalkit.types import Case
 
 FEW_CASES = 30

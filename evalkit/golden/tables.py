@@ -20,7 +20,7 @@ from evalkit.disk.files import MAX_RATIO, unpacked_limit
 from evalkit.disk.writing import drafted
 from evalkit.errors import InputError, Problem
 from evalkit.golden.header import RawTable
-from evalkit.golden.lines import MAX_COLUMNS, RawRow, Unreadable
+from evalkit.golden.json_lines import MAX_COLUMNS, RawRow, Unreadable
 from evalkit.golden.names import KNOWN_FIELDS
 from evalkit.golden.source import GoldenSource
 from evalkit.text.escaping import cut

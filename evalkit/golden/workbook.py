@@ -16,7 +16,7 @@ from evalkit.disk.files import MAX_RATIO, open_file, unpacked_limit
 from evalkit.errors import InputError, Problem
 from evalkit.golden.cells import number_text
 from evalkit.golden.header import RawTable, named_columns, named_row
-from evalkit.golden.lines import Note, RawRow, Unreadable
+from evalkit.golden.json_lines import Note, RawRow, Unreadable
 from evalkit.golden.source import GoldenSource
 from evalkit.text.escaping import cut
 

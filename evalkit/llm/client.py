@@ -42,7 +42,7 @@ from evalkit.llm.wire import (
     tokens_of,
 )
 from evalkit.net.exchange import new_session
-from evalkit.net.limits import CHARS_PER_TOKEN
+from evalkit.net.rate_limits import CHARS_PER_TOKEN
 from evalkit.net.retry import TimeLeft
 from evalkit.text.escaping import cut
 from evalkit.types import Usage

@@ -9,8 +9,8 @@ from typing import Literal
 from urllib.parse import parse_qsl, urlsplit
 
 from evalkit.net.addresses import HEADER_NAME
-from evalkit.net.limits import check_rate
 from evalkit.net.prices import Prices
+from evalkit.net.rate_limits import check_rate
 
 SECRET_HEADERS = frozenset({"authorization", "proxy-authorization", "api-key", "x-api-key", "cookie"})
 SECRET_PARAMETER = re.compile(r"(key|token|secret|sig|signature|password|code)$", re.IGNORECASE)

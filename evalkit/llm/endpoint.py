@@ -21,8 +21,8 @@ from evalkit.llm.wire import tokens_of
 from evalkit.net.addresses import endpoint_url, key_header
 from evalkit.net.exchange import HttpRequest, read_capped, retried, send
 from evalkit.net.keys import key_problem, read_key
-from evalkit.net.limits import Limits
 from evalkit.net.proxies import find_proxy
+from evalkit.net.rate_limits import Limits
 from evalkit.net.request_fields import TOO_LONG, RequestFields, is_too_long
 from evalkit.net.retry import REPEATABLE, ExchangeFailed, TimeLeft
 from evalkit.text.escaping import cut

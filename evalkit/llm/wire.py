@@ -12,8 +12,8 @@ from pydantic import BaseModel, ValidationError
 
 from evalkit.formats.completion import Completion, ReplyError, cached_tokens
 from evalkit.formats.thoughts import without_thoughts
-from evalkit.llm.clear_forms import in_clear_form, second_verdict
 from evalkit.llm.errors import JudgeError
+from evalkit.llm.reply_forms import in_clear_form, second_verdict
 from evalkit.types import MOST, Usage
 
 T = TypeVar("T", bound=BaseModel)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from evalkit.aggregate.cohorts import cohort_value
 from evalkit.errors import InputError, Problem, noting
-from evalkit.golden.lines import read_jsonl
+from evalkit.golden.json_lines import read_jsonl
 from evalkit.golden.read import open_golden
 from evalkit.results import Estimate
 from evalkit.stats.sampling import ENOUGH_CASES, effective_n, production_coverage

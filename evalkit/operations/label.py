@@ -15,7 +15,7 @@ import numpy as np
 
 from evalkit.errors import InputError, Problem, noting
 from evalkit.formats.messages import text_of
-from evalkit.golden.lines import read_jsonl
+from evalkit.golden.json_lines import read_jsonl
 from evalkit.operations.calibrate import Judged
 from evalkit.report.label_page import Item, Queue
 from evalkit.store.stored_run import suite_file_of

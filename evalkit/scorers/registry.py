@@ -30,7 +30,7 @@ SCORERS: Mapping[str, str] = {
     "exact": "rules.exact:Exact",
     "geval": "judges.geval:GEval",
     "groundedness": "rules.overlap:Groundedness",
-    "json": "rules.structured:Json",
+    "json": "rules.json_schema:Json",
     "json_equal": "rules.json_equal:JsonEqual",
     "judge": "judges.rubric_judge:Judge",
     "keywords": "rules.keywords:Keywords",

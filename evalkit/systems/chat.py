@@ -17,8 +17,8 @@ from evalkit.formats.messages import input_of
 from evalkit.formats.options import LATER
 from evalkit.net.addresses import endpoint_url, key_header
 from evalkit.net.keys import key_problem, read_key
-from evalkit.net.limits import Limits, check_rate
 from evalkit.net.prices import Prices, listed_cost_usd
+from evalkit.net.rate_limits import Limits, check_rate
 from evalkit.net.request_fields import RequestFields
 from evalkit.net.retry import REPEATABLE
 from evalkit.systems.base import Answer, Shared, check_seconds, inside, timed

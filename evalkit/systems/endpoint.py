@@ -16,8 +16,8 @@ from evalkit.errors import Problem, what_and_fix
 from evalkit.formats.completion import refusal_text
 from evalkit.net.addresses import HEADER_NAME
 from evalkit.net.exchange import HttpRequest, Sleep, TimedReply, new_session, read_capped, retried, send
-from evalkit.net.limits import Limits
 from evalkit.net.proxies import find_proxy
+from evalkit.net.rate_limits import Limits
 from evalkit.net.request_fields import TOO_LONG, RequestFields, is_too_long
 from evalkit.net.retry import REPEATABLE, ExchangeFailed, RetryPolicy, TimeLeft
 from evalkit.systems.base import Answer, CallFailed, Shared

@@ -11,7 +11,7 @@ from urllib.parse import quote
 from evalkit.errors import Problem
 from evalkit.formats.fields import USAGE_KEYS, parse_json
 from evalkit.formats.options import LATER
-from evalkit.net.limits import Limits, check_rate
+from evalkit.net.rate_limits import Limits, check_rate
 from evalkit.net.retry import AT_MOST_ONCE, REPEATABLE, RetryPolicy
 from evalkit.systems.base import Answer, CallFailed, Shared, check_seconds, timed
 from evalkit.systems.endpoint import check_limits, connect, header_problems, paced, timed_by, url_problems

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from evalkit.errors import MAX_PROBLEMS, InputError, Problem, noting
-from evalkit.golden.lines import Note, read_jsonl
+from evalkit.golden.json_lines import Note, read_jsonl
 from evalkit.trust.labels import Label
 from evalkit.types import Metric
 

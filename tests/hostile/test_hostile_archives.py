@@ -15,7 +15,7 @@ from hostile_lab import command, write_project
 from evalkit.disk.files import MAX_RATIO
 from evalkit.errors import InputError, Problem
 from evalkit.formats.rows import encode_row
-from evalkit.golden.lines import read_jsonl
+from evalkit.golden.json_lines import read_jsonl
 from evalkit.store.chain import lines_of
 from evalkit.store.folder import RunFolder
 from evalkit.store.index import sorted_rows

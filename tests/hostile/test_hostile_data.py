@@ -16,7 +16,7 @@ from hostile_lab import HERE, SUITE, command, write_project
 from evalkit.disk.paths import inside_project
 from evalkit.errors import InputError, Problem
 from evalkit.formats.yaml_text import parse
-from evalkit.golden.lines import parse_row
+from evalkit.golden.json_lines import parse_row
 from evalkit.scorers.rules.pattern import Regex
 from evalkit.systems.secrets import redact, secrets_of
 from evalkit.text.escaping import visible

@@ -18,8 +18,8 @@ from evalkit.llm.config import ChatConfig
 from evalkit.llm.errors import JudgeError
 from evalkit.net import exchange
 from evalkit.net.addresses import endpoint_url, key_header
-from evalkit.net.limits import Limits
 from evalkit.net.proxies import find_proxy
+from evalkit.net.rate_limits import Limits
 from evalkit.scorers.embedding.batches import EmbeddingError
 from evalkit.scorers.embedding.endpoint import endpoint_from
 from evalkit.systems import ChatSystem, HttpSystem, Shared

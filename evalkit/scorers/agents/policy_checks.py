@@ -22,7 +22,7 @@ from evalkit.scorers.agents.policy_file import (
     NoBlindRetryRule,
     ToolPolicy,
 )
-from evalkit.scorers.rules.structured import schema_errors
+from evalkit.scorers.rules.json_schema import schema_errors
 from evalkit.text.escaping import cut
 from evalkit.types import STEP_KINDS, Severity, Step, StepKind
 

@@ -10,7 +10,7 @@ from evalkit.errors import InputError, Problem
 from evalkit.formats.build import Builder
 from evalkit.formats.json_paths import path_pattern
 from evalkit.formats.yaml_text import MAX_BYTES, Document, parse_data
-from evalkit.scorers.rules.structured import check_schema
+from evalkit.scorers.rules.json_schema import check_schema
 from evalkit.types import Severity
 
 EMPTY = "the list is empty; name a tool, such as `refund` or `get_*`"

@@ -167,7 +167,7 @@ def _unescaped(found: re.Match[str]) -> str:
 
 def _contains(found: Any, said: Any, schema: type[Any] | None) -> bool:
     """Tell whether a value is, or holds, the verdict, in any form in which a judge's own would be read."""
-    from evalkit.llm.clear_forms import in_clear_form
+    from evalkit.llm.reply_forms import in_clear_form
 
     if found == said or (schema is not None and isinstance(found, dict) and in_clear_form(found, schema) == said):
         return True

@@ -9,8 +9,8 @@ from decimal import Decimal
 from typing import Any, ClassVar
 
 from evalkit.formats.json_paths import MISSING, Path, is_within, path_pattern, shown_path
+from evalkit.scorers.rules.json_schema import NotJson, extracted_json, json_blocks, read_json
 from evalkit.scorers.rules.rule import check_share, no_reference
-from evalkit.scorers.rules.structured import NotJson, extracted_json, json_blocks, read_json
 from evalkit.text.escaping import cut
 from evalkit.types import Case, Metric, Output, Score, Unscored
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from evalkit.errors import InputError
 from evalkit.scorers.base import Services
-from evalkit.scorers.rules.structured import MAX_DEPTH, Json
+from evalkit.scorers.rules.json_schema import MAX_DEPTH, Json
 from evalkit.types import Case, Output, Score
 
 SCHEMA = {

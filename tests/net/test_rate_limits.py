@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from evalkit.llm.client import ChatClient
 from evalkit.llm.config import ChatConfig
-from evalkit.net.limits import Limits, Pacer
+from evalkit.net.rate_limits import Limits, Pacer
 from evalkit.testing import FakeModel
 
 
