@@ -33,7 +33,8 @@ MOST_VERDICT_CHARS = 15
 _LABELS = "score|verdict|rating|grade|winner|decision|judge?ment|overall"
 _IN_PROSE = (
     r"\b(?:{labels})\b[\s*_`\"']{{0,9}}(?::|=|->|\u2192|\bis\b|\bshould be\b)[\s*_`\"']{{0,9}}"
-    r"(-?\d{{1,15}}(?:\.\d{{1,15}})?(?!\d|\s*%)|[^\W\d_]+)"
+    r"(-?\d{{1,15}}+(?:\.\d{{1,15}}+)?+(?!\d|\s*%)"
+    r"|[^\W\d_]+(?=[ \t*_`\"')]{{0,9}}(?:[.,;:!\n]|$|(?<=\s)(?:because|since|as)\b)))"
 )
 _AT_LINE_START = r"(?m)^[\s*_#>-]{{0,9}}(?:\w{{1,15}} )?{stated}"
 
