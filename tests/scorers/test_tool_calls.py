@@ -48,6 +48,7 @@ A, B = ("book", {"id": 1}), ("pay", {"usd": 2.5})
         ),
         pytest.param({"ignore_extra_arguments": True}, [("book", {"id": 1, "n": 2})], [A], (0, 0, 0), id="one missing"),
         pytest.param({"only": ("pay",)}, [A, B], [("look", {}), B], (1, 1, 1), id="only some tools"),
+        pytest.param({"only": ("p*",)}, [A, B], [("look", {})], (0, 0, 0), id="only some tools, by a glob"),
         pytest.param({}, [], [], (1, 1, 1), id="none expected, none made"),
         pytest.param({}, [], [A], (0, 0, 0), id="none expected"),
         pytest.param({}, [A], [], (0, 0, 0), id="none made"),

@@ -14,6 +14,7 @@ from evalkit.scorers.agents.expected import (
     acts_of,
     calls_made,
     expected_calls,
+    is_named,
     missing,
     refuse_vacuous,
 )
@@ -43,10 +44,10 @@ class ToolCalls:
 
     Anything has at least nothing, so `at_least` and `in_order` are refused for a case that expects no call.
 
-    `only` lists the tools that count, such as those that change something. `count: successful` leaves out calls with an
-    error. `arguments` says how arguments are compared: `exact`, `at_least` (further ones are allowed), `at_most` (some
-    may be left out) or `ignore`; `arguments_of` has exceptions by tool, one of these words or a list of the arguments
-    that are compared: `{search: ignore, refund: [order_id, address.zip]}`.
+    `only` lists the tools that count, such as those that change something, as names or globs. `count: successful`
+    leaves out calls with an error. `arguments` says how arguments are compared: `exact`, `at_least` (further ones are
+    allowed), `at_most` (some may be left out) or `ignore`. `arguments_of` has exceptions by tool: one of these words,
+    or a list of the arguments that are compared, as in `{search: ignore, refund: [order_id, address.zip]}`.
 
     Arguments are compared as JSON: `1` equals `1.0` but not `"1"` or `true`. Ids of calls are never compared. A call
     that could meet two expectations meets the one that leaves most matches.
@@ -62,7 +63,7 @@ class ToolCalls:
     ignore_extra_arguments: bool = False
     """Earlier name of `arguments: at_least`."""
     only: tuple[str, ...] = ()
-    """Tools whose calls count, such as those that write; all if empty."""
+    """Tools whose calls count, such as those that write, as names or globs such as `update_*`; all if empty."""
     min_f1: float = 1.0
     """Smallest F1 that passes."""
     match: Literal["f1", "exact", "any_order", "in_order", "at_least", "at_most"] = field(default="f1", metadata=LATER)
@@ -148,7 +149,7 @@ class ToolCalls:
         return calls if self.count == "all" else [call for call in calls if call.error is None]
 
     def _counted(self, calls: Sequence[Act]) -> list[Act]:
-        return [call for call in calls if not self.only or call.name in self.only]
+        return [call for call in calls if not self.only or is_named(call.name, self.only)]
 
 
 def _parts(matched: int, n_expected: int, n_made: int) -> tuple[float, float, float]:
