@@ -67,6 +67,10 @@ class Run:
 
         return to_pandas(self.folder)
 
+    def __fspath__(self) -> str:
+        """Return the folder, so that a run is taken where a path is."""
+        return str(self.folder)
+
     def __repr__(self) -> str:
         return f"Run({str(self.folder)!r}, suite={self.manifest.suite!r}, outcome={self.outcome!r})"
 

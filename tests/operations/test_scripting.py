@@ -45,6 +45,17 @@ def write_suite(root: Path, least: str) -> None:
     (root / "suite.yaml").write_text(SUITE.replace("MIN", least), encoding="utf-8")
 
 
+def test_a_run_is_taken_wherever_its_folder_is(root: Path) -> None:
+    """What `run` returned can be compared, decided, scored and read without its path."""
+    first = evalkit.run("suite.yaml", out="reports/first")
+    again = evalkit.score(first, "suite.yaml", out="reports/again", baseline=first)
+    found = evalkit.compare(first, again).comparison
+    assert found is not None and found.n_paired == 60
+    assert evalkit.decide(again, baseline=first).outcome == evalkit.load_run(again).outcome == "approved"
+    assert len(evalkit.to_pandas(first)) == 60
+    assert evalkit.run("suite.yaml", out="reports/last", baseline=first).outcome == "approved"
+
+
 def test_a_suite_is_run_and_its_run_is_read_again(root: Path) -> None:
     """`run` gives what `load_run` finds on disk afterwards, reports included."""
     ended = evalkit.run("suite.yaml", out="reports/first")
