@@ -88,7 +88,7 @@ def spoken(name: str) -> str:
     if of_node := node_amount(name):
         return f"{spoken(of_node[0])} of {of_node[1]}"
     bare = name if name.endswith("_per_s") else name.removesuffix("_s").removesuffix("_usd")
-    return bare.replace("_", " ")
+    return bare.replace("_usd_per_", "_per_").replace("_", " ")
 
 
 def subject(check: Check) -> str:

@@ -11,7 +11,7 @@ from evalkit.aggregate.frozen import FrozenFrame, freeze
 from evalkit.aggregate.summary import summarise
 from evalkit.formats.manifest import SampleFacts
 from evalkit.results import Cell
-from evalkit.types import Metric
+from evalkit.types import Metric, Output, Usage
 
 RULE = Metric(name="rule", binary=True)
 STRATA = {"topic=hours": (900, 50), "topic=loans": (100, 50)}
@@ -123,3 +123,16 @@ def test_intervals_of_means_in_a_cohort_across_the_strata_hold_the_truth() -> No
         assert cell is not None and cell.estimate.low is not None and cell.estimate.high is not None
         held += cell.estimate.low <= 0.6 <= cell.estimate.high
     assert held / 200 >= 0.92
+
+
+def test_a_success_of_a_sample_costs_what_one_of_the_set_would() -> None:
+    """Hours cost 1 and pass, loans cost 9 and half of them fail: (900 * 1 + 100 * 9) / (900 + 50)."""
+    frame = Frame([RULE], ["topic"], sample=SAMPLE)
+    for topic, cost, passing in (("hours", 1.0, 50), ("loans", 9.0, 25)):
+        for i in range(50):
+            output = Output(text="", usage=Usage(cost_usd=cost))
+            case = a_case(f"{topic}{i:03}", cohorts={"topic": topic})
+            frame.add(a_row(case, {"rule": float(i < passing)}, output=output))
+    found = summarise(freeze(frame), suite="s", expected=100).cell("cost_usd_per_success")
+    assert found is not None
+    assert found.estimate.value == pytest.approx(1800 / 950)

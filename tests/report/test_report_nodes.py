@@ -86,6 +86,7 @@ def test_a_node_keeps_its_name_in_a_sentence() -> None:
     """The amount in words, the node as it is written."""
     assert spoken("cost_usd:order_desk_s") == "cost of order_desk_s"
     assert spoken("tokens:planner") == "tokens of planner"
+    assert spoken("cost_usd_per_success") == "cost per success"
 
 
 def test_what_happened_is_shown_by_group(tmp_path: Path) -> None:
