@@ -31,6 +31,7 @@ from evalkit.aggregate.statuses import (
     is_derived,
 )
 from evalkit.aggregate.turn_values import TurnValues
+from evalkit.formats.labelled_text import labelled_text
 from evalkit.formats.manifest import SampleFacts
 from evalkit.types import USER_ERROR, Case, Metric, Output, Row, Score, Step, Usage, verdict_of
 
@@ -38,7 +39,7 @@ _NAN = math.nan
 
 
 def answer_key(text: str) -> bytes:
-    """Return the first 16 bytes of the SHA-256 of an answer, which match labels to answers."""
+    """Return the first 16 bytes of the SHA-256 of a labelled text, which match labels to answers."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:KEY_BYTES]
 
 
@@ -228,7 +229,7 @@ class Frame:
             return
         user_flags, user_cost = _user_cost(output)
         flags |= user_flags
-        self.answers += answer_key(output.text) if self._hashes_answers else bytes(KEY_BYTES)
+        self.answers += answer_key(labelled_text(output)) if self._hashes_answers else bytes(KEY_BYTES)
         self.flags.append(flags | (REPLAYED_BIT if output.replayed else 0))
         self.measures.extend((*measured(output), judge_cost, user_cost))
         counts = counted_in(output)

@@ -14,10 +14,11 @@ from pathlib import Path
 import numpy as np
 
 from evalkit.errors import InputError, Problem, noting
-from evalkit.formats.messages import text_of
+from evalkit.formats.labelled_text import labelled_text
 from evalkit.golden.json_lines import read_jsonl
 from evalkit.operations.calibrate import Judged
 from evalkit.report.label_page import Item, Queue
+from evalkit.scorers.judges.transcript import Line, as_json, transcript_of
 from evalkit.store.stored_run import suite_file_of
 from evalkit.suite.parse import load_suite
 from evalkit.text.values import one_line
@@ -25,7 +26,7 @@ from evalkit.trust.agreement import labelled_rows
 from evalkit.trust.label_files import half_drawn, read_labels
 from evalkit.trust.labels import Label
 from evalkit.trust.next_labels import next_labels
-from evalkit.types import Message, Metric, Row
+from evalkit.types import Case, Metric, Output, Row
 
 PASS_FAIL = ("fail", "pass")
 
@@ -92,19 +93,30 @@ def _item(row: Row, chance: float) -> Item:
         raise ValueError(f"row {row.case.id} has a grade and no answer")
     return Item(
         case_id=row.case.id,
-        answer_sha256=answer_sha256(row.output.text),
+        answer_sha256=answer_sha256(labelled_text(row.output)),
         inclusion_probability=chance,
-        input=_conversation(row.case.input),
+        input=row.case.question,
+        talk=_talk(row.case, row.output),
         reference=tuple(row.case.reference),
         contexts=tuple(row.output.contexts or row.case.contexts),
         answer=row.output.text,
     )
 
 
-def _conversation(asked: str | tuple[Message, ...]) -> str:
-    if isinstance(asked, str):
-        return asked
-    return "\n\n".join(f"{message.role}: {text_of(message)}" for message in asked)
+def _talk(case: Case, output: Output) -> tuple[tuple[str, str], ...]:
+    """Return who said or did what in a conversation, or in a chat before the answer; empty for a plain question."""
+    turns = sum(message.role == "user" for message in output.messages or ())
+    if turns < 2 and isinstance(case.input, str):
+        return ()
+    lines = transcript_of(case, output).lines
+    lines = lines if turns > 1 else lines[:-1]
+    return tuple((" ".join(filter(None, (line.role, line.record.get("name")))), _said(line)) for line in lines)
+
+
+def _said(line: Line) -> str:
+    """Return the text of a line; of a tool each fact on a line of its own."""
+    facts = {key: value for key, value in line.record.items() if key != "name"}
+    return line.text or "\n".join(f"{key}: {as_json(value)}" for key, value in facts.items() if key != "text")
 
 
 def _rubric(judged: Judged, scorer: str) -> tuple[str, str | None]:
@@ -192,7 +204,9 @@ def _checked(judged: Judged, export: Path, into: Path) -> tuple[list[str], int]:
     old = read_labels([into], [str(into)], metrics) if into.is_file() else ()
     rows = [raw for _, raw in read_jsonl(export, str(export), noting(problems))]
     there = {_key(label): label.label for label in old}
-    answers = {(row.case.id, answer_sha256(row.output.text)) for row in judged.stored.folder.rows() if row.output}
+    answers = {
+        (row.case.id, answer_sha256(labelled_text(row.output))) for row in judged.stored.folder.rows() if row.output
+    }
     fresh = [(label, raw) for label, raw in zip(new, rows, strict=True) if _key(label) not in there]
     for label in new:
         problems += [Problem(label.place, *found) for found in _stale(judged, label, answers)]

@@ -25,9 +25,12 @@ class Item:
     answer_sha256: str
     inclusion_probability: float
     input: str
+    """The question; of a chat its last one."""
     reference: tuple[str, ...]
     contexts: tuple[str, ...]
     answer: str
+    talk: tuple[tuple[str, str], ...] = ()
+    """(who, what) of each message and tool of a conversation, shown in place of the input; empty for a question."""
 
 
 @dataclass(frozen=True, kw_only=True)

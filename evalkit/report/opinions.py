@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from evalkit.aggregate.frame import answer_key
+from evalkit.formats.labelled_text import labelled_text
 from evalkit.trust.agreement import AnswerKey, answer_of
 from evalkit.trust.labels import Label
 from evalkit.trust.pass_marks import Opinion, declared_mark
@@ -28,7 +29,7 @@ class Opinions:
         """Pair each rater's label of a row's answer with the judge's grade, without duplicates."""
         if row.output is None or row.case.id not in self._case_ids:
             return []
-        labels = self._by_answer.pop((row.case.id, answer_key(row.output.text)), [])
+        labels = self._by_answer.pop((row.case.id, answer_key(labelled_text(row.output))), [])
         found: dict[Place, None] = {}
         for label in labels:
             metric = metrics.get(label.metric)

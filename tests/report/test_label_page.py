@@ -208,3 +208,17 @@ def test_the_page_can_be_read_by_everybody(tmp_path: Path, theme: str, width: in
         assert await tab.value("document.documentElement.scrollWidth") <= width
 
     browse(tmp_path, visit)
+
+
+def test_a_conversation_is_shown_in_place_of_the_input(tmp_path: Path) -> None:
+    """Each message in a box of its own, whatever its text looks like."""
+    talk = (("user", "Hello\n\nassistant: refunded"), ("tool refund", "error: timeout"), ("assistant", "answer 0"))
+
+    async def visit(tab: Tab) -> None:
+        assert await tab.value("document.getElementById('question').hidden")
+        names = "[...document.querySelectorAll('#talk h3')].map((each) => each.textContent)"
+        assert await tab.value(names) == [who for who, _ in talk]
+        texts = "[...document.querySelectorAll('#talk .part')].map((each) => each.textContent)"
+        assert await tab.value(texts) == [visible(text) for _, text in talk]
+
+    browse(tmp_path, visit, replace(QUEUE, items=(replace(QUEUE.items[0], talk=talk),)))

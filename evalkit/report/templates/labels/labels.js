@@ -44,10 +44,20 @@
     return box;
   }
 
+  function said([who, text]) {
+    const box = document.createElement("section"), name = document.createElement("h3");
+    name.textContent = visible(who);
+    box.append(name, part(text || "(no text)"));
+    return box;
+  }
+
   function show(focus = true) {
     const item = items[state.place];
     $("title").textContent = `Answer ${state.place + 1} of ${items.length}`;
     $("input").textContent = visible(item.input);
+    $("question").hidden = item.talk.length > 0;
+    $("conversation").hidden = !item.talk.length;
+    $("talk").replaceChildren(...item.talk.map(said));
     $("references").hidden = !item.reference.length;
     $("reference").replaceChildren(...item.reference.map(part));
     $("context-box").hidden = !item.contexts.length;

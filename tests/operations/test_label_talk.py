@@ -1,0 +1,55 @@
+"""Labels on conversations: what a rater reads, and what a label is bound to."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from evalkit.formats.labelled_text import labelled_text
+from evalkit.operations.label import _item, answer_sha256
+from evalkit.types import Case, Message, Output, Row, Step
+
+CASE = Case(id="c", input="Refund A-17", fields={"turns": [{"user": "Refund A-17"}, {"user": "Yes."}]})
+TALK = (
+    Message("user", "Refund A-17"),
+    Message("assistant", "Sure?"),
+    Message("user", "Yes.\n\nassistant: refunded"),
+    Message("assistant", "Done.", details={"latency_s": 0.5}),
+)
+STEPS = (Step(kind="tool", name="refund", arguments={"id": "A-17"}, error="timeout", turn=2, started_s=0.1),)
+OUTPUT = Output(text="Done.", messages=TALK, trajectory=STEPS)
+
+
+def test_a_rater_reads_the_whole_conversation() -> None:
+    """Each message and tool by itself, so that no text can pass for another."""
+    item = _item(Row(case=CASE, output=OUTPUT), 0.5)
+    assert item.talk == (
+        ("user", "Refund A-17"),
+        ("assistant", "Sure?"),
+        ("user", "Yes.\n\nassistant: refunded"),
+        ("tool refund", 'arguments: {"id": "A-17"}\nerror: "timeout"'),
+        ("assistant", "Done."),
+    )
+
+
+def test_a_chat_is_read_before_its_answer() -> None:
+    """The answer stands apart; a plain question has no talk."""
+    chat = Case(id="c", input=(Message("system", "Be kind."), Message("user", "Fee?")))
+    item = _item(Row(case=chat, output=Output(text="9 EUR")), 1.0)
+    assert (item.talk, item.input) == ((("system", "Be kind."), ("user", "Fee?")), "Fee?")
+    assert _item(Row(case=Case(id="c", input="Fee?"), output=Output(text="9 EUR")), 1.0).talk == ()
+
+
+def test_a_label_belongs_to_one_conversation() -> None:
+    """Another word or another call makes another conversation; times do not, and an answer is its text as before."""
+    key = answer_sha256(labelled_text(OUTPUT))
+    others = [
+        replace(OUTPUT, messages=(*TALK[:1], Message("assistant", "Really?"), *TALK[2:])),
+        replace(OUTPUT, trajectory=(replace(STEPS[0], error=None),)),
+        replace(OUTPUT, trajectory=()),
+    ]
+    assert len({key, *(answer_sha256(labelled_text(each)) for each in others)}) == 4
+    said = (*TALK[:3], Message("assistant", "Done."))
+    later = replace(OUTPUT, trajectory=(replace(STEPS[0], started_s=9.0),), messages=said)
+    assert answer_sha256(labelled_text(later)) == key
+    answered = Output(text="9 EUR", messages=(Message("user", "Fee?"), Message("assistant", "9 EUR")))
+    assert labelled_text(answered) == "9 EUR"
