@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from sklearn.metrics import cohen_kappa_score
 
+from evalkit.formats.turns import with_all_answers
 from evalkit.scorers.agents.acts import Act, ActMatcher
 from evalkit.scorers.agents.expected import acts_of, expected_calls, is_named
 from evalkit.scorers.agents.loops import Loops
@@ -21,6 +22,7 @@ from evalkit.scorers.agents.steps import Steps
 from evalkit.scorers.agents.tool_calls import ToolCalls
 from evalkit.scorers.agents.tool_errors import ToolErrors
 from evalkit.scorers.base import Services
+from evalkit.scorers.rules.keywords import Keywords
 from evalkit.systems.output import to_output
 from evalkit.systems.tool_errors import with_tool_errors
 from evalkit.types import Case, Output, Score
@@ -44,7 +46,7 @@ def rows() -> Rows:
     found: Rows = []
     with gzip.open(DATA, "rt", encoding="utf-8") as lines:
         for row in map(json.loads, lines):
-            fields = {"expected_tool_calls": row["expected_tool_calls"]}
+            fields = {"expected_tool_calls": row["expected_tool_calls"], "required": row["expected_outputs"]}
             output = to_output({"messages": row["messages"], "tool_calls": row["tool_calls"]})
             assert isinstance(output, Output), output
             case = Case(id=row["id"], input=row["input"], fields=fields)
@@ -71,6 +73,21 @@ def test_writes(rows: Rows, count: Any, n: int | None, agreement: float) -> None
     assert None not in found
     assert n is None or found.count(1.0) == n
     assert kappa(rows, found) == pytest.approx(agreement, abs=5e-4)
+
+
+def test_writes_and_the_words_of_all_answers(rows: Rows) -> None:
+    """With what the customer has to be told in some answer, one conversation alone is judged otherwise."""
+    seen = [(case, with_all_answers(output, case), right) for case, output, right in rows]
+    words = [
+        not case.fields["required"] or Keywords(min_recall=1.0).score(case, output).value == 1.0
+        for case, output, _ in seen
+    ]
+    writes = values(ToolCalls(only=WRITES, match="any_order", count="successful"), rows, -1)
+    both = [float(value == 1.0 and told) for value, told in zip(writes, words, strict=True)]
+    assert both.count(1.0) == 47
+    assert kappa(rows, both) == pytest.approx(0.980, abs=5e-4)
+    differ = [case.id for (case, _, right), value in zip(rows, both, strict=True) if right != (value == 1.0)]
+    assert differ == ["tau-airline-02-t1"]
 
 
 @pytest.mark.parametrize(
