@@ -236,6 +236,11 @@ class Metric:
     concern: Concern = "quality"
 
     @property
+    def is_opinion(self) -> bool:
+        """True if a judge gives the values one by one, so that people can label the same: no figure made of several."""
+        return self.judge is not None and (self.binary or not self.diagnostic)
+
+    @property
     def votes(self) -> bool:
         """True if its scores carry a pass mark, and so count in `pass_rate` unless the scorer is advisory."""
         return (self.binary or self.pass_at is not None) and not self.diagnostic

@@ -42,8 +42,8 @@ class Judged:
 
     @property
     def judges(self) -> tuple[Metric, ...]:
-        """Metrics that a judge grades."""
-        return tuple(each for each in self.frame.metrics if each.judge is not None and not each.diagnostic)
+        """Metrics that a judge grades, and people can label."""
+        return tuple(each for each in self.frame.metrics if each.is_opinion)
 
     def warnings(self) -> tuple[Problem, ...]:
         """Each metric that labels are about and no scorer of the run gives."""

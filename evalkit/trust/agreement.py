@@ -75,7 +75,7 @@ def agreement(frame: FrozenFrame, labels: Sequence[Label], floors: Floors | None
     by_metric: dict[str, list[Label]] = defaultdict(list)
     for label in labels:
         by_metric[label.metric].append(label)
-    judged = [metric for metric in frame.metrics if metric.judge is not None and not metric.diagnostic]
+    judged = [metric for metric in frame.metrics if metric.is_opinion]
     return tuple(
         found for metric in judged for found in _of_metric(frame, metric, by_metric[metric.name], rows, floors or {})
     )

@@ -74,7 +74,7 @@ def with_corrections(
     """
     figures: dict[str, _Figure] = {}
     for metric in frame.metrics:
-        if metric.judge is not None and not metric.diagnostic:
+        if metric.is_opinion:
             figures |= _figures(frame, metric, labels)
     figures |= _pass_rate(frame, figures)
     return tuple(

@@ -17,7 +17,8 @@ class Label:
 
     case_id: str
     answer_sha256: str
-    """Hex digest of the answer's UTF-8 text; a label of another answer does not count."""
+    """Hex digest of the answer's UTF-8 text, or of what `labelled_text` gives of a conversation; a label of another one
+    does not count."""
     metric: str
     label: str | float
     """`pass` or `fail`, or a number on the metric's scale."""

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from evalkit.aggregate.frame import Frame
+from evalkit.aggregate.frozen import freeze
 from evalkit.formats.labelled_text import labelled_text
-from evalkit.operations.label import _item, answer_sha256
-from evalkit.types import Case, Message, Output, Row, Step
+from evalkit.operations.label import _item, answer_sha256, scale_of
+from evalkit.trust.agreement import agreement
+from evalkit.trust.labels import Label
+from evalkit.types import Case, Message, Metric, Output, Row, Score, Step
 
 CASE = Case(id="c", input="Refund A-17", fields={"turns": [{"user": "Refund A-17"}, {"user": "Yes."}]})
 TALK = (
@@ -53,3 +57,28 @@ def test_a_label_belongs_to_one_conversation() -> None:
     assert answer_sha256(labelled_text(later)) == key
     answered = Output(text="9 EUR", messages=(Message("user", "Fee?"), Message("assistant", "9 EUR")))
     assert labelled_text(answered) == "9 EUR"
+
+
+def test_faults_of_the_user_can_be_labelled() -> None:
+    """`pass` is a user without a fault, so that labels and the judge's 1 for a fault are read alike."""
+    metric = Metric("user_faults", judge="m", binary=True, higher_is_better=False, diagnostic=True)
+    cases = [Case(id=f"c{at}", input="Hi") for at in range(20)]
+    rows = [
+        Row(
+            case=case,
+            output=Output(text=case.id),
+            scores={"user_faults": Score("user_faults", float(at % 2))},
+        )
+        for at, case in enumerate(cases)
+    ]
+    frame = Frame([metric], ())
+    for row in rows:
+        frame.add(row)
+    labels = [
+        Label(case.id, answer_sha256(case.id), "user_faults", "fail" if at % 2 else "pass", "ana", "person")
+        for at, case in enumerate(cases)
+    ]
+    (found,) = agreement(freeze(frame), labels)
+    assert found.kappa is not None
+    assert found.kappa.value == 1.0
+    assert scale_of(metric) == ("fail", "pass")

@@ -15,7 +15,7 @@ from evalkit.scorers.base import Services
 from evalkit.scorers.judges.rubric import SHIPPED, read_rubric
 from evalkit.scorers.judges.rubric_judge import Judge
 from evalkit.testing import FakeModel
-from evalkit.types import Case, Message, Output, Score, Step, Unscored
+from evalkit.types import Case, Message, Metric, Output, Score, Step, Unscored
 
 USER = {"goal": "Get the money back", "facts": {"order": "A-17"}, "opening": "Refund A-17, please."}
 CASE = Case(id="c", input="Refund A-17, please.", fields={"user": USER, "state": {"A-17": "returned"}})
@@ -241,3 +241,5 @@ def test_faults_of_the_user_are_a_figure_about_the_instrument() -> None:
     """Diagnostic: lower is better, it counts in no pass rate, and its mean is the share of conversations."""
     (metric,) = Judge(name="user_faults", rubric="user_faults").bind(Services(Path())).metrics
     assert (metric.diagnostic, metric.binary, metric.higher_is_better, metric.votes) == (True, True, False, False)
+    assert metric.is_opinion, "people can label it"
+    assert not Metric("bias", judge="m", diagnostic=True).is_opinion
