@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
-from evalkit.types import Row, Score, Unscored
+from evalkit.types import USER_ERROR, Row, Score, Unscored
 
 DENIED = frozenset({"http_401", "http_403"})
 UNREACHED = frozenset({"connection"})
@@ -14,15 +15,18 @@ _NO_QUOTA = "insufficient_quota"
 """Code with which OpenAI answers 429 once the account is empty."""
 ENOUGH = 3
 """After this many refused rows, with none accepted, the key is considered invalid, or the address dead."""
-_SYSTEM, _ADDRESS = "", ":address"
-"""Parts: the system, and whether its address takes calls at all. Others are names of metrics."""
+_SYSTEM, _ADDRESS, _USER = "", ":address", ":user"
+"""Parts: the system, whether its address takes calls at all, and the simulated user. Others are names of metrics."""
+_REFUSED_USER = re.compile(r"plays the user: (http_40[13]: .*)", re.DOTALL)
+"""How the message of a `user_error` tells that the endpoint refused the key."""
+_WHO = {_SYSTEM: "the system under test", _USER: "the model that plays the user"}
 
 
 class Refusals:
     """Holds back rows that say more about an endpoint than about their case, until the same part accepts one.
 
-    Those are rows that a system or a judge refused with 401 or 403 before it accepted any, and rows of a system that
-    could not be reached or whose account is empty.
+    Those are rows that a system, a judge or a simulated user refused with 401 or 403 before it accepted any, and rows
+    of a system that could not be reached or whose account is empty.
     """
 
     def __init__(self, in_flight: int = 1) -> None:
@@ -61,7 +65,7 @@ class Refusals:
         row, parts = self._held[0]
         for part, why in _denials(row):
             if part in parts:
-                who = f"the judge of {part}" if part else "the system under test"
+                who = _WHO.get(part, f"the judge of {part}")
                 return f"{who} refused the first calls: {why}; fix the key and continue with --resume"
         if _ADDRESS in self._accepted and len(self._held) < self._in_flight + ENOUGH:
             return ""
@@ -79,14 +83,23 @@ def _denials(row: Row) -> Iterator[tuple[str, str]]:
     """Yield each part that refused (a metric's name, or empty for the system), with its message."""
     if row.failure is not None and row.failure.kind in DENIED:
         yield _SYSTEM, _said(row)
+    if (user := _of_user(row)) and (refused := _REFUSED_USER.search(user)):
+        yield _USER, refused[1]
     for name, grade in row.scores.items():
         if isinstance(grade, Unscored) and grade.kind.removeprefix("judge_") in DENIED:
             yield name, f"{grade.kind.removeprefix('judge_')}: {grade.message}"
 
 
+def _of_user(row: Row) -> str:
+    """Return why the simulated user failed; empty if it did not."""
+    return row.failure.message if row.failure is not None and row.failure.kind == USER_ERROR else ""
+
+
 def _is_unpaid(row: Row) -> bool:
     failure = row.failure
-    return failure is not None and (failure.kind == UNPAID or _NO_QUOTA in failure.message)
+    return (
+        failure is not None and failure.kind != USER_ERROR and (failure.kind == UNPAID or _NO_QUOTA in failure.message)
+    )
 
 
 def _unreached(row: Row) -> Iterator[str]:
@@ -97,6 +110,9 @@ def _unreached(row: Row) -> Iterator[str]:
 def _accepting(row: Row) -> Iterator[str]:
     if row.output is not None:
         yield _SYSTEM
+    output = row.output or (row.failure.partial if row.failure is not None else None)
+    if output is not None and output.user_usage is not None:
+        yield _USER
     answered = row.failure is not None and row.failure.kind.startswith("http_") and not _is_unpaid(row)
     if row.output is not None or answered:
         yield _ADDRESS

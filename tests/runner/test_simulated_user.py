@@ -293,3 +293,26 @@ def test_a_rubric_that_reads_the_goal_needs_one(talks: Talks) -> None:
         project.write({"id": "s", "turns": [{"user": "Hello"}]}, scorers=scorers, judge=judge, gate=[])
         with pytest.raises(InputError, match=r"the rubric reads \{\{goal\}\}, and the case names none"):
             project.run()
+
+
+def test_a_refused_key_ends_the_run(talks: Talks) -> None:
+    """After a few conversations, and none of them is kept: `--resume` with the right key goes on."""
+    with FakeModel(always=Fault(kind="status", status=401)) as server:
+        project = talks(server)
+        project.write(*({"id": f"r{at:02d}", "user": USER} for at in range(30)), concurrency=3)
+        ended = project.run()
+        assert len(project.calls()) <= 6
+    assert ended.decision.outcome == "no decision"
+    assert "the model that plays the user refused the first calls: http_401" in ended.decision.reasons[0]
+    assert project.rows() == []
+
+
+def test_a_user_that_is_not_paid_is_not_the_system(talks: Talks) -> None:
+    """An empty account of the user's endpoint is an error of the user."""
+    message = "insufficient_quota"
+    with FakeModel(always=Fault(kind="status", status=400, message=message)) as server:
+        project = talks(server)
+        project.write(*({"id": f"r{at}", "user": USER} for at in range(4)), concurrency=2)
+        ended = project.run()
+    assert not any("the system under test" in reason for reason in ended.decision.reasons)
+    assert {row.state for row in project.rows()} == {"unscored"}
