@@ -159,3 +159,28 @@ def test_the_health_of_a_small_judge_is_shown(tmp_path: Path) -> None:
     assert ended.returncode in (0, 3), ended.stderr
     (found,) = json.loads(ended.stdout)
     assert found["failures"]["n"] == 2 * 6 + 63
+
+
+def test_a_small_model_plays_a_user(tmp_path: Path) -> None:
+    """A conversation is held and judged turn by turn, or unscored by the name of a fault; never the system's."""
+    model = f'{{model: "{MODEL}", base_url: "{ENDPOINT}", max_tokens: 200, temperature: 1, deadline_s: 240}}'
+    judge = "  - judge: {name: relevance, rubric: turn_relevance, advisory: true}"
+    (tmp_path / "pyproject.toml").touch()
+    text = SUITE.replace("SYSTEM", '{python: "bot:answer"}').replace("SCORERS", f"  - length: {{max: 100000}}\n{judge}")
+    text += f"conversation: {{max_turns: 3, user: {{chat: {model}}}}}\n"
+    (tmp_path / "suite.yaml").write_text(text.replace("ENDPOINT", ENDPOINT).replace("MODEL", MODEL), encoding="utf-8")
+    (tmp_path / "bot.py").write_text("def answer(message):\n    return 'We open at noon. Anything else?'\n", "utf-8")
+    user = {"goal": "Find out when the shop opens", "facts": {"name": "Ana"}, "opening": "When do you open?"}
+    rows = [{"id": str(number), "user": user} for number in range(2)]
+    (tmp_path / "cases.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    command = [sys.executable, "-m", "evalkit", "run", "suite.yaml", "--out", "talks", "--progress", "none"]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=1500)
+    assert ended.returncode in (0, 3), ended.stdout + ended.stderr
+    lines = (tmp_path / "talks" / "rows.jsonl").read_text(encoding="utf-8").splitlines()
+    for row in (json.loads(line)["row"] for line in lines):
+        if "failure" in row:
+            assert row["failure"]["kind"] == "user_error", row
+            continue
+        grade = row["scores"]["relevance"]
+        assert grade.get("value", 0) <= 1
+        assert "value" in grade or grade["unscored"] in NOISE, grade
