@@ -12,7 +12,10 @@ from talk_project import USER, TalkProject, said
 
 from evalkit.errors import InputError
 from evalkit.formats.conversation import SimulatedUser
+from evalkit.llm.budget import Budget
 from evalkit.runner import simulated_user
+from evalkit.runner.engine import Stop
+from evalkit.runner.session import charge
 from evalkit.store.folder import RunFolder
 from evalkit.testing import FakeModel, Fault
 from evalkit.types import Message, Score, ToolCall
@@ -45,6 +48,9 @@ def test_a_conversation_ends_by_contract(
     (row,) = project.rows()
     assert row.output is not None
     assert (row.state, row.output.stop) == ("scored", stop)
+    ended = row.scores["ended"]
+    assert isinstance(ended, Score)
+    assert ended.passed is (stop != "max_turns")
 
 
 def test_done_before_the_first_answer_is_ignored(talks: Talks) -> None:
@@ -227,6 +233,21 @@ def test_the_budget_is_charged(talks: Talks) -> None:
     assert row.output is not None
     assert row.output.user_usage is not None
     assert row.output.user_usage.cost_usd == pytest.approx(0.02)
+
+
+def test_rows_of_another_process_are_charged_with_their_user(talks: Talks) -> None:
+    """Those that `--resume` finds; the client charges its own questions, and a kept reply costs nothing."""
+    with FakeModel([said("A-17"), YES]) as server:
+        project = talks(server)
+        project.write(chat={"prices": {"input_usd_per_million": 100, "output_usd_per_million": 0}})
+        project.run("a")
+        project.run("b")
+    spent = {}
+    for name, with_judges in (("a", True), ("a", False), ("b", True)):
+        budget = Budget(1.0)
+        charge(budget, Stop(), project.rows(name)[0], with_judges=with_judges)
+        spent[name, with_judges] = budget.spent_usd
+    assert spent == {("a", True): pytest.approx(0.02), ("a", False): 0.0, ("b", True): 0.0}
 
 
 def test_an_unpriced_user_is_refused_with_a_budget(talks: Talks) -> None:
