@@ -116,7 +116,36 @@ def a_run(payload: str) -> list[Row]:
         Row(case=a_case(payload, 1), failure=Failure(payload, payload)),
         Row(case=a_case(payload, 2), output=Output(text=payload), scores=missing),
         Row(case=a_case(payload, 3), skipped=payload),
+        Row(case=_talk_case(payload, 5), output=_talk(payload, payload), scores=_by_turn(payload)),
+        Row(case=_talk_case(payload, 6), failure=Failure(payload, f"turn 1: {payload}", _talk(payload, payload))),
     ]
+
+
+def _talk_case(payload: str, place: int) -> Case:
+    """A case with a script, of which one turn is not reached."""
+    turns = [{"user": payload, payload: payload}] * 2
+    return replace(a_case(payload, place), input=payload, fields={"turns": turns, payload: payload})
+
+
+def _talk(payload: str, answer: str) -> Output:
+    """A conversation with steps of a turn and of none, and everything that is known of an answer."""
+    known = {"latency_s": 0.1, "contexts": [payload, {"text": payload, "id": payload}], payload: payload}
+    said = Message("assistant", answer, (), payload, payload, (), known)
+    steps = (
+        Step(kind="tool", name=payload, call_id=payload, turn=1, error=payload, recorded_by="evalkit"),
+        Step(kind="approval", name=payload, turn=1, decision="rejected", details={payload: payload}),
+        Step(kind="tool", name=payload, turn=7, arguments={payload: payload}, result=payload),
+    )
+    user = replace(_said(payload), role="user")
+    return Output(text=answer, messages=(user, said), trajectory=steps, state={payload: answer}, stop=payload)
+
+
+def _by_turn(payload: str) -> dict[str, Score | Unscored]:
+    """A grade with marks of a turn and of a step."""
+    found = {"rule": payload, "what": payload, "why": payload, "step": 1, "turn": 1}
+    graded = {"turn": 1, "value": 0.0, "passed": False, "reason": payload, "quote": payload}
+    missing = {"turn": 1, "unscored": payload, "reason": payload}
+    return {payload: Score(payload, 0, False, payload, {"turns": [graded, missing], "violations": [found]})}
 
 
 def a_baseline(payload: str) -> list[Row]:
@@ -124,7 +153,8 @@ def a_baseline(payload: str) -> list[Row]:
     score: dict[str, Score | Unscored] = {payload: Score(payload, 1, True, payload, {payload: payload})}
     texts = (BEFORE, payload, BEFORE, BEFORE, payload)
     return [
-        Row(case=a_case(payload, place), output=Output(text=text), scores=score) for place, text in enumerate(texts)
+        *(Row(case=a_case(payload, place), output=Output(text=text), scores=score) for place, text in enumerate(texts)),
+        *(Row(case=_talk_case(payload, place), output=_talk(payload, BEFORE), scores=score) for place in (5, 6)),
     ]
 
 
