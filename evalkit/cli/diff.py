@@ -11,7 +11,6 @@ from evalkit.errors import InputError, Problem
 if TYPE_CHECKING:
     from evalkit.cli.output import CommandOutput
     from evalkit.store.folder import RunFolder
-    from evalkit.types import Row
 
 
 def diff(
@@ -51,15 +50,10 @@ def _show_runs(old: RunFolder, new: RunFolder, output: CommandOutput) -> None:
 
 
 def _show_case(old: RunFolder, new: RunFolder, case_id: str, output: CommandOutput) -> None:
+    from evalkit.operations.compare import case_in_both
     from evalkit.report.side_by_side import print_answers
 
-    rows = [_row(folder, case_id) for folder in (old, new)]
-    if rows == [None, None]:
+    before, after = case_in_both(old, new, case_id)
+    if before is None and after is None:
         raise InputError(Problem("--case", f"no case {case_id!r} in either run", "see the ids in the report"))
-    print_answers(rows[0], rows[1], output.results)
-
-
-def _row(folder: RunFolder, case_id: str) -> Row | None:
-    from evalkit.operations.compare import first_row
-
-    return first_row(folder, case_id)
+    print_answers(before, after, output.results)

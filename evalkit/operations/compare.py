@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from evalkit.baselines.load import load_baseline
@@ -11,7 +12,7 @@ from evalkit.results import Decision, Summary
 from evalkit.store.folder import RunFolder
 from evalkit.store.index import sorted_rows
 from evalkit.store.stored_run import StoredRun, load_run
-from evalkit.types import Row
+from evalkit.types import WRONG, Row, verdict_of
 
 
 @dataclass(frozen=True)
@@ -42,11 +43,37 @@ def compared(before: RunFolder, after: RunFolder) -> Compared:
     return Compared(stored, missing, summary, decision)
 
 
-def first_row(folder: RunFolder, case_id: str) -> Row | None:
-    """The first repeat of a case; `None` if the run does not have it.
+def case_in_both(before: RunFolder, after: RunFolder, case_id: str) -> tuple[Row | None, Row | None]:
+    """Return the same repeat of a case in two runs, see `repeat_to_show`; `None` for a run without the case.
 
     Raises:
-        InputError: this is not a run.
+        InputError: one of them is not a run.
     """
-    folder.manifest()
-    return next((row for row in sorted_rows(folder.rows_file)() if row.case.id == case_id), None)
+    advisory = frozenset((*before.manifest().advisory, *after.manifest().advisory))
+    return repeat_to_show(_repeats(before, case_id), _repeats(after, case_id), advisory)
+
+
+def repeat_to_show(
+    before: Sequence[Row], after: Sequence[Row], advisory: frozenset[str]
+) -> tuple[Row | None, Row | None]:
+    """Choose the first repeat that fails in the later run, or else the first one.
+
+    Args:
+        before: repeats of one case in order.
+        after: those of the later run; if it has none, the earlier run's are chosen from.
+        advisory: metrics that decide nothing.
+    """
+    wrong = [row for row in after or before if verdict_of(row, advisory) in WRONG]
+    chosen = next(iter((*wrong, *after, *before)), None)
+    same = [next((row for row in rows if chosen and row.repeat == chosen.repeat), None) for rows in (before, after)]
+    return same[0] or next(iter(before), None), same[1] or next(iter(after), None)
+
+
+def _repeats(folder: RunFolder, case_id: str) -> list[Row]:
+    found: list[Row] = []
+    for row in sorted_rows(folder.rows_file)():
+        if row.case.id == case_id:
+            found.append(row)
+        elif found:
+            break
+    return found

@@ -9,7 +9,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 from evalkit.disk.writing import replacing
 from evalkit.formats.conversation import MOST_TURNS
-from evalkit.report.marks import failing_turn, value_at, without_turn
+from evalkit.report.marks import failing_turn, turn_named, value_at, without_turn
 from evalkit.report.survey import NO_ADVISORY, Rows, cases_of, failed_scores
 from evalkit.report.transcript import exchange
 from evalkit.results import OVERALL, Summary
@@ -112,7 +112,8 @@ def _explained(row: Row, advisory: frozenset[str]) -> tuple[str, str, str]:
     if row.skipped is not None:
         return "skipped", row.skipped, ""
     if row.failure is not None:
-        return row.failure.kind, row.failure.message, ""
+        found = exchange(row, turn_named(row.failure.message)[0])
+        return row.failure.kind, row.failure.message, f"user: {found[0]}" if found else ""
     grades = [grade for grade in row.scores.values() if grade.metric not in advisory]
     unscored = [grade for grade in grades if isinstance(grade, Unscored)]
     wrong = [*_by_turn(failed_scores(row, advisory)), *_by_turn(unscored)]

@@ -45,7 +45,8 @@ def print_answers(before: Row | None, after: Row | None, console: Console) -> No
     """Print the question, and the answers and scores of two runs."""
     known = after or before
     if known is not None:
-        _print_labelled(known.case.id, clipped(known.case.question, _TEXT_CHARS), console)
+        name = f"{known.case.id} #{known.repeat}" if known.repeat else known.case.id
+        _print_labelled(name, clipped(known.case.question, _TEXT_CHARS), console)
         for reference in known.case.reference:
             _print_labelled("reference", clipped(reference, _TEXT_CHARS), console)
     talks = [None if row is None else transcript_of(row, MOST_STEPS) for row in (before, after)]

@@ -200,7 +200,7 @@ def test_junit_names_the_first_failing_turn(tmp_path: Path, summary: Summary) ->
         "user: Yes.",
         "answer: That failed: <b>too much</b>.",
     ]
-    assert junit(tmp_path, talks.failed(), summary)[:2] == ("error", "turn 2: no answer within 5 s")
+    assert junit(tmp_path, talks.failed(), summary) == ("error", "turn 2: no answer within 5 s", "user: Yes.")
     assert junit(tmp_path, talks.unread(), summary)[:2] == (
         "skipped",
         "turn 2: tone judge_error: the reply had no score",

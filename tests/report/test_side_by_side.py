@@ -86,6 +86,11 @@ def test_a_final_state_that_differs_is_listed_by_path() -> None:
     assert not any(line.startswith("state") for line in printed(unknown, rows[1]))
 
 
+def test_a_later_repeat_is_named() -> None:
+    """The number is that of JUnit and of the report's link."""
+    assert printed(None, replace(talks.ROW, repeat=2))[0] == "r1 #2  Refund A-17"
+
+
 def test_hostile_text_moves_no_cursor() -> None:
     """Control characters of a conversation are shown by name."""
     said = (Message("user", "\x1b[2Jhi"), Message("assistant", report_samples.HOSTILE))
