@@ -103,9 +103,10 @@ def transcript_of(row: Row, most_steps: int) -> Transcript | None:
         return None
     steps = _steps(output, messages[starts[0] :])
     marks = marks_of(row.scores.values())
-    by_turn, loose = _by_turn(steps, marks, len(starts))
     spans = zip(starts, [*starts[1:], len(messages)], strict=True)
-    held_turns = [_in_order(messages[start:end], by_turn[at]) for at, (start, end) in enumerate(spans, 1)]
+    said = [messages[start:end] for start, end in spans]
+    by_turn, loose = _by_turn(_acted(steps, marks), said)
+    held_turns = [_in_order(turn, by_turn[number]) for number, turn in enumerate(said, 1)]
     turns = _cut([*held_turns, loose], most_steps)
     rest = turns.pop()
     missed: list[list[Entry]] = [[Message("user", turn.user)] for turn in conversation_of(row.case).turns[len(turns) :]]
@@ -143,13 +144,20 @@ def _acted(steps: Sequence[Step], marks: Iterable[Mark]) -> list[Acted]:
     return [Acted(step, tuple(at_step.get(at, ()))) for at, step in enumerate(steps)]
 
 
-def _by_turn(steps: Sequence[Step], marks: Iterable[Mark], n_turns: int) -> tuple[dict[int, list[Acted]], list[Entry]]:
-    """Return the steps of each turn, and those whose turn is unknown."""
+def _by_turn(acted: Iterable[Acted], said: Sequence[Sequence[Message]]) -> tuple[dict[int, list[Acted]], list[Entry]]:
+    """Return the steps of each turn, and those whose turn neither they nor the calls of the messages tell."""
+    calls = {
+        call.id: number
+        for number, turn in enumerate(said, 1)
+        for message in turn
+        for call in message.tool_calls
+        if call.id
+    }
     by_turn: dict[int, list[Acted]] = defaultdict(list)
     loose: list[Entry] = []
-    for each in _acted(steps, marks):
-        turn = each.step.turn or (1 if n_turns == 1 else 0)
-        if 1 <= turn <= n_turns:
+    for each in acted:
+        turn = each.step.turn or (1 if len(said) == 1 else calls.get(each.step.call_id, 0))
+        if 1 <= turn <= len(said):
             by_turn[turn].append(each)
         else:
             loose.append(each)

@@ -116,6 +116,20 @@ def test_steps_of_no_known_turn_are_not_lost() -> None:
     assert "tool get" in lines(laid_out(replace(talks.ROW, output=called)))[1]
 
 
+def test_a_step_without_a_turn_is_of_the_turn_that_asks_for_its_call() -> None:
+    """Stored answers often give steps without turns, and messages whose calls have the same ids."""
+    said = (
+        *talks.SAID[:3],
+        Message("assistant", "", (ToolCall("refund", {"order_id": "A-17"}, "c9"),)),
+        Message("tool", "done", call_id="c9"),
+        *talks.SAID[3:],
+    )
+    steps = (Step(kind="tool", name="refund", call_id="c9", result="done"), Step(kind="node", name="lost"))
+    shown = laid_out(replace(talks.ROW, output=replace(talks.TALK, messages=said, trajectory=steps), scores={}))
+    assert lines(shown)[1] == ["user: Yes.", "tool refund", "assistant: That failed: <b>too much</b>."]
+    assert [read(entry) for entry in shown.loose] == ["node lost"]
+
+
 def test_a_failed_conversation_is_shown_as_far_as_it_came() -> None:
     """The turn that failed has its user and its steps; the rest of the script was not reached."""
     shown = laid_out(talks.failed())
