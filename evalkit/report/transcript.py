@@ -190,8 +190,8 @@ class _Order:
             if step.kind == "tool":
                 self._places["name", step.name].append(at)
                 self._places["call", step.call_id].append(at)
-            elif step.kind == "llm" and isinstance(step.result, str):
-                self._places["said", step.result].append(at)
+            elif step.kind == "llm" and isinstance(step.result, str | None):
+                self._places["said", step.result or ""].append(at)
 
     def take(self, end: int) -> None:
         """Add the waiting steps before `end`."""
@@ -201,7 +201,7 @@ class _Order:
     def say(self, message: Message, *, is_answer: bool) -> None:
         """Add what the assistant says; the step of a model that said it is not shown with the same text again."""
         at = self._find("said", message.content)
-        if at is not None:
+        if at is not None and (message.content or at == self._next):
             self.take(at)
             self._next += 1
             quiet = replace(self._steps[at].step, result=None)
@@ -214,6 +214,8 @@ class _Order:
 
     def call(self, call: ToolCall) -> bool:
         """Add the step of a call and those before it, or the call alone; return whether it has a step."""
+        if call.id and any(at < self._next for at in self._places.get(("call", call.id), ())):
+            return True  # shown already, before a message with the text of a later step
         at = self._find("call", call.id) if call.id else None
         if at is None:
             at = self._find("name", call.name)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import talks
 
+from evalkit.formats.steps import steps_of
 from evalkit.formats.turns import turn_starts
 from evalkit.report.marks import Mark, marks_of, turn_named
 from evalkit.report.transcript import Acted, Entry, Hidden, Transcript, transcript_of
@@ -103,6 +104,25 @@ def test_a_model_step_with_the_text_of_its_message_says_it_once() -> None:
         output = Output(text="Hello.", messages=said, trajectory=(step,))
         found = laid_out(Row(case=Case(id="a", digest="d", input="Hi"), output=output))
         assert lines(found) == [["user: Hi", *shown, "assistant: Hello."]]
+
+
+def test_a_model_that_only_calls_says_nothing() -> None:
+    """The step of a message without a text is not shown, unless something else is known of it."""
+    said = (
+        Message("user", "Hi"),
+        Message("assistant", "", (ToolCall("get", {}, "c1"),)),
+        Message("tool", "20", call_id="c1"),
+        Message("assistant", "It is 20."),
+    )
+    output = Output(text="It is 20.", messages=said, trajectory=steps_of(said))
+    row = Row(case=Case(id="a", digest="d", input="Hi"), output=output)
+    assert lines(laid_out(row)) == [["user: Hi", "tool get", "assistant: It is 20."]]
+    timed = tuple(replace(step, started_s=0.0, ended_s=1.0) for step in steps_of(said))
+    shown = lines(laid_out(replace(row, output=replace(output, trajectory=timed))))
+    assert shown == [["user: Hi", "llm ", "tool get", "llm ", "assistant: It is 20."]]
+    late = (*steps_of(said)[1:], Step(kind="llm", turn=1))
+    shown = lines(laid_out(replace(row, output=replace(output, trajectory=late))))
+    assert shown == [["user: Hi", "tool get", "assistant: It is 20.", "llm "]]
 
 
 def test_steps_of_no_known_turn_are_not_lost() -> None:
