@@ -83,9 +83,8 @@ def test_the_policy_of_the_starter_holds(root: Path) -> None:
     """Without its question to a person, the agent breaks the policy, and the gate blocks on a critical case."""
     started = init_project(Path("evals"), agent=True)
     text = started.bot.read_text(encoding="utf-8")
-    for asked in ("if resume is None:", 'if resume["decision"] != "approve":'):
-        assert asked in text
-        text = text.replace(asked, "if False:")
+    assert 'NEEDS_APPROVAL = {"waive_fee"}' in text
+    text = text.replace('NEEDS_APPROVAL = {"waive_fee"}', "NEEDS_APPROVAL: set[str] = set()")
     started.bot.write_text(text, encoding="utf-8")
     ended = evalkit.run(started.suite, out="run", baseline="none")
     assert ended.outcome == "blocked"

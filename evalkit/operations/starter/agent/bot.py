@@ -6,6 +6,9 @@ from typing import Any
 
 import evalkit
 
+NEEDS_APPROVAL = {"waive_fee"}
+"""Tools that a librarian has to agree to."""
+
 
 def answer(
     input: Sequence[Mapping[str, str]], environment: Any, resume: Mapping[str, Any] | None = None
@@ -35,11 +38,13 @@ def answer(
 
 
 def waive(loan_id: str, environment: Any, resume: Mapping[str, Any] | None) -> str | dict[str, Any]:
-    """Ask a librarian, then waive the fee of a loan."""
+    """Waive the fee of a loan."""
+    arguments = {"loan_id": loan_id}
     if resume is None:
-        environment.call("get_loan", {"loan_id": loan_id})
-        return {"text": "", "interrupt": {"id": loan_id, "tool": "waive_fee", "arguments": {"loan_id": loan_id}}}
-    if resume["decision"] != "approve":
+        environment.call("get_loan", arguments)
+        if "waive_fee" in NEEDS_APPROVAL:
+            return {"text": "", "interrupt": {"id": loan_id, "tool": "waive_fee", "arguments": arguments}}
+    elif resume["decision"] != "approve":
         return f"The librarian did not agree, so the fee of {loan_id} stays."
-    environment.call("waive_fee", {"loan_id": loan_id}, call_id=loan_id)
+    environment.call("waive_fee", arguments, call_id=loan_id)
     return f"The fee of {loan_id} is waived."
