@@ -96,7 +96,7 @@ def _talk(session: str, *, begins: bool) -> Talk:
     with _lock:
         if begins:
             _talks[session] = Talk()
-            if len(_talks) > MOST_TALKS:
+            while len(_talks) > MOST_TALKS:
                 _talks.popitem(last=False)
         return _talks[session]
 

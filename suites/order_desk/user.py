@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from evalkit.testing import FakeModel
@@ -92,7 +93,8 @@ def main(command: Sequence[str]) -> int:
             return subprocess.run(command, check=False).returncode  # noqa: S603 - the caller's own command
         sys.stdout.write(f"answering at {server.base_url}\n")
         sys.stdout.flush()
-        threading.Event().wait()
+        with suppress(KeyboardInterrupt):
+            threading.Event().wait()
         return 0
 
 

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,11 @@ import pytest
 import evalkit
 from evalkit import Output, Row, Score
 from evalkit.testing import FakeModel
+from suites.order_desk.agent import answer
 from suites.order_desk.shop import Shop
 from suites.order_desk.understanding import hear, language_of
 from suites.order_desk.user import PORT, reply
+from suites.order_desk.user import main as serve
 from suites.order_desk.words import TEXTS, say
 
 ROOT = Path(__file__).parents[2]
@@ -113,6 +116,62 @@ def test_the_shop_refuses_what_an_order_does_not_allow(name: str, arguments: dic
     with pytest.raises(evalkit.ToolError, match=told):
         Shop(state).call(name, arguments)
     assert json.dumps(state) == before
+
+
+def test_the_customer_answers_while_a_command_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And ends with its exit code."""
+    monkeypatch.setattr("suites.order_desk.user.PORT", 0)
+    assert serve([sys.executable, "-c", "raise SystemExit(3)"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("heard", "facts", "said"),
+    [
+        ("What is your order number, please?", {"order number": "B-1"}, ("B-1", None)),
+        ("Bitte nennen Sie mir die Postleitzahl der Lieferadresse", {}, ("I do not know that.", None)),
+        ("Shall I cancel B-1 (watch)?", {}, ("Yes, please.", None)),
+        ("Shall I cancel B-1 (watch)?", {"answer": "No."}, ("No.", None)),
+        ("I have cancelled B-1.", {}, ("", "reached")),
+        ("The refund of 480.00 EUR for B-1 was not approved, so nothing was paid.", {}, ("That is a pity.", "refused")),
+        ("Have you tried turning it off?", {}, ("", "gave_up")),
+    ],
+)
+def test_what_the_customer_says(heard: str, facts: dict[str, str], said: tuple[str, str | None]) -> None:
+    """Facts where they are asked for, consent where it is, and an end with its reason."""
+    known = "".join(f"- {name}: {value}\n" for name, value in facts.items())
+    task = f"What the person wants: cancel the watch\nWhat the person knows:\n{known}\nRules:\n"
+    talk = [("system", task), ("user", "(begin)"), ("assistant", "Hello"), ("user", heard)]
+    answer = reply({"messages": [{"role": role, "content": text} for role, text in talk]})
+    assert (answer["say"], answer["why"]) == said
+    assert answer["done"] == (said[1] is not None)
+
+
+def test_talks_do_not_mix_and_are_forgotten_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many conversations at once end as one after the other; the oldest is forgotten first."""
+    state = {
+        "item": "tent",
+        "total_eur": 250.0,
+        "status": "open",
+        "postcode": "50667",
+        "address": "",
+        "refunds_eur": [],
+    }
+
+    def talk(number: int) -> tuple[str, str]:
+        id_ = f"A-{1000 + number}"
+        shop = Shop({"orders": {id_: dict(state)}})
+        said = [answer(text, turn, id_, shop) for turn, text in enumerate((f"Cancel {id_}", "50667", "Yes."), 1)]
+        return str(said[-1]), shop.state["orders"][id_]["status"]
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(talk, range(200))) == [
+            (f"I have cancelled A-{1000 + n}.", "cancelled") for n in range(200)
+        ]
+    monkeypatch.setattr("suites.order_desk.agent.MOST_TALKS", 1)
+    talk(901)
+    talk(902)
+    with pytest.raises(KeyError):
+        answer("Yes.", 2, "A-1901", Shop(state))
 
 
 @pytest.fixture(scope="module")
