@@ -11,6 +11,7 @@ import typer
 if TYPE_CHECKING:
     from evalkit.operations.init_project import Started
 
+_NAME_CHARS = 60
 _EXAMPLE = "one of the five answers is wrong: the report shows which"
 _AGENT_EXAMPLE = "in one of the six conversations the agent changes what it should not: the report shows the step"
 
@@ -65,11 +66,14 @@ def init(
 
 def _columns(started: Started) -> Iterator[str]:
     """Yield how each column is read."""
+    from evalkit.text.printable import one_line
+
     if started.made is not None:
         yield ""
-        width = max(len(each.column) for each in started.made.columns)
-        for each in started.made.columns:
-            yield f"{each.column:<{width}}  {each.field}" + ("" if each.sure else f": {each.reason}")
+        names = [one_line(each.column, _NAME_CHARS) for each in started.made.columns]
+        width = max(map(len, names))
+        for name, each in zip(names, started.made.columns, strict=True):
+            yield f"{name:<{width}}  {each.field}" + ("" if each.sure else f": {each.reason}")
         for doubt in started.made.doubts:
             yield f"warning {doubt}"
 

@@ -12,7 +12,7 @@ from evalkit.golden.cells import Reread, cell_value, number_text
 from evalkit.golden.header import NAMELESS, RawTable
 from evalkit.golden.json_lines import Note, Unreadable
 from evalkit.golden.list_cells import ListCells
-from evalkit.golden.names import KNOWN_FIELDS, field_of, plain_name
+from evalkit.golden.names import EXPECTATIONS, KNOWN_FIELDS, field_of, plain_name
 from evalkit.golden.proposal import MAY_BE_STORED, propose_columns
 from evalkit.golden.source import GoldenSource, Reading
 from evalkit.text.escaping import cut
@@ -23,8 +23,6 @@ _SHOWN_COLUMNS = 20
 _NAME_CHARS = 60
 _BESIDE_ANSWERS = ("id", "input", "contexts")
 """Fields that are proposed with the two meanings of `answer`."""
-_EXPECTATIONS = ("__expected", "assert")
-"""Begin the columns of promptfoo that hold what is expected."""
 COHORTS = "cohorts"
 
 
@@ -206,7 +204,7 @@ class ColumnReader:
                 targets.append((column, *self._own_split(name, shape)))
         names = {name for _, name, _ in targets}
         given = {field_of(name) for name in names}
-        if any(name.startswith(_EXPECTATIONS) for name in shape) or names >= {"inputs", "outputs"}:
+        if any(name.startswith(EXPECTATIONS) for name in shape) or names >= {"inputs", "outputs"}:
             given.add("reference")
         certain = "reference" in given or self.reading.replays
         answer = next((column for column, name, _ in targets if name == "answer"), None)

@@ -51,7 +51,7 @@ class ListCells:
             # A cell of nothing but separators is a slip, not an empty list, which would expect nothing.
             row[name] = text if not items or (known == "reference" and len(items) < 2) else items
             return
-        if known == "contexts" and self._table.kind == "cells":
+        if known == "contexts" and (self._table.kind == "cells" or known in self._source.columns):
             row[name] = [text]
         self._count(known, text, line)
 

@@ -38,6 +38,8 @@ TEXT_LISTS = frozenset(
 """Fields that hold a list of texts, or one text."""
 RECORD_LISTS = frozenset({"checks", "assert", "expected_tool_calls", "reference_tool_calls"})
 """Fields that hold a list of mappings."""
+EXPECTATIONS = ("__expected", "assert")
+"""Begin the columns of promptfoo that hold what is expected."""
 WRAPPERS = frozenset({"inputs", "vars", "outputs", "reference_outputs"})
 """Columns of langsmith and promptfoo that hold a mapping with the value inside."""
 KNOWN_FIELDS = OWN_FIELDS | TEXT_LISTS | RECORD_LISTS | {"output", "refuse", "rubrics", *FIELD_OF}

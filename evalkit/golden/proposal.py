@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from evalkit.golden.names import KNOWN_FIELDS, field_of, plain_name
+from evalkit.golden.names import EXPECTATIONS, KNOWN_FIELDS, field_of, plain_name
 
 _MEANINGS: tuple[tuple[str, str, str], ...] = (
     ("id", r"(^|_)(id|nr|no|num|number|nummer|lfd)\.?$|^(key|case|#)$", "it numbers the rows"),
@@ -91,11 +91,16 @@ def propose_columns(header: Sequence[str]) -> tuple[Proposal, ...]:
 
 def _known(header: Sequence[str]) -> Iterator[Proposal]:
     """Yield the columns that have the name of a field, except `answer`, which may be either."""
+    is_langsmith = {"inputs", "outputs"} <= set(map(plain_name, header))
     for column in header:
         name = plain_name(column)
         group, dot, rest = column.strip().partition(".")
         if dot and rest and plain_name(group) == "cohorts":
-            yield Proposal(column.strip(), column, "it has the name of a cohort", True)
+            yield Proposal(f"cohorts.{rest}", column, "it has the name of a cohort", True)
+        elif column.startswith(EXPECTATIONS):
+            yield Proposal("checks", column, "it holds assertions of promptfoo", True)
+        elif is_langsmith and name == "outputs":
+            yield Proposal("reference", column, "it holds the expected answer beside `inputs`", True)
         elif name in KNOWN_FIELDS and name != "answer":
             yield Proposal(field_of(name), column, "it has the name of the field", True)
 

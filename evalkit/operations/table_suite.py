@@ -99,7 +99,10 @@ def suite_of_table(template: str, table: CaseTable, folder: Path, root: Path, ca
         "COHORTS": f"cohorts: [{', '.join(_quoted(name) for name in sorted(cohorts))}]" if cohorts else _NO_COHORTS,
     }
     text = re.sub("|".join(values), lambda place: values[place[0]], template)
-    golden = open_golden(named, table.file, shown)
+    try:
+        golden = open_golden(named, table.file, shown)
+    except InputError as error:
+        raise InputError(_as_flags(each, folder, table) for each in error.problems) from None
     return TableSuite(text=text, columns=found, replays="output" in fields, doubts=golden.warnings)
 
 
@@ -137,6 +140,8 @@ def _scorers(fields: set[str]) -> Iterator[str]:
         limit = "advisory: true" if listed else "min: 0.5"
         yield _noted(f"token_f1: {{{limit}}}", "words shared with the expected answer")
         yield _noted("similarity: {advisory: true}", "shown, without effect on the decision")
+    elif "checks" in fields:
+        yield _noted("exact: {when: {has: reference}}", "`equals`; other assertions are checks of their case")
     elif not listed:
         yield _noted("length: {min: 1, max: 4000}", "no column has an expected answer: add scorers for what you expect")
 
@@ -150,7 +155,7 @@ def _as_flags(problem: Problem, folder: Path, table: CaseTable) -> Problem:
 
     def as_command(found: re.Match[str]) -> str:
         given = parse_data(found[1].encode(), "", len(found[1]))[0]["golden"]
-        if not isinstance(given, Mapping) or not given.keys() <= {"path", *_FLAGS}:
+        if not isinstance(given, Mapping) or not set(given) & set(_FLAGS):
             return found[0]
         flags = [word for key in _FLAGS if key in given for word in (f"--{key}", _WORDS.get(given[key], given[key]))]
         return f"`{shlex.join(['evalkit', 'init', str(folder), '--from', str(table.file), *map(str, flags)])}`"

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 import evalkit
 from evalkit.cli.app import app
 from evalkit.errors import InputError
+from evalkit.golden.read import open_golden
 from evalkit.operations.init_project import init_project
 from evalkit.operations.table_suite import CaseTable
 
@@ -223,3 +224,44 @@ def test_a_setting_that_the_file_cannot_have_is_a_problem(root: Path) -> None:
         started(root, "t.csv", sheet="A")
     with pytest.raises(InputError, match="--separator: ':' is not a separator"):
         started(root, "t.csv", separator=":")
+
+
+def test_an_encoding_is_asked_for_below_a_header_of_plain_letters(root: Path) -> None:
+    """The header can be read, and a later row cannot."""
+    (root / "t.csv").write_bytes("id;Question;Expected\n1;Wo?;x\n2;Größe?;10 €\n".encode("cp1252"))
+    with pytest.raises(InputError) as refused:
+        started(root, "t.csv")
+    assert "`evalkit init evals --from t.csv --encoding cp1252`" in refused.value.problems[0].fix
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "reference"),
+    [
+        ("t.csv", "vars,__expected\nx,Paris\n", ("Paris",)),
+        ("t.csv", "vars,__expected\nx,equals: Paris\n", ("Paris",)),
+        ("t.jsonl", '{"inputs": {"question": "x"}, "outputs": {"answer": "Paris"}}\n', ("Paris",)),
+        ("t.jsonl", '{"question": "x", "context": "One passage.", "expected": "Paris"}\n', ("Paris",)),
+    ],
+)
+def test_files_of_other_tools_keep_their_meaning(root: Path, name: str, text: str, reference: tuple[str, ...]) -> None:
+    """What evalkit reads by itself is not mapped to something else."""
+    from evalkit.suite.parse import load_suite
+
+    (root / name).write_text(text, encoding="utf-8")
+    started(root, name)
+    suite = load_suite(root / "evals" / "suite.yaml")
+    golden = open_golden(suite.golden, suite.golden_file, name)
+    (case,) = golden.open()
+    assert (case.question, case.reference) == ("x", reference)
+
+
+def test_an_assertion_of_promptfoo_is_a_check(root: Path) -> None:
+    """Not the text that is expected."""
+    (root / "t.csv").write_text("vars,__expected\nx,contains: Paris\n", encoding="utf-8")
+    assert "__expected" not in started(root, "t.csv").partition("golden:")[2].partition("\n")[0]
+
+
+def test_a_cohort_in_capitals_is_reported_by(root: Path) -> None:
+    """The suite names it as the file does."""
+    (root / "t.csv").write_text("question,expected,Cohorts.Topic\nq,a,fees\n", encoding="utf-8")
+    assert "cohorts: [Topic]" in started(root, "t.csv")
