@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable
 
+import pytest
+
 from evalkit.aggregate.failure_kinds import MOST_TEXTS, FailureGroups, FailureKind
 from evalkit.types import Case, Failure, Output, Row, Score, Unscored, verdict_of
 
@@ -47,6 +49,21 @@ def test_forty_failures_read_as_their_causes() -> None:
         own = " ".join(CAUSES[name]).lower()
         assert len(marks) >= 3
         assert all(mark in own for mark in marks)
+
+
+@pytest.mark.parametrize("reason", ["returned False", "expected true", "found 0 of 1 required; missing 'x'"])
+def test_a_reason_that_says_no_more_than_that_it_failed_marks_no_kind(reason: str) -> None:
+    """The words are those of questions and answers, not those that every failure of a scorer has."""
+    rows = [
+        Row(
+            case=Case(id=f"c{number}", input=f"Where is parcel {number}?"),
+            output=Output(text="go away"),
+            scores={"tone": Score("tone", 0.0, False, reason)},
+        )
+        for number in range(8)
+    ]
+    (kind,) = kinds_of(rows)
+    assert set(kind.words) == {"parcel", "away"}
 
 
 def test_the_failed_scorer_comes_first() -> None:
