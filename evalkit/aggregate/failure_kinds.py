@@ -29,9 +29,10 @@ _APART = 0.85
 _SMALLEST = 2
 _WORD = re.compile(r"[^\W\d_]{4,}")
 _COMMON = frozenset(
-    "about after also because been before being between could does each every expected false found from "
-    "have into missing more must need needs none only other over required returned said same should some such than that "
-    "their them then there these they this those through true under until were what when where which while will with within without would your".split()
+    "about after also because been before being between could does each every expected false found from have into "
+    "missing more must need needs none only other over required returned said same should some such than that their "
+    "them then there these they this those through true under until were what when where which while will with within "
+    "without would your".split()
 )
 
 

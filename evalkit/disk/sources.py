@@ -85,7 +85,7 @@ def source_files(
         module_file: the module or script of the system.
         module: its dotted name.
         project: the project's root.
-        declared: names and patterns that the suite gives, such as `tone/*.md`; they count even if they are written.
+        declared: names and patterns that the suite gives, such as `tone/*.md`; they count even if the code writes them.
         leave_out: files with a meaning of their own for evalkit: suite, golden set, labels, own scorers. A module among
             them counts only if the system's module imports it.
     """

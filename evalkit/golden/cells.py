@@ -25,8 +25,8 @@ class Reread:
 def cell_value(name: str, inner: str | None, cell: str | bool, place: str, note: Note) -> Any:
     """Return the value of a cell that is not empty; `None` if it is blank and its field needs a text.
 
-    A list in JSON is a list if the field holds a list, and in columns of the user's own. An object in JSON is one
-    if the field holds objects. Everything else stays the text that it is.
+    A list in JSON is a list if the field holds a list, and in columns of the user's own. JSON text of an object is
+    read as an object if the field holds objects. Everything else stays the text that it is.
 
     Args:
         name: field, or column of the user's own.

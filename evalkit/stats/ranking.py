@@ -20,7 +20,7 @@ def win_rate(shown_first: ArrayLike, shown_second: ArrayLike, *, confidence_leve
         confidence_level: Two-sided, in (0, 1).
 
     Returns:
-        Mean with Student's interval, cut at 0 and 1; no value with no pairs.
+        Mean with Student's interval, cut at 0 and 1; no value without pairs.
 
     Raises:
         ValueError: The shapes differ, or a point is none of 0, 0.5 and 1.

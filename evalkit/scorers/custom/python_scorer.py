@@ -218,7 +218,7 @@ class BoundPythonScorer:
         """Reject a case without a field that the function takes.
 
         Raises:
-            ValueError: names the field; or the case has several references, and the function takes one.
+            ValueError: the field is missing, or the case has several references and the function takes one.
         """
         for name, _ in self._required():
             if name not in _FROM_ROW and name not in case.fields:
