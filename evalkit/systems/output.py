@@ -12,6 +12,7 @@ from evalkit.formats.messages import read_messages
 from evalkit.formats.plain import plain
 from evalkit.formats.steps import calls_of, read_trajectory, steps_of, stored_steps
 from evalkit.formats.tool_calls import read_calls
+from evalkit.text.numbers import plural
 from evalkit.text.values import key_names, one_line, shown
 from evalkit.types import Failure, Message, Output, Step, ToolCall
 
@@ -112,7 +113,7 @@ def _tool_calls(
     """
     found = None if steps is None or stored else calls_of(steps)
     if given is not None and found and len(given) != len(found):
-        what = f"tool_calls: {len(given)} given, and {len(found)} steps of kind tool in the trajectory"
+        what = f"tool_calls: {len(given)} given, and {plural(len(found), 'step')} of kind tool in the trajectory"
         raise ValueError(f"{what}; leave `tool_calls` out, or report the same calls in both")
     return found if given is None else tuple(map(_completed, given, found)) if found else given
 

@@ -253,7 +253,7 @@ BAD = [
     ({"trajectory": [CHAT[0], {"kind": "tool", "name": "f"}]}, "[0] is a chat message and [1] a step"),
     (
         {"trajectory": [{"kind": "tool", "name": "f"}], "tool_calls": []},
-        "tool_calls: 0 given, and 1 steps of kind tool",
+        "tool_calls: 0 given, and 1 step of kind tool",
     ),
     ({"tool_calls": [{"name": "f", "id": []}]}, "tool_calls[0].id: expected a string, got list"),
     ({"tool_calls": [{"name": "f", "error": {}}]}, "tool_calls[0].error: expected a string"),
