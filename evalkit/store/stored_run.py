@@ -70,7 +70,7 @@ def load_run(folder: RunFolder, without: Collection[str] = ()) -> StoredRun:
     except ValueError as error:
         raise InputError(Problem(file, str(error), "run the suite again")) from None
     if stale:
-        what = f"{len(stale)} rows in it were graded by scorers that have changed since"
+        what = f"the scorers of {plural(len(stale), 'row')} have changed since they graded"
         fix = "continue with `evalkit run SUITE --out RUN --resume`, which grades their stored answers again"
         raise InputError(Problem(shown_path(folder.path), what, fix))
     return StoredRun(folder, manifest, frame, tuple(damaged))

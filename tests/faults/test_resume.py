@@ -120,7 +120,7 @@ def test_the_gate_alone_waits_for_grades_that_are_owed(project: FaultProject) ->
         [sys.executable, "-m", "evalkit", "gate", "run"], cwd=project.root, capture_output=True, text=True
     )
     assert gated.returncode == 2
-    assert "47 rows in it were graded by scorers that have changed" in gated.stderr
+    assert "the scorers of 47 rows have changed since they graded" in " ".join(gated.stderr.split())
     assert project.run("run", "--resume").returncode == 3
     project.run("fresh")
     assert project.decided("run") == project.decided("fresh")
