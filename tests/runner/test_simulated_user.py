@@ -302,7 +302,7 @@ def test_faults_of_the_user_are_gated(talks: Talks) -> None:
     assert any("user_faults" in reason for reason in ended.decision.reasons), ended.decision.reasons
     grade = project.rows()[0].scores["user_faults"]
     assert isinstance(grade, Score)
-    assert (grade.value, grade.passed, grade.turns) == (1.0, None, ((1, 1.0), (2, 0.0)))
+    assert (grade.value, grade.passed, grade.turns) == (1.0, None, ((1, 0.0), (2, 1.0)))
 
 
 def test_a_rubric_that_reads_the_goal_needs_one(talks: Talks) -> None:

@@ -86,12 +86,12 @@ def test_a_conversation_is_read_with_goal_and_state() -> None:
             ((1, 1.0), (2, 0.0)),
         ),
         ({"rubric": "knowledge_retention"}, [[verdict(5, ok=False, quote="Which order")]], 0.0, ((2, 0.0),)),
-        ({"rubric": "user_faults"}, [[verdict(1), verdict(4)]], 0.0, ((1, 1.0), (2, 1.0))),
+        ({"rubric": "user_faults"}, [[verdict(1), verdict(4)]], 0.0, ((1, 0.0), (2, 0.0))),
         (
             {"rubric": "user_faults"},
             [[verdict(1, ok=False, quote="please"), verdict(4)]],
             1.0,
-            ((1, 0.0), (2, 1.0)),
+            ((1, 1.0), (2, 0.0)),
         ),
         # a number is missing, then a quote of another line, then both are right
         (

@@ -53,7 +53,7 @@ class LineJudge:
         self.rubric = rubric
         self._pass_at = pass_at
         self._client = client
-        self._of_user = rubric.of == "user"
+        self._of_user, self._of_requests = rubric.of == "user", rubric.scale == "requests"
         reply = TURNS_REPLY if rubric.scale == "turns" else REQUESTS_REPLY
         self._system = framed(TALK_INSTRUCTION, rubric.system_text(), reply)
         metric = Metric(name, judge=judge_name(client), pass_at=pass_at)
@@ -102,7 +102,8 @@ class LineJudge:
         if self.rubric.scale == "requests" and not parsed.value.requests:
             return Unscored(self.name, "no_requests", "the user asks for nothing", parsed.usage)
         details = {"rung": parsed.rung, "model": parsed.model, "raw": cut(parsed.text, SHOWN_CHARS)}
-        return self._score(_verdicts(parsed.value, lines), details, parsed.usage)
+        verdicts = _verdicts(parsed.value, lines, faults_count=self._of_user)
+        return self._score(verdicts, details, parsed.usage)
 
     def _question(self, case: Case, output: Output, lines: Sequence[Line]) -> Question:
         schema = turns_schema(lines) if self.rubric.scale == "turns" else requests_schema(lines)
@@ -112,25 +113,33 @@ class LineJudge:
 
     def _score(self, verdicts: Sequence[Mapping[str, Any]], details: Mapping[str, Any], usage: Any) -> Score:
         at_fault = [each for each in verdicts if not each["passed"]]
-        value = 1 - len(at_fault) / len(verdicts)
-        if self._of_user:
-            value = float(bool(at_fault))
-        kind = "requests are met" if self.rubric.scale == "requests" else "turns are sound"
-        reason = f"{len(verdicts) - len(at_fault)} of {len(verdicts)} {kind}"
+        n_sound = len(verdicts) - len(at_fault)
+        value = float(bool(at_fault)) if self._of_user else n_sound / len(verdicts)
+        kind = "requests are met" if self._of_requests else "turns are sound"
+        reason = f"{n_sound} of {len(verdicts)} {kind}"
         reason += "".join(f"; turn {each['turn']}: {each['reason']}" for each in at_fault)
-        turns = () if self.rubric.scale == "requests" else tuple((each["turn"], each["value"]) for each in verdicts)
+        turns = tuple((each["turn"], each["value"]) for each in verdicts)
         passed = None if self._pass_at is None else value >= self._pass_at
-        return Score(self.name, value, passed, reason, {"turns": list(verdicts), **details}, usage, turns)
+        details = {"turns": list(verdicts), **details}
+        return Score(self.name, value, passed, reason, details, usage, () if self._of_requests else turns)
 
 
-def _verdicts(reply: Any, lines: Sequence[Line]) -> list[Mapping[str, Any]]:
+def _verdicts(reply: Any, lines: Sequence[Line], *, faults_count: bool) -> list[Mapping[str, Any]]:
+    """Return the verdicts as they are stored.
+
+    Args:
+        reply: of the judge.
+        lines: that were judged.
+        faults_count: whether the value of a turn is 1 for a fault, as that of its metric is, and not for a sound one.
+    """
     turns = {line.n: line.turn for line in lines}
     given = reply.verdicts if hasattr(reply, "verdicts") else reply.requests
     found: list[Mapping[str, Any]] = []
     for each in given:
         passed = each.ok if hasattr(each, "ok") else each.met
         quote = {"quote": each.quote} if each.quote else {}
-        found.append({"turn": turns[each.n], "value": float(passed), "passed": passed, "reason": each.why, **quote})
+        grade = {"value": float(passed != faults_count), "passed": passed, "reason": each.why}
+        found.append({"turn": turns[each.n], **grade, **quote})
     return found
 
 
