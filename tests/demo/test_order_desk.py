@@ -49,6 +49,27 @@ def test_there_are_enough_conversations() -> None:
     assert sum(row["severity"] == "critical" for row in SCRIPTED) >= 10
 
 
+def test_the_figures_of_the_data_card_are_those_of_the_set() -> None:
+    """Cases, turns, decisions, and the table of topics and languages."""
+    card = (FOLDER / "README.md").read_text(encoding="utf-8")
+    n_turns = sum(len(row["turns"]) for row in SCRIPTED)
+    kinds = Counter(row["kind"] for row in SCRIPTED)
+    assert f"{len(SCRIPTED)} scripted conversations with {n_turns} turns" in card
+    assert f"{kinds['golden']} golden, {kinds['adversarial']} adversarial" in card
+    assert f"| {len(SIMULATED)} conversations whose customer" in card
+    decided = Counter(each["decision"] for row in SCRIPTED for each in row.get("approvals", []))
+    assert f"{decided['approve']} approve, {decided['reject']} reject, {decided['edit']} approves less" in card
+    for name, languages in (("English", ("en",)), ("German", ("de",)), ("all", ("en", "de"))):
+        rows = [row for row in SCRIPTED if row["cohorts"]["language"] in languages]
+        counts = [sum(row["cohorts"]["topic"] == topic for row in rows) for topic in TOPICS]
+        assert f"| {name} | {' | '.join(map(str, [*counts, len(rows)]))} |" in card
+    risks = [Counter(row["cohorts"]["risk"] for row in rows) for rows in (SCRIPTED, SIMULATED)]
+    assert f"({risks[0]['high']} scripted, {risks[1]['high']} simulated)" in card
+    assert f"({risks[0]['low']} and {risks[1]['low']})" in card
+    critical = [sum(row["severity"] == "critical" for row in rows) for rows in (SCRIPTED, SIMULATED)]
+    assert f"{critical[0]} scripted and {critical[1]} simulated cases are `critical`" in card
+
+
 def test_every_row_is_complete() -> None:
     """Ids are unique, and each row has a state, what becomes of it, and the three cohorts."""
     rows = [*SCRIPTED, *SIMULATED]
