@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evalkit.aggregate.columns import Column, Floats, Ints
+from evalkit.aggregate.measured import CASE_AMOUNTS, PER_SUCCESS
 from evalkit.aggregate.repeats import fold
 from evalkit.aggregate.statuses import (
     ABSENT,
@@ -24,51 +25,9 @@ from evalkit.aggregate.statuses import (
 from evalkit.results import Estimate
 from evalkit.stats.ratios import total_per_success
 from evalkit.text.numbers import plural
-from evalkit.types import Metric, Output, Usage
+from evalkit.types import Metric
 
-MEASURED = ("latency_s", "ttft_s", "output_tokens", "cost_usd", "judge_cost_usd", "user_cost_usd")
-"""What every row measures besides its scores, in the order of the columns."""
-COUNTED = ("tokens", "tool_calls")
-"""What is kept of those rows only that say it."""
-CASE_AMOUNTS: Mapping[str, str] = {
-    "cost_per_case_usd": "cost_usd",
-    "tokens_per_case": "tokens",
-    "tool_calls_per_case": "tool_calls",
-}
-"""Mean of an amount over cases, which `no_regression` can compare -> the amount."""
-PER_SUCCESS: Mapping[str, str] = {
-    "cost_usd_per_success": "cost_usd",
-    "tokens_per_success": "tokens",
-    "tool_calls_per_success": "tool_calls",
-    "seconds_per_success": "latency_s",
-}
-"""Sum of an amount over all runs by the number of runs that passed -> the amount."""
 _UNITS = {"cost_usd": "USD", "tokens": "tokens", "tool_calls": "calls", "latency_s": "s"}
-
-
-def measured(output: Output) -> tuple[float, ...]:
-    """Return what an output says of `MEASURED`, without the cost of judges and of the user; NaN is unknown."""
-    usage = output.usage
-    tokens, cost = (usage.output_tokens, usage.cost_usd) if usage is not None else (None, None)
-    return tuple(map(known_or_nan, (output.latency_s, output.ttft_s, tokens, cost)))
-
-
-def counted_in(output: Output) -> tuple[int | None, int | None]:
-    """Return what an output says of `COUNTED`: tokens in and out, and calls of tools."""
-    calls = None if output.tool_calls is None else len(output.tool_calls)
-    return tokens_of(output.usage), calls
-
-
-def tokens_of(usage: Usage | None) -> int | None:
-    """Return the tokens in and out; `None` unless both are known."""
-    if usage is None or usage.input_tokens is None or usage.output_tokens is None:
-        return None
-    return usage.input_tokens + usage.output_tokens
-
-
-def known_or_nan(value: float | None) -> float:
-    """Convert unknown to NaN, which stays inside the columns."""
-    return math.nan if value is None or not 0 <= value < math.inf else value
 
 
 def amount_metric(name: str, amount: str, per: str) -> Metric:

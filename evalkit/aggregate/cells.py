@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from evalkit.aggregate.amounts import PER_SUCCESS, PerSuccess, per_success
+from evalkit.aggregate.amounts import PerSuccess, per_success
 from evalkit.aggregate.columns import Column, Floats, Ints
 from evalkit.aggregate.frozen import PASS_RATE, FrozenFrame
-from evalkit.aggregate.outcomes import by_case
+from evalkit.aggregate.measured import PER_SUCCESS
+from evalkit.aggregate.outcome_groups import by_case
 from evalkit.aggregate.repeats import fold, of_chosen_runs
 from evalkit.aggregate.statuses import ERRORED, SCORED, UNSCORED, chosen_runs, node_amount
 from evalkit.aggregate.weighted import weighted

@@ -11,8 +11,8 @@ import math
 from array import array
 from collections.abc import Collection, Sequence
 
-from evalkit.aggregate.amounts import MEASURED, counted_in, known_or_nan, measured
 from evalkit.aggregate.cohorts import cohort_value, stratum_of
+from evalkit.aggregate.measured import MEASURED, counted_in, known_or_nan, measured
 from evalkit.aggregate.nodes import node_calls
 from evalkit.aggregate.outcomes import outcomes_of
 from evalkit.aggregate.statuses import (

@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evalkit.aggregate.amounts import CASE_AMOUNTS, COUNTED, MEASURED, Amounts, read_amounts
+from evalkit.aggregate.amounts import Amounts, read_amounts
 from evalkit.aggregate.columns import Column, Floats, Ints, Sampled, sampled
 from evalkit.aggregate.frame import Frame
+from evalkit.aggregate.measured import CASE_AMOUNTS, COUNTED, MEASURED
 from evalkit.aggregate.node_table import NodeCalls
-from evalkit.aggregate.outcomes import OUTCOMES, Outcomes
+from evalkit.aggregate.outcome_groups import Outcomes
+from evalkit.aggregate.outcomes import OUTCOMES
 from evalkit.aggregate.repeats import by_rule, fold, of_repeats
 from evalkit.aggregate.row_verdicts import counted, verdict_column
 from evalkit.aggregate.statuses import (
@@ -29,7 +31,7 @@ from evalkit.aggregate.statuses import (
     UNSCORED,
     node_amount,
 )
-from evalkit.aggregate.turn_values import TurnColumns
+from evalkit.aggregate.turn_columns import TurnColumns
 from evalkit.results import OVERALL
 from evalkit.types import Metric, fails
 

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from evalkit.aggregate.amounts import tokens_of
+from evalkit.aggregate.measured import tokens_of
 from evalkit.types import Step, Usage
 
 _NODES = ("node", "agent")

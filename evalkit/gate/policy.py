@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import ClassVar, Literal
 
-from evalkit.aggregate.amounts import CASE_AMOUNTS
+from evalkit.aggregate.measured import CASE_AMOUNTS
 from evalkit.aggregate.outcomes import OUTCOMES
 from evalkit.aggregate.statuses import DERIVED_METRICS, chosen_runs, node_amount
 from evalkit.results import OVERALL

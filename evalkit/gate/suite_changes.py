@@ -8,7 +8,6 @@ from typing import Any
 from evalkit.formats.manifest import Rules
 from evalkit.gate.policy import PASS_METRICS
 from evalkit.results import Amendment
-from evalkit.scorers.agents.policy_strength import loosened
 
 Scorers = Mapping[str, Mapping[str, Any]]
 """Label -> options."""
@@ -121,6 +120,8 @@ def _scorers(before: Scorers, after: Scorers, capped: frozenset[str]) -> Iterato
 def _policy(what: str, was: Any, now: Any) -> Iterator[Amendment]:
     """Rules of a policy that were removed or widened."""
     before, after = ([str(rule) for rule in rules] if isinstance(rules, list) else [] for rules in (was, now))
+    from evalkit.scorers.agents.policy_strength import loosened
+
     for each in loosened(before, after):
         yield Amendment(what=f"{what} {each.rule}", before=each.before, after=each.after, loosens=True)
 

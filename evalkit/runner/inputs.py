@@ -14,7 +14,6 @@ from evalkit.baselines.load import find_baseline_of, load_baseline
 from evalkit.disk.paths import shown_path
 from evalkit.errors import InputError, Problem, gathered
 from evalkit.gate.assess import Terms
-from evalkit.gate.no_regression import led_differently
 from evalkit.gate.policy import ADD_GATE, NO_GATE, NoRegression
 from evalkit.runner.terms import read_labels_of
 from evalkit.store.folder import DECISION, MANIFEST, ROWS, SUMMARY
@@ -166,6 +165,8 @@ def _led_differently(terms: Terms) -> Iterator[Problem]:
     folder, baseline = terms.baseline_folder, terms.baseline
     if folder is None or baseline is None or not baseline.other_conversation or terms.asks_both:
         return
+    from evalkit.gate.no_regression import led_differently
+
     for check in (each for each in terms.policy.checks if isinstance(each, NoRegression)):
         what, fix = led_differently(check.baseline, baseline.other_conversation)
         yield Problem(shown_path(folder.file(MANIFEST)), what, fix)

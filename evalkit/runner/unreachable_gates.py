@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from evalkit.aggregate.amounts import PER_SUCCESS
 from evalkit.aggregate.cohorts import cohort_value
+from evalkit.aggregate.measured import PER_SUCCESS
 from evalkit.aggregate.statuses import node_amount
 from evalkit.errors import Problem
 from evalkit.gate.policy import PASS_METRICS, Canary, Failures, Item, NoRegression, Threshold, is_critical
