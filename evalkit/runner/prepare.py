@@ -183,8 +183,15 @@ async def prepare(
     if problems or golden is None or services is None:
         raise InputError(_placed(suite, problem) for problem in problems)
     fingerprint = suite.system.fingerprint(shared)
-    doubts = tuple(reach_doubts(suite, counts, has_judge=bool(judges_of(suite))))
+    doubts = (*reach_doubts(suite, counts, has_judge=bool(judges_of(suite))), *_misspelt_tools(suite, graders))
     return Prepared(suite, golden, tuple(graders), shared, fingerprint, process, services, budget, cache, user, doubts)
+
+
+def _misspelt_tools(suite: Suite, graders: Sequence[Grader]) -> Iterator[Problem]:
+    if suite.conversation is not None:
+        from evalkit.runner.policy_tools import misspelt_tools  # with the rules of policies, which few suites need
+
+        yield from misspelt_tools(suite, graders)
 
 
 def _with_versions(suite: Suite, env: Mapping[str, str], problems: list[Problem]) -> Suite:

@@ -283,3 +283,28 @@ def test_check_counts_the_turns(root: Path) -> None:
     write(root, ROW, {**ROW, "id": "r2", "turns": ROW["turns"] * 2})
     calls = asyncio.run(check_suite(root / "suite.yaml", {})).calls.system
     assert (calls.low, calls.high) == (6, 6)
+
+
+@pytest.mark.parametrize(
+    ("policy", "told"),
+    [
+        ("before: {of: refund, needs: get_ordr}", "before.needs names 'get_ordr'"),
+        ("forbid: [refnud]", "forbid.of names 'refnud'"),
+        ("allow: [get_order, refunds]", "allow.of names 'refunds'"),
+        ("at_most: {of: [refund, search], n: 1}", ""),
+        ("before: {of: refund, needs: [get_*, node:planner]}", ""),
+    ],
+)
+def test_a_policy_about_a_misspelt_tool_is_told(root: Path, policy: str, told: str) -> None:
+    """Such a rule would hold whatever the agent does; an agent may have tools of its own, though."""
+    import asyncio
+
+    from evalkit.operations.check import check_suite
+
+    (root / "policy.yaml").write_text(policy, encoding="utf-8")
+    change(root, "suite.yaml", "scorers:\n", "scorers:\n  - policy: policy.yaml\n")
+    warnings = [str(each) for each in asyncio.run(check_suite(root / "suite.yaml", {})).prepared.warnings]
+    found = [each for each in warnings if "the policy's" in each]
+    assert len(found) == bool(told), warnings
+    assert not told or told in found[0]
+    assert not told or "did you mean `" in found[0]

@@ -1,0 +1,42 @@
+"""Find names in a policy that the environment's tools do not have, though one of them is close."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
+
+from evalkit.errors import Problem
+from evalkit.runner.grading import Grader
+from evalkit.scorers.agents.policy import BoundPolicy
+from evalkit.scorers.agents.policy_file import ToolPolicy
+from evalkit.suite.model import Suite
+
+_OF_OTHER_STEPS = ":"
+_OF_GLOBS = "*?["
+
+
+def misspelt_tools(suite: Suite, graders: Sequence[Grader]) -> Iterator[Problem]:
+    """Warn of a rule about a tool that no agent could call: it holds whatever the agent does.
+
+    An agent may have tools besides those of its mocks, so only a name that is close to one of theirs is told.
+    """
+    mocks = suite.conversation.mocks if suite.conversation is not None else None
+    if mocks is None:
+        return
+    for grader in graders:
+        if isinstance(grader.scorer, BoundPolicy):
+            for key, name in _names(grader.scorer.policy):
+                near = get_close_matches(name, mocks.tools, n=1, cutoff=0.75)
+                if name not in mocks.tools and near:
+                    place = suite.place(f"scorers[{grader.index}]")
+                    what = f"the policy's {key} names {name!r}, and no tool of the environment has this name"
+                    yield Problem(place, what, f"did you mean `{near[0]}`?")
+
+
+def _names(policy: ToolPolicy) -> Iterator[tuple[str, str]]:
+    """Yield the key of each rule with the names of tools in it that are no globs."""
+    for key, rule in (*policy.rules, *(("allow", each) for each in policy.allowed or ())):
+        for option in ("of", "needs", "step", "reads"):
+            for name in getattr(rule, option, ()):
+                if not any(mark in name for mark in (_OF_OTHER_STEPS, *_OF_GLOBS)):
+                    yield f"{key}.{option}", name
