@@ -52,7 +52,7 @@ class HttpSystem:
     """Headers; they may contain `${NAME}` from the environment, and secrets must be written so."""
     body: Mapping[str, Any] = field(default_factory=lambda: {"input": "{{input}}"})
     """JSON with `{{input}}`, `{{id}}`, `{{kind}}`, `{{contexts}}`, `{{cohorts.<name>}}` or a field of the row."""
-    resume_body: Mapping[str, Any] | None = None
+    resume_body: Mapping[str, Any] | None = field(default=None, metadata=LATER)
     """JSON that is sent instead of `body` when an interrupt was answered, with `{{resume.decision}}`,
     `{{resume.arguments}}` and `{{resume.id}}`."""
     pick: Mapping[str, str] = field(default_factory=dict)
