@@ -18,9 +18,11 @@ from evalkit.suite.model import Suite
 from evalkit.systems import CALLED
 from evalkit.systems.base import Answer, Shared, SystemConfig
 from evalkit.systems.chat import ChatSystem
+from evalkit.systems.command import CommandSystem
 from evalkit.systems.conversation.environment import MakeEnvironment
 from evalkit.systems.conversation.loop import Simulate, Talks, conversing, directly
 from evalkit.systems.conversation.mocks import MockEnvironment
+from evalkit.systems.http import HttpSystem
 from evalkit.systems.python import PythonSystem
 from evalkit.systems.threads import own_code
 from evalkit.types import Case, Metric, Output, Score, Unscored
@@ -81,6 +83,11 @@ def environment_files(suite: Suite, shared: Shared) -> list[tuple[str, Path]]:
 def environment_problems(suite: Suite, shared: Shared) -> list[Problem]:
     """Return what is wrong with the class of an environment."""
     environment = suite.conversation.settings.environment if suite.conversation is not None else None
+    if environment is not None and isinstance(suite.system, HttpSystem | CommandSystem):
+        what = f"a system of kind {suite.system_kind} cannot call an environment of evalkit"
+        return [
+            Problem("conversation.environment", what, "remove it; the system runs its tools and returns its `state`")
+        ]
     if not isinstance(environment, Mapping):
         return []
     try:
@@ -106,6 +113,7 @@ async def open_system(system: SystemConfig, prepared: Prepared) -> AsyncIterator
             runs_tools=make is not None and isinstance(system, ChatSystem),
             run_environment=run,
             simulate=_simulate(prepared),
+            tool_error=getattr(system, "tool_error", None),
             before_turn=prepared.budget.check if prepared.budget is not None else lambda: None,
         )
         yield conversing(answer, talks)

@@ -9,7 +9,7 @@ from time import monotonic
 from typing import Any, Protocol, Self
 
 from evalkit.formats.plain import plain
-from evalkit.text.values import one_line
+from evalkit.text.values import one_line, shown
 from evalkit.types import Step
 
 
@@ -82,6 +82,8 @@ class Recorder:
         Raises:
             ToolError: the tool refuses, or the conversation is over.
         """
+        if not isinstance(name, str):
+            raise ToolError(f"no tool called {shown(name)}; the name of a tool is a text")
         given = plain(f"arguments of {name}", dict(arguments or {}))
         with self._lock:
             if self.over:

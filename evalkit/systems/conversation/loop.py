@@ -14,13 +14,15 @@ from typing import Any
 from evalkit.formats.contexts import context_records
 from evalkit.formats.conversation import Conversation, SimulatedUser, conversation_of
 from evalkit.formats.steps import calls_of, usage_record
+from evalkit.formats.tool_calls import read_arguments
 from evalkit.formats.usage import sum_usages, total
 from evalkit.systems.base import Answer
 from evalkit.systems.conversation.approvals import REJECTED, Person, approval_step, resume_of
 from evalkit.systems.conversation.environment import MakeEnvironment, Recorder, ToolError, tool_names
-from evalkit.systems.conversation.reported_steps import steps_of_turn
+from evalkit.systems.conversation.reported_steps import in_turn, new_steps, reported_in, unmatched
 from evalkit.systems.conversation.settings import ConversationSettings
 from evalkit.systems.conversation.stopping import stops
+from evalkit.systems.tool_errors import with_tool_errors
 from evalkit.text.values import one_line
 from evalkit.types import USER_ERROR, Case, Failure, Message, Output, Step, ToolCall, Usage
 
@@ -66,6 +68,8 @@ class Talks:
     run_environment: Callable[[Callable[[], Any]], Awaitable[Any]] = directly
     """Runs code of the environment: away from the run's event loop if it is the project's own."""
     simulate: Simulate | None = None
+    tool_error: str | None = None
+    """Pattern (RE2) of the results of tools that are errors; see `with_tool_errors`."""
     before_turn: Callable[[], None] = lambda: None
     """Called before each turn; may raise, so that a run stops within a conversation."""
 
@@ -106,8 +110,10 @@ class _Talk:
     messages: list[Message] = field(default_factory=list)
     """The conversation as it is stored: with what is known of each turn."""
     steps: list[Step] = field(default_factory=list)
-    reports_steps: bool = False
-    """Whether the system, or evalkit for it, says what it did."""
+    told_turns: set[int] = field(default_factory=set)
+    """Turns of which the system, or evalkit for it, says what was done."""
+    reported: list[Step] = field(default_factory=list)
+    """Steps that the system has reported, as it reported them."""
     last: Output | None = None
     """The last answer."""
     latencies_s: list[float | None] = field(default_factory=list)
@@ -180,8 +186,8 @@ class _Talk:
         if self.environment is not None:
             environment = self.environment
             self.state = await self._run(lambda: environment.state)
-        elif self.last is not None and self.last.state is not None:
-            self.state = self.last.state
+        elif self.last is not None:
+            self.state = self.last.state  # an answer without a state leaves it unknown: it may have changed
 
     async def _turns(self) -> str:
         """Lead the turns, and return why they ended."""
@@ -270,34 +276,40 @@ class _Talk:
         began_s = monotonic() - self.began
         case = replace(self.case, input=(*self.sent, *asked), fields=fields)
         ended = await self.answer(case, self.repeat)
-        self._take_recorded()
+        recorded = self._take_recorded()
         if self.environment is not None and self.environment.fault:
             raise _Failed(Failure("environment", self.environment.fault))
         if isinstance(ended, Failure):
             raise _Failed(ended)
+        ended = _with_question(ended)
         self.last = ended
         self.n_repeated += ended.attempts - 1
         self.latencies_s.append(ended.latency_s)
         self.usages.append(ended.usage)
-        self._take_reported(ended, began_s)
+        self._take_reported(ended, recorded, began_s)
         await self._look()
         return ended
 
-    def _take_recorded(self) -> None:
-        if self.environment is not None:
-            self.reports_steps = True
-            self.steps += self.environment.steps
-            self.environment.steps = []
+    def _take_recorded(self) -> list[Step]:
+        if self.environment is None:
+            return []
+        self.told_turns.add(self.turn)
+        recorded, self.environment.steps = self.environment.steps, []
+        self.steps += recorded
+        return recorded
 
-    def _take_reported(self, output: Output, began_s: float) -> None:
-        """Keep what the system says it did in this turn; calls of the environment's tools are as recorded there."""
-        reported = steps_of_turn(output, self.turn, began_s)
+    def _take_reported(self, output: Output, recorded: Sequence[Step], began_s: float) -> None:
+        """Keep what the system says it did; a call that evalkit has recorded stands there already."""
+        reported = reported_in(output)
         if reported is None:
             return
-        self.reports_steps = True
-        own = set(tool_names(self.environment.tools)) if self.environment is not None else set()
-        ours = self.talks.runs_tools
-        self.steps += [step for step in reported if step.kind != "tool" or not (ours or step.name in own)]
+        self.told_turns.add(self.turn)
+        new = new_steps(reported, self.turn, self.reported)
+        self.reported += reported
+        if self.talks.runs_tools:  # the model asks for calls, and evalkit makes them
+            new = [step for step in new if step.kind != "tool"]
+        tools = tool_names(self.environment.tools) if self.environment is not None else ()
+        self.steps += [in_turn(step, self.turn, began_s) for step in unmatched(new, recorded, tools)]
 
     async def _run_tools(self, output: Output) -> list[Message]:
         """Run the tools that the model asks for, and return the messages that tell it so."""
@@ -339,13 +351,15 @@ class _Talk:
 
     def _output(self, stop: str | None) -> Output:
         last = self.last or Output(text="")
-        steps = tuple(self.steps)
-        return replace(
+        # One turn that does not say what was done leaves it unknown for all of them.
+        told = len(self.told_turns) >= max(self.turn, 1)
+        steps = tuple(self.steps) if told or not self.told_turns else None
+        output = replace(
             last,
             usage=sum_usages(self.usages),
             user_usage=sum_usages(self.user_usages),
-            tool_calls=calls_of(steps) if self.reports_steps else None,
-            trajectory=steps if self.reports_steps or steps else None,
+            tool_calls=calls_of(steps or ()) if told else None,
+            trajectory=steps if told else steps or None,
             messages=tuple(self.messages),
             state=self.state,
             stop=stop,
@@ -355,3 +369,19 @@ class _Talk:
             attempts=1 + self.n_repeated,
             done=False,
         )
+        return with_tool_errors(output, self.talks.tool_error)
+
+
+def _with_question(output: Output) -> Output:
+    """Return an answer with the arguments of its interrupt as a mapping, which may have come as JSON text.
+
+    Raises:
+        _Failed: `bad_output`, if they are neither.
+    """
+    if output.interrupt is None:
+        return output
+    try:
+        arguments = read_arguments("interrupt.arguments", output.interrupt.get("arguments"))
+    except ValueError as error:
+        raise _Failed(Failure("bad_output", one_line(error))) from None
+    return replace(output, interrupt={**output.interrupt, "arguments": arguments})

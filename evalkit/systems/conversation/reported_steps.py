@@ -2,32 +2,86 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
+from evalkit.formats.json_values import json_text
 from evalkit.formats.steps import step_of, steps_of
 from evalkit.types import Output, Step
 
 
-def steps_of_turn(output: Output, turn: int, began_s: float) -> list[Step] | None:
-    """Return the steps of one turn from an answer, which may report the whole conversation so far.
+def reported_in(output: Output) -> tuple[Step, ...] | None:
+    """Return the steps that an answer reports, `None` if it reports none.
 
-    Args:
-        output: the answer.
-        turn: counted from 1.
-        began_s: seconds from the beginning of the conversation to this call, which its times are counted from.
+    Messages count from the last one of a user on, because an answer may hold the whole conversation so far. Calls that
+    stand beside messages or steps without any call are added to them.
     """
-    messages, steps = output.messages, output.trajectory
-    if messages is not None:
+    messages, steps, calls = output.messages, output.trajectory, output.tool_calls
+    if messages is not None and (steps is None or steps == steps_of(messages)):
         last_user = max((at for at, message in enumerate(messages) if message.role == "user"), default=-1)
         steps = steps_of(messages[last_user + 1 :])
-    elif steps is not None:
-        steps = tuple(step for step in steps if step.turn in (None, turn))
-    elif output.tool_calls is not None:
-        steps = tuple(map(step_of, output.tool_calls))
-    return None if steps is None else [_in_turn(step, turn, began_s) for step in steps]
+        if not any(step.kind == "tool" for step in steps) and not any(message.tool_calls for message in messages):
+            steps += tuple(map(step_of, calls or ()))
+    elif steps is None and calls is not None:
+        steps = tuple(map(step_of, calls))
+    elif steps is not None and not any(step.kind == "tool" for step in steps):
+        steps += tuple(map(step_of, calls or ()))
+    return steps
 
 
-def _in_turn(step: Step, turn: int, began_s: float) -> Step:
+def new_steps(reported: Sequence[Step], turn: int, earlier: Collection[Step]) -> list[Step]:
+    """Return the steps of an answer that belong to this turn.
+
+    An agent may report all steps so far with their turns, or count its turns anew in each answer: a step of another
+    turn belongs to this one unless an earlier answer has reported it.
+
+    Args:
+        reported: the steps of the answer.
+        turn: counted from 1.
+        earlier: the steps that earlier answers reported.
+    """
+    known = {_key(step) for step in earlier}
+    return [step for step in reported if step.turn in (None, turn) or _key(step) not in known]
+
+
+def _key(step: Step) -> str:
+    return json_text([step.kind, step.name, step.id, step.call_id, step.turn, step.arguments, step.started_s])
+
+
+CLAIMED = "claimed: the environment never had this call"
+"""Error of a reported call of an environment's tool that evalkit did not record."""
+
+
+def unmatched(reported: Sequence[Step], recorded: Sequence[Step], tools: Collection[str]) -> list[Step]:
+    """Return the steps that evalkit has not recorded itself; a call that was only claimed is an error.
+
+    Each recorded call stands for one reported call of the same tool, whose arguments the agent may have completed.
+
+    Args:
+        reported: by the system.
+        recorded: calls of the environment during the same call of the system.
+        tools: names of the environment's tools.
+    """
+    waiting = [step.name for step in recorded]
+    left = []
+    for step in reported:
+        if step.kind == "tool" and step.name in waiting:
+            waiting.remove(step.name)
+        elif step.kind == "tool" and step.name in tools and step.error is None:
+            left.append(replace(step, error=CLAIMED))
+        else:
+            left.append(step)
+    return left
+
+
+def in_turn(step: Step, turn: int, began_s: float) -> Step:
+    """Return a step as one of the conversation.
+
+    Args:
+        step: of an answer.
+        turn: counted from 1.
+        began_s: seconds from the beginning of the conversation to the call, which its times are counted from.
+    """
     started_s, ended_s = (None if time is None else time + began_s for time in (step.started_s, step.ended_s))
     # Ids are the system's own, and it may count anew in each turn.
     own_id, parent = (f"{turn}.{each}" if each else each for each in (step.id, step.parent))

@@ -54,7 +54,9 @@ def talk(orders: Mocks) -> Callable[..., Output | Failure]:
         from evalkit.systems.base import timed
         from evalkit.systems.output import to_output
 
-        parts = {name: given.pop(name) for name in ("simulate", "runs_tools", "before_turn") if name in given}
+        parts = {
+            name: given.pop(name) for name in ("simulate", "runs_tools", "before_turn", "tool_error") if name in given
+        }
         talks = Talks(
             settings=ConversationSettings(**given),
             make_environment=None if mocks is None else partial(MockEnvironment, mocks),

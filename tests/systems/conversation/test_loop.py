@@ -75,19 +75,107 @@ def test_tools_of_the_environment_are_recorded_as_they_ran(talk) -> None:
     assert ended.state == {"orders": {"A-17": {"status": "refunded"}}}
 
 
-def test_what_an_agent_claims_of_the_environments_tools_is_not_believed(talk) -> None:
-    """Calls of its own tools are taken from its report."""
+def test_what_an_agent_only_claims_is_an_error(talk) -> None:
+    """A call that the environment had counts once; calls of the agent's own tools are taken from its report."""
 
     def agent(fields, case):
         fields["environment"].call("get_order", {"order_id": "A-17"})
-        claimed = [{"name": "get_order", "arguments": {"order_id": "A-17"}}, {"name": "refund", "arguments": {}}]
+        claimed = [{"name": "get_order", "arguments": {"order_id": "17"}}, {"name": "refund", "arguments": {}}]
         return {"text": "Refunded.", "tool_calls": [*claimed, {"name": "search", "arguments": {"q": "rules"}}]}
 
     ended = talk(agent, {**TWO, "turns": TWO["turns"][:1]})
-    assert [(step.name, step.recorded_by) for step in ended.trajectory] == [
-        ("get_order", "evalkit"),
-        ("search", "system"),
+    assert [(step.name, step.recorded_by, step.error) for step in ended.trajectory] == [
+        ("get_order", "evalkit", None),
+        ("refund", "system", "claimed: the environment never had this call"),
+        ("search", "system", None),
     ]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"messages": [{"role": "assistant", "content": "ok"}], "trajectory": [{"kind": "tool", "name": "delete_all"}]},
+        {"messages": [{"role": "assistant", "content": "ok"}], "tool_calls": [{"name": "delete_all", "arguments": {}}]},
+        {"trajectory": [{"kind": "node", "name": "plan"}], "tool_calls": [{"name": "delete_all", "arguments": {}}]},
+    ],
+)
+def test_no_reported_call_is_lost(talk, answer) -> None:
+    """Whatever stands beside it."""
+    ended = talk(lambda fields, case: {"text": "ok", **answer}, TWO, mocks=None)
+    assert [(call.name, call.turn) for call in ended.tool_calls][-1] == ("delete_all", 2)
+
+
+def test_a_step_of_an_earlier_turn_counts_once(talk) -> None:
+    """An agent may report everything so far, with its turns."""
+
+    def agent(fields, case):
+        steps = [{"kind": "tool", "name": f"t{turn}", "turn": turn} for turn in range(1, fields["turn"] + 1)]
+        return {"text": "ok", "trajectory": steps}
+
+    ended = talk(agent, TWO, mocks=None)
+    assert [(call.name, call.turn) for call in ended.tool_calls] == [("t1", 1), ("t2", 2)]
+
+
+def test_an_agent_may_count_its_turns_anew(talk) -> None:
+    """A step that no earlier answer has reported is one of this turn."""
+
+    def agent(fields, case):
+        step = {"kind": "tool", "name": "t", "arguments": {"n": fields["turn"]}, "turn": 1}
+        return {"text": "ok", "trajectory": [step]}
+
+    ended = talk(agent, TWO, mocks=None)
+    assert [(call.arguments["n"], call.turn) for call in ended.tool_calls] == [(1, 1), (2, 2)]
+
+
+def test_one_silent_turn_leaves_the_calls_unknown(talk) -> None:
+    """It may have called anything; its state is unknown too."""
+
+    def agent(fields, case):
+        return {"text": "ok", "tool_calls": [], "state": {"n": 1}} if fields["turn"] == 1 else "deleted"
+
+    ended = talk(agent, TWO, mocks=None)
+    assert (ended.tool_calls, ended.trajectory, ended.state) == (None, None, None)
+
+
+def test_results_that_are_errors_are_told_by_their_pattern(talk) -> None:
+    """Also of tools that evalkit runs."""
+
+    def agent(fields, case):
+        fields["environment"].call("get_order", {"order_id": "A-17"})
+        return "ok"
+
+    row = {"turns": [{"user": "x"}], "state": {"orders": {"A-17": "Error: locked"}}}
+    ended = talk(agent, row, tool_error="^Error")
+    assert [call.error for call in ended.tool_calls] == ["Error: locked"]
+
+
+@pytest.mark.parametrize(("arguments", "kind"), [('{"amount": 20}', None), (5, "bad_output"), ("[1]", "bad_output")])
+def test_arguments_of_a_question(talk, arguments, kind) -> None:
+    """JSON text is read; anything but a mapping is refused."""
+
+    def agent(fields, case):
+        if fields["resume"] is None:
+            return {"text": "", "interrupt": {"id": "q", "tool": "refund", "arguments": arguments}}
+        return str(fields["resume"]["arguments"])
+
+    plan = [{"tool": "refund", "decision": "approve", "arguments": {"amount": 20}}]
+    ended = talk(agent, {"turns": [{"user": "x"}], "approvals": plan})
+    if kind is None:
+        assert (ended.text, ended.trajectory[0].decision) == ("{'amount': 20}", "approved")
+    else:
+        assert ended.kind == kind
+        assert ended.message.startswith("turn 1: interrupt.arguments: ")
+
+
+def test_a_name_of_a_tool_that_is_no_text(talk) -> None:
+    """The agent is told, and nothing is recorded under it."""
+
+    def agent(fields, case):
+        with pytest.raises(ToolError, match="the name of a tool is a text"):
+            fields["environment"].call(5, {})
+        return "ok"
+
+    assert talk(agent, TWO).tool_calls == ()
 
 
 def test_one_state_for_each_conversation(talk) -> None:
