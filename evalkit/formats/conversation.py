@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from evalkit.formats.contexts import read_contexts
 from evalkit.formats.fields import check_keys, read_mapping, read_text
 from evalkit.text.values import shown
 from evalkit.types import Case
@@ -16,6 +17,8 @@ FIELDS = ("turns", "user", "state", "approvals")
 """Fields of a row that make or furnish a conversation."""
 DURING = ("session", "message", "turn", "environment", "resume")
 """What a system is given beside the messages of a conversation; no field of a row may have these names."""
+_OF_A_ROW = ("input", "turns", "id", "checks", "kind", "severity", "cohorts", "cluster", "state", "approvals")
+"""Fields of a whole row, which no turn has."""
 _DECISIONS = ("approve", "reject", "edit", "expire")
 Complain = Callable[[str, str], None]
 """Takes what is wrong, and how to fix it."""
@@ -120,10 +123,24 @@ def _turns(value: Any) -> tuple[Turn, ...]:
 def _turn(place: str, value: Any) -> Turn:
     if not isinstance(value, Mapping) or not isinstance(value.get("user"), str) or not value["user"].strip():
         raise ValueError(f"{place}: expected {{user: text}} with what is expected, got {shown(value)}")
-    taken = [key for key in value if key in (*DURING, "input", "turns")]
+    taken = [key for key in value if key in (*DURING, *_OF_A_ROW)]
     if taken:
-        raise ValueError(f"{place}: `{taken[0]}` is no expectation; remove it")
+        raise ValueError(f"{place}: `{taken[0]}` is no expectation of a turn; write it beside `turns`, or remove it")
+    _check_texts(place, value)
     return Turn(value["user"], {key: each for key, each in value.items() if key != "user"})
+
+
+def _check_texts(place: str, turn: Mapping[str, Any]) -> None:
+    reference = turn.get("reference")
+    texts = [reference] if isinstance(reference, str) else reference
+    if reference is not None and not (isinstance(texts, list) and all(isinstance(text, str) for text in texts)):
+        what = f"{place}.reference: expected a text or a list of texts, got {shown(reference)}"
+        raise ValueError(f"{what}; quote each text")
+    if turn.get("contexts") is not None:
+        try:
+            read_contexts("contexts", turn["contexts"])
+        except ValueError as error:
+            raise ValueError(f'{place}.{error}; write ["..."]') from None
 
 
 def _user(value: Any) -> SimulatedUser:

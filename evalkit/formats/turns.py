@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from evalkit.formats.contexts import read_contexts
 from evalkit.formats.conversation import Turn, conversation_of
 from evalkit.formats.fields import read_amount, read_usage
 from evalkit.formats.steps import calls_of
-from evalkit.types import Case, Message, Origin, Output, ToolCall, Usage
+from evalkit.types import Case, Message, Origin, Output, Step, ToolCall, Usage
+
+_Made = TypeVar("_Made", Step, ToolCall)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,7 @@ def turn_starts(case: Case, messages: Sequence[Message]) -> list[int]:
 
 def _expecting(case: Case, turn: Turn, messages: Sequence[Message]) -> Case:
     fields = dict(turn.expect)
-    reference, contexts = fields.pop("reference", ()), fields.pop("contexts", None)
+    reference, contexts = fields.pop("reference", None) or (), fields.pop("contexts", None)
     found, origins = ((), ()) if contexts is None else read_contexts("contexts", contexts)
     texts = (reference,) if isinstance(reference, str) else tuple(reference)
     given = tuple(messages) or turn.user
@@ -94,14 +96,14 @@ def _output_of(output: Output, number: int, messages: Sequence[Message], start: 
     said = [message for message in messages[start:] if message.role == "assistant"]
     last = said[-1] if said else Message("assistant")
     contexts, origins, latency_s, usage = read_details(last.details)
-    steps = None if output.trajectory is None else tuple(s for s in output.trajectory if s.turn == number)
+    steps, calls = _in_turn(output.trajectory, number, n_turns), _in_turn(output.tool_calls, number, n_turns)
     is_last = number == n_turns
     return Output(
         text=next((message.content for message in reversed(said) if message.content.strip()), ""),
         contexts=contexts,
         origins=origins,
         usage=usage,
-        tool_calls=_calls(output, number) if steps is None or output.tool_calls is None else calls_of(steps) or (),
+        tool_calls=calls if steps is None or calls is None else calls_of(steps) or (),
         trajectory=steps,
         messages=tuple(messages),
         state=output.state if is_last else None,
@@ -113,10 +115,11 @@ def _output_of(output: Output, number: int, messages: Sequence[Message], start: 
     )
 
 
-def _calls(output: Output, number: int) -> tuple[ToolCall, ...] | None:
-    if output.tool_calls is None:
-        return None
-    return tuple(call for call in output.tool_calls if call.turn == number)
+def _in_turn(made: tuple[_Made, ...] | None, number: int, n_turns: int) -> tuple[_Made, ...] | None:
+    """Return the steps or calls of one turn; `None` if one of several turns is not told for each of them."""
+    if made is None or n_turns == 1:
+        return made
+    return None if any(each.turn is None for each in made) else tuple(each for each in made if each.turn == number)
 
 
 def read_details(

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from evalkit.disk.project_code import load_callable
 from evalkit.errors import InputError, Problem
+from evalkit.formats.conversation import conversation_of
+from evalkit.formats.turns import turn_starts
 from evalkit.runner.conversation_key import conversation_key
 from evalkit.runner.grading import Grader
 from evalkit.scorers.registry import score_key
@@ -25,6 +27,7 @@ from evalkit.systems.conversation.mocks import MockEnvironment
 from evalkit.systems.http import HttpSystem
 from evalkit.systems.python import PythonSystem
 from evalkit.systems.threads import own_code
+from evalkit.text.numbers import plural
 from evalkit.types import Case, Metric, Output, Score, Unscored
 
 if TYPE_CHECKING:
@@ -37,7 +40,7 @@ CUT_OFF = ("max_turns", "max_steps", "interrupt")
 
 @dataclass(frozen=True)
 class ConversationEnded:
-    """Fail a conversation that was cut off: too many turns or steps, or a question that nobody answered."""
+    """Fail a conversation that was cut off: too many turns or steps, an open question, or an agent that ended early."""
 
     version: ClassVar[str] = "1"
     name: ClassVar[str] = "ended"
@@ -48,6 +51,9 @@ class ConversationEnded:
         """Grade by why the conversation ended."""
         if output.stop is None:
             return Unscored(self.name, "missing_stop", "the answer does not say why the conversation ended")
+        left = len(conversation_of(case).turns) - len(turn_starts(case, output.messages or ()))
+        if output.stop == "agent_done" and left > 0:
+            return Score(self.name, 0.0, False, f"the agent ended it with {plural(left, 'scripted turn')} left")
         passed = output.stop not in CUT_OFF
         return Score(self.name, float(passed), passed, f"the conversation ended with {output.stop}")
 

@@ -12,7 +12,7 @@ from functools import partial
 from evalkit.errors import RunError
 from evalkit.llm.budget import BudgetReached
 from evalkit.runner.turn_grading import over_answers, over_turns
-from evalkit.scorers.base import Grade, Grades, PerRepeat, Scorer
+from evalkit.scorers.base import Grade, Grades, OfWholeConversation, PerRepeat, Scorer
 from evalkit.scorers.custom.returned import read_own
 from evalkit.suite.model import Fold, Over, When
 from evalkit.text.values import one_line, shown
@@ -50,6 +50,8 @@ class Grader:
         binary = [metric.name for metric in self.scorer.metrics if metric.binary]
         if self.fold == "mean" and binary:
             raise ValueError(f"fold: {binary[0]} is pass or fail, so it has no mean; write `fold: all`")
+        if self.over == "turn" and isinstance(self.scorer, OfWholeConversation):
+            raise ValueError(f"over: {self.scorer.name} asks about the whole conversation; remove `over: turn`")
         if self.fold is not None and self.over != "turn":
             raise ValueError("fold: grades of turns are folded, and this scorer grades none; add `over: turn`")
         graded = [metric.name for metric in self.scorer.metrics if self.negated and not metric.binary]

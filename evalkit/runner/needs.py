@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from difflib import get_close_matches
 
 from evalkit.errors import InputError, Problem, what_and_fix
 from evalkit.formats.conversation import DURING, conversation_of
@@ -20,6 +21,9 @@ from evalkit.systems.template import has_placeholder
 from evalkit.text.numbers import plural
 from evalkit.text.values import one_line
 from evalkit.types import Case
+
+_EXPECTED = frozenset({"required", "forbidden", "reference", "contexts", "expected_tool_calls", "expected_trajectory"})
+"""Fields of turns that scorers read, whichever the suite has."""
 
 
 def need_of(suite: Suite, graders: Sequence[Grader], shared: Shared, note: Callable[[Problem], None]) -> Need:
@@ -38,6 +42,8 @@ def need_of(suite: Suite, graders: Sequence[Grader], shared: Shared, note: Calla
                 for name in grader.scorer.needs:
                     if not any(has_field(seen, name) for seen in _seen(grader, case)):
                         yield f"{index}:{name}"
+        for problem in _misspelt(case, graders) if settings is not None else ():
+            note(problem)
         if settings is not None and (n := len(conversation_of(case).turns)) > settings.max_turns:
             what = f"{n} turns, and the suite's max_turns is {settings.max_turns}"
             note(Problem(f"{case.place} id {case.id}", what, f"write `max_turns: {n}`, or split the case"))
@@ -53,6 +59,17 @@ def need_of(suite: Suite, graders: Sequence[Grader], shared: Shared, note: Calla
                         reader.check_case(seen)
 
     return lacks
+
+
+def _misspelt(case: Case, graders: Sequence[Grader]) -> Iterator[Problem]:
+    """Yield expectations of turns that no scorer reads, though one reads a field of nearly that name."""
+    read = {name for grader in graders for name in grader.scorer.needs} | _EXPECTED
+    for at, turn in enumerate(conversation_of(case).turns):
+        for key in turn.expect:
+            near = [] if key in read else get_close_matches(key.lower(), read, n=1, cutoff=0.8)
+            if near:
+                place = f"{case.place} id {case.id} turns[{at}]"
+                yield Problem(place, f"no scorer of the suite reads `{key}`", f"did you mean `{near[0]}`?")
 
 
 def _seen(grader: Grader, case: Case) -> Sequence[Case]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import reduce
 from typing import TYPE_CHECKING
@@ -15,8 +16,10 @@ from evalkit.types import Case, Metric, Output, Score, Unscored, Usage
 if TYPE_CHECKING:
     from evalkit.runner.grading import Scoring
 
-NO_TURN = "no_turn"
-"""Kind of a grade that no turn could be given."""
+NO_TURN, NOT_REACHED = "no_turn", "turn_not_reached"
+"""Kinds of a grade that no turn could be given, and of a turn that was not reached and has no worst value."""
+_NOTHING_TO_GRADE = frozenset({"no_call", "no_error"})
+"""Kinds of turns in which a scorer has nothing to look at."""
 
 
 def over_answers(scoring: Scoring, over: Over) -> Scoring:
@@ -62,18 +65,23 @@ def over_turns(
                     graded[name].append((turn.number, _not_reached(metric, output)))
                 continue
             for grade in await sound(turn.case, turn.output, repeat):
-                graded[grade.metric].append((turn.number, grade))
+                if not (isinstance(grade, Unscored) and grade.kind in _NOTHING_TO_GRADE):
+                    graded[grade.metric].append((turn.number, grade))
         return [folded(metrics[name], grades, fold) for name, grades in graded.items()]
 
     return score
 
 
 def _not_reached(metric: Metric, output: Output) -> Grade:
-    """Return the grade of a scripted turn that the conversation did not reach: it never passes."""
+    """Return the grade of a scripted turn that the conversation did not reach: the worst there is, and no pass.
+
+    A metric without a worst value has none for such a turn; its mark is a fail all the same.
+    """
     why = f"never reached: the conversation ended with {output.stop or 'an earlier turn'}"
-    if not metric.votes:
-        return Unscored(metric.name, "turn_not_reached", why)
-    return Score(metric.name, metric.low if metric.higher_is_better else metric.high, False, why)
+    worst = metric.low if metric.higher_is_better else metric.high
+    if not math.isfinite(worst):
+        return Unscored(metric.name, NOT_REACHED, why)
+    return Score(metric.name, worst, False if metric.votes else None, why, {"reached": False})
 
 
 def folded(metric: Metric, grades: Sequence[tuple[int, Grade]], fold: Fold | None) -> Grade:
@@ -95,29 +103,48 @@ def folded(metric: Metric, grades: Sequence[tuple[int, Grade]], fold: Fold | Non
     known = [(turn, grade) for turn, grade in grades if isinstance(grade, Score)]
     usage = _usage([grade for _, grade in grades])
     failed = [(turn, grade) for turn, grade in known if grade.passed is False]
-    unknown = next(((turn, grade) for turn, grade in grades if isinstance(grade, Unscored)), None)
+    missed = [(turn, grade) for turn, grade in grades if _is_missed(grade)]
+    left_out = missed if known else []
+    unknown = next((each for each in grades if isinstance(each[1], Unscored) and each not in left_out), None)
     if unknown is not None and not (failed and fold in ("all", "worst") and metric.binary):
         turn, grade = unknown
         assert isinstance(grade, Unscored)  # noqa: S101
         return Unscored(metric.name, grade.kind, f"turn {turn}: {grade.message}", usage)
     turns = tuple((turn, grade.value if isinstance(grade, Score) else None) for turn, grade in grades)
     worst = min if metric.higher_is_better else max
-    shown_turn, shown = worst(known, key=lambda each: each[1].value)
+    # A failed turn is the worst one even if its value is not, as for a mark that is a range.
+    shown_turn, shown = worst(failed or known, key=lambda each: each[1].value)
     if fold == "mean":
         value = sum(grade.value for _, grade in known) / len(known)
-        passed = _passes(metric, value, [grade.passed for _, grade in known])
+        passed = _passes(metric, value, [grade for _, grade in known])
     else:
         value, passed = shown.value, shown.passed
-    failing = failed[0] if failed else (shown_turn, shown)
-    reason = f"turn {failing[0]}: {failing[1].reason}" if failing[1].reason else f"turn {failing[0]}"
+    if missed and metric.votes:
+        passed = False
+    named, why = (failed or missed or [(shown_turn, shown)])[0]
+    said = why.reason if isinstance(why, Score) else why.message
+    reason = f"turn {named}: {said}" if said else f"turn {named}"
     details = {"turns": [_told(turn, grade) for turn, grade in grades]}
     return Score(metric.name, value, passed, reason, details, usage, turns)
 
 
-def _passes(metric: Metric, value: float, marks: Sequence[bool | None]) -> bool | None:
-    if metric.pass_at is not None:
-        return value >= metric.pass_at if metric.higher_is_better else value <= metric.pass_at
+def _is_missed(grade: Grade) -> bool:
+    """Return True for a turn that was not reached."""
+    return grade.kind == NOT_REACHED if isinstance(grade, Unscored) else grade.details.get("reached") is False
+
+
+def _passes(metric: Metric, value: float, grades: Sequence[Score]) -> bool | None:
+    """Return the mark of a mean: by the metric's own mark, unless the turns show that there is more to it."""
+    marks = [grade.passed for grade in grades]
+    if metric.pass_at is not None and all(grade.passed == _meets(metric, grade.value) for grade in grades):
+        return _meets(metric, value)
     return None if None in marks else all(marks)
+
+
+def _meets(metric: Metric, value: float) -> bool | None:
+    if metric.pass_at is None:
+        return None
+    return value >= metric.pass_at if metric.higher_is_better else value <= metric.pass_at
 
 
 def _told(turn: int, grade: Grade) -> dict[str, object]:

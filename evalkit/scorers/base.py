@@ -129,6 +129,13 @@ class Asking(Protocol):
         """Return what grading an answer to `case` asks of each judge."""
 
 
+@runtime_checkable
+class OfWholeConversation(Protocol):
+    """A scorer that asks about a conversation as a whole, so that it cannot grade a single turn."""
+
+    of_whole_conversation: ClassVar[bool]
+
+
 POWERS: tuple[type, ...] = (Bindable, Keyed, Noted, CaseReader, Asking, PerRepeat)
 """Optional protocols besides `score`; an object that wraps several scorers forwards each of them."""
 

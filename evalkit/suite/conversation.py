@@ -8,9 +8,9 @@ from typing import Any
 
 from evalkit.disk.files import Unfit, read_file
 from evalkit.disk.project_code import SPELLING
-from evalkit.errors import InputError
+from evalkit.errors import InputError, Problem
 from evalkit.formats.build import Builder
-from evalkit.formats.yaml_text import parse
+from evalkit.formats.yaml_text import MAX_BYTES, Document, parse_data
 from evalkit.suite.model import SuiteConversation
 from evalkit.systems.conversation.mocks import Mocks
 from evalkit.systems.conversation.settings import ConversationSettings
@@ -52,14 +52,19 @@ def read_settings(
 
 def _mocks(builder: Builder, file: Path, shown: str) -> Mocks | None:
     try:
-        inner = Builder(parse(read_file(file), shown))
+        value, marks = parse_data(read_file(file), shown, MAX_BYTES)
     except InputError as error:
         builder.problems += error.problems
         return None
     except (Unfit, OSError) as error:
         builder.problem(_ENVIRONMENT, f"{shown} cannot be read: {error.strerror}", "name a YAML file of mocks")
         return None
-    mocks: Mocks | None = inner.build(Mocks, inner.document.value, ())
+    if not isinstance(value, Mapping):
+        what = "the file is empty" if value is None else "the top level is not a mapping"
+        builder.problems.append(Problem(f"{shown}:1:1", what, "write `tools: {get_order: {rules: [...]}}`"))
+        return None
+    inner = Builder(Document(shown, value, marks))
+    mocks: Mocks | None = inner.build(Mocks, value, ())
     builder.problems += inner.problems
     return mocks
 

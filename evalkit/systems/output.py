@@ -109,11 +109,14 @@ def _tool_calls(
     """Return the calls that the system reports, with what its steps say of them, or those among its steps.
 
     Raises:
-        ValueError: It reports both, and their numbers differ.
+        ValueError: It reports both, and they differ in number or in names.
     """
     found = None if steps is None or stored else calls_of(steps)
     if given is not None and found and len(given) != len(found):
         what = f"tool_calls: {len(given)} given, and {plural(len(found), 'step')} of kind tool in the trajectory"
+        raise ValueError(f"{what}; leave `tool_calls` out, or report the same calls in both")
+    if given is not None and found and sorted(call.name for call in given) != sorted(call.name for call in found):
+        what = "tool_calls: other tools than those of the steps of kind tool in the trajectory"
         raise ValueError(f"{what}; leave `tool_calls` out, or report the same calls in both")
     return found if given is None else tuple(map(_completed, given, found)) if found else given
 

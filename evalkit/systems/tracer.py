@@ -20,6 +20,7 @@ import inspect
 import itertools
 import threading
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from time import monotonic
@@ -136,7 +137,9 @@ class step:
             from evalkit.formats.fields import read_usage
 
             _CURRENT.reset(self._token)
-            usage = None if self.usage is None else read_usage("usage", self.usage)
+            usage = None
+            with suppress(ValueError):  # recording never fails the agent
+                usage = None if self.usage is None else read_usage("usage", self.usage)
             self._trace.end(self._number, result=_kept(self.result), error=_said(error), usage=usage)
 
 
@@ -160,6 +163,9 @@ def tool(function: Callable[..., Any] | None = None, *, name: str = "") -> Any:
     """
     if function is None:
         return functools.partial(tool, name=name)
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        what = f"evalkit.tool: {function.__name__} is a generator, which has no result when it is called"
+        raise TypeError(f"{what}; decorate the function that goes through it")
     called, signature = name or function.__name__, inspect.signature(function)
 
     def begin(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> step:
@@ -193,7 +199,11 @@ def tool(function: Callable[..., Any] | None = None, *, name: str = "") -> Any:
 
 
 def _begun(kind: StepKind, name: str, arguments: Mapping[str, Any] | None, parent: str | None) -> Step:
-    given = None if arguments is None else {str(key): _kept(value) for key, value in arguments.items()}
+    given: Mapping[str, Any] | None = None
+    if isinstance(arguments, Mapping):
+        given = {str(key): _kept(value) for key, value in arguments.items()}
+    elif arguments is not None:  # recording never fails the agent
+        given = {"arguments": _kept(arguments)}
     return Step(kind=kind, name=name, parent=parent, arguments=given)
 
 

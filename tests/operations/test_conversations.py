@@ -308,3 +308,67 @@ def test_a_policy_about_a_misspelt_tool_is_told(root: Path, policy: str, told: s
     assert len(found) == bool(told), warnings
     assert not told or told in found[0]
     assert not told or "did you mean `" in found[0]
+
+
+def test_an_agent_that_quits_has_not_ended_the_conversation(root: Path) -> None:
+    """Scripted turns that never happened fail `ended`."""
+    change(root, "shop_agent.py", "Refund {order['total']} EUR?", "Bye?")
+    change(root, "shop_agent.py", 'return f"It is', 'return {"done": True, "text": f"It is')
+    change(root, "shop_agent.py", 'Bye?"', 'Bye?"}')
+    ended = row_of(evalkit.run("suite.yaml", out="reports/a")).scores["ended"]
+    assert isinstance(ended, evalkit.Score)
+    assert (ended.passed, ended.reason) == (False, "the agent ended it with 1 scripted turn left")
+
+
+@pytest.mark.parametrize(
+    ("turn", "told"),
+    [
+        ({"reference": 5}, "`turns[0]`.reference: expected a text or a list of texts, got int 5"),
+        ({"contexts": 5}, "`turns[0]`.contexts"),
+        ({"contexts": [{"x": 1}]}, "`turns[0]`.contexts"),
+        ({"checks": [{"contains": "x"}]}, "`turns[0]`: `checks` is no expectation of a turn"),
+        ({"severity": "critical"}, "`turns[0]`: `severity` is no expectation of a turn"),
+        ({"requird": ["20"]}, "turns[0]: no scorer of the suite reads `requird`"),
+        ({"Required": ["20"]}, "turns[0]: no scorer of the suite reads `Required`"),
+    ],
+)
+def test_expectations_of_a_turn_are_checked(root: Path, turn: dict[str, Any], told: str) -> None:
+    """Before the first call, with the id of the row."""
+    write(root, {**ROW, "turns": [{**ROW["turns"][0], **turn}, ROW["turns"][1]]})
+    assert any("id r1" in line and told in line for line in problems(root)), problems(root)
+
+
+def test_a_turn_may_hold_what_only_people_read(root: Path) -> None:
+    """A key that is close to no field of a scorer is a note."""
+    write(root, {**ROW, "turns": [{**ROW["turns"][0], "remark": "from a ticket", "reference": None}, ROW["turns"][1]]})
+    assert row_of(evalkit.run("suite.yaml", out="reports/a")).output is not None
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "mocks.yaml:1:1: the file is empty; write `tools: {get_order: {rules: [...]}}`"),
+        ("- x", "mocks.yaml:1:1: the top level is not a mapping; write `tools: {get_order: {rules: [...]}}`"),
+        ("tools: {}", "mocks.yaml:1:1 tools: none; add one such as `get_order: {rules: [...]}`"),
+        ("tools: {t: {rules: [{error: ''}]}}", "error: empty; say why the tool fails"),
+        ('tools: {t: {rules: [{from: "a.*"}]}}', "from: 'a.*' is not the path of one value"),
+    ],
+)
+def test_mocks_that_say_nothing(root: Path, text: str, told: str) -> None:
+    """Each is told with its place."""
+    (root / "mocks.yaml").write_text(text, encoding="utf-8")
+    assert any(told in line for line in problems(root)), problems(root)
+
+
+@pytest.mark.parametrize("rule", ['{says: ""}', '{says: ".*"}', '{tool: ""}', "{state: {}}", "{tool: x, says: y}"])
+def test_rules_to_stop_that_hold_always_or_never(root: Path, rule: str) -> None:
+    """They are refused."""
+    change(root, "suite.yaml", "max_turns: 5", f"max_turns: 5, stop_when: [{rule}]")
+    assert any("stop_when[0]" in line for line in problems(root)), problems(root)
+
+
+@pytest.mark.parametrize("system", ['{http: "http://127.0.0.1:9/"}', "{command: [python3, shop_agent.py]}"])
+def test_a_system_that_cannot_call_an_environment(root: Path, system: str) -> None:
+    """An environment that nobody calls would leave every state as it was."""
+    change(root, "suite.yaml", '{python: "shop_agent:answer", timeout_s: 5}', system)
+    assert any("cannot call an environment of evalkit" in line for line in problems(root)), problems(root)

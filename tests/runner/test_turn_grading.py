@@ -7,6 +7,12 @@ import asyncio
 import pytest
 
 from evalkit.runner.grading import Grader, grade_all
+from evalkit.scorers.agents.budget import AnswerBudget
+from evalkit.scorers.agents.loops import Loops
+from evalkit.scorers.agents.policy import BoundPolicy
+from evalkit.scorers.agents.policy_file import ToolPolicy
+from evalkit.scorers.agents.state import FinalState
+from evalkit.scorers.agents.steps import Steps
 from evalkit.scorers.agents.tool_calls import ToolCalls
 from evalkit.scorers.rules.contains import Contains
 from evalkit.scorers.rules.keywords import Keywords
@@ -181,3 +187,51 @@ def test_a_mean_of_passes_is_refused() -> None:
         Grader(Contains(all=("x",)), over="turn", fold="mean")
     with pytest.raises(ValueError, match="add `over: turn`"):
         Grader(Length(max=3), over="last", fold="worst")
+
+
+@pytest.mark.parametrize("fold", [None, "mean", "all", "worst"])
+def test_a_failed_turn_fails_a_mark_that_is_a_range(fold) -> None:
+    """The mean of 0 and 3 steps lies within 1 and 3, and the turn without a step does not."""
+    grade = graded(Steps(min=1, max=3), talk("a", "b", trajectory=THREE_IN_TURN_2), over="turn", fold=fold)
+    assert grade.passed is False
+    assert grade.reason.startswith("turn 1: ")
+
+
+THREE_IN_TURN_2 = tuple(Step(kind="tool", name="t", turn=2, arguments={"n": at}) for at in range(3))
+
+
+@pytest.mark.parametrize("scorer", [Steps(max=3), Loops()])
+def test_a_turn_that_was_not_reached_has_no_infinite_value(scorer) -> None:
+    """Its mark is a fail all the same."""
+    cut = talk("Shall I?", stop="agent_done", trajectory=(), tool_calls=())
+    case = Case(id="c", input="x", fields={"turns": TURNS[:2]})
+    grades = asyncio.run(grade_all([Grader(scorer, over="turn")])(case, cut, 0))
+    first = next(iter(grades.values()))
+    assert first.passed is False
+    assert "turn 2: never reached" in first.reason
+
+
+def test_an_early_end_never_passes_by_its_mean() -> None:
+    """Half of the turns is not enough where the other half never came."""
+    cut = talk("Shall I?", "20 EUR", stop="agent_done")
+    grade = graded(Keywords(min_recall=0.5), cut, over="turn")
+    assert (grade.value, grade.passed) == (0.5, False)
+
+
+def test_calls_without_a_turn_belong_to_no_turn_that_is_known() -> None:
+    """They are not left out."""
+    loose = (Step(kind="tool", name="delete_all"),)
+    turns = [{"user": "a"}, {"user": "b", "expected_tool_calls": []}]
+    from evalkit.formats.steps import calls_of
+
+    grade = graded(ToolCalls(), talk("a", "b", trajectory=loose, tool_calls=calls_of(loose)), turns=turns, over="turn")
+    assert (type(grade), grade.kind) == (Unscored, "missing_tool_calls")
+
+
+@pytest.mark.parametrize(
+    "scorer", [FinalState(), AnswerBudget(turns=1), BoundPolicy(name="p", policy=ToolPolicy(forbid=("x",)))]
+)
+def test_what_asks_about_the_whole_conversation_grades_no_turn(scorer) -> None:
+    """At most one refund in each turn is not at most one."""
+    with pytest.raises(ValueError, match="asks about the whole conversation"):
+        Grader(scorer, over="turn")

@@ -201,3 +201,22 @@ def test_recording_imports_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_generator_is_refused_where_it_is_marked() -> None:
+    """It has no result when it is called, so success would be recorded before it ran."""
+    with pytest.raises(TypeError, match="is a generator"):
+
+        @evalkit.tool
+        def stream():
+            yield 1
+
+
+def test_odd_arguments_and_usage_do_not_fail_the_agent(tmp_path, shared, ask, case) -> None:
+    """What cannot be read is kept as text, or unknown."""
+    body = (
+        "\ndef answer(input):\n    with evalkit.step('x', arguments=[1]) as x:\n"
+        "        x.usage = {'tokens': 3}\n    return 'ok'\n"
+    )
+    (step,) = traced(tmp_path, shared, ask, body, case()).trajectory
+    assert (step.arguments, step.usage) == ({"arguments": [1]}, None)

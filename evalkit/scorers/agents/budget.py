@@ -36,6 +36,7 @@ class AnswerBudget(PassFail):
     """Turns of the user."""
 
     version: ClassVar[str] = "1"
+    of_whole_conversation: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if not self._limits:

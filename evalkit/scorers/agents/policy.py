@@ -86,6 +86,8 @@ class BoundPolicy(PassFail):
     name: str
     policy: ToolPolicy
 
+    of_whole_conversation: ClassVar[bool] = True
+
     version: ClassVar[str] = KeepsPolicy.version
     concern: ClassVar[Concern] = KeepsPolicy.concern
 

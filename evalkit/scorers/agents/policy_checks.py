@@ -222,8 +222,13 @@ def _approve(rule: ApproveRule, trail: Trail) -> Found:
             yield at, f"was not approved: {cut(json_text(call.arguments or {}), _GIVEN_CHARS)}"
 
 
+def _is_approval(step: Step) -> bool:
+    """Return True for a person's yes; a step that failed is none."""
+    return step.kind == "approval" and step.decision in APPROVING and step.error is None
+
+
 def _approvals(trail: Trail) -> list[tuple[int, Step]]:
-    return [(at, step) for at, step in enumerate(trail.steps) if step.kind == "approval" and step.decision in APPROVING]
+    return [(at, step) for at, step in enumerate(trail.steps) if _is_approval(step)]
 
 
 def _key(step: Step) -> tuple[str, str]:

@@ -49,6 +49,7 @@ class FinalState:
     """Paths that may change, such as `log` or `orders[*].updated_at`."""
 
     version: ClassVar[str] = "1"
+    of_whole_conversation: ClassVar[bool] = True
     shorthand: ClassVar[str] = "field"
 
     def __post_init__(self) -> None:

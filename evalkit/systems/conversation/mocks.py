@@ -40,8 +40,10 @@ class MockRule:
         if self.times is not None and self.times < 1:
             raise ValueError(f"times: {self.times} would never be used; write at least 1")
         for key, path in (*(("set", path) for path in self.set), *((("from_", self.from_),) if self.from_ else ())):
-            if not path_pattern(key, path):
-                raise ValueError(f"{key}: the path is empty; write one such as orders.A-17.status")
+            if not path_pattern(key, path) or "*" in path_pattern(key, path):
+                raise ValueError(f"{key}: {path!r} is not the path of one value; write one such as orders.A-17.status")
+        if self.error == "":
+            raise ValueError('error: empty; say why the tool fails, such as "no such order"')
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +77,11 @@ class Mocks:
     tools: Mapping[str, MockTool]
     """Name -> tool."""
 
+    def __post_init__(self) -> None:
+        """Refuse a file without a tool."""
+        if not self.tools:
+            raise ValueError("tools: none; add one such as `get_order: {rules: [...]}`")
+
     def described(self) -> list[dict[str, Any]]:
         """Return the tools as OpenAI describes them."""
         return [
@@ -104,6 +111,9 @@ class MockEnvironment:
         tool = self._mocks.tools.get(name)
         if tool is None:
             raise ToolError(f"no tool called {name}")
+        required = tool.parameters.get("required", ())
+        if lacking := [each for each in required if each not in arguments]:
+            raise ToolError(f"missing argument: {', '.join(map(str, lacking))}")
         at, rule = next(each for each in enumerate(tool.rules) if self._fits(name, *each, arguments))
         self._used[name, at] = self._used.get((name, at), 0) + 1
         found = None if rule.from_ is None else self._found(_path(rule.from_, arguments))
@@ -131,6 +141,9 @@ class MockEnvironment:
 
 def _path(template: str, arguments: Mapping[str, Any]) -> Pattern:
     """Fill the keys of a path one by one, so that an argument with a dot stays one key."""
+    named = [found for key in path_pattern("path", template) for found in _ARGUMENT.findall(key)]
+    if lacking := [name for name in named if name not in arguments]:
+        raise ToolError(f"missing argument: {', '.join(lacking)}")
     return tuple(str(_filled(key, arguments)) for key in path_pattern("path", template))
 
 

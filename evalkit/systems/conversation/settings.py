@@ -29,8 +29,10 @@ class StopRule:
         given = [name for name in ("state", "tool", "says") if getattr(self, name) is not None]
         if len(given) != 1:
             raise ValueError("state: give exactly one of `state`, `tool` and `says`; write {tool: transfer_to_human}")
-        if self.says is not None:
-            compile_pattern("says", self.says)
+        if self.says is not None and compile_pattern("says", self.says).search(""):
+            raise ValueError(f"says: {self.says!r} matches any answer; write what ends the conversation")
+        if self.tool == "" or self.state == {}:
+            raise ValueError(f"{given[0]}: empty, so it never holds; name a tool, or write {{state: expected}}")
         for path in self.state if isinstance(self.state, Mapping) else ():
             path_pattern("state", path)
 

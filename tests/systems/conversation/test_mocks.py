@@ -124,3 +124,18 @@ def test_mocks_that_cannot_be_used_are_told_with_their_line(text, problem) -> No
     builder = Builder(parse(text.encode(), "mocks.yaml"))
     builder.build(Mocks, builder.document.value, ())
     assert problem in map(str, builder.problems)
+
+
+@pytest.mark.parametrize(
+    "tool",
+    [
+        "{parameters: {type: object, required: [seat]}, rules: [{returns: ok}]}",
+        '{rules: [{set: {"seats.{seat}": taken}}]}',
+    ],
+)
+def test_an_argument_that_is_missing(tool: str) -> None:
+    """A tool that needs it fails, and nothing is written under a name with braces."""
+    environment = MockEnvironment(read_mocks(f"tools: {{t: {tool}}}"), {"seats": {}})
+    with pytest.raises(ToolError, match="missing argument: seat"):
+        environment.call("t", {})
+    assert environment.state == {"seats": {}}
