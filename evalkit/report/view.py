@@ -259,7 +259,7 @@ def _unknown(summary: Summary, manifest: Manifest) -> int | None:
     if manifest.answers:
         return 0  # stored answers cannot be asked for again
     n_errors = sum(summary.error_kinds.values())
-    return None if n_errors == summary.expected > 0 else n_errors + sum(summary.unscored_kinds.values())
+    return None if n_errors == summary.expected > 0 else n_errors + summary.states.get("unscored", 0)
 
 
 def _why(decision: Decision, partial: str | None, n_unpaired: int) -> tuple[str, ...]:
