@@ -396,3 +396,8 @@ def test_workflows_pass_the_linter(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     files = [ROOT / ".github", ROOT / "action.yml", ROOT / "comment" / "action.yml", tmp_path / ".github"]
     found = subprocess.run([program, "--offline", *files], capture_output=True, text=True, check=False)
     assert found.returncode == 0, found.stdout + found.stderr
+
+
+def test_the_readme_is_read_in_two_minutes() -> None:
+    """What more there is to say has a guide."""
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 120
