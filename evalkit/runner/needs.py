@@ -112,6 +112,9 @@ def missing(suite: Suite, graders: Sequence[Grader], golden: GoldenSet) -> Itera
             fix = "add the field to each row, or fix the placeholder"
             yield Problem(place, f"{some} `{name}`, which the request asks for as {{{{{name}}}}} ({lack})", fix)
         else:
-            scorer = graders[int(owner)].scorer.name
+            grader = graders[int(owner)]
+            scorer = grader.scorer.name
             fix = f"add it, or give the scorer `when: {{has: {name}}}`"
+            if grader.over == "turn":
+                fix = f"add it to a turn, as in `turns: [{{user: ..., {name}: ...}}]`, or leave rows out with `when:`"
             yield Problem(lack.place, f"{some} `{name}`, which scorer {scorer} needs ({lack})", fix)

@@ -235,7 +235,7 @@ def test_what_there_was_before_a_failure_is_stored(root: Path) -> None:
         (
             {**ROW, "turns": [{"user": "x"}]},
             "golden.jsonl:1: 1 of 1 case has no `required`, which scorer keywords needs (golden.jsonl:1); "
-            "add it, or give the scorer `when: {has: required}`",
+            "add it to a turn, as in `turns: [{user: ..., required: ...}]`, or leave rows out with `when:`",
         ),
     ],
 )
