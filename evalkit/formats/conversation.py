@@ -121,8 +121,10 @@ def _turns(value: Any) -> tuple[Turn, ...]:
 
 
 def _turn(place: str, value: Any) -> Turn:
-    if not isinstance(value, Mapping) or not isinstance(value.get("user"), str) or not value["user"].strip():
+    if not isinstance(value, Mapping) or not isinstance(value.get("user"), str):
         raise ValueError(f"{place}: expected {{user: text}} with what is expected, got {shown(value)}")
+    if not value["user"].strip():
+        raise ValueError(f"{place}: the user says nothing; write the message")
     taken = [key for key in value if key in (*DURING, *_OF_A_ROW)]
     if taken:
         raise ValueError(f"{place}: `{taken[0]}` is no expectation of a turn; write it beside `turns`, or remove it")
