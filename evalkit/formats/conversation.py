@@ -13,8 +13,6 @@ from evalkit.types import Case
 
 MOST_TURNS = 100
 """User turns of one conversation."""
-FIELDS = ("turns", "user", "state", "approvals")
-"""Fields of a row that make or furnish a conversation."""
 DURING = ("session", "message", "turn", "environment", "resume")
 """What a system is given beside the messages of a conversation; no field of a row may have these names."""
 _OF_A_ROW = ("input", "turns", "id", "checks", "kind", "severity", "cohorts", "cluster", "state", "approvals")
@@ -127,7 +125,7 @@ def _turn(place: str, value: Any) -> Turn:
         raise ValueError(f"{place}: the user says nothing; write the message")
     taken = [key for key in value if key in (*DURING, *_OF_A_ROW)]
     if taken:
-        raise ValueError(f"{place}: `{taken[0]}` is no expectation of a turn; write it beside `turns`, or remove it")
+        raise ValueError(f"{place}: `{taken[0]}` cannot be set for a single turn; move it beside `turns`, or remove it")
     _check_texts(place, value)
     return Turn(value["user"], {key: each for key, each in value.items() if key != "user"})
 
@@ -153,6 +151,8 @@ def _user(value: Any) -> SimulatedUser:
         raise ValueError("`user.goal`: empty; write what the user wants")
     facts = read_mapping("`user.facts`", found.get("facts")) or {}
     opening = found.get("opening")
+    if isinstance(opening, str) and not opening.strip():
+        raise ValueError("`user.opening`: empty; write the first message, or leave it out")
     return SimulatedUser(
         goal,
         read_text("`user.persona`", found.get("persona", "")),

@@ -28,7 +28,7 @@ def path_pattern(option: str, text: str) -> Pattern:
         ValueError: it is not a path.
     """
     parts, at = [], 0
-    if text.startswith("$"):
+    if text == "$" or text.startswith(("$.", "$[")):
         text = text.removeprefix("$").removeprefix(".")
     while at < len(text):
         found = _PART.match(text, at)
@@ -37,6 +37,18 @@ def path_pattern(option: str, text: str) -> Pattern:
         parts.append(next(part for part in found.groups() if part is not None))
         at = found.end()
     return tuple(parts)
+
+
+def single_path(option: str, text: str) -> Pattern:
+    """Return the parts of the path of one value.
+
+    Raises:
+        ValueError: it is not a path, is empty, or has `*` in it.
+    """
+    pattern = path_pattern(option, text)
+    if not pattern or "*" in pattern:
+        raise ValueError(f"{option}: {text!r} is not the path of one value; write one such as orders.A-17.status")
+    return pattern
 
 
 def is_within(path: Path, patterns: Sequence[Pattern]) -> bool:

@@ -94,12 +94,12 @@ def _expecting(case: Case, turn: Turn, messages: Sequence[Message]) -> Case:
 
 def _output_of(output: Output, number: int, messages: Sequence[Message], start: int, n_turns: int) -> Output:
     said = [message for message in messages[start:] if message.role == "assistant"]
-    last = said[-1] if said else Message("assistant")
+    last = next((message for message in reversed(said) if not message.tool_calls), Message("assistant"))
     contexts, origins, latency_s, usage = read_details(last.details)
     steps, calls = _in_turn(output.trajectory, number, n_turns), _in_turn(output.tool_calls, number, n_turns)
     is_last = number == n_turns
     return Output(
-        text=next((message.content for message in reversed(said) if message.content.strip()), ""),
+        text=last.content,
         contexts=contexts,
         origins=origins,
         usage=usage,

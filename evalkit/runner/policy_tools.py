@@ -16,9 +16,9 @@ _OF_GLOBS = "*?["
 
 
 def misspelt_tools(suite: Suite, graders: Sequence[Grader]) -> Iterator[Problem]:
-    """Warn of a rule about a tool that no agent could call: it holds whatever the agent does.
+    """Warn about a policy rule that names a tool the mocks do not have.
 
-    An agent may have tools besides those of its mocks, so only a name that is close to one of theirs is told.
+    An agent may have further tools, so only names close to a mocked tool are reported.
     """
     mocks = suite.conversation.mocks if suite.conversation is not None else None
     if mocks is None:

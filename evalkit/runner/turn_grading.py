@@ -87,8 +87,8 @@ def _not_reached(metric: Metric, output: Output) -> Grade:
 def folded(metric: Metric, grades: Sequence[tuple[int, Grade]], fold: Fold | None) -> Grade:
     """Return one grade for the turns of a conversation.
 
-    A failed turn fails `all` and `worst`, whatever else could not be graded. Otherwise a turn without a grade leaves
-    the conversation without one.
+    With `all` or `worst`, a failed turn fails a pass/fail metric even if other turns are unscored. In every other case
+    an unscored turn leaves the conversation unscored; a turn that was never reached is skipped if others were graded.
 
     Args:
         metric: what was measured.

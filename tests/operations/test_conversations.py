@@ -228,6 +228,10 @@ def test_what_there_was_before_a_failure_is_stored(root: Path) -> None:
             "golden.jsonl:1 id r1: `turns` and `user` both play the user; keep one",
         ),
         (
+            {"id": "r1", "two": 1, "user": {"goal": "x", "opening": " "}},
+            "golden.jsonl:1 id r1: `user.opening`: empty; write the first message, or leave it out",
+        ),
+        (
             {**ROW, "turns": [{"user": "x"}] * 6},
             "golden.jsonl:1 id r1: 6 turns, and the suite's max_turns is 5; write `max_turns: 6`, or split the case",
         ),
@@ -325,8 +329,8 @@ def test_an_agent_that_quits_has_not_ended_the_conversation(root: Path) -> None:
         ({"reference": 5}, "`turns[0]`.reference: expected a text or a list of texts, got int 5"),
         ({"contexts": 5}, "`turns[0]`.contexts"),
         ({"contexts": [{"x": 1}]}, "`turns[0]`.contexts"),
-        ({"checks": [{"contains": "x"}]}, "`turns[0]`: `checks` is no expectation of a turn"),
-        ({"severity": "critical"}, "`turns[0]`: `severity` is no expectation of a turn"),
+        ({"checks": [{"contains": "x"}]}, "`turns[0]`: `checks` cannot be set for a single turn"),
+        ({"severity": "critical"}, "`turns[0]`: `severity` cannot be set for a single turn"),
         ({"requird": ["20"]}, "turns[0]: no scorer of the suite reads `requird`"),
         ({"Required": ["20"]}, "turns[0]: no scorer of the suite reads `Required`"),
     ],

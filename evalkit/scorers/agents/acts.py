@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, get_args
 
-from evalkit.formats.json_paths import MISSING, path_pattern, value_at
+from evalkit.formats.json_paths import MISSING, path_pattern, single_path, value_at
 from evalkit.formats.json_values import json_text
 from evalkit.text.escaping import cut
 
@@ -95,8 +95,7 @@ def check_arguments_of(given: ArgumentsOf) -> None:
             fix = f"did you mean `{near[0]}`? write `$.{paths[0]}` for an argument of this name"
             raise ValueError(f"arguments_of: {paths[0]!r} of {tool} is not a mode; {fix}")
         for path in paths:
-            if not path_pattern("arguments_of", path):
-                raise ValueError(f"arguments_of: {tool} has an empty path; name an argument such as `order_id`")
+            single_path("arguments_of", path)
 
 
 def unmatched(acts: Sequence[Act], matched: Sequence[int]) -> list[Act]:

@@ -10,11 +10,11 @@ from typing import ClassVar
 from evalkit.disk.files import read_file
 from evalkit.disk.paths import inside_project
 from evalkit.errors import InputError, Problem
+from evalkit.formats.steps import step_of
 from evalkit.scorers.agents.expected import NO_CALLS, calls_made
 from evalkit.scorers.agents.policy_checks import Trail, findings
 from evalkit.scorers.agents.policy_file import ToolPolicy, read_policy
 from evalkit.scorers.agents.policy_strength import rule_texts
-from evalkit.scorers.agents.steps import as_steps
 from evalkit.scorers.base import Services
 from evalkit.scorers.rules.rule import PassFail
 from evalkit.text.numbers import plural
@@ -123,4 +123,4 @@ def _trail(output: Output) -> Trail | None:
         return None
     if steps is not None and (not calls or any(step.kind == "tool" for step in steps)):
         return Trail(steps, whole=True)
-    return Trail(as_steps(calls), whole=False)
+    return Trail(tuple(map(step_of, calls)), whole=False)

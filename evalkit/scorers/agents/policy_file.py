@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from evalkit.errors import InputError, Problem
 from evalkit.formats.build import Builder
-from evalkit.formats.json_paths import path_pattern
+from evalkit.formats.json_paths import single_path
 from evalkit.formats.yaml_text import MAX_BYTES, Document, parse_data
 from evalkit.scorers.rules.json_schema import check_schema
 from evalkit.types import Severity
@@ -64,8 +64,7 @@ class BeforeRule:
     def __post_init__(self) -> None:
         _check_globs(self, "of", "needs")
         for path in self.same:
-            if not path_pattern("same", path):
-                raise ValueError("same: a path is empty; name an argument, such as `order_id`")
+            single_path("same", path)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import ClassVar
 
+from evalkit.formats.steps import step_of
 from evalkit.scorers.agents.expected import EXPECTED, NO_CALLS, calls_made, expected_calls, is_named
 from evalkit.scorers.rules.rule import check_share
 from evalkit.text.numbers import plural
-from evalkit.types import Case, Metric, Output, Score, Step, StepKind, ToolCall, Unscored
+from evalkit.types import Case, Metric, Output, Score, Step, StepKind, Unscored
 
 NO_STEPS = "the system does not say which steps it took"
 
@@ -25,28 +26,10 @@ def steps_of_kinds(output: Output, kinds: Collection[StepKind]) -> tuple[Step, .
     calls = calls_made(output)
     tools = any(step.kind == "tool" for step in given or ())
     if "tool" in kinds and (calls is None or (calls and not tools)):
-        return as_steps(calls) if calls and set(kinds) == {"tool"} else None
+        return tuple(map(step_of, calls)) if calls and set(kinds) == {"tool"} else None
     if given is None:
         return () if set(kinds) == {"tool"} else None
     return tuple(step for step in given if step.kind in kinds)
-
-
-def as_steps(calls: Sequence[ToolCall]) -> tuple[Step, ...]:
-    """Return tool calls as steps."""
-    return tuple(
-        Step(
-            kind="tool",
-            name=call.name,
-            call_id=call.id,
-            turn=call.turn,
-            arguments=call.arguments,
-            result=call.result,
-            error=call.error,
-            started_s=call.started_s,
-            ended_s=call.ended_s,
-        )
-        for call in calls
-    )
 
 
 @dataclass(frozen=True, kw_only=True)

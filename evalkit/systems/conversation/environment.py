@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -50,6 +51,7 @@ class Recorder:
 
     environment: Environment
     began: float = field(default_factory=monotonic)
+    """Start of the conversation, in seconds of `time.monotonic`."""
     turn: int = 1
     steps: list[Step] = field(default_factory=list)
     fault: str = ""
@@ -57,7 +59,7 @@ class Recorder:
     over: bool = False
 
     def __post_init__(self) -> None:
-        """Let one call in at a time, as a test would."""
+        """Create the lock that lets one call in at a time."""
         self._lock = threading.RLock()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
@@ -80,7 +82,9 @@ class Recorder:
         """Run a tool and record it.
 
         Raises:
-            ToolError: the tool refuses, or the conversation is over.
+            ToolError: the tool refuses, there is no such tool, or the conversation is over.
+            ValueError: JSON cannot hold the arguments.
+            Exception: whatever else the tool raises.
         """
         if not isinstance(name, str):
             raise ToolError(f"no tool called {shown(name)}; the name of a tool is a text")
@@ -100,7 +104,13 @@ class Recorder:
                 self._record(name, given, call_id, started, error=f"{type(error).__name__}: {one_line(error)}")
                 raise
             self._record(name, given, call_id, started, result=kept)
-            return result
+            return copy.deepcopy(kept)  # neither the environment's own value nor the one that is recorded
+
+    def take(self) -> list[Step]:
+        """Return the steps that were recorded since they were last taken."""
+        with self._lock:
+            taken, self.steps = self.steps, []
+            return taken
 
     def close(self) -> None:
         """Refuse every further call."""

@@ -111,7 +111,7 @@ class _Talk:
     """The conversation as it is stored: with what is known of each turn."""
     steps: list[Step] = field(default_factory=list)
     told_turns: set[int] = field(default_factory=set)
-    """Turns of which the system, or evalkit for it, says what was done."""
+    """Turns whose actions are known, from the system or from evalkit."""
     reported: list[Step] = field(default_factory=list)
     """Steps that the system has reported, as it reported them."""
     last: Output | None = None
@@ -130,6 +130,7 @@ class _Talk:
         self.session = str(uuid.uuid4())
         self.limit = timeout(self.settings.timeout_s)
         self.environment: Recorder | None = None
+        self.tools: Sequence[str] = ()
         self.state: Mapping[str, Any] | None = None
         if not isinstance(self.case.input, str):
             self.sent += self.case.input[:-1]
@@ -148,7 +149,8 @@ class _Talk:
         except SimulatorFailed as failed:
             if failed.usage is not None:
                 self.user_usages.append(failed.usage)
-            return Failure(USER_ERROR, f"after turn {self.turn}: {failed}", self._partial())
+            where = f"after turn {self.turn}" if self.turn else "before the first turn"
+            return Failure(USER_ERROR, f"{where}: {failed}", self._partial())
         except TimeoutError:
             if not self.limit.expired():
                 raise
@@ -163,6 +165,7 @@ class _Talk:
         if make is not None:
             own_state = copy.deepcopy(dict(self.talk.state or {}))  # it may work in place; the row stays as it is
             made = await self._run(lambda: make(own_state))
+            self.tools = await self._run(lambda: tool_names(made.tools))
             self.environment = Recorder(made, self.began)
             await self._look()
 
@@ -193,7 +196,7 @@ class _Talk:
         """Lead the turns, and return why they ended."""
         scripted, done = len(self.talk.turns), False
         while True:
-            if self.turn == self.settings.max_turns and not done:
+            if self.turn == self.settings.max_turns:
                 return "max_turns"
             if scripted:
                 text = self.talk.turns[self.turn].user
@@ -216,7 +219,7 @@ class _Talk:
         if self.turn == 0 and user.opening is not None:
             return user.opening, False
         if self.talks.simulate is None:
-            raise SimulatorFailed("nobody plays the user")
+            raise SimulatorFailed("no model is configured to play the user")
         said = await self._untimed(self.talks.simulate(user, self.messages, self.repeat))
         self.user_usages.append(said.usage)
         return said.text, said.done and self.turn > 0
@@ -294,7 +297,7 @@ class _Talk:
         if self.environment is None:
             return []
         self.told_turns.add(self.turn)
-        recorded, self.environment.steps = self.environment.steps, []
+        recorded = self.environment.take()
         self.steps += recorded
         return recorded
 
@@ -308,8 +311,7 @@ class _Talk:
         self.reported += reported
         if self.talks.runs_tools:  # the model asks for calls, and evalkit makes them
             new = [step for step in new if step.kind != "tool"]
-        tools = tool_names(self.environment.tools) if self.environment is not None else ()
-        self.steps += [in_turn(step, self.turn, began_s) for step in unmatched(new, recorded, tools)]
+        self.steps += [in_turn(step, self.turn, began_s) for step in unmatched(new, recorded, self.tools)]
 
     async def _run_tools(self, output: Output) -> list[Message]:
         """Run the tools that the model asks for, and return the messages that tell it so."""

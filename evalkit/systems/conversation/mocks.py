@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from evalkit.formats.json_paths import MISSING, Pattern, path_pattern, set_at, shown_path, value_at
+from evalkit.formats.json_paths import MISSING, Pattern, path_pattern, set_at, shown_path, single_path, value_at
 from evalkit.formats.json_values import equal_json
 from evalkit.systems.conversation.environment import ToolError
 
@@ -40,8 +40,7 @@ class MockRule:
         if self.times is not None and self.times < 1:
             raise ValueError(f"times: {self.times} would never be used; write at least 1")
         for key, path in (*(("set", path) for path in self.set), *((("from_", self.from_),) if self.from_ else ())):
-            if not path_pattern(key, path) or "*" in path_pattern(key, path):
-                raise ValueError(f"{key}: {path!r} is not the path of one value; write one such as orders.A-17.status")
+            single_path(key, path)
         if self.error == "":
             raise ValueError('error: empty; say why the tool fails, such as "no such order"')
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from evalkit.formats.conversation import MOST_TURNS
-from evalkit.formats.json_paths import path_pattern
+from evalkit.formats.json_paths import single_path
 from evalkit.systems.base import check_seconds
 from evalkit.text.patterns import compile_pattern
 
@@ -34,7 +34,7 @@ class StopRule:
         if self.tool == "" or self.state == {}:
             raise ValueError(f"{given[0]}: empty, so it never holds; name a tool, or write {{state: expected}}")
         for path in self.state if isinstance(self.state, Mapping) else ():
-            path_pattern("state", path)
+            single_path("state", path)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,11 +62,11 @@ class ConversationSettings:
     def __post_init__(self) -> None:
         """Refuse values out of range."""
         if not 1 <= self.max_turns <= MOST_TURNS:
-            raise ValueError(f"max_turns: expected 1 to {MOST_TURNS}, got {self.max_turns}; 10 is a good start")
+            raise ValueError(f"max_turns: expected 1 to {MOST_TURNS}, got {self.max_turns}; try 10")
         if not 1 <= self.max_steps <= MOST_STEPS:
-            raise ValueError(f"max_steps: expected 1 to {MOST_STEPS}, got {self.max_steps}; 30 is a good start")
+            raise ValueError(f"max_steps: expected 1 to {MOST_STEPS}, got {self.max_steps}; try 30")
         check_seconds("timeout_s", self.timeout_s)
         if self.user is not None and set(self.user) != {"chat"}:
-            raise ValueError("user: names no model; write {chat: MODEL} or {chat: {model: ..., base_url: ...}}")
+            raise ValueError("user: no model given; write {chat: MODEL} or {chat: {model: ..., base_url: ...}}")
         if isinstance(self.environment, Mapping) and set(self.environment) != {"python"}:
             raise ValueError("environment: expected a file of mocks or a class; write {python: envs.shop:Shop}")

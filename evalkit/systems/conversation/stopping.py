@@ -25,7 +25,7 @@ def stops(
     Args:
         rules: of the suite.
         text: the answer.
-        steps: all steps so far.
+        steps: those of the current turn.
         state: of the world; `None` if it is unknown, so that no rule about it holds.
         expected: path -> value, of the case.
     """

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from types import MappingProxyType
+from typing import Any
 
 import pytest
 
 from evalkit.formats.messages import input_of
 from evalkit.llm.budget import BudgetReached
 from evalkit.systems.conversation.environment import ToolError
-from evalkit.systems.conversation.loop import Said, SimulatorFailed
-from evalkit.types import Failure, Message, Output, Usage
+from evalkit.systems.conversation.loop import Said, SimulatorFailed, Talks, conversing
+from evalkit.systems.conversation.settings import ConversationSettings
+from evalkit.types import Case, Failure, Message, Output, Usage
 
 TWO = {"turns": [{"user": "Refund A-17"}, {"user": "Yes."}], "state": {"orders": {"A-17": {"status": "returned"}}}}
 
@@ -524,3 +527,49 @@ def test_a_history_comes_before_the_first_turn(talk) -> None:
     ended = talk(lambda fields, case: str(len(case.input)), {"input": history})
     assert (ended.text, ended.stop) == ("3", "script_end")
     assert [message.content for message in ended.messages] == ["Hi", "Hello", "Refund?", "3"]
+
+
+class World:
+    """An environment that each test completes."""
+
+    tools: Any = ()
+
+    def __init__(self, state):
+        self.state = {"orders": {"A-17": {"status": "returned"}}}
+
+    def call(self, name, arguments):
+        """Return the order itself, behind a read-only mapping."""
+        return MappingProxyType(self.state["orders"]["A-17"]) if name == "proxy" else self.state["orders"]["A-17"]
+
+
+def lead_in(world: type, agent) -> Output | Failure:
+    """Hold one turn of a conversation in a world."""
+
+    async def answer(case, repeat):
+        return agent(case.fields["environment"])
+
+    talks = Talks(settings=ConversationSettings(), make_environment=world)
+    return asyncio.run(conversing(answer, talks)(Case(id="c", input="x", fields={}), 0))
+
+
+def test_an_agent_that_edits_a_result_changes_nothing() -> None:
+    """The world changes through its tools alone."""
+
+    def agent(environment):
+        environment.call("get", {})["status"] = "refunded"
+        return Output(text=str(dict(environment.call("proxy", {}))))
+
+    ended = lead_in(World, agent)
+    assert isinstance(ended, Output)
+    assert ended.text == "{'status': 'returned'}"
+    assert ended.state == {"orders": {"A-17": {"status": "returned"}}}
+    assert [call.result for call in ended.tool_calls or ()] == [{"status": "returned"}] * 2
+
+
+@pytest.mark.parametrize("tools", [["get"], [{"name": "get"}], 5])
+def test_tools_that_are_wrongly_described(tools) -> None:
+    """They are a fault of the environment, told before its first turn."""
+    world = type("Odd", (World,), {"tools": tools})
+    ended = lead_in(world, lambda environment: Output(text="x"))
+    assert isinstance(ended, Failure)
+    assert ended.kind == "environment"
