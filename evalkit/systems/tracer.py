@@ -164,8 +164,8 @@ def tool(function: Callable[..., Any] | None = None, *, name: str = "") -> Any:
     if function is None:
         return functools.partial(tool, name=name)
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-        what = f"evalkit.tool: {function.__name__} is a generator, which has no result when it is called"
-        raise TypeError(f"{what}; decorate the function that goes through it")
+        what = f"evalkit.tool: {function.__name__} is a generator function, so calling it returns no result to record"
+        raise TypeError(f"{what}; decorate the function that iterates over it")
     called, signature = name or function.__name__, inspect.signature(function)
 
     def begin(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> step:

@@ -115,5 +115,5 @@ def _told(block: Sequence[Act], n: int, start: int) -> str:
     if not n:
         return "no call"
     if n == 1:
-        return "no call is repeated at once"
+        return "no call is repeated back to back"
     return f"{', '.join(map(str, block))} {n} times in a row, from call {start + 1}"
