@@ -127,8 +127,10 @@ def _lines(messages: Sequence[Message], steps: Sequence[Step], history: int) -> 
 
 def _taken(left: list[Step], steps: Sequence[Step], turn: int | None = None) -> Iterator[_Draft]:
     """Yield lines of some steps, and take these out of those that are left."""
+    taken = frozenset(map(id, steps))
+    if taken:
+        left[:] = [each for each in left if id(each) not in taken]
     for step in steps:
-        left[:] = [each for each in left if each is not step]
         yield step.turn or turn, "approval" if step.kind == "approval" else "tool", "", _step(step)
 
 
