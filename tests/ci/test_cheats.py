@@ -264,6 +264,20 @@ def own_scorer(repository: Repository) -> None:
     repository.swap("suite.yaml", "cohorts: [group]", f"{call}cohorts: [group]")
 
 
+def agent_with_policy(repository: Repository) -> None:
+    """Let the base have a bot that reports its tool calls, and a policy that limits them."""
+    steps = "'trajectory': [{'kind': 'tool', 'name': 'add', 'arguments': {}}]"
+    repository.swap("bot.py", "-> str", "-> dict")
+    repository.swap("bot.py", 'f"The sum is {total}."', f"{{'text': f'The sum is {{total}}.', {steps}}}")
+    repository.write("policy.yaml", "forbid: [delete]\nat_most: {of: add, n: 1}\n")
+    repository.swap("suite.yaml", "cohorts: [group]", "  - policy: policy.yaml\ncohorts: [group]")
+
+
+def policy(text: str, change: Change) -> Change:
+    """Write another policy, with the check that blocks taken out."""
+    return both(drop_failures, change, lambda repository: repository.write("policy.yaml", text))
+
+
 def labels(rows: list[dict[str, Any]]) -> Change:
     """Write other labels, with the check that blocks taken out."""
     text = "".join(json.dumps(row) + "\n" for row in rows)
@@ -379,6 +393,11 @@ CHEATS: Mapping[str, tuple[Cheat, ...]] = {
         Cheat("schema file edited", both(drop_failures, suite((NO_REGRESSION, "")), lambda repository: repository.write("shape.json", "{}\n")), "condition", "! scorer shape file shape.json "),
         Cheat("file behind an own scorer emptied", both(drop_failures, suite((NO_REGRESSION, "")), lambda repository: repository.write("cheat_words.txt", "")), "condition", "! scorer worded file cheat_words.txt ", base=own_scorer),
         Cheat("field of the case swapped", both(edit(easy=["sum"]), lambda r: r.cases({i: {"easy": ["sum"]} for i in IDS}), unscored(("min_recall: 0.9", "min_recall: 0.9, required_field: easy"))), "condition", r"(?s)! scorer keywords required_field not set → #.*"),
+    ),
+    "removes or widens a rule of a policy file": (
+        Cheat("rule of a policy widened", policy("forbid: [delete]\nat_most: {of: add, n: 2}\n", suite((NO_REGRESSION, ""))), "condition", "! scorer policy at_most add n 1; per conversation → n 2", base=agent_with_policy),
+        Cheat("rule of a policy removed", policy("at_most: {of: add, n: 1}\n", suite((NO_REGRESSION, ""))), "condition", "! scorer policy forbid delete forbidden → removed", base=agent_with_policy),
+        Cheat("rule of a policy widened, with no_regression", policy("forbid: [delete]\nat_most: {of: add, n: 2}\n", lambda repository: None), "refused", "policy", base=both(agent_with_policy, suite(("metrics: [pass_rate, keywords]", "metrics: [pass_rate, policy]")), red_saved)),
     ),
     "adds, edits or removes labels, or asks judges for less agreement": (
         Cheat("floor of kappa lowered", both(drop_failures, suite(("repeat: 1", "repeat: 1\nkappa_floors: {overall: 0.1}"))), "condition", "! kappa_floors overall 0.6 → 0.1"),
