@@ -27,7 +27,7 @@ gate: [pass_rate: {min: 0.5}]
 MOCKS = """\
 tools:
   get_order: {rules: [{from: "orders.{order_id}"}]}
-  refund: {rules: [{set: {"orders.{order_id}.status": refunded}, returns: {ok: true}}]}
+  refund: {writes: true, rules: [{set: {"orders.{order_id}.status": refunded}, returns: {ok: true}}]}
 """
 AGENT = """\
 def answer(message, turn, environment, session):

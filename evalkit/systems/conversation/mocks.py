@@ -56,12 +56,14 @@ class MockTool:
     parameters: Mapping[str, Any] = field(default_factory=lambda: {"type": "object", "properties": {}})
     """JSON Schema of the arguments."""
     writes: bool = False
-    """Whether it changes the world."""
+    """Whether it changes the state, which a tool with a `set` among its rules must say, for readers of the file."""
 
     def __post_init__(self) -> None:
         """Refuse a tool that leaves some call unanswered."""
         if not self.rules:
             raise ValueError("rules: none; add one such as `{returns: {}}`")
+        if not self.writes and any(rule.set for rule in self.rules):
+            raise ValueError("writes: not set, but a rule has `set`, so the tool changes the state; add `writes: true`")
         for name in ("when", "times"):
             if getattr(self.rules[-1], name):
                 fix = 'add a last rule such as `{error: "no such order"}`'

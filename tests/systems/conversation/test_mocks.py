@@ -13,7 +13,7 @@ from tests.systems.conversation.conftest import read_mocks
 
 def one(rules: str, state=None) -> MockEnvironment:
     """An environment with one tool `t`."""
-    return MockEnvironment(read_mocks(f"tools: {{t: {{rules: {rules}}}}}"), state or {})
+    return MockEnvironment(read_mocks(f"tools: {{t: {{writes: true, rules: {rules}}}}}"), state or {})
 
 
 @pytest.mark.parametrize(
@@ -116,6 +116,11 @@ def test_tools_as_a_model_is_told_of_them(orders) -> None:
             "mocks.yaml:1:22 tools.t.rules[0].from: 'a..b' is not a path; write one such as "
             "address.zip or items[*].price",
         ),
+        (
+            "tools: {t: {rules: [{returns: 1, times: 1}, {set: {a: 1}}]}}",
+            "mocks.yaml:1:9 tools.t.writes: not set, but a rule has `set`, so the tool changes the state; "
+            "add `writes: true`",
+        ),
         ("tools: {t: {ruels: []}}", "mocks.yaml:1:13 tools.t.ruels: unknown key; did you mean `rules`?"),
     ],
 )
@@ -130,7 +135,7 @@ def test_mocks_that_cannot_be_used_are_told_with_their_line(text, problem) -> No
     "tool",
     [
         "{parameters: {type: object, required: [seat]}, rules: [{returns: ok}]}",
-        '{rules: [{set: {"seats.{seat}": taken}}]}',
+        '{writes: true, rules: [{set: {"seats.{seat}": taken}}]}',
     ],
 )
 def test_an_argument_that_is_missing(tool: str) -> None:
