@@ -22,6 +22,8 @@ from evalkit.formats.tool_calls import read_arguments
 from evalkit.text.values import shown
 from evalkit.types import APPROVALS, ROLES, STEP_KINDS, Message, Step, ToolCall, Usage
 
+CLAIMED = "claimed: the environment never had this call"
+"""Error of a call of an environment's tool that a system reports and evalkit did not run."""
 MOST_STEPS = 10_000
 _KEYS = {
     *("kind", "name", "id", "parent", "call_id", "turn", "arguments", "result", "error", "started_s", "ended_s"),

@@ -28,6 +28,7 @@ SCORERS: Mapping[str, str] = {
     "deepeval": "libraries.deepeval:Deepeval",
     "efficiency": "agents.steps:Efficiency",
     "exact": "rules.exact:Exact",
+    "fabricated_calls": "agents.fabricated_calls:FabricatedCalls",
     "geval": "judges.geval:GEval",
     "groundedness": "rules.overlap:Groundedness",
     "json": "rules.json_schema:Json",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evalkit.scorers.agents.budget import AnswerBudget
+from evalkit.scorers.agents.fabricated_calls import FabricatedCalls
 from evalkit.scorers.agents.loops import Loops, longest_cycle
 from evalkit.scorers.agents.steps import Efficiency, Steps
 from evalkit.scorers.agents.tool_calls import ToolCalls
@@ -184,6 +186,45 @@ def test_tool_errors(calls: str, expected: list[object]) -> None:
     assert values(ToolErrors().score(CASE, called(*calls.split()))) == pytest.approx(expected)
 
 
+MADE = Step(kind="tool", name="get_order", recorded_by="evalkit", turn=1)
+ONLY_CLAIMED = Step(kind="tool", name="refund", error="claimed: the environment never had this call", turn=2)
+OWN = Step(kind="tool", name="search")
+
+
+@pytest.mark.parametrize(
+    ("steps", "expected", "passed"),
+    [
+        ((MADE, MADE, MADE, ONLY_CLAIMED), 1 / 4, False),
+        ((ONLY_CLAIMED,), 1.0, False),
+        ((MADE, OWN), 0.0, True),
+        ((dataclasses.replace(MADE, error="no such order"),), 0.0, True),
+    ],
+)
+def test_fabricated_calls(steps: tuple[Step, ...], expected: float, passed: bool) -> None:
+    """Claimed / (claimed + made): an own tool does not count, and a call that failed was made."""
+    grade = FabricatedCalls().score(CASE, Output(text="", trajectory=steps))
+    assert isinstance(grade, Score)
+    assert (grade.value, grade.passed) == (pytest.approx(expected), passed)
+
+
+def test_a_fabricated_call_is_named_with_its_turn() -> None:
+    """So a reader finds it."""
+    grade = FabricatedCalls(max=0.5).score(CASE, Output(text="", trajectory=(MADE, ONLY_CLAIMED)))
+    assert isinstance(grade, Score)
+    assert (grade.passed, grade.reason) == (True, "1 of 2 calls only claimed: refund (turn 2)")
+
+
+def test_without_an_environment_nobody_knows_what_was_fabricated() -> None:
+    """The calls of an agent's own tools are its word alone, and so are calls without steps."""
+    outputs = (
+        Output(text="", trajectory=(OWN,)),
+        Output(text="", trajectory=()),
+        Output(text="", tool_calls=(ToolCall("a"),)),
+    )
+    kinds = ["no_call", "no_call", "missing_trajectory"]
+    assert [values(FabricatedCalls().score(CASE, output)) for output in outputs] == [[kind] for kind in kinds]
+
+
 def test_a_figure_that_few_answers_have_does_not_cost_coverage() -> None:
     """`.recovered` of an answer without an error is unscored, so it decides nothing."""
     metrics = [metric for scorer in SCORERS for metric in scorer.metrics]
@@ -241,6 +282,7 @@ def test_an_unknown_amount_is_not_within() -> None:
         (lambda: Steps(name="get_*"), "name"),
         (lambda: Efficiency(min=2), "min"),
         (lambda: ToolErrors(max=-0.1), "max"),
+        (lambda: FabricatedCalls(max=2), "max"),
         (AnswerBudget, "cost_usd"),
         (lambda: AnswerBudget(seconds=-1), "seconds"),
     ],

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from evalkit.formats.json_values import json_text
-from evalkit.formats.steps import step_of, steps_of
+from evalkit.formats.steps import CLAIMED, step_of, steps_of
 from evalkit.types import Output, Step
 
 
@@ -46,10 +46,6 @@ def new_steps(reported: Sequence[Step], turn: int, earlier: Collection[Step]) ->
 
 def _key(step: Step) -> str:
     return json_text([step.kind, step.name, step.id, step.call_id, step.turn, step.arguments, step.started_s])
-
-
-CLAIMED = "claimed: the environment never had this call"
-"""Error of a reported call of an environment's tool that evalkit did not record."""
 
 
 def unmatched(reported: Sequence[Step], recorded: Sequence[Step], tools: Collection[str]) -> list[Step]:

@@ -10,6 +10,7 @@ import pytest
 
 from evalkit.formats.messages import input_of
 from evalkit.llm.budget import BudgetReached
+from evalkit.scorers.agents.fabricated_calls import FabricatedCalls
 from evalkit.systems.conversation.environment import ToolError
 from evalkit.systems.conversation.loop import Said, SimulatorFailed, Talks, conversing
 from evalkit.systems.conversation.settings import ConversationSettings
@@ -92,6 +93,8 @@ def test_what_an_agent_only_claims_is_an_error(talk) -> None:
         ("refund", "system", "claimed: the environment never had this call"),
         ("search", "system", None),
     ]
+    grade = FabricatedCalls().score(Case(id="c", input="first"), ended)
+    assert (grade.value, grade.passed) == (0.5, False)
 
 
 @pytest.mark.parametrize(
