@@ -79,7 +79,7 @@ def stored_runs(folder: Path, *, suite: str | None = None, most_read: int | None
             past = _indexed(RunFolder(file.parent), index)
             if past is not None and suite in (None, past.suite):
                 found.setdefault(past.run_id, past)
-    return tuple(sorted(found.values(), key=lambda past: (past.finished_at, past.run_id)))
+    return tuple(sorted(found.values(), key=_finished))
 
 
 def newest_run(folder: Path) -> Path | None:
@@ -87,9 +87,7 @@ def newest_run(folder: Path) -> Path | None:
     finished = [past for past in stored_runs(folder) if past.outcome != UNFINISHED]
     if not finished:
         return None
-    # Instants are stored in whole seconds, so the file system decides between runs of the same one.
-    newest = max(finished, key=lambda past: (past.finished_at, _last_changed(Path(past.folder) / DECISION)))
-    return Path(newest.folder)
+    return Path(max(finished, key=_finished).folder)
 
 
 def break_between(before: PastRun, run: PastRun, metric: str, *, own: bool) -> str:
@@ -129,7 +127,12 @@ def past_runs(run: RunFolder, baseline: RunFolder | None, suite: str) -> tuple[P
     newest_first = [past for past in (*own, *reversed(around)) if past.outcome != UNFINISHED and not past.partial]
     found = {past.run_id: past for past in reversed(newest_first)}
     kept = list(dict.fromkeys(past.run_id for past in newest_first))[:MOST_RUNS]
-    return tuple(sorted((found[run_id] for run_id in kept), key=lambda past: (past.finished_at, past.run_id)))
+    return tuple(sorted((found[run_id] for run_id in kept), key=_finished))
+
+
+def _finished(past: PastRun) -> tuple[str, int, str]:
+    # Instants are stored in whole seconds, so the file system decides between runs of the same one.
+    return past.finished_at, _last_changed(Path(past.folder) / DECISION), past.run_id
 
 
 def _last_changed(file: Path) -> int:

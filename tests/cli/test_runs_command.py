@@ -1,6 +1,7 @@
 """Stored runs, listed and drawn; the index only saves reading."""
 
 import json
+import os
 import sqlite3
 from dataclasses import replace
 from pathlib import Path
@@ -9,8 +10,8 @@ from typing import Any
 import pytest
 from cli_project import Project
 
-from evalkit.store.folder import DECISION, MANIFEST
-from evalkit.store.history import INDEX, PastRun, break_between, stored_runs
+from evalkit.store.folder import DECISION, MANIFEST, RunFolder
+from evalkit.store.history import INDEX, PastRun, break_between, past_runs, stored_runs
 
 
 @pytest.fixture
@@ -49,6 +50,23 @@ def test_json_is_one_document(stored: Project) -> None:
     assert [Path(each["folder"]).name for each in found if not each["partial"]] == ["run-0", "run-1", "run-2"]
     assert [each["break_before"] for each in found if not each["partial"]] == ["", "", "another golden set"]
     assert found[0]["values"]["pass_rate"] == 1.0
+
+
+def test_runs_that_finished_in_the_same_second_keep_their_order(stored: Project) -> None:
+    """Instants are stored in whole seconds, and the ids of runs of one second are in no order."""
+    folders = [stored.root / "reports" / f"run-{number}" for number in range(3)]
+    by_id = sorted(folders, key=lambda folder: str(json.loads((folder / MANIFEST).read_text())["run_id"]), reverse=True)
+    for number, folder in enumerate(by_id):
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        manifest["finished_at"] = "2026-01-01T00:00:00+00:00"
+        (folder / MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
+        os.utime(folder / DECISION, ns=(number + 1, number + 1))
+    expected = [folder.name for folder in by_id]
+    found = stored_runs(stored.root / "reports")
+    assert [Path(past.folder).name for past in found if not past.partial] == expected
+    last = by_id[-1]
+    drawn = past_runs(RunFolder(last), None, "sums")
+    assert [Path(past.folder).name for past in drawn] == expected
 
 
 def test_the_index_is_never_trusted_over_the_folders(stored: Project) -> None:
