@@ -94,7 +94,9 @@ def _expecting(case: Case, turn: Turn, messages: Sequence[Message]) -> Case:
 
 def _output_of(output: Output, number: int, messages: Sequence[Message], start: int, n_turns: int) -> Output:
     said = [message for message in messages[start:] if message.role == "assistant"]
-    last = next((message for message in reversed(said) if not message.tool_calls), Message("assistant"))
+    # What is said beside a call of a tool is the answer only of a turn that has no other.
+    answers = [message for message in said if not message.tool_calls] or [each for each in said if each.content.strip()]
+    last = answers[-1] if answers else Message("assistant")
     contexts, origins, latency_s, usage = read_details(last.details)
     steps, calls = _in_turn(output.trajectory, number, n_turns), _in_turn(output.tool_calls, number, n_turns)
     is_last = number == n_turns
