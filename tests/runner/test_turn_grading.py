@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from evalkit.formats.turns import turns_of
 from evalkit.runner.grading import Grader, grade_all
 from evalkit.scorers.agents.budget import AnswerBudget
 from evalkit.scorers.agents.loops import Loops
@@ -17,7 +18,7 @@ from evalkit.scorers.agents.tool_calls import ToolCalls
 from evalkit.scorers.rules.contains import Contains
 from evalkit.scorers.rules.keywords import Keywords
 from evalkit.scorers.rules.length import Length
-from evalkit.types import Case, Message, Metric, Output, Score, Step, Unscored
+from evalkit.types import Case, Message, Metric, Output, Score, Step, ToolCall, Unscored
 
 TURNS = [
     {"user": "Refund A-17", "expected_tool_calls": [{"name": "get_order", "arguments": {"id": "A-17"}}]},
@@ -75,6 +76,23 @@ def test_a_scorer_of_the_last_answer_sees_the_conversation_as_input() -> None:
 def test_all_answers_are_joined() -> None:
     """By blank lines."""
     assert graded(Contains(all=("Shall I", "20 EUR", "bye")), SOUND, over="all").passed is True
+
+
+@pytest.mark.parametrize(
+    ("said", "text"),
+    [
+        ([("Let me look.", True), ("It is 20 EUR.", False)], "It is 20 EUR."),
+        ([("It is 20 EUR; I pay it now.", True), ("", True)], "It is 20 EUR; I pay it now."),
+        ([("Let me look.", True), ("", False)], ""),
+        ([("", True)], ""),
+    ],
+)
+def test_what_is_said_beside_a_call_is_the_answer_only_of_a_turn_that_has_no_other(said, text) -> None:
+    """An empty final answer stays empty, and what the user was told before the calls that end a turn is not lost."""
+    call = (ToolCall("get_order"),)
+    messages = (Message("user", "q"), *(Message("assistant", each, tool_calls=call * calls) for each, calls in said))
+    (turn,) = turns_of(Case(id="c", input="q"), Output(text="", messages=messages))
+    assert turn.output.text == text
 
 
 def test_each_turn_is_graded_by_what_it_expects() -> None:
