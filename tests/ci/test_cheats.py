@@ -365,10 +365,11 @@ CHEATS: Mapping[str, tuple[Cheat, ...]] = {
         Cheat("a part of the cases", lambda repository: None, "no decision", "", {"case_ids": ("c00", "c01")}),
         Cheat("a deadline that leaves cases out", suite(("repeat: 1", "repeat: 1\ndeadline_s: 0.0001")), "no decision", "deadline_s none → 0.0001"),
     ),
-    "names another system, model, argument, version or timeout": (
+    "names another system, model, argument, version or timeout, or another address for a vendor's models": (
         Cheat("another module", suite(("bot:answer", "other:answer")), "condition", "! system python bot:answer → other:answer"),
         Cheat("arguments", both(lambda repository: repository.write("bot.py", BOT.replace("id: str", "id: str, right: bool = False").replace("BROKEN = ()", f"BROKEN = {BROKEN!r}").replace("(id in BROKEN)", "(id in BROKEN and not right)")), suite(("timeout_s: 20", "timeout_s: 20, arguments: {right: true}"))), "condition", "! system arguments.right not set → true"),
         Cheat("version pinned", both(drop_failures, suite(("timeout_s: 20", "timeout_s: 20, version: '1'"))), "condition", "! system version not set → 1"),
+        Cheat("address of a vendor", both(drop_failures, suite(("https://strict.example", "https://kind.example"))), "condition", "! vendors house.base_url https://strict.example.* → https://kind.example", base=suite(("name: sums", "name: sums\nvendors: {house: {base_url: 'https://strict.example/v1'}}"))),
         Cheat("timeout raised", both(drop_failures, suite(("timeout_s: 20", "timeout_s: 50"))), "condition", "! system timeout_s 20 → 50"),
     ),
     "uses stored answers instead of the system": (
