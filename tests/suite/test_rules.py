@@ -115,7 +115,7 @@ def test_a_file_that_is_edited_under_its_name_is_a_finding(file: str, content: b
 def test_vendors_that_an_earlier_version_did_not_store_are_not_compared() -> None:
     """A baseline that was saved before their rules were kept is decided as it was then."""
     assert amendments(replace(rules(), vendors=None), rules()) == ()
-    assert [each.what for each in amendments(replace(rules(), vendors={}), rules())][0] == "vendors house.api_key_env"
+    assert next(each.what for each in amendments(replace(rules(), vendors={}), rules())) == "vendors house.api_key_env"
 
 
 def test_two_ways_to_write_the_same_are_no_change() -> None:
