@@ -3,7 +3,6 @@
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,13 @@ settings.register_profile("evalkit", deadline=None, suppress_health_check=[Healt
 settings.load_profile("evalkit")
 
 
+_HOME = tempfile.TemporaryDirectory(prefix="evalkit-home-")
+"""HOME of the tests and of what they start: libraries leave files there, and settings of a user are read from there."""
+os.environ["HOME"] = _HOME.name
+for _name in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME"):
+    os.environ.pop(_name, None)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests that start processes, so that the default run leaves them out."""
@@ -25,14 +31,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         drives_a_browser = hasattr(getattr(item, "module", None), "chromium")
         if item.path.relative_to(TESTS).parts[0] in PROCESS or drives_a_browser:
             item.add_marker(pytest.mark.process)
-
-
-@pytest.fixture(scope="session", autouse=True)
-def own_state() -> Iterator[None]:
-    """The key of kept replies lies in a folder of the tests' own."""
-    with tempfile.TemporaryDirectory(prefix="evalkit-state-") as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setitem(os.environ, "XDG_STATE_HOME", folder)
-        yield
 
 
 @pytest.fixture(autouse=True)

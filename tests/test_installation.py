@@ -2,10 +2,13 @@
 
 import hashlib
 import importlib.metadata
+import os
+import pwd
 import re
 import shlex
 import subprocess
 import sys
+import tempfile
 import tomllib
 import venv
 import zipfile
@@ -297,3 +300,9 @@ def test_a_system_is_warned_of_packages_that_it_shares_with_evalkit(tmp_path: Pa
     assert "shapes" not in ended.stdout
     plain = "from evalkit.systems.package_conflicts import shadowed_packages; print(list(shadowed_packages()))"
     assert subprocess.run([sys.executable, "-c", plain], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_tests_have_a_home_of_their_own() -> None:
+    """Nothing is read from the user's, and what libraries leave there is gone with the tests."""
+    assert Path.home() != Path(pwd.getpwuid(os.getuid()).pw_dir)
+    assert Path.home().is_relative_to(tempfile.gettempdir())

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
 from evalkit.formats.conversation import PlannedApproval
 from evalkit.formats.json_values import equal_json
-from evalkit.types import Approval, Step
+from evalkit.formats.tool_calls import read_arguments
+from evalkit.types import Approval, Output, Step
 
 _RECORDED: Mapping[str, Approval] = {
     "approve": "approved",
@@ -65,3 +66,15 @@ def approval_step(interrupt: Mapping[str, Any], answer: PlannedApproval, turn: i
         recorded_by="evalkit",
         details={"unanswered": True} if answer is REJECTED else {},
     )
+
+
+def with_question(output: Output) -> Output:
+    """Return an answer with the arguments of its interrupt as a mapping, which may have come as JSON text.
+
+    Raises:
+        ValueError: they are neither.
+    """
+    if output.interrupt is None:
+        return output
+    arguments = read_arguments("interrupt.arguments", output.interrupt.get("arguments"))
+    return replace(output, interrupt={**output.interrupt, "arguments": arguments})

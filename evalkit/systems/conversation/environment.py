@@ -117,6 +117,10 @@ class Recorder:
             self._record(name, given, call_id, started, result=kept)
             return copy.deepcopy(kept)  # neither the environment's own value nor the one that is recorded
 
+    def given(self) -> GivenEnvironment:
+        """Return what the system is given."""
+        return GivenEnvironment(self)
+
     def take(self) -> list[Step]:
         """Return the steps that were recorded since they were last taken."""
         with self._recording:

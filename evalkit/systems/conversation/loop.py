@@ -14,18 +14,10 @@ from typing import Any
 from evalkit.formats.contexts import context_records
 from evalkit.formats.conversation import Conversation, SimulatedUser, conversation_of
 from evalkit.formats.steps import MOST_STEPS, calls_of, usage_record
-from evalkit.formats.tool_calls import read_arguments
 from evalkit.formats.usage import sum_usages, total
 from evalkit.systems.base import Answer
-from evalkit.systems.conversation.approvals import REJECTED, Person, approval_step, resume_of
-from evalkit.systems.conversation.environment import (
-    MOST_BYTES,
-    GivenEnvironment,
-    MakeEnvironment,
-    Recorder,
-    ToolError,
-    tool_names,
-)
+from evalkit.systems.conversation.approvals import REJECTED, Person, approval_step, resume_of, with_question
+from evalkit.systems.conversation.environment import MOST_BYTES, MakeEnvironment, Recorder, ToolError, tool_names
 from evalkit.systems.conversation.reported_steps import in_turn, new_steps, reported_in, unmatched
 from evalkit.systems.conversation.settings import ConversationSettings
 from evalkit.systems.conversation.stopping import stops
@@ -285,7 +277,7 @@ class _Talk:
 
     async def _call(self, text: str, resume: dict[str, Any] | None, asked: Sequence[Message]) -> Output:
         given = {"session": self.session, "message": text, "turn": self.turn, "resume": resume}
-        tools = None if self.environment is None else GivenEnvironment(self.environment)
+        tools = self.environment.given() if self.environment is not None else None
         fields = {**self.case.fields, **given, "environment": tools}
         began_s = monotonic() - self.began
         case = replace(self.case, input=(*self.sent, *asked), fields=fields)
@@ -298,7 +290,10 @@ class _Talk:
             raise _Failed(Failure("too_large", what))
         if isinstance(ended, Failure):
             raise _Failed(ended)
-        ended = _with_question(ended)
+        try:
+            ended = with_question(ended)
+        except ValueError as error:
+            raise _Failed(Failure("bad_output", one_line(error))) from None
         self.last = ended
         self.n_repeated += ended.attempts - 1
         self.latencies_s.append(ended.latency_s)
@@ -394,18 +389,3 @@ class _Talk:
             done=False,
         )
         return with_tool_errors(output, self.talks.tool_error)
-
-
-def _with_question(output: Output) -> Output:
-    """Return an answer with the arguments of its interrupt as a mapping, which may have come as JSON text.
-
-    Raises:
-        _Failed: `bad_output`, if they are neither.
-    """
-    if output.interrupt is None:
-        return output
-    try:
-        arguments = read_arguments("interrupt.arguments", output.interrupt.get("arguments"))
-    except ValueError as error:
-        raise _Failed(Failure("bad_output", one_line(error))) from None
-    return replace(output, interrupt={**output.interrupt, "arguments": arguments})
