@@ -97,14 +97,14 @@ def _output_of(output: Output, number: int, messages: Sequence[Message], start: 
     # What is said beside a call of a tool is the answer only of a turn that has no other.
     answers = [message for message in said if not message.tool_calls] or [each for each in said if each.content.strip()]
     last = answers[-1] if answers else Message("assistant")
-    contexts, origins, latency_s, usage = read_details(last.details)
+    known = read_details(last.details)
     steps, calls = _in_turn(output.trajectory, number, n_turns), _in_turn(output.tool_calls, number, n_turns)
     is_last = number == n_turns
     return Output(
         text=last.content,
-        contexts=contexts,
-        origins=origins,
-        usage=usage,
+        contexts=known.contexts,
+        origins=known.origins,
+        usage=known.usage,
         tool_calls=calls if steps is None or calls is None else calls_of(steps) or (),
         trajectory=steps,
         messages=tuple(messages),
@@ -112,7 +112,7 @@ def _output_of(output: Output, number: int, messages: Sequence[Message], start: 
         stop=output.stop if is_last else None,
         fault=output.fault if is_last else None,
         interrupt=output.interrupt if is_last else None,
-        latency_s=latency_s,
+        latency_s=known.latency_s,
         replayed=output.replayed,
     )
 
@@ -124,10 +124,19 @@ def _in_turn(made: tuple[_Made, ...] | None, number: int, n_turns: int) -> tuple
     return None if any(each.turn is None for each in made) else tuple(each for each in made if each.turn == number)
 
 
-def read_details(
-    details: Mapping[str, Any],
-) -> tuple[tuple[str, ...] | None, tuple[Origin, ...], float | None, Usage | None]:
-    """Return contexts, their origins, latency in seconds and usage of an answer; what cannot be read is unknown."""
+@dataclass(frozen=True, slots=True)
+class AnswerDetails:
+    """What is known of one answer of a conversation besides its text."""
+
+    contexts: tuple[str, ...] | None
+    origins: tuple[Origin, ...]
+    """Of the contexts; empty if unknown."""
+    latency_s: float | None
+    usage: Usage | None
+
+
+def read_details(details: Mapping[str, Any]) -> AnswerDetails:
+    """Read the details of an answer; what cannot be read is unknown."""
     contexts: tuple[str, ...] | None = None
     origins: tuple[Origin, ...] = ()
     latency_s = usage = None
@@ -138,4 +147,4 @@ def read_details(
         latency_s = read_amount("latency_s", details.get("latency_s"))
     with suppress(ValueError):
         usage = read_usage("usage", details.get("usage"))
-    return contexts, origins, latency_s, usage
+    return AnswerDetails(contexts, origins, latency_s, usage)

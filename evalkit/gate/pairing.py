@@ -28,7 +28,7 @@ class Baseline:
     frame: FrozenFrame
     score_keys: ScoreKeys
     candidate_score_keys: ScoreKeys
-    by_turns: FrozenFrame | None = None
+    alternated: FrozenFrame | None = None
     """Answers of the baseline's system alternated with the candidate's, if it was called: the only comparable times."""
     other_conversation: str = ""
     """Parts in which its conversations were led differently, so that they are not compared; empty if in none."""

@@ -96,14 +96,14 @@ def _item(row: Row, chance: float) -> Item:
         answer_sha256=answer_sha256(labelled_text(row.output)),
         inclusion_probability=chance,
         input=row.case.question,
-        talk=_talk(row.case, row.output),
+        talk=_conversation(row.case, row.output),
         reference=tuple(row.case.reference),
         contexts=tuple(row.output.contexts or row.case.contexts),
         answer=row.output.text,
     )
 
 
-def _talk(case: Case, output: Output) -> tuple[tuple[str, str], ...]:
+def _conversation(case: Case, output: Output) -> tuple[tuple[str, str], ...]:
     """Return who said or did what in a conversation, or in a chat before the answer; empty for a plain question."""
     turns = sum(message.role == "user" for message in output.messages or ())
     if turns < 2 and isinstance(case.input, str):

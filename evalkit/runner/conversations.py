@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from evalkit.disk.project_code import load_callable
 from evalkit.errors import InputError, Problem
-from evalkit.formats.conversation import conversation_of
-from evalkit.formats.turns import turn_starts
 from evalkit.runner.conversation_key import conversation_key
 from evalkit.runner.grading import Grader
+from evalkit.scorers.agents.ended import ConversationEnded
 from evalkit.scorers.registry import score_key
 from evalkit.suite.model import Suite
 from evalkit.systems import CALLED
@@ -22,40 +20,14 @@ from evalkit.systems.base import Answer, Shared, SystemConfig
 from evalkit.systems.chat import ChatSystem
 from evalkit.systems.command import CommandSystem
 from evalkit.systems.conversation.environment import MakeEnvironment
-from evalkit.systems.conversation.loop import Simulate, Talks, conversing, directly
+from evalkit.systems.conversation.loop import ConversationSetup, Simulate, conversing, directly
 from evalkit.systems.conversation.mocks import MockEnvironment
 from evalkit.systems.http import HttpSystem
 from evalkit.systems.python import PythonSystem
 from evalkit.systems.threads import own_code
-from evalkit.text.numbers import plural
-from evalkit.types import Case, Metric, Output, Score, Unscored
 
 if TYPE_CHECKING:
     from evalkit.runner.prepare import Prepared
-
-
-CUT_OFF = ("max_turns", "max_steps", "interrupt")
-"""Ends of a conversation that was cut off: the metric `ended` is 0."""
-
-
-@dataclass(frozen=True)
-class ConversationEnded:
-    """Fail a conversation that was cut off: too many turns or steps, an open question, or an agent that ended early."""
-
-    version: ClassVar[str] = "1"
-    name: ClassVar[str] = "ended"
-    metrics: ClassVar[tuple[Metric, ...]] = (Metric("ended", binary=True),)
-    needs: ClassVar[frozenset[str]] = frozenset()
-
-    def score(self, case: Case, output: Output) -> Score | Unscored:
-        """Grade by why the conversation ended."""
-        if output.stop is None:
-            return Unscored(self.name, "missing_stop", "the answer does not say why the conversation ended")
-        left = len(conversation_of(case).turns) - len(turn_starts(case, output.messages or ()))
-        if output.stop == "agent_done" and left > 0:
-            return Score(self.name, 0.0, False, f"the agent ended it with {plural(left, 'scripted turn')} left")
-        passed = output.stop not in CUT_OFF
-        return Score(self.name, float(passed), passed, f"the conversation ended with {output.stop}")
 
 
 def adds_ended(suite: Suite) -> bool:
@@ -113,7 +85,7 @@ async def open_system(system: SystemConfig, prepared: Prepared) -> AsyncIterator
             yield answer
             return
         make, run = await _environment(prepared, stack)
-        talks = Talks(
+        setup = ConversationSetup(
             settings=conversation.settings,
             make_environment=make,
             runs_tools=make is not None and isinstance(system, ChatSystem),
@@ -122,7 +94,7 @@ async def open_system(system: SystemConfig, prepared: Prepared) -> AsyncIterator
             tool_error=getattr(system, "tool_error", None),
             before_turn=prepared.budget.check if prepared.budget is not None else lambda: None,
         )
-        yield conversing(answer, talks)
+        yield conversing(answer, setup)
 
 
 def _simulate(prepared: Prepared) -> Simulate | None:

@@ -62,10 +62,10 @@ def simulating(client: ChatClient) -> Simulate:
         client: asks the model.
     """
 
-    async def simulate(user: SimulatedUser, talk: Sequence[Message], repeat: int) -> Said:
-        turns = list(_turns(user, talk))
-        first = next((message.content for message in talk if message.role == "user"), None)
-        begun = any(message.role == "assistant" for message in talk)
+    async def simulate(user: SimulatedUser, messages: Sequence[Message], repeat: int) -> Said:
+        turns = list(_turns(user, messages))
+        first = next((message.content for message in messages if message.role == "user"), None)
+        begun = any(message.role == "assistant" for message in messages)
         usage: Usage | None = None
 
         def fault(reply: UserReply) -> str:
@@ -94,14 +94,14 @@ def simulating(client: ChatClient) -> Simulate:
     return simulate
 
 
-def _turns(user: SimulatedUser, talk: Sequence[Message]) -> Iterator[dict[str, str]]:
+def _turns(user: SimulatedUser, messages: Sequence[Message]) -> Iterator[dict[str, str]]:
     """Yield the conversation as the model gets it: the assistant's answers are said to it, the user's are its own."""
     persona = f"Who the person is: {user.persona}\n" if user.persona.strip() else ""
     facts = "".join(f"- {name}: {value}\n" for name, value in user.facts.items()) or "- none beyond the above\n"
     task = _TASK.format(goal=user.goal, persona=persona, facts=f"What the person knows:\n{facts}")
     yield {"role": "system", "content": task}
     yield {"role": "user", "content": _BEGIN}
-    for message in talk:
+    for message in messages:
         if message.role == "user":
             yield {"role": "assistant", "content": message.content}
         elif message.role == "assistant" and not message.tool_calls:

@@ -19,7 +19,7 @@ import evalkit
 from evalkit.errors import InputError
 from evalkit.formats.build import key_of
 from evalkit.formats.conversation import DURING
-from evalkit.runner.conversations import CUT_OFF
+from evalkit.scorers.agents.ended import CUT_OFF
 from evalkit.systems.conversation.mocks import MockRule
 from evalkit.systems.conversation.settings import ConversationSettings
 from evalkit.testing import FakeModel

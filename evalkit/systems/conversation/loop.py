@@ -58,7 +58,7 @@ async def directly(function: Callable[[], Any]) -> Any:
 
 
 @dataclass(frozen=True)
-class Talks:
+class ConversationSetup:
     """What all conversations of a run share."""
 
     settings: ConversationSettings
@@ -74,16 +74,16 @@ class Talks:
     """Called before each turn; may raise, so that a run stops within a conversation."""
 
 
-def conversing(answer: Answer, talks: Talks) -> Answer:
+def conversing(answer: Answer, setup: ConversationSetup) -> Answer:
     """Return an answer that leads a whole conversation: one case, one output.
 
     Args:
         answer: one turn of the system, already timed.
-        talks: what the conversations share.
+        setup: what the conversations share.
     """
 
     async def call(case: Case, repeat: int) -> Output | Failure:
-        return await _Talk(answer, talks, case, repeat).lead()
+        return await _LiveConversation(answer, setup, case, repeat).lead()
 
     return call
 
@@ -97,11 +97,11 @@ class _Failed(Exception):
 
 
 @dataclass
-class _Talk:
+class _LiveConversation:
     """One conversation, while it lasts."""
 
     answer: Answer
-    talks: Talks
+    setup: ConversationSetup
     case: Case
     repeat: int
     turn: int = 0
@@ -123,9 +123,9 @@ class _Talk:
     """Exchanges that failed and were tried again."""
 
     def __post_init__(self) -> None:
-        self.talk: Conversation = conversation_of(self.case)
-        self.settings = self.talks.settings
-        self.person = Person(self.talk.approvals)
+        self.planned: Conversation = conversation_of(self.case)
+        self.settings = self.setup.settings
+        self.person = Person(self.planned.approvals)
         self.began = monotonic()
         self.session = str(uuid.uuid4())
         self.limit = timeout(self.settings.timeout_s)
@@ -161,9 +161,9 @@ class _Talk:
                 self.environment.close()
 
     async def _begin(self) -> None:
-        make = self.talks.make_environment
+        make = self.setup.make_environment
         if make is not None:
-            own_state = copy.deepcopy(dict(self.talk.state or {}))  # it may work in place; the row stays as it is
+            own_state = copy.deepcopy(dict(self.planned.state or {}))  # it may work in place; the row stays as it is
             made = await self._run(lambda: make(own_state))
             self.tools = await self._run(lambda: tool_names(made.tools))
             self.environment = Recorder(made, self.began)
@@ -177,7 +177,7 @@ class _Talk:
             _Failed: `environment`, for whatever else it raises.
         """
         try:
-            return await self.talks.run_environment(function)
+            return await self.setup.run_environment(function)
         except ToolError:
             raise
         except Exception as error:
@@ -194,17 +194,17 @@ class _Talk:
 
     async def _turns(self) -> str:
         """Lead the turns, and return why they ended."""
-        scripted, done = len(self.talk.turns), False
+        scripted, done = len(self.planned.turns), False
         while True:
             if self.turn == self.settings.max_turns:
                 return "max_turns"
             if scripted:
-                text = self.talk.turns[self.turn].user
+                text = self.planned.turns[self.turn].user
             else:
                 text, done = await self._simulated()
                 if done and not text:
                     return "user_done"
-            self.talks.before_turn()
+            self.setup.before_turn()
             self.turn += 1
             if stop := await self._turn(text):
                 return stop
@@ -214,13 +214,13 @@ class _Talk:
                 return "script_end"
 
     async def _simulated(self) -> tuple[str, bool]:
-        user = self.talk.user
+        user = self.planned.user
         assert user is not None  # noqa: S101 - a case has turns or a user
         if self.turn == 0 and user.opening is not None:
             return user.opening, False
-        if self.talks.simulate is None:
+        if self.setup.simulate is None:
             raise SimulatorFailed("no model is configured to play the user")
-        said = await self._untimed(self.talks.simulate(user, self.messages, self.repeat))
+        said = await self._untimed(self.setup.simulate(user, self.messages, self.repeat))
         self.user_usages.append(said.usage)
         return said.text, said.done and self.turn > 0
 
@@ -271,7 +271,7 @@ class _Talk:
         return "rule" if over else None
 
     def _calls_tools(self, output: Output) -> bool:
-        return self.talks.runs_tools and bool(output.tool_calls) and not output.fault
+        return self.setup.runs_tools and bool(output.tool_calls) and not output.fault
 
     async def _call(self, text: str, resume: dict[str, Any] | None, asked: Sequence[Message]) -> Output:
         given = {"session": self.session, "message": text, "turn": self.turn, "resume": resume}
@@ -309,7 +309,7 @@ class _Talk:
         self.told_turns.add(self.turn)
         new = new_steps(reported, self.turn, self.reported)
         self.reported += reported
-        if self.talks.runs_tools:  # the model asks for calls, and evalkit makes them
+        if self.setup.runs_tools:  # the model asks for calls, and evalkit makes them
             new = [step for step in new if step.kind != "tool"]
         self.steps += [in_turn(step, self.turn, began_s) for step in unmatched(new, recorded, self.tools)]
 
@@ -371,7 +371,7 @@ class _Talk:
             attempts=1 + self.n_repeated,
             done=False,
         )
-        return with_tool_errors(output, self.talks.tool_error)
+        return with_tool_errors(output, self.setup.tool_error)
 
 
 def _with_question(output: Output) -> Output:

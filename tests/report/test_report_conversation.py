@@ -12,14 +12,14 @@ import axe
 import chromium
 import pytest
 import report_samples
-import talks
+import stored_conversations as stored
 from chromium import Tab
 from test_report_browser import browse
 
 from evalkit.report.bodies import body_of, to_ascii
+from evalkit.report.conversation import SAME
 from evalkit.report.html import write_html
-from evalkit.report.steps import MOST_STEPS
-from evalkit.report.talk import SAME
+from evalkit.report.steps import SHOWN_STEPS
 from evalkit.report.view import build_view
 from evalkit.types import Row
 
@@ -51,22 +51,24 @@ def visiting(tmp_path: Path, file: Path, route: str, look: Callable[[Tab], Await
     browse(tmp_path, visit)
 
 
-def talk(body: Any) -> list[Any]:
+def turns_in(body: Any) -> list[Any]:
     """The turns of a body."""
     return list((body.get("output") or body.get("partial"))["talk"]["turns"])
 
 
 def test_only_turns_of_the_baseline_that_differ_are_packed() -> None:
     """Times and tokens differ each time and make no difference."""
-    body = body_of(talks.ROW, talks.before())
+    body = body_of(stored.ROW, stored.before())
     assert isinstance(body, dict)
     before = body["before"]["output"]
     assert [turn == SAME for turn in before["talk"]["turns"]] == [True, False, False]  # marks count
     assert before["did"] == {"state": SAME, "stop": SAME}
-    broken = body_of(talks.failed(), talks.before())  # all of its steps were recorded by one, and so say nothing of it
+    broken = body_of(
+        stored.failed(), stored.before()
+    )  # all of its steps were recorded by one, and so say nothing of it
     assert isinstance(broken, dict)
     assert broken["before"]["output"]["talk"]["turns"][0] == SAME
-    equal = body_of(talks.ROW, replace(talks.ROW, repeat=1))
+    equal = body_of(stored.ROW, replace(stored.ROW, repeat=1))
     assert isinstance(equal, dict)
     assert equal["before"] == {
         "output": {
@@ -79,29 +81,29 @@ def test_only_turns_of_the_baseline_that_differ_are_packed() -> None:
 
 def test_a_baseline_alone_is_packed_whole() -> None:
     """A removed case, or one that failed before its first turn, has the baseline's conversation to show."""
-    removed, broken = body_of(None, talks.ROW), body_of(replace(talks.failed(), failure=None), talks.ROW)
+    removed, broken = body_of(None, stored.ROW), body_of(replace(stored.failed(), failure=None), stored.ROW)
     assert isinstance(removed, dict) and isinstance(broken, dict)
-    assert talk(removed["before"]) == talk(broken["before"]) == talk(body_of(talks.ROW, None))
+    assert turns_in(removed["before"]) == turns_in(broken["before"]) == turns_in(body_of(stored.ROW, None))
 
 
 def test_who_recorded_is_said_once_where_it_was_one() -> None:
     """Steps say who recorded them only where they differ in it."""
-    one, two = to_ascii(body_of(talks.failed(), None)), to_ascii(body_of(talks.ROW, None))
+    one, two = to_ascii(body_of(stored.failed(), None)), to_ascii(body_of(stored.ROW, None))
     assert (one.count("recorded_by"), one.count('"by":"evalkit"')) == (0, 1)
     assert (two.count("recorded_by"), two.count('"by"')) == (3, 0)
-    chat = body_of(talks.chat_row(), None)
+    chat = body_of(stored.chat_row(), None)
     assert isinstance(chat, dict)
     assert chat["output"]["talk"]["by"] == "system"
 
 
 def test_ten_thousand_steps_do_not_fill_the_page() -> None:
     """The body of a case holds the first steps, those that a policy names, and the number of the others."""
-    text = to_ascii(body_of(talks.long_row(10_000, violations=(9_000,)), None))
+    text = to_ascii(body_of(stored.long_row(10_000, violations=(9_000,)), None))
     assert len(text) < 100_000
     entries = json.loads(text)["output"]["talk"]["turns"][1]["entries"]
     numbers = [entry for entry in entries if isinstance(entry, int)]
-    assert sum(isinstance(entry, dict) for entry in entries) == MOST_STEPS
-    assert sum(numbers) == 10_000 - MOST_STEPS
+    assert sum(isinstance(entry, dict) for entry in entries) == SHOWN_STEPS
+    assert sum(numbers) == 10_000 - SHOWN_STEPS
 
 
 @in_a_browser
@@ -150,7 +152,7 @@ def test_a_reader_follows_a_conversation(tmp_path: Path) -> None:
         assert "14 days" in await tab.value(f"{TURN.format(2)}.querySelector('details dd').innerText")
         assert "Terms of refunds." in await tab.value(f"{TURN.format(0)}.innerText")
 
-    visiting(tmp_path, page(tmp_path, [talks.ROW]), "#/case/r1", look)
+    visiting(tmp_path, page(tmp_path, [stored.ROW]), "#/case/r1", look)
 
 
 @in_a_browser
@@ -167,14 +169,14 @@ def test_the_baseline_stands_beside_turns_that_differ(tmp_path: Path) -> None:
         await tab.until("!document.querySelector('#case .talk del')")
         assert "Baseline" not in await tab.value("document.querySelector('#case .talk').innerText")
 
-    visiting(tmp_path, page(tmp_path, [talks.ROW], [talks.before()]), "#/case/r1", look)
+    visiting(tmp_path, page(tmp_path, [stored.ROW], [stored.before()]), "#/case/r1", look)
 
 
 @in_a_browser
 def test_fields_named_like_those_of_a_script_are_fields(tmp_path: Path) -> None:
     """A plain case may have a field `turns` of any kind; an advisory mark fails no turn."""
-    case = replace(talks.CASE, fields={"turns": ["left", "right"]})
-    row = replace(talks.ROW, case=case)
+    case = replace(stored.CASE, fields={"turns": ["left", "right"]})
+    row = replace(stored.ROW, case=case)
     view = build_view(
         report_samples.summary(),
         report_samples.decision(),
@@ -208,14 +210,14 @@ def test_a_failed_conversation_shows_where_it_failed(tmp_path: Path) -> None:
             "[...document.querySelectorAll('#case h2')].map((each) => each.innerText)"
         )
 
-    visiting(tmp_path, page(tmp_path, [talks.failed()]), "#/case/r1", look)
+    visiting(tmp_path, page(tmp_path, [stored.failed()]), "#/case/r1", look)
 
 
 @in_a_browser
 def test_a_failure_beside_a_baseline_and_the_reverse(tmp_path: Path) -> None:
     """Whichever of the two has no conversation at all, the answers stand beside each other as for any case."""
-    gone = replace(talks.failed("cannot connect"), failure=replace(talks.failed().failure, partial=None))  # type: ignore[type-var]
-    named = [replace(row, case=replace(row.case, id=name)) for row, name in ((gone, "a"), (talks.ROW, "b"))]
+    gone = replace(stored.failed("cannot connect"), failure=replace(stored.failed().failure, partial=None))  # type: ignore[type-var]
+    named = [replace(row, case=replace(row.case, id=name)) for row, name in ((gone, "a"), (stored.ROW, "b"))]
     before = [replace(named[1], case=named[0].case), replace(named[0], case=named[1].case)]
 
     async def visit(tab: Tab) -> None:
@@ -242,7 +244,7 @@ def test_a_long_turn_is_folded_and_says_how_much_more_there_is(tmp_path: Path) -
         assert "469 steps more" in await tab.value(f"{TURN.format(1)}.innerText")
         assert await tab.value("document.querySelectorAll('#case *').length") < 10_000
 
-    visiting(tmp_path, page(tmp_path, [talks.long_row(10_000, violations=(4_000,))]), "#/case/r1", look)
+    visiting(tmp_path, page(tmp_path, [stored.long_row(10_000, violations=(4_000,))]), "#/case/r1", look)
 
 
 @in_a_browser
@@ -251,8 +253,8 @@ def test_a_long_turn_is_folded_and_says_how_much_more_there_is(tmp_path: Path) -
 @pytest.mark.parametrize("width", [320, 1440])
 def test_axe_finds_nothing_in_a_conversation(tmp_path: Path, theme: str, width: int) -> None:
     """The unfolded pages of conversations break no rule, and nothing reaches over their edge."""
-    rows = [talks.chat_row(), talks.ROW, replace(talks.failed(), case=replace(talks.CASE, id="r2"))]
-    before = [talks.before(), replace(talks.before(), case=rows[2].case)]
+    rows = [stored.chat_row(), stored.ROW, replace(stored.failed(), case=replace(stored.CASE, id="r2"))]
+    before = [stored.before(), replace(stored.before(), case=rows[2].case)]
     file = page(tmp_path, rows, before)
 
     async def visit(tab: Tab) -> None:
