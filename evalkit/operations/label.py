@@ -96,7 +96,7 @@ def _item(row: Row, chance: float) -> Item:
         answer_sha256=answer_sha256(labelled_text(row.output)),
         inclusion_probability=chance,
         input=row.case.question,
-        talk=_conversation(row.case, row.output),
+        conversation=_conversation(row.case, row.output),
         reference=tuple(row.case.reference),
         contexts=tuple(row.output.contexts or row.case.contexts),
         answer=row.output.text,

@@ -115,7 +115,7 @@ def _doing(row: Row) -> dict[str, Any]:
         return {}
     conversation = conversation_shown(row)
     did = steps_shown(output, row.scores.values()) if conversation is None else end_shown(output)
-    return _filled(talk=conversation, did=did or None)
+    return _filled(conversation=conversation, did=did or None)
 
 
 def _grade(grade: Score | Unscored) -> dict[str, Any]:

@@ -45,17 +45,17 @@ def changed_conversation(before: Mapping[str, Any], now: Mapping[str, Any]) -> d
         before: the baseline's output on the page, or the part of its conversation before it failed.
         now: the same of the current run; empty if there is none.
     """
-    if "talk" not in before:
+    if "conversation" not in before:
         return {key: value for key, value in before.items() if key != "did"}
-    if "talk" not in now:
+    if "conversation" not in now:
         return dict(before)
-    conversation, turns = before["talk"], now["talk"]["turns"]
+    conversation, turns = before["conversation"], now["conversation"]["turns"]
     less = [
         SAME if at < len(turns) and _steady(turn) == _steady(turns[at]) else turn
         for at, turn in enumerate(conversation["turns"])
     ]
     did = {key: SAME if now.get("did", {}).get(key) == value else value for key, value in before.get("did", {}).items()}
-    return {**before, "talk": {**conversation, "turns": less}, **({"did": did} if did else {})}
+    return {**before, "conversation": {**conversation, "turns": less}, **({"did": did} if did else {})}
 
 
 def _turn(turn: TurnShown, left_out: Collection[str]) -> dict[str, Any]:

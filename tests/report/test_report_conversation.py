@@ -24,8 +24,8 @@ from evalkit.report.view import build_view
 from evalkit.types import Row
 
 in_a_browser = pytest.mark.skipif(chromium.PROGRAM is None, reason="Chromium is not installed")
-TURN = "[...document.querySelectorAll('#case .talk > li')][{}]"
-LINES = """[...document.querySelectorAll('#case .talk > li')].map((turn) =>
+TURN = "[...document.querySelectorAll('#case .conversation > li')][{}]"
+LINES = """[...document.querySelectorAll('#case .conversation > li')].map((turn) =>
   [...turn.querySelectorAll('h3, h4, .turn, .step, .answer > .marks > li, .steps .marks > li, .note')]
     .filter((each) => each.checkVisibility()).map((each) => each.innerText.replace(/\\s+/g, ' ').trim())
     .filter((text, place, all) => text && text !== all[place - 1]))"""
@@ -45,7 +45,7 @@ def visiting(tmp_path: Path, file: Path, route: str, look: Callable[[Tab], Await
 
     async def visit(tab: Tab) -> None:
         await tab.open(file, route)
-        await tab.until("document.querySelector('#case .talk')")
+        await tab.until("document.querySelector('#case .conversation')")
         await look(tab)
 
     browse(tmp_path, visit)
@@ -53,7 +53,7 @@ def visiting(tmp_path: Path, file: Path, route: str, look: Callable[[Tab], Await
 
 def turns_in(body: Any) -> list[Any]:
     """The turns of a body."""
-    return list((body.get("output") or body.get("partial"))["talk"]["turns"])
+    return list((body.get("output") or body.get("partial"))["conversation"]["turns"])
 
 
 def test_only_turns_of_the_baseline_that_differ_are_packed() -> None:
@@ -61,18 +61,18 @@ def test_only_turns_of_the_baseline_that_differ_are_packed() -> None:
     body = body_of(stored.ROW, stored.before())
     assert isinstance(body, dict)
     before = body["before"]["output"]
-    assert [turn == SAME for turn in before["talk"]["turns"]] == [True, False, False]  # marks count
+    assert [turn == SAME for turn in before["conversation"]["turns"]] == [True, False, False]  # marks count
     assert before["did"] == {"state": SAME, "stop": SAME}
     broken = body_of(
         stored.failed(), stored.before()
     )  # all of its steps were recorded by one, and so say nothing of it
     assert isinstance(broken, dict)
-    assert broken["before"]["output"]["talk"]["turns"][0] == SAME
+    assert broken["before"]["output"]["conversation"]["turns"][0] == SAME
     equal = body_of(stored.ROW, replace(stored.ROW, repeat=1))
     assert isinstance(equal, dict)
     assert equal["before"] == {
         "output": {
-            "talk": {"turns": [SAME] * 3},
+            "conversation": {"turns": [SAME] * 3},
             "did": {"state": SAME, "stop": SAME},
         },
         "kept": 1,
@@ -93,14 +93,14 @@ def test_who_recorded_is_said_once_where_it_was_one() -> None:
     assert (two.count("recorded_by"), two.count('"by"')) == (3, 0)
     chat = body_of(stored.chat_row(), None)
     assert isinstance(chat, dict)
-    assert chat["output"]["talk"]["by"] == "system"
+    assert chat["output"]["conversation"]["by"] == "system"
 
 
 def test_ten_thousand_steps_do_not_fill_the_page() -> None:
     """The body of a case holds the first steps, those that a policy names, and the number of the others."""
     text = to_ascii(body_of(stored.long_row(10_000, violations=(9_000,)), None))
     assert len(text) < 100_000
-    entries = json.loads(text)["output"]["talk"]["turns"][1]["entries"]
+    entries = json.loads(text)["output"]["conversation"]["turns"][1]["entries"]
     numbers = [entry for entry in entries if isinstance(entry, int)]
     assert sum(isinstance(entry, dict) for entry in entries) == SHOWN_STEPS
     assert sum(numbers) == 10_000 - SHOWN_STEPS
@@ -146,9 +146,11 @@ def test_a_reader_follows_a_conversation(tmp_path: Path) -> None:
         text = await tab.value("document.getElementById('case').innerText")
         assert "Ended: script_end (every scripted turn was answered)" in text
         assert "more than the order" in text and "State after the conversation" in text
-        await tab.value("[...document.querySelectorAll('.talk-lead button')].pop().click()")
+        await tab.value("[...document.querySelectorAll('.conversation-lead button')].pop().click()")
         assert await tab.value("document.activeElement.id") == "turn-3"
-        await tab.value("document.querySelectorAll('#case .talk details').forEach((each) => { each.open = true; })")
+        await tab.value(
+            "document.querySelectorAll('#case .conversation details').forEach((each) => { each.open = true; })"
+        )
         assert "14 days" in await tab.value(f"{TURN.format(2)}.querySelector('details dd').innerText")
         assert "Terms of refunds." in await tab.value(f"{TURN.format(0)}.innerText")
 
@@ -163,11 +165,12 @@ def test_the_baseline_stands_beside_turns_that_differ(tmp_path: Path) -> None:
         first, _, third = await tab.value(LINES)
         assert first[0] == "Turn 1 the same in the baseline"
         assert [text for text in third if text in ("Baseline", "Now")] == ["Baseline", "Now"]
-        changed = "[...document.querySelectorAll('#case .talk del, #case .talk ins')].map((each) => each.textContent)"
+        words = "#case .conversation del, #case .conversation ins"
+        changed = f"[...document.querySelectorAll('{words}')].map((each) => each.textContent)"
         assert await tab.value(changed) == ["Within 14 days", "Soon"]
         await tab.value("document.querySelector('#case [aria-pressed]').click()")
-        await tab.until("!document.querySelector('#case .talk del')")
-        assert "Baseline" not in await tab.value("document.querySelector('#case .talk').innerText")
+        await tab.until("!document.querySelector('#case .conversation del')")
+        assert "Baseline" not in await tab.value("document.querySelector('#case .conversation').innerText")
 
     visiting(tmp_path, page(tmp_path, [stored.ROW], [stored.before()]), "#/case/r1", look)
 
@@ -187,7 +190,9 @@ def test_fields_named_like_those_of_a_script_are_fields(tmp_path: Path) -> None:
     write_html(tmp_path / "report.html", view, lambda: [row], None)
 
     async def look(tab: Tab) -> None:
-        titles = await tab.value("[...document.querySelectorAll('#case .talk h3')].map((each) => each.innerText)")
+        titles = await tab.value(
+            "[...document.querySelectorAll('#case .conversation h3')].map((each) => each.innerText)"
+        )
         assert titles == ["Turn 1", "Turn 2\n✗ failed", "Turn 3"]
         text = await tab.value("document.getElementById('case').innerText")
         assert "Expected in this turn" not in text and '"left"' in text
@@ -205,7 +210,7 @@ def test_a_failed_conversation_shows_where_it_failed(tmp_path: Path) -> None:
         assert third[:2] == ["Turn 3 not reached", "not reached"]
         said = await tab.value(f"{TURN.format(1)}.innerText")
         assert "✗ timeout" in said and "no answer within 5 s" in said and "turn 2:" not in said
-        assert await tab.value("document.querySelector('.talk-lead').innerText.split('\\n')[0]") == "✗ timeout"
+        assert await tab.value("document.querySelector('.conversation-lead').innerText.split('\\n')[0]") == "✗ timeout"
         assert "Answer" not in await tab.value(
             "[...document.querySelectorAll('#case h2')].map((each) => each.innerText)"
         )
@@ -224,7 +229,7 @@ def test_a_failure_beside_a_baseline_and_the_reverse(tmp_path: Path) -> None:
         file = page(tmp_path, named, before)
         for case_id, title in (("a", "Conversation of the baseline"), ("b", "Conversation")):
             await tab.open(file, f"#/case/{case_id}")
-            await tab.until("document.querySelector('#case .talk')")
+            await tab.until("document.querySelector('#case .conversation')")
             headings = await tab.value("[...document.querySelectorAll('#case h2')].map((each) => each.innerText)")
             assert "Answer" in headings and title in headings
             assert await tab.value("document.querySelectorAll('#case .answer h3').length") == 2
@@ -238,7 +243,8 @@ def test_a_long_turn_is_folded_and_says_how_much_more_there_is(tmp_path: Path) -
 
     async def look(tab: Tab) -> None:
         second = (await tab.value(LINES))[1]
-        seen = "[...document.querySelectorAll('#case .talk .step')].filter((step) => step.checkVisibility()).length"
+        steps = "document.querySelectorAll('#case .conversation .step')"
+        seen = f"[...{steps}].filter((step) => step.checkVisibility()).length"
         assert await tab.value(seen) == 32
         assert "3,501 steps more in the row" in second and "5,999 steps more in the row" in second
         assert "469 steps more" in await tab.value(f"{TURN.format(1)}.innerText")
@@ -261,7 +267,7 @@ def test_axe_finds_nothing_in_a_conversation(tmp_path: Path, theme: str, width: 
         await axe.seen_as(tab, theme, width)
         for row in rows:
             await tab.open(file, f"#/case/{row.case.id}")
-            await tab.until("document.querySelector('#case .talk')")
+            await tab.until("document.querySelector('#case .conversation')")
             await tab.value("document.querySelectorAll('#case details').forEach((each) => { each.open = true; })")
             assert await axe.violations(tab) == []
             assert await tab.value("document.documentElement.scrollWidth <= innerWidth")

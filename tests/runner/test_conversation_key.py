@@ -105,7 +105,7 @@ def test_the_environment_is_compared_by_its_content(make_project: MakeProject) -
 
 
 def test_the_system_of_the_baseline_makes_them_comparable(make_project: MakeProject) -> None:
-    """Both systems messages to today's user, every case and repeat; what was stored does not count."""
+    """Both systems talk to today's user, every case and repeat; what was stored does not count."""
     with FakeModel(reply) as server:
         project = make_project(server)
         saved(project)
