@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from evalkit.baselines.find import find_baseline
 from evalkit.disk.project_code import note_loaded
@@ -26,7 +26,7 @@ from evalkit.runner.grading import Grader
 from evalkit.runner.names import foreign_cohorts, foreign_values, metric_name_problems
 from evalkit.runner.needs import missing, need_of
 from evalkit.runner.unreachable_gates import CaseCounts, case_counts, reach_doubts, reach_problems
-from evalkit.scorers.base import Bindable, Noted, OwnProject, Scorer, Services
+from evalkit.scorers.base import Bindable, Noted, OverConversation, OwnProject, Scorer, Services
 from evalkit.scorers.custom.packages import check_scorer
 from evalkit.scorers.custom.python_scorer import PythonScorer
 from evalkit.scorers.registry import bind, score_key
@@ -38,7 +38,7 @@ from evalkit.systems.process import Process
 from evalkit.systems.secrets import secrets_of
 from evalkit.systems.threads import own_code
 from evalkit.text.values import one_line
-from evalkit.types import Case, Metric
+from evalkit.types import Case, Metric, Output
 
 if TYPE_CHECKING:
     from evalkit.llm.cache import ReplyCache
@@ -227,7 +227,7 @@ def _graders(suite: Suite, services: Services, problems: list[Problem]) -> list[
     graders = []
     for entry in suite.scorers:
         try:
-            graders += [_grader(suite, entry, scorer) for scorer in bind(entry.options, services)]
+            graders += [_grader(suite, entry, scorer) for scorer in bind(_options(entry), services)]
         except ValueError as error:
             problems.append(Problem(f"scorers[{entry.index}]", *what_and_fix(error)))
         except InputError as error:
@@ -244,6 +244,20 @@ def _graders(suite: Suite, services: Services, problems: list[Problem]) -> list[
     return graders
 
 
+def _options(entry: ScorerEntry) -> Any:
+    """Return the options of a scorer, as they are for what it sees of a conversation.
+
+    Raises:
+        ValueError: `over: what; fix`.
+    """
+    if entry.over != "conversation":
+        return entry.options
+    if not isinstance(entry.options, OverConversation):
+        fix = "remove it, or name {{conversation}} in the rubric of a `judge`"
+        raise ValueError(f"over: only `pairwise` has `over: conversation`; {fix}")
+    return entry.options.over_conversation()
+
+
 def _grader(suite: Suite, entry: ScorerEntry, scorer: Scorer) -> Grader:
     if entry.package:
         check_scorer(scorer, entry.package)
@@ -251,8 +265,8 @@ def _grader(suite: Suite, entry: ScorerEntry, scorer: Scorer) -> Grader:
     over = entry.over if suite.conversation is None else entry.over or "last"
     if over == "turn":
         key = {**key, "over": f"turn {entry.fold or 'as by default'}"}
-    elif over == "all":
-        key = {**key, "over": "all"}
+    elif over in ("all", "conversation"):
+        key = {**key, "over": over}
     return Grader(
         scorer=scorer,
         when=entry.when,
@@ -310,11 +324,11 @@ async def _open_services(suite: Suite, env: Mapping[str, str], stack: AsyncExitS
     if own:
         code = await stack.enter_async_context(own_code(suite.options.concurrency))
         project = OwnProject(suite.root, code, suite.inputs)
-    return Services(suite.path.parent, embedder, llm, panel, partial(_answers_of, suite), project)
+    return Services(suite.path.parent, embedder, llm, panel, partial(_outputs_of, suite), project)
 
 
-def _answers_of(suite: Suite, name: str) -> Mapping[str, str]:
-    """Read the answers of a baseline or run folder by case digest, first repeats only.
+def _outputs_of(suite: Suite, name: str) -> Iterator[tuple[str, Output]]:
+    """Return the outputs of a baseline or run folder with their case digests, first repeats only.
 
     Raises:
         ValueError: There is no such run.
@@ -323,8 +337,8 @@ def _answers_of(suite: Suite, name: str) -> Mapping[str, str]:
     if folder is None:
         fix = f"save one with `evalkit baseline save RUN --name {name}`"
         raise ValueError(f"against: no baseline or run folder called {name!r}; {fix}")
-    rows = (row for row in read_rows(folder.rows_file) if row.output is not None and row.repeat == 0)
-    return {row.case.digest: row.output.text for row in rows if row.output}
+    rows = (row for row in read_rows(folder.rows_file) if row.repeat == 0)
+    return ((row.case.digest, row.output) for row in rows if row.output is not None)
 
 
 def _policy(suite: Suite, graders: Sequence[Grader]) -> list[Problem]:

@@ -6,7 +6,7 @@ that needs a model or an embedding has `bind(services)`, which returns the objec
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
@@ -136,6 +136,14 @@ class OfWholeConversation(Protocol):
     of_whole_conversation: ClassVar[bool]
 
 
+@runtime_checkable
+class OverConversation(Protocol):
+    """Options of a scorer of answers that can also grade conversations as a whole: `over: conversation`."""
+
+    def over_conversation(self) -> Bindable:
+        """Return the options of the scorer that does so."""
+
+
 POWERS: tuple[type, ...] = (Bindable, Keyed, Noted, CaseReader, Asking, PerRepeat)
 """Optional protocols besides `score`; an object that wraps several scorers forwards each of them."""
 
@@ -169,8 +177,8 @@ class Services:
     """Client of the configured judge endpoint; `None` if the suite has none."""
     panel: tuple[ChatClient, ...] = ()
     """Further judges, asked beside it by scorers with `panel: true`."""
-    answers_of: Callable[[str], Mapping[str, str]] | None = None
-    """Answers of a baseline or run folder by `Case.digest`; raises `ValueError` if there is no such run."""
+    outputs_of: Callable[[str], Iterable[tuple[str, Output]]] | None = None
+    """Stored outputs of a baseline or run folder with their `Case.digest`; raises `ValueError` for an unknown run."""
     project: OwnProject | None = None
     """What own scorers are imported from and run by; `None` if the suite has none."""
 

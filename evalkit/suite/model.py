@@ -65,8 +65,8 @@ def has_field(case: Case, name: str) -> bool:
     return case.fields.get(name) not in (None, "")
 
 
-Over = Literal["last", "all", "turn"]
-"""What a scorer sees of a conversation: its last answer, all its answers joined, or each turn."""
+Over = Literal["last", "all", "turn", "conversation"]
+"""What a scorer sees of a conversation: its last answer, all its answers joined, each turn, or the whole of it."""
 Fold = Literal["all", "mean", "worst", "last"]
 """How the grades of turns become one."""
 
