@@ -1,4 +1,4 @@
-"""Amounts that a run takes: seconds, money, tokens and tool calls, by row, by case and by run that passed."""
+"""Compute what a run takes in seconds, money, tokens and tool calls: per row, per case and per passed run."""
 
 from __future__ import annotations
 
@@ -112,10 +112,10 @@ def _first(column: Column, row_case: Ints, n_cases: int) -> Column:
 
 @dataclass(frozen=True, eq=False)
 class PerSuccess:
-    """An amount, the runs that passed, and the runs whose amount is unknown, per case."""
+    """Per case: an amount, the number of passed runs, and the number of runs with an unknown amount."""
 
     column: Column
-    """Sum over the runs of each case."""
+    """Sum over the runs of each case, in the order of the cases."""
     passes: Ints
     unknown: Ints
 

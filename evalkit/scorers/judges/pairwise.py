@@ -40,9 +40,9 @@ class Pairwise:
     """Compare the answer with another one, judged in both orders.
 
     The value is 1 if the answer is better, 0 if it is worse and 0.5 for a tie. The judge is asked twice, once in each
-    order; a winner that changes with the order is a tie. A second metric, `<name>.position_bias`, is -1 to 1: how much
-    being shown first helps. It is 0 for a fair judge, and answers do not pass or fail by it. Two answers with the same
-    words are a tie without a call. Needs the suite's `judge:`.
+    order; a winner that changes with the order is a tie. A second metric, `<name>.position_bias`, is from -1 to 1: how
+    much being shown first helps. It is 0 for a fair judge, and it has no pass mark. Two answers with the same words are
+    a tie without a call. Needs the suite's `judge:`.
     """
 
     name: str = "pairwise"
@@ -107,7 +107,7 @@ class BoundPairwise:
         }
 
     def questions(self, case: Case) -> tuple[Questions, ...]:
-        """Return one for each order, and none if the two answers are the same."""
+        """Return one question for each order, and none if the two answers are the same."""
         n = 0 if self._rival(case) is None else 2
         return (Questions(self._client, 0, n, n),) if self._client else ()
 
@@ -122,7 +122,7 @@ class BoundPairwise:
     async def compare(
         self, case: Case, output: Output, rival: str | None, sample: int = 0, repeat: int = 0
     ) -> tuple[Score | Unscored, ...]:
-        """Compare one answer with a given other one; `None` for none.
+        """Compare one answer with another; `None` if there is no other one.
 
         Returns:
             The grades of the win rate and of the position bias.
