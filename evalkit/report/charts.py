@@ -165,7 +165,7 @@ def _axis(width: int) -> str:
 
 
 def _marks(place: _Scale, seen: tuple[float | None, float, float | None], base: float | None, tone: str) -> str:
-    """Draw the interval, an arrow from the baseline, and marks: hollow for the baseline, filled for the current value."""
+    """Draw the interval, an arrow from the baseline, and marks for baseline (hollow) and current value (filled)."""
     low, value, high = seen
     middle, marks = _ROW_HEIGHT // 2, ""
     if low is not None and high is not None:

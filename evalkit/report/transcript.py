@@ -127,7 +127,7 @@ def acted_in(steps: Sequence[Step], grades: Iterable[Score | Unscored], most_ste
 
 
 def _steps(output: Output, messages: Sequence[Message]) -> Sequence[Step]:
-    """Return the steps after the calls that are not among them, in the order in which scorers count them."""
+    """Return the steps; calls that are not among them come first, because scorers count from the first call."""
     steps, calls = output.trajectory or (), output.tool_calls or ()
     if any(step.kind == "tool" for step in steps):
         return steps
