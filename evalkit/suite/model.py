@@ -312,7 +312,7 @@ class Suite:
     """`repeat` in the file; a flag may override it."""
 
     def with_timeout(self, timeout_s: float) -> Suite:
-        """Return the suite with this time-out for its systems, the old one included.
+        """Return the suite with this timeout for its systems, the old one included.
 
         Raises:
             ValueError: `timeout_s: what; fix`.
