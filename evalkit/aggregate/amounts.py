@@ -61,12 +61,12 @@ class Amounts:
 def read_amounts(
     given: Mapping[str, Floats], flags: NDArray[np.uint8], states: NDArray[np.uint8], row_case: Ints
 ) -> Amounts:
-    """Turn what the rows measured into columns.
+    """Turn the measurements of rows into columns.
 
     Args:
         given: `MEASURED` and `COUNTED` per row, NaN where unknown.
         flags: per row, bits of `statuses`.
-        states: per row, its place in `STATES`.
+        states: per row, its index in `STATES`.
         row_case: per row, the position of its case.
     """
     n_cases = int(row_case.max()) + 1 if len(row_case) else 0
