@@ -1,7 +1,7 @@
-"""Group runs by what happened in them: why they stopped, their turns, an error on the way.
+"""Describe how runs went: why they stopped, how many turns they took, whether a tool failed.
 
 These groups are read from the answers, so a change of the system moves cases between them. They are shown and never
-gated: a cohort that the change itself makes up is not the same cases before and after.
+gated, because such a group does not hold the same cases before and after a change.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ _TURNS = ((1, "1"), (3, "2-3"), (7, "4-7"))
 
 
 def outcomes_of(output: Output) -> tuple[str | None, ...]:
-    """Return what an answer says of `OUTCOMES`; `None` for what it does not say."""
+    """Return the value of each of `OUTCOMES` for an answer; `None` if the answer does not report it."""
     return output.stop or None, _turns(output), _has_error(output)
 
 
 def _turns(output: Output) -> str | None:
-    """Return how often a user spoke, in a group: `1`, `2-3`, `4-7` or `8+`."""
+    """Return the number of turns as a group: `1`, `2-3`, `4-7` or `8+`."""
     if output.messages is not None:
         count = sum(message.role == "user" for message in output.messages)
     else:

@@ -1,4 +1,4 @@
-"""Name places in JSON values by paths such as `items[0].price`."""
+"""Address values in JSON by paths such as `items[0].price`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def path_pattern(option: str, text: str) -> Pattern:
     """Return the parts of a path; `["a.b"]` or `['a.b']` is one key, whatever it contains.
 
     Args:
-        option: where it is written, for the message.
+        option: option that holds the path, for the message.
         text: such as `address.zip`, `items[*].price` or `orders["A.17"].status`; it may begin with `$`.
 
     Raises:
@@ -84,7 +84,7 @@ def set_at(value: Any, pattern: Pattern, new: Any) -> bool:
 
 
 def leaves(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
-    """Yield the values below a path that are no mapping or list, or an empty one."""
+    """Yield the values below a path other than non-empty mappings and lists."""
     if value and isinstance(value, Mapping):
         for key, part in value.items():
             yield from leaves(part, (*path, str(key)))

@@ -18,9 +18,9 @@ class ConversationCalls:
     """Calls of the system and of the simulated user."""
 
     system: Span
-    """Without conversations, one call a row."""
+    """Calls of the system; without conversations, one for each row."""
     user: Span
-    """Without repairs of replies."""
+    """Calls of the simulated user, without repairs of replies."""
     n_simulated: int
     """Rows with a simulated user."""
 
@@ -33,12 +33,12 @@ def single_calls(n_rows: int) -> ConversationCalls:
 def conversation_calls(
     suite: Suite, rows: Iterable[tuple[Case, int]], typical: Sequence[Output] = ()
 ) -> ConversationCalls:
-    """Count calls turn by turn: those of a script are known, a simulated user ends when it likes.
+    """Count calls turn by turn; scripts have a known length, a simulated user may end at any turn.
 
     Args:
         suite: how conversations are led.
         rows: cases, with the number of repeats to run.
-        typical: conversations of an earlier run, whose mean length is likely.
+        typical: conversations of an earlier run; their mean length is the likely value.
     """
     conversation = suite.conversation
     if conversation is None or not isinstance(suite.system, CALLED):

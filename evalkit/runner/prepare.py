@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 SUITE_KEYS = frozenset(field.name for field in fields(SuiteOptions))
 _LINE = re.compile(r":\d+")
-"""Follows the name of a file in a place that has its line."""
+"""Separates file and line in a place that has a line."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Prepared:
     shared: Shared
     fingerprint: str | None
     process: Process
-    """State of the process, restored once the system's code has run."""
+    """State of the process to restore after the system's code has run."""
     services: Services
     """Services that the scorers were bound to."""
     budget: Budget | None = None
@@ -71,11 +71,11 @@ class Prepared:
     doubts: tuple[Problem, ...] = ()
     """Warnings about checks that cover fewer cases than they seem to."""
     warnings: tuple[Problem, ...] = ()
-    """What is allowed and probably not meant."""
+    """Warnings about what is allowed but probably not intended."""
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
-        """Every metric of the scorers."""
+        """All metrics of the scorers."""
         return tuple(metric for grader in self.graders for metric in grader.metrics)
 
     @property
@@ -84,10 +84,10 @@ class Prepared:
         return secrets_of(self.shared.env, self.suite.variables)
 
     def with_checks(self, former: Collection[Case] | None) -> Prepared:
-        """The suite that also grades former cases by the checks that they carried.
+        """Return the suite with a grader for the checks that former cases carried.
 
         Args:
-            former: cases that were removed or edited, which are asked in their old form.
+            former: removed or edited cases, which are run in their old form.
         """
         if self.golden.checks or not any(has_field(case, METRIC) for case in former or ()):
             return self
@@ -130,11 +130,11 @@ async def prepare(
     """Check and bind everything; sessions are entered on `stack`.
 
     Args:
-        suite: what to make ready.
+        suite: the suite to prepare.
         env: the environment, for secrets.
         stack: holds what has to be closed.
-        replies: what becomes of judges' replies of earlier runs.
-        checked: the golden set of a run of this very suite: one that did not change since is not checked once more.
+        replies: how to use judge replies of earlier runs.
+        checked: the golden set of an earlier run of the same suite; if unchanged, it is not checked again.
 
     Raises:
         InputError: with the problems of the golden set, the system, the scorers and the gate together.
@@ -217,7 +217,7 @@ def _of_baseline(suite: Suite, problem: Problem) -> Problem:
 
 
 def _own_scorers(suite: Suite) -> Iterator[Path]:
-    """Yield the project's modules that hold a scorer: an edit changes scores, not answers."""
+    """Yield the project's modules with scorers; editing one changes scores, not answers."""
     for entry in suite.scorers:
         if isinstance(entry.options, PythonScorer) and (file := entry.options.own_file(suite.root)):
             yield file
@@ -295,7 +295,7 @@ async def _services(
 async def _user(
     suite: Suite, env: Mapping[str, str], stack: AsyncExitStack, spending: Spending, problems: list[Problem]
 ) -> ChatClient | None:
-    """Open the client of the model that plays the user; `None` if there is none, or with the problems noted."""
+    """Open the client of the model that plays the user; `None` if there is none, or after noting its problems."""
     config = user_of(suite)
     if config is None:
         return None

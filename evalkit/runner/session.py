@@ -59,14 +59,14 @@ class Watcher:
     begin: Callable[[Prepared, int, int, str], None] = lambda prepared, expected, done, baseline: None
     """Called before the first call with the checked suite, rows expected, rows present and title of the baseline."""
     row: Callable[[Row], None] = lambda row: None
-    """Called when a case and repeat has ended."""
+    """Called when a repeat of a case has ended."""
     note: Callable[[str], None] = lambda text: None
     """Called with a notice for the user."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """The folder of a run."""
+    """An open run folder."""
 
     folder: RunFolder
     manifest: Manifest
@@ -101,7 +101,7 @@ class Session:
         self.fail_fast = fail_fast
         """Number of failed cases after which no new one starts."""
         self._not_passed: Counter[str] = Counter()
-        """Case digest -> its repeats so far without a good verdict."""
+        """Case digest -> its repeats so far that did not pass."""
         self._failed: set[str] = set()
         self._n_open = self.expected - len(self.done) + place.earlier.n_open
         self._undecided = False
@@ -167,7 +167,7 @@ class Session:
         return noted
 
     async def _ask_apart(self, journal: Journal) -> None:
-        """Run cases with which two processes died in a subprocess; skip those that kill it too."""
+        """Run cases that were in flight when two processes died in a subprocess; skip those that kill it too."""
         died = self.running.deaths
         suspects = {key for key, count in died.items() if count >= DEATHS and key not in self.done}
         suspects |= self.earlier.quarantined
@@ -299,7 +299,7 @@ class Session:
         return row
 
     def _stop_early(self, row: Row) -> None:
-        """Stop once too many cases are certain to fail or to have no result, if cases are left."""
+        """Stop once too many cases are certain to fail or to have no result, unless none is left."""
         self._n_open -= 1
         if verdict_of(row, self.prepared.advisory) in FAILED:
             digest, options = row.case.digest, self.prepared.suite.options
@@ -323,9 +323,10 @@ def charge(budget: Budget | None, stop: Stop, row: Row, *, with_judges: bool = F
 
     Args:
         budget: of the run, `None` if it has none.
-        stop: is called once the budget is spent.
-        row: what was paid for.
-        with_judges: the row is of another process, whose judges and simulated users are yet to be charged.
+        stop: called once the budget is spent.
+        row: the paid row.
+        with_judges: whether the row comes from another process, so that its judges and simulated users are yet to be
+            charged.
     """
     if budget is None:
         return

@@ -1,4 +1,4 @@
-"""Read the calls that a case expects, and choose the calls that count."""
+"""Read the expected calls of a case, and select the calls that count."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def calls_made(output: Output) -> tuple[ToolCall, ...] | None:
 
 
 def acts_of(calls: Sequence[ToolCall]) -> tuple[Act, ...]:
-    """Return calls in the form that they are compared in."""
+    """Convert calls to the form in which they are compared."""
     return tuple(Act(call.name, call.arguments) for call in calls)
 
 
@@ -50,7 +50,7 @@ def is_named(name: str, globs: Collection[str]) -> bool:
 
 
 def refuse_vacuous(field: str, match: Match, n_expected: int) -> None:
-    """Refuse a mode that anything meets.
+    """Reject a mode that any calls would satisfy.
 
     Raises:
         ValueError: `what; fix`.

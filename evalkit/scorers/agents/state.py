@@ -1,4 +1,4 @@
-"""Score the state that an agent leaves behind: the wanted changes, and only these."""
+"""Score the state that an agent leaves behind: the wanted changes, and no others."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ class FinalState:
 
     The case field `expected_state` maps paths to values, such as `{"orders.A-17.status": "refunded"}`. The value is
     held / (expected + collateral), from 0 to 1; the answer passes only at 1. A path is held if the final state has an
-    equal value there. Collateral is every value that differs from the initial state, the case field `state`, and lies
-    neither below an expected path nor below one in `ignore`; the reason names it. An empty `expected_state` says that
-    nothing may change: 1 without collateral, else 0. An output without a state is unscored.
+    equal value there. The initial state is the case field `state`. Collateral is every value that differs from it and
+    is neither below an expected path nor below one in `ignore`; the reason names it. An empty `expected_state` says
+    that nothing may change: 1 without collateral, else 0. An output without a state is unscored.
 
     Values are equal as JSON: `1` equals `1.0` but not `"1"` or `true`. An expected mapping or list must be equal as a
     whole. An expected null holds for null, and for a path of the initial state that was removed. Without the initial
-    state, collateral is not known, and the reason says so.
+    state, collateral is unknown, and the reason says so.
 
-    A path such as `orders.A-17.items[0].price` leads through keys and list places; a key with a dot in it is written
-    `orders["A.17"].status`. In `ignore`, `*` is any key or place.
+    A path such as `orders.A-17.items[0].price` goes through keys and list positions; a key with a dot in it is written
+    `orders["A.17"].status`. In `ignore`, `*` is any key or position.
 
     It cannot see a change that was made and undone, or effects outside of the state.
     """
@@ -70,7 +70,7 @@ class FinalState:
         return frozenset({self.field})
 
     def check_case(self, case: Case) -> None:
-        """Reject a row whose fields have another form, or that any state passes."""
+        """Reject a row that any state would pass, or whose fields have the wrong form."""
         if self.field in case.fields and not self._expected(case) and (not self.only or self._before(case) is None):
             what = f"`{self.field}` expects nothing, and any state passes"
             fix = f"add the initial state as `{self.initial}`" if self.only else "remove `only: false`"

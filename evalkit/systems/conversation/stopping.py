@@ -1,4 +1,4 @@
-"""Tell whether a conversation is over by the rules of its suite."""
+"""Decide whether a rule of the suite ends a conversation."""
 
 from __future__ import annotations
 
