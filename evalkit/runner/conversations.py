@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -112,7 +112,7 @@ async def open_system(system: SystemConfig, prepared: Prepared) -> AsyncIterator
         if conversation is None or not isinstance(system, CALLED):
             yield answer
             return
-        make, run = await _environment(prepared, stack)
+        make, run = await open_environment(prepared.suite, prepared.shared, stack)
         talks = Talks(
             settings=conversation.settings,
             make_environment=make,
@@ -133,16 +133,22 @@ def _simulate(prepared: Prepared) -> Simulate | None:
     return simulating(prepared.user)
 
 
-async def _environment(prepared: Prepared, stack: AsyncExitStack) -> tuple[MakeEnvironment | None, Any]:
-    """Return how environments are made, and what runs their code."""
-    conversation = prepared.suite.conversation
+async def open_environment(
+    suite: Suite, shared: Shared, stack: AsyncExitStack
+) -> tuple[MakeEnvironment | None, Callable[[Callable[[], Any]], Awaitable[Any]]]:
+    """Return how the environments of a suite are made, `None` if it has none, and what runs their code.
+
+    Raises:
+        InputError: its class cannot be loaded.
+    """
+    conversation = suite.conversation
     environment = conversation.settings.environment if conversation is not None else None
     if conversation is not None and conversation.mocks is not None:
         return partial(MockEnvironment, conversation.mocks), directly
     if conversation is None or environment is None or isinstance(environment, str):
         return None, directly
-    make = load_callable(environment["python"], prepared.shared.project, "conversation.environment")
-    own = await stack.enter_async_context(own_code(prepared.shared.concurrency))
+    make = load_callable(environment["python"], shared.project, "conversation.environment")
+    own = await stack.enter_async_context(own_code(shared.concurrency))
 
     async def run(function: Callable[[], Any]) -> Any:
         return await own.call(function, lambda value: value)

@@ -13,12 +13,14 @@ from typing import Any
 
 from evalkit.formats.contexts import context_records
 from evalkit.formats.conversation import Conversation, SimulatedUser, conversation_of
+from evalkit.formats.json_paths import Pattern
 from evalkit.formats.steps import calls_of, usage_record
 from evalkit.formats.tool_calls import read_arguments
 from evalkit.formats.usage import sum_usages, total
 from evalkit.systems.base import Answer
 from evalkit.systems.conversation.approvals import REJECTED, Person, approval_step, resume_of
 from evalkit.systems.conversation.environment import MakeEnvironment, Recorder, ToolError, tool_names
+from evalkit.systems.conversation.replaying import expected_values
 from evalkit.systems.conversation.reported_steps import in_turn, new_steps, reported_in, unmatched
 from evalkit.systems.conversation.settings import ConversationSettings
 from evalkit.systems.conversation.stopping import stops
@@ -132,6 +134,7 @@ class _Talk:
         self.environment: Recorder | None = None
         self.tools: Sequence[str] = ()
         self.state: Mapping[str, Any] | None = None
+        self.wanted: Mapping[Pattern, Any] = {}
         if not isinstance(self.case.input, str):
             self.sent += self.case.input[:-1]
             self.messages += self.case.input[:-1]
@@ -168,6 +171,8 @@ class _Talk:
             self.tools = await self._run(lambda: tool_names(made.tools))
             self.environment = Recorder(made, self.began)
             await self._look()
+        if any(rule.state == "expected" for rule in self.settings.stop_when):
+            self.wanted = await self._run(lambda: expected_values(self.case, make))
 
     async def _run(self, function: Callable[[], Any]) -> Any:
         """Run code of the environment.
@@ -265,9 +270,7 @@ class _Talk:
             return "fault"
         if output.done:
             return "agent_done"
-        expected = self.case.fields.get("expected_state")
-        wanted = expected if isinstance(expected, Mapping) else {}
-        over = stops(self.settings.stop_when, output.text, self.steps[n_before:], self.state, wanted)
+        over = stops(self.settings.stop_when, output.text, self.steps[n_before:], self.state, self.wanted)
         return "rule" if over else None
 
     def _calls_tools(self, output: Output) -> bool:
