@@ -36,6 +36,8 @@ class Said:
     text: str
     done: bool = False
     usage: Usage | None = None
+    why: str | None = None
+    """Why the user ends the conversation."""
 
 
 Simulate = Callable[[SimulatedUser, Sequence[Message], int], Awaitable[Said]]
@@ -121,6 +123,7 @@ class _Talk:
     latencies_s: list[float | None] = field(default_factory=list)
     usages: list[Usage | None] = field(default_factory=list)
     user_usages: list[Usage | None] = field(default_factory=list)
+    user_why: str | None = None
     n_repeated: int = 0
     """Exchanges that failed and were tried again."""
 
@@ -227,7 +230,9 @@ class _Talk:
             raise SimulatorFailed("no model is configured to play the user")
         said = await self._untimed(self.talks.simulate(user, self.messages, self.repeat))
         self.user_usages.append(said.usage)
-        return said.text, said.done and self.turn > 0
+        done = said.done and self.turn > 0
+        self.user_why = said.why if done else None
+        return said.text, done
 
     async def _untimed(self, asking: Awaitable[Said]) -> Said:
         """Wait for the simulated user, whose own time-outs apply, with the conversation's clock stopped."""
@@ -368,6 +373,7 @@ class _Talk:
             messages=tuple(self.messages),
             state=self.state,
             stop=stop,
+            user_why=self.user_why,
             fault=None if last.fault is None else f"{last.fault} (turn {self.turn})",
             latency_s=total(self.latencies_s),
             ttft_s=None,
