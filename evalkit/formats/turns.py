@@ -110,6 +110,7 @@ def _output_of(output: Output, number: int, messages: Sequence[Message], start: 
         messages=tuple(messages),
         state=output.state if is_last else None,
         stop=output.stop if is_last else None,
+        user_why=output.user_why if is_last else None,
         fault=output.fault if is_last else None,
         interrupt=output.interrupt if is_last else None,
         latency_s=known.latency_s,

@@ -152,7 +152,8 @@ def _end(row: Row | None) -> list[_Block]:
     output = None if row is None else held(row)
     if row is None or output is None:
         return [_Block(("end", ""), ((0, _text(_answer(row))),))]
-    known = [output.stop, output.fault] if row.failure is None else ["failed", row.failure.kind]
+    why = output.user_why and f"the user says {output.user_why}"
+    known = [output.stop, why, output.fault] if row.failure is None else ["failed", row.failure.kind]
     said = [text for text in known if text] or ["(the system gives no reason)"]
     ended = _Block(("end", ""), ((0, _text(one_line(": ".join(said)))),))
     waits = [_Block(("waits", ""), ((0, _text(f"waits for a person: {_value(output.interrupt)}")),))]

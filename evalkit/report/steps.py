@@ -37,12 +37,14 @@ def steps_shown(output: Output, grades: Iterable[Score | Unscored] = ()) -> dict
 
 
 def end_shown(output: Output) -> dict[str, Any]:
-    """Return why the system stopped, its open approval request, and the final state."""
+    """Return why the system and the simulated user stopped, the open approval request, and the final state."""
     shown: dict[str, Any] = {}
     if output.state is not None:
         shown["state"] = written(output.state)
     if output.stop is not None:
         shown["stop"] = output.stop
+    if output.user_why is not None:
+        shown["user_why"] = output.user_why
     if output.fault is not None:
         shown["fault"] = output.fault
     if output.interrupt is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -84,7 +84,7 @@ async def open_system(system: SystemConfig, prepared: Prepared) -> AsyncIterator
         if conversation is None or not isinstance(system, CALLED):
             yield answer
             return
-        make, run = await _environment(prepared, stack)
+        make, run = await open_environment(prepared.suite, prepared.shared, stack)
         setup = ConversationSetup(
             settings=conversation.settings,
             make_environment=make,
@@ -105,16 +105,22 @@ def _simulate(prepared: Prepared) -> Simulate | None:
     return simulating(prepared.user)
 
 
-async def _environment(prepared: Prepared, stack: AsyncExitStack) -> tuple[MakeEnvironment | None, Any]:
-    """Return the factory of environments and the runner of their code."""
-    conversation = prepared.suite.conversation
+async def open_environment(
+    suite: Suite, shared: Shared, stack: AsyncExitStack
+) -> tuple[MakeEnvironment | None, Callable[[Callable[[], Any]], Awaitable[Any]]]:
+    """Return the factory of environments, `None` if the suite has none, and the runner of their code.
+
+    Raises:
+        InputError: its class cannot be loaded.
+    """
+    conversation = suite.conversation
     environment = conversation.settings.environment if conversation is not None else None
     if conversation is not None and conversation.mocks is not None:
         return partial(MockEnvironment, conversation.mocks), directly
     if conversation is None or environment is None or isinstance(environment, str):
         return None, directly
-    make = load_callable(environment["python"], prepared.shared.project, "conversation.environment")
-    own = await stack.enter_async_context(own_code(prepared.shared.concurrency))
+    make = load_callable(environment["python"], shared.project, "conversation.environment")
+    own = await stack.enter_async_context(own_code(shared.concurrency))
 
     async def run(function: Callable[[], Any]) -> Any:
         return await own.call(function, lambda value: value)

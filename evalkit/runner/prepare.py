@@ -22,6 +22,7 @@ from evalkit.runner.addresses import addresses_of
 from evalkit.runner.case_checks import METRIC, checks_grader
 from evalkit.runner.chat_clients import Replies, Spending, judges_of, open_cache, open_client, unpriced, user_of
 from evalkit.runner.conversations import adds_ended, ended_grader, environment_problems
+from evalkit.runner.expected_states import open_replays, with_expected_states
 from evalkit.runner.grading import Grader
 from evalkit.runner.names import foreign_cohorts, foreign_values, metric_name_problems
 from evalkit.runner.needs import missing, need_of
@@ -147,7 +148,8 @@ async def prepare(
     converses = suite.conversation is not None
     shared = Shared(suite.path.parent, suite.root, suite.options.concurrency, env, inputs, converses)
     problems: list[Problem] = [*suite.system.problems(shared), *_old_problems(suite, shared)]
-    problems += environment_problems(suite, shared)
+    unsound_environment = environment_problems(suite, shared)
+    problems += unsound_environment
     suite = _with_versions(suite, env, problems)
     limit_usd = suite.options.budget_usd
     budget = None if limit_usd is None else Budget(limit_usd)
@@ -155,6 +157,8 @@ async def prepare(
     asks_models = bool(judges_of(suite)) or user_of(suite) is not None
     cache = open_cache(suite, env, stack, replies) if replies != "none" and asks_models else None
     services = await _services(suite, env, stack, (budget, cache), problems)
+    if services is not None and any(entry.kind == "state" for entry in suite.scorers):
+        services = replace(services, replays=await open_replays(suite, shared, stack))
     user = await _user(suite, env, stack, (budget, cache), problems)
     graders = _graders(suite, services, problems) if services else []
     checks = checks_grader(len(suite.scorers))
@@ -172,6 +176,8 @@ async def prepare(
         known = [(file, file.relative_to(suite.root).as_posix()) for file in suite.learnt_files]
         golden = replace(golden, learnt=tuple(overlap(golden, known)))
         problems += metric_name_problems(graders)
+        if not unsound_environment:
+            graders = await with_expected_states(suite, graders, golden, problems.append)
         graders += [checks] if golden.checks else []
         graders += [ended_grader(len(suite.scorers) + 1)] if adds_ended(suite) else []
     except InputError as error:
@@ -309,7 +315,7 @@ async def _user(
 async def _open_services(suite: Suite, env: Mapping[str, str], stack: AsyncExitStack, spending: Spending) -> Services:
     """Open the embedding and the judge endpoints, if a scorer may use them."""
     embedder = None
-    if any(isinstance(entry.options, Bindable) for entry in suite.scorers):
+    if any(isinstance(entry.options, Bindable) and entry.kind != "state" for entry in suite.scorers):
         from evalkit.scorers.embedding.embedders import build_embedder
 
         embedder = build_embedder(suite.options.embedding, env)

@@ -89,7 +89,7 @@ def simulating(client: ChatClient) -> Simulate:
         if fault(parsed.value):
             what = "nothing" if fault(parsed.value) == _EMPTY else "its first message again"
             raise SimulatorFailed(f"the model that plays the user said {what}, asked twice", usage)
-        return Said(parsed.value.say.strip(), parsed.value.done, usage)
+        return Said(parsed.value.say.strip(), parsed.value.done, usage, parsed.value.why)
 
     return simulate
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 from evalkit.types import Case, Concern, Metric, Output, Score, Unscored
 
 if TYPE_CHECKING:
+    from evalkit.formats.expected_state import Replayed
     from evalkit.llm.client import ChatClient
     from evalkit.scorers.embedding.embedders import Embedder
 
@@ -148,6 +149,17 @@ POWERS: tuple[type, ...] = (Bindable, Keyed, Noted, CaseReader, Asking, PerRepea
 """Optional protocols besides `score`; an object that wraps several scorers forwards each of them."""
 
 
+class Replays(Protocol):
+    """Replays the calls that a case expects in a fresh environment of the suite."""
+
+    async def __call__(self, case: Case) -> Replayed:
+        """Return the state before and after them.
+
+        Raises:
+            ReplayFailed: one of them fails, or the environment does.
+        """
+
+
 class CodeRunner(Protocol):
     """Runs functions of the project away from the run's thread and event loop."""
 
@@ -181,6 +193,8 @@ class Services:
     """Stored outputs of a baseline or run folder with their `Case.digest`; raises `ValueError` for an unknown run."""
     project: OwnProject | None = None
     """What own scorers are imported from and run by; `None` if the suite has none."""
+    replays: Replays | None = None
+    """Replays expected calls; `None` if the suite has no environment."""
 
 
 def contexts_of(case: Case, output: Output) -> tuple[str, ...]:

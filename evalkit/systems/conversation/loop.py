@@ -13,12 +13,14 @@ from typing import Any
 
 from evalkit.formats.contexts import context_records
 from evalkit.formats.conversation import Conversation, SimulatedUser, conversation_of
+from evalkit.formats.json_paths import Pattern
 from evalkit.formats.steps import calls_of, usage_record
 from evalkit.formats.tool_calls import read_arguments
 from evalkit.formats.usage import sum_usages, total
 from evalkit.systems.base import Answer
 from evalkit.systems.conversation.approvals import REJECTED, Person, approval_step, resume_of
 from evalkit.systems.conversation.environment import MakeEnvironment, Recorder, ToolError, tool_names
+from evalkit.systems.conversation.replaying import expected_values
 from evalkit.systems.conversation.reported_steps import in_turn, new_steps, reported_in, unmatched
 from evalkit.systems.conversation.settings import ConversationSettings
 from evalkit.systems.conversation.stopping import stops
@@ -34,6 +36,8 @@ class Said:
     text: str
     done: bool = False
     usage: Usage | None = None
+    why: str | None = None
+    """Why the user ends the conversation."""
 
 
 Simulate = Callable[[SimulatedUser, Sequence[Message], int], Awaitable[Said]]
@@ -119,6 +123,7 @@ class _LiveConversation:
     latencies_s: list[float | None] = field(default_factory=list)
     usages: list[Usage | None] = field(default_factory=list)
     user_usages: list[Usage | None] = field(default_factory=list)
+    user_why: str | None = None
     n_repeated: int = 0
     """Number of failed exchanges that were retried."""
 
@@ -132,6 +137,7 @@ class _LiveConversation:
         self.environment: Recorder | None = None
         self.tools: Sequence[str] = ()
         self.state: Mapping[str, Any] | None = None
+        self.wanted: Mapping[Pattern, Any] = {}
         if not isinstance(self.case.input, str):
             self.sent += self.case.input[:-1]
             self.messages += self.case.input[:-1]
@@ -168,6 +174,8 @@ class _LiveConversation:
             self.tools = await self._run(lambda: tool_names(made.tools))
             self.environment = Recorder(made, self.began)
             await self._look()
+        if any(rule.state == "expected" for rule in self.settings.stop_when):
+            self.wanted = await self._run(lambda: expected_values(self.case, make))
 
     async def _run(self, function: Callable[[], Any]) -> Any:
         """Run code of the environment.
@@ -222,7 +230,9 @@ class _LiveConversation:
             raise SimulatorFailed("no model is configured to play the user")
         said = await self._untimed(self.setup.simulate(user, self.messages, self.repeat))
         self.user_usages.append(said.usage)
-        return said.text, said.done and self.turn > 0
+        done = said.done and self.turn > 0
+        self.user_why = said.why if done else None
+        return said.text, done
 
     async def _untimed(self, asking: Awaitable[Said]) -> Said:
         """Wait for the simulated user with the conversation's clock stopped; the user's own time limits apply."""
@@ -265,9 +275,7 @@ class _LiveConversation:
             return "fault"
         if output.done:
             return "agent_done"
-        expected = self.case.fields.get("expected_state")
-        wanted = expected if isinstance(expected, Mapping) else {}
-        over = stops(self.settings.stop_when, output.text, self.steps[n_before:], self.state, wanted)
+        over = stops(self.settings.stop_when, output.text, self.steps[n_before:], self.state, self.wanted)
         return "rule" if over else None
 
     def _calls_tools(self, output: Output) -> bool:
@@ -365,6 +373,7 @@ class _LiveConversation:
             messages=tuple(self.messages),
             state=self.state,
             stop=stop,
+            user_why=self.user_why,
             fault=None if last.fault is None else f"{last.fault} (turn {self.turn})",
             latency_s=total(self.latencies_s),
             ttft_s=None,
