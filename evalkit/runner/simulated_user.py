@@ -46,7 +46,8 @@ _AGAIN = "That is the first message of the conversation again. Write what the pe
 
 
 class UserReply(BaseModel):
-    """Reply of the model that plays the user."""
+    # The docstring goes to the model with the schema, so it is part of the prompt and of its version.
+    """What the model that plays the user replies."""
 
     say: str = Field(description="The next message of the person; empty if there is nothing left to say.")
     done: bool = Field(description="Whether the person ends the conversation.")

@@ -44,8 +44,8 @@ class FinalState:
     whole. An expected null holds for null, and for a path of the initial state that was removed. Without the initial
     state, collateral is unknown, and the reason says so.
 
-    With `expected_state: from_calls`, the whole final state must equal the one that replaying the case's `expected_tool_calls`
-    in a fresh environment of the suite (`conversation.environment`) gives.
+    With `expected_state: from_calls`, the whole final state must equal the one that the case's `expected_tool_calls`
+    lead to when they are replayed in a fresh environment of the suite (`conversation.environment`).
 
     A path such as `orders.A-17.items[0].price` goes through keys and list positions; a key with a dot in it is written
     `orders["A.17"].status`. In `ignore`, `*` is any key or position.
