@@ -83,7 +83,7 @@ def test_all_alike_and_none_alike(answers: list[str]) -> None:
 
 
 def test_a_chain_is_not_one_meaning() -> None:
-    """a like b and b like c do not make a like c."""
+    """A like b and b like c do not make a like c."""
     chain = {frozenset("ab"), frozenset("bc")}
     assert meanings(["c", "b", "a"], chain) == (("a", "b"), ("c",))
     assert meanings(["c", "b", "a", "b"], chain) == (("a", "b", "b"), ("c",))
