@@ -18,6 +18,7 @@ from evalkit.formats.manifest import Manifest
 from evalkit.gate.assess import Terms, assess, refuse_incomparable
 from evalkit.results import Decision, Summary
 from evalkit.runner.alternation import MOST_TIMED_CASES, alternating
+from evalkit.runner.chat_clients import given_up_note
 from evalkit.runner.conversations import open_system
 from evalkit.runner.earlier import EarlierRows
 from evalkit.runner.engine import MakeRow, Stop, answered_and_graded, run_cases
@@ -151,11 +152,8 @@ class Session:
         services, user = self.prepared.services, self.prepared.user
         judges = (*((services.llm,) if services.llm else ()), *services.panel)
         for who, client in (*(("judge", each) for each in judges), *((("user", user),) if user else ())):
-            if client.given_up:
-                fields, them = " or ".join(client.given_up), "it" if len(client.given_up) == 1 else "them"
-                self.watcher.note(
-                    f"the endpoint of the {who} {client.model} does not accept {fields}; asked without {them}"
-                )
+            if note := given_up_note(who, client):
+                self.watcher.note(note)
 
     def _noted(self, make_row: MakeRow) -> MakeRow:
         """Note each case before it runs, so that the next process knows which were in flight."""
