@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from evalkit.net.waits import WAITS, Waits
 from evalkit.report.survey import first_wrong
 from evalkit.runner.session import Watcher
 from evalkit.text.numbers import Style, figure, plural
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from evalkit.llm.budget import Budget
+    from evalkit.net.waits import Waits
     from evalkit.runner.prepare import Prepared
     from evalkit.suite.model import Suite
 
@@ -42,8 +42,7 @@ class Reporter:
         """Choose bar or lines; a bar always needs a real terminal and no CI."""
         self._console = console
         self._mode = mode if mode in ("lines", "none") else "bar" if _is_live(console) else "lines"
-        self._waits = Waits()
-        WAITS.set(self._waits)
+        self._waits: Waits | None = None
         self._replies = self._cached = 0
         self._bar: Progress | None = None
         self._expected = self._done = self._already = self._failed = self._unknown = self._told = 0
@@ -66,7 +65,7 @@ class Reporter:
 
     def _begin(self, prepared: Prepared, expected: int, done: int, baseline: str) -> None:
         self._expected, self._done, self._already, self._advisory = expected, done, done, prepared.advisory
-        suite, self._budget = prepared.suite, prepared.budget
+        suite, self._budget, self._waits = prepared.suite, prepared.budget, prepared.shared.waits
         if self._mode == "none":
             return
         from rich.text import Text
@@ -145,7 +144,7 @@ class Reporter:
             parts.append(figure(self._cost_usd, Style("usd")))
         if self._cached:
             parts.append(f"cache {100 * self._cached // self._replies}%")
-        if waits := str(self._waits):
+        if waits := str(self._waits or ""):
             parts.append(waits)
         return " · ".join(parts)
 

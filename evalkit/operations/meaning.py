@@ -30,6 +30,7 @@ from evalkit.store.folder import RunFolder
 from evalkit.store.stored_run import find_suite
 from evalkit.suite.model import Suite
 from evalkit.suite.parse import load_suite
+from evalkit.systems.base import Shared
 from evalkit.types import Case, Metric, Row, Unscored, Usage
 
 if TYPE_CHECKING:
@@ -152,9 +153,13 @@ def refuse_without_judge(suite_file: Path, env: Mapping[str, str]) -> None:
     """
     suite = load_suite(suite_file)
     judge = _judge_of(suite)
-    missing = open_client(judge, suite, env, (None, None)).no_key
+    missing = open_client(judge, _shared(suite, env), (None, None)).no_key
     if missing:
         raise InputError(Problem(suite.place("judge"), *what_and_fix(missing.removeprefix("no key: "))))
+
+
+def _shared(suite: Suite, env: Mapping[str, str]) -> Shared:
+    return Shared(suite.path.parent, suite.root, suite.options.concurrency, env)
 
 
 def _judge_of(suite: Suite) -> ChatConfig:
@@ -265,7 +270,7 @@ async def measure_meanings(plan: MeaningPlan, env: Mapping[str, str], *, progres
     async with AsyncExitStack() as stack:
         cache = open_cache(suite, env, stack, "taken")
         budget = None if suite.options.budget_usd is None else Budget(suite.options.budget_usd)
-        client = await stack.enter_async_context(open_client(plan.judge, suite, env, (budget, cache)))
+        client = await stack.enter_async_context(open_client(plan.judge, _shared(suite, env), (budget, cache)))
         asking = _Asking(client, progress, plan.n_pairs)
         found = await asyncio.gather(*(_meanings_of(each, asking) for each in plan.cases))
         notes = tuple(filter(None, [cache.problem, given_up_note("judge", client)]))

@@ -156,10 +156,10 @@ async def prepare(
     problems += unpriced(suite) if budget else []
     asks_models = bool(judges_of(suite)) or user_of(suite) is not None
     cache = open_cache(suite, env, stack, replies) if replies != "none" and asks_models else None
-    services = await _services(suite, env, stack, (budget, cache), problems)
+    services = await _services(suite, shared, stack, (budget, cache), problems)
     if services is not None and any(entry.kind == "state" for entry in suite.scorers):
         services = replace(services, replays=await open_replays(suite, shared, stack))
-    user = await _user(suite, env, stack, (budget, cache), problems)
+    user = await _user(suite, shared, stack, (budget, cache), problems)
     graders = _graders(suite, services, problems) if services else []
     checks = checks_grader(len(suite.scorers))
     golden, counts = None, case_counts(suite, [*graders, checks] if graders else [])
@@ -288,42 +288,40 @@ def _grader(suite: Suite, entry: ScorerEntry, scorer: Scorer) -> Grader:
 
 
 async def _services(
-    suite: Suite, env: Mapping[str, str], stack: AsyncExitStack, spending: Spending, problems: list[Problem]
+    suite: Suite, shared: Shared, stack: AsyncExitStack, spending: Spending, problems: list[Problem]
 ) -> Services | None:
     """Open the services that scorers share; `None`, with the problems noted, if that fails."""
     try:
-        return await _open_services(suite, env, stack, spending)
+        return await _open_services(suite, shared, stack, spending)
     except InputError as error:
         problems += error.problems
         return None
 
 
 async def _user(
-    suite: Suite, env: Mapping[str, str], stack: AsyncExitStack, spending: Spending, problems: list[Problem]
+    suite: Suite, shared: Shared, stack: AsyncExitStack, spending: Spending, problems: list[Problem]
 ) -> ChatClient | None:
     """Open the client of the model that plays the user; `None` if there is none, or after noting its problems."""
     config = user_of(suite)
     if config is None:
         return None
     try:
-        return await stack.enter_async_context(open_client(config, suite, env, spending))
+        return await stack.enter_async_context(open_client(config, shared, spending))
     except InputError as error:
         problems += error.problems
         return None
 
 
-async def _open_services(suite: Suite, env: Mapping[str, str], stack: AsyncExitStack, spending: Spending) -> Services:
+async def _open_services(suite: Suite, shared: Shared, stack: AsyncExitStack, spending: Spending) -> Services:
     """Open the embedding and the judge endpoints, if a scorer may use them."""
     embedder = None
     if any(isinstance(entry.options, Bindable) and entry.kind != "state" for entry in suite.scorers):
         from evalkit.scorers.embedding.embedders import build_embedder
 
-        embedder = build_embedder(suite.options.embedding, env)
+        embedder = build_embedder(suite.options.embedding, shared.env, shared.waits)
         if isinstance(embedder, AbstractAsyncContextManager):
             await stack.enter_async_context(embedder)
-    clients = [
-        await stack.enter_async_context(open_client(config, suite, env, spending)) for config in judges_of(suite)
-    ]
+    clients = [await stack.enter_async_context(open_client(config, shared, spending)) for config in judges_of(suite)]
     llm, panel = (clients[0], tuple(clients[1:])) if clients else (None, ())
     own = any(isinstance(entry.options, PythonScorer) for entry in suite.scorers)
     project = None

@@ -431,3 +431,15 @@ def test_workflows_pass_the_linter(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_the_readme_is_read_in_two_minutes() -> None:
     """What more there is to say has a guide."""
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 120
+
+
+def test_the_picture_is_of_a_run_of_the_demonstration() -> None:
+    """The script looks for a report that the demonstration writes, under the name of its suite."""
+    spec = importlib.util.spec_from_file_location("pictures", ROOT / "docs" / "pictures.py")
+    assert spec is not None
+    assert spec.loader is not None
+    pictures = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(pictures)
+    before = str(pictures.RUN).removesuffix("-regressed")
+    assert f'"{before}"' in (ROOT / "suites" / "demonstration.py").read_text(encoding="utf-8")
+    assert (ROOT / "suites" / f"{pictures.RUN}.yaml").is_file()
