@@ -105,7 +105,7 @@ def load_baseline(
             another key are left out if the baseline's system was called again.
 
     Raises:
-        InputError: if its rows cannot be read as a run.
+        InputError: its rows cannot be read as a run.
     """
     if folder is None:
         return None

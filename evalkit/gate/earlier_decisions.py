@@ -66,8 +66,8 @@ def found_in(folder: RunFolder, root: Path, noted: frozenset[tuple[str, int]] | 
         noted: calls begun since the run last ended normally; `None` to read them from the folder.
 
     Raises:
-        InputError: if it is not a run folder.
-        StoreError: if it cannot be read.
+        InputError: it is not a run folder.
+        StoreError: it cannot be read.
     """
     known = known_of(root, folder.manifest().run_id)
     return before_in(folder, known, noted_in(folder.path) if noted is None else noted)
@@ -77,8 +77,8 @@ def of_stored_rows(folder: RunFolder, root: Path) -> EarlierDecisions:
     """Collect the earlier blocks and changes for a decision from stored rows, which cannot be restored without a call.
 
     Raises:
-        InputError: if it is not a run folder.
-        StoreError: if it cannot be read.
+        InputError: it is not a run folder.
+        StoreError: it cannot be read.
     """
     before = found_in(folder, root)  # its seal says what was decided, whatever `decision.json` says now
     changes = (each for each in before.deciding() if not each.startswith(DECISION))
@@ -90,8 +90,8 @@ def of_answers(folder: RunFolder, root: Path) -> EarlierDecisions:
     """Collect the earlier blocks and changes of the run whose answers `score` grades.
 
     Raises:
-        InputError: if it is not a run folder.
-        StoreError: if it cannot be read.
+        InputError: it is not a run folder.
+        StoreError: it cannot be read.
     """
     before = found_in(folder, root)
     fix = "score the answers of an unchanged run"

@@ -125,8 +125,7 @@ def _last_turn(value: Any) -> str:
 
 
 def _our_names(raw: Mapping[str, Any], note: Complain) -> dict[str, Any]:
-    """Rename aliases; `outputs` becomes the reference, and `inputs` (langsmith) and `vars` (promptfoo) are
-    unwrapped."""
+    """Rename aliases; `outputs` becomes the reference, and the mappings `inputs` and `vars` are unwrapped."""
     row: dict[str, Any] = {}
     origin: dict[str, str] = {}
     expected = expected_of(raw, note)

@@ -87,7 +87,7 @@ def open_golden(
         cohorts: names that the suite reports by, whose sizes are checked.
 
     Raises:
-        InputError: with every problem found (at most 200).
+        InputError: reports every problem found (at most 200).
     """
     problems: list[Problem] = []
     note = noting(problems)
@@ -227,7 +227,7 @@ def header_of(source: GoldenSource, file: Path | None, shown: str) -> Header:
     """Read the names of a file's columns.
 
     Raises:
-        InputError: with every problem up to the first row.
+        InputError: reports every problem up to the first row.
     """
     problems: list[Problem] = []
     table, rows = _open_rows(source, file, shown, problems.append, _unheard)

@@ -108,7 +108,7 @@ class RetryPolicy:
     jitter_s: float = 2.0
 
     def repeats(self, failure: ExchangeFailed) -> bool:
-        """Tell whether the request may be sent again after this failure."""
+        """Return whether the request may be sent again after this failure."""
         if failure.status is not None:
             # OpenAI also answers 429 if a quota is used up, which waiting does not change.
             return failure.status in self.statuses and b"insufficient_quota" not in failure.body

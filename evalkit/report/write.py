@@ -82,7 +82,7 @@ def write_reports(material: Material, view: View) -> tuple[str, ...]:
         The records that were completed by a person and therefore not overwritten.
 
     Raises:
-        StoreError: if the disk refuses one of them.
+        StoreError: the disk refuses one of them.
     """
     from evalkit.report.failure_analysis import failure_analysis_markdown
     from evalkit.report.html import write_html
@@ -129,7 +129,7 @@ def junit_to(target: Path, material: Material, view: View) -> None:
     """Write junit.xml to another path as well; its folder is created.
 
     Raises:
-        StoreError: if it cannot be written.
+        StoreError: it cannot be written.
     """
     from evalkit.report.junit import write_junit
 
@@ -144,7 +144,7 @@ def table_to(target: Path, material: Material, view: View) -> None:
     """Write the cases as CSV to the given path; its folder is created.
 
     Raises:
-        StoreError: if it cannot be written.
+        StoreError: it cannot be written.
     """
     from evalkit.report.table import write_table
 
@@ -159,7 +159,7 @@ def append_to(target: Path, view: View) -> None:
     """Append the summary to a file that others write to as well, such as a job summary; its folder is created.
 
     Raises:
-        StoreError: if it cannot be written.
+        StoreError: it cannot be written.
     """
     from evalkit.report.markdown import summary_markdown
 

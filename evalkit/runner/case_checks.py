@@ -83,7 +83,7 @@ class CaseChecks:
         """Check every check of a case before the first call.
 
         Raises:
-            InputError: with all problems; their places are keys such as `checks[1].regex.pattern`.
+            InputError: reports all problems; their places are keys such as `checks[1].regex.pattern`.
         """
         checks, unsound = _read(_text(case))
         problems = [*unsound, *(problem for check in checks for problem in _lacking(check, case))]

@@ -176,7 +176,7 @@ def read_labels_of(suite: Suite, metrics: Iterable[Metric] = ()) -> tuple[Label,
         metrics: metrics of the run that the labels are for, if known.
 
     Raises:
-        InputError: with every problem of the label files.
+        InputError: reports every problem of the label files.
     """
     if not suite.label_files:
         return ()

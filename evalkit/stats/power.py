@@ -1,4 +1,4 @@
-"""Power of the regression test: how often a gate finds a drop, by the sign-flip test that it applies.
+"""Compute the power of the regression test: how often a gate finds a drop by its sign-flip test.
 
 Each case differs between two runs of an unchanged system with a variance v, and breaks with a probability of its own.
 A look is one test of the paired means. A gate has one or two looks, and all of them have to find the drop. Differences
@@ -20,9 +20,9 @@ from evalkit.stats.quantiles import normal_cdf, normal_quantile
 
 Floats = NDArray[np.float64]
 EXACT_CASES = 1_000
-"""Above this many independent cases, a normal statistic is used."""
+"""Number of independent cases above which a normal statistic is used."""
 NORMAL_FLIPS = 40
-"""From this many expected flips on, the null statistic of another gate is taken as normal."""
+"""Number of expected flips from which the null statistic of another gate is taken as normal."""
 _GRID = np.arange(0.0, 8.0, 0.02)
 _TAIL_SD = 7.0
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(48)
@@ -35,7 +35,8 @@ class Look:
     Attributes:
         level: adjusted p value at which it finds a drop, in (0, 1).
         variance: of the difference of an unchanged case, on a scale of 1.
-        shared: covariance of that difference with the one of the gate's last look; of the last look, its variance.
+        shared: covariance of that difference with the difference in the gate's last look; for the last look, its
+            variance.
     """
 
     level: float
@@ -49,8 +50,8 @@ class Rival:
 
     Attributes:
         n: independent cases, >= 1.
-        share: of them that differ between two runs of an unchanged system, in effect: (E d^2)^2 / E d^4.
-        count: gates that are alike.
+        share: share of them that differ between two runs of an unchanged system, in effect: (E d^2)^2 / E d^4.
+        count: number of equal gates.
     """
 
     n: int
@@ -64,7 +65,7 @@ class Sight:
 
     Attributes:
         n: independent cases.
-        passing: share that the baseline passes, in (0, 1]: no drop can be larger.
+        passing: share that the baseline passes, in (0, 1], which is the largest possible drop.
         looks: in order; all of them have to find the drop.
         rivals: the other gates of its family.
     """
@@ -141,13 +142,13 @@ def variance_of_means(flips: float, repeats: tuple[int, int]) -> float:
 
 @lru_cache(maxsize=4096)
 def differing_share(flips: float, passing: float, repeats: tuple[int, int]) -> float:
-    """Share of unchanged cases that differ in effect, (E d^2)^2 / E d^4, of differences between means over repeats.
+    """Return the effective share of unchanged cases that differ, (E d^2)^2 / E d^4, for means over repeats.
 
-    The chances of the cases to pass are taken as Beta distributed, with the given mean and E 2p(1 - p) = `flips`.
+    The cases' chances to pass are taken as Beta distributed, with the given mean and E 2p(1 - p) = `flips`.
 
     Args:
         flips: share of pass/fail cases that differ between two single runs, in [0, 1/2].
-        passing: mean chance to pass; moved towards 1/2 as far as so many flips need.
+        passing: mean chance to pass; moved towards 1/2 as far as the flips require.
         repeats: of baseline and candidate.
     """
     if flips <= 0:
@@ -166,7 +167,7 @@ def differing_share(flips: float, passing: float, repeats: tuple[int, int]) -> f
 def _beta_binomial(
     before: NDArray[np.int64], after: NDArray[np.int64], repeats: tuple[int, int], shape: tuple[float, float]
 ) -> Floats:
-    """Return the joint probability of the passes on both sides, if one Beta distributed chance applies to both."""
+    """Return the joint probability of the passes on both sides, which share one Beta distributed chance."""
     from scipy.special import betaln, gammaln
 
     def choose(total: int, count: NDArray[np.int64]) -> Floats:
@@ -208,7 +209,7 @@ def _chance(drop: float, sight: Sight, look: Look) -> float:
 
 @lru_cache(maxsize=512)
 def _needed(n: int, level: float, rivals: tuple[Rival, ...]) -> NDArray[np.int64]:
-    """Return, for 0 to n differing cases, how many must be worse; one more than there are if none suffices."""
+    """Return, for 0 to n differing cases, how many must be worse; one more than all if even all do not suffice."""
     from scipy.special import bdtrc
 
     quiet = _log_quiet(rivals)
@@ -255,7 +256,7 @@ def _log_quiet(rivals: tuple[Rival, ...]) -> Floats:
 
 @lru_cache(maxsize=4096)
 def _null_tail(n: int, share: float) -> Floats:
-    """Return the chance that the null statistic of a gate reaches t, on the grid of t: few flips cannot reach much."""
+    """Return the chance that the null statistic of a gate reaches t, on the grid of t; few flips limit it."""
     from scipy.special import bdtr, bdtrc, ndtr
 
     if n * share > NORMAL_FLIPS:

@@ -80,8 +80,8 @@ def before_in(folder: RunFolder, known: Sequence[Decided] = (), noted: Noted = f
         noted: calls whose rows may be newer than the seal.
 
     Raises:
-        InputError: if it is not a run folder.
-        StoreError: if it cannot be read.
+        InputError: it is not a run folder.
+        StoreError: it cannot be read.
     """
     journals = folder.scans()
     earlier, own = _said(folder)

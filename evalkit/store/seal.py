@@ -58,7 +58,7 @@ def write_seal(
         files: name -> SHA-256 of the files behind the decision.
 
     Raises:
-        StoreError: if the disk refuses it.
+        StoreError: the disk refuses it.
     """
     target = folder.file(SEAL)
     lines = [
@@ -129,7 +129,7 @@ def file_sums(folder: RunFolder) -> dict[str, str]:
     """Map the name of each existing file of `FILES` to its SHA-256.
 
     Raises:
-        StoreError: if one cannot be read.
+        StoreError: one cannot be read.
     """
     try:
         found = {name: folder.file(name) for name in FILES if folder.file(name).is_file()}

@@ -50,7 +50,7 @@ def load_run(folder: RunFolder, without: Collection[str] = ()) -> StoredRun:
 
     Raises:
         InputError: it is not a run folder, or its rows are missing, cut, or do not fit its manifest.
-        StoreError: if the disk fails.
+        StoreError: the disk fails.
     """
     manifest = folder.manifest()
     damaged: list[Damage] = []

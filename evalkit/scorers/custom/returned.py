@@ -1,4 +1,4 @@
-"""Read what a function of the project returned as a grade."""
+"""Read the value that a function of the project returned as a grade."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def read_grade(value: object, metric: Metric, place: str) -> Score | Unscored:
 
     Args:
         value: what the function returned.
-        metric: what it measures; a `Score` or `Unscored` is given this metric's name.
-        place: file and line of the function, which messages begin with.
+        metric: metric of the function; a `Score` or `Unscored` gets its name.
+        place: file and line of the function, for the beginning of messages.
 
     Returns:
         `Unscored` of kind `no_grade` for `None`, and of kind `scorer_error` for a value of another type, a number that

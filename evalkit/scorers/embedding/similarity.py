@@ -15,7 +15,7 @@ from evalkit.types import Case, Metric, Output, Score, Unscored
 
 NEEDS_REFERENCE = frozenset({"reference"})
 BLOCK_ROWS = 1024
-"""Answer tokens compared at once; bounds the memory that a very long answer takes."""
+"""Number of answer tokens compared at once, which limits the memory for a very long answer."""
 
 
 @dataclass(frozen=True, kw_only=True)

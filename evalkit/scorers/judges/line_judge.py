@@ -68,7 +68,7 @@ class LineJudge:
         }
 
     def check_case(self, case: Case) -> None:
-        """Refuse a case without the goal that the rubric reads.
+        """Reject a case without the goal that the rubric reads.
 
         Raises:
             ValueError: `what; fix`.

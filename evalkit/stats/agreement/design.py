@@ -1,4 +1,4 @@
-"""Describe how labels were drawn and which depend on each other: weights and clusters of a standard error."""
+"""Describe how labels were drawn and which of them depend on each other, as weights and clusters."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Ints = NDArray[np.intp]
 class LabelDesign:
     """Sampling design of labels, one entry for each label.
 
-    With nothing given, every label is of an answer of its own, drawn like all others.
+    By default, every label belongs to a separate answer, and all are drawn alike.
     """
 
     probabilities: Sequence[float] | None = None
@@ -28,7 +28,7 @@ class LabelDesign:
     answers: Sequence[Hashable] | None = None
     """The answer that the label is about. The labels of one answer share its weight, whatever their number."""
     clusters: Sequence[Hashable] | None = None
-    """The question, or whatever else makes answers depend on each other; `None` if the answer depends on no other."""
+    """The question, or another reason why answers depend on each other; `None` if the answer is independent."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class LabelSample:
 
     @property
     def n(self) -> int:
-        """Answers."""
+        """Number of answers."""
         return int(self.answers.max()) + 1
 
     @property
@@ -80,7 +80,7 @@ def sample_of(design: LabelDesign | None, n: int) -> LabelSample:
     """Turn the design of n >= 1 labels into weights and clusters.
 
     Raises:
-        ValueError: A probability is outside (0, 1], or a list does not have one entry a label.
+        ValueError: A probability is outside (0, 1], or a list does not have one entry for each label.
     """
     design = design or LabelDesign()
     for name, given in (("answers", design.answers), ("clusters", design.clusters)):
