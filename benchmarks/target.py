@@ -1,4 +1,4 @@
-"""A system under test for benchmarks: answers sums over HTTP after a fixed delay, too cheap to be the bottleneck.
+"""Serve a system under test for benchmarks: answer sums over HTTP after a fixed delay, too cheap to be the bottleneck.
 
 python benchmarks/target.py PORT DELAY_MS
 """
@@ -12,7 +12,7 @@ SUM = re.compile(rb"#(\d+): (\d+) \+ (\d+)")
 
 
 class Target(asyncio.Protocol):
-    """Reads one request after the other from a connection that stays open."""
+    """Reads requests one after the other from a persistent connection."""
 
     def __init__(self, delay_s: float) -> None:
         self.delay_s = delay_s

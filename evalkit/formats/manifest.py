@@ -266,7 +266,7 @@ def _rules(record: Any) -> Rules | None:
 
 
 def _with_ends(metric: Any) -> Any:
-    """A range without an end is `null` in JSON."""
+    """Return an end of a range for JSON, where an open end is `null`."""
     if not isinstance(metric, dict):
         return metric
     ends = {"low": -math.inf, "high": math.inf}

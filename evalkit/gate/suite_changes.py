@@ -88,7 +88,7 @@ _LOOSER: Mapping[str, Loosens] = {"system": _system, "golden": _golden, "sample"
 
 
 def _capped(gate: Sequence[Any]) -> frozenset[str]:
-    """First parts of the metric names that a gate limits by `max`."""
+    """Return the first parts of the metric names that a gate limits by `max`."""
     entries = [item for item in gate if isinstance(item, Mapping)]
     return frozenset(
         str(name).partition(".")[0]

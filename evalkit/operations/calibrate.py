@@ -46,7 +46,7 @@ class Judged:
         return tuple(each for each in self.frame.metrics if each.is_opinion)
 
     def warnings(self) -> tuple[Problem, ...]:
-        """Metrics of labels that no scorer of the run gives."""
+        """Return the labelled metrics that no scorer of the run gives."""
         return tuple(unknown_metrics(self.labels, [each.name for each in self.frame.metrics]))
 
     def one(self, metric: str | None, flag: str) -> str:

@@ -1,4 +1,4 @@
-"""Power analysis: run-to-run variance and the smallest regression the gate can detect."""
+"""Analyse power: run-to-run variance and the smallest regression that the gate can detect."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ def view_of(material: Material, *, rows: bool = True) -> View:
 
 
 def _saved_name(baseline: RunFolder | None) -> str:
-    """The name of a saved baseline; empty for a run folder or without a baseline."""
+    """Return the name of a saved baseline; empty for a run folder or without a baseline."""
     return baseline.path.name if baseline is not None and baseline.path.parent.name == BASELINES.name else ""
 
 

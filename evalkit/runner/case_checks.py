@@ -156,7 +156,7 @@ class _Row(Document):
     """Return a row for the checks; the caller knows its place."""
 
     def problem(self, path: Path, what: str, fix: str = "") -> Problem:
-        """A problem at a key of the row."""
+        """Return a problem at a key of the row."""
         return Problem(dotted(path), what, fix)
 
 

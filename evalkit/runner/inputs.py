@@ -1,4 +1,4 @@
-"""Checks made before the first call: labels against cases, baseline against scorers."""
+"""Check inputs before the first call: labels against cases, baseline against scorers."""
 
 from __future__ import annotations
 

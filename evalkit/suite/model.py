@@ -112,7 +112,7 @@ class JudgeConfig:
 
 
 def model_options(given: Any) -> Any:
-    """Options of a judge that may be given as just the model's name."""
+    """Return the options of a judge, which may be given as just the model's name."""
     return {"model": given} if isinstance(given, str) else given
 
 

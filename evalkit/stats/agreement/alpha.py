@@ -73,8 +73,7 @@ def krippendorff_alpha(
 
 
 def _pairs_by_unit(ratings: Sequence[Sequence[Hashable | None]], categories: Sequence[Hashable]) -> Counts:
-    """Return the ordered pairs of labels in each unit, weighted to its number of labels: (units, k,
-    k)."""
+    """Return ordered pairs of labels in each unit, weighted to its label count: (units, k, k)."""
     place = {category: at for at, category in enumerate(categories)}
     tables = []
     for unit in ratings:
