@@ -3,9 +3,8 @@
     python benchmarks/report.py --cases 10000 50000 [--keep FOLDER]
 
 Every case has about 1.5 kB of random words from a vocabulary of 4,000, which hardly compress, four scores with reasons,
-and an answer of the baseline that differs in every tenth case. Prints medians, and what a filter and a frame of
-scrolling cost the page in CPU time by kind of work, which other programs on the machine change little; being traced
-makes the wall clock's figures worse.
+and an answer of the baseline that differs in every tenth case. It prints medians, and the CPU time of a filter and of a
+frame of scrolling by kind of work, which depends little on other programs. Tracing makes the wall-clock figures worse.
 """
 
 import argparse
@@ -166,7 +165,7 @@ SCROLL_MS = """new Promise((done) => {
 
 
 async def browse(path: Path, profile: Path) -> tuple[dict[str, float], list[str]]:
-    """Open the report in a fresh browser and measure: figures, and what a filter and a frame cost by kind of work."""
+    """Open the report in a fresh browser and measure: figures, and the cost of a filter and a frame by kind of work."""
     async with chromium.opened_tab(profile) as tab:
         await tab.open(path)
         ready = await tab.value("performance.getEntriesByName('ready')[0]?.startTime ?? -1")

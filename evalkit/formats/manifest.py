@@ -236,7 +236,7 @@ def read_manifest(record: Mapping[str, Any], file: str) -> tuple[Manifest | None
     Rules that are incomplete or have another form are read as unknown.
 
     Args:
-        record: of the file.
+        record: JSON of the file.
         file: its name, for messages.
 
     Returns:
@@ -255,7 +255,7 @@ def read_manifest(record: Mapping[str, Any], file: str) -> tuple[Manifest | None
         faults.wrong.append("repeats")
     again = "run the suite again"
     problems = [Problem(file, f"`{key}` is missing", again) for key in faults.missing]
-    problems += [Problem(file, f"`{key}` is not what a run writes", again) for key in faults.wrong]
+    problems += [Problem(file, f"`{key}` is missing or invalid", again) for key in faults.wrong]
     return (None if problems else manifest), problems
 
 

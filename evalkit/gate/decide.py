@@ -55,8 +55,8 @@ def decide(  # noqa: PLR0913 - what a decision depends on
         policy: from the suite.
         baseline: the stored run that `no_regression` names, `None` if none is saved yet.
         partial: the part of the suite that was run (such as `--limit 10`), `None` for all of it.
-        seed: of the sign flips.
-        final: nothing can be run again: decide with what is there.
+        seed: seed of the sign flips.
+        final: nothing can be run again, so decide with the rows at hand.
 
     Returns:
         `NeedsRepeats` while a canary or a critical case has failed fewer runs than its rule looks at. Otherwise a

@@ -61,7 +61,7 @@ def found_in(folder: RunFolder, root: Path, noted: frozenset[tuple[str, int]] | 
     """Read the earlier decisions of a run, and compare its folder with the rows that they were made from.
 
     Args:
-        folder: of a run or a saved baseline.
+        folder: folder of a run or a saved baseline.
         root: the project, which remembers blocked runs.
         noted: calls begun since the run last ended normally; `None` to read them from the folder.
 
@@ -111,8 +111,8 @@ def of_baseline(folder: RunFolder | None, title: str) -> EarlierDecisions:
     """Collect the conditions of a comparison, such as a baseline that was not approved.
 
     Args:
-        folder: of the baseline, `None` if nothing is compared.
-        title: what it is called.
+        folder: folder of the baseline, `None` if nothing is compared.
+        title: name for messages.
     """
     if folder is None:
         return EarlierDecisions()
@@ -138,10 +138,10 @@ def write_decision(
     """Write summary, timings and seal, then `decision.json`, without which a run has no decision.
 
     Args:
-        folder: of the run; its manifest is written.
-        manifest: of the run.
-        summary: of its rows.
-        decision: of its rows alone.
+        folder: folder of the run; its manifest is written.
+        manifest: manifest of the run.
+        summary: summary of its rows.
+        decision: decision of its rows alone.
         earlier: the earlier decisions and changes to list.
         root: the project.
 

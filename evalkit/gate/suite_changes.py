@@ -24,7 +24,7 @@ def part_changes(before: Rules, after: Rules) -> Iterator[Amendment]:
 
     Args:
         before: rules of the base.
-        after: of the run to decide.
+        after: rules of the run to decide.
     """
     for part in _PARTS:
         yield from _options(part, getattr(before, part), getattr(after, part), _LOOSER.get(part, _always))

@@ -87,7 +87,7 @@ def _talks(row: Mapping[str, Any], note: Complain, *, converses: bool | None, pl
         note(f"`{opens}` makes it a conversation and the suite has no `conversation:`", fix)
         return "..."
     for name in (name for name in DURING if name in row):
-        note(f"`{name}` is what a system is given during a conversation", "rename the field")
+        note(f"`{name}` is an argument of systems in a conversation", "rename the field")
     found = read_conversation(row, note)
     if opens is None:
         return None

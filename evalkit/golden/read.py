@@ -79,9 +79,9 @@ def open_golden(
     """Check every row of a golden set.
 
     Args:
-        source: what the suite says.
+        source: source in the suite.
         file: the resolved file, `None` for a hub data set.
-        shown: how the file is named in messages.
+        shown: name of the file in messages.
         need: called for each valid case; the fields that it yields are collected in `missing`.
         reading: the meaning of columns in the rest of the suite.
         cohorts: names that the suite reports by, whose sizes are checked.
@@ -119,10 +119,10 @@ def known_golden(
     """Return the set as checked by a run with the same suite, if its file is unchanged.
 
     Args:
-        source: what the suite says.
+        source: source in the suite.
         file: the resolved file, `None` for a hub data set.
-        shown: how the file is named in messages.
-        facts: of the run's manifest.
+        shown: name of the file in messages.
+        facts: facts of the run's manifest.
         reading: the meaning of columns in the rest of the suite.
     """
     if file is None or facts.file_sha256 != file_sha256(file):
@@ -243,9 +243,9 @@ def _open_rows(
     """Return the raw rows of a set with their lines, and the state of their columns.
 
     Args:
-        source: what the suite says.
+        source: source in the suite.
         file: the resolved file, `None` for a hub data set.
-        shown: how the file is named in messages.
+        shown: name of the file in messages.
         note: called for unreadable rows.
         warn: called for values and columns that are left out.
         fix: fix to suggest for bytes that are not in the encoding of a text file.

@@ -111,6 +111,6 @@ def with_instruction(messages: list[dict[str, str]], schema: dict[str, Any]) -> 
 
 
 def repair_turns(said: str, problem: str) -> list[dict[str, str]]:
-    """Return the turns that show the model its unusable reply and what is wrong with it."""
+    """Return the turns that show the model its unusable reply and the fault."""
     ask = f"Your reply cannot be used: {problem}. Reply again with one JSON object that fits the schema, nothing else."
     return [{"role": "assistant", "content": said[:SHOWN_CHARS] or "(empty)"}, {"role": "user", "content": ask}]

@@ -147,9 +147,10 @@ class RetryPolicy:
 
 
 REPEATABLE = RetryPolicy(statuses=TURNED_AWAY | LOST_REPLY, lost_replies=True)
-"""For requests that change nothing at the server: judges, embeddings, `chat:` systems, idempotent `http:` systems."""
+"""Policy for requests that change nothing on the server: judges, embeddings, `chat:` systems, idempotent `http:`
+systems."""
 AT_MOST_ONCE = RetryPolicy(statuses=TURNED_AWAY, lost_replies=False)
-"""For requests that may change something: `http:` systems."""
+"""Policy for requests that may change something: `http:` systems."""
 
 
 def parse_retry_after(value: str | None, now: datetime) -> float | None:

@@ -34,7 +34,7 @@ def counted_talks(suite: Suite, rows: Iterable[tuple[Case, int]], typical: Seque
     """Count calls turn by turn; scripts have a known length, a simulated user may end at any turn.
 
     Args:
-        suite: how conversations are led.
+        suite: suite with the settings of conversations.
         rows: cases, with the number of repeats to run.
         typical: conversations of an earlier run; their mean length is the likely value.
     """

@@ -44,7 +44,7 @@ def material_of(
     baseline: RunFolder | None,
     labels: Sequence[Label] = (),
 ) -> Material:
-    """Collect what the reports need from a run folder and its baseline, without reading rows."""
+    """Collect the input of the reports from a run folder and its baseline, without reading rows."""
     before = None if baseline is None else sorted_rows(baseline.rows_file)
     return Material(folder, manifest, summary, decision, sorted_rows(folder.rows_file), before, baseline, labels)
 
@@ -82,7 +82,7 @@ def write_reports(material: Material, view: View) -> tuple[str, ...]:
         The records that were completed by a person and therefore not overwritten.
 
     Raises:
-        StoreError: the disk refuses one of them.
+        StoreError: one of them cannot be written.
     """
     from evalkit.report.failure_analysis import failure_analysis_markdown
     from evalkit.report.html import write_html

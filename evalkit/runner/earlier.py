@@ -118,7 +118,7 @@ class EarlierRows:
         """Move damaged lines, edited rows and rows of removed cases from the journal to a file beside it.
 
         Raises:
-            StoreError: the disk refuses it; the journal is unchanged.
+            StoreError: a file cannot be written; the journal is unchanged.
         """
         path, aside = self.folder.rows_file, self.folder.file(SET_ASIDE)
         try:

@@ -49,7 +49,7 @@ def terms_of_run(
     Args:
         prepared: the checked suite.
         env: the environment, in which CI names the target branch.
-        baseline: what `--baseline` names, `None` without it.
+        baseline: value of `--baseline`, `None` without it.
         partial: why the run is partial and so not gated, `None` for a whole one.
         asks: whether the system is called, so that cases of the base can be asked too.
         sample: the part of the golden set to run, `None` for all of it.
@@ -109,8 +109,8 @@ def terms_of_stored(
 
     Args:
         suite: to decide by.
-        manifest: of the run.
-        baseline: what `--baseline` names, `None` without it.
+        manifest: manifest of the run.
+        baseline: value of `--baseline`, `None` without it.
         run: its folder.
         env: the environment, in which CI names the target branch.
 

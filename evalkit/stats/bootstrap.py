@@ -38,7 +38,7 @@ def bootstrap(
     """
     sample = np.asarray(values, dtype=np.float64)
     if sample.ndim != 1 or not np.isfinite(sample).all():
-        raise ValueError("values: give one finite number per case, and leave out what has no score")
+        raise ValueError("values: give one finite number per case, without cases that have no score")
     if draws < 1:
         raise ValueError(f"draws is {draws}; at least 1 is needed")
     if not sample.size:

@@ -2,7 +2,7 @@
 
 Every function returns an `Estimate`. Undefined values are `None` with a reason: an empty sample has no value, one value
 has no interval. Intervals are two-sided; a one-sided 95 % bound is one end of the interval at `confidence_level=0.90`.
-Sums are exactly rounded (`math.fsum`), so that the order of the cases changes no digit.
+Sums are exactly rounded (`math.fsum`), so results do not depend on the order of the cases.
 """
 
 from __future__ import annotations
@@ -248,7 +248,7 @@ def _finite_vector(values: ArrayLike) -> NDArray[np.float64]:
         raise ValueError(f"values have shape {sample.shape}; give one number per case")
     bad = np.flatnonzero(~np.isfinite(sample))
     if bad.size:
-        raise ValueError(f"values[{bad[0]}] is {sample[bad[0]]}; leave out what has no score and count it instead")
+        raise ValueError(f"values[{bad[0]}] is {sample[bad[0]]}; count values without a score instead")
     return sample
 
 

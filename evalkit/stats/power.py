@@ -34,7 +34,7 @@ class Look:
 
     Attributes:
         level: adjusted p value at which it finds a drop, in (0, 1).
-        variance: of the difference of an unchanged case, on a scale of 1.
+        variance: variance of the difference of an unchanged case, on a scale of 1.
         shared: covariance of that difference with the difference in the gate's last look; for the last look, its
             variance.
     """
@@ -123,7 +123,7 @@ def one_by_one(sight: Sight, n_cases: int) -> Sight:
 
     Args:
         sight: with clusters as its independent cases.
-        n_cases: that the clusters hold.
+        n_cases: number of cases in the clusters.
     """
     size = n_cases / sight.n
     looks = tuple(Look(each.level, each.variance * size, each.shared * size) for each in sight.looks)
@@ -135,7 +135,7 @@ def variance_of_means(flips: float, repeats: tuple[int, int]) -> float:
 
     Args:
         flips: mean squared difference between two single runs, on a scale of 1.
-        repeats: of baseline and candidate.
+        repeats: numbers of repeats of baseline and candidate.
     """
     return flips / 2 * (1 / repeats[0] + 1 / repeats[1])
 
@@ -149,7 +149,7 @@ def differing_share(flips: float, passing: float, repeats: tuple[int, int]) -> f
     Args:
         flips: share of pass/fail cases that differ between two single runs, in [0, 1/2].
         passing: mean chance to pass; moved towards 1/2 as far as the flips require.
-        repeats: of baseline and candidate.
+        repeats: numbers of repeats of baseline and candidate.
     """
     if flips <= 0:
         return 0.0

@@ -114,8 +114,8 @@ def total_per_success(
     that of the linearised logarithm of the ratio, which agrees with the draws and is much faster.
 
     Args:
-        amounts: of each case, shape (n,), 0 or more.
-        successes: of each case, shape (n,), 0 or more; runs that passed, weighted in a sample.
+        amounts: amounts of each case, shape (n,), 0 or more.
+        successes: successes of each case, shape (n,), 0 or more; runs that passed, weighted in a sample.
         clusters: number of each case's cluster, shape (n,).
         rng: source of the draws.
         confidence_level: two-sided, in (0, 1).

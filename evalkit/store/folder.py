@@ -104,7 +104,7 @@ class RunFolder:
         """Write the manifest, whole or not at all.
 
         Raises:
-            StoreError: the disk refuses it.
+            StoreError: it cannot be written.
         """
         return self.write_json(MANIFEST, manifest_record(manifest))
 
@@ -131,7 +131,7 @@ class RunFolder:
         """Write one file atomically.
 
         Raises:
-            StoreError: the disk refuses it.
+            StoreError: it cannot be written.
         """
         target = self.path / name
         try:

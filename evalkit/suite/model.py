@@ -108,7 +108,7 @@ class JudgeConfig:
     chat: Any = None
     """Options of an OpenAI-compatible endpoint."""
     panel: tuple[Any, ...] = ()
-    """Options of further judges, asked by scorers with `panel: true`."""
+    """Options of additional judges, asked by scorers with `panel: true`."""
 
 
 def model_options(given: Any) -> Any:

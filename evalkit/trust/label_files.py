@@ -32,7 +32,7 @@ def read_labels(files: Sequence[Path], shown: Sequence[str], metrics: Iterable[M
 
     Args:
         files: to read.
-        shown: how each is named in messages.
+        shown: name of each file in messages.
         metrics: metrics that labels may be about. A label off the scale of its metric, or between two levels, is a
             problem; labels of other metrics are read as they are.
 
@@ -67,7 +67,7 @@ def label_problems(labels: Iterable[Label], case_ids: Collection[str], metrics: 
     Args:
         labels: labels of any metric; labels of metrics that are not in the suite may belong to another suite.
         case_ids: every id of the golden set.
-        metrics: of the suite's scorers.
+        metrics: metrics of the suite's scorers.
 
     Yields:
         At most 200 problems.

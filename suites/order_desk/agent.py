@@ -102,7 +102,7 @@ def _talk(session: str, *, begins: bool) -> Talk:
 
 
 def _missing(talk: Talk) -> str:
-    """Ask for what is needed to find the order."""
+    """Ask for the missing facts to find the order."""
     if not talk.topic:
         return talk.say("ask_topic")
     if not talk.order_id:

@@ -35,7 +35,7 @@ _REFUSED = re.compile(
 
 
 def reply(request: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the customer says next, as `{say, done, why}`."""
+    """Return the customer's next message, as `{say, done, why}`."""
     task, *talk = [str(message["content"]) for message in request["messages"]]
     goal, persona, facts = _read(task)
     german = language_of(goal) == "de"

@@ -58,7 +58,7 @@ class Steps:
 
     def __post_init__(self) -> None:
         if set(self.name) & set("*?["):
-            raise ValueError(f"name: {self.name!r} is to name the metric; write the glob of the steps as `step`")
+            raise ValueError(f"name: {self.name!r} is the name of the metric; write the glob of the steps as `step`")
         if not self.kinds:
             raise ValueError("kinds: the list is empty; name one, such as `tool`")
         for bound in ("min", "max"):

@@ -21,7 +21,7 @@ def read_grade(value: object, metric: Metric, place: str) -> Score | Unscored:
     """Read a returned value: a bool, a number, a `Score`, an `Unscored`, a mapping of `KEYS`, or `None`.
 
     Args:
-        value: what the function returned.
+        value: returned value.
         metric: metric of the function; a `Score` or `Unscored` gets its name.
         place: file and line of the function, for the beginning of messages.
 

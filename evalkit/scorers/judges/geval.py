@@ -155,8 +155,8 @@ def level_shares(tokens: Sequence[Token], levels: range, said_level: int) -> dic
     """Return the probability of each level at the position of the reply's score, normalised to sum to 1.
 
     Args:
-        tokens: of the reply, in order, each with the probabilities of its alternatives.
-        levels: of the scale.
+        tokens: tokens of the reply, in order, each with the probabilities of its alternatives.
+        levels: levels of the scale.
         said_level: the level that was read from the reply; a token with another level is not its score.
 
     Returns:

@@ -36,7 +36,7 @@ class LibraryRules(Protocol):
         """Return the reply model to use instead of `model`."""
 
     def examples_end(self, prompt: str, model: type[Any]) -> int:
-        """Return the length of the part of a prompt whose JSON objects are examples, 0 if it cannot be told apart."""
+        """Return the length of the part of a prompt whose JSON objects are examples, 0 if it cannot be identified."""
 
     def look(self, reply: Any, number: int) -> None:
         """Inspect a valid reply, after `number` others for this case.

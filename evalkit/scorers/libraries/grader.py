@@ -19,7 +19,7 @@ Run = Callable[[Attempt], Awaitable[tuple[float, str]]]
 """Computes one attempt: value and reason."""
 
 PLACES = 6
-"""Libraries add small terms to denominators, so a perfect score can be 0.99999999995."""
+"""Decimal places of a grade; libraries add small terms to denominators, so a perfect score can be 0.99999999995."""
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ class Leak(PassFail):
     allow_patterns: tuple[str, ...] = ()
     """Patterns (RE2) of data that the answer may contain, such as `.*@example\\.com`; one must match the whole item."""
     allow_from: tuple[Literal["contexts", "input"], ...] = ()
-    """Sources whose data the answer may repeat: the contexts, or what the user wrote."""
+    """Sources whose data the answer may repeat: the contexts, or the user's text."""
 
     version: ClassVar[str] = "2"
     concern: ClassVar[Concern] = "privacy"

@@ -188,7 +188,7 @@ class Number:
 
     @property
     def readings(self) -> tuple[Decimal, ...]:
-        """The values it may mean: `50 %` is 50 and 0.5."""
+        """Possible values: `50 %` is 50 and 0.5."""
         return (self.value, self.value / 100) if self.percent else (self.value,)
 
 

@@ -26,7 +26,7 @@ class LabelDesign:
     probabilities: Sequence[float] | None = None
     """Probability with which the answer was drawn for labelling, in (0, 1]; each answer counts 1 / probability."""
     answers: Sequence[Hashable] | None = None
-    """The answer that the label is about. The labels of one answer share its weight, whatever their number."""
+    """The answer that the label is about. The labels of one answer share its weight."""
     clusters: Sequence[Hashable] | None = None
     """The question, or another reason why answers depend on each other; `None` if the answer is independent."""
 
@@ -60,11 +60,11 @@ class LabelSample:
     def errors(self, influence: Floats) -> tuple[float, float]:
         """Return the standard error by clusters, and the one that ignores them.
 
-        sqrt(G/(G - 1) sum over clusters of (sum of w u)^2), and sqrt(sum over answers of (sum of w u)^2). The order of
-        the labels changes no digit.
+        sqrt(G/(G - 1) sum over clusters of (sum of w u)^2), and sqrt(sum over answers of (sum of w u)^2). The result
+        does not depend on the order of the labels.
 
         Args:
-            influence: of each label, shape (n,), with a weighted mean of 0.
+            influence: influence of each label, shape (n,), with a weighted mean of 0.
 
         Returns:
             The first is infinite with fewer than two clusters.
@@ -98,7 +98,7 @@ def rarer_labels(labels: Sequence[Hashable], design: LabelDesign | None = None) 
     """Count clusters with a label outside the most frequent class; with two classes, those of the rarer one.
 
     Args:
-        labels: of the reference, shape (n,).
+        labels: labels of the reference, shape (n,).
         design: without it every label is a cluster of its own, so that labels are counted.
 
     Returns:

@@ -80,8 +80,7 @@ def cohen_kappa(
         - No value if there are no labels, or both raters use one and the same label: kappa is 0/0.
         - No interval, and a reason that starts with "not estimable", if fewer than 10 clusters hold a label of the
           reference outside its most frequent class (with two classes: of the rarer class).
-        - No interval if one rater uses one label only (kappa is then 0 whatever the other does) or every pair
-          disagrees in full.
+        - No interval if one rater uses only one label (kappa is then always 0) or every pair disagrees in full.
         - With no disagreement the SE is 0: the lower bound is kappa at an observed agreement of 1 + ln(tail)/G, the
           rule of three (1 - 3/G) for the one-sided 95 % bound.
 
@@ -119,7 +118,7 @@ def quadratic_kappa(
     Args:
         people: The reference's number of each answer, shape (n,).
         judge: The judge's, shape (n,).
-        design: As for `cohen_kappa`, one entry an answer.
+        design: As for `cohen_kappa`, one entry for each answer.
         confidence_level: As for `cohen_kappa`.
 
     Returns:

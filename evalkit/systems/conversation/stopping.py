@@ -23,10 +23,10 @@ def stops(
     """Return True if a rule ends the conversation after an answer.
 
     Args:
-        rules: of the suite.
+        rules: rules of the suite.
         text: the answer.
         steps: those of the current turn.
-        state: of the world; `None` if it is unknown, so that no rule about it holds.
+        state: state of the world; `None` if it is unknown, so that no rule about it holds.
         expected: path -> value, of the case.
     """
     return any(_holds(rule, text, steps, state, expected) for rule in rules)
