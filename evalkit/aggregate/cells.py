@@ -117,7 +117,7 @@ def cell(frame: FrozenFrame, metric: Source, cohort: str, *, confidence_level: f
 
     Args:
         frame: the run.
-        metric: from `source` or `sources`.
+        metric: metric from `source` or `sources`.
         cohort: a key of `frame.cohorts`.
         confidence_level: two-sided; 0.90 gives one-sided 95 % bounds.
     """

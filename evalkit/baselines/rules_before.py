@@ -61,7 +61,7 @@ def state_before(
     """Find the base of a change, independent of the baseline in the gate.
 
     Args:
-        suite: as it is now.
+        suite: the current suite.
         asked: value of `--baseline`, `None` without it.
         compared: the baseline that the gate compares with, `None` if there is none.
         env: the environment, in which CI names the target branch.
@@ -110,7 +110,7 @@ def cases_before(before: RulesBefore, suite: Suite, golden: GoldenSet, draw: Dra
 
     Args:
         before: the base.
-        suite: as it is now.
+        suite: the current suite.
         golden: its golden set.
         draw: takes the sample that the suite asks, `None` if it asks all cases.
 

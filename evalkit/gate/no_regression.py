@@ -175,7 +175,7 @@ def _too_little(pairing: Pairing, *, partial: bool) -> str:
 
 
 def _votes(frame: FrozenFrame, summary: Summary, policy: NoRegression, metrics: Sequence[str]) -> dict[str, bool]:
-    """Map each metric to test to whether it may block; an untrusted judge's own metric is tested but only warns."""
+    """Map each tested metric to whether it may block; an untrusted judge's own metric is tested but only warns."""
     proven = {name: not unproven_judges(frame, summary, name, OVERALL) for name in metrics}
     meant = {"pass_rate", *(policy.metrics or ())}
     return {name: shown for name, shown in proven.items() if shown or name not in meant}

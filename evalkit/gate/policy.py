@@ -261,7 +261,7 @@ def policy_problems(
     """Check a policy against the metrics, cohorts and nodes of the suite.
 
     Args:
-        policy: to check.
+        policy: policy to check.
         metrics: metrics of the suite's scorers; the metrics of every run are known.
         cohorts: names that the suite reports by.
         nodes: names that the suite lists under `nodes:`.

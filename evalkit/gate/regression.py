@@ -105,7 +105,7 @@ def gates_of(
     Args:
         pairing: pairing of candidate and baseline.
         policy: says which cohorts.
-        metrics: to compare -> whether it may block.
+        metrics: metric to compare -> whether it may block.
         critical: cohorts tested in a family of their own.
     """
     frame = pairing.candidate
@@ -142,7 +142,7 @@ def run_tests(frame: FrozenFrame, gates: Sequence[Gate], *, alpha: float, seed: 
 
     Args:
         frame: the candidate.
-        gates: from `gates_of`.
+        gates: result of `gates_of`.
         alpha: chance that any gate blocks an unchanged system.
         seed: seed of the sign flips.
     """

@@ -108,7 +108,7 @@ def terms_of_stored(
     """Collect the terms of a decision for a stored run.
 
     Args:
-        suite: to decide by.
+        suite: suite whose gate decides.
         manifest: manifest of the run.
         baseline: value of `--baseline`, `None` without it.
         run: its folder.

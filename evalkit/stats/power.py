@@ -107,7 +107,7 @@ def smallest_drop(sight: Sight, power: float = 0.8) -> float | None:
 
     Args:
         sight: the gate.
-        power: in (0, 1).
+        power: probability in (0, 1).
     """
     if chance_to_find(sight.passing, sight) < power:
         return None
@@ -122,7 +122,7 @@ def one_by_one(sight: Sight, n_cases: int) -> Sight:
     """Return the same gate with the cases of a cluster breaking independently: as many pieces of evidence as cases.
 
     Args:
-        sight: with clusters as its independent cases.
+        sight: gate with clusters as its independent cases.
         n_cases: number of cases in the clusters.
     """
     size = n_cases / sight.n

@@ -85,7 +85,7 @@ def trust_in(found: Sequence[Agreement], metric: Metric, *, passes: bool, cohort
     """Return a judge's trust in a cohort, or else overall; the lowest if there are several entries.
 
     Args:
-        found: from `agreement`.
+        found: result of `agreement`.
         metric: metric of the judge.
         passes: true for a figure made of passes and fails (`pass_rate`, `<name>.passed`), false for the mean of the
             judge's levels. Trust in one does not imply trust in the other; a pass/fail metric has only the first.

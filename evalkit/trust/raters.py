@@ -150,7 +150,7 @@ def with_trust(found: Agreement, rarer: int) -> Agreement:
     """Add the judge's trust, and how many more labels and questions would settle it; only people's labels count.
 
     Args:
-        found: with kappa, its bound and the floor.
+        found: agreement with kappa, its bound and the floor.
         rarer: questions with a label of the rarer class.
     """
     if found.rater_kind != "person":

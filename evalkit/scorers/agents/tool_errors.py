@@ -31,7 +31,7 @@ class ToolErrors:
 
     name: str = "tool_errors"
     max: float | None = None
-    """Largest share that passes; without it there is a value and no pass."""
+    """Largest share that passes; without it, the value has no pass mark."""
 
     version: ClassVar[str] = "1"
     shorthand: ClassVar[str] = "max"

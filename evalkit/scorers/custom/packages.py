@@ -38,7 +38,7 @@ def packaged_scorer(name: str, shipped: Collection[str]) -> PackagedScorer | Non
     """Import the scorer that a package provides under `name`; `None` if no package does.
 
     Args:
-        name: as a suite writes it.
+        name: name in a suite.
         shipped: names of evalkit's own scorers, which no package may take.
 
     Raises:

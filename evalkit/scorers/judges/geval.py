@@ -42,7 +42,7 @@ class GEval:
     rubric: str
     """A shipped rubric, or a Markdown file, with a scale of levels such as `[1, 5]`; both ends below 10."""
     pass_at: float | None = field(default=None, metadata={"key": "pass"})
-    """Smallest expected level that passes; without it there is a value and no pass."""
+    """Smallest expected level that passes; without it, the value has no pass mark."""
     samples: int = 5
     """Number of opinions to ask for if the endpoint shows no probabilities."""
 

@@ -21,7 +21,7 @@ _PLACE = re.compile(
 
 @dataclass(frozen=True, kw_only=True)
 class Citation(PassFail):
-    """Pass an answer with enough citations in the right form, optionally only of its contexts.
+    """Pass an answer with enough citations in the right form, optionally only from its contexts.
 
     The value is 1 or 0. The pattern's group extracts the id of a source from each citation. The answer passes if at
     least `min` citations are found and, with `in_contexts`, every id is found in the contexts. An empty answer cites

@@ -135,8 +135,8 @@ def has_words(text: str, wanted: str, *, particles: bool = False) -> bool:
     "art" is not in "part", and "10" is not in "10.5".
 
     Args:
-        text: to search.
-        wanted: to find.
+        text: text to search.
+        wanted: text to find.
         particles: whether a Korean particle may follow the last word, and a Hebrew or Arabic one precede the first.
     """
     start = text.find(wanted)

@@ -31,7 +31,7 @@ class Groundedness:
 
     name: str = "groundedness"
     min: float | None = None
-    """Smallest share of content words that passes; without it there is a value and no pass."""
+    """Smallest share of content words that passes; without it, the value has no pass mark."""
 
     version: ClassVar[str] = "1"
     shorthand: ClassVar[str] = "min"

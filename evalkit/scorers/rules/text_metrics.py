@@ -106,7 +106,7 @@ class RougeL(AgainstReference):
 
     name: str = "rouge_l"
     min: float | None = None
-    """Smallest value that passes; without it there is a value and no pass."""
+    """Smallest value that passes; without it, the value has no pass mark."""
 
     version: ClassVar[str] = "1"
     shorthand: ClassVar[str] = "min"
@@ -131,7 +131,7 @@ class TokenF1(AgainstReference):
 
     name: str = "token_f1"
     min: float | None = None
-    """Smallest value that passes; without it there is a value and no pass."""
+    """Smallest value that passes; without it, the value has no pass mark."""
 
     version: ClassVar[str] = "1"
     shorthand: ClassVar[str] = "min"
@@ -178,7 +178,7 @@ class Bleu(AgainstReference):
     tokenize: Literal["13a", "intl", "zh", "char"] = "13a"
     """How words are split: 13a as at WMT, intl for other alphabets, zh for Chinese, char for single characters."""
     min: float | None = None
-    """Smallest value that passes; without it there is a value and no pass."""
+    """Smallest value that passes; without it, the value has no pass mark."""
 
     version: ClassVar[str] = "1"
     shorthand: ClassVar[str] = "min"
@@ -216,7 +216,7 @@ class Chrf(AgainstReference):
     word_order: int = 0
     """Longest sequence of words that also counts; 2 is chrF++."""
     min: float | None = None
-    """Smallest value that passes; without it there is a value and no pass."""
+    """Smallest value that passes; without it, the value has no pass mark."""
 
     version: ClassVar[str] = "1"
     shorthand: ClassVar[str] = "min"

@@ -54,7 +54,7 @@ def unmatched(reported: Sequence[Step], recorded: Sequence[Step], tools: Collect
     Each recorded call stands for one reported call of the same tool, whose arguments the agent may have completed.
 
     Args:
-        reported: by the system.
+        reported: steps reported by the system.
         recorded: calls of the environment during the same call of the system.
         tools: names of the environment's tools.
     """
