@@ -181,8 +181,8 @@ def find_base(root: Path, env: Mapping[str, str], asked: str | None, named: str 
     Args:
         root: the project's root.
         env: the environment.
-        asked: what `--baseline` names, `None` without it.
-        named: what the suite's gate names, `None` if it compares with nothing.
+        asked: value of `--baseline`, `None` without it.
+        named: baseline in the suite's gate, `None` if it compares with nothing.
 
     Raises:
         InputError: `asked` or `named` is a `git:` reference to a missing commit.

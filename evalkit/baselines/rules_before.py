@@ -61,8 +61,8 @@ def state_before(
     """Find the base of a change, independent of the baseline in the gate.
 
     Args:
-        suite: as it is now.
-        asked: what `--baseline` names, `None` without it.
+        suite: the current suite.
+        asked: value of `--baseline`, `None` without it.
         compared: the baseline that the gate compares with, `None` if there is none.
         env: the environment, in which CI names the target branch.
         run: manifest of a stored run, `None` for one that is about to begin; a baseline saved from it, or from a run
@@ -110,7 +110,7 @@ def cases_before(before: RulesBefore, suite: Suite, golden: GoldenSet, draw: Dra
 
     Args:
         before: the base.
-        suite: as it is now.
+        suite: the current suite.
         golden: its golden set.
         draw: takes the sample that the suite asks, `None` if it asks all cases.
 
@@ -282,7 +282,7 @@ def _relative(suite: Suite) -> str:
 
 
 def _of_commit(base: Base, suite: Suite) -> RulesBefore:
-    """Return the rules of this suite at a commit, or of the suite of the same name if it was not there."""
+    """Return the rules of this suite at a commit; if it did not exist, of the suite of the same name."""
     own = _relative(suite)
     text = base.read([own]).get(own)
     file, found = own, tuple[Amendment, ...]()

@@ -1,4 +1,4 @@
-"""`evalkit noise` and `evalkit power`: estimate what a suite's gate can detect."""
+"""`evalkit noise` and `evalkit power`: estimate the drops that a suite's gate can detect."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Progress on stderr: a live bar on a terminal, plain lines everywhere else."""
+"""Show progress on stderr: a live bar on a terminal, plain lines everywhere else."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ class Module:
         """Collect the variables.
 
         Args:
-            tree: of its source.
+            tree: syntax tree of its source.
             relative: its path in the project.
         """
         self._tree, self._relative = tree, relative

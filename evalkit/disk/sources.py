@@ -76,7 +76,7 @@ def source_files(
     - every `*.py` of the project: of the module's top package if that is outside the project, only the named ones
       if the system is a script in another language;
     - every other file there that the module, a module of the project that it imports, or `declared` names and that
-      the code does not write; and what these files name in turn. Without a suffix, a file counts only if declared;
+      the code does not write; and the files that these name in turn. Without a suffix, a file counts only if declared;
     - the files of a `prompts` or `templates` folder beside the module.
 
     Hidden folders, virtual environments and run folders do not count.
@@ -111,8 +111,8 @@ def source_files(
 def imported_files(module_file: Path, module: str, project: Path, leave_out: Iterable[Path] = ()) -> dict[str, Path]:
     """List the files that one module depends on, by relative name: fewer than those of a system.
 
-    They are the module, what it imports from the project (of its top package if that is outside the project), and
-    the other files that these name and do not write.
+    They are the module, its imports from the project (or from its top package if that is outside the project), and the
+    other files that these name and do not write.
 
     Args:
         module_file: source of the module.
@@ -182,7 +182,7 @@ def _named(
         others: files that are not code, by name.
         modules: the code.
         beside: folder of the first module.
-        words: of a script in another language.
+        words: words of a script in another language.
         declared: names and patterns that count even if the code writes them.
         prompts: whether files of a folder of prompts beside the first module count too.
     """

@@ -236,7 +236,7 @@ def read_manifest(record: Mapping[str, Any], file: str) -> tuple[Manifest | None
     Rules that are incomplete or have another form are read as unknown.
 
     Args:
-        record: of the file.
+        record: JSON of the file.
         file: its name, for messages.
 
     Returns:
@@ -255,7 +255,7 @@ def read_manifest(record: Mapping[str, Any], file: str) -> tuple[Manifest | None
         faults.wrong.append("repeats")
     again = "run the suite again"
     problems = [Problem(file, f"`{key}` is missing", again) for key in faults.missing]
-    problems += [Problem(file, f"`{key}` is not what a run writes", again) for key in faults.wrong]
+    problems += [Problem(file, f"`{key}` is missing or invalid", again) for key in faults.wrong]
     return (None if problems else manifest), problems
 
 
@@ -266,7 +266,7 @@ def _rules(record: Any) -> Rules | None:
 
 
 def _with_ends(metric: Any) -> Any:
-    """A range without an end is `null` in JSON."""
+    """Return an end of a range for JSON, where an open end is `null`."""
     if not isinstance(metric, dict):
         return metric
     ends = {"low": -math.inf, "high": math.inf}

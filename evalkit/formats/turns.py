@@ -45,7 +45,7 @@ def turns_of(case: Case, output: Output) -> list[AnsweredTurn]:
 
 
 def turn_cases(case: Case) -> list[Case]:
-    """Return a case for each scripted turn, with what is known before the conversation."""
+    """Return a case for each scripted turn, as known before the conversation."""
     return [_expecting(case, turn, ()) for turn in conversation_of(case).turns]
 
 

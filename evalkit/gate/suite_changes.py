@@ -24,7 +24,7 @@ def part_changes(before: Rules, after: Rules) -> Iterator[Amendment]:
 
     Args:
         before: rules of the base.
-        after: of the run to decide.
+        after: rules of the run to decide.
     """
     for part in _PARTS:
         yield from _options(part, getattr(before, part), getattr(after, part), _LOOSER.get(part, _always))
@@ -88,7 +88,7 @@ _LOOSER: Mapping[str, Loosens] = {"system": _system, "golden": _golden, "sample"
 
 
 def _capped(gate: Sequence[Any]) -> frozenset[str]:
-    """First parts of the metric names that a gate limits by `max`."""
+    """Return the first parts of the metric names that a gate limits by `max`."""
     entries = [item for item in gate if isinstance(item, Mapping)]
     return frozenset(
         str(name).partition(".")[0]

@@ -116,6 +116,6 @@ def chars_sent(messages: list[dict[str, str]], schema: type[BaseModel]) -> int:
 
 
 def repair_turns(said: str, problem: str) -> list[dict[str, str]]:
-    """Return the turns that show the model its unusable reply and what is wrong with it."""
+    """Return the turns that show the model its unusable reply and the fault."""
     ask = f"Your reply cannot be used: {problem}. Reply again with one JSON object that fits the schema, nothing else."
     return [{"role": "assistant", "content": said[:SHOWN_CHARS] or "(empty)"}, {"role": "user", "content": ask}]

@@ -37,7 +37,7 @@ def conversation_calls(
     """Count calls turn by turn; scripts have a known length, a simulated user may end at any turn.
 
     Args:
-        suite: how conversations are led.
+        suite: suite with the settings of conversations.
         rows: cases, with the number of repeats to run.
         typical: rows of an earlier run; the mean length of their simulated conversations is the likely value.
     """

@@ -40,7 +40,7 @@ def draw_queue(judged: Judged, scorer: str, n: int, *, by: str | None, seed: int
         scorer: the judge's metric.
         n: answers to draw; those with a label are left out.
         by: cohort to spread over, the first of the suite if it is `None`.
-        seed: of the draw and the order.
+        seed: seed of the draw and the order.
 
     Raises:
         InputError: There is no such cohort, or no unlabelled answer.
@@ -161,7 +161,7 @@ def take_labels(judged: Judged, export: Path, into: Path) -> Taken:
             existing one.
     """
     if not export.is_file():
-        raise InputError(Problem(str(export), "no such file", "name what the labelling page exported"))
+        raise InputError(Problem(str(export), "no such file", "name an export of the labelling page"))
     if into.exists() and not into.is_file():
         raise InputError(Problem(str(into), "not a regular file", "name a .jsonl file with --into"))
     if into.suffix == ".gz":

@@ -65,7 +65,7 @@ def suite_of_table(template: str, table: CaseTable, folder: Path, root: Path, ca
     Args:
         template: a suite with placeholders in capitals.
         table: the file; it must be inside the project.
-        folder: where the suite is written to.
+        folder: target folder of the suite.
         root: the project.
         called: the system's callable, as YAML.
 

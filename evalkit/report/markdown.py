@@ -134,10 +134,10 @@ def sentence(title: str, parts: Sequence[str], most: int, words: int) -> Line:
     """Format `Title: first · second · 3 more`; empty without parts.
 
     Args:
-        title: of the list.
+        title: title of the list.
         parts: any number.
         most: parts to show.
-        words: of the parts that are shown; only the first part is cut.
+        words: words of the parts that are shown; only the first part is cut.
     """
     kept: list[str] = []
     for part in parts[:most]:
@@ -155,7 +155,7 @@ def _without_hashes(change: str) -> str:
 
 
 def _cases_to_look_at(view: View, most: int) -> Section | None:
-    """Return the worst cases: question, what is wrong, answer."""
+    """Return the worst cases with question, fault and answer."""
     if not view.failing or not view.news:
         return None
     shown = view.failing[:most]

@@ -121,7 +121,7 @@ async def _asked(
 
 
 def failed_by(fault: str, grade: Grade, metric: Metric) -> Grade:
-    """Return the grade of an output that is not an answer: it never passes, whatever the scorer returns.
+    """Return the grade of an output that is not an answer, which never passes.
 
     A graded metric keeps its value, measured on the returned text. A pass/fail metric fails. If no grade could be
     given, a pass/fail metric fails and a graded one stays unknown.

@@ -12,9 +12,10 @@ from evalkit.formats.turns import turn_starts
 from evalkit.types import Case, Message, Output, Step
 
 MAX_CHARS = 200_000
-"""Longest conversation that a judge reads; a longer one is not graded, since a part of it would be graded as all."""
+"""Maximum length of a conversation for a judge; a longer one is not graded, because a part would be graded as the
+whole."""
 RESULT_CHARS = 2_000
-"""Shown length of what a tool returned."""
+"""Maximum length of a tool's result that is shown."""
 _LINE_BREAKS = {0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"}
 """Characters that JSON does not escape and that a reader may take for the end of a line."""
 
@@ -30,7 +31,7 @@ class Line:
     role: str
     text: str
     record: Mapping[str, Any]
-    """What stands in the line besides `n`, `turn` and `role`."""
+    """Fields of the line besides `n`, `turn` and `role`."""
 
     def __str__(self) -> str:
         turn = {} if self.turn is None else {"turn": self.turn}
@@ -39,7 +40,7 @@ class Line:
 
 @dataclass(frozen=True)
 class JudgedTranscript:
-    """A whole conversation with what the system did in it."""
+    """A whole conversation with the actions of the system."""
 
     lines: tuple[Line, ...]
 
@@ -52,7 +53,7 @@ class JudgedTranscript:
         return "\n".join(str(line) for line in self.lines if line.role in ("tool", "approval"))
 
     def said_by(self, role: str) -> tuple[Line, ...]:
-        """Return what a role said: of the assistant the last line of each turn, which the user reads.
+        """Return the lines of a role; for the assistant, the last line of each turn, which the user reads.
 
         Args:
             role: `user` or `assistant`.
@@ -75,7 +76,7 @@ def transcript_of(case: Case, output: Output) -> JudgedTranscript:
 
 
 def chat_lines(messages: Sequence[Message]) -> str:
-    """Return the messages of a chat as lines, its tools with what they returned."""
+    """Return the messages of a chat as lines, and its tools with their results."""
     starts = frozenset(at for at, message in enumerate(messages) if message.role == "user")
     return str(JudgedTranscript(tuple(_numbered(_lines(messages, _steps_in(messages), starts)))))
 
@@ -104,9 +105,9 @@ def _lines(messages: Sequence[Message], steps: Sequence[Step], starts: Collectio
     """Yield the messages in order, with each step before the answer that followed it.
 
     Args:
-        messages: of the whole conversation.
-        steps: that were taken in it; of these the tools and approvals are shown.
-        starts: where the turns begin.
+        messages: messages of the whole conversation.
+        steps: steps of the conversation; only tools and approvals are shown.
+        starts: indices of the messages at which the turns begin.
     """
     left = [step for step in steps if step.kind in ("tool", "approval")]
     if len(starts) == 1:  # the turn may be cut out of a conversation
