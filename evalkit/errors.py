@@ -1,4 +1,4 @@
-"""Exceptions and exit codes.
+"""Define exceptions and exit codes.
 
 ```
 EvalkitError
@@ -56,7 +56,7 @@ class Problem:
 
 
 def what_and_fix(said: object, fix: str = "") -> tuple[str, str]:
-    """Cut the text of an error, `what; fix`, into its two parts.
+    """Split the text of an error, `what; fix`, into its two parts.
 
     Args:
         said: the error, or its text.
@@ -130,8 +130,8 @@ class StoreError(EvalkitError):
 
         Args:
             place: file or folder.
-            error: what the operating system said.
-            then: what to do once the reason is gone.
+            error: the error of the operating system.
+            then: what to do after that.
             needed: such as `300 bytes needed`.
         """
         what = f"{error.strerror or error}{f', {needed}' if needed else ''}"

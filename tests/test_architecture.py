@@ -237,7 +237,6 @@ def test_a_module_is_named_in_words_of_the_guides() -> None:
 
 ELSEWHERE = {
     "runner/case_checks.py scorer CaseChecks": "reads the checks of a case as a suite reads its scorers",
-    "runner/conversations.py scorer ConversationEnded": "is added by the runner, which leads the conversation",
     "operations/score.py system StoredAnswers": "answers from a run folder, which `systems` do not know",
 }
 """Scorers and systems in another room, and why."""

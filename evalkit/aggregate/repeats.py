@@ -39,7 +39,7 @@ def by_rule(case: Column, rule: str) -> Column:
     """Return the share of each case's repeats that passed, as a verdict under a rule.
 
     Raises:
-        ValueError: it is not a rule; what is written in a run's folder is data like any other.
+        ValueError: it is not a rule; the files of a run folder are not trusted.
     """
     least = least_share(rule)
     if rule == "mean":

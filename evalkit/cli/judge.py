@@ -39,7 +39,7 @@ def health(
 
     Example: evalkit judge health suites/llm.yaml --cases 20
 
-    Exit codes: 0, 2 if the suite has no judge, 3 if a judge gave no usable reply at all.
+    Exit codes: 0, 2 if the suite has no judge, 3 if a judge gave no usable reply.
     """
     import asyncio
     import os
@@ -120,7 +120,7 @@ def drift(
 
     Example: evalkit judge drift reports/january reports/june --metric correctness --labels labels/people.jsonl
 
-    Exit codes: 0 no drift shown, 1 drifted, 2 if a run cannot be used.
+    Exit codes: 0 no drift found, 1 drift found, 2 if a run cannot be used.
     """
     from evalkit.cli.judge_tables import print_drift
     from evalkit.cli.output import CommandOutput

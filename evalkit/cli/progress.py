@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 LINE_INTERVAL_S = 10.0
 LINE_SHARE = 0.05
 ENOUGH_ROWS = 5
-"""Rows of this process before the remaining time is estimated."""
+"""Minimum number of rows of this process for an estimate of the remaining time."""
 SHOWN_FAILURES = 20
 SHOWN_WARNINGS = 5
 HEADER_CHARS = 80
@@ -35,7 +35,7 @@ _NAMES_CHARS = 12
 
 
 class Reporter:
-    """Counts rows as they arrive, and shows them as a bar or lines."""
+    """Counts rows as they arrive, and shows progress as a bar or lines."""
 
     def __init__(self, console: Console, mode: str) -> None:
         """Choose bar or lines; a bar always needs a real terminal and no CI."""
@@ -52,7 +52,7 @@ class Reporter:
         self.watcher = Watcher(begin=self._begin, row=self._row, note=self._note)
 
     def __enter__(self) -> Self:
-        """Start silent until the first call."""
+        """Print nothing until the first call."""
         return self
 
     def __exit__(
@@ -114,7 +114,7 @@ class Reporter:
         self._console.print(f"{self._done}/{self._expected} {share}%  {self._counts()}{self._eta()}", soft_wrap=True)
 
     def _tick(self) -> None:
-        """Print a line from time to time while no case ends, so that a long wait is visible."""
+        """Print a line from time to time while no case ends, to show that the run is waiting."""
         if self._done < self._expected and time.monotonic() - self._last_line >= LINE_INTERVAL_S:
             self._print_line()
         asyncio.get_running_loop().call_later(LINE_INTERVAL_S / 4, self._tick)
@@ -164,9 +164,9 @@ def header(suite: Suite, expected: int, baseline: str) -> str:
     """Describe the run in one line of at most `HEADER_CHARS`; long names are shortened.
 
     Args:
-        suite: gives its name, scorers, repeats and concurrency.
-        expected: rows that the plan asks for.
-        baseline: what it is compared with; empty for nothing.
+        suite: source of name, scorers, repeats and concurrency.
+        expected: number of planned rows.
+        baseline: title of the baseline; empty without one.
     """
     options = suite.options
     repeats = f" × {options.repeat} repeats" if options.repeat > 1 else ""

@@ -49,7 +49,7 @@ class Module:
     def imported(self) -> Iterator[str]:
         """Yield the files that the module may import: in the project's root, or beside it.
 
-        evalkit itself does not count, even if the project holds its source: it is what grades, not what is graded.
+        evalkit itself does not count, even if the project holds its source, because it grades and is not graded.
         """
         beside = self._relative.parent.as_posix()
         for name in imports_of(self._tree, self._relative):

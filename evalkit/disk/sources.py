@@ -1,7 +1,7 @@
-"""Find the files that a system's answers depend on: what it can import, and what its code or configuration names.
+"""Find the files that a system's answers depend on: modules it can import, and files named in code or configuration.
 
-A file that merely appears beside the system (redirected output, a log, notes, a report) is named by nothing and does
-not count; nor does one that the code opens for writing.
+A file that is not named, such as redirected output, a log or a report, does not count, and neither does a file that the
+code opens for writing.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Names:
         """Take paths relative to any folder, or to the project's root if they begin with `ANCHOR`.
 
         Args:
-            paths: with `*` for what is unknown, `**` for any folders.
+            paths: paths with `*` for unknown parts, `**` for any folders.
             beside: folder of the module: a bare pattern such as `*.md` means files there, or in the project's root.
         """
         self._exact: set[str] = set()
@@ -86,8 +86,8 @@ def source_files(
         module: its dotted name.
         project: the project's root.
         declared: names and patterns that the suite gives, such as `tone/*.md`; they count even if the code writes them.
-        leave_out: files with a meaning of their own for evalkit: suite, golden set, labels, own scorers. A module among
-            them counts only if the system's module imports it.
+        leave_out: files that evalkit reads itself: suite, golden set, labels, custom scorers. A module among them
+            counts only if the system's module imports it.
     """
     skipped = {path.resolve() for path in leave_out}
     top = _top(module_file, module, project)
@@ -118,7 +118,7 @@ def imported_files(module_file: Path, module: str, project: Path, leave_out: Ite
         module_file: source of the module.
         module: its dotted name.
         project: the project's root.
-        leave_out: files with a meaning of their own for evalkit: suite, golden set, labels.
+        leave_out: files that evalkit reads itself: suite, golden set, labels.
     """
     skipped = {path.resolve() for path in leave_out}
     top = _top(module_file, module, project)

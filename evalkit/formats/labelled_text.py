@@ -1,4 +1,4 @@
-"""Find what a label is about."""
+"""Find the text that a label is about."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from evalkit.types import Output
 def labelled_text(output: Output) -> str:
     """Return the text whose hash binds a label: the answer, or all of a conversation of several turns.
 
-    Of a conversation that is what was said and what the tools were called with, so that a label of one conversation is
-    never taken for another that ends with the same words.
+    For a conversation, the text holds the messages and the arguments of tool calls, so that a label never matches
+    another conversation that ends with the same words.
     """
     messages = [each for each in output.messages or () if each.role in ("user", "assistant")]
     if sum(message.role == "user" for message in messages) < 2:

@@ -1,4 +1,4 @@
-"""Apply the `no_regression` check: pair, compare, test, and report what broke."""
+"""Apply the `no_regression` check: pair cases, compare, test, and report the regressions."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def default_metrics(frame: FrozenFrame) -> tuple[str, ...]:
 
 
 def _default_metrics(frame: FrozenFrame, baseline: FrozenFrame) -> tuple[str, ...]:
-    """The default metrics, without new ones that no shared case has: there is nothing to compare."""
+    """Return the default metrics without new ones that no shared case has."""
     names = default_metrics(frame)
     new = [name for name in names if name not in baseline.rows]
     if not new:
@@ -203,7 +203,7 @@ def _uncompared(
 
 
 def _join(refused: Sequence[Check], gates: Sequence[Gate], tested: Sequence[Tested], frame: FrozenFrame) -> Finding:
-    """Order the checks: causes, their echoes, quiet gates, then those too small to test."""
+    """Order the checks: causes, their echoes, gates without a drop, then gates too small to test."""
     causes, echoes = causes_first([each for each in tested if each.outcome != "pass"])
     quiet = [each for each in tested if each.outcome == "pass"]
     small = [gate for gate in gates if gate.n_independent < MIN_PAIRED and (len(gate.cases) or gate.critical)]

@@ -17,7 +17,7 @@ from evalkit.gate.words import worst_first
 from evalkit.results import Comparison
 
 Repeats = tuple[int | None, int | None]
-"""Repeats of each case that count, for baseline and candidate; `None` for all."""
+"""Number of repeats of each case that count, for baseline and candidate; `None` for all."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,10 +28,10 @@ class Baseline:
     frame: FrozenFrame
     score_keys: ScoreKeys
     candidate_score_keys: ScoreKeys
-    by_turns: FrozenFrame | None = None
-    """Answers of the baseline's system alternated with the candidate's, if it was called: the only comparable times."""
+    alternated: FrozenFrame | None = None
+    """Answers of the baseline's system, called alternately with the candidate's; only their times are comparable."""
     other_conversation: str = ""
-    """Parts in which its conversations were led differently, so that they are not compared; empty if in none."""
+    """Parts of the conversation key that differ, so that conversations are not compared; empty if none does."""
 
     def differing_parts(self, metric: str) -> str:
         """Return the parts of a metric's score key that differ between the runs; empty if none do."""
@@ -55,7 +55,7 @@ class Pairing:
 
     @property
     def paired(self) -> NDArray[np.bool_]:
-        """Whether both runs hold rows that count, per case of the candidate."""
+        """Per case of the candidate, whether both runs hold rows that count."""
         ours = _rows_per_case(self.candidate, self.candidate_rows) > 0
         theirs = _rows_per_case(self.baseline, self.baseline_rows) > 0
         paired: NDArray[np.bool_] = ours & self._of_partners(theirs, False).astype(bool)
@@ -63,7 +63,7 @@ class Pairing:
 
     @property
     def n_cases(self) -> int:
-        """Number of cases of which both runs hold rows that count."""
+        """Number of cases for which both runs hold rows that count."""
         return int(self.paired.sum())
 
     @property
@@ -75,7 +75,7 @@ class Pairing:
     def n_comparable(self) -> int:
         """Number of cases that could be paired: the baseline's, or those of a sample.
 
-        New cases do not count: they take nothing from the comparison, and the other gates judge them.
+        New cases do not count: they do not affect the comparison, and other gates judge them.
         """
         return self.candidate.n_cases if self.candidate.sample is not None else self.baseline.n_cases
 

@@ -30,7 +30,7 @@ def read_json(text: Callable[[int], str], table: RawTable, note: Note, warn: Not
     """Yield the rows of a JSON file: a list of objects, or an object in which one key holds such a list.
 
     Args:
-        text: reads the file, if it has at most so many bytes; see `text_of`.
+        text: function that reads the file up to a given size; see `text_of`.
         table: the file.
         note: called for every problem.
         warn: called for every warning.

@@ -13,7 +13,7 @@ from pathlib import Path
 from evalkit.errors import InputError, Problem, StoreError
 from evalkit.llm.cache import connect, in_use
 
-# Cast, because a damaged row may hold anything.
+# Values are cast, because a damaged row may hold anything.
 _REPLY = "CAST(reply AS TEXT)"
 _MODEL = (
     f"CASE WHEN json_valid({_REPLY}) THEN CAST(coalesce(json_extract({_REPLY}, '$.model'), '') AS TEXT) ELSE '' END"
@@ -34,7 +34,7 @@ class Kept:
     """Cached replies of one model."""
 
     model: str
-    """Empty if the reply does not say."""
+    """Name of the model; empty if the reply does not name it."""
     n_replies: int
     n_bytes: int
     oldest: float

@@ -24,9 +24,9 @@ T = TypeVar("T")
 Sleep = Callable[[float], Awaitable[None]]
 
 SHOWN_BYTES = 64 * 1024
-"""Bytes read from the body of a refusal."""
+"""Maximum number of bytes read from the body of a refusal."""
 KEEPALIVE_S = 1.5
-"""Shorter than common servers keep an idle connection (2 to 5 s), so that none is reused while being closed."""
+"""Seconds; shorter than common servers keep an idle connection (2 to 5 s), so that none is reused while closing."""
 _BIG_BODY = 1 << 20
 _AUTHORITIES = "SSL_CERT_FILE"
 """Environment variable that OpenSSL reads."""
@@ -163,7 +163,7 @@ async def retried(
 
     Args:
         attempt: Makes one exchange; exceptions other than `ExchangeFailed` are not handled here.
-        policy: What is retried, and when.
+        policy: Which failures are retried, and when.
         left: Time budget of the call.
         waits: Where each wait is noted for the progress of the run.
         sleep: Waits a number of seconds.
@@ -210,7 +210,7 @@ async def read_capped(response: aiohttp.ClientResponse, max_bytes: int, *, cut: 
         cut: Return the beginning of a longer reply instead of failing.
 
     Raises:
-        ExchangeFailed: `too_large`, or `encoding` for one that was not asked for.
+        ExchangeFailed: `too_large`, or `encoding` for one that was not requested.
     """
     chunks = []
     size = 0

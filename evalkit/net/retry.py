@@ -33,7 +33,7 @@ class TimeLeft:
     """Seconds that one call may still spend on exchanges and waits.
 
     Attributes:
-        seconds: What is left.
+        seconds: Seconds that are left.
         setting: Name of the setting that limits them.
     """
 
@@ -64,7 +64,7 @@ class ExchangeFailed(Exception):
         body: The beginning of the body.
         fate: For a failure without a status: `not_sent`, `lost` if the server may have received the request, `lasting`
             if another attempt would fail in the same way.
-        after: What to add to the message once no further attempt is made, such as ` (after 3 attempts)`.
+        after: Text added to the message after the last attempt, such as ` (after 3 attempts)`.
     """
 
     def __init__(self, kind: str, message: str, *, refusal: StatusReply | None = None, fate: Fate = "lasting") -> None:
@@ -79,7 +79,7 @@ class ExchangeFailed(Exception):
 
     @classmethod
     def within_body(cls, status: int, message: str) -> ExchangeFailed:
-        """Return the failure of a reply whose body names another status than its own, as routers of models write it."""
+        """Return the failure of a reply whose body names a different status, as routers of models write it."""
         return cls(f"http_{status}", message, refusal=StatusReply(status, message.encode(), None))
 
     def asked_s(self, now: datetime) -> float | None:
@@ -110,7 +110,7 @@ class RetryPolicy:
     def repeats(self, failure: ExchangeFailed) -> bool:
         """Tell whether the request may be sent again after this failure."""
         if failure.status is not None:
-            # OpenAI answers 429 too when a quota is used up, which no wait changes.
+            # OpenAI also answers 429 if a quota is used up, which waiting does not change.
             return failure.status in self.statuses and b"insufficient_quota" not in failure.body
         return failure.fate == "not_sent" or (failure.fate == "lost" and self.lost_replies)
 

@@ -35,14 +35,14 @@ def draw_queue(judged: Judged, scorer: str, n: int, *, by: str | None, seed: int
     """Draw the most informative answers: balanced over the judge's verdicts, spread over a cohort, shuffled.
 
     Args:
-        judged: the run, with the labels that there are.
+        judged: the run, with its existing labels.
         scorer: the judge's metric.
         n: answers to draw; those with a label are left out.
         by: cohort to spread over, the first of the suite if it is `None`.
         seed: of the draw and the order.
 
     Raises:
-        InputError: There is no such cohort, or no answer left to label.
+        InputError: There is no such cohort, or no unlabelled answer.
     """
     cohorts = judged.stored.manifest.cohorts
     if by is not None and by not in cohorts:
@@ -69,10 +69,10 @@ def draw_queue(judged: Judged, scorer: str, n: int, *, by: str | None, seed: int
 
 
 def scale_of(metric: Metric) -> tuple[str, ...]:
-    """Return the labels a rater chooses from: whole levels if the judge grades by them, else fail and pass.
+    """Return the labels that a rater chooses from: whole levels if the judge grades by them, else fail and pass.
 
     Raises:
-        InputError: Neither would say anything of the judge's grades.
+        InputError: Neither kind of label would fit the judge's grades.
     """
     span = metric.high - metric.low
     if not metric.binary and metric.low == int(metric.low) and span == int(span) and 1 < span < 10:
@@ -96,15 +96,15 @@ def _item(row: Row, chance: float) -> Item:
         answer_sha256=answer_sha256(labelled_text(row.output)),
         inclusion_probability=chance,
         input=row.case.question,
-        talk=_talk(row.case, row.output),
+        conversation=_conversation(row.case, row.output),
         reference=tuple(row.case.reference),
         contexts=tuple(row.output.contexts or row.case.contexts),
         answer=row.output.text,
     )
 
 
-def _talk(case: Case, output: Output) -> tuple[tuple[str, str], ...]:
-    """Return who said or did what in a conversation, or in a chat before the answer; empty for a plain question."""
+def _conversation(case: Case, output: Output) -> tuple[tuple[str, str], ...]:
+    """Return (who, what) of each line in a conversation, or in a chat before the answer; empty for a plain question."""
     turns = sum(message.role == "user" for message in output.messages or ())
     if turns < 2 and isinstance(case.input, str):
         return ()
@@ -114,7 +114,7 @@ def _talk(case: Case, output: Output) -> tuple[tuple[str, str], ...]:
 
 
 def _said(line: Line) -> str:
-    """Return the text of a line; of a tool each fact on a line of its own."""
+    """Return the text of a line; a tool call has each fact on a line of its own."""
     facts = {key: value for key, value in line.record.items() if key != "name"}
     return line.text or "\n".join(f"{key}: {as_json(value)}" for key, value in facts.items() if key != "text")
 
@@ -156,7 +156,8 @@ def take_labels(judged: Judged, export: Path, into: Path) -> Taken:
         into: label file; created if it does not exist.
 
     Raises:
-        InputError: A label is broken, of another answer or rubric, off the scale, or contradicts one that is there.
+        InputError: A label is invalid, belongs to another answer or rubric, is off the scale, or contradicts an
+            existing one.
     """
     if not export.is_file():
         raise InputError(Problem(str(export), "no such file", "name what the labelling page exported"))

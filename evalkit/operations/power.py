@@ -1,4 +1,4 @@
-"""Find which drops the gate of a suite can detect before any run."""
+"""Find the drops that the gate of a suite can detect before any run."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def power_of(suite_file: Path, flips: float | None = None) -> tuple[Detectable, 
 
 
 def _cases_by_cohort(suite: Suite, names: tuple[str, ...]) -> Mapping[str, int]:
-    """Cases that a run makes, overall first, then by cohort in order of their names."""
+    """Count the cases of a run, overall first, then by cohort in order of their names."""
     golden = open_golden(suite.golden, suite.golden_file, suite.golden_shown, reading=suite.reading)
     sample = suite.options.sample_of(None)
     chosen = draw(golden.open(), sample, suite.options.seed).digests if sample is not None else None

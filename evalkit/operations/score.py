@@ -85,7 +85,7 @@ def answered_by(suite: Suite, folder: RunFolder) -> Suite:
 
 
 def answers_of(folder: RunFolder) -> ScoredRun:
-    """What names the answers of a stored run: its id, and the head of its rows.
+    """Return the id of a stored run and the head of its rows, which identify its answers.
 
     Raises:
         InputError: the folder is not a run.

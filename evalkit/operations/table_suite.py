@@ -21,7 +21,7 @@ _COHORT = "cohorts."
 TAB = "tab"
 """Name of a tab on the command line."""
 _FLAGS = ("encoding", "sheet", "separator")
-"""Settings of a table that are flags of `evalkit init` too."""
+"""Settings of a table that are also flags of `evalkit init`."""
 _WORDS = {"\t": TAB}
 _NO_COHORTS = "# cohorts: [topic]  # columns to report by"
 _SYSTEM = """\
@@ -34,7 +34,7 @@ system: {python: BOT}
 
 @dataclass(frozen=True, kw_only=True)
 class CaseTable:
-    """A file of cases, and what it does not say itself."""
+    """A file of cases, with settings that the file itself does not show."""
 
     file: Path
     sheet: str | None = None
@@ -48,7 +48,7 @@ class TableSuite:
 
     Attributes:
         text: The suite.
-        columns: Fields and their columns, as they were proposed.
+        columns: The proposed fields and their columns.
         replays: Whether the table has stored answers, so that no system is called.
         doubts: Warnings about the cells, such as lists that are read as one text.
     """
@@ -70,7 +70,7 @@ def suite_of_table(template: str, table: CaseTable, folder: Path, root: Path, ca
         called: the system's callable, as YAML.
 
     Raises:
-        InputError: the file is outside of the project, cannot be read, or has no rows.
+        InputError: the file is outside the project, cannot be read, or has no rows.
     """
     shown = shown_path(table.file)
     if not table.file.resolve().is_relative_to(root):
@@ -111,7 +111,7 @@ def _quoted(name: str) -> str:
 
 
 def _to_confirm(found: Iterable[Proposal]) -> Iterator[str]:
-    """Yield a comment for each column whose meaning only the user knows."""
+    """Yield a comment for each column whose meaning is unclear."""
     for each in found:
         if each.reason in (MAY_BE_STORED, NO_NAME):
             yield f"# {each.column!r}: {each.reason}"
@@ -132,7 +132,7 @@ def _source(path: str, table: CaseTable, **more: object) -> GoldenSource:
 
 
 def _scorers(fields: set[str]) -> Iterator[str]:
-    """Yield scorers that need no field beside those of the table."""
+    """Yield scorers that need no fields other than those of the table."""
     listed = bool(fields & {"required", "forbidden"})
     if listed:
         yield _noted("keywords", "reads `required` and `forbidden` of each case")

@@ -19,17 +19,17 @@ _SCRIPT = _TEMPLATES / "labels.js"
 
 @dataclass(frozen=True, kw_only=True)
 class Item:
-    """One answer to label, with what a rater reads and without the judge's verdict."""
+    """One answer to label, with the texts that a rater reads but without the judge's verdict."""
 
     case_id: str
     answer_sha256: str
     inclusion_probability: float
     input: str
-    """The question; of a chat its last one."""
+    """The question; for a chat, the last one."""
     reference: tuple[str, ...]
     contexts: tuple[str, ...]
     answer: str
-    talk: tuple[tuple[str, str], ...] = ()
+    conversation: tuple[tuple[str, str], ...] = ()
     """(who, what) of each message and tool of a conversation, shown in place of the input; empty for a question."""
 
 
@@ -84,7 +84,7 @@ def write_label_page(path: Path, queue: Queue) -> None:
 
 
 def _record(queue: Queue) -> dict[str, Any]:
-    """Return the queue with its own key, so that entries kept in a browser belong to these answers only."""
+    """Return the queue with its own key, so that a browser does not mix its entries with those of other queues."""
     record = dataclasses.asdict(queue)
     return {**record, "id": hashlib.sha256(json.dumps(record).encode()).hexdigest()[:32]}
 

@@ -150,7 +150,7 @@ def sentence(title: str, parts: Sequence[str], most: int, words: int) -> Line:
 
 
 def _without_hashes(change: str) -> str:
-    """Return a change without the hashes that stand for values; they are in the folded part."""
+    """Return a change without hashes of values; these are in the folded part."""
     return _HASH.sub("a hidden value", _BOTH_HIDDEN.sub("a hidden value → another", change))
 
 
@@ -196,7 +196,7 @@ def _checks(view: View) -> Section:
 
 
 def _said(line: GateLine) -> Line:
-    """Return the reason of a check, after its name if the reason does not name it."""
+    """Return the reason of a check, preceded by its name if the reason does not name it."""
     reason = one_line(line.check.reason, 300)
     names = {line.check.metric, line.check.cohort} - {OVERALL, ""}
     return (reason,) if all(name in reason for name in names) else (code(_name(line), 100), f": {reason}")
@@ -208,7 +208,7 @@ def _gate_cells(line: GateLine) -> tuple[Line, ...]:
 
 
 def _name(line: GateLine) -> str:
-    """Return the subject of a check; base and drop are in other columns if it compares."""
+    """Return the subject of a check; for a comparison, base and drop are in other columns."""
     return subject(line.check) if line.check.name == "no_regression" else line.subject
 
 
@@ -298,7 +298,7 @@ def _resources(view: View) -> Section | None:
 
 
 def _outcomes(view: View) -> Section | None:
-    """Return the metrics of runs in which the same thing happened."""
+    """Return the metrics of runs grouped by outcome."""
     if not view.outcomes.rows:
         return None
     head: tuple[Line, ...] = (("Runs with",), *((code(name, 60),) for name in view.outcomes.metrics))
@@ -309,7 +309,7 @@ def _outcomes(view: View) -> Section | None:
 
 
 def _nodes(view: View) -> Section | None:
-    """Return what each node of an agent took."""
+    """Return the tokens, cost and time of each node of an agent."""
     if not view.nodes:
         return None
     head: tuple[Line, ...] = (("Node",), *((name,) for name in NODE_COLUMNS))

@@ -13,11 +13,11 @@ from evalkit.trust.pass_marks import Opinion, declared_mark
 from evalkit.types import Metric, Row, Score
 
 Place = tuple[str, str, str, str]
-"""Metric, kind of rater, what a rater says, what the judge says (empty if it gave no grade)."""
+"""Metric, kind of rater, the rater's verdict, and the judge's verdict (empty if it gave no grade)."""
 
 
 class Opinions:
-    """Labels by answer; each answer counts once, at its first repeat."""
+    """Labels by answer; each answer counts once, with its first repeat."""
 
     def __init__(self, labels: Sequence[Label]) -> None:
         self._by_answer: dict[AnswerKey, list[Label]] = defaultdict(list)

@@ -22,7 +22,7 @@ class TrendPoint:
     value: float | None
     shown: str
     break_before: str
-    """Why the value cannot be compared with the one before; empty if it can."""
+    """Why the value cannot be compared with the previous one; empty if it can."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,12 +64,12 @@ def view_of(material: Material, *, rows: bool = True) -> View:
 
 
 def _saved_name(baseline: RunFolder | None) -> str:
-    """The name of a saved baseline, empty for a run folder and for none."""
+    """The name of a saved baseline; empty for a run folder or without a baseline."""
     return baseline.path.name if baseline is not None and baseline.path.parent.name == BASELINES.name else ""
 
 
 def prepare_reports() -> None:
-    """Import and compile ahead what the reports of any run need."""
+    """Import and compile in advance the parts that every report needs."""
     from evalkit.report import failure_analysis, html, junit, page, records  # noqa: F401
 
     html.compile_templates()

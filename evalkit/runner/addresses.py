@@ -21,7 +21,7 @@ def addresses_of(suite: Suite, embedder: Embedder | None, env: Mapping[str, str]
 
     Args:
         suite: names the endpoints.
-        embedder: what the suite's embedding became, `None` if no scorer needs one.
+        embedder: the opened embedding of the suite, `None` if no scorer needs one.
         env: the environment, which may name a proxy.
     """
     for system in (suite.system, suite.baseline_system):

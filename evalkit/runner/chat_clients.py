@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from evalkit.llm.config import ChatConfig
 
 Replies = Literal["taken", "renewed", "none"]
-"""Use of cached model replies: reused; or asked again and stored; or neither reused nor stored."""
+"""Use of cached model replies: reuse them, ask again and store, or neither reuse nor store."""
 CACHE_FILE = ".evalkit/cache.sqlite"
 """Path of the cache below the project's root."""
 Spending = tuple["Budget | None", "ReplyCache | None"]
 
 
 def open_client(config: ChatConfig, shared: Shared, spending: Spending) -> ChatClient:
-    """Return a client of a model, with the budget and the cache of the run; it is yet to be entered."""
+    """Return a client of a model, not yet entered, with the budget and the cache of the run."""
     from evalkit.llm.client import ChatClient
 
     budget, cache = spending
@@ -38,7 +38,7 @@ def open_client(config: ChatConfig, shared: Shared, spending: Spending) -> ChatC
 
 
 def open_cache(suite: Suite, env: Mapping[str, str], stack: AsyncExitStack, replies: Replies) -> ReplyCache:
-    """Open the cache of models' replies for as long as `stack` is open."""
+    """Open the cache of model replies; it closes with `stack`."""
     from evalkit.llm.cache import ReplyCache
     from evalkit.llm.cache_key import KEY_VARIABLE, cache_key
 

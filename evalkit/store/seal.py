@@ -1,4 +1,4 @@
-"""Seal a decided run: record which rows and files its decision rests on, and every decision made of it.
+"""Seal a decided run: record the rows and files behind its decision, and every decision of the run.
 
 `seal.txt` begins with one checksummed line of JSON. Each further line is a row: the number of its journal (0 for
 `rows.jsonl`, 1 for `baseline_rows.jsonl`, 2 for `former_rows.jsonl`), its checksum, and the beginning of its JSON,
@@ -40,7 +40,7 @@ class Seal:
     files: Mapping[str, str]
     """File name -> SHA-256."""
     decisions: tuple[Decided, ...]
-    """Every decision of the run, the latest last; before them those taken over from another run."""
+    """Every decision of the run, latest last, after those taken over from another run."""
     rows: tuple[Mapping[bytes, bytes], ...]
     """For each journal: row name -> checksum of the row that counted."""
 
@@ -55,7 +55,7 @@ def write_seal(
         head: of its rows and decision.
         journals: its rows, in the order of `RunFolder.journals`.
         decisions: every decision so far, this one last.
-        files: name -> SHA-256 of the files that it rests on.
+        files: name -> SHA-256 of the files behind the decision.
 
     Raises:
         StoreError: if the disk refuses it.

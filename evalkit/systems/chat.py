@@ -63,7 +63,7 @@ class ChatSystem:
     api_key_header: str | None = None
     """Header that carries the key. Default: `Authorization`, with `Bearer`; `api-key` for Azure."""
     headers: Mapping[str, str] = field(default_factory=dict)
-    """Further headers; they may contain `${NAME}` from the environment, and secrets must be written so."""
+    """Additional headers; they may contain `${NAME}` from the environment, and secrets must be written this way."""
     system_prompt: str | None = None
     """Text of the system message."""
     system_prompt_file: str | None = None
@@ -142,7 +142,7 @@ class ChatSystem:
         return config_hash(self, (*_NO_ANSWER_DEPENDS_ON, *headers), files)
 
     def open(self, shared: Shared) -> AbstractAsyncContextManager[Answer]:
-        """Hold the session for the length of a run."""
+        """Hold the session for the duration of a run."""
         return self._open(shared)
 
     @asynccontextmanager
@@ -230,7 +230,7 @@ def _unreadable(path: Path) -> Iterator[Problem]:
 
 
 def _turns(prompt: str) -> Callable[[Case], list[dict[str, Any]]]:
-    """Return how a case becomes messages."""
+    """Return the function that turns a case into messages."""
     fill = compile_template(prompt)
     is_plain = prompt.strip() == "{{input}}"
 

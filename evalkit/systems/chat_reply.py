@@ -81,7 +81,7 @@ async def _lines(response: aiohttp.ClientResponse, max_bytes: int) -> AsyncItera
 
 
 def to_chat_output(reply: ChatReply, started: float, *, offers_tools: bool) -> Output | Failure:
-    """Convert a reply to an output; what the model did wrong is its `fault`.
+    """Convert a reply to an output; a mistake of the model is its `fault`.
 
     Args:
         reply: What was read.
@@ -109,7 +109,7 @@ def to_chat_output(reply: ChatReply, started: float, *, offers_tools: bool) -> O
 
 
 def _calls(reply: ChatReply) -> tuple[list[dict[str, str]], str | None]:
-    """Return the tool calls that can be read, and what is wrong with the first of the others."""
+    """Return the tool calls that can be read, and the fault of the first one that cannot."""
     calls, broken = [], None
     for at, called in enumerate(reply.tool_calls):
         call = {"id": called.id, "name": called.name, "arguments": called.arguments}
@@ -131,7 +131,7 @@ def _is_cut(reply: ChatReply) -> bool:
 
 
 def _no_answer(reply: ChatReply) -> str:
-    """Say why a reply has neither text nor a tool call."""
+    """Return why a reply has neither text nor a tool call."""
     said = f"finish_reason is {one_line(reply.finish_reason, 40)}" if reply.finish_reason else "no finish_reason"
     if _is_cut(reply):
         return f"out_of_tokens: the model used all its tokens before it answered ({said}); raise max_tokens"

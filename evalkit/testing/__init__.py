@@ -1,4 +1,4 @@
-"""Test doubles for the network: a model server with faults on demand."""
+"""Provide test doubles for the network: a model server with faults on demand."""
 
 from evalkit.testing.faults import Fault
 from evalkit.testing.server import FakeModel, Replies

@@ -304,6 +304,36 @@ def test_the_agent_of_the_guide_is_judged_by_its_effects(tmp_path: Path, monkeyp
     assert found["trajectory.match"].passed
 
 
+def test_the_expected_calls_of_the_guide_give_the_expected_state(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An agent that refunds when it is only asked fails one of the two rows; a call that fails is told as shown."""
+    page = (ROOT / "docs" / "agents.md").read_text(encoding="utf-8")
+    section = BLOCK.findall(page[page.index("## Can the expected calls give") :])
+    mocks, suite, rows, told = (text for _, text in section[:4])
+    bot = """
+def answer(message, environment):
+    environment.call("get_order", {"order_id": "A-17"})
+    environment.call("refund", {"order_id": "A-17"})
+    return "Done."
+"""
+    files = {"pyproject.toml": "", "golden.jsonl": rows, "mocks.yaml": mocks, "suite.yaml": suite, "bot.py": bot}
+    for name, text in files.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    sys.modules.pop("bot", None)
+    run = evalkit.run("suite.yaml", out="run", baseline="none")
+    grades = {row.case.id: row.scores["state"] for row in run.rows()}
+    assert {id_: grade.passed for id_, grade in grades.items() if isinstance(grade, evalkit.Score)} == {
+        "refund": True,
+        "ask": False,
+    }
+    (tmp_path / "golden.jsonl").write_text(rows.replace('": "A-17"}}]', '": "B-1"}}]'), encoding="utf-8")
+    with pytest.raises(InputError) as refused:
+        evalkit.run("suite.yaml", out="refused", baseline="none")
+    assert [str(problem) for problem in refused.value.problems] == [told.strip()]
+
+
 def test_every_key_of_an_answer_is_in_the_guide() -> None:
     """systems.md has the keys of an answer, a step, a call and a message, and the kinds and roles."""
     page = (ROOT / "docs" / "systems.md").read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Score whether an answer kept to a budget of tokens, money, time and turns."""
+"""Score whether an answer stayed within a budget of tokens, money, time and turns."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from evalkit.types import Case, Output, Score, Unscored
 
 @dataclass(frozen=True, kw_only=True)
 class AnswerBudget(PassFail):
-    """Pass an answer that kept to every limit of its budget.
+    """Pass an answer that stays within every limit of its budget.
 
-    The value is 1 or 0; `details` hold the amounts. Each limit is the largest amount that passes. If an amount that has
-    a limit is not known, the answer is unscored, whatever the others are. A stored answer counts with its stored
-    amounts. Turns are the messages of the user in the chat that the system reports, else the last turn that a step or a
-    call belongs to.
+    The value is 1 or 0; `details` hold the amounts. Each limit is the largest amount that passes. If a limited amount
+    is unknown, the answer is unscored, even if another amount is over its limit. A stored answer is graded by its
+    stored amounts. The number of turns is the number of user messages in the chat that the system reports. Without a
+    chat, it is the highest turn of any step or call.
 
-    It cannot see the share of a single step; the limits are those of the whole answer.
+    It cannot see the share of a single step; the limits apply to the whole answer.
     """
 
     name: str = "budget"

@@ -26,7 +26,7 @@ class ToolErrors:
     An error is what the system reports as the `error` of a call, or finds by its `tool_error`. A question to a person
     (`interrupt`) and an approval are not errors.
 
-    It cannot see an error that a tool returns as an ordinary result.
+    It cannot see an error that a tool returns as a normal result.
     """
 
     name: str = "tool_errors"

@@ -35,7 +35,7 @@ OPTIONS = frozenset({"model", "base_url", "api_key_env", "api_key_header"})
 
 @dataclass(frozen=True, kw_only=True)
 class EmbeddingEndpoint:
-    """Model, address, key and time-outs of an embedding endpoint."""
+    """Model, address, key and timeouts of an embedding endpoint."""
 
     model: str
     base_url: str = DEFAULT_BASE_URL

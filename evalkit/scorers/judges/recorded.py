@@ -15,7 +15,7 @@ from evalkit.types import Case, Metric, Output, Score, Unscored
 class Recorded:
     """Take the verdict of a judge that graded these answers before.
 
-    Made for replayed answers: stored verdicts can be calibrated against people, and compared with another judge's,
+    Use it with replayed answers: stored verdicts can be calibrated against people, and compared with another judge's,
     without a call. The value is 1 or 0, a level or a number on `scale`. If the verdict is missing or unknown, the case
     is unscored.
     """

@@ -37,7 +37,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class TalkLines:
+class JudgedTranscript:
     """A whole conversation with what the system did in it."""
 
     lines: tuple[Line, ...]
@@ -60,21 +60,21 @@ class TalkLines:
         return tuple(lines.values())
 
 
-def transcript_of(case: Case, output: Output) -> TalkLines:
+def transcript_of(case: Case, output: Output) -> JudgedTranscript:
     """Return the conversation that an output is, or the one turn of a plain answer."""
     messages = output.messages
     if messages is None:
         asked = (Message("user", case.input),) if isinstance(case.input, str) else case.input
         messages = (*asked, Message("assistant", output.text))
     steps = _steps_in(messages) if output.trajectory is None else output.trajectory
-    talks = case.fields.get("turns") or case.fields.get("user")
-    history = 0 if talks or isinstance(case.input, str) else len(case.input) - 1
-    return TalkLines(tuple(_numbered(_lines(messages, steps, history))))
+    led = case.fields.get("turns") or case.fields.get("user")
+    history = 0 if led or isinstance(case.input, str) else len(case.input) - 1
+    return JudgedTranscript(tuple(_numbered(_lines(messages, steps, history))))
 
 
 def chat_lines(messages: Sequence[Message]) -> str:
     """Return the messages of a chat as lines, its tools with what they returned."""
-    return str(TalkLines(tuple(_numbered(_lines(messages, _steps_in(messages), 0)))))
+    return str(JudgedTranscript(tuple(_numbered(_lines(messages, _steps_in(messages), 0)))))
 
 
 def _steps_in(messages: Sequence[Message]) -> tuple[Step, ...]:
