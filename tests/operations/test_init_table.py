@@ -142,6 +142,27 @@ def test_a_sheet_is_asked_for_with_the_command_to_copy(root: Path, name: str) ->
     assert "Fragen 2" in started(root, "fragebögen.xlsx", sheet="Fragen 2")
 
 
+def test_the_sheet_with_the_most_rows_is_proposed(root: Path) -> None:
+    """A cover sheet before it is not; who names that is told what it holds."""
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    book.active.title = "Stand"
+    book.active.append(["März 2025"])
+    sheet = book.create_sheet("Fragen")
+    for row in (HEADER, *ROWS):
+        sheet.append(row)
+    book.save(root / "f.xlsx")
+    with pytest.raises(InputError) as refused:
+        started(root, "f.xlsx")
+    assert "`evalkit init evals --from f.xlsx --sheet Fragen`" in refused.value.problems[0].fix
+    with pytest.raises(InputError) as refused:
+        started(root, "f.xlsx", sheet="Stand")
+    assert str(refused.value) == (
+        "f.xlsx: the sheet 'Stand' has no row below its header; write a header and one row for each case, "
+        "or name another sheet"
+    )
+
+
 def test_stored_answers_are_replayed(root: Path) -> None:
     """A table that holds what a system said needs no system."""
     (root / "t.csv").write_text("question,expected answer,model answer\nq,a b,a b\n", encoding="utf-8")
