@@ -26,7 +26,7 @@ def check(
 
     Example: evalkit check suites/compliance.yaml
 
-    Exit codes: 0 sound, 2 with every problem named.
+    Exit codes: 0 sound, 2 with every problem.
     """
     import asyncio
     import os
@@ -71,7 +71,7 @@ def _facts(found: SoundSuite) -> list[str]:
 
 
 def _calls(found: ConversationCalls) -> str:
-    """The calls of a run; those of conversations from the fewest to the most."""
+    """Format the calls of a run; for conversations as a range."""
     asked = f" and asks the simulated user {_range(found.user)} times" if found.n_simulated else ""
     return f"{_range(found.system)} {'call' if found.system.high == 1 else 'calls'}{asked}"
 
@@ -82,7 +82,7 @@ def _range(span: Span) -> str:
 
 
 def _cohort(counts: Mapping[str, int] | None, name: str) -> str:
-    """A cohort with the number of its values and the smallest of them, if the golden set names them."""
+    """Format a cohort with the number of its values and the smallest of them, if the golden set names them."""
     if not counts:
         return name
     smallest = min(counts, key=lambda value: (counts[value], value))

@@ -1,4 +1,7 @@
-"""The commands by name. Each is imported when it is called: `--help` and `--version` cost little more than typer."""
+"""List the commands by name.
+
+Each is imported when it is called, so that `--help` and `--version` cost little more than typer.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from typer.core import TyperCommand, TyperGroup
 
 
 class Listed(NamedTuple):
-    """A command as the overview shows it."""
+    """A command in the overview."""
 
     module: str
     """Module of `evalkit.cli`; the name in it is the command's."""
@@ -55,9 +58,9 @@ COMMANDS = {
     ),
     "baseline": Listed("baseline", "Save, show and verify baselines."),
     "judge": Listed("judge", "Probe and calibrate judges."),
-    "labels": Listed("labels", "Draw answers to label, and take labels in."),
-    "golden": Listed("golden", "Look at golden sets."),
-    "cache": Listed("cache", "Look after judges' kept replies."),
+    "labels": Listed("labels", "Draw answers to label, and import labels."),
+    "golden": Listed("golden", "Describe golden sets."),
+    "cache": Listed("cache", "Manage cached judge replies."),
 }
 
 
@@ -88,7 +91,7 @@ class Commands(TyperGroup):
             self.add_command(TyperCommand(name, help=listed.line, rich_markup_mode=None))
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
-        """Find the command that the words name, whole."""
+        """Find the command by its full name."""
         name, listed, rest = super().resolve_command(ctx, args)
         return name, command(name) if name is not None and listed is not None else None, rest
 
@@ -97,7 +100,7 @@ class _FromEnvironment(TyperCommand):
     """A command whose options can be set in the environment, except `--help`; its help groups them."""
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Write the options under the titles of their groups; the docstring names their variables."""
+        """Write the options under the titles of their groups, without their variables, which the docstring explains."""
         groups: dict[str, list[tuple[str, str]]] = {}
         for param in self.get_params(ctx):
             param.show_envvar = False  # type: ignore[attr-defined]

@@ -18,18 +18,18 @@ _Made = TypeVar("_Made", Step, ToolCall)
 
 @dataclass(frozen=True, slots=True)
 class AnsweredTurn:
-    """One user turn with what is expected of its answer."""
+    """One user turn, with the expectations for its answer."""
 
     number: int
     """Counted from 1."""
     case: Case
-    """Input: the messages up to this turn. Fields: what the turn expects."""
+    """The input is the messages up to this turn. The fields are the expectations of the turn."""
     output: Output | None
     """The answer to this turn; `None` if the conversation ended before it."""
 
 
 def turns_of(case: Case, output: Output) -> list[AnsweredTurn]:
-    """Return the turns of a conversation: those that were held, then those of the script that were not reached."""
+    """Return the turns of a conversation: those that took place, then the scripted ones that were not reached."""
     scripted = conversation_of(case).turns
     messages = output.messages or ()
     starts = turn_starts(case, messages)
@@ -45,7 +45,7 @@ def turns_of(case: Case, output: Output) -> list[AnsweredTurn]:
 
 
 def turn_cases(case: Case) -> list[Case]:
-    """Return a case for each scripted turn, as far as it is known before the conversation."""
+    """Return a case for each scripted turn, as known before the conversation."""
     return [_expecting(case, turn, ()) for turn in conversation_of(case).turns]
 
 
@@ -73,14 +73,33 @@ def with_all_answers(output: Output, case: Case) -> Output:
 
 
 def turn_starts(case: Case, messages: Sequence[Message]) -> list[int]:
-    """Return where the turns begin: the messages of the user, after the history that a case may bring.
+    """Return the indices at which the turns begin: the user's messages after the history in the case.
 
-    A system that reports its messages without the history has given them from the first turn on.
+    A system may report its messages with the history, with a prompt before the history, with the user's part of it, or
+    without it. The user's messages show which.
     """
-    history = () if isinstance(case.input, str) else case.input[:-1]
-    begun = [(message.role, message.content) for message in messages[: len(history)]]
-    skipped = len(history) if begun == [(message.role, message.content) for message in history] else 0
-    return [at for at, message in enumerate(messages) if message.role == "user" and at >= skipped]
+    given = () if isinstance(case.input, str) else case.input
+    history = [message.content for message in given[:-1] if message.role == "user"]
+    users = [at for at, message in enumerate(messages) if message.role == "user"]
+    asks = bool(given) and given[-1].role == "user"
+    begun = [messages[at].content for at in users[: len(history)]]
+    return users[len(history) :] if begun == history and len(users) >= len(history) + asks else users
+
+
+def n_turns(case: Case, output: Output) -> int | None:
+    """Return how many turns of the user were played, `None` if the output does not tell; see `turn_starts`.
+
+    Without messages it is the last turn that a step or a call belongs to.
+    """
+    if output.messages is not None:
+        return len(turn_starts(case, output.messages))
+    turns = [step.turn for step in output.trajectory or ()] + [call.turn for call in output.tool_calls or ()]
+    return max((turn for turn in turns if turn is not None), default=None)
+
+
+def has_several_turns(case: Case, output: Output) -> bool:
+    """Return True for a conversation of several turns whose messages are known."""
+    return len(turn_starts(case, output.messages or ())) > 1
 
 
 def _expecting(case: Case, turn: Turn, messages: Sequence[Message]) -> Case:
@@ -94,7 +113,7 @@ def _expecting(case: Case, turn: Turn, messages: Sequence[Message]) -> Case:
 
 def _output_of(output: Output, number: int, messages: Sequence[Message], start: int, n_turns: int) -> Output:
     said = [message for message in messages[start:] if message.role == "assistant"]
-    # What is said beside a call of a tool is the answer only of a turn that has no other.
+    # Text beside a tool call is the answer only if the turn has no other.
     answers = [message for message in said if not message.tool_calls] or [each for each in said if each.content.strip()]
     last = answers[-1] if answers else Message("assistant")
     known = read_details(last.details)
@@ -110,6 +129,7 @@ def _output_of(output: Output, number: int, messages: Sequence[Message], start: 
         messages=tuple(messages),
         state=output.state if is_last else None,
         stop=output.stop if is_last else None,
+        user_why=output.user_why if is_last else None,
         fault=output.fault if is_last else None,
         interrupt=output.interrupt if is_last else None,
         latency_s=known.latency_s,
@@ -118,7 +138,7 @@ def _output_of(output: Output, number: int, messages: Sequence[Message], start: 
 
 
 def _in_turn(made: tuple[_Made, ...] | None, number: int, n_turns: int) -> tuple[_Made, ...] | None:
-    """Return the steps or calls of one turn; `None` if one of several turns is not told for each of them."""
+    """Return the steps or calls of one turn; `None` if there are several turns and an item has no turn number."""
     if made is None or n_turns == 1:
         return made
     return None if any(each.turn is None for each in made) else tuple(each for each in made if each.turn == number)
@@ -126,7 +146,7 @@ def _in_turn(made: tuple[_Made, ...] | None, number: int, n_turns: int) -> tuple
 
 @dataclass(frozen=True, slots=True)
 class AnswerDetails:
-    """What is known of one answer of a conversation besides its text."""
+    """Contexts, latency and usage of one answer of a conversation; `None` for unreadable values."""
 
     contexts: tuple[str, ...] | None
     origins: tuple[Origin, ...]
@@ -136,7 +156,7 @@ class AnswerDetails:
 
 
 def read_details(details: Mapping[str, Any]) -> AnswerDetails:
-    """Read the details of an answer; what cannot be read is unknown."""
+    """Read the details of an answer; unreadable values are unknown."""
     contexts: tuple[str, ...] | None = None
     origins: tuple[Origin, ...] = ()
     latency_s = usage = None

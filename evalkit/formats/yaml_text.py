@@ -22,7 +22,7 @@ _NOT_FINITE = re.compile(r"[-+]?\.(inf|nan)$", re.IGNORECASE)
 _TAGS = {f"tag:yaml.org,2002:{kind}" for kind in "str int float bool null timestamp value merge map seq".split()}
 """Tags of plain YAML values that need not be written."""
 _OPEN = re.compile(r"(?:[\[{]\s*){51}")
-"""Nesting limit: the parser looks ahead of the first bracket, at a cost quadratic in the depth."""
+"""Nesting limit; the cost of the parser's look-ahead is quadratic in the depth."""
 _HALF = re.compile("[\ud800-\udfff]")
 _WORDS_FOR_BOOL = {"yes", "no", "on", "off", "y", "n"}
 
@@ -58,8 +58,8 @@ def parse(data: bytes, source: str) -> Document:
     """Read one YAML mapping.
 
     Raises:
-        InputError: for text that is not UTF-8, too large, too deep, of too many values, not one mapping, or that uses
-            aliases, tags, repeated keys or scalars that YAML 1.1 reads differently from what is written.
+        InputError: the text is not UTF-8, too large, too deep, has too many values, is not one mapping, or uses
+            aliases, tags, repeated keys or scalars that YAML 1.1 converts.
     """
     node = _composed(_decode(data, source, MAX_BYTES), source, MAX_VALUES)
     if not isinstance(node, yaml.MappingNode):
@@ -78,7 +78,7 @@ def parse_data(data: bytes, source: str, max_bytes: int) -> tuple[Any, Mapping[P
     """Read the value of a data file, with the positions of its parts; `None` if it is empty.
 
     Raises:
-        InputError: for text that breaks a rule of `parse`, whatever is at the top.
+        InputError: the text breaks a rule of `parse`; the top level may be any value.
     """
     node = _composed(_decode(data, source, max_bytes), source, max_bytes)
     if node is None:
@@ -138,7 +138,7 @@ def _syntax_problem(error: yaml.MarkedYAMLError, source: str) -> Problem:
 
 
 class _Loader(yaml.SafeLoader):
-    """Composes nodes only; refuses aliases and deep nesting before they cost time."""
+    """Composes nodes only; rejects aliases and deep nesting before they cost time."""
 
     depth = nodes = 0
     max_values = MAX_VALUES

@@ -17,7 +17,7 @@ from evalkit.text.numbers import plural
 from evalkit.types import fails
 
 CANARY_RUNS = 3
-"""Repeats of a canary that `2 of 3` considers."""
+"""Number of repeats of a canary that `2 of 3` considers."""
 
 
 def failure_checks(frame: FrozenFrame, summary: Summary, policy: Failures) -> list[Check]:
@@ -157,7 +157,7 @@ def coverage_checks(summary: Summary, policy: Coverage, critical: frozenset[str]
 
     Args:
         summary: holds the counts.
-        policy: the least shares.
+        policy: the minimum shares.
         critical: cohorts in which a single missing row is a condition.
     """
     checks = [_overall_coverage(summary.coverage.get(OVERALL, (0, 0)), policy)]

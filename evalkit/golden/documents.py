@@ -30,7 +30,7 @@ def read_json(text: Callable[[int], str], table: RawTable, note: Note, warn: Not
     """Yield the rows of a JSON file: a list of objects, or an object in which one key holds such a list.
 
     Args:
-        text: reads the file, if it has at most so many bytes; see `text_of`.
+        text: function that reads the file up to a given size; see `text_of`.
         table: the file.
         note: called for every problem.
         warn: called for every warning.
@@ -183,5 +183,5 @@ def _rows_key(value: Mapping[str, Any], shown: str, warn: Note) -> str:
     others = [key for key in value if key != lists[0]]
     if others:
         what = f"only the rows under `{lists[0]}` are read, not {', '.join(map(json.dumps, others))}"
-        warn(Problem(f"{shown}:1", what, "move into the rows what they need"))
+        warn(Problem(f"{shown}:1", what, "move the needed values into the rows"))
     return lists[0]

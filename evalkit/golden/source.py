@@ -1,4 +1,4 @@
-"""Describe where the rows of a golden set are, and how a suite wants them read."""
+"""Describe the source of a golden set and the settings for reading it."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _SEPARATED = (".csv", ".tsv")
 _NO_TEXT = {"idna", "mbcs", "oem", "punycode", "raw_unicode_escape", "undefined", "unicode_escape"}
 """Codecs that decode something other than the text of a file."""
 _PLAIN = re.compile(r"[^\W\d][\w./-]*")
-"""Words that YAML reads as themselves."""
+"""Words that YAML reads unchanged."""
 _NOT_TEXT = {"true", "false", "yes", "no", "on", "off", "y", "n", "null"}
 _SEPARATOR_OF_LISTS = 20
-"""Most characters of a separator of list items."""
+"""Maximum number of characters of a separator of list items."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +57,7 @@ class GoldenSource:
     """Encoding of a text file that is not UTF-8 and has no byte order mark, such as `cp1252`."""
 
     def __post_init__(self) -> None:
-        """Refuse a source that names nothing, or several things, and settings that cannot apply."""
+        """Reject a source that names nothing or several things, and settings that cannot apply."""
         given = [one for one in (self.path, self.url, self.hub) if one is not None]
         if len(given) != 1 or not given[0].strip():
             raise ValueError("path: give exactly one of `path`, `url` and `hub`; write `golden: cases.jsonl`")
@@ -81,7 +81,7 @@ class GoldenSource:
             raise ValueError("separator: only a CSV file has one; remove the key")
 
     def _check_lists(self) -> None:
-        """Refuse a field of `lists` that is the misspelt name of a known one."""
+        """Reject a field of `lists` with the misspelt name of a known field."""
         for name in self.lists if isinstance(self.lists, Mapping) else ():
             near = [] if name in KNOWN_FIELDS else get_close_matches(name.lower(), KNOWN_FIELDS, n=1, cutoff=0.8)
             if near:
@@ -110,26 +110,26 @@ class GoldenSource:
         return f"golden: {_yaml(given)}"
 
     def reads_like(self, other: GoldenSource) -> bool:
-        """Tell whether the rows of one file are the same cases under both."""
+        """Return whether the rows of one file are the same cases with both settings."""
         return replace(self, path="-", url=None, hub=None, trained_on=()) == replace(
             other, path="-", url=None, hub=None, trained_on=()
         )
 
     def separator_of(self, name: str) -> str | None:
-        """Return what separates the items in a cell of a list field, `None` if nothing does."""
+        """Return the separator of items in a cell of a list field, `None` if there is none."""
         return self.lists.get(name) if isinstance(self.lists, Mapping) else self.lists
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """What the rest of a suite says about the meaning of columns."""
+    """The meaning of columns in the rest of a suite."""
 
     cohorts: tuple[str, ...] = ()
-    """Cohorts to report by: a column of that name is one."""
+    """Cohorts to report by; a column with such a name is a cohort."""
     replays: bool = False
-    """Whether the system replays the answers that the golden rows hold, so that `answer` is one of them."""
+    """Whether the system replays answers of the golden rows, so that `answer` is a stored answer."""
     lists: frozenset[str] = frozenset()
-    """Fields of the user's own that hold lists of texts, because a scorer reads them."""
+    """The user's own fields that a scorer reads as lists of texts."""
     converses: bool | None = None
     """Whether the suite has conversations, whose rows have `turns` or `user`; `None` if no suite is known."""
     plays_user: bool = True

@@ -50,8 +50,8 @@ def read_workbook(path: Path, table: RawTable, source: GoldenSource, note: Note)
 def cell_text(value: Any) -> Any:
     """Return the text of a cell; true, false and None stay as they are.
 
-    A number is written with a point, in full and without trailing zeros, whatever the sheet shows. A date is written as
-    2026-01-31, with the time as 2026-01-31T14:30:00; a duration as 26:30:00.
+    A number is written with a point, in full and without trailing zeros, regardless of its format in the sheet. A date
+    is written as 2026-01-31, with the time as 2026-01-31T14:30:00; a duration as 26:30:00.
     """
     if isinstance(value, str):
         from openpyxl.utils.escape import unescape
@@ -81,7 +81,7 @@ def _precision(value: datetime.datetime | datetime.time) -> str:
 
 
 def _check_size(path: Path, shown: str) -> None:
-    """Refuse what is not a workbook, or unpacks to a multiple of its size.
+    """Reject a file that is not a workbook, or unpacks to a multiple of its size.
 
     Raises:
         InputError: it is.
@@ -107,7 +107,7 @@ def _check_size(path: Path, shown: str) -> None:
 def _opened(file: BinaryIO, shown: str, *, values: bool) -> Any:
     import openpyxl
 
-    # Parts that it does not know, such as rules for what may be typed in, say nothing of the values.
+    # Parts that the reader does not know, such as rules for data entry, do not affect the values.
     warnings.filterwarnings("ignore", category=UserWarning, module="openpyxl")
     try:
         return openpyxl.load_workbook(file, read_only=True, data_only=values, keep_links=False)
@@ -116,7 +116,7 @@ def _opened(file: BinaryIO, shown: str, *, values: bool) -> Any:
 
 
 def _damaged(error: Exception, shown: str) -> InputError:
-    """Describe what the reader raised for a damaged part: the workbook is what can be fixed."""
+    """Describe the reader's exception for a damaged part, with a fix for the workbook."""
     what = f"cannot be read as a workbook: {type(error).__name__}: {cut(str(error), 150)}"
     return InputError(Problem(shown, what, _FOREIGN))
 
@@ -164,7 +164,7 @@ def _cells(values: tuple[int, Sequence[Any]], formulas: tuple[int, Sequence[Any]
 
 
 def _value(cell: Any, formula: Any) -> Any:
-    """Return the text of a cell, or what makes it unreadable."""
+    """Return the text of a cell, or why it cannot be read."""
     value = None if cell is None else cell.value
     if value is not None and cell.data_type == "e":
         return Unreadable(f"the error {value}", "correct the formula, or write the value")

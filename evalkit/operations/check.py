@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class SoundSuite:
-    """A suite without problems, and what a run of it would rest on."""
+    """A suite without problems, and the inputs of its run."""
 
     prepared: Prepared
     calls: ConversationCalls
@@ -38,7 +38,7 @@ async def check_suite(suite_file: Path, env: Mapping[str, str]) -> SoundSuite:
         env: the environment, for secrets and the base branch.
 
     Raises:
-        InputError: with every problem of suite, golden set, system, scorers, gate, labels and baseline.
+        InputError: reports every problem of suite, golden set, system, scorers, gate, labels and baseline.
     """
     suite = load_suite(suite_file)
     async with AsyncExitStack() as stack:

@@ -17,17 +17,17 @@ from evalkit.types import WRONG, Row, verdict_of
 
 @dataclass(frozen=True)
 class Compared:
-    """The later of two runs, and what a gate of `no_regression` alone would decide about it."""
+    """The later of two runs, and the decision of a gate with `no_regression` alone."""
 
     stored: StoredRun
     n_missing: int
-    """Rows that the later run planned and does not have."""
+    """Number of rows that the later run planned but does not have."""
     summary: Summary
     decision: Decision
 
 
 def compared(before: RunFolder, after: RunFolder) -> Compared:
-    """Pair the cases of two runs and test what fell.
+    """Pair the cases of two runs and test which metrics fell.
 
     Raises:
         InputError: one of them is not a run, or its rows are damaged.

@@ -39,11 +39,11 @@ async def dry_run(request: Request, env: Mapping[str, str]) -> RunEstimate:
     """Check everything as a run does, and describe what the run would do.
 
     Raises:
-        InputError: what the run would raise before its first call.
+        InputError: the problems that the run would raise before its first call.
         NothingSelected: no case is left.
     """
     async with AsyncExitStack() as stack:
-        # The cache of replies is a file that opening it would make.
+        # Opening the cache of replies would create its file.
         planned = await plan_run(dataclasses.replace(request, replies="none"), env, stack)
         prepared = planned.prepared
         refuse_folder(planned.out, resume=request.resume)
@@ -137,4 +137,4 @@ def _asked_by_gate(planned: Planned) -> Iterator[str]:
     again += ["cases that look worse than the baseline"] if compares else []
     if again:
         whom = ", of both systems" if compares and policy.escalates else ""
-        yield f"Not counted: what the gate asks again, {' and '.join(again)}{whom}."
+        yield f"Not counted: calls that the gate repeats for {' and '.join(again)}{whom}."

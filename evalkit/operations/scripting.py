@@ -43,7 +43,7 @@ class Run:
 
     folder: Path
     manifest: Manifest
-    """What the run was made of: suite, golden set, system, judge, scorers, versions."""
+    """The inputs of the run: suite, golden set, system, judge, scorers, versions."""
     summary: Summary | None
     """Every metric by cohort; `None` for a run that was stopped before its decision."""
     decision: Decision | None
@@ -68,7 +68,7 @@ class Run:
         return to_pandas(self.folder)
 
     def __fspath__(self) -> str:
-        """Return the folder, so that a run is taken where a path is."""
+        """Return the folder, so that a run can be passed as a path."""
         return str(self.folder)
 
     def __repr__(self) -> str:
@@ -103,7 +103,7 @@ def run(  # noqa: PLR0913 - each is a flag of `evalkit run`
         reports: whether to write report.html, summary.md, junit.xml and the decision records.
 
     Raises:
-        InputError: with every problem of the suite and its files, before the first call.
+        InputError: reports every problem of the suite and its files, before the first call.
         StoreError: the disk refused a file; the run can be resumed.
     """
     given = {"repeat": repeat, "concurrency": concurrency}
@@ -139,7 +139,7 @@ def score(
         reports: whether to write the reports.
 
     Raises:
-        InputError: with every problem of the run, the suite and its files.
+        InputError: reports every problem of the run, the suite and its files.
         StoreError: the disk refused a file.
     """
     file = Path(suite)
@@ -159,7 +159,7 @@ def decide(run: StrPath, *, suite: StrPath | None = None, baseline: StrPath | No
 
     Args:
         run: a run folder, the name of a saved baseline, or `latest`.
-        suite: the suite to decide by; the one that the run was made with if not given.
+        suite: suite whose gate decides; the suite of the run if not given.
         baseline: a saved baseline or run folder, instead of the suite's; `none` for no comparison.
 
     Raises:
@@ -177,7 +177,7 @@ def compare(before: StrPath, after: StrPath) -> Decision:
         after: the same of the new system.
 
     Returns:
-        What a gate of `no_regression` alone would decide; `comparison` lists the cases that moved.
+        The decision of a gate with `no_regression` alone; `comparison` lists the cases that changed.
 
     Raises:
         InputError: one of them is not a run.
@@ -220,7 +220,7 @@ def _ended(request: Request) -> Result:
         stops.append(lambda: loop.call_soon_threadsafe(stop.at_once, "Ctrl-C"))
         return await run_suite(request, Watcher(), stop, os.environ)
 
-    # No parent process checks how this one ends, so the system must not be able to end it.
+    # No parent process checks the end of this one, so the system must not be able to end it.
     with no_exit():
         if not _loop_is_running():
             return run_to_end(on_its_loop())
@@ -243,5 +243,5 @@ def _loop_is_running() -> bool:
 
 
 def _several(given: str | Collection[str]) -> tuple[str, ...]:
-    """The texts that were given; a single text is one of them, not its letters."""
+    """Return the given texts; a single text is a list of one."""
     return (given,) if isinstance(given, str) else tuple(given)

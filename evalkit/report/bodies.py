@@ -18,7 +18,7 @@ Json = dict[str, Any] | list[Any]
 
 
 def body_of(row: Row | None, before: Row | None) -> Json:
-    """Return the case with the current output, and under `before` what differs in the baseline's row.
+    """Return the case with the current output, and the baseline's differences under `before`.
 
     Args:
         row: the candidate's, `None` for a case that was removed.
@@ -39,7 +39,7 @@ def snippet_of(case: Case) -> str:
 
 
 def _case(case: Case) -> dict[str, Any]:
-    """Return the case; an input that the index holds whole is left out."""
+    """Return the case, without its input if the index holds all of it."""
     shown: dict[str, Any] = {}
     if not isinstance(case.input, str):
         shown["input"] = [turn_shown(message) for message in case.input]
@@ -54,7 +54,7 @@ def _case(case: Case) -> dict[str, Any]:
 
 
 def _answer(row: Row) -> dict[str, Any]:
-    """Return what a system gave for a case, and its grades."""
+    """Return the output of a system for a case, and its grades."""
     shown: dict[str, Any] = {}
     if row.output is not None:
         shown["output"] = _output(row.output) | _doing(row)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from evalkit.report.cohort_table import standing
 from evalkit.report.gate_lines import GateLine
 from evalkit.report.headline import names_metric, spoken
-from evalkit.report.view import View
+from evalkit.report.view import MISSING, View
 from evalkit.results import OVERALL, CheckOutcome, Outcome
 from evalkit.text.numbers import plural
 from evalkit.text.printable import one_line
@@ -51,7 +51,7 @@ def print_view(view: View, console: Console, *, verbose: bool = False) -> None:
         console.print(Padding(part, (0, 0, 0, 2)))
     print_next(view, console)
     if verbose:
-        # The first line has scrolled away by now.
+        # The first line may have scrolled out of view.
         console.print()
         console.print(_verdict(view))
 
@@ -79,32 +79,34 @@ def _wrapped(command: str, width: int) -> str:
 
 
 def print_failures(view: View, console: Console) -> None:
-    """Print the verdict with its first reason, the other reasons, and the cases that failed."""
+    """Print the decision with its first reason, the other reasons, and the failed cases."""
     console.print(_verdict(view))
     for line in (*_reasons(view), *_amendments(view), *_errors(view), *_failing(view)):
         console.print(_text(f"{line[0]:<8}", "bold").append_text(line[1]))
 
 
 def print_changes(view: View, console: Console) -> None:
-    """Print how two runs differ: every comparison, and the cases that changed sides."""
+    """Print how two runs differ: every comparison, and the cases that newly fail or pass."""
     console.print(_text(" · ".join((*view.facts[:2], *view.moves)), "dim"))
     console.print(_gates(view, verbose=True))
     console.print(_labelled([*_kinds(view, verbose=False), *_shifts(view), *_failing(view)]))
 
 
 Labelled = tuple[str, "Text"]
-"""Label of a line, empty for a continuation, and the line."""
+"""A line with its label, which is empty for a continuation."""
 
 
 def _parts(view: View, verbose: bool, width: int) -> Iterator[Table | Text]:
     if view.gates:
         yield _gates(view, verbose)
+    errors = list(_errors(view))
     lines = [
+        *(errors if view.outcome == "no decision" else []),
         *_reasons(view),
         *_amendments(view, verbose),
         *_kinds(view, verbose),
         *_shifts(view),
-        *_errors(view),
+        *(errors if view.outcome != "no decision" else []),
         *_judges(view, verbose),
     ]
     if lines:
@@ -139,7 +141,7 @@ def _verdict(view: View) -> Text:
 
 
 def _gates(view: View, verbose: bool) -> Table:
-    """Return each check that did not pass, and the number that did."""
+    """Return each check that did not pass, and the number of those that did."""
     compared = any(line.base for line in view.gates)
     table = _table("", "check", "now", *(("was", "drop, or need") if compared else ("against",)))
     table.columns[1].max_width = CHECK_COLUMNS
@@ -196,7 +198,7 @@ def _cohorts(view: View, verbose: bool) -> Table | None:
 
 def _reasons(view: View) -> Iterator[Labelled]:
     shown = {line.check.reason for line in view.gates[:SHOWN_CHECKS] if line.base}
-    reasons = [reason for reason in view.why if reason not in shown]
+    reasons = [reason for reason in view.why if reason not in shown and not reason.startswith(MISSING)]
     for place, reason in enumerate(reasons[:SHOWN_REASONS]):
         yield "" if place else "why", _text(one_line(reason, 300))
     if len(reasons) > SHOWN_REASONS:
@@ -226,13 +228,13 @@ def _kinds(view: View, verbose: bool) -> Iterator[Labelled]:
 
 
 def _shifts(view: View) -> Iterator[Labelled]:
-    """Yield what moved besides the metrics."""
+    """Yield measures other than metrics that moved."""
     for place, line in enumerate(view.shifts):
         yield "" if place else "moved", _text(str(line))
 
 
 def _worst(view: View, width: int) -> Iterator[Text]:
-    """Yield the worst cases: question, what is wrong and answer, one line each."""
+    """Yield the worst cases with question, fault and answer on one line each."""
     word = "newly failing" if view.failing_are_new else "failing"
     shown = view.failing[:SHOWN_FAILURES]
     head = f"{view.n_failing:,} {word}" + (f", the worst {len(shown)}" if view.n_failing > len(shown) else "")

@@ -36,7 +36,7 @@ class Places:
     baseline: str = ""
     """Empty if there is none."""
     name: str = ""
-    """Name that the baseline is saved under; empty without one."""
+    """Name to save the baseline under; empty if there is none."""
     suite: str = ""
 
 
@@ -54,9 +54,9 @@ def next_steps(
     Args:
         decision: the gate's decision.
         failing: the worst failing cases.
-        are_new: whether they are failures that the baseline does not have.
-        unknown: runs without an answer or without a score; `None` if the system answered nothing at all, so that it has
-            to change before it is called again.
+        are_new: whether they do not fail in the baseline.
+        unknown: runs without an answer or without a score; `None` if the system gave no answer at all, so that it must
+            be fixed before it is called again.
         stopped: True for a run that was stopped, False for one of chosen cases, `None` for a complete one.
         places: the paths and names in commands.
     """

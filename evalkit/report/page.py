@@ -1,6 +1,6 @@
 """Render the summary for a job page and a comment.
 
-The JSON goes from the job that ran a pull request's code to the one that may write a comment. It contains no markup,
+The JSON goes from the job that ran a pull request's code to the job that may write a comment. It contains no markup,
 and all text is escaped when it is rendered, so a hostile file can only produce text.
 
 Standard library only, so a job that comments needs only this checkout.
@@ -39,7 +39,7 @@ class Code:
 
 
 Line = tuple[str | Code, ...]
-"""Prose and code, one after the other."""
+"""Parts of a text, prose and code in turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class Section:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """The sections on a run, the most important first."""
+    """Sections about a run, the most important first."""
 
     suite: str
     outcome: str
@@ -86,8 +86,8 @@ def markdown(page: Page, limit_bytes: int = STEP_SUMMARY_BYTES, *, foot: str = "
     longer than the limit.
 
     Args:
-        page: what to show.
-        limit_bytes: limit of the place where it is shown.
+        page: page to render.
+        limit_bytes: size limit of the place where the page is shown.
         foot: a last line in trusted Markdown, such as a link to the report; it is never dropped.
     """
     sections = [_section(section) for section in page.sections]
@@ -103,15 +103,15 @@ def markdown(page: Page, limit_bytes: int = STEP_SUMMARY_BYTES, *, foot: str = "
 
 
 def marker(suite: str) -> str:
-    """Return the hidden line by which a comment is found again."""
+    """Return the hidden line that identifies the comment later."""
     name = re.sub(r"[^A-Za-z0-9._]+", "_", suite)[:80]
-    # Two names that look alike once they are plain are two comments.
+    # Names that become equal as plain text still have separate comments.
     told_apart = "" if name == suite else "." + hashlib.sha256(suite.encode("utf-8", "replace")).hexdigest()[:8]
     return f"<!-- evalkit: {name}{told_apart} -->"
 
 
 def _head(page: Page) -> str:
-    """Return marker, verdict and facts; what `evalkit verify` needs is folded at the end of the page."""
+    """Return marker, verdict and facts; the line for `evalkit verify` is folded at the end of the page."""
     told = not page.partial or page.partial in page.headline
     partial = "" if told else f"\n\n**Partial run, not a gate:** {plain(page.partial or '')}"
     facts = "".join(f" · {plain(fact, 120)}" for fact in page.facts)
@@ -203,7 +203,7 @@ def read_page(data: bytes) -> Page:
     """Read a page from untrusted JSON.
 
     Raises:
-        ValueError: names what is wrong.
+        ValueError: the page is invalid; the message names the fault.
     """
     if len(data) > PAGE_BYTES:
         raise ValueError(f"{len(data)} bytes, at most {PAGE_BYTES} are read")

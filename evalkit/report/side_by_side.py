@@ -21,16 +21,16 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 PRINTED_STEPS = 200
-"""Steps of one conversation that are printed."""
+"""Maximum number of steps printed for one conversation."""
 SHOWN_PATHS = 20
-"""Paths of the final state that are listed as different."""
+"""Maximum number of differing paths of the final state that are listed."""
 _TEXT_CHARS, _ANSWER_CHARS, _VALUE_CHARS, _REASON_CHARS = 2_000, 4_000, 200, 200
 _STEP_INDENT, _RESULT_INDENT = 2, 4
 
 
 @dataclass(frozen=True)
 class _Block:
-    """An entry of one side: lines with their indents, and what is put beside each other."""
+    """An entry on one side: lines with their indents, and the key by which entries are aligned."""
 
     key: tuple[str, str]
     lines: tuple[tuple[int, Text], ...]
@@ -67,7 +67,7 @@ def _print_labelled(label: str, text: str, console: Console) -> None:
 def _print_conversations(
     rows: Sequence[Row | None], transcripts: Sequence[Transcript | None], console: Console
 ) -> None:
-    """Print each turn: once where it is the same in both runs, else the two beside each other."""
+    """Print each turn once if it is the same in both runs, else both versions side by side."""
     console.print()
     titles = [_Block(("title", ""), ((0, _text(name, "bold")),)) for name in ("before", "after")]
     console.print(_beside([(titles[0], "", titles[1])]))
@@ -91,7 +91,7 @@ def _print_conversations(
 
 
 def _turn(number: int, row: Row | None, transcript: Transcript | None) -> list[_Block]:
-    """Return the entries of a turn, what scorers say of it, and the failure that ended it."""
+    """Return the entries of a turn, its marks by scorers, and the failure that ended it."""
     if row is None or transcript is None or number > len(transcript.turns):
         return []
     turn = transcript.turns[number - 1]
@@ -152,7 +152,8 @@ def _end(row: Row | None) -> list[_Block]:
     output = None if row is None else held(row)
     if row is None or output is None:
         return [_Block(("end", ""), ((0, _text(_answer(row))),))]
-    known = [output.stop, output.fault] if row.failure is None else ["failed", row.failure.kind]
+    why = output.user_why and f"the user says {output.user_why}"
+    known = [output.stop, why, output.fault] if row.failure is None else ["failed", row.failure.kind]
     said = [text for text in known if text] or ["(the system gives no reason)"]
     ended = _Block(("end", ""), ((0, _text(one_line(": ".join(said)))),))
     waits = [_Block(("waits", ""), ((0, _text(f"waits for a person: {_value(output.interrupt)}")),))]
@@ -161,7 +162,7 @@ def _end(row: Row | None) -> list[_Block]:
 
 
 def _changed_state(rows: Sequence[Row | None]) -> Iterator[Text]:
-    """Yield a line for each path of the final state that differs, where both runs know theirs."""
+    """Yield a line for each differing path of the final state, if both runs report their state."""
     states = [output.state if row is not None and (output := held(row)) is not None else None for row in rows]
     if states[0] is None or states[1] is None:
         return
@@ -175,11 +176,11 @@ def _changed_state(rows: Sequence[Row | None]) -> Iterator[Text]:
 
 
 _Pair = tuple[_Block | None, str, _Block | None]
-"""Before, the sign of `diff -y`, after."""
+"""The old side, the sign of `diff -y`, and the new side."""
 
 
 def _paired(left: Sequence[_Block], right: Sequence[_Block]) -> list[_Pair]:
-    """Put blocks of one kind and name beside each other: `|` where they differ, `<` and `>` where one is alone."""
+    """Align blocks of the same kind and name, with `|` if they differ, and `<` or `>` if one has no counterpart."""
     keys, others = [block.key for block in left], [block.key for block in right]
     pairs: list[_Pair] = []
     for tag, start, end, begin, stop in SequenceMatcher(None, keys, others, autojunk=False).get_opcodes():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,6 +43,9 @@ from evalkit.types import Metric
 
 _FACTS = ("latency_p95_s", "cost_per_case_usd")
 """Metrics shown on the line below the verdict."""
+MISSING = "without a result"
+"""Begins the reason that says which errors left no decision."""
+_SHOWN_ERRORS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,7 @@ class ErrorLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """Everything that the renderers show of a run, except the single cases."""
+    """Everything that the renderers show about a run, except single cases."""
 
     suite: str
     outcome: Outcome
@@ -69,13 +72,13 @@ class View:
     """The reasons that are neither in the headline nor in `amendments`."""
     next: tuple[NextStep, ...]
     kinds: tuple[KindLine, ...]
-    """Failing cases, grouped by what failed them and by the words that their texts share."""
+    """Failing cases, grouped by the failed scorer and by words in common."""
     shifts: tuple[ShiftLine, ...]
-    """What moved besides the metrics: contexts, tokens, length of answers, latency."""
+    """Measures other than metrics that moved: contexts, tokens, length of answers, latency."""
     facts: tuple[str, ...]
     """Size, baseline, missing results, time, latency, cost."""
     moves: tuple[str, ...]
-    """How many cases changed sides, in words; empty without a baseline."""
+    """How many cases newly fail or pass, in words; empty without a baseline."""
     partial: str | None
     gates: tuple[GateLine, ...]
     metrics: tuple[Metric, ...]
@@ -91,7 +94,7 @@ class View:
     """Quality metrics that a check uses, in the order of the table."""
     judges: tuple[JudgeLine, ...]
     panels: tuple[JudgePanel, ...]
-    """The same judges, metric by metric."""
+    """The same judges, by metric."""
     corrections: tuple[str, ...]
     """Corrected figures of the judges over the whole run, a sentence each."""
     cohort_corrections: tuple[str, ...]
@@ -103,9 +106,9 @@ class View:
     resources_alone: tuple[tuple[str, str], ...]
     """Metrics of latency and cost with a value for the whole run only, or unknown: name and figure."""
     outcomes: OutcomeTable
-    """Metrics of runs in which the same thing happened, such as an error on the way; shown and never gated."""
+    """Metrics of runs grouped by outcome, such as an error on the way; shown and never gated."""
     nodes: tuple[NodeLine, ...]
-    """What each node of an agent took; empty without trajectories."""
+    """Tokens, cost and time of each node of an agent; empty without trajectories."""
     failing: tuple[FailedCase, ...]
     """The worst of the failing cases, or of the newly failing ones; `n_failing` counts all of these."""
     n_failing: int
@@ -113,7 +116,7 @@ class View:
     n_unpaired: int
     """Failing cases that were added or edited."""
     failing_ids: frozenset[str]
-    """Every case that fails, new or not."""
+    """Number of failing cases, new or not."""
     repeat_rule: str
     histograms: tuple[Histogram, ...]
     trends: tuple[Trend, ...]
@@ -129,7 +132,7 @@ class View:
     """Changes of the rules made together with the system, the looser ones first."""
     amended_since: str
     changes: Mapping[str, str]
-    """Case id -> what happened to it against the baseline."""
+    """Case id -> its change since the baseline."""
     styles: Mapping[str, Style]
 
     @property
@@ -139,7 +142,7 @@ class View:
 
     @property
     def urgent(self) -> tuple[GateLine, ...]:
-        """Checks to look at: those that decided or warn; too few cases count only if they decided."""
+        """Checks to look at: those that decided or warn, and those with too few cases if they decided."""
         quiet = (
             {"pass"}
             if self.outcome in ("approved with conditions", "no decision")
@@ -184,13 +187,15 @@ def build_view(  # noqa: PLR0913 - what a view is made of
     corrections, cohort_corrections = correction_lines(summary, styles)
     alone = known_overall_only(summary, resources)
     partial = decision.partial
+    errors = _errors("system error", summary.error_kinds, found.errors)
+    errors += _errors("unscored", summary.unscored_kinds, found.unscored)
     return View(
         suite=summary.suite,
         outcome=decision.outcome,
         word=WORDS[decision.outcome],
         headline=headline(decision, styles, partial),
         reasons=decision.reasons,
-        why=_why(decision, partial, found.n_unpaired),
+        why=(*_missing(decision, partial, errors), *_why(decision, partial, found.n_unpaired)),
         next=next_steps(
             decision,
             found.failing,
@@ -230,8 +235,7 @@ def build_view(  # noqa: PLR0913 - what a view is made of
         histograms=found.histograms,
         trends=trends(past, summary, gated, styles),
         n_past_runs=len(past),
-        errors=_errors("system error", summary.error_kinds, found.errors)
-        + _errors("unscored", summary.unscored_kinds, found.unscored),
+        errors=errors,
         notes=_sight(decision.comparison) + summary.notes + _incomparable(decision.comparison) + _before(decision),
         provenance=tuple(_flat({**manifest_record(manifest), "head": manifest.head})),
         head=manifest.head,
@@ -255,11 +259,23 @@ def _styles(summary: Summary, decision: Decision) -> dict[str, Style]:
 
 
 def _unknown(summary: Summary, manifest: Manifest) -> int | None:
-    """Count the runs without a result that can be made again; `None` if no run has an answer."""
+    """Count the runs without a result that can be run again; `None` if no run has an answer."""
     if manifest.answers:
         return 0  # stored answers cannot be asked for again
     n_errors = sum(summary.error_kinds.values())
     return None if n_errors == summary.expected > 0 else n_errors + summary.states.get("unscored", 0)
+
+
+def _missing(decision: Decision, partial: str | None, errors: Sequence[ErrorLine]) -> Iterator[str]:
+    """Yield what left rows without a result, if that is why there is no decision."""
+    lead = lead_of(decision)
+    if decision.outcome != "no decision" or partial is not None or lead is None or lead.name != "coverage":
+        return
+    ordered = sorted(errors, key=lambda line: -line.count)[:_SHOWN_ERRORS]
+    kinds = ", ".join(f"{line.count:,} {line.state} ({line.kind})" for line in ordered)
+    more = f" and {plural(len(errors) - len(ordered), 'more kind')}" if len(errors) > len(ordered) else ""
+    if kinds:
+        yield f"{MISSING}: {kinds}{more}"
 
 
 def _why(decision: Decision, partial: str | None, n_unpaired: int) -> tuple[str, ...]:
@@ -309,7 +325,7 @@ def _moves(found: Comparison | None, n_unpaired: int) -> tuple[str, ...]:
 
 
 def unpaired_sentence(count: int) -> str:
-    """Say how many cases fail that the baseline does not have in this form."""
+    """Describe how many failing cases the baseline does not have in this form."""
     return "1 added or edited case fails" if count == 1 else f"{count:,} added or edited cases fail"
 
 
@@ -343,7 +359,7 @@ def _incomparable(comparison: Comparison | None) -> tuple[str, ...]:
 
 
 def _score_key(parts: Any) -> str:
-    """Format what a score depends on in one line: `keywords 1, options 619a519312fa85bc`."""
+    """Format the dependencies of a score in one line: `keywords 1, options 619a519312fa85bc`."""
     if not isinstance(parts, Mapping):
         return str(parts)
     named = [f"{name} {value}" for name, value in parts.items() if name != "scorer" and value not in (None, "")]

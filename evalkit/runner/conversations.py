@@ -1,8 +1,8 @@
-"""Open a system of a run: call by call, or conversation by conversation."""
+"""Open the system of a run, for single calls or for whole conversations."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -31,23 +31,23 @@ if TYPE_CHECKING:
 
 
 def adds_ended(suite: Suite) -> bool:
-    """Return True if the metric `ended` is added: evalkit leads the conversations, or led those that were stored."""
+    """Return True if the metric `ended` is added, because evalkit runs the conversations or ran the stored ones."""
     conversation = suite.conversation
     return conversation is not None and conversation.settings.ended and bool(conversation_key(suite))
 
 
 def ended_grader(index: int) -> Grader:
-    """Return the grader of `ended`.
+    """Return the scoring of `ended`.
 
     Args:
-        index: of the grader, after those of the suite.
+        index: position of the grader, after those of the suite.
     """
     scorer = ConversationEnded()
     return Grader(scorer, key=score_key("ended", scorer, scorer), index=index)
 
 
 def environment_files(suite: Suite, shared: Shared) -> list[tuple[str, Path]]:
-    """Return the files that the environment of conversations is made of, as (name, path)."""
+    """Return the files of the conversations' environment as (name, path)."""
     conversation = suite.conversation
     if conversation is None:
         return []
@@ -59,7 +59,7 @@ def environment_files(suite: Suite, shared: Shared) -> list[tuple[str, Path]]:
 
 
 def environment_problems(suite: Suite, shared: Shared) -> list[Problem]:
-    """Return what is wrong with the class of an environment."""
+    """Return the problems of an environment's class."""
     environment = suite.conversation.settings.environment if suite.conversation is not None else None
     if environment is not None and isinstance(suite.system, HttpSystem | CommandSystem):
         what = f"a system of kind {suite.system_kind} cannot call an environment of evalkit"
@@ -77,14 +77,14 @@ def environment_problems(suite: Suite, shared: Shared) -> list[Problem]:
 
 @asynccontextmanager
 async def open_system(system: SystemConfig, prepared: Prepared) -> AsyncIterator[Answer]:
-    """Hold a system for the length of a run; if the suite has conversations, an answer is a whole one."""
+    """Open a system for the duration of a run; if the suite has conversations, each answer is a whole conversation."""
     async with AsyncExitStack() as stack:
         answer = await stack.enter_async_context(system.open(prepared.shared))
         conversation = prepared.suite.conversation
         if conversation is None or not isinstance(system, CALLED):
             yield answer
             return
-        make, run = await _environment(prepared, stack)
+        make, run = await open_environment(prepared.suite, prepared.shared, stack)
         setup = ConversationSetup(
             settings=conversation.settings,
             make_environment=make,
@@ -105,16 +105,22 @@ def _simulate(prepared: Prepared) -> Simulate | None:
     return simulating(prepared.user)
 
 
-async def _environment(prepared: Prepared, stack: AsyncExitStack) -> tuple[MakeEnvironment | None, Any]:
-    """Return how environments are made, and what runs their code."""
-    conversation = prepared.suite.conversation
+async def open_environment(
+    suite: Suite, shared: Shared, stack: AsyncExitStack
+) -> tuple[MakeEnvironment | None, Callable[[Callable[[], Any]], Awaitable[Any]]]:
+    """Return the factory of environments, `None` if the suite has none, and the runner of their code.
+
+    Raises:
+        InputError: its class cannot be loaded.
+    """
+    conversation = suite.conversation
     environment = conversation.settings.environment if conversation is not None else None
     if conversation is not None and conversation.mocks is not None:
         return partial(MockEnvironment, conversation.mocks), directly
     if conversation is None or environment is None or isinstance(environment, str):
         return None, directly
-    make = load_callable(environment["python"], prepared.shared.project, "conversation.environment")
-    own = await stack.enter_async_context(own_code(prepared.shared.concurrency))
+    make = load_callable(environment["python"], shared.project, "conversation.environment")
+    own = await stack.enter_async_context(own_code(shared.concurrency))
 
     async def run(function: Callable[[], Any]) -> Any:
         return await own.call(function, lambda value: value)

@@ -22,6 +22,7 @@ from evalkit.runner.addresses import addresses_of
 from evalkit.runner.case_checks import METRIC, checks_grader
 from evalkit.runner.chat_clients import Replies, Spending, judges_of, open_cache, open_client, unpriced, user_of
 from evalkit.runner.conversations import adds_ended, ended_grader, environment_problems
+from evalkit.runner.expected_states import open_replays, with_expected_states
 from evalkit.runner.grading import Grader
 from evalkit.runner.names import foreign_cohorts, foreign_values, metric_name_problems
 from evalkit.runner.needs import missing, need_of
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
 
 SUITE_KEYS = frozenset(field.name for field in fields(SuiteOptions))
 _LINE = re.compile(r":\d+")
-"""Follows the name of a file in a place that has its line."""
+"""Separates file and line in a place that has a line."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class Prepared:
     shared: Shared
     fingerprint: str | None
     process: Process
-    """State of the process, restored once the system's code has run."""
+    """State of the process to restore after the system's code has run."""
     services: Services
     """Services that the scorers were bound to."""
     budget: Budget | None = None
@@ -71,11 +72,11 @@ class Prepared:
     doubts: tuple[Problem, ...] = ()
     """Warnings about checks that cover fewer cases than they seem to."""
     warnings: tuple[Problem, ...] = ()
-    """What is allowed and probably not meant."""
+    """Warnings about what is allowed but probably not intended."""
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
-        """Every metric of the scorers."""
+        """All metrics of the scorers."""
         return tuple(metric for grader in self.graders for metric in grader.metrics)
 
     @property
@@ -84,10 +85,10 @@ class Prepared:
         return secrets_of(self.shared.env, self.suite.variables)
 
     def with_checks(self, former: Collection[Case] | None) -> Prepared:
-        """The suite that also grades former cases by the checks that they carried.
+        """Return the suite with a grader for the checks that former cases carried.
 
         Args:
-            former: cases that were removed or edited, which are asked in their old form.
+            former: removed or edited cases, which are run in their old form.
         """
         if self.golden.checks or not any(has_field(case, METRIC) for case in former or ()):
             return self
@@ -130,14 +131,14 @@ async def prepare(
     """Check and bind everything; sessions are entered on `stack`.
 
     Args:
-        suite: what to make ready.
+        suite: the suite to prepare.
         env: the environment, for secrets.
         stack: holds what has to be closed.
-        replies: what becomes of judges' replies of earlier runs.
-        checked: the golden set of a run of this very suite: one that did not change since is not checked once more.
+        replies: how to use judge replies of earlier runs.
+        checked: the golden set of an earlier run of the same suite; if unchanged, it is not checked again.
 
     Raises:
-        InputError: with the problems of the golden set, the system, the scorers and the gate together.
+        InputError: reports the problems of the golden set, the system, the scorers and the gate together.
     """
     env = dict(env)  # a system may empty the process's own
     process = Process()
@@ -147,15 +148,18 @@ async def prepare(
     converses = suite.conversation is not None
     shared = Shared(suite.path.parent, suite.root, suite.options.concurrency, env, inputs, converses)
     problems: list[Problem] = [*suite.system.problems(shared), *_old_problems(suite, shared)]
-    problems += environment_problems(suite, shared)
+    unsound_environment = environment_problems(suite, shared)
+    problems += unsound_environment
     suite = _with_versions(suite, env, problems)
     limit_usd = suite.options.budget_usd
     budget = None if limit_usd is None else Budget(limit_usd)
     problems += unpriced(suite) if budget else []
     asks_models = bool(judges_of(suite)) or user_of(suite) is not None
     cache = open_cache(suite, env, stack, replies) if replies != "none" and asks_models else None
-    services = await _services(suite, env, stack, (budget, cache), problems)
-    user = await _user(suite, env, stack, (budget, cache), problems)
+    services = await _services(suite, shared, stack, (budget, cache), problems)
+    if services is not None and any(entry.kind == "state" for entry in suite.scorers):
+        services = replace(services, replays=await open_replays(suite, shared, stack))
+    user = await _user(suite, shared, stack, (budget, cache), problems)
     graders = _graders(suite, services, problems) if services else []
     checks = checks_grader(len(suite.scorers))
     golden, counts = None, case_counts(suite, [*graders, checks] if graders else [])
@@ -172,6 +176,8 @@ async def prepare(
         known = [(file, file.relative_to(suite.root).as_posix()) for file in suite.learnt_files]
         golden = replace(golden, learnt=tuple(overlap(golden, known)))
         problems += metric_name_problems(graders)
+        if not unsound_environment:
+            graders = await with_expected_states(suite, graders, golden, problems.append)
         graders += [checks] if golden.checks else []
         graders += [ended_grader(len(suite.scorers) + 1)] if adds_ended(suite) else []
     except InputError as error:
@@ -217,7 +223,7 @@ def _of_baseline(suite: Suite, problem: Problem) -> Problem:
 
 
 def _own_scorers(suite: Suite) -> Iterator[Path]:
-    """Yield the project's modules that hold a scorer: an edit changes scores, not answers."""
+    """Yield the project's modules with scorers; editing one changes scores, not answers."""
     for entry in suite.scorers:
         if isinstance(entry.options, PythonScorer) and (file := entry.options.own_file(suite.root)):
             yield file
@@ -282,42 +288,40 @@ def _grader(suite: Suite, entry: ScorerEntry, scorer: Scorer) -> Grader:
 
 
 async def _services(
-    suite: Suite, env: Mapping[str, str], stack: AsyncExitStack, spending: Spending, problems: list[Problem]
+    suite: Suite, shared: Shared, stack: AsyncExitStack, spending: Spending, problems: list[Problem]
 ) -> Services | None:
     """Open the services that scorers share; `None`, with the problems noted, if that fails."""
     try:
-        return await _open_services(suite, env, stack, spending)
+        return await _open_services(suite, shared, stack, spending)
     except InputError as error:
         problems += error.problems
         return None
 
 
 async def _user(
-    suite: Suite, env: Mapping[str, str], stack: AsyncExitStack, spending: Spending, problems: list[Problem]
+    suite: Suite, shared: Shared, stack: AsyncExitStack, spending: Spending, problems: list[Problem]
 ) -> ChatClient | None:
-    """Open the client of the model that plays the user; `None` if there is none, or with the problems noted."""
+    """Open the client of the model that plays the user; `None` if there is none, or after noting its problems."""
     config = user_of(suite)
     if config is None:
         return None
     try:
-        return await stack.enter_async_context(open_client(config, suite, env, spending))
+        return await stack.enter_async_context(open_client(config, shared, spending))
     except InputError as error:
         problems += error.problems
         return None
 
 
-async def _open_services(suite: Suite, env: Mapping[str, str], stack: AsyncExitStack, spending: Spending) -> Services:
+async def _open_services(suite: Suite, shared: Shared, stack: AsyncExitStack, spending: Spending) -> Services:
     """Open the embedding and the judge endpoints, if a scorer may use them."""
     embedder = None
-    if any(isinstance(entry.options, Bindable) for entry in suite.scorers):
+    if any(isinstance(entry.options, Bindable) and entry.kind != "state" for entry in suite.scorers):
         from evalkit.scorers.embedding.embedders import build_embedder
 
-        embedder = build_embedder(suite.options.embedding, env)
+        embedder = build_embedder(suite.options.embedding, shared.env, shared.waits)
         if isinstance(embedder, AbstractAsyncContextManager):
             await stack.enter_async_context(embedder)
-    clients = [
-        await stack.enter_async_context(open_client(config, suite, env, spending)) for config in judges_of(suite)
-    ]
+    clients = [await stack.enter_async_context(open_client(config, shared, spending)) for config in judges_of(suite)]
     llm, panel = (clients[0], tuple(clients[1:])) if clients else (None, ())
     own = any(isinstance(entry.options, PythonScorer) for entry in suite.scorers)
     project = None

@@ -49,7 +49,7 @@ class Quarantine:
             on_row: takes each row that was finished.
 
         Returns:
-            Those that killed their process once more, with how it ended.
+            The cases that killed their process again, with how it ended.
 
         Raises:
             RunError: the other process could not begin.

@@ -44,7 +44,7 @@ def load_suite(path: Path, shown: str | None = None) -> Suite:
     """Read a suite file.
 
     Raises:
-        InputError: with every problem of the file.
+        InputError: reports every problem of the file.
     """
     shown = shown or str(path)
     data = _bytes(path, shown)
@@ -110,7 +110,7 @@ def load_suite(path: Path, shown: str | None = None) -> Suite:
 
 
 def _keys_of(judge: JudgeConfig | None, *others: object) -> Iterator[str]:
-    """Variables of keys that the table of vendors names."""
+    """Return the environment variables of keys in the table of vendors."""
     chats = (judge.chat, *judge.panel) if judge else ()
     for each in (*chats, *others):
         if name := getattr(each, "api_key_env", None):
@@ -231,7 +231,7 @@ def _system(builder: Builder, value: Any, vendors: Vendors, path: Steps = ("syst
 
 
 def _vendors(builder: Builder, given: Mapping[str, Any]) -> Vendors:
-    """The table of vendors with the suite's changes and additions."""
+    """Return the table of vendors with the suite's changes and additions."""
     vendors = dict(VENDORS)
     for name, value in given.items():
         known = dataclasses.asdict(vendors[name]) if name in vendors else {}
@@ -245,7 +245,7 @@ def _vendors(builder: Builder, given: Mapping[str, Any]) -> Vendors:
 def _placed(
     builder: Builder, value: Any, key: str, vendors: Vendors, path: Steps, *, skip: tuple[str, ...] = ()
 ) -> Any:
-    """Options of a model with the address of its vendor."""
+    """Return the options of a model with the address of its vendor."""
     if not isinstance(value, Mapping):
         return value
     try:

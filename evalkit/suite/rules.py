@@ -29,7 +29,7 @@ FINGERPRINT_HEX = 8
 MAX_FILE_BYTES = 512 << 20
 """Size limit of a file named by a suite: more than a million labels."""
 Read = Callable[[Collection[str]], Mapping[str, bytes]]
-"""Reads the named files that exist; names are relative to the suite file."""
+"""Function that reads the named files that exist; names are relative to the suite file."""
 _SHOWN = frozenset(
     "base_url by call chat command dialect field file has http hub kind local method model name path pattern python"
     " replay rubric schema severity split tool_error url value version".split()
@@ -37,18 +37,18 @@ _SHOWN = frozenset(
 """Keys whose text is stored; other texts, which may hold a secret, are stored as a fingerprint."""
 _SHOWN_CHARS = 80
 _SECRET_PLACE = re.compile(r"://[^/@\s]*@|://[^\s]*[?#]")
-"""A URL with a user or a query: either may hold a key."""
+"""A URL with a user or a query, either of which may hold a key."""
 _PATH_CHARS = 1_024
 
 
 def rules_of(suite: Suite) -> Rules:
-    """The rules of a suite as it stands on disk."""
+    """Return the rules of a suite as it is on disk."""
     folder = suite.path.parent
 
     def read(names: Collection[str]) -> Mapping[str, bytes]:
         found = {}
         for name in names:
-            # A text that names no file, or a link that leads back to itself.
+            # The text does not name a file, or names a link that leads back to itself.
             with suppress(OSError, RuntimeError, ValueError):
                 file = (folder / name).resolve()
                 if file.is_relative_to(suite.root) and file.is_file():
@@ -59,7 +59,7 @@ def rules_of(suite: Suite) -> Rules:
     if type(suite.system) not in SYSTEMS.values():
         return rules
     stated = {key: value for key, value in rules.system.items() if key != "timeout_s"}
-    # `--timeout` changes the system alone.
+    # `--timeout` changes only the system.
     timeout = _unlike(type(suite.system), {"timeout_s": suite.system.timeout_s})
     return dataclasses.replace(rules, system={**stated, **timeout})
 
@@ -80,12 +80,12 @@ def golden_source(options: SuiteOptions) -> GoldenSource:
 
 
 def rules_of_options(options: SuiteOptions, read: Read, folder: str = ".") -> Rules:
-    """The rules that options state, with the files that they name read by `read`.
+    """Return the rules in a suite's options, with the files that they name, read by `read`.
 
     Args:
-        options: of the suite.
+        options: options of the suite.
         read: reads files by names relative to the suite file.
-        folder: that of the suite file, relative to the project's root, from which own scorers are imported.
+        folder: folder of the suite file, relative to the project's root, from which custom scorers are imported.
     """
     scorers = list(_scorers(options))
     named = {name for _, _, given in scorers for name in _files_in(given)}
@@ -116,6 +116,7 @@ def rules_of_options(options: SuiteOptions, read: Read, folder: str = ".") -> Ru
         budget_usd=options.budget_usd,
         deadline_s=options.deadline_s,
         traffic_per_month=options.traffic_per_month,
+        vendors=_flat(options.vendors),
     )
 
 
@@ -181,7 +182,7 @@ def _conversation(
 
 
 def _code(given: Mapping[str, Any], read: Read, folder: str) -> dict[str, str]:
-    """Return fingerprints of the project files that an own scorer depends on, by name."""
+    """Return fingerprints of the project files that a custom scorer depends on, by name."""
 
     def read_in_project(names: Collection[str]) -> Mapping[str, bytes]:
         from_suite = {posixpath.relpath(name, folder): name for name in names}
@@ -192,7 +193,7 @@ def _code(given: Mapping[str, Any], read: Read, folder: str) -> dict[str, str]:
 
 
 def _files_in(given: Any) -> Iterator[str]:
-    """Yield the texts in a value that may be file names, whatever their form."""
+    """Yield the texts in a value that may be file names, at any depth."""
     if isinstance(given, str) and 0 < len(given) <= _PATH_CHARS and "\n" not in given:
         yield given
     for inner in given.values() if isinstance(given, Mapping) else given if isinstance(given, list | tuple) else ():

@@ -65,7 +65,7 @@ def _chat_judge(chat: Schema) -> Schema:
 
 def _scorer() -> Schema:
     names = [name for each in SCORERS for name in (each, NEGATION + each)]
-    # A scorer of a package is known here by the dot in its name: its options are the package's.
+    # A dot in the name marks a scorer of a package, which defines its own options.
     named = {"type": "object", "patternProperties": {PACKAGED: {}}, "additionalProperties": False}
     one = {**named, "minProperties": 1, "maxProperties": 1}
     packaged: Schema = {"anyOf": [{"type": "string", "pattern": PACKAGED}, one]}

@@ -1,4 +1,4 @@
-"""Read a system's answer as an `Output`, or say why it cannot be read."""
+"""Read a system's answer as an `Output`, or explain why it cannot be read."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ def to_output(value: object, *, stored: bool = False) -> Output | Failure:
     Strings are not changed, not even lone surrogates.
 
     Args:
-        value: what the system gave.
+        value: the value that the system returned.
         stored: whether the answer comes from a run, whose steps may have the form of an earlier version.
 
     Returns:
-        The output; `Failure("bad_output")`, which says what was expected and what was given; or `Failure("too_large")`.
+        The output; `Failure("bad_output")`, which names the expected and the given value; or `Failure("too_large")`.
     """
     if type(value) is str:
         return Output(text=value)
@@ -106,7 +106,7 @@ def _trajectory(value: object, stored: bool) -> tuple[tuple[Step, ...] | None, t
 def _tool_calls(
     given: tuple[ToolCall, ...] | None, steps: tuple[Step, ...] | None, stored: bool
 ) -> tuple[ToolCall, ...] | None:
-    """Return the calls that the system reports, with what its steps say of them, or those among its steps.
+    """Return the calls that the system reports, completed from its steps, or the calls among its steps.
 
     Raises:
         ValueError: It reports both, and they differ in number or in names.
@@ -122,7 +122,7 @@ def _tool_calls(
 
 
 def _completed(given: ToolCall, step: ToolCall) -> ToolCall:
-    """Add the result, error and times that only the step of a call has."""
+    """Add the result, error and times that only the call's step has."""
     if given.name != step.name or given.arguments != step.arguments:
         return given
     known = {each.name: getattr(given, each.name) for each in fields(given)}
@@ -130,7 +130,7 @@ def _completed(given: ToolCall, step: ToolCall) -> ToolCall:
 
 
 def _completed_steps(steps: tuple[Step, ...], calls: Sequence[ToolCall]) -> tuple[Step, ...]:
-    """Add the result and error that only the call of a step has."""
+    """Add the result and error that only the step's call has."""
     rest = iter(calls)
     found = []
     for step in steps:

@@ -158,6 +158,22 @@ def test_a_reader_follows_a_conversation(tmp_path: Path) -> None:
 
 
 @in_a_browser
+def test_why_the_simulated_user_ended_is_in_the_words_of_a_reader(tmp_path: Path) -> None:
+    """Beside the stop, now and in the baseline; a word that is not known stays as it is."""
+    rows = [
+        replace(stored.ROW, output=replace(stored.OUTPUT, stop="user_done", user_why=why))
+        for why in ("gave_up", "bored")
+    ]
+
+    async def look(tab: Tab) -> None:
+        text = await tab.value("document.getElementById('case').innerText")
+        assert "Ended: user_done (the user was done; the user gave up)" in text
+        assert "The baseline ended: user_done (the user was done; bored)" in text
+
+    visiting(tmp_path, page(tmp_path, rows[:1], rows[1:]), "#/case/r1", look)
+
+
+@in_a_browser
 def test_the_baseline_stands_beside_turns_that_differ(tmp_path: Path) -> None:
     """A turn that is the same is shown once; the words that changed in an answer are marked; the button hides it."""
 

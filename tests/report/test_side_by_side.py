@@ -68,6 +68,17 @@ def test_one_run_may_have_no_conversation() -> None:
     assert not any("the same in both" in line for line in lines)
 
 
+def test_why_the_simulated_user_ended_stands_beside_the_stop() -> None:
+    """Two conversations that stop alike differ in it."""
+    rows = [
+        replace(stored.ROW, output=replace(stored.OUTPUT, stop="user_done", user_why=why))
+        for why in ("gave_up", "reached")
+    ]
+    (line,) = [line for line in printed(*rows) if "the user says" in line]
+    assert line[:39].strip() == "user_done: the user says gave_up"
+    assert line[39:].strip() == "| user_done: the user says reached"
+
+
 def test_a_conversation_of_ten_thousand_steps_is_cut() -> None:
     """The terminal shows the first steps and says how many more there are."""
     lines = printed(None, stored.long_row(10_000))

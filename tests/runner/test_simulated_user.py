@@ -53,6 +53,35 @@ def test_a_conversation_ends_by_contract(
     assert ended.passed is (stop != "max_turns")
 
 
+@pytest.mark.parametrize(
+    ("last", "settings", "why"),
+    [
+        (said("Yes", done=True, why="reached"), {}, "reached"),
+        (said("", done=True, why="gave_up"), {}, "gave_up"),
+        (said("Fine.", done=True, why="refused"), {"stop_when": [{"says": "answer 3"}]}, "refused"),
+        (said("Yes", done=True), {}, None),
+        (said("Yes", why="reached"), {"max_turns": 3}, None),
+    ],
+)
+def test_why_the_user_ended_is_stored(
+    make_project: MakeProject, last: Any, settings: dict[str, Any], why: str | None
+) -> None:
+    """In the user's own words; without an end there is no why. Scoring again and replaying keep it."""
+    with FakeModel([said("A-17"), last]) as server:
+        project = make_project(server)
+        project.write(conversation=settings)
+        project.run()
+        project.write(conversation=settings)
+        project.run("scored", answers=RunFolder(project.root / "out"), baseline="none")
+        project.write(conversation=settings, system={"replay": "out"})
+        project.run("replayed", baseline="none")
+    outputs = {out: project.rows(out)[0].output for out in ("out", "scored", "replayed")}
+    assert {out: output and output.user_why for out, output in outputs.items()} == dict.fromkeys(outputs, why)
+    stored = json.loads((project.root / "out" / "rows.jsonl").read_text())["row"]["output"]
+    assert stored.get("user_why") == why
+    assert ("user_why" in stored) is (why is not None)
+
+
 def test_done_before_the_first_answer_is_ignored(make_project: MakeProject) -> None:
     """Where the model writes the first message: its text is taken, and an empty one is asked for again."""
     script = [said("", done=True), said("Hello", done=True), said("A-17", done=True)]

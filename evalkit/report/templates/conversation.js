@@ -104,7 +104,7 @@ function expectation(the, at) {
 
 function endParts(now, before, both) {
   const held = heldIn(now) || heldIn(before), did = held.did || {}, was = both && heldIn(before).did || {};
-  return [stopLine("Ended", did.stop), both && was.stop !== did.stop ? stopLine("The baseline ended", was.stop) : null, ...lastParts(did, "State after the conversation"),
+  return [stopLine("Ended", did), both && (was.stop !== did.stop || was.user_why !== did.user_why) ? stopLine("The baseline ended", was) : null, ...lastParts(did, "State after the conversation"),
     both && was.state !== undefined && was.state !== did.state ? folded("State after the baseline's conversation", make("pre", {dir: "auto", text: visible(was.state)})) : null];
 }
 

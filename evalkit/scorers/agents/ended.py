@@ -11,12 +11,12 @@ from evalkit.text.numbers import plural
 from evalkit.types import Case, Metric, Output, Score, Unscored
 
 CUT_OFF = ("max_turns", "max_steps", "interrupt")
-"""Ends of a conversation that was cut off: the metric `ended` is 0."""
+"""Values of `stop` for a conversation that was cut off; the metric `ended` is then 0."""
 
 
 @dataclass(frozen=True)
 class ConversationEnded:
-    """Fail a conversation that was cut off: too many turns or steps, an open question, or an agent that ended early."""
+    """Fail a conversation that was cut off, left a request open, or was ended early by the agent."""
 
     version: ClassVar[str] = "1"
     name: ClassVar[str] = "ended"

@@ -33,7 +33,7 @@ class GEval:
 
     The value lies on the rubric's scale; with `pass`, the answer passes if the value reaches it. If the endpoint shows
     the probabilities of its tokens, it is the sum of each level times its probability, from one call; else it is the
-    mean of `samples` opinions. Either way it distinguishes 3.6 from 4.4, for which a plain judge says 4 both times. The
+    mean of `samples` opinions. Either way it distinguishes 3.6 from 4.4, where a plain judge says 4 both times. The
     steps of the evaluation are the rubric's own text; the model does not generate any. Needs the suite's `judge:`.
     Source: Liu et al. 2023, arXiv 2303.16634.
     """
@@ -42,9 +42,9 @@ class GEval:
     rubric: str
     """A shipped rubric, or a Markdown file, with a scale of levels such as `[1, 5]`; both ends below 10."""
     pass_at: float | None = field(default=None, metadata={"key": "pass"})
-    """Smallest expected level that passes; without it there is a value and no pass."""
+    """Smallest expected level that passes; without it, the value has no pass mark."""
     samples: int = 5
-    """Opinions that are asked if the endpoint shows no probabilities."""
+    """Number of opinions to ask for if the endpoint shows no probabilities."""
 
     version: ClassVar[str] = "1"
     shorthand: ClassVar[str] = "rubric"
@@ -89,7 +89,7 @@ class BoundGEval:
         }
 
     def check_case(self, case: Case) -> None:
-        """Refuse a case without the goal that the rubric reads.
+        """Reject a case without the goal that the rubric reads.
 
         Raises:
             ValueError: `what; fix`.
@@ -97,7 +97,7 @@ class BoundGEval:
         check_goal(self.rubric, case)
 
     def questions(self, case: Case) -> tuple[Questions, ...]:
-        """Return one if the endpoint shows probabilities, else one for each opinion."""
+        """Return one question if the endpoint shows probabilities, else one for each opinion."""
         likely = 1 if self._samples == 1 else None
         return (Questions(self._client, 1, likely, self._samples),) if self._client else ()
 
@@ -155,12 +155,12 @@ def level_shares(tokens: Sequence[Token], levels: range, said_level: int) -> dic
     """Return the probability of each level at the position of the reply's score, normalised to sum to 1.
 
     Args:
-        tokens: of the reply, in order, each with the probabilities of its alternatives.
-        levels: of the scale.
+        tokens: tokens of the reply, in order, each with the probabilities of its alternatives.
+        levels: levels of the scale.
         said_level: the level that was read from the reply; a token with another level is not its score.
 
     Returns:
-        Level -> share; `None` if the tokens are unknown, none of them starts with the score, or the levels hold less
+        Level -> share; `None` if the tokens are unknown, none of them starts with the score, or the levels have less
         than half of the probability there.
     """
     said = ""

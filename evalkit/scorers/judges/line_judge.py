@@ -41,8 +41,8 @@ ASKED = (
 class LineJudge:
     """A judge with a rubric whose scale is `turns` or `requests`; without an endpoint every grade is unscored.
 
-    The value is the share of turns without a fault, or of requests that are met. Of a rubric about the user it is 1 if
-    any turn has a fault: a figure about the simulated user, which grades no answer.
+    The value is the share of turns without a fault, or of requests that are met. For a rubric about the user, the value
+    is 1 if any turn has a fault; it describes the simulated user and grades no answer.
     """
 
     version: ClassVar[str] = "1"
@@ -68,7 +68,7 @@ class LineJudge:
         }
 
     def check_case(self, case: Case) -> None:
-        """Refuse a case without the goal that the rubric reads.
+        """Reject a case without the goal that the rubric reads.
 
         Raises:
             ValueError: `what; fix`.
@@ -128,9 +128,10 @@ def _verdicts(reply: Any, lines: Sequence[Line], *, faults_count: bool) -> list[
     """Return the verdicts as they are stored.
 
     Args:
-        reply: of the judge.
-        lines: that were judged.
-        faults_count: whether the value of a turn is 1 for a fault, as that of its metric is, and not for a sound one.
+        reply: reply of the judge.
+        lines: judged lines.
+        faults_count: whether a turn with a fault has the value 1, as its metric does; if not, a turn without a fault
+            has it.
     """
     turns = {line.n: line.turn for line in lines}
     given = reply.verdicts if hasattr(reply, "verdicts") else reply.requests
@@ -144,7 +145,7 @@ def _verdicts(reply: Any, lines: Sequence[Line], *, faults_count: bool) -> list[
 
 
 def turns_schema(lines: Sequence[Line]) -> type[Any]:
-    """Return the schema of one verdict for each line, with a quote of it where it is at fault."""
+    """Return the schema of one verdict for each line, with a quote if the line is at fault."""
 
     def check(reply: Any) -> Any:
         wanted, numbers = [line.n for line in lines], [each.n for each in reply.verdicts]

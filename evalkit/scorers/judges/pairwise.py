@@ -48,9 +48,9 @@ class Pairwise:
     """Compare the answer with another one, judged in both orders.
 
     The value is 1 if the answer is better, 0 if it is worse and 0.5 for a tie. The judge is asked twice, once in each
-    order; a winner that changes with the order is a tie. A second metric, `<name>.position_bias`, is -1 to 1: how much
-    being shown first helps. It is 0 for a fair judge, and answers do not pass or fail by it. Two answers with the same
-    words are a tie without a call. Needs the suite's `judge:`.
+    order; a winner that changes with the order is a tie. A second metric, `<name>.position_bias`, is from -1 to 1: how
+    much being shown first helps. It is 0 for a fair judge, and it has no pass mark. Two answers with the same words are
+    a tie without a call. Needs the suite's `judge:`.
 
     With `over: conversation` and `against: run:NAME` it compares whole conversations: every message and tool of both.
     """
@@ -63,7 +63,8 @@ class Pairwise:
     """The other answer: `reference` (the first one), a field of the golden row, or `run:NAME` for the answers of a
     saved baseline or run folder, the first repeat of each case."""
     pass_at: float | None = field(default=None, metadata={"key": "pass"})
-    """0.5 passes an answer that is no worse, 1 one that is better; without it there is a value and no pass."""
+    """Smallest value that passes: 0.5 if the answer must not be worse, 1 if it must be better. By default, there is no
+    pass mark."""
 
     version: ClassVar[str] = "1"
     shorthand: ClassVar[str] = "against"
@@ -179,7 +180,7 @@ class _BothOrders:
         }
 
     def _questions(self, *, has_rival: bool) -> tuple[Questions, ...]:
-        """Return one question for each order; none is asked if the two texts are the same."""
+        """Return one question for each order, and none if the two answers are the same."""
         n = 2 if has_rival else 0
         return (Questions(self._client, 0, n, n),) if self._client else ()
 

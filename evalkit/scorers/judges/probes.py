@@ -19,7 +19,7 @@ Progress = Callable[[int, int], None]
 """Called with the number of answered questions and the number of all questions."""
 
 ASKINGS = 3
-"""Times that one answer is graded to measure whether the judge agrees with itself."""
+"""Number of times that one answer is graded to measure whether the judge agrees with itself."""
 TIME_LIMIT = "time_limit"
 """Kind of a grade whose question was not answered in time."""
 FILLER = (
@@ -28,7 +28,7 @@ FILLER = (
     "following lines adds to it. They only make the text longer, as texts sometimes are, and they hold no further "
     "statement about the matter, no figure, no name and no date. Whoever has read this far knows what was known before."
 )
-"""Text that adds length and no information."""
+"""Text that adds length but no information."""
 
 
 @runtime_checkable
@@ -60,7 +60,7 @@ class Pair:
 
 @dataclass(frozen=True, kw_only=True)
 class Health:
-    """How one judge behaves on probes whose right result is known."""
+    """Results of one judge on probes whose right result is known."""
 
     metric: str
     judge: str
@@ -106,7 +106,7 @@ def pairs_of(cases: Iterable[Case], n: int, seed: int) -> list[Pair]:
 
 @dataclass(kw_only=True)
 class _Questions:
-    """The questions of one judge: counted, and given up at a time of the event loop's clock."""
+    """The questions to one judge, counted, with a deadline on the event loop's clock."""
 
     total: int
     until_s: float
@@ -114,7 +114,7 @@ class _Questions:
     n_answered: int = 0
 
     async def answered(self, question: Coroutine[Any, Any, T], otherwise: T) -> T:
-        """Wait for a reply; return `otherwise` if the time is over first."""
+        """Wait for a reply; return `otherwise` if the deadline comes first."""
         try:
             async with asyncio.timeout_at(self.until_s):
                 found = await question
@@ -141,7 +141,7 @@ async def probe(
         comparer: the same endpoint, asked about each pair in both orders.
         pairs: at least one.
         attacks: each is put after the wrong answer of one pair, in turn.
-        limit_s: seconds after which no reply is awaited; questions without one count among the failures.
+        limit_s: seconds after which replies are no longer awaited; unanswered questions count as failures.
         progress: called after each answer.
     """
     questions = _Questions(

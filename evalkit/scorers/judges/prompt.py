@@ -75,7 +75,7 @@ def context_blocks(case: Case, contexts: tuple[str, ...], parts: frozenset[str])
 
 
 def case_blocks(parts: frozenset[str], case: Case, output: Output) -> list[tuple[str, str]]:
-    """Return the parts that a rubric names, as (block name, text): what is graded comes last."""
+    """Return the parts that a rubric names, as (block name, text); the graded part comes last."""
     blocks = context_blocks(case, contexts_of(case, output), parts)
     if "goal" in parts:
         blocks.append(("GOAL", goal_of(case)))
@@ -94,9 +94,9 @@ def reminder_of(parts: frozenset[str]) -> str:
 
 
 def goal_of(case: Case) -> str:
-    """Return what the user wants, of a simulated one also what it knows; empty if the case does not say it.
+    """Return the user's goal, with the facts that a simulated user knows; empty if the case has no goal.
 
-    Without a simulated user it is the case's field `goal`.
+    Without a simulated user, the goal is the case's field `goal`.
     """
     user = case.fields.get("user")
     if not isinstance(user, Mapping):
@@ -126,7 +126,7 @@ def said_in(case: Case, output: Output | None = None) -> list[tuple[str, str]]:
 
 
 def numbered(name: str, texts: tuple[str, ...]) -> list[tuple[str, str]]:
-    """Return one block a text, counted from 1 if there are several."""
+    """Return one block for each text, numbered from 1 if there are several."""
     if len(texts) == 1:
         return [(name, texts[0])]
     return [(f"{name}-{number}", text) for number, text in enumerate(texts, 1)]

@@ -15,7 +15,7 @@ from evalkit.types import Case, Metric, Output, Score, Unscored
 class Recorded:
     """Take the verdict of a judge that graded these answers before.
 
-    Made for replayed answers: stored verdicts can be calibrated against people, and compared with another judge's,
+    Use it with replayed answers: stored verdicts can be calibrated against people, and compared with another judge's,
     without a call. The value is 1 or 0, a level or a number on `scale`. If the verdict is missing or unknown, the case
     is unscored.
     """
@@ -30,7 +30,7 @@ class Recorded:
     scale: tuple[float, ...] = ()
     """`[lowest, highest]`, for verdicts that are numbers. Without `levels` and `scale` a verdict is true or false."""
     pass_at: float | None = field(default=None, metadata={"key": "pass"})
-    """Smallest number that passes; without it there is a value and no pass."""
+    """Smallest number that passes; without it, the value has no pass mark."""
 
     version: ClassVar[str] = "1"
     needs: ClassVar[frozenset[str]] = frozenset()

@@ -47,9 +47,9 @@ class Judge:
     """`[lowest, highest]`, `pass_fail` or `criteria`. Default: the scale in the rubric's front matter, which this must
     not contradict; `pass_fail` for a text without front matter."""
     pass_at: float | None = field(default=None, metadata={"key": "pass"})
-    """Lowest level, or lowest share of criteria, that passes; without it there is a value and no pass."""
+    """Lowest level, or lowest share of criteria, that passes; without it, the value has no pass mark."""
     samples: int = 1
-    """Opinions asked of each judge about one answer; all of them are stored."""
+    """Number of opinions of each judge about one answer; all of them are stored."""
     panel: bool = False
     """Ask every member of the suite's `judge: {panel: [...]}` beside the main judge."""
     combine: Literal["majority", "mean", "agree"] | None = None
@@ -116,7 +116,7 @@ class BoundJudge:
         }
 
     def check_case(self, case: Case) -> None:
-        """Refuse a case without the goal that the rubric reads.
+        """Reject a case without the goal that the rubric reads.
 
         Raises:
             ValueError: `what; fix`.
@@ -185,7 +185,7 @@ def _passed(value: float, scale: Scale, pass_at: float | None) -> bool | None:
 
 
 def check_pass(pass_at: float | None, scale: Scale) -> None:
-    """Reject a pass mark that every or no value reaches.
+    """Reject a pass mark that every value or no value reaches.
 
     Raises:
         ValueError: The scale gives the verdict itself, or the mark is not above its lowest and at most its highest

@@ -1,4 +1,4 @@
-"""Run the tools of a conversation's environment, and record what really happened."""
+"""Run the tools of a conversation's environment, and record each call."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from evalkit.types import Step
 
 
 class ToolError(Exception):
-    """Raised by a tool that refuses a call or fails: the agent is told, and the step has this error."""
+    """Raised by a tool that refuses a call or fails; the agent gets the message, and the step records it."""
 
 
 class Environment(Protocol):
-    """Tools with a state of their own, made anew for each conversation."""
+    """Tools with their own state, created anew for each conversation."""
 
     @property
     def tools(self) -> Sequence[Mapping[str, Any]]:
@@ -38,14 +38,14 @@ class Environment(Protocol):
 
 
 MakeEnvironment = Callable[[Mapping[str, Any]], Environment]
-"""Builds an environment from a state of its own."""
+"""Function that builds an environment from its own copy of the state."""
 
 
 @dataclass
 class Recorder:
-    """The environment that a system is given: each call becomes a step, with result, error and times.
+    """The environment passed to a system; each call becomes a step with result, error and times.
 
-    It may be called from any thread. Once the conversation is over, it refuses: a call that was left behind changes
+    It may be called from any thread. Once the conversation is over, it rejects calls, so that a late call changes
     nothing.
     """
 
@@ -55,7 +55,7 @@ class Recorder:
     turn: int = 1
     steps: list[Step] = field(default_factory=list)
     fault: str = ""
-    """What the environment itself raised, other than `ToolError`."""
+    """The exception that the environment raised, other than `ToolError`."""
     over: bool = False
 
     def __post_init__(self) -> None:
@@ -63,7 +63,7 @@ class Recorder:
         self._lock = threading.RLock()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        """Return itself: arguments of systems are copied, and the environment is shared."""
+        """Return itself, because arguments of systems are copied but the environment is shared."""
         return self
 
     @property
@@ -83,8 +83,8 @@ class Recorder:
 
         Raises:
             ToolError: the tool refuses, there is no such tool, or the conversation is over.
-            ValueError: JSON cannot hold the arguments.
-            Exception: whatever else the tool raises.
+            ValueError: The arguments cannot be written as JSON.
+            Exception: Any other exception of the tool.
         """
         if not isinstance(name, str):
             raise ToolError(f"no tool called {shown(name)}; the name of a tool is a text")
@@ -107,13 +107,13 @@ class Recorder:
             return copy.deepcopy(kept)  # neither the environment's own value nor the one that is recorded
 
     def take(self) -> list[Step]:
-        """Return the steps that were recorded since they were last taken."""
+        """Return the steps recorded since the last call of this method."""
         with self._lock:
             taken, self.steps = self.steps, []
             return taken
 
     def close(self) -> None:
-        """Refuse every further call."""
+        """Reject all later calls."""
         with self._lock:
             self.over = True
 

@@ -13,12 +13,14 @@ from typing import Any
 
 from evalkit.formats.contexts import context_records
 from evalkit.formats.conversation import Conversation, SimulatedUser, conversation_of
+from evalkit.formats.json_paths import Pattern
 from evalkit.formats.steps import calls_of, usage_record
 from evalkit.formats.tool_calls import read_arguments
 from evalkit.formats.usage import sum_usages, total
 from evalkit.systems.base import Answer
 from evalkit.systems.conversation.approvals import REJECTED, Person, approval_step, resume_of
 from evalkit.systems.conversation.environment import MakeEnvironment, Recorder, ToolError, tool_names
+from evalkit.systems.conversation.replaying import expected_values
 from evalkit.systems.conversation.reported_steps import in_turn, new_steps, reported_in, unmatched
 from evalkit.systems.conversation.settings import ConversationSettings
 from evalkit.systems.conversation.stopping import stops
@@ -29,22 +31,24 @@ from evalkit.types import USER_ERROR, Case, Failure, Message, Output, Step, Tool
 
 @dataclass(frozen=True)
 class Said:
-    """What a simulated user says next."""
+    """The next message of a simulated user."""
 
     text: str
     done: bool = False
     usage: Usage | None = None
+    why: str | None = None
+    """Why the user ends the conversation."""
 
 
 Simulate = Callable[[SimulatedUser, Sequence[Message], int], Awaitable[Said]]
-"""(user, the conversation so far, repeat) -> what the user says; raises `SimulatorFailed`."""
+"""(user, the conversation so far, repeat) -> the user's next message; raises `SimulatorFailed`."""
 
 
 class SimulatorFailed(Exception):
-    """The simulated user said nothing that can be sent.
+    """The simulated user gave no usable message.
 
     Attributes:
-        usage: What was spent on it.
+        usage: Tokens and cost of the attempt.
     """
 
     def __init__(self, message: str, usage: Usage | None = None) -> None:
@@ -53,25 +57,25 @@ class SimulatorFailed(Exception):
 
 
 async def directly(function: Callable[[], Any]) -> Any:
-    """Run a function that does not wait."""
+    """Run a synchronous function."""
     return function()
 
 
 @dataclass(frozen=True)
 class ConversationSetup:
-    """What all conversations of a run share."""
+    """Settings shared by all conversations of a run."""
 
     settings: ConversationSettings
     make_environment: MakeEnvironment | None = None
     runs_tools: bool = False
     """Whether evalkit runs the tools that the model asks for, because the system is a model alone."""
     run_environment: Callable[[Callable[[], Any]], Awaitable[Any]] = directly
-    """Runs code of the environment: away from the run's event loop if it is the project's own."""
+    """Runs code of the environment; the project's own code runs outside the run's event loop."""
     simulate: Simulate | None = None
     tool_error: str | None = None
     """Pattern (RE2) of the results of tools that are errors; see `with_tool_errors`."""
     before_turn: Callable[[], None] = lambda: None
-    """Called before each turn; may raise, so that a run stops within a conversation."""
+    """Called before each turn; it may raise to stop a run in the middle of a conversation."""
 
 
 def conversing(answer: Answer, setup: ConversationSetup) -> Answer:
@@ -79,7 +83,7 @@ def conversing(answer: Answer, setup: ConversationSetup) -> Answer:
 
     Args:
         answer: one turn of the system, already timed.
-        setup: what the conversations share.
+        setup: settings shared by the conversations.
     """
 
     async def call(case: Case, repeat: int) -> Output | Failure:
@@ -89,7 +93,7 @@ def conversing(answer: Answer, setup: ConversationSetup) -> Answer:
 
 
 class _Failed(Exception):
-    """A turn that failed."""
+    """The failure of a turn."""
 
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure.message)
@@ -98,7 +102,7 @@ class _Failed(Exception):
 
 @dataclass
 class _LiveConversation:
-    """One conversation, while it lasts."""
+    """State of one conversation in progress."""
 
     answer: Answer
     setup: ConversationSetup
@@ -108,19 +112,20 @@ class _LiveConversation:
     sent: list[Message] = field(default_factory=list)
     """The conversation as the system gets it."""
     messages: list[Message] = field(default_factory=list)
-    """The conversation as it is stored: with what is known of each turn."""
+    """The conversation as it is stored, with the details of each turn."""
     steps: list[Step] = field(default_factory=list)
     told_turns: set[int] = field(default_factory=set)
     """Turns whose actions are known, from the system or from evalkit."""
     reported: list[Step] = field(default_factory=list)
-    """Steps that the system has reported, as it reported them."""
+    """Steps as the system reported them."""
     last: Output | None = None
     """The last answer."""
     latencies_s: list[float | None] = field(default_factory=list)
     usages: list[Usage | None] = field(default_factory=list)
     user_usages: list[Usage | None] = field(default_factory=list)
+    user_why: str | None = None
     n_repeated: int = 0
-    """Exchanges that failed and were tried again."""
+    """Number of failed exchanges that were retried."""
 
     def __post_init__(self) -> None:
         self.planned: Conversation = conversation_of(self.case)
@@ -132,6 +137,7 @@ class _LiveConversation:
         self.environment: Recorder | None = None
         self.tools: Sequence[str] = ()
         self.state: Mapping[str, Any] | None = None
+        self.wanted: Mapping[Pattern, Any] = {}
         if not isinstance(self.case.input, str):
             self.sent += self.case.input[:-1]
             self.messages += self.case.input[:-1]
@@ -168,13 +174,15 @@ class _LiveConversation:
             self.tools = await self._run(lambda: tool_names(made.tools))
             self.environment = Recorder(made, self.began)
             await self._look()
+        if any(rule.state == "expected" for rule in self.settings.stop_when):
+            self.wanted = await self._run(lambda: expected_values(self.case, make))
 
     async def _run(self, function: Callable[[], Any]) -> Any:
         """Run code of the environment.
 
         Raises:
             ToolError: a tool refuses the call.
-            _Failed: `environment`, for whatever else it raises.
+            _Failed: `environment`, for any other exception.
         """
         try:
             return await self.setup.run_environment(function)
@@ -185,7 +193,7 @@ class _LiveConversation:
             raise _Failed(Failure("environment", known or f"{type(error).__name__}: {one_line(error)}")) from None
 
     async def _look(self) -> None:
-        """Look at the state of the world."""
+        """Read the state of the world."""
         if self.environment is not None:
             environment = self.environment
             self.state = await self._run(lambda: environment.state)
@@ -222,10 +230,12 @@ class _LiveConversation:
             raise SimulatorFailed("no model is configured to play the user")
         said = await self._untimed(self.setup.simulate(user, self.messages, self.repeat))
         self.user_usages.append(said.usage)
-        return said.text, said.done and self.turn > 0
+        done = said.done and self.turn > 0
+        self.user_why = said.why if done else None
+        return said.text, done
 
     async def _untimed(self, asking: Awaitable[Said]) -> Said:
-        """Wait for the simulated user, whose own time-outs apply, with the conversation's clock stopped."""
+        """Wait for the simulated user with the conversation's clock stopped; the user's own time limits apply."""
         ends_s, began = self.limit.when(), monotonic()
         self.limit.reschedule(None)
         said = await asking
@@ -233,7 +243,7 @@ class _LiveConversation:
         return said
 
     async def _turn(self, text: str) -> str | None:
-        """Have one message of the user answered; return why the conversation ends with it, `None` if it goes on."""
+        """Get the answer to one message of the user; return why the conversation ends, `None` if it continues."""
         self.sent.append(Message("user", text))
         self.messages.append(Message("user", text))
         if self.environment is not None:
@@ -265,9 +275,7 @@ class _LiveConversation:
             return "fault"
         if output.done:
             return "agent_done"
-        expected = self.case.fields.get("expected_state")
-        wanted = expected if isinstance(expected, Mapping) else {}
-        over = stops(self.settings.stop_when, output.text, self.steps[n_before:], self.state, wanted)
+        over = stops(self.settings.stop_when, output.text, self.steps[n_before:], self.state, self.wanted)
         return "rule" if over else None
 
     def _calls_tools(self, output: Output) -> bool:
@@ -302,7 +310,7 @@ class _LiveConversation:
         return recorded
 
     def _take_reported(self, output: Output, recorded: Sequence[Step], began_s: float) -> None:
-        """Keep what the system says it did; a call that evalkit has recorded stands there already."""
+        """Add the steps that the system reports, except for calls that evalkit has already recorded."""
         reported = reported_in(output)
         if reported is None:
             return
@@ -314,7 +322,7 @@ class _LiveConversation:
         self.steps += [in_turn(step, self.turn, began_s) for step in unmatched(new, recorded, self.tools)]
 
     async def _run_tools(self, output: Output) -> list[Message]:
-        """Run the tools that the model asks for, and return the messages that tell it so."""
+        """Run the tools that the model requests, and return the messages with their results."""
         environment, calls = self.environment, output.tool_calls or ()
         assert environment is not None  # noqa: S101 - evalkit runs tools of an environment only
         told = [Message("assistant", output.text, calls)]
@@ -335,7 +343,7 @@ class _LiveConversation:
         return told
 
     def _said(self, output: Output, asked: Iterable[Message]) -> None:
-        """Add the answer of a turn to the conversation, with what is known of the turn."""
+        """Add the answer of a turn to the conversation, with the details of the turn."""
         self.sent += (*asked, Message("assistant", output.text))
         self.messages += asked
         details: dict[str, Any] = {}
@@ -353,7 +361,7 @@ class _LiveConversation:
 
     def _output(self, stop: str | None) -> Output:
         last = self.last or Output(text="")
-        # One turn that does not say what was done leaves it unknown for all of them.
+        # If one turn does not report what was done, it is unknown for all of them.
         told = len(self.told_turns) >= max(self.turn, 1)
         steps = tuple(self.steps) if told or not self.told_turns else None
         output = replace(
@@ -365,6 +373,7 @@ class _LiveConversation:
             messages=tuple(self.messages),
             state=self.state,
             stop=stop,
+            user_why=self.user_why,
             fault=None if last.fault is None else f"{last.fault} (turn {self.turn})",
             latency_s=total(self.latencies_s),
             ttft_s=None,
@@ -375,7 +384,7 @@ class _LiveConversation:
 
 
 def _with_question(output: Output) -> Output:
-    """Return an answer with the arguments of its interrupt as a mapping, which may have come as JSON text.
+    """Return an answer with the arguments of its interrupt as a mapping; they may have arrived as JSON text.
 
     Raises:
         _Failed: `bad_output`, if they are neither.
