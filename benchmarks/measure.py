@@ -1,4 +1,4 @@
-"""Wall seconds, CPU seconds and peak memory of a whole process."""
+"""Measure wall seconds, CPU seconds and peak memory of a whole process."""
 
 import os
 import subprocess
@@ -10,7 +10,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Measured:
-    """What one process cost."""
+    """The cost of one process."""
 
     wall_s: float
     cpu_s: float
@@ -19,7 +19,7 @@ class Measured:
 
 
 def measure(command: Sequence[str], *, cwd: Path | None = None, env: dict[str, str] | None = None) -> Measured:
-    """Run a command to its end; its output is thrown away."""
+    """Run a command to its end, discarding its output."""
     started = time.perf_counter()
     process = subprocess.Popen(
         command,

@@ -1,4 +1,7 @@
-"""`evalkit` that writes no row and notes no call: what the journal costs. Takes the words of the command line."""
+"""Run `evalkit` without writing rows or recording calls, to measure the cost of the journal.
+
+Takes the words of the command line.
+"""
 
 from evalkit.store.journal import Journal
 from evalkit.store.running import Running

@@ -1,13 +1,13 @@
-"""What a run costs above the calls it makes: `evalkit run` beside a bare aiohttp loop, in turn, in one go.
+"""Measure the cost of a run beyond its calls: `evalkit run` and a bare aiohttp loop, in turn.
 
     python benchmarks/overhead.py --cases 2000 10000 --rounds 3
     python benchmarks/overhead.py --cases 500 --turns 6 --jobs evalkit    # conversations
     python benchmarks/overhead.py --peer "pydantic-evals=python pydantic_evals_job.py {cases} 50 {out}"
 
-Prints medians and ratios, of the calls with their range; `--json FILE` keeps them. "Wall" is a whole command, start-up
-included. "Calls" is from the first request to the last reply, as the target saw them. With `--jobs`, only the bare loop
-and the named jobs run. A peer's command is given {cases} (JSON Lines with `id`, `question`, `expected`) and {out}, and
-the address of the target in the environment variable TARGET.
+It prints medians and ratios, and the range of "calls"; `--json FILE` stores them. "Wall" is a whole command with its
+start-up. "Calls" is the time from the first request to the last reply, as the target saw them. With `--jobs`, only the
+bare loop and the named jobs run. A peer's command gets {cases} (JSON Lines with `id`, `question`, `expected`) and
+{out}, and the address of the target in the environment variable TARGET.
 """
 
 import argparse
@@ -42,7 +42,7 @@ Job = Callable[[], Sequence[str]]
 
 
 def main() -> None:
-    """Measure every job the asked number of rounds, interleaved, and print a table."""
+    """Measure every job for the given number of rounds, interleaved, and print a table."""
     asked = _arguments()
     target = subprocess.Popen([sys.executable, str(HERE / "target.py"), "0", str(DELAY_MS)], stdout=subprocess.PIPE)
     found = {}

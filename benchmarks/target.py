@@ -1,4 +1,4 @@
-"""A system under test for benchmarks: answers sums over HTTP after a fixed delay, too cheap to be the bottleneck.
+"""Serve a system under test for benchmarks: answer sums over HTTP after a fixed delay, too cheap to be the bottleneck.
 
 `GET /window` gives the number of calls since it was last asked, and the seconds from the first one to the last reply.
 
@@ -37,7 +37,7 @@ class Window:
 
 
 class Target(asyncio.Protocol):
-    """Reads one request after the other from a connection that stays open."""
+    """Reads requests one after the other from a persistent connection."""
 
     def __init__(self, delay_s: float, window: Window) -> None:
         self.delay_s, self.window = delay_s, window

@@ -43,7 +43,7 @@ class ExitCode(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One problem: place, what is wrong, and how to fix it."""
+    """One problem, with its place, the fault and the fix."""
 
     place: str
     what: str
@@ -73,7 +73,7 @@ class EvalkitError(Exception):
 
 
 class InputError(EvalkitError):
-    """Suite, data, flags or baseline are invalid; carries every problem that was found."""
+    """Invalid suite, data, flags or baseline, with every problem that was found."""
 
     exit_code = ExitCode.INVALID_INPUT
 
@@ -131,7 +131,7 @@ class StoreError(EvalkitError):
         Args:
             place: file or folder.
             error: the error of the operating system.
-            then: what to do after that.
+            then: next action after the fix.
             needed: such as `300 bytes needed`.
         """
         what = f"{error.strerror or error}{f', {needed}' if needed else ''}"

@@ -34,7 +34,7 @@ def amount_metric(name: str, amount: str, per: str) -> Metric:
     """Declare the metric of an amount.
 
     Args:
-        name: of the metric.
+        name: name of the metric.
         amount: such as `tokens`.
         per: `case` or `success`.
     """
@@ -125,7 +125,7 @@ class PerSuccess:
         Args:
             where: positions of the cases.
             clusters: cluster number of every case.
-            weights: of every case of a sample, `None` if all were run.
+            weights: weights of every case of a sample, `None` if all were run.
             confidence_level: two-sided.
         """
         unknown = int(self.unknown[where].sum())
@@ -147,7 +147,7 @@ def per_success(name: str, amount: Column, passed: Column, row_case: Ints, count
     """Sum an amount over the runs of each case.
 
     Args:
-        name: of the metric, one of `PER_SUCCESS`.
+        name: name of the metric, one of `PER_SUCCESS`.
         amount: per row.
         passed: `pass_rate` per row.
         row_case: per row, the position of its case.

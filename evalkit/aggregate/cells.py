@@ -117,7 +117,7 @@ def cell(frame: FrozenFrame, metric: Source, cohort: str, *, confidence_level: f
 
     Args:
         frame: the run.
-        metric: from `source` or `sources`.
+        metric: metric from `source` or `sources`.
         cohort: a key of `frame.cohorts`.
         confidence_level: two-sided; 0.90 gives one-sided 95 % bounds.
     """
@@ -172,8 +172,8 @@ def _estimate(frame: FrozenFrame, metric: Source, where: Ints, confidence_level:
 def mean(values: Floats, clusters: Ints, metric: Metric, *, confidence_level: float = 0.95) -> Estimate:
     """Estimate a mean over cases: Wilson for a rate, else t; cluster-robust if a cluster holds two cases.
 
-    Values without spread do not prove that there is none, so their interval is as wide as Wilson's for 0 of n differing
-    cases, over the metric's range.
+    Equal values do not prove that the metric has no spread, so their interval is as wide as Wilson's for 0 of n
+    differing cases, over the metric's range.
 
     Args:
         values: one finite number per case, shape (n,), n >= 1.

@@ -39,7 +39,7 @@ def node_calls(steps: Sequence[Step]) -> list[NodeCall]:
     reports a total.
 
     Args:
-        steps: of one answer. A parent is ignored if it is not among them, or if it makes a cycle.
+        steps: steps of one answer. A parent is ignored if it is not among them, or if it makes a cycle.
     """
     parents = _parents(steps)
     call_of = _calls(steps, parents)

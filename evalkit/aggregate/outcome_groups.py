@@ -43,8 +43,8 @@ def by_case(column: Column, rows: Ints, row_case: Ints, n_cases: int, repeat_rul
         column: per row.
         rows: those of the group.
         row_case: per row, the position of its case.
-        n_cases: of the run.
-        repeat_rule: of the suite, for `pass_rate`; else `None`.
+        n_cases: number of cases of the run.
+        repeat_rule: `repeat_rule` of the suite, for `pass_rate`; else `None`.
     """
     status = np.full(len(column.status), ABSENT)
     status[rows] = column.status[rows]

@@ -19,7 +19,7 @@ from evalkit.text.numbers import plural
 from evalkit.types import Metric
 
 SMALL_COHORT = 30
-"""A cohort with fewer cases is marked."""
+"""Number of cases below which a cohort is marked."""
 MONTHLY_COST = Metric(name="monthly_cost_usd", high=math.inf, higher_is_better=False, unit="USD")
 THROUGHPUT = Metric(name="throughput_per_s", high=math.inf, unit="cases/s")
 
@@ -135,7 +135,7 @@ def _throughput(frame: FrozenFrame, wall_s: float | None) -> list[tuple[Metric, 
 def _weighting(frame: FrozenFrame) -> Iterator[str]:
     if frame.sample is not None:
         total, worth = round(float(frame.sample.weights.sum())), effective_n(frame.sample.weights)
-        what = f"a sample: {frame.n_cases} cases stand for {total}, worth {worth:.0f} drawn alike"
+        what = f"a sample: {frame.n_cases} cases represent {total}, with an effective size of {worth:.0f}"
         yield f"{what}; rates and means are weighted, quantiles and tests against the baseline are those of the sample"
 
 

@@ -43,9 +43,9 @@ class TurnColumns:
         """Yield (`turn=2`, metric per case) for each metric and group of turns; the turns of a case are averaged.
 
         Args:
-            metrics: of the run, in the order of its frame.
+            metrics: metrics of the run, in the order of its frame.
             row_case: per row, the position of its case.
-            n_cases: of the run.
+            n_cases: number of cases of the run.
         """
         least = 0
         for most, label in (*GROUPS, (int(self.turns.max(initial=0)), LAST_GROUP)):

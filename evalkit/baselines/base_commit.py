@@ -92,6 +92,12 @@ class Base:
         except InputError:  # outside the repository
             return False
 
+    def deleted(self) -> list[str]:
+        """List the files of the commit below the project's root that are not on disk any more."""
+        what = ("--name-only", "--no-renames", "--diff-filter=D", "--no-ext-diff", "--relative", "-z")
+        listed = git(self.root, "diff", *what, self.commit, "--", ".")
+        return [name for name in listed.decode("utf-8", "replace").split("\0") if name]
+
     def root_of(self, name: str) -> str:
         """Return the repository folder that is the project root of a file in the commit; empty for the top."""
         above = [str(folder) for folder in PurePosixPath(self.prefix + name).parents][:-1]
@@ -181,8 +187,8 @@ def find_base(root: Path, env: Mapping[str, str], asked: str | None, named: str 
     Args:
         root: the project's root.
         env: the environment.
-        asked: what `--baseline` names, `None` without it.
-        named: what the suite's gate names, `None` if it compares with nothing.
+        asked: value of `--baseline`, `None` without it.
+        named: baseline in the suite's gate, `None` if it compares with nothing.
 
     Raises:
         InputError: `asked` or `named` is a `git:` reference to a missing commit.

@@ -40,7 +40,7 @@ def find_baseline(name: str, root: Path) -> RunFolder | None:
     """Find the run called `name`; `None` if there is none yet.
 
     Args:
-        name: of a saved baseline; a run folder, one of its files, or a zip of it; `git:REF:PATH`; or `latest`.
+        name: name of a saved baseline; a run folder, one of its files, or a zip of it; `git:REF:PATH`; or `latest`.
         root: the project.
 
     Raises:

@@ -62,7 +62,7 @@ def _named_baseline(suite: Suite, name: str) -> RunFolder | None:
 
 
 def baseline_name_of(suite: Suite, asked: str | None) -> str | None:
-    """Return the name of what the gate compares with; `None` for nothing."""
+    """Return the name of the gate's baseline; `None` if there is no comparison."""
     named = named_baselines(suite)
     name = asked or (named[0] if named else None)
     return None if name == NO_BASELINE else name
@@ -73,7 +73,7 @@ def baseline_title(name: str | None, folder: RunFolder | None) -> str:
 
     Args:
         name: the name by which it was found, `None` for no comparison.
-        folder: where it was found, `None` if there is none of that name yet.
+        folder: folder of the baseline, `None` if there is none of that name yet.
     """
     if name is None or folder is None:
         return "" if name is None else f"{name} (none yet)"
@@ -98,14 +98,14 @@ def load_baseline(
     """Read a saved baseline or run folder.
 
     Args:
-        folder: of the baseline, `None` if there is none.
+        folder: folder of the baseline, `None` if there is none.
         score_keys: score keys of the candidate.
         run: the candidate's folder, which holds new answers of the baseline's system.
         conversation_key: conversation key of the candidate, `None` if it does not matter. Stored conversations with
             another key are left out if the baseline's system was called again.
 
     Raises:
-        InputError: if its rows cannot be read as a run.
+        InputError: its rows cannot be read as a run.
     """
     if folder is None:
         return None

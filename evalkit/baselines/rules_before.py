@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from evalkit.baselines.base_commit import NOT_THERE, Base, find_base, target_branch
+from evalkit.baselines.code_before import code_changes
 from evalkit.baselines.find import FILES, place_of
 from evalkit.baselines.load import NO_BASELINE, named_baselines
 from evalkit.disk.temporary import temporary_folder
@@ -61,8 +62,8 @@ def state_before(
     """Find the base of a change, independent of the baseline in the gate.
 
     Args:
-        suite: as it is now.
-        asked: what `--baseline` names, `None` without it.
+        suite: the current suite.
+        asked: value of `--baseline`, `None` without it.
         compared: the baseline that the gate compares with, `None` if there is none.
         env: the environment, in which CI names the target branch.
         run: manifest of a stored run, `None` for one that is about to begin; a baseline saved from it, or from a run
@@ -76,8 +77,8 @@ def state_before(
     stored = compared or _stored_baseline(suite, run)
     notes = [*_comparison(suite, asked, named, base), *_target(env, base)]
     at_base = _of_commit(base, suite) if base is not None else None
-    if at_base is not None:
-        notes += at_base.found
+    if base is not None and at_base is not None:
+        notes += [*at_base.found, *code_changes(suite, base)]
     if at_base is None or not at_base.rules or (at_base.base is not None and _is_vacuous(at_base.base, asked, named)):
         at_base = _of_baseline(stored, suite, at_base)
     elif stored is not None and _is_own(stored, suite):
@@ -110,7 +111,7 @@ def cases_before(before: RulesBefore, suite: Suite, golden: GoldenSet, draw: Dra
 
     Args:
         before: the base.
-        suite: as it is now.
+        suite: the current suite.
         golden: its golden set.
         draw: takes the sample that the suite asks, `None` if it asks all cases.
 
@@ -282,7 +283,7 @@ def _relative(suite: Suite) -> str:
 
 
 def _of_commit(base: Base, suite: Suite) -> RulesBefore:
-    """Return the rules of this suite at a commit, or of the suite of the same name if it was not there."""
+    """Return the rules of this suite at a commit; if it did not exist, of the suite of the same name."""
     own = _relative(suite)
     text = base.read([own]).get(own)
     file, found = own, tuple[Amendment, ...]()

@@ -45,8 +45,8 @@ def save_baseline(run: RunFolder, name: str, root: Path, accepted: str = "") -> 
         accepted: reason to accept a run that was not approved; kept in its manifest.
 
     Raises:
-        InputError: for a name that is not a plain word.
-        StoreError: if it cannot be written.
+        InputError: the name is not a plain word.
+        StoreError: it cannot be written.
     """
     if not is_name(name) or len(name) > _MAX_NAME:
         what = f"{name[:_MAX_NAME]!r} is not a plain word of up to {_MAX_NAME} letters"

@@ -27,7 +27,7 @@ def annotations_of(checks: Iterable[Mapping[str, Any]], suite: Path, workspace: 
     """Return at most `MOST` error annotations, the blocking ones first.
 
     Args:
-        checks: of a decision.json.
+        checks: checks of a decision.json.
         suite: the suite file that they were read from.
         workspace: folder that annotations name files from.
     """
@@ -51,7 +51,7 @@ def case_annotations(
     """Return at most `MOST_CASES` warnings, one for each new failure on the line of its case, the most severe first.
 
     Args:
-        rows: of the run.
+        rows: rows of the run.
         new_failures: ids of cases, worst first among those of one severity.
         root: the project, to which the path of the golden set is relative.
         workspace: folder that annotations name files from; a case of a file elsewhere has no line to show.

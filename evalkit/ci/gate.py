@@ -35,7 +35,7 @@ _NEEDED = ("RUNNER_TEMP", "GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY")
 _SAID_LINES = 30
 _OUR_FLAGS = ("--out", "--json", "--progress", "--resume", "--no-report", "--baseline")
 _OUR_VARIABLES = {"EVALKIT_" + flag.removeprefix("--").removeprefix("no-").upper() for flag in _OUR_FLAGS}
-"""Environment variables of the same flags."""
+"""Environment variables of these flags."""
 
 
 @dataclass(frozen=True)
@@ -84,11 +84,11 @@ def main(env: Mapping[str, str]) -> int:
 
 
 def conclude(folder: Path, code: int, said: Sequence[str], suite: str) -> Ended:
-    """Conclude from exit code and folder of a run; 0 counts only with a complete decision.json.
+    """Derive the result from a run's exit code and folder; 0 counts only with a complete decision.json.
 
     Args:
         folder: folder of the run; it may be missing or incomplete.
-        code: how the process ended.
+        code: exit code of the process.
         said: its last lines on stderr.
         suite: path of the suite, for the name of a run without a manifest.
     """
@@ -154,7 +154,7 @@ def _run(words: Sequence[str], env: Mapping[str, str]) -> tuple[int, list[str]]:
                 said.append(shown.rstrip())
     finally:
         sys.stderr.flush()
-        # Starts a new line, whatever was printed last.
+        # Starts a new line after any other output.
         sys.stdout.write(f"\n::{token}::\n")
         sys.stdout.flush()
     return (process.returncode if process.returncode >= 0 else 128 - process.returncode), list(said)

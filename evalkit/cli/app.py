@@ -115,7 +115,7 @@ def main() -> None:
         if isinstance(error, OSError) and error.errno in _DISK:
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what stdout still holds would fail once more at the end
             place = error.filename or "standard output"
-            typer.echo(f"{place}: {error.strerror}; free the disk: what was decided is in the run folder", err=True)
+            typer.echo(f"{place}: {error.strerror}; free the disk; the run folder holds the decision", err=True)
             sys.exit(ExitCode.INTERNAL_ERROR)
         if isinstance(error, UnicodeEncodeError) and error.encoding == sys.getfilesystemencoding():
             name = error.object.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

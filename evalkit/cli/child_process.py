@@ -177,7 +177,7 @@ def _exit_code(child: int, status: int, said: bytes) -> int:
             _tell(f"the process was ended by {_signal_name(-code)}")
         if code not in _DECIDING:
             return code
-        what = f"the process ended with exit code {code}, and evalkit in it did not report that it had finished"
+        what = f"the process ended with exit code {code}, and evalkit did not report that it had finished"
         _tell(f"{what}: the system called os._exit, or closed or replaced what evalkit uses")
         return ExitCode.INTERNAL_ERROR
     code = int(last["code"])

@@ -58,9 +58,9 @@ COMMANDS = {
     ),
     "baseline": Listed("baseline", "Save, show and verify baselines."),
     "judge": Listed("judge", "Probe and calibrate judges."),
-    "labels": Listed("labels", "Draw answers to label, and take labels in."),
-    "golden": Listed("golden", "Look at golden sets."),
-    "cache": Listed("cache", "Look after judges' kept replies."),
+    "labels": Listed("labels", "Draw answers to label, and import labels."),
+    "golden": Listed("golden", "Describe golden sets."),
+    "cache": Listed("cache", "Manage cached judge replies."),
 }
 
 

@@ -11,7 +11,7 @@ from evalkit.text.escaping import visible
 if TYPE_CHECKING:
     from evalkit.operations.coverage import GoldenCoverage
 
-golden = typer.Typer(name="golden", help="Look at golden sets.", rich_markup_mode=None, no_args_is_help=True)
+golden = typer.Typer(name="golden", help="Describe golden sets.", rich_markup_mode=None, no_args_is_help=True)
 
 
 @golden.callback()

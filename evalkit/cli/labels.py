@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 labels = typer.Typer(
-    name="labels", help="Draw answers to label, and take labels in.", rich_markup_mode=None, no_args_is_help=True
+    name="labels", help="Draw answers to label, and import labels.", rich_markup_mode=None, no_args_is_help=True
 )
 
 

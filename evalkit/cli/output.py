@@ -70,7 +70,7 @@ class CommandOutput:
         view = view_of(material, rows=reports)
         kept = write_reports(material, view) if reports else ()
         for name in kept:
-            self.say(f"kept    {name}: it was completed by hand; what the run says now is in {newer(name)}")
+            self.say(f"kept    {name}: it was completed by hand; the current version is in {newer(name)}")
         self._print_decision(result, view, reports=reports)
         if files.summary is not None:
             append_to(files.summary, view)

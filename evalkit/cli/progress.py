@@ -1,4 +1,4 @@
-"""Progress on stderr: a live bar on a terminal, plain lines everywhere else."""
+"""Show progress on stderr: a live bar on a terminal, plain lines everywhere else."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from evalkit.suite.model import Suite
 
 LINE_INTERVAL_S = 10.0
+COUNT_INTERVAL_S = 5.0
 LINE_SHARE = 0.05
 ENOUGH_ROWS = 5
 """Minimum number of rows of this process for an estimate of the remaining time."""
@@ -210,3 +211,23 @@ def _bar(console: Console, counts: Callable[[], str]) -> Progress:
 
     columns = (BarColumn(20), MofNCompleteColumn(), TextColumn("{task.percentage:3.0f}%"), TimeRemainingColumn())
     return Progress(*columns, Counts(), console=console, transient=True)
+
+
+def counted(what: str) -> Callable[[int, int], None]:
+    """Return a function that prints `3 of 12 questions answered, 5 s` on stderr every few seconds.
+
+    Args:
+        what: follows the two numbers.
+    """
+    import typer
+
+    began = last = time.monotonic()
+
+    def show(done: int, total: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= COUNT_INTERVAL_S or (done == total and last > began):
+            last = now
+            typer.echo(f"{done} of {total} {what}, {now - began:.0f} s", err=True)
+
+    return show

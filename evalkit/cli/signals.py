@@ -51,7 +51,7 @@ def run_stoppable(request: Request, output: CommandOutput, progress: str) -> Res
     except (Interrupted, asyncio.CancelledError) as error:
         if isinstance(error, Interrupted):
             command = _without_secrets(again(request, error.folder), request.suite)
-            output.say(f"interrupted; every finished case is kept. Go on with: {command}")
+            output.say(f"interrupted; every finished case is kept. Continue with: {command}")
         for number in SIGNALS:
             signal.signal(number, signal.SIG_IGN)  # the process is ending, and its exit code stands
         raise typer.Exit(_exit_code(stop)) from None

@@ -23,7 +23,7 @@ from evalkit.errors import InputError, Problem
 MAX_LINE_BYTES = 64 << 20
 """Longest line of a journal, enough for an answer of 10 MB with each byte escaped."""
 MAX_GROWTH_BYTES = 64 << 20
-"""A journal may grow while another process runs; a file that grows more than this while it is read is refused."""
+"""Maximum growth of a file while it is read; a journal may grow while another process runs."""
 MAX_TEXT_BYTES = 16 << 20
 """Size limit of a file that is read as a whole."""
 MAX_SEARCHED_BYTES = 1 << 20

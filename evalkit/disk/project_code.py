@@ -170,7 +170,7 @@ def _put_on_path(project: Path) -> None:
 
 
 def project_file(module: str, project: Path) -> Path | None:
-    """Locate the source of a module in a project; `None` if it is not there."""
+    """Locate the source of a module in a project; `None` if it does not exist."""
     path = project.joinpath(*module.split("."))
     candidates = (path / "__init__.py", path.with_suffix(".py"))
     return next((candidate for candidate in candidates if candidate.is_file()), None)

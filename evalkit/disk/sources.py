@@ -76,7 +76,7 @@ def source_files(
     - every `*.py` of the project: of the module's top package if that is outside the project, only the named ones
       if the system is a script in another language;
     - every other file there that the module, a module of the project that it imports, or `declared` names and that
-      the code does not write; and what these files name in turn. Without a suffix, a file counts only if declared;
+      the code does not write; and the files that these name in turn. Without a suffix, a file counts only if declared;
     - the files of a `prompts` or `templates` folder beside the module.
 
     Hidden folders, virtual environments and run folders do not count.
@@ -108,26 +108,36 @@ def source_files(
     return sorted({**own, **{name: others[name] for name in found}}.items())
 
 
-def imported_files(module_file: Path, module: str, project: Path, leave_out: Iterable[Path] = ()) -> dict[str, Path]:
+def imported_files(
+    module_file: Path,
+    module: str,
+    project: Path,
+    leave_out: Iterable[Path] = (),
+    *,
+    gone: Iterable[str] = (),
+    by_text: bool = False,
+) -> dict[str, Path]:
     """List the files that one module depends on, by relative name: fewer than those of a system.
 
-    They are the module, what it imports from the project (of its top package if that is outside the project), and
-    the other files that these name and do not write.
+    They are the module, its imports from the project (or from its top package if that is outside the project), and the
+    other files that these name and do not write.
 
     Args:
         module_file: source of the module.
         module: its dotted name.
         project: the project's root.
         leave_out: files that evalkit reads itself: suite, golden set, labels.
+        gone: relative names of files that the project had; they are searched for as if they existed.
+        by_text: whether to count modules imported by a computed name, as in `import_module("rules_" + name)`.
     """
     skipped = {path.resolve() for path in leave_out}
     top = _top(module_file, module, project)
     if top is None:
         return {module_file.name: module_file}
-    every = {_relative(path, top): path for path in _walk(top)}
+    every = {**{name: top / name for name in gone}, **{_relative(path, top): path for path in _walk(top)}}
     entry = _relative(module_file.resolve(), top)
     code = {entry: module_file, **{name: path for name, path in every.items() if path.suffix == ".py"}}
-    modules = _modules(entry, code)
+    modules = _modules(entry, code, by_text=by_text)
     others = {name: path for name, path in every.items() if path not in skipped and path.suffix not in _CODE}
     found = _named(others, modules.values(), PurePosixPath(entry).parent)
     own = {name: code[name] for name in sorted({*modules, *_packages(entry)} & code.keys())}
@@ -182,7 +192,7 @@ def _named(
         others: files that are not code, by name.
         modules: the code.
         beside: folder of the first module.
-        words: of a script in another language.
+        words: words of a script in another language.
         declared: names and patterns that count even if the code writes them.
         prompts: whether files of a folder of prompts beside the first module count too.
     """
@@ -242,7 +252,7 @@ def _words(path: Path) -> Iterator[str]:
     yield from sorted(word for word in words if "." in word)[:_MOST_NAMES]
 
 
-def _modules(entry: str, code: Mapping[str, Path]) -> dict[str, Module | None]:
+def _modules(entry: str, code: Mapping[str, Path], *, by_text: bool = False) -> dict[str, Module | None]:
     """Return the module and the project modules it imports, by name; `None` for one that cannot be parsed."""
     waiting = [entry]
     found: dict[str, Module | None] = {}
@@ -254,6 +264,9 @@ def _modules(entry: str, code: Mapping[str, Path]) -> dict[str, Module | None]:
             found[name] = None
             continue
         waiting += [place for place in module.imported() if place in code and place not in found]
+        if by_text:
+            loaded = Names(module.loaded(), PurePosixPath(name).parent)
+            waiting += [place for place in code if place not in found and loaded.match(place)]
     return found
 
 

@@ -20,7 +20,7 @@ _OF_A_ROW = ("input", "turns", "id", "checks", "kind", "severity", "cohorts", "c
 """Fields that only a whole row can have, not a turn."""
 _DECISIONS = ("approve", "reject", "edit", "expire")
 Complain = Callable[[str, str], None]
-"""Called with a problem and its fix."""
+"""Function that is called with a problem and its fix."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ _PLAIN = re.compile(r"""[^.\[\]"]+""")
 
 @functools.lru_cache(maxsize=1_000)
 def path_pattern(option: str, text: str) -> Pattern:
-    """Return the parts of a path; `["a.b"]` or `['a.b']` is one key, whatever it contains.
+    """Return the parts of a path; `["a.b"]` or `['a.b']` is a single key.
 
     Args:
         option: option that holds the path, for the message.
@@ -80,7 +80,7 @@ def holds_at(value: Any, pattern: Pattern, wanted: Any) -> bool:
 
 
 def set_at(value: Any, pattern: Pattern, new: Any) -> bool:
-    """Set the value at a path, whose last key may be new; `False` if nothing there can hold it."""
+    """Set the value at a path, whose last key may be new; return `False` if there is no place for it."""
     holder, last = value_at(value, pattern[:-1]), pattern[-1]
     if isinstance(holder, dict):
         holder[last] = new

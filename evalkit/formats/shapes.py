@@ -33,7 +33,7 @@ def read(cls: type[T], value: Any, faults: Faults, required: Required | None = N
 
     Args:
         cls: the dataclass.
-        value: of JSON, or already of the class.
+        value: JSON value, or an instance of the class.
         faults: gets each key that is missing or wrong.
         required: see `Required`.
         at: path of the value.

@@ -45,7 +45,7 @@ def turns_of(case: Case, output: Output) -> list[AnsweredTurn]:
 
 
 def turn_cases(case: Case) -> list[Case]:
-    """Return a case for each scripted turn, with what is known before the conversation."""
+    """Return a case for each scripted turn, as known before the conversation."""
     return [_expecting(case, turn, ()) for turn in conversation_of(case).turns]
 
 
@@ -75,12 +75,31 @@ def with_all_answers(output: Output, case: Case) -> Output:
 def turn_starts(case: Case, messages: Sequence[Message]) -> list[int]:
     """Return the indices at which the turns begin: the user's messages after the history in the case.
 
-    If a system reports its messages without the history, they begin with the first turn.
+    A system may report its messages with the history, with a prompt before the history, with the user's part of it, or
+    without it. The user's messages show which.
     """
-    history = () if isinstance(case.input, str) else case.input[:-1]
-    begun = [(message.role, message.content) for message in messages[: len(history)]]
-    skipped = len(history) if begun == [(message.role, message.content) for message in history] else 0
-    return [at for at, message in enumerate(messages) if message.role == "user" and at >= skipped]
+    given = () if isinstance(case.input, str) else case.input
+    history = [message.content for message in given[:-1] if message.role == "user"]
+    users = [at for at, message in enumerate(messages) if message.role == "user"]
+    asks = bool(given) and given[-1].role == "user"
+    begun = [messages[at].content for at in users[: len(history)]]
+    return users[len(history) :] if begun == history and len(users) >= len(history) + asks else users
+
+
+def n_turns(case: Case, output: Output) -> int | None:
+    """Return how many turns of the user were played, `None` if the output does not tell; see `turn_starts`.
+
+    Without messages it is the last turn that a step or a call belongs to.
+    """
+    if output.messages is not None:
+        return len(turn_starts(case, output.messages))
+    turns = [step.turn for step in output.trajectory or ()] + [call.turn for call in output.tool_calls or ()]
+    return max((turn for turn in turns if turn is not None), default=None)
+
+
+def has_several_turns(case: Case, output: Output) -> bool:
+    """Return True for a conversation of several turns whose messages are known."""
+    return len(turn_starts(case, output.messages or ())) > 1
 
 
 def _expecting(case: Case, turn: Turn, messages: Sequence[Message]) -> Case:

@@ -25,8 +25,8 @@ def amendments(before: Rules, after: Rules) -> tuple[Amendment, ...]:
     """List every rule that differs, the looser ones first.
 
     Args:
-        before: of the base branch, or of the baseline.
-        after: of the run to decide.
+        before: rules of the base branch, or of the baseline.
+        after: rules of the run to decide.
     """
     found = [
         *_gate(before.gate, after.gate),

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Terms:
-    """Everything other than the rows that a decision depends on."""
+    """Everything that a decision depends on, other than the rows."""
 
     suite: str
     """Name of the suite."""
@@ -52,8 +52,8 @@ class Terms:
     former: tuple[Case, ...] | None = None
     """Cases of the base that were removed or edited; `None` if they are not known."""
     former_blocks: bool = False
-    """Whether these cases may block. Only cases of a commit may, because the set may have changed for good reasons
-    since a stored baseline.
+    """Whether these cases may block. Only cases of a commit may, because the set may have changed since a stored
+    baseline for good reasons.
     """
     case_changes: tuple[Amendment, ...] = ()
     """Amendments that only show in the base's golden set; kept with a stored run."""
@@ -74,7 +74,7 @@ def assess(
     Args:
         frame: the rows of the run.
         terms: suite, baseline and labels.
-        expected: rows that the plan asked for.
+        expected: number of planned rows.
         final: nothing can be run again, so decide with the rows at hand.
         wall_s: seconds that the calls took, `None` if unknown (a resumed or stored run).
     """

@@ -16,7 +16,7 @@ NOT_AGAIN: Mapping[Again, str] = {
     "candidate": "its cases were not run again on the candidate, so the planned runs decide this alone",
     "both": "the old system did not answer again, so this is decided by single runs",
 }
-"""Reason why a gate that looked worse had no second look."""
+"""Reasons why a gate that looked worse had no second look."""
 
 
 @dataclass(frozen=True)
@@ -65,10 +65,10 @@ def trial_of(
     2, in 1.2 %.
 
     Args:
-        check: which metrics and cohorts.
+        check: metrics and cohorts to compare.
         policy: the policy of the check.
         critical: cohorts tested in a family of their own.
-        seed: of the sign flips.
+        seed: seed of the sign flips.
         repeats: planned ones of baseline and candidate, `None` if the plan is not known.
         stored: runs of each case that the baseline holds.
     """

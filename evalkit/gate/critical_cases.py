@@ -37,7 +37,7 @@ def critical_case_finding(pairing: Pairing, *, may_block: bool) -> Finding:
     """Block for critical cases that certainly broke, and warn about those that may have.
 
     Args:
-        pairing: of candidate and baseline.
+        pairing: pairing of candidate and baseline.
         may_block: False if `pass_rate` rests on a judge that is not trusted.
     """
     frame = pairing.candidate
@@ -67,10 +67,10 @@ def critical_case_finding(pairing: Pairing, *, may_block: bool) -> Finding:
 
 
 def critical_cases_to_repeat(pairing: Pairing, *, both: bool = False) -> tuple[str, ...]:
-    """List the critical cases that would block if further repeats agreed with the existing ones.
+    """List the critical cases that would block if additional repeats agreed with the existing ones.
 
     Args:
-        pairing: of candidate and baseline.
+        pairing: pairing of candidate and baseline.
         both: whether the baseline's system can be run again too; if not, its runs must already exist.
     """
     broken = _broken(pairing)

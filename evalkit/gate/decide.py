@@ -51,12 +51,12 @@ def decide(  # noqa: PLR0913 - what a decision depends on
 
     Args:
         frame: the run's rows, frozen.
-        summary: from `summarise` on the same frame.
-        policy: from the suite.
+        summary: result of `summarise` on the same frame.
+        policy: policy of the suite.
         baseline: the stored run that `no_regression` names, `None` if none is saved yet.
         partial: the part of the suite that was run (such as `--limit 10`), `None` for all of it.
-        seed: of the sign flips.
-        final: nothing can be run again: decide with what is there.
+        seed: seed of the sign flips.
+        final: nothing can be run again, so decide with the rows at hand.
 
     Returns:
         `NeedsRepeats` while a canary or a critical case has failed fewer runs than its rule looks at. Otherwise a

@@ -30,7 +30,7 @@ def carried(
         system: version or fingerprint of this run's system; earlier blocks of other systems are only listed.
         asked_again: a sentence for each kind of change to rows that was undone by running their cases again.
         withheld: a sentence for each change that was not undone; any of them prevents a decision.
-        conditions: further conditions of an approval, a sentence each.
+        conditions: other conditions of an approval, one sentence each.
     """
     if decision.outcome == "blocked":
         return replace(decision, reasons=(*decision.reasons, *withheld))

@@ -61,13 +61,13 @@ def found_in(folder: RunFolder, root: Path, noted: frozenset[tuple[str, int]] | 
     """Read the earlier decisions of a run, and compare its folder with the rows that they were made from.
 
     Args:
-        folder: of a run or a saved baseline.
+        folder: folder of a run or a saved baseline.
         root: the project, which remembers blocked runs.
         noted: calls begun since the run last ended normally; `None` to read them from the folder.
 
     Raises:
-        InputError: if it is not a run folder.
-        StoreError: if it cannot be read.
+        InputError: it is not a run folder.
+        StoreError: it cannot be read.
     """
     known = known_of(root, folder.manifest().run_id)
     return before_in(folder, known, noted_in(folder.path) if noted is None else noted)
@@ -77,8 +77,8 @@ def of_stored_rows(folder: RunFolder, root: Path) -> EarlierDecisions:
     """Collect the earlier blocks and changes for a decision from stored rows, which cannot be restored without a call.
 
     Raises:
-        InputError: if it is not a run folder.
-        StoreError: if it cannot be read.
+        InputError: it is not a run folder.
+        StoreError: it cannot be read.
     """
     before = found_in(folder, root)  # its seal says what was decided, whatever `decision.json` says now
     changes = (each for each in before.deciding() if not each.startswith(DECISION))
@@ -90,8 +90,8 @@ def of_answers(folder: RunFolder, root: Path) -> EarlierDecisions:
     """Collect the earlier blocks and changes of the run whose answers `score` grades.
 
     Raises:
-        InputError: if it is not a run folder.
-        StoreError: if it cannot be read.
+        InputError: it is not a run folder.
+        StoreError: it cannot be read.
     """
     before = found_in(folder, root)
     fix = "score the answers of an unchanged run"
@@ -111,8 +111,8 @@ def of_baseline(folder: RunFolder | None, title: str) -> EarlierDecisions:
     """Collect the conditions of a comparison, such as a baseline that was not approved.
 
     Args:
-        folder: of the baseline, `None` if nothing is compared.
-        title: what it is called.
+        folder: folder of the baseline, `None` if nothing is compared.
+        title: name for messages.
     """
     if folder is None:
         return EarlierDecisions()
@@ -138,10 +138,10 @@ def write_decision(
     """Write summary, timings and seal, then `decision.json`, without which a run has no decision.
 
     Args:
-        folder: of the run; its manifest is written.
-        manifest: of the run.
-        summary: of its rows.
-        decision: of its rows alone.
+        folder: folder of the run; its manifest is written.
+        manifest: manifest of the run.
+        summary: summary of its rows.
+        decision: decision of its rows alone.
         earlier: the earlier decisions and changes to list.
         root: the project.
 

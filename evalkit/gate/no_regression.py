@@ -43,7 +43,7 @@ def regression_finding(
         frame: the candidate.
         summary: holds the agreement of its judges.
         baseline: the stored run, `None` if none is saved yet.
-        trial: how they are compared.
+        trial: plan of the comparison.
         partial: whether only a part of the suite was run.
     """
     policy = trial.policy
@@ -112,7 +112,7 @@ def _answered_again(pairing: Pairing, trial: ComparisonPlan) -> frozenset[int]:
 
 
 def suspects_to_repeat(frame: FrozenFrame, baseline: Baseline, *, both: bool) -> tuple[str, ...]:
-    """List the critical cases that further repeats would clear or confirm.
+    """List the critical cases that additional repeats would clear or confirm.
 
     Args:
         frame: the candidate.
@@ -175,7 +175,7 @@ def _too_little(pairing: Pairing, *, partial: bool) -> str:
 
 
 def _votes(frame: FrozenFrame, summary: Summary, policy: NoRegression, metrics: Sequence[str]) -> dict[str, bool]:
-    """Map each metric to test to whether it may block; an untrusted judge's own metric is tested but only warns."""
+    """Map each tested metric to whether it may block; an untrusted judge's own metric is tested but only warns."""
     proven = {name: not unproven_judges(frame, summary, name, OVERALL) for name in metrics}
     meant = {"pass_rate", *(policy.metrics or ())}
     return {name: shown for name, shown in proven.items() if shown or name not in meant}
@@ -230,5 +230,5 @@ def _echo_reasons(echoes: Sequence[Tested]) -> list[tuple[CheckOutcome, str]]:
 
 
 def _echoes(count: int, verb: str) -> str:
-    """Count further gates that fail for the cases of one that is named."""
+    """Count other gates that fail because of the cases of a named one."""
     return f"1 more check {verb}s" if count == 1 else f"{count} more checks {verb}"

@@ -63,9 +63,9 @@ def put_back(own: Decision, restored: Decision | None, changes: Sequence[Amendme
     """Return the decision on the run's own rows, blocked if the restored former cases would block it.
 
     Args:
-        own: on the run's own rows.
+        own: decision on the run's own rows.
         restored: the decision with the former cases in place of their edited forms; `None` if there is none.
-        changes: from `former_changes`.
+        changes: result of `former_changes`.
         n: former cases.
         since: their source.
     """

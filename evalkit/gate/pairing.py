@@ -49,7 +49,7 @@ class Pairing:
     candidate: FrozenFrame
     baseline: FrozenFrame
     partners: Ints
-    """Position in the baseline of each of the candidate's cases, -1 if it is not there."""
+    """Position in the baseline of each of the candidate's cases, -1 if it is missing."""
     candidate_rows: Ints
     baseline_rows: Ints
 
@@ -109,7 +109,7 @@ def pair(candidate: FrozenFrame, baseline: FrozenFrame, *, repeats: Repeats = (N
     Args:
         candidate: the run to decide.
         baseline: the stored run.
-        repeats: of baseline and candidate: rows whose repeat number is below it count; `None` for all of them.
+        repeats: for baseline and candidate, the repeat number below which rows count; `None` for all rows.
     """
     places = {key: case for case, key in enumerate(baseline.keys)}
     partners = np.array([places.get(key, -1) for key in candidate.keys], np.int64)
@@ -120,7 +120,7 @@ def compare(pairing: Pairing, baseline: Baseline, incomparable: Mapping[str, str
     """List the cases that were added, removed, changed, broken and fixed.
 
     Args:
-        pairing: of the two runs.
+        pairing: pairing of the two runs.
         baseline: names the stored run.
         incomparable: metric -> why it is not compared.
     """

@@ -23,7 +23,7 @@ PASS_METRICS = ("pass_rate", "pass_any", "pass_all", "pass_rate_production")
 _WITH_K = ("pass_all", "pass_any")
 OnFail = Literal["block", "warn"]
 Problem = tuple[int, str, str]
-"""Position in the policy (-1: the policy as a whole), what is wrong, how to fix it."""
+"""Position in the policy (-1 for the policy as a whole), fault and fix."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -261,13 +261,13 @@ def policy_problems(
     """Check a policy against the metrics, cohorts and nodes of the suite.
 
     Args:
-        policy: to check.
+        policy: policy to check.
         metrics: metrics of the suite's scorers; the metrics of every run are known.
         cohorts: names that the suite reports by.
         nodes: names that the suite lists under `nodes:`.
 
     Returns:
-        For each problem: position of the check, what is wrong, and how to fix it.
+        For each problem: position of the check, fault and fix.
     """
     problems: list[Problem] = []
     for index, check in enumerate(policy.checks):

@@ -24,7 +24,7 @@ from evalkit.stats.power import Look, Rival, Sight, differing_share, variance_of
 ASSUMED_FLIPS = 0.085
 """Assumed share of cases that flip between two runs, as in the benchmark's case model."""
 ENOUGH_FOR_FLIPS = 30
-"""In a smaller cohort, the noise is estimated from all cases, because a handful can look steady by chance."""
+"""Minimum number of cases to estimate a cohort's noise from its own cases; a handful can look steady by chance."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,9 +32,9 @@ class Subject:
     """Figures of a gate for the power computation.
 
     Attributes:
-        metric: of the gate.
+        metric: metric of the gate.
         cohort: `overall` or `name=value`.
-        n_cases: that it applies to, >= 1.
+        n_cases: number of cases that it applies to, >= 1.
         n_independent: clusters of them, or cases if there are none.
         room: largest possible drop, as a share of the metric's range, such as the pass rate of the baseline.
         flips: mean squared difference between two runs of an unchanged system, as a share of the range; `None` where
@@ -65,8 +65,8 @@ class ComparisonDesign:
     """Repeats and level of each look; a drop must be found by every look.
 
     Attributes:
-        looks: of each look the repeats of baseline and candidate, and the adjusted p value that finds. The level of the
-            last look is divided between critical cohorts and the others.
+        looks: for each look the repeats of baseline and candidate, and the adjusted p value that finds a drop. The
+            level of the last look is divided between critical cohorts and the others.
     """
 
     looks: tuple[tuple[tuple[int, int], float], ...]
@@ -82,7 +82,7 @@ def sights(subjects: Sequence[Subject], design: ComparisonDesign, *, twin: str |
 
     Args:
         subjects: every gate of the comparison that is large enough to be tested.
-        design: of the comparison.
+        design: design of the comparison.
         twin: the pass/fail metric that `pass_rate` moves with, which of the two leaves one to count; `None` for none.
     """
     critical = any(each.critical and each.may_block for each in subjects)
@@ -144,7 +144,7 @@ def design_of(trial: ComparisonPlan, repeats: tuple[int, int]) -> ComparisonDesi
     """Return the design of a comparison: its looks.
 
     Args:
-        trial: how the runs are compared.
+        trial: plan of the comparison.
         repeats: planned ones of baseline and candidate.
     """
     if trial.again == "neither":
@@ -171,9 +171,9 @@ def sights_of(
     """Compute the drop that each tested gate can find, by metric and cohort.
 
     Args:
-        gates: of the comparison.
+        gates: gates of the comparison.
         baseline: the stored run, whose repeats tell the noise.
-        design: of the comparison.
+        design: design of the comparison.
     """
     subjects = [subject_of(gate, baseline, design) for gate in gates if _can_fall(gate)]
     found = sights(subjects, design, twin=twin_of(baseline))

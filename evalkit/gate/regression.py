@@ -103,9 +103,9 @@ def gates_of(
     """Make a gate for each metric in each cohort of the policy.
 
     Args:
-        pairing: of candidate and baseline.
+        pairing: pairing of candidate and baseline.
         policy: says which cohorts.
-        metrics: to compare -> whether it may block.
+        metrics: metric to compare -> whether it may block.
         critical: cohorts tested in a family of their own.
     """
     frame = pairing.candidate
@@ -142,9 +142,9 @@ def run_tests(frame: FrozenFrame, gates: Sequence[Gate], *, alpha: float, seed: 
 
     Args:
         frame: the candidate.
-        gates: from `gates_of`.
+        gates: result of `gates_of`.
         alpha: chance that any gate blocks an unchanged system.
-        seed: of the sign flips.
+        seed: seed of the sign flips.
     """
     large = [gate for gate in gates if gate.n_independent >= MIN_PAIRED]
     if not large:

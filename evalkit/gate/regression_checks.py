@@ -135,7 +135,7 @@ _MOVES = {
     "share": (("passes less often", "pass less often"), ("passes more often", "pass more often")),
     "value": (("is worse", "are worse"), ("is better", "are better")),
 }
-"""Words for cases that got worse and better (one, several), by what the gate compares per case."""
+"""Words for cases that got worse and better (one, several), by the kind of value per case."""
 
 
 def _measure(gate: Gate) -> str:

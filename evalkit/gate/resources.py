@@ -34,7 +34,7 @@ def resource_checks(frame: FrozenFrame, baseline: Baseline, policy: NoRegression
         frame: the candidate.
         baseline: the baseline; times that were not measured alternately only warn, because load differs between days.
         policy: holds the margins; without one there is no check.
-        seed: of swaps and bootstrap.
+        seed: seed of swaps and bootstrap.
     """
     if policy.max_slowdown is not None:
         margin, timed = policy.max_slowdown, baseline.alternated

@@ -24,10 +24,12 @@ def part_changes(before: Rules, after: Rules) -> Iterator[Amendment]:
 
     Args:
         before: rules of the base.
-        after: of the run to decide.
+        after: rules of the run to decide.
     """
     for part in _PARTS:
         yield from _options(part, getattr(before, part), getattr(after, part), _LOOSER.get(part, _always))
+    if before.vendors is not None:
+        yield from _options("vendors", before.vendors, after.vendors or {}, _always)
     yield from _scorers(before.scorers, after.scorers, _capped(before.gate))
     yield from _settings(before, after)
 
@@ -88,7 +90,7 @@ _LOOSER: Mapping[str, Loosens] = {"system": _system, "golden": _golden, "sample"
 
 
 def _capped(gate: Sequence[Any]) -> frozenset[str]:
-    """First parts of the metric names that a gate limits by `max`."""
+    """Return the first parts of the metric names that a gate limits by `max`."""
     entries = [item for item in gate if isinstance(item, Mapping)]
     return frozenset(
         str(name).partition(".")[0]

@@ -32,7 +32,7 @@ def cell_value(name: str, inner: str | None, cell: str | bool, place: str, note:
         name: field, or column of the user's own.
         inner: name within the field, as in `cohorts.topic`.
         cell: text, or true or false of a workbook.
-        place: of the cell.
+        place: location of the cell, for messages.
         note: called for JSON that the field needs but that cannot be read.
     """
     if isinstance(cell, bool):

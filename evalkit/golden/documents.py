@@ -183,5 +183,5 @@ def _rows_key(value: Mapping[str, Any], shown: str, warn: Note) -> str:
     others = [key for key in value if key != lists[0]]
     if others:
         what = f"only the rows under `{lists[0]}` are read, not {', '.join(map(json.dumps, others))}"
-        warn(Problem(f"{shown}:1", what, "move into the rows what they need"))
+        warn(Problem(f"{shown}:1", what, "move the needed values into the rows"))
     return lists[0]

@@ -31,7 +31,7 @@ _KINDS = {
     b"ARROW1": ("an Arrow file", "name it .arrow"),
     b"\xd0\xcf\x11\xe0": ("a file of an old Excel", "save it as .xlsx or as CSV UTF-8"),
 }
-"""First bytes of files that are not text, what they are, and the fix."""
+"""First bytes of files that are not text, with the kind of file and the fix."""
 
 
 class OtherKind(ValueError):

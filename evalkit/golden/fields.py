@@ -89,7 +89,7 @@ def _conversation_opening(
         note(f"`{opens}` makes it a conversation and the suite has no `conversation:`", fix)
         return "..."
     for name in (name for name in DURING if name in row):
-        note(f"`{name}` is what a system is given during a conversation", "rename the field")
+        note(f"`{name}` is an argument of systems in a conversation", "rename the field")
     found = read_conversation(row, note)
     if opens is None:
         return None
@@ -127,7 +127,7 @@ def _last_turn(value: Any) -> str:
 
 
 def _our_names(raw: Mapping[str, Any], note: Complain) -> dict[str, Any]:
-    """Rename aliases, read `outputs` as the reference, and unwrap `inputs` (langsmith) and `vars` (promptfoo)."""
+    """Rename aliases, read `outputs` as the reference, and unwrap the mappings `inputs` and `vars`."""
     row: dict[str, Any] = {}
     origin: dict[str, str] = {}
     expected = expected_of(raw, note)

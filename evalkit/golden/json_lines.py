@@ -45,9 +45,9 @@ def read_jsonl(
 
     Args:
         path: the file.
-        shown: how it is named in messages.
+        shown: name of the file in messages.
         note: called for every problem.
-        encoding: of the file, if it is neither UTF-8 nor begins with a byte order mark.
+        encoding: encoding of the file, if it is neither UTF-8 nor begins with a byte order mark.
         fix: fix to suggest for bytes that are not in this encoding.
     """
     yield from readable(_jsonl_rows(path, shown, note, encoding, fix), shown, note, fix)
@@ -62,7 +62,7 @@ def readable(rows: Iterator[RawRow], shown: str, note: Note, fix: str = SAVE_AS_
     except OtherKind as error:
         note(Problem(f"{shown}:1", str(error), error.fix))
     except Unfit as error:
-        note(Problem(shown, str(error.strerror), "name a file of rows, one a line"))
+        note(Problem(shown, str(error.strerror), "name a file with one row per line"))
     except OSError as error:
         note(Problem(shown, f"cannot be read: {error.strerror}", "check the file and its permissions"))
 
@@ -93,7 +93,7 @@ def _jsonl_rows(path: Path, shown: str, note: Note, encoding: str | None, fix: s
                     Problem(
                         f"{shown}:1",
                         "a JSON array, not JSON Lines",
-                        "write one object a line, without [ ] and commas, or call the file .json",
+                        "write one object per line, without [ ] and commas, or call the file .json",
                     )
                 )
                 return
@@ -174,4 +174,4 @@ def _json_fix(line: bytes) -> str:
         return "use double quotes"
     if b",}" in text.replace(b" ", b"") or b",]" in text.replace(b" ", b""):
         return "remove the comma before the closing bracket"
-    return "write one JSON object a line"
+    return "write one JSON object per line"

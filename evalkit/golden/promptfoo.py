@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 Complain = Callable[[str, str], None]
-"""Called with one problem of the row and its fix."""
+"""Function that is called with one problem of the row and its fix."""
 
 _COLUMN = re.compile(r"__expected\d*")
 _ASSERTION = re.compile(

@@ -79,15 +79,15 @@ def open_golden(
     """Check every row of a golden set.
 
     Args:
-        source: what the suite says.
+        source: source in the suite.
         file: the resolved file, `None` for a hub data set.
-        shown: how the file is named in messages.
+        shown: name of the file in messages.
         need: called for each valid case; the fields that it yields are collected in `missing`.
         reading: the meaning of columns in the rest of the suite.
         cohorts: names that the suite reports by, whose sizes are checked.
 
     Raises:
-        InputError: with every problem found (at most 200).
+        InputError: reports every problem found (at most 200).
     """
     problems: list[Problem] = []
     note = noting(problems)
@@ -119,10 +119,10 @@ def known_golden(
     """Return the set as checked by a run with the same suite, if its file is unchanged.
 
     Args:
-        source: what the suite says.
+        source: source in the suite.
         file: the resolved file, `None` for a hub data set.
-        shown: how the file is named in messages.
-        facts: of the run's manifest.
+        shown: name of the file in messages.
+        facts: facts of the run's manifest.
         reading: the meaning of columns in the rest of the suite.
     """
     if file is None or facts.file_sha256 != file_sha256(file):
@@ -227,7 +227,7 @@ def header_of(source: GoldenSource, file: Path | None, shown: str) -> Header:
     """Read the names of a file's columns.
 
     Raises:
-        InputError: with every problem up to the first row.
+        InputError: reports every problem up to the first row.
     """
     problems: list[Problem] = []
     table, rows = _open_rows(source, file, shown, problems.append, _unheard)
@@ -243,9 +243,9 @@ def _open_rows(
     """Return the raw rows of a set with their lines, and the state of their columns.
 
     Args:
-        source: what the suite says.
+        source: source in the suite.
         file: the resolved file, `None` for a hub data set.
-        shown: how the file is named in messages.
+        shown: name of the file in messages.
         note: called for unreadable rows.
         warn: called for values and columns that are left out.
         fix: fix to suggest for bytes that are not in the encoding of a text file.

@@ -29,7 +29,7 @@ def read_separated(path: Path, table: RawTable, source: GoldenSource, note: Note
     Args:
         path: the file.
         table: state of the file; the line of the header is set.
-        source: what the suite says.
+        source: source in the suite.
         note: called for every problem.
         fix: fix to suggest for bytes that are not in the encoding of the file.
     """
@@ -139,15 +139,15 @@ def _header(seen: list[str], lines: _RowLines, separator: str) -> Sequence[str]:
 
 
 class _Again:
-    """Yield the lines that were read so far, then further ones."""
+    """Yield the lines that were read so far, then the rest."""
 
     def __init__(self, seen: list[str], lines: _RowLines, *, keep: bool = False) -> None:
         """Start at the first line.
 
         Args:
             seen: the lines that were read.
-            lines: the further ones.
-            keep: whether to add further lines to `seen`, up to `_HEADER_LINES`.
+            lines: the rest of the lines.
+            keep: whether to add more lines to `seen`, up to `_HEADER_LINES`.
         """
         self._seen, self._lines, self._keep, self._at = seen, lines, keep, 0
         self.number = lines.number - len(seen)

@@ -15,7 +15,7 @@ FEW_CASES = 30
 SHOWN_IDS = 5
 
 Need = Callable[[Case], Iterator[str]]
-"""Returns the fields that a case lacks for the scorers that apply to it."""
+"""Function that returns the fields that a case lacks for the scorers that apply to it."""
 
 
 @dataclass(slots=True)

@@ -54,7 +54,7 @@ def read_table(source: GoldenSource, file: Path | None, table: RawTable) -> Iter
 
 @functools.cache
 def fetch(url: str, shown: str) -> Path:
-    """Fetch a remote file into the cache of `datasets`, unless this version is there; its suffix gives its format.
+    """Fetch a remote file into the cache of `datasets`, unless it has this version; its suffix gives its format.
 
     The server identifies versions by `ETag` or `Last-Modified`. Without these, each process fetches the file.
 

@@ -55,7 +55,7 @@ class Budget:
         self.n_unknown += usage is None or usage.cost_usd is None
 
     def check(self) -> None:
-        """Refuse a call once the limit is reached.
+        """Reject a call once the limit is reached.
 
         Raises:
             BudgetReached: The limit is reached.

@@ -28,7 +28,7 @@ FORMAT = 1
 
 _SIGNED = b"evalkit reply 1"
 _ATTEMPTS = 3
-"""Wait for other runs that write to the cache."""
+"""Number of attempts while other runs write to the cache."""
 
 LOCK = "cache.lock"
 """Lock file beside the cache: shared by runs, held exclusively while replies are removed."""
@@ -97,7 +97,7 @@ class ReplyCache:
     def put(self, key: str, reply: dict[str, Any]) -> dict[str, Any]:
         """Store a reply, unless another run has stored one in the meantime; then that one counts for both.
 
-        If the disk refuses it, it is not stored.
+        If it cannot be written, it is not stored.
 
         Returns:
             The reply that counts: `reply` itself, or the other run's.
@@ -186,8 +186,7 @@ def in_use(file: Path, *, alone: bool = False) -> Iterator[bool]:
 def connect(file: Path) -> sqlite3.Connection:
     """Open the database; create or migrate it if necessary.
 
-    Raises:
-        sqlite3.Error: it is not a database, or the disk refuses.
+    Raises: sqlite3.Error: it is not a database, or cannot be written.
     """
     db = sqlite3.connect(file, timeout=5, isolation_level=None, check_same_thread=False)
     try:

@@ -1,4 +1,4 @@
-"""One client for every question to a model."""
+"""Ask a model, with retries, limits, a budget and a cache."""
 
 from __future__ import annotations
 

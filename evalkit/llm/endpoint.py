@@ -38,7 +38,7 @@ KINDS = {
     "timeout": ("timeout", "; raise timeout_s"),
     "too_large": ("too_large", "; is it a chat endpoint?"),
 }
-"""Kind of a failed exchange -> kind of the error, and what to add to its message."""
+"""Kind of a failed exchange -> kind of the error, and the end of its message."""
 FIXES = {
     400: "; if it names a sampling field, set temperature or seed to null",
     401: "; check the key in api_key_env",
@@ -47,7 +47,7 @@ FIXES = {
 }
 DENIED_STATUSES = frozenset({401, 403})
 ENOUGH_DENIALS = 3
-"""Refusals without an accepted request after which the key is considered invalid."""
+"""Number of refusals, without an accepted request, after which the key is considered invalid."""
 
 
 class Refused(Exception):

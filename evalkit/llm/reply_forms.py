@@ -24,7 +24,7 @@ def in_clear_form(value: Any, schema: type[BaseModel]) -> Any:
     `5.0`, `"5"` and, on a scale up to 5, `"5/5"` are the whole number 5, `"true"` is true, `"Pass"` is the choice
     `pass`, keys are read in any case, a single object around the reply is opened, and keys that the schema does not
     have are left out. Anything else is returned unchanged for the strict check to reject: `"5/10"`, true as a number,
-    or a further key such as `final_score` or `verdict` with another value.
+    or an additional key such as `final_score` or `verdict` with another value.
     """
     node = _json_schema(schema)
     return _clear(_opened(value, node.get("properties", {})), node, node.get("$defs", {}))

@@ -108,7 +108,7 @@ class RetryPolicy:
     jitter_s: float = 2.0
 
     def repeats(self, failure: ExchangeFailed) -> bool:
-        """Tell whether the request may be sent again after this failure."""
+        """Return whether the request may be sent again after this failure."""
         if failure.status is not None:
             # OpenAI also answers 429 if a quota is used up, which waiting does not change.
             return failure.status in self.statuses and b"insufficient_quota" not in failure.body
@@ -147,9 +147,10 @@ class RetryPolicy:
 
 
 REPEATABLE = RetryPolicy(statuses=TURNED_AWAY | LOST_REPLY, lost_replies=True)
-"""For requests that change nothing at the server: judges, embeddings, `chat:` systems, idempotent `http:` systems."""
+"""Policy for requests that change nothing on the server: judges, embeddings, `chat:` systems, idempotent `http:`
+systems."""
 AT_MOST_ONCE = RetryPolicy(statuses=TURNED_AWAY, lost_replies=False)
-"""For requests that may change something: `http:` systems."""
+"""Policy for requests that may change something: `http:` systems."""
 
 
 def parse_retry_after(value: str | None, now: datetime) -> float | None:

@@ -187,7 +187,7 @@ def save_run(folder: RunFolder, name: str, accepted: str = "") -> RunFolder:
 
     Args:
         folder: the run.
-        name: of the baseline.
+        name: name of the baseline.
         accepted: reason to accept a run that was not approved.
 
     Raises:

@@ -16,7 +16,7 @@ def cache_file(folder: Path | None) -> Path:
     """Return the file of a project's cached replies, which need not exist.
 
     Args:
-        folder: in the project; `None` for the current one.
+        folder: folder in the project; `None` for the current one.
 
     Raises:
         InputError: there is no such folder, or a link leads out of the project.

@@ -46,7 +46,7 @@ class Judged:
         return tuple(each for each in self.frame.metrics if each.is_opinion)
 
     def warnings(self) -> tuple[Problem, ...]:
-        """Metrics of labels that no scorer of the run gives."""
+        """Return the labelled metrics that no scorer of the run gives."""
         return tuple(unknown_metrics(self.labels, [each.name for each in self.frame.metrics]))
 
     def one(self, metric: str | None, flag: str) -> str:
@@ -114,7 +114,7 @@ def record_of(judged: Judged, metric: str, found: Sequence[Agreement], today: da
 
     own = tuple(each for each in found if each.metric == metric and each.rater_kind == "person")
     if all(each.kappa.value is None for each in own):
-        what = f"there is no kappa of {metric} with people to keep"
+        what = f"no kappa of {metric} with people, so nothing to record"
         raise InputError(Problem("--out", what, "add labels with `rater_kind: person` of these very answers"))
     judge = next(each.judge for each in judged.judges if each.name == metric)
     return Calibration(

@@ -6,11 +6,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from evalkit.formats.conversation import Conversation, conversation_of
+from evalkit.formats.turns import n_turns
 from evalkit.operations.span import Span
 from evalkit.suite.model import Suite
 from evalkit.systems import CALLED
 from evalkit.systems.chat import ChatSystem
-from evalkit.types import Case, Output
+from evalkit.types import Case, Row
 
 
 @dataclass(frozen=True)
@@ -31,14 +32,14 @@ def single_calls(n_rows: int) -> ConversationCalls:
 
 
 def conversation_calls(
-    suite: Suite, rows: Iterable[tuple[Case, int]], typical: Sequence[Output] = ()
+    suite: Suite, rows: Iterable[tuple[Case, int]], typical: Sequence[Row] = ()
 ) -> ConversationCalls:
     """Count calls turn by turn; scripts have a known length, a simulated user may end at any turn.
 
     Args:
-        suite: how conversations are led.
+        suite: suite with the settings of conversations.
         rows: cases, with the number of repeats to run.
-        typical: conversations of an earlier run; their mean length is the likely value.
+        typical: rows of an earlier run; the mean length of their simulated conversations is the likely value.
     """
     conversation = suite.conversation
     if conversation is None or not isinstance(suite.system, CALLED):
@@ -66,9 +67,8 @@ def _turns(planned: Conversation, max_turns: int, likely: float | None) -> Span:
     return Span(1, None if likely is None else min(likely, max_turns), max_turns)
 
 
-def _mean_turns(outputs: Sequence[Output]) -> float | None:
+def _mean_turns(rows: Sequence[Row]) -> float | None:
     """Return the mean number of turns of conversations with a simulated user; `None` if there is none."""
-    counts = [
-        sum(message.role == "user" for message in output.messages or ()) for output in outputs if output.user_usage
-    ]
+    simulated = [(row.case, row.output) for row in rows if row.output is not None and row.output.user_usage]
+    counts = [count for count in (n_turns(*each) for each in simulated) if count is not None]
     return sum(counts) / len(counts) if counts else None

@@ -110,7 +110,7 @@ def _sampled(file: Path, names: Sequence[str]) -> Mapping[Cell, float]:
             continue
         counts[tuple(str(given[name]) for name in names)] += 1
     if problems or not counts:
-        raise InputError(problems or Problem(str(file), "holds no call", "add one JSON object a line"))
+        raise InputError(problems or Problem(str(file), "holds no call", "add one JSON object per line"))
     return counts
 
 

@@ -137,4 +137,4 @@ def _asked_by_gate(planned: Planned) -> Iterator[str]:
     again += ["cases that look worse than the baseline"] if compares else []
     if again:
         whom = ", of both systems" if compares and policy.escalates else ""
-        yield f"Not counted: what the gate asks again, {' and '.join(again)}{whom}."
+        yield f"Not counted: calls that the gate repeats for {' and '.join(again)}{whom}."

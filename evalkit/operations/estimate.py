@@ -114,7 +114,7 @@ def estimate(prepared: Prepared, work: Work, typical: Typical | None, notes: Ite
     n_rows = sum(repeats for _, repeats in work.open)
     called = 0 if suite.system_kind == "replay" else n_rows
     rows = typical.rows if typical is not None else ()
-    conversations = conversation_calls(suite, work.open, [row.output for row in rows if row.output is not None])
+    conversations = conversation_calls(suite, work.open, rows)
     spent = {"system": _system(prepared, called, typical)}
     if prepared.user is not None:
         spent["user"] = _user(prepared.user, conversation_key(suite), conversations.n_simulated, typical)

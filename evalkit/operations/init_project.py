@@ -62,7 +62,7 @@ def init_project(folder: Path, table: CaseTable | None = None, *, agent: bool = 
     Args:
         folder: folder for the suite; created if missing.
         table: the user's own cases; without it, the suite has cases and a small system, and runs without editing.
-        agent: write six conversations with an agent and its tools, in place of five questions. Not with a table.
+        agent: write six conversations with an agent and its tools instead of five questions. Not with a table.
 
     Raises:
         InputError: a file of the suite already exists, one cannot be written, or the table cannot be read.

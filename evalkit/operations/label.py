@@ -15,6 +15,7 @@ import numpy as np
 
 from evalkit.errors import InputError, Problem, noting
 from evalkit.formats.labelled_text import labelled_text
+from evalkit.formats.turns import has_several_turns
 from evalkit.golden.json_lines import read_jsonl
 from evalkit.operations.calibrate import Judged
 from evalkit.report.label_page import Item, Queue
@@ -39,7 +40,7 @@ def draw_queue(judged: Judged, scorer: str, n: int, *, by: str | None, seed: int
         scorer: the judge's metric.
         n: answers to draw; those with a label are left out.
         by: cohort to spread over, the first of the suite if it is `None`.
-        seed: of the draw and the order.
+        seed: seed of the draw and the order.
 
     Raises:
         InputError: There is no such cohort, or no unlabelled answer.
@@ -93,7 +94,7 @@ def _item(row: Row, chance: float) -> Item:
         raise ValueError(f"row {row.case.id} has a grade and no answer")
     return Item(
         case_id=row.case.id,
-        answer_sha256=answer_sha256(labelled_text(row.output)),
+        answer_sha256=answer_sha256(labelled_text(row.case, row.output)),
         inclusion_probability=chance,
         input=row.case.question,
         conversation=_conversation(row.case, row.output),
@@ -105,11 +106,11 @@ def _item(row: Row, chance: float) -> Item:
 
 def _conversation(case: Case, output: Output) -> tuple[tuple[str, str], ...]:
     """Return (who, what) of each line in a conversation, or in a chat before the answer; empty for a plain question."""
-    turns = sum(message.role == "user" for message in output.messages or ())
-    if turns < 2 and isinstance(case.input, str):
+    several = has_several_turns(case, output)
+    if not several and isinstance(case.input, str):
         return ()
     lines = transcript_of(case, output).lines
-    lines = lines if turns > 1 else lines[:-1]
+    lines = lines if several else lines[:-1]
     return tuple((" ".join(filter(None, (line.role, line.record.get("name")))), _said(line)) for line in lines)
 
 
@@ -160,7 +161,7 @@ def take_labels(judged: Judged, export: Path, into: Path) -> Taken:
             existing one.
     """
     if not export.is_file():
-        raise InputError(Problem(str(export), "no such file", "name what the labelling page exported"))
+        raise InputError(Problem(str(export), "no such file", "name an export of the labelling page"))
     if into.exists() and not into.is_file():
         raise InputError(Problem(str(into), "not a regular file", "name a .jsonl file with --into"))
     if into.suffix == ".gz":
@@ -206,7 +207,9 @@ def _checked(judged: Judged, export: Path, into: Path) -> tuple[list[str], int]:
     rows = [raw for _, raw in read_jsonl(export, str(export), noting(problems))]
     there = {_key(label): label.label for label in old}
     answers = {
-        (row.case.id, answer_sha256(labelled_text(row.output))) for row in judged.stored.folder.rows() if row.output
+        (row.case.id, answer_sha256(labelled_text(row.case, row.output)))
+        for row in judged.stored.folder.rows()
+        if row.output
     }
     fresh = [(label, raw) for label, raw in zip(new, rows, strict=True) if _key(label) not in there]
     for label in new:

@@ -1,4 +1,4 @@
-"""Power analysis: run-to-run variance and the smallest regression the gate can detect."""
+"""Analyse power: run-to-run variance and the smallest regression that the gate can detect."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Detectable:
     """The smallest drop that one gate can find.
 
     Attributes:
-        metric: of the gate.
+        metric: metric of the gate.
         cohort: `overall` or `name=value`.
         n: cases.
         flips: mean squared difference between two runs, in shares of the range; `None` without two scored runs.
@@ -97,10 +97,10 @@ def measure_noise(folder: RunFolder, suite_file: Path | None, *, trials: int, se
     """Compare the repeats of a stored run with each other.
 
     Args:
-        folder: of a run with two repeats or more.
+        folder: folder of a run with two repeats or more.
         suite_file: suite whose gate defines the comparison; `None` for the suite of the run, if it exists.
         trials: comparisons of the system with itself.
-        seed: of the draws.
+        seed: seed of the draws.
 
     Raises:
         InputError: the folder or the suite cannot be read, or no case has two graded answers.
@@ -142,11 +142,11 @@ def noise_of(
 
     Args:
         frame: a run whose cases have two repeats or more.
-        policy: which cohorts.
-        metrics: that the gate compares.
+        policy: policy with the cohorts to compare.
+        metrics: metrics that the gate compares.
         critical: cohorts that are tested in a family of their own.
         trials: comparisons of two runs assembled from the repeats, drawn at random for each case.
-        seed: of the draws.
+        seed: seed of the draws.
 
     Raises:
         ValueError: no case has two repeats.
@@ -272,7 +272,7 @@ def seen_by(
 
     Args:
         subjects: every gate of the comparison.
-        design: of the comparison.
+        design: design of the comparison.
         shown: metrics to return, all if it is `None`; the others only count as members of the family.
         twin: the pass/fail metric that `pass_rate` moves with.
     """

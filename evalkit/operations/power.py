@@ -31,7 +31,7 @@ def power_of(suite_file: Path, flips: float | None = None) -> tuple[Detectable, 
 
     Args:
         suite_file: the suite.
-        flips: share of cases that flip between two runs, from 0 to 1, instead of what the baseline shows.
+        flips: share of cases that flip between two runs, from 0 to 1, instead of the baseline's share.
 
     Raises:
         InputError: the suite, its golden set or its baseline cannot be read, or `flips` is not a number.

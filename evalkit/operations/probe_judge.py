@@ -27,7 +27,7 @@ async def judge_health(
         suite: suite with the judges, their endpoint and the golden set for the probes.
         env: environment with the keys.
         n: cases to draw for each judge.
-        seed: of the draw.
+        seed: seed of the draw.
         limit_s: seconds for each judge; see `probe`.
         progress: called after each answer.
 

@@ -160,7 +160,7 @@ async def plan_run(request: Request, env: Mapping[str, str], stack: AsyncExitSta
     """Check everything that a run depends on and choose its cases, without calling or writing anything.
 
     Raises:
-        InputError: with every problem of suite, data, flags and baseline.
+        InputError: reports every problem of suite, data, flags and baseline.
         NothingSelected: no case is left.
     """
     from evalkit.suite.parse import load_suite
@@ -199,7 +199,7 @@ def decide_again(
         env: the environment, in which CI names the target branch.
 
     Raises:
-        InputError: if the folder, the suite or the baseline cannot be read.
+        InputError: the folder, the suite or the baseline cannot be read.
     """
     from evalkit.suite.parse import load_suite
 

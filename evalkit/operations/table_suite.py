@@ -65,7 +65,7 @@ def suite_of_table(template: str, table: CaseTable, folder: Path, root: Path, ca
     Args:
         template: a suite with placeholders in capitals.
         table: the file; it must be inside the project.
-        folder: where the suite is written to.
+        folder: target folder of the suite.
         root: the project.
         called: the system's callable, as YAML.
 
@@ -82,7 +82,11 @@ def suite_of_table(template: str, table: CaseTable, folder: Path, root: Path, ca
     except InputError as error:
         raise InputError(_as_flags(each, folder, table) for each in error.problems) from None
     if not header.names:
-        raise InputError(Problem(shown, "the file has no rows", "write a header and one row for each case"))
+        what = (
+            "the file has no rows" if table.sheet is None else f"the sheet {table.sheet!r} has no row below its header"
+        )
+        other = "" if table.sheet is None else ", or name another sheet"
+        raise InputError(Problem(shown, what, f"write a header and one row for each case{other}"))
     found = propose_columns(header.names)
     if header.is_cut and (len(header.names) == 1 or any(each.reason == NO_NAME for each in found)):
         what = "the first row names few columns, and none of them for the question: it is probably a title"
@@ -154,10 +158,11 @@ def _as_flags(problem: Problem, folder: Path, table: CaseTable) -> Problem:
     """Name flags of `evalkit init` in a fix that names settings of `golden:`, because there is no suite yet."""
 
     def as_command(found: re.Match[str]) -> str:
-        given = parse_data(found[1].encode(), "", len(found[1]))[0]["golden"]
+        line = found[1].encode()
+        given = parse_data(line, "", len(line))[0]["golden"]
         if not isinstance(given, Mapping) or not set(given) & set(_FLAGS):
             return found[0]
         flags = [word for key in _FLAGS if key in given for word in (f"--{key}", _WORDS.get(given[key], given[key]))]
         return f"`{shlex.join(['evalkit', 'init', str(folder), '--from', str(table.file), *map(str, flags)])}`"
 
-    return replace(problem, fix=re.sub(r"`(golden: .+?)`", as_command, problem.fix))
+    return replace(problem, fix=re.sub(r"`(golden: (?:\{.*?\}|.+?))`", as_command, problem.fix))

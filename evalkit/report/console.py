@@ -234,7 +234,7 @@ def _shifts(view: View) -> Iterator[Labelled]:
 
 
 def _worst(view: View, width: int) -> Iterator[Text]:
-    """Yield the worst cases: question, what is wrong and answer, one line each."""
+    """Yield the worst cases with question, fault and answer on one line each."""
     word = "newly failing" if view.failing_are_new else "failing"
     shown = view.failing[:SHOWN_FAILURES]
     head = f"{view.n_failing:,} {word}" + (f", the worst {len(shown)}" if view.n_failing > len(shown) else "")

@@ -62,7 +62,7 @@ def _causes(decision: Decision) -> list[Check]:
 
 
 def _conditions(decision: Decision, causes: list[Check], styles: dict[str, Style]) -> str:
-    """Return the first condition, and the number of further reasons."""
+    """Return the first condition, and the number of other reasons."""
     first = decision.reasons[0] if decision.reasons else ""
     if causes and causes[0].reason == first:
         first = _cause(causes[0], styles.get(causes[0].metric) or Style("number"))

@@ -62,8 +62,8 @@ def write_html(
     """Write the report file; rows are streamed, so memory does not grow with their texts.
 
     Args:
-        path: where the file goes; an older one is replaced when the new one is whole.
-        view: what the head of the page shows.
+        path: target file; an older one is replaced once the new one is complete.
+        view: data for the head of the page.
         rows: the candidate's rows, sorted by case id and repeat, walked once.
         baseline_rows: the baseline's rows, sorted in the same way, walked once, `None` if there is no baseline.
         labels: raters' labels of answers, which link the cells of a confusion matrix to cases.

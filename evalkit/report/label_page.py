@@ -30,7 +30,7 @@ class Item:
     contexts: tuple[str, ...]
     answer: str
     conversation: tuple[tuple[str, str], ...] = ()
-    """(who, what) of each message and tool of a conversation, shown in place of the input; empty for a question."""
+    """(who, what) of each message and tool of a conversation, shown instead of the input; empty for a question."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +52,7 @@ def write_label_page(path: Path, queue: Queue) -> None:
     """Write the page; it opens from disk, sends nothing, and keeps entries in the browser until they are exported.
 
     Args:
-        path: where the file goes; an older one is replaced when the new one is whole.
+        path: target file; an older one is replaced once the new one is complete.
         queue: the answers; the file contains neither the judge's scores nor other runs.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined

@@ -33,7 +33,7 @@ _WORST = 10
 _LISTED = 100
 _GATE_HEAD: tuple[Line, ...] = (("Check",), ("Now",), ("Base",), ("Drop",), ("Need",), ("Outcome",))
 MOST_WORDS = 250
-"""Maximum words of a comment that are read before a fold is opened, the titles of the folds included."""
+"""Maximum number of words in a comment before a fold is opened, with the titles of the folds."""
 _HEADLINE_WORDS, _FOOT_WORDS, _COMMAND_WORDS = 24, 10, 16
 _CHOICES = ((3, 3), (3, 2), (2, 2), (2, 1), (1, 1))
 """Reasons and cases to show; the first that fits is taken."""
@@ -134,10 +134,10 @@ def sentence(title: str, parts: Sequence[str], most: int, words: int) -> Line:
     """Format `Title: first · second · 3 more`; empty without parts.
 
     Args:
-        title: of the list.
+        title: title of the list.
         parts: any number.
         most: parts to show.
-        words: of the parts that are shown; only the first part is cut.
+        words: words of the parts that are shown; only the first part is cut.
     """
     kept: list[str] = []
     for part in parts[:most]:
@@ -155,7 +155,7 @@ def _without_hashes(change: str) -> str:
 
 
 def _cases_to_look_at(view: View, most: int) -> Section | None:
-    """Return the worst cases: question, what is wrong, answer."""
+    """Return the worst cases with question, fault and answer."""
     if not view.failing or not view.news:
         return None
     shown = view.failing[:most]

@@ -91,7 +91,7 @@ def without_turn(text: str, number: int | None) -> str:
 
 
 def _mappings(items: object) -> list[Mapping[str, Any]]:
-    """Return the mappings of a list; any scorer may fill its details as it likes."""
+    """Return the mappings of a list, because details of a scorer may have any form."""
     return [item for item in items if isinstance(item, Mapping)] if isinstance(items, list | tuple) else []
 
 

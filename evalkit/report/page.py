@@ -86,7 +86,7 @@ def markdown(page: Page, limit_bytes: int = STEP_SUMMARY_BYTES, *, foot: str = "
     longer than the limit.
 
     Args:
-        page: what to show.
+        page: page to render.
         limit_bytes: size limit of the place where the page is shown.
         foot: a last line in trusted Markdown, such as a link to the report; it is never dropped.
     """
@@ -203,7 +203,7 @@ def read_page(data: bytes) -> Page:
     """Read a page from untrusted JSON.
 
     Raises:
-        ValueError: names what is wrong.
+        ValueError: the page is invalid; the message names the fault.
     """
     if len(data) > PAGE_BYTES:
         raise ValueError(f"{len(data)} bytes, at most {PAGE_BYTES} are read")

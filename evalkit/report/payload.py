@@ -31,7 +31,7 @@ def write_payload(
         view: names, changes and metrics of the run.
         rows: the candidate's, sorted by case id and repeat.
         baseline_rows: the baseline's, sorted in the same way.
-        labels: of raters, on answers of this run or of others.
+        labels: labels of raters, on answers of this run or of others.
         record: the release decision as Markdown.
     """
     removed = {case_id for case_id, change in view.changes.items() if change == "removed"}

@@ -28,7 +28,7 @@ def write_table(path: Path, view: View, rows: Rows, baseline_rows: Rows | None) 
     with an apostrophe; numbers are written as they are.
 
     Args:
-        path: where the file goes; an older one is replaced when the new one is whole.
+        path: target file; an older one is replaced once the new one is complete.
         view: gives the changes and the advisory metrics.
         rows: the candidate's rows, sorted by case id and repeat, walked twice.
         baseline_rows: the baseline's, sorted in the same way, `None` if there is no baseline.

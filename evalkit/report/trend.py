@@ -42,7 +42,7 @@ def trends(
 
     Args:
         past: the oldest first, including this run.
-        summary: of this run.
+        summary: summary of this run.
         gated: metrics that the gate uses, in the order of the table.
         styles: style of each metric.
     """

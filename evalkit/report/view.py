@@ -359,7 +359,7 @@ def _incomparable(comparison: Comparison | None) -> tuple[str, ...]:
 
 
 def _score_key(parts: Any) -> str:
-    """Format what a score depends on in one line: `keywords 1, options 619a519312fa85bc`."""
+    """Format the dependencies of a score in one line: `keywords 1, options 619a519312fa85bc`."""
     if not isinstance(parts, Mapping):
         return str(parts)
     named = [f"{name} {value}" for name, value in parts.items() if name != "scorer" and value not in (None, "")]

@@ -40,7 +40,7 @@ def addresses_of(suite: Suite, embedder: Embedder | None, env: Mapping[str, str]
 
 
 def _plain_url(url: str) -> str:
-    """An address as the suite writes it, without user, query and fragment."""
+    """Return an address as in the suite, without user, query and fragment."""
     head, _, rest = url.partition("://")
     host, slash, path = rest.partition("/")
     return f"{head}://{host.rpartition('@')[2]}{slash}{path}".partition("?")[0].partition("#")[0].rstrip("/")

@@ -83,7 +83,7 @@ class CaseChecks:
         """Check every check of a case before the first call.
 
         Raises:
-            InputError: with all problems; their places are keys such as `checks[1].regex.pattern`.
+            InputError: reports all problems; their places are keys such as `checks[1].regex.pattern`.
         """
         checks, unsound = _read(_text(case))
         problems = [*unsound, *(problem for check in checks for problem in _lacking(check, case))]
@@ -156,7 +156,7 @@ class _Row(Document):
     """Return a row for the checks; the caller knows its place."""
 
     def problem(self, path: Path, what: str, fix: str = "") -> Problem:
-        """A problem at a key of the row."""
+        """Return a problem at a key of the row."""
         return Problem(dotted(path), what, fix)
 
 

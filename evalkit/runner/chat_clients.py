@@ -54,6 +54,12 @@ def open_cache(suite: Suite, env: Mapping[str, str], stack: AsyncExitStack, repl
     return stack.enter_context(cache)
 
 
+def given_up_note(who: str, client: ChatClient) -> str:
+    """Name the sampling fields that an endpoint refused; empty if there are none."""
+    fields, them = " or ".join(client.given_up), "it" if len(client.given_up) == 1 else "them"
+    return f"the endpoint of the {who} {client.model} does not accept {fields}; asked without {them}" if fields else ""
+
+
 def judges_of(suite: Suite) -> tuple[ChatConfig, ...]:
     """Return the settings of the judge and its panel."""
     return (suite.judge.chat, *suite.judge.panel) if suite.judge and suite.judge.chat else ()

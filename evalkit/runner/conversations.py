@@ -40,7 +40,7 @@ def ended_grader(index: int) -> Grader:
     """Return the scoring of `ended`.
 
     Args:
-        index: of the grader, after those of the suite.
+        index: position of the grader, after those of the suite.
     """
     scorer = ConversationEnded()
     return Grader(scorer, key=score_key("ended", scorer, scorer), index=index)

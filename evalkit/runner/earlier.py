@@ -48,7 +48,7 @@ class EarlierRows:
         """Read every row; `charge` is called with each, for its cost.
 
         Raises:
-            InputError: for an intact row of another run, with its line.
+            InputError: an intact row belongs to another run; the message has its line.
         """
         place = 0
         path = self.folder.rows_file
@@ -118,7 +118,7 @@ class EarlierRows:
         """Move damaged lines, edited rows and rows of removed cases from the journal to a file beside it.
 
         Raises:
-            StoreError: if the disk refuses it; the journal is unchanged.
+            StoreError: a file cannot be written; the journal is unchanged.
         """
         path, aside = self.folder.rows_file, self.folder.file(SET_ASIDE)
         try:

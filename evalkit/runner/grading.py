@@ -88,7 +88,7 @@ def grade_all(graders: Sequence[Grader]) -> GradeAll:
 async def _graded(
     grader: Grader, score: Scoring, expected: Mapping[str, Metric], case: Case, output: Output, repeat: int
 ) -> Iterator[Grade]:
-    if grader.over in (None, "conversation"):
+    if grader.over in (None, "conversation") or isinstance(grader.scorer, OfWholeConversation):
         return await _asked(grader, partial(score, case, output, repeat), expected)
     if grader.over != "turn":
         return await _asked(grader, partial(over_answers(score, grader.over), case, output, repeat), expected)
@@ -121,7 +121,7 @@ async def _asked(
 
 
 def failed_by(fault: str, grade: Grade, metric: Metric) -> Grade:
-    """Return the grade of an output that is not an answer: it never passes, whatever the scorer returns.
+    """Return the grade of an output that is not an answer, which never passes.
 
     A graded metric keeps its value, measured on the returned text. A pass/fail metric fails. If no grade could be
     given, a pass/fail metric fails and a graded one stays unknown.

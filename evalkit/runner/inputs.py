@@ -1,4 +1,4 @@
-"""Checks made before the first call: labels against cases, baseline against scorers."""
+"""Check inputs before the first call: labels against cases, baseline against scorers."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def unlike_scores(
         prepared: the suite.
         baseline: the stored run.
         metrics: those that the policy compares; `None` for all that decide.
-        place: of the baseline.
+        place: location of the baseline.
     """
     from evalkit.gate.comparable import SCORE_AGAIN, applied_in, incomparable_metrics, is_shared, unlike
 

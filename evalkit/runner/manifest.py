@@ -49,9 +49,9 @@ def manifest_of(
 
     Args:
         prepared: the checked suite.
-        terms: of its decision.
+        terms: terms of its decision.
         now: start of the run.
-        expected: rows that the plan asks for.
+        expected: number of planned rows.
         sample: how its cases were drawn, `None` if all cases are run.
         command: the command line that started it.
     """

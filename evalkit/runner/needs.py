@@ -27,7 +27,7 @@ _EXPECTED = frozenset({"required", "forbidden", "reference", "contexts", "expect
 
 
 def need_of(suite: Suite, graders: Sequence[Grader], shared: Shared, note: Callable[[Problem], None]) -> Need:
-    """Yield what a case lacks: `scorer:field`, `cohort:name`, `system:field` or `answer:`."""
+    """Yield the missing parts of a case: `scorer:field`, `cohort:name`, `system:field` or `answer:`."""
     cohorts = set(suite.options.cohorts) - {"query_length", "kind", "severity"}
     during = DURING if suite.conversation is not None else ()
     named = {name.partition(".")[0]: name for name in getattr(suite.system, "fields", ())}

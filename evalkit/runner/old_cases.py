@@ -32,9 +32,9 @@ def with_former(
 
     Args:
         own: the decision on the run's own rows.
-        folder: of the run.
-        manifest: of the run; it lists the former cases.
-        terms: of the decision.
+        folder: folder of the run.
+        manifest: manifest of the run; it lists the former cases.
+        terms: terms of the decision.
         final: whether no case can be run again.
 
     Returns:

@@ -138,7 +138,7 @@ async def prepare(
         checked: the golden set of an earlier run of the same suite; if unchanged, it is not checked again.
 
     Raises:
-        InputError: with the problems of the golden set, the system, the scorers and the gate together.
+        InputError: reports the problems of the golden set, the system, the scorers and the gate together.
     """
     env = dict(env)  # a system may empty the process's own
     process = Process()

@@ -62,7 +62,7 @@ def checked_golden(out: Path | None, suite: Suite) -> GoldenFacts | None:
 
 
 def enter(folder: RunFolder, manifest: Manifest, running: Running, resume: Resume) -> Place:
-    """Write the manifest of a new run, or continue the run that is there.
+    """Write the manifest of a new run, or continue the existing run.
 
     Raises:
         InputError: the rows are another system's, or the folder was filled by a run that was faster.

@@ -28,7 +28,7 @@ class Scoring:
         return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:12]
 
     def stands(self, row: Row, *, retry: bool = False) -> bool:
-        """Return True if a row needs no further scorer and holds no grade of a removed one."""
+        """Return True if a row has grades of all scorers and of no removed one."""
         if row.output is None or (row.scored_by == self.id and not retry):
             return True
         return not self.open_to(row, retry=retry) and set(row.scores) <= self._applied(row)

@@ -18,6 +18,7 @@ from evalkit.formats.manifest import Manifest
 from evalkit.gate.assess import Terms, assess, refuse_incomparable
 from evalkit.results import Decision, Summary
 from evalkit.runner.alternation import MOST_TIMED_CASES, alternating
+from evalkit.runner.chat_clients import given_up_note
 from evalkit.runner.conversations import open_system
 from evalkit.runner.earlier import EarlierRows
 from evalkit.runner.engine import MakeRow, Stop, answered_and_graded, run_cases
@@ -109,7 +110,7 @@ class Session:
         """Seconds that the calls took, `None` if some were made in another process."""
 
     async def to_decision(self, answer: Answer, journal: Journal, terms: Terms) -> tuple[Summary, Decision]:
-        """Run what is not in the journal, run suspects again if the gate needs it, and decide."""
+        """Run the cases that are not in the journal, run suspects again if the gate needs it, and decide."""
         self.watcher.begin(self.prepared, self.expected, len(self.done) - self.earlier.n_open, terms.baseline_title)
         warming = asyncio.create_task(asyncio.to_thread(_warm))
         started = perf_counter()
@@ -151,11 +152,8 @@ class Session:
         services, user = self.prepared.services, self.prepared.user
         judges = (*((services.llm,) if services.llm else ()), *services.panel)
         for who, client in (*(("judge", each) for each in judges), *((("user", user),) if user else ())):
-            if client.given_up:
-                fields, them = " or ".join(client.given_up), "it" if len(client.given_up) == 1 else "them"
-                self.watcher.note(
-                    f"the endpoint of the {who} {client.model} does not accept {fields}; asked without {them}"
-                )
+            if note := given_up_note(who, client):
+                self.watcher.note(note)
 
     def _noted(self, make_row: MakeRow) -> MakeRow:
         """Note each case before it runs, so that the next process knows which were in flight."""
@@ -196,7 +194,7 @@ class Session:
                 self._count(self._keep(Row(case=case, repeat=repeat, skipped=reason), journal))
 
     async def _call_all(self, make_row: MakeRow, journal: Journal, terms: Terms) -> None:
-        """Run what is planned; if speed is compared, alternate with the baseline's system."""
+        """Run the planned cases; if speed is compared, alternate with the baseline's system."""
         golden, options = self.prepared.golden, self.prepared.suite.options
         if sum(repeat < options.repeat for _, repeat in self.done) >= self.expected:
             return None
@@ -322,7 +320,7 @@ def charge(budget: Budget | None, stop: Stop, row: Row, *, with_judges: bool = F
     """Charge the budget, and stop if it is spent; the clients of judges and simulated users charge their own calls.
 
     Args:
-        budget: of the run, `None` if it has none.
+        budget: budget of the run, `None` if it has none.
         stop: called once the budget is spent.
         row: the paid row.
         with_judges: whether the row comes from another process, so that its judges and simulated users are yet to be

@@ -49,7 +49,7 @@ def terms_of_run(
     Args:
         prepared: the checked suite.
         env: the environment, in which CI names the target branch.
-        baseline: what `--baseline` names, `None` without it.
+        baseline: value of `--baseline`, `None` without it.
         partial: why the run is partial and so not gated, `None` for a whole one.
         asks: whether the system is called, so that cases of the base can be asked too.
         sample: the part of the golden set to run, `None` for all of it.
@@ -108,9 +108,9 @@ def terms_of_stored(
     """Collect the terms of a decision for a stored run.
 
     Args:
-        suite: to decide by.
-        manifest: of the run.
-        baseline: what `--baseline` names, `None` without it.
+        suite: suite whose gate decides.
+        manifest: manifest of the run.
+        baseline: value of `--baseline`, `None` without it.
         run: its folder.
         env: the environment, in which CI names the target branch.
 
@@ -184,7 +184,7 @@ def read_labels_of(suite: Suite, metrics: Iterable[Metric] = ()) -> tuple[Label,
         metrics: metrics of the run that the labels are for, if known.
 
     Raises:
-        InputError: with every problem of the label files.
+        InputError: reports every problem of the label files.
     """
     if not suite.label_files:
         return ()

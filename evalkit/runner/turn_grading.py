@@ -26,7 +26,7 @@ def over_answers(scoring: Scoring, over: Over) -> Scoring:
     """Return a scoring that sees a conversation's last answer, or all its answers.
 
     Args:
-        scoring: of one answer.
+        scoring: scoring of one answer.
         over: `last` or `all`.
     """
 
@@ -48,7 +48,7 @@ def over_turns(
     Args:
         sound: grades one turn; it raises nothing.
         needs: fields of a turn.
-        metrics: of the scorer, by name.
+        metrics: metrics of the scorer, by name.
         fold: how the grades of the turns become one; `None`: `all` for pass/fail metrics, `mean` for others.
     """
 
@@ -91,7 +91,7 @@ def folded(metric: Metric, grades: Sequence[tuple[int, Grade]], fold: Fold | Non
     an unscored turn leaves the conversation unscored; a turn that was never reached is skipped if others were graded.
 
     Args:
-        metric: what was measured.
+        metric: measured metric.
         grades: (turn, grade), in order.
         fold: see `over_turns`.
     """

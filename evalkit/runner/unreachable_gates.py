@@ -124,7 +124,7 @@ def reach_problems(suite: Suite, counts: CaseCounts, *, has_judge: bool) -> Iter
         has_judge: whether the suite has a judge endpoint.
 
     Yields:
-        At most one problem a check, at `gate[i].<key>`.
+        At most one problem for each check, at `gate[i].<key>`.
     """
     if not counts.graders:
         return  # their own problems are told
@@ -141,7 +141,7 @@ def reach_problems(suite: Suite, counts: CaseCounts, *, has_judge: bool) -> Iter
 
 _KEYS: dict[type[Item], str] = {Failures: "failures", Canary: "canary", NoRegression: "no_regression"}
 _Fault = tuple[str, str]
-"""(what is wrong, how to fix it)."""
+"""(fault, fix)."""
 
 
 def _unreachable(suite: Suite, counts: CaseCounts, check: Item, has_judge: bool) -> Iterator[_Fault]:

@@ -55,7 +55,7 @@ def scan(path: Path) -> Scan:
     """Check every line of a journal; a missing file holds nothing.
 
     Raises:
-        StoreError: if it cannot be read.
+        StoreError: it cannot be read.
     """
     sums: dict[bytes, bytes] = {}
     superseded: set[bytes] = set()
@@ -106,7 +106,7 @@ def lines_of(path: Path) -> Iterator[bytes]:
 
     Raises:
         InputError: the file does not exist, is a folder, or is not a packed journal.
-        StoreError: if the disk fails.
+        StoreError: the disk fails.
     """
     fix = "run the suite again, or save the baseline again"
     try:

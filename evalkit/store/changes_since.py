@@ -75,13 +75,13 @@ def before_in(folder: RunFolder, known: Sequence[Decided] = (), noted: Noted = f
     """Compare a run folder with its seal.
 
     Args:
-        folder: of a run, or of a saved baseline, which has no seal.
+        folder: folder of a run, or of a saved baseline, which has no seal.
         known: decisions of this run from other sources; if there are any, the run was sealed.
         noted: calls whose rows may be newer than the seal.
 
     Raises:
-        InputError: if it is not a run folder.
-        StoreError: if it cannot be read.
+        InputError: it is not a run folder.
+        StoreError: it cannot be read.
     """
     journals = folder.scans()
     earlier, own = _said(folder)

@@ -104,7 +104,7 @@ class RunFolder:
         """Write the manifest, whole or not at all.
 
         Raises:
-            StoreError: if the disk refuses it.
+            StoreError: it cannot be written.
         """
         return self.write_json(MANIFEST, manifest_record(manifest))
 
@@ -131,7 +131,7 @@ class RunFolder:
         """Write one file atomically.
 
         Raises:
-            StoreError: if the disk refuses it.
+            StoreError: it cannot be written.
         """
         target = self.path / name
         try:
@@ -179,7 +179,7 @@ def refuse_folder(out: Path, *, resume: bool) -> None:
     """Reject a folder that is not empty unless `resume` is set, and a missing one if it is.
 
     Raises:
-        InputError: naming the fix.
+        InputError: it is rejected; the message has the fix.
     """
     begun = _begun(out)
     if (above := next((up for up in out.absolute().parents if up.exists()), None)) and not above.is_dir():

@@ -90,7 +90,7 @@ def commit_of(reference: str, root: Path) -> str:
     """Resolve a reference to the full hash of its commit.
 
     Raises:
-        InputError: if there is no such commit here.
+        InputError: there is no such commit here.
     """
     ref, _ = split(reference)
     try:
@@ -110,7 +110,7 @@ def folder_at(reference: str, root: Path, names: Sequence[str]) -> Path | None:
     It lasts as long as the process.
 
     Raises:
-        InputError: for a reference that git does not know, and for files that cannot be read.
+        InputError: git does not know the reference, or a file cannot be read.
     """
     commit, (_, path) = commit_of(reference, root), split(reference)
     listed = git(root, "ls-tree", "-z", "-l", "--full-tree", commit, "--", f"{path}/").decode("utf-8", "replace")

@@ -61,8 +61,8 @@ class PastRun:
 def stored_runs(folder: Path, *, suite: str | None = None, most_read: int | None = None) -> tuple[PastRun, ...]:
     """List every run in a folder and in its baselines, oldest first, including partial and unfinished runs.
 
-    An index in the project's `.evalkit/` caches what was read. An entry is valid while none of the run's files has
-    changed, and the index can be deleted at any time. Outside a project there is no index.
+    An index in the project's `.evalkit/` caches runs that were read. An entry is valid while none of the run's files
+    has changed, and the index can be deleted at any time. Outside a project there is no index.
 
     Args:
         folder: the folder around run folders, such as `reports`.
@@ -119,8 +119,8 @@ def past_runs(run: RunFolder, baseline: RunFolder | None, suite: str) -> tuple[P
     Partial runs and folders that cannot be read are left out, because a trend without a point is better than none.
 
     Args:
-        run: a finished run; the newest `MOST_RUNS` runs that `stored_runs` finds around it count.
-        baseline: its baseline, whatever the name of its suite.
+        run: a finished run; at most `MOST_RUNS` runs around it are listed, the newest ones.
+        baseline: its baseline, even if its suite has another name.
         suite: name of the suite.
     """
     around = stored_runs(run.path.resolve().parent, suite=suite, most_read=_MOST_READ)

@@ -22,8 +22,8 @@ def read_rows(path: Path, damaged: list[Damage] | None = None) -> Iterator[Row]:
     """Yield intact rows in the order written; torn and altered lines are skipped and added to `damaged`.
 
     Raises:
-        InputError: if it is not a journal.
-        StoreError: if the file cannot be read.
+        InputError: it is not a journal.
+        StoreError: the file cannot be read.
     """
     for number, line in enumerate(lines_of(path), 1):
         row = decode_row(line)

@@ -59,7 +59,7 @@ class Running:
         """Record that a case is about to be run.
 
         Raises:
-            StoreError: if the disk refuses it; the run can be resumed.
+            StoreError: it cannot be written; the run can be resumed.
         """
         try:
             self._write(f"{digest} {repeat}\n")

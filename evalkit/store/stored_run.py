@@ -45,12 +45,12 @@ def load_run(folder: RunFolder, without: Collection[str] = ()) -> StoredRun:
     """Read a run folder or saved baseline.
 
     Args:
-        folder: of the run.
+        folder: folder of the run.
         without: ids of cases whose rows are left out.
 
     Raises:
         InputError: it is not a run folder, or its rows are missing, cut, or do not fit its manifest.
-        StoreError: if the disk fails.
+        StoreError: the disk fails.
     """
     manifest = folder.manifest()
     damaged: list[Damage] = []
@@ -122,7 +122,7 @@ def empty_frame(manifest: Manifest, shown: str = MANIFEST) -> Frame:
     """Return an empty frame with the metrics and rules of a manifest.
 
     Args:
-        manifest: of the run.
+        manifest: manifest of the run.
         shown: name of its file in messages.
 
     Raises:

@@ -29,9 +29,9 @@ def read_settings(
     """Return the settings of conversations with the parts that they name; problems are noted with their lines.
 
     Args:
-        builder: of the suite.
-        settings: of its conversations, `None` if it has none.
-        root: of the project.
+        builder: builder of the suite.
+        settings: settings of its conversations, `None` if it has none.
+        root: root of the project.
         resolve: function that finds a file named in the suite.
         placed: function that adds a model's options from the table of vendors.
     """

@@ -108,11 +108,11 @@ class JudgeConfig:
     chat: Any = None
     """Options of an OpenAI-compatible endpoint."""
     panel: tuple[Any, ...] = ()
-    """Options of further judges, asked by scorers with `panel: true`."""
+    """Options of additional judges, asked by scorers with `panel: true`."""
 
 
 def model_options(given: Any) -> Any:
-    """Options of a judge that may be given as just the model's name."""
+    """Return the options of a judge, which may be given as just the model's name."""
     return {"model": given} if isinstance(given, str) else given
 
 

@@ -44,7 +44,7 @@ def load_suite(path: Path, shown: str | None = None) -> Suite:
     """Read a suite file.
 
     Raises:
-        InputError: with every problem of the file.
+        InputError: reports every problem of the file.
     """
     shown = shown or str(path)
     data = _bytes(path, shown)

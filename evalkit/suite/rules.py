@@ -29,7 +29,7 @@ FINGERPRINT_HEX = 8
 MAX_FILE_BYTES = 512 << 20
 """Size limit of a file named by a suite: more than a million labels."""
 Read = Callable[[Collection[str]], Mapping[str, bytes]]
-"""Reads the named files that exist; names are relative to the suite file."""
+"""Function that reads the named files that exist; names are relative to the suite file."""
 _SHOWN = frozenset(
     "base_url by call chat command dialect field file has http hub kind local method model name path pattern python"
     " replay rubric schema severity split tool_error url value version".split()
@@ -83,7 +83,7 @@ def rules_of_options(options: SuiteOptions, read: Read, folder: str = ".") -> Ru
     """Return the rules in a suite's options, with the files that they name, read by `read`.
 
     Args:
-        options: of the suite.
+        options: options of the suite.
         read: reads files by names relative to the suite file.
         folder: folder of the suite file, relative to the project's root, from which custom scorers are imported.
     """
@@ -116,6 +116,7 @@ def rules_of_options(options: SuiteOptions, read: Read, folder: str = ".") -> Ru
         budget_usd=options.budget_usd,
         deadline_s=options.deadline_s,
         traffic_per_month=options.traffic_per_month,
+        vendors=_flat(options.vendors),
     )
 
 

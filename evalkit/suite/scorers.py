@@ -52,9 +52,9 @@ def scorer_entry(
         builder: notes them.
         name: name as written, including `not_`.
         value: value of the shorthand option, or the options; `None` if only the name is given.
-        path: of the value.
+        path: path of the value.
         judge: the suite's.
-        index: of the scorer in its list.
+        index: position of the scorer in its list.
     """
     negated = name.startswith(NEGATION)
     kind = name.removeprefix(NEGATION)

@@ -26,7 +26,7 @@ from evalkit.types import Case, Failure, Output
 __all__ = ["Answer", "CallFailed", "Shared", "SystemConfig", "check_seconds", "inside", "timed", "to_output"]
 
 Answer = Callable[[Case, int], Awaitable[Output | Failure]]
-"""(case, repeat) -> how the call ended."""
+"""(case, repeat) -> output or failure."""
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ class ChatReply(Completion):
 
 
 async def read_chat(response: aiohttp.ClientResponse, max_bytes: int) -> ChatReply:
-    """Read one reply; a reply that is not streamed although that was asked for is read whole.
+    """Read one reply; if streaming was requested but the reply is not streamed, read it in one piece.
 
     Raises:
         CallFailed: `bad_output` or `too_large`.

@@ -158,7 +158,7 @@ def _request(case: Case, fields: tuple[str, ...]) -> dict[str, Any]:
 
 
 class _Call(asyncio.SubprocessProtocol):
-    """Collects what one process prints, and signals when it has exited and when its pipes are closed too."""
+    """Collects the output of one process, and signals when it has exited and when its pipes are closed too."""
 
     def __init__(self, max_bytes: int) -> None:
         loop = asyncio.get_running_loop()
@@ -189,7 +189,7 @@ class _Call(asyncio.SubprocessProtocol):
 
 
 async def _run(argv: tuple[str, ...], shared: Shared, request: bytes, max_bytes: int) -> tuple[int, bytes, bytes]:
-    """Return the exit code, what was printed, and the end of standard error."""
+    """Return the exit code, the output, and the end of standard error."""
     transport, call = await _start(argv, shared, max_bytes)
     try:
         _feed(transport, request)

@@ -206,7 +206,7 @@ def paced(answer: Answer, limits: Limits, size: Callable[[Case], int], sleep: Sl
 
     Args:
         answer: The call.
-        limits: Requests and tokens a minute.
+        limits: Requests and tokens per minute.
         size: Number of characters of a case's request.
         sleep: Waits a number of seconds.
     """

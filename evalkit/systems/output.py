@@ -32,7 +32,7 @@ def to_output(value: object, *, stored: bool = False) -> Output | Failure:
         stored: whether the answer comes from a run, whose steps may have the form of an earlier version.
 
     Returns:
-        The output; `Failure("bad_output")`, which says what was expected and what was given; or `Failure("too_large")`.
+        The output; `Failure("bad_output")`, which names the expected and the given value; or `Failure("too_large")`.
     """
     if type(value) is str:
         return Output(text=value)

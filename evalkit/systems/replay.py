@@ -222,7 +222,7 @@ def _indexed(path: Path, field: str, _state: tuple[int, int]) -> tuple[Mapping[_
     except InputError:
         return index, tuple(problems)  # so many that the rest is not read
     except OSError as error:
-        problems.append(Problem(path.name, f"cannot be read: {error.strerror}", "name a file of answers, one a line"))
+        problems.append(Problem(path.name, f"cannot be read: {error.strerror}", "name a file with one answer per line"))
     if not index and not problems:
         problems.append(Problem(f"{path.name}:1", "no answer in it", "name a file of answers, or a run that has rows"))
     return index, tuple(problems)
@@ -260,7 +260,7 @@ def _key(row: Any, field: str) -> tuple[_Key, bool]:
     """Return the id and repeat of a valid row, and whether a run wrote it.
 
     Raises:
-        ValueError: what is wrong with it; how to fix it.
+        ValueError: it is invalid; the message has the form `what; fix`.
     """
     if not isinstance(row, Mapping):
         raise ValueError(f"expected an object, got {shown(row)}; write {{id, {field}}}")

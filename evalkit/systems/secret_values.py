@@ -28,7 +28,7 @@ from typing import Any
 from urllib.parse import unquote, unquote_plus, urlsplit
 
 SHORTEST = 6
-"""Characters; a shorter value is not treated as a secret, because redacting it would garble messages."""
+"""Minimum length of a secret in characters; redacting shorter values would garble messages."""
 RANDOM_CHARS = 20
 RANDOM_BITS = 3.3
 """Shannon entropy of a character, in bits: English words repeat their few letters, a key does not."""

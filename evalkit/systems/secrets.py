@@ -34,7 +34,7 @@ MASK = "***"
 
 
 def names_in(text: str) -> list[str]:
-    """Return the names of the environment variables that a text asks for as `${NAME}`."""
+    """Return the names of the environment variables that occur in a text as `${NAME}`."""
     return _NAME.findall(text)
 
 

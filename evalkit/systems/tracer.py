@@ -154,7 +154,7 @@ def tool(function: Callable[..., Any] | None = None, *, name: str = "") -> Any:
 
     Args:
         function: sync or async.
-        name: of the tool; that of the function by default.
+        name: name of the tool; that of the function by default.
 
     Example:
         @evalkit.tool

@@ -65,7 +65,7 @@ def agreement(frame: FrozenFrame, labels: Sequence[Label], floors: Floors | None
 
     Args:
         frame: the run whose judges are compared.
-        labels: of any metric; those of metrics without a judge are ignored.
+        labels: labels of any metric; those of metrics without a judge are ignored.
         floors: kappa to be reached, 0.6 by default.
 
     Returns:
@@ -85,8 +85,8 @@ def trust_in(found: Sequence[Agreement], metric: Metric, *, passes: bool, cohort
     """Return a judge's trust in a cohort, or else overall; the lowest if there are several entries.
 
     Args:
-        found: from `agreement`.
-        metric: of the judge.
+        found: result of `agreement`.
+        metric: metric of the judge.
         passes: true for a figure made of passes and fails (`pass_rate`, `<name>.passed`), false for the mean of the
             judge's levels. Trust in one does not imply trust in the other; a pass/fail metric has only the first.
         cohort: `overall` or `name=value`.

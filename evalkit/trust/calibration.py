@@ -54,7 +54,7 @@ def with_calibrations(
 
     Args:
         found: the agreement on this run.
-        calibrations: of any metric.
+        calibrations: calibrations of any metric.
         score_keys: metric -> its current score key.
         floors: floors of the suite; the stricter of these and the record's applies.
     """

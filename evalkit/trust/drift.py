@@ -55,7 +55,7 @@ def drift_of(
     Args:
         old: graded by the first version.
         new: graded by the second one.
-        metric: in both of them.
+        metric: metric that both runs have.
         labels: labels of the same answers; those by people are used.
         rng: source of the random swaps.
     """

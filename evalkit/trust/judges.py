@@ -26,7 +26,7 @@ def with_judges(
 
     Args:
         frame: the run.
-        summary: of its rows.
+        summary: summary of its rows.
         labels: labels of the same answers.
         floors: kappa that a judge must reach, by cohort.
         calibrations: records of other runs; they are used if this run's labels are not enough.

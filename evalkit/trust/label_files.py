@@ -31,8 +31,8 @@ def read_labels(files: Sequence[Path], shown: Sequence[str], metrics: Iterable[M
     drawn for labelling; all labels of one scorer and kind of rater have it, or none).
 
     Args:
-        files: to read.
-        shown: how each is named in messages.
+        files: label files to read.
+        shown: name of each file in messages.
         metrics: metrics that labels may be about. A label off the scale of its metric, or between two levels, is a
             problem; labels of other metrics are read as they are.
 
@@ -67,7 +67,7 @@ def label_problems(labels: Iterable[Label], case_ids: Collection[str], metrics: 
     Args:
         labels: labels of any metric; labels of metrics that are not in the suite may belong to another suite.
         case_ids: every id of the golden set.
-        metrics: of the suite's scorers.
+        metrics: metrics of the suite's scorers.
 
     Yields:
         At most 200 problems.
@@ -152,7 +152,7 @@ def _label(raw: dict[str, Any], place: str, note: Note) -> Label | None:
 def _faults(raw: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for key in ("case_id", "scorer", "rater"):
         if not isinstance(raw.get(key), str) or not raw[key].strip():
-            yield f"`{key}` is missing or no text", f'write "{key}": "..."'
+            yield f"`{key}` is missing or not text", f'write "{key}": "..."'
     if not _SHA256.fullmatch(str(raw.get("answer_sha256"))):
         yield "`answer_sha256` is not the SHA-256 of an answer", "write its 64 hex digits"
     if raw.get("rubric_sha256") is not None and not _SHA256.fullmatch(str(raw["rubric_sha256"])):

@@ -44,8 +44,8 @@ def next_labels(
 
     Args:
         frame: the run.
-        metric: of the judge.
-        n: answers to draw; fewer come back if there are no more.
+        metric: metric of the judge.
+        n: answers to draw; fewer are returned if there are no more.
         labelled: rows that have a label already.
         by: name of a cohort to spread over.
         rng: source of the draw.
@@ -72,7 +72,7 @@ def pooled_chances(frame: FrozenFrame, metric: Metric, chances: Mapping[int, flo
 
     Args:
         frame: the run.
-        metric: of the judge.
+        metric: metric of the judge.
         chances: row -> probability with which it was drawn.
     """
     passes = _passes(frame, metric)

@@ -150,7 +150,7 @@ def with_trust(found: Agreement, rarer: int) -> Agreement:
     """Add the judge's trust, and how many more labels and questions would settle it; only people's labels count.
 
     Args:
-        found: with kappa, its bound and the floor.
+        found: agreement with kappa, its bound and the floor.
         rarer: questions with a label of the rarer class.
     """
     if found.rater_kind != "person":
@@ -212,7 +212,7 @@ def alpha_of(ratings: Sequence[Sequence[Opinion | None]], clusters: Sequence[Has
     """Return Krippendorff's alpha of several raters with gaps: nominal for pass/fail, ordinal for numbers.
 
     Args:
-        ratings: one row an answer, one opinion a rater, shape (answers, raters); at least one opinion.
+        ratings: one row for each answer, one opinion for each rater, shape (answers, raters); at least one opinion.
         clusters: the question of each answer.
     """
     import numpy as np

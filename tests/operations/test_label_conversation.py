@@ -45,18 +45,18 @@ def test_a_chat_is_read_before_its_answer() -> None:
 
 def test_a_label_belongs_to_one_conversation() -> None:
     """Another word or another call makes another conversation; times do not, and an answer is its text as before."""
-    key = answer_sha256(labelled_text(OUTPUT))
+    key = answer_sha256(labelled_text(CASE, OUTPUT))
     others = [
         replace(OUTPUT, messages=(*MESSAGES[:1], Message("assistant", "Really?"), *MESSAGES[2:])),
         replace(OUTPUT, trajectory=(replace(STEPS[0], error=None),)),
         replace(OUTPUT, trajectory=()),
     ]
-    assert len({key, *(answer_sha256(labelled_text(each)) for each in others)}) == 4
+    assert len({key, *(answer_sha256(labelled_text(CASE, each)) for each in others)}) == 4
     said = (*MESSAGES[:3], Message("assistant", "Done."))
     later = replace(OUTPUT, trajectory=(replace(STEPS[0], started_s=9.0),), messages=said)
-    assert answer_sha256(labelled_text(later)) == key
+    assert answer_sha256(labelled_text(CASE, later)) == key
     answered = Output(text="9 EUR", messages=(Message("user", "Fee?"), Message("assistant", "9 EUR")))
-    assert labelled_text(answered) == "9 EUR"
+    assert labelled_text(CASE, answered) == "9 EUR"
 
 
 def test_faults_of_the_user_can_be_labelled() -> None:

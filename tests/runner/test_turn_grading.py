@@ -248,6 +248,13 @@ def test_calls_without_a_turn_belong_to_no_turn_that_is_known() -> None:
     assert (type(grade), grade.kind) == (Unscored, "missing_tool_calls")
 
 
+@pytest.mark.parametrize("over", ["last", "all"])
+def test_what_asks_about_the_whole_conversation_counts_all_its_turns(over) -> None:
+    """The input that other scorers of the last answer are given holds the earlier turns as its history."""
+    assert graded(AnswerBudget(turns=3), SOUND, over=over).passed is True
+    assert graded(AnswerBudget(turns=2), SOUND, over=over).passed is False
+
+
 @pytest.mark.parametrize(
     "scorer", [FinalState(), AnswerBudget(turns=1), BoundPolicy(name="p", policy=ToolPolicy(forbid=("x",)))]
 )

@@ -23,7 +23,7 @@ def is_match(match: Match, expected: Sequence[Act], made: Sequence[Act], compare
         match: `exact`: the same calls in the same order; `any_order`: the same calls, each as often; `in_order`: the
             expected ones in their order, with others between; `at_least`: all expected ones; `at_most`: no others.
         expected: calls or steps.
-        made: likewise.
+        made: calls or steps of the system.
         compare: how arguments are compared.
     """
     if match in ("exact", "any_order") and len(expected) != len(made):

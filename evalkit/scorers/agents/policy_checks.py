@@ -167,7 +167,7 @@ def _before(rule: BeforeRule, trail: Trail) -> Found:
 
 
 def _values(paths: Sequence[str], arguments: Mapping[str, Any] | None) -> tuple[str, ...] | None:
-    """Return the arguments under some paths as texts, `None` if one is not there."""
+    """Return the arguments under some paths as texts, `None` if one is missing."""
     found = [value_at(arguments or {}, path_pattern("same", path)) for path in paths]
     return None if any(value is MISSING for value in found) else tuple(map(json_text, found))
 

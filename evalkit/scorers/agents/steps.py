@@ -38,7 +38,7 @@ class Steps:
 
     The value is the number of steps of the given `kinds`, 0 or more; `step: search_*` counts only those whose name fits
     the glob. Fewer is better, unless only `min` is given. The answer passes within `min` and `max`, both included;
-    without them there is a value and no pass. If the steps are not known, the answer is unscored.
+    without them, the value has no pass mark. If the steps are not known, the answer is unscored.
 
     It cannot see whether a step was needed; `efficiency` compares with the expected calls.
     """
@@ -58,7 +58,7 @@ class Steps:
 
     def __post_init__(self) -> None:
         if set(self.name) & set("*?["):
-            raise ValueError(f"name: {self.name!r} is to name the metric; write the glob of the steps as `step`")
+            raise ValueError(f"name: {self.name!r} is the name of the metric; write the glob of the steps as `step`")
         if not self.kinds:
             raise ValueError("kinds: the list is empty; name one, such as `tool`")
         for bound in ("min", "max"):
@@ -106,7 +106,7 @@ class Efficiency:
     field: str = EXPECTED
     """The case field with the expected calls."""
     min: float | None = None
-    """Smallest value that passes; without it there is a value and no pass."""
+    """Smallest value that passes; without it, the value has no pass mark."""
 
     version: ClassVar[str] = "1"
     shorthand: ClassVar[str] = "min"

@@ -49,8 +49,8 @@ class Trajectory:
     match: Match | None = None
     """How steps must match; `exact` unless `min_similarity` is given."""
     arguments: Arguments = "exact"
-    """How arguments are compared, if an item has any: `exact`; `at_least`, with further ones allowed; `at_most`,
-    with some left out; or `ignore`."""
+    """How arguments are compared, if an item has any: `exact`; `at_least`, which allows extra ones; `at_most`, which
+    allows missing ones; or `ignore`."""
     min_similarity: float | None = None
     """Smallest similarity that passes, instead of `match`."""
     field: str = "expected_trajectory"

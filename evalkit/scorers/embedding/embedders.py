@@ -1,4 +1,4 @@
-"""Embedders: texts in, unit vectors out, offline by default.
+"""Embed texts as unit vectors, offline by default.
 
 ```
 embedding: wordllama                                            # inside the wheel, no network, no key
@@ -29,7 +29,7 @@ Encode = Callable[[list[str]], Any]
 
 CHOICES = "wordllama, {sentence-transformers: model}, {fastembed: model}, {openai: {model, base_url, api_key_env}}"
 THREAD_CHARS = 50_000
-"""Longer texts block the event loop noticeably (about 1 microsecond per character)."""
+"""Length from which texts block the event loop noticeably (about 1 microsecond per character)."""
 
 
 class Embedder(Protocol):
@@ -55,8 +55,8 @@ class WordLlama:
 
     Text is case-folded first: a static table holds "PARIS" and "Paris" as unrelated tokens.
 
-    Reads tokenizer and weights straight from the files that the `wordllama` wheel carries: importing the package costs
-    twice the time, reconfigures logging, and looks for the tokenizer in a folder that is not there. The weights are
+    Tokenizer and weights are read directly from the files in the `wordllama` wheel, because importing the package takes
+    twice as long, reconfigures logging, and looks for the tokenizer in a folder that does not exist. The weights are
     mapped, not loaded, so that only the rows in use take memory.
     """
 
@@ -129,7 +129,7 @@ def _map_table(path: Path, tensor: str) -> npt.NDArray[np.float16]:
 
 
 class LocalModel:
-    """A model of an optional library, loaded before the first call and run in a thread because both take long."""
+    """A model of an optional library, loaded before the first call and run in a thread, as both take long."""
 
     def __init__(self, name: str, load: Callable[[], Encode]) -> None:
         self.name = name

@@ -1,4 +1,4 @@
-"""Embeddings from an endpoint that speaks OpenAI's `POST /embeddings`."""
+"""Get embeddings from an endpoint with OpenAI's `POST /embeddings`."""
 
 from __future__ import annotations
 

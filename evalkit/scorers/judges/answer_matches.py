@@ -101,7 +101,7 @@ def best_stretch(matches: Floats, weights: Floats) -> Floats:
 
 
 def replaced_share(wanted: Words, given: Words, matches: Floats, weights: tuple[Floats, Floats]) -> float:
-    """Share of the missing words of names that other words replace, 0 to 1: Emmitt Smith for Timmy Smith."""
+    """Return the share of the missing words of names that other words replace, 0 to 1: Emmitt Smith for Timmy Smith."""
     found = matches.max(axis=1)
     hits = {place: int(matches[place].argmax()) for place in wanted.telling if found[place] >= PARTLY}
     replaced = 0.0

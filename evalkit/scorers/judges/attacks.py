@@ -133,4 +133,4 @@ def _corpus() -> Iterator[Attack]:
 
 
 ATTACKS: tuple[Attack, ...] = tuple(_corpus())
-"""Every attack, kind by kind."""
+"""All attacks, grouped by kind."""

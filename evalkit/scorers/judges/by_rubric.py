@@ -33,7 +33,7 @@ class ByRubric(ABC):
         self.key_parts: Mapping[str, str] = {**key, "rubric": rubric.sha256[:16], "prompt": PROMPT_VERSION}
 
     def check_case(self, case: Case) -> None:
-        """Refuse a case without the goal that the rubric reads.
+        """Reject a case without the goal that the rubric reads.
 
         Raises:
             ValueError: `what; fix`.

@@ -76,7 +76,7 @@ class Claims:
     name: str = "claims"
     pass_at: float | None = field(default=None, metadata={"key": "pass"})
     """Smallest share of supported claims that passes, above 0 and at most 1. An answer with a contradicted claim always
-    fails. Without it there is a value and no pass."""
+    fails. Without it, the value has no pass mark."""
 
     version: ClassVar[str] = "1"
     shorthand: ClassVar[str] = "pass_at"

@@ -43,7 +43,7 @@ class GEval:
     rubric: str
     """A shipped rubric, or a Markdown file, with a scale of levels such as `[1, 5]`; both ends below 10."""
     pass_at: float | None = field(default=None, metadata={"key": "pass"})
-    """Smallest expected level that passes; without it there is a value and no pass."""
+    """Smallest expected level that passes; without it, the value has no pass mark."""
     samples: int = 5
     """Number of opinions to ask for if the endpoint shows no probabilities."""
 
@@ -137,8 +137,8 @@ def level_shares(tokens: Sequence[Token], levels: range, said_level: int) -> dic
     """Return the probability of each level at the position of the reply's score, normalised to sum to 1.
 
     Args:
-        tokens: of the reply, in order, each with the probabilities of its alternatives.
-        levels: of the scale.
+        tokens: tokens of the reply, in order, each with the probabilities of its alternatives.
+        levels: levels of the scale.
         said_level: the level that was read from the reply; a token with another level is not its score.
 
     Returns:

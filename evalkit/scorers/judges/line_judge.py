@@ -109,8 +109,8 @@ def _verdicts(reply: Any, lines: Sequence[Line], *, faults_count: bool) -> list[
     """Return the verdicts as they are stored.
 
     Args:
-        reply: of the judge.
-        lines: that were judged.
+        reply: reply of the judge.
+        lines: judged lines.
         faults_count: whether a turn with a fault has the value 1, as its metric does; if not, a turn without a fault
             has it.
     """

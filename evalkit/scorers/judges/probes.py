@@ -19,7 +19,7 @@ Progress = Callable[[int, int], None]
 """Called with the number of answered questions and the number of all questions."""
 
 ASKINGS = 3
-"""Times that one answer is graded to measure whether the judge agrees with itself."""
+"""Number of times that one answer is graded to measure whether the judge agrees with itself."""
 TIME_LIMIT = "time_limit"
 """Kind of a grade whose question was not answered in time."""
 FILLER = (

@@ -75,7 +75,7 @@ def context_blocks(case: Case, contexts: tuple[str, ...], parts: frozenset[str])
 
 
 def case_blocks(parts: frozenset[str], case: Case, output: Output) -> list[tuple[str, str]]:
-    """Return the parts that a rubric names, as (block name, text): what is graded comes last."""
+    """Return the parts that a rubric names, as (block name, text); the graded part comes last."""
     blocks = context_blocks(case, contexts_of(case, output), parts)
     if "goal" in parts:
         blocks.append(("GOAL", goal_of(case)))

@@ -30,7 +30,7 @@ class Recorded:
     scale: tuple[float, ...] = ()
     """`[lowest, highest]`, for verdicts that are numbers. Without `levels` and `scale` a verdict is true or false."""
     pass_at: float | None = field(default=None, metadata={"key": "pass"})
-    """Smallest number that passes; without it there is a value and no pass."""
+    """Smallest number that passes; without it, the value has no pass mark."""
 
     version: ClassVar[str] = "1"
     needs: ClassVar[frozenset[str]] = frozenset()

@@ -48,7 +48,7 @@ class Judge:
     """`[lowest, highest]`, `pass_fail` or `criteria`. Default: the scale in the rubric's front matter, which this must
     not contradict; `pass_fail` for a text without front matter."""
     pass_at: float | None = field(default=None, metadata={"key": "pass"})
-    """Lowest level, or lowest share of criteria, that passes; without it there is a value and no pass."""
+    """Lowest level, or lowest share of criteria, that passes; without it, the value has no pass mark."""
     samples: int = 1
     """Number of opinions of each judge about one answer; all of them are stored."""
     panel: bool = False

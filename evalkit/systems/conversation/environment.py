@@ -38,7 +38,7 @@ class Environment(Protocol):
 
 
 MakeEnvironment = Callable[[Mapping[str, Any]], Environment]
-"""Builds an environment from its own copy of the state."""
+"""Function that builds an environment from its own copy of the state."""
 
 
 @dataclass
@@ -113,7 +113,7 @@ class Recorder:
             return taken
 
     def close(self) -> None:
-        """Reject all further calls."""
+        """Reject all later calls."""
         with self._lock:
             self.over = True
 

@@ -31,7 +31,7 @@ from evalkit.types import USER_ERROR, Case, Failure, Message, Output, Step, Tool
 
 @dataclass(frozen=True)
 class Said:
-    """What a simulated user says next."""
+    """The next message of a simulated user."""
 
     text: str
     done: bool = False
@@ -41,7 +41,7 @@ class Said:
 
 
 Simulate = Callable[[SimulatedUser, Sequence[Message], int], Awaitable[Said]]
-"""(user, the conversation so far, repeat) -> what the user says; raises `SimulatorFailed`."""
+"""(user, the conversation so far, repeat) -> the user's next message; raises `SimulatorFailed`."""
 
 
 class SimulatorFailed(Exception):
@@ -83,7 +83,7 @@ def conversing(answer: Answer, setup: ConversationSetup) -> Answer:
 
     Args:
         answer: one turn of the system, already timed.
-        setup: what the conversations share.
+        setup: settings shared by the conversations.
     """
 
     async def call(case: Case, repeat: int) -> Output | Failure:

@@ -32,8 +32,8 @@ def reported_in(output: Output) -> tuple[Step, ...] | None:
 def new_steps(reported: Sequence[Step], turn: int, earlier: Collection[Step]) -> list[Step]:
     """Return the steps of an answer that belong to this turn.
 
-    An agent may report all steps so far with their turns, or count its turns anew in each answer: a step of another
-    turn belongs to this one unless an earlier answer has reported it.
+    An agent may report all steps so far with their turns, or restart its turn numbers in each answer. So a step of
+    another turn belongs to this one unless an earlier answer has reported it.
 
     Args:
         reported: the steps of the answer.
@@ -54,7 +54,7 @@ def unmatched(reported: Sequence[Step], recorded: Sequence[Step], tools: Collect
     Each recorded call stands for one reported call of the same tool, whose arguments the agent may have completed.
 
     Args:
-        reported: by the system.
+        reported: steps reported by the system.
         recorded: calls of the environment during the same call of the system.
         tools: names of the environment's tools.
     """
@@ -74,12 +74,12 @@ def in_turn(step: Step, turn: int, began_s: float) -> Step:
     """Return a step with the turn and times of the conversation.
 
     Args:
-        step: of an answer.
+        step: step of an answer.
         turn: counted from 1.
         began_s: seconds from the beginning of the conversation to the call; the times of the step are relative to the
             call.
     """
     started_s, ended_s = (None if time is None else time + began_s for time in (step.started_s, step.ended_s))
-    # Ids are the system's own, and it may count anew in each turn.
+    # Ids are the system's own, and it may restart them in each turn.
     own_id, parent = (f"{turn}.{each}" if each else each for each in (step.id, step.parent))
     return replace(step, turn=turn, started_s=started_s, ended_s=ended_s, id=own_id or "", parent=parent)

@@ -60,7 +60,7 @@ class ConversationSettings:
     """Whether to add the metric `ended`, which fails a conversation that was cut off."""
 
     def __post_init__(self) -> None:
-        """Refuse values out of range."""
+        """Reject values out of range."""
         if not 1 <= self.max_turns <= MOST_TURNS:
             raise ValueError(f"max_turns: expected 1 to {MOST_TURNS}, got {self.max_turns}; try 10")
         if not 1 <= self.max_steps <= MOST_STEPS_OF_TURN:

@@ -22,11 +22,11 @@ def stops(
     """Return True if a rule ends the conversation after an answer.
 
     Args:
-        rules: of the suite.
+        rules: rules of the suite.
         text: the answer.
         steps: those of the current turn.
-        state: of the world; `None` if it is unknown, so that no rule about it holds.
-        expected: path -> value, of the case; `MISSING` for one that is to be removed.
+        state: state of the world; `None` if it is unknown, so that no rule about it holds.
+        expected: path -> value, of the case; `MISSING` for a value that must be removed.
     """
     return any(_holds(rule, text, steps, state, expected) for rule in rules)
 
