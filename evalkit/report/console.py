@@ -260,7 +260,7 @@ def _amendments(view: View, verbose: bool = False) -> Iterator[Labelled]:
 def _errors(view: View) -> Iterator[Labelled]:
     for place, error in enumerate(view.errors[:SHOWN_CASES]):
         example = f" such as {error.example.case_id}: {error.example.message}" if error.example else ""
-        yield "" if place else "unknown", _text(one_line(f"{error.count} {error.state} ({error.kind}){example}", 200))
+        yield "" if place else "unknown", _text(one_line(f"{error.counted} ({error.kind}){example}", 200))
 
 
 def _failing(view: View) -> Iterator[Labelled]:

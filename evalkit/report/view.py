@@ -57,6 +57,11 @@ class ErrorLine:
     count: int
     example: Example | None
 
+    @property
+    def counted(self) -> str:
+        """`2 system errors`, or `2 unscored`."""
+        return plural(self.count, self.state) if self.state == "system error" else f"{self.count:,} {self.state}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
@@ -272,7 +277,7 @@ def _missing(decision: Decision, partial: str | None, errors: Sequence[ErrorLine
     if decision.outcome != "no decision" or partial is not None or lead is None or lead.name != "coverage":
         return
     ordered = sorted(errors, key=lambda line: -line.count)[:_SHOWN_ERRORS]
-    kinds = ", ".join(f"{line.count:,} {line.state} ({line.kind})" for line in ordered)
+    kinds = ", ".join(f"{line.counted} ({line.kind})" for line in ordered)
     more = f" and {plural(len(errors) - len(ordered), 'more kind')}" if len(errors) > len(ordered) else ""
     if kinds:
         yield f"{MISSING}: {kinds}{more}"

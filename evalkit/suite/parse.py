@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from evalkit.net.vendors import VENDORS, Vendor, with_vendor
 from evalkit.suite.conversation import read_settings
 from evalkit.suite.model import (
     JudgeConfig,
+    ScorerEntry,
     Suite,
     SuiteOptions,
     model_options,
@@ -65,15 +66,10 @@ def load_suite(path: Path, shown: str | None = None) -> Suite:
     system_kind, system = ("", None) if options.system is ABSENT else _system(builder, options.system, vendors)
     options = _few_entries(builder, options)
     scorers = read_scorers(builder, options.scorers, judge)
-    for each in scorers if conversation is None else ():
-        if each.over is not None:
-            what, fix = "the suite has no conversations", "remove it, or add `conversation: {max_turns: 10}`"
-            builder.problem(("scorers", each.index, each.written, "over"), what, fix)
+    if conversation is None:
+        _no_over(builder, scorers)
     policy, baseline_system = _policy(builder, options, vendors, asks_again=system_kind != "replay")
-    labels = [files.resolve(name, ("labels", i)) for i, name in enumerate(options.labels)]
-    for at, file in enumerate(labels):
-        if file is not None and file in labels[:at]:
-            builder.problem(("labels", at), f"{options.labels[at]!r} is named twice", "its labels would count twice")
+    labels = _label_files(builder, files, options.labels)
     records = [files.resolve(name, ("calibrations", i)) for i, name in enumerate(options.calibrations)]
     check_strings(builder)
     if builder.problems or system is None:
@@ -82,7 +78,7 @@ def load_suite(path: Path, shown: str | None = None) -> Suite:
             if golden_file:
                 open_golden(golden, golden_file, _relative(golden_file, root), reading=reading_of(options, system))
         with gathered(problems):
-            read_labels(*_shown((file for file in labels if file), root))
+            read_labels(*_shown(labels, root))
         raise InputError(problems)
     keys = _keys_of(judge, system, conversation.user if conversation is not None else None)
     return Suite(
@@ -99,7 +95,7 @@ def load_suite(path: Path, shown: str | None = None) -> Suite:
         scorers=scorers,
         policy=policy,
         baseline_system=baseline_system,
-        label_files=tuple(file for file in labels if file),
+        label_files=labels,
         calibration_files=tuple(file for file in records if file),
         learnt_files=tuple(file for file in learnt if file),
         conversation=conversation,
@@ -107,6 +103,23 @@ def load_suite(path: Path, shown: str | None = None) -> Suite:
         variables=tuple(dict.fromkeys((*variables_of(builder.document.value), *keys))),
         stated_repeat=options.repeat,
     )
+
+
+def _no_over(builder: Builder, scorers: Iterable[ScorerEntry]) -> None:
+    """Report scorers that grade turns in a suite without conversations."""
+    for each in scorers:
+        if each.over is not None:
+            what, fix = "the suite has no conversations", "remove it, or add `conversation: {max_turns: 10}`"
+            builder.problem(("scorers", each.index, each.written, "over"), what, fix)
+
+
+def _label_files(builder: Builder, files: _Files, names: Sequence[str]) -> tuple[Path, ...]:
+    """Return the files with labels that can be found; one that is named twice is a problem."""
+    found = [files.resolve(name, ("labels", at)) for at, name in enumerate(names)]
+    for at, file in enumerate(found):
+        if file is not None and file in found[:at]:
+            builder.problem(("labels", at), f"{names[at]!r} is named twice", "its labels would count twice")
+    return tuple(file for file in found if file)
 
 
 def _keys_of(judge: JudgeConfig | None, *others: object) -> Iterator[str]:

@@ -148,6 +148,7 @@ def test_no_decision_says_why_results_are_missing() -> None:
     print_view(view, Console(file=file, width=200, color_system=None))
     assert file.getvalue().count("judge_error") == 1
     assert "without a result" not in " ".join(red().why)
+    assert replace(view.errors[0], state="system error", count=1_200).counted == "1,200 system errors"
 
 
 @pytest.mark.parametrize("name", RUNS)

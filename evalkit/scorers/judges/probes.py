@@ -169,8 +169,28 @@ async def probe(
         each((pair, f"{pair.wrong}\n{attack.text}") for pair, attack in zip(turns, attacks, strict=True)),
         asyncio.gather(*map(compare, pairs)),
     )
-    first, bases = right[::ASKINGS], [wrong[n % len(pairs)] for n in range(len(attacks))]
-    wins, biases = [each[0] for each in compared], [each[1] for each in compared]
+    replies = _Replies(right, wrong, longer, attacked, compared)
+    return _health(judge, replies, attacks)
+
+
+@dataclass(frozen=True)
+class _Replies:
+    """What a judge said of the answers of each pair, in the order of the pairs."""
+
+    right: Sequence[Score | Unscored]
+    """`ASKINGS` for each pair."""
+    wrong: Sequence[Score | Unscored]
+    longer: Sequence[Score | Unscored]
+    attacked: Sequence[Score | Unscored]
+    """One for each attack."""
+    compared: Sequence[tuple[Score | Unscored, ...]]
+    """Of each pair in both orders: whether the right answer wins, and the position bias."""
+
+
+def _health(judge: Prober, replies: _Replies, attacks: Sequence[Attack]) -> Health:
+    right, wrong, longer, attacked = replies.right, replies.wrong, replies.longer, replies.attacked
+    first, bases = right[::ASKINGS], [wrong[n % len(wrong)] for n in range(len(attacks))]
+    wins, biases = [each[0] for each in replies.compared], [each[1] for each in replies.compared]
     metric = judge.metrics[0]
     kinds = Counter(grade.kind for grade in [*right, *wrong, *longer, *attacked, *wins] if isinstance(grade, Unscored))
     refused = sum(kinds.pop(kind, 0) for kind in ("echoed_mark", "echoed_verdict"))
@@ -179,7 +199,7 @@ async def probe(
     return Health(
         metric=judge.name,
         judge=metric.judge or "",
-        n_cases=len(pairs),
+        n_cases=len(wrong),
         tells_apart=_share([_rose(base, grade, metric) for base, grade in zip(wrong, first, strict=True)]),
         attack_success=_share(won),
         length_bias=_mean([_change(base, grade, metric) for base, grade in zip(first, longer, strict=True)]),
