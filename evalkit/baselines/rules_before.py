@@ -112,7 +112,7 @@ def cases_before(before: RulesBefore, suite: Suite, golden: GoldenSet, draw: Dra
         before: the base.
         suite: the current suite.
         golden: its golden set.
-        draw: takes the sample that the suite asks, `None` if it asks all cases.
+        draw: function that draws the suite's sample, `None` if it runs all cases.
 
     Raises:
         InputError: the base's golden set or the rows of the baseline cannot be read.

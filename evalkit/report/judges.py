@@ -99,7 +99,7 @@ def judge_panels(summary: Summary, unread: Mapping[str, Mapping[str, int]]) -> t
     """Group the agreements by metric, in the order of the summary.
 
     Args:
-        summary: holds the agreements, and the cells that count missing grades.
+        summary: summary with the agreements, and the cells that count missing grades.
         unread: metric -> kind of missing score -> rows.
     """
     judges = {metric.name: metric.judge for metric in summary.metrics}

@@ -132,7 +132,7 @@ async def prepare(
     Args:
         suite: the suite to prepare.
         env: the environment, for secrets.
-        stack: holds what has to be closed.
+        stack: stack of everything to close.
         replies: how to use judge replies of earlier runs.
         checked: the golden set of an earlier run of the same suite; if unchanged, it is not checked again.
 

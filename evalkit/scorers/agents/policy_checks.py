@@ -77,7 +77,7 @@ class Trail:
         """Return the steps that a glob names, with their indices.
 
         Args:
-            globs: such as `get_*` or `node:planner`.
+            globs: globs such as `get_*` or `node:planner`.
             denied: whether to include steps that were refused before they took effect.
         """
         wanted = [split(glob) for glob in globs]
