@@ -267,7 +267,7 @@ def whole_decision(job: tuple[str, int, int]) -> dict[str, int]:
             for each, drop in ((model.chances, 0.0), (chances, lost))
         ]
         assert frames[1].n_cases == 500
-        baseline = Baseline("main", frames[0], {}, {}, by_turns=frames[0])
+        baseline = Baseline("main", frames[0], {}, {}, alternated=frames[0])
         summary = summarise(frames[1], suite="s", expected=2000)
         compared = NoRegression(critical=(str(SMALLEST),), max_slowdown=1.10, max_cost_ratio=1.05)
         policy = Policy((compared, Canary()))

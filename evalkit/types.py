@@ -189,6 +189,8 @@ class Output:
     """The state of the system's world after the answer, such as its database."""
     stop: str | None = None
     """Why the system stopped, in its own words."""
+    user_why: str | None = None
+    """Why the simulated user ended the conversation: `reached`, `refused` or `gave_up`; `None` if it did not say."""
     interrupt: Mapping[str, Any] | None = None
     """The question to a person that the system waits for."""
     done: bool = False

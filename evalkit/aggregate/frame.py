@@ -229,14 +229,14 @@ class Frame:
             return
         user_flags, user_cost = _user_cost(output)
         flags |= user_flags
-        self.answers += answer_key(labelled_text(output)) if self._hashes_answers else bytes(KEY_BYTES)
+        self.answers += answer_key(labelled_text(row.case, output)) if self._hashes_answers else bytes(KEY_BYTES)
         self.flags.append(flags | (REPLAYED_BIT if output.replayed else 0))
         self.measures.extend((*measured(output), judge_cost, user_cost))
         counts = counted_in(output)
         if any(each is not None for each in counts):
             self.counted_rows.append(len(self.ids))
             self.counted.extend(map(known_or_nan, counts))
-        outcomes = outcomes_of(output)
+        outcomes = outcomes_of(row.case, output)
         if any(outcomes):
             self.outcome_rows.append(len(self.ids))
             self.outcome_codes.extend(self.outcome_names[each] for each in outcomes)

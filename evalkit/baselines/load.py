@@ -128,7 +128,7 @@ def load_baseline(
         frame=freeze(stored.frame),
         score_keys=stored.score_keys,
         candidate_score_keys=score_keys,
-        by_turns=freeze(first_calls) if first_calls is not None and len(first_calls) else None,
+        alternated=freeze(first_calls) if first_calls is not None and len(first_calls) else None,
         other_conversation=other,
     )
 

@@ -12,8 +12,8 @@ from evalkit.text.escaping import visible
 
 if TYPE_CHECKING:
     from evalkit.operations.check import SoundSuite
+    from evalkit.operations.conversation_calls import ConversationCalls
     from evalkit.operations.span import Span
-    from evalkit.operations.talks import CountedTalks
 
 
 def check(
@@ -70,7 +70,7 @@ def _facts(found: SoundSuite) -> list[str]:
     ]
 
 
-def _calls(found: CountedTalks) -> str:
+def _calls(found: ConversationCalls) -> str:
     """Format the calls of a run; for conversations as a range."""
     asked = f" and asks the simulated user {_range(found.user)} times" if found.n_simulated else ""
     return f"{_range(found.system)} {'call' if found.system.high == 1 else 'calls'}{asked}"

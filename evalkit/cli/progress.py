@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from evalkit.net.waits import WAITS, Waits
 from evalkit.report.survey import first_wrong
 from evalkit.runner.session import Watcher
 from evalkit.text.numbers import Style, figure, plural
@@ -21,10 +20,12 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from evalkit.llm.budget import Budget
+    from evalkit.net.waits import Waits
     from evalkit.runner.prepare import Prepared
     from evalkit.suite.model import Suite
 
 LINE_INTERVAL_S = 10.0
+COUNT_INTERVAL_S = 5.0
 LINE_SHARE = 0.05
 ENOUGH_ROWS = 5
 """Minimum number of rows of this process for an estimate of the remaining time."""
@@ -41,8 +42,7 @@ class Reporter:
         """Choose bar or lines; a bar always needs a real terminal and no CI."""
         self._console = console
         self._mode = mode if mode in ("lines", "none") else "bar" if _is_live(console) else "lines"
-        self._waits = Waits()
-        WAITS.set(self._waits)
+        self._waits: Waits | None = None
         self._replies = self._cached = 0
         self._bar: Progress | None = None
         self._expected = self._done = self._already = self._failed = self._unknown = self._told = 0
@@ -65,7 +65,7 @@ class Reporter:
 
     def _begin(self, prepared: Prepared, expected: int, done: int, baseline: str) -> None:
         self._expected, self._done, self._already, self._advisory = expected, done, done, prepared.advisory
-        suite, self._budget = prepared.suite, prepared.budget
+        suite, self._budget, self._waits = prepared.suite, prepared.budget, prepared.shared.waits
         if self._mode == "none":
             return
         from rich.text import Text
@@ -144,7 +144,7 @@ class Reporter:
             parts.append(figure(self._cost_usd, Style("usd")))
         if self._cached:
             parts.append(f"cache {100 * self._cached // self._replies}%")
-        if waits := str(self._waits):
+        if waits := str(self._waits or ""):
             parts.append(waits)
         return " · ".join(parts)
 
@@ -211,3 +211,23 @@ def _bar(console: Console, counts: Callable[[], str]) -> Progress:
 
     columns = (BarColumn(20), MofNCompleteColumn(), TextColumn("{task.percentage:3.0f}%"), TimeRemainingColumn())
     return Progress(*columns, Counts(), console=console, transient=True)
+
+
+def counted(what: str) -> Callable[[int, int], None]:
+    """Return a function that prints `3 of 12 questions answered, 5 s` on stderr every few seconds.
+
+    Args:
+        what: follows the two numbers.
+    """
+    import typer
+
+    began = last = time.monotonic()
+
+    def show(done: int, total: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= COUNT_INTERVAL_S or (done == total and last > began):
+            last = now
+            typer.echo(f"{done} of {total} {what}, {now - began:.0f} s", err=True)
+
+    return show

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from evalkit.errors import what_and_fix
 from evalkit.formats.contexts import read_contexts
 from evalkit.formats.fields import check_keys, read_mapping, read_text
 from evalkit.text.values import shown
@@ -88,8 +89,7 @@ def read_conversation(row: Mapping[str, Any], complain: Complain) -> Conversatio
         try:
             return read(row[name])
         except ValueError as error:
-            what, _, own_fix = str(error).partition("; ")
-            complain(what, own_fix or fix)
+            complain(*what_and_fix(error, fix))
             return None
 
     return Conversation(

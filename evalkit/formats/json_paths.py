@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from evalkit.formats.json_values import equal_json, json_text
+
 Path = tuple[str | int, ...]
 Pattern = tuple[str, ...]
 """Parts of a written path; `*` is any one key or index."""
@@ -71,6 +73,12 @@ def value_at(value: Any, pattern: Pattern) -> Any:
     return value
 
 
+def holds_at(value: Any, pattern: Pattern, wanted: Any) -> bool:
+    """Return True if the value at a path equals `wanted` as JSON, or is missing where that is `MISSING`."""
+    found = value_at(value, pattern)
+    return found is wanted if found is MISSING or wanted is MISSING else equal_json(found, wanted)
+
+
 def set_at(value: Any, pattern: Pattern, new: Any) -> bool:
     """Set the value at a path, whose last key may be new; return `False` if there is no place for it."""
     holder, last = value_at(value, pattern[:-1]), pattern[-1]
@@ -95,6 +103,21 @@ def leaves(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
         yield path, value
 
 
+def changes(before: Any, after: Any, path: Path = ()) -> Iterator[tuple[Path, Any, Any]]:
+    """Yield (path, value before, value after) of each value that differs; `MISSING` where there is none."""
+    if isinstance(before, Mapping) and isinstance(after, Mapping):
+        for key in dict.fromkeys((*before, *after)):
+            yield from changes(before.get(key, MISSING), after.get(key, MISSING), (*path, str(key)))
+    elif isinstance(before, list | tuple) and isinstance(after, list | tuple):
+        for at in range(max(len(before), len(after))):
+            was, now = (each[at] if at < len(each) else MISSING for each in (before, after))
+            yield from changes(was, now, (*path, at))
+    elif before is MISSING or after is MISSING or json_text(before) != json_text(after):
+        was, now = dict(leaves(before, path)), dict(leaves(after, path))
+        for place in dict.fromkeys((*was, *now)):
+            yield place, was.get(place, MISSING), now.get(place, MISSING)
+
+
 def shown_path(path: Path) -> str:
     """Write a path as `path_pattern` reads it."""
     if not path:
@@ -105,4 +128,4 @@ def shown_path(path: Path) -> str:
 def _part(part: str | int) -> str:
     if isinstance(part, int):
         return f"[{part}]"
-    return f".{part}" if _PLAIN.fullmatch(part) else f"['{part}']" if '"' in part else f'["{part}"]'
+    return f".{part}" if part != "$" and _PLAIN.fullmatch(part) else f"['{part}']" if '"' in part else f'["{part}"]'

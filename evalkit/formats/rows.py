@@ -138,7 +138,7 @@ def output_record(output: Output) -> dict[str, Any]:
         data["trajectory"] = [step_record(step) for step in output.trajectory]
     if output.messages is not None:
         data["messages"] = [message_record(message) for message in output.messages]
-    for key in ("state", "stop", "interrupt", "fault", "latency_s", "ttft_s"):
+    for key in ("state", "stop", "user_why", "interrupt", "fault", "latency_s", "ttft_s"):
         if (value := getattr(output, key)) is not None:
             data[key] = value
     return data

@@ -94,6 +94,7 @@ class _StoredOutput(msgspec.Struct, frozen=True, kw_only=True):
     messages: tuple[Message, ...] | None = None
     state: dict[str, Any] | None = None
     stop: str | None = None
+    user_why: str | None = None
     interrupt: dict[str, Any] | None = None
     fault: str | None = None
     latency_s: float | None = None

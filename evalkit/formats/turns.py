@@ -75,12 +75,31 @@ def with_all_answers(output: Output, case: Case) -> Output:
 def turn_starts(case: Case, messages: Sequence[Message]) -> list[int]:
     """Return the indices at which the turns begin: the user's messages after the history in the case.
 
-    If a system reports its messages without the history, they begin with the first turn.
+    A system may report its messages with the history, with a prompt before the history, with the user's part of it, or
+    without it. The user's messages show which.
     """
-    history = () if isinstance(case.input, str) else case.input[:-1]
-    begun = [(message.role, message.content) for message in messages[: len(history)]]
-    skipped = len(history) if begun == [(message.role, message.content) for message in history] else 0
-    return [at for at, message in enumerate(messages) if message.role == "user" and at >= skipped]
+    given = () if isinstance(case.input, str) else case.input
+    history = [message.content for message in given[:-1] if message.role == "user"]
+    users = [at for at, message in enumerate(messages) if message.role == "user"]
+    asks = bool(given) and given[-1].role == "user"
+    begun = [messages[at].content for at in users[: len(history)]]
+    return users[len(history) :] if begun == history and len(users) >= len(history) + asks else users
+
+
+def n_turns(case: Case, output: Output) -> int | None:
+    """Return how many turns of the user were played, `None` if the output does not tell; see `turn_starts`.
+
+    Without messages it is the last turn that a step or a call belongs to.
+    """
+    if output.messages is not None:
+        return len(turn_starts(case, output.messages))
+    turns = [step.turn for step in output.trajectory or ()] + [call.turn for call in output.tool_calls or ()]
+    return max((turn for turn in turns if turn is not None), default=None)
+
+
+def has_several_turns(case: Case, output: Output) -> bool:
+    """Return True for a conversation of several turns whose messages are known."""
+    return len(turn_starts(case, output.messages or ())) > 1
 
 
 def _expecting(case: Case, turn: Turn, messages: Sequence[Message]) -> Case:
@@ -97,22 +116,23 @@ def _output_of(output: Output, number: int, messages: Sequence[Message], start: 
     # Text beside a tool call is the answer only if the turn has no other.
     answers = [message for message in said if not message.tool_calls] or [each for each in said if each.content.strip()]
     last = answers[-1] if answers else Message("assistant")
-    contexts, origins, latency_s, usage = read_details(last.details)
+    known = read_details(last.details)
     steps, calls = _in_turn(output.trajectory, number, n_turns), _in_turn(output.tool_calls, number, n_turns)
     is_last = number == n_turns
     return Output(
         text=last.content,
-        contexts=contexts,
-        origins=origins,
-        usage=usage,
+        contexts=known.contexts,
+        origins=known.origins,
+        usage=known.usage,
         tool_calls=calls if steps is None or calls is None else calls_of(steps) or (),
         trajectory=steps,
         messages=tuple(messages),
         state=output.state if is_last else None,
         stop=output.stop if is_last else None,
+        user_why=output.user_why if is_last else None,
         fault=output.fault if is_last else None,
         interrupt=output.interrupt if is_last else None,
-        latency_s=latency_s,
+        latency_s=known.latency_s,
         replayed=output.replayed,
     )
 
@@ -124,10 +144,19 @@ def _in_turn(made: tuple[_Made, ...] | None, number: int, n_turns: int) -> tuple
     return None if any(each.turn is None for each in made) else tuple(each for each in made if each.turn == number)
 
 
-def read_details(
-    details: Mapping[str, Any],
-) -> tuple[tuple[str, ...] | None, tuple[Origin, ...], float | None, Usage | None]:
-    """Return contexts, origins, latency in seconds and usage of an answer; unreadable values are unknown."""
+@dataclass(frozen=True, slots=True)
+class AnswerDetails:
+    """Contexts, latency and usage of one answer of a conversation; `None` for unreadable values."""
+
+    contexts: tuple[str, ...] | None
+    origins: tuple[Origin, ...]
+    """Of the contexts; empty if unknown."""
+    latency_s: float | None
+    usage: Usage | None
+
+
+def read_details(details: Mapping[str, Any]) -> AnswerDetails:
+    """Read the details of an answer; unreadable values are unknown."""
     contexts: tuple[str, ...] | None = None
     origins: tuple[Origin, ...] = ()
     latency_s = usage = None
@@ -138,4 +167,4 @@ def read_details(
         latency_s = read_amount("latency_s", details.get("latency_s"))
     with suppress(ValueError):
         usage = read_usage("usage", details.get("usage"))
-    return contexts, origins, latency_s, usage
+    return AnswerDetails(contexts, origins, latency_s, usage)

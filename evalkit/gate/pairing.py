@@ -28,7 +28,7 @@ class Baseline:
     frame: FrozenFrame
     score_keys: ScoreKeys
     candidate_score_keys: ScoreKeys
-    by_turns: FrozenFrame | None = None
+    alternated: FrozenFrame | None = None
     """Answers of the baseline's system, called alternately with the candidate's; only their times are comparable."""
     other_conversation: str = ""
     """Parts of the conversation key that differ, so that conversations are not compared; empty if none does."""

@@ -222,7 +222,7 @@ class Policy:
         return tuple(dict.fromkeys(check.figure for check in self.checks if isinstance(check, Threshold)))
 
     @property
-    def by_turns(self) -> bool:
+    def alternates(self) -> bool:
         """Whether the baseline's system is timed beside the candidate."""
         timed = any(isinstance(check, NoRegression) and check.max_slowdown is not None for check in self.checks)
         return self.escalates and timed

@@ -37,7 +37,7 @@ def resource_checks(frame: FrozenFrame, baseline: Baseline, policy: NoRegression
         seed: seed of swaps and bootstrap.
     """
     if policy.max_slowdown is not None:
-        margin, timed = policy.max_slowdown, baseline.by_turns
+        margin, timed = policy.max_slowdown, baseline.alternated
         cases, before, after = _measured(frame, timed or baseline.frame, "latency_s")
         typical, p_value = typical_ratio(before, after, margin=margin)
         checks = [_judged(_blank("slowdown", "latency_ratio", margin), typical, p_value, worse=p_value <= ALPHA)]

@@ -58,9 +58,9 @@ def to_case(  # noqa: PLR0913 - each is a fact about the row
         if isinstance(row.get(name), str):
             row[name] = row[name].strip().lower()
     contexts, origins = _contexts(row.get("contexts"), note)
-    talks = _talks(row, note, converses=converses, plays_user=plays_user)
+    opening = _conversation_opening(row, note, converses=converses, plays_user=plays_user)
     values = {
-        "input": talks or _input(row.get("input"), note),
+        "input": opening or _input(row.get("input"), note),
         "reference": _texts(row.get("reference"), note),
         "contexts": contexts,
         "origins": origins,
@@ -77,7 +77,9 @@ def to_case(  # noqa: PLR0913 - each is a fact about the row
     return Case(id=identity, digest=digest, place=place, **values)  # type: ignore[arg-type]
 
 
-def _talks(row: Mapping[str, Any], note: Complain, *, converses: bool | None, plays_user: bool) -> str | None:
+def _conversation_opening(
+    row: Mapping[str, Any], note: Complain, *, converses: bool | None, plays_user: bool
+) -> str | None:
     """Return the first text of a conversation that `turns` or `user` make; `None` for a row that gives its input."""
     opens = next((name for name in ("turns", "user") if row.get(name) not in (None, "")), None)
     if not converses and (opens is None or row.get("input") not in (None, "")):
@@ -125,7 +127,7 @@ def _last_turn(value: Any) -> str:
 
 
 def _our_names(raw: Mapping[str, Any], note: Complain) -> dict[str, Any]:
-    """Rename aliases; `outputs` becomes the reference, and the mappings `inputs` and `vars` are unwrapped."""
+    """Rename aliases, read `outputs` as the reference, and unwrap `inputs` (langsmith) and `vars` (promptfoo)."""
     row: dict[str, Any] = {}
     origin: dict[str, str] = {}
     expected = expected_of(raw, note)

@@ -44,6 +44,7 @@ from evalkit.llm.wire import (
 from evalkit.net.exchange import new_session
 from evalkit.net.rate_limits import CHARS_PER_TOKEN
 from evalkit.net.retry import TimeLeft
+from evalkit.net.waits import Waits
 from evalkit.text.escaping import cut
 from evalkit.types import Usage
 
@@ -84,13 +85,14 @@ class ChatClient:
         concurrency: Exchanges in flight at once; one that waits to try again is not in flight.
         budget: Limit of the cost; once it is reached, each question raises `BudgetReached`.
         cache: Replies of earlier runs; a question with a cached reply is not asked.
+        waits: Where the waits before a further attempt are noted, for the progress of the run.
         sleep: Waits a number of seconds.
 
     Raises:
         InputError: The key cannot be sent, or the proxy of the environment cannot be used.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is something that the run shares
         self,
         config: ChatConfig,
         *,
@@ -98,10 +100,11 @@ class ChatClient:
         concurrency: int = 16,
         budget: Budget | None = None,
         cache: ReplyCache | None = None,
+        waits: Waits | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self.config = config
-        self._endpoint = ChatEndpoint(config, env, concurrency, budget, sleep)
+        self._endpoint = ChatEndpoint(config, env, concurrency, budget, sleep, waits)
         self._concurrency = concurrency
         self._budget = budget
         self._cache = cache

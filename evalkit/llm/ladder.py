@@ -110,6 +110,11 @@ def with_instruction(messages: list[dict[str, str]], schema: dict[str, Any]) -> 
     return [{"role": "system", "content": text}, *messages]
 
 
+def chars_sent(messages: list[dict[str, str]], schema: type[BaseModel]) -> int:
+    """Return the length of the turns of a question, with the requested form."""
+    return sum(len(turn["content"]) for turn in with_instruction(messages, strict_schema(schema)))
+
+
 def repair_turns(said: str, problem: str) -> list[dict[str, str]]:
     """Return the turns that show the model its unusable reply and the fault."""
     ask = f"Your reply cannot be used: {problem}. Reply again with one JSON object that fits the schema, nothing else."

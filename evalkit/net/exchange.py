@@ -7,13 +7,14 @@ import io
 import random
 import zlib
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import monotonic, perf_counter
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from evalkit.net.retry import ExchangeFailed, RetryPolicy, StatusReply, TimeLeft
-from evalkit.net.waits import waiting
+from evalkit.net.waits import Waits
 from evalkit.text.values import one_line
 
 if TYPE_CHECKING:
@@ -154,6 +155,7 @@ async def retried(
     policy: RetryPolicy,
     left: TimeLeft,
     *,
+    waits: Waits | None = None,
     sleep: Sleep | None = None,
     rng: random.Random = _RNG,
 ) -> TimedReply[T]:
@@ -163,6 +165,7 @@ async def retried(
         attempt: Makes one exchange; exceptions other than `ExchangeFailed` are not handled here.
         policy: Which failures are retried, and when.
         left: Time budget of the call.
+        waits: Where each wait is noted for the progress of the run.
         sleep: Waits a number of seconds.
         rng: Source of the jitter.
 
@@ -186,7 +189,7 @@ async def retried(
                 raise
             kind = failure.kind
         left.spend(wait_s)
-        with waiting(kind, wait_s):
+        with nullcontext() if waits is None else waits.one(kind, wait_s):
             await (_sleep if sleep is None else sleep)(wait_s)
         number += 1
 

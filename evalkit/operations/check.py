@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from evalkit.operations.conversation_calls import ConversationCalls, conversation_calls, single_calls
 from evalkit.operations.run import Request, ready
-from evalkit.operations.talks import CountedTalks, counted_talks, single_calls
 from evalkit.runner.draw import chosen_cases
 from evalkit.runner.plan import Selection
 from evalkit.suite.parse import load_suite
@@ -23,7 +23,7 @@ class SoundSuite:
     """A suite without problems, and the inputs of its run."""
 
     prepared: Prepared
-    calls: CountedTalks
+    calls: ConversationCalls
     """Calls in a whole run."""
     n_labels: int
     baseline: str | None
@@ -49,7 +49,7 @@ async def check_suite(suite_file: Path, env: Mapping[str, str]) -> SoundSuite:
     calls = single_calls(n_cases * repeats)
     if suite.conversation is not None:
         open_cases = (case for case in prepared.golden.open() if chosen is None or case.digest in chosen)
-        calls = counted_talks(suite, ((case, repeats) for case in open_cases))
+        calls = conversation_calls(suite, ((case, repeats) for case in open_cases))
     return SoundSuite(
         prepared=prepared,
         calls=calls,

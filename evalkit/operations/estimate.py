@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from evalkit.llm.ladder import MAX_REPAIRS
 from evalkit.llm.prices import cost_usd
+from evalkit.operations.conversation_calls import conversation_calls
 from evalkit.operations.span import Span, add
-from evalkit.operations.talks import counted_talks
 from evalkit.runner.conversation_key import conversation_key
 from evalkit.scorers.base import Asking
 from evalkit.systems.chat import ChatSystem
@@ -114,10 +114,10 @@ def estimate(prepared: Prepared, work: Work, typical: Typical | None, notes: Ite
     n_rows = sum(repeats for _, repeats in work.open)
     called = 0 if suite.system_kind == "replay" else n_rows
     rows = typical.rows if typical is not None else ()
-    talks = counted_talks(suite, work.open, [row.output for row in rows if row.output is not None])
+    conversations = conversation_calls(suite, work.open, rows)
     spent = {"system": _system(prepared, called, typical)}
     if prepared.user is not None:
-        spent["user"] = _user(prepared.user, conversation_key(suite), talks.n_simulated, typical)
+        spent["user"] = _user(prepared.user, conversation_key(suite), conversations.n_simulated, typical)
     if judges:
         parts = [_judged(each, counted.grades[id(each)], judges, typical) for each in counted.asking(prepared.graders)]
         spent["judges"] = (_sum_of(tokens for tokens, _ in parts), _sum_of(cost for _, cost in parts))
@@ -133,15 +133,15 @@ def estimate(prepared: Prepared, work: Work, typical: Typical | None, notes: Ite
         n_grades=counted.grades.total(),
         concurrency=suite.options.concurrency,
         calls={
-            "system": talks.system if called else Span.exactly(0),
-            **({} if prepared.user is None else {"user": talks.user}),
+            "system": conversations.system if called else Span.exactly(0),
+            **({} if prepared.user is None else {"user": conversations.user}),
             **dict(zip(_names(judges), counted.calls, strict=True)),
         },
         tokens={name: tokens for name, (tokens, _) in spent.items()},
         cost_usd={name: cost for name, (_, cost) in spent.items()},
         seconds=_seconds(
             judges if prepared.user is None else (*judges, prepared.user),
-            counted.calls if prepared.user is None else [*counted.calls, talks.user],
+            counted.calls if prepared.user is None else [*counted.calls, conversations.user],
             n_rows,
             typical,
         ),

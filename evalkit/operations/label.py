@@ -15,6 +15,7 @@ import numpy as np
 
 from evalkit.errors import InputError, Problem, noting
 from evalkit.formats.labelled_text import labelled_text
+from evalkit.formats.turns import has_several_turns
 from evalkit.golden.json_lines import read_jsonl
 from evalkit.operations.calibrate import Judged
 from evalkit.report.label_page import Item, Queue
@@ -93,23 +94,23 @@ def _item(row: Row, chance: float) -> Item:
         raise ValueError(f"row {row.case.id} has a grade and no answer")
     return Item(
         case_id=row.case.id,
-        answer_sha256=answer_sha256(labelled_text(row.output)),
+        answer_sha256=answer_sha256(labelled_text(row.case, row.output)),
         inclusion_probability=chance,
         input=row.case.question,
-        talk=_talk(row.case, row.output),
+        conversation=_conversation(row.case, row.output),
         reference=tuple(row.case.reference),
         contexts=tuple(row.output.contexts or row.case.contexts),
         answer=row.output.text,
     )
 
 
-def _talk(case: Case, output: Output) -> tuple[tuple[str, str], ...]:
+def _conversation(case: Case, output: Output) -> tuple[tuple[str, str], ...]:
     """Return (who, what) of each line in a conversation, or in a chat before the answer; empty for a plain question."""
-    turns = sum(message.role == "user" for message in output.messages or ())
-    if turns < 2 and isinstance(case.input, str):
+    several = has_several_turns(case, output)
+    if not several and isinstance(case.input, str):
         return ()
     lines = transcript_of(case, output).lines
-    lines = lines if turns > 1 else lines[:-1]
+    lines = lines if several else lines[:-1]
     return tuple((" ".join(filter(None, (line.role, line.record.get("name")))), _said(line)) for line in lines)
 
 
@@ -206,7 +207,9 @@ def _checked(judged: Judged, export: Path, into: Path) -> tuple[list[str], int]:
     rows = [raw for _, raw in read_jsonl(export, str(export), noting(problems))]
     there = {_key(label): label.label for label in old}
     answers = {
-        (row.case.id, answer_sha256(labelled_text(row.output))) for row in judged.stored.folder.rows() if row.output
+        (row.case.id, answer_sha256(labelled_text(row.case, row.output)))
+        for row in judged.stored.folder.rows()
+        if row.output
     }
     fresh = [(label, raw) for label, raw in zip(new, rows, strict=True) if _key(label) not in there]
     for label in new:

@@ -7,8 +7,8 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from evalkit.report.conversation import changed_conversation, conversation_shown
 from evalkit.report.steps import end_shown, origins_shown, rounded, steps_shown, turn_shown
-from evalkit.report.talk import less_talk, talk_shown
 from evalkit.report.transcript import held
 from evalkit.types import Case, Output, Row, Score, Unscored, Usage
 
@@ -73,7 +73,7 @@ def _less(before: dict[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
     """Remove from the baseline's answer its steps, and the text, turns and grades that have not changed."""
     less = dict(before)
     for part in less.keys() & {"output", "partial"}:
-        less[part] = less_talk(before[part], now.get("output") or now.get("partial") or {})
+        less[part] = changed_conversation(before[part], now.get("output") or now.get("partial") or {})
     if "output" in before and before["output"]["text"] == now.get("output", {}).get("text"):
         less["output"] = {key: value for key, value in less["output"].items() if key != "text"}
     if "scores" in before:
@@ -113,9 +113,9 @@ def _doing(row: Row) -> dict[str, Any]:
     output = held(row)
     if output is None:
         return {}
-    talk = talk_shown(row)
-    did = steps_shown(output, row.scores.values()) if talk is None else end_shown(output)
-    return _filled(talk=talk, did=did or None)
+    conversation = conversation_shown(row)
+    did = steps_shown(output, row.scores.values()) if conversation is None else end_shown(output)
+    return _filled(conversation=conversation, did=did or None)
 
 
 def _grade(grade: Score | Unscored) -> dict[str, Any]:

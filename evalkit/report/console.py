@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from evalkit.report.cohort_table import standing
 from evalkit.report.gate_lines import GateLine
 from evalkit.report.headline import names_metric, spoken
-from evalkit.report.view import View
+from evalkit.report.view import MISSING, View
 from evalkit.results import OVERALL, CheckOutcome, Outcome
 from evalkit.text.numbers import plural
 from evalkit.text.printable import one_line
@@ -99,12 +99,14 @@ Labelled = tuple[str, "Text"]
 def _parts(view: View, verbose: bool, width: int) -> Iterator[Table | Text]:
     if view.gates:
         yield _gates(view, verbose)
+    errors = list(_errors(view))
     lines = [
+        *(errors if view.outcome == "no decision" else []),
         *_reasons(view),
         *_amendments(view, verbose),
         *_kinds(view, verbose),
         *_shifts(view),
-        *_errors(view),
+        *(errors if view.outcome != "no decision" else []),
         *_judges(view, verbose),
     ]
     if lines:
@@ -196,7 +198,7 @@ def _cohorts(view: View, verbose: bool) -> Table | None:
 
 def _reasons(view: View) -> Iterator[Labelled]:
     shown = {line.check.reason for line in view.gates[:SHOWN_CHECKS] if line.base}
-    reasons = [reason for reason in view.why if reason not in shown]
+    reasons = [reason for reason in view.why if reason not in shown and not reason.startswith(MISSING)]
     for place, reason in enumerate(reasons[:SHOWN_REASONS]):
         yield "" if place else "why", _text(one_line(reason, 300))
     if len(reasons) > SHOWN_REASONS:

@@ -38,7 +38,7 @@ _SCRIPTS = (
         "filters.js",
         "grid.js",
         "steps.js",
-        "talk.js",
+        "conversation.js",
         "case.js",
         "decision.js",
     ),

@@ -29,7 +29,7 @@ class Item:
     reference: tuple[str, ...]
     contexts: tuple[str, ...]
     answer: str
-    talk: tuple[tuple[str, str], ...] = ()
+    conversation: tuple[tuple[str, str], ...] = ()
     """(who, what) of each message and tool of a conversation, shown instead of the input; empty for a question."""
 
 

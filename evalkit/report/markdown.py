@@ -33,8 +33,10 @@ _WORST = 10
 _LISTED = 100
 _GATE_HEAD: tuple[Line, ...] = (("Check",), ("Now",), ("Base",), ("Drop",), ("Need",), ("Outcome",))
 MOST_WORDS = 250
-"""Maximum number of words in the part of a comment that is not folded."""
+"""Maximum number of words in a comment before a fold is opened, with the titles of the folds."""
 _HEADLINE_WORDS, _FOOT_WORDS, _COMMAND_WORDS = 24, 10, 16
+_CHOICES = ((3, 3), (3, 2), (2, 2), (2, 1), (1, 1))
+"""Reasons and cases to show; the first that fits is taken."""
 _REASON_WORDS, _QUESTION_WORDS, _WRONG_WORDS, _ANSWER_WORDS, _NAME_WORDS = 16, 9, 8, 9, 4
 
 
@@ -50,10 +52,13 @@ def page_of(view: View) -> Page:
         found is None or found.new_failures or found.fixed or found.removed or found.changed or found.added
     )  # fmt: skip
     headline, facts = few_words(view.headline, _HEADLINE_WORDS), (*view.facts[:2], *view.moves)
-    room = MOST_WORDS - _FOOT_WORDS - _words([(view.suite, view.outcome, headline, view.partial or "", *facts)])
-    choices = (_visible(view, most) for most in (3, 2, 1))
-    shown = next((sections for sections in choices if sum(map(_words_of, sections)) <= room), _visible(view, 1))
-    folded = (section for build in _FOLDED if (section := build(view)) is not None)
+    folded = tuple(section for build in _FOLDED if (section := build(view)) is not None)
+    titles = [(section.title, section.note) for section in folded]
+    room = (
+        MOST_WORDS - _FOOT_WORDS - _words([(view.suite, view.outcome, headline, view.partial or "", *facts), *titles])
+    )
+    choices = (_visible(view, reasons, cases) for reasons, cases in _CHOICES)
+    shown = next((sections for sections in choices if sum(map(_words_of, sections)) <= room), _visible(view, 1, 1))
     return Page(
         suite=view.suite,
         outcome=view.outcome,
@@ -66,9 +71,9 @@ def page_of(view: View) -> Page:
     )
 
 
-def _visible(view: View, most: int) -> tuple[Section, ...]:
-    """Return the sections on why and next, with a limited number of checks, reasons, kinds and cases."""
-    found = (_why(view, most), _cases_to_look_at(view, most), _next(view))
+def _visible(view: View, reasons: int, cases: int) -> tuple[Section, ...]:
+    """Return the sections on why and next, with so many checks, reasons and kinds, and so many cases."""
+    found = (_why(view, reasons), _cases_to_look_at(view, cases), _next(view))
     return tuple(section for section in found if section is not None)
 
 

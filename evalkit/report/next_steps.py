@@ -12,7 +12,7 @@ from evalkit.results import Decision
 from evalkit.text.numbers import plural
 from evalkit.text.printable import one_line
 
-MOST_STEPS = 3
+SHOWN_NEXT_STEPS = 3
 _SAVE = "evalkit baseline save"
 _SAVE_THIS = "evalkit baseline save RUN"
 _DECIDE_THIS = "evalkit gate RUN"
@@ -49,7 +49,7 @@ def next_steps(
     stopped: bool | None,
     places: Places,
 ) -> tuple[NextStep, ...]:
-    """List at most `MOST_STEPS` steps, the most urgent first.
+    """List at most `SHOWN_NEXT_STEPS` steps, the most urgent first.
 
     Args:
         decision: the gate's decision.
@@ -63,7 +63,7 @@ def next_steps(
     if unknown is None and stopped is None and places.suite:
         return (NextStep("fix the system, then run again", f"evalkit run {shlex.quote(places.suite)}"),)
     found = dict.fromkeys(_steps(decision, failing, are_new, unknown or 0, stopped, places))
-    return tuple(found)[:MOST_STEPS]
+    return tuple(found)[:SHOWN_NEXT_STEPS]
 
 
 def _steps(

@@ -29,7 +29,7 @@ class Opinions:
         """Pair each rater's label of a row's answer with the judge's grade, without duplicates."""
         if row.output is None or row.case.id not in self._case_ids:
             return []
-        labels = self._by_answer.pop((row.case.id, answer_key(labelled_text(row.output))), [])
+        labels = self._by_answer.pop((row.case.id, answer_key(labelled_text(row.case, row.output))), [])
         found: dict[Place, None] = {}
         for label in labels:
             metric = metrics.get(label.metric)

@@ -15,7 +15,7 @@ from evalkit.types import Message, Origin, Output, Score, Unscored
 
 MOST_CHARS = 20_000
 """Maximum number of characters of one value on the page; the row holds all of it."""
-MOST_STEPS = 500
+SHOWN_STEPS = 500
 """Maximum number of steps of one answer on the page."""
 _LINE_CHARS = 80
 _VALUES = ("arguments", "result", "details")
@@ -28,21 +28,23 @@ def steps_shown(output: Output, grades: Iterable[Score | Unscored] = ()) -> dict
     shown: dict[str, Any] = {}
     apart = bool(calls) and not any(step.kind == "tool" for step in steps)
     if steps:
-        shown["steps"] = entries_shown(acted_in(steps, () if apart else grades, MOST_STEPS))
+        shown["steps"] = entries_shown(acted_in(steps, () if apart else grades, SHOWN_STEPS))
     if apart:
-        shown["calls"] = entries_shown(acted_in(tuple(map(step_of, calls)), grades, MOST_STEPS))
+        shown["calls"] = entries_shown(acted_in(tuple(map(step_of, calls)), grades, SHOWN_STEPS))
     if output.messages:
         shown["messages"] = [turn_shown(message) for message in output.messages]
     return shown | end_shown(output)
 
 
 def end_shown(output: Output) -> dict[str, Any]:
-    """Return why the system stopped, its open approval request, and the final state."""
+    """Return why the system and the simulated user stopped, the open approval request, and the final state."""
     shown: dict[str, Any] = {}
     if output.state is not None:
         shown["state"] = written(output.state)
     if output.stop is not None:
         shown["stop"] = output.stop
+    if output.user_why is not None:
+        shown["user_why"] = output.user_why
     if output.fault is not None:
         shown["fault"] = output.fault
     if output.interrupt is not None:
@@ -71,12 +73,12 @@ def marks_shown(marks: Iterable[Mark]) -> list[dict[str, Any]]:
 
 def turn_shown(message: Message) -> list[Any]:
     """Return a message as role and text, with a third item for everything else."""
-    contexts, origins, latency_s, usage = read_details(message.details)
+    found = read_details(message.details)
     known: dict[str, Any] = {
-        "contexts": None if contexts is None else [*contexts],
-        "origins": origins_shown(origins),
-        "latency_s": rounded(latency_s),
-        "usage": usage and usage_record(usage),
+        "contexts": None if found.contexts is None else [*found.contexts],
+        "origins": origins_shown(found.origins),
+        "latency_s": rounded(found.latency_s),
+        "usage": found.usage and usage_record(found.usage),
     }
     rest = {key: value for key, value in message.details.items() if known.get(key) is None}
     others: dict[str, Any] = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,6 +43,9 @@ from evalkit.types import Metric
 
 _FACTS = ("latency_p95_s", "cost_per_case_usd")
 """Metrics shown on the line below the verdict."""
+MISSING = "without a result"
+"""Begins the reason that says which errors left no decision."""
+_SHOWN_ERRORS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,13 +187,15 @@ def build_view(  # noqa: PLR0913 - what a view is made of
     corrections, cohort_corrections = correction_lines(summary, styles)
     alone = known_overall_only(summary, resources)
     partial = decision.partial
+    errors = _errors("system error", summary.error_kinds, found.errors)
+    errors += _errors("unscored", summary.unscored_kinds, found.unscored)
     return View(
         suite=summary.suite,
         outcome=decision.outcome,
         word=WORDS[decision.outcome],
         headline=headline(decision, styles, partial),
         reasons=decision.reasons,
-        why=_why(decision, partial, found.n_unpaired),
+        why=(*_missing(decision, partial, errors), *_why(decision, partial, found.n_unpaired)),
         next=next_steps(
             decision,
             found.failing,
@@ -230,8 +235,7 @@ def build_view(  # noqa: PLR0913 - what a view is made of
         histograms=found.histograms,
         trends=trends(past, summary, gated, styles),
         n_past_runs=len(past),
-        errors=_errors("system error", summary.error_kinds, found.errors)
-        + _errors("unscored", summary.unscored_kinds, found.unscored),
+        errors=errors,
         notes=_sight(decision.comparison) + summary.notes + _incomparable(decision.comparison) + _before(decision),
         provenance=tuple(_flat({**manifest_record(manifest), "head": manifest.head})),
         head=manifest.head,
@@ -260,6 +264,18 @@ def _unknown(summary: Summary, manifest: Manifest) -> int | None:
         return 0  # stored answers cannot be asked for again
     n_errors = sum(summary.error_kinds.values())
     return None if n_errors == summary.expected > 0 else n_errors + summary.states.get("unscored", 0)
+
+
+def _missing(decision: Decision, partial: str | None, errors: Sequence[ErrorLine]) -> Iterator[str]:
+    """Yield what left rows without a result, if that is why there is no decision."""
+    lead = lead_of(decision)
+    if decision.outcome != "no decision" or partial is not None or lead is None or lead.name != "coverage":
+        return
+    ordered = sorted(errors, key=lambda line: -line.count)[:_SHOWN_ERRORS]
+    kinds = ", ".join(f"{line.count:,} {line.state} ({line.kind})" for line in ordered)
+    more = f" and {plural(len(errors) - len(ordered), 'more kind')}" if len(errors) > len(ordered) else ""
+    if kinds:
+        yield f"{MISSING}: {kinds}{more}"
 
 
 def _why(decision: Decision, partial: str | None, n_unpaired: int) -> tuple[str, ...]:

@@ -31,7 +31,7 @@ def conversation_key(suite: Suite) -> Mapping[str, str]:
         return suite.led_by
     settings = conversation.settings
     key = {
-        "environment": _environment(suite),
+        "environment": environment_hash(suite),
         "max_steps": str(settings.max_steps),
         "max_turns": str(settings.max_turns),
         "stop_when": _hash([dataclasses.asdict(rule) for rule in settings.stop_when]) if settings.stop_when else "none",
@@ -46,7 +46,7 @@ def conversation_key(suite: Suite) -> Mapping[str, str]:
     return key
 
 
-def _environment(suite: Suite) -> str:
+def environment_hash(suite: Suite) -> str:
     """Return the hash of the mocks, or of the class's module and the project modules that it imports."""
     conversation = suite.conversation
     environment = conversation.settings.environment if conversation is not None else None

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from evalkit.disk.project_code import load_callable
 from evalkit.errors import InputError, Problem
-from evalkit.formats.conversation import conversation_of
-from evalkit.formats.turns import turn_starts
 from evalkit.runner.conversation_key import conversation_key
 from evalkit.runner.grading import Grader
+from evalkit.scorers.agents.ended import ConversationEnded
 from evalkit.scorers.registry import score_key
 from evalkit.suite.model import Suite
 from evalkit.systems import CALLED
@@ -22,40 +20,14 @@ from evalkit.systems.base import Answer, Shared, SystemConfig
 from evalkit.systems.chat import ChatSystem
 from evalkit.systems.command import CommandSystem
 from evalkit.systems.conversation.environment import MakeEnvironment
-from evalkit.systems.conversation.loop import Simulate, Talks, conversing, directly
+from evalkit.systems.conversation.loop import ConversationSetup, Simulate, conversing, directly
 from evalkit.systems.conversation.mocks import MockEnvironment
 from evalkit.systems.http import HttpSystem
 from evalkit.systems.python import PythonSystem
 from evalkit.systems.threads import own_code
-from evalkit.text.numbers import plural
-from evalkit.types import Case, Metric, Output, Score, Unscored
 
 if TYPE_CHECKING:
     from evalkit.runner.prepare import Prepared
-
-
-CUT_OFF = ("max_turns", "max_steps", "interrupt")
-"""Values of `stop` for a conversation that was cut off; the metric `ended` is then 0."""
-
-
-@dataclass(frozen=True)
-class ConversationEnded:
-    """Fail a conversation that was cut off, left a request open, or was ended early by the agent."""
-
-    version: ClassVar[str] = "1"
-    name: ClassVar[str] = "ended"
-    metrics: ClassVar[tuple[Metric, ...]] = (Metric("ended", binary=True),)
-    needs: ClassVar[frozenset[str]] = frozenset()
-
-    def score(self, case: Case, output: Output) -> Score | Unscored:
-        """Grade by why the conversation ended."""
-        if output.stop is None:
-            return Unscored(self.name, "missing_stop", "the answer does not say why the conversation ended")
-        left = len(conversation_of(case).turns) - len(turn_starts(case, output.messages or ()))
-        if output.stop == "agent_done" and left > 0:
-            return Score(self.name, 0.0, False, f"the agent ended it with {plural(left, 'scripted turn')} left")
-        passed = output.stop not in CUT_OFF
-        return Score(self.name, float(passed), passed, f"the conversation ended with {output.stop}")
 
 
 def adds_ended(suite: Suite) -> bool:
@@ -112,8 +84,8 @@ async def open_system(system: SystemConfig, prepared: Prepared) -> AsyncIterator
         if conversation is None or not isinstance(system, CALLED):
             yield answer
             return
-        make, run = await _environment(prepared, stack)
-        talks = Talks(
+        make, run = await open_environment(prepared.suite, prepared.shared, stack)
+        setup = ConversationSetup(
             settings=conversation.settings,
             make_environment=make,
             runs_tools=make is not None and isinstance(system, ChatSystem),
@@ -122,7 +94,7 @@ async def open_system(system: SystemConfig, prepared: Prepared) -> AsyncIterator
             tool_error=getattr(system, "tool_error", None),
             before_turn=prepared.budget.check if prepared.budget is not None else lambda: None,
         )
-        yield conversing(answer, talks)
+        yield conversing(answer, setup)
 
 
 def _simulate(prepared: Prepared) -> Simulate | None:
@@ -133,16 +105,22 @@ def _simulate(prepared: Prepared) -> Simulate | None:
     return simulating(prepared.user)
 
 
-async def _environment(prepared: Prepared, stack: AsyncExitStack) -> tuple[MakeEnvironment | None, Any]:
-    """Return the factory of environments and the runner of their code."""
-    conversation = prepared.suite.conversation
+async def open_environment(
+    suite: Suite, shared: Shared, stack: AsyncExitStack
+) -> tuple[MakeEnvironment | None, Callable[[Callable[[], Any]], Awaitable[Any]]]:
+    """Return the factory of environments, `None` if the suite has none, and the runner of their code.
+
+    Raises:
+        InputError: its class cannot be loaded.
+    """
+    conversation = suite.conversation
     environment = conversation.settings.environment if conversation is not None else None
     if conversation is not None and conversation.mocks is not None:
         return partial(MockEnvironment, conversation.mocks), directly
     if conversation is None or environment is None or isinstance(environment, str):
         return None, directly
-    make = load_callable(environment["python"], prepared.shared.project, "conversation.environment")
-    own = await stack.enter_async_context(own_code(prepared.shared.concurrency))
+    make = load_callable(environment["python"], shared.project, "conversation.environment")
+    own = await stack.enter_async_context(own_code(shared.concurrency))
 
     async def run(function: Callable[[], Any]) -> Any:
         return await own.call(function, lambda value: value)

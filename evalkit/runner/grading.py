@@ -88,7 +88,7 @@ def grade_all(graders: Sequence[Grader]) -> GradeAll:
 async def _graded(
     grader: Grader, score: Scoring, expected: Mapping[str, Metric], case: Case, output: Output, repeat: int
 ) -> Iterator[Grade]:
-    if grader.over is None:
+    if grader.over in (None, "conversation") or isinstance(grader.scorer, OfWholeConversation):
         return await _asked(grader, partial(score, case, output, repeat), expected)
     if grader.over != "turn":
         return await _asked(grader, partial(over_answers(score, grader.over), case, output, repeat), expected)

@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from evalkit.baselines.find import find_baseline
 from evalkit.disk.project_code import note_loaded
@@ -22,11 +22,12 @@ from evalkit.runner.addresses import addresses_of
 from evalkit.runner.case_checks import METRIC, checks_grader
 from evalkit.runner.chat_clients import Replies, Spending, judges_of, open_cache, open_client, unpriced, user_of
 from evalkit.runner.conversations import adds_ended, ended_grader, environment_problems
+from evalkit.runner.expected_states import open_replays, with_expected_states
 from evalkit.runner.grading import Grader
 from evalkit.runner.names import foreign_cohorts, foreign_values, metric_name_problems
 from evalkit.runner.needs import missing, need_of
 from evalkit.runner.unreachable_gates import CaseCounts, case_counts, reach_doubts, reach_problems
-from evalkit.scorers.base import Bindable, Noted, OwnProject, Scorer, Services
+from evalkit.scorers.base import Bindable, Noted, OverConversation, OwnProject, Scorer, Services
 from evalkit.scorers.custom.packages import check_scorer
 from evalkit.scorers.custom.python_scorer import PythonScorer
 from evalkit.scorers.registry import bind, score_key
@@ -38,7 +39,7 @@ from evalkit.systems.process import Process
 from evalkit.systems.secrets import secrets_of
 from evalkit.systems.threads import own_code
 from evalkit.text.values import one_line
-from evalkit.types import Case, Metric
+from evalkit.types import Case, Metric, Output
 
 if TYPE_CHECKING:
     from evalkit.llm.cache import ReplyCache
@@ -147,15 +148,18 @@ async def prepare(
     converses = suite.conversation is not None
     shared = Shared(suite.path.parent, suite.root, suite.options.concurrency, env, inputs, converses)
     problems: list[Problem] = [*suite.system.problems(shared), *_old_problems(suite, shared)]
-    problems += environment_problems(suite, shared)
+    unsound_environment = environment_problems(suite, shared)
+    problems += unsound_environment
     suite = _with_versions(suite, env, problems)
     limit_usd = suite.options.budget_usd
     budget = None if limit_usd is None else Budget(limit_usd)
     problems += unpriced(suite) if budget else []
     asks_models = bool(judges_of(suite)) or user_of(suite) is not None
     cache = open_cache(suite, env, stack, replies) if replies != "none" and asks_models else None
-    services = await _services(suite, env, stack, (budget, cache), problems)
-    user = await _user(suite, env, stack, (budget, cache), problems)
+    services = await _services(suite, shared, stack, (budget, cache), problems)
+    if services is not None and any(entry.kind == "state" for entry in suite.scorers):
+        services = replace(services, replays=await open_replays(suite, shared, stack))
+    user = await _user(suite, shared, stack, (budget, cache), problems)
     graders = _graders(suite, services, problems) if services else []
     checks = checks_grader(len(suite.scorers))
     golden, counts = None, case_counts(suite, [*graders, checks] if graders else [])
@@ -172,6 +176,8 @@ async def prepare(
         known = [(file, file.relative_to(suite.root).as_posix()) for file in suite.learnt_files]
         golden = replace(golden, learnt=tuple(overlap(golden, known)))
         problems += metric_name_problems(graders)
+        if not unsound_environment:
+            graders = await with_expected_states(suite, graders, golden, problems.append)
         graders += [checks] if golden.checks else []
         graders += [ended_grader(len(suite.scorers) + 1)] if adds_ended(suite) else []
     except InputError as error:
@@ -227,7 +233,7 @@ def _graders(suite: Suite, services: Services, problems: list[Problem]) -> list[
     graders = []
     for entry in suite.scorers:
         try:
-            graders += [_grader(suite, entry, scorer) for scorer in bind(entry.options, services)]
+            graders += [_grader(suite, entry, scorer) for scorer in bind(_options(entry), services)]
         except ValueError as error:
             problems.append(Problem(f"scorers[{entry.index}]", *what_and_fix(error)))
         except InputError as error:
@@ -244,6 +250,20 @@ def _graders(suite: Suite, services: Services, problems: list[Problem]) -> list[
     return graders
 
 
+def _options(entry: ScorerEntry) -> Any:
+    """Return the options of a scorer, as they are for what it sees of a conversation.
+
+    Raises:
+        ValueError: `over: what; fix`.
+    """
+    if entry.over != "conversation":
+        return entry.options
+    if not isinstance(entry.options, OverConversation):
+        fix = "remove it, or name {{conversation}} in the rubric of a `judge`"
+        raise ValueError(f"over: only `pairwise` has `over: conversation`; {fix}")
+    return entry.options.over_conversation()
+
+
 def _grader(suite: Suite, entry: ScorerEntry, scorer: Scorer) -> Grader:
     if entry.package:
         check_scorer(scorer, entry.package)
@@ -251,8 +271,8 @@ def _grader(suite: Suite, entry: ScorerEntry, scorer: Scorer) -> Grader:
     over = entry.over if suite.conversation is None else entry.over or "last"
     if over == "turn":
         key = {**key, "over": f"turn {entry.fold or 'as by default'}"}
-    elif over == "all":
-        key = {**key, "over": "all"}
+    elif over in ("all", "conversation"):
+        key = {**key, "over": over}
     return Grader(
         scorer=scorer,
         when=entry.when,
@@ -268,53 +288,51 @@ def _grader(suite: Suite, entry: ScorerEntry, scorer: Scorer) -> Grader:
 
 
 async def _services(
-    suite: Suite, env: Mapping[str, str], stack: AsyncExitStack, spending: Spending, problems: list[Problem]
+    suite: Suite, shared: Shared, stack: AsyncExitStack, spending: Spending, problems: list[Problem]
 ) -> Services | None:
     """Open the services that scorers share; `None`, with the problems noted, if that fails."""
     try:
-        return await _open_services(suite, env, stack, spending)
+        return await _open_services(suite, shared, stack, spending)
     except InputError as error:
         problems += error.problems
         return None
 
 
 async def _user(
-    suite: Suite, env: Mapping[str, str], stack: AsyncExitStack, spending: Spending, problems: list[Problem]
+    suite: Suite, shared: Shared, stack: AsyncExitStack, spending: Spending, problems: list[Problem]
 ) -> ChatClient | None:
     """Open the client of the model that plays the user; `None` if there is none, or after noting its problems."""
     config = user_of(suite)
     if config is None:
         return None
     try:
-        return await stack.enter_async_context(open_client(config, suite, env, spending))
+        return await stack.enter_async_context(open_client(config, shared, spending))
     except InputError as error:
         problems += error.problems
         return None
 
 
-async def _open_services(suite: Suite, env: Mapping[str, str], stack: AsyncExitStack, spending: Spending) -> Services:
+async def _open_services(suite: Suite, shared: Shared, stack: AsyncExitStack, spending: Spending) -> Services:
     """Open the embedding and the judge endpoints, if a scorer may use them."""
     embedder = None
-    if any(isinstance(entry.options, Bindable) for entry in suite.scorers):
+    if any(isinstance(entry.options, Bindable) and entry.kind != "state" for entry in suite.scorers):
         from evalkit.scorers.embedding.embedders import build_embedder
 
-        embedder = build_embedder(suite.options.embedding, env)
+        embedder = build_embedder(suite.options.embedding, shared.env, shared.waits)
         if isinstance(embedder, AbstractAsyncContextManager):
             await stack.enter_async_context(embedder)
-    clients = [
-        await stack.enter_async_context(open_client(config, suite, env, spending)) for config in judges_of(suite)
-    ]
+    clients = [await stack.enter_async_context(open_client(config, shared, spending)) for config in judges_of(suite)]
     llm, panel = (clients[0], tuple(clients[1:])) if clients else (None, ())
     own = any(isinstance(entry.options, PythonScorer) for entry in suite.scorers)
     project = None
     if own:
         code = await stack.enter_async_context(own_code(suite.options.concurrency))
         project = OwnProject(suite.root, code, suite.inputs)
-    return Services(suite.path.parent, embedder, llm, panel, partial(_answers_of, suite), project)
+    return Services(suite.path.parent, embedder, llm, panel, partial(_outputs_of, suite), project)
 
 
-def _answers_of(suite: Suite, name: str) -> Mapping[str, str]:
-    """Read the answers of a baseline or run folder by case digest, first repeats only.
+def _outputs_of(suite: Suite, name: str) -> Iterator[tuple[str, Output]]:
+    """Return the outputs of a baseline or run folder with their case digests, first repeats only.
 
     Raises:
         ValueError: There is no such run.
@@ -323,8 +341,8 @@ def _answers_of(suite: Suite, name: str) -> Mapping[str, str]:
     if folder is None:
         fix = f"save one with `evalkit baseline save RUN --name {name}`"
         raise ValueError(f"against: no baseline or run folder called {name!r}; {fix}")
-    rows = (row for row in read_rows(folder.rows_file) if row.output is not None and row.repeat == 0)
-    return {row.case.digest: row.output.text for row in rows if row.output}
+    rows = (row for row in read_rows(folder.rows_file) if row.repeat == 0)
+    return ((row.case.digest, row.output) for row in rows if row.output is not None)
 
 
 def _policy(suite: Suite, graders: Sequence[Grader]) -> list[Problem]:

@@ -17,6 +17,8 @@ from evalkit.baselines.load import load_baseline
 from evalkit.formats.manifest import Manifest
 from evalkit.gate.assess import Terms, assess, refuse_incomparable
 from evalkit.results import Decision, Summary
+from evalkit.runner.alternation import MOST_TIMED_CASES, alternating
+from evalkit.runner.chat_clients import given_up_note
 from evalkit.runner.conversations import open_system
 from evalkit.runner.earlier import EarlierRows
 from evalkit.runner.engine import MakeRow, Stop, answered_and_graded, run_cases
@@ -25,7 +27,6 @@ from evalkit.runner.old_cases import open_former, with_former
 from evalkit.runner.plan import Key, drawn, plan
 from evalkit.runner.quarantine import DEATHS, Quarantine
 from evalkit.runner.refusals import Refusals
-from evalkit.runner.turns import TURNS, by_turns
 from evalkit.store.changes_since import ChangesSince
 from evalkit.store.folder import DECISION, RunFolder
 from evalkit.store.journal import Journal, read_rows
@@ -151,11 +152,8 @@ class Session:
         services, user = self.prepared.services, self.prepared.user
         judges = (*((services.llm,) if services.llm else ()), *services.panel)
         for who, client in (*(("judge", each) for each in judges), *((("user", user),) if user else ())):
-            if client.given_up:
-                fields, them = " or ".join(client.given_up), "it" if len(client.given_up) == 1 else "them"
-                self.watcher.note(
-                    f"the endpoint of the {who} {client.model} does not accept {fields}; asked without {them}"
-                )
+            if note := given_up_note(who, client):
+                self.watcher.note(note)
 
     def _noted(self, make_row: MakeRow) -> MakeRow:
         """Note each case before it runs, so that the next process knows which were in flight."""
@@ -202,15 +200,15 @@ class Session:
             return None
         work = plan(golden.open(), range(options.repeat), chosen=self.chosen, done=self.done)
         old_system = self.prepared.suite.baseline_system
-        if old_system is None or terms.baseline is None or not (terms.policy.by_turns or terms.asks_both):
+        if old_system is None or terms.baseline is None or not (terms.policy.alternates or terms.asks_both):
             return await self._call(work, make_row, journal)
-        n_timed = self.expected if terms.asks_both else TURNS
-        turns = drawn(golden.open(), n_timed, options.seed, among=self.chosen)
+        n_timed = self.expected if terms.asks_both else MOST_TIMED_CASES
+        timed = drawn(golden.open(), n_timed, options.seed, among=self.chosen)
         async with open_system(old_system, self.prepared) as answer:
             ask_old = answered_and_graded(answer, grade_all(self.prepared.graders))
             with Journal(self.folder.old_rows_file) as old_journal:
                 keep_old = partial(self._keep_old, journal=old_journal)
-                paired = by_turns(make_row, ask_old, keep_old, turns, options.repeat if terms.asks_both else 1)
+                paired = alternating(make_row, ask_old, keep_old, timed, options.repeat if terms.asks_both else 1)
                 return await self._call(work, paired, journal)
 
     def _again(self, asked: NeedsRepeats, done: Collection[Key]) -> list[tuple[Case, int]]:

@@ -46,7 +46,8 @@ _AGAIN = "That is the first message of the conversation again. Write what the pe
 
 
 class UserReply(BaseModel):
-    """Reply of the model that plays the user."""
+    # The docstring goes to the model with the schema, so it is part of the prompt and of its version.
+    """What the model that plays the user replies."""
 
     say: str = Field(description="The next message of the person; empty if there is nothing left to say.")
     done: bool = Field(description="Whether the person ends the conversation.")
@@ -62,10 +63,10 @@ def simulating(client: ChatClient) -> Simulate:
         client: client of the model.
     """
 
-    async def simulate(user: SimulatedUser, talk: Sequence[Message], repeat: int) -> Said:
-        turns = list(_turns(user, talk))
-        first = next((message.content for message in talk if message.role == "user"), None)
-        begun = any(message.role == "assistant" for message in talk)
+    async def simulate(user: SimulatedUser, messages: Sequence[Message], repeat: int) -> Said:
+        turns = list(_turns(user, messages))
+        first = next((message.content for message in messages if message.role == "user"), None)
+        begun = any(message.role == "assistant" for message in messages)
         usage: Usage | None = None
 
         def fault(reply: UserReply) -> str:
@@ -89,19 +90,19 @@ def simulating(client: ChatClient) -> Simulate:
         if fault(parsed.value):
             what = "nothing" if fault(parsed.value) == _EMPTY else "its first message again"
             raise SimulatorFailed(f"the model that plays the user said {what}, asked twice", usage)
-        return Said(parsed.value.say.strip(), parsed.value.done, usage)
+        return Said(parsed.value.say.strip(), parsed.value.done, usage, parsed.value.why)
 
     return simulate
 
 
-def _turns(user: SimulatedUser, talk: Sequence[Message]) -> Iterator[dict[str, str]]:
+def _turns(user: SimulatedUser, messages: Sequence[Message]) -> Iterator[dict[str, str]]:
     """Yield the conversation from the model's side: the assistant's answers as input, its own messages as output."""
     persona = f"Who the person is: {user.persona}\n" if user.persona.strip() else ""
     facts = "".join(f"- {name}: {value}\n" for name, value in user.facts.items()) or "- none beyond the above\n"
     task = _TASK.format(goal=user.goal, persona=persona, facts=f"What the person knows:\n{facts}")
     yield {"role": "system", "content": task}
     yield {"role": "user", "content": _BEGIN}
-    for message in talk:
+    for message in messages:
         if message.role == "user":
             yield {"role": "assistant", "content": message.content}
         elif message.role == "assistant" and not message.tool_calls:

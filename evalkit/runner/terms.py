@@ -68,7 +68,7 @@ def terms_of_run(
         labels=read_labels_of(suite),
         partial=partial,
         seed=suite.options.seed,
-        notes=tuple(prepared.notices),
+        notes=(*prepared.notices, *_ungated(suite, baseline)),
     )
     if partial is not None or not asks:
         return terms
@@ -128,8 +128,16 @@ def terms_of_stored(
         labels=read_labels_of(suite, manifest.metrics),
         partial=manifest.partial,
         seed=manifest.seed,
-        notes=manifest.notices,
+        notes=(*manifest.notices, *_ungated(suite, baseline)),
     )
+
+
+def _ungated(suite: Suite, baseline: str | None) -> tuple[str, ...]:
+    """Say that a baseline was asked for and no check of the suite compares."""
+    if baseline in (None, NO_BASELINE) or named_baselines(suite):
+        return ()
+    what = f"the gate compares nothing with --baseline {baseline}: it has no `no_regression`"
+    return (f"{what}; add `- no_regression: {{baseline: main}}`",)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,7 +6,7 @@ that needs a model or an embedding has `bind(services)`, which returns the objec
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 from evalkit.types import Case, Concern, Metric, Output, Score, Unscored
 
 if TYPE_CHECKING:
+    from evalkit.formats.expected_state import Replayed
     from evalkit.llm.client import ChatClient
     from evalkit.scorers.embedding.embedders import Embedder
 
@@ -136,8 +137,27 @@ class OfWholeConversation(Protocol):
     of_whole_conversation: ClassVar[bool]
 
 
+@runtime_checkable
+class OverConversation(Protocol):
+    """Options of a scorer of answers that can also grade conversations as a whole: `over: conversation`."""
+
+    def over_conversation(self) -> Bindable:
+        """Return the options of the scorer that does so."""
+
+
 POWERS: tuple[type, ...] = (Bindable, Keyed, Noted, CaseReader, Asking, PerRepeat)
 """Optional protocols; an object that wraps several scorers forwards each of them."""
+
+
+class Replays(Protocol):
+    """Replays the calls that a case expects in a fresh environment of the suite."""
+
+    async def __call__(self, case: Case) -> Replayed:
+        """Return the state before and after them.
+
+        Raises:
+            ReplayFailed: one of them fails, or the environment does.
+        """
 
 
 class CodeRunner(Protocol):
@@ -169,10 +189,12 @@ class Services:
     """Client of the configured judge endpoint; `None` if the suite has none."""
     panel: tuple[ChatClient, ...] = ()
     """Additional judges, asked by scorers with `panel: true`."""
-    answers_of: Callable[[str], Mapping[str, str]] | None = None
-    """Answers of a baseline or run folder by `Case.digest`; raises `ValueError` if there is no such run."""
+    outputs_of: Callable[[str], Iterable[tuple[str, Output]]] | None = None
+    """Stored outputs of a baseline or run folder with their `Case.digest`; raises `ValueError` for an unknown run."""
     project: OwnProject | None = None
     """The project and runner of custom scorers; `None` if the suite has none."""
+    replays: Replays | None = None
+    """Replays expected calls; `None` if the suite has no environment."""
 
 
 def contexts_of(case: Case, output: Output) -> tuple[str, ...]:

@@ -65,7 +65,7 @@ def has_field(case: Case, name: str) -> bool:
     return case.fields.get(name) not in (None, "")
 
 
-Over = Literal["last", "all", "turn"]
+Over = Literal["last", "all", "turn", "conversation"]
 """The part of a conversation that a scorer grades: its last answer, all its answers joined, or each turn."""
 Fold = Literal["all", "mean", "worst", "last"]
 """How the grades of turns become one."""

@@ -67,8 +67,8 @@ def load_suite(path: Path, shown: str | None = None) -> Suite:
     scorers = read_scorers(builder, options.scorers, judge)
     for each in scorers if conversation is None else ():
         if each.over is not None:
-            what = "the suite has no conversations; remove it, or add `conversation: {max_turns: 10}`"
-            builder.problem(("scorers", each.index, each.written, "over"), *what.split("; "))
+            what, fix = "the suite has no conversations", "remove it, or add `conversation: {max_turns: 10}`"
+            builder.problem(("scorers", each.index, each.written, "over"), what, fix)
     policy, baseline_system = _policy(builder, options, vendors, asks_again=system_kind != "replay")
     labels = [files.resolve(name, ("labels", i)) for i, name in enumerate(options.labels)]
     for at, file in enumerate(labels):

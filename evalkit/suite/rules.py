@@ -89,8 +89,8 @@ def rules_of_options(options: SuiteOptions, read: Read, folder: str = ".") -> Ru
     """
     scorers = list(_scorers(options))
     named = {name for _, _, given in scorers for name in _files_in(given)}
-    talks = {} if options.conversation is None else dataclasses.asdict(options.conversation)
-    named |= {each for each in _files_in(talks.get("environment"))}
+    conversation = {} if options.conversation is None else dataclasses.asdict(options.conversation)
+    named |= {each for each in _files_in(conversation.get("environment"))}
     files = read([*options.labels, *options.calibrations, *named])
     code = {label: _code(given, read, folder) for label, cls, given in scorers if cls is PythonScorer}
     return Rules(
@@ -108,7 +108,7 @@ def rules_of_options(options: SuiteOptions, read: Read, folder: str = ".") -> Ru
         judge=_flat(_judge(options)),
         embedding=_flat({"model": options.embedding} if isinstance(options.embedding, str) else options.embedding),
         scorers={label: {**_scorer(cls, given, files), **code.get(label, {})} for label, cls, given in scorers},
-        conversation=_conversation(talks, files, read, folder),
+        conversation=_conversation(conversation, files, read, folder),
         calibrations={name: _fingerprint(files[name]) for name in options.calibrations if name in files},
         sample=_flat(dataclasses.asdict(found)) if (found := options.sample_of(None)) else {},
         seed=options.seed,
@@ -164,18 +164,20 @@ def _policy(given: Mapping[str, Any], files: Mapping[str, bytes]) -> dict[str, l
         return {}
 
 
-def _conversation(talks: Mapping[str, Any], files: Mapping[str, bytes], read: Read, folder: str) -> dict[str, Any]:
+def _conversation(
+    conversation: Mapping[str, Any], files: Mapping[str, bytes], read: Read, folder: str
+) -> dict[str, Any]:
     """Return the non-default settings of conversations, with fingerprints of the files of their environment."""
-    if not talks:
+    if not conversation:
         return {}
     from evalkit.llm.config import ChatConfig
 
-    environment = talks["environment"]
+    environment = conversation["environment"]
     code = _code({"call": environment["python"]}, read, folder) if isinstance(environment, Mapping) else {}
     contents = {f"file {name}": _fingerprint(files[name]) for name in _files_in(environment) if name in files}
-    chat = talks["user"]["chat"] if talks["user"] else {}
+    chat = conversation["user"]["chat"] if conversation["user"] else {}
     user = {f"user.{key}": value for key, value in _unlike(ChatConfig, model_options(chat)).items()}
-    return {**_unlike(ConversationSettings, {**talks, "user": None}), **user, **contents, **code}
+    return {**_unlike(ConversationSettings, {**conversation, "user": None}), **user, **contents, **code}
 
 
 def _code(given: Mapping[str, Any], read: Read, folder: str) -> dict[str, str]:

@@ -16,6 +16,7 @@ from time import perf_counter  # by name: a system may patch the module
 from typing import Protocol, runtime_checkable
 
 from evalkit.errors import Problem
+from evalkit.net.waits import Waits
 from evalkit.systems.output import to_output
 from evalkit.systems.secrets import redact
 from evalkit.systems.tool_errors import with_tool_errors
@@ -44,6 +45,8 @@ class Shared:
     """Files that a run reads for itself (suite, golden set, labels): they are not part of the system."""
     converses: bool = False
     """Whether each call is one turn of a conversation."""
+    waits: Waits = field(default_factory=Waits, compare=False)
+    """Where calls that wait to be tried again are noted."""
 
 
 @runtime_checkable

@@ -166,8 +166,10 @@ class ChatSystem:
                 return await read_chat(response, self.max_bytes)
 
             async def answer(case: Case, repeat: int) -> Output | Failure:
-                reply = await endpoint.call(request(case), read)
-                output = to_chat_output(reply.value, reply.started)
+                asked = request(case)
+                reply = await endpoint.call(asked, read)
+                offers_tools = bool(asked.get("tools") or asked.get("functions"))
+                output = to_chat_output(reply.value, reply.started, offers_tools=offers_tools)
                 return timed_by(_priced(output, price, cached_tokens(reply.value.usage)), reply)
 
             limits = Limits(self.requests_per_minute, self.tokens_per_minute, self.max_tokens or _RESERVED_TOKENS)

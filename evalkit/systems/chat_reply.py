@@ -80,12 +80,13 @@ async def _lines(response: aiohttp.ClientResponse, max_bytes: int) -> AsyncItera
         yield rest
 
 
-def to_chat_output(reply: ChatReply, started: float) -> Output | Failure:
+def to_chat_output(reply: ChatReply, started: float, *, offers_tools: bool) -> Output | Failure:
     """Convert a reply to an output; a mistake of the model is its `fault`.
 
     Args:
         reply: What was read.
         started: `time.perf_counter` when the request was sent.
+        offers_tools: Whether the request offered tools, so that a reply without a call says that none was called.
     """
     counted = reply.usage or {}
     text = reply.answer or reply.refusal
@@ -99,7 +100,8 @@ def to_chat_output(reply: ChatReply, started: float) -> Output | Failure:
                 "output_tokens": counted.get("completion_tokens"),
                 "model": reply.model,
             },
-            "tool_calls": calls if calls or fault else None,
+            "tool_calls": calls if calls or fault or offers_tools else None,
+            "stop": reply.finish_reason,
             "fault": fault,
             "ttft_s": None if reply.first_token_at is None else reply.first_token_at - started,
         }

@@ -20,6 +20,7 @@ from evalkit.net.proxies import find_proxy
 from evalkit.net.rate_limits import Limits
 from evalkit.net.request_fields import TOO_LONG, RequestFields, is_too_long
 from evalkit.net.retry import REPEATABLE, ExchangeFailed, RetryPolicy, TimeLeft
+from evalkit.net.waits import Waits
 from evalkit.systems.base import Answer, CallFailed, Shared
 from evalkit.systems.secrets import filled, missing, names_in
 from evalkit.types import Case, Failure, Output
@@ -46,6 +47,7 @@ class SystemEndpoint:
     timeout_s: float
     policy: RetryPolicy
     max_bytes: int
+    waits: Waits
     proxy: str | None = None
     fields: RequestFields | None = None
     """Fields that the endpoint has refused so far; `None` if the suite defines the whole body."""
@@ -78,7 +80,7 @@ class SystemEndpoint:
             return await self.fields.send(body, exchange, refusal_text)
 
         try:
-            return await retried(attempt, self.policy, left)
+            return await retried(attempt, self.policy, left, waits=self.waits)
         except ExchangeFailed as failure:
             raise self._failed(failure) from None
 
@@ -193,6 +195,7 @@ async def connect(  # noqa: PLR0913 - each is a setting of the system
             timeout_s=timeout_s,
             policy=policy,
             max_bytes=max_bytes,
+            waits=shared.waits,
             proxy=find_proxy(url, shared.env),
             fields=fields,
         )

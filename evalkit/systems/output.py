@@ -51,10 +51,10 @@ def _read(value: object, stored: bool) -> Output:
         raise ValueError(f"expected a string or {{text, contexts, usage, tool_calls, trajectory}}, got {shown(value)}")
     check_keys("", value, OUTPUT_KEYS)
     messages = read_messages("messages", value.get("messages"))
-    steps, talk = _trajectory(value.get("trajectory"), stored)
+    steps, traced = _trajectory(value.get("trajectory"), stored)
     if steps is None and messages is not None and not stored:
         steps = steps_of(messages)
-    messages = talk if messages is None else messages
+    messages = traced if messages is None else messages
     calls = _tool_calls(read_calls("tool_calls", value.get("tool_calls")), steps, stored)
     given = value.get("contexts")
     contexts, origins = (None, ()) if given is None else read_contexts("contexts", given)

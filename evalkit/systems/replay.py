@@ -27,7 +27,7 @@ from evalkit.types import Case, Failure, Output
 
 _PLACE = "system.replay"
 MAX_BLANK_LINES = 1_000_000
-_OF_ITS_CALL = ("attempts", "replayed")
+_OF_ITS_CALL = ("attempts", "replayed", "user_usage", "user_why")
 """Keys of a stored output that the system did not return."""
 _Key = tuple[str, int]
 _Span = tuple[int, int]
@@ -166,10 +166,15 @@ def _not_recorded(case: Case, repeat: int) -> CallFailed:
 
 def _replayed(answer: object, stored: bool = False) -> Output | Failure:
     """Convert an answer; `stored` says that a run stored it, so its steps may have the form of an earlier version."""
+    why = answer.get("user_why") if stored and isinstance(answer, Mapping) else None
     if isinstance(answer, Mapping):
         answer = {key: value for key, value in answer.items() if key not in _OF_ITS_CALL}
     output = to_output(answer, stored=stored)
-    return output if isinstance(output, Failure) else replace(output, replayed=True)
+    return (
+        output
+        if isinstance(output, Failure)
+        else replace(output, replayed=True, user_why=why if isinstance(why, str) else None)
+    )
 
 
 def _is_run_row(row: Mapping[str, Any]) -> bool:

@@ -108,6 +108,8 @@ def difference(value: float, style: Style, n: int = 0) -> str:
 def change(before: float, after: float, style: Style, n: int = 0) -> str:
     """Write `0.89 → 0.66`, with more digits if two different figures would look alike."""
     pair = figure(before, style, n), figure(after, style, n)
+    if style.unit == "seconds" and len({_second_unit(value) for value in (before, after) if value}) == 2:
+        return " → ".join(f"{value:.2f} s" for value in (before, after))
     if pair[0] == pair[1] and before != after:
         more, many = finer(style, n)
         pair = figure(before, more, many), figure(after, more, many)
@@ -134,10 +136,13 @@ def limit(value: float, style: Style) -> str:
 def needed(need: str, style: Style) -> str:
     """Write a threshold such as `>= 0.85` in the unit of its metric; other texts stay unchanged."""
     sign, _, rest = need.partition(" ")
+    rest, comma, words = rest.partition(",")
     try:
         value = float(rest)
     except ValueError:
         return need.replace(">=", "≥").replace("<=", "≤")
+    if comma:
+        return f"{needed(f'{sign} {rest}', style)},{words}"
     pretty = {">=": "≥", "<=": "≤"}.get(sign, sign)
     if style.unit == "rate":
         return f"{pretty} {100 * value:g}%"

@@ -304,6 +304,36 @@ def test_the_agent_of_the_guide_is_judged_by_its_effects(tmp_path: Path, monkeyp
     assert found["trajectory.match"].passed
 
 
+def test_the_expected_calls_of_the_guide_give_the_expected_state(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An agent that refunds when it is only asked fails one of the two rows; a call that fails is told as shown."""
+    page = (ROOT / "docs" / "agents.md").read_text(encoding="utf-8")
+    section = BLOCK.findall(page[page.index("## Can the expected calls give") :])
+    mocks, suite, rows, told = (text for _, text in section[:4])
+    bot = """
+def answer(message, environment):
+    environment.call("get_order", {"order_id": "A-17"})
+    environment.call("refund", {"order_id": "A-17"})
+    return "Done."
+"""
+    files = {"pyproject.toml": "", "golden.jsonl": rows, "mocks.yaml": mocks, "suite.yaml": suite, "bot.py": bot}
+    for name, text in files.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    sys.modules.pop("bot", None)
+    run = evalkit.run("suite.yaml", out="run", baseline="none")
+    grades = {row.case.id: row.scores["state"] for row in run.rows()}
+    assert {id_: grade.passed for id_, grade in grades.items() if isinstance(grade, evalkit.Score)} == {
+        "refund": True,
+        "ask": False,
+    }
+    (tmp_path / "golden.jsonl").write_text(rows.replace('": "A-17"}}]', '": "B-1"}}]'), encoding="utf-8")
+    with pytest.raises(InputError) as refused:
+        evalkit.run("suite.yaml", out="refused", baseline="none")
+    assert [str(problem) for problem in refused.value.problems] == [told.strip()]
+
+
 def test_every_key_of_an_answer_is_in_the_guide() -> None:
     """systems.md has the keys of an answer, a step, a call and a message, and the kinds and roles."""
     page = (ROOT / "docs" / "systems.md").read_text(encoding="utf-8")
@@ -401,3 +431,15 @@ def test_workflows_pass_the_linter(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_the_readme_is_read_in_two_minutes() -> None:
     """What more there is to say has a guide."""
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 120
+
+
+def test_the_picture_is_of_a_run_of_the_demonstration() -> None:
+    """The script looks for a report that the demonstration writes, under the name of its suite."""
+    spec = importlib.util.spec_from_file_location("pictures", ROOT / "docs" / "pictures.py")
+    assert spec is not None
+    assert spec.loader is not None
+    pictures = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(pictures)
+    before = str(pictures.RUN).removesuffix("-regressed")
+    assert f'"{before}"' in (ROOT / "suites" / "demonstration.py").read_text(encoding="utf-8")
+    assert (ROOT / "suites" / f"{pictures.RUN}.yaml").is_file()

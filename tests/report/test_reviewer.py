@@ -96,9 +96,10 @@ RUNS: dict[str, Callable[[], View]] = {
 
 
 def visible(view: View) -> str:
-    """The part of the posted comment that is not folded."""
+    """The part of the posted comment that is not folded, and the titles of the folds."""
     text = markdown(read_page(to_json(page_of(view)).encode()), COMMENT_BYTES, foot="Full report: an artifact")
-    return re.sub(r"<details>.*?</details>", "", re.sub(r"<!--.*?-->", "", text), flags=re.DOTALL)
+    text = re.sub(r"<!--.*?-->", "", text)
+    return re.sub(r"<details><summary>(.*?)</summary>.*?</details>", r"\1", text, flags=re.DOTALL)
 
 
 def words(text: str) -> int:
@@ -119,10 +120,34 @@ def test_the_comment_hides_what_no_reviewer_needs(name: str) -> None:
     view = replace(RUNS[name](), head="5f" * 16)
     text = visible(view)
     assert view.head in markdown(page_of(view))
-    for hidden in (view.head, "sha256", "Provenance", "p99", "kappa"):
+    for hidden in (view.head, "sha256", "p99", "kappa"):
         assert hidden not in text
     for line in text.splitlines():
         assert len(re.findall(r"\[[−\d][^\]]*, [^\]]*\]", line)) <= 1, line
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_every_fold_holds_something(name: str) -> None:
+    """A reader who opens one finds more than its title."""
+    text = markdown(page_of(RUNS[name]()))
+    folds = re.findall(r"<details><summary>(.*?)</summary>(.*?)</details>", text, flags=re.DOTALL)
+    assert folds
+    assert [title for title, body in folds if not body.strip()] == []
+
+
+def test_no_decision_says_why_results_are_missing() -> None:
+    """The count of missing rows is no cause: the errors are, on every page and once on the terminal."""
+    reason = "18 of 20 rows are scored, need 99% of them"
+    coverage = replace(NO_BASELINE, name="coverage", metric="coverage", outcome="no decision", reason=reason)
+    cohort = replace(coverage, cohort="domain=aml", reason="domain=aml: 8 of 10 rows are scored")
+    view = seen(Decision(outcome="no decision", checks=(coverage, cohort), reasons=(reason, cohort.reason)))
+    assert view.headline.startswith(reason) or reason in view.headline
+    assert view.why[0].startswith("without a result: 2 unscored (judge_error), 1 system error (http_500)")
+    assert view.why[0] in visible(view).replace("\\", "")
+    file = io.StringIO()
+    print_view(view, Console(file=file, width=200, color_system=None))
+    assert file.getvalue().count("judge_error") == 1
+    assert "without a result" not in " ".join(red().why)
 
 
 @pytest.mark.parametrize("name", RUNS)

@@ -25,11 +25,11 @@ async function showCase(id, parameters) {
   const found = await bodiesOf(place);
   if (shownCase !== place) return;
   const row = data.rows[place], {the, now} = found, before = parameters.get("base") === "0" ? null : found.before;
-  const covered = coveredBy(the, now, before), talk = talkSection(the, now, before);
+  const covered = coveredBy(the, now, before), conversation = conversationSection(the, now, before);
   const parts = [caseHead(row, found.before, before), covered.input ? null : section("Input", ...inputParts(the.input)),
-    covered.answer ? null : answers(now, before), scoreTable(row, now, before), talk || didSection(now || found.before), listSection("Reference", the.reference),
+    covered.answer ? null : answers(now, before), scoreTable(row, now, before), conversation || didSection(now || found.before), listSection("Reference", the.reference),
     covered.contexts ? listSection("Contexts of the case", the.contexts, true, the.origins) : contextSection(the, now, before),
-    opinionsOf(row), timings(now, before), extras(the, talk)];
+    opinionsOf(row), timings(now, before), extras(the, conversation)];
   box.replaceChildren(...parts.filter(Boolean));
   document.title = `${visible(row[COL.id])} – evalkit`;
 }
@@ -210,9 +210,9 @@ function timings(now, before) {
       ...answered.map(([, body]) => make("td", {text: write(body.output)})))))));
 }
 
-function extras(body, talk) {
+function extras(body, conversation) {
   const shown = {...body.fields};
-  if (talk && scriptOf(body)) delete shown.turns;
+  if (conversation && scriptOf(body)) delete shown.turns;
   if (body.cluster) shown.cluster = body.cluster;
   if (body.place) shown.place = body.place;
   if (!Object.keys(shown).length) return null;

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from evalkit.disk.files import read_file
 from evalkit.disk.paths import inside_project
-from evalkit.errors import InputError, Problem
+from evalkit.errors import InputError, Problem, what_and_fix
 from evalkit.formats.steps import step_of
 from evalkit.scorers.agents.expected import NO_CALLS, calls_made
 from evalkit.scorers.agents.policy_checks import Trail, findings
@@ -74,8 +74,7 @@ class KeepsPolicy(PassFail):
             what = f"{self.file!r} cannot be read ({error.strerror})"
             raise InputError(Problem("file", what, "fix the path; it is relative to the suite")) from None
         except ValueError as error:
-            what, _, fix = str(error).partition("; ")
-            raise InputError(Problem("file", what, fix)) from None
+            raise InputError(Problem("file", *what_and_fix(error))) from None
         return BoundPolicy(name=self.name, policy=read_policy(data, self.file))
 
 

@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from evalkit.errors import InputError, Problem
+from evalkit.net.waits import Waits
 from evalkit.scorers.embedding.batches import BatchedEmbedder, VectorCache, Vectors, unit_rows
 from evalkit.text.escaping import cut
 
@@ -157,7 +158,9 @@ class LocalModel:
         """Do nothing; there is nothing to release."""
 
 
-def build_embedder(option: str | Mapping[str, Any] | None, environ: Mapping[str, str]) -> Embedder:
+def build_embedder(
+    option: str | Mapping[str, Any] | None, environ: Mapping[str, str], waits: Waits | None = None
+) -> Embedder:
     """Build the embedder that the suite's `embedding:` names; `None` is the offline default.
 
     Raises:
@@ -169,7 +172,7 @@ def build_embedder(option: str | Mapping[str, Any] | None, environ: Mapping[str,
     if kind == "openai" and isinstance(value, Mapping):
         from evalkit.scorers.embedding.endpoint import endpoint_from
 
-        return BatchedEmbedder(endpoint_from(value, environ))
+        return BatchedEmbedder(endpoint_from(value, environ, waits))
     if kind in _LIBRARIES and isinstance(value, str) and value:
         _require(kind)
         return BatchedEmbedder(LocalModel(f"{kind} {value}", lambda: _LIBRARIES[kind](value)))

@@ -183,10 +183,21 @@ def lacking(metric: str, parts: frozenset[str], case: Case, output: Output) -> U
         return Unscored(metric, "missing_contexts", "the rubric reads contexts; neither system nor case has any")
     if "goal" in parts and not goal_of(case):
         return Unscored(metric, "missing_goal", "the rubric reads the goal of the user; the case names none")
-    if "conversation" in parts and (size := len(str(transcript_of(case, output)))) > MAX_CHARS:
-        why = f"the conversation has {size:,} characters, a judge reads at most {MAX_CHARS:,}"
-        return Unscored(metric, "too_long", why)
-    return None
+    return too_long(metric, str(transcript_of(case, output))) if "conversation" in parts else None
+
+
+def too_long(metric: str, transcript: str, what: str = "the conversation") -> Unscored | None:
+    """Return why a transcript is not read, `None` if it is short enough.
+
+    Args:
+        metric: that is not graded.
+        transcript: as a judge would read it.
+        what: names it.
+    """
+    size = len(transcript)
+    if size <= MAX_CHARS:
+        return None
+    return Unscored(metric, "too_long", f"{what} has {size:,} characters, a judge reads at most {MAX_CHARS:,}")
 
 
 def check_goal(rubric: Rubric, case: Case) -> None:

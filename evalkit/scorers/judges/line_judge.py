@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from evalkit.scorers.base import Questions
 from evalkit.scorers.judges.asking import NO_ENDPOINT, Question, ask, check_goal, lacking
 from evalkit.scorers.judges.identity import judge_key, judge_name
-from evalkit.scorers.judges.prompt import PROMPT_VERSION, TALK_INSTRUCTION, case_blocks, framed, said_in
+from evalkit.scorers.judges.prompt import CONVERSATION_INSTRUCTION, PROMPT_VERSION, case_blocks, framed, said_in
 from evalkit.scorers.judges.quotes import normalised, stands_in
 from evalkit.scorers.judges.rubric import Rubric
 from evalkit.scorers.judges.transcript import Line, transcript_of
@@ -55,7 +55,7 @@ class LineJudge:
         self._client = client
         self._of_user, self._of_requests = rubric.of == "user", rubric.scale == "requests"
         reply = TURNS_REPLY if rubric.scale == "turns" else REQUESTS_REPLY
-        self._system = framed(TALK_INSTRUCTION, rubric.system_text(), reply)
+        self._system = framed(CONVERSATION_INSTRUCTION, rubric.system_text(), reply)
         metric = Metric(name, judge=judge_name(client), pass_at=pass_at)
         if self._of_user:
             metric = Metric(name, judge=judge_name(client), higher_is_better=False, binary=True, diagnostic=True)

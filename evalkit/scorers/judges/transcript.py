@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from evalkit.formats.steps import step_of, steps_of
+from evalkit.formats.turns import turn_starts
 from evalkit.types import Case, Message, Output, Step
 
 MAX_CHARS = 200_000
@@ -38,7 +39,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class TalkLines:
+class JudgedTranscript:
     """A whole conversation with the actions of the system."""
 
     lines: tuple[Line, ...]
@@ -61,21 +62,23 @@ class TalkLines:
         return tuple(lines.values())
 
 
-def transcript_of(case: Case, output: Output) -> TalkLines:
+def transcript_of(case: Case, output: Output) -> JudgedTranscript:
     """Return the conversation that an output is, or the one turn of a plain answer."""
     messages = output.messages
     if messages is None:
         asked = (Message("user", case.input),) if isinstance(case.input, str) else case.input
         messages = (*asked, Message("assistant", output.text))
     steps = _steps_in(messages) if output.trajectory is None else output.trajectory
-    talks = case.fields.get("turns") or case.fields.get("user")
-    history = 0 if talks or isinstance(case.input, str) else len(case.input) - 1
-    return TalkLines(tuple(_numbered(_lines(messages, steps, history))))
+    led = case.fields.get("turns") or case.fields.get("user")
+    # Of a conversation that evalkit led, the input is all that was said before the last answer.
+    starts = frozenset(turn_starts(replace(case, input="") if led else case, messages))
+    return JudgedTranscript(tuple(_numbered(_lines(messages, steps, starts))))
 
 
 def chat_lines(messages: Sequence[Message]) -> str:
     """Return the messages of a chat as lines, and its tools with their results."""
-    return str(TalkLines(tuple(_numbered(_lines(messages, _steps_in(messages), 0)))))
+    starts = frozenset(at for at, message in enumerate(messages) if message.role == "user")
+    return str(JudgedTranscript(tuple(_numbered(_lines(messages, _steps_in(messages), starts)))))
 
 
 def _steps_in(messages: Sequence[Message]) -> tuple[Step, ...]:
@@ -98,22 +101,22 @@ def _numbered(drafts: Iterator[_Draft]) -> Iterator[Line]:
         yield Line(n, turn, role, text, record)
 
 
-def _lines(messages: Sequence[Message], steps: Sequence[Step], history: int) -> Iterator[_Draft]:
+def _lines(messages: Sequence[Message], steps: Sequence[Step], starts: Collection[int]) -> Iterator[_Draft]:
     """Yield the messages in order, with each step before the answer that followed it.
 
     Args:
         messages: messages of the whole conversation.
         steps: steps of the conversation; only tools and approvals are shown.
-        history: number of messages before the first turn.
+        starts: indices at which the turns begin.
     """
     left = [step for step in steps if step.kind in ("tool", "approval")]
-    if sum(message.role == "user" for message in messages[history:]) == 1:  # the turn may be cut out of a conversation
+    if len(starts) == 1:  # the turn may be cut out of a conversation
         left = [replace(step, turn=None if step.turn is None else 1) for step in left]
     turn: int | None = None
     for at, message in enumerate(messages):
         if message.role == "tool":
             continue
-        if message.role == "user" and at >= history:
+        if at in starts:
             yield from _taken(left, [step for step in left if turn is not None and step.turn == turn])
             turn = (turn or 0) + 1
         if message.role == "assistant" and not message.tool_calls:

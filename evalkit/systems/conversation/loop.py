@@ -13,12 +13,14 @@ from typing import Any
 
 from evalkit.formats.contexts import context_records
 from evalkit.formats.conversation import Conversation, SimulatedUser, conversation_of
+from evalkit.formats.json_paths import Pattern
 from evalkit.formats.steps import calls_of, usage_record
 from evalkit.formats.tool_calls import read_arguments
 from evalkit.formats.usage import sum_usages, total
 from evalkit.systems.base import Answer
 from evalkit.systems.conversation.approvals import REJECTED, Person, approval_step, resume_of
 from evalkit.systems.conversation.environment import MakeEnvironment, Recorder, ToolError, tool_names
+from evalkit.systems.conversation.replaying import expected_values
 from evalkit.systems.conversation.reported_steps import in_turn, new_steps, reported_in, unmatched
 from evalkit.systems.conversation.settings import ConversationSettings
 from evalkit.systems.conversation.stopping import stops
@@ -34,6 +36,8 @@ class Said:
     text: str
     done: bool = False
     usage: Usage | None = None
+    why: str | None = None
+    """Why the user ends the conversation."""
 
 
 Simulate = Callable[[SimulatedUser, Sequence[Message], int], Awaitable[Said]]
@@ -58,7 +62,7 @@ async def directly(function: Callable[[], Any]) -> Any:
 
 
 @dataclass(frozen=True)
-class Talks:
+class ConversationSetup:
     """Settings shared by all conversations of a run."""
 
     settings: ConversationSettings
@@ -74,16 +78,16 @@ class Talks:
     """Called before each turn; it may raise to stop a run in the middle of a conversation."""
 
 
-def conversing(answer: Answer, talks: Talks) -> Answer:
+def conversing(answer: Answer, setup: ConversationSetup) -> Answer:
     """Return an answer that leads a whole conversation: one case, one output.
 
     Args:
         answer: one turn of the system, already timed.
-        talks: settings shared by the conversations.
+        setup: settings shared by the conversations.
     """
 
     async def call(case: Case, repeat: int) -> Output | Failure:
-        return await _Talk(answer, talks, case, repeat).lead()
+        return await _LiveConversation(answer, setup, case, repeat).lead()
 
     return call
 
@@ -97,11 +101,11 @@ class _Failed(Exception):
 
 
 @dataclass
-class _Talk:
+class _LiveConversation:
     """State of one conversation in progress."""
 
     answer: Answer
-    talks: Talks
+    setup: ConversationSetup
     case: Case
     repeat: int
     turn: int = 0
@@ -119,19 +123,21 @@ class _Talk:
     latencies_s: list[float | None] = field(default_factory=list)
     usages: list[Usage | None] = field(default_factory=list)
     user_usages: list[Usage | None] = field(default_factory=list)
+    user_why: str | None = None
     n_repeated: int = 0
     """Number of failed exchanges that were retried."""
 
     def __post_init__(self) -> None:
-        self.talk: Conversation = conversation_of(self.case)
-        self.settings = self.talks.settings
-        self.person = Person(self.talk.approvals)
+        self.planned: Conversation = conversation_of(self.case)
+        self.settings = self.setup.settings
+        self.person = Person(self.planned.approvals)
         self.began = monotonic()
         self.session = str(uuid.uuid4())
         self.limit = timeout(self.settings.timeout_s)
         self.environment: Recorder | None = None
         self.tools: Sequence[str] = ()
         self.state: Mapping[str, Any] | None = None
+        self.wanted: Mapping[Pattern, Any] = {}
         if not isinstance(self.case.input, str):
             self.sent += self.case.input[:-1]
             self.messages += self.case.input[:-1]
@@ -161,13 +167,15 @@ class _Talk:
                 self.environment.close()
 
     async def _begin(self) -> None:
-        make = self.talks.make_environment
+        make = self.setup.make_environment
         if make is not None:
-            own_state = copy.deepcopy(dict(self.talk.state or {}))  # it may work in place; the row stays as it is
+            own_state = copy.deepcopy(dict(self.planned.state or {}))  # it may work in place; the row stays as it is
             made = await self._run(lambda: make(own_state))
             self.tools = await self._run(lambda: tool_names(made.tools))
             self.environment = Recorder(made, self.began)
             await self._look()
+        if any(rule.state == "expected" for rule in self.settings.stop_when):
+            self.wanted = await self._run(lambda: expected_values(self.case, make))
 
     async def _run(self, function: Callable[[], Any]) -> Any:
         """Run code of the environment.
@@ -177,7 +185,7 @@ class _Talk:
             _Failed: `environment`, for any other exception.
         """
         try:
-            return await self.talks.run_environment(function)
+            return await self.setup.run_environment(function)
         except ToolError:
             raise
         except Exception as error:
@@ -194,17 +202,17 @@ class _Talk:
 
     async def _turns(self) -> str:
         """Lead the turns, and return why they ended."""
-        scripted, done = len(self.talk.turns), False
+        scripted, done = len(self.planned.turns), False
         while True:
             if self.turn == self.settings.max_turns:
                 return "max_turns"
             if scripted:
-                text = self.talk.turns[self.turn].user
+                text = self.planned.turns[self.turn].user
             else:
                 text, done = await self._simulated()
                 if done and not text:
                     return "user_done"
-            self.talks.before_turn()
+            self.setup.before_turn()
             self.turn += 1
             if stop := await self._turn(text):
                 return stop
@@ -214,15 +222,17 @@ class _Talk:
                 return "script_end"
 
     async def _simulated(self) -> tuple[str, bool]:
-        user = self.talk.user
+        user = self.planned.user
         assert user is not None  # noqa: S101 - a case has turns or a user
         if self.turn == 0 and user.opening is not None:
             return user.opening, False
-        if self.talks.simulate is None:
+        if self.setup.simulate is None:
             raise SimulatorFailed("no model is configured to play the user")
-        said = await self._untimed(self.talks.simulate(user, self.messages, self.repeat))
+        said = await self._untimed(self.setup.simulate(user, self.messages, self.repeat))
         self.user_usages.append(said.usage)
-        return said.text, said.done and self.turn > 0
+        done = said.done and self.turn > 0
+        self.user_why = said.why if done else None
+        return said.text, done
 
     async def _untimed(self, asking: Awaitable[Said]) -> Said:
         """Wait for the simulated user with the conversation's clock stopped; the user's own time limits apply."""
@@ -265,13 +275,11 @@ class _Talk:
             return "fault"
         if output.done:
             return "agent_done"
-        expected = self.case.fields.get("expected_state")
-        wanted = expected if isinstance(expected, Mapping) else {}
-        over = stops(self.settings.stop_when, output.text, self.steps[n_before:], self.state, wanted)
+        over = stops(self.settings.stop_when, output.text, self.steps[n_before:], self.state, self.wanted)
         return "rule" if over else None
 
     def _calls_tools(self, output: Output) -> bool:
-        return self.talks.runs_tools and bool(output.tool_calls) and not output.fault
+        return self.setup.runs_tools and bool(output.tool_calls) and not output.fault
 
     async def _call(self, text: str, resume: dict[str, Any] | None, asked: Sequence[Message]) -> Output:
         given = {"session": self.session, "message": text, "turn": self.turn, "resume": resume}
@@ -309,7 +317,7 @@ class _Talk:
         self.told_turns.add(self.turn)
         new = new_steps(reported, self.turn, self.reported)
         self.reported += reported
-        if self.talks.runs_tools:  # the model asks for calls, and evalkit makes them
+        if self.setup.runs_tools:  # the model asks for calls, and evalkit makes them
             new = [step for step in new if step.kind != "tool"]
         self.steps += [in_turn(step, self.turn, began_s) for step in unmatched(new, recorded, self.tools)]
 
@@ -365,13 +373,14 @@ class _Talk:
             messages=tuple(self.messages),
             state=self.state,
             stop=stop,
+            user_why=self.user_why,
             fault=None if last.fault is None else f"{last.fault} (turn {self.turn})",
             latency_s=total(self.latencies_s),
             ttft_s=None,
             attempts=1 + self.n_repeated,
             done=False,
         )
-        return with_tool_errors(output, self.talks.tool_error)
+        return with_tool_errors(output, self.setup.tool_error)
 
 
 def _with_question(output: Output) -> Output:

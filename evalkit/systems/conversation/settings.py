@@ -11,7 +11,7 @@ from evalkit.formats.json_paths import single_path
 from evalkit.systems.base import check_seconds
 from evalkit.text.patterns import compile_pattern
 
-MOST_STEPS = 1_000
+MOST_STEPS_OF_TURN = 1_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,8 +63,8 @@ class ConversationSettings:
         """Reject values out of range."""
         if not 1 <= self.max_turns <= MOST_TURNS:
             raise ValueError(f"max_turns: expected 1 to {MOST_TURNS}, got {self.max_turns}; try 10")
-        if not 1 <= self.max_steps <= MOST_STEPS:
-            raise ValueError(f"max_steps: expected 1 to {MOST_STEPS}, got {self.max_steps}; try 30")
+        if not 1 <= self.max_steps <= MOST_STEPS_OF_TURN:
+            raise ValueError(f"max_steps: expected 1 to {MOST_STEPS_OF_TURN}, got {self.max_steps}; try 30")
         check_seconds("timeout_s", self.timeout_s)
         if self.user is not None and set(self.user) != {"chat"}:
             raise ValueError("user: no model given; write {chat: MODEL} or {chat: {model: ..., base_url: ...}}")

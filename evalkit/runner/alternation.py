@@ -7,11 +7,11 @@ from collections.abc import Callable, Collection
 from evalkit.runner.engine import MakeRow
 from evalkit.types import Case, Row
 
-TURNS = 500
+MOST_TIMED_CASES = 500
 """Number of cases to run on both systems; a typical slowdown of 20 % is then found in nine of ten runs."""
 
 
-def by_turns(
+def alternating(
     new: MakeRow, old: MakeRow, keep_old: Callable[[Row], object], cases: Collection[str], repeats: int = 1
 ) -> MakeRow:
     """Run the first repeats of some cases on both systems, alternately.
