@@ -4,7 +4,7 @@
     python benchmarks/overhead.py --cases 500 --turns 6 --jobs evalkit    # conversations
     python benchmarks/overhead.py --peer "pydantic-evals=python pydantic_evals_job.py {cases} 50 {out}"
 
-It prints medians and ratios, and the range of the calls; `--json FILE` stores them. "Wall" is a whole command with its
+It prints medians and ratios, and the range of "calls"; `--json FILE` stores them. "Wall" is a whole command with its
 start-up. "Calls" is the time from the first request to the last reply, as the target saw them. With `--jobs`, only the
 bare loop and the named jobs run. A peer's command gets {cases} (JSON Lines with `id`, `question`, `expected`) and
 {out}, and the address of the target in the environment variable TARGET.

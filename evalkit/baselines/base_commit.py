@@ -92,6 +92,12 @@ class Base:
         except InputError:  # outside the repository
             return False
 
+    def deleted(self) -> list[str]:
+        """List the files of the commit below the project's root that are not on disk any more."""
+        what = ("--name-only", "--no-renames", "--diff-filter=D", "--no-ext-diff", "--relative", "-z")
+        listed = git(self.root, "diff", *what, self.commit, "--", ".")
+        return [name for name in listed.decode("utf-8", "replace").split("\0") if name]
+
     def root_of(self, name: str) -> str:
         """Return the repository folder that is the project root of a file in the commit; empty for the top."""
         above = [str(folder) for folder in PurePosixPath(self.prefix + name).parents][:-1]

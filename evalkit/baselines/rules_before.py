@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from evalkit.baselines.base_commit import NOT_THERE, Base, find_base, target_branch
+from evalkit.baselines.code_before import code_changes
 from evalkit.baselines.find import FILES, place_of
 from evalkit.baselines.load import NO_BASELINE, named_baselines
 from evalkit.disk.temporary import temporary_folder
@@ -76,8 +77,8 @@ def state_before(
     stored = compared or _stored_baseline(suite, run)
     notes = [*_comparison(suite, asked, named, base), *_target(env, base)]
     at_base = _of_commit(base, suite) if base is not None else None
-    if at_base is not None:
-        notes += at_base.found
+    if base is not None and at_base is not None:
+        notes += [*at_base.found, *code_changes(suite, base)]
     if at_base is None or not at_base.rules or (at_base.base is not None and _is_vacuous(at_base.base, asked, named)):
         at_base = _of_baseline(stored, suite, at_base)
     elif stored is not None and _is_own(stored, suite):

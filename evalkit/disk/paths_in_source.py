@@ -20,6 +20,7 @@ _DEPTH = 5
 _JOINS = frozenset("Path PurePath PosixPath join joinpath open".split())
 _SAME = frozenset("resolve absolute expanduser abspath realpath fspath str".split())
 _LISTS = frozenset("iterdir listdir scandir walk FileSystemLoader PackageLoader".split())
+_IMPORTS = frozenset("import_module __import__".split())
 _WRITES = frozenset("write_text write_bytes touch FileHandler RotatingFileHandler connect basicConfig".split())
 
 
@@ -59,6 +60,14 @@ class Module:
             packages = [f"{parent}/__init__.py" for parent in PurePosixPath(path).parents if parent.name]
             for place in (f"{path}.py", f"{path}/__init__.py", *packages):
                 yield from (place, normpath(f"{beside}/{place}"))
+
+    def loaded(self) -> Iterator[str]:
+        """Yield the files of modules that are imported by a text; one of which nothing is known does not count."""
+        for node in ast.walk(self._tree):
+            if isinstance(node, ast.Call) and _name(node) in _IMPORTS and node.args:
+                for name in filter(lambda name: name.strip("*."), self.paths(node.args[0])):
+                    path = name.lstrip(".").replace(".", "/")
+                    yield from (f"{path}.py", f"{path}/__init__.py")
 
     def read(self) -> Iterator[str]:
         """Yield the paths that the module names, including those it writes; docstrings do not count."""

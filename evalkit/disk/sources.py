@@ -108,7 +108,15 @@ def source_files(
     return sorted({**own, **{name: others[name] for name in found}}.items())
 
 
-def imported_files(module_file: Path, module: str, project: Path, leave_out: Iterable[Path] = ()) -> dict[str, Path]:
+def imported_files(
+    module_file: Path,
+    module: str,
+    project: Path,
+    leave_out: Iterable[Path] = (),
+    *,
+    gone: Iterable[str] = (),
+    by_text: bool = False,
+) -> dict[str, Path]:
     """List the files that one module depends on, by relative name: fewer than those of a system.
 
     They are the module, its imports from the project (or from its top package if that is outside the project), and the
@@ -119,15 +127,17 @@ def imported_files(module_file: Path, module: str, project: Path, leave_out: Ite
         module: its dotted name.
         project: the project's root.
         leave_out: files that evalkit reads itself: suite, golden set, labels.
+        gone: relative names of files that the project had; they are searched for as if they existed.
+        by_text: whether to count modules imported by a computed name, as in `import_module("rules_" + name)`.
     """
     skipped = {path.resolve() for path in leave_out}
     top = _top(module_file, module, project)
     if top is None:
         return {module_file.name: module_file}
-    every = {_relative(path, top): path for path in _walk(top)}
+    every = {**{name: top / name for name in gone}, **{_relative(path, top): path for path in _walk(top)}}
     entry = _relative(module_file.resolve(), top)
     code = {entry: module_file, **{name: path for name, path in every.items() if path.suffix == ".py"}}
-    modules = _modules(entry, code)
+    modules = _modules(entry, code, by_text=by_text)
     others = {name: path for name, path in every.items() if path not in skipped and path.suffix not in _CODE}
     found = _named(others, modules.values(), PurePosixPath(entry).parent)
     own = {name: code[name] for name in sorted({*modules, *_packages(entry)} & code.keys())}
@@ -242,7 +252,7 @@ def _words(path: Path) -> Iterator[str]:
     yield from sorted(word for word in words if "." in word)[:_MOST_NAMES]
 
 
-def _modules(entry: str, code: Mapping[str, Path]) -> dict[str, Module | None]:
+def _modules(entry: str, code: Mapping[str, Path], *, by_text: bool = False) -> dict[str, Module | None]:
     """Return the module and the project modules it imports, by name; `None` for one that cannot be parsed."""
     waiting = [entry]
     found: dict[str, Module | None] = {}
@@ -254,6 +264,9 @@ def _modules(entry: str, code: Mapping[str, Path]) -> dict[str, Module | None]:
             found[name] = None
             continue
         waiting += [place for place in module.imported() if place in code and place not in found]
+        if by_text:
+            loaded = Names(module.loaded(), PurePosixPath(name).parent)
+            waiting += [place for place in code if place not in found and loaded.match(place)]
     return found
 
 

@@ -134,6 +134,8 @@ class Rules:
     budget_usd: float | None = None
     deadline_s: float | None = None
     traffic_per_month: float | None = None
+    vendors: Mapping[str, Any] | None = None
+    """Changes to the table of model vendors; `None` if they are not known, as in rules of an earlier version."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,6 +215,8 @@ class Manifest:
 
 _REQUIRED: Required = {Metric: {each.name for each in fields(Metric)} - {"diagnostic", "pass_at", "concern"}}
 """Keys that a record must have although the class has a default, because the default would be a guess."""
+_LATER_RULES = ("conversation", "vendors")
+"""Rules that earlier versions did not write."""
 
 
 def manifest_record(manifest: Manifest) -> dict[str, Any]:
@@ -223,6 +227,8 @@ def manifest_record(manifest: Manifest) -> dict[str, Any]:
         del record["golden"]["checks"]
     if manifest.rules is not None and not manifest.rules.conversation:
         del record["rules"]["conversation"]
+    if manifest.rules is not None and manifest.rules.vendors is None:
+        del record["rules"]["vendors"]
     record["metrics"] = [metric_record(metric) for metric in manifest.metrics]
     absent = {"head", *(("finished_at", "wall_s") if not manifest.finished_at else ())}
     absent |= {"conversation_key"} if not manifest.conversation_key else set()
@@ -261,7 +267,7 @@ def read_manifest(record: Mapping[str, Any], file: str) -> tuple[Manifest | None
 
 def _rules(record: Any) -> Rules | None:
     faults = Faults()
-    found = read(Rules, record, faults, {Rules: {each.name for each in fields(Rules)} - {"conversation"}})
+    found = read(Rules, record, faults, {Rules: {each.name for each in fields(Rules)} - {*_LATER_RULES}})
     return None if faults.missing or faults.wrong else found
 
 

@@ -28,6 +28,8 @@ def part_changes(before: Rules, after: Rules) -> Iterator[Amendment]:
     """
     for part in _PARTS:
         yield from _options(part, getattr(before, part), getattr(after, part), _LOOSER.get(part, _always))
+    if before.vendors is not None:
+        yield from _options("vendors", before.vendors, after.vendors or {}, _always)
     yield from _scorers(before.scorers, after.scorers, _capped(before.gate))
     yield from _settings(before, after)
 

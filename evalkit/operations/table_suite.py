@@ -154,10 +154,11 @@ def _as_flags(problem: Problem, folder: Path, table: CaseTable) -> Problem:
     """Name flags of `evalkit init` in a fix that names settings of `golden:`, because there is no suite yet."""
 
     def as_command(found: re.Match[str]) -> str:
-        given = parse_data(found[1].encode(), "", len(found[1]))[0]["golden"]
+        line = found[1].encode()
+        given = parse_data(line, "", len(line))[0]["golden"]
         if not isinstance(given, Mapping) or not set(given) & set(_FLAGS):
             return found[0]
         flags = [word for key in _FLAGS if key in given for word in (f"--{key}", _WORDS.get(given[key], given[key]))]
         return f"`{shlex.join(['evalkit', 'init', str(folder), '--from', str(table.file), *map(str, flags)])}`"
 
-    return replace(problem, fix=re.sub(r"`(golden: .+?)`", as_command, problem.fix))
+    return replace(problem, fix=re.sub(r"`(golden: (?:\{.*?\}|.+?))`", as_command, problem.fix))

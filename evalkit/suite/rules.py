@@ -116,6 +116,7 @@ def rules_of_options(options: SuiteOptions, read: Read, folder: str = ".") -> Ru
         budget_usd=options.budget_usd,
         deadline_s=options.deadline_s,
         traffic_per_month=options.traffic_per_month,
+        vendors=_flat(options.vendors),
     )
 
 

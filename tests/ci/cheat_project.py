@@ -179,7 +179,7 @@ class Repository:
             selection=Selection(**selected),
         )
         path = [*sys.path]
-        for module in ("bot", "other", "evals", "evals.bot"):
+        for module in ("bot", "other", "evals", "evals.bot", "finding_scorer", "found_rules"):
             sys.modules.pop(module, None)
         try:
             with contextlib.chdir(self.root):

@@ -264,6 +264,21 @@ def own_scorer(repository: Repository) -> None:
     repository.swap("suite.yaml", "cohorts: [group]", f"{call}cohorts: [group]")
 
 
+def finding_scorer(repository: Repository) -> None:
+    """Let the base have a scorer of its own that finds its words by a pattern, and a module by a name that it makes."""
+    (repository.root / "words").mkdir()
+    repository.write("words/kind.txt", "sum The\n")
+    repository.write("words/strict.txt", "is\n")
+    repository.write("found_rules.py", "ENOUGH = 2\n")
+    code = "import importlib\nfrom pathlib import Path\n\ndef found(output):\n    files = Path(__file__).with_name('words').glob('*.txt')\n"
+    code += "    words = [word for file in files for word in file.read_text().split()]\n"
+    code += (
+        "    return sum(word in str(output) for word in words) >= importlib.import_module('found_' + 'rules').ENOUGH\n"
+    )
+    repository.write("finding_scorer.py", code)
+    repository.swap("suite.yaml", "cohorts: [group]", "  - python: {call: 'finding_scorer:found'}\ncohorts: [group]")
+
+
 def agent_with_policy(repository: Repository) -> None:
     """Let the base have a bot that reports its tool calls, and a policy that limits them."""
     steps = "'trajectory': [{'kind': 'tool', 'name': 'add', 'arguments': {}}]"
@@ -365,10 +380,11 @@ CHEATS: Mapping[str, tuple[Cheat, ...]] = {
         Cheat("a part of the cases", lambda repository: None, "no decision", "", {"case_ids": ("c00", "c01")}),
         Cheat("a deadline that leaves cases out", suite(("repeat: 1", "repeat: 1\ndeadline_s: 0.0001")), "no decision", "deadline_s none → 0.0001"),
     ),
-    "names another system, model, argument, version or timeout": (
+    "names another system, model, argument, version or timeout, or another address for a vendor's models": (
         Cheat("another module", suite(("bot:answer", "other:answer")), "condition", "! system python bot:answer → other:answer"),
         Cheat("arguments", both(lambda repository: repository.write("bot.py", BOT.replace("id: str", "id: str, right: bool = False").replace("BROKEN = ()", f"BROKEN = {BROKEN!r}").replace("(id in BROKEN)", "(id in BROKEN and not right)")), suite(("timeout_s: 20", "timeout_s: 20, arguments: {right: true}"))), "condition", "! system arguments.right not set → true"),
         Cheat("version pinned", both(drop_failures, suite(("timeout_s: 20", "timeout_s: 20, version: '1'"))), "condition", "! system version not set → 1"),
+        Cheat("address of a vendor", both(drop_failures, suite(("https://strict.example", "https://kind.example"))), "condition", "! vendors house.base_url https://strict.example.* → https://kind.example", base=suite(("name: sums", "name: sums\nvendors: {house: {base_url: 'https://strict.example/v1'}}"))),
         Cheat("timeout raised", both(drop_failures, suite(("timeout_s: 20", "timeout_s: 50"))), "condition", "! system timeout_s 20 → 50"),
     ),
     "uses stored answers instead of the system": (
@@ -392,6 +408,10 @@ CHEATS: Mapping[str, tuple[Cheat, ...]] = {
         Cheat("schema file behind a link edited", both(drop_failures, suite((NO_REGRESSION, "")), lambda repository: repository.write("real.json", "{}\n")), "condition", "! scorer shape file shape.json ", base=linked("shape.json", "real.json")),
         Cheat("schema file edited", both(drop_failures, suite((NO_REGRESSION, "")), lambda repository: repository.write("shape.json", "{}\n")), "condition", "! scorer shape file shape.json "),
         Cheat("file behind an own scorer emptied", both(drop_failures, suite((NO_REGRESSION, "")), lambda repository: repository.write("cheat_words.txt", "")), "condition", "! scorer worded file cheat_words.txt ", base=own_scorer),
+        Cheat("file added that an own scorer finds by a pattern", both(drop_failures, suite((NO_REGRESSION, "")), lambda r: r.write("words/more.txt", "sum")), "condition", "! scorer found .*words/more.txt", base=finding_scorer),
+        Cheat("file edited that an own scorer finds by a pattern", both(drop_failures, suite((NO_REGRESSION, "")), lambda r: r.write("words/kind.txt", "sum")), "condition", "! scorer found .*words/kind.txt", base=finding_scorer),
+        Cheat("file removed that an own scorer finds by a pattern", both(drop_failures, suite((NO_REGRESSION, "")), lambda r: (r.root / "words/strict.txt").unlink()), "condition", "! scorer found .*words/strict.txt", base=finding_scorer),
+        Cheat("module edited that an own scorer loads by name", both(drop_failures, suite((NO_REGRESSION, "")), lambda r: r.write("found_rules.py", "ENOUGH = 0\n")), "condition", "! scorer found .*found_rules.py", base=finding_scorer),
         Cheat("field of the case swapped", both(edit(easy=["sum"]), lambda r: r.cases({i: {"easy": ["sum"]} for i in IDS}), unscored(("min_recall: 0.9", "min_recall: 0.9, required_field: easy"))), "condition", r"(?s)! scorer keywords required_field not set → #.*"),
     ),
     "removes or widens a rule of a policy file": (

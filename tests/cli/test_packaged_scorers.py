@@ -9,6 +9,7 @@ import jsonschema
 import pytest
 import yaml
 from cli_project import Project, Ran
+from git_project import commit_all, git, start
 
 SCHEMA = Path(__file__).parents[2] / "docs" / "suite.schema.json"
 CODE = """\
@@ -111,6 +112,23 @@ def test_another_version_of_the_package_makes_scores_incomparable(installed: Ins
     refused = installed.run("run", "suite.yaml", "--out", "second")
     assert refused.returncode == 2
     assert "its tone was scored differently (package)" in " ".join(refused.stderr.split())
+
+
+def test_a_package_in_the_repository_is_compared_with_the_base(installed: Installed) -> None:
+    """A pull request that edits its scorer, under the same version, is approved on a condition that names the file."""
+    installed.site = installed.project.root / "src"
+    installed.site.mkdir()
+    installed.install()
+    start(installed.project.root)
+    commit_all(installed.project.root)
+    git(installed.project.root, "checkout", "-q", "-b", "change")
+    installed.install(code=CODE.replace("passed = self.word", "passed = True or self.word"))
+    commit_all(installed.project.root)
+    assert installed.run("run", "suite.yaml", "--out", "first").returncode == 0
+    decision = installed.project.json("first/decision.json")
+    reasons = [each for each in decision["reasons"] if "acme" in each]  # type: ignore[index]
+    assert len(reasons) == 1
+    assert reasons[0].startswith("scorer acme.tone (src/acme_scorers.py changed)")
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ from evalkit.suite.parse import load_suite
 from evalkit.systems import SYSTEMS
 from evalkit.systems.conversation.mocks import Mocks
 from evalkit.systems.output import OUTPUT_KEYS
-from evalkit.testing import FakeModel
+from evalkit.testing import FakeModel, entailment_judge
 from evalkit.testing.faults import FaultKind
 from evalkit.types import APPROVALS, ROLES, STEP_KINDS
 
@@ -146,6 +146,8 @@ def test_the_commands_of_the_readme_run_in_their_order(tmp_path: Path, monkeypat
 def grade(request: dict[str, Any]) -> dict[str, Any]:
     """The judge of the guides: the answer is the reference, or it is wrong."""
     text = request["messages"][1]["content"]
+    if "relation" in json.dumps(request):
+        return json.loads(entailment_judge()(request))  # type: ignore[no-any-return]
     if "<<<FIRST " in text:
         return {"reason": "r", "winner": "tie"}
     parts = dict(re.findall(r"^<<<(ANSWER|REFERENCE) \S+\n(.*?)\n", text, re.MULTILINE))
@@ -153,11 +155,16 @@ def grade(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def write_judged_project(folder: Path, server: FakeModel) -> None:
-    """The suite of judges.md beside a golden set with stored answers, and labels of people."""
+    """The suite of judges.md beside a golden set with stored answers, and labels of people; another calls a system."""
     text = next(block.values[0] for block in blocks("yaml") if "name: judged\n" in block.values[0])
     address = re.search(r"http://[^\"]+", text)
     assert address is not None
-    (folder / "judged.yaml").write_text(text.replace(address[0], server.base_url), encoding="utf-8")
+    text = text.replace(address[0], server.base_url)
+    (folder / "judged.yaml").write_text(text, encoding="utf-8")
+    called = text.replace("{replay: golden}", '{python: "support:answer"}')
+    assert called != text
+    (folder / "support.yaml").write_text(called, encoding="utf-8")
+    (folder / "support.py").write_text("def answer(input):\n    return input\n", encoding="utf-8")
     rows, labels = [], []
     for number in range(24):
         answer = str(number if number % 3 else number + 1)

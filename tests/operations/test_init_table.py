@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 
@@ -103,18 +104,21 @@ def test_an_encoding_is_asked_for_with_the_command_to_copy(root: Path) -> None:
     assert not (root / "evals").exists()
 
 
-def test_a_sheet_is_asked_for_with_the_command_to_copy(root: Path) -> None:
-    """Two sheets with rows: nobody guesses."""
+@pytest.mark.parametrize("name", ["Fragen", "Übersicht", "März `25`", "a 'b' \"c\"", "€, 2 } #"])
+def test_a_sheet_is_asked_for_with_the_command_to_copy(root: Path, name: str) -> None:
+    """Two sheets with rows: nobody guesses, whatever letters and marks their names have."""
     openpyxl = pytest.importorskip("openpyxl")
     book = openpyxl.Workbook()
+    book.active.title = name
     for sheet in (book.active, book.create_sheet("Fragen 2")):
         sheet.append(HEADER)
         sheet.append(ROWS[0])
-    book.save(root / "fragen.xlsx")
+    book.save(root / "fragebögen.xlsx")
     with pytest.raises(InputError) as refused:
-        started(root, "fragen.xlsx")
-    assert "evalkit init evals --from fragen.xlsx --sheet" in refused.value.problems[0].fix
-    assert "Fragen 2" in started(root, "fragen.xlsx", sheet="Fragen 2")
+        started(root, "fragebögen.xlsx")
+    words = shlex.split(refused.value.problems[0].fix.partition("such as `")[2].removesuffix("`"))
+    assert words == ["evalkit", "init", "evals", "--from", "fragebögen.xlsx", "--sheet", name]
+    assert "Fragen 2" in started(root, "fragebögen.xlsx", sheet="Fragen 2")
 
 
 def test_stored_answers_are_replayed(root: Path) -> None:

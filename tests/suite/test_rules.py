@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 
 import pytest
 
@@ -16,6 +17,8 @@ name: faq
 golden: {path: cases.jsonl, trained_on: [train.jsonl]}
 system: {http: "https://bot.example.org/answer", headers: {Authorization: "Bearer ${TOKEN}"}, timeout_s: 30}
 judge: {chat: {model: large, base_url: "https://judge.example.org/v1", api_key_env: JUDGE_KEY}}
+vendors:
+  house: {base_url: "https://llm.example.org/v1", api_key_env: HOUSE_KEY}
 embedding: wordllama
 calibrations: [quality.json]
 labels: [people.jsonl]
@@ -58,6 +61,8 @@ def rules(text: str = SUITE, files: Mapping[str, bytes] = FILES) -> Rules:
         ("pass: 4", "pass: 2", "scorer quality pass 4 → 2", True),
         ("pass: 4", "pass: 5", "scorer quality pass 4 → 5", False),
         ("scale: [1, 5]", "scale: [1, 9]", "scorer quality scale 1, 5 → 1, 9", True),
+        ("https://llm", "https://mine", "vendors house.base_url https://llm.example.org/v1 → https://mine.example.org/v1", True),
+        ("HOUSE_KEY}", "HOUSE_KEY, dialect: anthropic}", "vendors house.dialect not set → anthropic", True),
         ("embedding: wordllama", "embedding: fastembed", "embedding model wordllama → fastembed", True),
         ("min_recall: 0.7", "min_recall: 0.2", "scorer keywords min_recall 0.7 → 0.2", True),
         ("min_recall: 0.7", "min_recall: 0.9", "scorer keywords min_recall 0.7 → 0.9", False),
@@ -105,6 +110,12 @@ def test_a_file_that_is_edited_under_its_name_is_a_finding(file: str, content: b
     """Rubrics, calibrations and labels count by content."""
     found = amendments(rules(), rules(files={**FILES, file: content}))
     assert [(each.what, each.loosens) for each in found] == [(what, True)]
+
+
+def test_vendors_that_an_earlier_version_did_not_store_are_not_compared() -> None:
+    """A baseline that was saved before their rules were kept is decided as it was then."""
+    assert amendments(replace(rules(), vendors=None), rules()) == ()
+    assert next(each.what for each in amendments(replace(rules(), vendors={}), rules())) == "vendors house.api_key_env"
 
 
 def test_two_ways_to_write_the_same_are_no_change() -> None:

@@ -63,8 +63,8 @@ class Pairwise:
     """The other answer: `reference` (the first one), a field of the golden row, or `run:NAME` for the answers of a
     saved baseline or run folder, the first repeat of each case."""
     pass_at: float | None = field(default=None, metadata={"key": "pass"})
-    """Smallest value that passes: 0.5 if the answer must not be worse, 1 if it must be better; without it, the value
-    has no pass mark."""
+    """Smallest value that passes: 0.5 if the answer must not be worse, 1 if it must be better. By default, there is no
+    pass mark."""
 
     version: ClassVar[str] = "1"
     shorthand: ClassVar[str] = "against"

@@ -107,7 +107,7 @@ def _lines(messages: Sequence[Message], steps: Sequence[Step], starts: Collectio
     Args:
         messages: messages of the whole conversation.
         steps: steps of the conversation; only tools and approvals are shown.
-        starts: indices at which the turns begin.
+        starts: indices of the messages at which the turns begin.
     """
     left = [step for step in steps if step.kind in ("tool", "approval")]
     if len(starts) == 1:  # the turn may be cut out of a conversation

@@ -26,7 +26,7 @@ def stops(
         text: the answer.
         steps: those of the current turn.
         state: state of the world; `None` if it is unknown, so that no rule about it holds.
-        expected: path -> value, of the case; `MISSING` for one that is to be removed.
+        expected: path -> value, of the case; `MISSING` for a value that must be removed.
     """
     return any(_holds(rule, text, steps, state, expected) for rule in rules)
 
