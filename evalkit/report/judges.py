@@ -34,7 +34,7 @@ class JudgeLine:
     labels: str
     """`160 labels of 40 questions`."""
     needed: str
-    """A sentence about how it could become trusted; empty if unknown."""
+    """A sentence about how the judge could become trusted; empty if unknown."""
     agreement: Agreement
 
 

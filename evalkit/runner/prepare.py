@@ -103,7 +103,7 @@ class Prepared:
 
     @property
     def score_keys(self) -> Mapping[str, Mapping[str, str]]:
-        """Metric -> score key: what must be equal for scores to be comparable."""
+        """Metric -> score key; scores are comparable if their keys are equal."""
         return {metric.name: grader.key for grader in self.graders for metric in grader.scorer.metrics}
 
     @property

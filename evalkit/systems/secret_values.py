@@ -33,7 +33,7 @@ RANDOM_CHARS = 20
 RANDOM_BITS = 3.3
 """Shannon entropy of a character, in bits: English words repeat their few letters, a key does not."""
 _TURNS = 0.25
-"""Smallest share of neighbours that differ in kind (digit, small, capital), where 0.4 to 0.5 is usual for a key."""
+"""Minimum share of neighbours that differ in kind (digit, lower case, upper case); 0.4 to 0.5 is usual for a key."""
 _MOST_DEPTH = 4
 
 VENDOR = re.compile(

@@ -62,7 +62,7 @@ _BROKEN_BY_CALLS = (NamedTools, ArgumentsRule, AtMostRule, NeverAfterRule)
 """Rules that tool calls alone can break, regardless of other steps."""
 Finding = Violation | Unclear
 Found = Iterator[tuple[int, str] | Unclear]
-"""Index of a step and what it does wrong."""
+"""Index of a step, and its violation."""
 
 
 @dataclass(frozen=True)
