@@ -64,10 +64,17 @@ def _facts(found: SoundSuite) -> list[str]:
         f"  cohorts    {', '.join(cohorts) or 'none'}",
         f"  labels     {found.n_labels}",
         f"  baseline   {found.baseline or 'none yet'}",
-        f"  a run makes {_calls(found.calls)}, {suite.options.concurrency} at once",
+        f"  a run {_work(found)}",
         *(f"  note       {notice}" for notice in prepared.notices),
         *(f"  warning    {warning}" for warning in prepared.warnings),
     ]
+
+
+def _work(found: SoundSuite) -> str:
+    suite = found.prepared.suite
+    if suite.system_kind == "replay":
+        return f"reads {_range(found.calls.system)} stored answers and calls no system"
+    return f"makes {_calls(found.calls)}, {suite.options.concurrency} at once"
 
 
 def _calls(found: ConversationCalls) -> str:

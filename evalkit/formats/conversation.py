@@ -18,6 +18,7 @@ DURING = ("session", "message", "turn", "environment", "resume")
 """Names of the arguments that a system gets in a conversation; no field of a row may have one of them."""
 _OF_A_ROW = ("input", "turns", "id", "checks", "kind", "severity", "cohorts", "cluster", "state", "approvals")
 """Fields that only a whole row can have, not a turn."""
+_NOT_OF_A_TURN = frozenset((*DURING, *_OF_A_ROW))
 _DECISIONS = ("approve", "reject", "edit", "expire")
 Complain = Callable[[str, str], None]
 """Function that is called with a problem and its fix."""
@@ -123,7 +124,7 @@ def _turn(place: str, value: Any) -> Turn:
         raise ValueError(f"{place}: expected {{user: text}} with what is expected, got {shown(value)}")
     if not value["user"].strip():
         raise ValueError(f"{place}: the user says nothing; write the message")
-    taken = [key for key in value if key in (*DURING, *_OF_A_ROW)]
+    taken = [key for key in value if key in _NOT_OF_A_TURN]
     if taken:
         raise ValueError(f"{place}: `{taken[0]}` cannot be set for a single turn; move it beside `turns`, or remove it")
     _check_texts(place, value)

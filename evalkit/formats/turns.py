@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from evalkit.formats.contexts import read_contexts
 from evalkit.formats.conversation import Turn, conversation_of
 from evalkit.formats.fields import read_amount, read_usage
-from evalkit.formats.steps import calls_of
+from evalkit.formats.steps import calls_of, steps_of
 from evalkit.types import Case, Message, Origin, Output, Step, ToolCall, Usage
 
 _Made = TypeVar("_Made", Step, ToolCall)
@@ -95,6 +95,38 @@ def n_turns(case: Case, output: Output) -> int | None:
         return len(turn_starts(case, output.messages))
     turns = [step.turn for step in output.trajectory or ()] + [call.turn for call in output.tool_calls or ()]
     return max((turn for turn in turns if turn is not None), default=None)
+
+
+def without_history(case: Case, output: Output) -> Output:
+    """Drop the steps and calls of the history in the case from an answer that reports the whole chat.
+
+    Only steps that were read from the messages are dropped. Turns are counted from the first one after the history.
+    """
+    steps, messages = output.trajectory, output.messages
+    if isinstance(case.input, str) or not steps or messages is None:
+        return output
+    starts = turn_starts(case, messages)
+    if not starts or not any(message.role == "assistant" for message in case.input[:-1]):
+        return output
+    before = steps_of(messages[: starts[0]])
+    if not before or [_asked_for(step) for step in steps] != [_asked_for(step) for step in steps_of(messages)]:
+        return output
+    n_calls = sum(step.kind == "tool" for step in before)
+    n_before = sum(message.role == "user" for message in messages[: starts[0]])
+    calls = output.tool_calls
+    return replace(
+        output,
+        trajectory=_renumbered(steps[len(before) :], n_before),
+        tool_calls=None if calls is None else _renumbered(calls[n_calls:], n_before),
+    )
+
+
+def _asked_for(step: Step) -> tuple[object, ...]:
+    return step.kind, step.name, step.call_id, step.turn, step.arguments
+
+
+def _renumbered(made: tuple[_Made, ...], n_before: int) -> tuple[_Made, ...]:
+    return tuple(each if each.turn is None else replace(each, turn=each.turn - n_before) for each in made)
 
 
 def has_several_turns(case: Case, output: Output) -> bool:

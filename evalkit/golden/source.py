@@ -7,7 +7,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from pathlib import PurePosixPath
 
@@ -23,6 +23,8 @@ _NO_TEXT = {"idna", "mbcs", "oem", "punycode", "raw_unicode_escape", "undefined"
 _PLAIN = re.compile(r"[^\W\d][\w./-]*")
 """Words that YAML reads unchanged."""
 _NOT_TEXT = {"true", "false", "yes", "no", "on", "off", "y", "n", "null"}
+_PLACE = ("path", "url", "hub", "trained_on")
+"""Settings that locate the rows; the others say how they are read."""
 _SEPARATOR_OF_LISTS = 20
 """Maximum number of characters of a separator of list items."""
 
@@ -111,9 +113,8 @@ class GoldenSource:
 
     def reads_like(self, other: GoldenSource) -> bool:
         """Return whether the rows of one file are the same cases with both settings."""
-        return replace(self, path="-", url=None, hub=None, trained_on=()) == replace(
-            other, path="-", url=None, hub=None, trained_on=()
-        )
+        names = (each.name for each in fields(self) if each.name not in _PLACE)
+        return all(getattr(self, name) == getattr(other, name) for name in names)
 
     def separator_of(self, name: str) -> str | None:
         """Return the separator of items in a cell of a list field, `None` if there is none."""

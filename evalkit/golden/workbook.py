@@ -23,6 +23,8 @@ from evalkit.text.escaping import cut
 _FOREIGN = "save it in Excel as .xlsx, or as CSV UTF-8"
 _TEXT_OF_FORMULA = "str"
 """Type of a cell whose formula gave an empty text."""
+_COUNTED = 1_000
+"""Rows up to which sheets are counted, to propose the longest."""
 _NO_VALUE = Unreadable("a formula without a stored value", "open the file in Excel and save it, or write the value")
 
 
@@ -137,7 +139,8 @@ def _sheet(book: Any, source: GoldenSource, shown: str) -> str:
     filled = names if len(names) == 1 else [each for each in names if _is_filled(book[each], shown)]
     if len(filled) > 1:
         what = f"{len(filled)} sheets hold rows: {', '.join(map(repr, filled))}"
-        raise InputError(Problem(shown, what, f"name one, such as `{source.line(sheet=filled[0])}`"))
+        longest = max(filled, key=lambda name: sum(1 for _ in itertools.islice(_rows(book[name], shown), _COUNTED)))
+        raise InputError(Problem(shown, what, f"name one, such as `{source.line(sheet=longest)}`"))
     return (filled or names)[0]
 
 

@@ -82,7 +82,11 @@ def suite_of_table(template: str, table: CaseTable, folder: Path, root: Path, ca
     except InputError as error:
         raise InputError(_as_flags(each, folder, table) for each in error.problems) from None
     if not header.names:
-        raise InputError(Problem(shown, "the file has no rows", "write a header and one row for each case"))
+        what = (
+            "the file has no rows" if table.sheet is None else f"the sheet {table.sheet!r} has no row below its header"
+        )
+        other = "" if table.sheet is None else ", or name another sheet"
+        raise InputError(Problem(shown, what, f"write a header and one row for each case{other}"))
     found = propose_columns(header.names)
     if header.is_cut and (len(header.names) == 1 or any(each.reason == NO_NAME for each in found)):
         what = "the first row names few columns, and none of them for the question: it is probably a title"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from evalkit.disk.project_code import load_callable
 from evalkit.errors import InputError, Problem
+from evalkit.formats.turns import without_history
 from evalkit.runner.conversation_key import conversation_key
 from evalkit.runner.grading import Grader
 from evalkit.scorers.agents.ended import ConversationEnded
@@ -25,6 +26,7 @@ from evalkit.systems.conversation.mocks import MockEnvironment
 from evalkit.systems.http import HttpSystem
 from evalkit.systems.python import PythonSystem
 from evalkit.systems.threads import own_code
+from evalkit.types import Case, Failure, Output
 
 if TYPE_CHECKING:
     from evalkit.runner.prepare import Prepared
@@ -82,7 +84,7 @@ async def open_system(system: SystemConfig, prepared: Prepared) -> AsyncIterator
         answer = await stack.enter_async_context(system.open(prepared.shared))
         conversation = prepared.suite.conversation
         if conversation is None or not isinstance(system, CALLED):
-            yield answer
+            yield _of_its_own(answer)
             return
         make, run = await open_environment(prepared.suite, prepared.shared, stack)
         setup = ConversationSetup(
@@ -95,6 +97,16 @@ async def open_system(system: SystemConfig, prepared: Prepared) -> AsyncIterator
             before_turn=prepared.budget.check if prepared.budget is not None else lambda: None,
         )
         yield conversing(answer, setup)
+
+
+def _of_its_own(answer: Answer) -> Answer:
+    """Return the answer with the steps that the system took, and none of the history that the case brings."""
+
+    async def call(case: Case, repeat: int) -> Output | Failure:
+        ended = await answer(case, repeat)
+        return without_history(case, ended) if isinstance(ended, Output) else ended
+
+    return call
 
 
 def _simulate(prepared: Prepared) -> Simulate | None:

@@ -8,8 +8,9 @@ import pytest
 
 from evalkit.aggregate.outcomes import outcomes_of
 from evalkit.formats.labelled_text import labelled_text
-from evalkit.formats.turns import n_turns, turn_starts
+from evalkit.formats.turns import n_turns, turn_starts, without_history
 from evalkit.scorers.agents.budget import AnswerBudget
+from evalkit.systems.output import to_output
 from evalkit.types import Case, Message, Output, Score, Step, ToolCall
 
 
@@ -72,3 +73,52 @@ def test_the_answer_to_a_chat_is_one_turn_everywhere() -> None:
     assert values == {"1": (True, 1), "0": (False, 1)}
     assert outcomes_of(CHAT, output) == (None, None, "1", "no")
     assert labelled_text(CHAT, output) == "Cancelled."
+
+
+LOOKED_UP = Message("assistant", "", tool_calls=(ToolCall("get_order", {"id": "A-17"}, "c1"),))
+FOUND = Message("tool", "on its way", call_id="c1")
+CANCELS = Message("assistant", "", tool_calls=(ToolCall("cancel", {"id": "A-17"}, "c2"),))
+CANCELLED = Message("tool", "done", call_id="c2")
+WORKED = (*said("Where is A-17?"), LOOKED_UP, FOUND, Message("assistant", "On its way."), Message("user", "Cancel it."))
+"""A chat in which a tool was called before the message that is to be answered."""
+
+
+def reported(messages: tuple[Message, ...], **others: Any) -> Output:
+    """What a system answers that reports its messages, as a run reads it."""
+    given = [{"role": each.role, "content": each.content, "tool_call_id": each.call_id} for each in messages]
+    for one, each in zip(given, messages, strict=True):
+        calls = [{"id": call.id, "name": call.name, "arguments": dict(call.arguments)} for call in each.tool_calls]
+        one |= {"tool_calls": calls} if calls else {}
+    output = to_output({"messages": [{k: v for k, v in one.items() if v != ""} for one in given], **others})
+    assert isinstance(output, Output), output
+    return output
+
+
+@pytest.mark.parametrize("before", [(), (SYSTEM,)])
+def test_what_was_done_in_the_history_is_not_what_the_system_did(before: tuple[Message, ...]) -> None:
+    """An agent that returns the whole chat, as LangGraph does, made the calls after the history alone, in turn 1."""
+    output = reported((*before, *WORKED, CANCELS, CANCELLED, ANSWER))
+    assert [call.name for call in output.tool_calls or ()] == ["get_order", "cancel"]
+    own = without_history(Case(id="c", input=WORKED), output)
+    assert [(call.name, call.turn) for call in own.tool_calls or ()] == [("cancel", 1)]
+    assert [(step.name, step.turn, step.result) for step in own.trajectory or () if step.kind == "tool"] == [
+        ("cancel", 1, "done")
+    ]
+    assert own.messages == output.messages
+
+
+@pytest.mark.parametrize(
+    ("case", "output"),
+    [
+        pytest.param(Case(id="c", input=WORKED), reported((WORKED[-1], CANCELS, CANCELLED, ANSWER)), id="without it"),
+        pytest.param(Case(id="c", input="Cancel it."), reported((*WORKED, ANSWER)), id="a plain question"),
+        pytest.param(
+            Case(id="c", input=WORKED),
+            reported((*WORKED, ANSWER), trajectory=[{"kind": "tool", "name": "cancel", "turn": 1}]),
+            id="steps of its own",
+        ),
+    ],
+)
+def test_an_answer_without_the_history_is_as_it_was(case: Case, output: Output) -> None:
+    """Steps that the system reports apart from its messages are its own."""
+    assert without_history(case, output) is output

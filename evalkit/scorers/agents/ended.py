@@ -27,8 +27,9 @@ class ConversationEnded:
         """Grade by why the conversation ended."""
         if output.stop is None:
             return Unscored(self.name, "missing_stop", "the answer does not say why the conversation ended")
-        left = len(conversation_of(case).turns) - len(turn_starts(case, output.messages or ()))
-        if output.stop == "agent_done" and left > 0:
-            return Score(self.name, 0.0, False, f"the agent ended it with {plural(left, 'scripted turn')} left")
+        if output.stop == "agent_done":
+            left = len(conversation_of(case).turns) - len(turn_starts(case, output.messages or ()))
+            if left > 0:
+                return Score(self.name, 0.0, False, f"the agent ended it with {plural(left, 'scripted turn')} left")
         passed = output.stop not in CUT_OFF
         return Score(self.name, float(passed), passed, f"the conversation ended with {output.stop}")

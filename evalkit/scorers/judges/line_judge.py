@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from evalkit.scorers.base import Questions
-from evalkit.scorers.judges.asking import NO_ENDPOINT, Question, ask, check_goal, lacking
-from evalkit.scorers.judges.identity import judge_key, judge_name
-from evalkit.scorers.judges.prompt import CONVERSATION_INSTRUCTION, PROMPT_VERSION, case_blocks, framed, said_in
+from evalkit.scorers.judges.asking import NO_ENDPOINT, Question, ask, lacking
+from evalkit.scorers.judges.by_rubric import ByRubric
+from evalkit.scorers.judges.identity import judge_name
+from evalkit.scorers.judges.prompt import CONVERSATION_INSTRUCTION, case_blocks, framed, said_in
 from evalkit.scorers.judges.quotes import normalised, stands_in
 from evalkit.scorers.judges.rubric import Rubric
 from evalkit.scorers.judges.transcript import Line, transcript_of
@@ -38,7 +39,7 @@ ASKED = (
 )
 
 
-class LineJudge:
+class LineJudge(ByRubric):
     """A judge with a rubric whose scale is `turns` or `requests`; without an endpoint every grade is unscored.
 
     The value is the share of turns without a fault, or of requests that are met. For a rubric about the user, the value
@@ -46,11 +47,9 @@ class LineJudge:
     """
 
     version: ClassVar[str] = "1"
-    needs: frozenset[str]
 
     def __init__(self, name: str, rubric: Rubric, pass_at: float | None, client: ChatClient | None) -> None:
-        self.name = name
-        self.rubric = rubric
+        super().__init__(name, rubric, (client,) if client else ())
         self._pass_at = pass_at
         self._client = client
         self._of_user, self._of_requests = rubric.of == "user", rubric.scale == "requests"
@@ -60,28 +59,10 @@ class LineJudge:
         if self._of_user:
             metric = Metric(name, judge=judge_name(client), higher_is_better=False, binary=True, diagnostic=True)
         self.metrics = (metric,)
-        self.needs = frozenset({"reference"}) & rubric.parts
-        self.key_parts: Mapping[str, str] = {
-            **judge_key(client),
-            "rubric": rubric.sha256[:16],
-            "prompt": PROMPT_VERSION,
-        }
-
-    def check_case(self, case: Case) -> None:
-        """Reject a case without the goal that the rubric reads.
-
-        Raises:
-            ValueError: `what; fix`.
-        """
-        check_goal(self.rubric, case)
 
     def questions(self, case: Case) -> tuple[Questions, ...]:
         """Return one."""
         return (Questions(self._client, 1, 1, 1),) if self._client else ()
-
-    async def score(self, case: Case, output: Output) -> Score | Unscored:
-        """Grade one conversation."""
-        return await self.score_repeat(case, output, 0)
 
     async def score_repeat(self, case: Case, output: Output, repeat: int) -> Score | Unscored:
         """Grade one conversation of one repeat."""
