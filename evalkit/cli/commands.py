@@ -16,9 +16,9 @@ class Listed(NamedTuple):
     """A command in the overview."""
 
     module: str
-    """Module of `evalkit.cli`; the name in it is the command's."""
+    """Module of `evalkit.cli` that has a function of the command's name."""
     line: str
-    """The first line of its help."""
+    """First line of the command's help."""
 
 
 COMMANDS = {

@@ -25,7 +25,7 @@ class GoldenFacts:
 
     path: str
     sha256: str
-    """Hash of its cases, in their order."""
+    """Hash of the cases, in order."""
     n_cases: int
     file_sha256: str | None = None
     """Hash of the file's bytes; `None` for a set that is not a file."""
@@ -70,7 +70,7 @@ class FormerCases:
     cases: tuple[str, ...]
     """Digests of the cases."""
     blocks: bool
-    """Whether their failures can block the run."""
+    """Whether failures of these cases can block the run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +91,7 @@ class ReplacedBaseline:
     head: str = ""
     commit: str = ""
     values: Mapping[str, float] = field(default_factory=dict)
-    """Metric -> its overall value."""
+    """Metric -> overall value."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -41,7 +41,7 @@ def regression_finding(
 
     Args:
         frame: the candidate.
-        summary: holds the agreement of its judges.
+        summary: summary with the agreement of its judges.
         baseline: the stored run, `None` if none is saved yet.
         trial: plan of the comparison.
         partial: whether only a part of the suite was run.

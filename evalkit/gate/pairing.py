@@ -121,7 +121,7 @@ def compare(pairing: Pairing, baseline: Baseline, incomparable: Mapping[str, str
 
     Args:
         pairing: pairing of the two runs.
-        baseline: names the stored run.
+        baseline: name of the stored run.
         incomparable: metric -> why it is not compared.
     """
     ours, theirs = pairing.candidate, baseline.frame

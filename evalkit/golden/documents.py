@@ -164,7 +164,7 @@ def _rows_key(value: Mapping[str, Any], shown: str, warn: Note) -> str:
     """Return the only key that holds a list of rows.
 
     Raises:
-        Rejected: there is none, or several, or the mapping is a row itself.
+        Rejected: no key or several keys hold rows, or the mapping is a row itself.
     """
     row = [key for key in value if key == "id" or field_of(key) == "input"]
     lists = [key for key, each in value.items() if isinstance(each, list) and each and isinstance(each[0], Mapping)]

@@ -27,7 +27,7 @@ class RawTable:
     kind: Kind
     header_line: int = 1
     left_out: dict[str, tuple[int, str, str]] = field(default_factory=dict)
-    """Column that is left out -> line of its first value, why, and what to do if it is needed."""
+    """Column that is left out -> line of its first value, the reason, and the fix if the column is needed."""
 
     def leave_out(self, column: str, line: int, why: str, fix: str) -> None:
         """Record once that a column is left out."""

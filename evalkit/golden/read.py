@@ -54,7 +54,7 @@ class GoldenSet:
     missing: Mapping[str, Lack]
     """Required field -> cases without it."""
     warnings: tuple[Problem, ...]
-    """Warnings: allowed, but probably not intended."""
+    """Warnings about rows that are allowed but probably not intended."""
     open: Callable[[], Iterator[Case]]
     """Function that streams the cases again, in file order.
 

@@ -216,7 +216,7 @@ def problems_of(stored: StoredRun, suite_file: Path | None, env: Mapping[str, st
     if found.is_file():
         yield from asyncio.run(_differences(stored, found, env))
     else:
-        yield Problem(stored.run_id, f"its suite {found} is not there", "name one with --suite")
+        yield Problem(stored.run_id, f"its suite {found} does not exist", "name one with --suite")
 
 
 async def _differences(stored: StoredRun, suite_file: Path, env: Mapping[str, str]) -> list[Problem]:

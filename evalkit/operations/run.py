@@ -207,7 +207,7 @@ def decide_again(
     stored = load_run(folder)
     found = suite_file or suite_file_of(stored)
     if found is None:
-        what = f"its suite {stored.manifest.suite_file} is not there"
+        what = f"its suite {stored.manifest.suite_file} does not exist"
         raise InputError(Problem(str(folder.path), what, "name one with --suite"))
     suite = load_suite(found)
     terms = terms_of_stored(suite, stored.manifest, baseline, folder, env or {})

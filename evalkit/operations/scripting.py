@@ -174,7 +174,7 @@ def compare(before: StrPath, after: StrPath) -> Decision:
 
     Args:
         before: a run folder of the old system, or the name of a saved baseline.
-        after: the same of the new system.
+        after: a run folder of the new system, or the name of a saved baseline.
 
     Returns:
         The decision of a gate with `no_regression` alone; `comparison` lists the cases that changed.

@@ -177,7 +177,7 @@ def build_view(  # noqa: PLR0913 - what a view is made of
         summary: metrics by cohort, agreement, coverage.
         decision: the gate's decision.
         rows: returns the candidate's rows in a fixed order, each time it is called.
-        baseline_rows: the same for the baseline, `None` if there is none.
+        baseline_rows: returns the baseline's rows; `None` without a baseline.
         manifest: the manifest of the run.
         past: stored runs of the suite with this one, the oldest first.
         places: the paths in the commands of the next steps.
