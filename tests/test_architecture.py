@@ -10,7 +10,7 @@ RANKS = (
     {"types", "results", "text", "errors"},
     {"stats", "disk", "formats", "net"},
     {"aggregate", "golden", "llm"},
-    {"trust", "scorers", "systems"},
+    {"trust", "scorers", "systems", "imports"},
     {"store"},
     {"gate", "report"},
     {"suite", "ci", "analysis"},

@@ -26,16 +26,26 @@ class Compared:
     decision: Decision
 
 
-def compared(before: RunFolder, after: RunFolder) -> Compared:
+def compared(
+    before: RunFolder, after: RunFolder, *, policy: Policy | None = None, seed: int = 0, notes: tuple[str, ...] = ()
+) -> Compared:
     """Pair the cases of two runs and test what fell.
+
+    Args:
+        before: run of the old system.
+        after: run of the new one.
+        policy: what decides; by default a drop of any metric alone.
+        seed: of the sign flips.
+        notes: shown with the figures.
 
     Raises:
         InputError: one of them is not a run, or its rows are damaged.
     """
     stored = load_run(after)
-    policy = Policy(checks=(NoRegression(baseline=str(before.path)),), repeats=stored.manifest.repeats)
+    if policy is None:
+        policy = Policy(checks=(NoRegression(baseline=str(before.path)),), repeats=stored.manifest.repeats)
     baseline = load_baseline(before, stored.score_keys)
-    terms = Terms(suite=stored.manifest.suite, policy=policy, baseline=baseline)
+    terms = Terms(suite=stored.manifest.suite, policy=policy, baseline=baseline, seed=seed, notes=notes)
     summary, decision = assess(stored.frame, terms, expected=stored.manifest.expected, final=True)
     if not isinstance(decision, Decision):
         raise TypeError("a policy without canaries asks for no repeats")

@@ -13,6 +13,13 @@ WORDS = {
     "blocked": "BLOCKED",
     "no decision": "NO DECISION",
 }
+COMPARED_WORDS = {
+    "approved": "NO DROP FOUND",
+    "approved with conditions": "NO DROP FOUND, WITH CONDITIONS",
+    "blocked": "DROPPED",
+    "no decision": "NO DECISION",
+}
+"""Words for results that were read from files: nothing is approved where only a drop is looked for."""
 ORDER: tuple[CheckOutcome, ...] = ("block", "no decision", "warn", "insufficient evidence", "pass")
 """Outcomes of a check, the most urgent first."""
 _DECIDED_BY: dict[str, tuple[CheckOutcome, ...]] = {

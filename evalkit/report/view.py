@@ -21,7 +21,7 @@ from evalkit.report.cohort_table import (
 from evalkit.report.corrections import correction_lines
 from evalkit.report.distributions import Histogram
 from evalkit.report.gate_lines import GateLine, gate_lines
-from evalkit.report.headline import WORDS, headline, lead_of, spoken
+from evalkit.report.headline import COMPARED_WORDS, WORDS, headline, lead_of, spoken
 from evalkit.report.judges import JudgeLine, JudgePanel, judge_line, judge_panels
 from evalkit.report.next_steps import NextStep, Places, next_steps
 from evalkit.report.nodes import NodeLine, node_lines
@@ -77,6 +77,8 @@ class View:
     moves: tuple[str, ...]
     """How many cases changed sides, in words; empty without a baseline."""
     partial: str | None
+    of_files: bool
+    """Whether the results were read from files of other tools, which hold no more than grades."""
     gates: tuple[GateLine, ...]
     metrics: tuple[Metric, ...]
     """Quality metrics, the columns of the cohort table."""
@@ -177,8 +179,10 @@ def build_view(  # noqa: PLR0913 - what a view is made of
     styles, advisory = _styles(summary, decision), frozenset(manifest.advisory)
     repeat_rule = manifest.repeat_rule
     found = walk(rows, baseline_rows, decision, summary.metrics, advisory, repeat_rule)
-    quality = quality_metrics(summary, styles)
     checked = {check.metric for check in decision.checks}
+    quality = quality_metrics(summary, styles)
+    if manifest.imported is not None and "pass_rate" not in checked:  # it is the one column of pass or fail
+        quality = tuple(metric for metric in quality if metric.name != "pass_rate")
     gated = tuple(metric.name for metric in quality if metric.name in checked)
     resources = tuple(dict.fromkeys(cell.metric for cell in summary.cells if styles[cell.metric].unit in RESOURCES))
     corrections, cohort_corrections = correction_lines(summary, styles)
@@ -187,7 +191,7 @@ def build_view(  # noqa: PLR0913 - what a view is made of
     return View(
         suite=summary.suite,
         outcome=decision.outcome,
-        word=WORDS[decision.outcome],
+        word=(WORDS if manifest.imported is None else COMPARED_WORDS)[decision.outcome],
         headline=headline(decision, styles, partial),
         reasons=decision.reasons,
         why=_why(decision, partial, found.n_unpaired),
@@ -204,6 +208,7 @@ def build_view(  # noqa: PLR0913 - what a view is made of
         facts=_facts(summary, decision, manifest, styles),
         moves=_moves(decision.comparison, found.n_unpaired),
         partial=partial,
+        of_files=manifest.imported is not None,
         gates=gate_lines(decision, styles),
         metrics=quality,
         declared={metric.name: metric for metric in summary.metrics},
@@ -256,7 +261,7 @@ def _styles(summary: Summary, decision: Decision) -> dict[str, Style]:
 
 def _unknown(summary: Summary, manifest: Manifest) -> int | None:
     """Count the runs without a result that can be made again; `None` if no run has an answer."""
-    if manifest.answers:
+    if manifest.answers or manifest.imported:
         return 0  # stored answers cannot be asked for again
     n_errors = sum(summary.error_kinds.values())
     return None if n_errors == summary.expected > 0 else n_errors + summary.states.get("unscored", 0)
@@ -294,6 +299,7 @@ def _facts(summary: Summary, decision: Decision, manifest: Manifest, styles: Map
         f"{spoken(cell.metric)} {figure(cell.estimate.value, styles[cell.metric], cell.estimate.n)}"
         for cell in summary.cells
         if cell.cohort == OVERALL and cell.metric in _FACTS
+        if cell.estimate.value is not None or manifest.imported is None
     ]
     return tuple(facts)
 

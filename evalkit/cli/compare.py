@@ -1,0 +1,131 @@
+"""`evalkit compare`: compare the results of two systems, of any tool, and decide."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_COLUMNS, _FILES, _SHOWN = "Columns", "Files", "Output"
+"""Groups of options in the help."""
+
+
+def compare(  # noqa: PLR0913 - typer reads the flags from the signature
+    before: Annotated[str, typer.Argument(help="Results of the old system: a file, run folder, baseline or `latest`.")],
+    after: Annotated[str, typer.Argument(help="Results of the new system: a file, run folder, baseline or `latest`.")],
+    id: Annotated[str | None, typer.Option("--id", metavar="COLUMN", help="Column that names the cases.")] = None,
+    passes: Annotated[
+        list[str] | None, typer.Option("--pass", metavar="COLUMN", help="Column of pass or fail; repeatable.")
+    ] = None,
+    metric: Annotated[
+        list[str] | None, typer.Option(metavar="COLUMN", help="Column of grades to compare; repeatable.")
+    ] = None,
+    cohort: Annotated[
+        list[str] | None, typer.Option(metavar="COLUMN", help="Column of cohorts to compare by; repeatable.")
+    ] = None,
+    cluster: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="Column that cases share which depend on each other.")
+    ] = None,
+    repeat: Annotated[str | None, typer.Option(metavar="COLUMN", help="Column that numbers repeats of a case.")] = None,
+    higher: Annotated[
+        list[str] | None, typer.Option(metavar="COLUMN", help="In this column more is better; repeatable.")
+    ] = None,
+    lower: Annotated[
+        list[str] | None, typer.Option(metavar="COLUMN", help="In this column less is better; repeatable.")
+    ] = None,
+    scale: Annotated[
+        list[str] | None, typer.Option(metavar="COLUMN=LOW:HIGH", help="Range of a column of scores; repeatable.")
+    ] = None,
+    threshold: Annotated[
+        list[str] | None, typer.Option(metavar="COLUMN=X", help="Score from which a case passes; repeatable.")
+    ] = None,
+    sheet: Annotated[str | None, typer.Option(help="Sheet of a workbook.")] = None,
+    separator: Annotated[str | None, typer.Option(help="Separator of a CSV file.")] = None,
+    encoding: Annotated[str | None, typer.Option(help="Encoding of a text file that is not UTF-8.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder to write; must be empty. Default: reports/<id>.")] = None,
+    seed: Annotated[int, typer.Option(metavar="N", help="Seed of the sign flips.")] = 0,
+    summary: Annotated[Path | None, typer.Option(metavar="FILE", help="Append summary.md to this file.")] = None,
+    junit: Annotated[Path | None, typer.Option(metavar="FILE", help="Write junit.xml to this file as well.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print decision.json on stdout, and nothing else.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="List every check and cohort.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the decision and what failed.")] = False,
+) -> None:
+    """Compare the results of two systems, as files of any tool or as runs: what fell, where, and is it noise.
+
+    Example: evalkit compare before.csv after.csv --id question_id --pass correct
+
+    Reads CSV, TSV, JSON Lines, JSON, Excel, Parquet and Arrow files, run folders and saved baselines. No suite is
+    needed, and nothing is called.
+
+    Exit codes: 0 no drop found, 1 dropped, 2 invalid input, 3 too little to say.
+    """
+    from evalkit.cli.child_process import must_decide
+    from evalkit.cli.output import CommandOutput, Files
+    from evalkit.operations.compare_files import Asked, Comparing, compare_files
+    from evalkit.operations.run import refuse_places
+
+    files = Files(summary=summary, junit=junit)
+    refuse_places(files.named())
+    asked = Asked(
+        id=id,
+        passes=tuple(passes or ()),
+        metrics=tuple(metric or ()),
+        cohorts=tuple(cohort or ()),
+        cluster=cluster,
+        repeat=repeat,
+        higher=tuple(higher or ()),
+        lower=tuple(lower or ()),
+        scales=_scales(scale or ()),
+        thresholds=_thresholds(threshold or ()),
+    )
+    request = Comparing(
+        before=before, after=after, asked=asked, sheet=sheet, separator=separator, encoding=encoding, seed=seed
+    )
+    output = CommandOutput(json=json, verbose=verbose, quiet=quiet)
+    must_decide()
+    result = compare_files(request, out)
+    output.show_run(result, reports=True, files=files)
+    raise typer.Exit(int(result.exit_code))
+
+
+def _scales(given: list[str] | tuple[()]) -> Mapping[str, tuple[float, float]]:
+    found = {}
+    for text in given:
+        column, _, ends = text.rpartition("=")
+        low, _, high = ends.partition(":")
+        low_number, high_number = _number(low), _number(high)
+        if not column or low_number is None or high_number is None or low_number >= high_number:
+            raise _refused("--scale", text, "--scale score=1:5")
+        found[column] = (low_number, high_number)
+    return found
+
+
+def _thresholds(given: list[str] | tuple[()]) -> Mapping[str, float]:
+    found = {}
+    for text in given:
+        column, _, number = text.rpartition("=")
+        value = _number(number)
+        if not column or value is None:
+            raise _refused("--threshold", text, "--threshold score=0.7")
+        found[column] = value
+    return found
+
+
+def _number(text: str) -> float | None:
+    import math
+
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def _refused(flag: str, text: str, example: str) -> Exception:
+    from evalkit.errors import InputError, Problem
+
+    return InputError(Problem(flag, f"{text!r} cannot be read", f"write it as in `{example}`"))

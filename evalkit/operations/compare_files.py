@@ -1,0 +1,220 @@
+"""Compare the results of two systems, as files of any tool or as run folders, by the rules of the gate."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from evalkit.disk.paths import project_of
+from evalkit.errors import InputError, Problem, StoreError
+from evalkit.formats.manifest import GoldenFacts, ImportedFacts, Manifest, ScoreKeys, SystemFacts
+from evalkit.gate.earlier_decisions import EarlierDecisions, of_stored_rows, write_decision
+from evalkit.gate.policy import NoRegression, Policy
+from evalkit.imports.result_columns import Asked, Columns, choose_columns
+from evalkit.imports.result_rows import Pair, Results, rows_of
+from evalkit.imports.result_table import ResultTable, read_results
+from evalkit.operations.compare import Compared, compared
+from evalkit.operations.find_run import find_run
+from evalkit.operations.run import Result
+from evalkit.runner.manifest import new_run_id
+from evalkit.store.folder import MANIFEST, RunFolder, new_run_folder
+from evalkit.store.journal import Journal
+from evalkit.text.numbers import plural
+
+__all__ = ["Asked", "Comparing", "compare_files"]
+
+BEFORE, AFTER = "before", "after"
+_TAKEN = "these grades are taken as they are: the files do not say who or what gave them, or whether both sides alike"
+_NOT_KNOWN = "not known either: the settings of the two systems, and how well a judge agrees with people"
+_NOT_CHECKED = "not checked, as nothing can be asked again: critical cases, canaries, suspect cases"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparing:
+    """Two results to compare, and what the user says about them."""
+
+    before: str
+    """A file of results, a run folder, the name of a saved baseline, or `latest`."""
+    after: str
+    asked: Asked = field(default_factory=Asked)
+    sheet: str | None = None
+    separator: str | None = None
+    encoding: str | None = None
+    seed: int = 0
+
+
+def compare_files(request: Comparing, out: Path | None = None) -> Result:
+    """Compare two results and decide; both are written as run folders `before` and `after`.
+
+    Args:
+        request: what to compare.
+        out: an empty folder; `reports/<id>` in the project if not given.
+
+    Raises:
+        InputError: with every problem of the files, the columns and the flags.
+        StoreError: the disk refused a file.
+    """
+    sides = [_side(name, request) for name in (request.before, request.after)]
+    old, new = sides
+    if isinstance(old, RunFolder) and isinstance(new, RunFolder):
+        return _of_runs(old, new, request, _folder(out))
+    if isinstance(old, RunFolder) or isinstance(new, RunFolder):
+        run, file = (request.before, request.after) if isinstance(old, RunFolder) else (request.after, request.before)
+        fix = f"write its cases as a table first: evalkit report {run} --csv cases.csv"
+        raise InputError(Problem(run, f"a run folder cannot be compared with the file {file}", fix))
+    columns = choose_columns(old, new, request.asked)
+    return _of_files(rows_of(old, new, columns), columns, request, _folder(out))
+
+
+def _side(name: str, request: Comparing) -> ResultTable | RunFolder:
+    """Read a side: a file is one that exists or has a suffix, everything else names a run."""
+    path = Path(name)
+    if path.is_file() or (path.suffix and not path.is_dir()):
+        return read_results(path, sheet=request.sheet, separator=request.separator, encoding=request.encoding)
+    return find_run(name)
+
+
+def _folder(out: Path | None) -> Path:
+    chosen = project_of(Path.cwd()) / "reports" / new_run_id(datetime.now(UTC)) if out is None else out
+    return new_run_folder(chosen, resume=False).path.absolute()
+
+
+def _of_runs(old: RunFolder, new: RunFolder, request: Comparing, out: Path) -> Result:
+    """Compare two runs; the decision is written beside a copy of the later one, whose own decision stays."""
+    found = compared(old, new, seed=request.seed)
+    copy = RunFolder(out / AFTER)
+    try:
+        copy.path.mkdir()
+        for file in (new.rows_file, new.file(MANIFEST)):
+            shutil.copyfile(file, copy.path / file.name)
+    except OSError as error:
+        raise StoreError.of(out, error, "then compare again") from error
+    earlier = of_stored_rows(new, project_of(Path.cwd()))
+    return _written(copy, found, old, earlier)
+
+
+def _of_files(pair: Pair, columns: Columns, request: Comparing, out: Path) -> Result:
+    notes = _notes(pair, columns)
+    old = _write(out / BEFORE, pair.before, pair, columns, request)
+    new = _write(out / AFTER, pair.after, pair, columns, request)
+    check = NoRegression(baseline=pair.before.table.shown, metrics=_tested(pair))
+    policy = Policy((check,), repeats=pair.after.n_repeats, asks_again=False)
+    found = compared(old, new, policy=policy, seed=request.seed, notes=notes)
+    return _written(new, found, old, EarlierDecisions())
+
+
+def _tested(pair: Pair) -> tuple[str, ...]:
+    """Return the metrics to test: a single pass column is the pass rate, so it is tested once, by its own name."""
+    names = [metric.name for metric in pair.metrics]
+    voters = [metric for metric in pair.metrics if metric.votes]
+    return tuple(names if not voters or (len(voters) == 1 and voters[0].binary) else ["pass_rate", *names])
+
+
+def _written(folder: RunFolder, found: Compared, old: RunFolder, earlier: EarlierDecisions) -> Result:
+    manifest = found.stored.manifest
+    written = write_decision(folder, manifest, found.summary, found.decision, earlier, None)
+    manifest = replace(manifest, head=written.head)
+    return Result(folder, manifest, found.summary, written.decision, old, written.sha256)
+
+
+def _write(path: Path, side: Results, pair: Pair, columns: Columns, request: Comparing) -> RunFolder:
+    """Write one side as a run folder."""
+    folder = new_run_folder(path, resume=False)
+    table = side.table
+    folder.write_manifest(
+        Manifest(
+            run_id=f"{table.name}@{table.sha256[:7]}",
+            suite=f"{pair.before.table.name} → {pair.after.table.name}",
+            suite_file="",
+            golden=GoldenFacts(path=table.shown, sha256=_content(side), n_cases=side.n_cases),
+            system=SystemFacts(kind="results"),
+            metrics=pair.metrics,
+            advisory=(),
+            score_keys=_keys(columns),
+            cohorts=tuple(columns.cohorts),
+            seed=request.seed,
+            repeats=side.n_repeats,
+            expected=len(side.rows),
+            partial=None,
+            notices=(),
+            imported=ImportedFacts(
+                file=table.shown,
+                sha256=table.sha256,
+                format=table.kind,
+                n_rows=len(table.rows),
+                columns=_meanings(table, columns),
+            ),
+        )
+    )
+    with Journal(folder.rows_file) as journal:
+        for row in side.rows:
+            journal.append(row)
+    return folder
+
+
+def _content(side: Results) -> str:
+    """Return the SHA-256 of the cases, in the order of their ids."""
+    import hashlib
+
+    digests = dict.fromkeys(row.case.digest for row in side.rows)
+    return hashlib.sha256("".join(digests).encode()).hexdigest()
+
+
+def _keys(columns: Columns) -> ScoreKeys:
+    return {
+        each.metric.name: {"scorer": "results", "column": each.column, "reading": each.why} for each in columns.grades
+    }
+
+
+def _meanings(table: ResultTable, columns: Columns) -> dict[str, str]:
+    """Return what each column that counts is read as -> its own name."""
+    cases = columns.cases
+    named = {
+        "id": cases.id,
+        "repeat": cases.repeat,
+        "input": cases.input,
+        "output": cases.output,
+        "cluster": cases.cluster,
+        **{f"cohorts.{name}": column for name, column in columns.cohorts.items()},
+        **{f"metrics.{each.metric.name}": each.column for each in columns.grades},
+    }
+    return {name: table.names[column] for name, column in named.items() if column is not None}
+
+
+def _notes(pair: Pair, columns: Columns) -> tuple[str, ...]:
+    """Say how the files were read, and what they cannot say."""
+    return (_TAKEN, _NOT_KNOWN, _NOT_CHECKED, *_read_as(pair, columns), *_left_out(pair, columns))
+
+
+def _read_as(pair: Pair, columns: Columns) -> Sequence[str]:
+    names, cases = pair.after.table.names, columns.cases
+    grades = "; ".join(f"`{names[each.column]}`: {each.why}" for each in columns.grades)
+    how = "the text of " if cases.is_text else ""
+    parts = [f"cases are paired by {how}`{names[cases.id]}`"]
+    if cases.repeat:
+        parts.append(f"`{names[cases.repeat]}` numbers their repeats")
+    if cases.in_file_order and max(pair.before.n_repeats, pair.after.n_repeats) > 1:
+        parts.append("rows of one id are its repeats")
+    if cases.cluster:
+        parts.append(f"cases of one `{names[cases.cluster]}` depend on each other")
+    if columns.cohorts:
+        parts.append("cohorts: " + ", ".join(columns.cohorts))
+    return (f"read as {grades}", ", ".join(parts))
+
+
+def _left_out(pair: Pair, columns: Columns) -> list[str]:
+    found = []
+    if columns.unused:
+        listed = ", ".join(f"`{name}`" for name in columns.unused[:8])
+        more = f" and {len(columns.unused) - 8} more" if len(columns.unused) > 8 else ""
+        found.append(f"numbers that are not compared: {listed}{more}; name them with --metric if they are grades")
+    for name, count in pair.empty_in_both.items():
+        found.append(f"{name}: {plural(count, 'case')} without a grade in both files, read as not applicable")
+    if columns.cases.twice:
+        found.append(f"{plural(columns.cases.twice, 'row')} equal to an earlier one, counted once")
+    for table in (pair.before.table, pair.after.table):
+        found += [str(problem) for problem in table.left_out[:5]]
+    return found
