@@ -32,6 +32,8 @@ class Baseline:
     """Answers of the baseline's system alternated with the candidate's, if it was called: the only comparable times."""
     other_conversation: str = ""
     """Parts in which its conversations were led differently, so that they are not compared; empty if in none."""
+    of_file: bool = False
+    """Whether it was read from a file of results, whose cases are known by their id alone."""
 
     def differing_parts(self, metric: str) -> str:
         """Return the parts of a metric's score key that differ between the runs; empty if none do."""
