@@ -16,7 +16,10 @@ _COLUMNS, _FILES, _SHOWN = "Columns", "Files", "Output"
 
 def compare(  # noqa: PLR0913 - typer reads the flags from the signature
     before: Annotated[str, typer.Argument(help="Results of the old system: a file, run folder, baseline or `latest`.")],
-    after: Annotated[str, typer.Argument(help="Results of the new system: a file, run folder, baseline or `latest`.")],
+    after: Annotated[
+        str | None,
+        typer.Argument(help="Results of the new system, likewise; left out for another system of the same file."),
+    ] = None,
     id: Annotated[str | None, typer.Option("--id", metavar="COLUMN", help="Column that names the cases.")] = None,
     passes: Annotated[
         list[str] | None, typer.Option("--pass", metavar="COLUMN", help="Column of pass or fail; repeatable.")
@@ -43,6 +46,18 @@ def compare(  # noqa: PLR0913 - typer reads the flags from the signature
     threshold: Annotated[
         list[str] | None, typer.Option(metavar="COLUMN=X", help="Score from which a case passes; repeatable.")
     ] = None,
+    system: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="Column that tells the systems of a file apart.")
+    ] = None,
+    before_value: Annotated[
+        str | None, typer.Option("--before", metavar="VALUE", help="The old system in that column.")
+    ] = None,
+    after_value: Annotated[
+        str | None, typer.Option("--after", metavar="VALUE", help="The new system in that column.")
+    ] = None,
+    gate: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="YAML file with `gate:` as in a suite, for further checks.")
+    ] = None,
     sheet: Annotated[str | None, typer.Option(help="Sheet of a workbook.")] = None,
     separator: Annotated[str | None, typer.Option(help="Separator of a CSV file.")] = None,
     encoding: Annotated[str | None, typer.Option(help="Encoding of a text file that is not UTF-8.")] = None,
@@ -65,12 +80,12 @@ def compare(  # noqa: PLR0913 - typer reads the flags from the signature
     """
     from evalkit.cli.child_process import must_decide
     from evalkit.cli.output import CommandOutput, Files
-    from evalkit.operations.compare_files import Asked, Comparing, compare_files
+    from evalkit.operations.compare_files import ColumnFlags, Comparing, compare_files
     from evalkit.operations.run import refuse_places
 
     files = Files(summary=summary, junit=junit)
     refuse_places(files.named())
-    asked = Asked(
+    asked = ColumnFlags(
         id=id,
         passes=tuple(passes or ()),
         metrics=tuple(metric or ()),
@@ -83,13 +98,33 @@ def compare(  # noqa: PLR0913 - typer reads the flags from the signature
         thresholds=_thresholds(threshold or ()),
     )
     request = Comparing(
-        before=before, after=after, asked=asked, sheet=sheet, separator=separator, encoding=encoding, seed=seed
+        before=before,
+        after=after,
+        asked=asked,
+        system=system,
+        systems=_pair(system, before_value, after_value),
+        gate=gate,
+        sheet=sheet,
+        separator=separator,
+        encoding=encoding,
+        seed=seed,
     )
     output = CommandOutput(json=json, verbose=verbose, quiet=quiet)
     must_decide()
     result = compare_files(request, out)
     output.show_run(result, reports=True, files=files)
     raise typer.Exit(int(result.exit_code))
+
+
+def _pair(system: str | None, before: str | None, after: str | None) -> tuple[str, str] | None:
+    from evalkit.errors import InputError, Problem
+
+    if before is not None and after is not None and system is not None:
+        return before, after
+    if (before, after) != (None, None):
+        flag = "--before" if before is not None else "--after"
+        raise InputError(Problem(flag, "names a system of a column", "write --system COLUMN --before A --after B"))
+    return None
 
 
 def _scales(given: list[str] | tuple[()]) -> Mapping[str, tuple[float, float]]:

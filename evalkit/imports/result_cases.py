@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import shlex
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from evalkit.errors import InputError, Problem
-from evalkit.imports.result_table import ResultTable, columns_of_both, fold
+from evalkit.imports.result_table import ResultTable, columns_of_both, fold, quoted
 from evalkit.text.values import one_line
 
 ID_NAMES = (
@@ -141,7 +140,7 @@ def _no_id(tables: Sequence[ResultTable], both: Sequence[str], wanted: Sequence[
     unique = [name for name in both if all(t.is_complete(name) and _is_unique(t, (name,)) for t in tables)]
     fix = "write an id in each row of both files, under `id`"
     if unique:
-        fix = f"name it: --id {shlex.quote(after.names[unique[0]])}, if it holds the same for a case in both files"
+        fix = f"name it: --id {quoted(after.names[unique[0]])}, if it holds the same for a case in both files"
     return Problem(after.shown, what, fix)
 
 
@@ -158,8 +157,8 @@ def _repeating(tables: Sequence[ResultTable], both: Sequence[str], name: str, re
     if telling:
         values = list(dict.fromkeys(table.texts(telling[0])))
         what = f"{len(values)} systems in the column {table.names[telling[0]]!r}, with one row each for an id"
-        line = f"--system {shlex.quote(table.names[telling[0]])} --before {shlex.quote(values[0])}"
-        raise InputError(Problem(table.shown, what, f"compare two of them: {line} --after {shlex.quote(values[1])}"))
+        line = f"--system {quoted(table.names[telling[0]])} --before {quoted(values[0])}"
+        raise InputError(Problem(table.shown, what, f"compare two of them: {line} --after {quoted(values[1])}"))
     counts = [Counter(each.texts(name)) for each in tables]
     even = all(len(set(count.values())) == 1 for count in counts) and not repeat
     if even and max(max(count.values()) for count in counts) <= MOST_REPEATS and _asks_the_same(tables, both, name):

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from evalkit.aggregate.statuses import is_derived
 from evalkit.errors import InputError, Problem, noting
 from evalkit.imports.result_cases import CaseColumns, choose_cases
-from evalkit.imports.result_table import ResultTable, columns_of_both, fold
+from evalkit.imports.result_table import ResultTable, columns_of_both, fold, quoted
 from evalkit.imports.result_values import Grade, NotAGrade, is_letters, is_pass_fail, read_grade
 from evalkit.text.values import one_line
 from evalkit.types import Metric
@@ -42,7 +42,7 @@ _RESERVED = ("pass_rate", "pass_any", "pass_all", "pass_spread", "overall", "cov
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class ColumnFlags:
     """What the user says about the columns: names as they are in the files."""
 
     id: str | None = None
@@ -56,7 +56,7 @@ class Asked:
     scales: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     thresholds: Mapping[str, float] = field(default_factory=dict)
     judged: tuple[str, ...] = ()
-    """Columns that a model graded."""
+    """ResultColumns that a model graded."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class GradeColumn:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Columns:
+class ResultColumns:
     """What the columns of two files mean."""
 
     cases: CaseColumns
@@ -81,7 +81,7 @@ class Columns:
     """Numeric columns that are not compared, by their own names."""
 
 
-def choose_columns(before: ResultTable, after: ResultTable, asked: Asked) -> Columns:
+def choose_columns(before: ResultTable, after: ResultTable, asked: ColumnFlags) -> ResultColumns:
     """Choose the columns of two tables.
 
     Raises:
@@ -105,10 +105,10 @@ def choose_columns(before: ResultTable, after: ResultTable, asked: Asked) -> Col
     if problems or cases is None:
         raise InputError(problems)
     unused = [name for name in both if name not in taken and name not in cases.used and grades.is_numeric(name)]
-    return Columns(cases=cases, grades=found, cohorts=cohorts, unused=tuple(after.names[name] for name in unused))
+    return ResultColumns(cases=cases, grades=found, cohorts=cohorts, unused=tuple(after.names[name] for name in unused))
 
 
-def _refuse_unknown(before: ResultTable, after: ResultTable, asked: Asked, note: object) -> None:
+def _refuse_unknown(before: ResultTable, after: ResultTable, asked: ColumnFlags, note: object) -> None:
     """Note each column that a flag names and a file lacks."""
     flags = {
         "--id": (asked.id,),
@@ -134,7 +134,7 @@ def _refuse_unknown(before: ResultTable, after: ResultTable, asked: Asked, note:
 class _Grades:
     """Chooses and reads the columns of grades of two tables."""
 
-    def __init__(self, before: ResultTable, after: ResultTable, asked: Asked, problems: list[Problem]) -> None:
+    def __init__(self, before: ResultTable, after: ResultTable, asked: ColumnFlags, problems: list[Problem]) -> None:
         self.tables, self.asked, self.problems = (before, after), asked, problems
         self._read: dict[str, tuple[list[Grade], list[Problem]]] = {}
 
@@ -173,7 +173,7 @@ class _Grades:
             if set(before.names) != set(after.names):
                 what += f" in {after.shown}, and {before.listed()} in {before.shown}"
             numeric = [name for name in both if self.is_numeric(name)]
-            fix = f"name it: --metric {_flag(after.names[numeric[0]])}" if numeric else "name it: --pass COLUMN"
+            fix = f"name it: --metric {quoted(after.names[numeric[0]])}" if numeric else "name it: --pass COLUMN"
             self.problems.append(Problem(after.shown, what, fix))
         found = [self._column(name) for name in names]
         return tuple(each for each in found if each is not None)
@@ -185,7 +185,7 @@ class _Grades:
             alone = [name for name in table.names if name not in other.names and _is_grade_name(name)]
             if names and alone:
                 what = f"the column {table.names[alone[0]]!r} of grades is in {table.shown} and not in {other.shown}"
-                fix = "name the columns to compare: " + " ".join(f"--metric {_flag(after.names[n])}" for n in names)
+                fix = "name the columns to compare: " + " ".join(f"--metric {quoted(after.names[n])}" for n in names)
                 self.problems.append(Problem(other.shown, what, fix))
         if names:
             return names
@@ -211,7 +211,7 @@ class _Grades:
             value = next((g.value for g in grades if g.value not in (None, 0.0, 1.0)), None)
             if value is not None:
                 what = f"the column {own!r} holds {value:g}, which is neither pass nor fail"
-                fix = f"say from which score a case passes: --threshold {_flag(own)}=X"
+                fix = f"say from which score a case passes: --threshold {quoted(own)}=X"
                 self.problems.append(Problem(self.tables[1].shown, what, fix))
                 return None
         higher = self._higher(name, own)
@@ -239,7 +239,7 @@ class _Grades:
             return True
         if not UNCLEAR_WORDS.isdisjoint(words):
             what = f"the name {own!r} does not say whether more of it is better"
-            fix = f"say it: --lower {_flag(own)} if a higher number is worse, --higher {_flag(own)} if it is better"
+            fix = f"say it: --lower {quoted(own)} if a higher number is worse, --higher {quoted(own)} if it is better"
             self.problems.append(Problem(self.tables[1].shown, what, fix))
             return None
         return LOWER_WORDS.isdisjoint(words)
@@ -278,7 +278,7 @@ def _why(metric: Metric, *, letters: bool) -> str:
     return f"{kind}{mark}, {better} is better"
 
 
-def _cohorts(before: ResultTable, after: ResultTable, both: Sequence[str], asked: Asked) -> dict[str, str]:
+def _cohorts(before: ResultTable, after: ResultTable, both: Sequence[str], asked: ColumnFlags) -> dict[str, str]:
     """Return cohort -> column: those that are asked for, else those with a known name and few values."""
     if asked.cohorts:
         return {_cohort_name(after.names[fold(name)]): fold(name) for name in asked.cohorts}
@@ -295,9 +295,3 @@ def _cohort_name(own: str) -> str:
     for start in ("cohorts.", "cohort."):
         own = own.removeprefix(start)
     return fold(own) or own
-
-
-def _flag(name: str) -> str:
-    import shlex
-
-    return shlex.quote(name)

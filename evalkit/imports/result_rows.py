@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from evalkit.imports.result_cases import CaseColumns, case_ids
-from evalkit.imports.result_columns import Columns, GradeColumn
+from evalkit.imports.result_columns import GradeColumn, ResultColumns
 from evalkit.imports.result_table import ResultRow, ResultTable, cell_text
 from evalkit.imports.result_values import Grade, read_grade
 from evalkit.text.values import one_line
@@ -51,7 +51,7 @@ class ReadRow:
 
 
 @dataclass(frozen=True, eq=False)
-class Pair:
+class PairedResults:
     """The results of two systems, with the metrics that both have."""
 
     before: Results
@@ -61,7 +61,7 @@ class Pair:
     """Metric -> cases that neither file has a grade for, although it has others: the metric does not apply."""
 
 
-def rows_of(before: ResultTable, after: ResultTable, columns: Columns) -> Pair:
+def rows_of(before: ResultTable, after: ResultTable, columns: ResultColumns) -> PairedResults:
     """Return the rows of two tables under the columns that were chosen."""
     read = [_read(table, columns) for table in (before, after)]
     absent = _empty_in_both(read[0], read[1], columns.grades)
@@ -71,10 +71,10 @@ def rows_of(before: ResultTable, after: ResultTable, columns: Columns) -> Pair:
     ]
     metrics = tuple(each.metric for each in columns.grades)
     counts = {each.metric.name: len(absent[each.column]) for each in columns.grades if absent[each.column]}
-    return Pair(sides[0], sides[1], metrics, counts)
+    return PairedResults(sides[0], sides[1], metrics, counts)
 
 
-def _read(table: ResultTable, columns: Columns) -> list[ReadRow]:
+def _read(table: ResultTable, columns: ResultColumns) -> list[ReadRow]:
     comma = table.decimal_comma
     names = [each.column for each in columns.grades]
     ids = case_ids(table, columns.cases)
@@ -110,7 +110,7 @@ def _empty_in_both(
 
 
 def _rows(
-    table: ResultTable, read: Sequence[ReadRow], columns: Columns, absent: Mapping[str, frozenset[str]]
+    table: ResultTable, read: Sequence[ReadRow], columns: ResultColumns, absent: Mapping[str, frozenset[str]]
 ) -> Iterator[Row]:
     cases: dict[str, Case] = {}
     repeats: dict[str, int] = defaultdict(int)
@@ -123,7 +123,7 @@ def _rows(
         yield _row(table, each, case, repeat, columns, absent)
 
 
-def _case(table: ResultTable, read: ReadRow, columns: Columns) -> Case:
+def _case(table: ResultTable, read: ReadRow, columns: ResultColumns) -> Case:
     cells, chosen = read.row.cells, columns.cases
     asked = cell_text(cells.get(chosen.input)) if chosen.input else ""
     cohorts = {name: text for name, column in columns.cohorts.items() if (text := cell_text(cells.get(column)))}
@@ -143,7 +143,7 @@ def _row(
     read: ReadRow,
     case: Case,
     repeat: int,
-    columns: Columns,
+    columns: ResultColumns,
     absent: Mapping[str, frozenset[str]],
 ) -> Row:
     states = [grade.unknown for grade in read.grades.values()]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -18,8 +19,10 @@ from evalkit.golden.json_lines import MAX_COLUMNS, Unreadable
 from evalkit.golden.names import trimmed
 from evalkit.golden.read import open_rows
 from evalkit.golden.source import GoldenSource
+from evalkit.text.values import one_line
 
 MAX_ROWS = 1_000_000
+_SHOWN_VALUES = 10
 _DEPTH = 2
 """Levels of objects inside a row whose keys become columns: `scores.tone`."""
 Cells = Mapping[str, Any]
@@ -32,7 +35,7 @@ class ResultSource(GoldenSource):
 
     def line(self, **changes: object) -> str:
         """Return the flags that state changed settings: text to copy."""
-        given = (f"--{name} {_quoted(str(value))}" for name, value in changes.items() if name in _FLAGS)
+        given = (f"--{name} {quoted(str(value))}" for name, value in changes.items() if name in _FLAGS)
         return " ".join(given)
 
 
@@ -60,14 +63,17 @@ class ResultTable:
     """Folded name of each column -> its name in the file, in file order."""
     rows: tuple[ResultRow, ...]
     left_out: tuple[Problem, ...] = ()
-    """Columns and cells that were not read."""
+    """ResultColumns and cells that were not read."""
     decimal_comma: bool = False
     """Whether `0,85` is a number."""
 
+    system: str = ""
+    """The system that the rows are of, if the file holds several."""
+
     @property
     def name(self) -> str:
-        """The name of the file without its folder."""
-        return Path(self.shown).name
+        """The name of the file without its folder, and the system."""
+        return f"{Path(self.shown).name} {self.system}".rstrip()
 
     def place(self, row: ResultRow, column: str = "") -> str:
         """Return file and line of a row, and the column's own name."""
@@ -97,9 +103,31 @@ class ResultTable:
         more = f" and {len(self.names) - most} more" if len(self.names) > most else ""
         return ", ".join(shown) + more
 
-    def where(self, keep: Callable[[ResultRow], bool], shown: str) -> ResultTable:
-        """Return the table with some of its rows, under another name."""
-        return replace(self, shown=shown, rows=tuple(row for row in self.rows if keep(row)))
+    def values(self, column: str) -> list[str]:
+        """Return the different texts of a column that a user names, in file order.
+
+        Raises:
+            InputError: there is no such column.
+        """
+        if fold(column) not in self.names:
+            what = f"no column {one_line(column, 60)!r} in {self.shown}"
+            raise InputError(Problem("--system", what, f"its columns are {self.listed()}"))
+        return list(dict.fromkeys(text for text in self.texts(fold(column)) if text))
+
+    def of_system(self, column: str, value: str) -> ResultTable:
+        """Return the rows of one system.
+
+        Raises:
+            InputError: there is no such column, or none of its rows holds the value.
+        """
+        values = self.values(column)
+        rows = tuple(row for row, text in zip(self.rows, self.texts(fold(column)), strict=True) if text == value)
+        if not rows:
+            listed = ", ".join(repr(one_line(text, 40)) for text in values[:_SHOWN_VALUES])
+            more = f" and {len(values) - _SHOWN_VALUES} more" if len(values) > _SHOWN_VALUES else ""
+            what = f"no row of {self.shown} has {one_line(value, 60)!r} under {column!r}"
+            raise InputError(Problem("--system", what, f"it holds {listed}{more}"))
+        return replace(self, rows=rows, system=value)
 
 
 def fold(name: str) -> str:
@@ -219,10 +247,9 @@ def _folded(cells: Cells, names: dict[str, str], shown: str, line: int) -> Cells
     return found
 
 
-def _quoted(value: str) -> str:
-    import shlex
-
-    return shlex.quote(value)
+def quoted(text: str) -> str:
+    """Return a text as a shell takes it for one word."""
+    return shlex.quote(text)
 
 
 def columns_of_both(before: ResultTable, after: ResultTable) -> Sequence[str]:

@@ -2,48 +2,39 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
+import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from evalkit.disk.paths import project_of
-from evalkit.errors import InputError, Problem, StoreError
+from evalkit.errors import StoreError
 from evalkit.formats.manifest import GoldenFacts, ImportedFacts, Manifest, ScoreKeys, SystemFacts
 from evalkit.gate.earlier_decisions import EarlierDecisions, of_stored_rows, write_decision
-from evalkit.gate.policy import NoRegression, Policy
-from evalkit.imports.result_columns import Asked, Columns, choose_columns
-from evalkit.imports.result_rows import Pair, Results, rows_of
-from evalkit.imports.result_table import ResultTable, read_results
+from evalkit.gate.policy import Item, NoRegression, Policy
+from evalkit.imports.result_columns import ColumnFlags, ResultColumns, choose_columns
+from evalkit.imports.result_rows import PairedResults, Results, rows_of
+from evalkit.imports.result_table import ResultTable
 from evalkit.operations.compare import Compared, compared
-from evalkit.operations.find_run import find_run
+from evalkit.operations.compare_sides import Comparing, Side, sides_of, tables_of
 from evalkit.operations.run import Result
+from evalkit.results import Decision
 from evalkit.runner.manifest import new_run_id
 from evalkit.store.folder import MANIFEST, RunFolder, new_run_folder
 from evalkit.store.journal import Journal
+from evalkit.suite.parse import load_gate
 from evalkit.text.numbers import plural
 
-__all__ = ["Asked", "Comparing", "compare_files"]
+__all__ = ["ColumnFlags", "Comparing", "compare_files", "decision_of"]
 
 BEFORE, AFTER = "before", "after"
+_SHOWN_COLUMNS = 8
 _TAKEN = "these grades are taken as they are: the files do not say who or what gave them, or whether both sides alike"
 _NOT_KNOWN = "not known either: the settings of the two systems, and how well a judge agrees with people"
 _NOT_CHECKED = "not checked, as nothing can be asked again: critical cases, canaries, suspect cases"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Comparing:
-    """Two results to compare, and what the user says about them."""
-
-    before: str
-    """A file of results, a run folder, the name of a saved baseline, or `latest`."""
-    after: str
-    asked: Asked = field(default_factory=Asked)
-    sheet: str | None = None
-    separator: str | None = None
-    encoding: str | None = None
-    seed: int = 0
 
 
 def compare_files(request: Comparing, out: Path | None = None) -> Result:
@@ -57,24 +48,31 @@ def compare_files(request: Comparing, out: Path | None = None) -> Result:
         InputError: with every problem of the files, the columns and the flags.
         StoreError: the disk refused a file.
     """
-    sides = [_side(name, request) for name in (request.before, request.after)]
-    old, new = sides
+    old, new = sides_of(request)
+    return _compared(old, new, request, out)
+
+
+def decision_of(request: Comparing) -> Decision:
+    """Compare two results and decide, without keeping anything.
+
+    Raises:
+        InputError: with every problem of the files, the columns and the flags.
+    """
+    old, new = sides_of(request)
+    if isinstance(old, RunFolder) and isinstance(new, RunFolder):
+        return compared(old, new, seed=request.seed).decision
+    with tempfile.TemporaryDirectory(prefix="evalkit-compare-") as folder:
+        return _compared(old, new, request, Path(folder) / "comparison").decision
+
+
+def _compared(old: Side, new: Side, request: Comparing, out: Path | None) -> Result:
     if isinstance(old, RunFolder) and isinstance(new, RunFolder):
         return _of_runs(old, new, request, _folder(out))
-    if isinstance(old, RunFolder) or isinstance(new, RunFolder):
-        run, file = (request.before, request.after) if isinstance(old, RunFolder) else (request.after, request.before)
-        fix = f"write its cases as a table first: evalkit report {run} --csv cases.csv"
-        raise InputError(Problem(run, f"a run folder cannot be compared with the file {file}", fix))
-    columns = choose_columns(old, new, request.asked)
-    return _of_files(rows_of(old, new, columns), columns, request, _folder(out))
-
-
-def _side(name: str, request: Comparing) -> ResultTable | RunFolder:
-    """Read a side: a file is one that exists or has a suffix, everything else names a run."""
-    path = Path(name)
-    if path.is_file() or (path.suffix and not path.is_dir()):
-        return read_results(path, sheet=request.sheet, separator=request.separator, encoding=request.encoding)
-    return find_run(name)
+    before, after, asked = tables_of(old, new, request.asked)
+    columns = choose_columns(before, after, asked)
+    pair = rows_of(before, after, columns)
+    more = () if request.gate is None else load_gate(request.gate, pair.metrics, tuple(columns.cohorts))
+    return _of_files(pair, columns, request, more, _folder(out))
 
 
 def _folder(out: Path | None) -> Path:
@@ -96,17 +94,23 @@ def _of_runs(old: RunFolder, new: RunFolder, request: Comparing, out: Path) -> R
     return _written(copy, found, old, earlier)
 
 
-def _of_files(pair: Pair, columns: Columns, request: Comparing, out: Path) -> Result:
+def _of_files(
+    pair: PairedResults, columns: ResultColumns, request: Comparing, more: tuple[Item, ...], out: Path
+) -> Result:
     notes = _notes(pair, columns)
     old = _write(out / BEFORE, pair.before, pair, columns, request)
     new = _write(out / AFTER, pair.after, pair, columns, request)
-    check = NoRegression(baseline=pair.before.table.shown, metrics=_tested(pair))
-    policy = Policy((check,), repeats=pair.after.n_repeats, asks_again=False)
+    drops = [check for check in more if isinstance(check, NoRegression)] or [NoRegression()]
+    drops = [
+        replace(check, baseline=pair.before.table.shown, metrics=check.metrics or _tested(pair)) for check in drops
+    ]
+    others = [check for check in more if not isinstance(check, NoRegression)]
+    policy = Policy((*drops, *others), repeats=pair.after.n_repeats, asks_again=False)
     found = compared(old, new, policy=policy, seed=request.seed, notes=notes)
     return _written(new, found, old, EarlierDecisions())
 
 
-def _tested(pair: Pair) -> tuple[str, ...]:
+def _tested(pair: PairedResults) -> tuple[str, ...]:
     """Return the metrics to test: a single pass column is the pass rate, so it is tested once, by its own name."""
     names = [metric.name for metric in pair.metrics]
     voters = [metric for metric in pair.metrics if metric.votes]
@@ -120,7 +124,7 @@ def _written(folder: RunFolder, found: Compared, old: RunFolder, earlier: Earlie
     return Result(folder, manifest, found.summary, written.decision, old, written.sha256)
 
 
-def _write(path: Path, side: Results, pair: Pair, columns: Columns, request: Comparing) -> RunFolder:
+def _write(path: Path, side: Results, pair: PairedResults, columns: ResultColumns, request: Comparing) -> RunFolder:
     """Write one side as a run folder."""
     folder = new_run_folder(path, resume=False)
     table = side.table
@@ -157,19 +161,17 @@ def _write(path: Path, side: Results, pair: Pair, columns: Columns, request: Com
 
 def _content(side: Results) -> str:
     """Return the SHA-256 of the cases, in the order of their ids."""
-    import hashlib
-
     digests = dict.fromkeys(row.case.digest for row in side.rows)
     return hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
-def _keys(columns: Columns) -> ScoreKeys:
+def _keys(columns: ResultColumns) -> ScoreKeys:
     return {
         each.metric.name: {"scorer": "results", "column": each.column, "reading": each.why} for each in columns.grades
     }
 
 
-def _meanings(table: ResultTable, columns: Columns) -> dict[str, str]:
+def _meanings(table: ResultTable, columns: ResultColumns) -> dict[str, str]:
     """Return what each column that counts is read as -> its own name."""
     cases = columns.cases
     named = {
@@ -184,12 +186,12 @@ def _meanings(table: ResultTable, columns: Columns) -> dict[str, str]:
     return {name: table.names[column] for name, column in named.items() if column is not None}
 
 
-def _notes(pair: Pair, columns: Columns) -> tuple[str, ...]:
+def _notes(pair: PairedResults, columns: ResultColumns) -> tuple[str, ...]:
     """Say how the files were read, and what they cannot say."""
     return (_TAKEN, _NOT_KNOWN, _NOT_CHECKED, *_read_as(pair, columns), *_left_out(pair, columns))
 
 
-def _read_as(pair: Pair, columns: Columns) -> Sequence[str]:
+def _read_as(pair: PairedResults, columns: ResultColumns) -> Sequence[str]:
     names, cases = pair.after.table.names, columns.cases
     grades = "; ".join(f"`{names[each.column]}`: {each.why}" for each in columns.grades)
     how = "the text of " if cases.is_text else ""
@@ -205,11 +207,11 @@ def _read_as(pair: Pair, columns: Columns) -> Sequence[str]:
     return (f"read as {grades}", ", ".join(parts))
 
 
-def _left_out(pair: Pair, columns: Columns) -> list[str]:
+def _left_out(pair: PairedResults, columns: ResultColumns) -> list[str]:
     found = []
     if columns.unused:
-        listed = ", ".join(f"`{name}`" for name in columns.unused[:8])
-        more = f" and {len(columns.unused) - 8} more" if len(columns.unused) > 8 else ""
+        listed = ", ".join(f"`{name}`" for name in columns.unused[:_SHOWN_COLUMNS])
+        more = f" and {len(columns.unused) - _SHOWN_COLUMNS} more" if len(columns.unused) > _SHOWN_COLUMNS else ""
         found.append(f"numbers that are not compared: {listed}{more}; name them with --metric if they are grades")
     for name, count in pair.empty_in_both.items():
         found.append(f"{name}: {plural(count, 'case')} without a grade in both files, read as not applicable")

@@ -11,7 +11,7 @@ import pytest
 
 from evalkit.errors import InputError
 from evalkit.imports.result_cases import case_ids
-from evalkit.imports.result_columns import Asked, Columns, choose_columns
+from evalkit.imports.result_columns import ColumnFlags, ResultColumns, choose_columns
 from evalkit.imports.result_rows import rows_of
 from evalkit.imports.result_table import read_results
 from evalkit.imports.result_values import NotAGrade, read_grade
@@ -29,13 +29,13 @@ def csv_file(path: Path, rows: Rows) -> Path:
     return path
 
 
-def chosen(folder: Path, before: Rows, after: Rows | None = None, **asked: Any) -> Columns:
+def chosen(folder: Path, before: Rows, after: Rows | None = None, **asked: Any) -> ResultColumns:
     """The columns that are chosen for two files."""
     tables = [
         read_results(csv_file(folder / f"{name}.csv", rows))
         for name, rows in (("before", before), ("after", before if after is None else after))
     ]
-    return choose_columns(tables[0], tables[1], Asked(**asked))
+    return choose_columns(tables[0], tables[1], ColumnFlags(**asked))
 
 
 def refused(folder: Path, before: Rows, after: Rows | None = None, **asked: Any) -> list[str]:
@@ -89,7 +89,7 @@ def test_a_decimal_comma_is_read_in_files_separated_by_semicolons_only(tmp_path:
     file = tmp_path / "a.csv"
     file.write_text("id;score\na;0,5\nb;0,75\n", encoding="utf-8")
     table = read_results(file)
-    columns = choose_columns(table, table, Asked())
+    columns = choose_columns(table, table, ColumnFlags())
     pair = rows_of(table, table, columns)
     assert [row.scores["score"].value for row in pair.after.rows] == [0.5, 0.75]  # type: ignore[union-attr]
 
@@ -316,6 +316,6 @@ def test_objects_inside_rows_are_columns(tmp_path: Path) -> None:
     rows = [{"id": f"{i}", "scores": {"tone": i / 10}, "cohorts": {"topic": "ab"[i % 2]}} for i in range(4)]
     file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     table = read_results(file)
-    found = choose_columns(table, table, Asked())
+    found = choose_columns(table, table, ColumnFlags())
     assert [each.metric.name for each in found.grades] == ["scores_tone"]
     assert found.cohorts == {"topic": "cohorts_topic"}

@@ -16,8 +16,9 @@ import pytest
 from openpyxl import Workbook
 from scipy import stats
 
+import evalkit
 from evalkit.errors import ExitCode, InputError
-from evalkit.operations.compare_files import Asked, Comparing, compare_files
+from evalkit.operations.compare_files import ColumnFlags, Comparing, compare_files
 from evalkit.operations.run import Result
 from evalkit.results import Check
 from evalkit.types import Row
@@ -113,7 +114,7 @@ def compare(tmp_path: Path) -> Iterator[Callable[..., Result]]:
             write_csv(tmp_path / f"{number}-{name}.csv", side) if isinstance(side, list) else side
             for name, side in (("before", before), ("after", after))
         ]
-        request = Comparing(before=str(files[0]), after=str(files[1]), asked=Asked(**asked))
+        request = Comparing(before=str(files[0]), after=str(files[1]), asked=ColumnFlags(**asked))
         return compare_files(request, tmp_path / f"{number}-out")
 
     yield compared
@@ -341,3 +342,160 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"b\.csv: no such file; name a file of results or a run folder"):
         compare_files(Comparing(before=str(rows), after=str(tmp_path / "b.csv")), tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_two_systems_of_one_file_are_compared(tmp_path: Path) -> None:
+    """`--system` names the column, and the rows of each value are a side."""
+    before, after = made_by_another_tool(60, seed=1), made_by_another_tool(60, seed=2, drop=0.5)
+    rows = [
+        {"model": name, **row} for name, side in (("small", before), ("large", after), ("huge", before)) for row in side
+    ]
+    file = write_csv(tmp_path / "all.csv", rows)
+    request = Comparing(before=str(file), system="model", systems=("small", "large"))
+    result = compare_files(request, tmp_path / "out")
+    assert result.decision.outcome == "blocked"
+    assert result.manifest.suite == "all.csv small → all.csv large"
+    with pytest.raises(InputError) as raised:
+        compare_files(Comparing(before=str(file), system="model"), tmp_path / "none")
+    assert str(raised.value) == (
+        "--system: 3 systems in the column 'model'; say which two are compared: --system model --before small "
+        "--after large"
+    )
+    with pytest.raises(InputError, match="has 'tiny' under 'model'; it holds 'small', 'large', 'huge'"):
+        compare_files(Comparing(before=str(file), system="model", systems=("small", "tiny")), tmp_path / "none")
+
+
+def test_one_side_alone_is_refused(tmp_path: Path) -> None:
+    """With the flags that name the other."""
+    file = write_csv(tmp_path / "all.csv", made_by_another_tool(5))
+    with pytest.raises(InputError, match="nothing to compare it with; name a second file or run, or the column"):
+        compare_files(Comparing(before=str(file)), tmp_path / "none")
+
+
+def as_long(rows: Rows) -> Rows:
+    """One row for each case and metric."""
+    return [
+        {
+            "case_id": row["case_id"],
+            "topic": row["topic"],
+            "question": row["question"],
+            "metric": name,
+            "value": row[name],
+        }
+        for row in rows
+        for name in ("correct", "rating")
+    ]
+
+
+def test_a_table_with_one_metric_a_row_gives_the_same_figures(compare: Callable[..., Result]) -> None:
+    """The column `metric` names what `value` is."""
+    before, after = made_by_another_tool(60, seed=1), made_by_another_tool(60, seed=2, drop=0.5)
+    assert figures(compare(as_long(before), as_long(after))) == figures(compare(before, after))
+
+
+def test_a_metric_of_one_long_table_alone_is_refused(compare: Callable[..., Result]) -> None:
+    """It is named, with the metrics that both have."""
+    rows = as_long(made_by_another_tool(10))
+    fewer = [row for row in rows if row["metric"] != "rating"]
+    with pytest.raises(
+        InputError, match=r"the metric 'rating' is in .*; name the metrics to compare: --metric correct"
+    ):
+        compare(rows, fewer)
+    with pytest.raises(InputError, match="--metric correct"):
+        compare(fewer, rows)
+
+
+SUITE = """\
+name: faq
+golden: golden.jsonl
+system: {replay: answers.jsonl}
+scorers: [exact, token_f1]
+cohorts: [topic]
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project with two runs: in the second, 12 of 40 answers became wrong."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pyproject.toml").touch()
+    (tmp_path / "suite.yaml").write_text(SUITE, encoding="utf-8")
+    for name, n_right in (("old", 40), ("new", 28)):
+        rows = [
+            {
+                "id": f"c{i}",
+                "input": f"What is {i}?",
+                "reference": f"It is {i}",
+                "cohorts": {"topic": "ab"[i % 2]},
+            }
+            for i in range(40)
+        ]
+        write_jsonl(tmp_path / "golden.jsonl", rows)
+        answers = [{"id": f"c{i}", "output": f"It is {i if i < n_right else 'lost'}"} for i in range(40)]
+        write_jsonl(tmp_path / "answers.jsonl", answers)
+        evalkit.run("suite.yaml", out=f"reports/{name}", baseline="none", reports=False)
+    return tmp_path
+
+
+def test_two_runs_are_compared_as_they_are(project: Path) -> None:
+    """The decision is written beside a copy of the later run, whose own files stay."""
+    kept = (project / "reports" / "new" / "decision.json").read_bytes()
+    result = compare_files(Comparing(before="reports/old", after="reports/new"), project / "out")
+    assert result.decision.outcome == "blocked"
+    assert result.decision.comparison is not None
+    assert len(result.decision.comparison.new_failures) == 12
+    assert (project / "reports" / "new" / "decision.json").read_bytes() == kept
+    assert evalkit.load_run(project / "out" / "after").outcome == "blocked"
+    assert evalkit.compare("reports/old", "reports/new").outcome == "blocked"
+
+
+def test_a_run_is_compared_with_a_file(project: Path) -> None:
+    """Its metrics, directions and pass marks are those of the run; the file has columns of the same names."""
+    table = [
+        {"id": f"c{i}", "input": f"What is {i}?", "exact": i < 28, "token_f1": 1.0 if i < 28 else 0.5}
+        for i in range(40)
+    ]
+    file = write_csv(project / "other.csv", table)
+    forwards = compare_files(Comparing(before="reports/old", after=str(file)), project / "out")
+    runs = compare_files(Comparing(before="reports/old", after="reports/new"), project / "runs")
+    assert check_of(forwards, "exact").p_value == check_of(runs, "exact").p_value
+    assert check_of(forwards, "exact").drop == check_of(runs, "exact").drop
+    assert forwards.decision.outcome == "blocked"
+    assert compare_files(Comparing(before=str(file), after="reports/old"), project / "back").exit_code == 0
+
+
+GATE = """\
+gate:
+  - no_regression: {by: [topic], critical: [billing], alpha: 0.02}
+  - correct: {min: 0.99}
+  - coverage: {min: 0.5}
+"""
+
+
+def test_further_checks_come_from_a_file(tmp_path: Path) -> None:
+    """`gate:` as in a suite; its limits are checked against the metrics and cohorts of the files."""
+    rows = write_csv(tmp_path / "a.csv", made_by_another_tool(60, seed=1))
+    (tmp_path / "gate.yaml").write_text(GATE, encoding="utf-8")
+    request = Comparing(before=str(rows), after=str(rows), gate=tmp_path / "gate.yaml")
+    result = compare_files(request, tmp_path / "out")
+    blocking = [check for check in result.decision.checks if check.outcome == "block"]
+    assert [(check.name, check.metric) for check in blocking] == [("correct", "correct")]
+    (tmp_path / "gate.yaml").write_text("gate: [{corect: {min: 0.9}}]\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"gate.yaml:1.*unknown metric `corect`; did you mean `correct`\?"):
+        compare_files(request, tmp_path / "none")
+    (tmp_path / "gate.yaml").write_text("gates: []\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"gate.yaml:1: not a gate; write `gate: "):
+        compare_files(request, tmp_path / "none")
+
+
+def test_python_compares_files_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is kept unless a folder is named."""
+    monkeypatch.chdir(tmp_path)
+    before = write_csv(tmp_path / "before.csv", made_by_another_tool(60, seed=1))
+    after = write_csv(tmp_path / "after.csv", made_by_another_tool(60, seed=2, drop=0.5))
+    decision = evalkit.compare(before, after, passes="correct")
+    assert decision.outcome == "blocked"
+    assert {check.metric for check in decision.checks} == {"correct", "coverage"}
+    assert {file.name for file in tmp_path.iterdir()} == {"before.csv", "after.csv"}
+    assert evalkit.compare(before, after, passes="correct", out="kept") == decision
+    assert (tmp_path / "kept" / "after" / "report.html").exists()
