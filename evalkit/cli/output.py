@@ -88,7 +88,7 @@ class CommandOutput:
         if self.quiet:
             print_failures(view, self.results)
             return
-        if view.of_files and not self.verbose:
+        if view.caveat and not self.verbose:
             print_comparison(view, self.results)
         else:
             print_view(view, self.results, verbose=self.verbose)

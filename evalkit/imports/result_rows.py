@@ -12,6 +12,7 @@ from evalkit.imports.result_cases import CaseColumns, case_ids
 from evalkit.imports.result_columns import GradeColumn, ResultColumns
 from evalkit.imports.result_table import ResultRow, ResultTable, cell_text
 from evalkit.imports.result_values import Grade, read_grade
+from evalkit.text.escaping import cut
 from evalkit.text.values import one_line
 from evalkit.types import Case, Failure, Metric, Output, Row, Score, Unscored
 
@@ -19,6 +20,7 @@ NO_INPUT = "(the file does not hold the input)"
 ERROR_NAMES = ("error", "error_message", "exception", "failure_reason")
 REASON_ENDS = ("_reason", "_comment", "_explanation")
 _MESSAGE_CHARS = 300
+_MOST_FIELDS, _FIELD_CHARS = 20, 1_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,10 +134,19 @@ def _case(table: ResultTable, read: ReadRow, columns: ResultColumns) -> Case:
         id=read.id,
         input=asked or NO_INPUT,
         cohorts=cohorts,
+        fields=_others(table, read.row, columns),
         cluster=(cell_text(cells.get(chosen.cluster)) or None) if chosen.cluster else None,
         digest=hashlib.sha256(content.encode()).hexdigest(),
         place=table.place(read.row),
     )
+
+
+def _others(table: ResultTable, row: ResultRow, columns: ResultColumns) -> dict[str, str]:
+    """Return the other columns of a row, to be shown with its case."""
+    known = {*columns.cases.used, *columns.cohorts.values(), *(each.column for each in columns.grades)}
+    texts = {name: cell_text(cell) for name, cell in row.cells.items() if name not in known}
+    shown = [(table.names[name], cut(text, _FIELD_CHARS)) for name, text in texts.items() if text]
+    return dict(shown[:_MOST_FIELDS])
 
 
 def _row(

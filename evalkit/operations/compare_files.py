@@ -32,7 +32,6 @@ __all__ = ["ColumnFlags", "Comparing", "compare_files", "decision_of"]
 
 BEFORE, AFTER = "before", "after"
 _SHOWN_COLUMNS = 8
-_TAKEN = "these grades are taken as they are: the files do not say who or what gave them, or whether both sides alike"
 _NOT_KNOWN = "not known either: the settings of the two systems, and how well a judge agrees with people"
 _NOT_CHECKED = "not checked, as nothing can be asked again: critical cases, canaries, suspect cases"
 
@@ -188,7 +187,7 @@ def _meanings(table: ResultTable, columns: ResultColumns) -> dict[str, str]:
 
 def _notes(pair: PairedResults, columns: ResultColumns) -> tuple[str, ...]:
     """Say how the files were read, and what they cannot say."""
-    return (_TAKEN, _NOT_KNOWN, _NOT_CHECKED, *_read_as(pair, columns), *_left_out(pair, columns))
+    return (_NOT_KNOWN, _NOT_CHECKED, *_read_as(pair, columns), *_left_out(pair, columns))
 
 
 def _read_as(pair: PairedResults, columns: ResultColumns) -> Sequence[str]:

@@ -92,6 +92,7 @@ def print_comparison(view: View, console: Console) -> None:
 
     console.print(_verdict(view))
     console.print(_text(" · ".join((*view.facts, *view.moves)), "dim"))
+    console.print(_text(view.caveat, "dim"))
     console.print(Padding(_gates(view, verbose=False, most=SHOWN_DROPS), (0, 0, 0, 2)))
     lines = [*_reasons(view), *_errors(view), *_broken(view)]
     lines += [("note" if not place else "", _text(one_line(note, 160), "dim")) for place, note in enumerate(view.notes)]

@@ -13,13 +13,9 @@ WORDS = {
     "blocked": "BLOCKED",
     "no decision": "NO DECISION",
 }
-COMPARED_WORDS = {
-    "approved": "NO DROP FOUND",
-    "approved with conditions": "NO DROP FOUND, WITH CONDITIONS",
-    "blocked": "DROPPED",
-    "no decision": "NO DECISION",
-}
-"""Words for results that were read from files: nothing is approved where only a drop is looked for."""
+AS_THEY_ARE = (
+    "these grades are taken as they are: the files do not say who or what gave them, or whether both sides alike"
+)
 ORDER: tuple[CheckOutcome, ...] = ("block", "no decision", "warn", "insufficient evidence", "pass")
 """Outcomes of a check, the most urgent first."""
 _DECIDED_BY: dict[str, tuple[CheckOutcome, ...]] = {

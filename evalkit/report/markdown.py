@@ -49,7 +49,10 @@ def page_of(view: View) -> Page:
     moved = (
         found is None or found.new_failures or found.fixed or found.removed or found.changed or found.added
     )  # fmt: skip
-    headline, facts = few_words(view.headline, _HEADLINE_WORDS), (*view.facts[:2], *view.moves)
+    headline, facts = (
+        few_words(view.headline, _HEADLINE_WORDS),
+        (*view.facts[:2], *view.moves, *([view.caveat] if view.caveat else [])),
+    )
     room = MOST_WORDS - _FOOT_WORDS - _words([(view.suite, view.outcome, headline, view.partial or "", *facts)])
     choices = (_visible(view, most) for most in (3, 2, 1))
     shown = next((sections for sections in choices if sum(map(_words_of, sections)) <= room), _visible(view, 1))
@@ -62,6 +65,7 @@ def page_of(view: View) -> Page:
         partial=view.partial,
         head=view.head,
         sections=(*shown, *folded),
+        compares=view.compares,
         news=bool(view.outcome != "approved" or moved or view.amendments),
     )
 

@@ -21,11 +21,12 @@ from evalkit.report.cohort_table import (
 from evalkit.report.corrections import correction_lines
 from evalkit.report.distributions import Histogram
 from evalkit.report.gate_lines import GateLine, gate_lines
-from evalkit.report.headline import COMPARED_WORDS, WORDS, headline, lead_of, spoken
+from evalkit.report.headline import AS_THEY_ARE, WORDS, headline, lead_of, spoken
 from evalkit.report.judges import JudgeLine, JudgePanel, judge_line, judge_panels
 from evalkit.report.next_steps import NextStep, Places, next_steps
 from evalkit.report.nodes import NodeLine, node_lines
 from evalkit.report.outcomes import OutcomeTable, outcome_table
+from evalkit.report.page import COMPARED_WORDS
 from evalkit.report.survey import Example, FailedCase, Rows, changes_of, walk
 from evalkit.report.trend import Trend, trends
 from evalkit.results import OVERALL, PARTIAL_RUN, Amendment, Comparison, Decision, Outcome, Summary
@@ -77,8 +78,10 @@ class View:
     moves: tuple[str, ...]
     """How many cases changed sides, in words; empty without a baseline."""
     partial: str | None
-    of_files: bool
-    """Whether the results were read from files of other tools, which hold no more than grades."""
+    compares: bool
+    """Whether the results were read from files and nothing but a drop was looked for."""
+    caveat: str
+    """What results that were read from files of other tools cannot say; empty for a run."""
     gates: tuple[GateLine, ...]
     metrics: tuple[Metric, ...]
     """Quality metrics, the columns of the cohort table."""
@@ -188,10 +191,12 @@ def build_view(  # noqa: PLR0913 - what a view is made of
     corrections, cohort_corrections = correction_lines(summary, styles)
     alone = known_overall_only(summary, resources)
     partial = decision.partial
+    compares = manifest.imported is not None and _finds_drops_alone(decision)
     return View(
         suite=summary.suite,
         outcome=decision.outcome,
-        word=(COMPARED_WORDS if manifest.imported and _finds_drops_alone(decision) else WORDS)[decision.outcome],
+        word=(COMPARED_WORDS if compares else WORDS)[decision.outcome],
+        compares=compares,
         headline=headline(decision, styles, partial),
         reasons=decision.reasons,
         why=_why(decision, partial, found.n_unpaired),
@@ -208,7 +213,7 @@ def build_view(  # noqa: PLR0913 - what a view is made of
         facts=_facts(summary, decision, manifest, styles),
         moves=_moves(decision.comparison, found.n_unpaired),
         partial=partial,
-        of_files=manifest.imported is not None,
+        caveat=AS_THEY_ARE if manifest.imported else "",
         gates=gate_lines(decision, styles),
         metrics=quality,
         declared={metric.name: metric for metric in summary.metrics},
