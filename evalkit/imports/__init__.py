@@ -1,1 +1,1 @@
-"""Files of other tools, read as our own values."""
+"""Read other tools' files as cases, stored outputs, scorers and labels."""
