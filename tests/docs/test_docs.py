@@ -28,13 +28,13 @@ from evalkit.golden.fields import to_case
 from evalkit.scorers.agents.policy_file import read_policy
 from evalkit.scorers.registry import SCORERS
 from evalkit.suite.model import SuiteOptions
-from evalkit.suite.parse import load_suite
+from evalkit.suite.parse import load_gate, load_suite
 from evalkit.systems import SYSTEMS
 from evalkit.systems.conversation.mocks import Mocks
 from evalkit.systems.output import OUTPUT_KEYS
 from evalkit.testing import FakeModel
 from evalkit.testing.faults import FaultKind
-from evalkit.types import APPROVALS, ROLES, STEP_KINDS
+from evalkit.types import APPROVALS, ROLES, STEP_KINDS, Metric
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -77,6 +77,10 @@ def test_every_suite_example_is_a_sound_suite(text: str, tmp_path: Path) -> None
     if "tools" in value:
         builder = Builder(parse(text.encode(), "mocks.yaml"))
         assert builder.build(Mocks, value, ()) is not None, builder.problems
+        return
+    if set(value) == {"gate"}:
+        (tmp_path / "gate.yaml").write_text(text, encoding="utf-8")
+        assert load_gate(tmp_path / "gate.yaml", [Metric("correct", binary=True)], ["topic"])
         return
     if "golden" not in value:
         read_policy(text.encode(), "policy.yaml")
