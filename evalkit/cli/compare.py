@@ -46,6 +46,9 @@ def compare(  # noqa: PLR0913 - typer reads the flags from the signature
     threshold: Annotated[
         list[str] | None, typer.Option(metavar="COLUMN=X", help="Score from which a case passes; repeatable.")
     ] = None,
+    judge: Annotated[
+        list[str] | None, typer.Option(metavar="COLUMN", help="Column that a model graded; repeatable.")
+    ] = None,
     system: Annotated[
         str | None, typer.Option(metavar="COLUMN", help="Column that tells the systems of a file apart.")
     ] = None,
@@ -96,6 +99,7 @@ def compare(  # noqa: PLR0913 - typer reads the flags from the signature
         lower=tuple(lower or ()),
         scales=_scales(scale or ()),
         thresholds=_thresholds(threshold or ()),
+        judged=tuple(judge or ()),
     )
     request = Comparing(
         before=before,

@@ -93,6 +93,8 @@ class ImportedFacts:
     n_rows: int
     columns: Mapping[str, str]
     """What a column is read as -> its name in the file."""
+    judged: tuple[str, ...] = ()
+    """Metrics that a model graded, as the user says."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

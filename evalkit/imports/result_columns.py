@@ -26,6 +26,18 @@ GRADE_GROUPS = ("score_", "scores_", "metric_", "metrics_")
 """Begin the columns of objects that hold grades alone: `scores.tone`."""
 COHORT_NAMES = ("topic", "category", "domain", "language", "tag", "tags", "split", "difficulty", "group")
 MOST_VALUES = 20
+AMOUNTS = {
+    "duration_s": "latency_s",
+    "latency_s": "latency_s",
+    "duration_ms": "latency_ms",
+    "latency_ms": "latency_ms",
+    "cost_usd": "cost_usd",
+    "prompt_tokens": "input_tokens",
+    "input_tokens": "input_tokens",
+    "completion_tokens": "output_tokens",
+    "output_tokens": "output_tokens",
+}
+"""Columns whose unit is in the name -> what they measure."""
 LOWER_WORDS = frozenset(
     "latency duration time cost price token tokens error errors loss wer cer perplexity violation violations"
     " distance".split()
@@ -77,6 +89,10 @@ class ResultColumns:
     grades: tuple[GradeColumn, ...]
     cohorts: Mapping[str, str]
     """Cohort -> column."""
+    amounts: Mapping[str, str]
+    """`latency_s`, `latency_ms`, `cost_usd`, `input_tokens` or `output_tokens` -> column; shown, and no grade."""
+    judged: tuple[str, ...]
+    """Metrics that a model graded, as the user says."""
     unused: tuple[str, ...]
     """Numeric columns that are not compared, by their own names."""
 
@@ -96,7 +112,9 @@ def choose_columns(before: ResultTable, after: ResultTable, asked: ColumnFlags) 
     grades = _Grades(before, after, asked, problems)
     found = grades.chosen(both)
     cohorts = _cohorts(before, after, both, asked)
-    taken = {each.column for each in found} | set(cohorts.values())
+    amounts = {field: name for name, field in AMOUNTS.items() if name in both and grades.is_numeric(name)}
+    taken = {each.column for each in found} | set(cohorts.values()) | set(amounts.values())
+    judged = tuple(each.metric.name for each in found if each.column in map(fold, asked.judged))
     cases = None
     try:
         cases = choose_cases(before, after, id_asked=asked.id, repeat=asked.repeat, cluster=asked.cluster, taken=taken)
@@ -105,7 +123,14 @@ def choose_columns(before: ResultTable, after: ResultTable, asked: ColumnFlags) 
     if problems or cases is None:
         raise InputError(problems)
     unused = [name for name in both if name not in taken and name not in cases.used and grades.is_numeric(name)]
-    return ResultColumns(cases=cases, grades=found, cohorts=cohorts, unused=tuple(after.names[name] for name in unused))
+    return ResultColumns(
+        cases=cases,
+        grades=found,
+        cohorts=cohorts,
+        amounts=amounts,
+        judged=judged,
+        unused=tuple(after.names[name] for name in unused),
+    )
 
 
 def _refuse_unknown(before: ResultTable, after: ResultTable, asked: ColumnFlags, note: object) -> None:

@@ -8,13 +8,13 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from evalkit.imports.result_cases import CaseColumns, case_ids
+from evalkit.imports.result_cases import case_ids
 from evalkit.imports.result_columns import GradeColumn, ResultColumns
 from evalkit.imports.result_table import ResultRow, ResultTable, cell_text
 from evalkit.imports.result_values import Grade, read_grade
 from evalkit.text.escaping import cut
 from evalkit.text.values import one_line
-from evalkit.types import Case, Failure, Metric, Output, Row, Score, Unscored
+from evalkit.types import Case, Failure, Metric, Output, Row, Score, Unscored, Usage
 
 NO_INPUT = "(the file does not hold the input)"
 ERROR_NAMES = ("error", "error_message", "exception", "failure_reason")
@@ -143,7 +143,8 @@ def _case(table: ResultTable, read: ReadRow, columns: ResultColumns) -> Case:
 
 def _others(table: ResultTable, row: ResultRow, columns: ResultColumns) -> dict[str, str]:
     """Return the other columns of a row, to be shown with its case."""
-    known = {*columns.cases.used, *columns.cohorts.values(), *(each.column for each in columns.grades)}
+    described = {*columns.cases.used, *columns.cohorts.values(), *columns.amounts.values()}
+    known = described | {each.column for each in columns.grades}
     texts = {name: cell_text(cell) for name, cell in row.cells.items() if name not in known}
     shown = [(table.names[name], cut(text, _FIELD_CHARS)) for name, text in texts.items() if text]
     return dict(shown[:_MOST_FIELDS])
@@ -167,7 +168,7 @@ def _row(
         for each in columns.grades
         if read.id not in absent[each.column]
     }
-    return Row(case=case, repeat=repeat, output=_output(read.row, columns.cases), scores=scores)
+    return Row(case=case, repeat=repeat, output=_output(table, read.row, columns), scores=scores)
 
 
 def _score(table: ResultTable, read: ReadRow, column: GradeColumn, said: str) -> Score | Unscored:
@@ -184,9 +185,15 @@ def _score(table: ResultTable, read: ReadRow, column: GradeColumn, said: str) ->
     return Score(metric.name, grade.value, passed, reason=_reason(read.row, column.column))
 
 
-def _output(row: ResultRow, chosen: CaseColumns) -> Output:
+def _output(table: ResultTable, row: ResultRow, columns: ResultColumns) -> Output:
+    chosen, comma = columns.cases, table.decimal_comma
+    read = {name: read_grade(row.cells.get(column), decimal_comma=comma) for name, column in columns.amounts.items()}
+    known = {name: grade.value for name, grade in read.items() if grade.value is not None and grade.value >= 0}
+    latency_s = known["latency_ms"] / 1000 if "latency_ms" in known else known.get("latency_s")
+    asked, said = (int(known[name]) if name in known else None for name in ("input_tokens", "output_tokens"))
+    spent = Usage(input_tokens=asked, output_tokens=said, cost_usd=known.get("cost_usd"))
     cell = row.cells.get(chosen.output) if chosen.output else None
-    return Output(text=cell_text(cell))
+    return Output(text=cell_text(cell), latency_s=latency_s, usage=None if spent == Usage() else spent)
 
 
 def _reason(row: ResultRow, column: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,12 +26,15 @@ from evalkit.runner.manifest import new_run_id
 from evalkit.store.folder import MANIFEST, RunFolder, new_run_folder
 from evalkit.store.journal import Journal
 from evalkit.suite.parse import load_gate
-from evalkit.text.numbers import plural
+from evalkit.text.numbers import difference, plural, style_of
+from evalkit.types import Row, Score, Unscored
 
 __all__ = ["ColumnFlags", "Comparing", "compare_files", "decision_of"]
 
 BEFORE, AFTER = "before", "after"
 _SHOWN_COLUMNS = 8
+_FEW_GAPS, _SMALL_SHARE = 3, 0.01
+"""Fewer grades that are missing after alone, or a smaller share of the rows, are not said."""
 _NOT_KNOWN = "not known either: the settings of the two systems, and how well a judge agrees with people"
 _NOT_CHECKED = "not checked, as nothing can be asked again: critical cases, canaries, suspect cases"
 
@@ -149,6 +152,7 @@ def _write(path: Path, side: Results, pair: PairedResults, columns: ResultColumn
                 format=table.kind,
                 n_rows=len(table.rows),
                 columns=_meanings(table, columns),
+                judged=columns.judged,
             ),
         )
     )
@@ -180,6 +184,7 @@ def _meanings(table: ResultTable, columns: ResultColumns) -> dict[str, str]:
         "output": cases.output,
         "cluster": cases.cluster,
         **{f"cohorts.{name}": column for name, column in columns.cohorts.items()},
+        **{f"amounts.{name}": column for name, column in columns.amounts.items()},
         **{f"metrics.{each.metric.name}": each.column for each in columns.grades},
     }
     return {name: table.names[column] for name, column in named.items() if column is not None}
@@ -187,7 +192,29 @@ def _meanings(table: ResultTable, columns: ResultColumns) -> dict[str, str]:
 
 def _notes(pair: PairedResults, columns: ResultColumns) -> tuple[str, ...]:
     """Say how the files were read, and what they cannot say."""
-    return (_NOT_KNOWN, _NOT_CHECKED, *_read_as(pair, columns), *_left_out(pair, columns))
+    return (*_gaps(pair), _NOT_KNOWN, _NOT_CHECKED, *_read_as(pair, columns), *_left_out(pair, columns))
+
+
+def _gaps(pair: PairedResults) -> Iterator[str]:
+    """Say what grades that are missing after, and not before, could hide: failures often look like gaps."""
+    n_rows = len(pair.after.rows)
+    for metric in pair.metrics:
+        before, after = (sum(_is_missing(row, metric.name) for row in side.rows) for side in (pair.before, pair.after))
+        if after - before < _FEW_GAPS or after - before <= _SMALL_SHARE * n_rows:
+            continue
+        grades = [row.scores.get(metric.name) for row in pair.after.rows]
+        known = [grade.value for grade in grades if isinstance(grade, Score)]
+        worst = metric.low if metric.higher_is_better else metric.high
+        hidden = abs(sum(known) / len(known) - worst) * (after - before) / n_rows if known else 0.0
+        style = style_of(metric.name, metric)
+        yield (
+            f"{metric.name}: {plural(after, 'row')} without a grade after, {before} before; with the worst grade they "
+            f"would add up to {difference(hidden, style, n_rows)} to the drop"
+        )
+
+
+def _is_missing(row: Row, metric: str) -> bool:
+    return row.failure is not None or isinstance(row.scores.get(metric), Unscored)
 
 
 def _read_as(pair: PairedResults, columns: ResultColumns) -> Sequence[str]:

@@ -183,6 +183,7 @@ def compare(  # noqa: PLR0913 - each is a flag of `evalkit compare`
     lower: str | Collection[str] = (),
     scales: Mapping[str, tuple[float, float]] | None = None,
     thresholds: Mapping[str, float] | None = None,
+    judged: str | Collection[str] = (),
     out: StrPath | None = None,
 ) -> Decision:
     """Compare the results of two systems case by case: runs, or files of any tool.
@@ -200,6 +201,7 @@ def compare(  # noqa: PLR0913 - each is a flag of `evalkit compare`
         lower: columns in which less is better.
         scales: column -> range of its scores.
         thresholds: column -> score from which a case passes.
+        judged: columns that a model graded.
         out: an empty folder for both sides and the reports; nothing is kept if not given.
 
     Returns:
@@ -219,6 +221,7 @@ def compare(  # noqa: PLR0913 - each is a flag of `evalkit compare`
         lower=_several(lower),
         scales=scales or {},
         thresholds=thresholds or {},
+        judged=_several(judged),
     )
     request = Comparing(before=os.fspath(before), after=os.fspath(after), asked=asked)
     if out is None:

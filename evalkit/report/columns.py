@@ -81,6 +81,7 @@ class Columns:
             "flags": FLAGS,
             "kinds": KINDS,
             "severities": SEVERITIES,
+            "grades_only": self._view.grades_only,
             "errors": list(self._errors),
             "order": self._order(),
             "cohorts": [[name, list(values)] for name, values in self._cohorts.items()],

@@ -51,7 +51,7 @@ def page_of(view: View) -> Page:
     )  # fmt: skip
     headline, facts = (
         few_words(view.headline, _HEADLINE_WORDS),
-        (*view.facts[:2], *view.moves, *([view.caveat] if view.caveat else [])),
+        (*view.facts[:2], *view.moves, *((*view.facts[2:], view.caveat) if view.caveat else ())),
     )
     room = MOST_WORDS - _FOOT_WORDS - _words([(view.suite, view.outcome, headline, view.partial or "", *facts)])
     choices = (_visible(view, most) for most in (3, 2, 1))

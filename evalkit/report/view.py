@@ -80,6 +80,8 @@ class View:
     partial: str | None
     compares: bool
     """Whether the results were read from files and nothing but a drop was looked for."""
+    grades_only: bool
+    """Whether they hold no answers."""
     caveat: str
     """What results that were read from files of other tools cannot say; empty for a run."""
     gates: tuple[GateLine, ...]
@@ -213,6 +215,7 @@ def build_view(  # noqa: PLR0913 - what a view is made of
         facts=_facts(summary, decision, manifest, styles),
         moves=_moves(decision.comparison, found.n_unpaired),
         partial=partial,
+        grades_only=manifest.imported is not None and "output" not in manifest.imported.columns,
         caveat=AS_THEY_ARE if manifest.imported else "",
         gates=gate_lines(decision, styles),
         metrics=quality,
@@ -311,6 +314,8 @@ def _facts(summary: Summary, decision: Decision, manifest: Manifest, styles: Map
         if cell.cohort == OVERALL and cell.metric in _FACTS
         if cell.estimate.value is not None or manifest.imported is None
     ]
+    if manifest.imported is not None and manifest.imported.judged:
+        facts.append(f"{', '.join(manifest.imported.judged)} by a model's grades")
     return tuple(facts)
 
 

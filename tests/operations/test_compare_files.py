@@ -20,6 +20,7 @@ import evalkit
 from evalkit.errors import ExitCode, InputError
 from evalkit.operations.compare_files import ColumnFlags, Comparing, compare_files
 from evalkit.operations.run import Result
+from evalkit.report.write import material_of, view_of
 from evalkit.results import Check
 from evalkit.types import Row
 
@@ -498,3 +499,53 @@ def test_python_compares_files_too(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert {file.name for file in tmp_path.iterdir()} == {"before.csv", "after.csv"}
     assert evalkit.compare(before, after, passes="correct", out="kept") == decision
     assert (tmp_path / "kept" / "after" / "report.html").exists()
+
+
+def test_what_missing_grades_could_hide_is_said(compare: Callable[..., Result]) -> None:
+    """By hand: 5 of 100 rows without a grade, where all others pass, would be a drop of 5 points."""
+    rows = [{"id": f"{i:02}", "correct": "true"} for i in range(100)]
+    gaps = [row | ({"correct": ""} if row["id"] < "05" else {}) for row in rows]
+    found = compare(rows, gaps)
+    assert found.exit_code == ExitCode.NO_DECISION
+    assert found.summary.notes[0] == (
+        "correct: 5 rows without a grade after, 0 before; with the worst grade they would add up to 5 pts to the drop"
+    )
+
+
+def test_cases_that_failed_and_are_gone_are_a_condition(compare: Callable[..., Result]) -> None:
+    """Leaving out what fails does not make a system better."""
+    before, after = pass_fail("f" * 3 + "p" * 37, "f" * 3 + "p" * 37)
+    result = compare(before, after[2:])
+    assert result.decision.outcome == "approved with conditions"
+    assert any("2 cases removed (2 of them failing before)" in reason for reason in result.decision.reasons)
+
+
+def test_times_and_costs_are_shown_and_never_gated(compare: Callable[..., Result]) -> None:
+    """Columns with their unit in the name; a column of milliseconds is seconds."""
+    before = [{"id": f"{i}", "correct": 1, "latency_ms": 200, "cost_usd": 0.01, "input_tokens": 9} for i in range(20)]
+    after = [row | {"latency_ms": 4_000} for row in before]
+    result = compare(before, after)
+    assert result.decision.outcome == "approved"
+    output = rows_of(result)[0].output
+    assert output is not None and output.usage is not None
+    assert (output.latency_s, output.usage.cost_usd, output.usage.input_tokens) == (4.0, 0.01, 9)
+    assert result.folder.manifest().imported.columns["amounts.latency_ms"] == "latency_ms"  # type: ignore[union-attr]
+
+
+def test_grades_of_a_model_decide_and_are_named(compare: Callable[..., Result]) -> None:
+    """The user brought them; that a model gave them is stored and said beside the figures."""
+    before, after = pass_fail("p" * 20, "f" * 8 + "p" * 12)
+    result = compare(before, after, judged=("correct",))
+    assert result.decision.outcome == "blocked"
+    facts = result.folder.manifest().imported
+    assert facts is not None
+    assert facts.judged == ("correct",)
+    view = view_of(material_of(result.folder, result.manifest, result.summary, result.decision, result.baseline))
+    assert "correct by a model's grades" in view.facts
+
+
+def test_a_compared_folder_is_of_no_suite(compare: Callable[..., Result]) -> None:
+    """It can become a baseline; deciding about it again needs the files."""
+    result = compare(*pass_fail("p" * 20, "p" * 20))
+    with pytest.raises(InputError, match="holds results of a file, which belong to no suite; compare the files again"):
+        evalkit.decide(result.folder.path)
