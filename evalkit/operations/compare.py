@@ -12,7 +12,7 @@ from evalkit.results import Decision, Summary
 from evalkit.store.folder import RunFolder
 from evalkit.store.index import sorted_rows
 from evalkit.store.stored_run import StoredRun, load_run
-from evalkit.types import WRONG, Row, verdict_of
+from evalkit.types import WRONG, Metric, Row, verdict_of
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,9 @@ def compared(
     """
     stored = load_run(after)
     if policy is None:
-        policy = Policy(checks=(NoRegression(baseline=str(before.path)),), repeats=stored.manifest.repeats)
+        metrics = tested_once(stored.manifest.metrics) if stored.manifest.imported else None
+        check = NoRegression(baseline=str(before.path), metrics=metrics)
+        policy = Policy(checks=(check,), repeats=stored.manifest.repeats)
     baseline = load_baseline(before, stored.score_keys)
     terms = Terms(suite=stored.manifest.suite, policy=policy, baseline=baseline, seed=seed, notes=notes)
     summary, decision = assess(stored.frame, terms, expected=stored.manifest.expected, final=True)
@@ -51,6 +53,13 @@ def compared(
         raise TypeError("a policy without canaries asks for no repeats")
     missing = max(0, stored.manifest.expected - len(stored.frame))
     return Compared(stored, missing, summary, decision)
+
+
+def tested_once(metrics: Sequence[Metric]) -> tuple[str, ...]:
+    """Return the metrics to test: a single one of pass or fail is the pass rate, so it is tested once, by its name."""
+    names = [metric.name for metric in metrics]
+    voters = [metric for metric in metrics if metric.votes]
+    return tuple(names if not voters or (len(voters) == 1 and voters[0].binary) else ["pass_rate", *names])
 
 
 def case_in_both(before: RunFolder, after: RunFolder, case_id: str) -> tuple[Row | None, Row | None]:

@@ -18,7 +18,7 @@ from evalkit.gate.policy import Item, NoRegression, Policy
 from evalkit.imports.result_columns import ColumnFlags, ResultColumns, choose_columns
 from evalkit.imports.result_rows import PairedResults, Results, rows_of
 from evalkit.imports.result_table import ResultTable
-from evalkit.operations.compare import Compared, compared
+from evalkit.operations.compare import Compared, compared, tested_once
 from evalkit.operations.compare_sides import Comparing, Side, sides_of, tables_of
 from evalkit.operations.run import Result
 from evalkit.results import Decision
@@ -104,19 +104,13 @@ def _of_files(
     new = _write(out / AFTER, pair.after, pair, columns, request)
     drops = [check for check in more if isinstance(check, NoRegression)] or [NoRegression()]
     drops = [
-        replace(check, baseline=pair.before.table.shown, metrics=check.metrics or _tested(pair)) for check in drops
+        replace(check, baseline=pair.before.table.shown, metrics=check.metrics or tested_once(pair.metrics))
+        for check in drops
     ]
     others = [check for check in more if not isinstance(check, NoRegression)]
     policy = Policy((*drops, *others), repeats=pair.after.n_repeats, asks_again=False)
     found = compared(old, new, policy=policy, seed=request.seed, notes=notes)
     return _written(new, found, old, EarlierDecisions())
-
-
-def _tested(pair: PairedResults) -> tuple[str, ...]:
-    """Return the metrics to test: a single pass column is the pass rate, so it is tested once, by its own name."""
-    names = [metric.name for metric in pair.metrics]
-    voters = [metric for metric in pair.metrics if metric.votes]
-    return tuple(names if not voters or (len(voters) == 1 and voters[0].binary) else ["pass_rate", *names])
 
 
 def _written(folder: RunFolder, found: Compared, old: RunFolder, earlier: EarlierDecisions) -> Result:

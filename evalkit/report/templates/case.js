@@ -39,7 +39,7 @@ function section(title, ...children) {
 }
 
 function caseHead(row, hasBefore, before) {
-  const kind = data.legend.grades_only ? [] : [data.legend.severities[row[COL.severity]], data.legend.kinds[row[COL.kind]]];
+  const kind = data.legend.of_files ? [] : [data.legend.severities[row[COL.severity]], data.legend.kinds[row[COL.kind]]];
   const facts = [...kind, changeOf(row),
     row[COL.repeat] ? `repeat ${row[COL.repeat]}` : "", ...cohortsOf(row), ...flagsOf(row)].filter(Boolean);
   const at = table.found.indexOf(shownCase);
