@@ -6,7 +6,7 @@ the flag that says it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from evalkit.aggregate.statuses import is_derived
@@ -89,12 +89,19 @@ class ResultColumns:
     grades: tuple[GradeColumn, ...]
     cohorts: Mapping[str, str]
     """Cohort -> column."""
+    tags: Mapping[str, tuple[str, str]]
+    """Cohort of one tag -> column of lists, and the tag."""
     amounts: Mapping[str, str]
     """`latency_s`, `latency_ms`, `cost_usd`, `input_tokens` or `output_tokens` -> column; shown, and no grade."""
     judged: tuple[str, ...]
     """Metrics that a model graded, as the user says."""
     unused: tuple[str, ...]
     """Numeric columns that are not compared, by their own names."""
+
+    @property
+    def cohort_names(self) -> tuple[str, ...]:
+        """Every cohort."""
+        return (*self.cohorts, *self.tags)
 
 
 def choose_columns(before: ResultTable, after: ResultTable, asked: ColumnFlags) -> ResultColumns:
@@ -111,9 +118,10 @@ def choose_columns(before: ResultTable, after: ResultTable, asked: ColumnFlags) 
         raise InputError(problems)
     grades = _Grades(before, after, asked, problems)
     found = grades.chosen(both)
-    cohorts = _cohorts(before, after, both, asked)
+    cohorts, tags = _cohorts(before, after, both, asked)
     amounts = {field: name for name, field in AMOUNTS.items() if name in both and grades.is_numeric(name)}
-    taken = {each.column for each in found} | set(cohorts.values()) | set(amounts.values())
+    taken = {each.column for each in found} | set(cohorts.values()) | {column for column, _ in tags.values()}
+    taken |= set(amounts.values())
     judged = tuple(each.metric.name for each in found if each.column in map(fold, asked.judged))
     cases = None
     try:
@@ -127,6 +135,7 @@ def choose_columns(before: ResultTable, after: ResultTable, asked: ColumnFlags) 
         cases=cases,
         grades=found,
         cohorts=cohorts,
+        tags=tags,
         amounts=amounts,
         judged=judged,
         unused=tuple(after.names[name] for name in unused),
@@ -303,17 +312,35 @@ def _why(metric: Metric, *, letters: bool) -> str:
     return f"{kind}{mark}, {better} is better"
 
 
-def _cohorts(before: ResultTable, after: ResultTable, both: Sequence[str], asked: ColumnFlags) -> dict[str, str]:
-    """Return cohort -> column: those that are asked for, else those with a known name and few values."""
-    if asked.cohorts:
-        return {_cohort_name(after.names[fold(name)]): fold(name) for name in asked.cohorts}
-    found = {}
-    for name in both:
-        if name in COHORT_NAMES or name.startswith(("cohorts_", "cohort_")):
-            values = set(before.texts(name)) | set(after.texts(name))
-            if 2 <= len(values - {""}) <= MOST_VALUES:
-                found[_cohort_name(after.names[name])] = name
-    return found
+def _cohorts(
+    before: ResultTable, after: ResultTable, both: Sequence[str], asked: ColumnFlags
+) -> tuple[dict[str, str], dict[str, tuple[str, str]]]:
+    """Return cohort -> column, and cohort -> column and tag for columns of lists.
+
+    They are those that are asked for, else those with a known name and few values.
+    """
+    known = [name for name in both if name in COHORT_NAMES or name.startswith(("cohorts_", "cohort_"))]
+    cohorts: dict[str, str] = {}
+    tags: dict[str, tuple[str, str]] = {}
+    for name in map(fold, asked.cohorts) if asked.cohorts else known:
+        label = _cohort_name(after.names[name])
+        listed = _tags([*before.column(name), *after.column(name)])
+        values = (set(before.texts(name)) | set(after.texts(name))) - {""}
+        if listed is not None:
+            tags |= {f"{label}.{tag}": (name, tag) for tag in listed[:MOST_VALUES]}
+        elif asked.cohorts or 2 <= len(values) <= MOST_VALUES:
+            cohorts[label] = name
+    return cohorts, tags
+
+
+def _tags(cells: Iterable[object]) -> list[str] | None:
+    """Return the different texts of a column of lists, sorted; `None` for any other column."""
+    found: set[str] = set()
+    for cell in (cell for cell in cells if cell is not None):
+        if not isinstance(cell, list) or not all(isinstance(item, str) for item in cell):
+            return None
+        found |= set(cell)
+    return sorted(found) if found else None
 
 
 def _cohort_name(own: str) -> str:

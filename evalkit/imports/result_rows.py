@@ -129,6 +129,7 @@ def _case(table: ResultTable, read: ReadRow, columns: ResultColumns) -> Case:
     cells, chosen = read.row.cells, columns.cases
     asked = cell_text(cells.get(chosen.input)) if chosen.input else ""
     cohorts = {name: text for name, column in columns.cohorts.items() if (text := cell_text(cells.get(column)))}
+    cohorts |= {name: "yes" for name, (column, tag) in columns.tags.items() if tag in (cells.get(column) or ())}
     content = json.dumps([read.id, asked or None], ensure_ascii=True)
     return Case(
         id=read.id,
@@ -144,6 +145,7 @@ def _case(table: ResultTable, read: ReadRow, columns: ResultColumns) -> Case:
 def _others(table: ResultTable, row: ResultRow, columns: ResultColumns) -> dict[str, str]:
     """Return the other columns of a row, to be shown with its case."""
     described = {*columns.cases.used, *columns.cohorts.values(), *columns.amounts.values()}
+    described |= {column for column, _ in columns.tags.values()}
     known = described | {each.column for each in columns.grades}
     texts = {name: cell_text(cell) for name, cell in row.cells.items() if name not in known}
     shown = [(table.names[name], cut(text, _FIELD_CHARS)) for name, text in texts.items() if text]

@@ -15,10 +15,12 @@ from evalkit.disk.files import sha256_of
 from evalkit.disk.paths import shown_path
 from evalkit.errors import InputError, Problem, noting
 from evalkit.golden.cells import number_text
-from evalkit.golden.json_lines import MAX_COLUMNS, Unreadable
+from evalkit.golden.header import RawTable
+from evalkit.golden.json_lines import MAX_COLUMNS, RawRow, Unreadable
 from evalkit.golden.names import trimmed
 from evalkit.golden.read import open_rows
 from evalkit.golden.source import GoldenSource
+from evalkit.imports.result_json import nested_rows
 from evalkit.text.values import one_line
 
 MAX_ROWS = 1_000_000
@@ -171,7 +173,7 @@ def read_results(
     warnings: list[Problem] = []
     if not file.is_file():
         raise InputError(Problem(shown, "no such file", "name a file of results or a run folder"))
-    raw, rows = open_rows(source, file, shown, noting(problems), warnings.append)
+    raw, rows = _opened(source, file, shown, problems, warnings)
     found: list[ResultRow] = []
     names: dict[str, str] = {}
     for line, row in rows:
@@ -197,6 +199,15 @@ def read_results(
         left_out=tuple(warnings),
         decimal_comma=raw.separator == ";",
     )
+
+
+def _opened(
+    source: ResultSource, file: Path, shown: str, problems: list[Problem], warnings: list[Problem]
+) -> tuple[RawTable, Iterator[RawRow]]:
+    nested = nested_rows(file, shown, source.encoding) if _kind(file) == "json" else None
+    if nested is not None:
+        return RawTable(shown, "records"), iter(nested)
+    return open_rows(source, file, shown, noting(problems), warnings.append)
 
 
 def _source(file: Path, shown: str, sheet: str | None, separator: str | None, encoding: str | None) -> ResultSource:

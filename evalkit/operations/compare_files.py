@@ -73,7 +73,7 @@ def _compared(old: Side, new: Side, request: Comparing, out: Path | None) -> Res
     before, after, asked = tables_of(old, new, request.asked)
     columns = choose_columns(before, after, asked)
     pair = rows_of(before, after, columns)
-    more = () if request.gate is None else load_gate(request.gate, pair.metrics, tuple(columns.cohorts))
+    more = () if request.gate is None else load_gate(request.gate, pair.metrics, columns.cohort_names)
     return _of_files(pair, columns, request, more, _folder(out))
 
 
@@ -108,7 +108,8 @@ def _of_files(
         for check in drops
     ]
     others = [check for check in more if not isinstance(check, NoRegression)]
-    policy = Policy((*drops, *others), repeats=pair.after.n_repeats, asks_again=False)
+    # Without a single test, nothing was found either.
+    policy = Policy((*drops, *others), require_evidence=True, repeats=pair.after.n_repeats, asks_again=False)
     found = compared(old, new, policy=policy, seed=request.seed, notes=notes)
     return _written(new, found, old, EarlierDecisions())
 
@@ -134,7 +135,7 @@ def _write(path: Path, side: Results, pair: PairedResults, columns: ResultColumn
             metrics=pair.metrics,
             advisory=(),
             score_keys=_keys(columns),
-            cohorts=tuple(columns.cohorts),
+            cohorts=columns.cohort_names,
             seed=request.seed,
             repeats=side.n_repeats,
             expected=len(side.rows),
@@ -178,6 +179,7 @@ def _meanings(table: ResultTable, columns: ResultColumns) -> dict[str, str]:
         "output": cases.output,
         "cluster": cases.cluster,
         **{f"cohorts.{name}": column for name, column in columns.cohorts.items()},
+        **{f"cohorts.{name}": column for name, (column, _) in columns.tags.items()},
         **{f"amounts.{name}": column for name, column in columns.amounts.items()},
         **{f"metrics.{each.metric.name}": each.column for each in columns.grades},
     }
@@ -222,8 +224,8 @@ def _read_as(pair: PairedResults, columns: ResultColumns) -> Sequence[str]:
         parts.append("rows of one id are its repeats")
     if cases.cluster:
         parts.append(f"cases of one `{names[cases.cluster]}` depend on each other")
-    if columns.cohorts:
-        parts.append("cohorts: " + ", ".join(columns.cohorts))
+    if columns.cohort_names:
+        parts.append("cohorts: " + ", ".join(columns.cohort_names))
     return (f"read as {grades}", ", ".join(parts))
 
 

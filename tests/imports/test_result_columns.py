@@ -319,3 +319,37 @@ def test_objects_inside_rows_are_columns(tmp_path: Path) -> None:
     found = choose_columns(table, table, ColumnFlags())
     assert [each.metric.name for each in found.grades] == ["scores_tone"]
     assert found.cohorts == {"topic": "cohorts_topic"}
+
+
+def test_a_list_of_tags_makes_one_cohort_a_tag(tmp_path: Path) -> None:
+    """A case is in each cohort that it names; a list of anything else is none."""
+    file = tmp_path / "a.jsonl"
+    rows = [{"id": f"{i}", "score": i, "tags": ["vip", "refund"][: 1 + i % 2]} for i in range(4)]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    table = read_results(file)
+    found = choose_columns(table, table, ColumnFlags())
+    assert found.cohort_names == ("tags.refund", "tags.vip")
+    cohorts = [row.case.cohorts for row in rows_of(table, table, found).after.rows]
+    assert cohorts[:2] == [{"tags.vip": "yes"}, {"tags.refund": "yes", "tags.vip": "yes"}]
+
+
+@pytest.mark.parametrize("path", [("results",), ("results", "results"), ("data", "samples")])
+def test_rows_of_json_are_found_in_the_list_with_a_known_name(path: tuple[str, ...], tmp_path: Path) -> None:
+    """In the outer object or one inside it, with their own lines; other lists are no rows."""
+    value: Any = [{"id": "a", "score": 1}, {"id": "b", "score": 2}]
+    for name in reversed(path):
+        value = {"version": 3, "notes": [{"x": 1}], name: value}
+    file = tmp_path / "a.json"
+    file.write_text(json.dumps(value, indent=1), encoding="utf-8")
+    table = read_results(file)
+    assert table.texts("id") == ("a", "b")
+    lines = file.read_text(encoding="utf-8").splitlines()
+    assert all('"id"' in lines[row.line] for row in table.rows)
+
+
+def test_two_lists_of_rows_are_refused(tmp_path: Path) -> None:
+    """With the names of both."""
+    file = tmp_path / "a.json"
+    file.write_text('{"results": [{"id": "a"}], "more": {"rows": [{"id": "b"}]}}', encoding="utf-8")
+    with pytest.raises(InputError, match=r"several lists hold rows: `results` and `more.rows`; keep one list of rows"):
+        read_results(file)

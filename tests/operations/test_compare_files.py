@@ -549,3 +549,10 @@ def test_a_compared_folder_is_of_no_suite(compare: Callable[..., Result]) -> Non
     result = compare(*pass_fail("p" * 20, "p" * 20))
     with pytest.raises(InputError, match="holds results of a file, which belong to no suite; compare the files again"):
         evalkit.decide(result.folder.path)
+
+
+def test_without_a_single_test_there_is_no_decision(compare: Callable[..., Result]) -> None:
+    """4 cases are too few to test: that no drop was found says nothing."""
+    result = compare(*pass_fail("pppp", "ffff"))
+    assert (result.decision.outcome, result.exit_code) == ("no decision", ExitCode.NO_DECISION)
+    assert "no metric has 5 cases that both runs scored" in result.decision.reasons[0]
