@@ -111,6 +111,7 @@ def _named(tables: Sequence[ResultTable], both: Sequence[str], asked: str | None
             return CaseColumns(id=name)
         for number in repeats:
             if all(_is_unique(table, (name, number)) and table.is_complete(number) for table in tables):
+                _refuse_many(tables, name)
                 return CaseColumns(id=name, repeat=number)
     texts = [] if asked or repeat else [name for name in INPUT_NAMES if name in both]
     for name in texts:
@@ -119,6 +120,15 @@ def _named(tables: Sequence[ResultTable], both: Sequence[str], asked: str | None
     if not complete:
         raise InputError(_no_id(tables, both, wanted, asked))
     return _repeating(tables, both, complete[0], repeat)
+
+
+def _refuse_many(tables: Sequence[ResultTable], name: str) -> None:
+    for table in tables:
+        text, count = Counter(table.texts(name)).most_common(1)[0]
+        if count > MOST_REPEATS:
+            own = f"{table.names[name]!r} {one_line(text, 60)!r}"
+            what = f"{own} has {count} rows, at most {MOST_REPEATS} repeats are read"
+            raise InputError(Problem(table.shown, what, "name the column that names the cases: --id COLUMN"))
 
 
 def _is_unique(table: ResultTable, names: Sequence[str]) -> bool:

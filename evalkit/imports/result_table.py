@@ -23,7 +23,9 @@ from evalkit.golden.source import GoldenSource
 from evalkit.imports.result_json import nested_rows
 from evalkit.text.values import one_line
 
-MAX_ROWS = 1_000_000
+MAX_ROWS = 250_000
+MAX_BYTES = 512 << 20
+"""Of a file; both tables are held in memory."""
 _SHOWN_VALUES = 10
 _DEPTH = 2
 """Levels of objects inside a row whose keys become columns: `scores.tone`."""
@@ -173,6 +175,8 @@ def read_results(
     warnings: list[Problem] = []
     if not file.is_file():
         raise InputError(Problem(shown, "no such file", "name a file of results or a run folder"))
+    if file.stat().st_size > MAX_BYTES:
+        raise InputError(Problem(shown, f"more than {MAX_BYTES >> 20} MiB", "compare a part of it"))
     raw, rows = _opened(source, file, shown, problems, warnings)
     found: list[ResultRow] = []
     names: dict[str, str] = {}

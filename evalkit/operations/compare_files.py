@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from evalkit.disk.paths import project_of
-from evalkit.errors import StoreError
+from evalkit.errors import InputError, Problem, StoreError
 from evalkit.formats.manifest import GoldenFacts, ImportedFacts, Manifest, ScoreKeys, SystemFacts
 from evalkit.gate.earlier_decisions import EarlierDecisions, of_stored_rows, write_decision
 from evalkit.gate.policy import Item, NoRegression, Policy
@@ -62,14 +62,14 @@ def decision_of(request: Comparing) -> Decision:
     """
     old, new = sides_of(request)
     if isinstance(old, RunFolder) and isinstance(new, RunFolder):
-        return compared(old, new, seed=request.seed).decision
+        return _of_two_runs(old, new, request).decision
     with tempfile.TemporaryDirectory(prefix="evalkit-compare-") as folder:
         return _compared(old, new, request, Path(folder) / "comparison").decision
 
 
 def _compared(old: Side, new: Side, request: Comparing, out: Path | None) -> Result:
     if isinstance(old, RunFolder) and isinstance(new, RunFolder):
-        return _of_runs(old, new, request, _folder(out))
+        return _of_runs(old, new, request, out)
     before, after, asked = tables_of(old, new, request.asked)
     columns = choose_columns(before, after, asked)
     pair = rows_of(before, after, columns)
@@ -82,9 +82,36 @@ def _folder(out: Path | None) -> Path:
     return new_run_folder(chosen, resume=False).path.absolute()
 
 
-def _of_runs(old: RunFolder, new: RunFolder, request: Comparing, out: Path) -> Result:
+def _of_two_runs(old: RunFolder, new: RunFolder, request: Comparing) -> Compared:
+    """Compare two runs, which know their own metrics, cohorts and repeats.
+
+    Raises:
+        InputError: a flag names a column.
+    """
+    if request.asked != ColumnFlags():
+        what = "the flags for columns are for files; a run knows its cases and metrics"
+        raise InputError(Problem(request.after or request.before, what, "leave them out"))
+    policy = None
+    if request.gate is not None:
+        manifest = new.manifest()
+        more = load_gate(request.gate, manifest.metrics, manifest.cohorts)
+        policy = _policy(more, str(old.path), None, manifest.repeats)
+    return compared(old, new, policy=policy, seed=request.seed)
+
+
+def _policy(more: tuple[Item, ...], baseline: str, metrics: tuple[str, ...] | None, repeats: int) -> Policy:
+    """Return the checks of a file, with one for drops if it has none."""
+    drops = [check for check in more if isinstance(check, NoRegression)] or [NoRegression()]
+    drops = [replace(check, baseline=baseline, metrics=check.metrics or metrics) for check in drops]
+    others = [check for check in more if not isinstance(check, NoRegression)]
+    # Without a single test, nothing was found either.
+    return Policy((*drops, *others), require_evidence=True, repeats=repeats, asks_again=False)
+
+
+def _of_runs(old: RunFolder, new: RunFolder, request: Comparing, out: Path | None) -> Result:
     """Compare two runs; the decision is written beside a copy of the later one, whose own decision stays."""
-    found = compared(old, new, seed=request.seed)
+    found = _of_two_runs(old, new, request)
+    out = _folder(out)
     copy = RunFolder(out / AFTER)
     try:
         copy.path.mkdir()
@@ -92,8 +119,8 @@ def _of_runs(old: RunFolder, new: RunFolder, request: Comparing, out: Path) -> R
             shutil.copyfile(file, copy.path / file.name)
     except OSError as error:
         raise StoreError.of(out, error, "then compare again") from error
-    earlier = of_stored_rows(new, project_of(Path.cwd()))
-    return _written(copy, found, old, earlier)
+    changed = of_stored_rows(new, project_of(Path.cwd())).withheld
+    return _written(copy, found, old, EarlierDecisions(withheld=changed))
 
 
 def _of_files(
@@ -102,14 +129,7 @@ def _of_files(
     notes = _notes(pair, columns)
     old = _write(out / BEFORE, pair.before, pair, columns, request)
     new = _write(out / AFTER, pair.after, pair, columns, request)
-    drops = [check for check in more if isinstance(check, NoRegression)] or [NoRegression()]
-    drops = [
-        replace(check, baseline=pair.before.table.shown, metrics=check.metrics or tested_once(pair.metrics))
-        for check in drops
-    ]
-    others = [check for check in more if not isinstance(check, NoRegression)]
-    # Without a single test, nothing was found either.
-    policy = Policy((*drops, *others), require_evidence=True, repeats=pair.after.n_repeats, asks_again=False)
+    policy = _policy(more, pair.before.table.shown, tested_once(pair.metrics), pair.after.n_repeats)
     found = compared(old, new, policy=policy, seed=request.seed, notes=notes)
     return _written(new, found, old, EarlierDecisions())
 

@@ -353,3 +353,20 @@ def test_two_lists_of_rows_are_refused(tmp_path: Path) -> None:
     file.write_text('{"results": [{"id": "a"}], "more": {"rows": [{"id": "b"}]}}', encoding="utf-8")
     with pytest.raises(InputError, match=r"several lists hold rows: `results` and `more.rows`; keep one list of rows"):
         read_results(file)
+
+
+def test_more_repeats_than_are_read_are_refused(tmp_path: Path) -> None:
+    """A column of many rows an id rather names groups of cases."""
+    rows = [{"id": "a", "run": i, "score": i} for i in range(101)]
+    assert refused(tmp_path, rows) == [
+        "before.csv: 'id' 'a' has 101 rows, at most 100 repeats are read; name the column that names the cases: "
+        "--id COLUMN"
+    ]
+
+
+def test_too_many_rows_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the line from which on nothing is read: both tables are held in memory."""
+    monkeypatch.setattr("evalkit.imports.result_table.MAX_ROWS", 3)
+    rows = [{"id": f"{i}", "score": i} for i in range(5)]
+    with pytest.raises(InputError, match=r"a.csv:5: more than 3 rows; compare a part of them"):
+        read_results(csv_file(tmp_path / "a.csv", rows))

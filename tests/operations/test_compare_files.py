@@ -447,6 +447,16 @@ def test_two_runs_are_compared_as_they_are(project: Path) -> None:
     assert (project / "reports" / "new" / "decision.json").read_bytes() == kept
     assert evalkit.load_run(project / "out" / "after").outcome == "blocked"
     assert evalkit.compare("reports/old", "reports/new").outcome == "blocked"
+    with pytest.raises(InputError, match="reports/new: the flags for columns are for files; a run knows its cases"):
+        evalkit.compare("reports/old", "reports/new", id="id")
+
+
+def test_further_checks_apply_to_runs_too(project: Path) -> None:
+    """Their names are those of the run."""
+    (project / "gate.yaml").write_text("gate: [{no_regression: {metrics: [exact], by: []}}]\n", encoding="utf-8")
+    request = Comparing(before="reports/old", after="reports/new", gate=project / "gate.yaml")
+    result = compare_files(request, project / "out")
+    assert [check.metric for check in result.decision.checks if check.name == "no_regression"] == ["exact"]
 
 
 def test_a_run_is_compared_with_a_file(project: Path) -> None:
