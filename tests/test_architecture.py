@@ -13,7 +13,7 @@ RANKS = (
     {"stats", "disk", "formats", "net"},
     {"aggregate", "golden", "llm"},
     {"trust", "scorers", "systems"},
-    {"store"},
+    {"store", "imports"},
     {"gate", "report"},
     {"suite", "ci", "analysis"},
     {"baselines"},

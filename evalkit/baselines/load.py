@@ -130,6 +130,7 @@ def load_baseline(
         candidate_score_keys=score_keys,
         alternated=freeze(first_calls) if first_calls is not None and len(first_calls) else None,
         other_conversation=other,
+        of_file=stored.manifest.imported is not None,
     )
 
 

@@ -32,6 +32,10 @@ COMMANDS = {
         "report",
         "Write report.html, summary.md, junit.xml and the decision records of a run again, and print the decision.",
     ),
+    "compare": Listed(
+        "compare",
+        "Compare the results of two systems, as files of any tool or as runs: what fell, where, and is it noise.",
+    ),
     "diff": Listed("diff", "Compare two runs: metrics that fell or rose, and cases that changed."),
     "runs": Listed(
         "runs",

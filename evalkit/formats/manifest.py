@@ -82,6 +82,22 @@ class ScoredRun:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ImportedFacts:
+    """The file of results that the rows were read from."""
+
+    file: str
+    sha256: str
+    """Of its bytes."""
+    format: str
+    """`csv`, `jsonl`, `parquet` ..."""
+    n_rows: int
+    columns: Mapping[str, str]
+    """What a column is read as -> its name in the file."""
+    judged: tuple[str, ...] = ()
+    """Metrics that a model graded, as the user says."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReplacedBaseline:
     """The previous baseline of the same name."""
 
@@ -194,6 +210,8 @@ class Manifest:
     case_changes: tuple[Amendment, ...] = ()
     answers: ScoredRun | None = None
     """The run whose answers were scored; `None` if the system was called."""
+    imported: ImportedFacts | None = None
+    """The file that the rows were read from; not written for a run."""
     finished_at: str = ""
     """Empty while the run is not finished."""
     wall_s: float | None = None
@@ -232,6 +250,7 @@ def manifest_record(manifest: Manifest) -> dict[str, Any]:
     record["metrics"] = [metric_record(metric) for metric in manifest.metrics]
     absent = {"head", *(("finished_at", "wall_s") if not manifest.finished_at else ())}
     absent |= {"conversation_key"} if not manifest.conversation_key else set()
+    absent |= {"imported"} if manifest.imported is None else set()
     absent |= {key for key in ("accepted", "replaces") if manifest.accepted is None or record[key] == "unknown"}
     return {**{key: value for key, value in record.items() if key not in absent}, **manifest.further}
 

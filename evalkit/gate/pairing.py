@@ -32,6 +32,8 @@ class Baseline:
     """Answers of the baseline's system, called alternately with the candidate's; only their times are comparable."""
     other_conversation: str = ""
     """Parts of the conversation key that differ, so that conversations are not compared; empty if none does."""
+    of_file: bool = False
+    """Whether it was read from a file of results, whose cases are known by their id alone."""
 
     def differing_parts(self, metric: str) -> str:
         """Return the parts of a metric's score key that differ between the runs; empty if none do."""

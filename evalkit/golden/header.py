@@ -26,6 +26,8 @@ class RawTable:
     """Name in messages."""
     kind: Kind
     header_line: int = 1
+    separator: str = ""
+    """What separates the cells of a CSV file; empty for other files, and until it is known."""
     left_out: dict[str, tuple[int, str, str]] = field(default_factory=dict)
     """Column that is left out -> line of its first value, the reason, and the fix if the column is needed."""
 

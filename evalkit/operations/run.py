@@ -205,6 +205,9 @@ def decide_again(
 
     refuse_if_running(folder.path)
     stored = load_run(folder)
+    if stored.manifest.imported is not None and suite_file is None:
+        fix = "compare the files again with `evalkit compare`"
+        raise InputError(Problem(str(folder.path), "holds results of a file, which belong to no suite", fix))
     found = suite_file or suite_file_of(stored)
     if found is None:
         what = f"its suite {stored.manifest.suite_file} does not exist"
