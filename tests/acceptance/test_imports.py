@@ -1,0 +1,69 @@
+"""Files as the real tools write them: everything is imported, the suite is sound, and figures are those of the tool."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "imports"))
+from import_lab import Import, bytes_of, import_file
+
+import evalkit
+from evalkit import Score
+
+DATA = Path(__file__).parents[3] / "shared" / "data" / "interop"
+pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason="the files of other tools are not on this machine")
+
+
+def imported(folder: Path, name: str, **more: object) -> Import:
+    """Import a file twice; both times the same bytes."""
+    (folder / "pyproject.toml").touch()
+    first, second = (import_file(DATA / name, folder / out, **more) for out in ("a", "b"))
+    assert bytes_of(first.folder) == bytes_of(second.folder)
+    return first
+
+
+def n_passed(made: Import) -> tuple[int, int]:
+    """Rows whose every pass mark is met, and all rows, of a run of the first suite."""
+    rows = [*evalkit.run(made.written.suites[0], out=made.folder.parent / "run", baseline="none").rows()]
+    grades = [
+        [each for each in row.scores.values() if isinstance(each, Score) and each.passed is not None] for row in rows
+    ]
+    return sum(bool(each) and all(grade.passed for grade in each) for each in grades), len(rows)
+
+
+def test_promptfoo_config(tmp_path: Path) -> None:
+    """6 of 6 assertions; weight 2 and the threshold are noted; no more YAML than in the config."""
+    made = imported(tmp_path, "promptfooconfig.yaml")
+    assert made.counts == {"case": (2, 2), "assertion": (6, 6), "system": (1, 1)}
+    assert [what.partition(":")[0] for _, what in made.losses[:2]] == ["weight 2", "threshold 0.5"]
+    assert [[next(iter(check)) for check in row["checks"]] for row in made.golden] == [
+        ["contains", "regex", "not_contains", "latency"], ["exact", "length", "latency"],
+    ]  # fmt: skip
+    assert made.read("suite.yaml").count("\n") <= (DATA / "promptfooconfig.yaml").read_text().count("\n")
+
+
+def test_promptfoo_results(tmp_path: Path) -> None:
+    """Both tests pass here as there, on the stored outputs, with the scores that promptfoo gave."""
+    made = imported(tmp_path, "promptfoo_results.json")
+    assert made.counts == {"case": (2, 2), "assertion": (7, 7), "output": (2, 2)}
+    assert [row["recorded"]["score"] for row in made.answers] == [1, 1]
+    assert [len(row["recorded"]["assertions"]) for row in made.answers] == [4, 3]
+    assert n_passed(made) == (2, 2)
+
+
+def test_the_command(tmp_path: Path) -> None:
+    """The list is on the console, in 80 columns, with exit code 0; with --strict it is 2 and nothing is written."""
+    words = [sys.executable, "-m", "evalkit", "import", str(DATA / "promptfooconfig.yaml"), "--out", "out"]
+    strict = subprocess.run([*words, "--strict"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (strict.returncode, strict.stdout) == (2, "")
+    assert "weight 2" in strict.stderr
+    assert not (tmp_path / "out").exists()
+    found = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False, env={**os.environ})
+    assert found.returncode == 0, found.stderr
+    assert "  assertions  6 of 6\n" in found.stdout
+    assert max(map(len, found.stdout.splitlines())) <= 80
