@@ -27,11 +27,15 @@ class ForeignFormat(NamedTuple):
 FORMATS = (
     ForeignFormat("promptfoo", "promptfoo_results", "is_results", "read_results"),
     ForeignFormat("promptfoo", "promptfoo_config", "is_config", "read_config"),
+    ForeignFormat("deepeval", "deepeval", "is_goldens", "read_goldens"),
+    ForeignFormat("ragas", "ragas", "is_samples", "read_samples"),
 )
 """In the order in which they are tried; no file is of two kinds."""
 NAMES = tuple(dict.fromkeys(each.format for each in FORMATS))
 WRITTEN_BY: Mapping[str, str] = {
     "promptfoo": "a config with `prompts`, or what `promptfoo eval -o results.json` writes",
+    "deepeval": "goldens that `EvaluationDataset.save_as` writes, in JSON, JSON Lines or CSV",
+    "ragas": "samples with `user_input`, in JSON Lines, JSON or CSV",
 }
 """Format -> the files that are read."""
 

@@ -20,7 +20,7 @@ from evalkit.imports.formats import NAMES, read_foreign
 from evalkit.imports.imported import FoundScorer, Imported, ImportedCase, ImportedSystem, Loss, StoredOutput
 from evalkit.net.vendors import VENDORS, with_vendor
 from evalkit.operations.check import check_suite
-from evalkit.operations.import_files import files_of, suite_files
+from evalkit.operations.import_files import SIMULATOR, files_of, suite_files
 from evalkit.runner.case_checks import MOST_CHECKS, CaseChecks
 from evalkit.suite.scorers import scorer_entry
 from evalkit.systems import SYSTEMS
@@ -286,7 +286,7 @@ def _whole(value: Any) -> Any:
 def _placeholders(imported: Imported) -> dict[str, str]:
     """Return values for the variables of the suites, so that the rest of them is checked."""
     texts = [text for system in imported.systems for _, text in _texts(system.options or {}, "")]
-    named = {*imported.variables, *(name for name in _keys(imported))}
+    named = {*imported.variables, *_keys(imported), *_keys_of({"chat": SIMULATOR}, "chat")}
     return {
         name: _URL_PLACEHOLDER
         if any(text.startswith(f"${{{name}}}") and text != name for text in texts)
@@ -299,9 +299,12 @@ def _keys(imported: Imported) -> Iterator[str]:
     chats = [system.options for system in imported.systems if system.options and "chat" in system.options]
     judge = (imported.judge or {}).get("chat", {})
     for options, key in [*((each, "chat") for each in chats), (judge, "model")]:
-        given = with_vendor(options, key, VENDORS)
-        if isinstance(name := given.get("api_key_env"), str):
-            yield name
+        yield from _keys_of(options, key)
+
+
+def _keys_of(options: Mapping[str, Any], key: str) -> Iterator[str]:
+    if isinstance(name := with_vendor(options, key, VENDORS).get("api_key_env"), str):
+        yield name
 
 
 def _refuse_full(out: Path) -> None:

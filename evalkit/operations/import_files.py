@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ SUITE, GOLDEN, ANSWERS, LABELS, NOTES, BOT = (
 _STUB = {"command": ["python3", BOT]}
 _STARTER = Path(__file__).with_name("starter") / "imported_bot.py"
 _MOST_COHORTS, _MOST_VALUES = 10, 50
+SIMULATOR = "gpt-4o"
+"""Plays the users of an imported conversation until the suite names another model."""
 _MOST_WORDS = 100_000
 
 
@@ -103,7 +105,7 @@ def _suite(imported: Imported, system: ImportedSystem, at: int, source: str, row
     repeats = 1 + max((each.repeat for each in system.outputs), default=0)
     name = imported.name if len(imported.systems) == 1 else f"{imported.name} / {system.name}"
     replayed = {"replay": _numbered(ANSWERS, at)}
-    scorers = [*imported.scorers] or [*_scorers_for(rows, system)]
+    scorers = [*imported.scorers] or _scorers_for(rows, system)
     cohorts = _cohorts(rows)
     parts = [
         f"# Made by `evalkit import` from {on_one_line(source)}; {NOTES} says what is not carried over.",
@@ -112,7 +114,7 @@ def _suite(imported: Imported, system: ImportedSystem, at: int, source: str, row
         f"golden: {GOLDEN}",
         f"system: {flow(replayed if system.outputs else system.options or _STUB)}",
         *([f"judge: {flow(imported.judge)}"] if imported.judge else []),
-        *(["conversation: {max_turns: 20}"] if imported.conversation and not system.outputs else []),
+        *([f"conversation: {flow(_conversation(system, rows))}"] if imported.conversation else []),
         *([f"repeat: {repeats}"] if repeats > 1 else []),
         "scorers:",
         *(f"  - {flow({each.kind: each.options})[1:-1] if each.options else each.kind}" for each in scorers),
@@ -121,6 +123,12 @@ def _suite(imported: Imported, system: ImportedSystem, at: int, source: str, row
         *(_gate(imported) if _decides(scorers, rows) else ["# gate: no scorer of the source decides"]),
     ]
     return "".join(f"{part}\n" for part in parts)
+
+
+def _conversation(system: ImportedSystem, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    longest = max(len(row.get("turns", ())) for row in rows)
+    played = any("user" in row for row in rows) and not system.outputs
+    return {"max_turns": max(20, longest), **({"user": {"chat": SIMULATOR}} if played else {})}
 
 
 def _decides(scorers: list[FoundScorer], rows: list[dict[str, Any]]) -> bool:
@@ -132,25 +140,23 @@ def _gate(imported: Imported) -> list[str]:
     return ["gate:", f"  - {least}", "  - no_regression: {baseline: main}"]
 
 
-def _scorers_for(rows: list[dict[str, Any]], system: ImportedSystem) -> Iterator[FoundScorer]:
-    """Yield scorers for the fields that the rows have, for a source that names none."""
-
-    def found(kind: str, options: Mapping[str, Any], needs: str) -> Iterator[FoundScorer]:
-        n_with = sum(row.get(needs) not in (None, "") for row in rows)
-        when = {} if n_with == len(rows) else {"when": {"has": needs}}
-        if n_with:
-            yield FoundScorer("", kind, {**options, **when})
-
+def _scorers_for(rows: list[dict[str, Any]], system: ImportedSystem) -> list[FoundScorer]:
+    """Return scorers for the fields that the rows have, for a source that names none."""
     checked = any("checks" in row for row in rows)
-    mark = {"advisory": True} if checked else {"min": 0.5}
-    yield from found("token_f1", mark, "reference")
-    reports = any((each.output or {}).keys() & {"tool_calls", "messages", "trajectory"} for each in system.outputs)
-    if reports or not system.outputs:
-        yield from found("tool_calls", {"match": "any_order"}, "expected_tool_calls")
-    if any((each.output or {}).get("state") is not None for each in system.outputs) or not system.outputs:
-        yield from found("state", {}, "expected_state")
-    if not any(row.get(name) is not None for row in rows for name in ("reference", "expected_tool_calls")):
-        yield FoundScorer("", "length", {"max": _MOST_WORDS, "advisory": True} if checked else {"min": 1, "max": 4000})
+    reported = [each.output.keys() for each in system.outputs if each.output is not None]
+    calls = all(keys & {"tool_calls", "messages", "trajectory"} for keys in reported)
+    wanted = [
+        ("token_f1", {"advisory": True} if checked else {"min": 0.5}, "reference"),
+        *([("tool_calls", {"match": "any_order"}, "expected_tool_calls")] if calls else []),
+        *([("state", {}, "expected_state")] if all("state" in keys for keys in reported) else []),
+    ]
+    found = []
+    for kind, options, field in wanted:
+        n_with = sum(row.get(field) not in (None, "") for row in rows)
+        when = {} if n_with == len(rows) else {"when": {"has": field}}
+        found += [FoundScorer("", kind, {**options, **when})] if n_with else []
+    any_answer = {"max": _MOST_WORDS, "advisory": True} if checked else {"min": 1, "max": 4000}
+    return found or [FoundScorer("", "length", any_answer)]
 
 
 def _cohorts(rows: list[dict[str, Any]]) -> list[str]:
@@ -181,6 +187,8 @@ def _notes(imported: Imported, source: str, counts: Mapping[str, tuple[int, int]
         lines += [f"| {_cell(loss.place)} | {_cell(loss.what)} | {_cell(loss.fix)} |" for loss in imported.losses]
     else:
         lines.append("Everything is carried over.")
+    if any("user" in case.fields for case in imported.cases) and not imported.systems[0].outputs:
+        lines += ["", f"The suite lets {SIMULATOR} play the user; name the model that you want under `conversation:`."]
     if imported.variables:
         lines += ["", "## Set before a run", ""]
         lines += [f"- `export {name}=...`: {_cell(what)}" for name, what in imported.variables.items()]

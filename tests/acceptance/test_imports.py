@@ -56,6 +56,59 @@ def test_promptfoo_results(tmp_path: Path) -> None:
     assert n_passed(made) == (2, 2)
 
 
+@pytest.mark.parametrize("suffix", ["json", "jsonl", "csv"])
+def test_deepeval_goldens(tmp_path: Path, suffix: str) -> None:
+    """The three files hold the same golden, with its output, calls and expected calls."""
+    made = imported(tmp_path, f"deepeval_goldens.{suffix}")
+    assert made.counts == {"case": (1, 1), "output": (1, 1)}
+    assert made.losses == []
+    assert made.golden == [
+        {
+            "id": "hours-1",
+            "input": "When do you open?",
+            "reference": "At 9 on weekdays.",
+            "reference_contexts": ["Open 9-17."],
+            "expected_tool_calls": [{"name": "hours", "arguments": {"day": "mon"}}],
+            "cohorts": {"topic": "hours"},
+        }
+    ]
+    calls = [{"name": "hours", "arguments": {"day": "mon"}, "result": "9-17"}]
+    assert made.answers[0]["output"] == {"text": "At 9.", "contexts": ["Open 9-17."], "tool_calls": calls}
+
+
+@pytest.mark.parametrize("suffix", ["json", "csv"])
+def test_deepeval_conversations(tmp_path: Path, suffix: str) -> None:
+    """A user with goal and persona, and the stored turns."""
+    made = imported(tmp_path, f"deepeval_conversations.{suffix}")
+    assert made.counts == {"case": (1, 1), "output": (1, 1)}
+    assert made.losses == []
+    assert made.golden[0]["user"]["persona"] == "Impatient, short sentences."
+    assert [message["role"] for message in made.answers[0]["output"]["messages"]] == ["user", "assistant"]
+    assert n_passed(made) == (1, 1)
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "csv"])
+def test_ragas_samples(tmp_path: Path, suffix: str) -> None:
+    """Question, passages, response and reference; the table's lists are Python's."""
+    made = imported(tmp_path, f"ragas_single.{suffix}")
+    assert made.counts == {"case": (1, 1), "output": (1, 1)}
+    assert made.losses == []
+    assert made.golden[0]["reference_contexts"] == ["Open 9-17."]
+    assert made.answers[0]["output"] == {"text": "At 9.", "contexts": ["Open 9-17."]}
+
+
+def test_ragas_conversations(tmp_path: Path) -> None:
+    """Calls of the agent beside the expected ones."""
+    made = imported(tmp_path, "ragas_multi.jsonl")
+    assert made.losses == []
+    expected = [{"name": "get_order", "arguments": {"order_id": "A-17"}}]
+    assert made.golden[0]["expected_tool_calls"] == expected
+    (row,) = evalkit.run(made.written.suites[0], out=tmp_path / "run", baseline="none").rows()
+    match = row.scores["tool_calls.match"]
+    assert isinstance(match, Score)
+    assert match.value == 1.0
+
+
 def test_the_command(tmp_path: Path) -> None:
     """The list is on the console, in 80 columns, with exit code 0; with --strict it is 2 and nothing is written."""
     words = [sys.executable, "-m", "evalkit", "import", str(DATA / "promptfooconfig.yaml"), "--out", "out"]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import test_deepeval_imports
+import test_ragas_imports
 from test_promptfoo_imports import CONFIG, config_of, result, results_of
 
 SAMPLES: dict[str, tuple[str, Any]] = {
@@ -37,9 +39,18 @@ SAMPLES: dict[str, tuple[str, Any]] = {
             result(None, failureReason=2, error="x", metadata={"messages": [{"role": "user", "content": "a"}]}),
         ),
     ),
+    "deepeval goldens": ("goldens.json", [test_deepeval_imports.GOLDEN, test_deepeval_imports.TALK]),
+    "ragas samples": (
+        "samples.jsonl",
+        f"{json.dumps(test_ragas_imports.SAMPLE)}\n{json.dumps(test_ragas_imports.TALK)}\n",
+    ),
 }
 """What the file is -> its name, and its content: a text, or a value that is written as JSON."""
-TEXTS = {"promptfoo config, YAML": ("promptfooconfig.yaml", CONFIG)}
+TEXTS = {
+    "promptfoo config, YAML": ("promptfooconfig.yaml", CONFIG),
+    "deepeval, CSV": ("goldens.csv", test_deepeval_imports.as_table([test_deepeval_imports.GOLDEN] * 3)),
+    "ragas, CSV": ("samples.csv", test_ragas_imports.as_table(test_ragas_imports.SAMPLE)),
+}
 
 
 def text_of(content: Any) -> str:
