@@ -21,6 +21,9 @@ def import_(
     format: Annotated[
         str | None, typer.Option(metavar="NAME", help="Format of the file. Default: found by its content.")
     ] = None,
+    answers: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="LangSmith runs with the outputs of the examples in SOURCE.")
+    ] = None,
     limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="Read at most this many cases.")] = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="Exit with 2 and write nothing if anything is lost.")
@@ -44,7 +47,7 @@ def import_(
 
     if format is not None and format not in NAMES:
         raise InputError(Problem("--format", f"no format {format!r}", f"choose from {', '.join(NAMES)}"))
-    request = ImportRequest(source=source, out=out, format=format, limit=limit, strict=strict)
+    request = ImportRequest(source=source, out=out, format=format, answers=answers, limit=limit, strict=strict)
     written = asyncio.run(import_source(request, os.environ))
     output = CommandOutput()
     for line in _lines(written, source):

@@ -27,7 +27,8 @@ MAX_DEPTH = 100
 """Levels of lists and mappings in a value."""
 MAX_NAME = 1_000
 """Characters of a key."""
-ZIP = b"PK\x03\x04"
+ZIP = (b"PK\x03\x04", b"PK\x05\x06")
+"""First bytes of a zip file, and of an empty one."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class Foreign:
         path: The file.
         lines: Line of each row.
         marks: Positions of the parts of a YAML document.
+        unknown: How many numbers are NaN or Infinity; they are read as null.
     """
 
     shown: str
@@ -49,6 +51,7 @@ class Foreign:
     path: Path
     lines: tuple[int, ...] = ()
     marks: Mapping[Keys, tuple[int, int]] = field(default_factory=dict)
+    unknown: int = 0
 
     def at(self, *keys: str | int) -> str:
         """Return the place of a value: file, line where it is known, and path."""
@@ -98,8 +101,8 @@ def _opened(path: Path, shown: str, name: str) -> Foreign:
         fix = "write it as YAML or JSON, or import the results that the tool writes"
         raise InputError(Problem(shown, "a program: an import runs nothing", fix))
     with open_file(path) as file:
-        head = file.read(len(ZIP))
-    if head == ZIP:
+        head = file.read(len(ZIP[0]))
+    if head in ZIP:
         return Foreign(shown, "archive", None, path)
     if name.endswith((".csv", ".tsv")):
         table = RawTable(shown, "cells")
@@ -109,9 +112,9 @@ def _opened(path: Path, shown: str, name: str) -> Foreign:
         value, marks = parse_foreign(text.encode(), shown, MAX_YAML_BYTES)
         return Foreign(shown, "document", value, path, marks=marks)
     if not name.endswith((".jsonl", ".ndjson")):
-        value = _document(text, shown)
+        value, unknown = _document(text, shown)
         if value is not _SEVERAL:
-            return Foreign(shown, "document", value, path)
+            return Foreign(shown, "document", value, path, unknown=unknown)
     return _of_rows(path, shown, "rows", partial(_lines, text, shown))
 
 
@@ -119,12 +122,28 @@ _SEVERAL = object()
 """Stands for a text of several JSON values, one a line."""
 
 
-def _document(text: str, shown: str) -> Any:
+def decode_document(text: str) -> tuple[Any, int]:
+    """Return the value of a JSON text, and how many NaN or Infinity it has, which are read as null.
+
+    Raises:
+        ValueError, RecursionError: as the decoder of golden rows.
+    """
+    unknown: list[str] = []
+    decoder = json.JSONDecoder(
+        object_pairs_hook=STRICT.object_pairs_hook,
+        parse_int=STRICT.parse_int,
+        parse_float=STRICT.parse_float,
+        parse_constant=unknown.append,
+    )
+    return decoder.decode(text), len(unknown)
+
+
+def _document(text: str, shown: str) -> tuple[Any, int]:
     try:
-        return STRICT.decode(text)
+        return decode_document(text)
     except json.JSONDecodeError as error:
         if error.msg == "Extra data" and error.lineno > 1:
-            return _SEVERAL
+            return _SEVERAL, 0
         what = f"not JSON: {error.msg}"
         fix = "name a whole JSON, JSON Lines, YAML or CSV file as the tool writes it"
         raise InputError(Problem(f"{shown}:{error.lineno}:{error.colno}", what, fix)) from None

@@ -291,9 +291,11 @@ def step_count(assertion: Assertion, draft: Draft) -> None:
     """Bound the number of steps."""
     _only_as_it_is(assertion)
     value = assertion.value if isinstance(assertion.value, Mapping) else {}
-    if value.get("type") not in _KINDS:
-        raise NotCarried(f"steps of type {value.get('type')!r} are not known", "use `steps: {kinds: [...]}`")
-    _count_steps(assertion, draft, value, _KINDS[value.get("type")])
+    kind = value.get("type")
+    kinds = _KINDS.get(kind) if kind is None or isinstance(kind, str) else None
+    if kinds is None:
+        raise NotCarried(f"steps of type {str(kind)[:40]!r} are not known", "use `steps: {kinds: [...]}`")
+    _count_steps(assertion, draft, value, kinds)
 
 
 def span_count(assertion: Assertion, draft: Draft) -> None:

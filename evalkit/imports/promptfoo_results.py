@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -41,6 +42,7 @@ def read_results(source: Foreign, limit: int | None = None) -> Imported:
     reader = ReadTests(source, stored=True)
     outputs: dict[tuple[int, str], list[StoredOutput]] = {}
     seen: dict[str, ReadTest | None] = {}
+    repeats: Counter[tuple[int, str, str]] = Counter()
     n_outputs = 0
     for at, row in enumerate(rows):
         place = source.at(*keys, at)
@@ -64,8 +66,8 @@ def read_results(source: Foreign, limit: int | None = None) -> Imported:
         column = row.get("promptIdx"), _label(row)
         number = column[0] if isinstance(column[0], int) else 0
         kept = outputs.setdefault((number, column[1]), [])
-        repeat = sum(each.case_id == case.id for each in kept)
-        kept.append(_stored(row, place, case.id, repeat))
+        repeats[number, column[1], case.id] += 1
+        kept.append(_stored(row, place, case.id, repeats[number, column[1], case.id] - 1))
     systems = [
         ImportedSystem(name=label, place=next(each.place for each in stored), outputs=tuple(stored))
         for (_, label), stored in sorted(outputs.items())

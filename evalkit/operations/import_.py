@@ -43,6 +43,7 @@ class ImportRequest:
         source: A file of another tool.
         out: Folder to write to; it must be empty, or not exist.
         format: Name of the format; `None` to find it by content.
+        answers: A file with outputs for the cases of the source.
         limit: Most cases to read.
         strict: Whether a loss is an error.
     """
@@ -50,6 +51,7 @@ class ImportRequest:
     source: Path
     out: Path
     format: str | None = None
+    answers: Path | None = None
     limit: int | None = None
     strict: bool = False
 
@@ -98,7 +100,9 @@ async def import_source(request: ImportRequest, env: Mapping[str, str]) -> Finis
     shown = request.source.name
     _refuse_full(request.out)
     source = open_foreign(request.source, shown)
-    sound = _Soundness(read_foreign(source, request.format, request.limit), request, env).checked()
+    answers = open_foreign(request.answers, request.answers.name) if request.answers is not None else None
+    imported = read_foreign(source, request.format, request.limit, answers)
+    sound = _Soundness(imported, request, env).checked()
     if not sound.cases:
         raise InputError(
             [*map(_problem, sound.losses), Problem(shown, "no case in it can be carried over", "see above")]
@@ -159,12 +163,12 @@ class _Soundness:
         cases = tuple(case for each in self.imported.cases if (case := self._case(each)))
         ids = {case.id for case in cases}
         systems = tuple(self._system(system, ids) for system in self.imported.systems)
-        scorers = tuple(self._scorers())
+        scorers = tuple(self._scorers(cases))
         return replace(self.imported, cases=cases, systems=systems, scorers=scorers, losses=tuple(self.losses))
 
     def _case(self, case: ImportedCase) -> ImportedCase | None:
         faults: list[tuple[str, str]] = []
-        row = _whole({"id": case.id, **case.fields})
+        row = self._whole({"id": case.id, **case.fields}, case.place)
         to_case(
             row,
             case.place,
@@ -176,14 +180,15 @@ class _Soundness:
             self.losses += [Loss(case.place, what, fix, "case") for what, fix in faults]
             return None
         fields = {name: value for name, value in row.items() if name != "id"}
-        checks = tuple(check for check in case.checks if self._is_sound(check, {**fields, "id": case.id}, case.place))
+        whole = [replace(each, options=self._whole(each.options, each.place)) for each in case.checks]
+        checks = tuple(each for each in whole if self._is_sound(each, {**fields, "id": case.id}, case.place))
         for each in checks[MOST_CHECKS:]:
             what = f"a case has at most {MOST_CHECKS} checks"
             self.losses.append(Loss(each.place, what, "split the test", each.part))
         return replace(case, fields=fields, checks=checks[:MOST_CHECKS])
 
     def _is_sound(self, check: FoundScorer, row: Mapping[str, Any], place: str) -> bool:
-        entry = _whole({check.kind: check.options})
+        entry = {check.kind: check.options}
         case = to_case({**row, "checks": [entry]}, place, lambda what, fix: None, converses=self.imported.conversation)
         if case is None:
             return True
@@ -195,25 +200,40 @@ class _Soundness:
             return False
         return True
 
-    def _scorers(self) -> Iterator[FoundScorer]:
+    def _scorers(self, cases: Iterable[ImportedCase]) -> Iterator[FoundScorer]:
+        present = {name for case in cases for name, value in case.fields.items() if value not in (None, "")}
         for at, found in enumerate(self.imported.scorers):
+            options = self._whole(found.options, found.place)
             builder = Builder(Document("", {}))
-            if scorer_entry(builder, found.kind, _whole(found.options), ("scorers", at), None, at) is not None:
-                yield found
-            else:
+            entry = scorer_entry(builder, found.kind, options, ("scorers", at), None, at)
+            if entry is not None and (entry.when is None or present.issuperset(entry.when.has)):
+                yield replace(found, options=options)
+            elif entry is None:
                 problem = builder.problems[0]
                 self.losses.append(Loss(found.place, f"{found.kind}: {problem.what}", problem.fix, found.part))
 
     def _system(self, system: ImportedSystem, ids: set[str]) -> ImportedSystem:
         if system.outputs:
-            return replace(system, outputs=tuple(each for each in system.outputs if self._is_kept(each, ids)))
+            whole = [replace(each, output=self._whole(each.output, each.place)) for each in system.outputs]
+            return replace(system, outputs=tuple(each for each in whole if self._is_kept(each, ids)))
         if system.options is None:
             return system
-        options = _relocated(system.options, self.request)
+        options = _relocated(self._whole(system.options, system.place), self.request)
         faults = [*_faults(options, self.request.out, self.env)]
         for what, fix in faults[:1]:
             self.losses.append(Loss(system.place, what, fix, "system"))
         return replace(system, options=None if faults else options)
+
+    def _whole(self, value: Any, place: str) -> Any:
+        """Return a JSON value without half characters: each becomes U+FFFD."""
+        text = json.dumps(value, ensure_ascii=False)
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            what = "half of a character (a lone surrogate) is written as U+FFFD"
+            self.losses.append(Loss(place, what, "write the whole character"))
+            return json.loads(text.encode("utf-8", "surrogatepass").decode("utf-8", "replace"))
+        return value
 
     def _is_kept(self, stored: StoredOutput, ids: set[str]) -> bool:
         if stored.case_id not in ids:
@@ -221,7 +241,7 @@ class _Soundness:
                 Loss(stored.place, "the case that it answers is not carried over", "see there", "output")
             )
             return False
-        if stored.failure is None and isinstance(ended := to_output(_whole(stored.output)), Failure):
+        if stored.failure is None and isinstance(ended := to_output(stored.output), Failure):
             self.losses.append(Loss(stored.place, ended.message, "export it again, or fix it in the source", "output"))
             return False
         return True
@@ -271,16 +291,6 @@ def _texts(value: Any, key: str) -> Iterator[tuple[str, str]]:
         )
         for name, inner in pairs:
             yield from _texts(inner, str(name))
-
-
-def _whole(value: Any) -> Any:
-    """Return a JSON value without half characters: each becomes U+FFFD."""
-    text = json.dumps(value, ensure_ascii=False)
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return json.loads(text.encode("utf-8", "surrogatepass").decode("utf-8", "replace"))
-    return value
 
 
 def _placeholders(imported: Imported) -> dict[str, str]:

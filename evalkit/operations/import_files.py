@@ -66,7 +66,7 @@ def files_of(imported: Imported, source: str, counts_of: Mapping[str, tuple[int,
     if any(not system.outputs and system.options is None for system in imported.systems):
         files[BOT] = _STARTER.read_text(encoding="utf-8")
     files[NOTES] = _notes(imported, source, counts_of, [*files])
-    return files
+    return {name: text.encode("utf-8", "surrogatepass").decode("utf-8", "replace") for name, text in files.items()}
 
 
 def _numbered(name: str, at: int) -> str:
@@ -78,7 +78,8 @@ def _golden_row(case: ImportedCase, recorded: Mapping[str, Any] | None) -> dict[
     row = {"id": case.id, **case.fields}
     if case.checks:
         row["checks"] = [{each.kind: each.options} if each.options else each.kind for each in case.checks]
-    if plain := {name: value for name, value in (recorded or {}).items() if isinstance(value, str | int | float)}:
+    values = {name: each.get("value") if isinstance(each, Mapping) else each for name, each in (recorded or {}).items()}
+    if plain := {name: value for name, value in values.items() if isinstance(value, str | int | float)}:
         row["recorded"] = plain
     return row
 
@@ -98,14 +99,14 @@ def _answer_row(stored: StoredOutput) -> dict[str, Any]:
 
 
 def _json_lines(rows: Iterable[Mapping[str, Any]]) -> str:
-    return "".join(json.dumps(row, ensure_ascii=False).encode("utf-8", "replace").decode() + "\n" for row in rows)
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
 
 def _suite(imported: Imported, system: ImportedSystem, at: int, source: str, rows: list[dict[str, Any]]) -> str:
     repeats = 1 + max((each.repeat for each in system.outputs), default=0)
     name = imported.name if len(imported.systems) == 1 else f"{imported.name} / {system.name}"
     replayed = {"replay": _numbered(ANSWERS, at)}
-    scorers = [*imported.scorers] or _scorers_for(rows, system)
+    scorers = _scorers(imported, system, rows)
     cohorts = _cohorts(rows)
     parts = [
         f"# Made by `evalkit import` from {on_one_line(source)}; {NOTES} says what is not carried over.",
@@ -140,8 +141,22 @@ def _gate(imported: Imported) -> list[str]:
     return ["gate:", f"  - {least}", "  - no_regression: {baseline: main}"]
 
 
+def _scorers(imported: Imported, system: ImportedSystem, rows: list[dict[str, Any]]) -> list[FoundScorer]:
+    """Return the scorers of the source, and others for what its rows expect beside them."""
+    if imported.all_pass:  # the source says what makes a case pass
+        return [*imported.scorers] or _scorers_for(rows, system) or [_any_answer(rows)]
+    known = {each.kind for each in imported.scorers}
+    found = [*imported.scorers, *(each for each in _scorers_for(rows, system) if each.kind not in known)]
+    return found or [_any_answer(rows)]
+
+
+def _any_answer(rows: list[dict[str, Any]]) -> FoundScorer:
+    checked = any("checks" in row for row in rows)
+    return FoundScorer("", "length", {"max": _MOST_WORDS, "advisory": True} if checked else {"min": 1, "max": 4000})
+
+
 def _scorers_for(rows: list[dict[str, Any]], system: ImportedSystem) -> list[FoundScorer]:
-    """Return scorers for the fields that the rows have, for a source that names none."""
+    """Return scorers for the fields that the rows have."""
     checked = any("checks" in row for row in rows)
     reported = [each.output.keys() for each in system.outputs if each.output is not None]
     calls = all(keys & {"tool_calls", "messages", "trajectory"} for keys in reported)
@@ -155,8 +170,7 @@ def _scorers_for(rows: list[dict[str, Any]], system: ImportedSystem) -> list[Fou
         n_with = sum(row.get(field) not in (None, "") for row in rows)
         when = {} if n_with == len(rows) else {"when": {"has": field}}
         found += [FoundScorer("", kind, {**options, **when})] if n_with else []
-    any_answer = {"max": _MOST_WORDS, "advisory": True} if checked else {"min": 1, "max": 4000}
-    return found or [FoundScorer("", "length", any_answer)]
+    return found
 
 
 def _cohorts(rows: list[dict[str, Any]]) -> list[str]:

@@ -14,6 +14,7 @@ from import_lab import Import, bytes_of, import_file
 
 import evalkit
 from evalkit import Score
+from evalkit.errors import InputError
 
 DATA = Path(__file__).parents[3] / "shared" / "data" / "interop"
 pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason="the files of other tools are not on this machine")
@@ -53,6 +54,21 @@ def test_promptfoo_results(tmp_path: Path) -> None:
     assert made.counts == {"case": (2, 2), "assertion": (7, 7), "output": (2, 2)}
     assert [row["recorded"]["score"] for row in made.answers] == [1, 1]
     assert [len(row["recorded"]["assertions"]) for row in made.answers] == [4, 3]
+    assert n_passed(made) == (2, 2)
+
+
+@pytest.mark.parametrize("name", ["inspect_log.json", "inspect_log.eval"])
+def test_inspect_logs(tmp_path: Path, name: str) -> None:
+    """Accuracy 1 of the scorer `includes`, recorded and by our check; 73 and 44 tokens of each epoch, as it counted."""
+    made = imported(tmp_path, name)
+    assert made.counts == {"case": (1, 1), "output": (2, 2), "scorer": (1, 1)}
+    assert made.losses == []
+    assert [row["recorded"]["includes"]["value"] for row in made.answers] == [1.0, 1.0]
+    assert [row["output"]["usage"]["input_tokens"] for row in made.answers] == [73, 73]
+    assert [row["output"]["usage"]["output_tokens"] for row in made.answers] == [44, 44]
+    assert [[step["kind"] for step in row["output"]["trajectory"]] for row in made.answers] == [
+        ["llm", "tool", "llm"]
+    ] * 2
     assert n_passed(made) == (2, 2)
 
 
@@ -107,6 +123,63 @@ def test_ragas_conversations(tmp_path: Path) -> None:
     match = row.scores["tool_calls.match"]
     assert isinstance(match, Score)
     assert match.value == 1.0
+
+
+def test_lm_eval(tmp_path: Path) -> None:
+    """The filtered response and the score that lm-eval gave it."""
+    made = imported(tmp_path, "lm_eval_samples_toy.jsonl")
+    assert (made.counts, made.losses) == ({"case": (1, 1), "output": (1, 1)}, [])
+    assert made.answers[0]["recorded"] == {"exact_match": 1.0}
+    assert n_passed(made) == (1, 1)
+
+
+def test_openai_evals(tmp_path: Path) -> None:
+    """A chat with a system message, and several right answers."""
+    made = imported(tmp_path, "openai_evals.jsonl")
+    assert (made.counts, made.losses) == ({"case": (2, 2)}, [])
+    assert [row["reference"] for row in made.golden] == [["At 9."], ["closed", "not at all"]]
+
+
+def test_langsmith(tmp_path: Path) -> None:
+    """Examples with the outputs of their runs; 40 and 12 tokens, counted once."""
+    made = imported(tmp_path, "langsmith_examples.jsonl", answers=DATA / "langsmith_runs.jsonl")
+    assert (made.counts, made.losses) == ({"case": (1, 1), "output": (1, 1)}, [])
+    output = made.answers[0]["output"]
+    assert output["usage"] == {"input_tokens": 40, "output_tokens": 12}
+    assert [(step["name"], step["arguments"]) for step in output["trajectory"]] == [("get_order", {"order_id": "A-17"})]
+    assert n_passed(made) == (1, 1)
+
+
+def test_langsmith_runs(tmp_path: Path) -> None:
+    """Runs alone are cases too."""
+    made = imported(tmp_path, "langsmith_runs.jsonl")
+    assert (made.counts, made.losses) == ({"case": (1, 1), "output": (1, 1)}, [])
+
+
+def test_adk(tmp_path: Path) -> None:
+    """A scripted talk with its calls and state, and a played one."""
+    made = imported(tmp_path, "adk.evalset.json")
+    assert (made.counts, made.losses) == ({"case": (2, 2)}, [])
+    assert made.golden[0]["expected_state"] == {"orders.A-17": "refunded"}
+    assert made.golden[1]["user"]["opening"] == "I want a refund."
+
+
+def test_mlflow(tmp_path: Path) -> None:
+    """40 and 12 tokens, the call with its result, and ann's verdict as a label."""
+    made = imported(tmp_path, "mlflow_trace.json")
+    assert made.counts == {"case": (1, 1), "output": (1, 1), "label": (1, 1)}
+    assert made.losses == []
+    output = made.answers[0]["output"]
+    assert output["usage"] == {"input_tokens": 40, "output_tokens": 12}
+    assert [step["result"] for step in output["trajectory"] if step["kind"] == "tool"] == [{"total": 20}]
+    assert '"scorer": "correct", "label": "pass", "rater": "ann"' in made.read("labels.jsonl")
+    assert n_passed(made) == (1, 1)
+
+
+def test_traces_are_not_read_yet(tmp_path: Path) -> None:
+    """OTLP is no format of this command: it says which are."""
+    with pytest.raises(InputError, match="no format is recognised in it"):
+        import_file(DATA / "genai_openai_agents.otlp.json", tmp_path / "out")
 
 
 def test_the_command(tmp_path: Path) -> None:

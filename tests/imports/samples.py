@@ -6,6 +6,8 @@ import json
 from typing import Any
 
 import test_deepeval_imports
+import test_inspect_imports
+import test_other_imports
 import test_ragas_imports
 from test_promptfoo_imports import CONFIG, config_of, result, results_of
 
@@ -39,7 +41,15 @@ SAMPLES: dict[str, tuple[str, Any]] = {
             result(None, failureReason=2, error="x", metadata={"messages": [{"role": "user", "content": "a"}]}),
         ),
     ),
+    "inspect log": ("log.json", test_inspect_imports.LOG),
     "deepeval goldens": ("goldens.json", [test_deepeval_imports.GOLDEN, test_deepeval_imports.TALK]),
+    "lm-eval samples": ("samples.jsonl", test_other_imports.lines(*[test_other_imports.LM_EVAL] * 2)),
+    "OpenAI evals samples": ("openai.jsonl", test_other_imports.lines(*test_other_imports.OPENAI)),
+    "LangSmith examples": ("examples.jsonl", test_other_imports.lines(*test_other_imports.EXAMPLES)),
+    "LangSmith runs": ("runs.jsonl", test_other_imports.lines(*test_other_imports.RUNS)),
+    "ADK eval set": ("shop.evalset.json", test_other_imports.ADK),
+    "MLflow traces": ("trace.json", test_other_imports.TRACE),
+    "MLflow records": ("records.json", test_other_imports.RECORDS),
     "ragas samples": (
         "samples.jsonl",
         f"{json.dumps(test_ragas_imports.SAMPLE)}\n{json.dumps(test_ragas_imports.TALK)}\n",

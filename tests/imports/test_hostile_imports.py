@@ -106,7 +106,7 @@ def test_a_file_that_is_cut_is_refused(tmp_path: Path, kind: str) -> None:
         ("a.js", "process.exit()", "a program: an import runs nothing"),
         ("a.csv", "a,b\n1,2\n", "no format is recognised"),
         ("a.csv", 'a,b\n"1,2\n', "a.csv:2: not CSV"),
-        ("a.zip", "PK\x03\x04 and so on", "no format is recognised"),
+        ("a.zip", "PK\x03\x04 and so on", "not a whole zip file"),
     ],
     ids=lambda each: each[:30],
 )
