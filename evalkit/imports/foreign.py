@@ -22,6 +22,7 @@ from evalkit.golden.source import GoldenSource
 
 MAX_JSON_BYTES = 64 << 20
 MAX_YAML_BYTES = 4 << 20
+MAX_TABLE_CHARS = 64 << 20
 MAX_ROWS = 100_000
 MAX_DEPTH = 100
 """Levels of lists and mappings in a value."""
@@ -175,9 +176,12 @@ def _of_rows(
     lines: list[int] = []
     rows: list[Any] = []
     note = noting(problems)
+    n_chars = 0
     for line, row in readable(read(note), shown, note):
-        if len(rows) == MAX_ROWS:
-            note(Problem(f"{shown}:{line}", f"more than {MAX_ROWS:,} rows", "split the file"))
+        n_chars += sum(len(cell) for cell in row.values() if isinstance(cell, str)) if kind == "table" else 0
+        if len(rows) == MAX_ROWS or n_chars > MAX_TABLE_CHARS:
+            what = f"more than {MAX_ROWS:,} rows, or {MAX_TABLE_CHARS >> 20} MiB of text"
+            note(Problem(f"{shown}:{line}", what, "split the file"))
             break
         lines.append(line)
         rows.append(row)

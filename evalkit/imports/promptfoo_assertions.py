@@ -44,12 +44,14 @@ class Draft:
         checks: Rules of this case.
         scorers: Scorers that belong to the suite, for this case.
         stored: Whether the answers are stored ones.
+        notes: What the last assertion loses of its meaning, and the fix.
     """
 
     fields: dict[str, Any]
     stored: bool = False
     checks: list[FoundScorer] = field(default_factory=list)
     scorers: list[FoundScorer] = field(default_factory=list)
+    notes: list[tuple[str, str]] = field(default_factory=list)
 
     def expect(self, name: str, value: Any) -> None:
         """Set a field that a scorer reads.
@@ -157,6 +159,7 @@ def similar(assertion: Assertion, draft: Draft) -> None:
     least = 0.75 if assertion.threshold is None else assertion.threshold
     _only_as_it_is(assertion)
     add_scorer(assertion, draft, "similarity", {"min": least})
+    draft.notes.append(("another embedding gives other figures", "choose `min` by a run of your system"))
 
 
 def overlap(kind: str) -> Carry:
@@ -166,6 +169,7 @@ def overlap(kind: str) -> Carry:
         _only_as_it_is(assertion)
         _refer(assertion, draft)
         add_scorer(assertion, draft, kind, {"advisory": True})
+        draft.notes.append(("the formula differs, so the figure is shown only", "give the scorer a `min` of your own"))
 
     return add
 
@@ -202,6 +206,9 @@ def judged(text: str, *, reference: bool = False) -> Carry:
             raise NotCarried("its text has `{{`", "write the text without it")
         body = text if reference else text.replace("VALUE", value)
         add_scorer(assertion, draft, "judge", {"rubric": body})
+        if assertion.threshold is not None:
+            what = f"threshold {assertion.threshold:g}: the judge says pass or fail"
+            draft.notes.append((what, "write the rubric for a scale of levels: docs/judges.md"))
 
     return add
 

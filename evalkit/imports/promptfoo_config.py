@@ -40,7 +40,11 @@ def read_config(source: Foreign, limit: int | None = None) -> Imported:
         reader.lose(source.at("defaultTest"), "names a file, which an import does not open", "write its content there")
         default = {}
     default = default or {}
-    reader.others({key: each for key, each in default.items() if key != "assert"}, source.at("defaultTest"))
+    options = {key: each for key, each in mapping_of(default.get("options")).items() if key != "provider"}
+    reader.others({**default, "options": options}, source.at("defaultTest"))
+    repeat = mapping_of(value.get("evaluateOptions")).get("repeat")
+    if repeat not in (None, 1):
+        reader.lose(source.at("evaluateOptions"), f"repeat {str(repeat)[:20]}", "write `repeat:` into the suite")
     tests = value.get("tests", [{}])
     if not isinstance(tests, list):
         reader.lose(source.at("tests"), "names a file, which an import does not open", "write the tests there", "case")
@@ -92,13 +96,11 @@ def _made(provider: Any, prompt: Any, fields: Mapping[str, str], reader: ReadTes
         raise NotCarried(f"the prompt {prompt[:60]!r} is a file, which an import does not open", "write the text there")
     if isinstance(prompt, str):
         refuse_file(prompt)
-    made = system_of(provider, prompt, fields)
-    if made.reads_prompt:
-        name = FILLED if number is None else f"{FILLED}_{number + 1}"
+    made = system_of(provider, prompt, fields, FILLED if number is None else f"{FILLED}_{number + 1}")
+    if made.reads != INPUT:
         for test in reader.tests:
-            test.draft.fields[name] = render(prompt, test.variables)
-        made.options["fields"] = [name]
-        made.notes = [(what, fix.replace(FILLED, name)) for what, fix in made.notes]
+            test.draft.fields[made.reads] = render(prompt, test.variables)
+        made.options["fields"] = [made.reads]
     return made
 
 

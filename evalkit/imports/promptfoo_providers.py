@@ -31,7 +31,7 @@ _PARAMETERS = (
     *("reasoning_effort", "max_completion_tokens", "top_k", "logit_bias", "parallel_tool_calls"),
 )
 """Keys of a request that have the same name on both sides."""
-_ECHO = "import json, sys; print(json.load(sys.stdin)['input'])"
+_ECHO = "import json, sys; print(json.load(sys.stdin)['%s'])"
 _FIX = "call it in bot.py, or write `system:` yourself: docs/systems.md"
 _PICK = re.compile(r"json((?:\.\w+|\[\d+\])*)")
 INPUT = "input"
@@ -64,13 +64,13 @@ class Made:
         options: As under `system:` in a suite.
         notes: What is not carried over, and the fix.
         variables: Environment variable -> what it holds.
-        reads_prompt: Whether the program reads the filled prompt, which is then a field of each row.
+        reads: Field that a program reads the filled prompt from, if that is more than the input.
     """
 
     options: dict[str, Any]
     notes: list[tuple[str, str]] = field(default_factory=list)
     variables: dict[str, str] = field(default_factory=dict)
-    reads_prompt: bool = False
+    reads: str = INPUT
 
 
 def read_provider(value: Any, place: str) -> Provider:
@@ -96,13 +96,14 @@ def read_provider(value: Any, place: str) -> Provider:
     raise NotCarried("a provider without an id", _FIX)
 
 
-def system_of(provider: Provider, prompt: Any, fields: Mapping[str, str]) -> Made:
+def system_of(provider: Provider, prompt: Any, fields: Mapping[str, str], filled: str = INPUT) -> Made:
     """Return the system that a provider with a prompt is.
 
     Args:
         provider: the provider.
         prompt: text, or a list of chat messages.
         fields: variable -> field of our rows.
+        filled: field for the filled prompt, for programs.
 
     Raises:
         NotCarried: it has no counterpart.
@@ -111,10 +112,10 @@ def system_of(provider: Provider, prompt: Any, fields: Mapping[str, str]) -> Mad
     if head in ("http", "https") or provider.id in ("http", "https"):
         made = _http(provider, prompt, fields)
     elif head == "exec":
-        made = _command(rest, prompt, fields)
+        made = _command(rest, _read_field(prompt, fields, filled))
     elif provider.id == "echo":
-        made = Made({"command": ["python3", "-c", _ECHO]})
-        _fill_input(made, prompt, fields)
+        reads = _read_field(prompt, fields, filled)
+        made = Made({"command": ["python3", "-c", _ECHO % reads]}, reads=reads)
     elif head in _VENDORS:
         made = _chat(provider, _VENDORS[head], rest, prompt, fields)
     else:
@@ -200,28 +201,22 @@ def _messages(prompt: Any) -> list[Mapping[str, Any]] | None:
     return None
 
 
-def _fill_input(made: Made, prompt: Any, fields: Mapping[str, str]) -> None:
-    """Let a program read the filled prompt, if that is more than the input."""
+def _read_field(prompt: Any, fields: Mapping[str, str], filled: str) -> str:
+    """Return the field that holds the filled prompt: the input, if the prompt is nothing else."""
     if _messages(prompt) is not None:
         raise NotCarried("the prompt is a chat", "build it in the program")
-    if renamed(str(prompt), fields) != "{{input}}":
-        made.reads_prompt = True
+    return INPUT if renamed(str(prompt), fields) == "{{input}}" else filled
 
 
-def _command(line: str, prompt: Any, fields: Mapping[str, str]) -> Made:
+def _command(line: str, reads: str) -> Made:
     try:
         words = shlex.split(line)
     except ValueError:
         words = []
     if not words:
         raise NotCarried("a command that cannot be split into words", _FIX)
-    made = Made({"command": words})
-    _fill_input(made, prompt, fields)
-    fix = 'let it read `json.load(sys.stdin)["input"]`'
-    if made.reads_prompt:
-        fix = 'let it read `json.load(sys.stdin)["filled_prompt"]`'
-    made.notes.append(("a program gets the prompt as an argument there, and as JSON on its standard input here", fix))
-    return made
+    what = "a program gets the prompt as an argument there, and as JSON on its standard input here"
+    return Made({"command": words}, [(what, f'let it read `json.load(sys.stdin)["{reads}"]`')], reads=reads)
 
 
 def _http(provider: Provider, prompt: Any, fields: Mapping[str, str]) -> Made:

@@ -21,7 +21,7 @@ _QUESTIONS = ("input", "question", "query", "prompt", "text", "message", "user_i
 MOST_TESTS = 10_000
 _ASSERT_KEYS = {"type", "value", "threshold", "weight", "metric", "assert"}
 _TEST_KEYS = {"description", "vars", "assert", "threshold", "metadata", "options"}
-_OUR_OPTIONS = {"disableVarExpansion", "provider", "repeat"}
+_OUR_OPTIONS = {"disableVarExpansion"}
 KEY_FIX = "write by hand what it does, or leave it out"
 
 
@@ -75,7 +75,8 @@ class ReadTests:
         given: dict[str, Any],
         name: str,
     ) -> ReadTest:
-        variables = {key: render(value, given) for key, value in given.items()}
+        # The variables of results are filled already: what looks like a template there is text.
+        variables = given if self.stored else {key: render(value, given) for key, value in given.items()}
         metadata = {**mapping_of(default.get("metadata")), **mapping_of(test.get("metadata"))}
         metadata = {key: value for key, value in metadata.items() if not key.startswith("_")}
         fields = {own_field(key): value for key, value in variables.items()}
@@ -122,7 +123,10 @@ class ReadTests:
             kind.startswith("not-"),
         )
         before = len(draft.checks), len(draft.scorers)
+        draft.notes.clear()
         carry(given, draft)
+        for what, fix in draft.notes:
+            self.lose(place, f"{kind}: {what}", fix)
         self._weighted(item, place, draft, before)
 
     def _weighted(self, item: Mapping[str, Any], place: str, draft: Draft, before: tuple[int, int]) -> None:

@@ -162,7 +162,9 @@ def test_an_assertion_becomes_a_scorer(tmp_path: Path, assertion: dict[str, Any]
     """What needs a model or an embedding is a scorer of the suite."""
     made = import_text(tmp_path, "c.json", config_of(assertion))
     assert [next(iter(each)) for each in made.suite["scorers"]] == [kind]
-    assert made.losses == []
+    assert made.counts["assertion"] == (1, 1)
+    noted = kind in ("similarity", "rouge_l", "bleu")  # figures that differ from those of promptfoo
+    assert len(made.losses) == noted
 
 
 TYPES = """
@@ -244,6 +246,28 @@ def test_weights_and_thresholds_are_noted(tmp_path: Path) -> None:
     ]
     assert made.counts["assertion"] == (2, 2)
     assert [what[:13] for _, what in made.losses] == ["weight 3: a c", "threshold 0.5"]
+
+
+def test_what_an_assertion_loses_of_its_meaning_is_noted(tmp_path: Path) -> None:
+    """A rubric passes or fails, whatever the threshold; a test's own judge and repeats are not read."""
+    config = config_of({"type": "llm-rubric", "value": "Polite.", "threshold": 0.8}, options={"provider": "openai:m"})
+    made = import_text(tmp_path, "c.json", {**config, "evaluateOptions": {"repeat": 3}})
+    assert sorted(what for _, what in made.losses) == [
+        "`options.provider` of the test is not read",
+        "llm-rubric: threshold 0.8: the judge says pass or fail",
+        "repeat 3",
+    ]
+
+
+def test_the_judge_of_a_config_is_the_judge_of_the_suite(tmp_path: Path) -> None:
+    """Named under `defaultTest.options.provider`."""
+    config = {
+        **config_of({"type": "llm-rubric", "value": "Polite."}),
+        "defaultTest": {"options": {"provider": "openai:gpt-4o"}},
+    }
+    made = import_text(tmp_path, "c.json", config)
+    assert made.suite["judge"] == {"chat": {"model": "openai/gpt-4o"}}
+    assert made.losses == []
 
 
 def test_a_set_without_a_threshold_is_its_assertions(tmp_path: Path) -> None:
@@ -394,6 +418,15 @@ def test_a_test_that_was_run_again_is_a_repeat(tmp_path: Path) -> None:
     made = import_text(tmp_path, "o.json", results_of(result("hello"), result("bye")))
     assert [(row["id"], row["repeat"]) for row in made.answers] == [("test-1", 0), ("test-1", 1)]
     assert made.suite["repeat"] == 2
+
+
+def test_variables_of_results_are_text(tmp_path: Path) -> None:
+    """They were filled before the call; an assertion of them is filled from them."""
+    row = result("hello {{name}}", question="What is {{name}}?")
+    row["testCase"]["assert"] = [{"type": "contains", "value": "{{question}}"}]
+    made = import_text(tmp_path, "o.json", results_of(row))
+    assert made.golden[0]["input"] == "What is {{name}}?"
+    assert made.golden[0]["checks"] == [{"contains": {"all": ["What is {{name}}?"], "ignore_case": False}}]
 
 
 def test_results_in_json_lines(tmp_path: Path) -> None:
