@@ -6,6 +6,7 @@ Each is imported when it is called, so that `--help` and `--version` cost little
 from __future__ import annotations
 
 from importlib import import_module
+from keyword import iskeyword
 from typing import Any, NamedTuple
 
 import typer
@@ -26,6 +27,9 @@ COMMANDS = {
         "init", "Write a suite, five golden cases, a small system under test and a workflow; they run without editing."
     ),
     "check": Listed("check", "Check a suite, its golden set, labels, scorers and gate without calling anything."),
+    "import": Listed(
+        "import_", "Make a suite, golden rows and stored outputs of another tool's file; nothing is run or fetched."
+    ),
     "run": Listed("run", "Run a suite: call the system, grade every answer, decide."),
     "gate": Listed("gate", "Decide again from the rows of a run, after a change of the gate or of the baseline."),
     "report": Listed(
@@ -72,7 +76,8 @@ def command(name: str) -> Any:
     """Import a command, or a group of commands, and build its flags."""
     from typer.main import get_group
 
-    found = getattr(import_module(f"evalkit.cli.{COMMANDS[name].module}"), name)
+    # `import` is a word of Python, so the function is called `import_`.
+    found = getattr(import_module(f"evalkit.cli.{COMMANDS[name].module}"), f"{name}_" if iskeyword(name) else name)
     made = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
     made.callback()(lambda: None)
     if isinstance(found, typer.Typer):
@@ -82,7 +87,7 @@ def command(name: str) -> Any:
 
         made.command(cls=_FromEnvironment, context_settings={"auto_envvar_prefix": ENV_PREFIX})(found)
     else:
-        made.command()(found)
+        made.command(name)(found)
     return get_group(made).commands[name]
 
 

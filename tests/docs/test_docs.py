@@ -130,15 +130,13 @@ def test_the_inputs_and_outputs_of_the_action_are_in_the_guide() -> None:
 def test_the_commands_of_the_readme_run_in_their_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every `evalkit ...` line of README and guides runs in a fresh project, top to bottom.
 
-    Those of conversations.md and compare.md are other projects: see `test_conversations_guide.py` and
-    `test_compare_guide.py`.
+    Those of compare.md, conversations.md and import.md are other projects: see their own tests.
     """
     (tmp_path / "pyproject.toml").touch()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("JUDGE_API_KEY", "key-for-tests")
-    found = [
-        block.values[0] for block in blocks("sh") if not str(block.id).startswith(("conversations.md", "compare.md"))
-    ]
+    others = ("compare.md", "conversations.md", "import.md")
+    found = [block.values[0] for block in blocks("sh") if not str(block.id).startswith(others)]
     lines = [line for text in found for line in text.splitlines() if line.startswith("evalkit ")]
     assert len(lines) >= 9
     with FakeModel(grade) as server:
