@@ -24,7 +24,7 @@ _FOREIGN = "save it in Excel as .xlsx, or as CSV UTF-8"
 _TEXT_OF_FORMULA = "str"
 """Type of a cell whose formula gave an empty text."""
 _COUNTED = 1_000
-"""Rows up to which sheets are counted, to propose the longest."""
+"""Maximum number of rows to count in a sheet, to propose the longest."""
 _NO_VALUE = Unreadable("a formula without a stored value", "open the file in Excel and save it, or write the value")
 
 

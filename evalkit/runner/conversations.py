@@ -100,7 +100,7 @@ async def open_system(system: SystemConfig, prepared: Prepared) -> AsyncIterator
 
 
 def _of_its_own(answer: Answer) -> Answer:
-    """Return the answer with the steps that the system took, and none of the history that the case brings."""
+    """Return the answer with the steps that the system took, without those of the history in the case."""
 
     async def call(case: Case, repeat: int) -> Output | Failure:
         ended = await answer(case, repeat)

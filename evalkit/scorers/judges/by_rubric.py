@@ -1,4 +1,4 @@
-"""Hold what scorers that put a rubric to judges have in common."""
+"""Provide the base class of scorers that ask judges to grade by a rubric."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 
 class ByRubric(ABC):
-    """A scorer bound to its rubric and to the endpoints that are asked, which may be none.
+    """A scorer bound to its rubric and to the endpoints to ask, if there are any.
 
     Args:
-        name: Of the scorer.
-        rubric: What the judges grade by.
+        name: Name of the scorer.
+        rubric: Rubric for the judges.
         judges: The judge and its panel; empty if the suite has no endpoint.
     """
 
