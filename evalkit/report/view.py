@@ -21,7 +21,7 @@ from evalkit.report.cohort_table import (
 from evalkit.report.corrections import correction_lines
 from evalkit.report.distributions import Histogram
 from evalkit.report.gate_lines import GateLine, gate_lines
-from evalkit.report.headline import WORDS, headline, lead_of, spoken
+from evalkit.report.headline import WORDS, for_people, headline, lead_of, spoken
 from evalkit.report.judges import JudgeLine, JudgePanel, judge_line, judge_panels
 from evalkit.report.next_steps import NextStep, Places, next_steps
 from evalkit.report.nodes import NodeLine, node_lines
@@ -38,6 +38,7 @@ from evalkit.text.numbers import (
     figure,
     plural,
     style_of,
+    with_signs,
 )
 from evalkit.types import Metric
 
@@ -182,6 +183,7 @@ def build_view(  # noqa: PLR0913 - what a view is made of
         past: stored runs of the suite with this one, the oldest first.
         places: the paths in the commands of the next steps.
     """
+    decision = for_people(decision)
     styles, advisory = _styles(summary, decision), frozenset(manifest.advisory)
     repeat_rule = manifest.repeat_rule
     found = walk(rows, baseline_rows, decision, summary.metrics, advisory, repeat_rule)
@@ -292,7 +294,7 @@ def _why(decision: Decision, partial: str | None, n_unpaired: int) -> tuple[str,
     if decision.outcome == "approved" and found is not None and not found.new_failures:
         return (unpaired_sentence(n_unpaired) if n_unpaired else "no case newly fails",)
     lead = lead_of(decision)
-    elsewhere = {each.told(decision.amended_since) for each in decision.amendments}
+    elsewhere = {with_signs(each.told(decision.amended_since)) for each in decision.amendments}
     if partial is not None:
         said = {PARTIAL_RUN.format(partial)}
     else:
@@ -352,7 +354,7 @@ def _sight(comparison: Comparison | None) -> tuple[str, ...]:
 
 def _before(decision: Decision) -> tuple[str, ...]:
     """Return earlier blocks that do not affect this decision, such as those of another system at the same commit."""
-    return tuple(text for each in decision.decided_before if (text := str(each)) not in decision.reasons)
+    return tuple(text for each in decision.decided_before if (text := with_signs(str(each))) not in decision.reasons)
 
 
 def _incomparable(comparison: Comparison | None) -> tuple[str, ...]:
