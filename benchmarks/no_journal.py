@@ -1,6 +1,6 @@
 """Run `evalkit` without writing rows or recording calls, to measure the cost of the journal.
 
-Takes the words of the command line.
+It takes the same arguments as `evalkit`.
 """
 
 from evalkit.store.journal import Journal
@@ -8,7 +8,7 @@ from evalkit.store.running import Running
 
 
 def nothing(*_: object) -> None:
-    """Stand in for a write."""
+    """Replace a function that writes."""
 
 
 if __name__ == "__main__":

@@ -66,7 +66,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--cases", type=int, nargs="+", default=[100, 2000, 10000])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--turns", type=int, default=0, help="turns of each conversation; 0 asks single questions")
-    parser.add_argument("--jobs", nargs="+", help="measure the bare loop and these jobs alone")
+    parser.add_argument("--jobs", nargs="+", help="measure only the bare loop and these jobs")
     parser.add_argument("--peer", action="append", default=[])
     parser.add_argument("--json")
     return parser.parse_args()
@@ -125,12 +125,12 @@ def _peer_cases(file: Path, n_cases: int) -> None:
 
 @dataclass(frozen=True)
 class Round:
-    """One job, once."""
+    """One measurement of one job."""
 
     whole: Measured
     n_calls: int
     calls_s: float
-    """From the first request to the last reply."""
+    """Seconds from the first request to the last reply."""
 
 
 def _rounds(jobs: dict[str, Job], rounds: int, url: str) -> dict[str, dict[str, float]]:

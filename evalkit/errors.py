@@ -132,7 +132,7 @@ class StoreError(EvalkitError):
             place: file or folder.
             error: the error of the operating system.
             then: next action after the fix.
-            needed: such as `300 bytes needed`.
+            needed: requirement, such as `300 bytes needed`.
         """
         what = f"{error.strerror or error}{f', {needed}' if needed else ''}"
         return cls(f"{place}: {what}; {fix_of(error)}, {then}")

@@ -82,7 +82,7 @@ class Agreement:
     questions: int | None = None
     """Number of independent questions of the labelled answers; `None` in records of older versions."""
     questions_needed: int | None = None
-    """Total questions that those labels would have to cover."""
+    """Number of questions that those labels would have to cover."""
     observed: float | None = None
     """Share of labels on which judge and rater agree."""
     prevalence: float | None = None
@@ -261,7 +261,7 @@ class Decision:
     outcome: Outcome
     checks: tuple[Check, ...]
     reasons: tuple[str, ...] = ()
-    """Reasons why it is not an unconditional approval, most important first."""
+    """Reasons why the decision is not an unconditional approval, most important first."""
     comparison: Comparison | None = None
     amendments: tuple[Amendment, ...] = ()
     """Changes of the rules made along with the system, the looser ones first."""

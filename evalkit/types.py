@@ -52,9 +52,9 @@ class ToolCall:
     result: Any = None
     """Result of the tool."""
     error: str | None = None
-    """Why the tool failed or refused; `None` if it did not."""
+    """Reason why the tool failed or refused; `None` if it did not."""
     turn: int | None = None
-    """The user turn that it belongs to, counted from 1."""
+    """Number of the user turn, counted from 1."""
     started_s: float | None = None
     """Seconds since the output began."""
     ended_s: float | None = None
@@ -88,7 +88,7 @@ class Origin:
     score: float | None = None
     """Relevance on the retriever's own scale."""
     source: str = ""
-    """The document that it is a part of."""
+    """The document that contains the text."""
     details: Mapping[str, Any] = field(default_factory=dict)
     """Every other key of the context."""
 
@@ -150,11 +150,11 @@ class Step:
     call_id: str = ""
     """The id that the model gave the call of a tool."""
     turn: int | None = None
-    """The user turn that it belongs to, counted from 1."""
+    """Number of the user turn, counted from 1."""
     arguments: Mapping[str, Any] | None = None
     result: Any = None
     error: str | None = None
-    """Why it failed; `denied: ...` if it was refused before it took effect."""
+    """Reason for a failure; `denied: ...` if the step was refused before it took effect."""
     started_s: float | None = None
     """Seconds since the output began; steps of one time keep the order of the list."""
     ended_s: float | None = None
@@ -162,7 +162,7 @@ class Step:
     decision: Approval | None = None
     """Decision of a person, in a step of kind `approval`."""
     recorded_by: Literal["system", "evalkit"] = "system"
-    """Who recorded it: `evalkit` if it ran the tool or answered the request itself."""
+    """Source of the record: `evalkit` if it ran the tool or answered the request itself."""
     details: Mapping[str, Any] = field(default_factory=dict)
     """Every other key of the step."""
 

@@ -13,7 +13,7 @@ RANKS = (
     {"stats", "disk", "formats", "net"},
     {"aggregate", "golden", "llm"},
     {"trust", "scorers", "systems"},
-    {"store"},
+    {"store", "imports"},
     {"gate", "report"},
     {"suite", "ci", "analysis"},
     {"baselines"},
@@ -135,6 +135,8 @@ AS_WRITTEN = {
     "hints_of": "types of the fields of a class",
     "head_of": "a decision as its file has it, which the head covers byte for byte",
     "facts_record": "JSON for a command to print",
+    "to_case": "a row as its file has it",
+    "parse_row": "a row as its file has it",
 }
 """Functions that may hand a mapping of anything to another room, and what it is. `formats` is there to do so."""
 

@@ -35,7 +35,7 @@ def amount_metric(name: str, amount: str, per: str) -> Metric:
 
     Args:
         name: name of the metric.
-        amount: such as `tokens`.
+        amount: name of the amount, such as `tokens`.
         per: `case` or `success`.
     """
     unit = _UNITS[amount]

@@ -32,7 +32,7 @@ class Measure:
     quantile: float | None = None
     """`None` for a mean."""
     optional: bool = True
-    """Whether it is left out if the run has no value; other metrics are then shown as unknown."""
+    """Whether the metric is left out if the run has no value; other metrics are then shown as unknown."""
 
 
 MEASURES: tuple[Measure, ...] = tuple(

@@ -42,9 +42,9 @@ class FailureKind:
 
     state: KindState
     name: str
-    """The scorer that failed them, the model's fault that failed every scorer, or the kind of error."""
+    """The scorer that failed the cases, the model's fault that failed every scorer, or the kind of error."""
     words: tuple[str, ...]
-    """Words that are typical of their texts; empty if they only share the scorer."""
+    """Words that are typical of the cases' texts; empty if the cases share only the scorer."""
     n: int
     n_new: int
     """Ids of the cases that did not fail in the baseline."""

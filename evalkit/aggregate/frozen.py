@@ -58,7 +58,7 @@ class FrozenFrame:
     cohort_gaps: Mapping[str, int]
     """Cohort name -> cases that have no value for it."""
     row_case: Ints
-    """Per row: position of its case."""
+    """Position of the case of each row."""
     repeats: Ints
     covered: NDArray[np.bool_]
     """Per row: whether the system answered and no metric that counts is unscored."""

@@ -70,7 +70,7 @@ class NodeCalls:
         with an unknown amount.
 
         Args:
-            name: such as `tokens:planner`.
+            name: name of the metric, such as `tokens:planner`.
             states: per row `SCORED` if the system answered, else `ERRORED` or `ABSENT`.
         """
         amount, node = node_amount(name) or ("", "")

@@ -1,4 +1,4 @@
-"""Compute what each node of a trajectory took: calls, errors, tokens, money, and its own time.
+"""Compute the calls, errors, tokens, cost and own time of each node of a trajectory.
 
 A call is a step of kind `node` or `agent`; the other steps belong to the nearest one above them. A step with no such
 step above it, such as a tool in a plain loop, is a call of its own.
@@ -130,7 +130,7 @@ def _above(parents: Sequence[int | None], starts: Sequence[int]) -> list[bool]:
 
 
 def _own_times(steps: Sequence[Step], parents: Sequence[int | None], call_of: Sequence[int]) -> dict[int, float]:
-    """Return the own seconds of each call: its duration without the calls inside it, which may overlap each other."""
+    """Return each call's own seconds: its duration without the calls inside it, which may overlap."""
     inside: dict[int, list[tuple[float, float]]] = {at: [] for at in call_of}
     for at in inside:
         above = parents[at]

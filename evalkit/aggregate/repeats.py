@@ -89,7 +89,7 @@ def of_chosen_runs(rows: Column, row_case: Ints, n_cases: int, name: str) -> Col
         rows: `pass_rate` per row.
         row_case: per row the position of its case.
         n_cases: number of cases of the run.
-        name: such as `pass_all_3` or `pass_any_3`.
+        name: name of the metric, such as `pass_all_3` or `pass_any_3`.
 
     Source: Yao et al. 2024, arXiv 2406.12045, section 3; Chen et al. 2021, arXiv 2107.03374, section 2.1.
     """

@@ -24,7 +24,7 @@ def weighted(values: Floats, sample: Sampled, clusters: Ints, metric: Metric, *,
         values: one finite number per case, shape (n,), n >= 1.
         sample: the weight of each case, with the sizes of the strata.
         clusters: cluster number per case, shape (n,).
-        metric: gives the range, and whether the values are rates.
+        metric: metric, for the range and the kind of values.
         confidence_level: two-sided.
     """
     weights = sample.weights

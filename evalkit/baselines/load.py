@@ -31,7 +31,7 @@ def find_baseline_of(suite: Suite, asked: str | None) -> RunFolder | None:
     """Find the baseline that the gate compares with; `None` if there is none, or no comparison is wanted.
 
     Args:
-        suite: names a baseline under `gate: no_regression`.
+        suite: suite that names a baseline under `gate: no_regression`.
         asked: a name or run folder to use in its place; `none` for no comparison.
 
     Raises:
@@ -130,6 +130,7 @@ def load_baseline(
         candidate_score_keys=score_keys,
         alternated=freeze(first_calls) if first_calls is not None and len(first_calls) else None,
         other_conversation=other,
+        of_file=stored.manifest.imported is not None,
     )
 
 

@@ -39,7 +39,7 @@ class RulesBefore:
     """The base of a change: its rules and the location of its cases."""
 
     rules: Rules | None = None
-    """The rules; `None` if they are not known."""
+    """The rules; `None` if unknown."""
     since: str = ""
     """Their source: `origin/main@9f2c1ab`, or `baseline <run id>`."""
     found: tuple[Amendment, ...] = ()
@@ -93,7 +93,7 @@ class Former:
     """Cases of the base that are missing from the current golden set, or differ in it."""
 
     cases: tuple[Case, ...] | None = None
-    """The old cases; `None` if they are not known."""
+    """The old cases; `None` if unknown."""
     of_commit: bool = False
     """Whether the base's golden set was read; False if a stored baseline provides them."""
     found: tuple[Amendment, ...] = ()
@@ -113,7 +113,7 @@ def cases_before(before: RulesBefore, suite: Suite, golden: GoldenSet, draw: Dra
         before: the base.
         suite: the current suite.
         golden: its golden set.
-        draw: takes the sample that the suite asks, `None` if it asks all cases.
+        draw: function that draws the suite's sample, `None` if it runs all cases.
 
     Raises:
         InputError: the base's golden set or the rows of the baseline cannot be read.

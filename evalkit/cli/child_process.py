@@ -112,7 +112,7 @@ def _run(command: Callable[[], object], say: int, orders: int) -> NoReturn:
     leaving = threading.Timer(LEAVE_S, os._exit, [code])
     leaving.daemon = True
     leaving.start()
-    sys.exit(code)
+    raise SystemExit(code)  # the system may have replaced `sys.exit`
 
 
 def _ended(command: Callable[[], object]) -> int:

@@ -6,6 +6,7 @@ Each is imported when it is called, so that `--help` and `--version` cost little
 from __future__ import annotations
 
 from importlib import import_module
+from keyword import iskeyword
 from typing import Any, NamedTuple
 
 import typer
@@ -16,9 +17,9 @@ class Listed(NamedTuple):
     """A command in the overview."""
 
     module: str
-    """Module of `evalkit.cli`; the name in it is the command's."""
+    """Module of `evalkit.cli` that has a function of the command's name."""
     line: str
-    """The first line of its help."""
+    """First line of the command's help."""
 
 
 COMMANDS = {
@@ -26,11 +27,18 @@ COMMANDS = {
         "init", "Write a suite, five golden cases, a small system under test and a workflow; they run without editing."
     ),
     "check": Listed("check", "Check a suite, its golden set, labels, scorers and gate without calling anything."),
+    "import": Listed(
+        "import_", "Make a suite, golden rows and stored outputs of another tool's file; nothing is run or fetched."
+    ),
     "run": Listed("run", "Run a suite: call the system, grade every answer, decide."),
     "gate": Listed("gate", "Decide again from the rows of a run, after a change of the gate or of the baseline."),
     "report": Listed(
         "report",
         "Write report.html, summary.md, junit.xml and the decision records of a run again, and print the decision.",
+    ),
+    "compare": Listed(
+        "compare",
+        "Compare the results of two systems, as files of any tool or as runs: what fell, where, and is it noise.",
     ),
     "diff": Listed("diff", "Compare two runs: metrics that fell or rose, and cases that changed."),
     "runs": Listed(
@@ -68,7 +76,8 @@ def command(name: str) -> Any:
     """Import a command, or a group of commands, and build its flags."""
     from typer.main import get_group
 
-    found = getattr(import_module(f"evalkit.cli.{COMMANDS[name].module}"), name)
+    # `import` is a word of Python, so the function is called `import_`.
+    found = getattr(import_module(f"evalkit.cli.{COMMANDS[name].module}"), f"{name}_" if iskeyword(name) else name)
     made = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
     made.callback()(lambda: None)
     if isinstance(found, typer.Typer):
@@ -78,7 +87,7 @@ def command(name: str) -> Any:
 
         made.command(cls=_FromEnvironment, context_settings={"auto_envvar_prefix": ENV_PREFIX})(found)
     else:
-        made.command()(found)
+        made.command(name)(found)
     return get_group(made).commands[name]
 
 

@@ -73,6 +73,7 @@ _EXTRAS = {
     "sentence-transformers": ("sentence-transformers", "embedding scorers"),
     "fastembed": ("fastembed", "embedding scorers"),
     "openpyxl": ("xlsx", "golden sets in .xlsx"),
+    "zstandard": ("zstandard", "imports of .eval logs"),
 }
 """Package -> the extra that installs it, and its purpose."""
 

@@ -29,7 +29,7 @@ def coverage(
 ) -> None:
     """Show the share of production that the golden set covers, and where it has too few cases.
 
-    A cell counts as covered from 30 cases on. The share of kinds that the sample never saw is estimated after Good and
+    A cell with 30 cases counts as covered. The share of kinds that the sample never saw is estimated after Good and
     Turing, and counts as not covered.
 
     Example: evalkit golden coverage suites/compliance.yaml --mix aml=0.4,privacy=0.6 --by domain

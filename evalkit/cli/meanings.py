@@ -1,4 +1,4 @@
-"""Ask a judge which answers mean the same, and print what it said: `evalkit noise --meaning`."""
+"""Ask a judge which answers mean the same, and print the result: `evalkit noise --meaning`."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ SHOWN_CASES, SHOWN_MEANINGS, SHOWN_IDS, SHOWN_CHARS = 5, 4, 5, 66
 
 
 def ask_meanings(folder: RunFolder, suite_file: Path | None) -> Meanings:
-    """Say what the judge will be asked, ask it, and show how far it is.
+    """Print what the judge will be asked, ask it, and show the progress.
 
     Args:
-        folder: of the run.
-        suite_file: names the judge; `None` for the suite of the run.
+        folder: folder of the run.
+        suite_file: suite that names the judge; `None` for the suite of the run.
     """
     file = suite_file or suite_of_run(folder)
     refuse_without_judge(file, os.environ)

@@ -83,12 +83,15 @@ class CommandOutput:
         if self.json:
             self.results.out(result.folder.file(DECISION).read_text(encoding="utf-8"), end="", highlight=False)
             return
-        from evalkit.report.console import print_failures, print_view
+        from evalkit.report.console import print_comparison, print_failures, print_view
 
         if self.quiet:
             print_failures(view, self.results)
             return
-        print_view(view, self.results, verbose=self.verbose)
+        if view.caveat and not self.verbose:
+            print_comparison(view, self.results)
+        else:
+            print_view(view, self.results, verbose=self.verbose)
         self._say_where(result, reports=reports)
 
     def _say_where(self, result: Result, *, reports: bool) -> None:

@@ -62,7 +62,7 @@ class Module:
                 yield from (place, normpath(f"{beside}/{place}"))
 
     def loaded(self) -> Iterator[str]:
-        """Yield the files of modules that are imported by a text; one of which nothing is known does not count."""
+        """Yield the files of modules that are imported by a computed name; a wholly unknown name does not count."""
         for node in ast.walk(self._tree):
             if isinstance(node, ast.Call) and _name(node) in _IMPORTS and node.args:
                 for name in filter(lambda name: name.strip("*."), self.paths(node.args[0])):
@@ -186,7 +186,7 @@ def _cut(paths: Iterator[str]) -> list[str]:
 
 
 def _joined(parts: tuple[str, ...]) -> str:
-    """Join as `/` does; an unknown first part may be any folder."""
+    """Join paths as `/` does; an unknown first part may be any folder."""
     whole = ""
     for part in parts:
         if part.startswith("/"):

@@ -29,7 +29,7 @@ def load_callable(spelled: str, project: Path, place: str) -> Any:
     """Import `module:callable` from a project's root.
 
     Args:
-        spelled: such as `suites.faq.bot:answer`.
+        spelled: reference such as `suites.faq.bot:answer`.
         project: the project's root, which is added to the path; a file there takes precedence over an installed
             package.
         place: key of the suite, for messages.

@@ -42,7 +42,7 @@ class Replayed:
     def changes(self) -> Mapping[Path, Any]:
         """Path of each value that the calls change -> its new value, `MISSING` if it was removed.
 
-        A mapping or list that takes the place of another value is one new value.
+        A mapping or list that replaces another value counts as one new value.
         """
         found: dict[Path, Any] = {}
         for path, was, now in changes(self.before, self.after):
@@ -58,9 +58,9 @@ class CallToReplay:
     """One expected call."""
 
     field: str
-    """Where it is written, such as `turns[1].expected_tool_calls`."""
+    """Field that holds the call, such as `turns[1].expected_tool_calls`."""
     number: int
-    """Its number there, from 1."""
+    """Number of the call in that field, from 1."""
     call: ToolCall
 
 
@@ -88,7 +88,7 @@ def calls_to_replay(case: Case) -> tuple[CallToReplay, ...]:
     given = {field: value for field, value in lists.items() if value not in (None, "")}
     if not given:
         what = f"`expected_state: {FROM_CALLS}` needs the calls to replay"
-        raise ValueError(f"{what}; add `{EXPECTED_CALLS}`, as [] if nothing may change, or write the expected values")
+        raise ValueError(f"{what}; add `{EXPECTED_CALLS}` ([] if nothing may change), or write the expected values")
     return tuple(
         CallToReplay(field, number, call)
         for field, value in given.items()

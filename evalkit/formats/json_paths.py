@@ -24,7 +24,7 @@ def path_pattern(option: str, text: str) -> Pattern:
 
     Args:
         option: option that holds the path, for the message.
-        text: such as `address.zip`, `items[*].price` or `orders["A.17"].status`; it may begin with `$`.
+        text: path such as `address.zip`, `items[*].price` or `orders["A.17"].status`; it may begin with `$`.
 
     Raises:
         ValueError: it is not a path.

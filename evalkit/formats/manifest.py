@@ -25,7 +25,7 @@ class GoldenFacts:
 
     path: str
     sha256: str
-    """Hash of its cases, in their order."""
+    """Hash of the cases, in order."""
     n_cases: int
     file_sha256: str | None = None
     """Hash of the file's bytes; `None` for a set that is not a file."""
@@ -70,7 +70,7 @@ class FormerCases:
     cases: tuple[str, ...]
     """Digests of the cases."""
     blocks: bool
-    """Whether their failures can block the run."""
+    """Whether failures of these cases can block the run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +79,22 @@ class ScoredRun:
 
     run_id: str
     head: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportedFacts:
+    """The file of results that the rows were read from."""
+
+    file: str
+    sha256: str
+    """Of its bytes."""
+    format: str
+    """`csv`, `jsonl`, `parquet` ..."""
+    n_rows: int
+    columns: Mapping[str, str]
+    """What a column is read as -> its name in the file."""
+    judged: tuple[str, ...] = ()
+    """Metrics that a model graded, as the user says."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +107,7 @@ class ReplacedBaseline:
     head: str = ""
     commit: str = ""
     values: Mapping[str, float] = field(default_factory=dict)
-    """Metric -> its overall value."""
+    """Metric -> overall value."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,6 +210,8 @@ class Manifest:
     case_changes: tuple[Amendment, ...] = ()
     answers: ScoredRun | None = None
     """The run whose answers were scored; `None` if the system was called."""
+    imported: ImportedFacts | None = None
+    """The file that the rows were read from; not written for a run."""
     finished_at: str = ""
     """Empty while the run is not finished."""
     wall_s: float | None = None
@@ -232,6 +250,7 @@ def manifest_record(manifest: Manifest) -> dict[str, Any]:
     record["metrics"] = [metric_record(metric) for metric in manifest.metrics]
     absent = {"head", *(("finished_at", "wall_s") if not manifest.finished_at else ())}
     absent |= {"conversation_key"} if not manifest.conversation_key else set()
+    absent |= {"imported"} if manifest.imported is None else set()
     absent |= {key for key in ("accepted", "replaces") if manifest.accepted is None or record[key] == "unknown"}
     return {**{key: value for key, value in record.items() if key not in absent}, **manifest.further}
 

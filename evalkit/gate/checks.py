@@ -156,7 +156,7 @@ def coverage_checks(summary: Summary, policy: Coverage, critical: frozenset[str]
     """Compare scored with planned rows, overall and by cohort.
 
     Args:
-        summary: holds the counts.
+        summary: summary with the counts.
         policy: the minimum shares.
         critical: cohorts in which a single missing row is a condition.
     """

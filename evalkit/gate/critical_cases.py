@@ -1,7 +1,7 @@
 """Block on a critical case that broke, if both runs are certain.
 
-"It broke, and broke again" blocks 31 % of unchanged systems with 20 critical cases of ordinary flakiness. Four passes
-of four before and four failures of four now block well under 1 % (`benchmarks/error_rates.py`).
+"It broke, and broke again" blocks 31 % of unchanged systems with 20 critical cases of ordinary flakiness. Requiring
+four passes of four before and four failures of four now blocks well under 1 % (`benchmarks/error_rates.py`).
 """
 
 from __future__ import annotations

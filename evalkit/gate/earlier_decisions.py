@@ -133,7 +133,7 @@ def write_decision(
     summary: Summary,
     decision: Decision,
     earlier: EarlierDecisions,
-    root: Path,
+    root: Path | None,
 ) -> Written:
     """Write summary, timings and seal, then `decision.json`, without which a run has no decision.
 
@@ -143,7 +143,7 @@ def write_decision(
         summary: summary of its rows.
         decision: decision of its rows alone.
         earlier: the earlier decisions and changes to list.
-        root: the project.
+        root: the project, where blocked runs are recorded; `None` for a comparison of files, which has no suite.
 
     Raises:
         StoreError: a file cannot be written.
@@ -152,7 +152,7 @@ def write_decision(
     from evalkit.gate.earlier_blocks import carried
 
     before = earlier.decisions
-    if decision.outcome != "blocked":
+    if decision.outcome != "blocked" and root is not None:
         before = (*before, *_others(folder, manifest, root, known={each.run_id for each in before}))
     decision = carried(
         decision,
@@ -178,7 +178,7 @@ def write_decision(
     )
     if not earlier.withheld:  # what was decided on stays sealed until the change is undone
         write_seal(folder, head, journals, _with(earlier.decisions, own), file_sums(folder))
-    if own.outcome == "blocked":
+    if own.outcome == "blocked" and root is not None:
         remember(root, manifest.suite, own)
     text = to_json({**record, HEAD: head})
     folder.write_text(DECISION, text)

@@ -26,8 +26,8 @@ from evalkit.gate.regression import (
 )
 from evalkit.gate.regression_checks import sight, tested_check, untested_check
 from evalkit.gate.resources import resource_checks
-from evalkit.gate.words import calibrate_first, unproven_judges
-from evalkit.results import OVERALL, Check, CheckOutcome, Summary
+from evalkit.gate.words import calibrate_first, some, unproven_judges
+from evalkit.results import OVERALL, Check, CheckOutcome, Comparison, Summary
 from evalkit.stats.power import Sight
 
 MIN_OVERLAP = 0.9
@@ -41,7 +41,7 @@ def regression_finding(
 
     Args:
         frame: the candidate.
-        summary: holds the agreement of its judges.
+        summary: summary with the agreement of its judges.
         baseline: the stored run, `None` if none is saved yet.
         trial: plan of the comparison.
         partial: whether only a part of the suite was run.
@@ -64,7 +64,8 @@ def regression_finding(
     incomparable = _incomparable(frame, baseline, metrics)
     comparison = compare(pairing, baseline, incomparable)
     if pairing.overlap < MIN_OVERLAP:
-        found = finding([_whole("no decision", _too_little(pairing, partial=partial))])
+        few = _too_little_in_files(pairing, comparison) if baseline.of_file else _too_little(pairing, partial=partial)
+        found = finding([_whole("no decision", few)])
     else:
         comparable = tuple(name for name in metrics if frame.compared(name) and name not in incomparable)
         may_block = _votes(frame, summary, policy, comparable)
@@ -172,6 +173,16 @@ def _too_little(pairing: Pairing, *, partial: bool) -> str:
         f"{shared}, need {MIN_OVERLAP:.0%}: run this golden set with the old system, and save that run with "
         "`evalkit baseline save`"
     )
+
+
+def _too_little_in_files(pairing: Pairing, found: Comparison) -> str:
+    """Say how many cases of two files are the same, and name some that are in one alone."""
+    parts = [("only before", found.removed), ("only after", found.added), ("ask something else after", found.changed)]
+    named = "; ".join(f"{word}: {some(ids, 3)}" for word, ids in parts if ids)
+    counted = (
+        f"only {pairing.n_cases} of {pairing.n_comparable} cases are the same on both sides, need {MIN_OVERLAP:.0%}"
+    )
+    return f"{counted} ({named}): name a column with --id that holds the same for a case on both sides"
 
 
 def _votes(frame: FrozenFrame, summary: Summary, policy: NoRegression, metrics: Sequence[str]) -> dict[str, bool]:

@@ -32,6 +32,8 @@ class Baseline:
     """Answers of the baseline's system, called alternately with the candidate's; only their times are comparable."""
     other_conversation: str = ""
     """Parts of the conversation key that differ, so that conversations are not compared; empty if none does."""
+    of_file: bool = False
+    """Whether it was read from a file of results, whose cases are known by their id alone."""
 
     def differing_parts(self, metric: str) -> str:
         """Return the parts of a metric's score key that differ between the runs; empty if none do."""
@@ -121,7 +123,7 @@ def compare(pairing: Pairing, baseline: Baseline, incomparable: Mapping[str, str
 
     Args:
         pairing: pairing of the two runs.
-        baseline: names the stored run.
+        baseline: name of the stored run.
         incomparable: metric -> why it is not compared.
     """
     ours, theirs = pairing.candidate, baseline.frame

@@ -104,7 +104,7 @@ def gates_of(
 
     Args:
         pairing: pairing of candidate and baseline.
-        policy: says which cohorts.
+        policy: policy with the cohorts.
         metrics: metric to compare -> whether it may block.
         critical: cohorts tested in a family of their own.
     """

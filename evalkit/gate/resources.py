@@ -33,7 +33,7 @@ def resource_checks(frame: FrozenFrame, baseline: Baseline, policy: NoRegression
     Args:
         frame: the candidate.
         baseline: the baseline; times that were not measured alternately only warn, because load differs between days.
-        policy: holds the margins; without one there is no check.
+        policy: policy with the margins; without one there is no check.
         seed: seed of swaps and bootstrap.
     """
     if policy.max_slowdown is not None:

@@ -54,7 +54,7 @@ def unproven_judges(frame: FrozenFrame, summary: Summary, metric: str, cohort: s
 
     Args:
         frame: the run.
-        summary: holds the agreement of its judges.
+        summary: summary with the agreement of its judges.
         metric: `pass_rate` rests on every scorer that votes in it.
         cohort: `overall` or `name=value`.
     """

@@ -127,7 +127,7 @@ def _last_turn(value: Any) -> str:
 
 
 def _our_names(raw: Mapping[str, Any], note: Complain) -> dict[str, Any]:
-    """Rename aliases, read `outputs` as the reference, and unwrap the mappings `inputs` and `vars`."""
+    """Rename aliases, read `outputs` as the reference, and unwrap `inputs` (langsmith) and `vars` (promptfoo)."""
     row: dict[str, Any] = {}
     origin: dict[str, str] = {}
     expected = expected_of(raw, note)

@@ -26,8 +26,10 @@ class RawTable:
     """Name in messages."""
     kind: Kind
     header_line: int = 1
+    separator: str = ""
+    """What separates the cells of a CSV file; empty for other files, and until it is known."""
     left_out: dict[str, tuple[int, str, str]] = field(default_factory=dict)
-    """Column that is left out -> line of its first value, why, and what to do if it is needed."""
+    """Column that is left out -> line of its first value, the reason, and the fix if the column is needed."""
 
     def leave_out(self, column: str, line: int, why: str, fix: str) -> None:
         """Record once that a column is left out."""

@@ -71,7 +71,7 @@ def _cell(column: str, value: Any, found: Expected, note: Complain) -> Iterator[
     elif match[1] == "equals":
         yield value[match.end() :].strip()
     else:
-        check = None if match["argument"] else _check(match[1], value[match.end() :].strip())
+        check = None if match["argument"] else check_of(match[1], value[match.end() :].strip())
         _keep(column, match[1], check, found, note)
 
 
@@ -83,7 +83,7 @@ def _listed(item: Any, found: Expected, note: Complain) -> Iterator[str]:
         yield str(value)
         return
     limit = given.pop("threshold", None) if kind in ("latency", "cost") else None
-    check = None if given else _check(kind, value if limit is None else limit)
+    check = None if given else check_of(kind, value if limit is None else limit)
     _keep("assert", kind, check, found, note)
 
 
@@ -94,7 +94,7 @@ def _keep(column: str, kind: str, check: Any, found: Expected, note: Complain) -
         found.checks.append(check)
 
 
-def _check(kind: str, value: Any) -> Any:
+def check_of(kind: str, value: Any) -> Any:
     """Return the check for an assertion; `None` if there is none."""
     plain = kind.removeprefix("not-")
     own = _of_text(plain, value) or _of_number(plain, value)

@@ -59,7 +59,7 @@ class Proposal:
     field: str
     """A field of a case: `input`, `reference`, `cohorts.topic` ..."""
     column: str
-    """Name of the column, as the table has it."""
+    """Name of the column, as in the table."""
     reason: str
     """Reason, for people."""
     sure: bool = False

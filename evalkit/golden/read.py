@@ -37,7 +37,7 @@ _OTHERS = {
 """Similar kinds of files that are not read, and the fix for each."""
 
 
-def _unheard(problem: Problem) -> None:
+def unheard(problem: Problem) -> None:
     """Discard a problem."""
 
 
@@ -54,7 +54,7 @@ class GoldenSet:
     missing: Mapping[str, Lack]
     """Required field -> cases without it."""
     warnings: tuple[Problem, ...]
-    """Warnings: allowed, but probably not intended."""
+    """Warnings about rows that are allowed but probably not intended."""
     open: Callable[[], Iterator[Case]]
     """Function that streams the cases again, in file order.
 
@@ -167,10 +167,10 @@ def read_cases(
     note: Note,
     *,
     reading: Reading = PLAIN,
-    warn: Note = _unheard,
+    warn: Note = unheard,
 ) -> Iterator[tuple[int, Case]]:
     """Yield the valid cases of a set with their lines; `note` is called for every problem, `warn` for warnings."""
-    table, rows = _open_rows(source, file, shown, note, warn)
+    table, rows = open_rows(source, file, shown, note, warn)
     columns = ColumnReader(source, reading, table, note, warn)
     told = set[str]()
     for line, raw in rows:
@@ -205,8 +205,8 @@ def read_cases(
 def training_rows(file: Path, shown: str, note: Note) -> Iterator[RawRow]:
     """Yield the rows of training data under the names of fields, for any columns."""
     source = GoldenSource(path=file.name)
-    table, rows = _open_rows(source, file, shown, note, _unheard, fix=SAVE_AS_UTF8)
-    columns = ColumnReader(source, PLAIN, table, note, _unheard, strict=False)
+    table, rows = open_rows(source, file, shown, note, unheard, fix=SAVE_AS_UTF8)
+    columns = ColumnReader(source, PLAIN, table, note, unheard, strict=False)
     for line, raw in rows:
         found = columns.read(line, raw)
         if found is not None:
@@ -230,17 +230,17 @@ def header_of(source: GoldenSource, file: Path | None, shown: str) -> Header:
         InputError: reports every problem up to the first row.
     """
     problems: list[Problem] = []
-    table, rows = _open_rows(source, file, shown, problems.append, _unheard)
+    table, rows = open_rows(source, file, shown, problems.append, unheard)
     first = next(rows, None)
     if problems:
         raise InputError(problems)
     return Header(() if first is None else tuple(first[1]), any(name.startswith(NAMELESS) for name in table.left_out))
 
 
-def _open_rows(
+def open_rows(
     source: GoldenSource, file: Path | None, shown: str, note: Note, warn: Note, *, fix: str | None = None
 ) -> tuple[RawTable, Iterator[RawRow]]:
-    """Return the raw rows of a set with their lines, and the state of their columns.
+    """Return the raw rows of a file with their lines, and the state of their columns.
 
     Args:
         source: source in the suite.
@@ -277,7 +277,7 @@ def _open_rows(
         read = read_json if name.endswith(".json") else read_yaml
         return table, read(partial(text_of, file, shown, source.encoding, fix), table, note, warn)
     fix = f"{_OTHERS.get(file.suffix.lower(), 'use')} {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
-    raise InputError(Problem(shown, f"unknown kind of golden set {file.suffix!r}", fix))
+    raise InputError(Problem(shown, f"unknown kind of file {file.suffix!r}", fix))
 
 
 def _changed(problem: Problem) -> Any:

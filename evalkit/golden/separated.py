@@ -57,6 +57,7 @@ def _records(lines: _RowLines, path: Path, table: RawTable, source: GoldenSource
         separator, seen = source.separator or declared, _past_blank_lines(lines)
     elif source.separator is None:
         separator = _separator(seen, lines, separator, source)
+    table.separator = separator
     feed = _Again(seen, lines)
     reader = csv.reader(feed, delimiter=separator, strict=True)
     cells = next(reader, [])

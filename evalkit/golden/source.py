@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import codecs
-import json
-import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from pathlib import PurePosixPath
 
+from evalkit.formats.yaml_flow import flow
 from evalkit.golden.names import KNOWN_FIELDS
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
@@ -20,9 +19,6 @@ _WITHOUT_ENCODING = (*WORKBOOKS, ".parquet", ".arrow", ".feather")
 _SEPARATED = (".csv", ".tsv")
 _NO_TEXT = {"idna", "mbcs", "oem", "punycode", "raw_unicode_escape", "undefined", "unicode_escape"}
 """Codecs that decode something other than the text of a file."""
-_PLAIN = re.compile(r"[^\W\d][\w./-]*")
-"""Words that YAML reads unchanged."""
-_NOT_TEXT = {"true", "false", "yes", "no", "on", "off", "y", "n", "null"}
 _PLACE = ("path", "url", "hub", "trained_on")
 """Settings that locate the rows; the others say how they are read."""
 _SEPARATOR_OF_LISTS = 20
@@ -108,8 +104,8 @@ class GoldenSource:
             if value not in (None, (), {}, False, each.default):
                 given[each.name] = value
         if list(given) == ["path"]:
-            return f"golden: {_yaml(self.path)}"
-        return f"golden: {_yaml(given)}"
+            return f"golden: {flow(self.path)}"
+        return f"golden: {flow(given)}"
 
     def reads_like(self, other: GoldenSource) -> bool:
         """Return whether the rows of one file are the same cases with both settings."""
@@ -148,16 +144,3 @@ def _is_text_encoding(name: str) -> bool:
     except (LookupError, ValueError):
         return False
     return bool(getattr(found, "_is_text_encoding", True)) and found.name.replace("-", "_") not in _NO_TEXT
-
-
-def _yaml(value: object) -> str:
-    """Write a value as YAML on one line."""
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{_yaml(str(key))}: {_yaml(each)}" for key, each in value.items()) + "}"
-    if isinstance(value, tuple | list):
-        return "[" + ", ".join(map(_yaml, value)) + "]"
-    if isinstance(value, bool):
-        return str(value).lower()
-    text = str(value)
-    plain = _PLAIN.fullmatch(text) and text.isascii() and text.lower() not in _NOT_TEXT
-    return text if plain else json.dumps(text, ensure_ascii=False)

@@ -127,7 +127,7 @@ def _sheet(book: Any, source: GoldenSource, shown: str) -> str:
     """Return the name of the sheet to read.
 
     Raises:
-        InputError: there is none of that name, or several that are not empty and none is named.
+        InputError: no sheet has that name, or no sheet is named and several are not empty.
     """
     names: list[str] = [each.title for each in book.worksheets]
     if source.sheet is not None:

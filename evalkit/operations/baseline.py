@@ -84,7 +84,7 @@ def facts_of(stored: StoredRun, suite: Suite | None = None) -> Facts:
 def more_repeats(manifest: Manifest) -> str:
     """Recommend a baseline of four runs, with the command to copy; empty if it already has four."""
     repeats = manifest.repeats
-    if repeats >= RUNS:
+    if repeats >= RUNS or manifest.imported is not None:
         return ""
     has = f"it holds {plural(repeats, 'run')} of each case; {RUNS} find smaller drops at the same rate of false blocks"
     return f"{has}: evalkit run {shlex.quote(manifest.suite_file)} --repeat {RUNS}"
@@ -216,7 +216,7 @@ def problems_of(stored: StoredRun, suite_file: Path | None, env: Mapping[str, st
     if found.is_file():
         yield from asyncio.run(_differences(stored, found, env))
     else:
-        yield Problem(stored.run_id, f"its suite {found} is not there", "name one with --suite")
+        yield Problem(stored.run_id, f"its suite {found} does not exist", "name one with --suite")
 
 
 async def _differences(stored: StoredRun, suite_file: Path, env: Mapping[str, str]) -> list[Problem]:

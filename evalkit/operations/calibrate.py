@@ -70,7 +70,7 @@ def load_judged(folder: RunFolder, label_files: Sequence[Path], metric: str | No
     stored = load_run(folder)
     suite_file = suite_file_of(stored)
     if suite_file is None and not label_files:
-        what = f"its suite {stored.manifest.suite_file} is not there"
+        what = f"its suite {stored.manifest.suite_file} does not exist"
         fix = "run this in the suite's project, or name label files with --labels"
         raise InputError(Problem(str(folder.path), what, fix))
     suite = load_suite(suite_file) if suite_file else None

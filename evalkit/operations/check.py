@@ -27,7 +27,7 @@ class SoundSuite:
     """Calls in a whole run."""
     n_labels: int
     baseline: str | None
-    """Name of its folder, `None` before the first is saved."""
+    """Name of the baseline's folder, `None` before the first baseline is saved."""
 
 
 async def check_suite(suite_file: Path, env: Mapping[str, str]) -> SoundSuite:

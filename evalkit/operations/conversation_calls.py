@@ -34,7 +34,7 @@ def single_calls(n_rows: int) -> ConversationCalls:
 def conversation_calls(
     suite: Suite, rows: Iterable[tuple[Case, int]], typical: Sequence[Row] = ()
 ) -> ConversationCalls:
-    """Count calls turn by turn; scripts have a known length, a simulated user may end at any turn.
+    """Count calls turn by turn; scripts have a known length, but a simulated user may end at any turn.
 
     Args:
         suite: suite with the settings of conversations.
@@ -68,7 +68,7 @@ def _turns(planned: Conversation, max_turns: int, likely: float | None) -> Span:
 
 
 def _mean_turns(rows: Sequence[Row]) -> float | None:
-    """Return the mean number of turns of conversations with a simulated user; `None` if there is none."""
+    """Return the mean number of turns of conversations with a simulated user; `None` without such conversations."""
     simulated = [(row.case, row.output) for row in rows if row.output is not None and row.output.user_usage]
     counts = [count for count in (n_turns(*each) for each in simulated) if count is not None]
     return sum(counts) / len(counts) if counts else None

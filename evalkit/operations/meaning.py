@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 NAME = "semantic_entropy"
 TRUST = "untrusted: no labels; a diagnosis, not a gate"
-"""Nobody has labelled which answers entail each other, so no judge has shown that it knows."""
+"""The answers have no labels that say which entail each other, so no judge has been tested on them."""
 Progress = Callable[[int, int], None]
 """Called with the number of compared pairs of answers and the number of all pairs."""
 
@@ -50,7 +50,7 @@ class Meaning:
 
     n: int
     wordings: tuple[str, ...]
-    """The different texts among them."""
+    """Different texts among the answers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +69,7 @@ class CaseMeanings:
 
 @dataclass(frozen=True, kw_only=True)
 class Unmeasured:
-    """A case whose meanings are not known."""
+    """A case for which the meanings are unknown."""
 
     case_id: str
     kind: str
@@ -91,7 +91,7 @@ class Meanings:
     """The highest entropy first."""
     unmeasured: tuple[Unmeasured, ...]
     n_questions: int
-    """Questions to the judge, those with a cached reply included."""
+    """Questions to the judge, including those with a cached reply."""
     usage: Usage | None
     """Usage of the replies that were not cached; `None` if there are none."""
     notes: tuple[str, ...]
@@ -103,7 +103,7 @@ class AnsweredCase:
 
     case: Case
     answers: tuple[str, ...]
-    """Two or more; those that differ only in white space are the same text."""
+    """Two or more answers; those that differ only in white space have the same text."""
     n_missing: int
 
     @property
@@ -132,21 +132,21 @@ class MeaningPlan:
 
 
 def suite_of_run(folder: RunFolder) -> Path:
-    """Return the suite that a run was made with.
+    """Return the path of the suite that a run was made with.
 
     Raises:
-        InputError: It is not there.
+        InputError: The suite does not exist.
     """
     manifest = folder.manifest()
     found = find_suite(manifest, folder)
     if found is None:
-        what = f"its suite {manifest.suite_file} is not there, which names the judge to ask"
+        what = f"its suite {manifest.suite_file} does not exist, so the judge to ask is unknown"
         raise InputError(Problem(str(folder.path), what, "run the command in the project of the suite"))
     return found
 
 
 def refuse_without_judge(suite_file: Path, env: Mapping[str, str]) -> None:
-    """Refuse a suite whose judge cannot be asked, before its system is called.
+    """Reject a suite with a judge that cannot be asked, before its system is called.
 
     Raises:
         InputError: The suite has no chat judge, or its key is missing.
@@ -166,7 +166,7 @@ def _judge_of(suite: Suite) -> ChatConfig:
     judges = judges_of(suite)
     if not judges:
         fix = "add the line `judge: {chat: gpt-4o-mini}`, or another model's name"
-        raise InputError(Problem(suite.place("judge"), "no chat judge, which `--meaning` asks", fix))
+        raise InputError(Problem(suite.place("judge"), "no chat judge, but `--meaning` needs one", fix))
     return judges[0]
 
 
@@ -226,7 +226,7 @@ def _without_other_spaces(answers: Iterable[str]) -> tuple[str, ...]:
 
 @dataclass
 class _Asking:
-    """The client of the judge, and what was asked so far."""
+    """The client of the judge, and the questions asked so far."""
 
     client: ChatClient
     progress: Progress

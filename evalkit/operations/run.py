@@ -205,9 +205,12 @@ def decide_again(
 
     refuse_if_running(folder.path)
     stored = load_run(folder)
+    if stored.manifest.imported is not None and suite_file is None:
+        fix = "compare the files again with `evalkit compare`"
+        raise InputError(Problem(str(folder.path), "holds results of a file, which belong to no suite", fix))
     found = suite_file or suite_file_of(stored)
     if found is None:
-        what = f"its suite {stored.manifest.suite_file} is not there"
+        what = f"its suite {stored.manifest.suite_file} does not exist"
         raise InputError(Problem(str(folder.path), what, "name one with --suite"))
     suite = load_suite(found)
     terms = terms_of_stored(suite, stored.manifest, baseline, folder, env or {})

@@ -25,7 +25,7 @@ class VerifiedRun:
     n_planned: int
     head: str
     decided: bool
-    """Whether it has a decision now."""
+    """Whether the run has a decision now."""
     decisions: tuple[Decided, ...]
     """Every decision of the run."""
     findings: tuple[str, ...]

@@ -81,6 +81,8 @@ class Columns:
             "flags": FLAGS,
             "kinds": KINDS,
             "severities": SEVERITIES,
+            "of_files": bool(self._view.caveat),
+            "grades_only": self._view.grades_only,
             "errors": list(self._errors),
             "order": self._order(),
             "cohorts": [[name, list(values)] for name, values in self._cohorts.items()],

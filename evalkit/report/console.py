@@ -33,6 +33,7 @@ COLOURS: dict[Outcome, str] = {
     "no decision": "bold magenta",
 }
 SHOWN_CHECKS = 5
+SHOWN_DROPS = 3
 CHECK_COLUMNS = 34
 SHOWN_CASES = 5
 SHOWN_FAILURES = 3
@@ -83,6 +84,30 @@ def print_failures(view: View, console: Console) -> None:
     console.print(_verdict(view))
     for line in (*_reasons(view), *_amendments(view), *_errors(view), *_failing(view)):
         console.print(_text(f"{line[0]:<8}", "bold").append_text(line[1]))
+
+
+def print_comparison(view: View, console: Console) -> None:
+    """Print how the results of two files differ, in a dozen lines: verdict, drops, cases that broke, unknowns."""
+    from rich.padding import Padding
+
+    console.print(_verdict(view))
+    console.print(_text(" · ".join((*view.facts, *view.moves)), "dim"))
+    console.print(_text(view.caveat, "dim"))
+    console.print(Padding(_gates(view, verbose=False, most=SHOWN_DROPS), (0, 0, 0, 2)))
+    lines = [*_reasons(view), *_errors(view), *_broken(view)]
+    lines += [("note" if not place else "", _text(one_line(note, 160), "dim")) for place, note in enumerate(view.notes)]
+    console.print(_labelled(lines))
+
+
+def _broken(view: View) -> Iterator[Labelled]:
+    """Yield the cases that newly fail, each with its place in the file."""
+    if not view.failing or not view.news:
+        return
+    for place, failed in enumerate(view.failing[:SHOWN_CASES]):
+        name, wrong = one_line(failed.row.case.id, 40), one_line(failed.wrong, 60)
+        yield "" if place else "broke", _text(f"{name}  {wrong}  {one_line(failed.row.case.place, 60)}")
+    if view.n_failing > SHOWN_CASES:
+        yield "", _text(f"… and {view.n_failing - SHOWN_CASES:,} more, in the report", "dim")
 
 
 def print_changes(view: View, console: Console) -> None:
@@ -140,13 +165,13 @@ def _verdict(view: View) -> Text:
     return text.append(f"  {view.headline}", style="bold")
 
 
-def _gates(view: View, verbose: bool) -> Table:
+def _gates(view: View, verbose: bool, most: int = SHOWN_CHECKS) -> Table:
     """Return each check that did not pass, and the number of those that did."""
     compared = any(line.base for line in view.gates)
     table = _table("", "check", "now", *(("was", "drop, or need") if compared else ("against",)))
     table.columns[1].max_width = CHECK_COLUMNS
     table.columns[2].no_wrap = True
-    shown = view.gates if verbose else view.urgent[:SHOWN_CHECKS]
+    shown = view.gates if verbose else view.urgent[:most]
     passed = sum(line.outcome == "pass" for line in view.gates)
     for line in shown:
         mark, style = MARKS[line.outcome]
@@ -244,7 +269,8 @@ def _worst(view: View, width: int) -> Iterator[Text]:
         runs = f" · {failed.runs}" if failed.runs else ""
         yield _text("✗ ", "red").append(one_line(row.case.id, 60)).append(f"  {row.case.severity}{runs}", style="dim")
         for name, said in (("asked", failed.question), ("wrong", failed.wrong), ("answer", failed.answer)):
-            yield _text(f"  {name:<8}", "dim").append(one_line(said, width - 12), style="not dim")
+            if said:
+                yield _text(f"  {name:<8}", "dim").append(one_line(said, width - 12), style="not dim")
 
 
 def _amendments(view: View, verbose: bool = False) -> Iterator[Labelled]:

@@ -43,7 +43,7 @@ def changed_conversation(before: Mapping[str, Any], now: Mapping[str, Any]) -> d
 
     Args:
         before: the baseline's output on the page, or the part of its conversation before it failed.
-        now: the same of the current run; empty if there is none.
+        now: the output of the current run; empty if there is none.
     """
     if "conversation" not in before:
         return {key: value for key, value in before.items() if key != "did"}

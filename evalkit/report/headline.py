@@ -15,6 +15,9 @@ WORDS = {
     "blocked": "BLOCKED",
     "no decision": "NO DECISION",
 }
+AS_THEY_ARE = (
+    "these grades are taken as they are: the files do not say who or what gave them, or whether both sides alike"
+)
 ORDER: tuple[CheckOutcome, ...] = ("block", "no decision", "warn", "insufficient evidence", "pass")
 """Outcomes of a check, most urgent first."""
 _DECIDED_BY: dict[str, tuple[CheckOutcome, ...]] = {

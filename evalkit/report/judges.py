@@ -34,7 +34,7 @@ class JudgeLine:
     labels: str
     """`160 labels of 40 questions`."""
     needed: str
-    """A sentence about how it could become trusted; empty if unknown."""
+    """A sentence about how the judge could become trusted; empty if unknown."""
     agreement: Agreement
 
 
@@ -99,7 +99,7 @@ def judge_panels(summary: Summary, unread: Mapping[str, Mapping[str, int]]) -> t
     """Group the agreements by metric, in the order of the summary.
 
     Args:
-        summary: holds the agreements, and the cells that count missing grades.
+        summary: summary with the agreements, and the cells that count missing grades.
         unread: metric -> kind of missing score -> rows.
     """
     judges = {metric.name: metric.judge for metric in summary.metrics}

@@ -25,7 +25,7 @@ class NextStep:
 
     text: str
     command: str = ""
-    """Empty if there is no command for it."""
+    """Command to copy; empty if there is none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,13 @@ STEP_SUMMARY_BYTES = 900_000
 PAGE_BYTES = 1_000_000
 """A larger page file is not read."""
 ICONS = {"approved": "✅", "approved with conditions": "🟡", "blocked": "❌", "no decision": "⚪"}
+COMPARED_WORDS = {
+    "approved": "NO DROP FOUND",
+    "approved with conditions": "NO DROP FOUND, WITH CONDITIONS",
+    "blocked": "DROPPED",
+    "no decision": "NO DECISION",
+}
+"""Words for results that were read from files: nothing is approved where only a drop is looked for."""
 _MOST = 200
 _CODE_CHARS = 200
 _CLINGS = (",", ":", ";", ")")
@@ -77,6 +84,13 @@ class Page:
     sections: tuple[Section, ...] = ()
     news: bool = True
     """False if there is nothing to report: approved, and no case changed sides."""
+    compares: bool = False
+    """Whether results of files were compared, of which nothing but a drop was looked for."""
+
+    @property
+    def word(self) -> str:
+        """The outcome in capitals."""
+        return COMPARED_WORDS[self.outcome] if self.compares else self.outcome.upper()
 
 
 def markdown(page: Page, limit_bytes: int = STEP_SUMMARY_BYTES, *, foot: str = "") -> str:
@@ -115,7 +129,7 @@ def _head(page: Page) -> str:
     told = not page.partial or page.partial in page.headline
     partial = "" if told else f"\n\n**Partial run, not a gate:** {plain(page.partial or '')}"
     facts = "".join(f" · {plain(fact, 120)}" for fact in page.facts)
-    title = f"### {ICONS[page.outcome]} evalkit: {page.outcome.upper()} — {plain(page.headline)}"
+    title = f"### {ICONS[page.outcome]} evalkit: {page.word} — {plain(page.headline)}"
     return f"{marker(page.suite)}\n{title}\n\n{plain(page.suite, 80)}{facts}{partial}"
 
 
@@ -175,6 +189,7 @@ def _json(page: Page, kept: int) -> str:
         "head": page.head,
         "news": page.news,
         "sections": [_section_record(section) for section in (*page.sections[:kept], *last)],
+        **({"compares": True} if page.compares else {}),
     }
     return json.dumps(record, ensure_ascii=True) + "\n"
 
@@ -211,6 +226,7 @@ def read_page(data: bytes) -> Page:
         value = json.loads(data)
     except RecursionError:
         raise ValueError("nested too deeply") from None
+    compares = _flag(value.pop("compares", False)) if isinstance(value, dict) else False
     known = _keys(value, {"format", "suite", "outcome", "headline", "facts", "partial", "head", "news", "sections"})
     if known["format"] != FORMAT:
         raise ValueError(f"format {known['format']!r}, this evalkit reads {FORMAT}")
@@ -225,6 +241,7 @@ def read_page(data: bytes) -> Page:
         head=_text(known["head"]),
         news=_flag(known["news"]),
         sections=_each(_read_section, known["sections"]),
+        compares=compares,
     )
 
 

@@ -34,9 +34,9 @@ class FailedCase:
     """Its first failing repeat."""
     before: Row | None = None
     failed: tuple[Score, ...] = ()
-    """The scores that made it fail."""
+    """Scores that made the case fail."""
     n_wrong: int = 1
-    """Number of its repeats that missed a pass mark or gave no answer."""
+    """Number of repeats that missed a pass mark or gave no answer."""
     n_runs: int = 1
 
     @property

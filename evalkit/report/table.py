@@ -29,7 +29,7 @@ def write_table(path: Path, view: View, rows: Rows, baseline_rows: Rows | None) 
 
     Args:
         path: target file; an older one is replaced once the new one is complete.
-        view: gives the changes and the advisory metrics.
+        view: view with the changes and the advisory metrics.
         rows: the candidate's rows, sorted by case id and repeat, walked twice.
         baseline_rows: the baseline's, sorted in the same way, `None` if there is no baseline.
     """

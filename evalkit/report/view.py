@@ -21,11 +21,12 @@ from evalkit.report.cohort_table import (
 from evalkit.report.corrections import correction_lines
 from evalkit.report.distributions import Histogram
 from evalkit.report.gate_lines import GateLine, gate_lines
-from evalkit.report.headline import WORDS, for_people, headline, lead_of, spoken
+from evalkit.report.headline import AS_THEY_ARE, WORDS, for_people, headline, lead_of, spoken
 from evalkit.report.judges import JudgeLine, JudgePanel, judge_line, judge_panels
 from evalkit.report.next_steps import NextStep, Places, next_steps
 from evalkit.report.nodes import NodeLine, node_lines
 from evalkit.report.outcomes import OutcomeTable, outcome_table
+from evalkit.report.page import COMPARED_WORDS
 from evalkit.report.survey import Example, FailedCase, Rows, changes_of, walk
 from evalkit.report.trend import Trend, trends
 from evalkit.results import OVERALL, PARTIAL_RUN, Amendment, Comparison, Decision, Outcome, Summary
@@ -86,6 +87,12 @@ class View:
     moves: tuple[str, ...]
     """How many cases newly fail or pass, in words; empty without a baseline."""
     partial: str | None
+    compares: bool
+    """Whether the results were read from files and nothing but a drop was looked for."""
+    grades_only: bool
+    """Whether they hold no answers."""
+    caveat: str
+    """What results that were read from files of other tools cannot say; empty for a run."""
     gates: tuple[GateLine, ...]
     metrics: tuple[Metric, ...]
     """Quality metrics, the columns of the cohort table."""
@@ -178,7 +185,7 @@ def build_view(  # noqa: PLR0913 - what a view is made of
         summary: metrics by cohort, agreement, coverage.
         decision: the gate's decision.
         rows: returns the candidate's rows in a fixed order, each time it is called.
-        baseline_rows: the same for the baseline, `None` if there is none.
+        baseline_rows: returns the baseline's rows; `None` without a baseline.
         manifest: the manifest of the run.
         past: stored runs of the suite with this one, the oldest first.
         places: the paths in the commands of the next steps.
@@ -187,8 +194,10 @@ def build_view(  # noqa: PLR0913 - what a view is made of
     styles, advisory = _styles(summary, decision), frozenset(manifest.advisory)
     repeat_rule = manifest.repeat_rule
     found = walk(rows, baseline_rows, decision, summary.metrics, advisory, repeat_rule)
-    quality = quality_metrics(summary, styles)
     checked = {check.metric for check in decision.checks}
+    quality = quality_metrics(summary, styles)
+    if manifest.imported is not None and "pass_rate" not in checked:  # it is the one column of pass or fail
+        quality = tuple(metric for metric in quality if metric.name != "pass_rate")
     gated = tuple(metric.name for metric in quality if metric.name in checked)
     resources = tuple(dict.fromkeys(cell.metric for cell in summary.cells if styles[cell.metric].unit in RESOURCES))
     corrections, cohort_corrections = correction_lines(summary, styles)
@@ -196,10 +205,12 @@ def build_view(  # noqa: PLR0913 - what a view is made of
     partial = decision.partial
     errors = _errors("system error", summary.error_kinds, found.errors)
     errors += _errors("unscored", summary.unscored_kinds, found.unscored)
+    compares = manifest.imported is not None and _finds_drops_alone(decision)
     return View(
         suite=summary.suite,
         outcome=decision.outcome,
-        word=WORDS[decision.outcome],
+        word=(COMPARED_WORDS if compares else WORDS)[decision.outcome],
+        compares=compares,
         headline=headline(decision, styles, partial),
         reasons=decision.reasons,
         why=(*_missing(decision, partial, errors), *_why(decision, partial, found.n_unpaired)),
@@ -216,6 +227,8 @@ def build_view(  # noqa: PLR0913 - what a view is made of
         facts=_facts(summary, decision, manifest, styles),
         moves=_moves(decision.comparison, found.n_unpaired),
         partial=partial,
+        grades_only=manifest.imported is not None and "output" not in manifest.imported.columns,
+        caveat=AS_THEY_ARE if manifest.imported else "",
         gates=gate_lines(decision, styles),
         metrics=quality,
         declared={metric.name: metric for metric in summary.metrics},
@@ -265,9 +278,14 @@ def _styles(summary: Summary, decision: Decision) -> dict[str, Style]:
     return {name: style_of(name, declared.get(name)) for name in names}
 
 
+def _finds_drops_alone(decision: Decision) -> bool:
+    """Tell whether no check asks for a level, so that nothing can be approved."""
+    return all(check.name in ("no_regression", "coverage") for check in decision.checks)
+
+
 def _unknown(summary: Summary, manifest: Manifest) -> int | None:
     """Count the runs without a result that can be run again; `None` if no run has an answer."""
-    if manifest.answers:
+    if manifest.answers or manifest.imported:
         return 0  # stored answers cannot be asked for again
     n_errors = sum(summary.error_kinds.values())
     return None if n_errors == summary.expected > 0 else n_errors + summary.states.get("unscored", 0)
@@ -317,7 +335,10 @@ def _facts(summary: Summary, decision: Decision, manifest: Manifest, styles: Map
         f"{spoken(cell.metric)} {figure(cell.estimate.value, styles[cell.metric], cell.estimate.n)}"
         for cell in summary.cells
         if cell.cohort == OVERALL and cell.metric in _FACTS
+        if cell.estimate.value is not None or manifest.imported is None
     ]
+    if manifest.imported is not None and manifest.imported.judged:
+        facts.append(f"{', '.join(manifest.imported.judged)} by a model's grades")
     return tuple(facts)
 
 

@@ -20,7 +20,7 @@ def addresses_of(suite: Suite, embedder: Embedder | None, env: Mapping[str, str]
     """Yield every address that a run sends requests to, with the variable of the key.
 
     Args:
-        suite: names the endpoints.
+        suite: suite that names the endpoints.
         embedder: the opened embedding of the suite, `None` if no scorer needs one.
         env: the environment, which may name a proxy.
     """

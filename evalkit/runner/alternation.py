@@ -17,8 +17,8 @@ def alternating(
     """Run the first repeats of some cases on both systems, alternately.
 
     Args:
-        new: makes the rows of this run.
-        old: makes those of the baseline's system.
+        new: function that makes the rows of this run.
+        old: function that makes rows of the baseline's system.
         keep_old: called with each row of the baseline's system.
         cases: digests of the cases; half of them, chosen by digest, go to the old system first.
         repeats: number of repeats to run on both systems.

@@ -39,9 +39,9 @@ class Grader:
     package: str = ""
     """Name and version of the package that provides the scorer; empty for a shipped one."""
     negated: bool = False
-    """Whether its name has the prefix `not_`, so that pass and fail, and 1 and 0, are swapped."""
+    """Whether the name has the prefix `not_`, so that pass and fail, and 1 and 0, are swapped."""
     over: Over | None = None
-    """The part of a conversation that it grades; `None` in a suite without conversations."""
+    """The part of a conversation that the scorer grades; `None` in a suite without conversations."""
     fold: Fold | None = None
     """How the grades of turns become one."""
 

@@ -103,7 +103,7 @@ class Prepared:
 
     @property
     def score_keys(self) -> Mapping[str, Mapping[str, str]]:
-        """Metric -> score key: what must be equal for scores to be comparable."""
+        """Metric -> score key; scores are comparable if their keys are equal."""
         return {metric.name: grader.key for grader in self.graders for metric in grader.scorer.metrics}
 
     @property
@@ -133,7 +133,7 @@ async def prepare(
     Args:
         suite: the suite to prepare.
         env: the environment, for secrets.
-        stack: holds what has to be closed.
+        stack: stack of everything to close.
         replies: how to use judge replies of earlier runs.
         checked: the golden set of an earlier run of the same suite; if unchanged, it is not checked again.
 

@@ -46,7 +46,7 @@ class Quarantine:
 
         Args:
             keys: cases x repeats.
-            on_row: takes each row that was finished.
+            on_row: called with each finished row.
 
         Returns:
             The cases that killed their process again, with how it ended.

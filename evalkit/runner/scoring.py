@@ -55,7 +55,7 @@ class Scoring:
         """Build the row of a stored answer: keep valid grades, and compute the others again.
 
         Args:
-            stored: finds the row of a digest and a repeat.
+            stored: function that finds the row of a digest and a repeat.
             retry: whether to ask again for missing grades.
         """
 

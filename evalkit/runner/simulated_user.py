@@ -60,7 +60,7 @@ def simulating(client: ChatClient) -> Simulate:
     The model gets the goal, the persona, the facts and the conversation so far, and nothing else of the case.
 
     Args:
-        client: asks the model.
+        client: client of the model.
     """
 
     async def simulate(user: SimulatedUser, messages: Sequence[Message], repeat: int) -> Said:

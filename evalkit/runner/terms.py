@@ -180,7 +180,7 @@ def read_labels_of(suite: Suite, metrics: Iterable[Metric] = ()) -> tuple[Label,
     """Read the labels that the suite names.
 
     Args:
-        suite: names the files.
+        suite: suite that names the files.
         metrics: metrics of the run that the labels are for, if known.
 
     Raises:

@@ -31,7 +31,7 @@ class Graded:
     weight: float = 1.0
     """Weight in the figure, such as 1 / repeats of its case."""
     drawn: float = 1.0
-    """Inverse of the probability with which it was drawn for labelling."""
+    """Inverse of the probability with which the answer was drawn for labelling."""
 
 
 def double_sampling(
@@ -44,9 +44,10 @@ def double_sampling(
     if labels were drawn at random among the judge's passes and among its fails, even if one of the two was drawn more
     often, and only on the run whose answers were labelled.
 
-    Every n is an effective number: Kish's if weights or chances differ, divided by the design effect of the
-    clusters. That is the variance of theta with the influences summed by cluster, over the variance with each answer
-    alone, at least 1, times (t(G - 2) / z)^2 for the G clusters with labels; 1 if each answer is its own cluster.
+    Every n is an effective number: Kish's effective size if weights or chances differ, divided by the design effect of
+    the clusters. That is the variance of theta with the influences summed by cluster, over the variance with each
+    answer alone, at least 1, times (t(G - 2) / z)^2 for the G clusters with labels; 1 if each answer is its own
+    cluster.
 
     Args:
         answers: every answer that the judge has graded, in any order.

@@ -31,7 +31,7 @@ def mcnemar(b: int, c: int, *, method: Literal["exact", "mid-p"] = "exact", one_
         b: Cases that passed in the baseline only.
         c: Cases that passed in the candidate only.
         method: "exact" never exceeds its level; "mid-p" has more power and sits close to it.
-        one_sided: False tests for any change.
+        one_sided: True tests for a worse candidate, False for any change.
 
     Returns:
         In (0, 1]; 1 if no case differs.

@@ -210,7 +210,7 @@ def production_coverage(
 
     Args:
         counts: Golden cases of each stratum, shape (K,).
-        production: Production calls of each stratum, whole numbers, or declared shares, shape (K,).
+        production: Production calls of each stratum as whole numbers, or declared shares; shape (K,).
         sampled: True for calls; declared shares have no sampling error.
         enough: Number of cases from which a stratum counts as covered.
         confidence_level: Of the two-sided interval.

@@ -113,7 +113,7 @@ def lines_of(path: Path) -> Iterator[bytes]:
         with open_journal(path, LONG_BLOCK) as file:
             yield from file
     except FileNotFoundError:
-        raise InputError(Problem(shown_path(path), "is not there", fix)) from None
+        raise InputError(Problem(shown_path(path), "does not exist", fix)) from None
     except Unfit as error:
         raise InputError(Problem(shown_path(path), str(error.strerror), fix)) from None
     except OSError as error:

@@ -45,6 +45,7 @@ class Journal:
         try:
             self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
             _cut_torn_tail(self._fd)
+            self._size = os.fstat(self._fd).st_size
         except OSError as error:
             raise self._failed(error) from error
         self._syncer = threading.Thread(target=self._sync_often, name="journal-sync", daemon=True)
@@ -63,6 +64,7 @@ class Journal:
             _write(self._fd, line)
         except OSError as error:
             raise self._failed(error, len(line)) from error
+        self._size += len(line)
         self._dirty.set()
 
     def __enter__(self) -> Self:
@@ -78,7 +80,7 @@ class Journal:
         self._syncer.join()
         try:
             _sync(self._fd)
-            _refuse_replaced(self._fd, self._path)
+            _refuse_changed(self._fd, self._path, self._size)
         except OSError as failure:
             self._sync_error = self._sync_error or failure
         os.close(self._fd)
@@ -111,8 +113,8 @@ def _sync(fd: int) -> None:
     os.fsync(fd)
 
 
-def _refuse_replaced(fd: int, path: Path) -> None:
-    """Raise if the file was deleted or replaced meanwhile."""
+def _refuse_changed(fd: int, path: Path, size: int) -> None:
+    """Raise if the file was deleted, replaced, cut or added to meanwhile."""
     written = os.fstat(fd)
     try:
         found = path.stat()
@@ -120,6 +122,9 @@ def _refuse_replaced(fd: int, path: Path) -> None:
         found = None
     if found is None or (found.st_dev, found.st_ino) != (written.st_dev, written.st_ino):
         raise OSError(errno.ESTALE, "deleted or replaced while the run wrote to it")
+    if written.st_size != size:
+        what = f"{written.st_size:,} bytes, but the run wrote {size:,}: something else has written there"
+        raise OSError(errno.ESTALE, what)
 
 
 def _cut_torn_tail(fd: int) -> None:

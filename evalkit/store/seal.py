@@ -58,7 +58,7 @@ def write_seal(
         files: name -> SHA-256 of the files behind the decision.
 
     Raises:
-        StoreError: the disk refuses it.
+        StoreError: the seal cannot be written.
     """
     target = folder.file(SEAL)
     lines = [
@@ -118,7 +118,7 @@ def decided_of(record: Any) -> Decided:
     """Decode an earlier decision.
 
     Raises:
-        ValueError: it is something else.
+        ValueError: the value is not a decision.
     """
     if not fits(record, dict[str, str]) or record.keys() != _DECIDED or record["outcome"] not in _OUTCOMES:
         raise ValueError(_EDITED)

@@ -82,9 +82,9 @@ class ScorerEntry:
     negated: bool = False
     when: When | None = None
     advisory: bool = False
-    """Whether it is only shown, without effect on the pass rate and the regression gate."""
+    """Whether the score is only shown, without effect on the pass rate and the regression gate."""
     concern: Concern | None = None
-    """Concern of its metrics, if it differs from the scorer's own declaration."""
+    """Concern of the scorer's metrics, if it differs from the scorer's own declaration."""
     over: Over | None = None
     """The part of a conversation that the scorer grades; `None` if the suite does not say."""
     fold: Fold | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from evalkit.disk.paths import project_of
 from evalkit.errors import InputError, Problem, gathered, what_and_fix
 from evalkit.formats.build import Builder, choices, show
 from evalkit.formats.yaml_text import Document, dotted, parse
-from evalkit.gate.policy import CHECKS, NoRegression, Policy, Threshold
+from evalkit.gate.policy import CHECKS, Item, NoRegression, Policy, Threshold, policy_problems
 from evalkit.golden.read import open_golden
 from evalkit.golden.source import GoldenSource
 from evalkit.net.vendors import VENDORS, Vendor, with_vendor
@@ -33,6 +33,7 @@ from evalkit.suite.strings import check_strings, variables_of
 from evalkit.systems import SYSTEMS
 from evalkit.systems.base import SystemConfig
 from evalkit.trust.label_files import read_labels
+from evalkit.types import Metric
 
 Vendors = Mapping[str, Vendor]
 MOST_ENTRIES = 1_000
@@ -271,8 +272,21 @@ def _placed(
 def _policy(
     builder: Builder, options: SuiteOptions, vendors: Vendors, *, asks_again: bool
 ) -> tuple[Policy, SystemConfig | None]:
+    checks, system = _checks(builder, options.gate, vendors)
+    policy = Policy(
+        checks=checks,
+        require_evidence=options.require_evidence,
+        escalates=system is not None,
+        repeats=options.repeat,
+        asks_again=asks_again,
+    )
+    return policy, system
+
+
+def _checks(builder: Builder, items: Sequence[Any], vendors: Vendors) -> tuple[tuple[Item, ...], SystemConfig | None]:
+    """Return the checks of a gate, and the old system if one is named."""
     checks, system = [], None
-    for index, item in enumerate(options.gate):
+    for index, item in enumerate(items):
         named = named_item(builder, item, ("gate", index))
         if named is None:
             continue
@@ -284,14 +298,34 @@ def _policy(
         check = builder.build(cls, own, path, named=None if name in CHECKS else {"metric": name})
         if check is not None:
             checks.append(check)
-    policy = Policy(
-        checks=tuple(checks),
-        require_evidence=options.require_evidence,
-        escalates=system is not None,
-        repeats=options.repeat,
-        asks_again=asks_again,
-    )
-    return policy, system
+    return tuple(checks), system
+
+
+def load_gate(path: Path, metrics: Sequence[Metric], cohorts: Collection[str]) -> tuple[Item, ...]:
+    """Read the checks of a file with nothing but `gate:`, as in a suite.
+
+    Args:
+        path: the file.
+        metrics: those that there are.
+        cohorts: names of those that there are.
+
+    Raises:
+        InputError: with every problem of the file.
+    """
+    shown = str(path)
+    builder = Builder(parse(_bytes(path, shown), shown))
+    value = builder.document.value
+    if not isinstance(value, Mapping) or set(value) != {"gate"} or not isinstance(value["gate"], list):
+        raise InputError(Problem(f"{shown}:1", "not a gate", "write `gate: [{no_regression: {by: [topic]}}]` alone"))
+    items = value["gate"][:MOST_ENTRIES]
+    checks, system = _checks(builder, items, VENDORS)
+    if system is not None:
+        builder.problem(("gate",), "nothing is called in a comparison", "remove `system` from the baseline")
+    for index, what, fix in policy_problems(Policy(checks), metrics, cohorts) if not builder.problems else ():
+        builder.problem(("gate", index) if index >= 0 else ("gate",), what, fix)
+    if builder.problems:
+        raise InputError(builder.problems)
+    return checks
 
 
 def _callable_baseline(

@@ -84,7 +84,7 @@ def rules_of_options(options: SuiteOptions, read: Read, folder: str = ".") -> Ru
 
     Args:
         options: options of the suite.
-        read: reads files by names relative to the suite file.
+        read: function that reads files by names relative to the suite file.
         folder: folder of the suite file, relative to the project's root, from which custom scorers are imported.
     """
     scorers = list(_scorers(options))

@@ -30,7 +30,7 @@ _COMMON: Schema = {
 }
 
 _OVER_ANSWERS: Schema = {"enum": [each for each in typing.get_args(Over) if each != "conversation"]}
-"""`over` of the scorers that do not grade a conversation as a whole."""
+"""Return the schema of `over` for scorers that do not grade a conversation as a whole."""
 
 
 def suite_schema() -> Schema:

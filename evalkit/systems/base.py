@@ -46,7 +46,7 @@ class Shared:
     converses: bool = False
     """Whether each call is one turn of a conversation."""
     waits: Waits = field(default_factory=Waits, compare=False)
-    """Where calls that wait to be tried again are noted."""
+    """Records the calls that wait for a retry."""
 
 
 @runtime_checkable

@@ -3,8 +3,8 @@
 The rule:
 
 1. A name with a word such as `token`, `password`, `dsn` or `webhook` holds a secret, unless its last word says that the
-value only describes it (`KEY_FILE`, `TOKEN_TTL`, `AUTH_MODE`). The value counts from 6 characters on, unless it
-   is a path, a URL without anything secret in it, or a common word (`postgres`, `localhost`, `changeme`).
+value only describes it (`KEY_FILE`, `TOKEN_TTL`, `AUTH_MODE`). The value counts if it has 6 or more characters, unless
+it is a path, a URL without anything secret in it, or a common word (`postgres`, `localhost`, `changeme`).
 2. Under any name these are secret: the user information of a URL with a password, a parameter named like a secret, a
    token with a vendor's prefix, a private key, and a random word of 20 or more characters (at least 3.3 bits each).
    Digests and ids (`GITHUB_SHA`, `RUN_ID`, UUIDs, paths) are random without being secret, so they are secret only if
@@ -33,7 +33,7 @@ RANDOM_CHARS = 20
 RANDOM_BITS = 3.3
 """Shannon entropy of a character, in bits: English words repeat their few letters, a key does not."""
 _TURNS = 0.25
-"""Smallest share of neighbours that differ in kind (digit, small, capital), where 0.4 to 0.5 is usual for a key."""
+"""Minimum share of neighbours that differ in kind (digit, lower case, upper case); 0.4 to 0.5 is usual for a key."""
 _MOST_DEPTH = 4
 
 VENDOR = re.compile(

@@ -1,4 +1,4 @@
-"""A judge for tests that decides by a rule whether one answer entails another."""
+"""Provide a judge for tests that decides by a rule whether one answer entails another."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def entailment_judge(rule: Callable[[str, str], bool] = has_its_words) -> Callab
 
 
 def _block(sent: str, name: str) -> str:
-    """Return the text of one part of the case, which stands between two lines with the mark of the message."""
+    """Return the text of one part of the case, which is between two lines with the mark of the message."""
     found = _MARK.match(sent)
     mark = found[1] if found else ""
     return sent.partition(f"<<<{name} {mark}\n")[2].partition(f"\n{name} {mark}>>>")[0]

@@ -53,8 +53,8 @@ def drift_of(
     """Compare the grades of one metric in two runs, answer by answer.
 
     Args:
-        old: graded by the first version.
-        new: graded by the second one.
+        old: rows graded by the first version.
+        new: rows graded by the second version.
         metric: metric that both runs have.
         labels: labels of the same answers; those by people are used.
         rng: source of the random swaps.

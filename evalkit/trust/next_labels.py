@@ -24,7 +24,7 @@ class Draw:
     case_id: str
     repeat: int
     inclusion_probability: float
-    """Probability with which it was drawn, 0 to 1: drawn / available, in its stratum."""
+    """Probability with which the answer was drawn, 0 to 1: drawn / available, in its stratum."""
 
 
 def next_labels(

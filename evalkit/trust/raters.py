@@ -28,9 +28,9 @@ class Rated:
     """One label for each rater, at least one; all `pass` or `fail`, or all levels."""
     judge: Opinion
     cluster: Hashable
-    """The question it answers; answers to one question depend on each other."""
+    """The question that was answered; answers to one question depend on each other."""
     probability: float | None = None
-    """Probability with which it was drawn for labelling, if answers were not drawn alike."""
+    """Probability with which the answer was drawn for labelling, if the probabilities differ."""
 
 
 def compare(blank: Agreement, rated: Sequence[Rated], mark: PassMark | None) -> Agreement:

@@ -171,7 +171,7 @@ def _refund(talk: Talk, environment: Any, pay_in_parts: bool) -> Reply:
 
 
 def _refund_as_decided(talk: Talk, environment: Any, resume: Mapping[str, Any]) -> str:
-    """Pay a large refund, or not, as the person decided."""
+    """Pay a large refund if the person approved it."""
     if resume["decision"] not in ("approve", "edit"):
         return talk.say("not_approved", amount=_total(talk))
     environment.call("refund_above_limit", resume["arguments"], call_id=resume["id"])

@@ -28,13 +28,13 @@ from evalkit.golden.fields import to_case
 from evalkit.scorers.agents.policy_file import read_policy
 from evalkit.scorers.registry import SCORERS
 from evalkit.suite.model import SuiteOptions
-from evalkit.suite.parse import load_suite
+from evalkit.suite.parse import load_gate, load_suite
 from evalkit.systems import SYSTEMS
 from evalkit.systems.conversation.mocks import Mocks
 from evalkit.systems.output import OUTPUT_KEYS
 from evalkit.testing import FakeModel, entailment_judge
 from evalkit.testing.faults import FaultKind
-from evalkit.types import APPROVALS, ROLES, STEP_KINDS
+from evalkit.types import APPROVALS, ROLES, STEP_KINDS, Metric
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -77,6 +77,10 @@ def test_every_suite_example_is_a_sound_suite(text: str, tmp_path: Path) -> None
     if "tools" in value:
         builder = Builder(parse(text.encode(), "mocks.yaml"))
         assert builder.build(Mocks, value, ()) is not None, builder.problems
+        return
+    if set(value) == {"gate"}:
+        (tmp_path / "gate.yaml").write_text(text, encoding="utf-8")
+        assert load_gate(tmp_path / "gate.yaml", [Metric("correct", binary=True)], ["topic"])
         return
     if "golden" not in value:
         read_policy(text.encode(), "policy.yaml")
@@ -126,12 +130,13 @@ def test_the_inputs_and_outputs_of_the_action_are_in_the_guide() -> None:
 def test_the_commands_of_the_readme_run_in_their_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every `evalkit ...` line of README and guides runs in a fresh project, top to bottom.
 
-    That of conversations.md is another project: see `test_conversations_guide.py`.
+    Those of compare.md, conversations.md and import.md are other projects: see their own tests.
     """
     (tmp_path / "pyproject.toml").touch()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("JUDGE_API_KEY", "key-for-tests")
-    found = [block.values[0] for block in blocks("sh") if not str(block.id).startswith("conversations.md")]
+    others = ("compare.md", "conversations.md", "import.md")
+    found = [block.values[0] for block in blocks("sh") if not str(block.id).startswith(others)]
     lines = [line for text in found for line in text.splitlines() if line.startswith("evalkit ")]
     assert len(lines) >= 9
     with FakeModel(grade) as server:

@@ -62,7 +62,7 @@ _BROKEN_BY_CALLS = (NamedTools, ArgumentsRule, AtMostRule, NeverAfterRule)
 """Rules that tool calls alone can break, regardless of other steps."""
 Finding = Violation | Unclear
 Found = Iterator[tuple[int, str] | Unclear]
-"""Index of a step and what it does wrong."""
+"""Index of a step, and its violation."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Trail:
         """Return the steps that a glob names, with their indices.
 
         Args:
-            globs: such as `get_*` or `node:planner`.
+            globs: globs such as `get_*` or `node:planner`.
             denied: whether to include steps that were refused before they took effect.
         """
         wanted = [split(glob) for glob in globs]

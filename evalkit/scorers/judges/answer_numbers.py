@@ -40,9 +40,9 @@ class StatedNumber:
     """One number of a text."""
 
     place: int
-    """Index of its word in the text."""
+    """Index of the number's word in the text."""
     end: int
-    """Index of the word after it and its unit."""
+    """Index of the word after the number and its unit."""
     written: str
     """The folded word."""
     kind: str
@@ -51,7 +51,7 @@ class StatedNumber:
     step: float = 0.0
     """The last stated digit as a number: 0.1 for 39.0, a million for 3 million."""
     units: Sequence[Reading] = ()
-    """Possible meanings of its unit; empty if it has none."""
+    """Possible meanings of the unit; empty without a unit."""
     hedged: bool = False
     bare: float = math.nan
     """The number without its `million`."""

@@ -66,17 +66,17 @@ class Health:
     judge: str
     n_cases: int
     tells_apart: Estimate
-    """Share of pairs where the right answer has the better grade; 1 is right."""
+    """Share of pairs in which the right answer has the better grade; 1 is ideal."""
     attack_success: Estimate
-    """Share of attacks after which a wrong answer has a better grade than without; 0 is right."""
+    """Share of attacks that give a wrong answer a better grade; 0 is ideal."""
     length_bias: Estimate
-    """Mean change of the grade caused by words without content, as a share of the scale; 0 is right."""
+    """Mean change of the grade caused by words without content, as a share of the scale; 0 is ideal."""
     self_consistency: Estimate
-    """Share of answers with the same grade all three times; 1 is right."""
+    """Share of answers with the same grade all three times; 1 is ideal."""
     order_flips: Estimate
-    """Share of pairs whose winner changes with the order in which they are shown; 0 is right."""
+    """Share of pairs whose winner changes with the order in which they are shown; 0 is ideal."""
     position_bias: Estimate
-    """How much being shown first helps, -1 to 1; 0 is right."""
+    """Advantage of the answer shown first, -1 to 1; 0 is ideal."""
     failures: Estimate
     """Share of questions without a usable reply; replies rejected for copying the case are not counted."""
     failure_kinds: Mapping[str, int] = field(default_factory=dict)

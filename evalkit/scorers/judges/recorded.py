@@ -24,7 +24,7 @@ class Recorded:
     at: str
     """Field of the golden row that holds the verdict; a dot enters a mapping: `judges.gpt-4`."""
     judge: str
-    """Name of the judge that gave it."""
+    """Name of the judge that gave the verdict."""
     levels: Mapping[str, float] = field(default_factory=dict)
     """Verdict -> number, for verdicts that are words: `{poor: 1, fair: 2, good: 3}`."""
     scale: tuple[float, ...] = ()

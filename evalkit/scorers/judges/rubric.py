@@ -236,7 +236,8 @@ def _criteria(value: Any, scale: Scale, source: str) -> dict[str, str]:
         raise ValueError(f"{place}: none given; write `criteria:` and below it lines of `id: what has to hold`")
     for name, text in value.items():
         if not isinstance(name, str) or not CRITERION.fullmatch(name):
-            raise ValueError(f"{place}: {name!r} is not an id; write small letters, digits and _, such as cites_source")
+            fix = "write lower-case letters, digits and _, such as cites_source"
+            raise ValueError(f"{place}: {name!r} is not an id; {fix}")
         if not isinstance(text, str) or not text.strip():
             raise ValueError(f"{place}: {name} says nothing; write what has to hold, as one text")
     return dict(value)

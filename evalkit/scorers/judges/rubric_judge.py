@@ -170,8 +170,8 @@ def check_pass(pass_at: float | None, scale: Scale) -> None:
     """Reject a pass mark that every value or no value reaches.
 
     Raises:
-        ValueError: The scale gives the verdict itself, or the mark is not above its lowest and at most its highest
-            level.
+        ValueError: The scale gives the verdict itself, or the mark is not above its lowest level or exceeds its
+            highest.
     """
     if pass_at is None:
         return

@@ -92,7 +92,7 @@ class BoundRagas:
         """Reject a row without a right passage if the metric is a share of the right ones.
 
         Raises:
-            ValueError: names the field.
+            ValueError: the message names the field.
         """
         if REFERENCE_CONTEXTS in self.needs and case.fields.get(REFERENCE_CONTEXTS) == []:
             fix = f"remove it and give the scorer `when: {{has: {REFERENCE_CONTEXTS}}}`, or add a passage"

@@ -15,11 +15,11 @@ from evalkit.types import Case, Output, Score, Unscored
 class Contains(PassFail):
     """Pass an answer that contains the wanted texts and no forbidden one.
 
-    The value is 1 or 0. The answer passes if every text of `all`, at least one of `any` and no text of `none` is found;
-    each list is the option's texts and those in the case field named beside it. Unicode forms and runs of white space
-    count as equal, and so does a space between a number and its sign or unit (`5 %`, `$ 5`, `3kg`). The answer is
-    searched both as written and without its Markdown emphasis, so that `30 days` and `**` are both found in `**30**
-    days`. An empty answer contains nothing, so it passes only if `none` alone is used.
+    The value is 1 or 0. The answer passes if it contains every text of `all`, at least one of `any` and no text of
+    `none`. Each list joins the texts of the option and those of the case field named beside it. Unicode forms and runs
+    of white space count as equal, and so does a space between a number and its sign or unit (`5 %`, `$ 5`, `3kg`). The
+    answer is searched both as written and without its Markdown emphasis, so that `30 days` and `**` are both found in
+    `**30** days`. An empty answer contains nothing, so it passes only if `none` alone is used.
 
     It cannot see negation or a paraphrase; a text is also found inside a longer word, unless `whole_words` is set.
     """

@@ -124,7 +124,7 @@ class PromptLeak(PassFail):
         """Reject a row that names no canary if the options name none.
 
         Raises:
-            ValueError: names the field.
+            ValueError: the message names the field.
         """
         if not self.canaries and case.fields.get(self.canary_field) == []:
             fix = f"add one, or remove the field and give the scorer `when: {{has: {self.canary_field}}}`"

@@ -111,7 +111,7 @@ class Refusal(PassFail):
         """Reject a row whose field is a list or a mapping.
 
         Raises:
-            ValueError: names the field.
+            ValueError: the message names the field.
         """
         if isinstance(case.fields.get(self.field), list | dict):
             raise ValueError(f"`{self.field}` must be true or false; write true if the system should refuse")

@@ -70,7 +70,7 @@ class ConversationSetup:
     runs_tools: bool = False
     """Whether evalkit runs the tools that the model asks for, because the system is a model alone."""
     run_environment: Callable[[Callable[[], Any]], Awaitable[Any]] = directly
-    """Runs code of the environment; the project's own code runs outside the run's event loop."""
+    """Runs code of the environment, because the project's code runs outside the run's event loop."""
     simulate: Simulate | None = None
     tool_error: str | None = None
     """Pattern (RE2) of the results of tools that are errors; see `with_tool_errors`."""
@@ -110,9 +110,9 @@ class _LiveConversation:
     repeat: int
     turn: int = 0
     sent: list[Message] = field(default_factory=list)
-    """The conversation as the system gets it."""
+    """Messages of the conversation as the system receives them."""
     messages: list[Message] = field(default_factory=list)
-    """The conversation as it is stored, with the details of each turn."""
+    """Messages of the conversation as they are stored, with the details of each turn."""
     steps: list[Step] = field(default_factory=list)
     told_turns: set[int] = field(default_factory=set)
     """Turns whose actions are known, from the system or from evalkit."""

@@ -20,8 +20,8 @@ def replayed(make: MakeEnvironment, case: Case) -> Replayed:
     """Return the state before and after the expected calls.
 
     Args:
-        make: builds the environment.
-        case: has the initial state, and the calls.
+        make: function that builds the environment.
+        case: case with the initial state and the calls.
 
     Raises:
         ValueError: `what; fix`, if the case has no calls that can be read.
@@ -46,11 +46,11 @@ def replayed(make: MakeEnvironment, case: Case) -> Replayed:
 
 
 def expected_values(case: Case, make: MakeEnvironment | None) -> Mapping[Pattern, Any]:
-    """Return the values that a case expects of the state by path, `MISSING` for one that is to be removed.
+    """Return the values that a case expects of the state by path, `MISSING` for a value that must be removed.
 
     Args:
-        case: has the values, or the calls that lead to them.
-        make: builds the environment; without one, calls lead to nothing.
+        case: case with the values, or with the calls that lead to them.
+        make: function that builds the environment; `None` if the suite has none, so that no calls can be replayed.
 
     Raises:
         ValueError: `what; fix`, for a path or calls that cannot be read.
