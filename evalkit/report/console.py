@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from evalkit.report.cohort_table import standing
 from evalkit.report.gate_lines import GateLine
 from evalkit.report.headline import names_metric, spoken
-from evalkit.report.view import MISSING, View
+from evalkit.report.reasons import MISSING
+from evalkit.report.view import View
 from evalkit.results import OVERALL, CheckOutcome, Outcome
 from evalkit.text.numbers import plural
 from evalkit.text.printable import one_line

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from evalkit.aggregate.statuses import node_amount
 from evalkit.results import OVERALL, Check, CheckOutcome, Decision
-from evalkit.text.numbers import Style, change, difference, figure, needed, plural
+from evalkit.text.numbers import Style, change, difference, figure, needed, plural, with_signs
 from evalkit.text.printable import one_line
 
 WORDS = {
@@ -31,6 +33,12 @@ _VERBS: dict[CheckOutcome, tuple[str, str]] = {
 }
 """Verb for one check, and for several."""
 _HEADLINE_CHARS = 300
+
+
+def for_people(decision: Decision) -> Decision:
+    """Return a decision whose reasons are written as pages show them."""
+    checks = tuple(replace(check, reason=with_signs(check.reason)) for check in decision.checks)
+    return replace(decision, checks=checks, reasons=tuple(map(with_signs, decision.reasons)))
 
 
 def lead_of(decision: Decision) -> Check | None:

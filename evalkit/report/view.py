@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,15 +21,16 @@ from evalkit.report.cohort_table import (
 from evalkit.report.corrections import correction_lines
 from evalkit.report.distributions import Histogram
 from evalkit.report.gate_lines import GateLine, gate_lines
-from evalkit.report.headline import AS_THEY_ARE, WORDS, headline, lead_of, spoken
+from evalkit.report.headline import AS_THEY_ARE, WORDS, for_people, headline, spoken
 from evalkit.report.judges import JudgeLine, JudgePanel, judge_line, judge_panels
 from evalkit.report.next_steps import NextStep, Places, next_steps
 from evalkit.report.nodes import NodeLine, node_lines
 from evalkit.report.outcomes import OutcomeTable, outcome_table
 from evalkit.report.page import COMPARED_WORDS
-from evalkit.report.survey import Example, FailedCase, Rows, changes_of, walk
+from evalkit.report.reasons import ErrorLine, error_lines, missing, unpaired_sentence, why_of
+from evalkit.report.survey import FailedCase, Rows, changes_of, walk
 from evalkit.report.trend import Trend, trends
-from evalkit.results import OVERALL, PARTIAL_RUN, Amendment, Comparison, Decision, Outcome, Summary
+from evalkit.results import OVERALL, Amendment, Comparison, Decision, Outcome, Summary
 from evalkit.store.history import PastRun
 from evalkit.text.numbers import (
     RESOURCES,
@@ -39,29 +40,12 @@ from evalkit.text.numbers import (
     figure,
     plural,
     style_of,
+    with_signs,
 )
 from evalkit.types import Metric
 
 _FACTS = ("latency_p95_s", "cost_per_case_usd")
 """Metrics shown on the line below the verdict."""
-MISSING = "without a result"
-"""Begins the reason that says which errors left no decision."""
-_SHOWN_ERRORS = 3
-
-
-@dataclass(frozen=True, slots=True)
-class ErrorLine:
-    """One kind of error, counted, with an example."""
-
-    state: str
-    kind: str
-    count: int
-    example: Example | None
-
-    @property
-    def counted(self) -> str:
-        """`2 system errors`, or `2 unscored`."""
-        return plural(self.count, self.state) if self.state == "system error" else f"{self.count:,} {self.state}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,6 +173,7 @@ def build_view(  # noqa: PLR0913 - what a view is made of
         past: stored runs of the suite with this one, the oldest first.
         places: the paths in the commands of the next steps.
     """
+    decision = for_people(decision)
     styles, advisory = _styles(summary, decision), frozenset(manifest.advisory)
     repeat_rule = manifest.repeat_rule
     found = walk(rows, baseline_rows, decision, summary.metrics, advisory, repeat_rule)
@@ -201,8 +186,8 @@ def build_view(  # noqa: PLR0913 - what a view is made of
     corrections, cohort_corrections = correction_lines(summary, styles)
     alone = known_overall_only(summary, resources)
     partial = decision.partial
-    errors = _errors("system error", summary.error_kinds, found.errors)
-    errors += _errors("unscored", summary.unscored_kinds, found.unscored)
+    errors = error_lines("system error", summary.error_kinds, found.errors)
+    errors += error_lines("unscored", summary.unscored_kinds, found.unscored)
     compares = manifest.imported is not None and _finds_drops_alone(decision)
     return View(
         suite=summary.suite,
@@ -211,7 +196,7 @@ def build_view(  # noqa: PLR0913 - what a view is made of
         compares=compares,
         headline=headline(decision, styles, partial),
         reasons=decision.reasons,
-        why=(*_missing(decision, partial, errors), *_why(decision, partial, found.n_unpaired)),
+        why=(*missing(decision, partial, errors), *why_of(decision, partial, found.n_unpaired)),
         next=next_steps(
             decision,
             found.failing,
@@ -289,35 +274,6 @@ def _unknown(summary: Summary, manifest: Manifest) -> int | None:
     return None if n_errors == summary.expected > 0 else n_errors + summary.states.get("unscored", 0)
 
 
-def _missing(decision: Decision, partial: str | None, errors: Sequence[ErrorLine]) -> Iterator[str]:
-    """Yield what left rows without a result, if that is why there is no decision."""
-    lead = lead_of(decision)
-    if decision.outcome != "no decision" or partial is not None or lead is None or lead.name != "coverage":
-        return
-    ordered = sorted(errors, key=lambda line: -line.count)[:_SHOWN_ERRORS]
-    kinds = ", ".join(f"{line.counted} ({line.kind})" for line in ordered)
-    more = f" and {plural(len(errors) - len(ordered), 'more kind')}" if len(errors) > len(ordered) else ""
-    if kinds:
-        yield f"{MISSING}: {kinds}{more}"
-
-
-def _why(decision: Decision, partial: str | None, n_unpaired: int) -> tuple[str, ...]:
-    """Return the reasons without that of the headline and those listed as changed rules.
-
-    An approval has no reasons; the text says that no case newly fails.
-    """
-    found = decision.comparison
-    if decision.outcome == "approved" and found is not None and not found.new_failures:
-        return (unpaired_sentence(n_unpaired) if n_unpaired else "no case newly fails",)
-    lead = lead_of(decision)
-    elsewhere = {each.told(decision.amended_since) for each in decision.amendments}
-    if partial is not None:
-        said = {PARTIAL_RUN.format(partial)}
-    else:
-        said = {lead.reason} if lead else set(decision.reasons[:1])
-    return tuple(reason for reason in decision.reasons if reason not in said | elsewhere)
-
-
 def _facts(summary: Summary, decision: Decision, manifest: Manifest, styles: Mapping[str, Style]) -> tuple[str, ...]:
     """Return the line below the verdict: size, baseline, missing results, time, latency and cost."""
     # The gate may have run some cases more often; that is not the plan.
@@ -350,21 +306,11 @@ def _moves(found: Comparison | None, n_unpaired: int) -> tuple[str, ...]:
     return (plural(len(found.new_failures), "new failure"), *moved, *failing, *named)
 
 
-def unpaired_sentence(count: int) -> str:
-    """Describe how many failing cases the baseline does not have in this form."""
-    return "1 added or edited case fails" if count == 1 else f"{count:,} added or edited cases fail"
-
-
 def _overall_figures(
     summary: Summary, names: tuple[str, ...], styles: Mapping[str, Style]
 ) -> tuple[tuple[str, str], ...]:
     cells = [cell for cell in summary.cells if cell.cohort == OVERALL and cell.metric in names]
     return tuple((cell.metric, estimated(cell.estimate, styles[cell.metric])) for cell in cells)
-
-
-def _errors(state: str, kinds: Mapping[str, int], examples: Mapping[str, Example]) -> tuple[ErrorLine, ...]:
-    ordered = sorted(kinds.items(), key=lambda item: (-item[1], item[0]))
-    return tuple(ErrorLine(state, kind, count, examples.get(kind)) for kind, count in ordered)
 
 
 def _sight(comparison: Comparison | None) -> tuple[str, ...]:
@@ -373,7 +319,7 @@ def _sight(comparison: Comparison | None) -> tuple[str, ...]:
 
 def _before(decision: Decision) -> tuple[str, ...]:
     """Return earlier blocks that do not affect this decision, such as those of another system at the same commit."""
-    return tuple(text for each in decision.decided_before if (text := str(each)) not in decision.reasons)
+    return tuple(text for each in decision.decided_before if (text := with_signs(str(each))) not in decision.reasons)
 
 
 def _incomparable(comparison: Comparison | None) -> tuple[str, ...]:

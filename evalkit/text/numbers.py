@@ -140,13 +140,18 @@ def needed(need: str, style: Style) -> str:
     try:
         value = float(rest)
     except ValueError:
-        return need.replace(">=", "≥").replace("<=", "≤")
+        return with_signs(need)
     if comma:
         return f"{needed(f'{sign} {rest}', style)},{words}"
     pretty = {">=": "≥", "<=": "≤"}.get(sign, sign)
     if style.unit == "rate":
         return f"{pretty} {100 * value:g}%"
     return f"{pretty} {_dollars(rest) if style.unit == 'usd' else rest + ' s' if style.unit == 'seconds' else rest}"
+
+
+def with_signs(text: str) -> str:
+    """Write ≥ and ≤ as one sign each."""
+    return text.replace(">=", "≥").replace("<=", "≤")
 
 
 def signed(value: float, decimals: int) -> str:

@@ -15,6 +15,7 @@ from evalkit.report.console import print_view
 from evalkit.report.markdown import MOST_WORDS, few_words, page_of, sentence, summary_markdown
 from evalkit.report.next_steps import Places
 from evalkit.report.page import COMMENT_BYTES, markdown, read_page, to_json
+from evalkit.report.records import release_decision_markdown
 from evalkit.report.view import View, build_view
 from evalkit.results import PARTIAL_RUN, Amendment, Check, Comparison, Decision, Estimate
 
@@ -210,6 +211,27 @@ def test_next_fits_the_outcome() -> None:
     assert steps(first())[0] == "evalkit baseline save reports/now --name main"
     assert steps(undecided()) == ["evalkit run suites/compliance.yaml"]
     assert green().next[0].text.startswith("merge")
+
+
+def test_a_reason_is_read_with_signs() -> None:
+    """A decision stores `<=`; every page shows ≤, in checks, reasons and headline alike."""
+    reason = "2 cases fail, need <= 0 failing critical cases: a, b"
+    failing = replace(
+        NO_BASELINE, name="failures", metric="pass_rate", cohort="severity=critical", outcome="block",
+        need="<= 0 failing critical cases", reason=reason,
+    )  # fmt: skip
+    other = replace(failing, cohort="overall", reason="3 cases fail, need <= 1 failing cases: c")
+    view = seen(Decision(outcome="blocked", checks=(failing, other), reasons=(reason, other.reason)))
+    file = io.StringIO()
+    print_view(view, Console(file=file, width=200, color_system=None), verbose=True)
+    for text in (
+        summary_markdown(view),
+        file.getvalue(),
+        release_decision_markdown(view, report_samples.manifest()),
+        view.headline,
+    ):
+        assert "≤ 0 failing critical cases" in text
+        assert "<=" not in text and "&lt;=" not in text
 
 
 def test_what_a_reason_names_is_the_next_step() -> None:
