@@ -50,7 +50,7 @@ def read_log(source: Foreign, limit: int | None = None) -> Imported:
     order = {str(name): at for at, name in enumerate(_list(_mapping(evaluation.get("dataset")).get("sample_ids")))}
     items.sort(key=lambda item: _order(item[1], order))
     ids: dict[str, str] = {}
-    seen: set[tuple[str, int]] = set()
+    seen: dict[str, list[str]] = {}
     checks = _Scorers(found, evaluation, source)
     for at, sample in items:
         place = source.at("samples", at)
@@ -62,13 +62,12 @@ def read_log(source: Foreign, limit: int | None = None) -> Imported:
             if limit is not None and len(ids) >= limit:
                 continue
             ids[name] = _case(found, place, sample, checks)
-        epoch = sample.get("epoch")
-        repeat = epoch - 1 if isinstance(epoch, int) and not isinstance(epoch, bool) and 0 < epoch <= 100 else 0
-        if (name, repeat) in seen:
-            found.lose(place, f"epoch {repeat + 1} of {name[:60]!r} again", "write the log again", "output")
+        epoch = str(sample.get("epoch"))
+        if epoch in seen.setdefault(name, []):
+            found.lose(place, f"epoch {epoch[:20]} of {name[:60]!r} again", "write the log again", "output")
             continue
-        seen.add((name, repeat))
-        _output(found, place, ids[name], repeat, sample)
+        _output(found, place, ids[name], len(seen[name]), sample)
+        seen[name].append(epoch)
     model, task = evaluation.get("model"), evaluation.get("task")
     outputs = tuple(found.outputs)
     system = ImportedSystem(name=str(model)[:100], place=source.shown, outputs=outputs)

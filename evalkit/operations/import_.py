@@ -20,17 +20,18 @@ from evalkit.imports.formats import NAMES, read_foreign
 from evalkit.imports.imported import FoundScorer, Imported, ImportedCase, ImportedSystem, Loss, StoredOutput
 from evalkit.net.vendors import VENDORS, with_vendor
 from evalkit.operations.check import check_suite
-from evalkit.operations.import_files import SIMULATOR, files_of, suite_files
+from evalkit.operations.import_files import SIMULATOR, files_of, plays_user, suite_files
 from evalkit.runner.case_checks import MOST_CHECKS, CaseChecks
 from evalkit.suite.scorers import scorer_entry
 from evalkit.systems import SYSTEMS
 from evalkit.systems.base import Shared
 from evalkit.systems.output import to_output
-from evalkit.systems.secrets import looks_secret
+from evalkit.systems.secrets import looks_secret, names_in
 from evalkit.types import Failure
 
 __all__ = ["NAMES", "FinishedImport", "ImportRequest", "import_source"]
 
+_MOST_REPEATS = 100
 _PLACEHOLDER = "placeholder"
 _URL_PLACEHOLDER = "https://placeholder.invalid"
 
@@ -103,6 +104,7 @@ async def import_source(request: ImportRequest, env: Mapping[str, str]) -> Finis
     answers = open_foreign(request.answers, request.answers.name) if request.answers is not None else None
     imported = read_foreign(source, request.format, request.limit, answers)
     sound = _Soundness(imported, request, env).checked()
+    sound = replace(sound, variables={**dict(_keys(sound)), **sound.variables})
     if not sound.cases:
         raise InputError(
             [*map(_problem, sound.losses), Problem(shown, "no case in it can be carried over", "see above")]
@@ -113,9 +115,10 @@ async def import_source(request: ImportRequest, env: Mapping[str, str]) -> Finis
     files = files_of(sound, shown, counts_of={each.part: (each.found, each.carried) for each in counts})
     made = _write(request.out, files)
     suites = tuple(request.out / name for name in suite_files(sound))
+    set_aside = _placeholders(sound.variables, *(system.options for system in sound.systems))
     try:
         for suite in suites:
-            await check_suite(suite, {**_placeholders(sound), **env})
+            await check_suite(suite, {**set_aside, **env})
     except InputError:
         _remove(request.out, made)
         raise
@@ -164,7 +167,19 @@ class _Soundness:
         ids = {case.id for case in cases}
         systems = tuple(self._system(system, ids) for system in self.imported.systems)
         scorers = tuple(self._scorers(cases))
-        return replace(self.imported, cases=cases, systems=systems, scorers=scorers, losses=tuple(self.losses))
+        judge = self._judge()
+        losses = tuple(dict.fromkeys(self.losses))
+        return replace(self.imported, cases=cases, systems=systems, scorers=scorers, judge=judge, losses=losses)
+
+    def _judge(self) -> Mapping[str, Any] | None:
+        given = (self.imported.judge or {}).get("chat")
+        if given is None:
+            return None
+        options = {"chat" if key == "model" else key: value for key, value in given.items()}
+        for what, fix in _faults(options, self.request.out, self.env):
+            self.losses.append(Loss(self.imported.systems[0].place, f"the judge: {what}", fix))
+            return None
+        return self.imported.judge
 
     def _case(self, case: ImportedCase) -> ImportedCase | None:
         faults: list[tuple[str, str]] = []
@@ -262,9 +277,12 @@ def _faults(options: Mapping[str, Any], out: Path, env: Mapping[str, str]) -> It
     builder = Builder(Document("", {}))
     system = builder.build(SYSTEMS[kind], given, ("system",))
     yield from ((problem.what, problem.fix) for problem in builder.problems)
-    if kind == "command" and system is not None:
+    if system is not None:
         folder = out.absolute()
-        shared = Shared(root=folder, project=folder, env=env)
+        named = [name for _, text in _texts(given, "") for name in names_in(text)]
+        key = given.get("api_key_env")
+        set_aside = _placeholders([*named, *([key] if isinstance(key, str) else [])], given)
+        shared = Shared(root=folder, project=folder, env={**set_aside, **env})
         yield from ((problem.what, "write `system:` yourself: docs/systems.md") for problem in system.problems(shared))
 
 
@@ -293,28 +311,26 @@ def _texts(value: Any, key: str) -> Iterator[tuple[str, str]]:
             yield from _texts(inner, str(name))
 
 
-def _placeholders(imported: Imported) -> dict[str, str]:
-    """Return values for the variables of the suites, so that the rest of them is checked."""
-    texts = [text for system in imported.systems for _, text in _texts(system.options or {}, "")]
-    named = {*imported.variables, *_keys(imported), *_keys_of({"chat": SIMULATOR}, "chat")}
+def _placeholders(variables: Iterable[str], *systems: Mapping[str, Any] | None) -> dict[str, str]:
+    """Return values for variables, so that what names them can be checked while they are not set."""
+    begun = [text for system in systems for _, text in _texts(system or {}, "")]
     return {
-        name: _URL_PLACEHOLDER
-        if any(text.startswith(f"${{{name}}}") and text != name for text in texts)
-        else _PLACEHOLDER
-        for name in named
+        name: _URL_PLACEHOLDER if any(text.startswith(f"${{{name}}}") for text in begun) else _PLACEHOLDER
+        for name in variables
     }
 
 
-def _keys(imported: Imported) -> Iterator[str]:
-    chats = [system.options for system in imported.systems if system.options and "chat" in system.options]
-    judge = (imported.judge or {}).get("chat", {})
-    for options, key in [*((each, "chat") for each in chats), (judge, "model")]:
-        yield from _keys_of(options, key)
-
-
-def _keys_of(options: Mapping[str, Any], key: str) -> Iterator[str]:
-    if isinstance(name := with_vendor(options, key, VENDORS).get("api_key_env"), str):
-        yield name
+def _keys(imported: Imported) -> Iterator[tuple[str, str]]:
+    """Yield the variables of keys that vendors' models need, with the model."""
+    chats: list[tuple[Mapping[str, Any], str]]
+    chats = [(system.options, "chat") for system in imported.systems if system.options and "chat" in system.options]
+    if imported.judge:
+        chats.append((imported.judge["chat"], "model"))
+    if plays_user(imported):
+        chats.append(({"chat": SIMULATOR}, "chat"))
+    for options, key in chats:
+        if isinstance(name := with_vendor(options, key, VENDORS).get("api_key_env"), str):
+            yield name, f"the key of {options[key]}"
 
 
 def _refuse_full(out: Path) -> None:

@@ -25,6 +25,11 @@ SIMULATOR = "gpt-4o"
 _MOST_WORDS = 100_000
 
 
+def plays_user(imported: Imported) -> bool:
+    """Tell whether a model is to play the user of a case, because no output of it is stored."""
+    return any("user" in case.fields for case in imported.cases) and not imported.systems[0].outputs
+
+
 def suite_files(imported: Imported) -> list[str]:
     """Return the names of the suites, one for each system."""
     return [_numbered(SUITE, at) for at, _ in enumerate(imported.systems)]
@@ -201,7 +206,7 @@ def _notes(imported: Imported, source: str, counts: Mapping[str, tuple[int, int]
         lines += [f"| {_cell(loss.place)} | {_cell(loss.what)} | {_cell(loss.fix)} |" for loss in imported.losses]
     else:
         lines.append("Everything is carried over.")
-    if any("user" in case.fields for case in imported.cases) and not imported.systems[0].outputs:
+    if plays_user(imported):
         lines += ["", f"The suite lets {SIMULATOR} play the user; name the model that you want under `conversation:`."]
     if imported.variables:
         lines += ["", "## Set before a run", ""]

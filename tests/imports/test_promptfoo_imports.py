@@ -80,7 +80,10 @@ def test_a_config_becomes_one_suite_for_each_provider_and_prompt(tmp_path: Path)
 def test_a_secret_leaves_no_trace_in_what_is_written(tmp_path: Path) -> None:
     """It becomes a variable, which is named; no file and no message repeats it."""
     made = import_text(tmp_path, "promptfooconfig.yaml", CONFIG)
-    assert made.written.variables == {"AUTHORIZATION": "the header Authorization, without `Bearer`"}
+    assert made.written.variables == {
+        "OPENAI_API_KEY": "the key of openai/gpt-4o",
+        "AUTHORIZATION": "the header Authorization, without `Bearer`",
+    }
     assert b"sk-abcdef" not in b"".join(bytes_of(made.folder).values())
     assert "`export AUTHORIZATION=...`" in made.read("IMPORT.md")
 
@@ -326,6 +329,9 @@ def test_a_provider_becomes_a_system(tmp_path: Path, provider: Any, system: dict
             {"providers": [{"id": "openai:m", "config": {"passthrough": 1}}]},
             "`passthrough` of the provider is not read",
         ),
+        ({"providers": [{"id": "https://h/a", "config": {"headers": {"a": "b\nc"}}}]}, "a header holds a line break"),
+        ({"providers": [{"id": "https://h/a", "config": {"url": "https:// h"}}]}, "expected an http or https address"),
+        ({"defaultTest": {"options": {"provider": "openai:"}}}, "names no model"),
         ({"scenarios": [{}]}, "`scenarios` is not read"),
         ({"defaultTest": "file://d.yaml"}, "names a file"),
     ],
