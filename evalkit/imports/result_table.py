@@ -23,7 +23,7 @@ from evalkit.golden.source import GoldenSource
 from evalkit.imports.result_json import nested_rows
 from evalkit.text.values import one_line
 
-MAX_ROWS = 250_000
+MAX_ROWS = 100_000
 MAX_BYTES = 512 << 20
 """Of a file; both tables are held in memory."""
 _SHOWN_VALUES = 10

@@ -103,6 +103,7 @@ def test_columns_are_chosen_by_name(tmp_path: Path) -> None:
             "tone_score": i / 10,
             "Topic": "ab"[i % 2],
             "words": i,
+            "score_count": 5 + i,
             "note": "x",
         }
         for i in range(6)
@@ -111,7 +112,7 @@ def test_columns_are_chosen_by_name(tmp_path: Path) -> None:
     assert found.cases.id == "question_id"
     assert [(each.column, each.metric.binary) for each in found.grades] == [("is_correct", True), ("tone_score", False)]
     assert found.cohorts == {"topic": "topic"}
-    assert found.unused == ("words",)
+    assert found.unused == ("words", "score_count")
 
 
 def test_flags_win_over_names(tmp_path: Path) -> None:
