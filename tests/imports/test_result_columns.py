@@ -371,3 +371,14 @@ def test_too_many_rows_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     rows = [{"id": f"{i}", "score": i} for i in range(5)]
     with pytest.raises(InputError, match=r"a.csv:5: more than 3 rows; compare a part of them"):
         read_results(csv_file(tmp_path / "a.csv", rows))
+
+
+def test_a_capital_begins_a_word(tmp_path: Path) -> None:
+    """Names of JavaScript tools are those of all others."""
+    rows = [
+        {"caseId": f"{i}", "isCorrect": i % 2, "toneScore": i / 10, "latencyMs": 200 + i, "F1": 0.5} for i in range(4)
+    ]
+    found = chosen(tmp_path, rows)
+    assert found.cases.id == "case_id"
+    assert [each.metric.name for each in found.grades] == ["is_correct", "tone_score", "f1"]
+    assert found.amounts == {"latency_ms": "latency_ms"}
