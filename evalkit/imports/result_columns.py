@@ -22,9 +22,10 @@ WEAK_PASS_NAMES = ("verdict", "result", "label", "judgement", "judgment", "outco
 """Read as pass or fail if nothing else is a grade: each may also be what a model answered."""
 SCORE_NAMES = ("score", "value", "rating", "grade", "accuracy", "acc", "exact_match", "f1")
 GRADE_ENDS = ("_score", "_passed", "_pass", "_acc", "_correct")
-GRADE_GROUPS = ("score_", "scores_", "metric_", "metrics_")
+GRADE_GROUPS = ("score.", "scores.", "metric.", "metrics.")
 """Begin the columns of objects that hold grades alone: `scores.tone`."""
 COHORT_NAMES = ("topic", "category", "domain", "language", "tag", "tags", "split", "difficulty", "group")
+_BESIDE_GRADES = ("_reason", "_comment", "_explanation", "_threshold", "_cost")
 MOST_VALUES = 20
 AMOUNTS = {
     "duration_s": "latency_s",
@@ -213,10 +214,12 @@ class _Grades:
         return tuple(each for each in found if each is not None)
 
     def _by_name(self, both: Sequence[str]) -> list[str]:
-        names = [name for name in both if _is_grade_name(name) and self.is_graded(name)]
         before, after = self.tables
+        names = [name for name in both if _is_grade_name(name, after.names[name]) and self.is_graded(name)]
         for table, other in ((before, after), (after, before)):
-            alone = [name for name in table.names if name not in other.names and _is_grade_name(name)]
+            alone = [
+                name for name in table.names if name not in other.names and _is_grade_name(name, table.names[name])
+            ]
             if names and alone:
                 what = f"the column {table.names[alone[0]]!r} of grades is in {table.shown} and not in {other.shown}"
                 fix = "name the columns to compare: " + " ".join(f"--metric {quoted(after.names[n])}" for n in names)
@@ -291,10 +294,10 @@ class _Grades:
         return stated
 
 
-def _is_grade_name(name: str) -> bool:
-    return (
-        name in PASS_NAMES or name in SCORE_NAMES or name.endswith(GRADE_ENDS) or name.startswith(GRADE_GROUPS)
-    ) and not name.endswith(("_reason", "_comment", "_explanation"))
+def _is_grade_name(name: str, own: str) -> bool:
+    """Tell whether a column, by its folded and its own name, holds grades."""
+    known = name in PASS_NAMES or name in SCORE_NAMES or name.endswith(GRADE_ENDS)
+    return known or (own.casefold().startswith(GRADE_GROUPS) and not name.endswith(_BESIDE_GRADES))
 
 
 def _metric_name(name: str) -> str:

@@ -23,10 +23,12 @@ from evalkit.golden.source import GoldenSource
 from evalkit.imports.result_json import nested_rows
 from evalkit.text.values import one_line
 
-MAX_ROWS = 250_000
+MAX_ROWS = 100_000
 MAX_BYTES = 512 << 20
 """Of a file; both tables are held in memory."""
 _SHOWN_VALUES = 10
+_HUMP = re.compile("(?<=[a-z0-9])(?=[A-Z])")
+"""Where a word begins in `caseId`."""
 _DEPTH = 2
 """Levels of objects inside a row whose keys become columns: `scores.tone`."""
 Cells = Mapping[str, Any]
@@ -135,8 +137,8 @@ class ResultTable:
 
 
 def fold(name: str) -> str:
-    """Return a column name as names are compared: in lower case, with `_` for blanks, hyphens and points."""
-    plain = trimmed(name).casefold()
+    """Return a column name as names are compared: in lower case, with `_` for blanks, hyphens, points and humps."""
+    plain = _HUMP.sub("_", trimmed(name)).casefold()
     return re.sub(r"[\s_.-]+", "_", plain).strip("_") or plain
 
 

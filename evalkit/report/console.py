@@ -48,6 +48,8 @@ def print_view(view: View, console: Console, *, verbose: bool = False) -> None:
 
     console.print(_verdict(view))
     console.print(_text(" · ".join((*view.facts[:2], *view.moves, *view.facts[2:])), "dim"), soft_wrap=False)
+    if view.caveat:
+        console.print(_text(view.caveat, "dim"))
     for part in _parts(view, verbose, console.width):
         console.print()
         console.print(Padding(part, (0, 0, 0, 2)))

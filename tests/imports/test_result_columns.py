@@ -103,6 +103,7 @@ def test_columns_are_chosen_by_name(tmp_path: Path) -> None:
             "tone_score": i / 10,
             "Topic": "ab"[i % 2],
             "words": i,
+            "score_count": 5 + i,
             "note": "x",
         }
         for i in range(6)
@@ -111,7 +112,7 @@ def test_columns_are_chosen_by_name(tmp_path: Path) -> None:
     assert found.cases.id == "question_id"
     assert [(each.column, each.metric.binary) for each in found.grades] == [("is_correct", True), ("tone_score", False)]
     assert found.cohorts == {"topic": "topic"}
-    assert found.unused == ("words",)
+    assert found.unused == ("words", "score_count")
 
 
 def test_flags_win_over_names(tmp_path: Path) -> None:
@@ -370,3 +371,14 @@ def test_too_many_rows_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     rows = [{"id": f"{i}", "score": i} for i in range(5)]
     with pytest.raises(InputError, match=r"a.csv:5: more than 3 rows; compare a part of them"):
         read_results(csv_file(tmp_path / "a.csv", rows))
+
+
+def test_a_capital_begins_a_word(tmp_path: Path) -> None:
+    """Names of JavaScript tools are those of all others."""
+    rows = [
+        {"caseId": f"{i}", "isCorrect": i % 2, "toneScore": i / 10, "latencyMs": 200 + i, "F1": 0.5} for i in range(4)
+    ]
+    found = chosen(tmp_path, rows)
+    assert found.cases.id == "case_id"
+    assert [each.metric.name for each in found.grades] == ["is_correct", "tone_score", "f1"]
+    assert found.amounts == {"latency_ms": "latency_ms"}
