@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any
@@ -10,6 +11,7 @@ from evalkit.formats.contexts import read_contexts
 from evalkit.formats.fields import TooLarge, check_keys, read_amount, read_list, read_mapping, read_text, read_usage
 from evalkit.formats.messages import read_messages
 from evalkit.formats.plain import plain
+from evalkit.formats.rows import output_record
 from evalkit.formats.steps import calls_of, read_trajectory, steps_of, stored_steps
 from evalkit.formats.tool_calls import read_calls
 from evalkit.text.numbers import plural
@@ -42,6 +44,13 @@ def to_output(value: object, *, stored: bool = False) -> Output | Failure:
         return Failure("too_large", one_line(error))
     except (ValueError, OverflowError) as error:
         return Failure("bad_output", one_line(error))
+
+
+def n_bytes(output: Output) -> int:
+    """Return the bytes of the text, plus those of everything else that a row stores of it as JSON."""
+    size = len(output.text.encode("utf-8", "surrogatepass"))
+    rest = replace(output, text="")
+    return size + (0 if rest == Output(text="") else len(json.dumps(output_record(rest))))
 
 
 def _read(value: object, stored: bool) -> Output:

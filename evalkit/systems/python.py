@@ -5,10 +5,9 @@ from __future__ import annotations
 import copy
 import functools
 import inspect
-import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +16,9 @@ from evalkit.disk.sources import source_files, texts_in
 from evalkit.errors import InputError, Problem
 from evalkit.formats.messages import input_of
 from evalkit.formats.options import LATER
-from evalkit.formats.rows import output_record
 from evalkit.systems.base import Answer, CallFailed, Shared, check_seconds, timed
 from evalkit.systems.fingerprint import config_hash
-from evalkit.systems.output import to_output
+from evalkit.systems.output import n_bytes, to_output
 from evalkit.systems.secrets import secrets_of
 from evalkit.systems.threads import OwnCode, own_code
 from evalkit.systems.tool_errors import check_tool_error
@@ -180,20 +178,12 @@ def _capped(answer: Answer, max_bytes: int) -> Answer:
 
     async def capped(case: Case, repeat: int) -> Output | Failure:
         ended = await answer(case, repeat)
-        if isinstance(ended, Output) and (size := _size(ended, max_bytes)) > max_bytes:
+        if isinstance(ended, Output) and (size := n_bytes(ended)) > max_bytes:
             what = f"the answer has {size} bytes, more than max_bytes ({max_bytes}); raise it if this is meant"
             return Failure("too_large", what)
         return ended
 
     return capped
-
-
-def _size(output: Output, max_bytes: int) -> int:
-    """Return the bytes of the text, plus those of calls, steps, messages and state as JSON."""
-    text = output.text
-    size = len(text.encode("utf-8", "surrogatepass")) if len(text) * 4 > max_bytes else len(text)
-    parts = (output.tool_calls, output.trajectory, output.messages, output.state, output.interrupt)
-    return size + (len(json.dumps(output_record(replace(output, text="")))) if any(parts) else 0)
 
 
 def _answer(function: Callable[..., Any], keywords: Callable[[Case], dict[str, Any]], own: OwnCode) -> Answer:

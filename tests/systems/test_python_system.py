@@ -198,3 +198,16 @@ def test_a_long_answer_is_flagged_and_not_kept(case, ask, apps):
     assert kept.text == "äé"
     (long,) = ask(system("echo", max_bytes=3), apps, case(input="äé"))
     assert long == Failure("too_large", "the answer has 4 bytes, more than max_bytes (3); raise it if this is meant")
+
+
+@pytest.mark.parametrize(
+    "more", [{"contexts": ["x" * 100]}, {"stop": "x" * 100}, {"fault": "x" * 100}, {"usage": {"model": "x" * 100}}]
+)
+def test_everything_that_a_row_stores_of_an_answer_counts(case, ask, tmp_path, more):
+    """A row that is longer than a line may be could be written and never read again."""
+    (tmp_path / "long_answers.py").write_text(f"def answer(input): return { ({'text': 'abc', **more})!r}\n")
+    shared = Shared(root=tmp_path, project=tmp_path)
+    sys.modules.pop("long_answers", None)
+    (ended,) = ask(PythonSystem(python="long_answers:answer", max_bytes=90), shared, case())
+    assert isinstance(ended, Failure)
+    assert ended.kind == "too_large"

@@ -14,16 +14,24 @@ from typing import Any
 from evalkit.formats.contexts import context_records
 from evalkit.formats.conversation import Conversation, SimulatedUser, conversation_of
 from evalkit.formats.json_paths import Pattern
-from evalkit.formats.steps import calls_of, usage_record
+from evalkit.formats.steps import MOST_STEPS, calls_of, usage_record
 from evalkit.formats.tool_calls import read_arguments
 from evalkit.formats.usage import sum_usages, total
 from evalkit.systems.base import Answer
 from evalkit.systems.conversation.approvals import REJECTED, Person, approval_step, resume_of
-from evalkit.systems.conversation.environment import MakeEnvironment, Recorder, ToolError, tool_names
+from evalkit.systems.conversation.environment import (
+    MOST_BYTES,
+    GivenEnvironment,
+    MakeEnvironment,
+    Recorder,
+    ToolError,
+    tool_names,
+)
 from evalkit.systems.conversation.replaying import expected_values
 from evalkit.systems.conversation.reported_steps import in_turn, new_steps, reported_in, unmatched
 from evalkit.systems.conversation.settings import ConversationSettings
 from evalkit.systems.conversation.stopping import stops
+from evalkit.systems.output import n_bytes
 from evalkit.systems.tool_errors import with_tool_errors
 from evalkit.text.values import one_line
 from evalkit.types import USER_ERROR, Case, Failure, Message, Output, Step, ToolCall, Usage
@@ -124,6 +132,8 @@ class _LiveConversation:
     usages: list[Usage | None] = field(default_factory=list)
     user_usages: list[Usage | None] = field(default_factory=list)
     user_why: str | None = None
+    n_bytes: int = 0
+    """Bytes of the answers so far."""
     n_repeated: int = 0
     """Number of failed exchanges that were retried."""
 
@@ -283,13 +293,17 @@ class _LiveConversation:
 
     async def _call(self, text: str, resume: dict[str, Any] | None, asked: Sequence[Message]) -> Output:
         given = {"session": self.session, "message": text, "turn": self.turn, "resume": resume}
-        fields = {**self.case.fields, **given, "environment": self.environment}
+        tools = None if self.environment is None else GivenEnvironment(self.environment)
+        fields = {**self.case.fields, **given, "environment": tools}
         began_s = monotonic() - self.began
         case = replace(self.case, input=(*self.sent, *asked), fields=fields)
         ended = await self.answer(case, self.repeat)
         recorded = self._take_recorded()
         if self.environment is not None and self.environment.fault:
             raise _Failed(Failure("environment", self.environment.fault))
+        if self.environment is not None and self.environment.n_calls > MOST_STEPS:
+            what = f"{self.environment.n_calls:,} calls of tools, at most {MOST_STEPS:,} are kept"
+            raise _Failed(Failure("too_large", what))
         if isinstance(ended, Failure):
             raise _Failed(ended)
         ended = _with_question(ended)
@@ -297,7 +311,9 @@ class _LiveConversation:
         self.n_repeated += ended.attempts - 1
         self.latencies_s.append(ended.latency_s)
         self.usages.append(ended.usage)
-        self._take_reported(ended, recorded, began_s)
+        kept = self._take_reported(ended, recorded, began_s)
+        self._count(Output(text=ended.text, trajectory=kept or None))
+        self.steps += kept
         await self._look()
         return ended
 
@@ -309,17 +325,23 @@ class _LiveConversation:
         self.steps += recorded
         return recorded
 
-    def _take_reported(self, output: Output, recorded: Sequence[Step], began_s: float) -> None:
-        """Add the steps that the system reports, except for calls that evalkit has already recorded."""
+    def _count(self, kept: Output) -> None:
+        self.n_bytes += n_bytes(kept)
+        if self.n_bytes > MOST_BYTES:
+            what = f"the answers of the conversation have {self.n_bytes:,} bytes, more than {MOST_BYTES:,}"
+            raise _Failed(Failure("too_large", what))
+
+    def _take_reported(self, output: Output, recorded: Sequence[Step], began_s: float) -> tuple[Step, ...]:
+        """Return the steps that the system reports, except for calls that evalkit has already recorded."""
         reported = reported_in(output)
         if reported is None:
-            return
+            return ()
         self.told_turns.add(self.turn)
         new = new_steps(reported, self.turn, self.reported)
         self.reported += reported
         if self.setup.runs_tools:  # the model asks for calls, and evalkit makes them
             new = [step for step in new if step.kind != "tool"]
-        self.steps += [in_turn(step, self.turn, began_s) for step in unmatched(new, recorded, self.tools)]
+        return tuple(in_turn(step, self.turn, began_s) for step in unmatched(new, recorded, self.tools))
 
     async def _run_tools(self, output: Output) -> list[Message]:
         """Run the tools that the model requests, and return the messages with their results."""

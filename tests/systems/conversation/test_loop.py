@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from contextlib import suppress
 from types import MappingProxyType
 from typing import Any
 
@@ -13,8 +15,10 @@ from evalkit.llm.budget import BudgetReached
 from evalkit.scorers.agents.fabricated_calls import FabricatedCalls
 from evalkit.systems.conversation.environment import ToolError
 from evalkit.systems.conversation.loop import ConversationSetup, Said, SimulatorFailed, conversing
+from evalkit.systems.conversation.mocks import MockEnvironment
 from evalkit.systems.conversation.settings import ConversationSettings
 from evalkit.types import Case, Failure, Message, Output, Usage
+from tests.systems.conversation.conftest import ORDERS, read_mocks
 
 TWO = {"turns": [{"user": "Refund A-17"}, {"user": "Yes."}], "state": {"orders": {"A-17": {"status": "returned"}}}}
 
@@ -451,6 +455,101 @@ def test_a_conversation_has_a_time_limit_of_its_own(converse) -> None:
         "turn 3: the conversation took more than 0.7 s",
     )
     assert len(ended.partial.messages) == 5
+
+
+def test_an_environment_that_hangs_in_a_call_holds_nobody_else_up() -> None:
+    """A time limit ends the conversation while a thread of the agent still waits for a tool."""
+    go_on = threading.Event()
+
+    class Stuck(MockEnvironment):
+        def call(self, name: str, arguments: Any) -> Any:
+            go_on.wait()
+
+    async def answer(case: Case, repeat: int) -> Output:
+        await asyncio.to_thread(case.fields["environment"].call, "x")
+        return Output(text="never")
+
+    async def lead() -> Output | Failure:
+        settings = ConversationSettings(timeout_s=0.2)
+        setup = ConversationSetup(settings=settings, make_environment=lambda state: Stuck(read_mocks(ORDERS), state))
+        led = asyncio.create_task(conversing(answer, setup)(Case(id="c", input="x", fields=TWO), 0))
+        threading.Timer(20, go_on.set).start()  # else a fault here would hang the tests
+        try:
+            ended = await led
+            assert not go_on.is_set()
+            return ended
+        finally:
+            go_on.set()
+
+    ended = asyncio.run(lead())
+    assert ended.kind == "conversation_timeout"
+
+
+@pytest.mark.parametrize("what", ["result", "arguments", "state"])
+def test_what_an_environment_keeps_has_a_limit(converse, what: str) -> None:
+    """A tool's results, arguments and state that no row could hold fail the case as `environment`."""
+    huge = "x" * 4_000_000
+    rows: dict[str, Any] = {"turns": [{"user": "x"}], "state": {"a": huge}}
+    text = "tools: {get: {rules: [{from: a}]}, put: {writes: true, rules: [{set: {a: '{given}{given}{given}'}}]}}"
+
+    def agent(fields: Any, case: Case) -> str:
+        for _ in range(1 if what == "state" else 3):
+            if what == "result":
+                fields["environment"].call("get")
+            else:
+                fields["environment"].call("put", {"given": huge if what == "state" else huge[:3_400_000]})
+        return "ok"
+
+    ended = converse(agent, rows, read_mocks(text))
+    assert ended.kind == "environment"
+    assert "more than 10,000,000" in ended.message
+
+
+def test_the_answers_of_a_conversation_have_a_limit(converse) -> None:
+    """Each of them may be stored, and all of them together could not be read again."""
+    ended = converse(lambda fields, case: "x" * 3_000_000, {"turns": [{"user": "x"}] * 8})
+    assert (ended.kind, ended.message) == (
+        "too_large",
+        "turn 4: the answers of the conversation have 12,000,000 bytes, more than 10,000,000",
+    )
+
+
+def test_the_calls_of_a_conversation_have_a_limit(converse) -> None:
+    """As the steps have that a system reports."""
+
+    def agent(fields: Any, case: Case) -> str:
+        for _ in range(10_001):
+            with suppress(ToolError):
+                fields["environment"].call("none")
+        return "ok"
+
+    ended = converse(agent, {"turns": [{"user": "x"}]})
+    assert (ended.kind, ended.message) == ("too_large", "turn 1: 10,001 calls of tools, at most 10,000 are kept")
+    assert len(ended.partial.trajectory) == 10_000
+
+
+def test_an_agent_cannot_set_what_is_recorded(converse) -> None:
+    """It is given the tools and nothing else of evalkit's."""
+
+    def agent(fields: Any, case: Case) -> str:
+        for name in ("steps", "turn", "environment", "over", "fault"):
+            with pytest.raises(AttributeError):
+                setattr(fields["environment"], name, None)
+        return "ok"
+
+    assert isinstance(converse(agent, TWO), Output)
+
+
+def test_an_agent_that_repeats_what_it_said_before_does_not_reach_the_limit(converse) -> None:
+    """Some report the whole conversation in each answer; what counts is what is kept of it."""
+    said: list[dict[str, Any]] = []
+
+    def agent(fields: Any, case: Case) -> dict[str, Any]:
+        said.extend(({"role": "user", "content": "x"}, {"role": "assistant", "content": "y" * 500_000}))
+        return {"messages": list(said)}
+
+    ended = converse(agent, {"turns": [{"user": "x"}] * 9})
+    assert isinstance(ended, Output)
 
 
 def test_a_call_that_was_left_behind_changes_nothing(converse) -> None:
