@@ -132,8 +132,8 @@ def _counts(imported: Imported) -> Iterator[Count]:
             yield Count(part, found, sum(len(system.outputs) for system in imported.systems))
         elif found:
             yield Count(part, found, max(0, found - lost[part]))
-    if imported.labels:
-        yield Count("label", len(imported.labels), len(imported.labels))
+    if n_labels := len(imported.labels) + lost["label"]:
+        yield Count("label", n_labels, len(imported.labels))
 
 
 def _keys(imported: Imported) -> Iterator[tuple[str, str]]:

@@ -14,7 +14,15 @@ from evalkit.errors import InputError
 from evalkit.formats.build import Builder
 from evalkit.formats.yaml_text import Document
 from evalkit.golden.fields import to_case
-from evalkit.imports.imported import FoundScorer, Imported, ImportedCase, ImportedSystem, Loss, StoredOutput
+from evalkit.imports.imported import (
+    FoundScorer,
+    Imported,
+    ImportedCase,
+    ImportedSystem,
+    Loss,
+    PersonsLabel,
+    StoredOutput,
+)
 from evalkit.net.vendors import VENDORS, with_vendor
 from evalkit.runner.case_checks import MOST_CHECKS, CaseChecks
 from evalkit.suite.scorers import scorer_entry
@@ -61,8 +69,30 @@ class _Soundness:
         systems = tuple(self._system(system, ids) for system in self.imported.systems)
         scorers = tuple(self._scorers(cases))
         judge = self._judge()
+        labels = tuple(self._labels(systems))
         losses = tuple(dict.fromkeys(self.losses))
-        return replace(self.imported, cases=cases, systems=systems, scorers=scorers, judge=judge, losses=losses)
+        return replace(
+            self.imported,
+            cases=cases,
+            systems=systems,
+            scorers=scorers,
+            judge=judge,
+            labels=labels,
+            losses=losses,
+        )
+
+    def _labels(self, systems: Iterable[ImportedSystem]) -> Iterator[PersonsLabel]:
+        """Yield the labels of outputs that are kept, once for each answer and rater."""
+        kept = {each.place for system in systems for each in system.outputs}
+        seen: set[tuple[str, ...]] = set()
+        for label in self.imported.labels:
+            key = label.case_id, label.text, label.metric, label.rater
+            if label.place not in kept or key in seen:
+                what = "the output that it is about is not carried over" if label.place not in kept else "given twice"
+                self.losses.append(Loss(label.place, f"a label of {label.rater[:60]}: {what}", "see there", "label"))
+                continue
+            seen.add(key)
+            yield label
 
     def _judge(self) -> Mapping[str, Any] | None:
         given = (self.imported.judge or {}).get("chat")

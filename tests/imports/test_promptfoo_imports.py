@@ -427,6 +427,18 @@ def test_a_test_that_was_run_again_is_a_repeat(tmp_path: Path) -> None:
     assert made.suite["repeat"] == 2
 
 
+def test_what_a_person_said_is_a_label(tmp_path: Path) -> None:
+    """The rating of promptfoo's viewer goes with the answer that it is about; other verdicts are no labels."""
+    human = {"pass": False, "score": 0, "reason": "Manual result", "assertion": {"type": "human"}}
+    rated = result("hello", gradingResult={"componentResults": [human]})
+    made = import_text(tmp_path, "o.json", results_of(rated, result("hello two")))
+    assert made.counts["label"] == (1, 1)
+    assert '"scorer": "human", "label": "fail", "rater": "promptfoo", "rater_kind": "person"' in made.read(
+        "labels.jsonl"
+    )
+    assert made.suite["labels"] == ["labels.jsonl"]
+
+
 def test_an_output_that_is_left_out_leaves_no_gap(tmp_path: Path) -> None:
     """The repeats of a case are counted from 0."""
     broken = result("x", metadata={"messages": [{"role": "nobody", "content": "x"}]})
