@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from evalkit.formats.json_paths import single_path
 from evalkit.imports.by_case import suite_scorers
 from evalkit.imports.foreign import Foreign
 from evalkit.imports.gathered import Gathered
@@ -96,7 +97,16 @@ def _fields(found: Gathered, at: int, case: Mapping[str, Any]) -> dict[str, Any]
         fields["state"] = state
     final = case.get("final_session_state")
     if isinstance(final, Mapping) and final:
-        fields["expected_state"] = dict(_leaves(final, ""))
+        fields["expected_state"] = expected = {}
+        for path, value in _leaves(final, ""):
+            try:
+                single_path("path", path)
+            except ValueError:
+                found.lose(
+                    f"{place}.final_session_state", f"{path[:60]!r} is not a path", "rename the key in the state"
+                )
+            else:
+                expected[path] = value
     return fields
 
 

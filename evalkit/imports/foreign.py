@@ -24,6 +24,8 @@ MAX_JSON_BYTES = 64 << 20
 MAX_YAML_BYTES = 4 << 20
 MAX_TABLE_CHARS = 64 << 20
 MAX_ROWS = 100_000
+MAX_VALUES = 5_000_000
+"""Values of a JSON text, counted by their signs, because each takes far more memory than text."""
 MAX_DEPTH = 100
 """Levels of lists and mappings in a value."""
 MAX_NAME = 1_000
@@ -123,12 +125,19 @@ _SEVERAL = object()
 """Stands for a text of several JSON values, one a line."""
 
 
+def count_values(text: str) -> int:
+    """Return about how many values a JSON text has: its commas and opening brackets, also those inside of texts."""
+    return sum(map(text.count, "[{,"))
+
+
 def decode_document(text: str) -> tuple[Any, int]:
     """Return the value of a JSON text, and how many NaN or Infinity it has, which are read as null.
 
     Raises:
         ValueError, RecursionError: as the decoder of golden rows.
     """
+    if (n_values := count_values(text)) > MAX_VALUES:
+        raise Rejected(f"about {n_values:,} values, more than {MAX_VALUES:,}; split the file")
     unknown: list[str] = []
     decoder = json.JSONDecoder(
         object_pairs_hook=STRICT.object_pairs_hook,
@@ -155,6 +164,9 @@ def _document(text: str, shown: str) -> tuple[Any, int]:
 
 
 def _lines(text: str, shown: str, note: Callable[[Problem], None]) -> Iterator[RawRow]:
+    if (n_values := count_values(text)) > MAX_VALUES:
+        note(Problem(shown, f"about {n_values:,} values, more than {MAX_VALUES:,}", "split the file"))
+        return
     for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
             row = parse_row(line.encode(), f"{shown}:{number}", note)
@@ -200,20 +212,28 @@ def check_value(value: Any, at: Callable[..., str]) -> None:
     Raises:
         InputError: with the place.
     """
-    waiting: list[tuple[Any, Keys]] = [(value, ())]
-    while waiting:
-        each, keys = waiting.pop()
-        if len(keys) > MAX_DEPTH:
-            raise InputError(_too_deep(at(*keys[:3])))
-        if isinstance(each, Mapping):
-            for key, inner in each.items():
-                if len(key) > MAX_NAME:
-                    what = f"a key of {len(key):,} characters"
-                    raise InputError(Problem(at(*keys[:3]), what, f"shorten it to {MAX_NAME}"))
-                if isinstance(inner, Mapping | list):
-                    waiting.append((inner, (*keys, key)))
-        elif isinstance(each, list):
-            waiting += [(inner, (*keys, at_)) for at_, inner in enumerate(each) if isinstance(inner, Mapping | list)]
+    keys: list[str | int] = []
+    levels = [_items(value)]
+    while levels:
+        if (item := next(levels[-1], None)) is None:
+            levels.pop()
+            del keys[-1:]
+            continue
+        key, inner = item
+        if isinstance(key, str) and len(key) > MAX_NAME:
+            what = f"a key of {len(key):,} characters"
+            raise InputError(Problem(at(*keys[:3]), what, f"shorten it to {MAX_NAME:,}"))
+        if isinstance(inner, Mapping | list):
+            if len(levels) > MAX_DEPTH:
+                raise InputError(_too_deep(at(*keys[:3])))
+            keys.append(key)
+            levels.append(_items(inner))
+
+
+def _items(value: Any) -> Iterator[tuple[str | int, Any]]:
+    if isinstance(value, Mapping):
+        return iter(value.items())
+    return iter(enumerate(value)) if isinstance(value, list) else iter(())
 
 
 def _too_deep(place: str) -> Problem:

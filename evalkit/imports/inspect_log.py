@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from evalkit.golden.json_lines import Rejected
 from evalkit.imports.archive import read_members
-from evalkit.imports.foreign import Foreign, check_value, decode_document
+from evalkit.imports.foreign import MAX_VALUES, Foreign, check_value, count_values, decode_document
 from evalkit.imports.gathered import Gathered
 from evalkit.imports.imported import FoundScorer, Imported, ImportedCase, ImportedSystem
 from evalkit.imports.naming import is_number, own_field, texts_of
@@ -18,6 +19,8 @@ _HEADER, _START, _SAMPLES = "header.json", "_journal/start.json", "samples/"
 _GRADES = {"C": 1.0, "I": 0.0, "P": 0.5, "N": 0.0}
 """Correct, incorrect, partial, no answer, as inspect counts them."""
 _DECISIONS = {"approve": "approved", "modify": "edited", "reject": "rejected", "terminate": "rejected"}
+_MOST_VALUES = 2 * MAX_VALUES
+"""In all members of an archive."""
 _ATTACHED = "attachment://"
 _NEEDS = ("sandbox", "files", "setup")
 """What a sample needs of the machine it ran on."""
@@ -85,8 +88,12 @@ def _unpacked(source: Foreign) -> Foreign:
     log: dict[str, Any] = {}
     samples: list[Any] = []
     unknown: list[int] = []
+    signs: list[int] = []
 
     def decode(text: str) -> Any:
+        signs.append(count_values(text))
+        if sum(signs) > _MOST_VALUES:
+            raise Rejected(f"with the members before it more than {_MOST_VALUES:,} values; import fewer samples")
         value, n_unknown = decode_document(text)
         check_value(value, lambda *keys: source.at("samples", len(samples), *keys[:2]))
         unknown.append(n_unknown)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from evalkit.imports.foreign import Foreign
-from evalkit.imports.imported import Imported, ImportedSystem, StoredOutput
+from evalkit.imports.imported import Imported, ImportedSystem, PersonsLabel, StoredOutput
 from evalkit.imports.naming import is_number
 from evalkit.imports.promptfoo_assertions import MS
 from evalkit.imports.promptfoo_tests import ReadTest, ReadTests, mapping_of, title_of
@@ -43,6 +43,7 @@ def read_results(source: Foreign, limit: int | None = None) -> Imported:
     outputs: dict[tuple[int, str], list[StoredOutput]] = {}
     seen: dict[str, ReadTest | None] = {}
     repeats: Counter[tuple[int, str, str]] = Counter()
+    labels: list[PersonsLabel] = []
     n_outputs = 0
     for at, row in enumerate(rows):
         place = source.at(*keys, at)
@@ -67,7 +68,9 @@ def read_results(source: Foreign, limit: int | None = None) -> Imported:
         number = column[0] if isinstance(column[0], int) else 0
         kept = outputs.setdefault((number, column[1]), [])
         repeats[number, column[1], case.id] += 1
-        kept.append(_stored(row, place, case.id, repeats[number, column[1], case.id] - 1))
+        stored = _stored(row, place, case.id, repeats[number, column[1], case.id] - 1)
+        kept.append(stored)
+        labels += _labels(row, stored)
     systems = [
         ImportedSystem(name=label, place=next(each.place for each in stored), outputs=tuple(stored))
         for (_, label), stored in sorted(outputs.items())
@@ -79,6 +82,7 @@ def read_results(source: Foreign, limit: int | None = None) -> Imported:
         title_of(config, source),
         _distinct(systems) or [ImportedSystem(name="", place=source.shown)],
         found={"output": n_outputs},
+        labels=tuple(labels),
     )
 
 
@@ -133,6 +137,23 @@ def _usage(row: Mapping[str, Any], response: Mapping[str, Any]) -> dict[str, Any
     if is_number(row.get("cost")) and row["cost"] > 0:
         usage["cost_usd"] = row["cost"]
     return usage
+
+
+def _labels(row: Mapping[str, Any], stored: StoredOutput) -> list[PersonsLabel]:
+    """Return what a person said of an output in promptfoo's viewer."""
+    if stored.output is None:
+        return []
+    parts = mapping_of(row.get("gradingResult")).get("componentResults")
+    said = [
+        part["pass"]
+        for part in (parts if isinstance(parts, list) else [])
+        if isinstance(part, Mapping)
+        and mapping_of(part.get("assertion")).get("type") == "human"
+        and isinstance(part.get("pass"), bool)
+    ]
+    label = "pass" if said and said[-1] else "fail"
+    text = stored.output["text"]
+    return [PersonsLabel(stored.place, stored.case_id, text, "human", label, "promptfoo")] if said else []
 
 
 def _recorded(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +19,8 @@ from evalkit.imports.promptfoo_types import carry
 
 _QUESTIONS = ("input", "question", "query", "prompt", "text", "message", "user_input")
 """Variables that are the question, if a test has several."""
+_METRIC = re.compile(r"\w[\w .:/()-]{0,59}")
+"""Names that a metric of promptfoo keeps here."""
 MOST_TESTS = 10_000
 _ASSERT_KEYS = {"type", "value", "threshold", "weight", "metric", "assert"}
 _TEST_KEYS = {"description", "vars", "assert", "threshold", "metadata", "options"}
@@ -132,7 +135,7 @@ class ReadTests:
     def _weighted(self, item: Mapping[str, Any], place: str, draft: Draft, before: tuple[int, int]) -> None:
         """Give the new checks their name, and let those of weight 0 be shown alone."""
         name = item.get("metric")
-        named = {"name": name} if isinstance(name, str) and name.isprintable() and 0 < len(name) <= 60 else {}
+        named = {"name": name} if isinstance(name, str) and _METRIC.fullmatch(name) else {}
         new = [FoundScorer(each.place, each.kind, {**each.options, **named}) for each in draft.checks[before[0] :]]
         weight = item.get("weight", 1)
         if weight == 0:

@@ -26,7 +26,7 @@ _ROLES = {"human": "user", "ai": "assistant", "tool": "tool"}
 _READ = frozenset(
     {
         *("user_input", "response", "reference", "retrieved_contexts", "reference_contexts", "reference_tool_calls"),
-        *("retrieved_context_ids", "reference_context_ids", "synthesizer_name"),
+        *("retrieved_context_ids", "reference_context_ids", "synthesizer_name", "rubrics"),
     }
 )
 
@@ -57,7 +57,11 @@ def _fields(found: Gathered, place: str, row: Mapping[str, Any]) -> dict[str, An
         "reference": row.get("reference"),
         "reference_contexts": row.get("reference_contexts"),
         "relevant_ids": row.get("reference_context_ids"),
+        "rubrics": row.get("rubrics"),
     }
+    if not isinstance(fields["rubrics"], Mapping | None):
+        found.lose(f"{place} rubrics", "rubrics that are no mapping", "write them as a mapping, in JSON Lines")
+        del fields["rubrics"]
     if isinstance(name := row.get("synthesizer_name"), str):
         fields["cohorts"] = {"synthesizer": name}
     if row.get("reference_tool_calls") is not None:

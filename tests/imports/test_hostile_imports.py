@@ -97,6 +97,8 @@ def test_a_file_that_is_cut_is_refused(tmp_path: Path, kind: str) -> None:
         ("a.json", '{"prompts": 1e999, "tests": []}', "too large for a number"),
         ("a.json", '{"prompts": ' + "9" * 5_000 + "}", "an integer of 5000 digits"),
         ("a.json", json.dumps({"prompts": [], "tests": [{"k" * 5_000: 1}]}), "a key of 5,000 characters"),
+        ("a.json", "[" + "0," * 5_000_001 + "0]", "values, more than 5,000,000"),
+        ("a.jsonl", "[0]\n" * 5_000_001, "values, more than 5,000,000"),
         ("a.json", '{"a": 1, "a": 2}', "the key 'a' is duplicated"),
         ("a.json", "", "a.json:1:1: not JSON"),
         ("a.json", "7", "no format is recognised"),

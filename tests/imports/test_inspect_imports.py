@@ -212,6 +212,7 @@ def test_an_archive_of_a_log_that_was_not_finished(tmp_path: Path) -> None:
     assert "the status is unknown" in made.losses[0][1]
 
 
+MANY = b"[" + b"0," * 4_000_000 + b"0]"
 BOMB = b"[" + b"0," * (40 << 20) + b"0]"
 
 
@@ -228,6 +229,7 @@ BOMB = b"[" + b"0," * (40 << 20) + b"0]"
         (archive({"samples/a.json": BOMB}, size=1 << 10), "its size or checksum"),
         (archive({"samples/a.json": BOMB}, DEFLATED, size=1 << 10), "its size or checksum"),
         (archive({f"samples/{at}.json": BOMB for at in range(4)}), "more than 256 MiB"),
+        (archive({f"samples/{at}.json": MANY for at in range(3)}), "more than 10,000,000 values"),
         (archive({"samples/a.json": b"[" * 90_000}), "nested"),
         (archive({"samples/a.json": b"\xff"}), "cannot be unpacked"),
         (archive({"samples/a.json": b"{"}), "not JSON"),

@@ -150,7 +150,7 @@ ADK: dict[str, Any] = {
                 {"userContent": {"parts": [{"text": "Yes"}]}, "intermediateData": {"toolUses": []}},
             ],
             "sessionInput": {"appName": "shop", "state": {"orders": {"A-17": {"Status": "new"}}}},
-            "finalSessionState": {"orders": {"A-17": {"Status": "refunded"}}, "log": {"a b": 1}},
+            "finalSessionState": {"orders": {"A-17": {"Status": "refunded"}}, "log": {"a b": 1}, "": 1},
             "rubrics": [{"rubricId": "r", "rubricContent": {"textProperty": "The answer is polite."}}],
         },
         {
@@ -188,6 +188,7 @@ def test_adk(tmp_path: Path) -> None:
     assert "The answer is polite." in made.read("rubrics/judge.md")
     assert made.losses == [
         ("shop.evalset.json eval_cases[0].conversation[0].user_content", "`inline_data` is not text"),
+        ("shop.evalset.json eval_cases[0].final_session_state", "'' is not a path"),
         ("shop.evalset.json eval_cases[2]", "neither a conversation with text nor a scenario"),
     ]
 

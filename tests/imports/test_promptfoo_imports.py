@@ -329,6 +329,7 @@ def test_a_provider_becomes_a_system(tmp_path: Path, provider: Any, system: dict
             {"providers": [{"id": "openai:m", "config": {"passthrough": 1}}]},
             "`passthrough` of the provider is not read",
         ),
+        ({"providers": [{"id": "https://h/a", "config": {"body": {"q": "${X}"}}}]}, "`${...}` in `body` of the system"),
         ({"providers": [{"id": "https://h/a", "config": {"headers": {"a": "b\nc"}}}]}, "a header holds a line break"),
         ({"providers": [{"id": "https://h/a", "config": {"url": "https:// h"}}]}, "expected an http or https address"),
         ({"defaultTest": {"options": {"provider": "openai:"}}}, "names no model"),
@@ -424,6 +425,26 @@ def test_a_test_that_was_run_again_is_a_repeat(tmp_path: Path) -> None:
     made = import_text(tmp_path, "o.json", results_of(result("hello"), result("bye")))
     assert [(row["id"], row["repeat"]) for row in made.answers] == [("test-1", 0), ("test-1", 1)]
     assert made.suite["repeat"] == 2
+
+
+def test_what_a_person_said_is_a_label(tmp_path: Path) -> None:
+    """The rating of promptfoo's viewer goes with the answer that it is about; other verdicts are no labels."""
+    human = {"pass": False, "score": 0, "reason": "Manual result", "assertion": {"type": "human"}}
+    rated = result("hello", gradingResult={"componentResults": [human]})
+    made = import_text(tmp_path, "o.json", results_of(rated, result("hello two")))
+    assert made.counts["label"] == (1, 1)
+    assert '"scorer": "human", "label": "fail", "rater": "promptfoo", "rater_kind": "person"' in made.read(
+        "labels.jsonl"
+    )
+    assert made.suite["labels"] == ["labels.jsonl"]
+
+
+def test_an_output_that_is_left_out_leaves_no_gap(tmp_path: Path) -> None:
+    """The repeats of a case are counted from 0."""
+    broken = result("x", metadata={"messages": [{"role": "nobody", "content": "x"}]})
+    made = import_text(tmp_path, "o.json", results_of(broken, result("hello")))
+    assert [(row["repeat"], row["output"]["text"]) for row in made.answers] == [(0, "hello")]
+    assert made.counts["output"] == (2, 1)
 
 
 def test_variables_of_results_are_text(tmp_path: Path) -> None:

@@ -68,6 +68,15 @@ def test_a_sample_is_a_case_with_a_stored_output(tmp_path: Path, name: str, text
     assert made.losses == []
 
 
+def test_rubrics_of_a_sample_are_those_of_its_case(tmp_path: Path) -> None:
+    """As the metrics of ragas read them; other forms are listed."""
+    rubrics = {"score1_description": "wrong", "score5_description": "right"}
+    made = import_text(tmp_path, "s.jsonl", json.dumps({**SAMPLE, "rubrics": rubrics}))
+    assert made.golden[0]["rubrics"] == rubrics
+    made = import_text(tmp_path, "t.jsonl", json.dumps({**SAMPLE, "rubrics": "none"}), "t")
+    assert made.losses == [("t.jsonl:1 rubrics", "rubrics that are no mapping")]
+
+
 @pytest.mark.parametrize("cell", ["__import__('os').system('touch x')", "['a', 1]", "[" * 5_000, "['a'"])
 def test_a_cell_that_is_no_list_of_texts_is_listed(tmp_path: Path, cell: str) -> None:
     """Nothing in it is run."""
